@@ -1,0 +1,1 @@
+"""flopbench: what a vision model really costs."""
