@@ -91,12 +91,29 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleFacts:
+    """One module of a model, whether it ran or not.
+
+    Attributes:
+        path: dotted path, ``""`` for the model itself; the first one where a module is shared.
+        type: class name.
+        params: parameter elements of the module itself, its children apart.
+    """
+
+    path: str
+    type: str
+    params: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CostProfile:
     """One model at one input under one counter.
 
     Attributes:
-        model: the model as named (``resnet50,classes=200`` or ``timm:efficientnet_b3``).
-        input: the input as named (``224``, ``112x168``, ``16x112x112``).
+        spec: the whole specification (``resnet50@224,classes=200``), or a name of the caller's.
+        model: the network alone (``resnet50``, ``timm:efficientnet_b3``).
+        input: the input as resolved (``224``, ``112x168``, ``16x112x112``).
+        classes: width of the head that was asked for, None where the head was left as it is.
         counter: name of the counter (``thop``, ``thop-2020``, ``fvcore``, ``torch``, ...).
         counter_version: version of the library that counted.
         convention: what one unit of ``total`` is under this counter.
@@ -107,13 +124,16 @@ class CostProfile:
         feature_dim: width of the input of the classification head, None where there is none.
         device: ``meta`` (shapes only) or ``cpu`` (real values), where the forward pass ran.
         operators: the breakdown, by module and operator, in order of first execution.
+        modules: the module tree, in order of registration.
         not_counted: every gap that the counter, or its adapter, knows of.
         notes: what a reader of this number must know (mended gaps, fallbacks).
         versions: every library the figure depends on.
     """
 
+    spec: str
     model: str
     input: str
+    classes: int | None
     counter: str
     counter_version: str
     convention: str
@@ -124,6 +144,7 @@ class CostProfile:
     feature_dim: int | None
     device: str
     operators: tuple[OpCost, ...]
+    modules: tuple[ModuleFacts, ...] = ()
     not_counted: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -162,6 +183,7 @@ class CostProfile:
                 **{
                     **data,
                     "operators": tuple(_record(OpCost, op) for op in data["operators"]),
+                    "modules": tuple(_record(ModuleFacts, m) for m in data["modules"]),
                     "not_counted": tuple(_record(Gap, gap) for gap in data["not_counted"]),
                     "notes": tuple(data["notes"]),
                     "versions": dict(data["versions"]),

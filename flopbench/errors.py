@@ -27,6 +27,9 @@ class FlopbenchError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[type[FlopbenchError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
     def __str__(self) -> str:
         return f"{self.message}\n  {self.hint}" if self.hint else self.message
 

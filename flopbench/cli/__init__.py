@@ -1,0 +1,52 @@
+"""The command line: arguments to one call to text. Every heavy import happens inside its verb.
+
+Lives here: the list of verbs, and how an error becomes a message and an exit status. Does not
+live here: anything a Python user could want to call.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from flopbench.cli import cache_verb, completion, counters_verb, explain, table
+from flopbench.errors import FlopbenchError
+from flopbench.version import VERSION
+
+VERBS = (table, explain, counters_verb, cache_verb, completion)
+INTERRUPTED = 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="flopbench",
+        description="What a vision model really costs: exact MACs under several counters.",
+        epilog="Run 'flopbench VERB --help' for the options of one verb.",
+    )
+    parser.add_argument("--version", action="version", version=f"flopbench {VERSION}")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit status (0 fine, 1 check failed, 2 input, 3 not measured)."""
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except FlopbenchError as error:
+        sys.stderr.write(f"flopbench: error: {error}\n")
+        return error.exit_status
+    except KeyboardInterrupt:
+        sys.stderr.write("flopbench: interrupted; nothing was written\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has left (as `| head` does): not an error of anybody's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return status

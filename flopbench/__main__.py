@@ -1,0 +1,5 @@
+"""``python -m flopbench``."""
+
+from flopbench.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""``flopbench cache``: where profiles are kept, and clearing them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.errors import EXIT_OK
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "cache",
+        help="show or clear the folder of cached profiles",
+        description=(
+            "Profiles of library models are kept in the user's cache folder (FLOPBENCH_CACHE_DIR "
+            "overrides it), keyed by the versions they depend on."
+        ),
+    )
+    parser.add_argument("--clear", action="store_true", help="delete every cached profile")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the folder and how many profiles it holds, or clear it."""
+    from flopbench import cache
+
+    if args.clear:
+        sys.stdout.write(f"deleted {cache.clear()} profiles from {cache.cache_folder()}\n")
+    else:
+        sys.stdout.write(f"{cache.cache_folder()}: {cache.size()} profiles\n")
+    return EXIT_OK

@@ -1,0 +1,179 @@
+"""What several verbs share: options, output, the progress bar.
+
+Lives here: argument helpers and the two places where a verb's result may go. Does not live here:
+any verb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from flopbench.counters import DEFAULT_COUNTERS
+from flopbench.errors import InputError
+from flopbench.files import check_writable, write_atomic
+
+PROGRESS_AFTER_S = 1.0
+"""A run shorter than this shows no progress bar."""
+
+SUFFIX_FORMATS = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
+
+
+def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+    """Add ``--format`` and ``-o``."""
+    parser.add_argument(
+        "--format",
+        choices=formats,
+        help=f"output format (default: from the suffix of -o, else {formats[0]})",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="FILE", default="-", help="write to FILE instead of stdout (-)"
+    )
+
+
+def add_counters(parser: argparse.ArgumentParser) -> None:
+    """Add ``--counter`` and ``--refresh``."""
+    parser.add_argument(
+        "--counter",
+        action="append",
+        metavar="NAME",
+        help=f"count with NAME; repeatable (default: {', '.join(DEFAULT_COUNTERS)})",
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="measure again instead of reading the cache"
+    )
+
+
+def chosen_counters(args: argparse.Namespace) -> list[str]:
+    """Return the counters that were asked for; ``a,b`` names two."""
+    if not args.counter:
+        return list(DEFAULT_COUNTERS)
+    names = [name.strip() for text in args.counter for name in text.split(",")]
+    return list(dict.fromkeys(name for name in names if name))
+
+
+def chosen_format(args: argparse.Namespace, formats: tuple[str, ...]) -> str:
+    """Return the format asked for, the one that the output's suffix means, or the first."""
+    if args.format:
+        return str(args.format)
+    meant = SUFFIX_FORMATS.get(Path(args.output).suffix.lower(), "")
+    return meant if meant in formats else formats[0]
+
+
+def check_output(args: argparse.Namespace) -> None:
+    """Refuse an impossible ``-o`` before any work is done.
+
+    Raises:
+        InputError: see ``files.check_writable``.
+    """
+    if args.output != "-":
+        check_writable(Path(args.output))
+
+
+def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
+    """Send a result to stdout or, whole, to the file of ``-o``.
+
+    Args:
+        args: the parsed arguments.
+        draw: gets a text stream; writes to it, or returns the text.
+    """
+    if args.output == "-":
+        text = draw(sys.stdout)
+        if text is not None:
+            sys.stdout.write(text)
+        return
+    stream = StringIO()
+    text = draw(stream)
+    write_atomic(Path(args.output), stream.getvalue() if text is None else text)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1, for argparse."""
+    try:
+        value = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} where at least 1 was expected")
+    return value
+
+
+@contextmanager
+def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
+    """Give a progress callback that draws on stderr once a second has passed.
+
+    None where stderr is no terminal: logs want no bars.
+    """
+    if not sys.stderr.isatty():
+        yield None
+        return
+    bar = _Bar()
+    timer = threading.Timer(PROGRESS_AFTER_S, bar.show)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield bar.update
+    finally:
+        timer.cancel()
+        bar.close()
+
+
+class _Bar:
+    """A rich progress bar that appears late, and only if it is still wanted."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr  # counters silence sys.stderr while they run
+        self._lock = threading.Lock()
+        self._state = (0, 1, "starting")
+        self._progress: Any = None
+        self._task: Any = None
+        self._closed = False
+
+    def show(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        with self._lock:
+            if self._closed:
+                return
+            self._progress = Progress(
+                TextColumn("measuring"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.description}"),
+                console=Console(file=self._stream),
+                transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
+            )
+            self._task = self._progress.add_task("")
+            self._progress.start()
+            self._draw()
+
+    def update(self, done: int, total: int, what: str) -> None:
+        with self._lock:
+            self._state = (done, total, what)
+            self._draw()
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._progress is not None:
+                self._progress.stop()
+
+    def _draw(self) -> None:
+        if self._progress is not None:
+            done, total, what = self._state
+            self._progress.update(self._task, completed=done, total=total, description=what)
+
+
+def require(condition: bool, message: str, hint: str = "") -> None:
+    """Raise an ``InputError`` unless the condition holds."""
+    if not condition:
+        raise InputError(message, hint)

@@ -1,0 +1,32 @@
+"""``flopbench completion``: a completion script for the shell, made by shtab."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.errors import EXIT_OK
+
+SHELLS = ("bash", "zsh", "tcsh")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "completion",
+        help="print a shell completion script",
+        description='Print a completion script, as in: eval "$(flopbench completion bash)"',
+    )
+    parser.add_argument("shell", choices=SHELLS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the script for one shell."""
+    import shtab
+
+    from flopbench.cli import build_parser
+
+    sys.stdout.write(shtab.complete(build_parser(), shell=args.shell))
+    return EXIT_OK

@@ -1,0 +1,41 @@
+"""``flopbench counters``: which counters there are, and which are installed."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.errors import EXIT_OK
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "counters",
+        help="list the counters and whether they are installed",
+        description="List the counters that flopbench knows and the versions installed here.",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line a counter."""
+    from flopbench.counters import DEFAULT_COUNTERS, own_counters
+    from flopbench.present.grid import Column, Grid, to_terminal
+
+    rows = []
+    for info in own_counters():
+        install = f"python -m pip install 'flopbench[{info.extra}]'"
+        rows.append(
+            (
+                info.name,
+                "yes" if info.name in DEFAULT_COUNTERS else "no",
+                info.distribution,
+                info.version or f"not installed: {install}",
+            )
+        )
+    titles = ("counter", "in the default table", "library", "installed version")
+    columns = tuple(Column(title=title, align="left") for title in titles)
+    to_terminal(Grid(title="Counters", columns=columns, rows=tuple(rows)), sys.stdout)
+    return EXIT_OK

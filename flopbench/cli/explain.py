@@ -1,0 +1,63 @@
+"""``flopbench explain``: where one model's number comes from, counter against counter."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from flopbench.cli.common import (
+    add_counters,
+    add_output,
+    check_output,
+    chosen_counters,
+    chosen_format,
+    emit,
+    progress_bar,
+    require,
+)
+from flopbench.errors import EXIT_MEASURE, EXIT_OK
+
+FORMATS = ("text", "json")
+DEFAULT_DEPTH = 2
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "explain",
+        help="where a model's cost is, and why counters differ on it",
+        description=(
+            "Show where a model's MACs are (by module, by operator), which operators make the "
+            "counters' totals differ and by how much, what each counter left out, and how a "
+            "published figure came about."
+        ),
+    )
+    parser.add_argument("model", metavar="MODEL", help="such as efficientnet_b3@224")
+    parser.add_argument(
+        "--depth", type=int, default=DEFAULT_DEPTH, help="levels of the module tree (default: 2)"
+    )
+    add_counters(parser)
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Count one model and say where the number comes from."""
+    check_output(args)
+    require(args.depth >= 0, f"--depth is {args.depth} where 0 or more was expected")
+    from flopbench.offline import explain
+    from flopbench.present.explain import explanation_json, explanation_text
+    from flopbench.specs import parse_spec
+
+    spec = parse_spec(args.model)
+    require(
+        spec.source != "value",
+        f"{args.model!r} is a constant: there is nothing to explain beyond its source",
+    )
+    with progress_bar() as progress:
+        explanation = explain(spec, chosen_counters(args), refresh=args.refresh, progress=progress)
+    if chosen_format(args, FORMATS) == "json":
+        emit(args, lambda stream: explanation_json(explanation))
+    else:
+        emit(args, lambda stream: explanation_text(explanation, args.depth, stream))
+    return EXIT_MEASURE if explanation.failures else EXIT_OK

@@ -1,0 +1,106 @@
+"""``flopbench table``: models × input sizes × counters -> the offline cost table."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.cli.common import (
+    add_counters,
+    add_output,
+    check_output,
+    chosen_counters,
+    chosen_format,
+    emit,
+    positive,
+    progress_bar,
+    require,
+)
+from flopbench.errors import EXIT_MEASURE, EXIT_OK
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+DEFAULT_PRESET = "arnet"
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "table",
+        help="exact costs of models at input sizes, under several counters",
+        description=(
+            "Count models at input sizes under several counters. Without models it regenerates "
+            "Table 2 of the AR-Net supplement (preset arnet) beside the published figures."
+        ),
+        epilog=(
+            "models: resnet50@224, timm:efficientnet_b3@300, transformers:vit@224, "
+            "r3d_18@16x112x112,classes=400, my_pkg.nets:build@224, nets.py:build@224, "
+            "lstm:1280x512, linear:1280x7, 'value:1.8e9 \"source\"'"
+        ),
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="what to count; see below")
+    parser.add_argument(
+        "-r",
+        "--resolution",
+        action="append",
+        metavar="SIZE",
+        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+    )
+    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
+    parser.add_argument("--preset", help="rows of a publication: a name, or a .toml file")
+    add_counters(parser)
+    add_output(parser, FORMATS)
+    parser.add_argument(
+        "--sort",
+        metavar="COLUMN",
+        help="sort by model, input, published, dense, activations, params, feature_dim, status "
+        "or a counter; -COLUMN (written --sort=-dense) puts the largest first",
+    )
+    parser.add_argument(
+        "--jobs", type=positive, default=1, help="worker processes to measure in (default: 1)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build the table and print it; exit status 3 if a counter could not count a model."""
+    check_output(args)
+    from flopbench.offline import build_table, preset_specs
+    from flopbench.present.tables import check_sort_key, render_cost_table, sort_table
+    from flopbench.presets import PublishedRow, load_preset
+    from flopbench.specs import cross, parse_size, parse_spec
+
+    counters = chosen_counters(args)
+    if args.sort:
+        check_sort_key(args.sort, counters)
+    sizes = [parse_size(text) for text in args.resolution or []]
+    specs = cross([parse_spec(text) for text in args.models], sizes)
+    require(
+        not (sizes and not args.models),
+        "-r/--resolution needs models: the rows of a preset have their own inputs",
+        "name models, such as: flopbench table resnet50 -r 224 -r 168",
+    )
+    published: tuple[PublishedRow, ...] = ()
+    if args.preset or not args.models:
+        preset = load_preset(args.preset or DEFAULT_PRESET)
+        specs = [*preset_specs(preset), *specs]
+        published = preset.rows
+    if args.classes is not None:
+        specs = [s if s.source == "value" else s.with_classes(args.classes) for s in specs]
+    with progress_bar() as progress:
+        table = build_table(
+            specs,
+            counters,
+            published=published,
+            refresh=args.refresh,
+            jobs=args.jobs,
+            progress=progress,
+        )
+    if args.sort:
+        table = sort_table(table, args.sort)
+    format = chosen_format(args, FORMATS)
+    emit(args, lambda stream: render_cost_table(table, format, stream))
+    failed = [row for row in table if row.status == "failed"]
+    for row in failed:
+        sys.stderr.write(f"flopbench: could not measure {row.spec}: {row.notes[0]}\n")
+    return EXIT_MEASURE if failed else EXIT_OK

@@ -1,0 +1,91 @@
+"""Reading and writing files so that nothing is ever half written.
+
+Lives here: atomic text output, JSON input with errors that name the line. Does not live here:
+what any file means.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from flopbench.errors import DataError, InputError
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path that cannot become a file, before any work is done.
+
+    Raises:
+        InputError: a directory, a missing or unwritable parent, an unwritable file.
+    """
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a directory", "name a file inside it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise InputError(f"cannot write {path}: there is no directory {parent}")
+    target = path if path.exists() else parent
+    if not os.access(target, os.W_OK) or not os.access(parent, os.W_OK):
+        raise InputError(f"cannot write {path}: permission denied")
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write text beside the target and rename it over: readers see the old file or the new one.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    check_writable(path)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        mode = path.stat().st_mode & 511 if path.exists() else 438 & ~_umask()
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the message (``a cost table``).
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        DataError: not UTF-8 or not JSON; the message names line and column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not {what}: not UTF-8 text at byte {error.start}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        cut = " (the file looks cut off)" if error.pos >= len(text.rstrip()) else ""
+        raise DataError(
+            f"{path}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}",
+            f"expected {what}; write it again with the command that made it",
+        ) from None
+    except RecursionError:
+        raise DataError(f"{path} is not {what}: nested too deeply") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,84 @@
+"""Private copies of a live module, so that a user's own model is never touched.
+
+Lives here: copying a module onto the meta device (shapes only) or beside the original (weights
+shared, buffers not). Does not live here: building models, counting.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+_PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
+_WRAPPERS = ("DistributedDataParallel", "DataParallel")
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the model inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        if type(module).__name__ in _WRAPPERS and isinstance(
+            getattr(module, "module", None), nn.Module
+        ):
+            module = module.module
+        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        else:
+            return module
+
+
+def private_copy(module: nn.Module, device: str) -> nn.Module:
+    """Copy a module, in evaluation mode.
+
+    Args:
+        module: the original; nothing of it is changed.
+        device: ``meta`` copies shapes only; anything else keeps every tensor where it is, shares
+            the parameters' memory and clones the buffers.
+
+    Raises:
+        Exception: what the module's own ``__deepcopy__`` raises.
+    """
+    memo: dict[int, Any] = {}
+    for child in module.modules():
+        tensors = [*child._parameters.values(), *child._buffers.values()]
+        tensors += [v for v in vars(child).values() if isinstance(v, torch.Tensor)]
+        for tensor in tensors:
+            if tensor is None or id(tensor) in memo or not _plain(tensor):
+                continue
+            memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _beside(tensor)
+    copied: nn.Module = copy.deepcopy(module, memo)
+    return copied.eval()
+
+
+def move_inputs(value: Any, device: str) -> Any:
+    """Return inputs with every tensor on the meta device, or unchanged for another device."""
+    if device != "meta":
+        return value
+    if isinstance(value, torch.Tensor):
+        return _on_meta(value.detach())
+    if isinstance(value, dict):
+        return {key: move_inputs(item, device) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(move_inputs(item, device) for item in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(move_inputs(item, device) for item in value)
+    return value
+
+
+def _plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is an ordinary one: quantised, lazy and wrapper tensors copy themselves."""
+    return type(tensor) in _PLAIN_TYPES and not (tensor.is_quantized or is_lazy(tensor))
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    shape_only = torch.empty_like(tensor, device="meta")
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(shape_only, requires_grad=tensor.requires_grad)
+    return shape_only
+
+
+def _beside(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()

@@ -1,0 +1,58 @@
+"""Counting with DeepSpeed's FLOPs profiler, which patches torch's functions.
+
+``total`` are DeepSpeed's FLOPs: two for each multiply-accumulate, and bias of convolutions,
+norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own rules (linear bias
+is free). ``dense_macs`` are its MACs, which hold matrix products, attention, convolutions and
+linear layers and nothing else. Recurrent layers have FLOPs but no MACs there, ``einsum`` too:
+both are listed as gaps. Wants real values: on the meta device torch's own Python shape functions
+run through the patched names and are counted again.
+"""
+
+from __future__ import annotations
+
+import logging
+
+import einops
+
+from flopbench.measure.counters.base import Counted, Subject
+from flopbench.measure.counters.patching import PatchingLibrary, count_functions
+from flopbench.measure.counters.watching import OWNERS
+
+# On import DeepSpeed warns that it found no accelerator; only its logging is silenced, for its
+# handler keeps whatever stream is standard output at that moment.
+_disabled = logging.root.manager.disable
+logging.disable(logging.CRITICAL)
+try:
+    from deepspeed.profiling.flops_profiler import profiler as library
+finally:
+    logging.disable(_disabled)
+
+
+class DeepspeedCounter:
+    """Price every function call as DeepSpeed's ``FlopsProfiler`` does."""
+
+    name = "deepspeed"
+    distribution = "deepspeed"
+    convention = "FLOPs, 2 per multiply-accumulate, with bias, norms, pools and activations"
+    needs_values = True
+
+    def count(self, subject: Subject) -> Counted:
+        """Count one forward pass.
+
+        Raises:
+            MeasureError: DeepSpeed raised on a model that runs without it.
+        """
+        profiler = library.FlopsProfiler(subject.module)
+        return count_functions(
+            subject,
+            PatchingLibrary(
+                name=self.name,
+                start=profiler.start_profile,
+                total=profiler.get_total_flops,
+                end=profiler.end_profile,
+                flops=library.module_flop_count,
+                macs=library.module_mac_count,
+                module_rules=library.MODULE_HOOK_MAPPING,
+                owners=(*OWNERS, einops),
+            ),
+        )

@@ -1,0 +1,275 @@
+"""Run counters on one model: the harness around the adapters in ``counters``.
+
+Each counter gets a private copy of the model in evaluation mode, on the meta device where the
+counter and the model allow it (no memory, no arithmetic), else on the CPU with real values. The
+original is never changed.
+
+Lives here: that harness and how its failures are told apart. Does not live here: how a model is
+built (``models``), what a counter does, caching (``offline``).
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.costs import CostProfile, ModuleFacts, merge_operators
+from flopbench.counters import CounterInfo, installed_version
+from flopbench.errors import FlopbenchError, InputError, MeasureError
+from flopbench.measure.copies import move_inputs, private_copy, unwrap
+from flopbench.measure.counters.base import Counted, Counter, Subject
+from flopbench.measure.environment import counting_state
+from flopbench.measure.models import Built, build, head_width, reason
+from flopbench.specs import ModelSpec
+
+VALUES_NOTE = (
+    "the forward pass needs real values, so it ran on the CPU with random weights (seed 0); "
+    "where the work depends on those values, so does the count"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A counter that could not count this model.
+
+    Attributes:
+        counter: its name.
+        message: one line.
+    """
+
+    counter: str
+    message: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Source:
+    """A model that subjects are copied from, built as late and as cheaply as possible.
+
+    Attributes:
+        spec: what to build, None for a live module.
+        built: the live module or what was built last.
+        device: where ``built`` is.
+        shapes_suffice: whether a forward pass on the meta device has succeeded or failed.
+    """
+
+    spec: ModelSpec | None = None
+    built: Built | None = None
+    device: str = ""
+    shapes_suffice: bool | None = None
+    initialised: bool = False
+
+    def subject(self, device: str) -> Subject:
+        """Return a fresh private copy on ``meta`` or ``cpu`` with its inputs.
+
+        Raises:
+            InputError: the model cannot be built.
+            Exception: the module cannot be copied, or not onto this device.
+        """
+        built = self._on(device)
+        return Subject(
+            module=private_copy(built.module, device),
+            args=move_inputs(built.args, device),
+            kwargs=move_inputs(dict(built.kwargs), device),
+            device=device,
+        )
+
+    def _on(self, device: str) -> Built:
+        if self.spec is None:
+            assert self.built is not None
+            return self.built
+        # Real weights only where the work may depend on them; a library model whose shapes
+        # sufficed is counted with weights as allocated, which costs no time.
+        initialise = self.spec.is_user_code or not self.shapes_suffice
+        stale = self.built is None or (
+            device == "cpu" and (self.device == "meta" or initialise > self.initialised)
+        )
+        if stale:
+            self.built = build(self.spec, device, initialise=initialise)
+            self.device, self.initialised = device, initialise
+        assert self.built is not None
+        return self.built
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjected:
+    """A finished count and the device it was made on."""
+
+    counted: Counted
+    device: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProfile | Failure]:
+    """Count one specification under several counters.
+
+    Args:
+        spec: a model, not a ``value:`` constant.
+        infos: the counters, from ``flopbench.counters.find_counters``.
+
+    Returns:
+        One profile a counter, or why that counter could not count this model, in order.
+
+    Raises:
+        InputError: the model cannot be built, or does not run at this input.
+        MeasureError: flopbench's own consistency check failed.
+    """
+    return _profile(Source(spec=spec), infos, str(spec))
+
+
+def profile_module(
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    infos: Sequence[CounterInfo],
+    *,
+    name: str,
+    input: str,
+) -> list[CostProfile | Failure]:
+    """Count a live module under several counters; it comes back as it was.
+
+    Args:
+        module: any module, on any device, in any mode.
+        args: positional inputs of ``forward``.
+        kwargs: keyword inputs of ``forward``.
+        infos: the counters.
+        name: what to call the model in the result.
+        input: what to call the input in the result.
+
+    Returns:
+        As ``profile_spec``.
+
+    Raises:
+        InputError: the module does not run on these inputs.
+    """
+    module = unwrap(module)
+    built = Built(
+        module=module, args=args, kwargs=kwargs, input=input, feature_dim=head_width(module)
+    )
+    return _profile(Source(built=built), infos, name)
+
+
+def _profile(
+    source: Source, infos: Sequence[CounterInfo], name: str
+) -> list[CostProfile | Failure]:
+    results: dict[str, CostProfile | Failure] = {}
+    counters = {info.name: _load(info) for info in infos}
+    # Those that need only shapes first: they find out whether shapes suffice.
+    for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
+        try:
+            done = _count(counters[info.name], source)
+        except FlopbenchError:
+            raise
+        except Exception as error:
+            _require_running(source, name)
+            results[info.name] = Failure(counter=info.name, message=reason(error))
+        else:
+            results[info.name] = _to_profile(info, counters[info.name], source, done, name)
+    return [results[info.name] for info in infos]
+
+
+def _load(info: CounterInfo) -> Counter:
+    module, _, name = info.target.partition(":")
+    try:
+        counter: Counter = getattr(import_module(module), name)()
+    except ImportError as error:
+        raise InputError(f"the counter {info.name!r} cannot be loaded: {error}") from error
+    return counter
+
+
+def _count(counter: Counter, source: Source) -> Subjected:
+    if not counter.needs_values and source.shapes_suffice is not False:
+        try:
+            with counting_state():
+                counted = counter.count(source.subject("meta"))
+        except FlopbenchError:
+            raise
+        except Exception:
+            if source.shapes_suffice:  # others could: it is this counter that cannot
+                raise
+        else:
+            source.shapes_suffice = True
+            return Subjected(counted=counted, device="meta")
+    with counting_state(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        counted = counter.count(source.subject("cpu"))
+    if not counter.needs_values:
+        source.shapes_suffice = False
+    notes = (VALUES_NOTE,) if source.shapes_suffice is False else ()
+    return Subjected(counted=counted, device="cpu", notes=notes)
+
+
+def _require_running(source: Source, name: str) -> None:
+    """Tell a model that does not run from a counter that cannot follow it.
+
+    Raises:
+        InputError: the model itself does not run at this input.
+    """
+    source.shapes_suffice = source.shapes_suffice or None
+    try:
+        with counting_state():
+            source.subject("cpu").run()
+    except Exception as error:
+        raise InputError(
+            f"{name} does not run at this input: {reason(error)}",
+            "check that the input size, layout and type are what the network expects",
+        ) from error
+
+
+def _to_profile(
+    info: CounterInfo, counter: Counter, source: Source, done: Subjected, name: str
+) -> CostProfile:
+    counted, built, spec = done.counted, source.built, source.spec
+    assert built is not None
+    operators = merge_operators(counted.operators)
+    booked = sum(op.total for op in operators)
+    if booked != counted.total:
+        raise MeasureError(
+            f"{info.name} on {name}: its breakdown adds up to {booked}, its total is "
+            f"{counted.total}; this is a bug in flopbench or in the counter's adapter"
+        )
+    return CostProfile(
+        spec=name,
+        model=spec.model if spec else name,
+        input=built.input,
+        classes=spec.classes if spec else None,
+        counter=info.name,
+        counter_version=info.version or "",
+        convention=counter.convention,
+        total=counted.total,
+        dense_macs=sum(op.dense_macs for op in operators),
+        params=sum(p.numel() for p in built.module.parameters()),
+        activations=sum(op.activations for op in operators),
+        feature_dim=built.feature_dim,
+        device=done.device,
+        operators=operators,
+        modules=_module_facts(built.module),
+        not_counted=counted.not_counted,
+        notes=(*counted.notes, *done.notes),
+        versions=environment(info.distribution, *([spec.source] if spec else [])),
+    )
+
+
+def _module_facts(module: nn.Module) -> tuple[ModuleFacts, ...]:
+    seen: set[int] = set()
+    facts = []
+    for path, child in module.named_modules():
+        own = {id(p): p.numel() for p in child.parameters(recurse=False) if id(p) not in seen}
+        seen.update(own)
+        facts.append(ModuleFacts(path=path, type=type(child).__name__, params=sum(own.values())))
+    return tuple(facts)
+
+
+def environment(*distributions: str) -> dict[str, str]:
+    """Name the versions that a count depends on: Python, torch and the given distributions."""
+    names = dict.fromkeys(("flopbench", "torch", *distributions))
+    versions = {name: installed_version(name) for name in names}
+    return {
+        "python": platform.python_version(),
+        **{name: version for name, version in versions.items() if version},
+    }

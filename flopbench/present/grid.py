@@ -1,0 +1,173 @@
+"""A table as a record, and its renderings: terminal, Markdown, CSV, LaTeX, HTML.
+
+Lives here: layout and escaping. Does not live here: which columns a table has (``tables``,
+``explain``), arithmetic of any kind.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TextIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column: its heading, its alignment, and whether it holds text or numbers."""
+
+    title: str
+    align: Literal["left", "right"] = "right"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """A table ready to be drawn.
+
+    Attributes:
+        title: one line above it.
+        columns: headings.
+        rows: one list of cells a row, as long as ``columns``; ``-`` stands for no value.
+        footnotes: numbered below the table; cells refer to them as ``[1]``.
+        caption: units, convention, environment: lines below the footnotes.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    footnotes: tuple[str, ...] = ()
+    caption: tuple[str, ...] = ()
+
+
+def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = None) -> None:
+    """Draw a grid as text on a stream, in colour where the stream is a terminal.
+
+    Args:
+        grid: what to draw.
+        stream: where to.
+        styles: cell text -> rich style.
+    """
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in grid.columns:
+        table.add_column(Text(column.title), justify=column.align, no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
+    console = Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+    # A table is as wide as it needs to be: a wrapped number is a wrong number.
+    needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
+    console.width = max(console.width, needed)
+    console.print(Text(grid.title, style="bold"))
+    console.print(table)
+    for line in _below(grid):
+        console.print(Text(line))
+
+
+def to_markdown(grid: Grid) -> str:
+    """Return a GitHub-flavoured Markdown table with its notes."""
+
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rules = ["---" if column.align == "left" else "---:" for column in grid.columns]
+    lines = [f"**{grid.title}**", "", line([c.title for c in grid.columns]), line(rules)]
+    lines += [line(row) for row in grid.rows]
+    below = _below(grid)
+    if below:
+        lines += ["", *(part for text in below for part in (text, ""))]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return RFC 4180 text with LF line ends; None becomes an empty field."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(["" if cell is None else cell for cell in row] for row in rows)
+    return stream.getvalue()
+
+
+def to_latex(grid: Grid, label: str) -> str:
+    """Return a booktabs ``table`` environment; it needs ``\\usepackage{booktabs}`` only."""
+    alignment = "".join("l" if column.align == "left" else "r" for column in grid.columns)
+
+    def line(cells: Sequence[str]) -> str:
+        return "    " + " & ".join(latex_escape(cell) for cell in cells) + r" \\"
+
+    lines = [
+        "% needs \\usepackage{booktabs} and, for wide tables, \\usepackage{graphicx}",
+        r"\begin{table}[t]",
+        r"  \centering",
+        f"  \\caption{{{latex_escape(grid.title)}}}",
+        f"  \\label{{tab:{label}}}",
+        r"  \small",
+        f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
+        r"    \toprule",
+        line([column.title for column in grid.columns]),
+        r"    \midrule",
+        *(line(row) for row in grid.rows),
+        r"    \bottomrule",
+        r"  \end{tabular}",
+    ]
+    below = _below(grid)
+    if below:
+        lines += [r"  \par\smallskip", r"  \begin{minipage}{\linewidth}\footnotesize"]
+        lines += [f"    {latex_escape(text)}\\par" for text in below]
+        lines += [r"  \end{minipage}"]
+    return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def to_html(grid: Grid) -> str:
+    """Return a ``<table>`` with its notes, everything escaped."""
+    head = "".join(f'<th scope="col">{html.escape(c.title)}</th>' for c in grid.columns)
+    body = "".join(
+        "<tr>"
+        + "".join(
+            f'<td style="text-align:{column.align}">{html.escape(cell)}</td>'
+            for column, cell in zip(grid.columns, row, strict=True)
+        )
+        + "</tr>"
+        for row in grid.rows
+    )
+    notes = "".join(f"<p><small>{html.escape(text)}</small></p>" for text in _below(grid))
+    return (
+        f"<table><caption>{html.escape(grid.title)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
+    )
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "×": r"$\times$",
+    "²": r"\textsuperscript{2}",
+    "[": "{[}",
+    "]": "{]}",
+    '"': "''",
+}
+
+
+def latex_escape(text: str) -> str:
+    """Escape text for LaTeX; ``×`` and ``²`` become commands, other characters stay (UTF-8)."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _below(grid: Grid) -> list[str]:
+    return [*(f"[{n}] {text}" for n, text in enumerate(grid.footnotes, 1)), *grid.caption]

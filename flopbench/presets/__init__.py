@@ -1,0 +1,161 @@
+"""Published set-ups, as TOML files beside this one: networks, inputs, heads, printed figures.
+
+File format: ``schema = 1``, ``title``, ``source`` (the publication), ``classes`` (width of the
+heads there), ``counted_by`` (the counter whose rules the publication used), and one ``[[table]]``
+entry a published row: ``model``, ``input``, ``published_gflops`` (text, digits as printed),
+``feature_dim``, and for figures that were not profiled ``scaled_from = {gflops, input_px,
+figure_input_px, source}``. A preset may instead name others: ``include = [...]``.
+
+Lives here: reading those files. Does not live here: comparing them with measured figures
+(``published``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from flopbench.errors import DataError, InputError
+from flopbench.specs import ModelSpec, parse_size, parse_spec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+SCHEMA = 1
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledFigure:
+    """How a publication got a figure without profiling: another figure times (r / r0)².
+
+    Attributes:
+        gflops: the figure that was scaled, as printed in its own source.
+        input_px: the input size that the scaling assumed.
+        figure_input_px: the input size that the figure really belongs to.
+        source: where the figure was printed.
+    """
+
+    gflops: Decimal
+    input_px: int
+    figure_input_px: int
+    source: str
+
+    def at(self, height_px: int) -> float:
+        """Apply the rule: ``gflops × (height_px / input_px)²``."""
+        return float(self.gflops) * (height_px / self.input_px) ** 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """One row of a published table.
+
+    Attributes:
+        spec: network, input and head.
+        gflops: the figure with its digits as printed.
+        feature_dim: the printed width of the head's input.
+        counted_by: the counter whose rules the publication used.
+        source: the publication.
+        scaled_from: set where the figure was scaled, not profiled.
+    """
+
+    spec: ModelSpec
+    gflops: Decimal
+    feature_dim: int | None
+    counted_by: str
+    source: str
+    scaled_from: ScaledFigure | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A named set of published rows.
+
+    Attributes:
+        name: file name without its suffix, or the path of a user's file.
+        title: one line for people.
+        rows: in the publication's order.
+    """
+
+    name: str
+    title: str
+    rows: tuple[PublishedRow, ...]
+
+
+def preset_names() -> list[str]:
+    """List the presets that ship with flopbench."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_preset(name: str) -> Preset:
+    """Read a preset by name, or a user's own file by path (``.toml``).
+
+    Raises:
+        InputError: no such preset or file.
+        DataError: the file does not follow the format; the message names file and key.
+    """
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not path.is_file():
+        names = preset_names()
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise InputError(
+            f"there is no preset {name!r}",
+            f"{hint}presets: {', '.join(names)}; or give the path of a .toml file",
+        )
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not TOML: {error}") from None
+    schema = data.get("schema")
+    if schema != SCHEMA:
+        raise DataError(f"{path}: 'schema' is {schema!r}; this flopbench reads {SCHEMA}")
+    rows: tuple[PublishedRow, ...] = ()
+    for included in data.get("include", []):
+        rows += load_preset(included).rows
+    for number, entry in enumerate(data.get("table", []), 1):
+        rows += (_row(entry, data, f"{path}, [[table]] {number}"),)
+    return Preset(name=name, title=str(data.get("title", name)), rows=rows)
+
+
+def find_published(spec: ModelSpec) -> PublishedRow | None:
+    """Find a published row for this network and input, whatever the head."""
+    for name in preset_names():
+        for row in load_preset(name).rows:
+            same_head = spec.classes is None or spec.classes == row.spec.classes
+            if same_head and (row.spec.model, row.spec.input) == (spec.model, spec.input):
+                return row
+    return None
+
+
+def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> PublishedRow:
+    try:
+        spec = parse_spec(entry["model"]).at(parse_size(entry["input"], where))
+        if "classes" in preset:
+            spec = spec.with_classes(int(preset["classes"]))
+        scaled = entry.get("scaled_from")
+        return PublishedRow(
+            spec=spec,
+            gflops=Decimal(entry["published_gflops"]),
+            feature_dim=entry.get("feature_dim"),
+            counted_by=preset["counted_by"],
+            source=preset["source"],
+            scaled_from=None
+            if scaled is None
+            else ScaledFigure(
+                gflops=Decimal(scaled["gflops"]),
+                input_px=scaled["input_px"],
+                figure_input_px=scaled["figure_input_px"],
+                source=scaled["source"],
+            ),
+        )
+    except KeyError as error:
+        raise DataError(f"{where}: the key {error.args[0]!r} is missing") from None
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: a value has the wrong form ({error})") from None

@@ -1,0 +1,67 @@
+"""Quantities: the MAC/FLOP convention, and the only place that divides by 1e9.
+
+One MAC is one multiply-accumulate. One MAC is two FLOPs (a multiplication and an addition) when
+FLOPs are really counted; many papers print MACs and write "FLOPs" or "GFLOPS". Counts are exact
+integers everywhere; they are rounded here, when printed.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+
+from flopbench.errors import InputError
+
+GIGA = 10**9
+FLOPS_PER_MAC = 2
+
+CONVENTION = (
+    "1 GMAC = 1e9 multiply-accumulates (MACs). 1 MAC = 2 FLOPs; what papers on efficient "
+    "networks print as GFLOPS is GMACs."
+)
+
+_PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_QUANTITY = re.compile(
+    r"\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<prefix>[kKMGT]?)(?P<unit>[A-Za-z]*)\s*"
+)
+
+
+def giga(count: int, digits: int = 4) -> str:
+    """Print a count in units of 1e9, correctly rounded (half to even) to ``digits`` decimals."""
+    step = Decimal(1).scaleb(-digits)
+    return str((Decimal(count) / GIGA).quantize(step, rounding=ROUND_HALF_EVEN))
+
+
+def millions(count: int, digits: int = 3) -> str:
+    """Print a count in units of 1e6, correctly rounded to ``digits`` decimals."""
+    step = Decimal(1).scaleb(-digits)
+    return str((Decimal(count) / 10**6).quantize(step, rounding=ROUND_HALF_EVEN))
+
+
+def percent(part: int, whole: int, digits: int = 1) -> str:
+    """Print a share as a percentage; ``-`` where the whole is 0."""
+    return f"{100 * part / whole:.{digits}f} %" if whole else "-"
+
+
+def parse_macs(text: str) -> int:
+    """Read an exact number of MACs: ``1.8e9``, ``1.8 GMACs``, ``3.6 GFLOPs`` (2 per MAC).
+
+    Raises:
+        InputError: not a number, a unit other than MACs or FLOPs, or not a whole number of MACs.
+    """
+    wanted = "expected a number of MACs such as 1.8e9, '1.8 GMACs' or '3.6 GFLOPs'"
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}")
+    try:
+        value = Decimal(match["number"]) * _PREFIXES[match["prefix"]]
+    except InvalidOperation:
+        raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}") from None
+    unit = match["unit"].lower()
+    if unit in {"flop", "flops"}:
+        value /= FLOPS_PER_MAC
+    elif unit not in {"", "mac", "macs"}:
+        raise InputError(f"{text.strip()!r} has the unit {match['unit']!r}: {wanted}")
+    if value != int(value):
+        raise InputError(f"{text.strip()!r} is not a whole number of MACs")
+    return int(value)
