@@ -187,7 +187,7 @@ def explain(
         counted, exact = there.under(quoted.counted_by), there.under(REFERENCE)
         sentences = [
             f"{quoted.source}; heads of {quoted.spec.classes} classes there",
-            *explain_published(
+            explain_published(
                 quoted,
                 counted.total if counted else None,
                 exact.dense_macs if exact else None,
@@ -275,7 +275,7 @@ def _rows(
     if quoted is not None:
         counted = measurement.under(quoted.counted_by)
         exact = _agreed_dense(measurement, verdicts)
-        notes = explain_published(quoted, counted.total if counted else None, exact)
+        notes = [explain_published(quoted, counted.total if counted else None, exact)]
     rows = []
     for counter in counters:
         profile = measurement.under(counter)

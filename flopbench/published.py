@@ -40,9 +40,10 @@ def explain_published(row: PublishedRow, total: int | None, dense_macs: int | No
             f"published {printed}: {row.counted_by} gives {measured}, so two digits were "
             "exchanged in print"
         )
-    return [
-        f"published {printed}: not reproduced, {row.counted_by} gives {measured} ({off:+.1f} %)"
-    ]
+    return (
+        f"published {printed}: not reproduced, {row.counted_by} gives {measured}, so the published "
+        f"figure is {_too_much(row.gflops, total)}"
+    )
 
 
 def rule_value(row: PublishedRow) -> float | None:

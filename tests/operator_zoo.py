@@ -1,7 +1,7 @@
 """Small models with their true cost: multiply-accumulates by hand, from named dimensions.
 
 Each ``Truth`` has its arithmetic beside it; none was taken from a program's output. The dimensions
-are pairwise different (primes where they can be), so that a formula which confuses two of them
+that meet in one model are different, so that a formula which confuses two of them
 gives another integer.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-import torch.nn.functional as F  # noqa: N812
+import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import parametrizations, rnn
 from torch.nn.utils.parametrize import register_parametrization
@@ -23,7 +23,7 @@ B, T, S = 3, 7, 11  # batch, steps (queries), steps of the source (keys)
 CI, CO = 4, 6  # channels in and out, both even, for groups of 2
 L, H, W, D = 17, 13, 19, 5  # length; height, width, depth of inputs
 K = 3  # kernel
-I, O, J = 5, 7, 11  # noqa: E741  widths of linear layers and matrices
+I, O, J = 10, 14, 22  # noqa: E741  widths of linear layers and matrices
 E, HEADS, FF = 12, 3, 20  # width, heads and feed-forward width of attention
 HID, PROJ = 8, 5  # hidden and projected width of recurrent layers
 
@@ -396,7 +396,8 @@ MATMUL = [
        (I, J), (J, O)),
     fn("addmm_", I * J * O, lambda c, a, b: c.addmm_(a, b), (I, O), (I, J), (J, O)),
     fn("baddbmm", B * I * J * O, torch.baddbmm, (B, I, O), (B, I, J), (B, J, O)),
-    fn("baddbmm_", B * I * J * O, lambda c, a, b: c.baddbmm_(a, b), (B, I, O), (B, I, J), (B, J, O)),
+    fn("baddbmm_", B * I * J * O, lambda c, a, b: c.baddbmm_(a, b),
+       (B, I, O), (B, I, J), (B, J, O)),
     fn("addbmm", B * I * J * O, torch.addbmm, (I, O), (B, I, J), (B, J, O)),
     fn("addmv", I * J, torch.addmv, (I,), (I, J), (J,)),
     fn("addmv_", I * J, lambda c, a, b: c.addmv_(a, b), (I,), (I, J), (J,)),
@@ -409,8 +410,9 @@ MATMUL = [
     fn("linalg.vecdot", B * J, torch.linalg.vecdot, (B, J), (B, J)),
     fn("linalg.vecdot dim 0, broadcast", J * I * O,
        lambda a, b: torch.linalg.vecdot(a, b, dim=0), (J, I, O), (J, 1, O)),
-    fn("tensordot", I * O * T * S, lambda a, b: torch.tensordot(a, b, dims=2), (I, T, S), (T, S, O)),
-    fn("linalg.multi_dot", I * J * T + I * T * O,  # (5 x 11 x 7) first is cheaper than (11 x 7 x 7)
+    fn("tensordot", I * O * T * S, lambda a, b: torch.tensordot(a, b, dims=2),
+       (I, T, S), (T, S, O)),
+    fn("linalg.multi_dot", I * J * T + I * T * O,  # from the left is cheaper here
        lambda a, b, c: torch.linalg.multi_dot([a, b, c]), (I, J), (J, T), (T, O)),
     fn("chain_matmul", I * J * T + I * T * O, torch.chain_matmul, (I, J), (J, T), (T, O)),
     fn("linalg.matrix_power 3", 2 * I**3, lambda a: torch.linalg.matrix_power(a, 3), (I, I)),
@@ -480,24 +482,24 @@ def mha_macs(t: int, s: int, kdim: int = E, vdim: int = E, extra: int = 0) -> in
     return t * E * E + s * kdim * E + s * vdim * E + 2 * t * (s + extra) * E + t * E * E
 
 
-def mha(name: str, macs: int, *shapes: Any, call: dict[str, Any] | None = None, **options: Any):
+def mha(
+    name: str, macs: int, *shapes: Any, call: dict[str, Any] | None = None, **options: Any
+) -> Truth:
     """Make a ``Truth`` of nn.MultiheadAttention."""
-    return truth(
-        f"MultiheadAttention {name}",
-        macs,
-        lambda: Call(lambda m, *a: m(*a, **(call or {})), nn.MultiheadAttention(E, HEADS, **options)),
-        *shapes,
-    )  # fmt: skip
+
+    def build() -> nn.Module:
+        layer = nn.MultiheadAttention(E, HEADS, **options)
+        return Call(lambda m, *a: m(*a, **(call or {})), layer)
+
+    return truth(f"MultiheadAttention {name}", macs, build, *shapes)
 
 
 def _tied(name: str, **options: Any) -> Truth:
-    layer = lambda: nn.MultiheadAttention(E, HEADS, batch_first=True)  # noqa: E731
-    return truth(
-        f"MultiheadAttention {name}",
-        B * mha_macs(T, T),
-        lambda: Call(lambda m, x: m(x, x, x, **options), layer()),
-        (B, T, E),
-    )
+    def build() -> nn.Module:
+        layer = nn.MultiheadAttention(E, HEADS, batch_first=True)
+        return Call(lambda m, x: m(x, x, x, **options), layer)
+
+    return truth(f"MultiheadAttention {name}", B * mha_macs(T, T), build, (B, T, E))
 
 
 X, SOURCE = (B, T, E), (B, S, E)
@@ -695,7 +697,8 @@ FREE = [
          IMAGE, (B, 5, 6, 2)),
         ("PixelShuffle", lambda: nn.PixelShuffle(2), IMAGE),
         ("Embedding", lambda: nn.Embedding(S, E), lambda: torch.zeros(B, T, dtype=torch.long)),
-        ("EmbeddingBag", lambda: nn.EmbeddingBag(S, E), lambda: torch.zeros(B, T, dtype=torch.long)),
+        ("EmbeddingBag", lambda: nn.EmbeddingBag(S, E),
+         lambda: torch.zeros(B, T, dtype=torch.long)),
         ("Softmax", lambda: nn.Softmax(-1), (B, I)),
         ("LogSoftmax", lambda: nn.LogSoftmax(-1), (B, I)),
         ("activations", lambda: nn.Sequential(

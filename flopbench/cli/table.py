@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
     add_counters,
@@ -18,6 +18,9 @@ from flopbench.cli.common import (
     require,
 )
 from flopbench.errors import EXIT_MEASURE, EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.table import CostTable
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 DEFAULT_PRESET = "arnet"
@@ -48,6 +51,12 @@ def add_parser(verbs: Any) -> None:
     )
     parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
     parser.add_argument("--preset", help="rows of a publication: a name, or a .toml file")
+    parser.add_argument(
+        "--from",
+        dest="saved",
+        metavar="FILE",
+        help="print a saved table (JSON) instead of measuring; needs no torch",
+    )
     add_counters(parser)
     add_output(parser, FORMATS)
     parser.add_argument(
@@ -65,8 +74,33 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
+    from flopbench.present.tables import render_cost_table, sort_table
+
+    table = _saved_table(args) if args.saved else _measured_table(args)
+    if args.sort:
+        table = sort_table(table, args.sort)
+    format = chosen_format(args, FORMATS)
+    emit(args, lambda stream: render_cost_table(table, format, stream))
+    failed = [row for row in table if row.status == "failed"]
+    for row in failed:
+        sys.stderr.write(f"flopbench: could not measure {row.spec}: {row.notes[0]}\n")
+    return EXIT_MEASURE if failed else EXIT_OK
+
+
+def _saved_table(args: argparse.Namespace) -> CostTable:
+    from flopbench.table import CostTable
+
+    require(
+        not (args.models or args.preset or args.resolution or args.classes or args.counter),
+        "--from prints a saved table as it is: models, --preset, --resolution, --classes and "
+        "--counter cannot apply",
+    )
+    return CostTable.load(args.saved)
+
+
+def _measured_table(args: argparse.Namespace) -> CostTable:
     from flopbench.offline import build_table, preset_specs
-    from flopbench.present.tables import check_sort_key, render_cost_table, sort_table
+    from flopbench.present.tables import check_sort_key
     from flopbench.presets import PublishedRow, load_preset
     from flopbench.specs import cross, parse_size, parse_spec
 
@@ -88,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     if args.classes is not None:
         specs = [s if s.source == "value" else s.with_classes(args.classes) for s in specs]
     with progress_bar() as progress:
-        table = build_table(
+        return build_table(
             specs,
             counters,
             published=published,
@@ -96,11 +130,3 @@ def run(args: argparse.Namespace) -> int:
             jobs=args.jobs,
             progress=progress,
         )
-    if args.sort:
-        table = sort_table(table, args.sort)
-    format = chosen_format(args, FORMATS)
-    emit(args, lambda stream: render_cost_table(table, format, stream))
-    failed = [row for row in table if row.status == "failed"]
-    for row in failed:
-        sys.stderr.write(f"flopbench: could not measure {row.spec}: {row.notes[0]}\n")
-    return EXIT_MEASURE if failed else EXIT_OK

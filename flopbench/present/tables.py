@@ -31,8 +31,10 @@ def cost_table_grid(table: CostTable) -> Grid:
     columns = [Column(title="network", align="left"), Column(title="input")]
     if published:
         columns.append(Column(title="published"))
-    columns += [Column(title=name) for name in counters]
-    columns += [Column(title=title) for title in ("dense", "act. M", "params M", "feature dim")]
+    # The reference counter's total is the dense count itself: one column says both.
+    columns += [Column(title="torch (dense)" if c == REFERENCE else c) for c in counters]
+    columns += [] if REFERENCE in counters else [Column(title="dense")]
+    columns += [Column(title=title) for title in ("act. M", "params M", "feature dim")]
     columns.append(Column(title="status", align="left"))
     footnotes: dict[str, int] = {}
     rows = tuple(_line(line, counters, published, footnotes) for line in lines)
@@ -175,9 +177,11 @@ def _line(
         value = first.published_gflops
         cells.append("-" if value is None else f"{value:.4f}")
     cells += [_giga(totals.get(name)) for name in counters]
-    dense = _agreed(line)
+    if REFERENCE not in counters:
+        cells.append(_giga(_agreed(line)))
+    elif first.counter == "constant":
+        cells[counters.index(REFERENCE) - len(counters)] = _giga(first.total_macs)
     cells += [
-        _giga(totals["constant"] if first.counter == "constant" else dense),
         _millions(max((r.activations or 0 for r in line), default=0) or None, 2),
         _millions(first.params, 3),
         "-" if first.feature_dim is None else str(first.feature_dim),
