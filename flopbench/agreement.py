@@ -23,6 +23,9 @@ Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quo
 REFERENCE = "torch"
 """The counter that sees every dispatched operator; others are held against it."""
 
+SELF_REPORTED = ("operator", "module")
+"""Kinds of gaps that a counter reports itself; others were found by watching it from outside."""
+
 _LIBRARY = {"thop-2020": "thop"}
 """Counters that run on another counter's library are no second witness for it."""
 
@@ -93,14 +96,15 @@ def _agreeing(profile: CostProfile, reference: CostProfile, agreed: bool) -> Ver
 def _differing(profile: CostProfile, reference: CostProfile) -> Verdict:
     ours = {path: op.dense_macs for path, op in profile.by_module().items()}
     theirs = {path: op.dense_macs for path, op in reference.by_module().items()}
-    listed = {gap.module for gap in profile.gaps_that_may_multiply()}
+    gaps = [g for g in profile.gaps_that_may_multiply() if g.kind in SELF_REPORTED]
+    listed = {gap.module for gap in gaps}
     differing = {p for p in ours.keys() | theirs.keys() if ours.get(p, 0) != theirs.get(p, 0)}
     explained = bool(differing) and all(
         path in listed and ours.get(path, 0) < theirs.get(path, 0) for path in differing
     )
     described = describe_difference(profile, reference)
     if explained:
-        names = sorted({g.name for g in profile.gaps_that_may_multiply() if g.module in differing})
+        names = sorted({gap.name for gap in gaps if gap.module in differing})
         return Verdict(
             status="partial", reason=f"lists what it leaves out ({', '.join(names)}): {described}"
         )

@@ -40,7 +40,7 @@ OTHER_FAMILIES = (
 )
 """Families that only some counters price, each by rules of its own."""
 
-GapKind = Literal["operator", "module", "uncalled"]
+GapKind = Literal["operator", "module", "unseen", "uncalled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +73,11 @@ class Gap:
     """Something a counter met, or should have met, and gave no price.
 
     Attributes:
-        kind: ``operator`` (ran, no formula), ``module`` (a leaf with parameters for whose class
-            there is no rule) or ``uncalled`` (a leaf with parameters that was never called:
-            unused, or used through a function that the counter cannot see).
+        kind: what the counter itself reports: ``operator`` (ran, no formula) or ``module`` (a
+            leaf with parameters for whose class there is no rule); or what the adapter found by
+            watching: ``unseen`` (an operator that ran where the counter cannot look) or
+            ``uncalled`` (a leaf with parameters that was never called: unused, or used through a
+            function that the counter cannot see).
         name: operator or class name.
         module: dotted path of the module it happened in.
         calls: how many times, 0 for an uncalled module.

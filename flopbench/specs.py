@@ -113,6 +113,8 @@ def parse_spec(text: str) -> ModelSpec:
     source, name = _split_source(named)
     if not name:
         raise InputError(f"{text!r} names no model: {_EXAMPLES}")
+    if source in LAYER_SOURCES and not size_text.isdigit() and size_text:
+        raise InputError(f"{text!r}: expected the number of steps after '@', such as @16")
     options = dict(_parse_option(option, text) for option in tail)
     if len(options) != len(tail):
         raise InputError(f"{text!r} gives an option twice")

@@ -241,7 +241,7 @@ def _read_row(data: Any, where: str) -> CostRow:
         if name not in _NAMES:
             raise DataError(f"{where}: unknown field {name!r}")
         if name in {"notes", "not_counted"}:
-            if not isinstance(value, list):
+            if not isinstance(value, (list, tuple)):
                 raise DataError(f"{where}: {name!r} is not a list")
             continue
         if value is None and name in _OPTIONAL:

@@ -32,6 +32,11 @@ def giga(count: int, digits: int = 4) -> str:
     return str((Decimal(count) / GIGA).quantize(step, rounding=ROUND_HALF_EVEN))
 
 
+def small_giga(count: int) -> str:
+    """Print a small count in units of 1e9 with three significant digits (``8.96e-06``)."""
+    return f"{Decimal(count) / GIGA:.2e}".replace("e-", "e-0").replace("e-00", "e-0")
+
+
 def millions(count: int, digits: int = 3) -> str:
     """Print a count in units of 1e6, correctly rounded to ``digits`` decimals."""
     step = Decimal(1).scaleb(-digits)

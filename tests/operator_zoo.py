@@ -24,7 +24,7 @@ CI, CO = 4, 6  # channels in and out, both even, for groups of 2
 L, H, W, D = 17, 13, 19, 5  # length; height, width, depth of inputs
 K = 3  # kernel
 I, O, J = 10, 14, 22  # noqa: E741  widths of linear layers and matrices
-E, HEADS, FF = 12, 3, 20  # width, heads and feed-forward width of attention
+E, HEADS, FF = 12, 4, 20  # width, heads and feed-forward width of attention
 HID, PROJ = 8, 5  # hidden and projected width of recurrent layers
 
 
@@ -419,7 +419,8 @@ MATMUL = [
     fn("complex matmul, one MAC a complex product", I * J * O, torch.matmul,
        lambda: torch.randn(I, J, dtype=torch.complex64),
        lambda: torch.randn(J, O, dtype=torch.complex64)),
-    fn("cov", I * I * J, torch.cov, (I, J)),  # the centred matrix times its transpose
+    fn("cov", I * I * J, torch.cov, (I, J),  # the centred matrix times its transpose
+       needs_values=True),
     fn("affine_grid", B * H * W * 2 * 3,  # (x, y, 1) times a 2 x 3 matrix at every position
        lambda theta: F.affine_grid(theta, [B, CI, H, W], align_corners=False), (B, 2, 3)),
     fn("einsum as mm", I * J * O, lambda a, b: torch.einsum("ij,jo->io", a, b), (I, J), (J, O)),
@@ -725,14 +726,14 @@ FREE = [
          (B, I)),
         ("in-place and foreach arithmetic", lambda: Call(
             lambda x: torch._foreach_add([x.add_(1).mul_(2).clamp_(0), x], 1)), (B, I)),
-        ("fake quantisation", lambda: Call(
-            lambda x: torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -128, 127)), (B, I)),
     )
 ]  # fmt: skip
 
 VALUES_ONLY = [
     fn("roi_align", 0, lambda x, boxes: roi_align(x, [boxes] * B, 2), IMAGE,
        lambda: torch.tensor([[0.0, 0.0, 4.0, 4.0]]), needs_values=True),
+    fn("fake quantisation", 0, lambda x: torch.fake_quantize_per_tensor_affine(x, 0.1, 0, -9, 9),
+       (B, I), needs_values=True),
     fn("sparse times dense, as if dense", I * J * O, lambda a, b: a.to_sparse() @ b,
        (I, J), (J, O), needs_values=True),
 ]  # fmt: skip

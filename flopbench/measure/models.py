@@ -127,8 +127,6 @@ def reason(error: BaseException) -> str:
 def _build_layer(spec: ModelSpec) -> Built:
     if spec.classes is not None:
         raise InputError(f"{str(spec)!r}: a single layer has no head, so classes= cannot apply")
-    if len(spec.size) > 1:
-        raise InputError(f"{str(spec)!r}: expected the number of steps after '@', such as @16")
     steps = spec.size[0] if spec.size else 1
     width_in, width_out = (int(width) for width in spec.name.split("x"))
     kinds: dict[str, Any] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN, "linear": nn.Linear}

@@ -15,10 +15,13 @@ from flopbench.agreement import REFERENCE
 from flopbench.errors import InputError
 from flopbench.present.grid import Column, Grid, to_csv, to_html, to_latex, to_markdown, to_terminal
 from flopbench.table import CostRow, CostTable
-from flopbench.units import CONVENTION, giga, millions
+from flopbench.units import CONVENTION, giga, millions, small_giga
 
 STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow"}
 """Colours of the status column; whatever is not listed and not quoted is drawn red."""
+
+SMALLEST_AT_FOUR_DECIMALS = 1_000_000
+"""Below this many MACs, four decimals of a GMAC show fewer than two digits."""
 
 TITLE = "Offline cost table: GMACs per forward pass of one sample"
 
@@ -165,11 +168,10 @@ def _line(
 ) -> tuple[str, ...]:
     first = line[0]
     marks = ""
-    for row in line:
-        for note in row.notes:
-            text = note if note in first.notes else f"{row.counter}: {note}"
-            number = footnotes.setdefault(text, len(footnotes) + 1)
-            marks += "" if f"[{number}]" in marks else f"[{number}]"
+    for note in dict.fromkeys(note for row in line for note in row.notes):
+        whose = [row.counter for row in line if note in row.notes]
+        text = note if len(whose) == len(line) else f"{', '.join(whose)}: {note}"
+        marks += f"[{footnotes.setdefault(text, len(footnotes) + 1)}]"
     totals = {row.counter: row.total_macs for row in line}
     name = first.model if first.classes is None else f"{first.model} ({first.classes})"
     cells = [f"{name} {marks}".rstrip(), first.input or "-"]
@@ -211,7 +213,10 @@ def _caption(table: CostTable) -> tuple[str, ...]:
 
 
 def _giga(count: int | None) -> str:
-    return "-" if count is None else giga(count)
+    """Print GMACs to four decimals, or to three digits where four decimals would hide a cost."""
+    if count is None:
+        return "-"
+    return giga(count) if count == 0 or count >= SMALLEST_AT_FOUR_DECIMALS else small_giga(count)
 
 
 def _millions(count: int | None, digits: int) -> str:

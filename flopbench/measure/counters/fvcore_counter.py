@@ -31,6 +31,7 @@ from flopbench.measure.counters.fvcore_handles import (
     is_transposed,
     shape_of,
 )
+from flopbench.measure.counters.watching import failures_told_apart
 
 
 class FvcoreCounter:
@@ -45,7 +46,7 @@ class FvcoreCounter:
         """Count one forward pass.
 
         Raises:
-            MeasureError: a price is not a whole number.
+            MeasureError: a price is not a whole number, or fvcore fails on a model that runs.
         """
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
@@ -56,7 +57,8 @@ class FvcoreCounter:
         analysis.tracer_warnings("none")
         for kind in {**own_handles, **MENDS}:
             analysis.set_op_handle(kind, ledger.handle(kind, own_handles.get(kind, _no_price)))
-        total = _exact(analysis.total(), "the total")
+        with failures_told_apart("fvcore", subject):
+            total = _exact(analysis.total(), "the total")
         unpriced = {_path(name): counts for name, counts in _own(analysis).items() if counts}
         uncalled = {_path(name) for name in analysis.uncalled_modules()}
         return ledger.counted(total, unpriced, uncalled)

@@ -31,6 +31,7 @@ from flopbench.measure.counters.base import (
     out_elements,
     parameterised_leaves,
 )
+from flopbench.measure.counters.watching import failures_told_apart
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
 """A THOP rule: adds its charge for one call (module, inputs, output) to ``module.total_ops``."""
@@ -86,14 +87,14 @@ def count_by_rules(
         leaves_only: charge nothing for modules that have children.
 
     Raises:
-        MeasureError: a charge is not a whole number.
+        MeasureError: a charge is not a whole number, or THOP fails on a model that runs.
     """
     ledger = _Ledger(subject, rules, dense, leaves_only)
     hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
     hooks |= {kind: ledger.wrap(rule) for kind, rule in rules.items()}
     # THOP hands over positional arguments only.
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
-    with ledger.watching():
+    with failures_told_apart("thop", subject), ledger.watching():
         total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
     return ledger.counted(_exact(total, "the total"))
 
@@ -119,7 +120,7 @@ class _Ledger:
         self._ruled = {
             module
             for module in self._names
-            if type(module) in rules and not (leaves_only and any(module.children()))
+            if type(module) in rules and not (leaves_only and list(module.children()))
         }
         self._ruled_paths = {self._names[module] for module in self._ruled}
         self._stack = ModuleStack(self._names)
@@ -173,15 +174,13 @@ class _Ledger:
         difference = total - sum(op.total for op in operators)
         if difference:
             what = "counted twice" if difference > 0 else "left out of the sum"
+            why = "modules in two places" if difference > 0 else "layers below one with a rule"
             operators.append(_correction(what, difference, type(self._root).__name__))
-            notes.append(
-                f"THOP's total holds {difference:+,} beyond its charges: it counts modules once "
-                "for each place they stand in, and none below a layer that has a rule"
-            )
+            notes.append(f"THOP's total differs by {difference:+,} from its charges: {why}")
         gaps = self._leaf_gaps()
         named = {gap.module for gap in gaps if gap.kind == "module"}
         gaps += [
-            Gap(kind="operator", name=name, module=path, calls=calls, may_multiply=True)
+            Gap(kind="unseen", name=name, module=path, calls=calls, may_multiply=True)
             for (name, path), calls in self._missed.items()
             if path not in named
         ]
@@ -262,16 +261,8 @@ class _WithKeywords(nn.Module):
 
 
 def _correction(what: str, amount: int, module_type: str) -> OpCost:
-    return OpCost(
-        module="",
-        module_type=module_type,
-        family="other",
-        op=what,
-        calls=0,
-        dense_macs=0,
-        total=amount,
-        activations=0,
-    )
+    none = dict.fromkeys(("calls", "dense_macs", "activations"), 0)
+    return OpCost(module="", module_type=module_type, family="other", op=what, total=amount, **none)
 
 
 def _may_multiply(module: nn.Module) -> bool:

@@ -23,13 +23,12 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -80,7 +79,7 @@ class TorchCounter:
         """
         with _uncompiled():
             try:
-                with torch.inference_mode(), _frozen(subject.module):
+                with torch.inference_mode():
                     return _count(subject)
             except MeasureError:
                 raise
@@ -101,6 +100,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
         custom_mapping=custom_mapping(),
         **{name: value for name, value in options.items() if name in known},
     )
+    counter.mod_tracker = _WholeModel()
     stack = ModuleStack(subject.module_names())
     observer = _Observer(counter.flop_registry, stack)
     lowering = _Lowering(counter.flop_registry)
@@ -114,6 +114,23 @@ def _count(subject: Subject, *notes: str) -> Counted:
         not_counted=observer.gaps(),
         notes=(*notes, *lowering.notes, *observer.notes),
     )
+
+
+class _WholeModel:
+    """Stands in for FlopCounterMode's own module tracker.
+
+    The tracker hangs autograd hooks on module inputs that require gradients. They fail for a
+    parameter passed to a module in inference mode (every weight parametrization does that) and
+    in ``autograd.grad`` inside forward. ``ModuleStack`` attributes operators instead.
+    """
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        """Hook nothing."""
+
+    def __exit__(self, *_error: object) -> None:
+        """Unhook nothing."""
 
 
 class _Lowering(TorchDispatchMode):
@@ -267,20 +284,6 @@ def _is_sparse(tensor: torch.Tensor) -> bool:
 def _first_tensor(out: Any) -> Any:
     """Return the result proper: what follows it are states, statistics and workspaces."""
     return _first_tensor(out[0]) if isinstance(out, (list, tuple)) and out else out
-
-
-@contextmanager
-def _frozen(module: nn.Module) -> Iterator[None]:
-    """Let no parameter ask for gradients: FlopCounterMode's own hooks fail on one that is passed
-    to a module as an argument in inference mode (weight parametrizations do that)."""
-    asking = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    try:
-        for parameter in asking:
-            parameter.requires_grad_(False)
-        yield
-    finally:
-        for parameter in asking:
-            parameter.requires_grad_(True)
 
 
 def _uncompiled() -> Any:

@@ -1,0 +1,133 @@
+"""The command line without measuring: help, completion, exit status, and no torch at hand."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import RunCli, assert_refused
+
+from flopbench.cli import VERBS, build_parser
+
+NAMES = ("table", "explain", "counters", "cache", "completion")
+
+
+def test_every_verb_has_help(run_cli: RunCli) -> None:
+    """Each verb explains itself, and the overview lists each with one line."""
+    overview = run_cli("--help")
+    assert overview.returncode == 0
+    for name in NAMES:
+        assert f"    {name} " in overview.stdout or f"    {name}\n" in overview.stdout
+        verb = run_cli(name, "--help")
+        assert verb.returncode == 0
+        assert f"usage: flopbench {name}" in verb.stdout
+    assert len(VERBS) == len(NAMES)
+
+
+def test_version(run_cli: RunCli) -> None:
+    """The version is that of the installed distribution."""
+    from importlib.metadata import version
+
+    assert run_cli("--version").stdout == f"flopbench {version('flopbench')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
+    """shtab drops a verb without help in silence, so each is looked for."""
+    script = run_cli("completion", shell)
+    assert script.returncode == 0
+    for name in NAMES:
+        assert name in script.stdout
+
+
+def test_every_argument_is_documented() -> None:
+    """No option or positional argument goes without a word of help."""
+    for action in build_parser()._subparsers._group_actions:  # type: ignore[union-attr]
+        for name, parser in action.choices.items():  # type: ignore[union-attr]
+            for argument in parser._actions:
+                assert argument.help or argument.choices, f"{name}: {argument.dest}"
+
+
+@pytest.mark.parametrize(
+    ("args", "needle"),
+    [
+        ((), "required: VERB"),
+        (("tabel",), "invalid choice"),
+        (("table", "--colour"), "unrecognized"),
+        (("table", "--format", "xml"), "invalid choice"),
+        (("table", "--jobs", "0"), "at least 1"),
+        (("table", "--jobs", "two"), "not a whole number"),
+        (("table", "--classes", "-1"), "at least 1"),
+    ],
+)
+def test_usage_errors_end_with_2(run_cli: RunCli, args: tuple[str, ...], needle: str) -> None:
+    """argparse's own message, exit status 2, nothing on stdout."""
+    result = run_cli(*args)
+    assert result.returncode == 2
+    assert needle in result.stderr
+    assert result.stdout == ""
+
+
+def test_without_torch_measuring_says_how_to_install_it(run_cli: RunCli, tmp_path: Path) -> None:
+    """A missing measuring half is one message with the command that brings it."""
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': raise ModuleNotFoundError('no torch', name='torch')\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "import flopbench.counters as c, flopbench.cli as cli\n"
+        "c.installed_version = lambda name: '1.0'\n"
+        f"sys.exit(cli.main(['table', 'resnet18@64', '-o', {str(tmp_path / 'o.md')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert_refused(done, "needs torch", "pip install 'flopbench[measure]'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_counter_library_is_named(run_cli: RunCli) -> None:
+    """A counter whose extra is not installed says how to get it."""
+    code = (
+        "import sys, flopbench.counters as c, flopbench.cli as cli\n"
+        "known = c.installed_version\n"
+        "c.installed_version = lambda name: None if name == 'ptflops' else '1.0'\n"
+        "sys.exit(cli.main(['table', 'resnet18@64', '--counter', 'ptflops']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert_refused(done, "'ptflops' needs ptflops", "pip install 'flopbench[ptflops]'")
+
+
+@pytest.mark.parametrize(
+    ("args", "needles"),
+    [
+        (("table", "resnet18@0"), ("at least 1",)),
+        (("table", "resnet18@-5"), ("at least 1",)),
+        (("table", "resnet18@big"), ("not a number",)),
+        (("table", "resnet18", "-r", "1.5"), ("not a number",)),
+        (("table", "resnet18@64", "-r", "32"), ("already has its own input",)),
+        (("table", "-r", "32"), ("needs models",)),
+        (("table", "--preset", "arnett"), ("did you mean 'arnet'",)),
+        (("table", "--preset", "none.toml"), ("there is no preset",)),
+        (("table", "--sort", "colour"), ("cannot sort by 'colour'", "columns:")),
+        (("table", "-o", "."), ("is a directory",)),
+        (("table", "-o", "no/such/dir.md"), ("there is no directory",)),
+        (("explain", "value:7"), ("is a constant",)),
+        (("explain", "resnet18", "--depth", "-1"), ("--depth",)),
+        (("explain", "pytorch:resnet-18"), ("is no model",)),
+    ],
+)
+def test_bad_input_is_one_message_and_2(
+    run_cli: RunCli, args: tuple[str, ...], needles: tuple[str, ...]
+) -> None:
+    """What can be refused without measuring is refused before measuring."""
+    assert_refused(run_cli(*args), *needles)
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    """``flopbench ... | head -1`` ends quietly."""
+    command = f"{sys.executable} -m flopbench completion bash | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

@@ -1,0 +1,81 @@
+"""Files: whole or not at all, and errors that name what is wrong."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from flopbench.errors import DataError, InputError
+from flopbench.files import check_writable, read_json, write_atomic
+
+
+def test_write_replaces_whole_files(tmp_path: Path) -> None:
+    """The new text is there, nothing else is, and the old permissions are kept."""
+    path = tmp_path / "table.json"
+    path.write_text("old")
+    path.chmod(0o640)
+    write_atomic(path, "new\n")
+    assert path.read_text() == "new\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_new_files_follow_the_umask(tmp_path: Path) -> None:
+    """A new file is as readable as any other that the user makes."""
+    path = tmp_path / "table.json"
+    write_atomic(path, "x")
+    mask = os.umask(0)
+    os.umask(mask)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_failing_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When the disk refuses the rename, the old content stays and no scrap is left."""
+    path = tmp_path / "table.json"
+    path.write_text("old")
+
+    def refuse(*_args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(InputError, match="No space left"):
+        write_atomic(path, "new")
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("where", [".", "missing/file.json", "file.txt/below.json"])
+def test_impossible_outputs_are_refused(tmp_path: Path, where: str) -> None:
+    """A directory, or a file in a directory that is not there, is refused before any work."""
+    (tmp_path / "file.txt").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        check_writable(tmp_path / where)
+
+
+@pytest.mark.parametrize(
+    ("content", "needle"),
+    [
+        (b'{"a": 1', "cut off"),
+        (b"", ":1:1 is not JSON"),
+        (b'{"a": 1,\n "b": nope}', ":2:7 is not JSON"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_bad_json_names_its_place(tmp_path: Path, content: bytes, needle: str) -> None:
+    """The message holds the file, and line and column where there are any."""
+    path = tmp_path / "bad.json"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="bad.json") as caught:
+        read_json(path, "a cost table")
+    assert needle in caught.value.message
+
+
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
+    """No such file is the user's to mend."""
+    with pytest.raises(InputError, match="No such file"):
+        read_json(tmp_path / "none.json", "a cost table")
