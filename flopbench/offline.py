@@ -87,7 +87,6 @@ def measure(
 
     Raises:
         InputError: an unknown counter or model, a missing library, an input that does not fit.
-        MeasureError: flopbench's own consistency check failed.
     """
     infos = find_counters(counters)
     wanted = list(dict.fromkeys(specs))
@@ -144,7 +143,7 @@ def build_table(
         progress: see ``measure``.
 
     Raises:
-        InputError, MeasureError: as ``measure``.
+        InputError: as ``measure``.
     """
     models = [spec for spec in specs if spec.source != "value"]
     measured = {
@@ -173,7 +172,8 @@ def explain(
     none.
 
     Raises:
-        InputError, MeasureError: as ``measure``.
+        InputError: as ``measure``.
+        MeasureError: no counter could count the model.
     """
     measured = measure([spec], counters, refresh=refresh, progress=progress)[0]
     if not measured.profiles:

@@ -26,7 +26,7 @@ def _use_shared_cache(shared_cache: Path) -> None:
     os.environ["FLOPBENCH_CACHE_DIR"] = str(shared_cache)
 
 
-@pytest.fixture()
+@pytest.fixture
 def run_cli(tmp_path: Path) -> RunCli:
     """Run ``python -m flopbench`` in an empty folder; return the finished process."""
 

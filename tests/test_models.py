@@ -13,7 +13,7 @@ from flopbench.errors import InputError
 from flopbench.measure.models import build, replace_head
 from flopbench.specs import parse_spec
 
-NETS = '''
+NETS = """
 import torch
 from torch import nn
 
@@ -33,10 +33,10 @@ def broken(): raise RuntimeError("no such luck")
 def returns_text(): return "a model"
 headless = nn.Conv2d(3, 4, 3)
 number = 7
-'''
+"""
 
 
-@pytest.fixture()
+@pytest.fixture
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a module of the user's own, which is also the working directory."""
     (tmp_path / "own_nets.py").write_text(NETS)

@@ -18,7 +18,8 @@ from torch import nn  # noqa: E402
 from torch.utils import _python_dispatch  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from operator_zoo import TRUTHS, Call, Truth  # noqa: E402
+from layer_zoo import LAYERS  # noqa: E402
+from operator_zoo import OPERATORS, Call, Truth  # noqa: E402
 
 from flopbench.costs import DENSE_FAMILIES  # noqa: E402
 from flopbench.measure.counters import torch_counter, torch_formulas  # noqa: E402
@@ -26,6 +27,9 @@ from flopbench.measure.counters.base import Counted, Subject  # noqa: E402
 from flopbench.measure.counters.free_ops import FREE_OPS, is_free  # noqa: E402
 from flopbench.measure.counters.torch_counter import TorchCounter  # noqa: E402
 from flopbench.measure.environment import counting_state  # noqa: E402
+
+
+TRUTHS = OPERATORS + LAYERS
 
 
 def count(module: nn.Module, *args: Any, device: str = "cpu", **kwargs: Any) -> Counted:

@@ -38,7 +38,7 @@ def test_a_counter_of_somebody_elses_is_found(monkeypatch: pytest.MonkeyPatch) -
     class Entry:
         name, value = "theirs", "their.module:Counter"
 
-        class dist:  # noqa: N801
+        class dist:
             name = "pytest"
 
     monkeypatch.setattr(metadata, "entry_points", lambda group: [Entry] if group == GROUP else [])

@@ -70,7 +70,7 @@ def test_bad_json_names_its_place(tmp_path: Path, content: bytes, needle: str) -
     """The message holds the file, and line and column where there are any."""
     path = tmp_path / "bad.json"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="bad.json") as caught:
+    with pytest.raises(DataError, match=r"bad\.json") as caught:
         read_json(path, "a cost table")
     assert needle in caught.value.message
 

@@ -24,7 +24,13 @@ from flopbench.specs import ModelSpec, cross, parse_size, parse_spec
         ("some dir/nets.py:build", "python", "some dir/nets.py:build", "", None),
         ("lstm:1280x512@16", "lstm", "lstm:1280x512", "16", None),
         ("linear:1280x7", "linear", "linear:1280x7", "", None),
-        ("mobilenet_v2@84,width_mult=0.5", "torchvision", "mobilenet_v2,width_mult=0.5", "84", None),
+        (
+            "mobilenet_v2@84,width_mult=0.5",
+            "torchvision",
+            "mobilenet_v2,width_mult=0.5",
+            "84",
+            None,
+        ),
     ],
 )
 def test_parse(text: str, source: str, model: str, input: str, classes: int | None) -> None:

@@ -144,9 +144,7 @@ def test_sorting_is_by_number_not_by_text() -> None:
 
 def test_a_note_of_one_counter_names_it() -> None:
     """A note that every row carries stands alone; another says whose it is."""
-    table = CostTable(
-        rows=(row(notes=("both", "mine")), row(counter="thop", notes=("both",)))
-    )
+    table = CostTable(rows=(row(notes=("both", "mine")), row(counter="thop", notes=("both",))))
     assert cost_table_grid(table).footnotes == ("both", "torch: mine")
 
 

@@ -53,7 +53,9 @@ def test_parse_macs(text: str, macs: int) -> None:
     assert parse_macs(text) == macs
 
 
-@pytest.mark.parametrize("text", ["", "fast", "4.2 GB", "1.5", "3 FLOPs", "-4", "1..2", "nan", "1e"])
+@pytest.mark.parametrize(
+    "text", ["", "fast", "4.2 GB", "1.5", "3 FLOPs", "-4", "1..2", "nan", "1e"]
+)
 def test_parse_macs_refuses(text: str) -> None:
     """Another unit, a fraction of a MAC, or no number at all is refused."""
     with pytest.raises(InputError):

@@ -1,18 +1,19 @@
 """Counting with calflops, which patches torch's functions.
 
-``total`` are calflops' FLOPs: two for each multiply-accumulate, and bias of convolutions, norms,
-pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own rules (linear bias is
-free). ``dense_macs`` are its MACs, which hold convolutions, linear layers and ``matmul``. It
-does not see ``a @ b``, ``bmm``, ``mm`` or ``scaled_dot_product_attention``, and gives recurrent
-layers and ``einsum`` FLOPs but no MACs: all are listed as gaps. Wants real values: on the meta
-device torch's own Python shape functions run through the patched names and are counted again.
+``total`` is calflops' own figure of MACs, which holds convolutions, linear layers and ``matmul``;
+its figure of FLOPs (two for each MAC, and bias of convolutions, norms, pools, activations,
+softmax, ``torch.add`` and ``torch.mul`` by its own rules) is noted beside. ``dense_macs`` are the
+MACs of the calls whose formula holds. It does not see ``a @ b``, ``bmm``, ``mm`` or
+``scaled_dot_product_attention``, and gives recurrent layers and ``einsum`` FLOPs but no MACs: all
+are listed as gaps. Wants real values: on the meta device torch's own Python shape functions run
+through the patched names and are counted again.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from calflops import calculate_pipline, pytorch_ops
+from calflops import calculate_pipline
 
 from flopbench.measure.counters.base import Counted, Subject
 from flopbench.measure.counters.patching import (
@@ -27,7 +28,7 @@ class CalflopsCounter:
 
     name = "calflops"
     distribution = "calflops"
-    convention = "FLOPs, 2 per multiply-accumulate, with bias, norms, pools and activations"
+    convention = "MACs as calflops gives them: dense operators only"
     needs_values = True
 
     def count(self, subject: Subject) -> Counted:
@@ -44,11 +45,11 @@ class CalflopsCounter:
             PatchingLibrary(
                 name=self.name,
                 start=pipeline.start_flops_calculate,
-                total=pipeline.get_total_flops,
+                total=pipeline.get_total_macs,
+                flops_total=pipeline.get_total_flops,
                 end=pipeline.end_flops_calculate,
                 flops=calculate_pipline.module_flop_count,
                 macs=calculate_pipline.module_mac_count,
-                module_rules=pytorch_ops.MODULE_HOOK_MAPPING,
                 overstretched=_overstretched,
             ),
         )

@@ -1,11 +1,12 @@
 """Counting with DeepSpeed's FLOPs profiler, which patches torch's functions.
 
-``total`` are DeepSpeed's FLOPs: two for each multiply-accumulate, and bias of convolutions,
-norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own rules (linear bias
-is free). ``dense_macs`` are its MACs, which hold matrix products, attention, convolutions and
-linear layers and nothing else. Recurrent layers have FLOPs but no MACs there, ``einsum`` too:
-both are listed as gaps. Wants real values: on the meta device torch's own Python shape functions
-run through the patched names and are counted again.
+``total`` is DeepSpeed's own figure of MACs, which holds matrix products, attention, convolutions
+and linear layers and nothing else; its figure of FLOPs (two for each MAC, and bias of
+convolutions, norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own
+rules) is noted beside. ``dense_macs`` are the MACs of the calls whose formula holds. Recurrent
+layers have FLOPs but no MACs there, ``einsum`` too: both are listed as gaps. Wants real values:
+on the meta device torch's own Python shape functions run through the patched names and are
+counted again.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class DeepspeedCounter:
 
     name = "deepspeed"
     distribution = "deepspeed"
-    convention = "FLOPs, 2 per multiply-accumulate, with bias, norms, pools and activations"
+    convention = "MACs as DeepSpeed gives them: dense operators only"
     needs_values = True
 
     def count(self, subject: Subject) -> Counted:
@@ -48,11 +49,11 @@ class DeepspeedCounter:
             PatchingLibrary(
                 name=self.name,
                 start=profiler.start_profile,
-                total=profiler.get_total_flops,
+                total=profiler.get_total_macs,
+                flops_total=profiler.get_total_flops,
                 end=profiler.end_profile,
                 flops=library.module_flop_count,
                 macs=library.module_mac_count,
-                module_rules=library.MODULE_HOOK_MAPPING,
                 owners=(*OWNERS, einops),
             ),
         )

@@ -7,7 +7,7 @@ what it gave none. Does not live here: any price; those are the libraries' own.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,10 +54,10 @@ class PatchingLibrary:
     Attributes:
         name: of the counter.
         start: installs the library's functions and hooks.
-        total: the library's FLOPs, between ``start`` and ``end``.
+        total: the library's own figure of MACs, between ``start`` and ``end``.
+        flops_total: its own figure of FLOPs, which is noted beside.
         end: takes them out again.
         flops, macs: the library's own notes, a list of (function, price) a running module.
-        module_rules: classes that the library prices as a whole, in FLOPs only.
         overstretched: tells from name, args and kwargs where a formula is known not to hold;
             such a call keeps its price in ``total``, gives no dense MACs, and is a gap.
         owners: namespaces it replaces functions in.
@@ -66,10 +66,10 @@ class PatchingLibrary:
     name: str
     start: Callable[[], None]
     total: Callable[[], int]
+    flops_total: Callable[[], int]
     end: Callable[[], None]
     flops: list[list[tuple[Any, int]]]
     macs: list[list[tuple[Any, int]]]
-    module_rules: Collection[type]
     overstretched: Callable[[str, tuple[Any, ...], Any], bool] = matmul_overstretched
     owners: tuple[Any, ...] = OWNERS
 
@@ -86,14 +86,13 @@ def count_functions(subject: Subject, library: PatchingLibrary) -> Counted:
             library.start()
             with calls_watched(new() | MULTIPLYING, ledger.note), ledger.stack.tracking():
                 subject.run()
-            total = int(library.total())
-            ledger.note_module_rules()
+            total, flops = int(library.total()), int(library.flops_total())
         finally:
             library.end()
             # A forward that raised leaves its open lists behind, for the next model to fill.
             library.flops.clear()
             library.macs.clear()
-    return ledger.counted(total)
+    return ledger.counted(total, flops)
 
 
 class _Ledger:
@@ -128,10 +127,10 @@ class _Ledger:
         if len(flops) > at:
             # The library notes before it calls on, so the first new entry is this call's; it
             # notes no MACs that are zero, so theirs may be those of a function called within.
-            label, price = flops[at]
+            label, flop_price = flops[at]
             own_macs = len(macs) > macs_at and macs[macs_at][0] == label
-            holds = own_macs and not self._library.overstretched(name, args, kwargs)
-            dense = int(macs[macs_at][1]) if holds else 0
+            price = int(macs[macs_at][1]) if own_macs else 0
+            dense = 0 if self._library.overstretched(name, args, kwargs) else price
             self._used |= storages((*args, *kwargs.values()))
             self._operators.append(
                 OpCost(
@@ -141,45 +140,29 @@ class _Ledger:
                     op=name,
                     calls=1,
                     dense_macs=dense,
-                    total=int(price),
+                    total=price,
                     activations=out_elements(output) if dense else 0,
                 )
             )
-            if key in MULTIPLYING and price and not dense:
+            if key in MULTIPLYING and flop_price and not dense:
                 self._missed[name, path] += 1
         elif key in MULTIPLYING:
             self._missed[name, path] += 1
         return output
 
-    def note_module_rules(self) -> None:
-        """Record the modules that the library prices as a whole, before it forgets them."""
-        for module, calls in self._calls.items():
-            if type(module) not in self._library.module_rules:
-                continue
-            self._operators.append(
-                OpCost(
-                    module=self._names[module],
-                    module_type=type(module).__name__,
-                    family="recurrent",
-                    op=type(module).__name__,
-                    calls=calls,
-                    dense_macs=0,
-                    total=int(module.__flops__),
-                    activations=0,
-                )
-            )
-
-    def counted(self, total: int) -> Counted:
+    def counted(self, total: int, flops: int) -> Counted:
         """Return operators, gaps and, where the library's total is another, the remainder."""
-        notes: tuple[str, ...] = ()
+        notes: tuple[str, ...] = (
+            f"{self._library.name}'s own FLOPs figure, by its other rules: {flops:,}",
+        )
         remainder = total - sum(op.total for op in self._operators)
         if remainder:
             self._operators.append(remainder_of(total=remainder))
-            notes = (
+            notes += (
                 f"{self._library.name} adds up to {remainder:+,} more than its prices of the "
                 "calls: it counts modules once for each place they stand in",
             )
-        priced = {op.module for op in self._operators if op.family != "recurrent"}
+        priced = {op.module for op in self._operators}
         gaps = tuple(
             module_gap(path, module, calls=self._calls[module])
             for path, module in self._leaves.items()

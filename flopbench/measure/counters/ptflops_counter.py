@@ -108,7 +108,7 @@ class _Recording(aten_engine.FlopCounterMode):
         """List what ran unpriced: harmless operators once, the others module by module."""
         return tuple(
             Gap(
-                kind="operator",
+                kind="unseen",
                 name=f"aten.{name}",
                 module=path,
                 calls=calls,

@@ -112,7 +112,7 @@ def failures_told_apart(library: str, subject: Subject) -> Iterator[None]:
 def operator_gaps(missed: collections.Counter[tuple[str, str]]) -> tuple[Gap, ...]:
     """Turn unpriced function calls, by (name, module), into gaps."""
     return tuple(
-        Gap(kind="operator", name=name, module=module, calls=calls, may_multiply=True)
+        Gap(kind="unseen", name=name, module=module, calls=calls, may_multiply=True)
         for (name, module), calls in missed.items()
     )
 
