@@ -30,6 +30,7 @@ from operator_zoo import (
 )
 from torch import nn
 from torch.nn.utils import rnn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.checkpoint import checkpoint
 from torchvision.ops import roi_align
 
@@ -63,6 +64,12 @@ def sdpa(name: str, macs: int, *shapes: Any, **options: Any) -> Truth:
     )
 
 
+# 2 x HEADS query heads over HEADS key heads: every query head does its own products. Torch 2.5 on.
+GROUPED_QUERIES = [
+    sdpa("grouped queries", 2 * SDPA_MACS, (B, 2 * HEADS, T, E), KEYS, KEYS, enable_gqa=True)
+    for _ in range("enable_gqa" in (F.scaled_dot_product_attention.__doc__ or ""))
+]
+
 ATTENTION = [
     sdpa("self", B * HEADS * T * T * (E + E), QUERY, QUERY, QUERY),
     sdpa("cross", SDPA_MACS, QUERY, KEYS, KEYS),
@@ -72,8 +79,7 @@ ATTENTION = [
     sdpa("3d", B * T * S * (E + E), (B, T, E), (B, S, E), (B, S, E)),
     sdpa("wider values", B * HEADS * T * S * (E + FF), QUERY, KEYS, (B, HEADS, S, FF)),
     sdpa("keys of one batch", SDPA_MACS, QUERY, (1, HEADS, S, E), (1, HEADS, S, E)),
-    # 2 x HEADS query heads over HEADS key heads: every query head does its own products
-    sdpa("grouped queries", 2 * SDPA_MACS, (B, 2 * HEADS, T, E), KEYS, KEYS, enable_gqa=True),
+    *GROUPED_QUERIES,
     fn("attention written out", SDPA_MACS,
        lambda q, k, v: (q @ k.transpose(-2, -1)).softmax(-1) @ v, QUERY, KEYS, KEYS),
 ]  # fmt: skip
@@ -230,6 +236,15 @@ def _branch(x: torch.Tensor) -> torch.Tensor:
     return torch.cond(x.sum() > -1e9, lambda x: x @ x, lambda x: x @ x @ x, (x,))
 
 
+# Older torch cannot run a higher-order operator under a dispatch mode that does not know it, nor
+# checkpointing on meta.
+SEES_HIGHER_ORDER = hasattr(TorchDispatchMode, "supports_higher_order_operators")
+HIGHER_ORDER = [
+    truth("torch.cond, the branch that is taken", I**3, lambda: Call(_branch), (I, I),
+          needs_values=True)
+    for _ in range(SEES_HIGHER_ORDER)
+]  # fmt: skip
+
 STRUCTURE = [
     truth("shared module, called twice", 2 * B * I * I, lambda: Call(_twice, nn.Linear(I, I)),
           (B, I)),
@@ -240,10 +255,11 @@ STRUCTURE = [
           lambda: Call(_tied_embedding, nn.Embedding(S, E)),
           lambda: torch.zeros(B, T, dtype=torch.long)),
     truth("checkpointing, reentrant", B * I * O,
-          lambda: Call(lambda m, x: checkpoint(m, x, use_reentrant=True), nn.Linear(I, O)), (B, I)),
+          lambda: Call(lambda m, x: checkpoint(m, x, use_reentrant=True), nn.Linear(I, O)), (B, I),
+          needs_values=not SEES_HIGHER_ORDER),
     truth("checkpointing, not reentrant", B * I * O,
           lambda: Call(lambda m, x: checkpoint(m, x, use_reentrant=False), nn.Linear(I, O)),
-          (B, I)),
+          (B, I), needs_values=not SEES_HIGHER_ORDER),
     truth("loop that depends on data", 4 * B * I * I,
           lambda: Call(_until_small, nn.Linear(I, I)), (B, I), needs_values=True),
     truth("gradient inside forward",  # forwards, and backwards to the input
@@ -264,8 +280,7 @@ STRUCTURE = [
           lambda: Call(lambda m, x: m(x), torch.compile(nn.Linear(I, O))), (B, I)),
     truth("vmap of a matrix-vector product", B * I * J,
           lambda: Call(lambda a, b: torch.vmap(torch.mv)(a, b)), (B, I, J), (B, J)),
-    truth("torch.cond, the branch that is taken", I**3, lambda: Call(_branch), (I, I),
-          needs_values=True),
+    *HIGHER_ORDER,
 ]  # fmt: skip
 
 # Nothing here is a convolution, a linear layer or a matrix product.

@@ -48,8 +48,8 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
     Args:
         spec: what to build; not a ``value:`` constant.
         device: ``meta`` (no memory, no values) or ``cpu``.
-        initialise: False leaves the weights of library models as allocated: quicker, for counting
-            models whose cost was seen not to depend on values.
+        initialise: False gives library models zeros for weights: quicker, for counting models
+            whose cost was seen not to depend on values.
 
     Raises:
         InputError: the model does not exist, its library is not installed, an option or the input
@@ -141,10 +141,14 @@ def _build_layer(spec: ModelSpec) -> Built:
     return Built(module=module, args=(torch.rand(1, steps, width_in),), input=format_size((steps,)))
 
 
-class _LeaveUninitialised(TorchFunctionMode):
-    """Skip the random draws of weight initialisation."""
+class _ZerosForDraws(TorchFunctionMode):
+    """Zero the weights where a model would draw them: far quicker, and as quick to compute with.
 
-    _SKIPPED = frozenset(
+    Memory as allocated would be quicker still to get, but holds denormal numbers, which make the
+    arithmetic several times slower.
+    """
+
+    _DRAWS = frozenset(
         {
             torch.Tensor.normal_,
             torch.Tensor.uniform_,
@@ -155,8 +159,8 @@ class _LeaveUninitialised(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if func in self._SKIPPED:
-            return args[0]
+        if func in self._DRAWS:
+            return args[0].zero_()
         return func(*args, **(kwargs or {}))
 
 
@@ -165,5 +169,5 @@ def _initialisation(wanted: bool) -> Iterator[None]:
     if wanted:
         yield
     else:
-        with _LeaveUninitialised():
+        with _ZerosForDraws():
             yield

@@ -23,10 +23,11 @@ from torch import nn
 from flopbench.costs import CostProfile, ModuleFacts, merge_operators
 from flopbench.counters import CounterInfo, installed_version
 from flopbench.errors import InputError, MeasureError
-from flopbench.measure.copies import move_inputs, private_copy, unwrap
-from flopbench.measure.counters.base import Counted, Counter, Subject
-from flopbench.measure.environment import counting_state
-from flopbench.measure.models import Built, build, head_width, reason
+from flopbench.measure.copies import unwrap
+from flopbench.measure.counters.base import Counted, Counter
+from flopbench.measure.environment import counting_state, quick_shapes
+from flopbench.measure.models import Built, head_width, reason
+from flopbench.measure.sources import Source
 from flopbench.specs import ModelSpec
 
 VALUES_NOTE = (
@@ -46,55 +47,6 @@ class Failure:
 
     counter: str
     message: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Source:
-    """A model that subjects are copied from, built as late and as cheaply as possible.
-
-    Attributes:
-        spec: what to build, None for a live module.
-        built: the live module or what was built last.
-        device: where ``built`` is.
-        shapes_suffice: whether a forward pass on the meta device has succeeded or failed.
-    """
-
-    spec: ModelSpec | None = None
-    built: Built | None = None
-    device: str = ""
-    shapes_suffice: bool | None = None
-    initialised: bool = False
-
-    def subject(self, device: str) -> Subject:
-        """Return a fresh private copy on ``meta`` or ``cpu`` with its inputs.
-
-        Raises:
-            InputError: the model cannot be built.
-            Exception: the module cannot be copied, or not onto this device.
-        """
-        built = self._on(device)
-        return Subject(
-            module=private_copy(built.module, device),
-            args=move_inputs(built.args, device),
-            kwargs=move_inputs(dict(built.kwargs), device),
-            device=device,
-        )
-
-    def _on(self, device: str) -> Built:
-        if self.spec is None:
-            assert self.built is not None
-            return self.built
-        # Real weights only where the work may depend on them; a library model whose shapes
-        # sufficed is counted with weights as allocated, which costs no time.
-        initialise = self.spec.is_user_code or not self.shapes_suffice
-        stale = self.built is None or (
-            device == "cpu" and (self.device == "meta" or initialise > self.initialised)
-        )
-        if stale:
-            self.built = build(self.spec, device, initialise=initialise)
-            self.device, self.initialised = device, initialise
-        assert self.built is not None
-        return self.built
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +72,7 @@ def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProf
         InputError: the model cannot be built, or does not run at this input.
         AssertionError: a counter's breakdown does not add up to its total.
     """
-    return _profile(Source(spec=spec), infos, str(spec))
+    return _profile(infos, str(spec), spec=spec)
 
 
 def profile_module(
@@ -152,14 +104,20 @@ def profile_module(
     built = Built(
         module=module, args=args, kwargs=kwargs, input=input, feature_dim=head_width(module)
     )
-    return _profile(Source(built=built), infos, name)
+    return _profile(infos, name, live=built)
 
 
 def _profile(
-    source: Source, infos: Sequence[CounterInfo], name: str
+    infos: Sequence[CounterInfo],
+    name: str,
+    *,
+    spec: ModelSpec | None = None,
+    live: Built | None = None,
 ) -> list[CostProfile | Failure]:
     results: dict[str, CostProfile | Failure] = {}
     counters = {info.name: _load(info) for info in infos}
+    values_wanted = any(counter.needs_values for counter in counters.values())
+    source = Source(spec=spec, live=live, values_wanted=values_wanted)
     # Those that need only shapes first: they find out whether shapes suffice.
     for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
         try:
@@ -188,7 +146,7 @@ def _load(info: CounterInfo) -> Counter:
 def _count(counter: Counter, source: Source) -> Subjected:
     if not counter.needs_values and source.shapes_suffice is not False:
         # Whatever fails on shapes alone (building, running, counting) is tried again on values.
-        with contextlib.suppress(Exception), counting_state():
+        with contextlib.suppress(Exception), counting_state(), quick_shapes():
             counted = counter.count(source.subject("meta"))
             source.shapes_suffice = True
             return Subjected(counted=counted, device="meta")
@@ -207,7 +165,6 @@ def _require_running(source: Source, name: str) -> None:
     Raises:
         InputError: the model itself does not run at this input.
     """
-    source.shapes_suffice = source.shapes_suffice or None
     try:
         with counting_state():
             source.subject("cpu").run()
@@ -222,7 +179,6 @@ def _to_profile(
     info: CounterInfo, counter: Counter, source: Source, done: Subjected, name: str
 ) -> CostProfile:
     counted, built, spec = done.counted, source.built, source.spec
-    assert built is not None
     operators = merge_operators(counted.operators)
     booked = sum(op.total for op in operators)
     if booked != counted.total:

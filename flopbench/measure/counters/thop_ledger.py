@@ -20,7 +20,7 @@ from typing import Any
 
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 from flopbench.costs import DENSE_FAMILIES, Gap, OpCost, merge_operators
 from flopbench.errors import MeasureError
@@ -154,14 +154,20 @@ class _Ledger:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Follow the calls of modules and of operators inside the ``with`` block."""
-        before = nn.modules.module.register_module_forward_pre_hook(
-            lambda module, _inputs: self._calls.update((module,))
-        )
+        operators = _Operators(self._note_operator)
+
+        def before(module: nn.Module, _inputs: Any) -> None:
+            self._calls.update((module,))
+            # A leaf with a rule is THOP's own business, and most of the work of a model.
+            if module in self._ruled and next(module.children(), None) is None:
+                operators.pause_during(module)
+
+        hook = nn.modules.module.register_module_forward_pre_hook(before)
         try:
-            with self._stack.tracking(), _Operators(self._note_operator):
+            with self._stack.tracking(), operators:
                 yield
         finally:
-            before.remove()
+            hook.remove()
 
     def counted(self, total: int) -> Counted:
         """Return the breakdown, corrected where THOP's sum is another, and the gaps."""
@@ -235,7 +241,11 @@ class _Ledger:
 
 
 class _Operators(TorchDispatchMode):
-    """Call ``note`` with the name of each operator that runs (``aten::mm``)."""
+    """Call ``note`` with the name of each operator that runs (``aten::mm``).
+
+    THOP's own arithmetic in its hooks runs through torch too, many operators a layer, so the mode
+    steps aside while a module that need not be watched runs with its hooks.
+    """
 
     def __init__(self, note: Callable[[str], None]) -> None:
         super().__init__()
@@ -246,6 +256,19 @@ class _Operators(TorchDispatchMode):
     ) -> Any:
         self._note(func._schema.name)
         return func(*args, **(kwargs or {}))
+
+    def pause_during(self, module: nn.Module) -> None:
+        """Leave the stack of modes until the last forward hook of this call of ``module``."""
+        if _get_current_dispatch_mode() is not self:
+            return  # the model has a mode of its own on top
+
+        def resume(*_call: Any) -> None:
+            hook.remove()
+            self.__enter__()
+
+        # Registered within the call, so it runs after the hooks that THOP registered before.
+        hook = module.register_forward_hook(resume)
+        self.__exit__(None, None, None)
 
 
 class _WithKeywords(nn.Module):

@@ -17,14 +17,15 @@ The forward pass runs in inference mode, where composite operators such as ``lin
 the kernels of the device. A model that inference mode breaks is run again under ``no_grad``, whose
 lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
 save nothing, and a complex multiply-accumulate counts as one.
+
+Work that bypasses torch's dispatcher is invisible, and cannot be reported: numpy, kernels launched
+from Python or C++ without an operator, threads that the model starts itself.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -287,8 +288,9 @@ def _first_tensor(out: Any) -> Any:
 
 
 def _uncompiled() -> Any:
-    """Run what ``torch.compile`` wrapped as it was written, where the wrapper can be present."""
-    set_stance = getattr(torch.compiler, "set_stance", None)
-    if set_stance is None or "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    return set_stance("force_eager")
+    """Run what ``torch.compile`` wrapped as it was written: compiled code passes no mode."""
+    if hasattr(torch.compiler, "set_stance"):
+        return torch.compiler.set_stance("force_eager")
+    from torch._dynamo import config
+
+    return config.patch(disable=True)

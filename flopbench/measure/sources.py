@@ -1,0 +1,113 @@
+"""Where subjects come from: a model built as late and as cheaply as possible, or a live one.
+
+Lives here: when to build on which device, when to copy, and when a used subject may be used
+again. Does not live here: how to build (``models``) or to copy (``copies``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from flopbench.measure.copies import move_inputs, private_copy
+from flopbench.measure.counters.base import Subject
+from flopbench.measure.models import Built, build
+from flopbench.specs import ModelSpec
+
+
+class Source:
+    """One model that several counters are to see, each as if it were the first.
+
+    A live module and a model from the user's own code are copied for every counter. A library
+    model is stateless in evaluation mode, so a subject that a counter left as it was serves the
+    next one too.
+
+    Args:
+        spec: what to build; None for a live module.
+        live: the live module with its inputs; None for a specification.
+        values_wanted: whether some counter will need real values, so that the model had better
+            be built with them at once.
+    """
+
+    def __init__(
+        self, *, spec: ModelSpec | None = None, live: Built | None = None, values_wanted: bool
+    ) -> None:
+        self.spec = spec
+        self.shapes_suffice: bool | None = None
+        """Whether a forward pass on the meta device succeeded; None before one was tried."""
+        self._built = live
+        self._device = "" if live is None else "cpu"
+        self._initialised = live is not None
+        self._values_wanted = values_wanted
+        self._reusable = spec is not None and not spec.is_user_code
+        self._used: dict[str, tuple[Subject, list[Any]]] = {}
+
+    @property
+    def built(self) -> Built:
+        """The model and its inputs; only after a subject was asked for."""
+        assert self._built is not None
+        return self._built
+
+    def subject(self, device: str) -> Subject:
+        """Return a private subject on ``meta`` or ``cpu``.
+
+        Raises:
+            InputError: the model cannot be built.
+            Exception: the module cannot be copied, or not onto this device.
+        """
+        if device in self._used:
+            subject, signature = self._used[device]
+            if _signature(subject.module) == signature and not self._stale(device):
+                return subject
+        self._build_if_stale(device)
+        at_home = self._reusable and device == self._device and device not in self._used
+        subject = Subject(
+            module=self.built.module if at_home else private_copy(self.built.module, device),
+            args=move_inputs(self.built.args, device),
+            kwargs=move_inputs(dict(self.built.kwargs), device),
+            device=device,
+        )
+        if self._reusable:
+            self._used[device] = subject, _signature(subject.module)
+        return subject
+
+    def _needs_values(self) -> bool:
+        """Whether weights must be drawn: where the work may depend on them."""
+        assert self.spec is not None
+        return self.spec.is_user_code or self.shapes_suffice is False or not self._values_wanted
+
+    def _stale(self, device: str) -> bool:
+        if self.spec is None:
+            return False
+        if self._built is None:
+            return True
+        return device == "cpu" and (
+            self._device == "meta" or (self._needs_values() and not self._initialised)
+        )
+
+    def _build_if_stale(self, device: str) -> None:
+        if not self._stale(device):
+            return
+        assert self.spec is not None
+        # A library model for a counter that needs values gets zeros for weights until it turns
+        # out that the work depends on them; shapes are then copied from it.
+        self._device = "cpu" if self._values_wanted and self._reusable else device
+        self._initialised = self._needs_values()
+        self._built = build(self.spec, self._device, initialise=self._initialised)
+        self._used.clear()
+
+
+def _signature(module: nn.Module) -> list[Any]:
+    """Take down what a counter may leave behind: hooks, buffers, attributes, flags."""
+    return [
+        (
+            id(child),
+            child.training,
+            len(vars(child)),
+            len(child._buffers),
+            len(child._forward_hooks),
+            len(child._forward_pre_hooks),
+        )
+        for child in module.modules()
+    ]
