@@ -12,7 +12,7 @@ is what one counter says under its own rules and in its own unit (see ``conventi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from flopbench.errors import DataError
@@ -171,7 +171,14 @@ class CostProfile:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts, strings and integers."""
-        return asdict(self)
+        return {
+            **_fields(self),
+            "operators": [_fields(op) for op in self.operators],
+            "modules": [_fields(module) for module in self.modules],
+            "not_counted": [_fields(gap) for gap in self.not_counted],
+            "notes": list(self.notes),
+            "versions": dict(self.versions),
+        }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CostProfile:
@@ -224,6 +231,11 @@ def _sum(ops: list[OpCost], *, module: str, module_type: str, family: str, op: s
         total=sum(o.total for o in ops),
         activations=sum(o.activations for o in ops),
     )
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return a record's fields as they are; ``dataclasses.asdict`` copies them deeply."""
+    return {name: getattr(record, name) for name in record.__slots__}
 
 
 def _record(kind: Any, data: Mapping[str, Any]) -> Any:

@@ -1,7 +1,8 @@
 """Private copies of a live module, so that a user's own model is never touched.
 
 Lives here: copying a module onto the meta device (shapes only) or beside the original (weights
-shared, buffers not). Does not live here: building models, counting.
+shared, buffers not), and exchanging the tensors of a module that is ours. Does not live here:
+building models, counting.
 """
 
 from __future__ import annotations
@@ -51,6 +52,36 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
             memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _beside(tensor)
     copied: nn.Module = copy.deepcopy(module, memo)
     return copied.eval()
+
+
+class TensorSwap:
+    """Exchange the tensors of a module for shapes on the meta device, and back.
+
+    Args:
+        module: a module that is ours to change.
+        device: where it was built; from ``meta`` there is no way to ``cpu``.
+    """
+
+    def __init__(self, module: nn.Module, device: str) -> None:
+        self._device = device
+        self._places: list[tuple[dict[str, Any], str, dict[str, torch.Tensor]]] = []
+        on_meta: dict[int, torch.Tensor] = {}
+        for child in module.modules():
+            for names in (child._parameters, child._buffers, vars(child)):
+                for name, tensor in names.items():
+                    if not isinstance(tensor, torch.Tensor) or not _plain(tensor):
+                        continue
+                    if id(tensor) not in on_meta:
+                        on_meta[id(tensor)] = tensor if device == "meta" else _on_meta(tensor)
+                    choices = {device: tensor, "meta": on_meta[id(tensor)]}
+                    self._places.append((names, name, choices))
+
+    def to(self, device: str) -> None:
+        """Put the tensors of one device in place."""
+        if device != self._device:
+            for names, name, choices in self._places:
+                names[name] = choices[device]
+            self._device = device
 
 
 def move_inputs(value: Any, device: str) -> Any:

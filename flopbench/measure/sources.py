@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from flopbench.measure.copies import move_inputs, private_copy
+from flopbench.measure.copies import TensorSwap, move_inputs, private_copy
 from flopbench.measure.counters.base import Subject
 from flopbench.measure.models import Built, build
 from flopbench.specs import ModelSpec
@@ -20,8 +20,9 @@ class Source:
     """One model that several counters are to see, each as if it were the first.
 
     A live module and a model from the user's own code are copied for every counter. A library
-    model is stateless in evaluation mode, so a subject that a counter left as it was serves the
-    next one too.
+    model is ours alone and stateless in evaluation mode, so the model itself serves one counter
+    after the other, its tensors exchanged for shapes on the meta device and back; what a counter
+    leaves behind in it has it built anew.
 
     Args:
         spec: what to build; None for a live module.
@@ -40,8 +41,9 @@ class Source:
         self._device = "" if live is None else "cpu"
         self._initialised = live is not None
         self._values_wanted = values_wanted
-        self._reusable = spec is not None and not spec.is_user_code
-        self._used: dict[str, tuple[Subject, list[Any]]] = {}
+        self._ours = spec is not None and not spec.is_user_code
+        self._swap: TensorSwap | None = None
+        self._signature: list[Any] = []
 
     @property
     def built(self) -> Built:
@@ -56,46 +58,45 @@ class Source:
             InputError: the model cannot be built.
             Exception: the module cannot be copied, or not onto this device.
         """
-        if device in self._used:
-            subject, signature = self._used[device]
-            if _signature(subject.module) == signature and not self._stale(device):
-                return subject
-        self._build_if_stale(device)
-        at_home = self._reusable and device == self._device and device not in self._used
-        subject = Subject(
-            module=self.built.module if at_home else private_copy(self.built.module, device),
+        if self._is_stale(device):
+            self._build(device)
+        if self._ours:
+            assert self._swap is not None
+            self._swap.to(device)
+            module = self.built.module
+        else:
+            module = private_copy(self.built.module, device)
+        return Subject(
+            module=module,
             args=move_inputs(self.built.args, device),
             kwargs=move_inputs(dict(self.built.kwargs), device),
             device=device,
         )
-        if self._reusable:
-            self._used[device] = subject, _signature(subject.module)
-        return subject
 
     def _needs_values(self) -> bool:
         """Whether weights must be drawn: where the work may depend on them."""
         assert self.spec is not None
         return self.spec.is_user_code or self.shapes_suffice is False or not self._values_wanted
 
-    def _stale(self, device: str) -> bool:
+    def _is_stale(self, device: str) -> bool:
         if self.spec is None:
             return False
-        if self._built is None:
+        if self._built is None or (self._ours and _signature(self.built.module) != self._signature):
             return True
         return device == "cpu" and (
             self._device == "meta" or (self._needs_values() and not self._initialised)
         )
 
-    def _build_if_stale(self, device: str) -> None:
-        if not self._stale(device):
-            return
+    def _build(self, device: str) -> None:
         assert self.spec is not None
         # A library model for a counter that needs values gets zeros for weights until it turns
-        # out that the work depends on them; shapes are then copied from it.
-        self._device = "cpu" if self._values_wanted and self._reusable else device
+        # out that the work depends on them.
+        self._device = "cpu" if self._values_wanted and self._ours else device
         self._initialised = self._needs_values()
         self._built = build(self.spec, self._device, initialise=self._initialised)
-        self._used.clear()
+        if self._ours:
+            self._swap = TensorSwap(self._built.module, self._device)
+            self._signature = _signature(self._built.module)
 
 
 def _signature(module: nn.Module) -> list[Any]:

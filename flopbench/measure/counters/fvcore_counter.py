@@ -3,8 +3,10 @@
 Lives here: tracing a subject through fvcore with every price written down by module. ``total``
 is the figure fvcore returns. Does not live here: prices that fvcore lacks (``fvcore_handles``).
 
-The tracer drops operators whose result reaches no output, so the private wrapper returns
-something of every result. Wants real values: the tracer fails on the meta device.
+The tracer drops operators whose result reaches no output. Where a module that ran is missing
+from the trace, or the model returns no tensor, it is traced once more with something of every
+result among the outputs, which takes half as long again. Wants real values: the tracer fails on
+the meta device.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from flopbench.costs import DENSE_FAMILIES, Gap, OpCost, merge_operators
 from flopbench.errors import MeasureError
-from flopbench.measure.counters.base import Counted, Subject
+from flopbench.measure.counters.base import Counted, ModuleStack, Subject, parameterised_leaves
 from flopbench.measure.counters.free_ops import is_free
 from flopbench.measure.counters.fvcore_handles import (
     FAMILIES,
@@ -48,11 +50,20 @@ class FvcoreCounter:
         Raises:
             MeasureError: a price is not a whole number, or fvcore fails on a model that runs.
         """
+        with ModuleStack(subject.module_names()).tracking() as stack:
+            counted = self._trace(subject, keep_all=False)
+        traced = {op.module for op in counted.operators}
+        traced |= {gap.module for gap in counted.not_counted if gap.kind == "operator"}
+        if stack.called & parameterised_leaves(subject.module).keys() - traced:
+            return self._trace(subject, keep_all=True)
+        return counted
+
+    def _trace(self, subject: Subject, *, keep_all: bool) -> Counted:
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
 
         ledger = _Ledger(subject)
-        analysis = FlopCountAnalysis(_TensorsOnly(subject), ())
+        analysis = FlopCountAnalysis(_TensorsOnly(subject, keep_all), ())
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
         for kind in {**own_handles, **MENDS}:
@@ -156,18 +167,27 @@ class _Ledger:
 
 
 class _TensorsOnly(nn.Module):
-    """A model that takes nothing and returns a flat tuple of tensors, as the tracer wants it."""
+    """A model that takes nothing and returns a flat tuple of tensors, as the tracer wants it.
 
-    def __init__(self, subject: Subject) -> None:
+    Args:
+        subject: the model with its inputs.
+        keep_all: whether every result reaches the outputs, or only the model's own.
+    """
+
+    def __init__(self, subject: Subject, keep_all: bool) -> None:
         super().__init__()
         self.model = subject.module
         self._args = subject.args
         self._kwargs = dict(subject.kwargs)
+        self._keep_all = keep_all
 
     def forward(self) -> tuple[torch.Tensor, ...]:
+        if not self._keep_all:
+            outputs = tuple(_tensors(self.model(*self._args, **self._kwargs)))
+            return outputs or (torch.zeros(0),)
         with _KeptAlive() as results:
-            output = self.model(*self._args, **self._kwargs)
-        return (*_tensors(output), *results.kept)
+            outputs = tuple(_tensors(self.model(*self._args, **self._kwargs)))
+        return (*outputs, *results.kept, torch.zeros(0))
 
 
 class _KeptAlive(TorchFunctionMode):

@@ -94,8 +94,13 @@ def count_by_rules(
     hooks |= {kind: ledger.wrap(rule) for kind, rule in rules.items()}
     # THOP hands over positional arguments only.
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
-    with failures_told_apart("thop", subject), ledger.watching():
-        total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
+    try:
+        with failures_told_apart("thop", subject), ledger.watching():
+            total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
+    finally:
+        for module in model.modules():  # THOP clears those of modules with a rule only
+            module._buffers.pop("total_ops", None)
+            module._buffers.pop("total_params", None)
     return ledger.counted(_exact(total, "the total"))
 
 
