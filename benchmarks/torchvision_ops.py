@@ -19,8 +19,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +30,7 @@ from torchvision.models import get_model, get_model_weights, list_models
 from flopbench.measure.counters.base import Subject
 from flopbench.measure.counters.torch_counter import TorchCounter
 from flopbench.measure.environment import counting_state
+from flopbench.measure.library_models import parameters_on_meta
 
 NOISE = 512
 """Pixels a side of torchvision's random image, before the transforms of the entry."""
@@ -171,27 +171,6 @@ def build(entry: Entry) -> nn.Module:
     if entry.model in ("googlenet", "inception_v3"):
         options["init_weights"] = False  # takes a minute and changes no shape
     return get_model(entry.model, **options)
-
-
-@contextmanager
-def parameters_on_meta() -> Iterator[None]:
-    """Move each parameter to the meta device as a module registers it.
-
-    Unlike ``torch.device("meta")`` this leaves alone the tensors that builders compute with
-    (RegNet's, for one), and still allocates no memory to speak of.
-    """
-    original = nn.Module.register_parameter
-
-    def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is not None:
-            parameter = nn.Parameter(parameter.to("meta"), parameter.requires_grad)
-        original(module, name, parameter)
-
-    nn.Module.register_parameter = register  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = original  # type: ignore[method-assign]
 
 
 def fix_boxes(model: nn.Module, proposals: int, detections: int) -> None:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,12 +19,57 @@ import torch
 from torch import nn
 
 from flopbench.errors import InputError
+from flopbench.measure.copies import move_inputs
 from flopbench.measure.environment import silence
 from flopbench.measure.models import Built, head_width, image_input, reason
 from flopbench.specs import ModelSpec, format_size
 
+FRAMES = 16
+"""Frames of a clip when none are given, as torchvision publishes its figures for videos."""
+
 DEFAULT_STEPS = 128
 """Sequence length of a text model when none is given."""
+
+
+def build_on_meta(spec: ModelSpec) -> Built:
+    """Build a model of one of the three libraries on the meta device.
+
+    A few builders compute with tensors, which the meta device does not let them do (RegNet's, for
+    one). Those get the CPU, and only their parameters are put on the meta device, each as soon as
+    a module registers it, so that they never take memory together.
+
+    Raises:
+        InputError: as ``build_library_model``.
+    """
+    try:
+        with torch.device("meta"):
+            return build_library_model(spec)
+    except InputError:
+        with parameters_on_meta():
+            built = build_library_model(spec)
+        built.module.to("meta")
+        return replace(
+            built,
+            args=move_inputs(built.args, "meta"),
+            kwargs=move_inputs(dict(built.kwargs), "meta"),
+        )
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Move each parameter to the meta device as a module registers it."""
+    original = nn.Module.register_parameter
+
+    def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            parameter = nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+        original(module, name, parameter)
+
+    nn.Module.register_parameter = register
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = original
 
 
 def build_library_model(spec: ModelSpec) -> Built:
@@ -88,7 +135,7 @@ def _evaluation_size(models: Any, spec: ModelSpec, video: bool) -> tuple[int, ..
         ) from None
     height, width = (crop * 2)[:2]
     if video:
-        return weights.meta.get("min_temporal_size", 16), height, width
+        return FRAMES, height, width
     return (height,) if height == width else (height, width)
 
 

@@ -8,7 +8,7 @@ built-in layers are here. Does not live here: running or counting.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from flopbench.errors import InputError
-from flopbench.specs import LAYER_SOURCES, ModelSpec, format_size
+from flopbench.specs import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
 
 SEED = 0
 """Random weights and inputs are drawn from this seed, so that value-dependent costs repeat."""
@@ -55,21 +55,15 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
         InputError: the model does not exist, its library is not installed, an option or the input
             size does not fit it, or the user's factory failed.
     """
-    # The CPU is where tensors are made anyway, and a device context slows every call down.
-    context = contextlib.nullcontext() if device == "cpu" else torch.device(device)
-    with torch.random.fork_rng(devices=[]), context:
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        if spec.source in LAYER_SOURCES:
-            built = _build_layer(spec)
-        elif spec.source == "python":
-            from flopbench.measure.user_models import build_user_model
-
-            built = build_user_model(spec)
+        if spec.source in LIBRARY_SOURCES:
+            built = _build_library(spec, device, initialise)
         else:
-            from flopbench.measure.library_models import build_library_model
-
-            with _initialisation(initialise):
-                built = build_library_model(spec)
+            # The CPU is where tensors are made anyway; a device context slows every call down.
+            context = contextlib.nullcontext() if device == "cpu" else torch.device(device)
+            with context:
+                built = _build_layer(spec) if spec.source in LAYER_SOURCES else _build_users(spec)
     built.module.eval()
     return built
 
@@ -126,6 +120,19 @@ def reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def _build_library(spec: ModelSpec, device: str, initialise: bool) -> Built:
+    from flopbench.measure.library_models import build_library_model, build_on_meta
+
+    with contextlib.nullcontext() if initialise else _ZerosForDraws():
+        return build_on_meta(spec) if device == "meta" else build_library_model(spec)
+
+
+def _build_users(spec: ModelSpec) -> Built:
+    from flopbench.measure.user_models import build_user_model
+
+    return build_user_model(spec)
+
+
 def _build_layer(spec: ModelSpec) -> Built:
     if spec.classes is not None:
         raise InputError(f"{str(spec)!r}: a single layer has no head, so classes= cannot apply")
@@ -164,12 +171,3 @@ class _ZerosForDraws(TorchFunctionMode):
         if func in self._DRAWS:
             return args[0].zero_()
         return func(*args, **(kwargs or {}))
-
-
-@contextlib.contextmanager
-def _initialisation(wanted: bool) -> Iterator[None]:
-    if wanted:
-        yield
-    else:
-        with _ZerosForDraws():
-            yield

@@ -54,12 +54,16 @@ def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = N
     from rich.table import Table
     from rich.text import Text
 
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with status 1 here
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in grid.columns:
         table.add_column(Text(column.title), justify=column.align, no_wrap=True)
     for row in grid.rows:
         table.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
-    console = Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+    console = _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
     # A table is as wide as it needs to be: a wrapped number is a wrong number.
     needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.width = max(console.width, needed)
