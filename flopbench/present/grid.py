@@ -13,6 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
+WIDE_COLUMNS = 6
+"""A table of more columns does not fit the text width of common venues at its own size."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
@@ -98,26 +101,31 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def to_latex(grid: Grid, label: str) -> str:
-    """Return a booktabs ``table`` environment; it needs ``\\usepackage{booktabs}`` only."""
+    """Return a booktabs ``table`` environment.
+
+    A wide one is shrunk to the line's width, for which it needs graphicx too.
+    """
+    wide = len(grid.columns) > WIDE_COLUMNS
     alignment = "".join("l" if column.align == "left" else "r" for column in grid.columns)
 
     def line(cells: Sequence[str]) -> str:
         return "    " + " & ".join(latex_escape(cell) for cell in cells) + r" \\"
 
     lines = [
-        "% needs \\usepackage{booktabs} and, for wide tables, \\usepackage{graphicx}",
+        "% needs \\usepackage{booktabs}" + (" and \\usepackage{graphicx}" if wide else ""),
         r"\begin{table}[t]",
         r"  \centering",
         f"  \\caption{{{latex_escape(grid.title)}}}",
         f"  \\label{{tab:{label}}}",
         r"  \small",
+        *([r"  \resizebox{\linewidth}{!}{%"] if wide else []),
         f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"    \toprule",
         line([column.title for column in grid.columns]),
         r"    \midrule",
         *(line(row) for row in grid.rows),
         r"    \bottomrule",
-        r"  \end{tabular}",
+        r"  \end{tabular}" + ("}" if wide else ""),
     ]
     below = _below(grid)
     if below:

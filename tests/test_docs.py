@@ -1,0 +1,141 @@
+"""The documentation is executed: every block of every page, or it is named here as not to be."""
+
+from __future__ import annotations
+
+import doctest
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+SHOWN_ONLY = {"json", "toml", "text", "python"}
+INSTALLS = (
+    "python -m pip install -c constraints.txt '.[measure]' && flopbench table",
+    "python -m pip install -c constraints.txt tox && tox",
+)
+FACTORY = """
+from torch import nn
+
+def build(width=16):
+    return nn.Sequential(nn.Conv2d(3, width, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(width, 10))
+"""
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Return (page, text) of every fenced block in one language."""
+    return [
+        (page.name, text)
+        for page in PAGES
+        for tag, text in BLOCK.findall(page.read_text(encoding="utf-8"))
+        if tag == language
+    ]
+
+
+def console_commands() -> list[tuple[str, str, str]]:
+    """Return (page, command, expected output) of every prompt in console blocks."""
+    found = []
+    for page, text in blocks("console"):
+        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+            command, _, expected = part.partition("\n")
+            found.append((page, command, expected))
+    return found
+
+
+def shell_commands() -> list[tuple[str, str]]:
+    """Return (page, command) of every line in sh blocks, comments cut off."""
+    return [
+        (page, re.sub(r"\s+#.*", "", line))
+        for page, text in blocks("sh")
+        for line in text.splitlines()
+        if line.strip() and not line.startswith("#")
+    ]
+
+
+@pytest.fixture
+def workplace(tmp_path: Path) -> Path:
+    """A folder as the pages assume it: factories of the reader's, a saved table."""
+    (tmp_path / "nets.py").write_text(FACTORY)
+    (tmp_path / "my_pkg").mkdir()
+    (tmp_path / "my_pkg" / "__init__.py").write_text("")
+    (tmp_path / "my_pkg" / "nets.py").write_text(FACTORY)
+    saved = ROOT / "tests" / "data" / "table-schema1.json"
+    (tmp_path / "table.json").write_bytes(saved.read_bytes())
+    return tmp_path
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command line as the reader's shell would."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=600,
+    )
+
+
+def matches(expected: str, actual: str) -> bool:
+    """Compare texts line by line; ``...`` stands for anything, across lines too."""
+    pattern = "\n".join(line.rstrip() for line in expected.strip().splitlines())
+    text = "\n".join(line.rstrip() for line in actual.strip().splitlines())
+    return re.fullmatch(re.escape(pattern).replace(r"\.\.\.", ".*"), text, re.DOTALL) is not None
+
+
+def test_every_block_is_of_a_known_kind() -> None:
+    """A block that no test executes must be of a kind that cannot be."""
+    for page in PAGES:
+        for tag, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+            assert tag in {"console", "pycon", "sh", *SHOWN_ONLY}, f"{page.name}: {text[:60]}"
+
+
+@pytest.mark.parametrize(("page", "command", "expected"), console_commands())
+def test_console_blocks(page: str, command: str, expected: str, workplace: Path) -> None:
+    """The command prints what the page shows."""
+    done = run(command, workplace)
+    assert matches(expected, done.stdout + done.stderr), f"{page}: $ {command}\n{done.stdout}"
+
+
+@pytest.mark.parametrize(("page", "command"), shell_commands())
+def test_shell_blocks(page: str, command: str, workplace: Path) -> None:
+    """The command succeeds; the two that install are what CI runs."""
+    if command in INSTALLS:
+        pytest.skip("installs: executed by CI itself")
+    for library in ("timm", "transformers", "ptflops", "calflops", "torchinfo", "deepspeed"):
+        if library in command:
+            pytest.importorskip(library)
+    done = run(command, workplace)
+    assert done.returncode == 0, f"{page}: {command}\n{done.stderr}"
+    assert done.stdout or "-o" in command
+
+
+@pytest.mark.parametrize(("page", "text"), blocks("pycon"))
+def test_python_blocks(
+    page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The session prints what the page shows."""
+    if "to_dataframe" in text:
+        pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    parser = doctest.DocTestParser()
+    example = parser.get_doctest(text, {}, page, page, 0)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    report: list[str] = []
+    runner.run(example, out=report.append)
+    assert runner.failures == 0, "".join(report)
+
+
+def test_ci_runs_the_readme_command() -> None:
+    """What CI executes is what the README tells the reader to type."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert INSTALLS[1] in script.splitlines()
+    assert {command for _, command in shell_commands()} >= set(INSTALLS)
