@@ -1,62 +1,127 @@
-"""The state that counters run in: what it changes takes effect, and only inside it."""
+"""The state in which counters run: entered, left, and the shortcut that changes no shape."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any
+import logging
+import warnings
 
 import pytest
 import torch
 from torch import nn
 
-import flopbench
-from flopbench.counters import find_counters
-from flopbench.measure import environment
+from flopbench.measure.copies import TensorSwap, private_copy
+from flopbench.measure.counters.base import Subject
+from flopbench.measure.counters.torch_counter import TorchCounter
+from flopbench.measure.environment import counting_state, quick_shapes
+from flopbench.measure.sources import Source
+from flopbench.specs import parse_spec
 
 
-def net() -> nn.Module:
-    """Return a convolution with batch normalisation: 432 MACs at each of 6 x 6 places."""
-    return nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16)).eval()
+def global_state() -> dict[str, object]:
+    """Take down what counting changes for its own time."""
+    return {
+        "threads": torch.get_num_threads(),
+        "grad": torch.is_grad_enabled(),
+        "fast path": torch.backends.mha.get_fastpath_enabled(),
+        "logging": logging.root.manager.disable,
+        "warnings": list(warnings.filters),
+        "hooks": len(nn.modules.module._global_forward_hooks),
+        "generator": torch.random.get_rng_state().tolist(),
+    }
 
 
-@pytest.mark.parametrize("counter", ["thop-2020", "thop", "torch"])
-def test_shapes_suffice_on_every_torch(counter: str) -> None:
-    """These counters need no values, and nothing of ours makes the meta device fail."""
-    profile = flopbench.profile(net(), torch.empty(1, 3, 8, 8), counter=counter)
+def test_the_state_is_left_as_it_was_entered(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also after an exception; inside it, one thread, no gradients, no chatter."""
+    before = global_state()
 
-    assert profile.device == "meta"
-    assert profile.dense_macs == 432 * 36
-    assert not profile.notes
+    def work() -> None:
+        with counting_state(), quick_shapes():
+            assert torch.get_num_threads() == 1
+            assert not torch.is_grad_enabled()
+            assert not torch.backends.mha.get_fastpath_enabled()
+            print("chatter")  # noqa: T201
+            logging.getLogger("library").error("chatter")
+            raise KeyError
 
-
-def test_quick_batch_norm_takes_effect_inside_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel serves meta tensors within the block; after it torch's own does again."""
-    served = []
-    original = environment._batch_norm_shapes
-
-    def record(*args: Any) -> Any:
-        served.append(args[0].shape)
-        return original(*args)
-
-    monkeypatch.setattr(environment, "_batch_norm_shapes", record)
-    model, image = net().to("meta"), torch.empty(2, 3, 8, 8, device="meta")
-    for _ in range(2):
-        served.clear()
-        with torch.no_grad(), environment.quick_shapes():
-            assert model(image).shape == (2, 16, 6, 6)
-        assert served == [(2, 16, 6, 6)]
-        assert model(image).shape == (2, 16, 6, 6)
-        assert len(served) == 1
+    with pytest.raises(KeyError):
+        work()
+    assert global_state() == before
+    assert capsys.readouterr() == ("", "")
 
 
-def test_batch_norm_counts_without_the_quick_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A torch that refuses the kernel costs time, not the meta device and not the count."""
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (4, 3, 5, 6), (4, 3, 5, 6, 7)])
+def test_quick_batch_norm_changes_no_shape(training: bool, shape: tuple[int, ...]) -> None:
+    """The shortcut gives what torch's own meta kernel gives: shapes, strides, types, device."""
+    kinds = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
+    norm = kinds[len(shape)](3, device="meta").train(training)
+    x = torch.empty(shape, device="meta")
+    x = x.to(memory_format=torch.channels_last) if len(shape) == 4 else x
 
-    def refuse(*_args: object) -> contextlib.AbstractContextManager[None]:
-        raise RuntimeError("no such kernel may be set")
+    def run() -> list[tuple[object, ...]]:
+        outputs = torch.ops.aten.native_batch_norm(
+            x, norm.weight, norm.bias, norm.running_mean, norm.running_var, training, 0.1, 1e-5
+        )
+        outputs += (norm(x),)
+        return [(t.shape, t.stride(), t.dtype, t.device) for t in outputs]
 
-    monkeypatch.setattr(torch.library, "_scoped_library", refuse)
-    profile = flopbench.profile(net(), torch.empty(1, 3, 8, 8), counter="thop-2020")
+    slow = run()
+    with quick_shapes():
+        quick = run()
+    assert quick == slow
+    assert run() == slow
 
-    assert profile.device == "meta"
-    assert profile.dense_macs == 432 * 36
+
+def test_tensors_are_exchanged_and_come_back() -> None:
+    """Parameters, buffers and tied weights leave for the meta device and return as they were."""
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 3))
+    net[2].weight = net[0].weight
+    net.eval()
+    x = torch.rand(2, 3)
+    expected, identities = net(x), [id(p) for p in net.parameters()]
+    swap = TensorSwap(net, "cpu")
+    swap.to("meta")
+    assert {p.device.type for p in [*net.parameters(), *net.buffers()]} == {"meta"}
+    assert net[2].weight is net[0].weight
+    swap.to("cpu")
+    assert torch.equal(net(x), expected)
+    assert [id(p) for p in net.parameters()] == identities
+
+
+def test_private_copies_share_weights_but_not_buffers() -> None:
+    """A copy beside the original costs no memory for weights and cannot move its statistics."""
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).train()
+    copied = private_copy(net, "cpu")
+    assert copied[0].weight is net[0].weight
+    assert copied[1].running_mean is not net[1].running_mean
+    assert not copied.training
+    assert net.training
+    shapes = private_copy(net, "meta")
+    assert {p.device.type for p in shapes.parameters()} == {"meta"}
+    assert {p.device.type for p in net.parameters()} == {"cpu"}
+
+
+def test_a_library_model_serves_every_counter_unless_one_left_a_trace() -> None:
+    """The same module again while it is clean; a new one after a hook was left in it."""
+    source = Source(spec=parse_spec("resnet18@64"), values_wanted=True)
+    first = source.subject("meta")
+    assert source.subject("meta").module is first.module
+    with counting_state():
+        before = TorchCounter().count(first)
+    first.module.conv1.register_forward_hook(lambda *_: None)
+    second = source.subject("meta")
+    assert second.module is not first.module
+    with counting_state():
+        assert TorchCounter().count(second).total == before.total
+    values = source.subject("cpu")
+    assert isinstance(values, Subject)
+    assert {p.device.type for p in values.module.parameters()} == {"cpu"}
+
+
+def test_a_builder_that_computes_is_built_on_meta_all_the_same() -> None:
+    """RegNet computes its widths with tensors; its cost still needs no values."""
+    source = Source(spec=parse_spec("regnet_x_400mf@64"), values_wanted=False)
+    subject = source.subject("meta")
+    assert {p.device.type for p in subject.module.parameters()} == {"meta"}
+    with counting_state():
+        assert TorchCounter().count(subject).total > 0

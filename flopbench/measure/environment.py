@@ -80,5 +80,5 @@ def _batch_norm_shapes(
     eps: float,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return the shapes of ``aten::native_batch_norm``: output, saved mean, saved 1/deviation."""
-    statistics = input.new_empty(input.shape[1] if training else 0)
+    statistics = input.new_empty(input.shape[1])
     return torch.empty_like(input), statistics, torch.empty_like(statistics)
