@@ -215,6 +215,21 @@ def test_refresh_measures_again(run_cli: RunCli, tmp_path: Path) -> None:
     assert entry.read_text() != planted
 
 
+def test_a_large_model_needs_no_memory(tmp_path: Path) -> None:
+    """632 M parameters (2.5 GB of weights) under the counters that need only shapes."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "command = [sys.executable, '-m', 'flopbench', 'table', 'vit_h_14@224', '--refresh',\n"
+        "           '--counter', 'thop', '--counter', 'torch', '--format', 'csv']\n"
+        "print(subprocess.run(command, check=True, capture_output=True, text=True).stdout)\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "632045800" in done.stdout
+    peak_kib = int(done.stdout.split()[-1])
+    assert peak_kib * 1024 < 1_500_000_000
+
+
 def test_jobs_give_the_same_table(run_cli: RunCli, tmp_path: Path) -> None:
     """Two worker processes: the same bytes as one."""
     args = ("table", "resnet18@64", "squeezenet1_1@64", "--counter", "torch", "--format", "json")
