@@ -3,25 +3,26 @@
 The one place that decides between the cache and measuring, and the only door through which
 anything outside ``measure`` reaches it.
 
-Lives here: that decision, worker processes, and the assembly of rows. Does not live here: keys
-and files of the cache, running models, printing.
+Lives here: that decision, and worker processes. Does not live here: keys and files of the cache
+(``cache``), running models (``measure``), what a row says (``rows``), printing (``present``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flopbench import cache
 from flopbench.agreement import REFERENCE, Verdict, judge
 from flopbench.costs import CostProfile
-from flopbench.counters import CounterInfo, find_counters, installed_version
+from flopbench.counters import CounterInfo, find_counters
 from flopbench.errors import InputError, MeasureError
 from flopbench.presets import Preset, PublishedRow, find_published
 from flopbench.published import explain_published
+from flopbench.rows import Measurement, constant_row, measured_rows, table_environment
 from flopbench.specs import ModelSpec, parse_spec
-from flopbench.table import CostRow, CostTable, summarise_gaps
+from flopbench.table import CostRow, CostTable
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, all, what comes next)."""
@@ -47,25 +48,6 @@ class Explanation:
     def reference(self) -> CostProfile:
         """The profile whose breakdown is shown: the reference counter's, or the first."""
         return next((p for p in self.profiles if p.counter == REFERENCE), self.profiles[0])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One specification under the counters that were asked for.
-
-    Attributes:
-        spec: what was counted.
-        profiles: one a counter that could count it, in the order asked.
-        failures: counter name -> why it could not.
-    """
-
-    spec: ModelSpec
-    profiles: tuple[CostProfile, ...]
-    failures: dict[str, str]
-
-    def under(self, counter: str) -> CostProfile | None:
-        """Return the profile of one counter, None where there is none."""
-        return next((p for p in self.profiles if p.counter == counter), None)
 
 
 def measure(
@@ -153,9 +135,9 @@ def build_table(
     rows: list[CostRow] = []
     for spec in specs:
         if spec.source == "value":
-            rows.append(_constant_row(spec))
+            rows.append(constant_row(spec))
         else:
-            rows += _rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
+            rows += measured_rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
     return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
 
 
@@ -212,21 +194,6 @@ def preset_specs(preset: Preset) -> list[ModelSpec]:
     return [row.spec for row in preset.rows]
 
 
-def table_environment(specs: Sequence[ModelSpec], counters: Sequence[str]) -> dict[str, str]:
-    """Name the installed versions that a table depends on, read without importing anything."""
-    import platform
-
-    names = ["flopbench", "torch", *(i.distribution for i in find_counters(counters))]
-    names += [spec.source for spec in specs if spec.source not in {"value", "python"}]
-    versions = {name: installed_version(name) for name in dict.fromkeys(names)}
-    return {
-        **{name: version for name, version in versions.items() if version},
-        "python": platform.python_version(),
-        "platform": platform.system().lower(),
-        "machine": platform.machine(),
-    }
-
-
 def _measure_missing(
     todo: list[tuple[ModelSpec, list[CounterInfo]]], jobs: int, progress: Progress | None
 ) -> Iterator[tuple[ModelSpec, dict[str, CostProfile | str]]]:
@@ -265,93 +232,3 @@ def _measure_one(spec: str, infos: list[CounterInfo]) -> dict[str, CostProfile |
         ) from None
     results = profile_spec(parse_spec(spec), infos)
     return {r.counter: r if isinstance(r, CostProfile) else r.message for r in results}
-
-
-def _rows(
-    measurement: Measurement, counters: list[str], quoted: PublishedRow | None
-) -> list[CostRow]:
-    verdicts = judge(measurement.profiles)
-    notes: list[str] = []
-    if quoted is not None:
-        counted = measurement.under(quoted.counted_by)
-        exact = _agreed_dense(measurement, verdicts)
-        notes = [explain_published(quoted, counted.total if counted else None, exact)]
-    rows = []
-    for counter in counters:
-        profile = measurement.under(counter)
-        if profile is None:
-            rows.append(_failed_row(measurement, counter))
-        else:
-            rows.append(_row(profile, verdicts[counter], notes))
-    if quoted is not None:
-        rows = [replace(row, published_gflops=float(quoted.gflops)) for row in rows]
-    return rows
-
-
-def _agreed_dense(measurement: Measurement, verdicts: dict[str, Verdict]) -> int | None:
-    agreed = [p for p in measurement.profiles if verdicts[p.counter].status == "verified"]
-    chosen = agreed[0] if agreed else measurement.under(REFERENCE)
-    return chosen.dense_macs if chosen is not None else None
-
-
-def _row(profile: CostProfile, verdict: Verdict, notes: list[str]) -> CostRow:
-    reasons = [verdict.reason] if verdict.reason else []
-    return CostRow(
-        model=profile.model,
-        input=profile.input,
-        counter=profile.counter,
-        counter_version=profile.counter_version,
-        total_macs=profile.total,
-        dense_macs=profile.dense_macs,
-        params=profile.params,
-        activations=profile.activations,
-        feature_dim=profile.feature_dim,
-        published_gflops=None,
-        status=verdict.status,
-        notes=(*notes, *reasons, *profile.notes),
-        not_counted=summarise_gaps(profile.not_counted),
-        classes=profile.classes,
-        spec=profile.spec,
-        convention=profile.convention,
-        device=profile.device,
-    )
-
-
-def _failed_row(measurement: Measurement, counter: str) -> CostRow:
-    spec = measurement.spec
-    known = measurement.profiles[0] if measurement.profiles else None
-    return CostRow(
-        model=spec.model,
-        input=known.input if known else spec.input,
-        counter=counter,
-        counter_version=find_counters([counter])[0].version or "",
-        total_macs=None,
-        dense_macs=None,
-        params=known.params if known else None,
-        activations=None,
-        feature_dim=known.feature_dim if known else None,
-        published_gflops=None,
-        status="failed",
-        notes=(f"{counter} could not count it: {measurement.failures[counter]}",),
-        classes=spec.classes,
-        spec=str(spec),
-    )
-
-
-def _constant_row(spec: ModelSpec) -> CostRow:
-    return CostRow(
-        model=str(spec),
-        input="",
-        counter="constant",
-        counter_version="",
-        total_macs=int(spec.name),
-        dense_macs=None,
-        params=None,
-        activations=None,
-        feature_dim=None,
-        published_gflops=None,
-        status="quoted",
-        notes=(f"quoted: {spec.quote}" if spec.quote else "a constant without a source",),
-        spec=str(spec),
-        convention="MACs as quoted",
-    )

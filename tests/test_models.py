@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from flopbench.errors import InputError
-from flopbench.measure.models import build, replace_head
+from flopbench.measure.built import replace_head
+from flopbench.measure.models import build
 from flopbench.specs import parse_spec
 
 NETS = """

@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from flopbench.errors import InputError
+from flopbench.measure.built import Built, head_width, image_input, reason
 from flopbench.measure.copies import move_inputs
 from flopbench.measure.environment import silence
-from flopbench.measure.models import Built, head_width, image_input, reason
 from flopbench.specs import ModelSpec, format_size
 
 FRAMES = 16

@@ -23,10 +23,10 @@ from torch import nn
 from flopbench.costs import CostProfile, ModuleFacts, merge_operators
 from flopbench.counters import CounterInfo, installed_version
 from flopbench.errors import InputError, MeasureError
+from flopbench.measure.built import Built, head_width, reason
 from flopbench.measure.copies import unwrap
 from flopbench.measure.counters.base import Counted, Counter
 from flopbench.measure.environment import counting_state, quick_shapes
-from flopbench.measure.models import Built, head_width, reason
 from flopbench.measure.sources import Source
 from flopbench.specs import ModelSpec
 

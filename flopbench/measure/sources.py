@@ -10,9 +10,10 @@ from typing import Any
 
 from torch import nn
 
+from flopbench.measure.built import Built
 from flopbench.measure.copies import TensorSwap, move_inputs, private_copy
 from flopbench.measure.counters.base import Subject
-from flopbench.measure.models import Built, build
+from flopbench.measure.models import build
 from flopbench.specs import ModelSpec
 
 

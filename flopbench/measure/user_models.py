@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from flopbench.errors import InputError
-from flopbench.measure.models import SEED, Built, head_width, image_input, reason, replace_head
+from flopbench.measure.built import SEED, Built, head_width, image_input, reason, replace_head
 from flopbench.specs import ModelSpec, format_size, parse_size
 
 DEFAULT_SIZE = (224,)

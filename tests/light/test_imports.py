@@ -22,7 +22,7 @@ FLOORS = [
     {"specs", "counters"},
     {"presets", "costs"},
     {"table", "agreement", "published"},
-    {"cache", "measure"},
+    {"rows", "cache", "measure"},
     {"offline"},
     {"api", "present"},
     {"cli"},

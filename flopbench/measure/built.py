@@ -1,0 +1,91 @@
+"""A model with its input, as a record, and what every source of models needs to make one.
+
+Lives here: the record, example images, classification heads. Does not live here: any source of
+models (``library_models``, ``user_models``), or the choice among them (``models``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.errors import InputError
+from flopbench.specs import ModelSpec
+
+SEED = 0
+"""Random weights and inputs are drawn from this seed, so that value-dependent costs repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A model in evaluation mode and one sample.
+
+    Attributes:
+        module: the model.
+        args: positional inputs, a batch of one.
+        kwargs: keyword inputs, a batch of one.
+        input: the input size as resolved, such as ``224`` or ``16x112x112``.
+        feature_dim: input width of the classification head, None where there is none.
+    """
+
+    module: nn.Module
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    input: str = ""
+    feature_dim: int | None = None
+
+
+def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:
+    """Draw one image ``(1, C, H, W)`` or clip ``(1, C, T, H, W)`` with values in [0, 1).
+
+    Args:
+        spec: gives the size, if it has one.
+        default: the size to take otherwise.
+        channels: C.
+    """
+    size = spec.size or default
+    if len(size) == 1:
+        size = (size[0], size[0])
+    return torch.rand(1, channels, *size)
+
+
+def last_linear(module: nn.Module) -> nn.Linear | None:
+    """Return the last fully connected layer in registration order, which is the head."""
+    found = None
+    for child in module.modules():
+        if isinstance(child, nn.Linear):
+            found = child
+    return found
+
+
+def head_width(module: nn.Module) -> int | None:
+    """Return the input width of the classification head, None where there is no linear layer."""
+    head = last_linear(module)
+    return head.in_features if head is not None else None
+
+
+def replace_head(module: nn.Module, classes: int, name: str) -> None:
+    """Put a new ``nn.Linear(in_features, classes)`` where the last linear layer is.
+
+    Raises:
+        InputError: there is no linear layer to replace.
+    """
+    paths = [path for path, child in module.named_modules() if isinstance(child, nn.Linear)]
+    if not paths or not paths[-1]:
+        raise InputError(
+            f"{name} has no classification head to replace, so classes={classes} cannot apply"
+        )
+    parent, _, attribute = paths[-1].rpartition(".")
+    old = module.get_submodule(paths[-1])
+    new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
+    setattr(module.get_submodule(parent), attribute, new)
+
+
+def reason(error: BaseException) -> str:
+    """Put an exception of other people's code into one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
