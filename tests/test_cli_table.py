@@ -277,6 +277,8 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "FLOPBENCH_CACHE_DIR": str(tmp_path / "cache")},
+        # A test run in the background ignores the signal, and so would this process.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 120
     while not list(tmp_path.glob("cache/*.json")) and time.monotonic() < deadline:

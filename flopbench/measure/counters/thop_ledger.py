@@ -99,8 +99,9 @@ def count_by_rules(
             total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
     finally:
         for module in model.modules():  # THOP clears those of modules with a rule only
-            module._buffers.pop("total_ops", None)
-            module._buffers.pop("total_params", None)
+            for name in ("total_ops", "total_params"):
+                if name in module._buffers:
+                    del module._buffers[name]
     return ledger.counted(_exact(total, "the total"))
 
 
