@@ -27,18 +27,25 @@ def check_writable(path: Path) -> None:
     parent = path.parent
     if not parent.is_dir():
         raise InputError(f"cannot write {path}: there is no directory {parent}")
-    target = path if path.exists() else parent
-    if not os.access(target, os.W_OK) or not os.access(parent, os.W_OK):
+    needed = [path] if path.exists() else []
+    needed += [] if path.exists() and not path.is_file() else [parent]
+    if not all(os.access(place, os.W_OK) for place in needed):
         raise InputError(f"cannot write {path}: permission denied")
 
 
 def write_atomic(path: Path, text: str) -> None:
     """Write text beside the target and rename it over: readers see the old file or the new one.
 
+    A link is followed. What is no file (a device, a pipe) is written to as it is.
+
     Raises:
         InputError: the file cannot be written.
     """
+    path = path.resolve()
     check_writable(path)
+    if path.exists() and not path.is_file():
+        _write_through(path, text)
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
@@ -83,6 +90,13 @@ def read_json(path: Path, what: str) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{path} is not {what}: nested too deeply") from None
+
+
+def _write_through(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _umask() -> int:

@@ -247,6 +247,7 @@ def test_jobs_give_the_same_table(run_cli: RunCli, tmp_path: Path) -> None:
         (("vit_b_16@112",), ("does not run at this input", "Wrong image height")),
         (("resnet18@64", "--counter", "fvcor"), ("did you mean 'fvcore'",)),
         (("bad:raises",), ("bad:raises raised ValueError: on purpose (bad.py:2)",)),
+        (("bad:quits",), ("bad:quits raised SystemExit: bye",)),
         (("bad:text",), ("returned str where a torch.nn.Module was expected",)),
         (("bad:missing",), ("bad has no 'missing'",)),
         (("nowhere:build",), ("cannot import 'nowhere'",)),
@@ -258,6 +259,7 @@ def test_bad_input_is_one_message_2_and_nothing_written(
     """The output that was there stays as it was."""
     (tmp_path / "bad.py").write_text(
         "def raises():\n    raise ValueError('on purpose')\ndef text():\n    return 'a model'\n"
+        "def quits():\n    import sys; sys.exit('bye')\n"
     )
     out = tmp_path / "out.json"
     out.write_text("precious")

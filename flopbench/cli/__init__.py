@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (0 fine, 1 check failed, 2 input, 3 not measured)."""
     args = build_parser().parse_args(argv)
     gc.set_threshold(*RARELY)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
     try:
         status: int = args.run(args)
         sys.stdout.flush()

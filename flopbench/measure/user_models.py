@@ -138,7 +138,7 @@ def _import(path: str) -> ModuleType:
         sys.path.insert(0, os.getcwd())  # as `python -m` does: users name modules they stand in
     try:
         return importlib.import_module(path)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"cannot import {path!r}: {reason(error)}{_where(error)}",
             "name an importable module, or a file as path/to/file.py:factory",
@@ -159,7 +159,7 @@ def _import_file(path: Path) -> ModuleType:
         sys.path.insert(0, folder)
     try:
         module_spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[module_spec.name]
         raise InputError(f"cannot import {path}: {reason(error)}{_where(error)}") from error
     return module
@@ -183,7 +183,7 @@ def _call(factory: Any, options: dict[str, Any], spec: ModelSpec) -> Any:
         raise InputError(f"{spec.name} is {type(factory).__name__}: expected a function")
     try:
         return factory(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{spec.name} raised {reason(error)}{_where(error)}") from error
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import RunCli, assert_refused
+from conftest import ROOT, RunCli, assert_refused
 
 from flopbench.cli import VERBS, build_parser
 
@@ -123,6 +123,14 @@ def test_bad_input_is_one_message_and_2(
 ) -> None:
     """What can be refused without measuring is refused before measuring."""
     assert_refused(run_cli(*args), *needles)
+
+
+def test_a_terminal_without_the_characters_is_no_error(run_cli: RunCli) -> None:
+    """ASCII output loses a multiplication sign, not the table."""
+    saved = str(ROOT / "tests" / "data" / "table-schema1.json")
+    result = run_cli("table", "--from", saved, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert result.returncode == 0, result.stderr
+    assert "0.39 ? (112/224)" in result.stdout
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:

@@ -48,6 +48,24 @@ def test_a_failing_write_leaves_the_old_file(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_links_are_followed_and_devices_written_to(tmp_path: Path) -> None:
+    """A link stays a link; a pipe or a device stays what it is."""
+    target = tmp_path / "real.json"
+    target.write_text("old")
+    link = tmp_path / "link.json"
+    link.symlink_to(target)
+    write_atomic(link, "new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_atomic(pipe, "through")
+    assert os.read(reader, 99) == b"through"
+    os.close(reader)
+    assert pipe.is_fifo()
+
+
 @pytest.mark.parametrize("where", [".", "missing/file.json", "file.txt/below.json"])
 def test_impossible_outputs_are_refused(tmp_path: Path, where: str) -> None:
     """A directory, or a file in a directory that is not there, is refused before any work."""
