@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flopbench.costs import DENSE_FAMILIES, CostProfile
-from flopbench.units import giga
 
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
 
@@ -115,7 +114,7 @@ def describe_difference(profile: CostProfile, reference: CostProfile) -> str:
     """Say which operators make two counters' dense MACs differ, and by how much.
 
     Returns:
-        For example ``against torch: attention 0.0000 of 0.7152 GMACs
+        For example ``against torch: attention 0 of 715,327,488 MACs
         (aten.scaled_dot_product_attention)``.
     """
     ours, theirs = profile.by_family(), reference.by_family()
@@ -126,9 +125,9 @@ def describe_difference(profile: CostProfile, reference: CostProfile) -> str:
         if mine != other:
             source = reference if other > mine else profile
             names = sorted(_differing_operators(source, profile, reference, family))
-            parts.append(f"{family} {giga(mine)} of {giga(other)} GMACs ({', '.join(names)})")
+            parts.append(f"{family} {mine:,} of {other:,} MACs ({', '.join(names)})")
     if not parts:
-        parts.append(f"{giga(profile.dense_macs)} of {giga(reference.dense_macs)} GMACs")
+        parts.append(f"{profile.dense_macs:,} of {reference.dense_macs:,} MACs")
     return f"against {reference.counter}: {'; '.join(parts)}"
 
 

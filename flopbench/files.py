@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +45,10 @@ def write_atomic(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         _write_through(path, text)
         return
+    # Named before it exists, so that an interrupt at any moment leaves no scrap.
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+        with open(temporary, "x", encoding="utf-8", newline="\n", opener=_private) as stream:
             stream.write(text)
         mode = path.stat().st_mode & 511 if path.exists() else 438 & ~_umask()
         os.chmod(temporary, mode)
@@ -59,8 +56,13 @@ def write_atomic(path: Path, text: str) -> None:
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+
+
+def _private(name: str, flags: int) -> int:
+    """Open a file that only its owner may read."""
+    return os.open(name, flags, 0o600)
 
 
 def read_json(path: Path, what: str) -> Any:

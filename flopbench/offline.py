@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 
 from flopbench import cache
@@ -138,6 +139,8 @@ def build_table(
             rows.append(constant_row(spec))
         else:
             rows += measured_rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
+    # A default size may be the size that another row names: one row for one cost.
+    rows = list({(*row.key, row.counter): row for row in rows}.values())
     return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
 
 
@@ -208,14 +211,25 @@ def _measure_missing(
     from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
+    latest = ""
     try:
         futures = {pool.submit(_measure_one, str(spec), infos): spec for spec, infos in todo}
         for done, future in enumerate(as_completed(futures)):
+            latest = str(futures[future])
             if progress is not None:
-                progress(done, len(todo), str(futures[future]))
+                progress(done, len(todo), latest)
             yield futures[future], future.result()
         if progress is not None:
             progress(len(todo), len(todo), "")
+    except BrokenProcessPool:
+        raise MeasureError(
+            f"a worker process died, probably at {latest} and probably for want of memory",
+            "use fewer --jobs",
+        ) from None
+    except BaseException:
+        for process in (pool._processes or {}).values():
+            process.terminate()  # the pool itself would wait for the work in hand
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

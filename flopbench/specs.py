@@ -225,6 +225,8 @@ def _parse_option(option: str, where: str) -> tuple[str, Any]:
     key, equals, value = option.partition("=")
     if not equals or not _KEY.fullmatch(key.strip()) or not value.strip():
         raise InputError(f"{where!r}: expected key=value after a comma, got {option!r}")
+    if "@" in value:
+        raise InputError(f"{where!r}: the input size stands before the first comma: name@size,...")
     try:
         return key.strip(), literal_eval(value.strip())
     except (ValueError, SyntaxError):

@@ -13,6 +13,7 @@ Lives here: the table's records, its file, its hand-over to pandas. Does not liv
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -241,15 +242,18 @@ def _read_row(data: Any, where: str) -> CostRow:
         if name not in _NAMES:
             raise DataError(f"{where}: unknown field {name!r}")
         if name in {"notes", "not_counted"}:
+            kind = str if name == "notes" else dict
             if not isinstance(value, (list, tuple)):
                 raise DataError(f"{where}: {name!r} is not a list")
+            if not all(isinstance(item, kind) for item in value):
+                raise DataError(f"{where}: {name!r} holds something other than {kind.__name__}")
             continue
         if value is None and name in _OPTIONAL:
             continue
         if isinstance(value, bool) or not isinstance(value, _TYPES[name]):
             wanted = "a number" if name == "published_gflops" else _TYPES[name].__name__
             raise DataError(f"{where}: {name!r} is {value!r} where {wanted} was expected")
-        if isinstance(value, (int, float)) and value < 0:
-            raise DataError(f"{where}: {name!r} is negative ({value!r})")
+        if isinstance(value, (int, float)) and not 0 <= value < math.inf:
+            raise DataError(f"{where}: {name!r} is {value!r}: negative or no number")
     lists = {n: tuple(data[n]) for n in ("notes", "not_counted") if n in data}
     return CostRow(**{**data, **lists})

@@ -8,11 +8,12 @@ integers everywhere; they are rounded here, when printed.
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 
 from flopbench.errors import InputError
 
 GIGA = 10**9
+LARGEST_COST = 10**24
 FLOPS_PER_MAC = 2
 
 CONVENTION = (
@@ -60,13 +61,15 @@ def parse_macs(text: str) -> int:
         raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}")
     try:
         value = Decimal(match["number"]) * _PREFIXES[match["prefix"]]
-    except InvalidOperation:
+    except ArithmeticError:
         raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}") from None
     unit = match["unit"].lower()
     if unit in {"flop", "flops"}:
         value /= FLOPS_PER_MAC
     elif unit not in {"", "mac", "macs"}:
         raise InputError(f"{text.strip()!r} has the unit {match['unit']!r}: {wanted}")
+    if value > LARGEST_COST:
+        raise InputError(f"{text.strip()!r} is beyond any model: at most {LARGEST_COST:.0e} MACs")
     if value != int(value):
         raise InputError(f"{text.strip()!r} is not a whole number of MACs")
     return int(value)

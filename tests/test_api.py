@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import random
+import sys
+import threading
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from nets import Awkward, Failing, ValueDependent, same_state, state_of
@@ -60,6 +65,100 @@ def test_inputs_in_every_form() -> None:
         ({"input": torch.zeros(1, 3, 2, 2)}, 4),
     ]:
         assert flopbench.profile(conv, given).dense_macs == macs * positions
+
+
+class Writes(nn.Module):
+    """Writes to its input, its weights and every generator of random numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.linear.weight.data.mul_(0.5)
+        x.add_(1)
+        random.random()
+        np.random.rand()
+        return self.linear(x) + torch.rand(4) * float(x.sum())
+
+
+def test_what_a_forward_writes_to_is_never_the_users() -> None:
+    """Weights, inputs and generators are as they were, though this forward changes them all."""
+    net, x = Writes(), torch.zeros(1, 4, requires_grad=True).detach()
+    before, weights = state_of(net), net.linear.weight.clone()
+    generators = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state())
+    profiles = flopbench.profile(net, x, counters=list(DEFAULT_COUNTERS))
+    assert {p.dense_macs for p in profiles} == {16}
+    assert torch.equal(x, torch.zeros(1, 4))
+    assert torch.equal(net.linear.weight, weights)
+    assert same_state(before, state_of(net))
+    assert random.getstate() == generators[0]
+    assert np.random.get_state()[1].tolist() == generators[1]
+    assert torch.equal(torch.get_rng_state(), generators[2])
+
+
+def test_inputs_may_require_gradients_and_weights_be_of_another_type() -> None:
+    """A tensor with a gradient, a half-precision model, a module made under another device."""
+    x = torch.zeros(1, 4, requires_grad=True)
+    for net in (nn.Linear(4, 2), nn.Linear(4, 2).bfloat16(), nn.Linear(4, 2).double()):
+        given = x if net.weight.dtype is torch.float32 else (1, 4)
+        profiles = flopbench.profile(net, given, counters=list(DEFAULT_COUNTERS))
+        assert [p.dense_macs for p in profiles] == [8] * 4
+    with torch.device("meta"):
+        assert flopbench.profile(nn.Linear(4, 2, device="cpu"), x, counters="thop").total == 8
+
+
+def test_work_handed_to_numpy_is_reported() -> None:
+    """Nobody can count it, so it is a gap of the reference counter."""
+
+    class Arrays(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            array = x.numpy()
+            return torch.from_numpy(array @ array.T)
+
+    profile = flopbench.profile(Arrays(), (3, 4))
+    assert profile.dense_macs == 0
+    assert [(g.name, g.may_multiply) for g in profile.not_counted] == [("Tensor.numpy", True)]
+
+
+def closure() -> nn.Module:
+    """Return a module whose forward calls a layer that it does not own by attribute."""
+    net = nn.Module()
+    net.layer = nn.Linear(4, 4)
+    layer = net.layer
+    net.forward = lambda x: layer(x)  # type: ignore[method-assign]
+    return net
+
+
+class Locked(nn.Linear):
+    """Holds what cannot be copied."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 4)
+        self.lock = threading.Lock()
+
+
+class Exits(nn.Module):
+    """Ends the program."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        sys.exit(0)
+
+
+@pytest.mark.parametrize(
+    ("make", "needle"),
+    [
+        (closure, "holds in a closure"),
+        (Locked, "cannot be copied"),
+        (lambda: nn.LazyLinear(3), "lazy parameters"),
+        (Exits, "SystemExit: 0"),
+        (lambda: nn.Linear(4, 4, device="meta"), "the model is on the meta device"),
+    ],
+)
+def test_modules_that_cannot_be_counted_are_told_why(make: Any, needle: str) -> None:
+    """One message, and the module is not run."""
+    with pytest.raises(flopbench.FlopbenchError, match=needle):
+        flopbench.profile(make(), torch.zeros(1, 4), counters="fvcore")
 
 
 def test_several_counters_give_a_list_in_order() -> None:

@@ -230,6 +230,26 @@ def test_a_large_model_needs_no_memory(tmp_path: Path) -> None:
     assert peak_kib * 1024 < 1_500_000_000
 
 
+def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -> None:
+    """Also one that draws its widths: every counter sees the same network, verified."""
+    (tmp_path / "drawn.py").write_text(
+        "import random, sys\nfrom torch import nn\n"
+        "def build():\n    print('called')\n"
+        "    return nn.Conv2d(3, random.randint(1, 1000), 3)\n"
+    )
+    result = run_cli("table", "drawn:build@8", "--format", "json")
+    rows = json.loads(result.stdout)["rows"]
+    assert {r["status"] for r in rows} == {"verified"}
+    assert len({r["params"] for r in rows}) == 1
+    assert result.stderr.count("called") == 1
+
+
+def test_one_cost_has_one_row(run_cli: RunCli) -> None:
+    """A model at its default size and at the same size by name is one row."""
+    args = ("table", "resnet18", "resnet18@224", "--counter", "torch", "--format", "json")
+    assert len(json.loads(run_cli(*args).stdout)["rows"]) == 1
+
+
 def test_jobs_give_the_same_table(run_cli: RunCli, tmp_path: Path) -> None:
     """Two worker processes: the same bytes as one."""
     args = ("table", "resnet18@64", "squeezenet1_1@64", "--counter", "torch", "--format", "json")
@@ -247,6 +267,7 @@ def test_jobs_give_the_same_table(run_cli: RunCli, tmp_path: Path) -> None:
         (("vit_b_16@112",), ("does not run at this input", "Wrong image height")),
         (("resnet18@64", "--counter", "fvcor"), ("did you mean 'fvcore'",)),
         (("bad:raises",), ("bad:raises raised ValueError: on purpose (bad.py:2)",)),
+        (("resnet18@64", "--counter", ","), ("names no counter",)),
         (("bad:quits",), ("bad:quits raised SystemExit: bye",)),
         (("bad:text",), ("returned str where a torch.nn.Module was expected",)),
         (("bad:missing",), ("bad has no 'missing'",)),

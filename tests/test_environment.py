@@ -88,11 +88,12 @@ def test_tensors_are_exchanged_and_come_back() -> None:
     assert [id(p) for p in net.parameters()] == identities
 
 
-def test_private_copies_share_weights_but_not_buffers() -> None:
-    """A copy beside the original costs no memory for weights and cannot move its statistics."""
+def test_private_copies_share_nothing_that_can_be_written_to() -> None:
+    """A copy has weights and statistics of its own, or shapes alone."""
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).train()
     copied = private_copy(net, "cpu")
-    assert copied[0].weight is net[0].weight
+    assert copied[0].weight is not net[0].weight
+    assert torch.equal(copied[0].weight, net[0].weight)
     assert copied[1].running_mean is not net[1].running_mean
     assert not copied.training
     assert net.training

@@ -125,6 +125,7 @@ def test_user_factories(nets: Path) -> None:
         ("r3d_18@112", "takes clips"),
         ("fasterrcnn_resnet50_fpn", "no default input size"),
         ("resnet18@64,colour=3", "cannot build"),
+        ("resnet18,width=3@64", "before the first comma"),
         ("vit_b_16@224,classes=200,image_size=100", "cannot build"),
         ("timm:resnet_fifty", "timm has no model"),
         ("timm:resnet10t@2x64x64", "takes images"),

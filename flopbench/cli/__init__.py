@@ -47,7 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
     try:
         status: int = args.run(args)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except FlopbenchError as error:
         sys.stderr.write(f"flopbench: error: {error}\n")
         return error.exit_status

@@ -55,7 +55,12 @@ def chosen_counters(args: argparse.Namespace) -> list[str]:
     if not args.counter:
         return list(DEFAULT_COUNTERS)
     names = [name.strip() for text in args.counter for name in text.split(",")]
-    return list(dict.fromkeys(name for name in names if name))
+    if not all(names):
+        raise InputError(
+            f"--counter {','.join(args.counter)!r} names no counter",
+            f"such as --counter {DEFAULT_COUNTERS[-1]}; 'flopbench counters' lists them",
+        )
+    return list(dict.fromkeys(names))
 
 
 def chosen_format(args: argparse.Namespace, formats: tuple[str, ...]) -> str:
@@ -84,9 +89,16 @@ def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
         draw: gets a text stream; writes to it, or returns the text.
     """
     if args.output == "-":
-        text = draw(sys.stdout)
-        if text is not None:
-            sys.stdout.write(text)
+        if sys.stdout is None:
+            raise InputError("cannot write to stdout: it is closed", "use -o FILE")
+        try:
+            text = draw(sys.stdout)
+            sys.stdout.write(text or "")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise InputError(f"cannot write to stdout: {error.strerror}") from None
         return
     stream = StringIO()
     text = draw(stream)

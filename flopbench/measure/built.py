@@ -16,8 +16,8 @@ from torch import nn
 from flopbench.errors import InputError
 from flopbench.specs import ModelSpec
 
-SEED = 0
-"""Random weights and inputs are drawn from this seed, so that value-dependent costs repeat."""
+LONGEST_REASON = 300
+"""Characters of somebody else's message that are passed on; some hold whole tensors or stacks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,7 @@ class Built:
         kwargs: keyword inputs, a batch of one.
         input: the input size as resolved, such as ``224`` or ``16x112x112``.
         feature_dim: input width of the classification head, None where there is none.
+        notes: what a reader of this model's cost must know.
     """
 
     module: nn.Module
@@ -37,6 +38,7 @@ class Built:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     input: str = ""
     feature_dim: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:
@@ -86,6 +88,9 @@ def replace_head(module: nn.Module, classes: int, name: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Put an exception of other people's code into one line."""
-    text = " ".join(str(error).split())
+    """Put an exception of other people's code into one line of printable text."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    text = " ".join(text.split())
+    if len(text) > LONGEST_REASON:
+        text = text[:LONGEST_REASON] + " ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,8 +1,7 @@
 """Private copies of a live module, so that a user's own model is never touched.
 
-Lives here: copying a module onto the meta device (shapes only) or beside the original (weights
-shared, buffers not), and exchanging the tensors of a module that is ours. Does not live here:
-building models, counting.
+Lives here: copying a module onto the meta device (shapes only) or beside the original, and
+exchanging the tensors of a module that is ours. Does not live here: building models, counting.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+
+from flopbench.errors import MeasureError
 
 _PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")
@@ -36,12 +37,17 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
 
     Args:
         module: the original; nothing of it is changed.
-        device: ``meta`` copies shapes only; anything else keeps every tensor where it is, shares
-            the parameters' memory and clones the buffers.
+        device: ``meta`` copies shapes only; anything else clones every tensor where it is, since
+            a forward pass may write to its weights.
 
     Raises:
-        Exception: what the module's own ``__deepcopy__`` raises.
+        MeasureError: the module cannot be copied, or has parameters without a shape yet.
     """
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise MeasureError(
+            "the model has lazy parameters, which have no shape yet",
+            "run it once on an input, then count it",
+        )
     memo: dict[int, Any] = {}
     for child in module.modules():
         tensors = [*child._parameters.values(), *child._buffers.values()]
@@ -50,7 +56,14 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
             if tensor is None or id(tensor) in memo or not _plain(tensor):
                 continue
             memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _beside(tensor)
-    copied: nn.Module = copy.deepcopy(module, memo)
+    try:
+        copied: nn.Module = copy.deepcopy(module, memo)
+    except Exception as error:
+        raise MeasureError(
+            f"the model cannot be copied ({type(error).__name__}: {error})",
+            "leave what cannot be copied (locks, files, generators) out of the module, or name a "
+            "factory, such as package.module:build",
+        ) from error
     return copied.eval()
 
 
@@ -85,11 +98,9 @@ class TensorSwap:
 
 
 def move_inputs(value: Any, device: str) -> Any:
-    """Return inputs with every tensor on the meta device, or unchanged for another device."""
-    if device != "meta":
-        return value
+    """Return a copy of inputs: shapes on the meta device, or clones where they are."""
     if isinstance(value, torch.Tensor):
-        return _on_meta(value.detach())
+        return _on_meta(value.detach()) if device == "meta" else value.detach().clone()
     if isinstance(value, dict):
         return {key: move_inputs(item, device) for key, item in value.items()}
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -112,4 +123,7 @@ def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _beside(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor if isinstance(tensor, nn.Parameter) else tensor.detach().clone()
+    clone = tensor.detach().clone()
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(clone, requires_grad=tensor.requires_grad)
+    return clone

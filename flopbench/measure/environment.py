@@ -8,10 +8,16 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import random
+import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 import torch
+
+SEED = 0
+"""Random weights, inputs and draws come from this seed, so that value-dependent costs repeat."""
 
 
 @contextlib.contextmanager
@@ -20,19 +26,47 @@ def counting_state() -> Iterator[None]:
 
     The fast path hides whole encoder layers behind one operator that no counter prices, so the
     plain path, which does the same arithmetic, is counted instead. One thread computes: on a
-    busy machine idle threads spin for longer than the arithmetic takes. Everything is restored
-    on leaving, also after an exception.
+    busy machine idle threads spin for longer than the arithmetic takes. Random numbers come from
+    a fixed seed, and tensors are made on the CPU, whatever the caller's default is. Everything is
+    restored on leaving, also after an exception.
     """
     fast_path = torch.backends.mha.get_fastpath_enabled()
     threads = torch.get_num_threads()
     torch.backends.mha.set_fastpath_enabled(False)
     torch.set_num_threads(1)
     try:
-        with silence(), torch.no_grad():
+        with silence(), torch.no_grad(), seeded(), _made_on_cpu():
             yield
     finally:
         torch.set_num_threads(threads)
         torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then put the generators back."""
+    ours = random.getstate()
+    arrays: Any = sys.modules.get("numpy")
+    arrays_state = arrays.random.get_state() if arrays is not None else None
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed the generators of every device, which are the caller's.
+        torch.random.default_generator.manual_seed(SEED)
+        random.seed(SEED)
+        if arrays is not None:
+            arrays.random.seed(SEED)
+        try:
+            yield
+        finally:
+            random.setstate(ours)
+            if arrays is not None:
+                arrays.random.set_state(arrays_state)
+
+
+def _made_on_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which tensors are made on the CPU unless told otherwise."""
+    if torch.get_default_device().type == "cpu":
+        return contextlib.nullcontext()  # a device context slows every call down
+    return torch.device("cpu")
 
 
 @contextlib.contextmanager

@@ -24,6 +24,8 @@ from flopbench.measure.copies import move_inputs
 from flopbench.measure.environment import silence
 from flopbench.specs import ModelSpec, format_size
 
+RESIZES = "the model resizes its input itself, so the cost is that of its own working size"
+
 FRAMES = 16
 """Frames of a clip when none are given, as torchvision publishes its figures for videos."""
 
@@ -121,6 +123,7 @@ def _torchvision(spec: ModelSpec) -> Built:
         args=(image, image) if flow else (image,),
         input=format_size(size),
         feature_dim=None if headless else head_width(module),
+        notes=(RESIZES,) if detection else (),
     )
 
 
@@ -160,7 +163,9 @@ def _timm(spec: ModelSpec) -> Built:
         module=module,
         args=(image_input(spec, size, int(dict(spec.options).get("in_chans", channels))),),
         input=format_size(size),
-        feature_dim=getattr(module, "num_features", None) or head_width(module),
+        feature_dim=head_width(module.get_classifier())
+        if isinstance(getattr(module, "get_classifier", dict)(), nn.Module)
+        else None,
     )
 
 

@@ -16,7 +16,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from flopbench.errors import InputError
-from flopbench.measure.built import SEED, Built, reason
+from flopbench.measure.built import Built, reason
+from flopbench.measure.environment import seeded
 from flopbench.measure.library_models import build_library_model, build_on_meta
 from flopbench.measure.user_models import build_user_model
 from flopbench.specs import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
@@ -35,8 +36,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
         InputError: the model does not exist, its library is not installed, an option or the input
             size does not fit it, or the user's factory failed.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+    with seeded():
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)
         else:

@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
-import torch
 from torch import nn
 
 from flopbench.costs import CostProfile, ModuleFacts, merge_operators
@@ -126,7 +125,7 @@ def _profile(
             raise
         except MeasureError as error:
             results[info.name] = Failure(counter=info.name, message=error.message)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _require_running(source, name)
             results[info.name] = Failure(counter=info.name, message=reason(error))
         else:
@@ -146,13 +145,18 @@ def _load(info: CounterInfo) -> Counter:
 def _count(counter: Counter, source: Source) -> Subjected:
     if not counter.needs_values and source.shapes_suffice is not False:
         # Whatever fails on shapes alone (building, running, counting) is tried again on values.
-        with contextlib.suppress(Exception), counting_state(), quick_shapes():
-            counted = counter.count(source.subject("meta"))
+        with contextlib.suppress(Exception, SystemExit), counting_state(), quick_shapes():
+            subject = source.subject("meta")
+            with source.originals_guarded():
+                counted = counter.count(subject)
             source.shapes_suffice = True
             return Subjected(counted=counted, device="meta")
-    with counting_state(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        counted = counter.count(source.subject("cpu"))
+    with counting_state():
+        subject = source.subject("cpu")
+        if any(tensor.is_meta for tensor in subject.module.parameters()):
+            raise MeasureError("it needs real values, and the model is on the meta device")
+        with source.originals_guarded():
+            counted = counter.count(subject)
     if not counter.needs_values and source.shapes_suffice is None:
         source.shapes_suffice = False
     notes = (VALUES_NOTE,) if source.shapes_suffice is False else ()
@@ -168,10 +172,11 @@ def _require_running(source: Source, name: str) -> None:
     try:
         with counting_state():
             source.subject("cpu").run()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(
             f"{name} does not run at this input: {reason(error)}",
-            "check that the input size, layout and type are what the network expects",
+            "check that the input's size, layout and type are what the network expects; some "
+            "networks are built for one size, which an option sets, such as image_size=192",
         ) from error
 
 
@@ -203,7 +208,7 @@ def _to_profile(
         operators=operators,
         modules=_module_facts(built.module),
         not_counted=counted.not_counted,
-        notes=(*counted.notes, *done.notes),
+        notes=(*built.notes, *counted.notes, *done.notes),
         versions=environment(info.distribution, *([spec.source] if spec else [])),
     )
 

@@ -6,10 +6,13 @@ again. Does not live here: how to build (``models``) or to copy (``copies``).
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
+from flopbench.errors import MeasureError
 from flopbench.measure.built import Built
 from flopbench.measure.copies import TensorSwap, move_inputs, private_copy
 from flopbench.measure.counters.base import Subject
@@ -57,7 +60,7 @@ class Source:
 
         Raises:
             InputError: the model cannot be built.
-            Exception: the module cannot be copied, or not onto this device.
+            MeasureError: the module cannot be copied.
         """
         if self._is_stale(device):
             self._build(device)
@@ -73,6 +76,32 @@ class Source:
             kwargs=move_inputs(dict(self.built.kwargs), device),
             device=device,
         )
+
+    @contextlib.contextmanager
+    def originals_guarded(self) -> Iterator[None]:
+        """Refuse calls of the original's modules while a copy of it is counted.
+
+        A forward that holds a layer in a closure would run the original's layer: its statistics
+        would move, and its work would belong to no module of the copy.
+        """
+        if self._ours:
+            yield
+            return
+        originals = set(self.built.module.modules())
+
+        def refuse(module: nn.Module, _inputs: Any) -> None:
+            if module in originals:
+                raise MeasureError(
+                    f"a copy of the model calls {type(module).__name__} of the original, which "
+                    "its forward holds in a closure or a global",
+                    "reach layers through self, so that the model can be copied",
+                )
+
+        hook = nn.modules.module.register_module_forward_pre_hook(refuse)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _needs_values(self) -> bool:
         """Whether weights must be drawn: where the work may depend on them."""
@@ -90,9 +119,10 @@ class Source:
 
     def _build(self, device: str) -> None:
         assert self.spec is not None
-        # A library model for a counter that needs values gets zeros for weights until it turns
-        # out that the work depends on them.
-        self._device = "cpu" if self._values_wanted and self._ours else device
+        # One build serves every counter, so that a factory of the user's runs once. A library
+        # model for a counter that needs values gets zeros for weights until it turns out that
+        # the work depends on them.
+        self._device = "cpu" if self._values_wanted else device
         self._initialised = self._needs_values()
         self._built = build(self.spec, self._device, initialise=self._initialised)
         if self._ours:

@@ -24,7 +24,9 @@ import torch
 from torch import nn
 
 from flopbench.errors import InputError
-from flopbench.measure.built import SEED, Built, head_width, image_input, reason, replace_head
+from flopbench.measure.built import Built, head_width, image_input, reason, replace_head
+from flopbench.measure.copies import unwrap
+from flopbench.measure.environment import SEED
 from flopbench.specs import ModelSpec, format_size, parse_size
 
 DEFAULT_SIZE = (224,)
@@ -46,6 +48,7 @@ def build_user_model(spec: ModelSpec) -> Built:
             f"{spec.name} returned {type(module).__name__} where a torch.nn.Module was expected",
             "a factory returns a Module, or (Module, inputs)",
         )
+    module = unwrap(module)
     if spec.classes is not None:
         replace_head(module, spec.classes, spec.name)
     if inputs is None:
@@ -118,7 +121,9 @@ def example_inputs(module: nn.Module, given: Any) -> tuple[tuple[Any, ...], dict
     else:
         return split_inputs(given)
     generator = torch.Generator().manual_seed(SEED)
-    return (torch.rand(shape, generator=generator).to(device),), {}
+    dtype = tensor.dtype if tensor is not None and tensor.is_floating_point() else torch.float32
+    made = torch.rand(shape, generator=generator, device="cpu").to(device, dtype)
+    return (made,), {}
 
 
 def describe_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

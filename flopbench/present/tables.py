@@ -23,7 +23,7 @@ STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow
 SMALLEST_AT_FOUR_DECIMALS = 1_000_000
 """Below this many MACs, four decimals of a GMAC show fewer than two digits."""
 
-TITLE = "Offline cost table: GMACs per forward pass of one sample"
+TITLE = "Offline cost table: GMACs per forward pass"
 
 
 def cost_table_grid(table: CostTable) -> Grid:

@@ -13,6 +13,7 @@ Lives here: reading those files. Does not live here: comparing them with measure
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from dataclasses import dataclass
 from decimal import Decimal
@@ -93,7 +94,7 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in _FOLDER.glob("*.toml"))
 
 
-def load_preset(name: str) -> Preset:
+def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     """Read a preset by name, or a user's own file by path (``.toml``).
 
     Raises:
@@ -117,8 +118,10 @@ def load_preset(name: str) -> Preset:
     if schema != SCHEMA:
         raise DataError(f"{path}: 'schema' is {schema!r}; this flopbench reads {SCHEMA}")
     rows: tuple[PublishedRow, ...] = ()
+    if name in _including:
+        raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
     for included in data.get("include", []):
-        rows += load_preset(included).rows
+        rows += load_preset(str(included), (*_including, name)).rows
     for number, entry in enumerate(data.get("table", []), 1):
         rows += (_row(entry, data, f"{path}, [[table]] {number}"),)
     return Preset(name=name, title=str(data.get("title", name)), rows=rows)
@@ -135,6 +138,9 @@ def find_published(spec: ModelSpec) -> PublishedRow | None:
 
 
 def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> PublishedRow:
+    for key in ("model", "input", "published_gflops"):
+        if key in entry and not isinstance(entry[key], str):
+            raise DataError(f"{where}: {key!r} is {entry[key]!r} where text in quotes was expected")
     try:
         spec = parse_spec(entry["model"]).at(parse_size(entry["input"], where))
         if "classes" in preset:
@@ -142,16 +148,16 @@ def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> Published
         scaled = entry.get("scaled_from")
         return PublishedRow(
             spec=spec,
-            gflops=Decimal(entry["published_gflops"]),
+            gflops=_figure(entry["published_gflops"]),
             feature_dim=entry.get("feature_dim"),
             counted_by=preset["counted_by"],
             source=preset["source"],
             scaled_from=None
             if scaled is None
             else ScaledFigure(
-                gflops=Decimal(scaled["gflops"]),
-                input_px=scaled["input_px"],
-                figure_input_px=scaled["figure_input_px"],
+                gflops=_figure(scaled["gflops"]),
+                input_px=_pixels(scaled["input_px"]),
+                figure_input_px=_pixels(scaled["figure_input_px"]),
                 source=scaled["source"],
             ),
         )
@@ -159,3 +165,15 @@ def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> Published
         raise DataError(f"{where}: the key {error.args[0]!r} is missing") from None
     except (ArithmeticError, TypeError, ValueError) as error:
         raise DataError(f"{where}: a value has the wrong form ({error})") from None
+
+
+def _figure(text: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f"{text!r} is no figure with its digits as printed")
+    return Decimal(text)
+
+
+def _pixels(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is no number of pixels")
+    return value

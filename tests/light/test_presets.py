@@ -99,12 +99,14 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
             'published_gflops = "much"',
             "wrong form",
         ),
+        ('schema = 1\n[[table]]\nmodel = "m"\ninput = 8', "'input' is 8 where text in quotes"),
+        ('schema = 1\ninclude = ["mine.toml"]', "includes itself"),
     ],
 )
 def test_a_broken_preset_file_is_named(tmp_path: Path, text: str, needle: str) -> None:
     """The message names the file and what is wrong in it."""
     path = tmp_path / "mine.toml"
-    path.write_text(text)
+    path.write_text(text.replace("mine.toml", str(path)))
     with pytest.raises(DataError, match=r"mine\.toml") as caught:
         load_preset(str(path))
     assert needle in caught.value.message

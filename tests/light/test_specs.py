@@ -76,6 +76,8 @@ def test_options_are_typed_and_order_does_not_matter() -> None:
         ("pytorch:resnet-50", "is no model"),
         ("value:lots", "cannot read"),
         ("value:", "cannot read"),
+        ("value:1e400", "beyond any model"),
+        ("value:1e999999999", "cannot read"),
     ],
 )
 def test_nonsense_is_refused(text: str, needle: str) -> None:

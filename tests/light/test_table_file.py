@@ -95,6 +95,9 @@ def test_other_files_are_refused(change: dict[str, Any], needle: str) -> None:
         ("dense_macs", -1, "negative"),
         ("model", None, "'model' is None"),
         ("notes", "text", "'notes' is not a list"),
+        ("notes", [1], "'notes' holds something other than str"),
+        ("not_counted", ["x"], "'not_counted' holds something other than dict"),
+        ("published_gflops", float("nan"), "no number"),
         ("surprise", 1, "unknown field 'surprise'"),
     ],
 )

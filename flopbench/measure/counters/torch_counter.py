@@ -18,14 +18,15 @@ the kernels of the device. A model that inference mode breaks is run again under
 lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
 save nothing, and a complex multiply-accumulate counts as one.
 
-Work that bypasses torch's dispatcher is invisible, and cannot be reported: numpy, kernels launched
-from Python or C++ without an operator, threads that the model starts itself.
+Work that bypasses the dispatcher is invisible. Tensors handed to NumPy are reported; kernels
+launched without an operator, and threads that the model starts itself, cannot be.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,7 +106,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
     stack = ModuleStack(subject.module_names())
     observer = _Observer(counter.flop_registry, stack)
     lowering = _Lowering(counter.flop_registry)
-    with stack.tracking(), observer, counter, lowering:
+    with stack.tracking(), observer, counter, lowering, _leaving_torch(observer):
         subject.run()
     observer.check(counter)
     operators = observer.operators()
@@ -115,6 +116,27 @@ def _count(subject: Subject, *notes: str) -> Counted:
         not_counted=observer.gaps(),
         notes=(*notes, *lowering.notes, *observer.notes),
     )
+
+
+@contextlib.contextmanager
+def _leaving_torch(observer: _Observer) -> Iterator[None]:
+    """Report tensors that are handed to NumPy: what is done with them there nobody can see."""
+    originals = {name: getattr(torch.Tensor, name) for name in ("numpy", "__array__")}
+
+    def watched(name: str) -> Any:
+        def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            observer.note_gap(f"Tensor.{name}")
+            return originals[name](tensor, *args, **kwargs)
+
+        return leave
+
+    for name in originals:
+        setattr(torch.Tensor, name, watched(name))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(torch.Tensor, name, original)
 
 
 class _WholeModel:
@@ -205,9 +227,13 @@ class _Observer(TorchDispatchMode):
             flops = self._registry[operator](*args, **kwargs, out_val=out)
             self._add(operator, args, out, flops)
         elif not _is_free(str(operator), args):
-            key = (self._stack.current[0], str(operator))
-            self._unpriced[key] = self._unpriced.get(key, 0) + 1
+            self.note_gap(str(operator))
         return out
+
+    def note_gap(self, name: str) -> None:
+        """Report something that ran in the current module and has no price."""
+        key = (self._stack.current[0], name)
+        self._unpriced[key] = self._unpriced.get(key, 0) + 1
 
     def _add(self, operator: Any, args: Sequence[Any], out: Any, flops: int) -> None:
         name = str(operator)
