@@ -35,7 +35,7 @@ def counting_state() -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)
     torch.set_num_threads(1)
     try:
-        with silence(), torch.no_grad(), seeded(), _made_on_cpu():
+        with silence(), torch.no_grad(), seeded(), made_on_cpu():
             yield
     finally:
         torch.set_num_threads(threads)
@@ -62,7 +62,7 @@ def seeded() -> Iterator[None]:
                 arrays.random.set_state(arrays_state)
 
 
-def _made_on_cpu() -> contextlib.AbstractContextManager[Any]:
+def made_on_cpu() -> contextlib.AbstractContextManager[Any]:
     """Return a context in which tensors are made on the CPU unless told otherwise."""
     if torch.get_default_device().type == "cpu":
         return contextlib.nullcontext()  # a device context slows every call down

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 from flopbench.errors import InputError
 from flopbench.measure.built import Built, reason
-from flopbench.measure.environment import seeded
+from flopbench.measure.environment import made_on_cpu, seeded
 from flopbench.measure.library_models import build_library_model, build_on_meta
 from flopbench.measure.user_models import build_user_model
 from flopbench.specs import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
@@ -36,16 +36,14 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
         InputError: the model does not exist, its library is not installed, an option or the input
             size does not fit it, or the user's factory failed.
     """
-    with seeded():
+    context = made_on_cpu() if device == "cpu" else contextlib.nullcontext()
+    with seeded(), context:
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)
         else:
-            # The CPU is where tensors are made anyway; a device context slows every call down.
-            context = contextlib.nullcontext() if device == "cpu" else torch.device(device)
-            with context:
-                built = (
-                    _build_layer(spec) if spec.source in LAYER_SOURCES else build_user_model(spec)
-                )
+            make = _build_layer if spec.source in LAYER_SOURCES else build_user_model
+            with contextlib.nullcontext() if device == "cpu" else torch.device(device):
+                built = make(spec)
     built.module.eval()
     return built
 

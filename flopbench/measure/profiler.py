@@ -145,18 +145,17 @@ def _load(info: CounterInfo) -> Counter:
 def _count(counter: Counter, source: Source) -> Subjected:
     if not counter.needs_values and source.shapes_suffice is not False:
         # Whatever fails on shapes alone (building, running, counting) is tried again on values.
-        with contextlib.suppress(Exception, SystemExit), counting_state(), quick_shapes():
+        with quick_shapes(), contextlib.suppress(Exception, SystemExit):
             subject = source.subject("meta")
-            with source.originals_guarded():
+            with counting_state(), source.originals_guarded():
                 counted = counter.count(subject)
             source.shapes_suffice = True
             return Subjected(counted=counted, device="meta")
-    with counting_state():
-        subject = source.subject("cpu")
-        if any(tensor.is_meta for tensor in subject.module.parameters()):
-            raise MeasureError("it needs real values, and the model is on the meta device")
-        with source.originals_guarded():
-            counted = counter.count(subject)
+    subject = source.subject("cpu")
+    if any(tensor.is_meta for tensor in subject.module.parameters()):
+        raise MeasureError("it needs real values, and the model is on the meta device")
+    with counting_state(), source.originals_guarded():
+        counted = counter.count(subject)
     if not counter.needs_values and source.shapes_suffice is None:
         source.shapes_suffice = False
     notes = (VALUES_NOTE,) if source.shapes_suffice is False else ()
@@ -170,8 +169,9 @@ def _require_running(source: Source, name: str) -> None:
         InputError: the model itself does not run at this input.
     """
     try:
+        subject = source.subject("cpu")
         with counting_state():
-            source.subject("cpu").run()
+            subject.run()
     except (Exception, SystemExit) as error:
         raise InputError(
             f"{name} does not run at this input: {reason(error)}",
