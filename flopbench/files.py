@@ -50,7 +50,7 @@ def write_atomic(path: Path, text: str) -> None:
     try:
         with open(temporary, "x", encoding="utf-8", newline="\n", opener=_private) as stream:
             stream.write(text)
-        mode = path.stat().st_mode & 511 if path.exists() else 438 & ~_umask()
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         os.chmod(temporary, mode)
         os.replace(temporary, path)
     except OSError as error:

@@ -168,8 +168,8 @@ def _require_running(source: Source, name: str) -> None:
     Raises:
         InputError: the model itself does not run at this input.
     """
+    subject = source.subject("cpu")
     try:
-        subject = source.subject("cpu")
         with counting_state():
             subject.run()
     except (Exception, SystemExit) as error:
