@@ -64,7 +64,8 @@ def seeded() -> Iterator[None]:
 
 def made_on_cpu() -> contextlib.AbstractContextManager[Any]:
     """Return a context in which tensors are made on the CPU unless told otherwise."""
-    if torch.get_default_device().type == "cpu":
+    # Asked of a tensor: torch 2.4's get_default_device does not know of ``with torch.device(...)``.
+    if torch.empty(0).device.type == "cpu":
         return contextlib.nullcontext()  # a device context slows every call down
     return torch.device("cpu")
 
