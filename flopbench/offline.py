@@ -75,13 +75,12 @@ def measure(
     wanted = list(dict.fromkeys(specs))
     known: dict[tuple[ModelSpec, str], CostProfile] = {}
     failures: dict[tuple[ModelSpec, str], str] = {}
-    if not refresh:
-        for spec in wanted:
-            for info in infos:
-                where = cache.entry(spec, info)
-                profile = cache.load(where) if where is not None else None
-                if profile is not None:
-                    known[spec, info.name] = profile
+    entries = {(spec, info.name): cache.entry(spec, info) for spec in wanted for info in infos}
+    for key, where in entries.items():
+        if where is not None and not refresh:
+            profile = cache.load(where)
+            if profile is not None:
+                known[key] = profile
     todo = [
         (spec, missing)
         for spec in wanted
@@ -93,7 +92,7 @@ def measure(
                 failures[spec, name] = result
                 continue
             known[spec, name] = result
-            where = cache.entry(spec, next(info for info in infos if info.name == name))
+            where = entries[spec, name]
             if where is not None:
                 cache.store(where, result)
     return [

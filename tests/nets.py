@@ -59,6 +59,17 @@ class ValueDependent(nn.Module):
         return x
 
 
+class Scripted(nn.Module):
+    """Holds a scripted layer, which takes no hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.jit.script(nn.Linear(3, 4))
+
+    def forward(self, x: Any) -> Any:
+        return self.fc(x)
+
+
 class RefusingCounter:
     """A counter that can follow no model."""
 

@@ -15,6 +15,7 @@ torchvision = pytest.importorskip("torchvision")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from nets import Scripted  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.backends import opt_einsum  # noqa: E402
 from torch.nn import functional  # noqa: E402
@@ -437,17 +438,6 @@ def test_subclass_and_parametrization() -> None:
     """fvcore sees operators, so the class of a layer does not matter."""
     model = nn.utils.parametrizations.weight_norm(nn.Conv2d(3, 4, 3))
     assert dense(count(model, zeros(1, 3, 5, 5))) == 36 * 27
-
-
-class Scripted(nn.Module):
-    """Holds a scripted layer, which takes no hooks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = torch.jit.script(nn.Linear(3, 4))
-
-    def forward(self, x: Any) -> Any:
-        return self.fc(x)
 
 
 def test_failure_of_the_library_is_told_apart() -> None:

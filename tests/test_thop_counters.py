@@ -14,6 +14,7 @@ torchvision = pytest.importorskip("torchvision")
 
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
+from nets import Scripted  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -404,17 +405,6 @@ def test_error_of_the_model_is_raised() -> None:
         count(TODAY, nn.Linear(3, 4), torch.zeros(1, 5))
     assert not hooks._global_forward_pre_hooks
     assert not hooks._global_forward_hooks
-
-
-class Scripted(nn.Module):
-    """Holds a scripted layer, which takes no hooks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = torch.jit.script(nn.Linear(3, 4))
-
-    def forward(self, x: Any) -> Any:
-        return self.fc(x)
 
 
 def test_failure_of_the_library_is_told_apart() -> None:

@@ -55,19 +55,16 @@ def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) ->
     return torch.rand(1, channels, *size)
 
 
-def last_linear(module: nn.Module) -> nn.Linear | None:
-    """Return the last fully connected layer in registration order, which is the head."""
-    found = None
-    for child in module.modules():
-        if isinstance(child, nn.Linear):
-            found = child
-    return found
+def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
+    """Find the last fully connected layer in registration order, which is the head, by path."""
+    layers = [(path, m) for path, m in module.named_modules() if isinstance(m, nn.Linear)]
+    return layers[-1] if layers else None
 
 
 def head_width(module: nn.Module) -> int | None:
     """Return the input width of the classification head, None where there is no linear layer."""
     head = last_linear(module)
-    return head.in_features if head is not None else None
+    return head[1].in_features if head is not None else None
 
 
 def replace_head(module: nn.Module, classes: int, name: str) -> None:
@@ -76,13 +73,13 @@ def replace_head(module: nn.Module, classes: int, name: str) -> None:
     Raises:
         InputError: there is no linear layer to replace.
     """
-    paths = [path for path, child in module.named_modules() if isinstance(child, nn.Linear)]
-    if not paths or not paths[-1]:
+    head = last_linear(module)
+    if head is None or not head[0]:
         raise InputError(
             f"{name} has no classification head to replace, so classes={classes} cannot apply"
         )
-    parent, _, attribute = paths[-1].rpartition(".")
-    old = module.get_submodule(paths[-1])
+    path, old = head
+    parent, _, attribute = path.rpartition(".")
     new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
     setattr(module.get_submodule(parent), attribute, new)
 

@@ -39,6 +39,7 @@ from flopbench.errors import MeasureError
 from flopbench.measure.counters.base import Counted, ModuleStack, Subject, out_elements
 from flopbench.measure.counters.free_ops import is_free
 from flopbench.measure.counters.torch_formulas import custom_mapping, family
+from flopbench.measure.counters.watching import namespaces_restored
 
 _METADATA = frozenset(
     [
@@ -121,22 +122,18 @@ def _count(subject: Subject, *notes: str) -> Counted:
 @contextlib.contextmanager
 def _leaving_torch(observer: _Observer) -> Iterator[None]:
     """Report tensors that are handed to NumPy: what is done with them there nobody can see."""
-    originals = {name: getattr(torch.Tensor, name) for name in ("numpy", "__array__")}
 
-    def watched(name: str) -> Any:
+    def watched(name: str, original: Any) -> Any:
         def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
             observer.note_gap(f"Tensor.{name}")
-            return originals[name](tensor, *args, **kwargs)
+            return original(tensor, *args, **kwargs)
 
         return leave
 
-    for name in originals:
-        setattr(torch.Tensor, name, watched(name))
-    try:
+    with namespaces_restored(torch.Tensor):
+        for name in ("numpy", "__array__"):
+            setattr(torch.Tensor, name, watched(name, getattr(torch.Tensor, name)))
         yield
-    finally:
-        for name, original in originals.items():
-            setattr(torch.Tensor, name, original)
 
 
 class _WholeModel:
