@@ -6,12 +6,12 @@ Lives here: names, distributions, install hints, versions. Does not live here: t
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 
 from flopbench.errors import InputError
+from flopbench.naming import near_match
 
 GROUP = "flopbench.counters"
 DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
@@ -72,11 +72,10 @@ def find_counter(name: str) -> CounterInfo:
     """
     info = _OWN.get(name) or _foreign(name)
     if info is None:
-        near = difflib.get_close_matches(name, _OWN, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = near_match(name, _OWN, "counters")
         raise InputError(
             f"there is no counter {name!r}",
-            f"{hint}counters: {', '.join(_OWN)}; others register in the entry-point group {GROUP}",
+            f"{hint}; others register in the entry-point group {GROUP}",
         )
     if info.version is None:
         install = f"flopbench[{info.extra}]" if info.extra else info.distribution

@@ -46,3 +46,9 @@ class MeasureError(FlopbenchError):
     """A model that was named correctly and still could not be measured."""
 
     exit_status = EXIT_MEASURE
+
+
+class NotComparableError(FlopbenchError):
+    """Two results that are well formed and still cannot be set side by side."""
+
+    exit_status = EXIT_NOT_COMPARABLE

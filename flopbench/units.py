@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from decimal import ROUND_HALF_EVEN, Decimal
+from fractions import Fraction
 
 from flopbench.errors import InputError
 
@@ -73,3 +74,8 @@ def parse_macs(text: str) -> int:
     if value != int(value):
         raise InputError(f"{text.strip()!r} is not a whole number of MACs")
     return int(value)
+
+
+def gflops(macs: int | float | Fraction) -> float:
+    """Return MACs in units of 1e9, which papers on efficient networks print as GFLOPS."""
+    return float(macs / GIGA)

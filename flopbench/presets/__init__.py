@@ -4,7 +4,10 @@ File format: ``schema = 1``, ``title``, ``source`` (the publication), ``classes`
 heads there), ``counted_by`` (the counter whose rules the publication used), and one ``[[table]]``
 entry a published row: ``model``, ``input``, ``published_gflops`` (text, digits as printed),
 ``feature_dim``, and for figures that were not profiled ``scaled_from = {gflops, input_px,
-figure_input_px, source}``. A preset may instead name others: ``include = [...]``.
+figure_input_px, source}``, and for a misprint ``corrected_gflops`` with ``correction``, its
+reason. A preset may instead name others: ``include = [...]``. A ``[policy]`` table says what an
+adaptive method decides and what each decision costs: the fields of a policy log's header
+(``policy.header``).
 
 Lives here: reading those files. Does not live here: comparing them with measured figures
 (``published``).
@@ -12,15 +15,16 @@ Lives here: reading those files. Does not live here: comparing them with measure
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from flopbench.errors import DataError, InputError
+from flopbench.naming import near_match
 from flopbench.specs import ModelSpec, parse_size, parse_spec
 
 if sys.version_info >= (3, 11):
@@ -64,6 +68,8 @@ class PublishedRow:
         counted_by: the counter whose rules the publication used.
         source: the publication.
         scaled_from: set where the figure was scaled, not profiled.
+        corrected: the figure that was meant, where the printed one is a misprint.
+        correction: why that is known.
     """
 
     spec: ModelSpec
@@ -72,6 +78,8 @@ class PublishedRow:
     counted_by: str
     source: str
     scaled_from: ScaledFigure | None
+    corrected: Decimal | None = None
+    correction: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +90,15 @@ class Preset:
         name: file name without its suffix, or the path of a user's file.
         title: one line for people.
         rows: in the publication's order.
+        policy: what the method decides, as the fields of a policy log's header.
+        counted_by: the counter whose rules the publication used, empty where none is named.
     """
 
     name: str
     title: str
     rows: tuple[PublishedRow, ...]
+    policy: Mapping[str, Any] | None = None
+    counted_by: str = ""
 
 
 def preset_names() -> list[str]:
@@ -103,12 +115,9 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     """
     path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
     if not path.is_file():
-        names = preset_names()
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = near_match(name, preset_names(), "presets")
         raise InputError(
-            f"there is no preset {name!r}",
-            f"{hint}presets: {', '.join(names)}; or give the path of a .toml file",
+            f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
         )
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -124,7 +133,16 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
         rows += load_preset(str(included), (*_including, name)).rows
     for number, entry in enumerate(data.get("table", []), 1):
         rows += (_row(entry, data, f"{path}, [[table]] {number}"),)
-    return Preset(name=name, title=str(data.get("title", name)), rows=rows)
+    policy = data.get("policy")
+    if policy is not None and not isinstance(policy, dict):
+        raise DataError(f"{path}: 'policy' is not a table")
+    return Preset(
+        name=name,
+        title=str(data.get("title", name)),
+        rows=rows,
+        policy=policy,
+        counted_by=str(data.get("counted_by", "")),
+    )
 
 
 def find_published(spec: ModelSpec) -> PublishedRow | None:
@@ -138,7 +156,7 @@ def find_published(spec: ModelSpec) -> PublishedRow | None:
 
 
 def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> PublishedRow:
-    for key in ("model", "input", "published_gflops"):
+    for key in ("model", "input", "published_gflops", "corrected_gflops"):
         if key in entry and not isinstance(entry[key], str):
             raise DataError(f"{where}: {key!r} is {entry[key]!r} where text in quotes was expected")
     try:
@@ -160,6 +178,8 @@ def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> Published
                 figure_input_px=_pixels(scaled["figure_input_px"]),
                 source=scaled["source"],
             ),
+            corrected=_figure(entry["corrected_gflops"]) if "corrected_gflops" in entry else None,
+            correction=str(entry.get("correction", "")),
         )
     except KeyError as error:
         raise DataError(f"{where}: the key {error.args[0]!r} is missing") from None
