@@ -1,0 +1,318 @@
+"""Samples as arrays: what every reader hands to the kernel, some thousands at a time.
+
+Lives here: the block, and turning samples into one, with every defect reported where it stands.
+Does not live here: reading files (``readers``), counting (``kernel``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, repeat
+from typing import Any
+
+import numpy as np
+
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import Report, Sample
+
+Place = Callable[[int], str]
+"""Index of a sample in its block -> where it stands (``run.jsonl:12``)."""
+
+LARGEST_CODE = 2**31
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """Some samples as arrays. n samples, s sequences (one a sample and stream), d decisions.
+
+    Attributes:
+        place: where each sample stands.
+        ids: (n,) names.
+        codes: (d,) index among the plan's actions of every decision, sequence after sequence.
+        lengths: (s,) decisions of each sequence.
+        owner: (s,) which sample a sequence belongs to; None means one sequence a sample.
+        spans: (d,) steps each decision covers, where the log says so.
+        steps: (n,) steps of each sample where it says so, else -1; None where none does.
+        exits: (n,) index among the plan's exits, -1 for none; None where the log has none.
+        counts: (n, components) further runs of each component; None where the log has none.
+        views: (n,) views, None where no sample names one.
+        labels: every label, sample after sample.
+        label_lengths: (n,) labels of each sample.
+        columns: name -> (n,) values of further fields that were asked for.
+        hashes: (n,) of id and view, where the decoder made them; ids may then be stand-ins.
+    """
+
+    place: Place
+    ids: Sequence[str]
+    codes: Any
+    lengths: Any
+    owner: Any = None
+    spans: Any = None
+    steps: Any = None
+    exits: Any = None
+    counts: Any = None
+    views: Sequence[Any] | None = None
+    labels: Any = ()
+    label_lengths: Any = None
+    columns: dict[str, Sequence[Any]] = field(default_factory=dict)
+    hashes: Any = None
+
+    @property
+    def size(self) -> int:
+        """How many samples there are."""
+        return len(self.ids)
+
+
+COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
+"""Fields that the kernel does not need; a block carries those that are asked for."""
+
+IDS = "id"
+"""Asked for among the columns: real names in ``Block.ids``, which a decoder may leave out."""
+
+
+def block_of(
+    samples: Sequence[Sample],
+    plan: Plan,
+    place: Place,
+    report: Report,
+    columns: Iterable[str] = (),
+) -> Block:
+    """Turn samples into a block.
+
+    Args:
+        samples: decoded samples.
+        plan: what their decisions can be.
+        place: where each stands, for messages.
+        report: told of each defect. Where it returns, a defective decision counts as the first
+            action, so that the rest can be looked at.
+        columns: names out of ``COLUMNS`` to carry along.
+    """
+    n = len(samples)
+    codes, lengths, owner = _decisions(samples, plan, place, report)
+    exits = _exits(samples, plan, place, report)
+    counts = _counts(samples, plan, place, report)
+    _check_something(samples, place, report)
+    views: list[Any] | None = [s.view for s in samples]
+    if views is not None and views.count(None) == n:
+        views = None
+    labels = [s.labels or () for s in samples]
+    steps_said = [s.steps for s in samples]
+    steps = None
+    if steps_said.count(None) < n:
+        steps = np.array([-1 if v is None else min(v, LARGEST_CODE) for v in steps_said], np.int64)
+        for i in np.flatnonzero(
+            (steps < 0) & np.array([v is not None for v in steps_said])
+        ).tolist():
+            report(DataError(f"{place(i)}: steps: is {steps_said[i]} where 0 or more was expected"))
+    return Block(
+        place=place,
+        ids=[s.id for s in samples],
+        codes=codes,
+        lengths=lengths,
+        owner=owner,
+        spans=_spans(samples, plan, place, report, lengths),
+        steps=steps,
+        exits=exits,
+        counts=counts,
+        views=views,
+        labels=list(chain.from_iterable(labels)),
+        label_lengths=np.fromiter(map(len, labels), np.int64, n),
+        columns={n: [getattr(s, n) for s in samples] for n in columns if n != IDS},
+    )
+
+
+def _decisions(
+    samples: Sequence[Sample], plan: Plan, place: Place, report: Report
+) -> tuple[Any, Any, Any]:
+    actions: list[Any] = [s.actions for s in samples]
+    kinds = set(map(type, actions))
+    has_streams = plan.streams != ("",)
+    if kinds <= {list, type(None)} and not has_streams:
+        if type(None) in kinds:
+            actions = [a or () for a in actions]
+        return (*_sequences(actions, plan, "", place, report), None)
+    wrong = list if has_streams else dict
+    wanted = (
+        f"an object with {', '.join(plan.streams)}" if has_streams else "a list: no 'streams' here"
+    )
+    parts = []
+    for i, value in enumerate(actions):
+        if isinstance(value, wrong):
+            report(DataError(f"{place(i)}: actions: expected {wanted}"))
+            actions[i] = None
+        for name in actions[i] or ():
+            if name not in plan.streams:
+                hint = near_match(name, plan.streams, "streams")
+                report(DataError(f"{place(i)}: actions: there is no stream {name!r}", hint))
+    for stream in plan.streams if has_streams else ():
+        own = [(a or {}).get(stream) or () for a in actions]
+        parts.append(_sequences(own, plan, stream, place, report))
+    if not parts:
+        return np.empty(0, np.int64), np.zeros(len(samples), np.int64), None
+    codes = np.concatenate([p[0] for p in parts])
+    lengths = np.concatenate([p[1] for p in parts])
+    return codes, lengths, np.tile(np.arange(len(samples)), len(parts))
+
+
+def _sequences(
+    sequences: list[Any], plan: Plan, stream: str, place: Place, report: Report
+) -> tuple[Any, Any]:
+    """Turn the decisions of one stream into indices among the plan's actions."""
+    lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
+    flat = list(chain.from_iterable(sequences))
+    kinds = set(map(type, flat))
+
+    def say(position: int, text: str, hint: str = "") -> None:
+        i = int(np.searchsorted(np.cumsum(lengths), position, side="right"))
+        step = position - int(lengths[:i].sum())
+        name = f"actions.{stream}" if stream else "actions"
+        report(DataError(f"{place(i)}: {name}[{step}] {text}", hint))
+
+    if len(kinds) > 1:  # names among ids: rare, and still exact
+        parts = [_codes([choice], plan, stream, say, at) for at, choice in enumerate(flat)]
+        return np.concatenate(parts), lengths
+    return _codes(flat, plan, stream, say, 0), lengths
+
+
+def _codes(flat: list[Any], plan: Plan, stream: str, say: Callable[..., None], first: int) -> Any:
+    """Turn choices of one kind into indices; ``first`` is the position of the first one."""
+    size, base = plan.size(stream), plan.base[stream]
+    if not flat:
+        return np.empty(0, np.int64)
+    if isinstance(flat[0], str):
+        known = plan.indices[stream]
+        codes = np.fromiter(map(known.get, flat, repeat(-1)), np.int64, len(flat))
+        for at in np.flatnonzero(codes < 0):
+            hint = near_match(flat[at], known, "actions")
+            say(first + int(at), f"is {flat[at]!r}, which is no action of this log", hint)
+        return np.maximum(codes, base)
+    if isinstance(flat[0], list):
+        return one_hot_codes(flat, size, say, first) + base
+    try:
+        codes = np.fromiter(flat, np.int64, len(flat))
+    except OverflowError:
+        codes = np.array([c if abs(c) < LARGEST_CODE else LARGEST_CODE for c in flat], np.int64)
+    return checked_ids(codes, size, say, first, flat) + base
+
+
+def checked_ids(
+    codes: Any, size: int, say: Callable[..., None], first: int = 0, shown: Any = None
+) -> Any:
+    """Check action ids, (d,) integers, against the number of actions; return them."""
+    if len(codes) and (codes.min() < 0 or codes.max() >= size):
+        wrong = (codes < 0) | (codes >= size)
+        for at in np.flatnonzero(wrong):
+            value = codes[at] if shown is None else shown[at]
+            ids = f"ids 0 to {size - 1}" if size else "no actions"
+            say(first + int(at), f"is {value}, but this log has {ids}")
+        return np.where(wrong, 0, codes)
+    return codes
+
+
+def one_hot_codes(rows: Any, size: int, say: Callable[..., None], first: int = 0) -> Any:
+    """Turn one-hot rows into ids.
+
+    Args:
+        rows: (d, actions) numbers, or d lists of such.
+        size: how many actions there are.
+        say: called with (position, text) for each row that is not one-hot.
+        first: position of the first row.
+    """
+    if not isinstance(rows, np.ndarray):
+        for at, row in enumerate(rows):
+            if len(row) != size:
+                say(first + at, f"is a row of {len(row)} numbers where {size} were expected")
+        rows = np.array([row if len(row) == size else [1.0] + [0.0] * (size - 1) for row in rows])
+    ones = (rows == 1).sum(axis=1)
+    zeros = (rows == 0).sum(axis=1)
+    for at in np.flatnonzero((ones != 1) | (zeros != size - 1)).tolist():
+        shown = ", ".join(f"{value:g}" for value in rows[at])
+        nan = " (NaN)" if np.isnan(rows[at]).any() else ""
+        say(first + at, f"is [{shown}], not one-hot{nan}: expected a single 1 and zeros")
+    return rows.argmax(axis=1)
+
+
+def _spans(
+    samples: Sequence[Sample], plan: Plan, place: Place, report: Report, lengths: Any
+) -> Any:
+    spans: list[Any] = [s.spans for s in samples]
+    if spans.count(None) == len(spans):
+        return None
+    flat: list[Any] = []
+    n = len(samples)
+    for at, stream in enumerate(plan.streams):
+        for i, value in enumerate(spans):
+            own = value.get(stream) if isinstance(value, dict) else value
+            field = f"spans.{stream}" if stream else "spans"
+            wanted = int(lengths[at * n + i])
+            if plan.per_step:
+                report(DataError(f"{place(i)}: spans: only with 'encoding': 'per_decision'"))
+            if isinstance(value, dict) == (plan.streams == ("",)) and value is not None:
+                report(DataError(f"{place(i)}: spans: must have the form of 'actions'"))
+            if own is None or len(own) != wanted:
+                got = "missing" if own is None else f"{len(own)} numbers"
+                report(DataError(f"{place(i)}: {field}: {got}, but there are {wanted} actions"))
+                own = [1] * wanted
+            if own and min(own) < 1:
+                report(DataError(f"{place(i)}: {field}: {min(own)} where at least 1 was expected"))
+            flat += own
+    return np.array(flat, np.int64)
+
+
+def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> Any:
+    said = [s.exit for s in samples]
+    if said.count(None) == len(said):
+        return None
+    names = {exit.name: index for index, exit in enumerate(plan.exits)}
+    found = []
+    for i, value in enumerate(said):
+        index = -1
+        if isinstance(value, str):
+            if value not in names:
+                hint = near_match(value, names, "exits")
+                report(
+                    DataError(f"{place(i)}: exit: is {value!r}, which is no exit of this log", hint)
+                )
+            index = names.get(value, -1)
+        elif value is not None:
+            if not 0 <= value < len(names):
+                report(
+                    DataError(f"{place(i)}: exit: is {value}, but this log has {len(names)} exits")
+                )
+                value = -1
+            index = value
+        found.append(index)
+    return np.array(found, np.int64)
+
+
+def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> Any:
+    said = [s.counts for s in samples]
+    if said.count(None) == len(said):
+        return None
+    names = {name: at for at, name in enumerate(plan.header.components or {})}
+    array = np.zeros((len(samples), len(names)))
+    for i, sample in enumerate(samples):
+        for name, times in (sample.counts or {}).items():
+            if name not in names:
+                hint = near_match(name, names, "components")
+                report(DataError(f"{place(i)}: counts: there is no component {name!r}", hint))
+            elif not times >= 0:
+                report(
+                    DataError(f"{place(i)}: counts.{name}: is {times} where 0 or more was expected")
+                )
+            else:
+                array[i, names[name]] = times
+    return array
+
+
+def _check_something(samples: Sequence[Sample], place: Place, report: Report) -> None:
+    if None not in [s.actions for s in samples]:
+        return
+    for i, s in enumerate(samples):
+        if s.actions is None and s.exit is None and s.counts is None:
+            report(
+                DataError(f"{place(i)}: none of 'actions', 'exit' and 'counts': nothing to count")
+            )

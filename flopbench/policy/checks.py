@@ -1,0 +1,52 @@
+"""Checks of the fields that counting does not need: scores, predictions, frames, times.
+
+Lives here: those. Does not live here: checks of decisions (``blocks``, ``kernel``), which every
+count makes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.policy.blocks import Place
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import Report, Sample
+
+
+def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> None:
+    """Report what is wrong with fields that counting does not look at."""
+    names = plan.header.class_names
+    for i, sample in enumerate(samples):
+        for field, text, hint in _defects(sample, plan, names):
+            report(DataError(f"{place(i)}: {field}: {text}", hint))
+
+
+def _defects(sample: Sample, plan: Plan, names: list[str] | None) -> list[tuple[str, str, str]]:
+    found: list[tuple[str, str, str]] = []
+    if not sample.id:
+        found.append(("id", "is empty", ""))
+    scores = sample.scores
+    if scores is not None:
+        if names is not None and len(scores) != len(names):
+            said = f"{len(scores)} numbers where {len(names)} classes are named"
+            found.append(("scores", said, ""))
+        if not all(map(math.isfinite, scores)):
+            bad = next(n for n, value in enumerate(scores) if not math.isfinite(value))
+            found.append((f"scores[{bad}]", f"is {scores[bad]}, no number", ""))
+    if sample.latency_ms is not None and not 0 <= sample.latency_ms < math.inf:
+        found.append(("latency_ms", f"is {sample.latency_ms} where a time was expected", ""))
+    if names is not None and sample.prediction is not None:
+        prediction = sample.prediction
+        if isinstance(prediction, int) and not 0 <= prediction < len(names):
+            found.append(("prediction", f"is {prediction} of {len(names)} classes", ""))
+        if isinstance(prediction, str) and prediction not in names:
+            hint = near_match(prediction, names, "classes")
+            found.append(("prediction", f"is {prediction!r}, which is not in 'class_names'", hint))
+    if sample.frames is not None and isinstance(sample.actions, list) and plan.per_step:
+        steps = len(sample.actions)
+        if len(sample.frames) != steps:
+            found.append(("frames", f"{len(sample.frames)} entries for {steps} actions", ""))
+    return found

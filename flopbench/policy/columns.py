@@ -1,0 +1,168 @@
+"""Samples as columns: the layout that the Parquet and NPZ forms share.
+
+A field becomes a typed column where all samples agree on its type, else a column of JSON text with
+the suffix ``_json``; a stream's decisions stand in ``actions.STREAM``. Decisions are stored as ids.
+Nothing is lost: reading gives the samples back, names of actions and exits turned into ids, and an
+empty list of labels into none.
+
+Lives here: which columns a log needs, and one sample to one row and back. Does not live here:
+files (``writers``, ``readers``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.policy.blocks import Place, block_of
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import FIELDS, Sample, raise_first, sample_error
+
+SCALARS = ("view", "prediction")
+LISTS = ("labels", "frames")
+JSON_SUFFIX = "_json"
+EXTRA_PREFIX = "extra."
+"""A column ``extra.NAME`` is one of the user's own columns."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Layout:
+    """Which columns a log needs.
+
+    Attributes:
+        kinds: field -> the types that its values, or the items of its lists, have.
+        present: fields that some sample gives.
+    """
+
+    kinds: dict[str, set[type]] = field(default_factory=dict)
+    present: set[str] = field(default_factory=set)
+
+    def look_at(self, samples: Iterable[Sample]) -> None:
+        """Take note of what some samples hold."""
+        for sample in samples:
+            for name in FIELDS:
+                value = getattr(sample, name)
+                if value is None:
+                    continue
+                self.present.add(name)
+                if name in SCALARS:
+                    self.kinds.setdefault(name, set()).add(type(value))
+                elif name in LISTS:
+                    self.kinds.setdefault(name, set()).update(map(type, value))
+
+    def is_json(self, name: str) -> bool:
+        """Whether a field needs a column of JSON text."""
+        if name in {"counts", "extra"}:
+            return True
+        kinds = self.kinds.get(name, set())
+        return len(kinds) > 1 or bool(kinds - {int, str})
+
+    def holds_text(self, name: str) -> bool:
+        """Whether a field's values, or the items of its lists, are text."""
+        return self.kinds.get(name) == {str}
+
+
+def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
+    """Return samples with every decision and exit as an id, checked.
+
+    Raises:
+        DataError: a decision is no action of the log.
+    """
+    block = block_of(samples, plan, place, raise_first)
+    base = [plan.base[stream] for stream in plan.streams]
+    ends = block.lengths.cumsum()
+    codes = block.codes.tolist()
+    lists = [codes[end - n : end] for end, n in zip(ends, block.lengths, strict=True)]
+    result = []
+    for i, sample in enumerate(samples):
+        changes: dict[str, Any] = {}
+        if isinstance(sample.actions, list):
+            changes["actions"] = lists[i]
+        elif sample.actions is not None:
+            changes["actions"] = {
+                stream: [code - base[at] for code in lists[at * len(samples) + i]]
+                for at, stream in enumerate(plan.streams)
+                if stream in sample.actions
+            }
+        if isinstance(sample.exit, str):
+            changes["exit"] = int(block.exits[i])
+        if sample.labels == []:
+            changes["labels"] = None
+        result.append(msgspec.structs.replace(sample, **changes) if changes else sample)
+    return result
+
+
+def row_of(sample: Sample, layout: Layout) -> dict[str, Any]:
+    """Return one sample as column -> value, what it does not give left out."""
+    row: dict[str, Any] = {}
+    for name in FIELDS:
+        value = getattr(sample, name)
+        if value is None:
+            continue
+        if isinstance(value, dict) and name in {"actions", "spans"}:
+            row |= {f"{name}.{stream}": items for stream, items in value.items()}
+        elif layout.is_json(name):
+            row[name + JSON_SUFFIX] = json.dumps(value, ensure_ascii=False)
+        else:
+            row[name] = value
+    return row
+
+
+def sample_of(row: Mapping[str, Any], where: str) -> Sample:
+    """Turn one row back into a sample.
+
+    Raises:
+        DataError: a value of the wrong type, or a column of JSON text that is none.
+    """
+    values: dict[str, Any] = {}
+    for name, value in row.items():
+        if value is None:
+            continue
+        base, dot, part = name.partition(".")
+        if name.startswith(EXTRA_PREFIX):
+            values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
+        elif dot and base in {"actions", "spans"}:
+            values.setdefault(base, {})[part] = value
+        elif name.endswith(JSON_SUFFIX):
+            values[name.removesuffix(JSON_SUFFIX)] = _loads(value, f"{where}: {name}")
+        elif name in LISTS and isinstance(value, (int, str)):
+            values[name] = [value]
+        else:
+            values[name] = value
+    try:
+        return msgspec.convert(values, Sample)
+    except msgspec.ValidationError as error:
+        raise sample_error(error, where) from None
+
+
+def check_columns(names: Iterable[str], where: str) -> None:
+    """Refuse columns that mean nothing in a policy log.
+
+    Raises:
+        DataError: an unknown column, or no column ``id``.
+    """
+    names = list(names)
+    for name in names:
+        base = name.partition(".")[0]
+        known = name.removesuffix(JSON_SUFFIX) in FIELDS
+        dotted = "." in name and base in {"actions", "spans", "extra"}
+        if not known and not dotted:
+            raise DataError(
+                f"{where}: unknown column {name!r}",
+                f"{near_match(name, FIELDS, 'columns')}; your own go by extra.NAME",
+            )
+    if "id" not in names:
+        raise DataError(f"{where}: there is no column 'id'", f"columns: {', '.join(names)}")
+
+
+def _loads(text: Any, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {error}") from None

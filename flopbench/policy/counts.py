@@ -1,0 +1,165 @@
+"""What a whole log adds up to: counts per sample, and their sums.
+
+Lives here: the records. Does not live here: making them (``engine``), prices (``estimate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from flopbench.policy.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums over some videos, exact integers where the log holds decisions.
+
+    Attributes:
+        videos: how many videos (distinct ids); None where a source does not say.
+        views: how many records; a video may have several views.
+        steps: sampled steps (frames) in all.
+        frames: steps under each action of the plan.
+        decisions: decisions for each action; None where only shares of steps are known.
+        exits: how often each exit was taken.
+        counts: further runs of each component.
+    """
+
+    videos: int | None
+    views: int
+    steps: float | Fraction
+    frames: Sequence[float | Fraction]
+    decisions: Sequence[float | Fraction] | None
+    exits: Sequence[int] = ()
+    counts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCounts:
+    """One log, counted. n records (a record is one view of one video), a actions.
+
+    Attributes:
+        plan: what the decisions could be.
+        frames: (n, a) steps under each action.
+        decisions: (n, a) decisions for each action; None where only rows are known.
+        steps: (n,) sampled steps.
+        exits: (n,) index of the exit taken, -1 for none; None where the log has no exits.
+        counts: (n, components) further runs of components; None where the log has none.
+        video: (n,) index of the video a record belongs to; None where each is a video.
+        label_codes: every label as an index into ``label_values``, record after record.
+        label_lengths: (n,) labels of each record.
+        label_values: labels as the log has them, in order of first appearance.
+        columns: further columns that were asked for, (n,) each.
+        ids: names of the records, where they were asked for.
+        warnings: what the reader should know.
+        source: the files, for people.
+    """
+
+    plan: Plan
+    frames: Any
+    decisions: Any
+    steps: Any
+    exits: Any = None
+    counts: Any = None
+    video: Any = None
+    label_codes: Any = None
+    label_lengths: Any = None
+    label_values: tuple[Any, ...] = ()
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    ids: Sequence[str] | None = None
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    @property
+    def records(self) -> int:
+        """How many records there are."""
+        return len(self.steps)
+
+    @property
+    def videos(self) -> int:
+        """How many videos there are."""
+        return self.records if self.video is None else int(self.video.max()) + 1
+
+    def totals(self, chosen: Any = None) -> Totals:
+        """Add up all records, or those that ``chosen`` (k,) indexes."""
+        import numpy as np
+
+        def part(array: Any) -> Any:
+            return array if chosen is None else array[chosen]
+
+        def total(array: Any) -> list[int]:
+            return [int(v) for v in part(array).sum(axis=0, dtype=np.int64)]
+
+        exits: tuple[int, ...] = ()
+        if self.exits is not None:
+            taken = part(self.exits)
+            exits = tuple(np.bincount(taken[taken >= 0], minlength=len(self.plan.exits)).tolist())
+        counts: dict[str, float] = {}
+        if self.counts is not None:
+            names = self.plan.header.components or {}
+            counts = dict(zip(names, map(float, part(self.counts).sum(axis=0)), strict=True))
+        records = self.records if chosen is None else len(chosen)
+        return Totals(
+            videos=records if self.video is None else len(np.unique(part(self.video))),
+            views=records,
+            steps=int(part(self.steps).sum(dtype=np.int64)),
+            frames=total(self.frames),
+            decisions=None if self.decisions is None else total(self.decisions),
+            exits=exits,
+            counts=counts,
+        )
+
+    def by_label(self) -> dict[Any, Any]:
+        """Return label -> (k,) indices of the records that carry it, labels in their order."""
+        import numpy as np
+
+        owner: Any = np.repeat(np.arange(self.records), self.label_lengths)
+        order = np.argsort(self.label_codes, kind="stable")
+        bounds: Any = np.searchsorted(
+            self.label_codes[order], np.arange(len(self.label_values) + 1)
+        )
+        groups = {
+            value: np.unique(owner[order[a:b]])
+            for value, a, b in zip(self.label_values, bounds[:-1], bounds[1:], strict=True)
+        }
+        return dict(sorted(groups.items(), key=lambda item: (isinstance(item[0], str), item[0])))
+
+    def label_name(self, value: Any) -> str:
+        """Return a label as the log's readers know it."""
+        names = self.plan.header.class_names
+        return names[value] if names is not None and isinstance(value, int) else str(value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShareCounts:
+    """A published distribution: shares of actions without the runs behind them.
+
+    Attributes:
+        plan: what the decisions could be.
+        shares: share of each action, in the plan's order.
+        of: ``frames`` or ``decisions``: what the shares are shares of.
+        rows: how many rows they were counted from, None where that is not said.
+        warnings: what the reader should know, above all what such a table cannot give.
+        source: the file, for people.
+    """
+
+    plan: Plan
+    shares: tuple[Fraction, ...]
+    of: str
+    rows: int | None = None
+    warnings: tuple[str, ...] = ()
+    source: str = ""
+
+    def totals(self) -> Totals:
+        """Return the sums for one video of the plan's length, or for one step."""
+        steps = Fraction(self.plan.steps or 1)
+        spans = [action.span for action in self.plan.actions]
+        if self.of == "frames":
+            frames = [share * steps for share in self.shares]
+            return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)
+        covered = sum(share * span for share, span in zip(self.shares, spans, strict=True))
+        decisions = [share * steps / covered for share in self.shares]
+        frames = [n * span for n, span in zip(decisions, spans, strict=True)]
+        return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=decisions)

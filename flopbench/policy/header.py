@@ -1,0 +1,293 @@
+"""The header of a policy log: what the decisions mean and which components they cost.
+
+File format: an object with ``format: "flopbench.policy-log"``, ``version: 1`` and the fields of
+``Header``. A field that is left out is taken from the preset that the header names, then from the
+field's default. Version history: 1, the first.
+
+Lives here: those records, reading them, laying a preset under them. Does not live here: samples
+(``samples``), what the decisions add up to (``kernel``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from flopbench.errors import DataError, InputError
+from flopbench.naming import near_match
+from flopbench.presets import load_preset
+
+FORMAT = "flopbench.policy-log"
+VERSION = 1
+
+Number = int | float
+Costs = dict[str, Number]
+Kind = Literal["run", "reuse", "skip", "exit"]
+Encoding = Literal["per_step", "per_decision"]
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strict record: unknown fields are refused."""
+
+
+class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that the policy may decide.
+
+    Attributes:
+        name: unique within its stream.
+        kind: ``run`` (networks run on the step), ``reuse`` (an earlier result is used again),
+            ``skip`` (nothing looks at the step), ``exit`` (the sample ends here).
+        costs: component -> how often it runs for one such decision.
+        span: steps that one decision covers; "skip 4" has span 4.
+        predicts: whether the step contributes a prediction; None means unless it is a skip.
+        stream: the modality it belongs to, where a log has several.
+    """
+
+    name: str
+    kind: Kind = "run"
+    costs: Costs = {}
+    span: int = 1
+    predicts: bool | None = None
+    stream: str | None = None
+
+
+class Exit(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A place where a sample may leave the network; its costs are cumulative."""
+
+    name: str
+    costs: Costs = {}
+
+
+class Charges(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What is paid beside the actions: component -> how often, for each of these."""
+
+    per_decision: Costs = {}
+    per_step: Costs = {}
+    per_view: Costs = {}
+    per_sample: Costs = {}
+
+
+class Component(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """A component with more than one way to charge it.
+
+    Attributes:
+        variants: name -> specification (``lstm:1280x512``, ``value:3276800 "source"``).
+        default: the variant that is charged unless another is asked for.
+        role: a word for tables: backbone, policy, lstm.
+    """
+
+    variants: dict[str, str]
+    default: str
+    role: str = ""
+
+
+class Shard(_Record, frozen=True, kw_only=True):
+    """Which part of a log a file is: ``rank`` of ``of``, from 0."""
+
+    rank: int
+    of: int
+
+
+class Header(_Record, frozen=True, kw_only=True, omit_defaults=True):
+    """What a log is about; see docs/policy-log.md for each field.
+
+    Attributes:
+        steps: decisions points of every sample, or ``"varies"``; None means that the first
+            sample sets it.
+        encoding: ``per_step`` (a decision over k steps stands k times) or ``per_decision``.
+    """
+
+    format: str = FORMAT
+    version: int = VERSION
+    method: str | None = None
+    dataset: str | None = None
+    split: str | None = None
+    seed: int | None = None
+    preset: str | None = None
+    step_unit: str | None = None
+    encoding: Encoding | None = None
+    steps: int | Literal["varies"] | None = None
+    streams: list[str] | None = None
+    actions: list[Action] | None = None
+    exits: list[Exit] | None = None
+    charges: Charges | None = None
+    components: dict[str, str | Component] | None = None
+    class_names: list[str] | None = None
+    metrics: dict[str, Number | str] | None = None
+    environment: dict[str, str] | None = None
+    shard: Shard | None = None
+
+
+def read_header(data: Any, where: str) -> Header:
+    """Turn the plain values of a header into the record.
+
+    Args:
+        data: what JSON gave: a dict.
+        where: names the place in messages.
+
+    Raises:
+        DataError: not a policy log, of a newer version, or a field of the wrong form.
+    """
+    if not isinstance(data, dict):
+        raise DataError(f"{where}: the header is {_kind(data)} where an object was expected")
+    format = data.get("format", FORMAT)
+    if format != FORMAT:
+        raise DataError(
+            f"{where}: 'format' is {format!r} where {FORMAT!r} was expected",
+            "this is not a policy log, or its first line is not the header",
+        )
+    version = data.get("version", VERSION)
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise DataError(f"{where}: 'version' is {version!r} where {VERSION} was expected")
+    if version > VERSION:
+        raise DataError(
+            f"{where} has version {version}; this flopbench reads up to {VERSION}",
+            "upgrade flopbench, or write the log again with this version",
+        )
+    for name in data:
+        if name not in Header.__struct_fields__:
+            raise DataError(
+                f"{where}: unknown header field {name!r}",
+                near_match(str(name), Header.__struct_fields__, "fields"),
+            )
+    try:
+        return msgspec.convert(data, Header)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{where}: header: {describe(error)}") from None
+
+
+def resolve(header: Header, where: str) -> Header:
+    """Fill what a header leaves out from its preset, and check that it makes sense.
+
+    Raises:
+        InputError: there is no such preset, or it describes no policy.
+        DataError: a field contradicts another one; the message names both.
+    """
+    if header.preset is not None:
+        header = _lay_under(header, preset_header(header.preset, where))
+    if header.encoding is None:
+        header = msgspec.structs.replace(header, encoding="per_step")
+    check(header, where)
+    return header
+
+
+def preset_header(name: str, where: str = "") -> Header:
+    """Return what a preset says of decisions: actions, charges, components.
+
+    Raises:
+        InputError: there is no such preset, or it describes no policy.
+        DataError: its ``[policy]`` table is wrong.
+    """
+    preset = load_preset(name)
+    if preset.policy is None:
+        raise InputError(
+            f"{where + ': ' if where else ''}the preset {name!r} describes no policy",
+            "presets with one: " + ", ".join(policy_presets()),
+        )
+    header = read_header(dict(preset.policy), f"preset {name}")
+    check(header, f"preset {name}")
+    return msgspec.structs.replace(header, preset=name)
+
+
+def policy_presets() -> list[str]:
+    """List the presets that ship with flopbench and describe a policy."""
+    from flopbench.presets import preset_names
+
+    return [name for name in preset_names() if load_preset(name).policy is not None]
+
+
+def _lay_under(header: Header, preset: Header) -> Header:
+    changes = {
+        name: getattr(preset, name)
+        for name in Header.__struct_fields__
+        if getattr(header, name) is None and getattr(preset, name) is not None
+    }
+    if header.components is not None and preset.components is not None:
+        changes["components"] = {**preset.components, **header.components}
+    return msgspec.structs.replace(header, **changes)
+
+
+def check(header: Header, where: str) -> None:
+    """Check that a header is consistent.
+
+    Raises:
+        DataError: a name that stands twice, a span below 1, a component that is not declared, a
+            cost that is no amount, a stream that is not declared.
+    """
+    actions, exits = header.actions or [], header.exits or []
+    if isinstance(header.steps, int) and header.steps < 1:
+        raise DataError(f"{where}: header: 'steps' is {header.steps} where at least 1 was expected")
+    streams = header.streams
+    if streams is not None and (len(set(streams)) < len(streams) or not streams):
+        raise DataError(f"{where}: header: 'streams' is empty or names a stream twice")
+    _unique([(a.stream, a.name) for a in actions], where, "actions")
+    _unique([e.name for e in exits], where, "exits")
+    for number, action in enumerate(actions):
+        place = f"actions[{number}]"
+        if action.span < 1:
+            raise DataError(
+                f"{where}: header: {place} ({action.name!r}) has span {action.span} where at "
+                "least 1 was expected"
+            )
+        if streams is None and action.stream is not None:
+            raise DataError(f"{where}: header: {place} names a stream, but 'streams' is missing")
+        if streams is not None and action.stream not in streams:
+            raise DataError(
+                f"{where}: header: {place} ({action.name!r}) has stream {action.stream!r}, which "
+                f"is not one of {', '.join(streams)}"
+            )
+    for place, costs in _all_costs(header):
+        _check_costs(costs, header.components or {}, f"{where}: header: {place}")
+    for name, component in (header.components or {}).items():
+        if isinstance(component, Component) and component.default not in component.variants:
+            raise DataError(
+                f"{where}: header: component {name!r} has default {component.default!r}, which is "
+                f"not one of its variants {', '.join(component.variants)}"
+            )
+
+
+def _all_costs(header: Header) -> Iterable[tuple[str, Costs]]:
+    for number, action in enumerate(header.actions or []):
+        yield f"actions[{number}] ({action.name!r})", action.costs
+    for number, exit in enumerate(header.exits or []):
+        yield f"exits[{number}] ({exit.name!r})", exit.costs
+    charges = header.charges or Charges()
+    for name in Charges.__struct_fields__:
+        yield f"charges.{name}", getattr(charges, name)
+
+
+def _check_costs(costs: Costs, components: Mapping[str, Any], where: str) -> None:
+    for name, times in costs.items():
+        if name not in components:
+            raise DataError(
+                f"{where} costs the component {name!r}, which 'components' does not declare",
+                near_match(name, components, "components"),
+            )
+        if not 0 <= times < math.inf:
+            raise DataError(f"{where}: {name!r} is {times!r} where an amount was expected")
+
+
+def _unique(names: list[Any], where: str, field: str) -> None:
+    seen = set()
+    for number, name in enumerate(names):
+        if name in seen:
+            shown = name[1] if isinstance(name, tuple) else name
+            raise DataError(f"{where}: header: {field}[{number}] repeats the name {shown!r}")
+        seen.add(name)
+
+
+def describe(error: msgspec.ValidationError) -> str:
+    """Put msgspec's message into our form: the field first."""
+    text, _, place = str(error).partition(" - at `$")
+    place = place.rstrip("`").lstrip(".")
+    text = text.replace("`", "'")
+    text = text[:1].lower() + text[1:]
+    return f"{place}: {text}" if place else text
+
+
+def _kind(data: Any) -> str:
+    names = {list: "a list", str: "text", int: "a number", float: "a number", type(None): "null"}
+    return names.get(type(data), type(data).__name__)

@@ -1,0 +1,278 @@
+"""The file of a running log: lines that are only ever appended, and the name each process writes.
+
+Lives here: that file, continuing one, shards and ranks. Does not live here: what a line says
+(``logger``), reading (``readers``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import json
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from flopbench.errors import DataError, InputError
+from flopbench.files import check_writable
+from flopbench.policy.header import FORMAT, VERSION, Header, Shard, read_header
+from flopbench.policy.samples import Sample
+
+JOURNAL_SUFFIX = ".journal.jsonl"
+"""Added to the name of a Parquet log while it is being written."""
+
+_LINES = (".jsonl", ".ndjson")
+_COMPRESSED = (".gz", ".zst", ".bz2", ".xz")
+_RANK_VARIABLES = (
+    ("RANK", "WORLD_SIZE"),
+    ("SLURM_PROCID", "SLURM_NTASKS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+)
+_START = f'{{"format":"{FORMAT}"'.encode()
+_PIECE_BYTES = 1 << 16
+
+
+class AppendFile:
+    """Whole lines, appended to a file that nobody else writes."""
+
+    def __init__(self, path: Path, header: Header, *, append: bool, sync: bool) -> None:
+        check_writable(path)
+        self._path, self._sync, self._process = path, sync, os.getpid()
+        self._parts: list[bytes] = []
+        self.held = 0
+        old = append and path.exists()
+        kept, joint = _whole_part(path, header) if old else (0, b"")
+        flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        try:
+            self._fd = os.open(path, flags | (0 if old else os.O_CREAT | os.O_EXCL), 0o666)
+        except FileExistsError:
+            raise InputError(
+                f"{path} exists already",
+                "append=True goes on with it; otherwise choose another name, or remove it",
+            ) from None
+        except OSError as error:
+            raise InputError(f"cannot write {path}: {error.strerror}") from None
+        self._closed = False
+        os.ftruncate(self._fd, kept)
+        self._size = kept
+        self.hold(joint if kept else _header_line(header), 0)
+        self.flush()
+        if sync:
+            sync_path(path.parent)
+
+    def is_mine(self) -> bool:
+        """Whether this is the process that opened it, not a fork."""
+        return os.getpid() == self._process
+
+    def check_open(self) -> None:
+        """Refuse a closed file, and one that came through a fork."""
+        if self._closed:
+            raise InputError(f"the log {self._path} is closed")
+        if not self.is_mine():
+            raise InputError(
+                f"the log {self._path} belongs to process {self._process}, this is a fork of it",
+                "make a PolicyLogger in each process, with a rank or a name of its own",
+            )
+
+    def hold(self, lines: bytes, records: int) -> None:
+        """Take lines into the buffer."""
+        self._parts.append(lines)
+        self.held += records
+
+    def flush(self) -> None:
+        """Write the buffer whole; where that fails, file and buffer are as before.
+
+        Raises:
+            InputError: the file cannot be written.
+            DataError: somebody else changed it.
+        """
+        data = b"".join(self._parts)
+        if not data:
+            return
+        if os.fstat(self._fd).st_size != self._size:
+            raise DataError(
+                f"{self._path} was changed by somebody else while it was being written",
+                "each process needs a log of its own: another name, or rank= and world_size=",
+            )
+        done = False
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+            if self._sync:
+                os.fsync(self._fd)
+            done = True
+        except OSError as error:
+            raise InputError(
+                f"cannot write {self._path}: {error.strerror}",
+                f"{self.held} records are held back; flush() or close() tries again",
+            ) from None
+        finally:
+            if not done:
+                os.ftruncate(self._fd, self._size)
+        self._size += len(data)
+        self._parts.clear()
+        self.held = 0
+
+    def close(self) -> None:
+        """Write the buffer and close; in a fork only close."""
+        if self._closed:
+            return
+        if self.is_mine():
+            self.flush()
+        os.close(self._fd)
+        self._closed = True
+
+
+def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
+    """Look at a log that is to be continued.
+
+    Returns:
+        How many bytes of it are whole, and what its last line still needs (a line end, or nothing).
+
+    Raises:
+        InputError: another header, or no file.
+        DataError: no policy log.
+    """
+    if not path.is_file():
+        raise InputError(f"cannot continue {path}: it is not a file")
+    with open(path, "rb") as stream:
+        first = stream.readline()
+        if not first.endswith(b"\n"):  # cut off within the header
+            if not first.startswith(_START[: len(first)]):
+                raise DataError(f"{path} is no policy log: it starts with {first[:40]!r}")
+            return 0, b""
+        _check_same_header(path, first, header)
+        end = start_of_last = stream.seek(0, os.SEEK_END)
+        last = b""
+        while b"\n" not in last:
+            start_of_last = max(0, start_of_last - _PIECE_BYTES)
+            stream.seek(start_of_last)
+            last = stream.read(end - start_of_last)
+        last = last[last.rindex(b"\n") + 1 :]
+    try:
+        msgspec.json.decode(last, type=Sample)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return end - len(last), b""
+    return end, b"\n"
+
+
+def _check_same_header(path: Path, line: bytes, header: Header) -> None:
+    try:
+        data = json.loads(line)
+    except ValueError:
+        raise DataError(f"{path}:1 is not the header of a policy log") from None
+    old = read_header(data, f"{path}:1")
+    for name in Header.__struct_fields__:
+        there, here = getattr(old, name), getattr(header, name)
+        if there != here and name != "environment":
+            raise InputError(
+                f"cannot continue {path}: its header has {name} {there!r}, this run has {here!r}",
+                "a log holds one run: choose another name",
+            )
+
+
+def _header_line(header: Header) -> bytes:
+    values = {"format": FORMAT, "version": VERSION, **msgspec.to_builtins(header)}
+    return msgspec.json.encode(values) + b"\n"
+
+
+def sync_path(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk, where the system knows how."""
+    with contextlib.suppress(OSError):
+        number = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+def is_parquet(path: Path) -> bool:
+    suffix = path.suffix.lower()
+    if suffix in _COMPRESSED:
+        raise InputError(
+            f"cannot log to {path}: what is compressed cannot be appended to safely",
+            f"log to {path.with_suffix('').name}, then: flopbench log convert "
+            f"{path.with_suffix('').name} {path.name}",
+        )
+    if suffix not in (*_LINES, ".parquet"):
+        raise InputError(
+            f"cannot log to {path}: expected a name ending in {', '.join(_LINES)} or .parquet",
+            "flopbench log convert turns such a log into other forms",
+        )
+    return suffix == ".parquet"
+
+
+def refuse_finished(target: Path, journal: Path, append: bool) -> None:
+    """Refuse a Parquet log that is there, whole or as the journal of a killed run."""
+    if target.exists():
+        raise InputError(f"{target} exists already", "a Parquet log cannot be continued")
+    if journal.exists() and not append:
+        raise InputError(
+            f"{journal} is there: the log of a run that did not end",
+            f"append=True goes on with it; flopbench log convert {journal} {target} finishes it",
+        )
+
+
+def shard_of(rank: int | None, world_size: int | None) -> Shard | None:
+    """Return which shard this process writes, None where it is alone.
+
+    Raises:
+        InputError: only one of the two is known, or they contradict each other.
+    """
+    source = "rank= and world_size="
+    if rank is None and world_size is None:
+        rank, world_size, source = _found_rank()
+    if rank is None and world_size == 1:
+        rank = 0
+    if rank is None or world_size is None or not 0 <= rank < world_size:
+        raise InputError(f"{source}: rank {rank} of {world_size} processes makes no sense")
+    return Shard(rank=rank, of=world_size) if world_size > 1 else None
+
+
+def _found_rank() -> tuple[int, int, str]:
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size(), "torch.distributed"
+    for names in _RANK_VARIABLES:
+        values = [os.environ.get(name) or None for name in names]
+        source = " and ".join(names)
+        if values == [None, None]:
+            continue
+        if names[0].startswith("SLURM") and values[0] in {None, "0"} and None in values:
+            continue  # a batch script or an allocation's shell, not a step of several tasks
+        try:
+            rank, world_size = (int(value or "") for value in values)
+        except ValueError:
+            said = ", ".join(f"{n}={v!r}" for n, v in zip(names, values, strict=True))
+            raise InputError(
+                f"{source} are not both numbers: {said}",
+                "set both or neither, or give rank= and world_size=",
+            ) from None
+        return rank, world_size, source
+    return 0, 1, ""
+
+
+def shard_path(path: Path, shard: Shard | None) -> Path:
+    """Return the file of one shard.
+
+    Raises:
+        InputError: files are there that would be read instead of this run's shards, or with them.
+    """
+    if shard is None:
+        return path
+    if path.exists():
+        raise InputError(
+            f"{path} is there and would be read instead of the {shard.of} shards of this run",
+            "choose another name, or remove it",
+        )
+    pattern = f"{glob.escape(path.stem)}.rank*-of-*{glob.escape(path.suffix)}"
+    for other in path.parent.glob(pattern):
+        if not other.name.endswith(f"-of-{shard.of}{path.suffix}"):
+            raise InputError(
+                f"{other} is there, the shard of a run with another number of processes",
+                "choose another name, or remove it",
+            )
+    return path.with_name(f"{path.stem}.rank{shard.rank}-of-{shard.of}{path.suffix}")

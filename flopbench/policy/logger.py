@@ -1,0 +1,363 @@
+"""``PolicyLogger``: a policy log written from inside anyone's evaluation loop.
+
+What survives: after ``flush`` returns, every record is in the file, whole, and with ``sync`` on the
+disk. ``kill -9`` loses at most ``buffer`` records (64 unless told) of the ``add`` calls that
+returned. It may leave one last line half written, which was of the buffer: readers leave it out
+with ``--allow-truncated``, and ``append=True`` cuts it off.
+
+Lives here: the logger and its header. Does not live here: its file and shards (``journal``),
+tensors (``batches``), what makes a sample wrong (``blocks``, ``checks``, ``engine``), Parquet
+(``writers``).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from flopbench.errors import DataError, FlopbenchError, InputError
+from flopbench.policy.batches import samples_of
+from flopbench.policy.blocks import Block, Place, block_of
+from flopbench.policy.checks import check_samples
+from flopbench.policy.engine import Gatherer
+from flopbench.policy.header import Header, Shard, read_header, resolve
+from flopbench.policy.journal import (
+    JOURNAL_SUFFIX,
+    AppendFile,
+    is_parquet,
+    refuse_finished,
+    shard_of,
+    shard_path,
+    sync_path,
+)
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.samples import Sample, raise_first
+from flopbench.version import VERSION as FLOPBENCH_VERSION
+
+BUFFER = 64
+"""Records held back before they are written: what ``kill -9`` can cost."""
+
+_ENCODER = msgspec.json.Encoder()
+
+
+class PolicyLogger:
+    """Writes what a policy decides, a batch at a time; a context manager.
+
+    ``path`` ends in ``.jsonl`` (or ``.ndjson``) or ``.parquet``. A Parquet log is a JSONL journal,
+    ``NAME.parquet.journal.jsonl``, until ``close`` turns it into the Parquet file. After
+    ``kill -9`` the journal is there, a log by itself:
+    ``flopbench log convert JOURNAL NAME.parquet`` finishes the work.
+
+    Where several processes evaluate, each writes a shard (``run.rank0-of-4.jsonl``), and whoever
+    reads ``run.jsonl`` gets all of them. Rank and world size come from ``torch.distributed`` where
+    it runs, else from the variables of torchrun, Slurm or Open MPI; where one of many processes
+    evaluates alone, say ``world_size=1``. A ``DistributedSampler`` repeats samples to even out the
+    ranks: a reader sees those, no single rank can.
+
+    Threads may share a logger. A forked process may not: make one there.
+
+    Args:
+        path: the log to write.
+        header: a ``Header`` or its fields as a dict.
+        buffer: records held back before they are written, at least 1.
+        append: go on with an existing log of the same header; what it holds is not looked at, so
+            records that come twice are found by the reader.
+        sync: have the system put each flush on the disk (``fsync``).
+        rank: of this process, from 0; None: found out.
+        world_size: how many processes log, None: found out.
+        **fields: fields of the header (``preset``, ``method``, ``dataset``, ``actions``, ...), over
+            those of ``header``. Of a preset in a file of your own everything is written out, so
+            that the log does not need that file.
+
+    Attributes:
+        path: the file that this process writes, its shard where there are several.
+        header: what it says.
+        records: how many records were taken.
+
+    Raises:
+        InputError: a path or header that cannot be used, an existing file, ranks that contradict
+            each other.
+        DataError: a header that contradicts itself.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        header: Header | Mapping[str, Any] | None = None,
+        buffer: int = BUFFER,
+        append: bool = False,
+        sync: bool = True,
+        rank: int | None = None,
+        world_size: int | None = None,
+        **fields: Any,
+    ) -> None:
+        if buffer < 1:
+            raise InputError(f"buffer is {buffer} where at least 1 record was expected")
+        path = Path(path).absolute()  # the loop may change its folder before the end
+        parquet = is_parquet(path)
+        shard = shard_of(rank, world_size)
+        self.path = shard_path(path, shard)
+        self.header, self._plan = _header(header, fields, shard, str(self.path))
+        self._journal = self.path
+        if parquet:
+            self._journal = self.path.with_name(self.path.name + JOURNAL_SUFFIX)
+            refuse_finished(self.path, self._journal, append)
+        self._file = AppendFile(self._journal, self.header, append=append, sync=sync)
+        self._buffer, self._sync = buffer, sync
+        self.records = 0
+        self._first: Block | None = None
+        self._seen: set[int] = set()
+        self._lock = threading.RLock()
+        # Whoever forgets to close it gets the buffer written at the end of the process.
+        self._finalizer = weakref.finalize(self, self._file.close)
+
+    def add(
+        self,
+        ids: Any,
+        actions: Any = None,
+        *,
+        labels: Any = None,
+        predictions: Any = None,
+        scores: Any = None,
+        views: Any = None,
+        spans: Any = None,
+        exits: Any = None,
+        counts: Mapping[str, Any] | None = None,
+        steps: Any = None,
+        frames: Any = None,
+        latency_ms: Any = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Log a batch of B samples with T decisions each; either all of it is taken or nothing.
+
+        Each argument is a torch tensor (any device and type), a numpy array or a list. The log
+        holds ids of actions, whatever was given.
+
+        Args:
+            ids: (B,) names or numbers, written as text.
+            actions: (B, T) action ids; (B, T, A) one-hot rows over the A actions; or B rows, of any
+                lengths, of ids, names or one-hot rows. A dict stream -> those, in a log of streams.
+            labels: (B,) class indices or names; (B, L) padded with -1; or B lists.
+            predictions: (B,) predicted classes.
+            scores: (B, C) one number a class. Numbers up to 32 bits wide are written with the 9
+                digits that give back the same float32, wider ones in full.
+            views: (B,) which crop or clip of its sample each is.
+            spans: (B, T) steps each decision covers, in the form of ``actions``.
+            exits: (B,) ids or names of the exits taken, None for none.
+            counts: component -> (B,) further runs of it.
+            steps: (B,) steps of each sample, or one number for all.
+            frames: (B, T) frame numbers, or B lists of paths or numbers.
+            latency_ms: (B,) measured milliseconds of each sample.
+            extra: name -> (B,) values of your own.
+
+        Raises:
+            InputError: an argument of the wrong shape or length; a file that cannot be written; a
+                closed log.
+            DataError: a value that means nothing, or an id (and view) that came before; the message
+                names the sample, its id and the field.
+        """
+        self._file.check_open()
+        given = {
+            "actions": actions,
+            "labels": labels,
+            "predictions": predictions,
+            "scores": scores,
+            "views": views,
+            "spans": spans,
+            "exits": exits,
+            "counts": counts,
+            "steps": steps,
+            "frames": frames,
+            "latency_ms": latency_ms,
+            "extra": extra,
+        }
+        samples, place = samples_of(self._plan, ids, given)
+        if not samples:
+            return
+        check_samples(samples, self._plan, place, raise_first)
+        block = block_of(samples, self._plan, place, raise_first)
+        with self._lock:
+            lines = _lines(samples, place)
+            self._check_with_earlier(block)
+            keys = self._new_keys(samples, place)
+            if self._first is None or not self._first.lengths.any():
+                self._first = _first_of(samples, self._plan)
+            self._seen |= keys
+            self.records += len(samples)
+            self._file.hold(lines, len(samples))
+            if self._file.held >= self._buffer:
+                self._file.flush()
+
+    def add_one(self, id: Any, actions: Any = None, **fields: Any) -> None:
+        """Log one sample.
+
+        Args:
+            id: its name or number.
+            actions: (T,) action ids or names, or (T, A) one-hot rows; a dict in a log of streams.
+            **fields: as in ``add`` without the batch axis, ``predictions``, ``views`` and ``exits``
+                in the singular: ``labels=3, prediction=5, scores=(C,), exit="exit 2"``.
+
+        Raises:
+            InputError, DataError: as ``add``.
+        """
+        given: dict[str, Any] = {}
+        for name, value in {"actions": actions, **fields}.items():
+            if value is None:
+                continue
+            name = {"prediction": "predictions", "view": "views", "exit": "exits"}.get(name, name)
+            dicts = name in {"counts", "extra"} or isinstance(value, Mapping)
+            given[name] = {key: [item] for key, item in value.items()} if dicts else [value]
+        self.add([id], **given)
+
+    def flush(self) -> None:
+        """Write what is held back; on return it is in the file.
+
+        Raises:
+            InputError: the file cannot be written; nothing is lost, and it may be tried again.
+            DataError: another process changed the file.
+        """
+        self._file.check_open()
+        with self._lock:
+            self._file.flush()
+
+    def close(self) -> None:
+        """Write what is held back and finish the log; once is enough, more is no error.
+
+        Raises:
+            InputError: the file cannot be written.
+            DataError: another process changed the file.
+        """
+        with self._lock:
+            if not self._finalizer.alive:
+                return
+            self._file.close()
+            self._finalizer.detach()
+            if self._journal != self.path and self._file.is_mine():
+                self._convert()
+
+    def __enter__(self) -> PolicyLogger:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the log, also where the loop raised: what was logged so far is good."""
+        try:
+            self.close()
+        except FlopbenchError as problem:
+            if error is None:
+                raise
+            # The loop's own error matters more.
+            warnings.warn(f"the log was not finished: {problem}", RuntimeWarning, stacklevel=2)
+
+    def _convert(self) -> None:
+        """Turn the journal into the Parquet file; the journal goes when that is complete."""
+        from flopbench.policy.writers import convert_file
+
+        try:
+            convert_file(self._journal, self.path)
+        except FlopbenchError as error:
+            way_out = f"the log is whole in {self._journal}, which flopbench log convert reads"
+            raise type(error)(error.message, f"{error.hint}; {way_out}".lstrip("; ")) from None
+        if self._sync:
+            sync_path(self.path)
+            sync_path(self.path.parent)
+        self._journal.unlink()
+
+    def _check_with_earlier(self, block: Block) -> None:
+        """Check a batch as a reader will: beside the first sample, its length and its view."""
+        gatherer = Gatherer(self._plan, raise_first)
+        if self._first is not None:
+            gatherer.add(self._first)
+        gatherer.add(block)
+
+    def _new_keys(self, samples: list[Sample], place: Place) -> set[int]:
+        keys = [hash((sample.id, sample.view)) for sample in samples]
+        new = set(keys)
+        if len(new) == len(keys) and self._seen.isdisjoint(new):
+            return new
+        i = next(i for i, key in enumerate(keys) if key in self._seen or key in keys[:i])
+        view = samples[i].view
+        raise DataError(
+            f"{place(i)}: id{'' if view is None else f' and view {view!r}'} came before",
+            "a sampler that repeats samples to even out the ranks? Evaluate each one once, for "
+            "example with Subset(data, range(rank, len(data), world_size))"
+            if self.header.shard is not None
+            else "ids are unique; several crops or clips of one sample need views=",
+        )
+
+
+def _header(
+    given: Header | Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+    shard: Shard | None,
+    where: str,
+) -> tuple[Header, Plan]:
+    """Return the header to write, and what it means."""
+    if given is not None and not isinstance(given, (Header, Mapping)):
+        raise InputError(
+            f"header is a {type(given).__name__} where a Header or a dict was expected"
+        )
+    given = msgspec.structs.asdict(given) if isinstance(given, Header) else given or {}
+    fields = {**given, **fields}
+    data = {name: msgspec.to_builtins(v, enc_hook=_builtin) for name, v in fields.items()}
+    data = {name: value for name, value in data.items() if value is not None}
+    header = read_header(data, where)
+    environment = {**(header.environment or {}), "flopbench": FLOPBENCH_VERSION}
+    environment["python"] = platform.python_version()
+    environment.pop("torch", None)
+    if "torch" in sys.modules:
+        environment["torch"] = str(sys.modules["torch"].__version__)
+    header = msgspec.structs.replace(header, environment=environment, shard=shard)
+    resolved = resolve(header, where)
+    plan = plan_of(resolved)
+    if not (plan.actions or plan.exits or resolved.components):
+        raise InputError(
+            f"{where}: the header declares no actions, exits or components",
+            'name a preset, such as preset="arnet-resnet", or give actions= and components=',
+        )
+    if header.preset is not None and header.preset.endswith(".toml"):
+        header = msgspec.structs.replace(resolved, preset=None)
+    return header, plan
+
+
+def _builtin(value: Any) -> Any:
+    """Turn numbers and arrays of other libraries in a header into Python's own."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise InputError(f"header: cannot write {value!r}, a {type(value).__name__}")
+
+
+def _lines(samples: list[Sample], place: Place) -> bytes:
+    """Return samples as lines of JSON."""
+    try:
+        return _ENCODER.encode_lines(samples)
+    except (msgspec.MsgspecError, UnicodeError, OverflowError):
+        for i, sample in enumerate(samples):
+            try:
+                _ENCODER.encode(sample)
+            except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
+                raise DataError(f"{place(i)} cannot be written as JSON: {error}") from None
+        raise
+
+
+def _first_of(samples: list[Sample], plan: Plan) -> Block:
+    """Return a block of one sample, the first one with decisions, for later ones to be held to."""
+    first = next((sample for sample in samples if sample.actions), samples[0])
+    return block_of([first], plan, lambda _: f"the first sample (id {first.id!r})", raise_first)

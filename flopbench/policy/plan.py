@@ -1,0 +1,102 @@
+"""A resolved header as the kernel and the estimator want it: names to indices, spans, costs.
+
+Lives here: that record. Does not live here: reading the header (``header``), counting (``kernel``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.policy.header import Action, Charges, Exit, Header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the decisions of one log can be.
+
+    Attributes:
+        header: the header, its preset filled in.
+        actions: every action; those of one stream stand together, in the order of their ids.
+        exits: every exit.
+        charges: what is paid beside the actions.
+        streams: names of the streams; one stream is ``("",)``.
+        base: stream -> index of its first action; ids in a log count from there.
+        indices: stream -> action name -> index among ``actions``.
+    """
+
+    header: Header
+    actions: tuple[Action, ...]
+    exits: tuple[Exit, ...]
+    charges: Charges
+    streams: tuple[str, ...]
+    base: Mapping[str, int]
+    indices: Mapping[str, Mapping[str, int]]
+
+    @property
+    def per_step(self) -> bool:
+        """Whether a decision over k steps stands k times in the log."""
+        return self.header.encoding != "per_decision"
+
+    @property
+    def steps(self) -> int | None:
+        """Steps of every sample, None where the header does not fix them."""
+        return self.header.steps if isinstance(self.header.steps, int) else None
+
+    @property
+    def steps_may_vary(self) -> bool:
+        """Whether samples of different lengths are no error."""
+        early = any(action.kind == "exit" for action in self.actions)
+        return self.header.steps == "varies" or early or bool(self.exits) or not self.per_step
+
+    def size(self, stream: str) -> int:
+        """Return how many actions a stream has."""
+        return len(self.indices[stream])
+
+    def action_label(self, index: int) -> str:
+        """Return the name of an action, with its stream where there are several."""
+        action = self.actions[index]
+        return f"{action.stream}: {action.name}" if action.stream is not None else action.name
+
+    def event_names(self) -> tuple[str, ...]:
+        """List the actions and then the exits by name."""
+        exits = tuple(f"exit {exit.name}" for exit in self.exits)
+        return (*(self.action_label(i) for i in range(len(self.actions))), *exits)
+
+    def find_action(self, name: str, stream: str, where: str) -> int:
+        """Return the index of an action.
+
+        Raises:
+            DataError: there is no such action; the message holds a near match.
+        """
+        found = self.indices[stream].get(name)
+        if found is None:
+            raise DataError(
+                f"{where} is {name!r}, which is no action of this log",
+                near_match(name, self.indices[stream], "actions"),
+            )
+        return found
+
+
+def plan_of(header: Header) -> Plan:
+    """Return the plan of a resolved header."""
+    streams = tuple(header.streams or [""])
+    actions: list[Action] = []
+    base: dict[str, int] = {}
+    indices: dict[str, dict[str, int]] = {}
+    for stream in streams:
+        own = [a for a in header.actions or [] if (a.stream or "") == stream]
+        base[stream] = len(actions)
+        indices[stream] = {a.name: len(actions) + n for n, a in enumerate(own)}
+        actions += own
+    return Plan(
+        header=header,
+        actions=tuple(actions),
+        exits=tuple(header.exits or []),
+        charges=header.charges or Charges(),
+        streams=streams,
+        base=base,
+        indices=indices,
+    )

@@ -1,0 +1,35 @@
+"""Readers of a policy log, one file a form; ``reader_for`` picks one.
+
+Lives here: that choice. Does not live here: putting files together to a log (``policy.log``).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+
+from flopbench.policy.readers.base import Options, Reader
+from flopbench.policy.readers.raw import sniff
+
+_READERS = {
+    "json": "json_forms:JsonReader",
+    "jsonl": "json_forms:JsonlReader",
+    "csv": "csv_form:CsvReader",
+    "parquet": "parquet_form:ParquetReader",
+    "npz": "npz_forms:NpzReader",
+    "arnet-npz": "npz_forms:ArnetNpzReader",
+}
+SHARE_FORMS = ("arnet-console", "usage")
+"""Forms that hold shares of actions and no samples; see ``policy.usage``."""
+
+
+def reader_for(path: Path, options: Options) -> Reader:
+    """Return the reader of a file's form.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it is no policy log.
+    """
+    module, cls = _READERS[sniff(path)].split(":")
+    reader: Reader = getattr(import_module(f"{__name__}.{module}"), cls)(path, options)
+    return reader

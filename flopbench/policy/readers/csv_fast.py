@@ -1,0 +1,168 @@
+"""Large CSV files through DuckDB: the fast way, which gives up on anything unusual.
+
+A row is a decision. DuckDB parses, hashes ids and turns actions into ids; numpy cuts the rows into
+samples. Only plain files qualify: ``id`` and ``action``, with ``step`` and integer ``labels`` at
+most, one stream, every cell in order. For any other the exact reader is asked.
+
+Lives here: that way. Does not live here: the exact reader (``csv_form``).
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flopbench.policy.blocks import Block
+from flopbench.policy.plan import Plan
+from flopbench.policy.readers.base import NeedsExactReader
+from flopbench.policy.readers.parquet_form import nulls
+from flopbench.policy.readers.raw import open_bytes
+
+FAST_COLUMNS = ("id", "step", "action", "labels")
+ROWS_AT_ONCE = 1 << 18
+
+
+def fast_blocks(path: Path, plan: Plan) -> Iterator[Block] | None:
+    """Return the blocks of a plain file, None where the exact reader is needed at once.
+
+    Raises:
+        NeedsExactReader: on the way, at anything that only the exact reader can judge.
+    """
+    try:
+        import duckdb  # noqa: F401
+        import nanoarrow  # noqa: F401
+    except ModuleNotFoundError:
+        return None
+    names = _plain_columns(path, plan)
+    return None if names is None else _blocks(path, _query(names, plan), names)
+
+
+def _plain_columns(path: Path, plan: Plan) -> list[str] | None:
+    if plan.streams != ("",):
+        return None
+    with open_bytes(path) as stream:
+        try:
+            first = stream.readline().decode("utf-8")
+        except (UnicodeDecodeError, OSError, EOFError):
+            return None
+    names = next(csv.reader([first]), [])
+    plain = set(names) <= set(FAST_COLUMNS) and {"id", "action"} <= set(names)
+    return names if plain and len(set(names)) == len(names) else None
+
+
+def _query(names: list[str], plan: Plan) -> str:
+    cases = " ".join(
+        f"WHEN {_quoted(name)} THEN {i}"
+        for i, name in enumerate(plan.indices[""])
+        if not name.lstrip("-").isdigit()
+    )
+    numbers = " ".join(f"WHEN '{i}' THEN {i}" for i in range(plan.size("")))
+    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    wanted = ["hash(id) AS h", f"(CASE action {cases} {numbers} ELSE -1 END)::SMALLINT AS a"]
+    if "step" in names:
+        wanted.append("coalesce(try_cast(step AS INTEGER), -1) AS s")
+    if "labels" in names:
+        plain = r"regexp_full_match(labels, '[0-9]{1,9}')"
+        wanted.append(
+            f"CASE WHEN {plain} THEN labels::INTEGER WHEN coalesce(labels, '') = '' THEN -1 "
+            "ELSE -2 END AS l"
+        )
+    return (
+        f"SELECT {', '.join(wanted)} FROM read_csv(?, columns = {{{columns}}}, header = true, "
+        "auto_detect = false, delim = ',', quote = '\"', escape = '\"', strict_mode = true, "
+        "null_padding = false, ignore_errors = false)"
+    )
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
+    kept: list[Any] = []
+    row = 0
+    for columns in _columns(path, query, names):
+        columns = (
+            [np.concatenate(pair) for pair in zip(kept, columns, strict=True)] if kept else columns
+        )
+        starts = _starts(columns[0])
+        if len(starts) < 2:
+            kept = columns
+            continue
+        last = int(starts[-1])
+        yield _block(path, [c[:last] for c in columns], starts[:-1], names, row)
+        row += last
+        kept = [c[last:] for c in columns]
+    if kept and len(kept[0]):
+        yield _block(path, kept, _starts(kept[0]), names, row)
+
+
+def _columns(path: Path, query: str, names: list[str]) -> Iterator[list[Any]]:
+    import duckdb
+
+    count = 2 + ("step" in names) + ("labels" in names)
+    with duckdb.connect() as connection:
+        connection.execute("SET threads = 1")
+        group: list[list[Any]] = []
+        rows = 0
+        for batch in _batches(connection, query, path):
+            n = len(batch)
+            arrays = []
+            for child in batch.iter_children():
+                if nulls(child, 0, n).any():
+                    raise NeedsExactReader
+                arrays.append(np.asarray(child.buffer(1))[child.offset : child.offset + n].copy())
+            group.append(arrays)
+            rows += n
+            if rows >= ROWS_AT_ONCE:
+                yield [np.concatenate([a[i] for a in group]) for i in range(count)]
+                group, rows = [], 0
+        if group:
+            yield [np.concatenate([a[i] for a in group]) for i in range(count)]
+
+
+def _batches(connection: Any, query: str, path: Path) -> Iterator[Any]:
+    import duckdb
+    import nanoarrow
+
+    try:
+        yield from nanoarrow.ArrayStream(connection.sql(query, params=[str(path)]))
+    except (duckdb.Error, OSError, RuntimeError):
+        raise NeedsExactReader from None
+
+
+def _starts(hashes: Any) -> Any:
+    return np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+
+
+def _block(path: Path, columns: list[Any], starts: Any, names: list[str], row: int) -> Block:
+    hashes, codes = columns[0], columns[1]
+    if (codes < 0).any():
+        raise NeedsExactReader
+    n = len(starts)
+    lengths: Any = np.diff(np.append(starts, len(hashes)))
+    rest = columns[2:]
+    if "step" in names:
+        wanted = np.arange(len(hashes)) - np.repeat(starts, lengths)
+        if (rest[0] != wanted).any():
+            raise NeedsExactReader
+    labels, label_lengths = None, None
+    if "labels" in names:
+        own = rest[-1]
+        first = own[starts]
+        if (own == -2).any() or ((own != -1) & (own != np.repeat(first, lengths))).any():
+            raise NeedsExactReader
+        labels, label_lengths = first[first >= 0], (first >= 0).astype(np.int64)
+    return Block(
+        place=lambda i: f"{path}:{row + int(starts[i]) + 2}",
+        ids=range(n),  # type: ignore[arg-type]
+        hashes=hashes[starts].astype(np.int64),
+        codes=codes.astype(np.int64),
+        lengths=lengths,
+        labels=() if labels is None else labels,
+        label_lengths=label_lengths,
+    )

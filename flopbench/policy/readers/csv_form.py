@@ -1,0 +1,406 @@
+"""CSV: one decision a line; the header in ``NAME.header.json`` beside the file, or from a preset.
+
+Columns: ``id`` and ``action`` (or ``exit``, or ``counts``), and any of ``view``, ``stream``,
+``step`` (0, 1, 2 … within a sample), ``span``, ``labels``, ``prediction``, ``scores``, ``exit``,
+``counts``, ``steps``, ``frames``, ``latency_ms``, ``extra`` and ``extra.NAME``. The lines of a
+sample stand together. What belongs to the sample stands on its first line; further lines repeat it
+or leave it empty. A whole number is a number, anything else text; lists and objects are JSON.
+
+Strict: RFC 4180, every line as many fields as the first. Large files take a faster way through
+DuckDB, which gives up on anything unusual, so that the exact reader says what is wrong and where.
+
+Lives here: those readers. Does not live here: what a sample may hold (``samples``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.errors import DataError
+from flopbench.files import read_json
+from flopbench.naming import near_match
+from flopbench.policy.blocks import Block, Place
+from flopbench.policy.columns import EXTRA_PREFIX
+from flopbench.policy.header import Header, read_header
+from flopbench.policy.plan import Plan
+from flopbench.policy.readers.base import Reader
+from flopbench.policy.readers.raw import open_bytes, unpacking_errors
+from flopbench.policy.samples import Report, Sample, sample_error
+
+OWN_COLUMNS = (
+    "id",
+    "view",
+    "labels",
+    "prediction",
+    "scores",
+    "exit",
+    "counts",
+    "steps",
+    "frames",
+    "latency_ms",
+    "extra",
+)
+"""Columns of the sample."""
+LINE_COLUMNS = ("stream", "step", "action", "span")
+"""Columns of the single decision."""
+COLUMNS = (*OWN_COLUMNS, *LINE_COLUMNS)
+HEADER_SUFFIX = ".header.json"
+LINES_AT_ONCE = 8192
+LARGE_BYTES = 1 << 25
+"""From this size on DuckDB decodes; below it, starting DuckDB costs as much as it saves."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+class _Choices(dict[str, int | str]):
+    """Cell -> action id or name, each distinct cell looked at once."""
+
+    def __missing__(self, cell: str) -> int | str:
+        value = self[cell] = int(cell) if _INTEGER.fullmatch(cell) else cell
+        return value
+
+
+class CsvReader(Reader):
+    """One CSV file."""
+
+    form = "csv"
+
+    def header_path(self) -> Path:
+        """Return where the header stands."""
+        return header_path(self.path)
+
+    def header(self) -> Header | None:
+        """Return the header beside the file, None where there is none."""
+        path = self.header_path()
+        if not path.exists():
+            return None
+        return read_header(read_json(path, "the header of a policy log"), str(path))
+
+    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; the line of a sample's first decision is its place."""
+        with open_bytes(self.path) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+            rows = csv.reader(text, strict=True)
+            names = self._names(rows)
+            ends = _Ends(names)
+            line, kept = 2, ([], [])  # type: tuple[int, tuple[list[list[str]], list[int]]]
+            for chunk in self._chunks(rows, line):
+                lines = list(range(line, line + len(chunk)))
+                line += len(chunk)
+                chunk, lines = self._whole(chunk, lines, len(names), report)
+                groups = ends.split(kept[0] + chunk, kept[1] + lines)
+                *done, kept = groups or [([], [])]
+                yield self._decode(done, names, report)
+            if kept[0]:
+                yield self._decode([kept], names, report)
+
+    def _chunks(self, rows: Any, line: int) -> Iterator[list[list[str]]]:
+        done = line - 1
+        while True:
+            try:
+                chunk = list(islice(rows, LINES_AT_ONCE))
+            except csv.Error as error:
+                where = f"{self.path}:{rows.line_num}"
+                raise DataError(f"{where} is not CSV: {error}") from None
+            except UnicodeDecodeError:
+                raise DataError(
+                    f"{self.path}: not UTF-8 text after line {rows.line_num or done}"
+                ) from None
+            except unpacking_errors() as error:
+                raise DataError(f"{self.path} is damaged: {error}") from None
+            if not chunk:
+                return
+            yield chunk
+
+    def _names(self, rows: Any) -> list[str]:
+        try:
+            names = [name.strip() for name in next(rows, [])]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{self.path}:1 is not CSV: {error}") from None
+        names[:1] = [name.removeprefix("\ufeff") for name in names[:1]]
+        for name in names:
+            if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
+                raise DataError(
+                    f"{self.path}:1: unknown column {name!r}",
+                    f"{near_match(name, COLUMNS, 'columns')}; your own go by extra.NAME",
+                )
+            if names.count(name) > 1:
+                raise DataError(f"{self.path}:1: the column {name!r} stands twice")
+        if "id" not in names:
+            raise DataError(f"{self.path}:1: the column 'id' is missing")
+        if not {"action", "exit", "counts"} & set(names):
+            raise DataError(
+                f"{self.path}:1: the column 'action' is missing",
+                "a log needs 'action', 'exit' or 'counts' beside 'id'",
+            )
+        return names
+
+    def _whole(
+        self, chunk: list[list[str]], lines: list[int], width: int, report: Report
+    ) -> tuple[list[list[str]], list[int]]:
+        """Leave out blank lines, and lines of another width, which are reported."""
+        if set(map(len, chunk)) <= {width}:
+            return chunk, lines
+        kept = []
+        for row, line in zip(chunk, lines, strict=True):
+            if row and len(row) != width:
+                report(
+                    DataError(f"{self.path}:{line}: {len(row)} fields where {width} were expected")
+                )
+            elif row:
+                kept.append((row, line))
+        return [row for row, _ in kept], [line for _, line in kept]
+
+    def _decode(
+        self, groups: list[tuple[list[list[str]], list[int]]], names: list[str], report: Report
+    ) -> tuple[list[Sample], Place]:
+        decoder = _Decoder(self.path, names)
+        samples, places = [], []
+        for rows, lines in groups:
+            try:
+                samples.append(decoder.sample(rows, lines))
+                places.append(lines[0])
+            except DataError as error:
+                report(error)
+        return samples, lambda i: f"{self.path}:{places[i]}"
+
+    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays; a large plain file goes through DuckDB."""
+        wanted = tuple(columns)
+        if not self.options.exact and not wanted and self.path.stat().st_size >= LARGE_BYTES:
+            from flopbench.policy.readers.csv_fast import fast_blocks
+
+            blocks = fast_blocks(self.path, plan)
+            if blocks is not None:
+                yield from blocks
+                return
+        yield from super().blocks(plan, report, wanted)
+
+
+def header_path(path: Path) -> Path:
+    """Return where the header of a CSV log stands: ``run.csv`` -> ``run.header.json``."""
+    stem = path.name.split(".csv")[0] if ".csv" in path.name else path.stem
+    return path.with_name(stem + HEADER_SUFFIX)
+
+
+class _Ends:
+    """Finds where one sample ends and the next begins."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._id = names.index("id")
+        self._view = names.index("view") if "view" in names else None
+
+    def split(
+        self, rows: list[list[str]], lines: list[int]
+    ) -> list[tuple[list[list[str]], list[int]]]:
+        """Cut lines into samples."""
+        keys: list[Any] = [row[self._id] for row in rows]
+        if self._view is not None:
+            keys = list(zip(keys, (row[self._view] for row in rows), strict=True))
+        changes = [i for i, (a, b) in enumerate(pairwise(keys), 1) if a != b]
+        bounds = [0, *changes, len(rows)]
+        return [(rows[a:b], lines[a:b]) for a, b in pairwise(bounds) if b > a]
+
+
+class _Decoder:
+    """Turns the lines of one sample into a sample."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        self._path = path
+        self._at = {name: at for at, name in enumerate(names)}
+        self._choices = _Choices()
+
+    def sample(self, rows: list[list[str]], lines: list[int]) -> Sample:
+        """Return the sample.
+
+        Raises:
+            DataError: a cell that does not fit; the message names its line and column.
+        """
+        values: dict[str, Any] = {}
+        for name, at in self._at.items():
+            if name in LINE_COLUMNS:
+                continue
+            cell = self._one_cell(name, at, rows, lines)
+            if cell == "" and name != "id":
+                continue
+            value = self._value(name, cell, lines[0])
+            if name.startswith(EXTRA_PREFIX):
+                values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
+            else:
+                values[name] = value
+        if "action" in self._at and any(row[self._at["action"]] for row in rows):
+            values |= self._decisions(rows, lines)
+        where = f"{self._path}:{lines[0]}"
+        try:
+            return msgspec.convert(values, Sample)
+        except msgspec.ValidationError as error:
+            raise sample_error(error, where) from None
+
+    def _one_cell(self, name: str, at: int, rows: list[list[str]], lines: list[int]) -> str:
+        cell = rows[0][at]
+        distinct = {row[at] for row in rows}
+        if len(distinct) > 1 and not distinct <= {cell, ""}:
+            line = next(n for row, n in zip(rows, lines, strict=True) if row[at] not in {cell, ""})
+            raise DataError(
+                f"{self._path}:{line}: {name}: differs from the sample's first line "
+                f"({lines[0]}), which has {cell!r}",
+                "a sample's own columns stand on its first line; lines of one sample together",
+            )
+        return cell
+
+    def _decisions(self, rows: list[list[str]], lines: list[int]) -> dict[str, Any]:
+        parts: dict[str, tuple[list[list[str]], list[int]]] = {}
+        if "stream" in self._at:
+            at = self._at["stream"]
+            for row, line in zip(rows, lines, strict=True):
+                own = parts.setdefault(row[at], ([], []))
+                own[0].append(row)
+                own[1].append(line)
+        else:
+            parts[""] = (rows, lines)
+        actions: dict[str, Any] = {}
+        spans: dict[str, Any] = {}
+        for stream, (own_rows, own_lines) in parts.items():
+            at = self._at["action"]
+            cells = [row[at] for row in own_rows]
+            if "" in cells:
+                line = own_lines[cells.index("")]
+                raise DataError(f"{self._path}:{line}: action: is empty")
+            actions[stream] = list(map(self._choices.__getitem__, cells))
+            self._check_steps(own_rows, own_lines)
+            if "span" in self._at:
+                cells = [row[self._at["span"]] for row in own_rows]
+                if any(cells):
+                    spans[stream] = [
+                        self._integer("span", cell, line)
+                        for cell, line in zip(cells, own_lines, strict=True)
+                    ]
+        one = list(parts) == [""]
+        found: dict[str, Any] = {"actions": actions[""] if one else actions}
+        if spans:
+            found["spans"] = spans.get("") if one else spans
+        return found
+
+    def _check_steps(self, rows: list[list[str]], lines: list[int]) -> None:
+        if "step" not in self._at:
+            return
+        at = self._at["step"]
+        cells = [row[at] for row in rows]
+        if cells == list(map(str, range(len(cells)))):
+            return
+        for wanted, (cell, line) in enumerate(zip(cells, lines, strict=True)):
+            if self._integer("step", cell, line) != wanted:
+                raise DataError(
+                    f"{self._path}:{line}: step: is {cell} where {wanted} was expected",
+                    "steps count from 0 within a sample, and no step may be missing",
+                )
+
+    def _integer(self, name: str, cell: str, line: int) -> int:
+        if not _INTEGER.fullmatch(cell):
+            raise DataError(
+                f"{self._path}:{line}: {name}: is {cell!r} where a whole number was expected"
+            )
+        return int(cell)
+
+    def _value(self, name: str, cell: str, line: int) -> Any:
+        if name == "id":
+            return cell
+        if name == "steps":
+            return self._integer(name, cell, line)
+        if name in {"scores", "counts", "frames", "extra"}:
+            return self._json(name, cell, line)
+        if name == "latency_ms":
+            try:
+                return float(cell)
+            except ValueError:
+                raise DataError(
+                    f"{self._path}:{line}: {name}: is {cell!r} where a number was expected"
+                ) from None
+        if name == "labels":
+            value = self._json(name, cell, line) if cell[0] in '["' else scalar(cell)
+            return value if isinstance(value, list) else [value]
+        if name.startswith(EXTRA_PREFIX):
+            return _number(cell)
+        return self._json(name, cell, line) if cell[0] == '"' else scalar(cell)
+
+    def _json(self, name: str, cell: str, line: int) -> Any:
+        try:
+            return json.loads(cell, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{self._path}:{line}: {name}: is not JSON: {error}") from None
+
+
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no JSON number")
+
+
+def scalar(cell: str) -> int | str:
+    """Read a cell: a whole number is a number, anything else is text."""
+    return int(cell) if _INTEGER.fullmatch(cell) else cell
+
+
+def _number(cell: str) -> int | float | str:
+    value = scalar(cell)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def lines_of(sample: Sample, action_names: Callable[[int, str], str]) -> Iterator[list[str]]:
+    """Yield the CSV lines of a sample whose decisions are ids, in the order of ``COLUMNS``.
+
+    Args:
+        sample: see ``columns.coded``.
+        action_names: (id, stream) -> text of the cell.
+    """
+    own = [_cell(name, getattr(sample, name)) for name in OWN_COLUMNS]
+    streams = sample.actions if isinstance(sample.actions, dict) else {"": sample.actions or []}
+    first = True
+    for stream, actions in streams.items():
+        spans: Any = sample.spans
+        spans = spans.get(stream) if isinstance(spans, dict) else spans
+        for step, action in enumerate(actions):
+            assert isinstance(action, int)
+            head = own if first else [sample.id, own[1], *[""] * (len(own) - 2)]
+            span = "" if spans is None else str(spans[step])
+            yield [*head, stream, str(step), action_names(action, stream), span]
+            first = False
+    if first:
+        yield [*own, "", "", "", ""]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name in {"scores", "counts", "frames", "extra"}:
+        return json.dumps(value, ensure_ascii=False)
+    if name == "labels":
+        return _text(value[0]) if len(value) == 1 else json.dumps(value, ensure_ascii=False)
+    if name == "id":
+        return str(value)
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """Print a scalar so that ``scalar`` reads it back; text that looks otherwise is quoted JSON."""
+    if isinstance(value, str) and (value == "" or value[0] in '["' or _INTEGER.fullmatch(value)):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def used_columns(rows: Iterable[list[str]]) -> list[int]:
+    """Return which of ``COLUMNS`` hold anything in some lines."""
+    used = {at for row in rows for at, cell in enumerate(row) if cell}
+    return sorted(used | {COLUMNS.index("id")})

@@ -1,0 +1,182 @@
+"""Ready-made counts that any engine may have made: ``video, label, action, n``.
+
+CSV or Parquet; one line a video and action. ``n`` counts what the log's encoding counts: rows of
+steps, or decisions. With rows and actions that span several steps, a column ``decisions`` brings
+the number of decisions; without it only the published rule applies. Repeated pairs add up.
+
+Lives here: reading them. Does not live here: what they mean (``counts``).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flopbench.errors import DataError, InputError
+from flopbench.files import read_json
+from flopbench.naming import near_match
+from flopbench.policy.counts import LogCounts
+from flopbench.policy.header import read_header, resolve
+from flopbench.policy.log import with_preset
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.readers.csv_form import header_path
+from flopbench.policy.readers.raw import open_bytes
+
+COLUMNS = ("video", "label", "action", "n", "decisions")
+REQUIRED = ("video", "action", "n")
+LARGEST = 2**31
+
+
+def read_counts(path: Path, *, preset: str | None) -> LogCounts:
+    """Read ready-made counts.
+
+    Raises:
+        InputError: the file cannot be read, or a preset without actions of one stream.
+        DataError: a missing column, an unknown action, a count that is none.
+    """
+    beside = header_path(path)
+    header = None
+    if beside.exists():
+        header = read_header(read_json(beside, "the header of a policy log"), str(beside))
+    plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
+    if plan.streams != ("",) or not plan.actions:
+        raise InputError(f"{path}: counts need a preset with actions of one stream")
+    with open_bytes(path) as stream:
+        magic = stream.read(4)
+    lines = _parquet(path) if magic == b"PAR1" else _csv(path)
+    names, first = next(lines)
+    for name in names:
+        if name not in COLUMNS:
+            hint = near_match(name, COLUMNS, "columns")
+            raise DataError(f"{first}: unknown column {name!r}", hint)
+    for name in REQUIRED:
+        if name not in names:
+            raise DataError(f"{first}: the column {name!r} is missing")
+    return _gather(path, names, lines, plan)
+
+
+def _csv(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
+    with open_bytes(path) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+        reader = csv.reader(text, strict=True)
+        width = 0
+        try:
+            for row in reader:
+                where = f"{path}:{reader.line_num}"
+                width = width or len(row)
+                if row and len(row) != width:
+                    raise DataError(f"{where}: {len(row)} fields where {width} were expected")
+                if row:
+                    yield [cell.strip() for cell in row], where
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from None
+    if not width:
+        raise DataError(f"{path} is empty")
+
+
+def _parquet(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
+    from flopbench.policy.readers.parquet_form import require_duckdb
+
+    duckdb = require_duckdb(path)
+    try:
+        with duckdb.connect() as connection:
+            cursor = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+            yield [column[0] for column in cursor.description], str(path)
+            number = 0
+            while rows := cursor.fetchmany(8192):
+                for row in rows:
+                    number += 1
+                    yield row, f"{path}, row {number}"
+    except duckdb.Error as error:
+        raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def _gather(
+    path: Path, names: Sequence[str], lines: Iterator[tuple[Sequence[Any], str]], plan: Plan
+) -> LogCounts:
+    videos: dict[str, int] = {}
+    labels: dict[Any, int] = {}
+    own_labels: list[int] = []
+    cells: list[tuple[int, int, int, int]] = []
+    for row, where in lines:
+        values = dict(zip(names, row, strict=True))
+        video = str(values["video"])
+        label = values.get("label")
+        code = -1 if label in (None, "") else labels.setdefault(_scalar(label), len(labels))
+        at = videos.setdefault(video, len(videos))
+        if at == len(own_labels):
+            own_labels.append(code)
+        elif own_labels[at] != code:
+            raise DataError(f"{where}: label: {label!r} differs from the video's earlier lines")
+        action = _action(values["action"], plan, f"{where}: action")
+        n = _count(values["n"], f"{where}: n")
+        decided = _count(values["decisions"], f"{where}: decisions") if "decisions" in names else n
+        cells.append((at, action, n, decided))
+    if not cells:
+        raise DataError(f"{path} has no counts below its header")
+    return _counted(path, plan, np.array(cells, np.int64), own_labels, tuple(labels), names)
+
+
+def _counted(
+    path: Path,
+    plan: Plan,
+    cells: Any,
+    own_labels: list[int],
+    labels: tuple[Any, ...],
+    names: Sequence[str],
+) -> LogCounts:
+    shape = (len(own_labels), len(plan.actions))
+    frames: Any = np.zeros(shape, np.int64)
+    np.add.at(frames, (cells[:, 0], cells[:, 1]), cells[:, 2])
+    decisions: Any = np.zeros(shape, np.int64)
+    np.add.at(decisions, (cells[:, 0], cells[:, 1]), cells[:, 3])
+    spans = np.array([action.span for action in plan.actions])
+    warnings = ["ready-made counts: run lengths and repeated records cannot be checked"]
+    if not plan.per_step:
+        decisions, frames = frames, frames * spans
+    elif "decisions" not in names and (spans > 1).any():
+        decisions = None
+        warnings.append(
+            f"{path}: rows of actions that span several steps hold no runs; without a column "
+            "'decisions' only the published rule applies"
+        )
+    codes = np.array(own_labels, np.int32)
+    return LogCounts(
+        plan=plan,
+        frames=frames,
+        decisions=decisions,
+        steps=frames.sum(axis=1),
+        label_codes=codes[codes >= 0],
+        label_lengths=(codes >= 0).astype(np.int64),
+        label_values=labels,
+        warnings=tuple(warnings),
+        source=str(path),
+    )
+
+
+def _scalar(label: Any) -> Any:
+    text = str(label)
+    return int(text) if text.isdigit() and text.isascii() else text
+
+
+def _action(value: Any, plan: Plan, where: str) -> int:
+    text = str(value)
+    if text in plan.indices[""]:
+        return plan.indices[""][text]
+    if text.isdigit() and text.isascii():
+        if int(text) < len(plan.actions):
+            return int(text)
+        raise DataError(f"{where}: is {text}, but this log has ids 0 to {len(plan.actions) - 1}")
+    return plan.find_action(text, "", where)
+
+
+def _count(value: Any, where: str) -> int:
+    text = str(value)
+    if not (text.isdigit() and text.isascii()) or int(text) > LARGEST:
+        raise DataError(f"{where}: is {value!r} where a count of 0 or more was expected")
+    return int(text)

@@ -1,0 +1,96 @@
+"""One sample of a policy log, as the text forms hold it.
+
+Lives here: the record and its typed decoding. Does not live here: files (``readers``), arrays
+(``blocks``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import msgspec
+
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.policy.header import describe
+
+Choice = int | str | list[float]
+"""One decision: an action's id, its name, or a one-hot row over the actions."""
+
+Report = Callable[[DataError], None]
+"""Told of each defect; the strict one raises it."""
+
+
+class Sample(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    gc=False,
+):
+    """What a policy decided on one video, image or sequence.
+
+    Attributes:
+        id: the sample's name, unique within its view.
+        view: which crop or clip of the sample this is, where there are several.
+        labels: class indices or names.
+        prediction: the predicted class.
+        scores: one number a class.
+        actions: decisions in order; an object of such lists where the log has streams.
+        spans: steps each decision covers, only with encoding ``per_decision``.
+        exit: id or name of the exit taken.
+        counts: component -> how often it ran, beyond what actions and charges say.
+        steps: how many steps the sample has.
+        frames: file names or indices of the steps, for figures.
+        latency_ms: a measured time, carried along.
+        extra: the user's own columns.
+    """
+
+    id: str
+    view: int | str | None = None
+    labels: list[int | str] | None = None
+    prediction: int | str | None = None
+    scores: list[float] | None = None
+    actions: list[Choice] | dict[str, list[Choice]] | None = None
+    spans: list[int] | dict[str, list[int]] | None = None
+    exit: int | str | None = None
+    counts: dict[str, float] | None = None
+    steps: int | None = None
+    frames: list[int | str] | None = None
+    latency_ms: float | None = None
+    extra: dict[str, int | float | str | bool | None] | None = None
+
+
+FIELDS = Sample.__struct_fields__
+
+
+def raise_first(error: DataError) -> NoReturn:
+    """Stop at the first defect."""
+    raise error
+
+
+def sample_error(error: msgspec.MsgspecError, where: str) -> DataError:
+    """Turn msgspec's complaint about one sample into ours."""
+    if not isinstance(error, msgspec.ValidationError):
+        text = str(error)
+        if text == "Input data was truncated":
+            return DataError(f"{where} is cut off: the sample does not end", CUT_HINT)
+        if "malformed" in text:
+            text = text.replace("JSON is malformed: ", "")
+        return DataError(
+            f"{where} is not JSON: {text}",
+            "NaN and Infinity are no JSON either; one JSON object a line is expected",
+        )
+    said = describe(error)
+    hint = ""
+    unknown = said.partition("unknown field '")[2]
+    if unknown:
+        name = unknown.split("'")[0]
+        said = f"unknown field {name!r}"
+        hint = f"{near_match(name, FIELDS, 'fields')}; columns of your own go into 'extra'"
+    return DataError(f"{where}: {said}", hint)
+
+
+CUT_HINT = "if the run was killed while writing, --allow-truncated leaves this last line out"

@@ -1,0 +1,195 @@
+"""Shares of actions without the runs behind them: usage tables and AR-Net's console output.
+
+A usage table is CSV with the columns ``action`` and ``share`` (``0.31`` or ``31 %``), a published
+distribution as papers print it. AR-Net's test script prints a block of lines such as
+``r0(resnet50 224)     :   1234 (12.34%)``, ``m0(mobilenet_v2 84)``, ``s2 (skip 4 frames)``, and the
+estimate ``GFLOPS: 2.090000``; rows are counted per frame.
+
+Lives here: reading both. Does not live here: pricing them (``estimate``).
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
+from pathlib import Path
+
+from flopbench.errors import DataError, InputError
+from flopbench.files import read_json
+from flopbench.policy.counts import ShareCounts
+from flopbench.policy.header import Header, read_header, resolve
+from flopbench.policy.log import with_preset
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.readers.csv_form import header_path
+from flopbench.policy.readers.raw import open_bytes, read_some
+
+CANNOT = (
+    "a table of shares has no runs and no videos: no exact rule, no interval, no classes, no "
+    "difficulty"
+)
+NEAR_ONE = (Fraction(1, 2), Fraction(3, 2))
+"""Shares that sum to anything outside are no shares of one thing."""
+
+_LINE = re.compile(
+    r"^\s*(?P<kind>[rms])\d+\s*\((?P<what>[^)]*)\)\s*:\s*(?P<rows>\d+)\s*\(\s*[\d.]+\s*%\s*\)\s*$"
+)
+_ESTIMATE = re.compile(r"^\s*GFLOPS:\s*(?P<gflops>[\d.]+)")
+_SKIP = re.compile(r"skip\s+(\d+)")
+
+
+def read_usage(
+    path: Path, form: str, *, preset: str | None, of: str = "frames", normalize: bool = False
+) -> ShareCounts:
+    """Read shares of actions.
+
+    Args:
+        path: the file.
+        form: ``usage`` or ``arnet-console``.
+        preset: what the actions mean; a usage table may have a header beside it instead.
+        of: whether the shares are of ``frames`` or of ``decisions``.
+        normalize: divide shares by their sum.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: an unknown or repeated action, a share that is none, no preset.
+    """
+    plan = _plan(path, form, preset)
+    text = _text(path)
+    if form == "arnet-console":
+        return _console(path, text, plan)
+    shares, decimals = _table(path, text, plan)
+    total = sum(shares, Fraction(0))
+    warnings = [CANNOT]
+    if total != 1:
+        warnings.append(_judge_sum(path, total, decimals, len(shares), normalize))
+        if normalize:
+            shares = [share / total for share in shares]
+    return ShareCounts(
+        plan=plan, shares=tuple(shares), of=of, warnings=tuple(warnings), source=str(path)
+    )
+
+
+def _plan(path: Path, form: str, preset: str | None) -> Plan:
+    header: Header | None = None
+    beside = header_path(path)
+    if form == "usage" and beside.exists():
+        header = read_header(read_json(beside, "the header of a policy log"), str(beside))
+    plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
+    if plan.streams != ("",) or not plan.actions:
+        raise InputError(f"{path}: shares need a preset with actions of one stream")
+    return plan
+
+
+def _text(path: Path) -> str:
+    with open_bytes(path) as stream:
+        data = read_some(stream, path)
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text at byte {error.start}") from None
+
+
+def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
+    """Return the share of every action, and the fewest decimals that a share is printed with."""
+    reader = csv.reader(text.splitlines(), strict=True)
+    found: dict[int, Fraction] = {}
+    decimals: list[int] = []
+    try:
+        names = [name.strip().lower() for name in next(reader, [])]
+        at = names.index("action"), names.index("share")
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            where = f"{path}:{reader.line_num}"
+            if len(row) != len(names):
+                raise DataError(f"{where}: {len(row)} fields where {len(names)} were expected")
+            action = row[at[0]].strip()
+            index = plan.find_action(action, "", f"{where}: action")
+            if index in found:
+                raise DataError(f"{where}: action: {action!r} stands twice")
+            found[index], digits = _share(row[at[1]].strip(), f"{where}: share")
+            decimals.append(digits)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from None
+    if not found:
+        raise DataError(f"{path} has no shares below its header")
+    return [found.get(i, Fraction(0)) for i in range(len(plan.actions))], min(decimals)
+
+
+def _share(cell: str, where: str) -> tuple[Fraction, int]:
+    number = cell.removesuffix("%").strip()
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        raise DataError(f"{where}: is {cell!r} where a share such as 0.31 was expected") from None
+    if not value.is_finite() or value < 0:
+        raise DataError(f"{where}: is {cell!r} where a share of 0 or more was expected")
+    digits = max(0, -int(value.as_tuple().exponent))
+    if cell.endswith("%"):
+        return Fraction(value) / 100, digits + 2
+    return Fraction(value), digits
+
+
+def _judge_sum(path: Path, total: Fraction, decimals: int, count: int, normalize: bool) -> str:
+    if not NEAR_ONE[0] <= total <= NEAR_ONE[1]:
+        raise DataError(
+            f"{path}: share: the shares sum to {float(total):g}, not to 1",
+            "write percentages with a % sign" if total > NEAR_ONE[1] else "an action is missing",
+        )
+    reach = Fraction(1, 2) * Fraction(1, 10**decimals) * count
+    why = "rounding explains it" if abs(total - 1) <= reach else "more than rounding explains"
+    done = "normalised" if normalize else "taken as they are; --normalize divides by the sum"
+    return f"{path}: the shares sum to {float(total):.6g}, not to 1 ({why}); {done}"
+
+
+def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
+    blocks: list[list[tuple[int, str, int]]] = []
+    said = ""
+    lines = text.splitlines()
+    for number, line in enumerate(lines, 1):
+        match = _LINE.match(line)
+        if match is None:
+            estimate = _ESTIMATE.match(line)
+            if estimate is not None and blocks:
+                said = estimate["gflops"]
+            continue
+        key = match["kind"], match["what"].strip(), int(match["rows"])
+        if not blocks or blocks[-1][-1][0] != number - 1:
+            blocks.append([])
+            said = ""
+        blocks[-1].append((number, f"{key[0]}:{key[1]}", key[2]))
+    rows = [0] * len(plan.actions)
+    for number, what, count in blocks[-1]:
+        rows[_console_action(what, plan, f"{path}:{number}")] += count
+    total = sum(rows)
+    if not total:
+        raise DataError(f"{path}:{blocks[-1][0][0]}: the usage block counts no rows")
+    warnings = [CANNOT]
+    if len(blocks) > 1:
+        warnings.append(f"{path}: {len(blocks)} usage blocks; the last one was read")
+    if said:
+        warnings.append(f"{path}: the run itself printed GFLOPS: {said} a frame")
+    return ShareCounts(
+        plan=plan,
+        shares=tuple(Fraction(n, total) for n in rows),
+        of="frames",
+        rows=total,
+        warnings=tuple(warnings),
+        source=str(path),
+    )
+
+
+def _console_action(what: str, plan: Plan, where: str) -> int:
+    """Find the action that a line such as ``r0(resnet50 224)`` is about."""
+    kind, _, text = what.partition(":")
+    if kind == "s":
+        match = _SKIP.search(text)
+        span = int(match[1]) if match else 0
+        for i, action in enumerate(plan.actions):
+            if action.kind == "skip" and action.span == span:
+                return i
+        raise DataError(f"{where}: no action of the preset skips {span} steps")
+    name = "@".join(text.split()).replace("-", "_")
+    return plan.find_action(name, "", f"{where}: ({text.strip()})")

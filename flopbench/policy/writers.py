@@ -1,0 +1,322 @@
+"""Writing a log in any form, and turning one form into another without loss.
+
+Lives here: the writers and ``convert``. Does not live here: the layout of columns (``columns``),
+logging from an evaluation loop (``logger``).
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from flopbench.errors import DataError, InputError
+from flopbench.files import check_writable, write_atomic
+from flopbench.policy.columns import JSON_SUFFIX, LISTS, SCALARS, Layout, coded, row_of
+from flopbench.policy.header import FORMAT, Header
+from flopbench.policy.log import Log, open_log
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import Sample
+
+WRITTEN_FORMS = ("json", "jsonl", "csv", "parquet", "npz")
+_SUFFIX_FORMS = {
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".npz": "npz",
+}
+_TEXT_FORMS = ("json", "jsonl", "csv")
+ZSTD_LEVEL = 10
+
+Samples = Callable[[], Iterator[Sequence[Sample]]]
+"""Starts over: some forms need to see all samples before the first is written."""
+
+
+def form_of(path: Path) -> str:
+    """Return the form that a file name asks for.
+
+    Raises:
+        InputError: its suffix means no form.
+    """
+    suffixes = [s.lower() for s in path.suffixes]
+    packed = bool(suffixes) and suffixes[-1] in {".gz", ".zst"}
+    if packed:
+        suffixes.pop()
+    form = _SUFFIX_FORMS.get(suffixes[-1] if suffixes else "", "")
+    if not form:
+        raise InputError(
+            f"cannot tell from {path.name!r} which form to write",
+            f"suffixes: {', '.join(_SUFFIX_FORMS)}; text forms also with .gz or .zst",
+        )
+    if packed and form not in _TEXT_FORMS:
+        raise InputError(f"{path.name!r}: {form} is compressed already; leave {path.suffix} out")
+    return form
+
+
+def convert(log: Log, target: Path) -> int:
+    """Write a log in the form that a file name asks for, whole or not at all.
+
+    Args:
+        log: an opened log.
+        target: the file to write.
+
+    Returns:
+        How many samples were written.
+
+    Raises:
+        InputError: the form cannot be written, or the file cannot.
+        DataError: a defect in the log.
+    """
+    form = form_of(target)
+    check_writable(target)
+
+    def samples() -> Iterator[Sequence[Sample]]:
+        for group, place in log.samples():
+            yield coded(group, log.plan, place)
+
+    with _beside(target) as temporary:
+        if form in _TEXT_FORMS:
+            return _write_text(form, log, samples, target, temporary)
+        writer = _write_parquet if form == "parquet" else _write_npz
+        return writer(log.header, log.plan, samples, temporary)
+
+
+def convert_file(source: Path, target: Path) -> int:
+    """Turn one log file into another; see ``convert``."""
+    return convert(open_log([source], complete=False), target)
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[Path]:
+    """Give a path beside the target that takes its place when all went well."""
+    target = target.resolve()
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    except OSError as error:
+        raise InputError(f"cannot write {target}: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def header_json(header: Header) -> bytes:
+    """Return a header as JSON, its format and version always said."""
+    data = {"format": header.format, "version": header.version, **msgspec.to_builtins(header)}
+    return msgspec.json.encode(data)
+
+
+def _write_text(form: str, log: Log, samples: Samples, target: Path, temporary: Path) -> int:
+    if form == "csv":
+        return _write_csv(log, samples, target, temporary)
+    count = 0
+    with _packed(target, temporary) as stream:
+        if form == "json":
+            stream.write(b'{"header": ' + header_json(log.header) + b',\n"samples": [')
+        else:
+            stream.write(header_json(log.header) + b"\n")
+        for group in samples():
+            lines = [msgspec.json.encode(sample) for sample in group]
+            if form == "jsonl":
+                stream.write(b"\n".join(lines) + b"\n" if lines else b"")
+            elif lines:
+                stream.write((b",\n" if count else b"\n") + b",\n".join(lines))
+            count += len(lines)
+        if form == "json":
+            stream.write(b"\n]}\n")
+    return count
+
+
+@contextmanager
+def _packed(target: Path, temporary: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing, compressed where the target's name says so."""
+    suffix = target.suffix.lower()
+    if suffix == ".gz":
+        # Without a date and a name, the same log gives the same bytes.
+        with open(temporary, "wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
+            yield packed  # type: ignore[misc]
+    elif suffix == ".zst":
+        try:
+            import zstandard
+        except ModuleNotFoundError:
+            raise InputError(
+                f"writing {target.name} needs zstandard, which is not installed",
+                "python -m pip install 'flopbench[logs]'",
+            ) from None
+        compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+        with open(temporary, "wb") as raw, compressor.stream_writer(raw) as writer:
+            yield writer
+    else:
+        with open(temporary, "wb") as raw:
+            yield raw
+
+
+def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int:
+    from flopbench.policy.readers.csv_form import COLUMNS, header_path, lines_of, used_columns
+
+    plan = log.plan
+    names = {stream: list(plan.indices[stream]) for stream in plan.streams}
+
+    def cell(action: int, stream: str) -> str:
+        name = names[stream][action]
+        # A name of digits would be read as an id.
+        return str(action) if not name or name.lstrip("-").isdigit() else name
+
+    used: set[int] = set()
+    count = 0
+    for group in samples():
+        for sample in group:
+            used.update(used_columns(lines_of(sample, cell)))
+            count += 1
+    if not used & {COLUMNS.index(name) for name in ("action", "exit", "counts")}:
+        used.add(COLUMNS.index("action"))
+    columns = sorted(used)
+    with _packed(target, temporary) as stream:
+        text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([COLUMNS[at] for at in columns])
+        for group in samples():
+            for sample in group:
+                writer.writerows([row[at] for at in columns] for row in lines_of(sample, cell))
+        text.flush()
+        text.detach()
+    data = json.loads(header_json(log.header))
+    write_atomic(header_path(target), json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    return count
+
+
+def _layout(samples: Samples) -> tuple[Layout, int]:
+    layout, count = Layout(), 0
+    for group in samples():
+        layout.look_at(group)
+        count += len(group)
+    return layout, count
+
+
+def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path) -> int:
+    from flopbench.policy.readers.parquet_form import require_duckdb
+
+    duckdb = require_duckdb(temporary)
+    layout, count = _layout(samples)
+    with tempfile.NamedTemporaryFile(
+        "wb", dir=temporary.parent, prefix=".", suffix=".jsonl", delete=False
+    ) as rows:
+        try:
+            for group in samples():
+                for sample in group:
+                    rows.write(msgspec.json.encode(row_of(sample, layout)) + b"\n")
+            rows.close()
+            columns = ", ".join(f"{_quoted(n)}: {_quoted(t)}" for n, t in _sql_types(layout, plan))
+            query = (
+                f"COPY (SELECT * FROM read_json({_quoted(rows.name)}, columns = {{{columns}}}, "
+                "format = 'newline_delimited', maximum_object_size = 268435456)) "
+                f"TO {_quoted(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+                f"KV_METADATA {{{_quoted(FORMAT)}: {_quoted(header_json(header).decode())}}})"
+            )
+            with duckdb.connect() as connection:
+                connection.execute(query)
+        except duckdb.Error as error:
+            raise DataError(f"cannot write Parquet: {str(error).splitlines()[0]}") from None
+        finally:
+            os.unlink(rows.name)
+    return count
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _sql_types(layout: Layout, plan: Plan) -> Iterable[tuple[str, str]]:
+    """Yield column and SQL type; ids take the smallest type that holds every action's."""
+    size = max((plan.size(stream) for stream in plan.streams), default=0)
+    id_type = "UTINYINT" if size <= 1 << 8 else "USMALLINT" if size <= 1 << 16 else "UINTEGER"
+    yield "id", "VARCHAR"
+    for name in (*SCALARS, *LISTS):
+        if name not in layout.present:
+            continue
+        if layout.is_json(name):
+            yield name + JSON_SUFFIX, "VARCHAR"
+        else:
+            scalar = "VARCHAR" if layout.holds_text(name) else "BIGINT"
+            yield name, scalar + ("[]" if name in LISTS else "")
+    for name, kind in (("actions", f"{id_type}[]"), ("spans", "UINTEGER[]")):
+        if name in layout.present:
+            for stream in plan.streams:
+                yield (f"{name}.{stream}" if stream else name), kind
+    simple = {"scores": "DOUBLE[]", "exit": "INTEGER", "steps": "BIGINT", "latency_ms": "DOUBLE"}
+    for name, kind in simple.items():
+        if name in layout.present:
+            yield name, kind
+    for name in ("counts", "extra"):
+        if name in layout.present:
+            yield name + JSON_SUFFIX, "VARCHAR"
+
+
+def _write_npz(header: Header, plan: Plan, samples: Samples, temporary: Path) -> int:
+    import numpy as np
+
+    layout, count = _layout(samples)
+    rows = [row_of(sample, layout) for group in samples() for sample in group]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    arrays: dict[str, Any] = {"header": np.array(header_json(header).decode())}
+    for name in names:
+        arrays |= _arrays(name, [row.get(name) for row in rows])
+    with open(temporary, "wb") as stream:
+        np.savez_compressed(stream, **arrays)
+    return count
+
+
+def _arrays(name: str, values: list[Any]) -> dict[str, Any]:
+    """Return the arrays of one column: typed where they can be, else JSON text."""
+    import numpy as np
+
+    kinds = {type(v) for v in values}
+    if name.endswith(JSON_SUFFIX) or kinds == {str}:
+        # numpy's texts end at trailing NULs.
+        if not any(v is not None and v.endswith("\0") for v in values):
+            return {name: np.array(["" if v is None else v for v in values])}
+    elif kinds <= {int, float} and (float in kinds or _fits(values)):
+        return {name: np.array(values, np.float64 if float in kinds else np.int64)}
+    elif kinds == {list} and name in {"actions", "scores", "labels", "spans"}:
+        found = _list_arrays(name, values)
+        if found:
+            return found
+    texts = ["" if v is None else json.dumps(v, ensure_ascii=False) for v in values]
+    return {name + JSON_SUFFIX: np.array(texts)}
+
+
+def _list_arrays(name: str, values: list[list[Any]]) -> dict[str, Any]:
+    import numpy as np
+
+    items = [item for value in values for item in value]
+    lengths = {len(value) for value in values}
+    whole = all(isinstance(item, int) for item in items) and _fits(items)
+    if name == "scores":
+        return {name: np.array(values, np.float64)} if len(lengths) == 1 else {}
+    if not whole or not items:
+        return {}
+    if name == "labels":
+        if min(items) < 0:
+            return {}
+        width = max(lengths)
+        return {name: np.array([v + [-1] * (width - len(v)) for v in values], np.int64)}
+    kind = np.min_scalar_type(max(items)) if min(items) >= 0 else np.int64
+    if len(lengths) == 1:
+        return {name: np.array(values, kind)}
+    offsets = np.cumsum([0, *map(len, values)])
+    return {name: np.array(items, kind), f"{name}_offsets": offsets}
+
+
+def _fits(values: Iterable[int]) -> bool:
+    return all(-(2**63) <= value < 2**63 for value in values)
