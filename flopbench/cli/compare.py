@@ -1,0 +1,63 @@
+"""``flopbench compare``: runs side by side, accuracy against cost."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import add_output, check_output, chosen_format, emit, progress_bar
+from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
+from flopbench.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.runs import Run
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "compare",
+        help="method against method: accuracy, GFLOPS, differences, Pareto front",
+        description=(
+            "Set policy logs side by side in the form of AR-Net's Table 3: accuracy from their "
+            "scores (or as their headers quote it), GFLOPS per frame and video, intervals, "
+            "differences from the first, and which run dominates which."
+        ),
+    )
+    parser.add_argument(
+        "logs",
+        nargs="+",
+        metavar="LOG",
+        help="one log a run, of any form; quote a glob to name the shards of one run",
+    )
+    parser.add_argument(
+        "--metric", metavar="NAME", help="mAP or top-1 (default: mAP where every log has it)"
+    )
+    parser.add_argument(
+        "--anyway", action="store_true", help="compare also logs of different datasets or splits"
+    )
+    add_pricing(parser)
+    add_reading(parser)
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Compare runs; exit status 4 where they are not comparable."""
+    check_output(args)
+    from flopbench.compare import compare, same_terms
+    from flopbench.present.comparison import render_comparison
+    from flopbench.runs import run_of_log
+
+    choices = choices_of(args)
+    runs: list[Run] = []
+    with progress_bar() as progress:
+        for pattern in args.logs:
+            terms = same_terms(choices, runs[0]) if runs else choices
+            runs.append(run_of_log([pattern], terms, progress=progress, keep_scores=True))
+    result = compare(runs, choices, metric=args.metric, anyway=args.anyway)
+    format = chosen_format(args, FORMATS)
+    emit(args, lambda stream: render_comparison(result, format, stream))
+    return EXIT_OK

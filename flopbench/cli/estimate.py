@@ -1,0 +1,96 @@
+"""``flopbench estimate``: a policy log × the cost table -> GFLOPS a frame and a video."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    positive,
+    progress_bar,
+    require,
+)
+from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
+from flopbench.errors import EXIT_OK
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "estimate",
+        help="what a run cost, from the decisions it logged",
+        description=(
+            "Put prices on the decisions of a policy log: GFLOPS per video and per frame with a "
+            "95 % interval, by component, by action, by class, under every counter."
+        ),
+        epilog="The forms of a log, and every field: docs/policy-log.md.",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--policy-log",
+        nargs="+",
+        metavar="FILE",
+        help="the log, or the shards of one: JSON, JSONL, CSV, Parquet, NPZ, AR-Net's "
+        "meta-val-*.npz, its console output, or a table of shares; globs work",
+    )
+    source.add_argument(
+        "--counts",
+        metavar="FILE",
+        help="ready-made counts instead: CSV or Parquet with video, label, action, n",
+    )
+    add_pricing(parser)
+    add_reading(parser)
+    parser.add_argument("--by", choices=("class", "difficulty"), help="break the cost down")
+    parser.add_argument(
+        "--difficulty",
+        metavar="MEASURE",
+        help="with --by difficulty: cost (circular, as AR-Net's figures), margin (of the scores), "
+        "correct, or one of the log's own columns (default: cost)",
+    )
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="for a table of shares: how many steps (frames) a video has",
+    )
+    parser.add_argument(
+        "--shares-of",
+        choices=("frames", "decisions"),
+        default="frames",
+        help="for a table of shares: what the shares are shares of (default: frames)",
+    )
+    parser.add_argument(
+        "--normalize", action="store_true", help="divide a table's shares by their sum"
+    )
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Estimate one run and print it."""
+    check_output(args)
+    require(
+        args.difficulty is None or args.by == "difficulty",
+        "--difficulty says how to break down --by difficulty, which is not asked for",
+    )
+    from flopbench.present.estimates import render_estimate
+    from flopbench.runs import run_of_counts, run_of_log
+
+    choices = choices_of(args)
+    with progress_bar() as progress:
+        if args.counts is not None:
+            result = run_of_counts(args.counts, choices, progress=progress)
+        else:
+            result = run_of_log(args.policy_log, choices, progress=progress)
+    format = chosen_format(args, FORMATS)
+    emit(args, lambda stream: render_estimate(result, format, stream))
+    for text in result.warnings:
+        sys.stderr.write(f"flopbench: warning: {text}\n")
+    return EXIT_OK

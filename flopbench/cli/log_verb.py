@@ -1,0 +1,128 @@
+"""``flopbench log``: look at policy logs, check them, turn one form into another."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from flopbench.cli.common import check_output, positive
+from flopbench.cli.policy_options import add_reading
+from flopbench.errors import EXIT_INPUT, EXIT_OK
+
+SHOWN_SAMPLES = 5
+SHOWN_DEFECTS = 20
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb and its own verbs to the command line."""
+    parser = verbs.add_parser(
+        "log",
+        help="validate, convert or show policy logs",
+        description="Look at policy logs of any form; docs/policy-log.md describes them.",
+    )
+    parts = parser.add_subparsers(dest="part", metavar="ACTION", required=True)
+    validate = parts.add_parser(
+        "validate",
+        help="read a whole log with the exact reader and list its defects",
+        description="Read a whole log with the exact reader; every defect with file and line.",
+    )
+    _add_files(validate)
+    validate.set_defaults(run=run_validate)
+    convert = parts.add_parser(
+        "convert",
+        help="write a log in another form, nothing lost",
+        description=(
+            "Write a log in the form that the suffix of -o means: .json .jsonl .csv .parquet "
+            ".npz, text forms also with .gz or .zst. Shards become one file."
+        ),
+    )
+    _add_files(convert)
+    convert.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write")
+    convert.set_defaults(run=run_convert)
+    head = parts.add_parser(
+        "head",
+        help="show the header and the first samples",
+        description="Show what a log declares, and its first samples as JSON lines.",
+    )
+    _add_files(head)
+    head.add_argument(
+        "-n", type=positive, default=SHOWN_SAMPLES, help=f"samples (default: {SHOWN_SAMPLES})"
+    )
+    head.set_defaults(run=run_head)
+
+
+def _add_files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="the log, or its shards")
+    parser.add_argument("--preset", metavar="NAME", help="what the decisions mean, if not said")
+    add_reading(parser)
+
+
+def _open(args: argparse.Namespace) -> Any:
+    from flopbench.policy.log import open_log
+    from flopbench.policy.readers.base import Options
+
+    options = Options(allow_truncated=args.allow_truncated)
+    # One shard may be looked at by itself.
+    alone = len(args.files) == 1
+    log = open_log(args.files, preset=args.preset, options=options, complete=not alone)
+    if args.duplicates == "first":
+        from flopbench.policy.log import without_duplicates
+
+        log = without_duplicates(log)
+    return log
+
+
+def run_validate(args: argparse.Namespace) -> int:
+    """List the defects of a log; exit status 2 if there are any."""
+    from flopbench.policy.log import check_log
+
+    log = _open(args)
+    defects, warnings, samples = check_log(log)
+    for text in warnings:
+        sys.stderr.write(f"flopbench: warning: {text}\n")
+    if defects:
+        for error in defects[:SHOWN_DEFECTS]:
+            sys.stderr.write(f"flopbench: error: {error}\n")
+        more = len(defects) - SHOWN_DEFECTS
+        if more > 0:
+            sys.stderr.write(f"flopbench: and {more} more defects\n")
+        return EXIT_INPUT
+    files = len(log.readers)
+    what = f"{files} files" if files > 1 else log.source
+    sys.stdout.write(f"{what}: {samples:,} samples, {log.form}, no defects\n")
+    return EXIT_OK
+
+
+def run_convert(args: argparse.Namespace) -> int:
+    """Write a log in another form."""
+    from flopbench.policy.writers import convert, form_of
+
+    form_of(Path(args.output))
+    check_output(args)
+    log = _open(args)
+    count = convert(log, Path(args.output))
+    for text in log.warnings():
+        sys.stderr.write(f"flopbench: warning: {text}\n")
+    sys.stdout.write(f"{args.output}: {count:,} samples\n")
+    return EXIT_OK
+
+
+def run_head(args: argparse.Namespace) -> int:
+    """Show the header and the first samples."""
+    import json
+
+    import msgspec
+
+    log = _open(args)
+    header = msgspec.to_builtins(log.plan.header)
+    sys.stdout.write(json.dumps(header, indent=1, ensure_ascii=False) + "\n")
+    left = args.n
+    for samples, _ in log.samples():
+        for sample in samples[:left]:
+            sys.stdout.write(msgspec.json.encode(sample).decode() + "\n")
+        left -= len(samples[:left])
+        if left <= 0:
+            break
+    return EXIT_OK

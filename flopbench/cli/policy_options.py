@@ -1,0 +1,115 @@
+"""Options that ``estimate`` and ``compare`` share, and how they become choices.
+
+Lives here: those options. Does not live here: what is done with them (``runs``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.common import positive
+
+if TYPE_CHECKING:
+    from flopbench.runs import Choices
+
+
+def add_pricing(parser: argparse.ArgumentParser) -> None:
+    """Add what decides about prices and the rule."""
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
+    )
+    parser.add_argument(
+        "--rule",
+        choices=("exact", "published"),
+        help="how decisions over several steps are counted (default: exact; both are shown)",
+    )
+    parser.add_argument(
+        "--counter",
+        metavar="NAME",
+        help="whose prices lead: a counter, or 'published' for the publication's printed figures "
+        "(default: the counter that the preset's publication used, else torch)",
+    )
+    parser.add_argument(
+        "--table",
+        metavar="FILE",
+        help="a saved cost table (JSON) to take prices from; what it lacks is measured and cached",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="COMPONENT=NAME",
+        help="charge a component in one of its variants, such as lstm=published (d²), "
+        "lstm=released (2d²) or lstm=counted; repeatable",
+    )
+    parser.add_argument(
+        "--component",
+        action="append",
+        default=[],
+        metavar="NAME=MODEL",
+        help="another model in place of the log's component; repeatable",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="bootstrap resamples (default: 1000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="measure prices again instead of using the cache"
+    )
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what decides about reading a log."""
+    parser.add_argument(
+        "--allow-truncated",
+        action="store_true",
+        help="leave out a last line that is cut off, as a killed run may leave one",
+    )
+    parser.add_argument(
+        "--duplicates",
+        choices=("error", "first"),
+        default="error",
+        help="records of one id and view: refuse them, or keep the first (default: error)",
+    )
+
+
+def choices_of(args: argparse.Namespace) -> Choices:
+    """Turn parsed arguments into choices.
+
+    Raises:
+        InputError: a NAME=VALUE that is none, an unreadable table, a negative seed.
+        DataError: a damaged table.
+    """
+    from flopbench.cli.common import require
+    from flopbench.runs import Choices, parse_pairs
+    from flopbench.table import CostTable
+
+    require(args.seed >= 0, f"--seed is {args.seed} where 0 or more was expected")
+    return Choices(
+        preset=args.preset,
+        rule=args.rule,
+        counter=args.counter,
+        table=CostTable.load(args.table) if args.table else None,
+        table_source=args.table or "",
+        variants=parse_pairs(args.variant, "--variant"),
+        components=parse_pairs(args.component, "--component"),
+        by=getattr(args, "by", None),
+        difficulty=getattr(args, "difficulty", None) or "cost",
+        steps=getattr(args, "steps", None),
+        shares_of=getattr(args, "shares_of", "frames"),
+        normalize=getattr(args, "normalize", False),
+        allow_truncated=args.allow_truncated,
+        duplicates=args.duplicates,
+        resamples=args.resamples,
+        seed=args.seed,
+        refresh=args.refresh,
+    )

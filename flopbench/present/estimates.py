@@ -1,0 +1,395 @@
+"""An estimate as text, Markdown, CSV, LaTeX and JSON.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.estimate", ...}`` with the keys of
+``estimate_json``; costs are GFLOPS as papers print them, that is GMACs.
+
+Lives here: choosing what to say. Does not live here: layout (``grid``), the estimator
+(``estimate``).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from flopbench.estimate import ActionCost, Estimate, Interval
+from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.runs import Group, Run
+from flopbench.units import CONVENTION
+
+SCHEMA = 1
+KIND = "flopbench.estimate"
+
+RULES = {
+    "exact": "exact rule: decisions as they were taken",
+    "published": "published rule: every row of a decision over k steps weighs 1/k",
+}
+DENOMINATORS = (
+    "per frame: all sampled frames; per processed frame: those that were not skipped; per "
+    "decision: those of the policy."
+)
+
+
+def estimate_json(run: Run) -> str:
+    """Return the estimate file; the same run gives the same bytes."""
+    return json.dumps(estimate_data(run), indent=1, ensure_ascii=False) + "\n"
+
+
+def estimate_data(run: Run) -> dict[str, Any]:
+    """Return the estimate as plain JSON values."""
+    main, header = run.main, run.header
+    published = None
+    if run.published is not None:
+        published = _two_figures(run.published)
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "convention": CONVENTION,
+        "method": run.method,
+        "dataset": header.dataset,
+        "split": header.split,
+        "seed": header.seed,
+        "preset": header.preset,
+        "source": run.source,
+        "rule": main.rule,
+        "table": {
+            "counter": run.prices.counter,
+            "version": run.prices.version,
+            "source": run.table,
+        },
+        "gflops_per_frame": main.gflops_per_frame,
+        "gflops_per_video": main.gflops_per_video,
+        "ci95_gflops_per_video": _ends(run.interval),
+        "ci95_method": None if run.interval is None else _interval_data(run.interval),
+        "gflops_per_processed_frame": main.gflops_per_processed_frame,
+        "gflops_per_decision": main.gflops_per_decision,
+        "macs_per_video": str(main.macs_per_video),
+        "by_component": {name: asdict(cost) for name, cost in main.by_component.items()},
+        "by_action": {name: asdict(cost) for name, cost in main.by_action.items()},
+        "unattributed_gflops_per_video": main.unattributed_gflops_per_video,
+        "decisions_per_video": main.decisions_per_video,
+        "frames_per_video": main.frames_per_video,
+        "processed_frames_per_video": main.processed_frames_per_video,
+        "videos": main.videos,
+        "records": main.records,
+        "published_rule": published,
+        "under_counters": {name: _two_figures(e) for name, e in run.under_counters.items()},
+        "without_prices": dict(run.book.gaps),
+        "grouped_by": run.grouped_by or None,
+        "group_note": run.group_note or None,
+        "groups": [_group_data(group) for group in run.groups],
+        "warnings": list(run.warnings),
+    }
+
+
+def _two_figures(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "gflops_per_frame": estimate.gflops_per_frame,
+        "gflops_per_video": estimate.gflops_per_video,
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _interval_data(interval: Interval) -> dict[str, Any]:
+    return {
+        "method": interval.method,
+        "resamples": interval.resamples,
+        "seed": interval.seed,
+        "unit": "video",
+    }
+
+
+def _group_data(group: Group) -> dict[str, Any]:
+    e = group.estimate
+    return {
+        "name": group.name,
+        "videos": e.videos,
+        **_two_figures(e),
+        "ci95_gflops_per_video": _ends(group.interval),
+        "decisions_per_video": e.decisions_per_video,
+        "processed_frames_per_video": e.processed_frames_per_video,
+        "share_of_frames": {name: cost.share_of_frames for name, cost in e.by_action.items()},
+    }
+
+
+def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
+    """Render an estimate.
+
+    Args:
+        run: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return estimate_json(run)
+    if format == "csv":
+        return estimate_csv(run)
+    grids = estimate_grids(run)
+    if format == "md":
+        return "\n".join(to_markdown(grid) for grid in grids)
+    if format == "latex":
+        parts = ("estimate", "components", "actions", "counters", "groups")
+        labels = [f"flopbench-{part}" for part in parts]
+        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=False))
+    for number, grid in enumerate(grids):
+        if number:
+            stream.write("\n")
+        to_terminal(grid, stream)
+    return None
+
+
+def estimate_grids(run: Run) -> list[Grid]:
+    """Lay an estimate out: the figures, by component, by action, by counter, by group."""
+    grids = [_figures_grid(run), _components_grid(run), _actions_grid(run), _counters_grid(run)]
+    return grids + ([_groups_grid(run)] if run.groups else [])
+
+
+def _figures_grid(run: Run) -> Grid:
+    main, published = run.main, run.published
+    rows = [_figures_row(main, run.interval)]
+    if published is not None and published.gflops_per_video != main.gflops_per_video:
+        rows.append(_figures_row(published, None))
+    header = run.header
+    what = " ".join(part for part in (header.dataset, header.split) if part)
+    videos = "a published distribution" if main.videos is None else _videos(main)
+    title = f"{run.method}{' on ' + what if what else ''}: {videos}"
+    columns = (
+        "GFLOPS/video",
+        "95 %",
+        "GFLOPS/frame",
+        "/processed frame",
+        "/decision",
+        "decisions/video",
+        "processed/video",
+    )
+    caption = [CONVENTION, DENOMINATORS, _made_with(run)]
+    if run.interval is not None:
+        caption.append(_interval_text(run.interval))
+    caption += [f"Warning: {text}." for text in run.warnings]
+    return Grid(
+        title=title,
+        columns=(Column(title="rule", align="left"), *(Column(title=c) for c in columns)),
+        rows=tuple(rows),
+        caption=tuple(caption),
+    )
+
+
+def _videos(estimate: Estimate) -> str:
+    views = "" if estimate.records == estimate.videos else f", {estimate.records:,} views"
+    many = "" if estimate.videos == 1 else "s"
+    frames = f"{estimate.frames_per_video:.4g} frames each"
+    return f"{estimate.videos:,} video{many}{views}, {frames}"
+
+
+def _made_with(run: Run) -> str:
+    prices = run.prices
+    version = f" {prices.version}" if prices.version else ""
+    return f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[run.main.rule]}."
+
+
+def _interval_text(interval: Interval) -> str:
+    if interval.resamples:
+        return (
+            f"95 % interval: bootstrap over videos, {interval.resamples:,} resamples, seed "
+            f"{interval.seed}."
+        )
+    return f"95 % interval: {interval.method} over videos (mean ± 1.96 standard errors)."
+
+
+def _figures_row(estimate: Estimate, interval: Interval | None) -> tuple[str, ...]:
+    return (
+        estimate.rule,
+        _figure(estimate.gflops_per_video),
+        _range(interval),
+        _figure(estimate.gflops_per_frame),
+        _figure(estimate.gflops_per_processed_frame),
+        _figure(estimate.gflops_per_decision),
+        f"{estimate.decisions_per_video:.3f}",
+        f"{estimate.processed_frames_per_video:.3f}",
+    )
+
+
+def _components_grid(run: Run) -> Grid:
+    notes: dict[str, int] = {}
+    rows = []
+    for name, cost in run.main.by_component.items():
+        mark = f" [{notes.setdefault(cost.note, len(notes) + 1)}]" if cost.note else ""
+        variant = f" ({cost.variant})" if cost.variant else ""
+        rows.append(
+            (
+                f"{name}{variant}{mark}",
+                cost.spec.split(' "')[0],
+                f"{cost.macs:,}",
+                f"{cost.runs_per_video:.4f}",
+                _figure(cost.gflops_per_video),
+                _percent(cost.share),
+            )
+        )
+    return Grid(
+        title="By component",
+        columns=(
+            Column(title="component", align="left"),
+            Column(title="what", align="left"),
+            *(Column(title=t) for t in ("MACs a run", "runs/video", "GFLOPS/video", "share")),
+        ),
+        rows=tuple(rows),
+        footnotes=tuple(notes),
+    )
+
+
+def _actions_grid(run: Run) -> Grid:
+    published = run.main.rule == "published"
+    return Grid(
+        title="By action",
+        columns=(
+            Column(title="action", align="left"),
+            Column(title="kind", align="left"),
+            *(
+                Column(title=t)
+                for t in ("of frames", "of decisions", "decisions/video", "GFLOPS/video", "own")
+            ),
+        ),
+        rows=tuple(_action_row(name, cost) for name, cost in run.main.by_action.items()),
+        caption=(
+            "GFLOPS/video: what the action's decisions cost, charges included; own: its own "
+            "networks alone." + (" Decisions by the published rule." if published else ""),
+        ),
+    )
+
+
+def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
+    return (
+        name,
+        cost.kind,
+        "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
+        _percent(cost.share_of_decisions),
+        f"{cost.decisions_per_video:.4f}",
+        _figure(cost.gflops_per_video),
+        _figure(cost.own_gflops_per_video),
+    )
+
+
+def _counters_grid(run: Run) -> Grid:
+    lead = run.main.gflops_per_video
+    rows = []
+    for name, estimate in run.under_counters.items():
+        ratio = estimate.gflops_per_video / lead if lead else 1.0
+        rows.append(
+            (
+                name,
+                _figure(estimate.gflops_per_video),
+                _figure(estimate.gflops_per_frame),
+                f"{100 * (ratio - 1):+.2f} %",
+            )
+        )
+    gaps = run.book.gaps.items()
+    return Grid(
+        title="The same decisions under every counter",
+        columns=(
+            Column(title="counter", align="left"),
+            *(Column(title=t) for t in ("GFLOPS/video", "GFLOPS/frame", "against the first")),
+        ),
+        rows=tuple(rows),
+        caption=tuple(f"Without {name}: {why}." for name, why in gaps),
+    )
+
+
+def _groups_grid(run: Run) -> Grid:
+    rows = tuple(
+        (
+            group.name,
+            f"{group.estimate.videos:,}",
+            _figure(group.estimate.gflops_per_video),
+            _range(group.interval),
+            _figure(group.estimate.gflops_per_frame),
+            f"{group.estimate.decisions_per_video:.3f}",
+            f"{group.estimate.processed_frames_per_video:.3f}",
+        )
+        for group in run.groups
+    )
+    titles = (
+        "videos",
+        "GFLOPS/video",
+        "95 %",
+        "GFLOPS/frame",
+        "decisions/video",
+        "processed/video",
+    )
+    return Grid(
+        title=f"By {run.grouped_by}",
+        columns=(Column(title=run.grouped_by, align="left"), *(Column(title=t) for t in titles)),
+        rows=rows,
+        caption=(f"Note: {run.group_note}.",) if run.group_note else (),
+    )
+
+
+def estimate_csv(run: Run) -> str:
+    """Return one line a figure: what part, its name, and its figures, unrounded."""
+    header = (
+        "part",
+        "name",
+        "rule",
+        "counter",
+        "gflops_per_video",
+        "ci95_low",
+        "ci95_high",
+        "gflops_per_frame",
+        "share_of_frames",
+        "share_of_decisions",
+        "decisions_per_video",
+        "runs_per_video",
+        "videos",
+    )
+    return to_csv(header, [[row.get(name) for name in header] for row in _csv_rows(run)])
+
+
+def _csv_rows(run: Run) -> Iterable[dict[str, Any]]:
+    def whole(part: str, name: str, e: Estimate, ci: Interval | None) -> dict[str, Any]:
+        return {
+            "part": part,
+            "name": name,
+            "rule": e.rule,
+            "counter": e.counter,
+            "gflops_per_video": e.gflops_per_video,
+            "ci95_low": None if ci is None else ci.low,
+            "ci95_high": None if ci is None else ci.high,
+            "gflops_per_frame": e.gflops_per_frame,
+            "decisions_per_video": e.decisions_per_video,
+            "videos": e.videos,
+        }
+
+    main = run.main
+    same = {"rule": main.rule, "counter": main.counter}
+    yield whole("run", run.method, main, run.interval)
+    if run.published is not None:
+        yield whole("published_rule", run.method, run.published, None)
+    for name, estimate in run.under_counters.items():
+        yield whole("under_counter", name, estimate, None)
+    for name, cost in main.by_component.items():
+        yield {"part": "component", "name": name, **same, **asdict(cost)}
+    for name, action in main.by_action.items():
+        yield {"part": "action", "name": name, **same, **asdict(action)}
+    for group in run.groups:
+        yield whole(run.grouped_by, group.name, group.estimate, group.interval)
+
+
+def _figure(value: float | None) -> str:
+    return (
+        "-" if value is None else f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
+    )
+
+
+def _range(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

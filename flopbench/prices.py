@@ -1,0 +1,295 @@
+"""What each component of a policy costs, under each counter: components -> MACs.
+
+A component is a specification (``resnet50@224,classes=200``), a constant with its source
+(``value:3276800 "..."``), or one of several named variants of either. Prices come from a saved
+cost table, else from the cache or from measuring. Beside the counters stands ``published``: the
+figures as a publication printed them, misprints corrected and said so.
+
+Lives here: finding prices. Does not live here: counting models (``offline``), decisions
+(``policy``), the weighted sum (``estimate``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from flopbench.agreement import REFERENCE
+from flopbench.counters import DEFAULT_COUNTERS
+from flopbench.errors import InputError, MeasureError
+from flopbench.naming import near_match
+from flopbench.offline import Progress, build_table
+from flopbench.policy.header import Component, Header
+from flopbench.presets import find_published, load_preset
+from flopbench.specs import ModelSpec, parse_spec
+from flopbench.table import CostRow, CostTable
+from flopbench.units import GIGA
+
+PUBLISHED = "published"
+"""Name of the price list that quotes a publication's own printed figures."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Price:
+    """What one run of a component costs.
+
+    Attributes:
+        component: its name in the log.
+        spec: what it is.
+        macs: multiply-accumulates under the list's counter, exact.
+        variant: the variant that was chosen, empty where the component has only one.
+        note: what a reader must know of this figure.
+    """
+
+    component: str
+    spec: str
+    macs: int
+    variant: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceList:
+    """Prices of all components under one counter.
+
+    Attributes:
+        counter: the counter, or ``published``.
+        version: version of the library that counted.
+        source: where the figures come from, for people.
+        prices: component -> price.
+    """
+
+    counter: str
+    version: str
+    source: str
+    prices: Mapping[str, Price]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBook:
+    """The lists of one log.
+
+    Attributes:
+        lists: counter -> list, in the order to show them.
+        primary: the counter whose list leads.
+        gaps: counter -> why it has no list.
+    """
+
+    lists: Mapping[str, PriceList]
+    primary: str
+    gaps: Mapping[str, str]
+
+
+def price_book(
+    header: Header,
+    *,
+    counter: str | None = None,
+    table: CostTable | None = None,
+    table_source: str = "",
+    variants: Mapping[str, str] | None = None,
+    overrides: Mapping[str, str] | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> PriceBook:
+    """Find the price of every component under every counter.
+
+    Args:
+        header: a resolved header.
+        counter: the counter that leads; None means the one that the preset's publication used,
+            else the reference counter.
+        table: a saved cost table; what it lacks is measured and cached.
+        table_source: its name, for people.
+        variants: component -> name of the variant to charge.
+        overrides: component -> specification in place of the log's own.
+        refresh: measure again.
+        progress: told before each measurement.
+
+    Raises:
+        InputError: an unknown variant, component or counter; a log that names the user's own code.
+        MeasureError: the leading counter could not count a component.
+    """
+    chosen = _chosen_specs(header, variants or {}, overrides or {}, table)
+    names = _counters(header, counter, table)
+    primary = names[0]
+    measured = [name for name in names if name != PUBLISHED]
+    rows = _rows(chosen, measured, table, refresh, progress)
+    lists: dict[str, PriceList] = {}
+    gaps: dict[str, str] = {}
+    for name in names:
+        if name == PUBLISHED:
+            found = _published_list(chosen)
+        else:
+            found = _measured_list(chosen, name, rows, table_source if table is not None else "")
+        if isinstance(found, PriceList):
+            lists[name] = found
+        else:
+            gaps[name] = found
+    if primary not in lists:
+        raise MeasureError(f"no prices under {primary}: {gaps[primary]}", _counter_hint(lists))
+    return PriceBook(lists=lists, primary=primary, gaps=gaps)
+
+
+def used_components(header: Header) -> list[str]:
+    """List the components that some action, exit or charge costs, and all others after them."""
+    charges = header.charges
+    costs = [a.costs for a in header.actions or []] + [e.costs for e in header.exits or []]
+    if charges is not None:
+        costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
+    used = dict.fromkeys(name for cost in costs for name in cost)
+    return [*used, *(name for name in header.components or {} if name not in used)]
+
+
+def _chosen_specs(
+    header: Header,
+    variants: Mapping[str, str],
+    overrides: Mapping[str, str],
+    table: CostTable | None,
+) -> dict[str, tuple[ModelSpec, str]]:
+    components = header.components or {}
+    for given, flag in ((variants, "--variant"), (overrides, "--component")):
+        for name in given:
+            if name not in components:
+                hint = near_match(name, components, "components")
+                raise InputError(f"{flag} names {name!r}, which is no component of this log", hint)
+    known = {row.spec for row in table} if table is not None else set()
+    chosen = {}
+    for name in used_components(header):
+        text, variant = _spec_text(name, components[name], variants.get(name))
+        if name in overrides:
+            text, variant = overrides[name], ""
+        spec = parse_spec(text)
+        if spec.is_user_code and name not in overrides and str(spec) not in known:
+            raise InputError(
+                f"the component {name!r} is {text!r}, code that a log may not start by itself",
+                f"if you trust it: --component {name}={text}",
+            )
+        chosen[name] = (spec, variant)
+    return chosen
+
+
+def _spec_text(name: str, component: str | Component, variant: str | None) -> tuple[str, str]:
+    if isinstance(component, str):
+        if variant is not None:
+            raise InputError(f"--variant {name}={variant}: the component {name!r} has no variants")
+        return component, ""
+    variant = component.default if variant is None else variant
+    if variant not in component.variants:
+        hint = near_match(variant, component.variants, "variants")
+        raise InputError(f"the component {name!r} has no variant {variant!r}", hint)
+    return component.variants[variant], variant
+
+
+def _counters(header: Header, counter: str | None, table: CostTable | None) -> list[str]:
+    available = [*DEFAULT_COUNTERS]
+    if table is not None:
+        available = table.counters() or available
+    wanted = counter
+    if wanted is None and header.preset is not None:
+        wanted = load_preset(header.preset).counted_by or None
+        if wanted not in available:
+            wanted = None
+    if wanted is None:
+        wanted = REFERENCE if REFERENCE in available else available[0]
+    return list(dict.fromkeys([wanted, *available, PUBLISHED]))
+
+
+def _rows(
+    chosen: Mapping[str, tuple[ModelSpec, str]],
+    counters: Sequence[str],
+    table: CostTable | None,
+    refresh: bool,
+    progress: Progress | None,
+) -> dict[tuple[str, str], CostRow]:
+    """Return (specification, counter) -> row, from the table first."""
+    rows: dict[tuple[str, str], CostRow] = {}
+    missing: list[ModelSpec] = []
+    for spec, _ in chosen.values():
+        if spec.source == "value":
+            continue
+        found = _in_table(spec, table) if table is not None else {}
+        if found:
+            rows |= {(str(spec), name): row for name, row in found.items()}
+        else:
+            missing.append(spec)
+    missing = list(dict.fromkeys(missing))
+    if missing and counters:
+        built = build_table(missing, counters, refresh=refresh, progress=progress)
+        for spec in missing:
+            found = _in_table(spec, built)
+            rows |= {(str(spec), name): row for name, row in found.items()}
+    return rows
+
+
+def _in_table(spec: ModelSpec, table: CostTable) -> dict[str, CostRow]:
+    def same(row: CostRow) -> bool:
+        if row.spec:
+            return row.spec == str(spec)
+        return row.key == (spec.model, spec.input, spec.classes)
+
+    return {row.counter: row for row in table if same(row)}
+
+
+def _measured_list(
+    chosen: Mapping[str, tuple[ModelSpec, str]],
+    counter: str,
+    rows: Mapping[tuple[str, str], CostRow],
+    table_source: str,
+) -> PriceList | str:
+    prices: dict[str, Price] = {}
+    versions: list[str] = []
+    for name, (spec, variant) in chosen.items():
+        if spec.source == "value":
+            prices[name] = _constant(name, spec, variant)
+            continue
+        row = rows.get((str(spec), counter))
+        if row is None or row.total_macs is None:
+            why = (
+                row.notes[0] if row is not None and row.notes else f"it is not counted by {counter}"
+            )
+            return f"{name} ({spec}): {why}"
+        versions.append(row.counter_version)
+        note = "" if row.status in {"verified", "unverified"} else f"{row.status} under {counter}"
+        prices[name] = Price(
+            component=name, spec=str(spec), macs=row.total_macs, variant=variant, note=note
+        )
+    return PriceList(
+        counter=counter,
+        version=", ".join(dict.fromkeys(v for v in versions if v)),
+        source=table_source or "measured by flopbench",
+        prices=prices,
+    )
+
+
+def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | str:
+    prices: dict[str, Price] = {}
+    sources: list[str] = []
+    for name, (spec, variant) in chosen.items():
+        if spec.source == "value":
+            prices[name] = _constant(name, spec, variant)
+            continue
+        quoted = find_published(spec)
+        if quoted is None:
+            return f"{name} ({spec}): no publication that flopbench knows prints it"
+        figure = quoted.gflops if quoted.corrected is None else quoted.corrected
+        note = f"printed {quoted.gflops}"
+        if quoted.corrected is not None:
+            note += f", taken as {quoted.corrected}: {quoted.correction}"
+        prices[name] = Price(
+            component=name, spec=str(spec), macs=int(figure * GIGA), variant=variant, note=note
+        )
+        sources.append(quoted.source)
+    if not sources:
+        return "every component is a constant already"
+    return PriceList(
+        counter=PUBLISHED, version="", source="; ".join(dict.fromkeys(sources)), prices=prices
+    )
+
+
+def _constant(name: str, spec: ModelSpec, variant: str) -> Price:
+    note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
+    return Price(component=name, spec=str(spec), macs=int(spec.name), variant=variant, note=note)
+
+
+def _counter_hint(names: Iterable[str]) -> str:
+    listed = ", ".join(names)
+    return f"--counter NAME chooses another: {listed}" if listed else ""

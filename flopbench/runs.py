@@ -1,0 +1,331 @@
+"""One run: a log counted, its components priced, and every figure that is shown of it.
+
+Lives here: the record that ``estimate`` and ``compare`` show, and the steps that lead to it. Does
+not live here: counting (``policy``), pricing (``prices``), the weighted sum (``estimate``),
+printing (``present``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.difficulty import COST, difficulty_groups, difficulty_needs
+from flopbench.errors import InputError
+from flopbench.estimate import (
+    Estimate,
+    Interval,
+    Rule,
+    estimate,
+    interval,
+    video_costs,
+)
+from flopbench.naming import near_match
+from flopbench.offline import Progress
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.prices import PriceBook, PriceList, price_book
+from flopbench.table import CostTable
+
+GROUPINGS = ("class", "difficulty")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Some of a run's videos.
+
+    Attributes:
+        name: the class, or the level of difficulty.
+        estimate: of these videos alone.
+        interval: of their mean, None for a single video.
+    """
+
+    name: str
+    estimate: Estimate
+    interval: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything known of what a run cost.
+
+    Attributes:
+        method: as the header names it, else the file.
+        header: what the log says of itself, the preset filled in.
+        source: the files.
+        table: where the prices come from.
+        book: the prices under every counter.
+        main: the estimate that leads.
+        published: the same under the published rule; None where that rule does not apply.
+        interval: of GFLOPS a video; None for a published distribution and for a single video.
+        under_counters: counter -> estimate under the leading rule.
+        groups: by class or by difficulty, where asked for.
+        grouped_by: what the groups are.
+        group_note: what a reader must know of them.
+        warnings: from reading and from pricing.
+        counts: the counts themselves.
+    """
+
+    method: str
+    header: Any
+    source: str
+    table: str
+    book: PriceBook
+    main: Estimate
+    published: Estimate | None
+    interval: Interval | None
+    under_counters: Mapping[str, Estimate]
+    groups: tuple[Group, ...] = ()
+    grouped_by: str = ""
+    group_note: str = ""
+    warnings: tuple[str, ...] = ()
+    counts: LogCounts | ShareCounts
+
+    @property
+    def prices(self) -> PriceList:
+        """The prices that lead."""
+        return self.book.lists[self.book.primary]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a user may choose.
+
+    Attributes:
+        preset: what the decisions mean, where the log does not say.
+        rule: None means exact where it applies.
+        counter: whose prices lead; None means the preset's publication's.
+        table: a saved cost table.
+        table_source: its name.
+        variants: component -> variant.
+        components: component -> specification in place of the log's.
+        by: ``class`` or ``difficulty``.
+        difficulty: ``cost``, ``margin``, ``correct``, or one of the log's own columns.
+        steps: length of a video, where a table of shares does not say.
+        shares_of: whether a table's shares are of ``frames`` or of ``decisions``.
+        normalize: divide shares by their sum.
+        allow_truncated: leave out a last line that is cut off.
+        duplicates: ``error`` or ``first``.
+        resamples: of the bootstrap.
+        seed: of its generator.
+        refresh: measure prices again.
+    """
+
+    preset: str | None = None
+    rule: Rule | None = None
+    counter: str | None = None
+    table: CostTable | None = None
+    table_source: str = ""
+    variants: Mapping[str, str] | None = None
+    components: Mapping[str, str] | None = None
+    by: str | None = None
+    difficulty: str = COST
+    steps: int | None = None
+    shares_of: str = "frames"
+    normalize: bool = False
+    allow_truncated: bool = False
+    duplicates: str = "error"
+    resamples: int = 1000
+    seed: int = 0
+    refresh: bool = False
+
+
+def run_of_log(
+    patterns: Sequence[str | Path],
+    choices: Choices | None = None,
+    *,
+    progress: Progress | None = None,
+    keep_scores: bool = False,
+) -> Run:
+    """Estimate what a run cost, from its policy log.
+
+    Args:
+        patterns: files or globs of one log, of any form.
+        choices: see ``Choices``.
+        progress: told before a component is measured.
+        keep_scores: keep ids, scores and predictions for accuracies.
+
+    Raises:
+        InputError: a file, preset, component, variant or column that does not exist.
+        DataError: a defect in the log; the message names file, record and field.
+        MeasureError: a component could not be counted.
+    """
+    choices = choices or Choices()
+    counts = _read(patterns, choices, keep_scores)
+    return _run(counts, choices, progress)
+
+
+def run_of_counts(
+    path: str | Path, choices: Choices | None = None, *, progress: Progress | None = None
+) -> Run:
+    """Estimate what a run cost, from ready-made counts (``policy.ready``).
+
+    Raises:
+        InputError: as ``run_of_log``.
+        DataError: as ``run_of_log``.
+        MeasureError: as ``run_of_log``.
+    """
+    from flopbench.policy.ready import read_counts
+
+    choices = choices or Choices()
+    return _run(read_counts(Path(path), preset=choices.preset), choices, progress)
+
+
+def _read(
+    patterns: Sequence[str | Path], choices: Choices, keep_scores: bool
+) -> LogCounts | ShareCounts:
+    from flopbench.policy.log import count_log, open_log
+    from flopbench.policy.readers import SHARE_FORMS
+    from flopbench.policy.readers.base import Options
+    from flopbench.policy.readers.raw import find_files, sniff
+
+    paths = find_files([str(p) for p in patterns])
+    form = sniff(paths[0])
+    if form in SHARE_FORMS:
+        from flopbench.policy.usage import read_usage
+
+        if len(paths) > 1:
+            raise InputError(f"{paths[0]} holds shares of actions: one file at a time")
+        return read_usage(
+            paths[0],
+            form,
+            preset=choices.preset,
+            of=choices.shares_of,
+            normalize=choices.normalize,
+        )
+    options = Options(allow_truncated=choices.allow_truncated)
+    log = open_log(paths, preset=choices.preset, options=options)
+    columns: dict[str, Any] = {}
+    fields: list[str] = []
+    if choices.by == "difficulty":
+        columns, fields = difficulty_needs(choices.difficulty)
+    if keep_scores:
+        from flopbench.scores import score_columns
+
+        columns = {**columns, **score_columns()}
+        fields = [*fields, "scores", "prediction"]
+    return count_log(
+        log,
+        columns=columns,
+        fields=list(dict.fromkeys(fields)),
+        keep_ids=keep_scores,
+        duplicates=choices.duplicates,
+    )
+
+
+def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress | None) -> Run:
+    if choices.steps is not None:
+        counts = _with_steps(counts, choices.steps)
+    plan = counts.plan
+    book = price_book(
+        plan.header,
+        counter=choices.counter,
+        table=choices.table,
+        table_source=choices.table_source,
+        variants=choices.variants,
+        overrides=choices.components,
+        refresh=choices.refresh,
+        progress=progress,
+    )
+    prices = book.lists[book.primary]
+    totals = counts.totals()
+    rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
+    main = estimate(totals, plan, prices, rule)
+    groups, group_note = _groups(counts, prices, rule, choices)
+    warnings = list(counts.warnings)
+    if isinstance(counts, ShareCounts) and plan.steps is None:
+        warnings.append(
+            "no length of a video is known: figures are for one step; --steps N sets it"
+        )
+    return Run(
+        method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
+        header=plan.header,
+        source=counts.source,
+        table=choices.table_source or prices.source,
+        book=book,
+        main=main,
+        published=_published(totals, plan, prices, main),
+        interval=_interval(counts, prices, rule, choices),
+        under_counters={
+            name: estimate(totals, plan, own, rule) for name, own in book.lists.items()
+        },
+        groups=groups,
+        grouped_by=choices.by or "",
+        group_note=group_note,
+        warnings=tuple(warnings),
+        counts=counts,
+    )
+
+
+def _with_steps(counts: LogCounts | ShareCounts, steps: int) -> ShareCounts:
+    if not isinstance(counts, ShareCounts):
+        raise InputError("--steps is for tables of shares: this log has steps of its own")
+    header = msgspec.structs.replace(counts.plan.header, steps=steps)
+    return replace(counts, plan=plan_of(header))
+
+
+def _published(totals: Any, plan: Plan, prices: PriceList, main: Estimate) -> Estimate | None:
+    if main.rule == "published":
+        return main
+    return estimate(totals, plan, prices, "published")
+
+
+def _interval(
+    counts: LogCounts | ShareCounts, prices: PriceList, rule: Rule, choices: Choices
+) -> Interval | None:
+    if isinstance(counts, ShareCounts):
+        return None
+    costs = video_costs(counts, prices, rule)
+    return interval(costs, resamples=choices.resamples, seed=choices.seed)
+
+
+def _groups(
+    counts: LogCounts | ShareCounts, prices: PriceList, rule: Rule, choices: Choices
+) -> tuple[tuple[Group, ...], str]:
+    if choices.by is None:
+        return (), ""
+    if isinstance(counts, ShareCounts):
+        raise InputError(f"a table of shares has no videos: --by {choices.by} cannot apply")
+    costs = video_costs(counts, prices, rule)
+    if choices.by == "class":
+        members = {counts.label_name(v): chosen for v, chosen in counts.by_label().items()}
+        if not members:
+            raise InputError(f"{counts.source} has no labels: --by class cannot apply")
+        note = "a video with several labels counts in each of its classes"
+        note = note if counts.label_lengths.max() > 1 else ""
+    else:
+        per_record = costs if counts.video is None else costs[counts.video]
+        members, note = difficulty_groups(counts, choices.difficulty, per_record)
+    groups = []
+    for name, chosen in members.items():
+        videos = chosen if counts.video is None else list(set(counts.video[chosen].tolist()))
+        groups.append(
+            Group(
+                name=name,
+                estimate=estimate(counts.totals(chosen), counts.plan, prices, rule),
+                interval=interval(costs[videos], resamples=choices.resamples, seed=choices.seed),
+            )
+        )
+    return tuple(groups), note
+
+
+def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:
+    """Read ``NAME=VALUE`` arguments.
+
+    Raises:
+        InputError: no ``=``, or a name given twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            hint = near_match(name, known, "names") if known else ""
+            raise InputError(f"{flag} {text!r}: expected NAME=VALUE", hint)
+        if name in pairs:
+            raise InputError(f"{flag} names {name!r} twice")
+        pairs[name] = value
+    return pairs
