@@ -12,7 +12,15 @@ from flopbench.version import VERSION as __version__
 if TYPE_CHECKING:
     from flopbench.api import cost_table, profile
     from flopbench.costs import CostProfile, Gap, ModuleFacts, OpCost
-    from flopbench.errors import DataError, FlopbenchError, InputError, MeasureError
+    from flopbench.errors import (
+        DataError,
+        FlopbenchError,
+        InputError,
+        MeasureError,
+        NotComparableError,
+    )
+    from flopbench.policy.logger import PolicyLogger
+    from flopbench.runs import Choices, Run, run_of_counts, run_of_log
     from flopbench.specs import ModelSpec, parse_spec
     from flopbench.table import CostRow, CostTable
 
@@ -31,9 +39,16 @@ _HOME = {
     "FlopbenchError": "flopbench.errors",
     "InputError": "flopbench.errors",
     "MeasureError": "flopbench.errors",
+    "NotComparableError": "flopbench.errors",
+    "PolicyLogger": "flopbench.policy.logger",
+    "Choices": "flopbench.runs",
+    "Run": "flopbench.runs",
+    "run_of_log": "flopbench.runs",
+    "run_of_counts": "flopbench.runs",
 }
 
 __all__ = [
+    "Choices",
     "CostProfile",
     "CostRow",
     "CostTable",
@@ -44,11 +59,16 @@ __all__ = [
     "MeasureError",
     "ModelSpec",
     "ModuleFacts",
+    "NotComparableError",
     "OpCost",
+    "PolicyLogger",
+    "Run",
     "__version__",
     "cost_table",
     "parse_spec",
     "profile",
+    "run_of_counts",
+    "run_of_log",
 ]
 
 

@@ -35,7 +35,7 @@ def explain_published(row: PublishedRow, total: int | None, dense_macs: int | No
     measured = giga(total, digits)
     if measured == printed:
         return f"published {printed}: reproduced to the last printed digit by {row.counted_by}"
-    if _digits_exchanged(printed, measured):
+    if digits_exchanged(printed, measured):
         return (
             f"published {printed}: {row.counted_by} gives {measured}, so two digits were "
             "exchanged in print"
@@ -51,6 +51,17 @@ def rule_value(row: PublishedRow) -> float | None:
     if row.scaled_from is None:
         return None
     return row.scaled_from.at(row.spec.size[0])
+
+
+def digits_exchanged(one: str, other: str) -> bool:
+    """Whether two numbers differ by exactly one swap of two neighbouring digits."""
+    if len(one) != len(other):
+        return False
+    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    if len(places) != 2 or places[1] != places[0] + 1:
+        return False
+    first, second = places
+    return one[first] == other[second] and one[second] == other[first]
 
 
 def _explain_scaled(row: PublishedRow, dense_macs: int | None) -> str:
@@ -81,14 +92,3 @@ def _explain_scaled(row: PublishedRow, dense_macs: int | None) -> str:
 def _too_much(gflops: Decimal, macs: int) -> str:
     off = 100 * (float(gflops) * GIGA / macs - 1)
     return f"{abs(off):.0f} % too {'high' if off > 0 else 'low'}"
-
-
-def _digits_exchanged(one: str, other: str) -> bool:
-    """Whether two numbers differ by exactly one swap of two neighbouring digits."""
-    if len(one) != len(other):
-        return False
-    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
-    if len(places) != 2 or places[1] != places[0] + 1:
-        return False
-    first, second = places
-    return one[first] == other[second] and one[second] == other[first]

@@ -13,11 +13,21 @@ import os
 import sys
 from collections.abc import Sequence
 
-from flopbench.cli import cache_verb, completion, counters_verb, explain, table
+from flopbench.cli import (
+    audit,
+    cache_verb,
+    compare,
+    completion,
+    counters_verb,
+    estimate,
+    explain,
+    log_verb,
+    table,
+)
 from flopbench.errors import FlopbenchError
 from flopbench.version import VERSION
 
-VERBS = (table, explain, counters_verb, cache_verb, completion)
+VERBS = (table, explain, estimate, compare, audit, log_verb, counters_verb, cache_verb, completion)
 INTERRUPTED = 130
 RARELY = (200_000, 50, 100)
 """Garbage collection thresholds: importing torch makes a million objects that all stay, and

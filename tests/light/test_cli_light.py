@@ -11,7 +11,17 @@ from conftest import ROOT, RunCli, assert_refused
 
 from flopbench.cli import VERBS, build_parser
 
-NAMES = ("table", "explain", "counters", "cache", "completion")
+NAMES = (
+    "table",
+    "explain",
+    "estimate",
+    "compare",
+    "audit",
+    "log",
+    "counters",
+    "cache",
+    "completion",
+)
 
 
 def test_every_verb_has_help(run_cli: RunCli) -> None:

@@ -1,0 +1,110 @@
+"""What one run of a claim's component costs, and where that figure comes from.
+
+Lives here: constants, figures of publications, counted totals, each with the room that its own
+rounding leaves. Does not live here: sums of them (``deriving``), counting (``offline``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from flopbench.audit.reading import PUBLISHED
+from flopbench.audit.records import Component, exact, half_unit
+from flopbench.costs import CostProfile
+from flopbench.errors import DataError
+from flopbench.naming import near_match
+from flopbench.presets import find_published, load_preset, preset_names
+from flopbench.specs import ModelSpec
+from flopbench.units import GIGA
+
+Counted = CostProfile | str
+"""A profile, or why there is none."""
+Measured = Mapping[tuple[ModelSpec, str], Counted]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnitPrice:
+    """The cost of one run.
+
+    Attributes:
+        macs: multiply-accumulates.
+        low: the least that a printed figure's own rounding allows; ``macs`` where it is exact.
+        high: the most.
+        origin: a few words: ``published resnet50@224``.
+        notes: what a reader must know of it: its source, a misprint.
+    """
+
+    macs: int
+    low: int
+    high: int
+    origin: str
+    notes: tuple[str, ...] = ()
+
+    def text(self, per_unit: int) -> str:
+        """Print it in units of ``per_unit`` MACs, all digits."""
+        return exact(Fraction(self.macs, per_unit))
+
+
+def price_of(component: Component, measured: Measured, where: str) -> UnitPrice | str:
+    """Find the price of one run.
+
+    Args:
+        component: what runs.
+        measured: (specification, counter) -> what counting gave.
+        where: names file, claim and component in messages.
+
+    Returns:
+        The price, or why it could not be counted.
+
+    Raises:
+        DataError: a published figure that no preset holds.
+    """
+    spec = component.spec
+    if spec.source == "value":
+        macs = int(spec.name)
+        origin = f"constant, {spec.quote}" if spec.quote else "a constant without a source"
+        return UnitPrice(macs=macs, low=macs, high=macs, origin=origin)
+    if component.counter == PUBLISHED:
+        return _published(spec, where)
+    counted = measured[spec, component.counter]
+    if isinstance(counted, str):
+        return f"{spec} could not be counted by {component.counter}: {counted}"
+    return UnitPrice(
+        macs=counted.total,
+        low=counted.total,
+        high=counted.total,
+        origin=f"{component.counter} {spec}",
+    )
+
+
+def _published(spec: ModelSpec, where: str) -> UnitPrice:
+    row = find_published(spec)
+    if row is None:
+        known = [str(r.spec) for name in preset_names() for r in load_preset(name).rows]
+        raise DataError(
+            f"{where}: no preset quotes a published figure of {str(spec)!r}",
+            near_match(str(spec), dict.fromkeys(known), "published figures"),
+        )
+    figure = row.gflops if row.corrected is None else row.corrected
+    notes = [f"published: {row.source}"]
+    if row.corrected is not None:
+        taken = f"taken as {row.corrected}: {row.correction}"
+        notes.insert(0, f"{row.spec} is printed as {row.gflops}, {taken}")
+    if row.scaled_from is not None:
+        notes.insert(0, f"{row.spec} was scaled by area there, not profiled")
+    macs, room = _macs(figure), half_unit(figure) * GIGA
+    return UnitPrice(
+        macs=macs,
+        low=math.floor(macs - room),
+        high=math.ceil(macs + room),
+        origin=f"published {row.spec}",
+        notes=tuple(notes),
+    )
+
+
+def _macs(gflops: Decimal) -> int:
+    return round(Fraction(gflops) * GIGA)

@@ -1,0 +1,202 @@
+"""Claims: numbers as a publication printed them, each with the way to recompute it.
+
+Lives here: the records. Does not live here: the file format (``reading``), the arithmetic
+(``deriving``), the comparison (``verdicts``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from flopbench.specs import ModelSpec
+from flopbench.units import GIGA
+
+_COST_UNIT = re.compile(r"(?P<prefix>[kMGT]?)(?i:MACs?|FLOPs?)(?:/[a-z]+)?")
+_PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """Where the price of one run comes from.
+
+    Attributes:
+        spec: the network and its input, or a constant.
+        counter: the counter whose rules price it, or ``published`` for a publication's own
+            figure; empty for a constant.
+    """
+
+    spec: ModelSpec
+    counter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Components × counts: the sum of n × price.
+
+    Attributes:
+        counts: component -> how often it runs.
+        components: component -> where its price comes from.
+    """
+
+    counts: Mapping[str, Fraction]
+    components: Mapping[str, Component]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """A distribution × table: shares of frames, priced by the published rule.
+
+    Attributes:
+        shares: action -> its share with its digits as printed; a whole number is exact.
+        preset: what the actions mean and cost.
+        steps: sampled frames of a video; 1 gives the cost of one frame.
+        counter: as ``Component.counter``.
+        variants: component -> name of the variant to charge.
+    """
+
+    shares: Mapping[str, Decimal]
+    preset: str
+    steps: int
+    counter: str
+    variants: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divide:
+    """A printed figure divided by a number of frames.
+
+    Attributes:
+        numerator: in the claim's unit, with its digits as printed.
+        by: the stated number.
+    """
+
+    numerator: Decimal
+    by: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """One network at one input, counted.
+
+    Attributes:
+        spec: what to count.
+        counter: under whose rules.
+    """
+
+    spec: ModelSpec
+    counter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaled:
+    """A printed figure of another input × (to_px / input_px)²: scaled by area, not profiled.
+
+    Attributes:
+        gflops: the figure that was scaled, with its digits as printed.
+        input_px: the input that the scaling took the figure to belong to.
+        figure_input_px: the input that the figure really belongs to.
+        to_px: the input that it was scaled to.
+    """
+
+    gflops: Decimal
+    input_px: int
+    figure_input_px: int
+    to_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDerivable:
+    """A number that cannot be recomputed.
+
+    Attributes:
+        why: what would be needed.
+    """
+
+    why: str
+
+
+Derivation = Counts | Shares | Divide | Profile | Scaled | NotDerivable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """One printed number.
+
+    Attributes:
+        id: unique within its file.
+        what: what the number is.
+        printed: the number with its digits as printed.
+        unit: as printed (``GFLOPS/video``).
+        derivation: how to recompute it.
+        reason: why it is off, where that is known.
+        note: what a reader must know of it in any case.
+        where: file and claim, for messages.
+    """
+
+    id: str
+    what: str
+    printed: Decimal
+    unit: str
+    derivation: Derivation
+    reason: str = ""
+    note: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimFile:
+    """The claims of one publication.
+
+    Attributes:
+        name: of a shipped file without its suffix, or the path of a user's own.
+        title: one line for people.
+        source: the publication.
+        claims: in the file's order; at least one.
+    """
+
+    name: str
+    title: str
+    source: str
+    claims: tuple[Claim, ...]
+
+
+def macs_per_unit(unit: str) -> int | None:
+    """Return how many MACs one unit of cost is, None for what is no unit of cost.
+
+    ``GFLOPS`` counts as GMACs, which is what papers on efficient networks mean by it.
+    """
+    match = _COST_UNIT.fullmatch(unit)
+    return _PREFIXES[match["prefix"]] if match is not None else None
+
+
+def half_unit(printed: Decimal) -> Fraction:
+    """Return half a unit of the last printed digit: how far rounding may have moved a number."""
+    return Fraction(1, 2 * 10 ** decimals(printed))
+
+
+def decimals(printed: Decimal) -> int:
+    """Return how many digits stand after the decimal point."""
+    return max(0, -int(printed.as_tuple().exponent))
+
+
+def rounded(value: Fraction, digits: int) -> str:
+    """Print an exact number, correctly rounded (half to even) to ``digits`` decimals."""
+    units = round(value * 10**digits)
+    text = str(abs(units)).rjust(digits + 1, "0")
+    whole, part = text[: len(text) - digits], text[len(text) - digits :]
+    return ("-" if units < 0 else "") + (f"{whole}.{part}" if digits else whole)
+
+
+def exact(value: Fraction, digits: int = 12) -> str:
+    """Print a number with no more decimals than it needs, and at most ``digits``."""
+    text = rounded(value, digits)
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def as_printed(number: Decimal) -> str:
+    """Print a number with the digits that it was printed with."""
+    return f"{number:f}"

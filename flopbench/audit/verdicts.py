@@ -1,0 +1,122 @@
+"""A printed number beside the recomputed one: reproduced, rounding only, off by how much, and why.
+
+The comparison is at the printed digits and exact. Where a claim is off, the slips known in this
+literature are tried, and one is named only if it gives the printed number: exchanged digits, FLOPs
+in place of MACs, another number of frames, scaling by area.
+
+Lives here: that comparison. Does not live here: how a number is recomputed (``deriving``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+from flopbench.audit.deriving import Derived
+from flopbench.audit.records import as_printed, decimals, exact, half_unit, rounded
+from flopbench.published import digits_exchanged
+from flopbench.units import FLOPS_PER_MAC
+
+Verdict = Literal["reproduced", "rounding only", "off", "not derivable"]
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "rounding only", "off", "not derivable")
+
+LARGEST_T = 128
+"""Numbers of frames beyond this are not tried in place of the stated one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What became of one claim.
+
+    Attributes:
+        verdict: one of ``VERDICTS``.
+        off: printed / recomputed - 1 where the claim is off; None otherwise, or where the
+            recomputed number is 0.
+        reasons: why it is not reproduced, as far as that is known.
+    """
+
+    verdict: Verdict
+    off: Fraction | None = None
+    reasons: tuple[str, ...] = ()
+
+
+def judge(printed: Decimal, derived: Derived, *, is_cost: bool, reason: str = "") -> Judgement:
+    """Compare a printed number with the recomputed one.
+
+    Args:
+        printed: with its digits.
+        derived: recomputed, in the same unit.
+        is_cost: whether the unit is one of MACs or FLOPs.
+        reason: the claim's own, given where it is not reproduced.
+    """
+    if rounds_to(derived.value, printed):
+        return Judgement(verdict="reproduced")
+    own = (reason,) if reason else ()
+    rounding = _rounding(printed, derived)
+    if rounding:
+        return Judgement(verdict="rounding only", reasons=(*own, rounding))
+    found = tuple(_slips(printed, derived, is_cost))
+    none = "none of the known slips gives the printed number"
+    off = Fraction(printed) / derived.value - 1 if derived.value else None
+    return Judgement(verdict="off", off=off, reasons=(*own, *found) or (none,))
+
+
+def rounds_to(value: Fraction, printed: Decimal) -> bool:
+    """Whether a number, rounded to the printed digits (half to even or half up), is as printed."""
+    units = value * 10 ** decimals(printed)
+    wanted = Fraction(printed) * 10 ** decimals(printed)
+    return wanted in {Fraction(round(units)), Fraction(math.floor(units + Fraction(1, 2)))}
+
+
+def signed_percent(share: Fraction) -> str:
+    """Print a share as a signed percentage with two significant digits (``+87 %``)."""
+    percent = Decimal((100 * share).numerator) / Decimal((100 * share).denominator)
+    return f"{Decimal(f'{percent:.1e}'):+f} %"
+
+
+def _rounding(printed: Decimal, derived: Derived) -> str:
+    """Say how rounding explains the difference, or nothing where it does not."""
+    digits, value, text = decimals(printed), derived.value, as_printed(printed)
+    difference = Fraction(printed) - value
+    nearest = rounded(value, digits)
+    if abs(difference) == half_unit(printed):
+        return f"{exact(value)} is as near to {text} as to {nearest}: the tie was rounded down"
+    if abs(difference) < 2 * half_unit(printed):
+        how = "truncated" if difference < 0 else "rounded up"
+        return f"{text} is {how} where {nearest} is the nearest"
+    if abs(difference) == 2 * half_unit(printed):
+        return f"{text} is one unit of its last digit away from {nearest}"
+    room = half_unit(printed)
+    if derived.low - room <= Fraction(printed) <= derived.high + room:
+        low, high = exact(derived.low, digits + 2), exact(derived.high, digits + 2)
+        return f"the rounding of the printed inputs allows {low} to {high}"
+    return ""
+
+
+def _slips(printed: Decimal, derived: Derived, is_cost: bool) -> Iterator[str]:
+    """Name every known slip that gives the printed number."""
+    value, text = derived.value, as_printed(printed)
+    nearest = rounded(value, decimals(printed))
+    if digits_exchanged(text, nearest):
+        yield f"{nearest} with two neighbouring digits exchanged in print"
+    for other, why in derived.readings:
+        if _gives(other, printed):
+            yield why
+    if is_cost and _gives(value * FLOPS_PER_MAC, printed):
+        yield f"it is {FLOPS_PER_MAC} × the recomputed one, as FLOPs in place of MACs would be"
+    if is_cost and _gives(value / FLOPS_PER_MAC, printed):
+        yield f"it is 1/{FLOPS_PER_MAC} of the recomputed one, as MACs in place of FLOPs would be"
+    if derived.stated is not None:
+        stated = derived.stated
+        others = [n for n in range(1, LARGEST_T + 1) if _gives(stated.at(n), printed)]
+        if len(others) == 1:  # with more than one the digits are too few to tell
+            yield f"{others[0]} {stated.what} in place of {stated.number} gives it"
+
+
+def _gives(value: Fraction, printed: Decimal) -> bool:
+    """Whether a number is printed like this, a tie rounded either way."""
+    return abs(value - Fraction(printed)) <= half_unit(printed)

@@ -1,0 +1,79 @@
+"""``flopbench audit``: published numbers recomputed, and why where they do not come out."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    progress_bar,
+    require,
+)
+from flopbench.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "audit",
+        help="recompute published numbers: reproduced, off by x %%, or not derivable, and why",
+        description=(
+            "Recompute the numbers that a publication printed (components x counts, a "
+            "distribution x table, per video / T, profiles) and say of each whether it is "
+            "reproduced, differs by rounding only, is off and by how much, or cannot be derived, "
+            "with the reason where one is known. Without arguments it audits the publications "
+            "that ship with flopbench. Only what must be counted needs torch."
+        ),
+    )
+    parser.add_argument(
+        "claims",
+        nargs="*",
+        metavar="CLAIMS",
+        help="a claims file (.toml), or the name of one that ships; --list shows those",
+    )
+    parser.add_argument(
+        "--all", action="store_true", help="every publication that ships (the default)"
+    )
+    parser.add_argument("--list", action="store_true", help="list the claims that ship, and stop")
+    parser.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when a claim is off"
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="measure again instead of reading the cache"
+    )
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Audit claims; status 1 if one is off under --strict, 3 if a model could not be counted."""
+    check_output(args)
+    from flopbench.audit import audit, check_claims, read_claims, shipped_claims
+    from flopbench.present.audit import render_audit
+
+    if args.list:
+        require(not (args.claims or args.all), "--list takes no claims and no --all")
+        lines = [f"{name}  {read_claims(name).title}\n" for name in shipped_claims()]
+        emit(args, lambda stream: "".join(lines))
+        return EXIT_OK
+    names = list(args.claims)
+    if args.all or not names:
+        names += shipped_claims()
+    files = [read_claims(name) for name in dict.fromkeys(names)]
+    check_claims(files)
+    with progress_bar() as progress:
+        found = audit(files, refresh=args.refresh, progress=progress)
+    emit(args, lambda stream: render_audit(found, chosen_format(args, FORMATS), stream))
+    for finding in found.findings:
+        if finding.unmeasured:
+            sys.stderr.write(f"flopbench: {finding.claim.where}: {finding.reasons[-1]}\n")
+    if args.strict and found.counts()["off"]:
+        return EXIT_CHECK_FAILED
+    return EXIT_MEASURE if any(f.unmeasured for f in found.findings) else EXIT_OK
