@@ -3,8 +3,8 @@
 The form of AR-Net's Table 3 (ECCV 2020, supplement): approach, mAP, GFLOPS a frame, GFLOPS a
 video. Where two logs hold the same videos, differences are resampled in pairs.
 
-Lives here: those records. Does not live here: a single run (``runs``), accuracies (``accuracy``),
-printing (``present``).
+Lives here: the comparison, and whether there may be one. Does not live here: one line of it
+(``approaches``), differences (``differences``), printing (``present``).
 """
 
 from __future__ import annotations
@@ -12,77 +12,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
-from typing import Any, Literal
 
-from flopbench.accuracy import (
-    Accuracy,
-    mean_average_precision,
-    paired_map_difference,
-    paired_top1_difference,
-    top1,
-    top1_correct,
-)
+from flopbench.approaches import Approach, Metric, approach_of, choose_metric
+from flopbench.differences import Difference, difference, order_of, same_videos
 from flopbench.errors import InputError, NotComparableError
-from flopbench.estimate import interval, resampled_means, video_costs
-from flopbench.naming import near_match
 from flopbench.policy.counts import LogCounts
 from flopbench.runs import Choices, Run
 from flopbench.scores import Judged, judged
-from flopbench.units import gflops
 
-Metric = Literal["mAP", "top-1"]
-METRICS: tuple[Metric, ...] = ("mAP", "top-1")
 MUST_MATCH = ("dataset", "split")
 """What two runs must share for their figures to be set side by side."""
-
-_ALIASES = {"map": "mAP", "top1": "top-1", "top-1": "top-1", "accuracy": "top-1", "acc": "top-1"}
-MAP_RESAMPLES = 200
-"""A resample of mAP costs a pass over every class: fewer than of a mean, said in the caption."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
-    """One line of the comparison.
-
-    Attributes:
-        name: the run's method, made unique.
-        run: its estimate.
-        accuracy: from the log's scores; None where it has none.
-        quoted: the figure that the header quotes instead, in percent.
-        why_none: why there is no accuracy.
-    """
-
-    name: str
-    run: Run
-    accuracy: Accuracy | None
-    quoted: float | None
-    why_none: str = ""
-
-    @property
-    def percent(self) -> float | None:
-        """The accuracy that counts, in percent."""
-        return self.quoted if self.accuracy is None else self.accuracy.percent
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One approach less the first one.
-
-    Attributes:
-        name: which approach.
-        gflops_per_video: the difference.
-        ci95_gflops_per_video: its interval, None where there is none.
-        percent: difference of accuracies, in percentage points; None without both.
-        ci95_percent: its interval.
-        paired: whether the same videos were resampled together.
-    """
-
-    name: str
-    gflops_per_video: float
-    ci95_gflops_per_video: tuple[float, float] | None
-    percent: float | None
-    ci95_percent: tuple[float, float] | None
-    paired: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +31,13 @@ class Dominance:
     Attributes:
         winner: the better one.
         loser: the other one.
+        clear: whether the 95 % intervals of both differences exclude 0; None where there is no
+            interval of one of them.
     """
 
     winner: str
     loser: str
+    clear: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,24 +74,28 @@ def compare(
 
     Raises:
         InputError: an unknown metric, or fewer than two runs.
-        NotComparableError: the runs are of different datasets or splits.
+        NotComparableError: the runs are of different datasets or splits, or label one video
+            differently.
     """
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
     notes = _check_comparable(runs, anyway)
     known = [judged(run.counts) for run in runs]
-    chosen = _metric(metric, runs, [found for found, _ in known])
+    notes += _check_labels(runs, [found for found, _ in known], anyway)
+    chosen = choose_metric(metric, runs, [found for found, _ in known])
     names = _names(runs)
     approaches = tuple(
-        _approach(name, run, found, why, chosen, choices)
+        approach_of(name, run, found, why, chosen, choices)
         for name, run, (found, why) in zip(names, runs, known, strict=True)
     )
-    first, first_judged = approaches[0], known[0][0]
     differences = tuple(
-        _difference(first, first_judged, other, found, chosen, choices)
-        for other, (found, _) in zip(approaches[1:], known[1:], strict=True)
+        difference(approaches[0], other, chosen, choices) for other in approaches[1:]
     )
-    dominance = _dominance(approaches)
+    dominance = tuple(
+        Dominance(winner=a.name, loser=b.name, clear=_is_clear(difference(a, b, chosen, choices)))
+        for a, b in permutations(approaches, 2)
+        if _dominates(a, b)
+    )
     losers = {d.loser for d in dominance}
     complete = all(a.percent is not None for a in approaches)
     for approach in approaches:
@@ -176,188 +122,70 @@ def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[str]:
                     "figures of different videos cannot be set side by side; --anyway does it",
                 )
             notes.append(f"the logs differ in {key!r}: {said}")
-    rules = {run.main.rule for run in runs}
-    if len(rules) > 1:
-        notes.append("some runs are under the published rule, for want of runs of rows")
+    exact = [run for run in runs if run.main.rule == "exact"]
+    if 0 < len(exact) < len(runs):
+        published = ", ".join(run.method for run in runs if run.main.rule == "published")
+        note = f"rules differ: without runs of rows, only the published rule applies to {published}"
+        other = [
+            f"{run.method} {run.published.gflops_per_video:.4f}" for run in exact if run.published
+        ]
+        notes.append(note + (f"; GFLOPS/v under it: {', '.join(other)}" if other else ""))
     return notes
 
 
-def _metric(asked: str | None, runs: Sequence[Run], known: Sequence[Judged | None]) -> Metric:
-    if asked is not None:
-        found = _ALIASES.get(asked.lower())
-        if found not in METRICS:
-            raise InputError(f"there is no metric {asked!r}", near_match(asked, METRICS, "metrics"))
-        return found
-    for metric in METRICS:
-        if all(
-            _quoted(run, metric) is not None or _can(found, metric)
-            for run, found in zip(runs, known, strict=True)
+def _check_labels(runs: Sequence[Run], known: Sequence[Judged | None], anyway: bool) -> list[str]:
+    """Check that runs over the same videos agree on what these show."""
+    first, first_judged = runs[0], known[0]
+    for other, found in zip(runs[1:], known[1:], strict=True):
+        if first_judged is None or found is None or not same_videos(first, other):
+            continue
+        assert isinstance(first.counts, LogCounts)
+        for i, (at, name) in enumerate(
+            zip(order_of(first, other), first.counts.ids or (), strict=True)
         ):
-            return metric
-    return METRICS[0]
+            ours, theirs = _labels(first_judged, i), _labels(found, at)
+            if ours != theirs:
+                text = f"the logs differ in the labels of {name!r}: {ours} and {theirs}"
+                if not anyway:
+                    raise NotComparableError(
+                        text,
+                        "accuracies over different labels cannot be set side by side; "
+                        "--anyway does it",
+                    )
+                return [text]
+    return []
 
 
-def _can(found: Judged | None, metric: Metric) -> bool:
-    return found is not None and (metric == "top-1" or found.scores is not None)
-
-
-def _quoted(run: Run, metric: Metric) -> float | None:
-    for name, value in (run.header.metrics or {}).items():
-        if _ALIASES.get(name.lower()) == metric and isinstance(value, (int, float)):
-            return float(value)
-    return None
+def _labels(found: Judged, i: int) -> list[int]:
+    return sorted(set(found.codes[found.offsets[i] : found.offsets[i + 1]].tolist()))
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    names = [run.method for run in runs]
-    return [
-        name if names.count(name) == 1 else f"{name} ({run.source})"
-        for name, run in zip(names, runs, strict=True)
-    ]
+    methods = [run.method for run in runs]
+    names: list[str] = []
+    for method, run in zip(methods, runs, strict=True):
+        name = full = method if methods.count(method) == 1 else f"{method} ({run.source})"
+        number = 1
+        while name in names:  # one log given twice
+            number += 1
+            name = f"{full} #{number}"
+        names.append(name)
+    return names
 
 
-def _approach(
-    name: str, run: Run, found: Judged | None, why: str, metric: Metric, choices: Choices
-) -> Approach:
-    quoted = _quoted(run, metric)
-    accuracy = None
-    if found is not None and _can(found, metric):
-        accuracy = _accuracy(found, metric, choices)
-    elif found is not None:
-        why = f"{metric} needs scores"
-    return Approach(
-        name=name,
-        run=run,
-        accuracy=accuracy,
-        quoted=None if accuracy is not None else quoted,
-        why_none="" if accuracy is not None or quoted is not None else why,
-    )
-
-
-def _accuracy(found: Judged, metric: Metric, choices: Choices) -> Accuracy:
-    if metric == "mAP":
-        return mean_average_precision(
-            found.scores,
-            found.codes,
-            found.offsets,
-            resamples=min(choices.resamples, MAP_RESAMPLES),
-            seed=choices.seed,
-        )
-    return top1(_predicted(found), found.first, resamples=choices.resamples, seed=choices.seed)
-
-
-def _predicted(found: Judged) -> Any:
-    return found.scores if found.predictions is None else found.predictions
-
-
-def _difference(
-    first: Approach,
-    first_judged: Judged | None,
-    other: Approach,
-    other_judged: Judged | None,
-    metric: Metric,
-    choices: Choices,
-) -> Difference:
-    a, b = first.run, other.run
-    paired = _same_videos(a, b)
-    order = _order(a, b) if paired else None
-    percent, percent_ci = None, None
-    if first.percent is not None and other.percent is not None:
-        percent = other.percent - first.percent
-    if (
-        paired
-        and first_judged is not None
-        and other_judged is not None
-        and first.accuracy is not None
-        and other.accuracy is not None
-    ):
-        percent_ci = _accuracy_interval(first_judged, other_judged, order, metric, choices)
-    return Difference(
-        name=other.name,
-        gflops_per_video=b.main.gflops_per_video - a.main.gflops_per_video,
-        ci95_gflops_per_video=_cost_interval(a, b, order, choices),
-        percent=percent,
-        ci95_percent=percent_ci,
-        paired=paired,
-    )
-
-
-def _same_videos(a: Run, b: Run) -> bool:
-    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
+def _dominates(a: Approach, b: Approach) -> bool:
+    if a.percent is None or b.percent is None:
         return False
-    if a.counts.video is not None or b.counts.video is not None:
-        return False
-    if a.counts.ids is None or b.counts.ids is None:
-        return False
-    return len(a.counts.ids) == len(b.counts.ids) and set(a.counts.ids) == set(b.counts.ids)
+    cost_a, cost_b = a.run.main.macs_per_video, b.run.main.macs_per_video
+    no_worse = a.percent >= b.percent and cost_a <= cost_b
+    return no_worse and (a.percent > b.percent or cost_a < cost_b)
 
 
-def _order(a: Run, b: Run) -> list[int]:
-    """Return where each video of ``a`` stands in ``b``."""
-    assert isinstance(a.counts, LogCounts)
-    assert isinstance(b.counts, LogCounts)
-    where = {name: i for i, name in enumerate(b.counts.ids or ())}
-    return [where[name] for name in a.counts.ids or ()]
-
-
-def _cost_interval(
-    a: Run, b: Run, order: list[int] | None, choices: Choices
-) -> tuple[float, float] | None:
-    import numpy as np
-
-    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
+def _is_clear(loser_less_winner: Difference) -> bool | None:
+    cost, percent = loser_less_winner.ci95_gflops_per_video, loser_less_winner.ci95_percent
+    if cost is None or percent is None:
         return None
-    costs_a = video_costs(a.counts, a.prices, a.main.rule)
-    costs_b = video_costs(b.counts, b.prices, b.main.rule)
-    if order is not None:
-        found = interval(costs_b[order] - costs_a, resamples=choices.resamples, seed=choices.seed)
-        return None if found is None else (found.low, found.high)
-    if min(len(costs_a), len(costs_b)) < 2:
-        return None
-    means = [
-        resampled_means(costs[None, :], resamples=choices.resamples, seed=choices.seed + n)[0]
-        for n, costs in enumerate((costs_a, costs_b))
-    ]
-    low, high = np.quantile(means[1] - means[0], [0.025, 0.975])
-    return gflops(float(low)), gflops(float(high))
-
-
-def _accuracy_interval(
-    a: Judged, b: Judged, order: list[int] | None, metric: Metric, choices: Choices
-) -> tuple[float, float] | None:
-    import numpy as np
-
-    if order is None:
-        return None
-    where = np.array(order)
-    if metric == "top-1":
-        correct_a = top1_correct(_predicted(a), a.first)
-        correct_b = top1_correct(_predicted(b), b.first)[where]
-        _, found = paired_top1_difference(
-            correct_b, correct_a, resamples=choices.resamples, seed=choices.seed
-        )
-        return found
-    _, found = paired_map_difference(
-        b.scores[where],
-        a.scores,
-        a.codes,
-        a.offsets,
-        resamples=min(choices.resamples, MAP_RESAMPLES),
-        seed=choices.seed,
-    )
-    return found
-
-
-def _dominance(approaches: Sequence[Approach]) -> tuple[Dominance, ...]:
-    found = []
-    for a, b in permutations(approaches, 2):
-        if a.percent is None or b.percent is None:
-            continue
-        cost_a, cost_b = a.run.main.macs_per_video, b.run.main.macs_per_video
-        no_worse = a.percent >= b.percent and cost_a <= cost_b
-        if no_worse and (a.percent > b.percent or cost_a < cost_b):
-            found.append(Dominance(winner=a.name, loser=b.name))
-    return tuple(found)
+    return cost[0] > 0 and percent[1] < 0
 
 
 def _accuracy_notes(approach: Approach) -> list[str]:
@@ -366,6 +194,11 @@ def _accuracy_notes(approach: Approach) -> list[str]:
             return ["accuracy as its header quotes it, not recomputed"]
         return [f"no accuracy: {approach.why_none}"]
     notes = list(approach.accuracy.notes)
+    if approach.quotes_other is not None:
+        notes.append(
+            f"its header quotes {approach.quotes_other:g} %; its scores give "
+            f"{approach.accuracy.percent:.2f} %"
+        )
     absent = approach.accuracy.absent_classes
     if absent:
         shown = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")

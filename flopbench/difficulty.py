@@ -12,7 +12,8 @@ Lives here: those groups. Does not live here: what they cost (``runs``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.errors import InputError
@@ -29,92 +30,131 @@ MOST_VALUES = 50
 """A column of more distinct texts than this is a name, not a level."""
 
 
-def difficulty_needs(measure: str) -> tuple[dict[str, Callable[[Block], Any]], list[str]]:
+def difficulty_needs(
+    measure: str, class_names: Sequence[str] | None = None
+) -> tuple[dict[str, Callable[[Block], Any]], list[str]]:
     """Return what must be gathered while reading: column makers, and the fields they need."""
     if measure == COST:
         return {}, []
     if measure == MARGIN:
         return {MARGIN: _margins}, ["scores"]
     if measure == CORRECT:
-        return {CORRECT: _corrects}, ["scores", "prediction"]
+        number = {name: i for i, name in enumerate(class_names or ())}
+        return {CORRECT: lambda block: _corrects(block, number)}, ["scores", "prediction"]
     return {measure: lambda block: _own_column(block, measure)}, ["extra"]
 
 
 def difficulty_groups(
     counts: LogCounts, measure: str, costs_macs: Any
-) -> tuple[dict[str, Any], str]:
+) -> tuple[list[tuple[str, Any]], str]:
     """Sort records into groups.
 
     Args:
         counts: a counted log with n records.
         measure: see the module's docstring.
-        costs_macs: (n,) cost of each record's video.
+        costs_macs: (videos,) cost of each video.
 
     Returns:
-        Name of the group -> (k,) indices of its records; and what a reader must know.
+        The groups, each a name and (k,) indices of records; and what a reader must know.
 
     Raises:
-        InputError: the log lacks what the measure needs.
+        InputError: the log lacks what the measure needs, or the views of one video differ in it.
     """
+    groups, note = _groups(counts, measure, costs_macs)
+    if counts.video is not None and measure != COST:
+        _check_views(counts, measure, groups)
+    return groups, note
+
+
+def _groups(counts: LogCounts, measure: str, costs_macs: Any) -> tuple[list[tuple[str, Any]], str]:
     import numpy as np
 
     if measure == COST:
         note = "circular: the groups are made from the cost itself, so harder must cost more"
-        return _thirds(costs_macs, LEVELS), note
+        groups, ties = _thirds(costs_macs, LEVELS)
+        if counts.video is not None:
+            groups = [(k, np.flatnonzero(np.isin(counts.video, v))) for k, v in groups]
+        return groups, _joined(note, ties)
+    _require(measure in counts.columns, counts, "samples", measure)
     values = counts.columns[measure]
     if measure == CORRECT:
-        known = {"right": values == 1, "wrong": values == 0}
-        groups = {name: np.flatnonzero(mask) for name, mask in known.items()}
+        known = [("right", values == 1), ("wrong", values == 0)]
         missing = int((values < 0).sum())
-        _require(missing < len(values), counts, "predictions or scores, and labels")
-        return {k: v for k, v in groups.items() if len(v)}, _left_out(missing)
-    if values.dtype == object:
-        return _by_value(counts, measure, values)
-    known_at = np.flatnonzero(~np.isnan(values))
+        _require(missing < len(values), counts, "predictions or scores, and labels", measure)
+        note = "right: the prediction is one of the video's labels"
+        found = [(name, np.flatnonzero(mask)) for name, mask in known if mask.any()]
+        return found, _joined(note, _left_out(missing))
     if measure == MARGIN:
-        _require(len(known_at) > 0, counts, "scores of two classes or more")
-        thirds = _thirds(-values[known_at], LEVELS)
+        known_at = np.flatnonzero(~np.isnan(values))
+        _require(len(known_at) > 0, counts, "scores of two classes or more", measure)
+        thirds, ties = _thirds(-values[known_at], LEVELS)
         note = "thirds by the softmax margin between the first and the second class"
     else:
-        _require(len(known_at) > 0, counts, f"a column {measure!r} in 'extra'")
-        thirds = _thirds(values[known_at], ("low", "middle", "high"))
+        present = np.array([v is not None for v in values], bool)
+        known_at = np.flatnonzero(present)
+        _require(len(known_at) > 0, counts, f"column {measure!r} in 'extra'", measure)
+        if any(isinstance(v, (str, bool)) for v in values[known_at]):
+            return _by_value(counts, measure, values, present)
+        thirds, ties = _thirds(values[known_at].astype(np.float64), ("low", "middle", "high"))
         note = f"thirds by the column {measure!r}"
     left_out = _left_out(len(values) - len(known_at))
-    return {k: known_at[v] for k, v in thirds.items()}, "; ".join(filter(None, (note, left_out)))
+    return [(k, known_at[v]) for k, v in thirds], _joined(note, ties, left_out)
 
 
-def _thirds(values: Any, names: tuple[str, ...]) -> dict[str, Any]:
+def _check_views(counts: LogCounts, measure: str, groups: Sequence[tuple[str, Any]]) -> None:
+    import numpy as np
+
+    videos = sum(len(np.unique(counts.video[chosen])) for _, chosen in groups)
+    among = [counts.video[chosen] for _, chosen in groups]
+    if videos > len(np.unique(np.concatenate(among))):
+        raise InputError(
+            f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
+            "value a video",
+            f"--difficulty {COST} is told of whole videos",
+        )
+
+
+def _thirds(values: Any, names: Sequence[str]) -> tuple[list[tuple[str, Any]], str]:
+    """Cut (n,) values into thirds; return the indices of each, and what ties do."""
     import numpy as np
 
     order = np.argsort(values, kind="stable")
-    parts = np.array_split(order, len(names))
-    return {name: np.sort(part) for name, part in zip(names, parts, strict=True) if len(part)}
+    parts = [part for part in np.array_split(order, len(names)) if len(part)]
+    tied = any(values[a[-1]] == values[b[0]] for a, b in pairwise(parts))
+    ties = "equal values stand on both sides of a border, in the order of the log" if tied else ""
+    groups = [(k, np.sort(part)) for k, part in zip(names, parts, strict=False)]
+    return groups, ties
 
 
-def _by_value(counts: LogCounts, measure: str, values: Any) -> tuple[dict[str, Any], str]:
+def _by_value(
+    counts: LogCounts, measure: str, values: Any, present: Any
+) -> tuple[list[tuple[str, Any]], str]:
     import numpy as np
 
-    texts = np.array(["" if v is None else str(v) for v in values])
-    names = sorted(set(texts.tolist()) - {""})
-    _require(bool(names), counts, f"a column {measure!r} in 'extra'")
+    texts = np.array([str(v) if known else "" for v, known in zip(values, present, strict=True)])
+    names = sorted(set(texts[present].tolist()))
     if len(names) > MOST_VALUES:
         raise InputError(
             f"{counts.source}: the column {measure!r} has {len(names)} distinct texts",
             f"a column of levels has at most {MOST_VALUES}; a number is cut into thirds",
         )
-    groups = {name: np.flatnonzero(texts == name) for name in names}
-    return groups, _left_out(int((texts == "").sum()))
+    groups = [(name or "(empty)", np.flatnonzero((texts == name) & present)) for name in names]
+    return groups, _left_out(int((~present).sum()))
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _left_out(missing: int) -> str:
     return f"{missing} records without a value are left out" if missing else ""
 
 
-def _require(condition: bool, counts: LogCounts, what: str) -> None:
+def _require(condition: bool, counts: LogCounts, what: str, measure: str) -> None:
     if not condition:
         raise InputError(
             f"{counts.source} has no {what}: this difficulty cannot be told",
-            near_match("", MEASURES, "measures") + ", or a column of 'extra'",
+            near_match(measure, MEASURES, "measures") + ", or a column of 'extra'",
         )
 
 
@@ -132,27 +172,31 @@ def _margins(block: Block) -> Any:
     return margins
 
 
-def _corrects(block: Block) -> Any:
+def _corrects(block: Block, number: Mapping[str, int]) -> Any:
+    """Return (n,) 1 for a prediction among the labels, 0 for another one, -1 for none."""
     import numpy as np
+
+    def class_of(value: Any) -> Any:
+        return number.get(value, value) if isinstance(value, str) else value
 
     lengths = block.label_lengths
     ends: Any = np.zeros(block.size, np.int64) if lengths is None else np.cumsum(lengths)
     result: Any = np.full(block.size, -1, np.int8)
     for i in range(block.size):
-        labels = list(block.labels[ends[i] - (0 if lengths is None else lengths[i]) : ends[i]])
+        labels = block.labels[ends[i] - (0 if lengths is None else lengths[i]) : ends[i]]
         predicted = block.columns["prediction"][i]
         scores = block.columns["scores"][i]
-        if predicted is None and scores:
-            predicted = max(range(len(scores)), key=scores.__getitem__)
-        if predicted is not None and labels:
-            result[i] = predicted in labels
+        if predicted is None and scores is not None and len(scores):
+            predicted = int(np.argmax(scores))
+        if predicted is not None and len(labels):
+            result[i] = class_of(predicted) in [class_of(label) for label in labels]
     return result
 
 
 def _own_column(block: Block, name: str) -> Any:
+    """Return (n,) objects: what the column's kind is, only the whole log tells."""
     import numpy as np
 
-    values = [(extra or {}).get(name) for extra in block.columns["extra"]]
-    if any(isinstance(v, (str, bool)) for v in values):
-        return np.array(values, object)
-    return np.array([np.nan if v is None else float(v) for v in values])
+    values: Any = np.empty(block.size, object)
+    values[:] = [(extra or {}).get(name) for extra in block.columns["extra"]]
+    return values

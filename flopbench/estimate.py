@@ -5,7 +5,12 @@ differs is how decisions are counted where one covers several steps (k of them):
 
 * ``exact``: decisions as they were taken: ceil(n / k) in a run of n equal rows;
 * ``published``: AR-Net's released estimator (ECCV 2020): every row weighs 1 / k of a decision, so
-  that a skip which the end of the video cuts is under-charged.
+  that a skip which the end of the video cuts is under-charged. It is defined for logs in which k
+  belongs to the action; where decisions bring spans of their own there is no such rule.
+
+Each stream's decisions are decisions of their own; a step of a log with m streams is m rows, each
+1 / m of a step. ``charges.per_step`` is paid for every sampled step, also for one that is skipped
+or lies behind an exit. Figures per frame are total over total: all cost over all sampled frames.
 
 Sums are exact: counts are integers, prices are integers, and what divides them is a fraction until
 it is printed. Intervals resample videos (percentile bootstrap, seeded).
@@ -97,7 +102,7 @@ class Estimate:
         counter: whose prices.
         macs_per_video: the mean, exact.
         gflops_per_video: the same in units of 1e9.
-        gflops_per_frame: per sampled frame (step).
+        gflops_per_frame: per sampled frame (step): all cost over all frames.
         gflops_per_processed_frame: per frame that was not skipped, None where none was processed.
         gflops_per_decision: None where there are none.
         by_component: name -> cost; sums to the whole.
@@ -156,7 +161,8 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
         rule: see the module's docstring.
 
     Raises:
-        DataError: there is nothing to average over, or the rule needs runs that the source lacks.
+        DataError: there is nothing to average over, the rule needs runs that the source lacks, or
+            a span for each action where decisions have their own.
     """
     videos = Fraction(1 if totals.videos is None else totals.videos)
     if not videos or not totals.views:
@@ -217,9 +223,18 @@ def _exact(number: float | Fraction) -> Fraction:
 
 def _decisions(totals: Totals, plan: Plan, rule: Rule) -> list[Fraction]:
     if rule == "published":
+        if totals.own_spans:
+            raise DataError(
+                "the published rule is not defined here: it takes spans from the actions, and this "
+                "log's decisions have spans of their own",
+                "--rule exact counts them",
+            )
         return [_exact(n) / a.span for n, a in zip(totals.frames, plan.actions, strict=True)]
     if totals.decisions is None:
-        raise DataError("shares of frames hold no runs: only the published rule applies to them")
+        raise DataError(
+            "rows without their order hold no runs: only the published rule applies to them",
+            "--rule published, or leave --rule out",
+        )
     return [_exact(n) for n in totals.decisions]
 
 
@@ -335,14 +350,6 @@ def _weighted(counts: Any, unit: Any) -> Any:
     return total
 
 
-def video_steps(counts: LogCounts) -> Any:
-    """Return (videos,) float64 sampled steps of each video."""
-    import numpy as np
-
-    steps = counts.steps.astype(np.float64)
-    return steps if counts.video is None else np.bincount(counts.video, weights=steps)
-
-
 def interval(costs_macs: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval | None:
     """Return the 95 % interval of the mean cost of a video.
 
@@ -360,19 +367,58 @@ def interval(costs_macs: Any, *, resamples: int = RESAMPLES, seed: int = 0) -> I
     if n < 2:
         return None
     if n > LARGEST_BOOTSTRAP:
-        mean = float(costs_macs.mean())
-        reach = Z_95 * float(costs_macs.std()) / math.sqrt(n)
-        return Interval(
-            low=gflops(mean - reach),
-            high=gflops(mean + reach),
-            method="normal limit of the bootstrap",
-            resamples=0,
-            seed=seed,
-        )
+        return _limit(float(costs_macs.mean()), _squared_error(costs_macs), seed)
     means = resampled_means(costs_macs[None, :], resamples=resamples, seed=seed)[0]
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(
         low=gflops(float(low)), high=gflops(float(high)), resamples=resamples, seed=seed
+    )
+
+
+def difference_interval(
+    costs_a: Any, costs_b: Any, *, resamples: int = RESAMPLES, seed: int = 0
+) -> Interval | None:
+    """Return the 95 % interval of the mean of b less that of a, over videos of their own.
+
+    Args:
+        costs_a: (n,) MACs.
+        costs_b: (m,) MACs.
+        resamples: as for ``interval``.
+        seed: of a's generator; b's is the next one.
+
+    Returns:
+        None where either is a single video.
+    """
+    import numpy as np
+
+    if min(len(costs_a), len(costs_b)) < 2:
+        return None
+    if max(len(costs_a), len(costs_b)) > LARGEST_BOOTSTRAP:
+        difference = float(costs_b.mean()) - float(costs_a.mean())
+        return _limit(difference, _squared_error(costs_a) + _squared_error(costs_b), seed)
+    a, b = (
+        resampled_means(costs[None, :], resamples=resamples, seed=seed + n)[0]
+        for n, costs in enumerate((costs_a, costs_b))
+    )
+    low, high = np.quantile(b - a, [0.025, 0.975])
+    return Interval(
+        low=gflops(float(low)), high=gflops(float(high)), resamples=resamples, seed=seed
+    )
+
+
+def _squared_error(costs: Any) -> float:
+    """Return the squared standard error of a mean, as the bootstrap has it."""
+    return float(costs.var()) / len(costs)
+
+
+def _limit(centre: float, squared_error: float, seed: int) -> Interval:
+    reach = Z_95 * math.sqrt(squared_error)
+    return Interval(
+        low=gflops(centre - reach),
+        high=gflops(centre + reach),
+        method="normal limit of the bootstrap",
+        resamples=0,
+        seed=seed,
     )
 
 

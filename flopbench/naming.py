@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-SHOWN = 12
+SHOWN = 16
 """More known names than this are not listed whole."""
 
 

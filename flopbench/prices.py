@@ -15,12 +15,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.agreement import REFERENCE
-from flopbench.counters import DEFAULT_COUNTERS
+from flopbench.counters import DEFAULT_COUNTERS, find_counters
 from flopbench.errors import InputError, MeasureError
 from flopbench.naming import near_match
-from flopbench.offline import Progress, build_table
+from flopbench.offline import Progress, measure
 from flopbench.policy.header import Component, Header
 from flopbench.presets import find_published, load_preset
+from flopbench.rows import measured_rows
 from flopbench.specs import ModelSpec, parse_spec
 from flopbench.table import CostRow, CostTable
 from flopbench.units import GIGA
@@ -39,6 +40,7 @@ class Price:
         macs: multiply-accumulates under the list's counter, exact.
         variant: the variant that was chosen, empty where the component has only one.
         note: what a reader must know of this figure.
+        doubtful: whether the counter left part of the component out, or all of it.
     """
 
     component: str
@@ -46,6 +48,7 @@ class Price:
     macs: int
     variant: str = ""
     note: str = ""
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,14 +115,14 @@ def price_book(
     names = _counters(header, counter, table)
     primary = names[0]
     measured = [name for name in names if name != PUBLISHED]
-    rows = _rows(chosen, measured, table, refresh, progress)
+    rows, added = _rows(chosen, measured, table, refresh, progress)
     lists: dict[str, PriceList] = {}
     gaps: dict[str, str] = {}
     for name in names:
         if name == PUBLISHED:
             found = _published_list(chosen)
         else:
-            found = _measured_list(chosen, name, rows, table_source if table is not None else "")
+            found = _measured_list(chosen, name, rows, table_source, added)
         if isinstance(found, PriceList):
             lists[name] = found
         else:
@@ -155,6 +158,11 @@ def _chosen_specs(
     chosen = {}
     for name in used_components(header):
         text, variant = _spec_text(name, components[name], variants.get(name))
+        if name in overrides and name in variants:
+            raise InputError(
+                f"--variant {name}={variants[name]} and --component {name}={overrides[name]} "
+                "exclude each other"
+            )
         if name in overrides:
             text, variant = overrides[name], ""
         spec = parse_spec(text)
@@ -184,6 +192,8 @@ def _counters(header: Header, counter: str | None, table: CostTable | None) -> l
     if table is not None:
         available = table.counters() or available
     wanted = counter
+    if counter is not None and counter not in (*available, PUBLISHED):
+        find_counters([counter])
     if wanted is None and header.preset is not None:
         wanted = load_preset(header.preset).counted_by or None
         if wanted not in available:
@@ -199,25 +209,28 @@ def _rows(
     table: CostTable | None,
     refresh: bool,
     progress: Progress | None,
-) -> dict[tuple[str, str], CostRow]:
-    """Return (specification, counter) -> row, from the table first."""
+) -> tuple[dict[tuple[str, str], CostRow], set[str]]:
+    """Return (specification, counter) -> row, and the specifications that the table lacked.
+
+    A table that has a model under other counters than the leading one lacks it: what it says is
+    kept, and the rest is measured.
+    """
     rows: dict[tuple[str, str], CostRow] = {}
+    lead = counters[0] if counters else None
     missing: list[ModelSpec] = []
     for spec, _ in chosen.values():
         if spec.source == "value":
             continue
         found = _in_table(spec, table) if table is not None else {}
-        if found:
-            rows |= {(str(spec), name): row for name, row in found.items()}
-        else:
+        rows |= {(str(spec), name): row for name, row in found.items()}
+        if not found or (lead is not None and lead not in found):
             missing.append(spec)
-    missing = list(dict.fromkeys(missing))
-    if missing and counters:
-        built = build_table(missing, counters, refresh=refresh, progress=progress)
-        for spec in missing:
-            found = _in_table(spec, built)
-            rows |= {(str(spec), name): row for name, row in found.items()}
-    return rows
+    if not missing or not counters:
+        return rows, set()
+    for one in measure(missing, counters, refresh=refresh, progress=progress):
+        for row in measured_rows(one, list(counters), None):
+            rows.setdefault((str(one.spec), row.counter), row)
+    return rows, {str(spec) for spec in missing} if table is not None else set()
 
 
 def _in_table(spec: ModelSpec, table: CostTable) -> dict[str, CostRow]:
@@ -234,6 +247,7 @@ def _measured_list(
     counter: str,
     rows: Mapping[tuple[str, str], CostRow],
     table_source: str,
+    added: set[str],
 ) -> PriceList | str:
     prices: dict[str, Price] = {}
     versions: list[str] = []
@@ -248,9 +262,17 @@ def _measured_list(
             )
             return f"{name} ({spec}): {why}"
         versions.append(row.counter_version)
-        note = "" if row.status in {"verified", "unverified"} else f"{row.status} under {counter}"
+        macs, notes = _seen(row, rows.get((str(spec), REFERENCE)))
+        doubtful = bool(notes)
+        if str(spec) in added:
+            notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
         prices[name] = Price(
-            component=name, spec=str(spec), macs=row.total_macs, variant=variant, note=note
+            component=name,
+            spec=str(spec),
+            macs=macs,
+            variant=variant,
+            note="; ".join(notes),
+            doubtful=doubtful,
         )
     return PriceList(
         counter=counter,
@@ -258,6 +280,22 @@ def _measured_list(
         source=table_source or "measured by flopbench",
         prices=prices,
     )
+
+
+def _seen(row: CostRow, reference: CostRow | None) -> tuple[int, list[str]]:
+    """Return what a counter charges, and what is to be said of it.
+
+    A counter that sees nothing of a component at all would make it free: then the reference
+    counter's dense MACs stand in.
+    """
+    assert row.total_macs is not None
+    if not row.total_macs and reference is not None and reference.dense_macs:
+        return reference.dense_macs, [
+            f"{row.counter} sees nothing of it: charged as {reference.counter} counts it"
+        ]
+    if row.status in {"verified", "unverified"}:
+        return row.total_macs, []
+    return row.total_macs, [": ".join((f"{row.status} under {row.counter}", *row.notes[:1]))]
 
 
 def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | str:
@@ -274,6 +312,8 @@ def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | 
         note = f"printed {quoted.gflops}"
         if quoted.corrected is not None:
             note += f", taken as {quoted.corrected}: {quoted.correction}"
+        if spec.classes != quoted.spec.classes:
+            note += f", for a head of {quoted.spec.classes} classes"
         prices[name] = Price(
             component=name, spec=str(spec), macs=int(figure * GIGA), variant=variant, note=note
         )

@@ -26,12 +26,10 @@ from flopbench.estimate import (
 )
 from flopbench.naming import near_match
 from flopbench.offline import Progress
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import LogCounts, ShareCounts, Totals
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.prices import PriceBook, PriceList, price_book
 from flopbench.table import CostTable
-
-GROUPINGS = ("class", "difficulty")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +103,7 @@ class Choices:
         components: component -> specification in place of the log's.
         by: ``class`` or ``difficulty``.
         difficulty: ``cost``, ``margin``, ``correct``, or one of the log's own columns.
-        steps: length of a video, where a table of shares does not say.
+        steps: length of a video, where a table of shares does not say; a log must agree with it.
         shares_of: whether a table's shares are of ``frames`` or of ``decisions``.
         normalize: divide shares by their sum.
         allow_truncated: leave out a last line that is cut off.
@@ -202,7 +200,7 @@ def _read(
     columns: dict[str, Any] = {}
     fields: list[str] = []
     if choices.by == "difficulty":
-        columns, fields = difficulty_needs(choices.difficulty)
+        columns, fields = difficulty_needs(choices.difficulty, log.plan.header.class_names)
     if keep_scores:
         from flopbench.scores import score_columns
 
@@ -218,8 +216,7 @@ def _read(
 
 
 def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress | None) -> Run:
-    if choices.steps is not None:
-        counts = _with_steps(counts, choices.steps)
+    counts = _with_length(counts, choices.steps)
     plan = counts.plan
     book = price_book(
         plan.header,
@@ -236,11 +233,6 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
     main = estimate(totals, plan, prices, rule)
     groups, group_note = _groups(counts, prices, rule, choices)
-    warnings = list(counts.warnings)
-    if isinstance(counts, ShareCounts) and plan.steps is None:
-        warnings.append(
-            "no length of a video is known: figures are for one step; --steps N sets it"
-        )
     return Run(
         method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
         header=plan.header,
@@ -256,21 +248,46 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         groups=groups,
         grouped_by=choices.by or "",
         group_note=group_note,
-        warnings=tuple(warnings),
+        warnings=(*counts.warnings, *_doubts(main, prices)),
         counts=counts,
     )
 
 
-def _with_steps(counts: LogCounts | ShareCounts, steps: int) -> ShareCounts:
-    if not isinstance(counts, ShareCounts):
-        raise InputError("--steps is for tables of shares: this log has steps of its own")
-    header = msgspec.structs.replace(counts.plan.header, steps=steps)
+def _doubts(main: Estimate, prices: PriceList) -> list[str]:
+    """Say which components that ran have a price which leaves something out."""
+    used = [prices.prices[name] for name, cost in main.by_component.items() if cost.runs_per_video]
+    return [f"{price.component}: {price.note}" for price in used if price.doubtful]
+
+
+def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:
+    """Give a table of shares the length of a video; check that a log agrees with it."""
+    own = counts.plan.steps
+    if isinstance(counts, LogCounts):
+        if steps is not None and (counts.steps != steps).any():
+            low, high = int(counts.steps.min()), int(counts.steps.max())
+            has = f"{low}" if low == high else f"{low} to {high}"
+            raise InputError(
+                f"--steps is {steps}, but the samples of {counts.source} have {has} steps",
+                "only a table of shares needs --steps",
+            )
+        return counts
+    if steps is not None and own is not None and steps != own:
+        raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")
+    if steps is None and own is None:
+        raise InputError(
+            f"{counts.source} does not say how many steps a video has, so nothing is known of a "
+            "video",
+            "--steps N says it, such as --steps 16; figures per frame are the same for every N",
+        )
+    header = msgspec.structs.replace(counts.plan.header, steps=own if steps is None else steps)
     return replace(counts, plan=plan_of(header))
 
 
-def _published(totals: Any, plan: Plan, prices: PriceList, main: Estimate) -> Estimate | None:
+def _published(totals: Totals, plan: Plan, prices: PriceList, main: Estimate) -> Estimate | None:
     if main.rule == "published":
         return main
+    if totals.own_spans:
+        return None
     return estimate(totals, plan, prices, "published")
 
 
@@ -292,25 +309,33 @@ def _groups(
         raise InputError(f"a table of shares has no videos: --by {choices.by} cannot apply")
     costs = video_costs(counts, prices, rule)
     if choices.by == "class":
-        members = {counts.label_name(v): chosen for v, chosen in counts.by_label().items()}
-        if not members:
-            raise InputError(f"{counts.source} has no labels: --by class cannot apply")
-        note = "a video with several labels counts in each of its classes"
-        note = note if counts.label_lengths.max() > 1 else ""
+        members, note = _classes(counts)
     else:
-        per_record = costs if counts.video is None else costs[counts.video]
-        members, note = difficulty_groups(counts, choices.difficulty, per_record)
+        members, note = difficulty_groups(counts, choices.difficulty, costs)
     groups = []
-    for name, chosen in members.items():
-        videos = chosen if counts.video is None else list(set(counts.video[chosen].tolist()))
+    for name, chosen in members:
+        records, videos = counts.whole_videos(chosen)
         groups.append(
             Group(
                 name=name,
-                estimate=estimate(counts.totals(chosen), counts.plan, prices, rule),
+                estimate=estimate(counts.totals(records), counts.plan, prices, rule),
                 interval=interval(costs[videos], resamples=choices.resamples, seed=choices.seed),
             )
         )
     return tuple(groups), note
+
+
+def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
+    members = [(counts.label_name(v), chosen) for v, chosen in counts.by_label().items()]
+    if not members:
+        raise InputError(f"{counts.source} has no labels: --by class cannot apply")
+    notes = []
+    if counts.label_lengths.max() > 1:
+        notes.append("a video with several labels counts in each of its classes")
+    unlabelled = int((counts.label_lengths == 0).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled:,} records without a label are in no class")
+    return members, "; ".join(notes)
 
 
 def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -103,6 +103,12 @@ def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
     stream = StringIO()
     text = draw(stream)
     write_atomic(Path(args.output), stream.getvalue() if text is None else text)
+
+
+def warn(texts: Iterable[str]) -> None:
+    """Print warnings on stderr, one a line."""
+    for text in texts:
+        sys.stderr.write(f"flopbench: warning: {text}\n")
 
 
 def positive(text: str) -> int:

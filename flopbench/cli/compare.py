@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import add_output, check_output, chosen_format, emit, progress_bar
-from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
+from flopbench.cli.common import add_output, check_output, chosen_format, emit, progress_bar, warn
+from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.errors import EXIT_OK
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_pricing(parser)
     add_reading(parser)
+    add_shares(parser)
     add_output(parser, FORMATS)
     parser.set_defaults(run=run)
 
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     """Compare runs; exit status 4 where they are not comparable."""
     check_output(args)
     from flopbench.compare import compare, same_terms
-    from flopbench.present.comparison import render_comparison
+    from flopbench.present.comparison import comparison_warnings, render_comparison
     from flopbench.runs import run_of_log
 
     choices = choices_of(args)
@@ -60,4 +61,5 @@ def run(args: argparse.Namespace) -> int:
     result = compare(runs, choices, metric=args.metric, anyway=args.anyway)
     format = chosen_format(args, FORMATS)
     emit(args, lambda stream: render_comparison(result, format, stream))
+    warn(comparison_warnings(result))
     return EXIT_OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import Any
 
 from flopbench.cli.common import (
@@ -11,11 +10,11 @@ from flopbench.cli.common import (
     check_output,
     chosen_format,
     emit,
-    positive,
     progress_bar,
     require,
+    warn,
 )
-from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
+from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.errors import EXIT_OK
 
 FORMATS = ("table", "md", "csv", "json", "latex")
@@ -54,21 +53,7 @@ def add_parser(verbs: Any) -> None:
         help="with --by difficulty: cost (circular, as AR-Net's figures), margin (of the scores), "
         "correct, or one of the log's own columns (default: cost)",
     )
-    parser.add_argument(
-        "--steps",
-        type=positive,
-        metavar="N",
-        help="for a table of shares: how many steps (frames) a video has",
-    )
-    parser.add_argument(
-        "--shares-of",
-        choices=("frames", "decisions"),
-        default="frames",
-        help="for a table of shares: what the shares are shares of (default: frames)",
-    )
-    parser.add_argument(
-        "--normalize", action="store_true", help="divide a table's shares by their sum"
-    )
+    add_shares(parser)
     add_output(parser, FORMATS)
     parser.set_defaults(run=run)
 
@@ -91,6 +76,5 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_log(args.policy_log, choices, progress=progress)
     format = chosen_format(args, FORMATS)
     emit(args, lambda stream: render_estimate(result, format, stream))
-    for text in result.warnings:
-        sys.stderr.write(f"flopbench: warning: {text}\n")
+    warn(result.warnings)
     return EXIT_OK

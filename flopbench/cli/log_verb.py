@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flopbench.cli.common import check_output, positive
+from flopbench.cli.common import check_output, positive, warn
 from flopbench.cli.policy_options import add_reading
 from flopbench.errors import EXIT_INPUT, EXIT_OK
 
@@ -80,8 +80,7 @@ def run_validate(args: argparse.Namespace) -> int:
 
     log = _open(args)
     defects, warnings, samples = check_log(log)
-    for text in warnings:
-        sys.stderr.write(f"flopbench: warning: {text}\n")
+    warn(warnings)
     if defects:
         for error in defects[:SHOWN_DEFECTS]:
             sys.stderr.write(f"flopbench: error: {error}\n")
@@ -103,8 +102,7 @@ def run_convert(args: argparse.Namespace) -> int:
     check_output(args)
     log = _open(args)
     count = convert(log, Path(args.output))
-    for text in log.warnings():
-        sys.stderr.write(f"flopbench: warning: {text}\n")
+    warn(log.warnings())
     sys.stdout.write(f"{args.output}: {count:,} samples\n")
     return EXIT_OK
 
@@ -116,13 +114,13 @@ def run_head(args: argparse.Namespace) -> int:
     import msgspec
 
     log = _open(args)
+    shown: list[Any] = []
+    for samples, _ in log.samples():
+        shown += samples[: args.n - len(shown)]
+        if len(shown) == args.n:
+            break
     header = msgspec.to_builtins(log.plan.header)
     sys.stdout.write(json.dumps(header, indent=1, ensure_ascii=False) + "\n")
-    left = args.n
-    for samples, _ in log.samples():
-        for sample in samples[:left]:
-            sys.stdout.write(msgspec.json.encode(sample).decode() + "\n")
-        left -= len(samples[:left])
-        if left <= 0:
-            break
+    for sample in shown:
+        sys.stdout.write(msgspec.json.encode(sample).decode() + "\n")
     return EXIT_OK

@@ -82,6 +82,25 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_shares(parser: argparse.ArgumentParser) -> None:
+    """Add what a table of shares does not say of itself."""
+    parser.add_argument(
+        "--steps",
+        type=positive,
+        metavar="N",
+        help="for a table of shares: how many steps (frames) a video has",
+    )
+    parser.add_argument(
+        "--shares-of",
+        choices=("frames", "decisions"),
+        default="frames",
+        help="for a table of shares: what the shares are shares of (default: frames)",
+    )
+    parser.add_argument(
+        "--normalize", action="store_true", help="divide a table's shares by their sum"
+    )
+
+
 def choices_of(args: argparse.Namespace) -> Choices:
     """Turn parsed arguments into choices.
 
@@ -104,9 +123,9 @@ def choices_of(args: argparse.Namespace) -> Choices:
         components=parse_pairs(args.component, "--component"),
         by=getattr(args, "by", None),
         difficulty=getattr(args, "difficulty", None) or "cost",
-        steps=getattr(args, "steps", None),
-        shares_of=getattr(args, "shares_of", "frames"),
-        normalize=getattr(args, "normalize", False),
+        steps=args.steps,
+        shares_of=args.shares_of,
+        normalize=args.normalize,
         allow_truncated=args.allow_truncated,
         duplicates=args.duplicates,
         resamples=args.resamples,

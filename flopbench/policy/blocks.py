@@ -6,6 +6,7 @@ Does not live here: reading files (``readers``), counting (``kernel``).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -79,6 +80,7 @@ def block_of(
     place: Place,
     report: Report,
     columns: Iterable[str] = (),
+    rows: Any = None,
 ) -> Block:
     """Turn samples into a block.
 
@@ -89,12 +91,17 @@ def block_of(
         report: told of each defect. Where it returns, a defective decision counts as the first
             action, so that the rest can be looked at.
         columns: names out of ``COLUMNS`` to carry along.
+        rows: (n, steps) indices of the decisions, where the reader has them as an array already;
+            the samples' own are not looked at then.
     """
     n = len(samples)
-    codes, lengths, owner = _decisions(samples, plan, place, report)
+    if rows is None:
+        codes, lengths, owner = _decisions(samples, plan, place, report)
+        _check_something(samples, place, report)
+    else:
+        codes, lengths, owner = rows.reshape(-1), np.full(n, rows.shape[1]), None
     exits = _exits(samples, plan, place, report)
     counts = _counts(samples, plan, place, report)
-    _check_something(samples, place, report)
     views: list[Any] | None = [s.view for s in samples]
     if views is not None and views.count(None) == n:
         views = None
@@ -102,18 +109,19 @@ def block_of(
     steps_said = [s.steps for s in samples]
     steps = None
     if steps_said.count(None) < n:
-        steps = np.array([-1 if v is None else min(v, LARGEST_CODE) for v in steps_said], np.int64)
-        for i in np.flatnonzero(
-            (steps < 0) & np.array([v is not None for v in steps_said])
-        ).tolist():
-            report(DataError(f"{place(i)}: steps: is {steps_said[i]} where 0 or more was expected"))
+        for i, v in enumerate(steps_said):
+            if v is not None and not 0 <= v <= LARGEST_CODE:
+                wanted = f"0 to {LARGEST_CODE}"
+                report(DataError(f"{place(i)}: steps: is {v} where {wanted} was expected"))
+                steps_said[i] = None
+        steps = np.array([-1 if v is None else v for v in steps_said], np.int64)
     return Block(
         place=place,
         ids=[s.id for s in samples],
         codes=codes,
         lengths=lengths,
         owner=owner,
-        spans=_spans(samples, plan, place, report, lengths),
+        spans=_spans(samples, plan, place, report, lengths, codes),
         steps=steps,
         exits=exits,
         counts=counts,
@@ -130,28 +138,27 @@ def _decisions(
     actions: list[Any] = [s.actions for s in samples]
     kinds = set(map(type, actions))
     has_streams = plan.streams != ("",)
-    if kinds <= {list, type(None)} and not has_streams:
-        if type(None) in kinds:
+    wrong = list if has_streams else dict
+    if wrong in kinds:
+        wanted = f"an object with {', '.join(plan.streams)}" if has_streams else "a list"
+        for i, value in enumerate(actions):
+            if isinstance(value, wrong):
+                why = "" if has_streams else ": the header names no 'streams'"
+                report(DataError(f"{place(i)}: actions: expected {wanted}{why}"))
+                actions[i] = None
+    if not has_streams:
+        if kinds != {list}:
             actions = [a or () for a in actions]
         return (*_sequences(actions, plan, "", place, report), None)
-    wrong = list if has_streams else dict
-    wanted = (
-        f"an object with {', '.join(plan.streams)}" if has_streams else "a list: no 'streams' here"
-    )
     parts = []
     for i, value in enumerate(actions):
-        if isinstance(value, wrong):
-            report(DataError(f"{place(i)}: actions: expected {wanted}"))
-            actions[i] = None
-        for name in actions[i] or ():
+        for name in value or ():
             if name not in plan.streams:
                 hint = near_match(name, plan.streams, "streams")
                 report(DataError(f"{place(i)}: actions: there is no stream {name!r}", hint))
-    for stream in plan.streams if has_streams else ():
+    for stream in plan.streams:
         own = [(a or {}).get(stream) or () for a in actions]
         parts.append(_sequences(own, plan, stream, place, report))
-    if not parts:
-        return np.empty(0, np.int64), np.zeros(len(samples), np.int64), None
     codes = np.concatenate([p[0] for p in parts])
     lengths = np.concatenate([p[1] for p in parts])
     return codes, lengths, np.tile(np.arange(len(samples)), len(parts))
@@ -161,6 +168,11 @@ def _sequences(
     sequences: list[Any], plan: Plan, stream: str, place: Place, report: Report
 ) -> tuple[Any, Any]:
     """Turn the decisions of one stream into indices among the plan's actions."""
+    if not plan.size(stream):
+        for i in [i for i, sequence in enumerate(sequences) if sequence]:
+            of = f" of the stream {stream!r}" if stream else ""
+            report(DataError(f"{place(i)}: actions: this log declares no actions{of}"))
+        sequences = [()] * len(sequences)
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     flat = list(chain.from_iterable(sequences))
     kinds = set(map(type, flat))
@@ -236,30 +248,44 @@ def one_hot_codes(rows: Any, size: int, say: Callable[..., None], first: int = 0
 
 
 def _spans(
-    samples: Sequence[Sample], plan: Plan, place: Place, report: Report, lengths: Any
+    samples: Sequence[Sample], plan: Plan, place: Place, report: Report, lengths: Any, codes: Any
 ) -> Any:
-    spans: list[Any] = [s.spans for s in samples]
-    if spans.count(None) == len(spans):
+    """Return the span of every decision, its action's where the sample says none."""
+    said = [s.spans for s in samples]
+    if said.count(None) == len(said):
         return None
-    flat: list[Any] = []
+    spans: Any = np.array([action.span for action in plan.actions], np.int64)[codes]
+    ends = np.cumsum(lengths)
     n = len(samples)
-    for at, stream in enumerate(plan.streams):
-        for i, value in enumerate(spans):
+    for i, value in enumerate(said):
+        if value is None:
+            continue
+        if plan.per_step:
+            report(DataError(f"{place(i)}: spans: only with 'encoding': 'per_decision'"))
+        if isinstance(value, dict) == (plan.streams == ("",)):
+            report(DataError(f"{place(i)}: spans: must have the form of 'actions'"))
+            continue
+        for at, stream in enumerate(plan.streams):
             own = value.get(stream) if isinstance(value, dict) else value
-            field = f"spans.{stream}" if stream else "spans"
-            wanted = int(lengths[at * n + i])
-            if plan.per_step:
-                report(DataError(f"{place(i)}: spans: only with 'encoding': 'per_decision'"))
-            if isinstance(value, dict) == (plan.streams == ("",)) and value is not None:
-                report(DataError(f"{place(i)}: spans: must have the form of 'actions'"))
-            if own is None or len(own) != wanted:
-                got = "missing" if own is None else f"{len(own)} numbers"
-                report(DataError(f"{place(i)}: {field}: {got}, but there are {wanted} actions"))
-                own = [1] * wanted
-            if own and min(own) < 1:
-                report(DataError(f"{place(i)}: {field}: {min(own)} where at least 1 was expected"))
-            flat += own
-    return np.array(flat, np.int64)
+            wanted, end = int(lengths[at * n + i]), int(ends[at * n + i])
+            defect = _span_defect(own, wanted)
+            if defect:
+                name = f"spans.{stream}" if stream else "spans"
+                report(DataError(f"{place(i)}: {name}{defect}"))
+            else:
+                spans[end - wanted : end] = own or []
+    return spans
+
+
+def _span_defect(own: list[int] | None, wanted: int) -> str:
+    """Say what is wrong with the spans of one sequence."""
+    if len(own or ()) != wanted:
+        got = "missing" if own is None else f"{len(own)} numbers"
+        return f": {got}, but there are {wanted} actions"
+    for k, span in enumerate(own or ()):
+        if not 1 <= span <= LARGEST_CODE:
+            return f"[{k}]: is {span} where 1 to {LARGEST_CODE} was expected"
+    return ""
 
 
 def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> Any:
@@ -299,9 +325,9 @@ def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: Report)
             if name not in names:
                 hint = near_match(name, names, "components")
                 report(DataError(f"{place(i)}: counts: there is no component {name!r}", hint))
-            elif not times >= 0:
+            elif not 0 <= times < math.inf:
                 report(
-                    DataError(f"{place(i)}: counts.{name}: is {times} where 0 or more was expected")
+                    DataError(f"{place(i)}: counts.{name}: is {times} where an amount was expected")
                 )
             else:
                 array[i, names[name]] = times
@@ -309,10 +335,11 @@ def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: Report)
 
 
 def _check_something(samples: Sequence[Sample], place: Place, report: Report) -> None:
-    if None not in [s.actions for s in samples]:
+    actions = [s.actions for s in samples]
+    if None not in actions and {} not in actions:
         return
     for i, s in enumerate(samples):
-        if s.actions is None and s.exit is None and s.counts is None:
+        if s.actions in (None, {}) and s.exit is None and s.counts is None:
             report(
                 DataError(f"{place(i)}: none of 'actions', 'exit' and 'counts': nothing to count")
             )

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from flopbench.errors import DataError
 from flopbench.naming import near_match
-from flopbench.policy.blocks import Place
+from flopbench.policy.blocks import Block, Place
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Report, Sample
 
@@ -24,6 +24,20 @@ def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: R
             report(DataError(f"{place(i)}: {field}: {text}", hint))
 
 
+def check_scores(block: Block, report: Report) -> None:
+    """Report scores that are no numbers, where a block carries them along."""
+    for i, scores in enumerate(block.columns.get("scores", ())):
+        for field, text, hint in _score_defects(scores or ()):
+            report(DataError(f"{block.place(i)}: {field}: {text}", hint))
+
+
+def _score_defects(scores: Sequence[float]) -> list[tuple[str, str, str]]:
+    if all(map(math.isfinite, scores)):
+        return []
+    bad = next(n for n, value in enumerate(scores) if not math.isfinite(value))
+    return [(f"scores[{bad}]", f"is {scores[bad]}, no number", "")]
+
+
 def _defects(sample: Sample, plan: Plan, names: list[str] | None) -> list[tuple[str, str, str]]:
     found: list[tuple[str, str, str]] = []
     if not sample.id:
@@ -33,11 +47,12 @@ def _defects(sample: Sample, plan: Plan, names: list[str] | None) -> list[tuple[
         if names is not None and len(scores) != len(names):
             said = f"{len(scores)} numbers where {len(names)} classes are named"
             found.append(("scores", said, ""))
-        if not all(map(math.isfinite, scores)):
-            bad = next(n for n, value in enumerate(scores) if not math.isfinite(value))
-            found.append((f"scores[{bad}]", f"is {scores[bad]}, no number", ""))
+        found += _score_defects(scores)
     if sample.latency_ms is not None and not 0 <= sample.latency_ms < math.inf:
         found.append(("latency_ms", f"is {sample.latency_ms} where a time was expected", ""))
+    for name, value in (sample.extra or {}).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            found.append((f"extra.{name}", f"is {value}, no number", ""))
     if names is not None and sample.prediction is not None:
         prediction = sample.prediction
         if isinstance(prediction, int) and not 0 <= prediction < len(names):

@@ -29,6 +29,8 @@ LISTS = ("labels", "frames")
 JSON_SUFFIX = "_json"
 EXTRA_PREFIX = "extra."
 """A column ``extra.NAME`` is one of the user's own columns."""
+_HUGE = object
+"""Stands for a whole number beyond 64 bits among the types of a field."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,9 +54,9 @@ class Layout:
                     continue
                 self.present.add(name)
                 if name in SCALARS:
-                    self.kinds.setdefault(name, set()).add(type(value))
+                    self.kinds.setdefault(name, set()).add(_kind(value))
                 elif name in LISTS:
-                    self.kinds.setdefault(name, set()).update(map(type, value))
+                    self.kinds.setdefault(name, set()).update(map(_kind, value))
 
     def is_json(self, name: str) -> bool:
         """Whether a field needs a column of JSON text."""
@@ -66,6 +68,11 @@ class Layout:
     def holds_text(self, name: str) -> bool:
         """Whether a field's values, or the items of its lists, are text."""
         return self.kinds.get(name) == {str}
+
+
+def _kind(value: int | str) -> type:
+    huge = isinstance(value, int) and not -(2**63) <= value < 2**63
+    return _HUGE if huge else type(value)
 
 
 def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
@@ -94,6 +101,9 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
             changes["exit"] = int(block.exits[i])
         if sample.labels == []:
             changes["labels"] = None
+        for name in ("actions", "spans"):
+            if getattr(sample, name) == {}:
+                changes[name] = None
         result.append(msgspec.structs.replace(sample, **changes) if changes else sample)
     return result
 
@@ -126,11 +136,15 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
             continue
         base, dot, part = name.partition(".")
         if name.startswith(EXTRA_PREFIX):
-            values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
+            if value == value:  # NaN is how tables of floats say that there is no value
+                values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
         elif dot and base in {"actions", "spans"}:
+            if isinstance(value, str):
+                part = part.removesuffix(JSON_SUFFIX)
+                value = json_value(value, f"{where}: {name}")
             values.setdefault(base, {})[part] = value
         elif name.endswith(JSON_SUFFIX):
-            values[name.removesuffix(JSON_SUFFIX)] = _loads(value, f"{where}: {name}")
+            values[name.removesuffix(JSON_SUFFIX)] = json_value(value, f"{where}: {name}")
         elif name in LISTS and isinstance(value, (int, str)):
             values[name] = [value]
         else:
@@ -145,9 +159,10 @@ def check_columns(names: Iterable[str], where: str) -> None:
     """Refuse columns that mean nothing in a policy log.
 
     Raises:
-        DataError: an unknown column, or no column ``id``.
+        DataError: an unknown column, two columns for one field, or no column ``id``.
     """
     names = list(names)
+    fields: dict[str, str] = {}
     for name in names:
         base = name.partition(".")[0]
         known = name.removesuffix(JSON_SUFFIX) in FIELDS
@@ -157,12 +172,22 @@ def check_columns(names: Iterable[str], where: str) -> None:
                 f"{where}: unknown column {name!r}",
                 f"{near_match(name, FIELDS, 'columns')}; your own go by extra.NAME",
             )
-    if "id" not in names:
+        form = "." if dotted else name
+        field = base if dotted else name.removesuffix(JSON_SUFFIX)
+        if fields.setdefault(field, form) != form:
+            raise DataError(f"{where}: {field!r} stands in two columns, one of them {name!r}")
+    if "id" not in fields:
         raise DataError(f"{where}: there is no column 'id'", f"columns: {', '.join(names)}")
 
 
-def _loads(text: Any, where: str) -> Any:
+def json_value(text: Any, where: str) -> Any:
+    """Read JSON, strictly: no NaN, no halves of surrogate pairs, no numbers out of range.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
-        return json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON: {error}") from None
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
+        said = str(error).replace("JSON is malformed: ", "")
+        raise DataError(f"{where} is not JSON: {said}") from None

@@ -23,6 +23,7 @@ class Totals:
         steps: sampled steps (frames) in all.
         frames: steps under each action of the plan.
         decisions: decisions for each action; None where only shares of steps are known.
+        own_spans: whether decisions covered other steps than their action's span.
         exits: how often each exit was taken.
         counts: further runs of each component.
     """
@@ -32,6 +33,7 @@ class Totals:
     steps: float | Fraction
     frames: Sequence[float | Fraction]
     decisions: Sequence[float | Fraction] | None
+    own_spans: bool = False
     exits: Sequence[int] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
 
@@ -45,6 +47,8 @@ class LogCounts:
         frames: (n, a) steps under each action.
         decisions: (n, a) decisions for each action; None where only rows are known.
         steps: (n,) sampled steps.
+        own_spans: whether some decision says itself how many steps it covers, and other than its
+            action's span.
         exits: (n,) index of the exit taken, -1 for none; None where the log has no exits.
         counts: (n, components) further runs of components; None where the log has none.
         video: (n,) index of the video a record belongs to; None where each is a video.
@@ -61,6 +65,7 @@ class LogCounts:
     frames: Any
     decisions: Any
     steps: Any
+    own_spans: bool = False
     exits: Any = None
     counts: Any = None
     video: Any = None
@@ -107,9 +112,26 @@ class LogCounts:
             steps=int(part(self.steps).sum(dtype=np.int64)),
             frames=total(self.frames),
             decisions=None if self.decisions is None else total(self.decisions),
+            own_spans=self.own_spans,
             exits=exits,
             counts=counts,
         )
+
+    def whole_videos(self, chosen: Any) -> tuple[Any, Any]:
+        """Return all records of the videos that some records belong to, and those videos.
+
+        Args:
+            chosen: (k,) indices of records.
+
+        Returns:
+            Indices of records, and indices of videos in order of first appearance.
+        """
+        import numpy as np
+
+        if self.video is None:
+            return chosen, chosen
+        videos = np.unique(self.video[chosen])
+        return np.flatnonzero(np.isin(self.video, videos)), videos
 
     def by_label(self) -> dict[Any, Any]:
         """Return label -> (k,) indices of the records that carry it, labels in their order."""
@@ -153,7 +175,11 @@ class ShareCounts:
     source: str = ""
 
     def totals(self) -> Totals:
-        """Return the sums for one video of the plan's length, or for one step."""
+        """Return the sums for one video of the plan's length, or for one step without it.
+
+        Where the end of a video cut a decision, no share says: decisions are frames / span, the
+        published rule, whatever the shares are of.
+        """
         steps = Fraction(self.plan.steps or 1)
         spans = [action.span for action in self.plan.actions]
         if self.of == "frames":
@@ -162,4 +188,4 @@ class ShareCounts:
         covered = sum(share * span for share, span in zip(self.shares, spans, strict=True))
         decisions = [share * steps / covered for share in self.shares]
         frames = [n * span for n, span in zip(decisions, spans, strict=True)]
-        return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=decisions)
+        return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)

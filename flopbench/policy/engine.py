@@ -58,6 +58,7 @@ class Gatherer:
         self._videos: dict[str, int] | None = None
         self._expected_steps: int | None = None if plan.steps_may_vary else plan.steps
         self._expected_from = "the header"
+        self._own_spans = False
         self._odd_runs = 0
         self._first_odd_run = ""
 
@@ -72,6 +73,7 @@ class Gatherer:
             return
         result = tally(block, self._plan, self._report)
         self._check_lengths(block, result)
+        self._own_spans |= result.own_spans
         self._note_odd_runs(result)
         self._number_videos(block)
         self._part("hashes", _hashes(block))
@@ -210,6 +212,7 @@ class Gatherer:
             frames=joined["frames"],
             decisions=joined.get("decisions", joined["frames"]),
             steps=joined["steps"],
+            own_spans=self._own_spans,
             exits=joined.get("exits"),
             counts=joined.get("counts"),
             video=joined.get("video"),

@@ -34,6 +34,8 @@ class Tally:
         frames: (n, a) steps under each action.
         decisions: (n, a) decisions for each action.
         steps: (n,) steps of each sample.
+        own_spans: whether some decision covers other steps than its action's span, the end of the
+            sample apart.
         odd_runs: how many runs no policy of the declared spans could make.
         first_odd_run: where the first one stands.
     """
@@ -41,6 +43,7 @@ class Tally:
     frames: Any
     decisions: Any
     steps: Any
+    own_spans: bool = False
     odd_runs: int = 0
     first_odd_run: str = ""
 
@@ -60,12 +63,12 @@ def tally(block: Block, plan: Plan, report: Report) -> Tally:
     n, a = block.size, len(plan.actions)
     cell = _samples_of_decisions(block) * a + block.codes
     decisions = np.bincount(cell, minlength=n * a).reshape(n, a)
-    spans = block.spans
-    if spans is None:
-        spans = _spans(plan)[block.codes]
+    declared = _spans(plan)[block.codes]
+    spans = declared if block.spans is None else block.spans
+    own_spans = block.spans is not None and _has_own_spans(block, declared)
     spans, steps = _cut_last(block, plan, spans, report)
     frames = np.bincount(cell, weights=spans, minlength=n * a).astype(np.int64).reshape(n, a)
-    return Tally(frames=frames, decisions=decisions, steps=steps)
+    return Tally(frames=frames, decisions=decisions, steps=steps, own_spans=own_spans)
 
 
 def _spans(plan: Plan) -> Any:
@@ -76,6 +79,15 @@ def _samples_of_decisions(block: Block) -> Any:
     """Return (d,) the sample that each decision belongs to."""
     owner = np.arange(block.size) if block.owner is None else block.owner
     return np.repeat(owner, block.lengths)
+
+
+def _has_own_spans(block: Block, declared: Any) -> bool:
+    """Whether a decision covers what its action does not declare, a cut last one apart."""
+    differs = block.spans != declared
+    filled = block.lengths > 0
+    last = (np.cumsum(block.lengths) - 1)[filled]
+    differs[last] &= block.spans[last] > declared[last]
+    return bool(differs.any())
 
 
 def is_dense(block: Block, plan: Plan) -> bool:
@@ -99,7 +111,8 @@ def count_columns(block: Block, plan: Plan) -> Tally:
     frames: Any = np.empty((len(plan.actions), n), np.uint8)
     for action in range(len(plan.actions)):
         np.sum(rows == action, axis=0, dtype=np.uint8, out=frames[action])
-    spans = {i: a.span for i, a in enumerate(plan.actions) if a.span > 1}
+    # No run here is longer than the longest column, and a byte cannot be divided by more.
+    spans = {i: min(a.span, LONGEST_COLUMN) for i, a in enumerate(plan.actions) if a.span > 1}
     if not spans:
         return Tally(frames=frames.T, decisions=frames.T, steps=None)
     decisions = frames.copy()
@@ -192,19 +205,37 @@ def _steps_per_step(block: Block, plan: Plan, report: Report) -> Any:
         uneven = block.owner[(block.lengths != steps[block.owner]) & (block.lengths > 0)]
         for i in np.unique(uneven):
             report(DataError(f"{block.place(int(i))}: actions: streams of different lengths"))
+    taken = steps
     if plan.steps is not None and not plan.actions:
         steps = np.full(block.size, plan.steps)  # early exits: the header says how many there are
+    early = _left_early(block, plan)
+    if plan.steps is not None and early.any():
+        # Who leaves early was sampled as often as the others, and looked at less often.
+        steps = np.where(early, np.maximum(taken, plan.steps), steps)
     if block.steps is None:
         return steps
     said = np.where(block.steps < 0, steps, block.steps)
-    for i in np.flatnonzero((said != steps) & (steps > 0) & bool(plan.actions)):
+    wrong = (taken > 0) & np.where(early, said < taken, said != taken)
+    for i in np.flatnonzero(wrong & (block.steps >= 0)):
         report(
             DataError(
-                f"{block.place(int(i))}: steps: is {int(said[i])}, but there are {int(steps[i])} "
+                f"{block.place(int(i))}: steps: is {int(said[i])}, but there are {int(taken[i])} "
                 "actions"
             )
         )
     return said
+
+
+def _left_early(block: Block, plan: Plan) -> Any:
+    """Return (n,) whether a sample took an exit, by its last action or by its ``exit``."""
+    early = np.zeros(block.size, bool) if block.exits is None else block.exits >= 0
+    exits = np.array([action.kind == "exit" for action in plan.actions], bool)
+    if exits.any():
+        filled = np.flatnonzero(block.lengths > 0)
+        last = np.cumsum(block.lengths)[filled] - 1
+        owner = filled if block.owner is None else block.owner[filled]
+        early[owner[exits[block.codes[last]]]] = True
+    return early
 
 
 def _cut_last(block: Block, plan: Plan, spans: Any, report: Report) -> tuple[Any, Any]:
@@ -221,8 +252,7 @@ def _cut_last(block: Block, plan: Plan, spans: Any, report: Report) -> tuple[Any
     filled = np.flatnonzero(block.lengths > 0)
     over = totals[filled] - steps[owner[filled]]
     last = ends[filled] - 1
-    exits = np.array([action.kind == "exit" for action in plan.actions], bool)
-    early = exits[block.codes[last]] if len(last) else over < 0
+    early = _left_early(block, plan)[owner[filled]]
     for at in np.flatnonzero(((over < 0) & ~early) | (over >= spans[last])):
         i = int(owner[filled[at]])
         report(

@@ -14,7 +14,7 @@ import msgspec
 
 from flopbench.errors import DataError, InputError
 from flopbench.policy.blocks import IDS, Block, Place, block_of
-from flopbench.policy.checks import check_samples
+from flopbench.policy.checks import check_samples, check_scores
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.header import Header, resolve
@@ -64,7 +64,8 @@ class Log:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what the readers found odd."""
-        return tuple(text for reader in self.readers for text in reader.warnings)
+        # A reader that reads twice warns twice.
+        return tuple(dict.fromkeys(text for reader in self.readers for text in reader.warnings))
 
 
 def open_log(
@@ -178,16 +179,20 @@ def count_log(
     if duplicates == "first":
         log = without_duplicates(log)
     wanted = (*fields, IDS) if keep_ids else tuple(fields)
-    gatherer = Gatherer(log.plan, raise_first, columns=columns, keep_ids=keep_ids)
-    try:
-        for block in log.blocks(raise_first, wanted):
-            gatherer.add(block)
-    except NeedsExactReader:
+
+    def gathered(log: Log) -> Gatherer:
         gatherer = Gatherer(log.plan, raise_first, columns=columns, keep_ids=keep_ids)
-        for block in _exactly(log).blocks(raise_first, wanted):
+        for block in log.blocks(raise_first, wanted):
+            check_scores(block, raise_first)
             gatherer.add(block)
+        return gatherer
+
+    try:
+        gatherer = gathered(log)
+    except NeedsExactReader:
+        gatherer = gathered(_exactly(log))
     if not gatherer.records:
-        raise DataError(f"{log.source} holds a header and no samples", "there is nothing to count")
+        raise _no_samples(log)
     if gatherer.has_duplicates():
         _report_duplicates(log, raise_first)
     counts = gatherer.finish(log.source)
@@ -223,12 +228,16 @@ def check_log(log: Log) -> tuple[list[DataError], tuple[str, ...], int]:
         if gatherer.has_duplicates():
             _report_duplicates(log, report)
         if not gatherer.records and not defects:
-            report(DataError(f"{log.source} holds a header and no samples"))
+            report(_no_samples(log))
     except _Enough:
         pass
     except DataError as error:
         defects.append(error)
     return defects, (*log.warnings(), *gatherer.warnings()), gatherer.records
+
+
+def _no_samples(log: Log) -> DataError:
+    return DataError(f"{log.source} holds a header and no samples", "there is nothing to count")
 
 
 class _Enough(Exception):
@@ -237,21 +246,23 @@ class _Enough(Exception):
 
 def _report_duplicates(log: Log, report: Report) -> None:
     """Find the records whose id and view came before; the hashes only said that there are some."""
-    seen: dict[tuple[str, object], str] = {}
+    # A place is worked out when it is asked for: of a JSON file that takes a while.
+    seen: dict[tuple[str, object], tuple[Place, int]] = {}
     for samples, place in log.samples(_ignore):
         for i, sample in enumerate(samples):
             key = (sample.id, sample.view)
             if key in seen:
                 view = "" if sample.view is None else f", view {sample.view!r}"
+                first_place, first = seen[key]
                 report(
                     DataError(
-                        f"{place(i)}: id: {sample.id!r}{view} came before, at {seen[key]}",
+                        f"{place(i)}: id: {sample.id!r}{view} came before, at {first_place(first)}",
                         "ids are unique within a view. Under DDP the sampler repeats samples to "
                         "even out the ranks: --duplicates first keeps the first of each",
                     )
                 )
             else:
-                seen[key] = place(i)
+                seen[key] = place, i
 
 
 def _ignore(error: DataError) -> None:
@@ -260,32 +271,43 @@ def _ignore(error: DataError) -> None:
 
 def without_duplicates(log: Log) -> Log:
     """Return the log with only the first record of each id and view."""
-    seen: set[tuple[str, object]] = set()
-    return replace(log, readers=tuple(_FirstOnly(reader, seen) for reader in log.readers))
+    seen: dict[tuple[str, object], tuple[int, int]] = {}
+    readers = enumerate(log.readers)
+    return replace(log, readers=tuple(_FirstOnly(own, n, seen) for n, own in readers))
 
 
 class _FirstOnly(Reader):
-    """A reader that leaves out what came before."""
+    """A reader that leaves out what came before.
 
-    def __init__(self, inner: Reader, seen: set[tuple[str, object]]) -> None:
+    Args:
+        inner: the reader of one file.
+        number: which of the log's files it is.
+        seen: shared by all files: id and view -> the file and number of the first such sample, so
+            that reading again gives the same.
+    """
+
+    def __init__(
+        self, inner: Reader, number: int, seen: dict[tuple[str, object], tuple[int, int]]
+    ) -> None:
         super().__init__(inner.path, inner.options)
-        self._inner, self._seen, self.form = inner, seen, inner.form
+        self._inner, self._number, self._seen = inner, number, seen
+        self.form = inner.form
         self.warnings = inner.warnings
 
     def header(self) -> Header | None:
         return self._inner.header()
 
     def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        left_out = 0
+        left_out = at = 0
         for samples, place in self._inner.samples(plan, report):
             kept = []
             for i, sample in enumerate(samples):
-                key = (sample.id, sample.view)
-                if key in self._seen:
-                    left_out += 1
-                else:
-                    self._seen.add(key)
+                here = self._number, at
+                at += 1
+                if self._seen.setdefault((sample.id, sample.view), here) == here:
                     kept.append(i)
+                else:
+                    left_out += 1
             yield [samples[i] for i in kept], lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
         if left_out:
             self.warnings.append(f"{self.path}: {left_out} repeated samples were left out")

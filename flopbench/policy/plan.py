@@ -48,8 +48,10 @@ class Plan:
     @property
     def steps_may_vary(self) -> bool:
         """Whether samples of different lengths are no error."""
-        early = any(action.kind == "exit" for action in self.actions)
-        return self.header.steps == "varies" or early or bool(self.exits) or not self.per_step
+        if self.header.steps == "varies" or not self.per_step or not self.actions:
+            return True
+        early = bool(self.exits) or any(action.kind == "exit" for action in self.actions)
+        return early and self.steps is None
 
     def size(self, stream: str) -> int:
         """Return how many actions a stream has."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,12 +25,19 @@ from flopbench.policy.counts import LogCounts
 from flopbench.policy.header import read_header, resolve
 from flopbench.policy.log import with_preset
 from flopbench.policy.plan import Plan, plan_of
-from flopbench.policy.readers.csv_form import header_path
-from flopbench.policy.readers.raw import open_bytes
+from flopbench.policy.readers.csv_form import Records, header_path
+from flopbench.policy.readers.raw import (
+    duckdb_path,
+    not_text,
+    open_bytes,
+    read_some,
+    unpacking_errors,
+)
 
 COLUMNS = ("video", "label", "action", "n", "decisions")
 REQUIRED = ("video", "action", "n")
 LARGEST = 2**31
+_WHOLE = re.compile(r"[0-9]{1,18}")
 
 
 def read_counts(path: Path, *, preset: str | None) -> LogCounts:
@@ -47,13 +55,15 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
     if plan.streams != ("",) or not plan.actions:
         raise InputError(f"{path}: counts need a preset with actions of one stream")
     with open_bytes(path) as stream:
-        magic = stream.read(4)
+        magic = read_some(stream, path, 4)
     lines = _parquet(path) if magic == b"PAR1" else _csv(path)
     names, first = next(lines)
     for name in names:
         if name not in COLUMNS:
             hint = near_match(name, COLUMNS, "columns")
             raise DataError(f"{first}: unknown column {name!r}", hint)
+        if list(names).count(name) > 1:
+            raise DataError(f"{first}: the column {name!r} stands twice")
     for name in REQUIRED:
         if name not in names:
             raise DataError(f"{first}: the column {name!r} is missing")
@@ -62,19 +72,23 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
 
 def _csv(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
     with open_bytes(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-        reader = csv.reader(text, strict=True)
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        rows = Records(csv.reader(text, strict=True))
         width = 0
         try:
-            for row in reader:
-                where = f"{path}:{reader.line_num}"
+            for row, line in rows:
+                where = f"{path}:{line}"
                 width = width or len(row)
                 if row and len(row) != width:
                     raise DataError(f"{where}: {len(row)} fields where {width} were expected")
                 if row:
                     yield [cell.strip() for cell in row], where
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from None
+        except csv.Error as error:
+            raise DataError(f"{path}:{rows.line} is not CSV: {error}") from None
+        except UnicodeDecodeError:
+            raise not_text(path) from None
+        except unpacking_errors() as error:
+            raise DataError(f"{path} is damaged: {error}") from None
     if not width:
         raise DataError(f"{path} is empty")
 
@@ -85,7 +99,7 @@ def _parquet(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
     duckdb = require_duckdb(path)
     try:
         with duckdb.connect() as connection:
-            cursor = connection.execute("SELECT * FROM read_parquet(?)", [str(path)])
+            cursor = connection.execute("SELECT * FROM read_parquet(?)", [duckdb_path(path)])
             yield [column[0] for column in cursor.description], str(path)
             number = 0
             while rows := cursor.fetchmany(8192):
@@ -161,14 +175,14 @@ def _counted(
 
 def _scalar(label: Any) -> Any:
     text = str(label)
-    return int(text) if text.isdigit() and text.isascii() else text
+    return int(text) if _WHOLE.fullmatch(text) else text
 
 
 def _action(value: Any, plan: Plan, where: str) -> int:
     text = str(value)
     if text in plan.indices[""]:
         return plan.indices[""][text]
-    if text.isdigit() and text.isascii():
+    if _WHOLE.fullmatch(text):
         if int(text) < len(plan.actions):
             return int(text)
         raise DataError(f"{where}: is {text}, but this log has ids 0 to {len(plan.actions) - 1}")
@@ -177,6 +191,6 @@ def _action(value: Any, plan: Plan, where: str) -> int:
 
 def _count(value: Any, where: str) -> int:
     text = str(value)
-    if not (text.isdigit() and text.isascii()) or int(text) > LARGEST:
+    if not _WHOLE.fullmatch(text) or int(text) > LARGEST:
         raise DataError(f"{where}: is {value!r} where a count of 0 or more was expected")
     return int(text)

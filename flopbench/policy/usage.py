@@ -23,7 +23,7 @@ from flopbench.policy.header import Header, read_header, resolve
 from flopbench.policy.log import with_preset
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.readers.csv_form import header_path
-from flopbench.policy.readers.raw import open_bytes, read_some
+from flopbench.policy.readers.raw import BOM, not_text, open_bytes, read_some
 
 CANNOT = (
     "a table of shares has no runs and no videos: no exact rule, no interval, no classes, no "
@@ -33,10 +33,12 @@ NEAR_ONE = (Fraction(1, 2), Fraction(3, 2))
 """Shares that sum to anything outside are no shares of one thing."""
 
 _LINE = re.compile(
-    r"^\s*(?P<kind>[rms])\d+\s*\((?P<what>[^)]*)\)\s*:\s*(?P<rows>\d+)\s*\(\s*[\d.]+\s*%\s*\)\s*$"
+    r"^\s*(?P<kind>[rms])\d+\s*\((?P<what>[^)]*)\)\s*:\s*(?P<rows>[0-9]{1,18})\s*\(\s*[\d.]+\s*%\s*\)\s*$"
 )
 _ESTIMATE = re.compile(r"^\s*GFLOPS:\s*(?P<gflops>[\d.]+)")
-_SKIP = re.compile(r"skip\s+(\d+)")
+_SKIP = re.compile(r"skip\s+([0-9]{1,9})(?![0-9])")
+MOST_DIGITS = 50
+"""A share with more digits or zeros is no share; its exact fraction could fill the memory."""
 
 
 def read_usage(
@@ -86,9 +88,9 @@ def _text(path: Path) -> str:
     with open_bytes(path) as stream:
         data = read_some(stream, path)
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text at byte {error.start}") from None
+        return data.removeprefix(BOM).decode("utf-8")
+    except UnicodeDecodeError:
+        raise not_text(path) from None
 
 
 def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
@@ -98,6 +100,9 @@ def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
     decimals: list[int] = []
     try:
         names = [name.strip().lower() for name in next(reader, [])]
+        for name in ("action", "share"):
+            if names.count(name) != 1:
+                raise DataError(f"{path}:1: there is not one column {name!r}")
         at = names.index("action"), names.index("share")
         for row in reader:
             if not any(cell.strip() for cell in row):
@@ -127,6 +132,8 @@ def _share(cell: str, where: str) -> tuple[Fraction, int]:
     if not value.is_finite() or value < 0:
         raise DataError(f"{where}: is {cell!r} where a share of 0 or more was expected")
     digits = max(0, -int(value.as_tuple().exponent))
+    if digits > MOST_DIGITS or value.adjusted() > MOST_DIGITS:
+        raise DataError(f"{where}: is {cell[:40]!r} where a share such as 0.31 was expected")
     if cell.endswith("%"):
         return Fraction(value) / 100, digits + 2
     return Fraction(value), digits
@@ -160,6 +167,11 @@ def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
             blocks.append([])
             said = ""
         blocks[-1].append((number, f"{key[0]}:{key[1]}", key[2]))
+    if not blocks:
+        raise DataError(
+            f"{path} has no usage block that can be read",
+            "expected lines such as: r0(resnet50 224)     :   1234 (12.34%)",
+        )
     rows = [0] * len(plan.actions)
     for number, what, count in blocks[-1]:
         rows[_console_action(what, plan, f"{path}:{number}")] += count

@@ -21,11 +21,12 @@ import msgspec
 
 from flopbench.errors import DataError, InputError
 from flopbench.files import check_writable, write_atomic
+from flopbench.policy.checks import check_samples
 from flopbench.policy.columns import JSON_SUFFIX, LISTS, SCALARS, Layout, coded, row_of
 from flopbench.policy.header import FORMAT, Header
 from flopbench.policy.log import Log, open_log
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Sample
+from flopbench.policy.samples import Sample, raise_first
 
 WRITTEN_FORMS = ("json", "jsonl", "csv", "parquet", "npz")
 _SUFFIX_FORMS = {
@@ -38,6 +39,10 @@ _SUFFIX_FORMS = {
 }
 _TEXT_FORMS = ("json", "jsonl", "csv")
 ZSTD_LEVEL = 10
+FRUGAL = {"threads": 1, "memory_limit": "512MB"}
+"""DuckDB's settings for writing: a log of any size in bounded memory, rows in order."""
+LEAST_OBJECT_BYTES = 1 << 24
+"""DuckDB sets twice the longest line aside."""
 
 Samples = Callable[[], Iterator[Sequence[Sample]]]
 """Starts over: some forms need to see all samples before the first is written."""
@@ -83,6 +88,7 @@ def convert(log: Log, target: Path) -> int:
 
     def samples() -> Iterator[Sequence[Sample]]:
         for group, place in log.samples():
+            check_samples(group, log.plan, place, raise_first)
             yield coded(group, log.plan, place)
 
     with _beside(target) as temporary:
@@ -163,7 +169,13 @@ def _packed(target: Path, temporary: Path) -> Iterator[IO[bytes]]:
 
 
 def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int:
-    from flopbench.policy.readers.csv_form import COLUMNS, header_path, lines_of, used_columns
+    from flopbench.policy.readers.csv_form import (
+        COLUMNS,
+        EMPTY,
+        header_path,
+        lines_of,
+        used_columns,
+    )
 
     plan = log.plan
     names = {stream: list(plan.indices[stream]) for stream in plan.streams}
@@ -171,7 +183,7 @@ def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int
     def cell(action: int, stream: str) -> str:
         name = names[stream][action]
         # A name of digits would be read as an id.
-        return str(action) if not name or name.lstrip("-").isdigit() else name
+        return str(action) if name in {"", EMPTY} or name.lstrip("-").isdigit() else name
 
     used: set[int] = set()
     count = 0
@@ -184,7 +196,7 @@ def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int
     columns = sorted(used)
     with _packed(target, temporary) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
-        writer = csv.writer(text, lineterminator="\n")
+        writer = csv.writer(_Lines(text), lineterminator="\r\n")
         writer.writerow([COLUMNS[at] for at in columns])
         for group in samples():
             for sample in group:
@@ -194,6 +206,16 @@ def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int
     data = json.loads(header_json(log.header))
     write_atomic(header_path(target), json.dumps(data, indent=1, ensure_ascii=False) + "\n")
     return count
+
+
+class _Lines:
+    """Ends lines in a line feed; told so itself, csv would not quote carriage returns."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+
+    def write(self, line: str) -> None:
+        self._text.write(line.removesuffix("\r\n") + "\n")
 
 
 def _layout(samples: Samples) -> tuple[Layout, int]:
@@ -206,6 +228,7 @@ def _layout(samples: Samples) -> tuple[Layout, int]:
 
 def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path) -> int:
     from flopbench.policy.readers.parquet_form import require_duckdb
+    from flopbench.policy.readers.raw import duckdb_path
 
     duckdb = require_duckdb(temporary)
     layout, count = _layout(samples)
@@ -213,18 +236,22 @@ def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path
         "wb", dir=temporary.parent, prefix=".", suffix=".jsonl", delete=False
     ) as rows:
         try:
+            longest = LEAST_OBJECT_BYTES
             for group in samples():
                 for sample in group:
-                    rows.write(msgspec.json.encode(row_of(sample, layout)) + b"\n")
+                    line = msgspec.json.encode(row_of(sample, layout)) + b"\n"
+                    longest = max(longest, len(line))
+                    rows.write(line)
             rows.close()
             columns = ", ".join(f"{_quoted(n)}: {_quoted(t)}" for n, t in _sql_types(layout, plan))
+            source = _quoted(duckdb_path(Path(rows.name)))
             query = (
-                f"COPY (SELECT * FROM read_json({_quoted(rows.name)}, columns = {{{columns}}}, "
-                "format = 'newline_delimited', maximum_object_size = 268435456)) "
+                f"COPY (SELECT * FROM read_json({source}, columns = {{{columns}}}, "
+                f"format = 'newline_delimited', maximum_object_size = {longest})) "
                 f"TO {_quoted(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
                 f"KV_METADATA {{{_quoted(FORMAT)}: {_quoted(header_json(header).decode())}}})"
             )
-            with duckdb.connect() as connection:
+            with duckdb.connect(config=FRUGAL) as connection:
                 connection.execute(query)
         except duckdb.Error as error:
             raise DataError(f"cannot write Parquet: {str(error).splitlines()[0]}") from None
@@ -282,18 +309,24 @@ def _arrays(name: str, values: list[Any]) -> dict[str, Any]:
     import numpy as np
 
     kinds = {type(v) for v in values}
-    if name.endswith(JSON_SUFFIX) or kinds == {str}:
+    if ("." not in name and name.endswith(JSON_SUFFIX)) or kinds == {str}:
         # numpy's texts end at trailing NULs.
         if not any(v is not None and v.endswith("\0") for v in values):
             return {name: np.array(["" if v is None else v for v in values])}
     elif kinds <= {int, float} and (float in kinds or _fits(values)):
         return {name: np.array(values, np.float64 if float in kinds else np.int64)}
-    elif kinds == {list} and name in {"actions", "scores", "labels", "spans"}:
+    elif kinds == {list} and _is_plain(name):
         found = _list_arrays(name, values)
         if found:
             return found
     texts = ["" if v is None else json.dumps(v, ensure_ascii=False) for v in values]
     return {name + JSON_SUFFIX: np.array(texts)}
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a column of lists may become arrays; a stream may have the name of an array."""
+    arrays = name.partition(".")[0] in {"actions", "scores", "labels", "spans"}
+    return arrays and not name.endswith(("_offsets", JSON_SUFFIX))
 
 
 def _list_arrays(name: str, values: list[list[Any]]) -> dict[str, Any]:

@@ -11,8 +11,10 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from flopbench.compare import MAP_RESAMPLES, Approach, Comparison, Difference
-from flopbench.present.estimates import estimate_data
+from flopbench.approaches import MAP_RESAMPLES, Approach
+from flopbench.compare import Comparison, Dominance
+from flopbench.differences import Difference
+from flopbench.present.estimates import estimate_data, with_warnings
 from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.units import CONVENTION
 
@@ -34,6 +36,11 @@ def comparison_json(comparison: Comparison) -> str:
         "notes": list(comparison.notes),
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def comparison_warnings(comparison: Comparison) -> list[str]:
+    """List what is odd about each run, its name first."""
+    return [f"{a.name}: {text}" for a in comparison.approaches for text in a.run.warnings]
 
 
 def _approach_data(approach: Approach) -> dict[str, Any]:
@@ -64,6 +71,8 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
     if format == "csv":
         return comparison_csv(comparison)
     grids = [approaches_grid(comparison), differences_grid(comparison)]
+    if format != "table":
+        grids[0] = with_warnings(grids[0], comparison_warnings(comparison))
     if format == "md":
         return "\n".join(to_markdown(grid) for grid in grids)
     if format == "latex":
@@ -79,6 +88,7 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
 def approaches_grid(comparison: Comparison) -> Grid:
     """Lay out one line an approach, in the form of AR-Net's Table 3."""
     first = comparison.approaches[0].run
+    rules = dict.fromkeys(a.run.main.rule for a in comparison.approaches)
     columns = [Column(title="approach", align="left")]
     columns += [
         Column(title=t)
@@ -87,15 +97,12 @@ def approaches_grid(comparison: Comparison) -> Grid:
     columns.append(Column(title="Pareto", align="left"))
     caption = [
         CONVENTION,
-        f"Prices: {first.prices.counter}, {first.table}; {first.main.rule} rule. GFLOPS/f per "
-        "sampled frame.",
+        f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
+        "cost over all sampled frames; GFLOPS/v: per video.",
     ]
     if comparison.metric == "mAP" and any(a.accuracy for a in comparison.approaches):
         caption.append(f"mAP intervals: at most {MAP_RESAMPLES} resamples.")
     caption += [f"Note: {text}." for text in comparison.notes]
-    caption += [
-        f"Warning: {a.name}: {text}." for a in comparison.approaches for text in a.run.warnings
-    ]
     return Grid(
         title="Method against method",
         columns=tuple(columns),
@@ -110,7 +117,7 @@ def _row(approach: Approach, comparison: Comparison) -> tuple[str, ...]:
     if approach.quoted is not None:
         percent = f"{approach.quoted:g} (quoted)"
     accuracy_ci = None if approach.accuracy is None else approach.accuracy.ci95_percent
-    beaten_by = [d.winner for d in comparison.dominance if d.loser == approach.name]
+    beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == approach.name]
     place = "front" if approach.name in comparison.front else ""
     if beaten_by:
         place = f"dominated by {', '.join(beaten_by)}"
@@ -126,18 +133,27 @@ def _row(approach: Approach, comparison: Comparison) -> tuple[str, ...]:
     )
 
 
+def _beaten(dominance: Dominance) -> str:
+    """Name the better one, and say where an interval leaves it open."""
+    sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
+    return dominance.winner + sure[dominance.clear]
+
+
 def differences_grid(comparison: Comparison) -> Grid:
     """Lay out every other approach less the first."""
     first = comparison.approaches[0].name
     return Grid(
-        title=f"Less {first}",
+        title=f"Difference from {first}",
         columns=(
             Column(title="approach", align="left"),
             *(Column(title=t) for t in (f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %")),
             Column(title="resampled", align="left"),
         ),
         rows=tuple(_difference_row(d) for d in comparison.differences),
-        caption=("In pairs: both logs hold the same videos, drawn together.",),
+        caption=(
+            "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
+            "are drawn by themselves.",
+        ),
     )
 
 

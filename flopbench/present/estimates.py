@@ -10,8 +10,8 @@ Lives here: choosing what to say. Does not live here: layout (``grid``), the est
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TextIO
 
 from flopbench.estimate import ActionCost, Estimate, Interval
@@ -26,9 +26,13 @@ RULES = {
     "exact": "exact rule: decisions as they were taken",
     "published": "published rule: every row of a decision over k steps weighs 1/k",
 }
+NO_PUBLISHED = (
+    "Published rule: not defined here, since the decisions have spans of their own and the rule "
+    "takes them from the actions."
+)
 DENOMINATORS = (
-    "per frame: all sampled frames; per processed frame: those that were not skipped; per "
-    "decision: those of the policy."
+    "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
+    "ran on (neither skipped nor reused); per decision: over the policy's decisions."
 )
 
 
@@ -133,6 +137,8 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
     if format == "csv":
         return estimate_csv(run)
     grids = estimate_grids(run)
+    if format != "table":  # there the warnings go to stderr
+        grids[0] = with_warnings(grids[0], run.warnings)
     if format == "md":
         return "\n".join(to_markdown(grid) for grid in grids)
     if format == "latex":
@@ -150,6 +156,11 @@ def estimate_grids(run: Run) -> list[Grid]:
     """Lay an estimate out: the figures, by component, by action, by counter, by group."""
     grids = [_figures_grid(run), _components_grid(run), _actions_grid(run), _counters_grid(run)]
     return grids + ([_groups_grid(run)] if run.groups else [])
+
+
+def with_warnings(grid: Grid, warnings: Sequence[str]) -> Grid:
+    """Return a grid that carries warnings below it, for a document that stands by itself."""
+    return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
 
 
 def _figures_grid(run: Run) -> Grid:
@@ -173,7 +184,8 @@ def _figures_grid(run: Run) -> Grid:
     caption = [CONVENTION, DENOMINATORS, _made_with(run)]
     if run.interval is not None:
         caption.append(_interval_text(run.interval))
-    caption += [f"Warning: {text}." for text in run.warnings]
+    if published is None:
+        caption.append(NO_PUBLISHED)
     return Grid(
         title=title,
         columns=(Column(title="rule", align="left"), *(Column(title=c) for c in columns)),
@@ -261,8 +273,17 @@ def _actions_grid(run: Run) -> Grid:
         caption=(
             "GFLOPS/video: what the action's decisions cost, charges included; own: its own "
             "networks alone." + (" Decisions by the published rule." if published else ""),
+            *_unattributed(run),
         ),
     )
+
+
+def _unattributed(run: Run) -> tuple[str, ...]:
+    left = run.main.unattributed_gflops_per_video
+    if not left:
+        return ()
+    what = "charges per view, per video and per step beyond the actions, and further counts"
+    return (f"{_figure(left)} GFLOPS/video belong to no action: {what}.",)
 
 
 def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
@@ -278,24 +299,24 @@ def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
 
 
 def _counters_grid(run: Run) -> Grid:
-    lead = run.main.gflops_per_video
+    lead, lead_name = run.main.gflops_per_video, run.main.counter
     rows = []
     for name, estimate in run.under_counters.items():
-        ratio = estimate.gflops_per_video / lead if lead else 1.0
+        more = 100 * (estimate.gflops_per_video / lead - 1) if lead else 0.0
         rows.append(
             (
                 name,
                 _figure(estimate.gflops_per_video),
                 _figure(estimate.gflops_per_frame),
-                f"{100 * (ratio - 1):+.2f} %",
+                "-" if name == run.main.counter else f"{more:+.2f} %",
             )
         )
     gaps = run.book.gaps.items()
     return Grid(
-        title="The same decisions under every counter",
+        title=f"The same decisions under every counter ({run.main.rule} rule)",
         columns=(
             Column(title="counter", align="left"),
-            *(Column(title=t) for t in ("GFLOPS/video", "GFLOPS/frame", "against the first")),
+            *(Column(title=t) for t in ("GFLOPS/video", "GFLOPS/frame", f"against {lead_name}")),
         ),
         rows=tuple(rows),
         caption=tuple(f"Without {name}: {why}." for name, why in gaps),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
@@ -65,29 +66,34 @@ def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = N
     for column in grid.columns:
         table.add_column(Text(column.title), justify=column.align, no_wrap=True)
     for row in grid.rows:
-        table.add_row(*(Text(cell, style=(styles or {}).get(cell, "")) for cell in row))
+        table.add_row(*(Text(one_line(cell), style=(styles or {}).get(cell, "")) for cell in row))
     console = _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
     # A table is as wide as it needs to be: a wrapped number is a wrong number.
     needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.width = max(console.width, needed)
-    console.print(Text(grid.title, style="bold"))
+    console.print(Text(one_line(grid.title), style="bold"))
     console.print(table)
     for line in _below(grid):
-        console.print(Text(line))
+        console.print(Text(one_line(line)))
 
 
 def to_markdown(grid: Grid) -> str:
     """Return a GitHub-flavoured Markdown table with its notes."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(markdown_escape(cell) for cell in cells) + " |"
 
     rules = ["---" if column.align == "left" else "---:" for column in grid.columns]
-    lines = [f"**{grid.title}**", "", line([c.title for c in grid.columns]), line(rules)]
+    lines = [
+        f"**{markdown_escape(grid.title)}**",
+        "",
+        line([c.title for c in grid.columns]),
+        line(rules),
+    ]
     lines += [line(row) for row in grid.rows]
     below = _below(grid)
     if below:
-        lines += ["", *(part for text in below for part in (text, ""))]
+        lines += ["", *(part for text in below for part in (markdown_escape(text), ""))]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -178,7 +184,17 @@ _LATEX = {
 
 def latex_escape(text: str) -> str:
     """Escape text for LaTeX; ``×`` and ``²`` become commands, other characters stay (UTF-8)."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    return "".join(_LATEX.get(character, character) for character in one_line(text))
+
+
+def markdown_escape(text: str) -> str:
+    """Escape what would end a cell, start HTML or an entity, or emphasise."""
+    return re.sub(r"[\\|<`*]|&(?=#?\w+;)", r"\\\g<0>", one_line(text))
+
+
+def one_line(text: str) -> str:
+    """Turn line ends and other control characters into spaces: a cell is one line."""
+    return "".join(c if c.isprintable() or c == "\u00a0" else " " for c in text)
 
 
 def _below(grid: Grid) -> list[str]:

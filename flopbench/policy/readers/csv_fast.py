@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flopbench.policy.blocks import Block
+from flopbench.policy.blocks import Block, Place
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import NeedsExactReader
 from flopbench.policy.readers.parquet_form import nulls
-from flopbench.policy.readers.raw import open_bytes
+from flopbench.policy.readers.raw import duckdb_path, open_bytes, read_some, unpacking_errors
 
 FAST_COLUMNS = ("id", "step", "action", "labels")
 ROWS_AT_ONCE = 1 << 18
+SCANNED_BYTES = 1 << 20
 
 
 def fast_blocks(path: Path, plan: Plan) -> Iterator[Block] | None:
@@ -46,10 +48,11 @@ def _plain_columns(path: Path, plan: Plan) -> list[str] | None:
         return None
     with open_bytes(path) as stream:
         try:
-            first = stream.readline().decode("utf-8")
-        except (UnicodeDecodeError, OSError, EOFError):
+            names = next(csv.reader([stream.readline().decode("utf-8")]), [])
+        except (UnicodeDecodeError, csv.Error):
             return None
-    names = next(csv.reader([first]), [])
+        except unpacking_errors():
+            return None
     plain = set(names) <= set(FAST_COLUMNS) and {"id", "action"} <= set(names)
     return names if plain and len(set(names)) == len(names) else None
 
@@ -83,6 +86,13 @@ def _quoted(text: str) -> str:
 
 
 def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
+    is_plain = cache(partial(_is_a_line_a_row, path))
+
+    def place(row: int) -> str:
+        if not is_plain():
+            raise NeedsExactReader
+        return f"{path}:{row + 2}"
+
     kept: list[Any] = []
     row = 0
     for columns in _columns(path, query, names):
@@ -94,11 +104,11 @@ def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
             kept = columns
             continue
         last = int(starts[-1])
-        yield _block(path, [c[:last] for c in columns], starts[:-1], names, row)
+        yield _block(place, [c[:last] for c in columns], starts[:-1], names, row)
         row += last
         kept = [c[last:] for c in columns]
     if kept and len(kept[0]):
-        yield _block(path, kept, _starts(kept[0]), names, row)
+        yield _block(place, kept, _starts(kept[0]), names, row)
 
 
 def _columns(path: Path, query: str, names: list[str]) -> Iterator[list[Any]]:
@@ -130,16 +140,28 @@ def _batches(connection: Any, query: str, path: Path) -> Iterator[Any]:
     import nanoarrow
 
     try:
-        yield from nanoarrow.ArrayStream(connection.sql(query, params=[str(path)]))
+        yield from nanoarrow.ArrayStream(connection.sql(query, params=[duckdb_path(path)]))
     except (duckdb.Error, OSError, RuntimeError):
         raise NeedsExactReader from None
+
+
+def _is_a_line_a_row(path: Path) -> bool:
+    """Whether a file has no blank lines, and no quotes that a line's end could stand in."""
+    last = b""
+    with open_bytes(path) as stream:
+        while piece := read_some(stream, path, SCANNED_BYTES):
+            window = last + piece.replace(b"\r", b"")
+            if b'"' in window or b"\n\n" in window:
+                return False
+            last = window[-1:]
+    return True
 
 
 def _starts(hashes: Any) -> Any:
     return np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
 
 
-def _block(path: Path, columns: list[Any], starts: Any, names: list[str], row: int) -> Block:
+def _block(place: Place, columns: list[Any], starts: Any, names: list[str], row: int) -> Block:
     hashes, codes = columns[0], columns[1]
     if (codes < 0).any():
         raise NeedsExactReader
@@ -158,7 +180,7 @@ def _block(path: Path, columns: list[Any], starts: Any, names: list[str], row: i
             raise NeedsExactReader
         labels, label_lengths = first[first >= 0], (first >= 0).astype(np.int64)
     return Block(
-        place=lambda i: f"{path}:{row + int(starts[i]) + 2}",
+        place=lambda i: place(row + int(starts[i])),
         ids=range(n),  # type: ignore[arg-type]
         hashes=hashes[starts].astype(np.int64),
         codes=codes.astype(np.int64),

@@ -4,7 +4,8 @@ Columns: ``id`` and ``action`` (or ``exit``, or ``counts``), and any of ``view``
 ``step`` (0, 1, 2 … within a sample), ``span``, ``labels``, ``prediction``, ``scores``, ``exit``,
 ``counts``, ``steps``, ``frames``, ``latency_ms``, ``extra`` and ``extra.NAME``. The lines of a
 sample stand together. What belongs to the sample stands on its first line; further lines repeat it
-or leave it empty. A whole number is a number, anything else text; lists and objects are JSON.
+or leave it empty. A whole number is a number, anything else text; lists and objects are JSON. A
+sample without decisions is one line: ``action`` is empty, or ``[]`` for a list that is empty.
 
 Strict: RFC 4180, every line as many fields as the first. Large files take a faster way through
 DuckDB, which gives up on anything unusual, so that the exact reader says what is wrong and where.
@@ -17,8 +18,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -29,11 +32,11 @@ from flopbench.errors import DataError
 from flopbench.files import read_json
 from flopbench.naming import near_match
 from flopbench.policy.blocks import Block, Place
-from flopbench.policy.columns import EXTRA_PREFIX
+from flopbench.policy.columns import EXTRA_PREFIX, json_value
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
-from flopbench.policy.readers.raw import open_bytes, unpacking_errors
+from flopbench.policy.readers.raw import not_text, open_bytes, unpacking_errors
 from flopbench.policy.samples import Report, Sample, sample_error
 
 OWN_COLUMNS = (
@@ -58,7 +61,40 @@ LINES_AT_ONCE = 8192
 LARGE_BYTES = 1 << 25
 """From this size on DuckDB decodes; below it, starting DuckDB costs as much as it saves."""
 
-_INTEGER = re.compile(r"-?[0-9]{1,18}")
+EMPTY = "[]"
+"""Stands for an empty list of decisions or spans, where an empty cell stands for none at all."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+LARGEST_CELL = 2**31 - 1
+"""Characters; what the csv module takes unless told is less than the scores of some samples."""
+
+
+class Records:
+    """CSV records, each with the line that it starts on.
+
+    Attributes:
+        line: where the record starts that comes next.
+    """
+
+    def __init__(self, rows: Any) -> None:
+        self._rows = rows
+        self.line = 1
+
+    def __iter__(self) -> Iterator[tuple[list[str], int]]:
+        for row in self._rows:
+            yield row, self.line
+            self.line = self._rows.line_num + 1
+
+
+@contextmanager
+def large_cells() -> Iterator[None]:
+    """Let the csv module read cells of any length, and leave its setting as it was."""
+    before = csv.field_size_limit(LARGEST_CELL)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 class _Choices(dict[str, int | str]):
@@ -89,13 +125,15 @@ class CsvReader(Reader):
         """Yield the samples; the line of a sample's first decision is its place."""
         with open_bytes(self.path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
-            rows = csv.reader(text, strict=True)
-            names = self._names(rows)
-            ends = _Ends(names)
-            line, kept = 2, ([], [])  # type: tuple[int, tuple[list[list[str]], list[int]]]
-            for chunk in self._chunks(rows, line):
-                lines = list(range(line, line + len(chunk)))
-                line += len(chunk)
+            rows = Records(csv.reader(text, strict=True))
+            names: list[str] = []
+            ends: _Ends | None = None
+            kept: tuple[list[list[str]], list[int]] = ([], [])
+            for chunk, lines in self._chunks(rows):
+                if ends is None:
+                    names = self._names(chunk.pop(0))
+                    del lines[0]
+                    ends = _Ends(names)
                 chunk, lines = self._whole(chunk, lines, len(names), report)
                 groups = ends.split(kept[0] + chunk, kept[1] + lines)
                 *done, kept = groups or [([], [])]
@@ -103,30 +141,32 @@ class CsvReader(Reader):
             if kept[0]:
                 yield self._decode([kept], names, report)
 
-    def _chunks(self, rows: Any, line: int) -> Iterator[list[list[str]]]:
-        done = line - 1
-        while True:
+    def _chunks(self, rows: Records) -> Iterator[tuple[list[list[str]], list[int]]]:
+        """Yield records and the lines they start on; what stands before a defect comes first."""
+        records = iter(rows)
+        chunk: list[list[str]] = [[]]
+        failed: DataError | None = None
+        while chunk and failed is None:
+            chunk, lines = [], []
             try:
-                chunk = list(islice(rows, LINES_AT_ONCE))
+                with large_cells():
+                    for row, line in islice(records, LINES_AT_ONCE):
+                        chunk.append(row)
+                        lines.append(line)
             except csv.Error as error:
-                where = f"{self.path}:{rows.line_num}"
-                raise DataError(f"{where} is not CSV: {error}") from None
+                failed = DataError(f"{self.path}:{rows.line} is not CSV: {error}")
             except UnicodeDecodeError:
-                raise DataError(
-                    f"{self.path}: not UTF-8 text after line {rows.line_num or done}"
-                ) from None
+                failed = not_text(self.path)
             except unpacking_errors() as error:
-                raise DataError(f"{self.path} is damaged: {error}") from None
-            if not chunk:
-                return
-            yield chunk
+                failed = DataError(f"{self.path} is damaged: {error}")
+            if chunk:
+                yield chunk, lines
+        if failed is not None:
+            raise failed
 
-    def _names(self, rows: Any) -> list[str]:
-        try:
-            names = [name.strip() for name in next(rows, [])]
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path}:1 is not CSV: {error}") from None
-        names[:1] = [name.removeprefix("\ufeff") for name in names[:1]]
+    def _names(self, first: list[str]) -> list[str]:
+        names = [name.strip() for name in first]
+        names[:1] = [name.removeprefix("\ufeff").strip() for name in names[:1]]
         for name in names:
             if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
                 raise DataError(
@@ -137,6 +177,8 @@ class CsvReader(Reader):
                 raise DataError(f"{self.path}:1: the column {name!r} stands twice")
         if "id" not in names:
             raise DataError(f"{self.path}:1: the column 'id' is missing")
+        if "extra" in names and any(name.startswith(EXTRA_PREFIX) for name in names):
+            raise DataError(f"{self.path}:1: there are columns 'extra' and 'extra.NAME': use one")
         if not {"action", "exit", "counts"} & set(names):
             raise DataError(
                 f"{self.path}:1: the column 'action' is missing",
@@ -198,15 +240,23 @@ class _Ends:
     def __init__(self, names: list[str]) -> None:
         self._id = names.index("id")
         self._view = names.index("view") if "view" in names else None
+        self._action = names.index("action") if "action" in names else None
+        self._stream = names.index("stream") if "stream" in names else None
 
     def split(
         self, rows: list[list[str]], lines: list[int]
     ) -> list[tuple[list[list[str]], list[int]]]:
-        """Cut lines into samples."""
+        """Cut lines into samples; of lines without a decision each is a sample."""
         keys: list[Any] = [row[self._id] for row in rows]
         if self._view is not None:
             keys = list(zip(keys, (row[self._view] for row in rows), strict=True))
         changes = [i for i, (a, b) in enumerate(pairwise(keys), 1) if a != b]
+        bare: Iterable[int] = range(len(rows))
+        for at in (self._action, self._stream):
+            bare = bare if at is None else [i for i in bare if not rows[i][at]]
+        more = [b for a, b in pairwise(bare) if b == a + 1]
+        if more:
+            changes = sorted({*changes, *more})
         bounds = [0, *changes, len(rows)]
         return [(rows[a:b], lines[a:b]) for a, b in pairwise(bounds) if b > a]
 
@@ -237,7 +287,8 @@ class _Decoder:
                 values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
             else:
                 values[name] = value
-        if "action" in self._at and any(row[self._at["action"]] for row in rows):
+        cells = [self._at[name] for name in ("action", "span") if name in self._at]
+        if any(row[at] for row in rows for at in cells):
             values |= self._decisions(rows, lines)
         where = f"{self._path}:{lines[0]}"
         try:
@@ -270,25 +321,30 @@ class _Decoder:
         actions: dict[str, Any] = {}
         spans: dict[str, Any] = {}
         for stream, (own_rows, own_lines) in parts.items():
-            at = self._at["action"]
-            cells = [row[at] for row in own_rows]
-            if "" in cells:
-                line = own_lines[cells.index("")]
-                raise DataError(f"{self._path}:{line}: action: is empty")
-            actions[stream] = list(map(self._choices.__getitem__, cells))
-            self._check_steps(own_rows, own_lines)
-            if "span" in self._at:
-                cells = [row[self._at["span"]] for row in own_rows]
-                if any(cells):
-                    spans[stream] = [
-                        self._integer("span", cell, line)
-                        for cell, line in zip(cells, own_lines, strict=True)
-                    ]
+            cells = self._cells("action", own_rows)
+            if cells == [EMPTY]:
+                actions[stream] = []
+            elif len(cells) > 1 or any(cells):
+                if "" in cells:
+                    line = own_lines[cells.index("")]
+                    raise DataError(f"{self._path}:{line}: action: is empty")
+                actions[stream] = list(map(self._choices.__getitem__, cells))
+                self._check_steps(own_rows, own_lines)
+            cells = self._cells("span", own_rows)
+            if cells == [EMPTY]:
+                spans[stream] = []
+            elif any(cells):
+                spans[stream] = [
+                    self._integer("span", cell, line)
+                    for cell, line in zip(cells, own_lines, strict=True)
+                ]
         one = list(parts) == [""]
-        found: dict[str, Any] = {"actions": actions[""] if one else actions}
-        if spans:
-            found["spans"] = spans.get("") if one else spans
-        return found
+        found = {"actions": actions, "spans": spans}
+        return {name: value[""] if one else value for name, value in found.items() if value}
+
+    def _cells(self, name: str, rows: list[list[str]]) -> list[str]:
+        at = self._at.get(name)
+        return [] if at is None else [row[at] for row in rows]
 
     def _check_steps(self, rows: list[list[str]], lines: list[int]) -> None:
         if "step" not in self._at:
@@ -319,12 +375,12 @@ class _Decoder:
         if name in {"scores", "counts", "frames", "extra"}:
             return self._json(name, cell, line)
         if name == "latency_ms":
-            try:
-                return float(cell)
-            except ValueError:
+            value = _number(cell)
+            if isinstance(value, str):
                 raise DataError(
                     f"{self._path}:{line}: {name}: is {cell!r} where a number was expected"
-                ) from None
+                )
+            return value
         if name == "labels":
             value = self._json(name, cell, line) if cell[0] in '["' else scalar(cell)
             return value if isinstance(value, list) else [value]
@@ -333,14 +389,7 @@ class _Decoder:
         return self._json(name, cell, line) if cell[0] == '"' else scalar(cell)
 
     def _json(self, name: str, cell: str, line: int) -> Any:
-        try:
-            return json.loads(cell, parse_constant=_refuse)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{self._path}:{line}: {name}: is not JSON: {error}") from None
-
-
-def _refuse(word: str) -> Any:
-    raise ValueError(f"{word} is no JSON number")
+        return json_value(cell, f"{self._path}:{line}: {name}:")
 
 
 def scalar(cell: str) -> int | str:
@@ -350,11 +399,8 @@ def scalar(cell: str) -> int | str:
 
 def _number(cell: str) -> int | float | str:
     value = scalar(cell)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
+    if isinstance(value, str) and _NUMBER.fullmatch(value) and math.isfinite(float(value)):
+        return float(value)
     return value
 
 
@@ -366,19 +412,20 @@ def lines_of(sample: Sample, action_names: Callable[[int, str], str]) -> Iterato
         action_names: (id, stream) -> text of the cell.
     """
     own = [_cell(name, getattr(sample, name)) for name in OWN_COLUMNS]
-    streams = sample.actions if isinstance(sample.actions, dict) else {"": sample.actions or []}
-    first = True
-    for stream, actions in streams.items():
-        spans: Any = sample.spans
-        spans = spans.get(stream) if isinstance(spans, dict) else spans
-        for step, action in enumerate(actions):
-            assert isinstance(action, int)
-            head = own if first else [sample.id, own[1], *[""] * (len(own) - 2)]
-            span = "" if spans is None else str(spans[step])
-            yield [*head, stream, str(step), action_names(action, stream), span]
-            first = False
-    if first:
-        yield [*own, "", "", "", ""]
+    parts: Any = (sample.actions, sample.spans)
+    if not any(isinstance(part, dict) for part in parts):
+        parts = [None if part is None else {"": part} for part in parts]
+    actions_of, spans_of = (part or {} for part in parts)
+    for stream in dict.fromkeys([*actions_of, *spans_of]) or [""]:
+        actions, spans = actions_of.get(stream), spans_of.get(stream)
+        none = ("", *("" if part is None else EMPTY for part in (actions, spans)))
+        cells: list[tuple[str, ...]] = [
+            (str(step), action_names(action, stream), "" if spans is None else str(spans[step]))
+            for step, action in enumerate(actions or ())
+        ]
+        for line in cells or [none]:
+            yield [*own, stream, *line]
+            own = [sample.id, own[1], *[""] * (len(own) - 2)]
 
 
 def _cell(name: str, value: Any) -> str:

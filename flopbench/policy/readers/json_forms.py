@@ -9,22 +9,31 @@ Lives here: those two readers. Does not live here: what a sample may hold (``sam
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from flopbench.errors import DataError
-from flopbench.policy.blocks import Place
+from flopbench.policy.blocks import Block, Place, block_of
+from flopbench.policy.columns import json_value
 from flopbench.policy.header import Header, describe, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
-from flopbench.policy.readers.raw import open_bytes, pieces, read_some
+from flopbench.policy.readers.digits import digit_rows
+from flopbench.policy.readers.raw import BOM, open_bytes, pieces, read_some
 from flopbench.policy.samples import CUT_HINT, Report, Sample, sample_error
 
 PIECE_BYTES = 1 << 16
 """Pieces that fit a core's own cache decode twice as fast as pieces of 256 KiB (measured)."""
 SAMPLES_AT_ONCE = 512
+DEEPEST = 256
+"""No log nests as deeply; readers of JSON give up somewhat later."""
+
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', re.DOTALL)
 
 _DECODER = msgspec.json.Decoder(Sample)
 _GROUP_DECODER = msgspec.json.Decoder(list[Sample])
@@ -38,34 +47,58 @@ class JsonlReader(Reader):
     def header(self) -> Header | None:
         """Return the header on the first line, None where the first line is a sample."""
         with open_bytes(self.path) as stream:
-            first = next(iter(pieces(stream, self.path, PIECE_BYTES)), b"").split(b"\n", 1)[0]
+            first = next(iter(pieces(stream, self.path, PIECE_BYTES)), b"")
+        first = first.removeprefix(BOM).split(b"\n", 1)[0]
         where = f"{self.path}:1"
         data = _loads(first, where)
         if isinstance(data, dict) and "id" in data and "format" not in data:
             return None
         return read_header(data, where)
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; a line's number is its place."""
+    def _pieces(self) -> Iterator[tuple[bytes, int, int]]:
+        """Yield pieces of whole lines, the number of the first one, and how many there are."""
         line = 1
         skip = self.header() is not None
         with open_bytes(self.path) as stream:
             for piece in pieces(stream, self.path, PIECE_BYTES):
+                piece = piece.removeprefix(BOM) if line == 1 else piece
                 lines = piece.count(b"\n") + (not piece.endswith(b"\n"))
                 if skip:
                     piece = piece.split(b"\n", 1)[1] if b"\n" in piece else b""
                     line, lines, skip = line + 1, lines - 1, False
-                    if not piece:
-                        continue
-                try:
-                    samples = _DECODER.decode_lines(piece)
-                except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                    samples = []
-                if len(samples) == lines:
-                    yield samples, _lines(self.path, line)
-                else:
-                    yield from self._one_by_one(piece, line, report)
+                if piece:
+                    yield piece, line, lines
                 line += lines
+
+    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a line's number is its place."""
+        for piece, line, lines in self._pieces():
+            yield from self._decode(piece, line, lines, report)
+
+    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays, one-digit ids straight from the text."""
+        wanted = tuple(columns)
+        for piece, line, lines in self._pieces():
+            block = None
+            if not self.options.exact and plan.streams == ("",):
+                block = _digit_block(piece, lines, plan, _lines(self.path, line), report, wanted)
+            if block is not None:
+                yield block
+                continue
+            for samples, place in self._decode(piece, line, lines, report):
+                yield block_of(samples, plan, place, report, wanted)
+
+    def _decode(
+        self, piece: bytes, line: int, lines: int, report: Report
+    ) -> Iterator[tuple[Sequence[Sample], Place]]:
+        try:
+            samples = _DECODER.decode_lines(piece)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            samples = []
+        if len(samples) == lines:
+            yield samples, _lines(self.path, line)
+        else:
+            yield from self._one_by_one(piece, line, report)
 
     def _one_by_one(
         self, piece: bytes, line: int, report: Report
@@ -87,6 +120,38 @@ class JsonlReader(Reader):
             yield [sample], place
 
 
+class _TextSample(
+    Sample,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+    gc=False,
+):
+    """A sample whose decisions stay text."""
+
+    actions: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
+
+
+_TEXT_DECODER = msgspec.json.Decoder(_TextSample)
+
+
+def _digit_block(
+    piece: bytes, lines: int, plan: Plan, place: Place, report: Report, columns: tuple[str, ...]
+) -> Block | None:
+    """Return a block of lines whose decisions are one-digit ids, None where they are not."""
+    try:
+        samples = _TEXT_DECODER.decode_lines(piece)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(samples) != lines:
+        return None
+    rows = digit_rows([sample.actions for sample in samples])
+    if rows is None or rows.max() >= plan.size(""):
+        return None  # the typed decoder says what is wrong, and where
+    return block_of(samples, plan, place, report, columns, rows)
+
+
 class _Document(msgspec.Struct, forbid_unknown_fields=True):
     samples: list[msgspec.Raw]
     header: msgspec.Raw = msgspec.Raw()
@@ -99,7 +164,7 @@ class JsonReader(Reader):
 
     def _document(self) -> tuple[bytes, _Document]:
         with open_bytes(self.path) as stream:
-            data = read_some(stream, self.path)
+            data = read_some(stream, self.path).removeprefix(BOM)
         try:
             return data, msgspec.json.decode(data, type=_Document)
         except msgspec.ValidationError as error:
@@ -124,7 +189,7 @@ class JsonReader(Reader):
         raw = document.samples
         for start in range(0, len(raw), SAMPLES_AT_ONCE):
             group = raw[start : start + SAMPLES_AT_ONCE]
-            place = self._place(data, raw, start)
+            place = self._place(data, group, start)
             try:
                 samples = _GROUP_DECODER.decode(b"[" + b",".join(group) + b"]")
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -143,16 +208,17 @@ class JsonReader(Reader):
                 continue
             yield [sample], lambda _, i=i: place(i)  # type: ignore[misc]
 
-    def _place(self, data: bytes, raw: list[msgspec.Raw], start: int) -> Place:
+    def _place(self, data: bytes, group: list[msgspec.Raw], start: int) -> Place:
         def place(i: int) -> str:
-            offset = 0
-            for text in raw[: start + i]:
-                offset = data.find(bytes(text), offset) + len(bytes(text))
-            offset = data.find(bytes(raw[start + i]), offset)
-            line = data.count(b"\n", 0, offset) + 1
+            # What msgspec leaves undecoded is a view into the document: its address tells where.
+            line = data.count(b"\n", 0, _address(group[i]) - _address(data)) + 1
             return f"{self.path}:{line}, sample {start + i + 1}"
 
         return place
+
+
+def _address(buffer: Any) -> int:
+    return int(np.frombuffer(buffer, np.uint8).ctypes.data)
 
 
 def _lines(path: Any, first: int) -> Place:
@@ -168,8 +234,11 @@ def _sample_error(error: Exception, where: str, cut: bool) -> DataError:
 
 
 def _loads(text: bytes, where: str) -> Any:
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return msgspec.json.decode(text)
     try:
-        return json.loads(text)
+        # Takes more than JSON allows, but says where it goes wrong.
+        json.loads(text)
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError):
             cut = " (it looks cut off)" if error.pos >= len(error.doc.rstrip()) else ""
@@ -178,6 +247,7 @@ def _loads(text: bytes, where: str) -> Any:
                 "the header of a policy log was expected there",
             ) from None
         raise DataError(f"{where} is not JSON: {error}") from None
+    return json_value(text, where)
 
 
 def _not_json(data: bytes, where: str) -> DataError:
@@ -191,13 +261,33 @@ def _not_json(data: bytes, where: str) -> DataError:
             f"{where}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}", hint
         )
     except UnicodeDecodeError as error:
-        return DataError(f"{where} is not JSON: not UTF-8 text at byte {error.start}", hint)
-    except RecursionError:
-        return DataError(f"{where} is no policy log: nested too deeply", hint)
-    # Python's reader takes NaN and Infinity, which are no JSON.
-    for word in (b"NaN", b"Infinity"):
-        at = data.find(word)
-        if at >= 0:
-            line = data.count(b"\n", 0, at) + 1
-            return DataError(f"{where}:{line} is not JSON: {word.decode()} is no JSON number", hint)
+        line = data.count(b"\n", 0, error.start) + 1
+        return DataError(f"{where}:{line} is not UTF-8 text", hint)
+    except (RecursionError, ValueError):
+        pass  # nested too deeply, or a number of thousands of digits
+    # Python's reader takes NaN, Infinity and halves of surrogate pairs, which are no JSON.
+    depth = 0
+    for token in _TOKEN.finditer(data):
+        said = ""
+        word = token[0]
+        depth += (word in b"[{") - (word in b"]}")
+        if word[:1] == b'"':
+            said = "" if _is_text(word) else "half of a surrogate pair"
+        elif word not in b"[]{}":
+            said = f"{word[:40].decode()} is no number that can be read"
+        elif depth > DEEPEST:
+            said = "nested too deeply"
+        if said:
+            line = data.count(b"\n", 0, token.start()) + 1
+            return DataError(f"{where}:{line} is not JSON: {said}", hint)
     return DataError(f"{where} is not JSON", hint)
+
+
+def _is_text(token: bytes) -> bool:
+    if b"\\u" not in token:
+        return True
+    try:
+        msgspec.json.decode(token, type=str)
+    except msgspec.DecodeError:
+        return False
+    return True

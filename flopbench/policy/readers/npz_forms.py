@@ -15,11 +15,13 @@ Lives here: those readers. Does not live here: writing (``writers``).
 from __future__ import annotations
 
 import io
-import json
+import math
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import IO, Any
 
 import numpy as np
@@ -27,22 +29,36 @@ import numpy as np
 from flopbench.errors import DataError
 from flopbench.naming import near_match
 from flopbench.policy.blocks import Block, Place, checked_ids, one_hot_codes
-from flopbench.policy.columns import JSON_SUFFIX, check_columns, sample_of
+from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, sample_of
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
 from flopbench.policy.samples import Report, Sample
 
 ROWS_AT_ONCE = 1 << 15
+_ARNET_KINDS = {
+    "rs": ("biuf", (3,)),
+    "names": ("iuU", (1,)),
+    "results": ("iuf", (2,)),
+    "targets": ("iu", (1, 2)),
+    "indices": ("iu", (2,)),
+}
+"""Kinds of numbers, and how many dimensions, of AR-Net's arrays."""
 ARNET_ARRAYS = ("rs", "names", "results", "targets", "indices", "all_preds")
 _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
     OSError,
+    OverflowError,
+    RuntimeError,
+    SyntaxError,
+    TokenError,
     ValueError,
-    NotImplementedError,
 )
+"""What zipfile and numpy raise at a file that is broken, encrypted or from elsewhere."""
+_PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+OFFSETS_SUFFIX = "_offsets"
 
 
 class Member:
@@ -57,6 +73,8 @@ class Member:
     def __init__(self, path: Path, archive: zipfile.ZipFile, name: str) -> None:
         self._where = f"{path}: {name}"
         try:
+            if archive.getinfo(f"{name}.npy").compress_type not in _PLAIN_ZIP:
+                raise DataError(f"{self._where} is packed in a way that numpy does not write")
             stream: IO[bytes] = archive.open(f"{name}.npy")
             version = np.lib.format.read_magic(stream)
             read = (
@@ -74,22 +92,33 @@ class Member:
                 f"{self._where} holds pickled objects, which are never loaded",
                 "save plain arrays: numpy.savez with texts and numbers only",
             )
+        if min((*self.shape, self.dtype.itemsize)) < 0 or not self.dtype.itemsize:
+            raise DataError(f"{self._where} has shape {self.shape} of type {self.dtype}")
         self._stream = stream
         if fortran and len(self.shape) > 1:
-            whole = np.frombuffer(self._read(int(np.prod(self.shape))), self.dtype)
+            whole = np.frombuffer(self._read(math.prod(self.shape)), self.dtype)
             whole = whole.reshape(self.shape, order="F")
             self._stream = io.BytesIO(np.ascontiguousarray(whole).tobytes())
 
+    def wrong(self, text: str) -> DataError:
+        """Return an error about this array."""
+        return DataError(f"{self._where} {text}")
+
     def rows(self, n: int) -> Any:
         """Return the next n rows, (n, ...)."""
-        width = int(np.prod(self.shape[1:], dtype=np.int64))
-        data = self._read(n * width)
-        return np.frombuffer(data, self.dtype).reshape(n, *self.shape[1:])
+        return self._array((n, *self.shape[1:]))
 
     def whole(self) -> Any:
         """Return the array."""
-        count = int(np.prod(self.shape, dtype=np.int64))
-        return np.frombuffer(self._read(count), self.dtype).reshape(self.shape)
+        return self._array(self.shape)
+
+    def _array(self, shape: tuple[int, ...]) -> Any:
+        array: Any = np.ndarray(shape, self.dtype, self._read(math.prod(shape)))
+        if self.dtype.kind == "U":
+            points = array.reshape(-1).view(self.dtype.byteorder.replace("|", "=") + "u4")
+            if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
+                raise DataError(f"{self._where} holds text that is no Unicode")
+        return array
 
     def _read(self, count: int) -> bytes:
         wanted = count * self.dtype.itemsize
@@ -130,27 +159,22 @@ class NpzReader(_NpzBase):
                 return None
             text = Member(self.path, archive, "header").whole()
         where = f"{self.path}, header"
-        try:
-            return read_header(json.loads(str(text)), where)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where} is not JSON: {error}") from None
+        return read_header(json_value(str(text), where), where)
 
     def _names(self, archive: zipfile.ZipFile) -> list[str]:
         names = [n.removesuffix(".npy") for n in archive.namelist() if n != "header.npy"]
-        check_columns([n.removesuffix("_offsets") for n in names], str(self.path))
+        check_columns([n.removesuffix(OFFSETS_SUFFIX) for n in names], str(self.path))
         return names
 
     def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples; a sample's number is its place."""
         with self._open() as archive:
             members = self._members(archive, self._names(archive))
-            n = _length(members["id"], self.path)
-            ends = {name: 0 for name in members if name.endswith("_offsets")}
-            for name in ends:
-                members[name].rows(1)
+            n = _length(members, self.path)
+            ends = {name: _first_offset(members, name, n) for name in _ragged(members)}
             for first in range(0, n, ROWS_AT_ONCE):
                 size = min(ROWS_AT_ONCE, n - first)
-                columns = _read_columns(members, size, ends, self.path)
+                columns = _read_columns(members, n, size, ends, self.path)
                 place = self._place(first + 1)
                 samples, kept = [], []
                 for i in range(size):
@@ -172,8 +196,9 @@ class NpzReader(_NpzBase):
                 and set(members) <= {"id", "actions", "labels"}
                 and {"id", "actions"} <= set(members)
                 and plan.streams == ("",)
+                and members["id"].dtype.kind == "U"
                 and _is_matrix(members["actions"], members["id"])
-                and ("labels" not in members or members["labels"].dtype.kind in "iu")
+                and ("labels" not in members or _is_padded(members["labels"], members["id"]))
             )
             if fast:
                 yield from self._fast_blocks(members, plan, report)
@@ -183,7 +208,7 @@ class NpzReader(_NpzBase):
     def _fast_blocks(
         self, members: dict[str, Member], plan: Plan, report: Report
     ) -> Iterator[Block]:
-        n = _length(members["id"], self.path)
+        n = _length(members, self.path)
         steps = members["actions"].shape[1]
         for first in range(0, n, ROWS_AT_ONCE):
             size = min(ROWS_AT_ONCE, n - first)
@@ -221,11 +246,16 @@ class ArnetNpzReader(_NpzBase):
         members = self._members(archive, [n for n in names if n != "all_preds"])
         if "names" not in members:
             raise DataError(f"{self.path} lacks the array 'names'")
+        for name, member in members.items():
+            kinds, shapes = _ARNET_KINDS[name]
+            if member.dtype.kind not in kinds or len(member.shape) not in shapes:
+                raise DataError(
+                    f"{self.path}: {name} has shape {member.shape} of type {member.dtype}, which "
+                    "AR-Net does not write"
+                )
         rs = members["rs"]
-        if len(rs.shape) != 3:
-            raise DataError(f"{self.path}: rs has shape {rs.shape} where (N, T, A) was expected")
         actions = plan.size("") if plan.streams == ("",) else -1
-        if rs.shape[2] != actions:
+        if rs.shape[2] != actions or not actions:
             raise DataError(
                 f"{self.path}: rs has {rs.shape[2]} actions, the preset has {actions}",
                 "choose the preset that the run was made with",
@@ -290,15 +320,37 @@ class ArnetNpzReader(_NpzBase):
             yield samples, block.place
 
 
-def _length(member: Member, path: Path) -> int:
-    if len(member.shape) != 1:
-        raise DataError(f"{path}: id has shape {member.shape} where (N,) was expected")
-    return int(member.shape[0])
+def _length(members: dict[str, Member], path: Path) -> int:
+    shape = members["id" if "id" in members else "id" + JSON_SUFFIX].shape
+    if len(shape) != 1:
+        raise DataError(f"{path}: id has shape {shape} where (N,) was expected")
+    return int(shape[0])
 
 
 def _is_matrix(actions: Member, ids: Member) -> bool:
     whole = len(actions.shape) == 2 and actions.shape[:1] == ids.shape[:1]
-    return whole and actions.dtype.kind in "iu"
+    return whole and actions.dtype.kind in "iu" and np.can_cast(actions.dtype, np.int64)
+
+
+def _is_padded(labels: Member, ids: Member) -> bool:
+    whole = len(labels.shape) in {1, 2} and labels.shape[:1] == ids.shape[:1]
+    return whole and labels.dtype.kind in "iu" and np.can_cast(labels.dtype, np.int64)
+
+
+def _ragged(members: dict[str, Member]) -> list[str]:
+    """List the columns whose items stand flat, beside offsets."""
+    names = [name.removesuffix(OFFSETS_SUFFIX) for name in members if name.endswith(OFFSETS_SUFFIX)]
+    return [name for name in names if name in members]
+
+
+def _first_offset(members: dict[str, Member], name: str, n: int) -> int:
+    """Check the offsets of a column, and read the first."""
+    offsets, items = members[name + OFFSETS_SUFFIX], members[name]
+    if offsets.shape != (n + 1,) or offsets.dtype.kind not in "iu" or len(items.shape) != 1:
+        raise offsets.wrong(f"has shape {offsets.shape} of type {offsets.dtype}")
+    if offsets.rows(1)[0] != 0:
+        raise offsets.wrong("does not begin at 0")
+    return 0
 
 
 def _sayer(place: Place, steps: int, report: Report, name: str = "actions") -> Any:
@@ -320,35 +372,29 @@ def _padded(labels: Any) -> tuple[Any, Any]:
 
 
 def _read_columns(
-    members: dict[str, Member], size: int, ends: dict[str, int], path: Path
+    members: dict[str, Member], n: int, size: int, ends: dict[str, int], path: Path
 ) -> dict[str, list[Any]]:
     """Return the next rows of every column as Python values."""
     columns: dict[str, list[Any]] = {}
     for name, member in members.items():
-        if name.endswith("_offsets"):
+        if name.removesuffix(OFFSETS_SUFFIX) in ends and name not in ends:
             continue
-        if f"{name}_offsets" in members:
-            offsets = members[f"{name}_offsets"].rows(size).tolist()
-            start = ends[f"{name}_offsets"]
-            if sorted([start, *offsets]) != [start, *offsets]:
-                raise DataError(f"{path}: {name}_offsets does not rise")
-            flat = member.rows(offsets[-1] - start).tolist()
-            starts = [start, *offsets[:-1]]
-            columns[name] = [
-                flat[a - start : b - start] for a, b in zip(starts, offsets, strict=True)
-            ]
-            ends[f"{name}_offsets"] = offsets[-1]
+        if name in ends:
+            offsets = members[name + OFFSETS_SUFFIX]
+            bounds = [ends[name], *offsets.rows(size).tolist()]
+            if sorted(bounds) != bounds or bounds[-1] > member.shape[0]:
+                raise offsets.wrong(f"does not rise from 0 to {member.shape[0]}")
+            flat = member.rows(bounds[-1] - bounds[0]).tolist()
+            columns[name] = [flat[a - bounds[0] : b - bounds[0]] for a, b in pairwise(bounds)]
+            ends[name] = bounds[-1]
             continue
-        if member.shape[:1] != members["id"].shape:
-            raise DataError(
-                f"{path}: {name} has shape {member.shape}, but there are "
-                f"{members['id'].shape[0]} samples"
-            )
+        if member.shape[:1] != (n,):
+            raise DataError(f"{path}: {name} has shape {member.shape}, but there are {n} samples")
         values = member.rows(size).tolist()
         if name == "labels" and member.dtype.kind in "iu":
             rows = [v if isinstance(v, list) else [v] for v in values]
             values = [[label for label in row if label != -1] or None for row in rows]
         if name.endswith(JSON_SUFFIX):
-            values = [v or None for v in values]
+            values = [None if v == "" else v for v in values]
         columns[name] = values
     return columns

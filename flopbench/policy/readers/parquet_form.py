@@ -9,7 +9,6 @@ Lives here: that reader. Does not live here: the layout of columns (``policy.col
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from flopbench.errors import DataError, InputError
-from flopbench.policy.blocks import Block, Place, checked_ids
-from flopbench.policy.columns import check_columns, sample_of
+from flopbench.policy.blocks import LARGEST_CODE, Block, Place, checked_ids
+from flopbench.policy.columns import check_columns, json_value, sample_of
 from flopbench.policy.header import FORMAT, Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
+from flopbench.policy.readers.raw import duckdb_path
 from flopbench.policy.samples import Report, Sample
 
 FAST_COLUMNS = {"id", "actions", "labels", "steps", "exit"}
@@ -67,7 +67,7 @@ class ParquetReader(Reader):
         import nanoarrow
 
         try:
-            relation = self._connect().sql(query, params=[str(self.path)])
+            relation = self._connect().sql(query, params=[duckdb_path(self.path)])
             yield from nanoarrow.ArrayStream(relation)
         except duckdb.Error as error:
             raise self._damaged(error) from None
@@ -82,7 +82,7 @@ class ParquetReader(Reader):
         duckdb = require_duckdb(self.path)
         try:
             query = "DESCRIBE SELECT * FROM read_parquet(?)"
-            rows = self._connect().execute(query, [str(self.path)]).fetchall()
+            rows = self._connect().execute(query, [duckdb_path(self.path)]).fetchall()
         except duckdb.Error as error:
             raise self._damaged(error) from None
         columns = {str(row[0]): str(row[1]) for row in rows}
@@ -94,17 +94,13 @@ class ParquetReader(Reader):
         duckdb = require_duckdb(self.path)
         try:
             query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?::BLOB"
-            rows = self._connect().execute(query, [str(self.path), FORMAT]).fetchall()
+            rows = self._connect().execute(query, [duckdb_path(self.path), FORMAT]).fetchall()
         except duckdb.Error as error:
             raise self._damaged(error) from None
         if not rows:
             return None
         where = f"{self.path}, metadata"
-        try:
-            data = json.loads(bytes(rows[0][0]))
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: the header is not JSON: {error}") from None
-        return read_header(data, where)
+        return read_header(json_value(bytes(rows[0][0]), f"{where}: the header"), where)
 
     def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples; a row's number is its place."""
@@ -112,7 +108,7 @@ class ParquetReader(Reader):
         first = 1
         for batch in self._stream("SELECT * FROM read_parquet(?)"):
             place = self._place(first)
-            rows = batch.to_pylist()
+            rows = _values(batch, self.path)
             first += len(rows)
             samples, kept = [], []
             for i, row in enumerate(rows):
@@ -168,8 +164,8 @@ class ParquetReader(Reader):
             hashes=np.asarray(fields["h"].buffer(1))[:n].astype(np.int64),
             codes=codes,
             lengths=lengths,
-            steps=_integers(fields.get("steps"), n),
-            exits=_checked_exits(_integers(fields.get("exit"), n), plan, place, report),
+            steps=_integers(fields.get("steps"), n, LARGEST_CODE, place, "steps", report),
+            exits=_integers(fields.get("exit"), n, len(plan.exits) - 1, place, "exit", report),
             labels=labels,
             label_lengths=label_lengths,
         )
@@ -179,7 +175,9 @@ class ParquetReader(Reader):
 
 
 def _is_fast(types: dict[str, str], plan: Plan) -> bool:
-    if not set(types) <= FAST_COLUMNS or plan.streams != ("",) or "actions" not in types:
+    if not set(types) <= FAST_COLUMNS or plan.streams != ("",):
+        return False
+    if "actions" not in types or types["id"] != "VARCHAR":
         return False
     lists = all(
         types[name].endswith("[]") and types[name][:-2] in _INTEGERS
@@ -187,6 +185,15 @@ def _is_fast(types: dict[str, str], plan: Plan) -> bool:
         if name in types
     )
     return lists and all(types[name] in _INTEGERS for name in ("steps", "exit") if name in types)
+
+
+def _values(batch: Any, path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a record batch as Python values."""
+    try:
+        rows: list[dict[str, Any]] = batch.to_pylist()
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"{path} has a column of a type that no policy log has: {error}") from None
+    return rows
 
 
 def _bits(buffer: Any, start: int, stop: int) -> Any:
@@ -205,24 +212,21 @@ def nulls(array: Any, start: int, stop: int) -> Any:
     return _bits(validity, begin, end) == 0
 
 
-def _integers(array: Any, n: int) -> Any:
-    """Return (n,) integers, -1 where there is no value; None for no column or no values."""
+def _integers(array: Any, n: int, largest: int, place: Place, name: str, report: Report) -> Any:
+    """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
     if array is None:
         return None
     missing = nulls(array, 0, n)
     if missing.all():
         return None
-    values = np.asarray(array.buffer(1))[array.offset : array.offset + n].astype(np.int64)
-    return np.where(missing, -1, values)
-
-
-def _checked_exits(exits: Any, plan: Plan, place: Place, report: Report) -> Any:
-    if exits is None:
-        return None
-    for i in np.flatnonzero(exits >= len(plan.exits)):
-        said = f"is {int(exits[i])}, but this log has {len(plan.exits)} exits"
-        report(DataError(f"{place(int(i))}: exit: {said}"))
-    return np.where(exits < len(plan.exits), exits, -1)
+    values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
+    wrong = ~missing & ((values < 0) | (values > largest))
+    for i in np.flatnonzero(wrong).tolist():
+        said = f"is {int(values[i])}, but this log has {largest + 1} exits"
+        if name == "steps":
+            said = f"is {int(values[i])} where 0 to {largest} was expected"
+        report(DataError(f"{place(i)}: {name}: {said}"))
+    return np.where(missing | wrong, -1, values.astype(np.int64))
 
 
 def _lists(array: Any, n: int, place: Place, name: str, report: Report) -> tuple[Any, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import gzip
 import io
+import os
 import re
 import sys
 import zlib
@@ -20,6 +21,9 @@ from flopbench.errors import DataError, InputError
 FORMS = ("json", "jsonl", "csv", "parquet", "npz", "arnet-npz", "arnet-console", "usage")
 
 SNIFFED_BYTES = 1 << 16
+PACKED_BYTES = 1 << 14
+BOM = b"\xef\xbb\xbf"
+"""Some editors and spreadsheets put it before UTF-8 text."""
 _SUFFIXES = {
     ".json": "json",
     ".jsonl": "jsonl",
@@ -62,10 +66,47 @@ def _zstd(stream: IO[bytes], path: Path) -> IO[bytes]:
             f"reading {path} needs zstandard, which is not installed",
             "python -m pip install 'flopbench[logs]'",
         ) from None
-    reader = zstandard.ZstdDecompressor().stream_reader(
-        stream, read_across_frames=True, closefd=True
-    )
-    return io.BufferedReader(reader)
+    unpacked = _unzstd(stream, zstandard.ZstdDecompressor())
+    return io.BufferedReader(_Chunks(unpacked, stream))
+
+
+def _unzstd(stream: IO[bytes], decompressor: Any) -> Iterator[bytes]:
+    """Yield what zstd frames hold; zstandard's own reader takes a cut file for a whole one."""
+    frame: Any = None
+    while packed := stream.read(PACKED_BYTES):
+        while packed:
+            frame = frame or decompressor.decompressobj()
+            yield frame.decompress(packed)
+            packed = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame is not None:
+        raise EOFError("the last zstd frame does not end")
+
+
+class _Chunks(io.RawIOBase):
+    """An iterator of bytes as a stream, which closes the file behind it."""
+
+    def __init__(self, chunks: Iterator[bytes], behind: IO[bytes]) -> None:
+        self._chunks, self._behind = chunks, behind
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        n = min(len(buffer), len(self._rest))
+        buffer[:n], self._rest = self._rest[:n], self._rest[n:]
+        return n
+
+    def close(self) -> None:
+        self._behind.close()
+        super().close()
 
 
 def unpacking_errors() -> tuple[type[Exception], ...]:
@@ -92,6 +133,11 @@ def pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
         yield rest
 
 
+def duckdb_path(path: Path) -> str:
+    """Return a path as DuckDB takes it: to DuckDB every path is a glob."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
 def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
     """Read from a stream; a damaged archive becomes a message.
 
@@ -104,6 +150,17 @@ def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
         raise DataError(f"{path} is damaged: {error}", "the file looks cut off") from None
 
 
+def not_text(path: Path) -> DataError:
+    """Return an error that names the first line that is not UTF-8."""
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return DataError(f"{path}:{number} is not UTF-8 text")
+    return DataError(f"{path} is not UTF-8 text")
+
+
 def sniff(path: Path) -> str:
     """Return which of ``FORMS`` a file has, by its content first and its suffix second.
 
@@ -112,7 +169,7 @@ def sniff(path: Path) -> str:
         DataError: it has none of the forms.
     """
     with open_bytes(path) as stream:
-        head = read_some(stream, path, SNIFFED_BYTES)
+        head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     by_name = _SUFFIXES.get(_suffix(path), "")
     if head[:4] == b"PAR1":
         return "parquet"
@@ -164,7 +221,7 @@ def _sniff_npz(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
         raise DataError(f"{path} is a damaged NPZ file: {error}") from None
     return "arnet-npz" if "rs.npy" in names and "header.npy" not in names else "npz"
 
@@ -186,8 +243,9 @@ def find_files(patterns: Sequence[str], *, complete: bool = True) -> list[Path]:
     found: list[Path] = []
     for pattern in patterns:
         path = Path(pattern)
-        if path.exists() or not glob.has_magic(pattern):
-            own = [path] if path.exists() else _shards_of(path)
+        exists = os.path.exists(path)
+        if exists or not glob.has_magic(pattern):
+            own = [path] if exists else _shards_of(path)
         else:
             own = [Path(name) for name in glob.glob(pattern, recursive=True)]
         own = [p for p in own if p.is_file()] if len(own) > 1 else own
