@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,13 @@ from conftest import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+"""A file that a page shows whole: its name on a line of its own, its content below."""
 SHOWN_ONLY = {"json", "toml", "text", "python"}
+EXTRAS = {"parquet": "duckdb", ".zst": "zstandard", "flopbench compare": "sklearn"}
+"""Part of a command -> the library of the extra ``logs`` that it needs."""
 INSTALLS = (
-    "python -m pip install -c constraints.txt '.[measure]' && flopbench table",
+    "python -m pip install -c constraints.txt '.[measure,logs]' && flopbench table",
     "python -m pip install -c constraints.txt tox && tox",
 )
 FACTORY = """
@@ -58,9 +63,23 @@ def shell_commands() -> list[tuple[str, str]]:
     ]
 
 
+def named_files() -> dict[str, str]:
+    """Return name -> content of every file that a page shows whole."""
+    found: dict[str, str] = {}
+    for page in PAGES:
+        for name, content in NAMED.findall(page.read_text(encoding="utf-8")):
+            assert found.setdefault(name, content) == content, f"{page.name}: {name} differs"
+    return found
+
+
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder as the pages assume it: factories of the reader's, a saved table."""
+    """A folder as the pages assume it: a checkout's test data, the files that the pages show,
+    factories of the reader's, a saved table.
+    """
+    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    for name, content in named_files().items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
     (tmp_path / "nets.py").write_text(FACTORY)
     (tmp_path / "my_pkg").mkdir()
     (tmp_path / "my_pkg" / "__init__.py").write_text("")
@@ -71,7 +90,10 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run one command line as the reader's shell would."""
+    """Run one command line as the reader's shell would; skip it where an extra is missing."""
+    for part, library in EXTRAS.items():
+        if part in command:
+            pytest.importorskip(library)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         ["bash", "-c", command],
@@ -120,12 +142,12 @@ def test_shell_blocks(page: str, command: str, workplace: Path) -> None:
 
 @pytest.mark.parametrize(("page", "text"), blocks("pycon"))
 def test_python_blocks(
-    page: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, text: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session prints what the page shows."""
     if "to_dataframe" in text:
         pytest.importorskip("pandas")
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(workplace)
     parser = doctest.DocTestParser()
     example = parser.get_doctest(text, {}, page, page, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
