@@ -21,7 +21,11 @@ def check_writable(path: Path) -> None:
     Raises:
         InputError: a directory, a missing or unwritable parent, an unwritable file.
     """
-    if path.is_dir():
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    if is_folder:
         raise InputError(f"cannot write {path}: it is a directory", "name a file inside it")
     parent = path.parent
     if not parent.is_dir():
@@ -92,6 +96,8 @@ def read_json(path: Path, what: str) -> Any:
         ) from None
     except RecursionError:
         raise DataError(f"{path} is not {what}: nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path} is not {what}: {error}") from None
 
 
 def _write_through(path: Path, text: str) -> None:

@@ -119,18 +119,20 @@ class Gatherer:
         self._odd_runs += result.odd_runs
 
     def _number_videos(self, block: Block) -> None:
-        if not self._sizes and block.views is not None:
+        views = block.views if block.views is not None else (None,) * block.size
+        if not self._sizes and views[0] is not None:
             self._videos = {}
-        if (block.views is None) != (self._videos is None) or (
-            block.views is not None and None in block.views
-        ):
-            i = 0 if block.views is None or None not in block.views else block.views.index(None)
-            self._report(
-                DataError(
-                    f"{block.place(i)}: view: some samples of this log name a view and some do not",
-                    "name a view for every sample or for none",
-                )
-            )
+        named = self._videos is not None
+        if (block.views is not None) != named or (named and None in views):
+            for i, view in enumerate(views):
+                if (view is not None) != named:
+                    said = "is missing" if named else f"is {view!r}"
+                    self._report(
+                        DataError(
+                            f"{block.place(i)}: view: {said}, unlike the first sample's",
+                            "name a view for every sample or for none",
+                        )
+                    )
         if self._videos is not None:
             known = self._videos
             numbers = [known.setdefault(name, len(known)) for name in block.ids]
@@ -180,22 +182,23 @@ class Gatherer:
         names = self._plan.header.class_names
         key = names.index(value) if names is not None and value in names else value
         code = self._labels.get(key)
-        if code is None:
-            code = self._labels[key] = len(self._labels)
-            if isinstance(key, int):
-                wrong = key < 0 or (names is not None and key >= len(names))
-                wanted = "0 or more" if names is None else f"0 to {len(names) - 1}"
-                said = f"is {key} where a class index of {wanted} was expected"
-                hint = ""
-            else:
-                wrong = names is not None
-                said = f"is {key!r}, which is not in 'class_names'"
-                hint = near_match(str(key), names or [], "classes")
-            if wrong:
-                at = list(block.labels).index(value)
-                i = int(np.searchsorted(np.cumsum(block.label_lengths), at, side="right"))
+        if code is not None:
+            return code
+        if isinstance(key, int):
+            wrong = key < 0 or (names is not None and key >= len(names))
+            wanted = "0 or more" if names is None else f"0 to {len(names) - 1}"
+            said, hint = f"is {key} where a class index of {wanted} was expected", ""
+        else:
+            wrong = names is not None
+            said = f"is {key!r}, which is not in 'class_names'"
+            hint = near_match(str(key), names or [], "classes")
+        if wrong:
+            ends = np.cumsum(block.label_lengths)
+            for at in [n for n, label in enumerate(block.labels) if label == value]:
+                i = int(np.searchsorted(ends, at, side="right"))
                 self._report(DataError(f"{block.place(i)}: labels: {said}", hint))
-        return code
+            return 0
+        return self._labels.setdefault(key, len(self._labels))
 
     def has_duplicates(self) -> bool:
         """Whether two records have one id and view, as far as hashes tell."""

@@ -22,6 +22,8 @@ from flopbench.presets import load_preset
 
 FORMAT = "flopbench.policy-log"
 VERSION = 1
+MOST_STEPS = 2**31 - 1
+"""What a 32-bit count holds; no video has as many frames."""
 
 Number = int | float
 Costs = dict[str, Number]
@@ -181,10 +183,14 @@ def preset_header(name: str, where: str = "") -> Header:
         InputError: there is no such preset, or it describes no policy.
         DataError: its ``[policy]`` table is wrong.
     """
-    preset = load_preset(name)
+    place = f"{where}: " if where else ""
+    try:
+        preset = load_preset(name)
+    except InputError as error:
+        raise InputError(f"{place}{error.message}", error.hint) from None
     if preset.policy is None:
         raise InputError(
-            f"{where + ': ' if where else ''}the preset {name!r} describes no policy",
+            f"{place}the preset {name!r} describes no policy",
             "presets with one: " + ", ".join(policy_presets()),
         )
     header = read_header(dict(preset.policy), f"preset {name}")
@@ -218,8 +224,11 @@ def check(header: Header, where: str) -> None:
             cost that is no amount, a stream that is not declared.
     """
     actions, exits = header.actions or [], header.exits or []
-    if isinstance(header.steps, int) and header.steps < 1:
-        raise DataError(f"{where}: header: 'steps' is {header.steps} where at least 1 was expected")
+    _check_storable(header, where)
+    if isinstance(header.steps, int) and not 1 <= header.steps <= MOST_STEPS:
+        raise DataError(
+            f"{where}: header: 'steps' is {header.steps} where 1 to {MOST_STEPS} was expected"
+        )
     streams = header.streams
     if streams is not None and (len(set(streams)) < len(streams) or not streams):
         raise DataError(f"{where}: header: 'streams' is empty or names a stream twice")
@@ -227,10 +236,10 @@ def check(header: Header, where: str) -> None:
     _unique([e.name for e in exits], where, "exits")
     for number, action in enumerate(actions):
         place = f"actions[{number}]"
-        if action.span < 1:
+        if not 1 <= action.span <= MOST_STEPS:
             raise DataError(
-                f"{where}: header: {place} ({action.name!r}) has span {action.span} where at "
-                "least 1 was expected"
+                f"{where}: header: {place} ({action.name!r}) has span {action.span} where 1 to "
+                f"{MOST_STEPS} was expected"
             )
         if streams is None and action.stream is not None:
             raise DataError(f"{where}: header: {place} names a stream, but 'streams' is missing")
@@ -247,6 +256,17 @@ def check(header: Header, where: str) -> None:
                 f"{where}: header: component {name!r} has default {component.default!r}, which is "
                 f"not one of its variants {', '.join(component.variants)}"
             )
+
+
+def _check_storable(header: Header, where: str) -> None:
+    """Refuse what no file could hold: half characters, and metrics that are no numbers."""
+    try:
+        msgspec.json.encode(header)
+    except UnicodeEncodeError:
+        raise DataError(f"{where}: header: a text holds half a character (a surrogate)") from None
+    for name, value in (header.metrics or {}).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise DataError(f"{where}: header: metrics.{name} is {value}, no number")
 
 
 def _all_costs(header: Header) -> Iterable[tuple[str, Costs]]:
