@@ -11,17 +11,14 @@ Lives here: that arithmetic, pure, over arrays. Does not live here: reading logs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flopbench.average_precision import RankedClass, rank, resampled_maps
 from flopbench.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-CHUNK_DRAWS = 4_000_000
-"""Draws (resamples x videos) held at once: 4 bytes each, and as much again while in use."""
 
 NOTED_SHIFT = 0.25
 """Share of an interval's width that the resamples' mean may lie off the value without a note."""
@@ -34,7 +31,6 @@ _LABEL_HINT = "a label id is a column of the scores, counted from 0; leave paddi
 _LOGS_HINT = "python -m pip install 'flopbench[logs]'"
 
 Interval = tuple[float, float]
-_RankedClass = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +163,7 @@ def mean_average_precision(
     videos, classes = matrix.shape
     positive = _positives(label_codes, label_offsets, videos, classes)
     percent, ranked = _score_and_rank(matrix, positive, softmax)
-    means = _resampled_maps([ranked], videos, resamples, seed)[0]
+    means = resampled_maps([ranked], videos, resamples, seed)[0]
     interval = _interval(means, videos, centre=percent)
     notes = []
     if unlabelled := int(np.count_nonzero(~positive.any(axis=1))):
@@ -261,69 +257,14 @@ def paired_map_difference(
     (percent_a, ranked_a), (percent_b, ranked_b) = (
         _score_and_rank(matrix, positive, softmax) for matrix in (a, b)
     )
-    means = _resampled_maps([ranked_a, ranked_b], len(a), resamples, seed)
+    means = resampled_maps([ranked_a, ranked_b], len(a), resamples, seed)
     difference = percent_a - percent_b
     return difference, _interval(means[0] - means[1], len(a), centre=difference)
 
 
-def weighted_average_precision(
-    scores: ArrayLike, positive: ArrayLike, weights: ArrayLike
-) -> NDArray[Any]:
-    """Compute one class's average precision under many weightings of the same videos.
-
-    Equal to scikit-learn's ``average_precision_score`` with ``sample_weight``, but sorts once: the
-    precision at a positive counts every video that scores as high, its ties included.
-
-    Args:
-        scores: (N,) finite.
-        positive: (N,) bool.
-        weights: (R, N), not negative; a resample's weight is how often it drew the video.
-
-    Returns:
-        (R,) average precisions, 0 to 1; NaN where no positive has weight.
-
-    Raises:
-        InputError: shapes that do not fit.
-    """
-    import numpy as np
-
-    one, many = np.asarray(scores, dtype=np.float64), np.asarray(weights)
-    hits = np.asarray(positive, dtype=bool)
-    if one.ndim != 1 or hits.shape != one.shape or many.ndim != 2 or many.shape[1:] != one.shape:
-        shapes = f"scores {one.shape}, positive {hits.shape}, weights {many.shape}"
-        raise InputError(f"{shapes} do not fit: expected (N,), (N,), (R, N)")
-    if not hits.any():
-        return np.full(len(many), np.nan)
-    return _rank(one, hits)(many)
-
-
-def _rank(scores: NDArray[Any], positive: NDArray[Any]) -> _RankedClass:
-    """Sort one class's videos; return its average precisions (R,) as a function of (R, N)."""
-    import numpy as np
-
-    order = np.argsort(-scores, kind="stable").astype(np.int32)
-    by_score, hits = scores[order], np.flatnonzero(positive[order])
-    tie_ends: NDArray[Any] = np.flatnonzero(np.append(by_score[1:] != by_score[:-1], True)) + 1
-    hit_ends = tie_ends[np.searchsorted(tie_ends, hits, side="right")]
-    # Only tie groups with a positive matter; what lies between two of them is summed as one.
-    ends, first_hits = np.unique(hit_ends, return_index=True)
-    starts: NDArray[Any] = np.append(0, ends[:-1])
-    order, hits = order[: ends[-1]], order[hits]
-
-    def average_precisions(weights: NDArray[Any]) -> NDArray[Any]:
-        seen = np.add.reduceat(weights.take(order, axis=1), starts, axis=1).cumsum(axis=1)
-        found = np.add.reduceat(weights.take(hits, axis=1), first_hits, axis=1)
-        so_far = found.cumsum(axis=1)
-        precision = np.divide(so_far, seen, out=np.zeros(seen.shape), where=seen > 0)
-        total, none = so_far[:, -1], np.full(len(weights), np.nan)
-        return np.divide((precision * found).sum(axis=1), total, out=none, where=total > 0)
-
-    return average_precisions
-
-
 def _score_and_rank(
     scores: NDArray[Any], positive: NDArray[Any], softmax: bool
-) -> tuple[float, list[_RankedClass]]:
+) -> tuple[float, list[RankedClass]]:
     """Return mAP in percent, by scikit-learn, and the rankings of the classes in its mean."""
     import numpy as np
 
@@ -337,27 +278,7 @@ def _score_and_rank(
         scores /= scores.sum(axis=1, keepdims=True)
     columns = [(scores[:, c], positive[:, c]) for c in np.flatnonzero(positive.any(axis=0))]
     mean = np.mean([average_precision_score(hits, column) for column, hits in columns])
-    return float(100.0 * mean), [_rank(column, hits) for column, hits in columns]
-
-
-def _resampled_maps(
-    methods: Sequence[Sequence[_RankedClass]], videos: int, resamples: int, seed: int
-) -> NDArray[Any]:
-    """Return (methods, resamples) mAP in percent over videos drawn with replacement."""
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    maps = np.empty((len(methods), resamples))
-    step = max(1, CHUNK_DRAWS // videos)
-    for first in range(0, resamples, step):
-        weights: NDArray[Any] = np.empty((min(step, resamples - first), videos), dtype=np.int32)
-        for row in weights:
-            row[:] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
-        for method, ranked_classes in enumerate(methods):
-            each = np.stack([ranked(weights) for ranked in ranked_classes])
-            mean = np.ma.masked_invalid(each).mean(axis=0).filled(np.nan)
-            maps[method, first : first + step] = 100.0 * mean
-    return maps
+    return float(100.0 * mean), [rank(column, hits) for column, hits in columns]
 
 
 def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Interval | None:

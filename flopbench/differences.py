@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from flopbench.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.approaches import MAP_RESAMPLES, Approach, Metric, predicted
-from flopbench.estimate import difference_interval, interval, video_costs
+from flopbench.estimate import video_costs
+from flopbench.intervals import difference_interval, interval
 from flopbench.policy.counts import LogCounts
 from flopbench.runs import Choices, Run
 from flopbench.scores import Judged

@@ -16,20 +16,17 @@ import msgspec
 
 from flopbench.difficulty import COST, difficulty_groups, difficulty_needs
 from flopbench.errors import InputError
-from flopbench.estimate import (
-    Estimate,
-    Interval,
-    Rule,
-    estimate,
-    interval,
-    video_costs,
-)
+from flopbench.estimate import Estimate, Rule, estimate, video_costs
+from flopbench.intervals import LARGEST_BOOTSTRAP, Interval, interval
 from flopbench.naming import near_match
 from flopbench.offline import Progress
 from flopbench.policy.counts import LogCounts, ShareCounts, Totals
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.prices import PriceBook, PriceList, price_book
 from flopbench.table import CostTable
+
+SMALLEST_LIMIT = 1000
+"""Videos of a group for which the bootstrap is always drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -312,6 +309,8 @@ def _groups(
         members, note = _classes(counts)
     else:
         members, note = difficulty_groups(counts, choices.difficulty, costs)
+    # Many groups share what one log may draw.
+    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
     groups = []
     for name, chosen in members:
         records, videos = counts.whole_videos(chosen)
@@ -319,7 +318,12 @@ def _groups(
             Group(
                 name=name,
                 estimate=estimate(counts.totals(records), counts.plan, prices, rule),
-                interval=interval(costs[videos], resamples=choices.resamples, seed=choices.seed),
+                interval=interval(
+                    costs[videos],
+                    resamples=choices.resamples,
+                    seed=choices.seed,
+                    largest=largest,
+                ),
             )
         )
     return tuple(groups), note

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flopbench import accuracy
+from flopbench import average_precision
 from flopbench.accuracy import (
     Accuracy,
     mean_average_precision,
@@ -19,8 +19,8 @@ from flopbench.accuracy import (
     paired_top1_difference,
     top1,
     top1_correct,
-    weighted_average_precision,
 )
+from flopbench.average_precision import weighted_average_precision
 from flopbench.errors import InputError
 
 np = pytest.importorskip("numpy")
@@ -232,7 +232,7 @@ def test_same_seed_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     other = mean_average_precision(scores, *single(labels), resamples=50, seed=1)
     assert other.ci95_percent != result.ci95_percent
     assert replace(other, ci95_percent=result.ci95_percent) == result
-    monkeypatch.setattr(accuracy, "CHUNK_DRAWS", 700)
+    monkeypatch.setattr(average_precision, "CHUNK_DRAWS", 700)
     assert mean_average_precision(scores, *single(labels), resamples=50) == result
     assert top1(scores, labels) == top1(scores, labels)
     assert top1(scores, labels, seed=1) != top1(scores, labels)

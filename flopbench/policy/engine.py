@@ -126,10 +126,11 @@ class Gatherer:
         if (block.views is not None) != named or (named and None in views):
             for i, view in enumerate(views):
                 if (view is not None) != named:
-                    said = "is missing" if named else f"is {view!r}"
+                    own = "names none" if named else f"names {view!r}, unlike the first"
                     self._report(
                         DataError(
-                            f"{block.place(i)}: view: {said}, unlike the first sample's",
+                            f"{block.place(i)}: view: some samples of this log name a view and "
+                            f"some do not; this one {own}",
                             "name a view for every sample or for none",
                         )
                     )

@@ -169,13 +169,8 @@ def _packed(target: Path, temporary: Path) -> Iterator[IO[bytes]]:
 
 
 def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int:
-    from flopbench.policy.readers.csv_form import (
-        COLUMNS,
-        EMPTY,
-        header_path,
-        lines_of,
-        used_columns,
-    )
+    from flopbench.policy.readers.csv_cells import COLUMNS, EMPTY, lines_of, used_columns
+    from flopbench.policy.readers.csv_form import header_path
 
     plan = log.plan
     names = {stream: list(plan.indices[stream]) for stream in plan.streams}

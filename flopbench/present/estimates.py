@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TextIO
 
-from flopbench.estimate import ActionCost, Estimate, Interval
+from flopbench.estimate import ActionCost, Estimate
+from flopbench.intervals import Interval
 from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.runs import Group, Run
 from flopbench.units import CONVENTION

@@ -18,15 +18,12 @@ from logs import ARNET_ROWS, counted, header_of, price_list, rows  # noqa: E402
 
 from flopbench.difficulty import difficulty_groups, difficulty_needs  # noqa: E402
 from flopbench.errors import DataError, InputError  # noqa: E402
-from flopbench.estimate import (  # noqa: E402
+from flopbench.estimate import RULES, Rule, estimate, video_costs  # noqa: E402
+from flopbench.intervals import (  # noqa: E402
     LARGEST_BOOTSTRAP,
-    RULES,
-    Rule,
     difference_interval,
-    estimate,
     interval,
     resampled_means,
-    video_costs,
 )
 from flopbench.policy.counts import LogCounts, ShareCounts  # noqa: E402
 from flopbench.policy.plan import plan_of  # noqa: E402

@@ -12,20 +12,21 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "flopbench"
 HEAVY = {"torch", "torchvision", "thop", "fvcore", "timm", "transformers"}
-SLOW_TO_IMPORT = {*HEAVY, "numpy", "pandas", "matplotlib", "duckdb", "rich"}
+SLOW_TO_IMPORT = {*HEAVY, "numpy", "msgspec", "pandas", "matplotlib", "duckdb", "rich"}
 
 # A module may import from its own floor and from those below it.
 FLOORS = [
     {"version"},
     {"errors"},
-    {"naming", "units", "files", "accuracy"},
+    {"naming", "units", "files", "average_precision"},
+    {"accuracy"},
     {"specs", "counters"},
     {"presets", "costs"},
     {"table", "agreement", "published", "policy"},
     {"rows", "cache", "measure"},
     {"offline"},
     {"prices"},
-    {"estimate", "difficulty", "scores"},
+    {"estimate", "intervals", "difficulty", "scores"},
     {"runs"},
     {"audit", "approaches"},
     {"differences"},

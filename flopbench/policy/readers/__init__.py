@@ -17,7 +17,7 @@ _READERS = {
     "csv": "csv_form:CsvReader",
     "parquet": "parquet_form:ParquetReader",
     "npz": "npz_forms:NpzReader",
-    "arnet-npz": "npz_forms:ArnetNpzReader",
+    "arnet-npz": "arnet_npz:ArnetNpzReader",
 }
 SHARE_FORMS = ("arnet-console", "usage")
 """Forms that hold shares of actions and no samples; see ``policy.usage``."""

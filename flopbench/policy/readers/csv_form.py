@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import csv
 import io
-import json
-import math
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
@@ -36,36 +33,22 @@ from flopbench.policy.columns import EXTRA_PREFIX, json_value
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
+from flopbench.policy.readers.csv_cells import (
+    COLUMNS,
+    EMPTY,
+    INTEGER,
+    LINE_COLUMNS,
+    number,
+    scalar,
+)
 from flopbench.policy.readers.raw import not_text, open_bytes, unpacking_errors
 from flopbench.policy.samples import Report, Sample, sample_error
 
-OWN_COLUMNS = (
-    "id",
-    "view",
-    "labels",
-    "prediction",
-    "scores",
-    "exit",
-    "counts",
-    "steps",
-    "frames",
-    "latency_ms",
-    "extra",
-)
-"""Columns of the sample."""
-LINE_COLUMNS = ("stream", "step", "action", "span")
-"""Columns of the single decision."""
-COLUMNS = (*OWN_COLUMNS, *LINE_COLUMNS)
 HEADER_SUFFIX = ".header.json"
 LINES_AT_ONCE = 8192
 LARGE_BYTES = 1 << 25
 """From this size on DuckDB decodes; below it, starting DuckDB costs as much as it saves."""
 
-EMPTY = "[]"
-"""Stands for an empty list of decisions or spans, where an empty cell stands for none at all."""
-
-_INTEGER = re.compile(r"-?[0-9]{1,4300}")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 LARGEST_CELL = 2**31 - 1
 """Characters; what the csv module takes unless told is less than the scores of some samples."""
 
@@ -101,7 +84,7 @@ class _Choices(dict[str, int | str]):
     """Cell -> action id or name, each distinct cell looked at once."""
 
     def __missing__(self, cell: str) -> int | str:
-        value = self[cell] = int(cell) if _INTEGER.fullmatch(cell) else cell
+        value = self[cell] = int(cell) if INTEGER.fullmatch(cell) else cell
         return value
 
 
@@ -361,7 +344,7 @@ class _Decoder:
                 )
 
     def _integer(self, name: str, cell: str, line: int) -> int:
-        if not _INTEGER.fullmatch(cell):
+        if not INTEGER.fullmatch(cell):
             raise DataError(
                 f"{self._path}:{line}: {name}: is {cell!r} where a whole number was expected"
             )
@@ -375,7 +358,7 @@ class _Decoder:
         if name in {"scores", "counts", "frames", "extra"}:
             return self._json(name, cell, line)
         if name == "latency_ms":
-            value = _number(cell)
+            value = number(cell)
             if isinstance(value, str):
                 raise DataError(
                     f"{self._path}:{line}: {name}: is {cell!r} where a number was expected"
@@ -385,69 +368,8 @@ class _Decoder:
             value = self._json(name, cell, line) if cell[0] in '["' else scalar(cell)
             return value if isinstance(value, list) else [value]
         if name.startswith(EXTRA_PREFIX):
-            return _number(cell)
+            return number(cell)
         return self._json(name, cell, line) if cell[0] == '"' else scalar(cell)
 
     def _json(self, name: str, cell: str, line: int) -> Any:
         return json_value(cell, f"{self._path}:{line}: {name}:")
-
-
-def scalar(cell: str) -> int | str:
-    """Read a cell: a whole number is a number, anything else is text."""
-    return int(cell) if _INTEGER.fullmatch(cell) else cell
-
-
-def _number(cell: str) -> int | float | str:
-    value = scalar(cell)
-    if isinstance(value, str) and _NUMBER.fullmatch(value) and math.isfinite(float(value)):
-        return float(value)
-    return value
-
-
-def lines_of(sample: Sample, action_names: Callable[[int, str], str]) -> Iterator[list[str]]:
-    """Yield the CSV lines of a sample whose decisions are ids, in the order of ``COLUMNS``.
-
-    Args:
-        sample: see ``columns.coded``.
-        action_names: (id, stream) -> text of the cell.
-    """
-    own = [_cell(name, getattr(sample, name)) for name in OWN_COLUMNS]
-    parts: Any = (sample.actions, sample.spans)
-    if not any(isinstance(part, dict) for part in parts):
-        parts = [None if part is None else {"": part} for part in parts]
-    actions_of, spans_of = (part or {} for part in parts)
-    for stream in dict.fromkeys([*actions_of, *spans_of]) or [""]:
-        actions, spans = actions_of.get(stream), spans_of.get(stream)
-        none = ("", *("" if part is None else EMPTY for part in (actions, spans)))
-        cells: list[tuple[str, ...]] = [
-            (str(step), action_names(action, stream), "" if spans is None else str(spans[step]))
-            for step, action in enumerate(actions or ())
-        ]
-        for line in cells or [none]:
-            yield [*own, stream, *line]
-            own = [sample.id, own[1], *[""] * (len(own) - 2)]
-
-
-def _cell(name: str, value: Any) -> str:
-    if value is None:
-        return ""
-    if name in {"scores", "counts", "frames", "extra"}:
-        return json.dumps(value, ensure_ascii=False)
-    if name == "labels":
-        return _text(value[0]) if len(value) == 1 else json.dumps(value, ensure_ascii=False)
-    if name == "id":
-        return str(value)
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    """Print a scalar so that ``scalar`` reads it back; text that looks otherwise is quoted JSON."""
-    if isinstance(value, str) and (value == "" or value[0] in '["' or _INTEGER.fullmatch(value)):
-        return json.dumps(value, ensure_ascii=False)
-    return repr(value) if isinstance(value, float) else str(value)
-
-
-def used_columns(rows: Iterable[list[str]]) -> list[int]:
-    """Return which of ``COLUMNS`` hold anything in some lines."""
-    used = {at for row in rows for at, cell in enumerate(row) if cell}
-    return sorted(used | {COLUMNS.index("id")})

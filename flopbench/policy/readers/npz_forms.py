@@ -1,153 +1,35 @@
-"""NPZ: numpy arrays, read in blocks and never unpickled; flopbench's own form and AR-Net's.
+"""NPZ, flopbench's own form: numpy arrays, read in blocks and never unpickled.
 
-Own form: ``header`` (JSON text) and the columns of ``policy.columns``: a field of one length is
-one array, (N,) or (N, K); decisions of differing lengths are ``actions`` (flat) with
-``actions_offsets`` (N + 1); whatever else differs from sample to sample is JSON text.
+``header`` (JSON text) and the columns of ``policy.columns``: a field of one length is one array,
+(N,) or (N, K); decisions of differing lengths are ``actions`` (flat) with ``actions_offsets``
+(N + 1); whatever else differs from sample to sample is JSON text.
 
-AR-Net's ``meta-val-*.npy.npz`` (repository mengyuest/AR-Net): ``rs`` (N, T, A) one-hot rows,
-``names`` (N,), ``results`` (N, C) video logits, ``targets`` (N, 3) label ids padded with -1,
-``indices`` (N, T) frame numbers, ``all_preds``, which is left out. It names no actions, so it needs
-a preset.
-
-Lives here: those readers. Does not live here: writing (``writers``).
+Lives here: that reader. Does not live here: arrays in a zip file (``npy_stream``), AR-Net's form
+(``arnet_npz``), writing (``writers``).
 """
 
 from __future__ import annotations
 
-import io
-import math
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from tokenize import TokenError
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 
 from flopbench.errors import DataError
-from flopbench.naming import near_match
-from flopbench.policy.blocks import Block, Place, checked_ids, one_hot_codes
+from flopbench.policy.blocks import Block, Place, checked_ids
 from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, sample_of
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
-from flopbench.policy.readers.base import Reader
+from flopbench.policy.readers.npy_stream import ROWS_AT_ONCE, Member, NpzFile, padded, sayer
 from flopbench.policy.samples import Report, Sample
 
-ROWS_AT_ONCE = 1 << 15
-_ARNET_KINDS = {
-    "rs": ("biuf", (3,)),
-    "names": ("iuU", (1,)),
-    "results": ("iuf", (2,)),
-    "targets": ("iu", (1, 2)),
-    "indices": ("iu", (2,)),
-}
-"""Kinds of numbers, and how many dimensions, of AR-Net's arrays."""
-ARNET_ARRAYS = ("rs", "names", "results", "targets", "indices", "all_preds")
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    SyntaxError,
-    TokenError,
-    ValueError,
-)
-"""What zipfile and numpy raise at a file that is broken, encrypted or from elsewhere."""
-_PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 OFFSETS_SUFFIX = "_offsets"
 
 
-class Member:
-    """One array of an NPZ file, read some rows at a time.
-
-    Args:
-        path: the file.
-        archive: the opened file.
-        name: the array's name.
-    """
-
-    def __init__(self, path: Path, archive: zipfile.ZipFile, name: str) -> None:
-        self._where = f"{path}: {name}"
-        try:
-            if archive.getinfo(f"{name}.npy").compress_type not in _PLAIN_ZIP:
-                raise DataError(f"{self._where} is packed in a way that numpy does not write")
-            stream: IO[bytes] = archive.open(f"{name}.npy")
-            version = np.lib.format.read_magic(stream)
-            read = (
-                np.lib.format.read_array_header_1_0
-                if version == (1, 0)
-                else np.lib.format.read_array_header_2_0
-            )
-            self.shape, fortran, self.dtype = read(stream)
-        except KeyError:
-            raise DataError(f"{path} lacks the array {name!r}") from None
-        except _DAMAGE as error:
-            raise DataError(f"{self._where} is damaged: {error}") from None
-        if self.dtype.hasobject:
-            raise DataError(
-                f"{self._where} holds pickled objects, which are never loaded",
-                "save plain arrays: numpy.savez with texts and numbers only",
-            )
-        if min((*self.shape, self.dtype.itemsize)) < 0 or not self.dtype.itemsize:
-            raise DataError(f"{self._where} has shape {self.shape} of type {self.dtype}")
-        self._stream = stream
-        if fortran and len(self.shape) > 1:
-            whole = np.frombuffer(self._read(math.prod(self.shape)), self.dtype)
-            whole = whole.reshape(self.shape, order="F")
-            self._stream = io.BytesIO(np.ascontiguousarray(whole).tobytes())
-
-    def wrong(self, text: str) -> DataError:
-        """Return an error about this array."""
-        return DataError(f"{self._where} {text}")
-
-    def rows(self, n: int) -> Any:
-        """Return the next n rows, (n, ...)."""
-        return self._array((n, *self.shape[1:]))
-
-    def whole(self) -> Any:
-        """Return the array."""
-        return self._array(self.shape)
-
-    def _array(self, shape: tuple[int, ...]) -> Any:
-        array: Any = np.ndarray(shape, self.dtype, self._read(math.prod(shape)))
-        if self.dtype.kind == "U":
-            points = array.reshape(-1).view(self.dtype.byteorder.replace("|", "=") + "u4")
-            if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
-                raise DataError(f"{self._where} holds text that is no Unicode")
-        return array
-
-    def _read(self, count: int) -> bytes:
-        wanted = count * self.dtype.itemsize
-        try:
-            data = self._stream.read(wanted)
-        except _DAMAGE as error:
-            raise DataError(f"{self._where} is damaged: {error}") from None
-        if len(data) < wanted:
-            raise DataError(f"{self._where} is cut off: {len(data)} of {wanted} bytes")
-        return data
-
-
-class _NpzBase(Reader):
-    """What both forms share."""
-
-    def _open(self) -> zipfile.ZipFile:
-        try:
-            return zipfile.ZipFile(self.path)
-        except _DAMAGE as error:
-            raise DataError(f"{self.path} is a damaged NPZ file: {error}") from None
-
-    def _place(self, first: int) -> Place:
-        return lambda i: f"{self.path}, sample {first + i}"
-
-    def _members(self, archive: zipfile.ZipFile, names: Iterable[str]) -> dict[str, Member]:
-        return {name: Member(self.path, archive, name) for name in names}
-
-
-class NpzReader(_NpzBase):
+class NpzReader(NpzFile):
     """flopbench's own NPZ form."""
 
     form = "npz"
@@ -214,10 +96,10 @@ class NpzReader(_NpzBase):
             size = min(ROWS_AT_ONCE, n - first)
             place = self._place(first + 1)
             codes = members["actions"].rows(size).reshape(-1)
-            codes = checked_ids(codes, plan.size(""), _sayer(place, steps, report))
+            codes = checked_ids(codes, plan.size(""), sayer(place, steps, report))
             labels, label_lengths = None, None
             if "labels" in members:
-                labels, label_lengths = _padded(members["labels"].rows(size))
+                labels, label_lengths = padded(members["labels"].rows(size))
             yield Block(
                 place=place,
                 ids=members["id"].rows(size).tolist(),
@@ -226,98 +108,6 @@ class NpzReader(_NpzBase):
                 labels=() if labels is None else labels,
                 label_lengths=label_lengths,
             )
-
-
-class ArnetNpzReader(_NpzBase):
-    """AR-Net's own file of a validation run."""
-
-    form = "arnet-npz"
-
-    def header(self) -> Header | None:
-        """Return None: the file names no actions."""
-        return None
-
-    def _checked(self, archive: zipfile.ZipFile, plan: Plan) -> dict[str, Member]:
-        names = [n.removesuffix(".npy") for n in archive.namelist()]
-        for name in names:
-            if name not in ARNET_ARRAYS:
-                hint = near_match(name, ARNET_ARRAYS, "arrays")
-                raise DataError(f"{self.path}: unknown array {name!r} in an AR-Net log", hint)
-        members = self._members(archive, [n for n in names if n != "all_preds"])
-        if "names" not in members:
-            raise DataError(f"{self.path} lacks the array 'names'")
-        for name, member in members.items():
-            kinds, shapes = _ARNET_KINDS[name]
-            if member.dtype.kind not in kinds or len(member.shape) not in shapes:
-                raise DataError(
-                    f"{self.path}: {name} has shape {member.shape} of type {member.dtype}, which "
-                    "AR-Net does not write"
-                )
-        rs = members["rs"]
-        actions = plan.size("") if plan.streams == ("",) else -1
-        if rs.shape[2] != actions or not actions:
-            raise DataError(
-                f"{self.path}: rs has {rs.shape[2]} actions, the preset has {actions}",
-                "choose the preset that the run was made with",
-            )
-        n = rs.shape[0]
-        for name, member in members.items():
-            if member.shape[:1] != (n,):
-                raise DataError(
-                    f"{self.path}: {name} has shape {member.shape}, but rs holds {n} videos"
-                )
-        return members
-
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
-        """Yield the samples as arrays, straight from the file."""
-        wanted = set(columns)
-        with self._open() as archive:
-            members = self._checked(archive, plan)
-            n, steps, actions = members["rs"].shape
-            for first in range(0, n, ROWS_AT_ONCE):
-                size = min(ROWS_AT_ONCE, n - first)
-                place = self._place(first + 1)
-                rows = members["rs"].rows(size).reshape(-1, actions)
-                codes = one_hot_codes(rows, actions, _sayer(place, steps, report, "rs"))
-                labels, label_lengths = None, None
-                if "targets" in members:
-                    labels, label_lengths = _padded(_targets(members["targets"].rows(size)))
-                extra: dict[str, Any] = {name: [None] * size for name in wanted}
-                if "results" in members and "scores" in wanted:
-                    extra["scores"] = members["results"].rows(size).tolist()
-                if "indices" in members and "frames" in wanted:
-                    extra["frames"] = members["indices"].rows(size).tolist()
-                yield Block(
-                    place=place,
-                    ids=[str(name) for name in members["names"].rows(size).tolist()],
-                    codes=codes,
-                    lengths=np.full(size, steps),
-                    labels=() if labels is None else labels,
-                    label_lengths=label_lengths,
-                    columns=extra,
-                )
-
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples, their decisions as ids."""
-        for block in self.blocks(plan, report, ("scores", "frames")):
-            steps = block.lengths[0] if block.size else 0
-            codes = block.codes.reshape(block.size, steps).tolist()
-            ends = np.cumsum(block.label_lengths) if block.label_lengths is not None else None
-            samples = []
-            for i, name in enumerate(block.ids):
-                labels = None
-                if ends is not None:
-                    labels = block.labels[ends[i] - block.label_lengths[i] : ends[i]].tolist()
-                samples.append(
-                    Sample(
-                        id=name,
-                        labels=labels or None,
-                        scores=block.columns["scores"][i],
-                        actions=codes[i],
-                        frames=block.columns["frames"][i],
-                    )
-                )
-            yield samples, block.place
 
 
 def _length(members: dict[str, Member], path: Path) -> int:
@@ -351,24 +141,6 @@ def _first_offset(members: dict[str, Member], name: str, n: int) -> int:
     if offsets.rows(1)[0] != 0:
         raise offsets.wrong("does not begin at 0")
     return 0
-
-
-def _sayer(place: Place, steps: int, report: Report, name: str = "actions") -> Any:
-    def say(position: int, text: str, hint: str = "") -> None:
-        report(DataError(f"{place(position // steps)}: {name}[{position % steps}] {text}", hint))
-
-    return say
-
-
-def _targets(targets: Any) -> Any:
-    return targets if targets.ndim == 2 else targets[:, None]
-
-
-def _padded(labels: Any) -> tuple[Any, Any]:
-    """Return (N,) or (N, L) labels padded with -1 as a flat array and (N,) lengths."""
-    labels = labels[:, None] if labels.ndim == 1 else labels
-    real = labels != -1
-    return labels[real], real.sum(axis=1)
 
 
 def _read_columns(
