@@ -277,7 +277,7 @@ def _measured_list(
     return PriceList(
         counter=counter,
         version=", ".join(dict.fromkeys(v for v in versions if v)),
-        source=table_source or "measured by flopbench",
+        source=(table_source or "measured by flopbench") if versions else "constants of the log",
         prices=prices,
     )
 

@@ -234,7 +234,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
         header=plan.header,
         source=counts.source,
-        table=choices.table_source or prices.source,
+        table=prices.source,
         book=book,
         main=main,
         published=_published(totals, plan, prices, main),

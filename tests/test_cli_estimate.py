@@ -360,3 +360,25 @@ def test_streams_like_adamml(run_cli: RunCli, tmp_path: Path) -> None:
     assert data["by_action"]["audio: use"]["own_gflops_per_video"] == 3.0
     # Half of the policy's cost of a segment lies on each stream: 3 × 0.05.
     assert data["by_action"]["audio: use"]["gflops_per_video"] == pytest.approx(3.15)
+
+
+def test_a_counter_that_sees_nothing_makes_nothing_free(run_cli: RunCli, log: Path) -> None:
+    """THOP's rules of 2020 know no LSTM: the reference counter's MACs stand in, with a warning."""
+    args = ("--variant", "lstm=counted", "--format", "json")
+    done = run_cli("estimate", "--policy-log", str(log), *args)
+    assert done.returncode == 0, done.stderr
+    data = json.loads(done.stdout)
+    assert data["table"]["counter"] == "thop-2020"
+    assert data["by_component"]["lstm"]["macs"] == 3_670_016  # 4 × 512 × (1280 + 512)
+    said = "lstm: thop-2020 sees nothing of it: charged as torch counts it"
+    assert said in data["warnings"]
+    assert f"flopbench: warning: {said}" in done.stderr
+
+
+def test_warnings_stand_once(run_cli: RunCli, log: Path) -> None:
+    """On a terminal warnings go to stderr alone; a document carries them itself."""
+    args = ("estimate", "--policy-log", str(log), "--variant", "lstm=counted")
+    shown = run_cli(*args)
+    assert "sees nothing" in shown.stderr
+    assert "Warning:" not in shown.stdout
+    assert "Warning: lstm: thop-2020 sees nothing" in run_cli(*args, "--format", "md").stdout

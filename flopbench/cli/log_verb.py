@@ -90,7 +90,7 @@ def run_validate(args: argparse.Namespace) -> int:
         return EXIT_INPUT
     files = len(log.readers)
     what = f"{files} files" if files > 1 else log.source
-    sys.stdout.write(f"{what}: {samples:,} samples, {log.form}, no defects\n")
+    sys.stdout.write(f"{what}: {_samples(samples)}, {log.form}, no defects\n")
     return EXIT_OK
 
 
@@ -103,8 +103,12 @@ def run_convert(args: argparse.Namespace) -> int:
     log = _open(args)
     count = convert(log, Path(args.output))
     warn(log.warnings())
-    sys.stdout.write(f"{args.output}: {count:,} samples\n")
+    sys.stdout.write(f"{args.output}: {_samples(count)}\n")
     return EXIT_OK
+
+
+def _samples(count: int) -> str:
+    return f"{count:,} sample{'' if count == 1 else 's'}"
 
 
 def run_head(args: argparse.Namespace) -> int:

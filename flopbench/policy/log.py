@@ -233,7 +233,9 @@ def check_log(log: Log) -> tuple[list[DataError], tuple[str, ...], int]:
         pass
     except DataError as error:
         defects.append(error)
-    return defects, (*log.warnings(), *gatherer.warnings()), gatherer.records
+    # Decisions that are defects stand in for others: runs are judged where there are none.
+    odd = () if defects else gatherer.warnings()
+    return defects, (*log.warnings(), *odd), gatherer.records
 
 
 def _no_samples(log: Log) -> DataError:

@@ -143,9 +143,8 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
     if format == "md":
         return "\n".join(to_markdown(grid) for grid in grids)
     if format == "latex":
-        parts = ("estimate", "components", "actions", "counters", "groups")
-        labels = [f"flopbench-{part}" for part in parts]
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=False))
+        labels = ["flopbench-estimate", *(f"flopbench-{_slug(grid)}" for grid in grids[1:])]
+        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
     for number, grid in enumerate(grids):
         if number:
             stream.write("\n")
@@ -155,8 +154,14 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
 
 def estimate_grids(run: Run) -> list[Grid]:
     """Lay an estimate out: the figures, by component, by action, by counter, by group."""
-    grids = [_figures_grid(run), _components_grid(run), _actions_grid(run), _counters_grid(run)]
-    return grids + ([_groups_grid(run)] if run.groups else [])
+    parts = [_components_grid(run), _actions_grid(run), _counters_grid(run), _groups_grid(run)]
+    return [_figures_grid(run), *(grid for grid in parts if grid.rows)]
+
+
+def _slug(grid: Grid) -> str:
+    """Return a word that tells the tables of one estimate apart."""
+    start, _, what = grid.title.partition(" ")
+    return what if start == "By" else "counters"
 
 
 def with_warnings(grid: Grid, warnings: Sequence[str]) -> Grid:

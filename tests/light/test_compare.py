@@ -134,6 +134,33 @@ def test_dominance_and_the_front(tmp_path: Path) -> None:
     assert found.differences[0].ci95_percent is None
 
 
+def test_dominance_says_where_an_interval_leaves_it_open(tmp_path: Path) -> None:
+    """It is clear where both intervals exclude 0, open where one holds it or there is none."""
+
+    def samples(right: int, heavy: int) -> list[dict[str, Any]]:
+        # 200 videos of one step; the first `heavy` are dear, the last `right` are classified right.
+        return [
+            {
+                "actions": [0 if n < heavy else 1],
+                "labels": [0],
+                "prediction": 0 if n >= 200 - right else 1,
+            }
+            for n in range(200)
+        ]
+
+    best = log(tmp_path, "best", samples(right=150, heavy=20))
+    worse = log(tmp_path, "worse", samples(right=90, heavy=120))
+    close = log(tmp_path, "close", samples(right=149, heavy=21))
+    found = compare([best, worse, close], Choices(), metric="top-1")
+    clear = {(d.winner, d.loser): d.clear for d in found.dominance}
+    assert clear[("best", "worse")] is True
+    assert clear[("best", "close")] is False
+    quoted = compare(
+        [quoting(tmp_path, "a", [1], 70.0), quoting(tmp_path, "b", [0], 60.0)], Choices()
+    )
+    assert [d.clear for d in quoted.dominance] == [None]
+
+
 def test_a_missing_metric_is_no_place_on_the_front(tmp_path: Path) -> None:
     """Without an accuracy of every run there is no front, and the gap is named."""
     runs = [quoting(tmp_path, "a", [0], 70.0), quoting(tmp_path, "b", [1], None)]
