@@ -22,7 +22,7 @@ from flopbench.errors import DataError
 from flopbench.naming import near_match
 from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import FIELDS, Sample, raise_first, sample_error
+from flopbench.policy.samples import FIELDS, Report, Sample, raise_first, sample_error
 
 SCALARS = ("view", "prediction")
 LISTS = ("labels", "frames")
@@ -153,6 +153,24 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
         return msgspec.convert(values, Sample)
     except msgspec.ValidationError as error:
         raise sample_error(error, where) from None
+
+
+def samples_of(
+    rows: Iterable[Mapping[str, Any]], place: Place, report: Report
+) -> tuple[list[Sample], Place]:
+    """Turn rows back into samples, leaving out those that are defects.
+
+    Returns:
+        The samples, and where each of them stands.
+    """
+    samples, kept = [], []
+    for i, row in enumerate(rows):
+        try:
+            samples.append(sample_of(row, place(i)))
+            kept.append(i)
+        except DataError as error:
+            report(error)
+    return samples, lambda i: place(kept[i])
 
 
 def check_columns(names: Iterable[str], where: str) -> None:

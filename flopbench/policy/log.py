@@ -27,8 +27,6 @@ from flopbench.policy.samples import Report, Sample, raise_first
 MOST_DEFECTS = 100
 """After so many defects a check stops looking: the file is of another kind, or rotten."""
 
-DUPLICATES = ("error", "first")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Log:

@@ -26,17 +26,10 @@ from flopbench.policy.columns import JSON_SUFFIX, LISTS, SCALARS, Layout, coded,
 from flopbench.policy.header import FORMAT, Header
 from flopbench.policy.log import Log, open_log
 from flopbench.policy.plan import Plan
+from flopbench.policy.readers.raw import SUFFIX_FORMS
 from flopbench.policy.samples import Sample, raise_first
 
 WRITTEN_FORMS = ("json", "jsonl", "csv", "parquet", "npz")
-_SUFFIX_FORMS = {
-    ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".npz": "npz",
-}
 _TEXT_FORMS = ("json", "jsonl", "csv")
 ZSTD_LEVEL = 10
 FRUGAL = {"threads": 1, "memory_limit": "512MB"}
@@ -58,11 +51,11 @@ def form_of(path: Path) -> str:
     packed = bool(suffixes) and suffixes[-1] in {".gz", ".zst"}
     if packed:
         suffixes.pop()
-    form = _SUFFIX_FORMS.get(suffixes[-1] if suffixes else "", "")
+    form = SUFFIX_FORMS.get(suffixes[-1] if suffixes else "", "")
     if not form:
         raise InputError(
             f"cannot tell from {path.name!r} which form to write",
-            f"suffixes: {', '.join(_SUFFIX_FORMS)}; text forms also with .gz or .zst",
+            f"suffixes: {', '.join(SUFFIX_FORMS)}; text forms also with .gz or .zst",
         )
     if packed and form not in _TEXT_FORMS:
         raise InputError(f"{path.name!r}: {form} is compressed already; leave {path.suffix} out")

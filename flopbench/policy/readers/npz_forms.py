@@ -20,7 +20,7 @@ import numpy as np
 
 from flopbench.errors import DataError
 from flopbench.policy.blocks import Block, Place, checked_ids
-from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, sample_of
+from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, samples_of
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.npy_stream import ROWS_AT_ONCE, Member, NpzFile, padded, sayer
@@ -58,15 +58,8 @@ class NpzReader(NpzFile):
                 size = min(ROWS_AT_ONCE, n - first)
                 columns = _read_columns(members, n, size, ends, self.path)
                 place = self._place(first + 1)
-                samples, kept = [], []
-                for i in range(size):
-                    row = {name: values[i] for name, values in columns.items()}
-                    try:
-                        samples.append(sample_of(row, place(i)))
-                        kept.append(i)
-                    except DataError as error:
-                        report(error)
-                yield samples, lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
+                rows = [{name: v[i] for name, v in columns.items()} for i in range(size)]
+                yield samples_of(rows, place, report)
 
     def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, straight from the file where it holds ids of one length."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from flopbench.errors import DataError, InputError
 from flopbench.policy.blocks import LARGEST_CODE, Block, Place, checked_ids
-from flopbench.policy.columns import check_columns, json_value, sample_of
+from flopbench.policy.columns import check_columns, json_value, samples_of
 from flopbench.policy.header import FORMAT, Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
@@ -110,14 +110,7 @@ class ParquetReader(Reader):
             place = self._place(first)
             rows = _values(batch, self.path)
             first += len(rows)
-            samples, kept = [], []
-            for i, row in enumerate(rows):
-                try:
-                    samples.append(sample_of(row, place(i)))
-                    kept.append(i)
-                except DataError as error:
-                    report(error)
-            yield samples, lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
+            yield samples_of(rows, place, report)
 
     def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, the fast way where it applies."""

@@ -24,7 +24,7 @@ SNIFFED_BYTES = 1 << 16
 PACKED_BYTES = 1 << 14
 BOM = b"\xef\xbb\xbf"
 """Some editors and spreadsheets put it before UTF-8 text."""
-_SUFFIXES = {
+SUFFIX_FORMS = {
     ".json": "json",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
@@ -170,7 +170,7 @@ def sniff(path: Path) -> str:
     """
     with open_bytes(path) as stream:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
-    by_name = _SUFFIXES.get(_suffix(path), "")
+    by_name = SUFFIX_FORMS.get(_suffix(path), "")
     if head[:4] == b"PAR1":
         return "parquet"
     if head[:2] == b"PK":
@@ -303,6 +303,6 @@ def _check_complete(paths: list[Path]) -> None:
 def _without_suffixes(path: Path) -> str:
     name = path.name
     for suffix in reversed(path.suffixes):
-        if suffix.lower() in _SUFFIXES or suffix.lower() in _COMPRESSED:
+        if suffix.lower() in SUFFIX_FORMS or suffix.lower() in _COMPRESSED:
             name = name[: -len(suffix)]
     return name
