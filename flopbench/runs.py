@@ -14,34 +14,17 @@ from typing import Any
 
 import msgspec
 
-from flopbench.difficulty import COST, difficulty_groups, difficulty_needs
+from flopbench.difficulty import COST, difficulty_needs
 from flopbench.errors import InputError
 from flopbench.estimate import Estimate, Rule, estimate, video_costs
-from flopbench.intervals import LARGEST_BOOTSTRAP, Interval, interval
+from flopbench.groups import Group, groups_of
+from flopbench.intervals import Interval, interval
 from flopbench.naming import near_match
 from flopbench.offline import Progress
 from flopbench.policy.counts import LogCounts, ShareCounts, Totals
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.prices import PriceBook, PriceList, price_book
 from flopbench.table import CostTable
-
-SMALLEST_LIMIT = 1000
-"""Videos of a group for which the bootstrap is always drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """Some of a run's videos.
-
-    Attributes:
-        name: the class, or the level of difficulty.
-        estimate: of these videos alone.
-        interval: of their mean, None for a single video.
-    """
-
-    name: str
-    estimate: Estimate
-    interval: Interval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +212,18 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     totals = counts.totals()
     rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
     main = estimate(totals, plan, prices, rule)
-    groups, group_note = _groups(counts, prices, rule, choices)
+    groups: tuple[Group, ...] = ()
+    group_note = ""
+    if choices.by is not None:
+        groups, group_note = groups_of(
+            counts,
+            prices,
+            rule,
+            by=choices.by,
+            difficulty=choices.difficulty,
+            resamples=choices.resamples,
+            seed=choices.seed,
+        )
     return Run(
         method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
         header=plan.header,
@@ -295,51 +289,6 @@ def _interval(
         return None
     costs = video_costs(counts, prices, rule)
     return interval(costs, resamples=choices.resamples, seed=choices.seed)
-
-
-def _groups(
-    counts: LogCounts | ShareCounts, prices: PriceList, rule: Rule, choices: Choices
-) -> tuple[tuple[Group, ...], str]:
-    if choices.by is None:
-        return (), ""
-    if isinstance(counts, ShareCounts):
-        raise InputError(f"a table of shares has no videos: --by {choices.by} cannot apply")
-    costs = video_costs(counts, prices, rule)
-    if choices.by == "class":
-        members, note = _classes(counts)
-    else:
-        members, note = difficulty_groups(counts, choices.difficulty, costs)
-    # Many groups share what one log may draw.
-    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
-    groups = []
-    for name, chosen in members:
-        records, videos = counts.whole_videos(chosen)
-        groups.append(
-            Group(
-                name=name,
-                estimate=estimate(counts.totals(records), counts.plan, prices, rule),
-                interval=interval(
-                    costs[videos],
-                    resamples=choices.resamples,
-                    seed=choices.seed,
-                    largest=largest,
-                ),
-            )
-        )
-    return tuple(groups), note
-
-
-def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
-    members = [(counts.label_name(v), chosen) for v, chosen in counts.by_label().items()]
-    if not members:
-        raise InputError(f"{counts.source} has no labels: --by class cannot apply")
-    notes = []
-    if counts.label_lengths.max() > 1:
-        notes.append("a video with several labels counts in each of its classes")
-    unlabelled = int((counts.label_lengths == 0).sum())
-    if unlabelled:
-        notes.append(f"{unlabelled:,} records without a label are in no class")
-    return members, "; ".join(notes)
 
 
 def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:

@@ -14,7 +14,8 @@ from typing import Any, TextIO
 from flopbench.approaches import MAP_RESAMPLES, Approach
 from flopbench.compare import Comparison, Dominance
 from flopbench.differences import Difference
-from flopbench.present.estimates import estimate_data, with_warnings
+from flopbench.present.estimate_data import estimate_data
+from flopbench.present.estimates import with_warnings
 from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.units import CONVENTION
 

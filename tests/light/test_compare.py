@@ -19,7 +19,8 @@ from flopbench.accuracy import mean_average_precision, top1  # noqa: E402
 from flopbench.compare import Comparison, compare, same_terms  # noqa: E402
 from flopbench.errors import InputError, NotComparableError  # noqa: E402
 from flopbench.present.comparison import render_comparison  # noqa: E402
-from flopbench.present.estimates import estimate_data, render_estimate  # noqa: E402
+from flopbench.present.estimate_data import estimate_data  # noqa: E402
+from flopbench.present.estimates import render_estimate  # noqa: E402
 from flopbench.runs import Choices, Run, run_of_log  # noqa: E402
 
 NETS: dict[str, Any] = {

@@ -27,6 +27,7 @@ FLOORS = [
     {"offline"},
     {"prices"},
     {"estimate", "intervals", "difficulty", "scores"},
+    {"groups"},
     {"runs"},
     {"audit", "approaches"},
     {"differences"},
