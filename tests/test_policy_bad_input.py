@@ -108,7 +108,9 @@ SAMPLE_DEFECTS = {
     '{"id": "b", "actions": [0, [1, 0, 1], 1, 1]}': ("run.jsonl:3: actions[1]", "one-hot"),
     '{"id": "b", "actions": [0, [0.5, 0.5, 0], 1, 1]}': ("run.jsonl:3: actions[1]", "one-hot"),
     '{"id": "b", "actions": [0, [1, 0], 1, 1]}': ("run.jsonl:3: actions[1]", "row of 2 numbers"),
-    '{"id": "b", "actions": [0, [NaN, 1, 0], 1, 1]}': ("run.jsonl:3 is not JSON", "NaN"),
+    '{"id": "b", "actions": [0, [NaN, 1, 0], 1, 1]}': (
+        "run.jsonl:3 is not JSON: actions[1][0] is NaN",
+    ),
     '{"id": "b", "actions": [0, 1, 1]}': ("run.jsonl:3: actions: 3 steps where 4",),
     '{"id": "a", "actions": [0, 1, 1, 1]}': ("run.jsonl:3: id: 'a' came before, at", ":2"),
     '{"id": "b", "view": 1, "actions": [0, 1, 1, 1]}': ("run.jsonl:", "view: some samples"),
@@ -127,7 +129,9 @@ SAMPLE_DEFECTS = {
     '{"id": "b", "counts": {"net": null}}': ("run.jsonl:3: counts",),
     '{"id": "b", "actions": [0, 1, 1, 1], "labels": [-3]}': ("run.jsonl:3: labels: is -3",),
     '{"id": "b", "actions": [0, 1, 1, 1], "label": 3}': ("run.jsonl:3: unknown field", "'labels'"),
-    '{"id": "b", "actions": [0, 1, 1, 1], "scores": [NaN]}': ("run.jsonl:3 is not JSON", "NaN"),
+    '{"id": "b", "actions": [0, 1, 1, 1], "scores": [1, NaN]}': (
+        "run.jsonl:3 is not JSON: scores[1] is NaN",
+    ),
     '{"id": "b", "actions": [0, 1, 1, 1], "scores": ["x"]}': ("run.jsonl:3: scores",),
     '{"id": "b", "actions": DEEP': ("run.jsonl:3",),
     '{"id": "b", "extra": DEEP1PEED}': ("run.jsonl:3",),

@@ -9,7 +9,9 @@ Lives here: those two readers. Does not live here: what a sample may hold (``sam
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any
@@ -115,7 +117,7 @@ class JsonlReader(Reader):
                 if cut and self.options.allow_truncated:
                     self.warnings.append(f"{place(0)} is cut off and was left out")
                 else:
-                    report(_sample_error(error, place(0), cut))
+                    report(_sample_error(error, place(0), text, cut))
                 continue
             yield [sample], place
 
@@ -204,7 +206,7 @@ class JsonReader(Reader):
             try:
                 sample = _DECODER.decode(text)
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                report(_sample_error(error, place(i), cut=False))
+                report(_sample_error(error, place(i), bytes(text), cut=False))
                 continue
             yield [sample], lambda _, i=i: place(i)  # type: ignore[misc]
 
@@ -225,12 +227,33 @@ def _lines(path: Any, first: int) -> Place:
     return lambda i: f"{path}:{first + i}"
 
 
-def _sample_error(error: Exception, where: str, cut: bool) -> DataError:
+def _sample_error(error: Exception, where: str, text: bytes, cut: bool) -> DataError:
     if isinstance(error, msgspec.MsgspecError):
+        found = None if isinstance(error, msgspec.ValidationError) else _no_number(text)
+        if found is not None:
+            return DataError(f"{where} is not JSON: {found}, which is no JSON number")
         return sample_error(error, where)
     if isinstance(error, RecursionError):
         return DataError(f"{where} is not a sample: nested too deeply")
     return DataError(f"{where} is not UTF-8 text", CUT_HINT if cut else "")
+
+
+def _no_number(text: bytes) -> str | None:
+    """Name the field of a sample that holds NaN or Infinity, which Python reads and JSON lacks."""
+    try:
+        sample = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    waiting = deque(sample.items() if isinstance(sample, dict) else ())
+    while waiting:
+        name, value = waiting.popleft()
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{name} is {'NaN' if math.isnan(value) else value}"
+        if isinstance(value, list):
+            waiting += [(f"{name}[{i}]", item) for i, item in enumerate(value)]
+        elif isinstance(value, dict):
+            waiting += [(f"{name}.{key}", item) for key, item in value.items()]
+    return None
 
 
 def _loads(text: bytes, where: str) -> Any:
