@@ -1,0 +1,126 @@
+"""Forward pass of every arm of Table 2, at batches of 1 and of 8.
+
+On the CPU: one thread, and the process's own CPU time, which a busy machine disturbs less than the
+time on the wall. On a GPU: time on the wall until the device has finished, TF32 off, as cuDNN's
+default (on) and matmul's (off) would favour convolutions. Rounds and warm-up are given: the first
+calls are slower, up to five times, and a calibration that starts with them ends too early.
+
+One process is one sample: rounds within it agree far better than processes do. Compare the minima
+of three runs or more.
+
+Lives here: how long an arm takes. Does not live here: what it costs in theory, which each record
+takes along from the reference counter (``extra_info`` in the JSON).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any
+
+import pytest
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from flopbench.agreement import REFERENCE
+from flopbench.measure.models import build
+from flopbench.offline import measure, preset_specs
+from flopbench.presets import load_preset
+from flopbench.specs import ModelSpec
+
+ARMS = preset_specs(load_preset("arnet"))
+INPUTS = 4
+"""Inputs that take turns, so that no round finds its own input in the cache of the processor."""
+SEED = 0
+CPU_ROUNDS = {1: (5, 30), 8: (2, 10)}
+"""Batch -> (warm-up rounds, rounds): with two or more to warm up, times have settled."""
+GPU_ROUNDS = {1: (20, 100), 8: (20, 100)}
+"""The same on a GPU, where cuDNN chooses kernels and clocks rise in the first calls."""
+
+each_arm = pytest.mark.parametrize("spec", ARMS, ids=lambda spec: f"{spec.model}@{spec.input}")
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_fp32() -> Iterator[None]:
+    """Compute with one thread and without TF32; put back what was set before."""
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = torch.get_num_threads(), cudnn.allow_tf32, matmul.allow_tf32
+    torch.set_num_threads(1)
+    cudnn.allow_tf32 = matmul.allow_tf32 = False
+    yield
+    torch.set_num_threads(before[0])
+    cudnn.allow_tf32, matmul.allow_tf32 = before[1:]
+
+
+@each_arm
+@pytest.mark.parametrize("batch", CPU_ROUNDS)
+@pytest.mark.benchmark(timer=time.process_time, disable_gc=True)
+def test_arm(benchmark: BenchmarkFixture, spec: ModelSpec, batch: int, cpu_name: str) -> None:
+    """CPU time of one forward pass, one thread."""
+    benchmark.group = f"arms, batch {batch}, cpu"
+    benchmark.extra_info.update(facts(spec), batch=batch, device="cpu", device_name=cpu_name)
+    forward(benchmark, spec, batch, "cpu", CPU_ROUNDS[batch])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+@each_arm
+@pytest.mark.parametrize("batch", GPU_ROUNDS)
+@pytest.mark.benchmark(timer=time.perf_counter, disable_gc=True)
+def test_arm_gpu(benchmark: BenchmarkFixture, spec: ModelSpec, batch: int) -> None:
+    """Time on the wall of one forward pass, to the end of the device's work."""
+    benchmark.group = f"arms, batch {batch}, gpu"
+    name = torch.cuda.get_device_name()
+    benchmark.extra_info.update(facts(spec), batch=batch, device="cuda", device_name=name)
+    forward(benchmark, spec, batch, "cuda", GPU_ROUNDS[batch])
+
+
+def facts(spec: ModelSpec) -> dict[str, Any]:
+    """Return what a reader of an arm's times must know: its exact cost, and the software."""
+    profile = measure([spec], [REFERENCE])[0].under(REFERENCE)
+    assert profile is not None
+    return {
+        "spec": str(spec),
+        "dense_macs_per_sample": profile.dense_macs,
+        "activations_per_sample": profile.activations,
+        "counter": f"{profile.counter} {profile.counter_version}",
+        "precision": "fp32, TF32 off",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+
+
+def forward(
+    benchmark: BenchmarkFixture, spec: ModelSpec, batch: int, device: str, rounds: tuple[int, int]
+) -> None:
+    """Time the forward pass; building, drawing inputs and moving them are left out.
+
+    Args:
+        benchmark: takes the times.
+        spec: the arm.
+        batch: samples in an input.
+        device: ``cpu`` or ``cuda``.
+        rounds: (warm-up rounds, rounds).
+    """
+    built = build(spec, "cpu")
+    module = built.module.to(device)
+    shape = (batch, *built.args[0].shape[1:])
+    generator = torch.Generator().manual_seed(SEED)
+    with torch.inference_mode():
+        inputs = [torch.rand(shape, generator=generator).to(device) for _ in range(INPUTS)]
+        turns = cycle(inputs)
+
+        def finished(x: torch.Tensor) -> torch.Tensor:
+            y: torch.Tensor = module(x)
+            torch.cuda.synchronize()
+            return y
+
+        output = benchmark.pedantic(
+            finished if device == "cuda" else module,
+            setup=lambda: ((next(turns),), {}),
+            warmup_rounds=rounds[0],
+            rounds=rounds[1],
+        )
+    assert output.shape == (batch, spec.classes)
+    assert torch.isfinite(output).all()

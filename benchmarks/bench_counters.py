@@ -1,0 +1,61 @@
+"""Counting each arm of Table 2 under each default counter, in one warm process.
+
+The cache is bypassed: every round builds the model and counts it. What building alone takes stands
+beside it, and so does counting under all default counters at once, which share one build.
+
+Lives here: what ``flopbench.offline.measure`` takes. Does not live here: the imports that come
+before it, which a fresh process pays too (``startup.py``).
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from flopbench.counters import DEFAULT_COUNTERS
+from flopbench.measure.environment import quick_shapes
+from flopbench.measure.models import build
+from flopbench.offline import measure, preset_specs
+from flopbench.presets import load_preset
+from flopbench.specs import ModelSpec
+
+ARMS = preset_specs(load_preset("arnet"))
+WARMUP_ROUNDS = 1
+"""The first count imports the counter's library."""
+ROUNDS = 5
+COUNTERS = {**{name: (name,) for name in DEFAULT_COUNTERS}, "all": DEFAULT_COUNTERS}
+
+pytestmark = [
+    pytest.mark.benchmark(timer=time.process_time),
+    pytest.mark.parametrize("spec", ARMS, ids=lambda spec: f"{spec.model}@{spec.input}"),
+]
+
+
+@pytest.mark.parametrize("counters", COUNTERS.values(), ids=COUNTERS)
+def test_count(benchmark: BenchmarkFixture, spec: ModelSpec, counters: tuple[str, ...]) -> None:
+    """CPU time of building and counting an arm."""
+    benchmark.group = f"counters, {spec}"
+    measured = benchmark.pedantic(
+        measure,
+        args=([spec], counters),
+        kwargs={"refresh": True},
+        warmup_rounds=WARMUP_ROUNDS,
+        rounds=ROUNDS,
+    )
+    assert not measured[0].failures
+    benchmark.extra_info.update(
+        spec=str(spec),
+        total={p.counter: p.total for p in measured[0].profiles},
+        versions={p.counter: p.counter_version for p in measured[0].profiles},
+        devices={p.counter: p.device for p in measured[0].profiles},
+    )
+
+
+def test_build_alone(benchmark: BenchmarkFixture, spec: ModelSpec) -> None:
+    """CPU time of building an arm without memory or values, as the counters that can do."""
+    benchmark.group = f"counters, {spec}"
+    benchmark.extra_info.update(spec=str(spec))
+    with quick_shapes():
+        benchmark.pedantic(build, (spec, "meta"), warmup_rounds=WARMUP_ROUNDS, rounds=ROUNDS)

@@ -1,0 +1,38 @@
+"""Shared by the suites ``bench_*.py``: a cache of their own, and the machine's name.
+
+    tox -e bench
+
+pytest collects the suites only where it is told to (``-o python_files='bench_*.py'``), so that the
+tests stay what plain ``pytest`` runs.
+
+Lives here: what more than one suite needs. Does not live here: anything that measures, and the
+other scripts of this folder, which are no suites.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of profiles for this run, empty at first: the user's own stays out of it."""
+    folder = tmp_path_factory.mktemp("profiles")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOPBENCH_CACHE_DIR", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def cpu_name() -> str:
+    """The processor as its maker calls it, else the name of its instruction set."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
