@@ -19,10 +19,14 @@ if TYPE_CHECKING:
         MeasureError,
         NotComparableError,
     )
+    from flopbench.latencies import Effort, time_models, time_throughput
     from flopbench.policy.logger import PolicyLogger
     from flopbench.runs import Choices, Run, run_of_counts, run_of_log
     from flopbench.specs import ModelSpec, parse_spec
     from flopbench.table import CostRow, CostTable
+    from flopbench.time_comparison import compare_files, compare_interleaved
+    from flopbench.time_verdicts import summarise
+    from flopbench.timings import Timing, TimingFile, TimingSpec
 
 _HOME = {
     "profile": "flopbench.api",
@@ -45,6 +49,15 @@ _HOME = {
     "Run": "flopbench.runs",
     "run_of_log": "flopbench.runs",
     "run_of_counts": "flopbench.runs",
+    "Effort": "flopbench.latencies",
+    "time_models": "flopbench.latencies",
+    "time_throughput": "flopbench.latencies",
+    "compare_files": "flopbench.time_comparison",
+    "compare_interleaved": "flopbench.time_comparison",
+    "summarise": "flopbench.time_verdicts",
+    "Timing": "flopbench.timings",
+    "TimingFile": "flopbench.timings",
+    "TimingSpec": "flopbench.timings",
 }
 
 __all__ = [
@@ -53,6 +66,7 @@ __all__ = [
     "CostRow",
     "CostTable",
     "DataError",
+    "Effort",
     "FlopbenchError",
     "Gap",
     "InputError",
@@ -63,12 +77,20 @@ __all__ = [
     "OpCost",
     "PolicyLogger",
     "Run",
+    "Timing",
+    "TimingFile",
+    "TimingSpec",
     "__version__",
+    "compare_files",
+    "compare_interleaved",
     "cost_table",
     "parse_spec",
     "profile",
     "run_of_counts",
     "run_of_log",
+    "summarise",
+    "time_models",
+    "time_throughput",
 ]
 
 

@@ -79,3 +79,22 @@ def parse_macs(text: str) -> int:
 def gflops(macs: int | float | Fraction) -> float:
     """Return MACs in units of 1e9, which papers on efficient networks print as GFLOPS."""
     return float(macs / GIGA)
+
+
+def milliseconds(seconds: float) -> str:
+    """Print a time in milliseconds with four significant digits, at most four decimals."""
+    value = seconds * 1e3
+    decimals = (
+        4 if value < 1 else 3 if value < 10 else 2 if value < 100 else 1 if value < 1000 else 0
+    )
+    return f"{value:.{decimals}f}"
+
+
+def percentage(share: float) -> str:
+    """Print a share as a whole percentage, with one decimal below ten."""
+    return f"{share * 100:.1f} %" if abs(share) < 0.1 else f"{share * 100:.0f} %"
+
+
+def gigabytes(count: int) -> str:
+    """Print bytes in units of 1e9, two decimals."""
+    return f"{count / GIGA:.2f}"

@@ -21,14 +21,25 @@ from flopbench.cli import (
     counters_verb,
     estimate,
     explain,
+    latency,
     log_verb,
     table,
 )
-from flopbench.errors import FlopbenchError
+from flopbench.errors import EXIT_INTERRUPTED, FlopbenchError
 from flopbench.version import VERSION
 
-VERBS = (table, explain, estimate, compare, audit, log_verb, counters_verb, cache_verb, completion)
-INTERRUPTED = 130
+VERBS = (
+    table,
+    explain,
+    estimate,
+    compare,
+    audit,
+    latency,
+    log_verb,
+    counters_verb,
+    cache_verb,
+    completion,
+)
 RARELY = (200_000, 50, 100)
 """Garbage collection thresholds: importing torch makes a million objects that all stay, and
 collecting them again and again takes a tenth of a short process."""
@@ -64,7 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         sys.stderr.write("flopbench: interrupted; nothing was written\n")
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has left (as `| head` does): not an error of anybody's.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

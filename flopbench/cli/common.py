@@ -122,6 +122,17 @@ def positive(text: str) -> int:
     return value
 
 
+def positive_seconds(text: str) -> float:
+    """Read a time above 0, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds") from None
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} where more than 0 seconds were expected")
+    return value
+
+
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
     """Give a progress callback that draws on stderr once a second has passed.

@@ -5,7 +5,15 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import add_output, check_output, chosen_format, emit, progress_bar, warn
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    progress_bar,
+    require,
+    warn,
+)
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.errors import EXIT_OK
 
@@ -19,24 +27,29 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "compare",
-        help="method against method: accuracy, GFLOPS, differences, Pareto front",
+        help="method against method: accuracy, GFLOPS, Pareto front; or timing against timing",
         description=(
             "Set policy logs side by side in the form of AR-Net's Table 3: accuracy from their "
             "scores (or as their headers quote it), GFLOPS per frame and video, intervals, "
-            "differences from the first, and which run dominates which."
+            "differences from the first, and which run dominates which. Timing files of 'flopbench "
+            "latency' are compared too: two files row by row, one file by the rows whose calls "
+            "took turns."
         ),
     )
     parser.add_argument(
         "logs",
         nargs="+",
         metavar="LOG",
-        help="one log a run, of any form; quote a glob to name the shards of one run",
+        help="one log a run, of any form (quote a glob to name the shards of one run), or one or "
+        "two timing files",
     )
     parser.add_argument(
         "--metric", metavar="NAME", help="mAP or top-1 (default: mAP where every log has it)"
     )
     parser.add_argument(
-        "--anyway", action="store_true", help="compare also logs of different datasets or splits"
+        "--anyway",
+        action="store_true",
+        help="compare also logs of different datasets or splits, and timings of unlike machines",
     )
     add_pricing(parser)
     add_reading(parser)
@@ -48,6 +61,8 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare runs; exit status 4 where they are not comparable."""
     check_output(args)
+    if any(_is_timing(path) for path in args.logs):
+        return _compare_timings(args)
     from flopbench.compare import compare, same_terms
     from flopbench.present.comparison import comparison_warnings, render_comparison
     from flopbench.runs import run_of_log
@@ -62,4 +77,35 @@ def run(args: argparse.Namespace) -> int:
     format = chosen_format(args, FORMATS)
     emit(args, lambda stream: render_comparison(result, format, stream))
     warn(comparison_warnings(result))
+    return EXIT_OK
+
+
+def _is_timing(path: str) -> bool:
+    """Say whether a file is one of ``flopbench latency``, from its first characters."""
+    from flopbench.timings import KIND
+
+    try:
+        with open(path, "rb") as stream:
+            return f'"kind": "{KIND}"'.encode() in stream.read(200)
+    except OSError:
+        return False
+
+
+def _compare_timings(args: argparse.Namespace) -> int:
+    from flopbench.present.time_comparison import render_time_comparison
+    from flopbench.time_comparison import compare_files, compare_interleaved
+    from flopbench.timings import TimingFile
+
+    require(
+        len(args.logs) <= 2,
+        f"{len(args.logs)} timing files: expected two, or one whose rows took turns",
+    )
+    files = [TimingFile.load(path) for path in args.logs]
+    format = chosen_format(args, FORMATS)
+    first = (args.logs[0], args.logs[-1])
+    if len(files) == 1:
+        result = compare_interleaved(files[0])
+    else:
+        result = compare_files(files[0], files[1], names=first, anyway=args.anyway)
+    emit(args, lambda stream: render_time_comparison(result, first, format, stream))
     return EXIT_OK

@@ -14,6 +14,7 @@ from flopbench.cli import VERBS, build_parser
 NAMES = (
     "table",
     "explain",
+    "latency",
     "estimate",
     "compare",
     "audit",

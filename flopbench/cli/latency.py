@@ -1,0 +1,300 @@
+"""``flopbench latency``: measured time and throughput beside the theory."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    positive,
+    positive_seconds,
+    progress_bar,
+    require,
+)
+from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.devices import DeviceFacts
+    from flopbench.latencies import Effort
+    from flopbench.timings import TimingFile, TimingSpec
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+DEFAULT_PRESET = "arnet"
+DEFAULT_REFERENCE = 32
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "latency",
+        help="measured latency and throughput, beside MACs and the device's roofs",
+        description=(
+            "Time models on this machine's CPU or accelerator: fresh processes, warm-up until "
+            "stable, samples until precise, a verdict for every row. Without models it times every "
+            "arm of Table 2 of the AR-Net supplement (preset arnet). -o FILE.json keeps all raw "
+            "samples; what was measured before an interrupt is in it."
+        ),
+        epilog="models: as for 'flopbench table', such as resnet50@224 or nets.py:build@224",
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="what to time; see below")
+    parser.add_argument(
+        "-r",
+        "--resolution",
+        action="append",
+        metavar="SIZE",
+        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+    )
+    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
+    parser.add_argument("--preset", help="time the rows of a publication: a name, or a .toml file")
+    parser.add_argument(
+        "--vs",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="a model to compare the first one with, calls taking turns in the same processes; "
+        "repeatable",
+    )
+    _add_conditions(parser)
+    _add_effort(parser)
+    parser.add_argument(
+        "--throughput",
+        action="store_true",
+        help="double the batch until memory is full or throughput stops rising",
+    )
+    parser.add_argument(
+        "--reference-batch",
+        type=positive,
+        default=DEFAULT_REFERENCE,
+        metavar="N",
+        help=f"a batch that a sweep measures in any case (default: {DEFAULT_REFERENCE})",
+    )
+    parser.add_argument(
+        "--max-batch", type=positive, metavar="N", help="where a sweep ends (default: 4096)"
+    )
+    parser.add_argument(
+        "--from",
+        dest="saved",
+        action="append",
+        metavar="FILE",
+        help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
+    )
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", default=None, help="cpu, cuda or mps (default: cuda where there is one)"
+    )
+    parser.add_argument(
+        "--batch",
+        type=positive,
+        action="append",
+        metavar="N",
+        help="images a call (default: 1); repeatable",
+    )
+    parser.add_argument(
+        "--dtype",
+        action="append",
+        metavar="TYPE",
+        help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
+    )
+    parser.add_argument(
+        "--channels-last", action="store_true", help="weights and inputs in channels-last format"
+    )
+    parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument(
+        "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
+    )
+    parser.add_argument(
+        "--threads",
+        type=positive,
+        default=1,
+        metavar="N",
+        help="CPU threads of the numerical libraries (default: 1)",
+    )
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--budget",
+        type=positive_seconds,
+        metavar="S",
+        help="seconds of samples a row and process (default: 5)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=positive,
+        metavar="K",
+        help="fresh processes a row (default: 3; fewer cannot be called stable)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=positive,
+        metavar="N",
+        help="fewest samples a row and process; p90 needs 64 in all, p99 662 (default: 10)",
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Time models and print the rows; exit status 3 if one could not be timed."""
+    check_output(args)
+    format = chosen_format(args, FORMATS)
+    if args.saved:
+        file, status = _saved(args), EXIT_OK
+    else:
+        file, status = _measured(args, format)
+    emit(args, lambda stream: _render(file, args, format, stream))
+    for row in file.rows:
+        # A sweep is meant to end at a batch that fails; at batch 1 nothing was measured at all.
+        if row.failure and not (row.sweep and row.what.batch > 1):
+            sys.stderr.write(f"flopbench: could not time {row.what}: {row.failure}\n")
+            status = status or EXIT_MEASURE
+    return status
+
+
+def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
+    """Render rows, and below them the comparison where one was asked for."""
+    from flopbench.present.timings import render_grids, render_timings
+
+    if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
+        return render_timings(file, format, stream)
+    from flopbench.present.time_comparison import comparison_grid
+    from flopbench.present.timings import timing_grids
+    from flopbench.time_comparison import compare_interleaved
+
+    name = args.models[0] if args.models else "A"
+    grids = [*timing_grids(file), comparison_grid(compare_interleaved(file), (name, name))]
+    return render_grids(grids, format, stream)
+
+
+def _saved(args: argparse.Namespace) -> TimingFile:
+    from flopbench.timings import TimingFile, merge
+
+    require(
+        not (args.models or args.preset or args.resolution or args.classes or args.vs),
+        "--from prints saved timings as they are: models, --preset, --resolution, --classes and "
+        "--vs cannot apply",
+    )
+    return merge([TimingFile.load(path) for path in args.saved])
+
+
+def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
+    """Measure; on an interrupt return what was finished, with the exit status that says so."""
+    from flopbench.latencies import describe, time_models, time_throughput
+    from flopbench.sweeps import LARGEST_BATCH
+    from flopbench.timings import merge
+
+    _check_combinations(args)
+    facts = describe(args.device, args.dtype or ["fp32"])
+    whats = _specs(args, facts.device)
+    done: list[TimingFile] = []
+    latest: list[TimingFile] = []
+
+    def keep(file: TimingFile) -> None:
+        latest[:] = [file]
+        if format == "json" and args.output != "-":
+            merge([*done, file]).save(args.output)
+
+    try:
+        with progress_bar() as progress:
+            effort = _effort(args, facts, progress, keep)
+            if not args.throughput:
+                return time_models(whats, effort, interleaved=bool(args.vs)), EXIT_OK
+            most = args.max_batch or LARGEST_BATCH
+            for what in whats:
+                done.append(time_throughput(what, effort, reference=args.reference_batch, most=most))
+                latest.clear()
+            return merge(done), EXIT_OK
+    except KeyboardInterrupt:
+        kept = merge([*done, *latest])
+        if not kept.rows:
+            raise
+        where = "below" if args.output == "-" else f"in {args.output}"
+        sys.stderr.write(f"flopbench: interrupted; {len(kept.rows)} finished rows are {where}\n")
+        return kept, EXIT_INTERRUPTED
+
+
+def _effort(args: argparse.Namespace, facts: DeviceFacts, progress: Any, keep: Any) -> Effort:
+    from flopbench.latencies import BUDGET_S, PROCESSES, Effort
+    from flopbench.measure.sampling import FEWEST_SAMPLES
+
+    return Effort(
+        facts=facts,
+        processes=args.processes or PROCESSES,
+        budget_s=args.budget or BUDGET_S,
+        fewest=args.samples or FEWEST_SAMPLES,
+        refresh=args.refresh,
+        progress=progress,
+        keep=keep,
+    )
+
+
+def _specs(args: argparse.Namespace, device: str) -> list[TimingSpec]:
+    """List what to time: models × dtypes × batches, models outermost."""
+    from flopbench.offline import preset_specs
+    from flopbench.presets import load_preset
+    from flopbench.specs import cross, parse_size, parse_spec
+    from flopbench.timings import TimingSpec
+
+    sizes = [parse_size(text) for text in args.resolution or []]
+    models = cross([parse_spec(text) for text in [*args.models, *args.vs]], sizes)
+    if args.preset or not args.models:
+        models = [*preset_specs(load_preset(args.preset or DEFAULT_PRESET)), *models]
+    if args.classes is not None:
+        models = [model.with_classes(args.classes) for model in models]
+    for model in models:
+        require(model.source != "value", f"{model} is a constant: there is nothing to time")
+    require(
+        not args.vs or len(set(models)) == len(models),
+        "--vs names a model that is compared with itself",
+    )
+    require(
+        not args.cuda_graph or device == "cuda",
+        f"--cuda-graph needs --device cuda, this is {device}",
+    )
+    whats = [
+        TimingSpec(
+            spec=str(model),
+            device=device,
+            batch=batch,
+            dtype=dtype,
+            channels_last=args.channels_last,
+            compiled=args.compile,
+            cuda_graph=args.cuda_graph,
+            threads=args.threads,
+        )
+        for model in models
+        for dtype in args.dtype or ["fp32"]
+        for batch in args.batch or [1]
+    ]
+    return list(dict.fromkeys(whats))
+
+
+def _check_combinations(args: argparse.Namespace) -> None:
+    require(
+        not args.vs or len(args.models) == 1,
+        "--vs compares with one MODEL: expected exactly one before it",
+    )
+    require(not (args.vs and args.throughput), "--vs and --throughput exclude each other")
+    require(
+        not args.vs or (len(args.batch or []) <= 1 and len(args.dtype or []) <= 1),
+        "--vs compares at one --batch and one --dtype",
+    )
+    require(
+        not (args.throughput and args.batch),
+        "--throughput sweeps the batch, so --batch cannot apply",
+        "--reference-batch N is measured in any case, --max-batch N ends the sweep",
+    )
+    require(
+        not (args.cuda_graph and args.compile),
+        "--cuda-graph and --compile exclude each other: the compiler makes graphs of its own",
+    )

@@ -1,0 +1,71 @@
+"""Clocks, power and energy of a GPU while a call repeats, read through NVML.
+
+A phase of its own after the samples: calls follow each other without a synchronisation between
+them, as in service, while a thread reads NVML; nothing is timed meanwhile, so reading disturbs no
+sample. Not yet run on a device (docs/latency.md).
+
+Lives here: that phase. Does not live here: NVML itself (``nvml``), what readings mean
+(``gpu_readings``).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from flopbench.measure.gpu_facts import open_nvml
+from flopbench.timings import TimingSpec
+
+WATCH_S = 3.0
+"""Long enough for 30 ticks of an energy counter that moves every 100 ms."""
+
+READ_EVERY_S = 0.01
+"""More often than the fastest counter ticks (20 ms)."""
+
+AHEAD = 8
+"""Calls that may be under way: enough to keep the device busy, few enough to know what is done."""
+
+
+def watch_gpu(what: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
+    """Repeat a call for ``WATCH_S`` seconds; return ``readings`` and ``images_done``.
+
+    Both are empty where the device is no CUDA one or NVML cannot be asked.
+    """
+    nvml = open_nvml() if what.device == "cuda" else ""
+    if isinstance(nvml, str):  # the facts of the device hold the reason
+        return {"readings": [], "images_done": []}
+    with nvml:
+        return _watch(nvml.reading, what.batch, call)
+
+
+def _watch(read: Callable[[], Any], batch: int, call: Callable[[], Any]) -> dict[str, Any]:
+    readings: list[Any] = []
+    over = threading.Event()
+
+    def keep_reading() -> None:
+        while not over.wait(READ_EVERY_S):
+            readings.append(read())
+
+    reader = threading.Thread(target=keep_reading, daemon=True)
+    reader.start()
+    done: list[tuple[float, int]] = []
+    under_way: list[torch.cuda.Event] = []
+    start = time.perf_counter()
+    try:
+        while time.perf_counter() - start < WATCH_S:
+            call()
+            event = torch.cuda.Event()
+            event.record()
+            under_way.append(event)
+            if len(under_way) > AHEAD:
+                under_way.pop(0).synchronize()
+                done.append((time.perf_counter(), (len(done) + 1) * batch))
+        torch.cuda.synchronize()
+    finally:
+        over.set()
+        reader.join()
+    return {"readings": [reading.to_json() for reading in readings], "images_done": done}

@@ -1,0 +1,46 @@
+"""The child's side of ``workers``: run one job, leave its answer in a file.
+
+Run as ``python -m flopbench.measure.worker package.module:function ANSWER_FILE``, the job as JSON
+on stdin. What the user can mend becomes part of the answer; our own faults keep their traceback.
+
+Lives here: that protocol. Does not live here: any job.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flopbench import errors
+from flopbench.errors import FlopbenchError
+
+
+def main() -> None:
+    """Run the job that the parent sent."""
+    target, answer = sys.argv[1:]
+    job = json.loads(sys.stdin.read())
+    module, _, function = target.partition(":")
+    result: dict[str, Any]
+    try:
+        result = {"value": getattr(import_module(module), function)(job)}
+    except FlopbenchError as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__)]
+        result = {"error": {"kind": kinds[0], "message": error.message, "hint": error.hint}}
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "torchvision"}:
+            raise
+        result = {
+            "error": {
+                "kind": "InputError",
+                "message": f"measuring needs {error.name}, which is not installed",
+                "hint": "python -m pip install 'flopbench[measure]'",
+            }
+        }
+    Path(answer).write_text(json.dumps(result), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,333 @@
+"""Timings as text: theory beside time, throughput sweeps.
+
+Lives here: which columns, which notes, how seconds are printed. Does not live here: layout
+(``grid``), judgements (``time_verdicts``), the file (``timings``), one row against another
+(``time_comparison``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from flopbench.devices import DeviceFacts
+from flopbench.peaks import no_peak_reason, peak_of
+from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.sweeps import NEAR_BEST, Probe, key_batches
+from flopbench.time_verdicts import Summary, summarise
+from flopbench.timings import LEADS, Timing, TimingFile
+from flopbench.units import gflops, giga, gigabytes, millions, milliseconds, percentage
+
+VERDICT_STYLES = {
+    "stable": "green",
+    "same": "green",
+    "faster": "green",
+    "noisy": "yellow",
+    "inconclusive": "yellow",
+    "unstable": "red",
+    "invalid": "red",
+    "failed": "red",
+    "slower": "red",
+}
+
+NOTHING = "-"
+
+CSV_COLUMNS: tuple[tuple[str, Callable[[Timing, Summary, DeviceFacts], object]], ...] = (
+    ("spec", lambda row, s, d: row.what.spec),
+    ("device", lambda row, s, d: row.what.device),
+    ("device_name", lambda row, s, d: d.name),
+    ("batch", lambda row, s, d: row.what.batch),
+    ("dtype", lambda row, s, d: row.what.dtype),
+    ("channels_last", lambda row, s, d: row.what.channels_last),
+    ("compiled", lambda row, s, d: row.what.compiled),
+    ("cuda_graph", lambda row, s, d: row.what.cuda_graph),
+    ("threads", lambda row, s, d: row.what.threads),
+    ("dense_macs", lambda row, s, d: row.work.dense_macs),
+    ("activations", lambda row, s, d: row.work.activations),
+    ("params", lambda row, s, d: row.work.params),
+    ("lead", lambda row, s, d: row.lead),
+    ("latency_s", lambda row, s, d: s.headline_s),
+    ("repeat_low_s", lambda row, s, d: s.interval_s[0] if s.interval_s else None),
+    ("repeat_high_s", lambda row, s, d: s.interval_s[1] if s.interval_s else None),
+    ("p50_s", lambda row, s, d: s.p50_s),
+    ("p90_s", lambda row, s, d: s.p90_s),
+    ("p99_s", lambda row, s, d: s.p99_s),
+    ("first_call_s", lambda row, s, d: s.first_s),
+    ("wall_s", lambda row, s, d: s.columns.get("wall_s")),
+    ("cpu_s", lambda row, s, d: s.columns.get("cpu_s")),
+    ("wait_s", lambda row, s, d: s.columns.get("wait_s")),
+    ("enqueue_s", lambda row, s, d: s.columns.get("enqueue_s")),
+    ("gpu_s", lambda row, s, d: s.columns.get("gpu_s")),
+    ("end_to_end_s", lambda row, s, d: s.columns.get("end_to_end_s")),
+    ("graph_s", lambda row, s, d: s.columns.get("graph_s")),
+    ("images_per_s", lambda row, s, d: s.images_per_s),
+    ("achieved_flops_per_s", lambda row, s, d: s.achieved_flops_per_s),
+    ("share_of_measured_roof", lambda row, s, d: s.share_of_roof),
+    ("share_of_data_sheet_peak", lambda row, s, d: s.share_of_peak),
+    ("intensity_low_flops_per_byte", lambda row, s, d: s.intensity[0] if s.intensity else None),
+    ("intensity_high_flops_per_byte", lambda row, s, d: s.intensity[1] if s.intensity else None),
+    ("bound", lambda row, s, d: s.bound or None),
+    ("launch_bound", lambda row, s, d: s.launch_bound),
+    ("peak_bytes", lambda row, s, d: s.peak_bytes),
+    ("energy_per_image_j", lambda row, s, d: s.energy.per_image_j if s.energy else None),
+    ("processes", lambda row, s, d: s.processes),
+    ("samples", lambda row, s, d: s.samples),
+    ("verdict", lambda row, s, d: s.verdict),
+    ("reasons", lambda row, s, d: "; ".join(s.reasons)),
+)
+
+
+def render_timings(file: TimingFile, format: str, stream: TextIO) -> str | None:
+    """Render a timing file.
+
+    Args:
+        file: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return file.dumps()
+    if format == "csv":
+        return timings_csv(file)
+    return render_grids(timing_grids(file), format, stream)
+
+
+def render_grids(grids: Sequence[Grid], format: str, stream: TextIO) -> str | None:
+    """Render grids one below the other as ``table``, ``md`` or ``latex``."""
+    if format == "md":
+        return "\n".join(to_markdown(grid) for grid in grids)
+    if format == "latex":
+        labels = [f"flopbench-timing-{number}" for number in range(1, len(grids) + 1)]
+        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
+    for number, grid in enumerate(grids):
+        if number:
+            stream.write("\n")
+        to_terminal(grid, stream, styles=VERDICT_STYLES)
+    return None
+
+
+def timings_csv(file: TimingFile) -> str:
+    """Return one line a row, seconds as seconds."""
+    lines = []
+    for row in file.rows:
+        device = file.device_of(row)
+        summary = summarise(row, device)
+        lines.append([value(row, summary, device) for _, value in CSV_COLUMNS])
+    return to_csv([name for name, _ in CSV_COLUMNS], lines)
+
+
+def timing_grids(file: TimingFile) -> list[Grid]:
+    """Return one grid a device, sweeps in grids of their own."""
+    grids: list[Grid] = []
+    for number, device in enumerate(file.devices):
+        own = [row for row in file.rows if row.device == number]
+        plain = [row for row in own if not row.sweep]
+        if plain:
+            grids.append(latency_grid(plain, device))
+        sweeps = dict.fromkeys(row.sweep for row in own if row.sweep)
+        grids += [sweep_grid([row for row in own if row.sweep == name], device) for name in sweeps]
+    return grids
+
+
+@dataclass(slots=True)
+class Notes:
+    """Footnotes: a text gets its number when it first stands in a cell.
+
+    Attributes:
+        numbers: text -> number, in order.
+    """
+
+    numbers: dict[str, int]
+
+    def mark(self, text: str, notes: Sequence[str]) -> str:
+        """Return a cell with the numbers of its notes behind it."""
+        marks = [f"[{self.numbers.setdefault(note, len(self.numbers) + 1)}]" for note in notes]
+        return " ".join([text, *marks])
+
+
+def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
+    """Lay out latency rows of one device: theory, time, efficiency, verdict."""
+    summaries = [summarise(row, device) for row in rows]
+    notes = Notes({})
+    columns: list[tuple[Column, Callable[[Timing, Summary], str]]] = [
+        (Column(title="network", align="left"), lambda row, s: row.what.spec),
+        (Column(title="batch"), lambda row, s: str(row.what.batch)),
+        (Column(title="dtype", align="left"), lambda row, s: _dtype(row)),
+        (Column(title="GMACs"), lambda row, s: maybe(row.work.dense_macs, giga)),
+        (Column(title="act. M"), lambda row, s: maybe(row.work.activations, millions)),
+        (Column(title="ms"), lambda row, s: maybe(s.headline_s, milliseconds)),
+        (Column(title="repeat within"), lambda row, s: _within(s)),
+        *_further_times(rows, summaries),
+        (Column(title="img/s"), lambda row, s: maybe(s.images_per_s, _rate)),
+        (Column(title="GFLOP/s"), lambda row, s: maybe(s.achieved_flops_per_s, _gflops)),
+        (Column(title="of roof"), lambda row, s: maybe(s.share_of_roof, percentage)),
+    ]
+    if any(s.share_of_peak is not None for s in summaries):
+        columns.append((Column(title="of peak"), lambda row, s: maybe(s.share_of_peak, percentage)))
+    if any(s.energy is not None and s.energy.per_image_j is not None for s in summaries):
+        columns.append((Column(title="J/img"), lambda row, s: _joules(s)))
+    columns += [
+        (Column(title="bound", align="left"), lambda row, s: s.bound or NOTHING),
+        (
+            Column(title="verdict", align="left"),
+            lambda row, s: notes.mark(s.verdict, (*s.reasons, *row.notes)),
+        ),
+    ]
+    lines = tuple(
+        tuple(cell(row, summary) for _, cell in columns)
+        for row, summary in zip(rows, summaries, strict=True)
+    )
+    return Grid(
+        title=f"Latency on {device.name}",
+        columns=tuple(column for column, _ in columns),
+        rows=lines,
+        footnotes=tuple(notes.numbers),
+        caption=_caption(rows, summaries, device),
+    )
+
+
+def _further_times(
+    rows: Sequence[Timing], summaries: Sequence[Summary]
+) -> list[tuple[Column, Callable[[Timing, Summary], str]]]:
+    """Return the columns that stand beside the headline: what the device has, and percentiles."""
+    titles = {
+        "wall_s": "wall ms",
+        "cpu_s": "CPU ms",
+        "enqueue_s": "enqueue ms",
+        "gpu_s": "gpu ms",
+        "graph_s": "graph ms",
+    }
+    leads = {row.lead for row in rows}
+    found: list[tuple[Column, Callable[[Timing, Summary], str]]] = []
+    for name, title in titles.items():
+        if any(name in s.columns for s in summaries) and leads != {name}:
+            found.append((Column(title=title), _column(name)))
+    if any(s.p90_s is not None for s in summaries):
+        found.append((Column(title="p90 ms"), lambda row, s: maybe(s.p90_s, milliseconds)))
+    if any(s.p99_s is not None for s in summaries):
+        found.append((Column(title="p99 ms"), lambda row, s: maybe(s.p99_s, milliseconds)))
+    return found
+
+
+def _column(name: str) -> Callable[[Timing, Summary], str]:
+    return lambda row, summary: maybe(summary.columns.get(name), milliseconds)
+
+
+def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
+    """Lay out one throughput sweep, its key batches marked."""
+    rows = sorted(rows, key=lambda row: row.what.batch)
+    summaries = [summarise(row, device) for row in rows]
+    probes = [Probe.of(row.what.batch, row) for row in rows]
+    rates = [probe.images_per_s for probe in probes if probe.images_per_s is not None]
+    keys = key_batches(probes, 0)
+    names = {"best": "best", "b90": f"B{NEAR_BEST * 100:.0f}"}
+    notes = Notes({})
+    lines = []
+    for row, summary in zip(rows, summaries, strict=True):
+        marks = [text for key, text in names.items() if keys[key] == row.what.batch]
+        rate = summary.images_per_s
+        lines.append(
+            (
+                str(row.what.batch),
+                maybe(summary.headline_s, milliseconds),
+                _within(summary),
+                maybe(rate, _rate),
+                percentage(rate / max(rates)) if rate is not None else NOTHING,
+                maybe(summary.share_of_roof, percentage),
+                maybe(summary.peak_bytes, gigabytes),
+                ", ".join(marks),
+                notes.mark(summary.verdict, summary.reasons),
+            )
+        )
+    titles = (
+        "batch",
+        "ms",
+        "repeat within",
+        "img/s",
+        "of best",
+        "of roof",
+        "peak GB",
+        "",
+        "verdict",
+    )
+    left = {"", "verdict"}
+    what = rows[0].what
+    return Grid(
+        title=f"Throughput of {what.spec}, {_dtype(rows[0])}, on {device.name}",
+        columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
+        rows=tuple(lines),
+        footnotes=tuple(notes.numbers),
+        caption=(
+            f"B{NEAR_BEST * 100:.0f}: the smallest measured batch within {NEAR_BEST:.0%} of the "
+            "best throughput. Every batch in a process of its own.",
+            *_caption(rows, summaries, device),
+        ),
+    )
+
+
+def _caption(
+    rows: Sequence[Timing], summaries: Sequence[Summary], device: DeviceFacts
+) -> tuple[str, ...]:
+    lead = " / ".join(dict.fromkeys(LEADS.get(row.lead, row.lead) for row in rows))
+    counts = sorted({s.processes for s in summaries if s.processes})
+    processes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
+    threads = ", ".join(map(str, dict.fromkeys(row.what.threads for row in rows)))
+    facts = device.facts
+    lines = [
+        f"ms: {lead} of one call, median of the medians of {processes} fresh processes; repeat "
+        "within: where the same command run again is expected to land (95 %).",
+        f"{device.name}, {threads} CPU thread{'' if threads == '1' else 's'}, torch "
+        f"{facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: dense "
+        "multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
+        _roofs(rows),
+    ]
+    peak = peak_of(device.name)
+    if peak is not None:
+        lines.append(f"Peak: dense, {peak.source}.")
+    else:
+        lines.append(f"No data-sheet peak: {no_peak_reason(device.device, device.name)}.")
+    return tuple(line for line in lines if line)
+
+
+def _roofs(rows: Sequence[Timing]) -> str:
+    roofs = {}
+    for row in rows:
+        flops, copied = row.roofs.get("flops_per_s"), row.roofs.get("bytes_per_s")
+        if flops and copied:
+            roofs[row.what.dtype] = (
+                f"{row.what.dtype} matmul {_gflops(flops)} GFLOP/s, copy {_gflops(copied)} GB/s"
+            )
+    return f"Measured roofs of this device: {'; '.join(roofs.values())}." if roofs else ""
+
+
+def _dtype(row: Timing) -> str:
+    return ", ".join(text for text in (row.what.dtype, row.what.options) if text)
+
+
+def maybe(value: float | None, show: Callable[..., str]) -> str:
+    """Print a value, or a dash where there is none."""
+    return NOTHING if value is None else show(value)
+
+
+def _within(summary: Summary) -> str:
+    if summary.interval_s is None or not summary.headline_s:
+        return NOTHING
+    low, high = (end / summary.headline_s - 1 for end in summary.interval_s)
+    return f"{low:+.1%} {high:+.1%}".replace("%", " %").replace("-", "−")
+
+
+def _rate(images_per_s: float) -> str:
+    return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.1f}"
+
+
+def _gflops(per_second: float) -> str:
+    return f"{gflops(per_second):.1f}"
+
+
+def _joules(summary: Summary) -> str:
+    energy = summary.energy
+    return NOTHING if energy is None or energy.per_image_j is None else f"{energy.per_image_j:.3g}"

@@ -1,0 +1,333 @@
+"""Timings as records and as a file: every raw sample of every process, and where it was taken.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.timings", "protocol": {...}, "devices":
+[...], "rows": [...]}``. ``protocol`` holds the constants that the loop ran with, ``devices`` the
+``DeviceFacts`` of every machine, and a row the fields of ``Timing`` with ``device`` an index into
+``devices``. Seconds are seconds, bytes are bytes, one call is one batch.
+
+Schema history: 1, the first.
+
+Lives here: those records, their file, merging files. Does not live here: measuring
+(``measure.latency``), what samples say (``time_statistics``, ``time_verdicts``), printing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from flopbench.devices import DeviceFacts
+from flopbench.errors import DataError
+from flopbench.files import read_json, write_atomic
+from flopbench.time_statistics import median
+
+SCHEMA = 1
+KIND = "flopbench.timings"
+
+LEADS = {
+    "cpu_s": "CPU time",
+    "wall_s": "wall",
+    "end_to_end_s": "end to end",
+}
+"""Column that a headline is made of -> what a reader calls it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingSpec:
+    """What was timed: two timings of equal specifications may be set side by side.
+
+    Attributes:
+        spec: the whole model specification (``resnet50@224,classes=200``).
+        device: ``cpu``, ``cuda`` or ``mps``.
+        batch: samples a call.
+        dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
+        channels_last: whether weights and inputs lie in that memory format.
+        compiled: whether the model went through ``torch.compile``.
+        cuda_graph: whether calls replay a captured CUDA graph.
+        threads: CPU threads of the numerical libraries.
+    """
+
+    spec: str
+    device: str = "cpu"
+    batch: int = 1
+    dtype: str = "fp32"
+    channels_last: bool = False
+    compiled: bool = False
+    cuda_graph: bool = False
+    threads: int = 1
+
+    @property
+    def options(self) -> str:
+        """What a table says beside model, batch and dtype."""
+        names = {
+            "channels last": self.channels_last,
+            "compiled": self.compiled,
+            "CUDA graph": self.cuda_graph,
+        }
+        return ", ".join(name for name, chosen in names.items() if chosen)
+
+    def __str__(self) -> str:
+        parts = [self.spec, f"batch {self.batch}", self.dtype, self.options, self.device]
+        return " · ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRun:
+    """What one fresh process measured.
+
+    Attributes:
+        first_s: the first call, on the wall: it allocates, chooses kernels, compiles.
+        warm_up_calls: calls between the first and the samples.
+        warm_up_s: what they took.
+        settled: whether the warm-up became stable.
+        stopped: ``precise`` or ``budget``.
+        calls_per_sample: calls that one sample is the mean of.
+        columns: name -> seconds a call, one value a sample: ``wall_s``, ``cpu_s``, ``wait_s`` on
+            a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, where a graph could be captured,
+            ``graph_s`` on CUDA.
+        peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
+        readings: what NVML said meanwhile, as ``GpuReading`` has it.
+        images_done: (seconds, images) on the clock of the readings.
+    """
+
+    first_s: float
+    warm_up_calls: int
+    warm_up_s: float
+    settled: bool
+    stopped: str
+    calls_per_sample: int
+    columns: Mapping[str, tuple[float, ...]]
+    peak_bytes: int | None = None
+    readings: tuple[Mapping[str, Any], ...] = ()
+    images_done: tuple[tuple[float, int], ...] = ()
+
+    def median_s(self, column: str) -> float:
+        """Return the median of a column."""
+        return median(self.columns[column])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The theory beside the time, for one image (sample) of the batch.
+
+    Attributes:
+        dense_macs: under the reference counter; None where it could not count the model.
+        activations: elements that dense operators wrote.
+        params: parameter elements.
+        input_elements: elements of one input.
+        input: the input as resolved (``224``).
+    """
+
+    dense_macs: int | None = None
+    activations: int | None = None
+    params: int | None = None
+    input_elements: int | None = None
+    input: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """One row: one specification on one device, over several processes.
+
+    Attributes:
+        what: the specification.
+        lead: the column that the headline is made of.
+        processes: one record a process; empty for a row that failed.
+        work: the theory.
+        device: index into the file's devices.
+        failure: why there are no samples, empty where there are.
+        notes: what a reader must know.
+        interleaved: label of the rows whose calls took turns in the same processes, empty where a
+            row had its processes to itself.
+        roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``.
+        sweep: label of the throughput sweep that the row is a probe of, else empty.
+    """
+
+    what: TimingSpec
+    lead: str
+    processes: tuple[ProcessRun, ...]
+    work: Work = field(default_factory=Work)
+    device: int = 0
+    failure: str = ""
+    notes: tuple[str, ...] = ()
+    interleaved: str = ""
+    roofs: Mapping[str, float | None] = field(default_factory=dict)
+    sweep: str = ""
+
+    def medians(self, column: str = "") -> list[float]:
+        """Return one median a process, of a column (default: the leading one)."""
+        return [run.median_s(column or self.lead) for run in self.processes]
+
+    def pooled(self, column: str = "") -> list[float]:
+        """Return the samples of all processes."""
+        return [value for run in self.processes for value in run.columns[column or self.lead]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimingFile:
+    """Rows, and the machines they were taken on.
+
+    Attributes:
+        rows: in order.
+        devices: facts of every machine.
+        protocol: name -> constant of the measuring loop.
+    """
+
+    rows: tuple[Timing, ...]
+    devices: tuple[DeviceFacts, ...]
+    protocol: Mapping[str, float] = field(default_factory=dict)
+
+    def device_of(self, row: Timing) -> DeviceFacts:
+        """Return the machine that a row was taken on."""
+        return self.devices[row.device]
+
+    def dumps(self) -> str:
+        """Return the file's text: one process a line, so that a diff can be read."""
+        head = {"schema": SCHEMA, "kind": KIND, "protocol": dict(self.protocol)}
+        text = json.dumps(head, ensure_ascii=False)[:-1]
+        devices = [json.dumps(device.to_json(), ensure_ascii=False) for device in self.devices]
+        rows = [_row_text(row) for row in self.rows]
+        return (
+            f'{text},\n "devices": [\n  '
+            + ",\n  ".join(devices)
+            + '],\n "rows": [\n  '
+            + ",\n  ".join(rows)
+            + "]}\n"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        write_atomic(Path(path), self.dumps())
+
+    @classmethod
+    def load(cls, path: str | Path) -> TimingFile:
+        """Read a timing file.
+
+        Raises:
+            InputError: no such file.
+            DataError: damaged, of another kind, or of a newer schema.
+        """
+        return cls.from_json(read_json(Path(path), "a flopbench timing file"), str(path))
+
+    @classmethod
+    def from_json(cls, data: Any, where: str = "data") -> TimingFile:
+        """Rebuild what ``dumps`` wrote; ``where`` names it in messages.
+
+        Raises:
+            DataError: of another kind, of a newer schema, or a field is missing or wrong.
+        """
+        if not isinstance(data, dict) or data.get("kind") != KIND:
+            raise DataError(
+                f"{where} is not a flopbench timing file",
+                "flopbench latency -o FILE.json writes one",
+            )
+        schema = data.get("schema")
+        if isinstance(schema, bool) or not isinstance(schema, int):
+            raise DataError(f"{where}: 'schema' is {schema!r} where {SCHEMA} was expected")
+        if schema > SCHEMA:
+            raise DataError(
+                f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
+                "upgrade flopbench, or measure again with this version",
+            )
+        try:
+            devices = tuple(DeviceFacts.from_json(item) for item in data["devices"])
+            rows = tuple(
+                _row(item, number, len(devices)) for number, item in enumerate(data["rows"])
+            )
+            return cls(rows=rows, devices=devices, protocol=dict(data["protocol"]))
+        except DataError as error:
+            raise DataError(f"{where}: {error.message}", error.hint) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"{where} is not a flopbench timing file: {error!r}") from None
+
+
+def merge(files: Sequence[TimingFile]) -> TimingFile:
+    """Put the rows of several files into one, in order; equal devices are kept once.
+
+    Rows are never pooled: two runs of one command stay two rows.
+    """
+    devices: list[DeviceFacts] = []
+    rows: list[Timing] = []
+    protocol: dict[str, float] = {}
+    for file in files:
+        places = []
+        for device in file.devices:
+            if device not in devices:
+                devices.append(device)
+            places.append(devices.index(device))
+        rows += [replace(row, device=places[row.device]) for row in file.rows]
+        protocol.update(file.protocol)
+    return TimingFile(rows=tuple(rows), devices=tuple(devices), protocol=protocol)
+
+
+def plain(record: Any) -> Any:
+    """Turn records into plain JSON values."""
+    if hasattr(record, "__dataclass_fields__"):
+        return {f.name: plain(getattr(record, f.name)) for f in fields(record)}
+    if isinstance(record, Mapping):
+        return {key: plain(value) for key, value in record.items()}
+    if isinstance(record, (list, tuple)):
+        return [plain(value) for value in record]
+    return record
+
+
+def process_run(data: Mapping[str, Any]) -> ProcessRun:
+    """Rebuild one process's record from JSON values.
+
+    Raises:
+        DataError: a field is missing, unknown or of the wrong form.
+    """
+    run: ProcessRun = _record(ProcessRun, data)
+    columns = {name: tuple(map(float, values)) for name, values in run.columns.items()}
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1 or 0 in lengths:
+        raise DataError("a process has no samples, or columns of different lengths")
+    return replace(
+        run,
+        columns=columns,
+        readings=tuple(run.readings),
+        images_done=tuple((float(t), int(n)) for t, n in run.images_done),
+    )
+
+
+def _row(data: Mapping[str, Any], number: int, devices: int) -> Timing:
+    try:
+        row: Timing = _record(Timing, data)
+        runs = tuple(process_run(run) for run in data["processes"])
+        device = row.device
+        if isinstance(device, bool) or not isinstance(device, int) or not 0 <= device < devices:
+            raise DataError(f"device is {device!r}, and the file has {devices} devices")
+        if any(row.lead not in run.columns for run in runs):
+            raise DataError(f"lead is {row.lead!r}, which a process has no column for")
+        return replace(
+            row,
+            what=_record(TimingSpec, data["what"]),
+            work=_record(Work, data["work"]),
+            processes=runs,
+            notes=tuple(row.notes),
+        )
+    except DataError as error:
+        raise DataError(f"rows[{number}]: {error.message}", error.hint) from None
+
+
+def _record(kind: Any, data: Any) -> Any:
+    names = {f.name for f in fields(kind)}
+    if not isinstance(data, Mapping) or set(data) != names:
+        has = sorted(data) if isinstance(data, Mapping) else type(data).__name__
+        raise DataError(f"{kind.__name__} has {has} where {sorted(names)} was expected")
+    return kind(**data)
+
+
+def _row_text(row: Timing) -> str:
+    data = plain(row)
+    runs: Iterable[Any] = data.pop("processes")
+    text = json.dumps(data, ensure_ascii=False)[:-1]
+    lines = ",\n    ".join(json.dumps(run, ensure_ascii=False) for run in runs)
+    return f'{text}, "processes": [\n    {lines}]}}' if lines else f'{text}, "processes": []}}'
