@@ -12,7 +12,7 @@ Lives here: that order, what becomes of failures and of an interrupt. Does not l
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flopbench.agreement import REFERENCE
@@ -174,7 +174,8 @@ class _Scene:
     facts: DeviceFacts
     roofs: Mapping[int, Roofs]
     work: Mapping[str, Work]
-    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: Mapping[str, tuple[str, ...]]
+    protocol: Mapping[str, float]
 
     def row(self, what: TimingSpec, label: str = "") -> Timing:
         roofs = self.roofs[what.threads]
@@ -189,7 +190,7 @@ class _Scene:
         )
 
     def file(self, rows: Any) -> TimingFile:
-        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=protocol())
+        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=self.protocol)
 
     def memory_bytes(self) -> int | None:
         """Return the memory that a sweep on the CPU may fill; a GPU says itself when it is full."""
@@ -209,9 +210,12 @@ def lead_of(what: TimingSpec) -> str:
     return "cpu_s" if what.threads == 1 else "wall_s"
 
 
-def protocol() -> dict[str, float]:
-    """Return the constants of the loop, for the file."""
+def protocol(effort: Effort) -> dict[str, float]:
+    """Return the constants of the loop and the effort, for the file."""
     return {
+        "processes": effort.processes,
+        "budget_s": effort.budget_s,
+        "fewest_samples": effort.fewest,
         "warm_up_calls": sampling.WARM_UP_CALLS,
         "warm_up_s": sampling.WARM_UP_S,
         "warm_up_within": sampling.WARM_UP_WITHIN,
@@ -245,7 +249,7 @@ def _scene(whats: Sequence[TimingSpec], effort: Effort) -> _Scene:
             notes[str(spec)] = (f"{REFERENCE} left part of it out: see flopbench explain {spec}",)
     threads = dict.fromkeys(what.threads for what in whats)
     roofs = {count: _roofs(facts, dtypes, count, effort) for count in threads}
-    return _Scene(facts=facts, roofs=roofs, work=work, notes=notes)
+    return _Scene(facts, roofs, work, notes, protocol(effort))
 
 
 def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:

@@ -91,6 +91,7 @@ class ProcessRun:
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
         readings: what NVML said meanwhile, as ``GpuReading`` has it.
         images_done: (seconds, images) on the clock of the readings.
+        flags: number-format flags of torch's backends that were in force.
     """
 
     first_s: float
@@ -103,6 +104,7 @@ class ProcessRun:
     peak_bytes: int | None = None
     readings: tuple[Mapping[str, Any], ...] = ()
     images_done: tuple[tuple[float, int], ...] = ()
+    flags: Mapping[str, str | bool] = field(default_factory=dict)
 
     def median_s(self, column: str) -> float:
         """Return the median of a column."""
@@ -294,6 +296,7 @@ def process_run(data: Mapping[str, Any]) -> ProcessRun:
         columns=columns,
         readings=tuple(run.readings),
         images_done=tuple((float(t), int(n)) for t, n in run.images_done),
+        flags=dict(run.flags),
     )
 
 

@@ -17,6 +17,9 @@ GIGA = 10**9
 LARGEST_COST = 10**24
 FLOPS_PER_MAC = 2
 
+SMALLEST_AT_FOUR_DECIMALS = 1_000_000
+"""Below this many, four decimals of a unit of 1e9 show fewer than two digits."""
+
 CONVENTION = (
     "1 GMAC = 1e9 multiply-accumulates (MACs). 1 MAC = 2 FLOPs; what papers on efficient "
     "networks print as GFLOPS is GMACs."
@@ -37,6 +40,12 @@ def giga(count: int, digits: int = 4) -> str:
 def small_giga(count: int) -> str:
     """Print a small count in units of 1e9 with three significant digits (``8.96e-06``)."""
     return f"{Decimal(count) / GIGA:.2e}".replace("e-", "e-0").replace("e-00", "e-0")
+
+
+def readable_giga(count: int) -> str:
+    """Print a count in units of 1e9: four decimals, or three digits where those show too few."""
+    plain = count == 0 or count >= SMALLEST_AT_FOUR_DECIMALS
+    return giga(count) if plain else small_giga(count)
 
 
 def millions(count: int, digits: int = 3) -> str:

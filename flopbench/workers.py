@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ from flopbench.errors import FlopbenchError, MeasureError
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read by the libraries when they are loaded, so they are set before the child starts."""
+
+_PACKAGE_ROOT = str(Path(__file__).resolve().parents[1])
 
 LAST_WORDS = 2000
 """Characters of a dead child's stderr that are passed on."""
@@ -55,8 +58,13 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
     environment = dict(os.environ)
     if threads is not None:
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    # The caller's import path is the child's: a model of the user's own is found in both.
-    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    environment["PYTHONSAFEPATH"] = "1"  # -m would put the folder at hand before all libraries
+    if _PACKAGE_ROOT not in site.getsitepackages():  # a checkout that was not installed
+        paths = [_PACKAGE_ROOT, environment.get("PYTHONPATH", "")]
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+    # The caller's import path comes after the child's own: a model of the user's is found, and a
+    # file of the user's named like a library hides nothing.
+    sent = {"job": job, "path": [path or os.getcwd() for path in sys.path]}
     with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
         answer = Path(folder) / "answer.json"
         command = [sys.executable, "-m", "flopbench.measure.worker", target, str(answer)]
@@ -71,7 +79,7 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
             errors="replace",
         )
         try:
-            _, said = child.communicate(json.dumps(job))
+            _, said = child.communicate(json.dumps(sent))
         except BaseException:
             child.kill()
             child.wait()

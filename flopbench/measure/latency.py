@@ -93,8 +93,9 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
                 **_columns(sampled),
                 "peak_bytes": peak_bytes(whats[place].device),
                 **watch_gpu(whats[place], one.call),
+                "flags": precision_facts(),
             }
-            answers[place] = {"run": run, "flags": precision_facts()}
+            answers[place] = {"run": run}
     return answers
 
 

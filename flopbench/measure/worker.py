@@ -1,7 +1,8 @@
 """The child's side of ``workers``: run one job, leave its answer in a file.
 
-Run as ``python -m flopbench.measure.worker package.module:function ANSWER_FILE``, the job as JSON
-on stdin. What the user can mend becomes part of the answer; our own faults keep their traceback.
+Run as ``python -m flopbench.measure.worker package.module:function ANSWER_FILE``, the job and the
+parent's import path as JSON on stdin. What the user can mend becomes part of the answer; our own
+faults keep their traceback.
 
 Lives here: that protocol. Does not live here: any job.
 """
@@ -21,11 +22,12 @@ from flopbench.errors import FlopbenchError
 def main() -> None:
     """Run the job that the parent sent."""
     target, answer = sys.argv[1:]
-    job = json.loads(sys.stdin.read())
+    sent = json.loads(sys.stdin.read())
+    sys.path += [path for path in sent["path"] if path not in sys.path]
     module, _, function = target.partition(":")
     result: dict[str, Any]
     try:
-        result = {"value": getattr(import_module(module), function)(job)}
+        result = {"value": getattr(import_module(module), function)(sent["job"])}
     except FlopbenchError as error:
         kinds = [kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__)]
         result = {"error": {"kind": kinds[0], "message": error.message, "hint": error.hint}}

@@ -15,13 +15,10 @@ from flopbench.agreement import REFERENCE
 from flopbench.errors import InputError
 from flopbench.present.grid import Column, Grid, to_csv, to_html, to_latex, to_markdown, to_terminal
 from flopbench.table import CostRow, CostTable
-from flopbench.units import CONVENTION, giga, millions, small_giga
+from flopbench.units import CONVENTION, millions, readable_giga
 
 STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow"}
 """Colours of the status column; whatever is not listed and not quoted is drawn red."""
-
-SMALLEST_AT_FOUR_DECIMALS = 1_000_000
-"""Below this many MACs, four decimals of a GMAC show fewer than two digits."""
 
 TITLE = "Offline cost table: GMACs per forward pass"
 
@@ -214,9 +211,7 @@ def _caption(table: CostTable) -> tuple[str, ...]:
 
 def _giga(count: int | None) -> str:
     """Print GMACs to four decimals, or to three digits where four decimals would hide a cost."""
-    if count is None:
-        return "-"
-    return giga(count) if count == 0 or count >= SMALLEST_AT_FOUR_DECIMALS else small_giga(count)
+    return "-" if count is None else readable_giga(count)
 
 
 def _millions(count: int | None, digits: int) -> str:

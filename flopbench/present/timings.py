@@ -17,7 +17,7 @@ from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, 
 from flopbench.sweeps import NEAR_BEST, Probe, key_batches
 from flopbench.time_verdicts import Summary, summarise
 from flopbench.timings import LEADS, Timing, TimingFile
-from flopbench.units import gflops, giga, gigabytes, millions, milliseconds, percentage
+from flopbench.units import gflops, gigabytes, millions, milliseconds, percentage, readable_giga
 
 VERDICT_STYLES = {
     "stable": "green",
@@ -157,7 +157,7 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         (Column(title="network", align="left"), lambda row, s: row.what.spec),
         (Column(title="batch"), lambda row, s: str(row.what.batch)),
         (Column(title="dtype", align="left"), lambda row, s: _dtype(row)),
-        (Column(title="GMACs"), lambda row, s: maybe(row.work.dense_macs, giga)),
+        (Column(title="GMACs"), lambda row, s: maybe(row.work.dense_macs, readable_giga)),
         (Column(title="act. M"), lambda row, s: maybe(row.work.activations, millions)),
         (Column(title="ms"), lambda row, s: maybe(s.headline_s, milliseconds)),
         (Column(title="repeat within"), lambda row, s: _within(s)),
@@ -283,6 +283,7 @@ def _caption(
         f"{device.name}, {threads} CPU thread{'' if threads == '1' else 's'}, torch "
         f"{facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: dense "
         "multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
+        _tensor_float(rows),
         _roofs(rows),
     ]
     peak = peak_of(device.name)
@@ -291,6 +292,16 @@ def _caption(
     else:
         lines.append(f"No data-sheet peak: {no_peak_reason(device.device, device.name)}.")
     return tuple(line for line in lines if line)
+
+
+def _tensor_float(rows: Sequence[Timing]) -> str:
+    """Say what "fp32" meant on a GPU: torch's defaults differ for convolutions and matmuls."""
+    if all(row.what.device != "cuda" for row in rows):
+        return ""
+    return (
+        "fp32: TF32 off for convolutions and matrix products alike; tf32: on for both. torch's own "
+        "defaults (convolutions with TF32, matrix products without) are not used."
+    )
 
 
 def _roofs(rows: Sequence[Timing]) -> str:

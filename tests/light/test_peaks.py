@@ -56,7 +56,7 @@ def test_every_entry_is_possible(name: str) -> None:
     peak = all_peaks()[name]
     rates = [peak.tflops[dtype] for dtype in DTYPES if dtype in peak.tflops]
     assert rates == sorted(rates)
-    assert 1 < rates[0] < rates[-1] < 1000
+    assert 1 < rates[0] <= rates[-1] < 1000
     assert 100 < peak.memory_gb_per_s < 10_000
     assert set(peak.sparse_printed) <= set(peak.tflops)
     assert peak.source.startswith("NVIDIA")
