@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     )
     from flopbench.latencies import Effort, time_models, time_throughput
     from flopbench.policy.logger import PolicyLogger
+    from flopbench.replay.records import Replay, load_replay
+    from flopbench.replay.run import ReplayChoices, replay_of_log
     from flopbench.runs import Choices, Run, run_of_counts, run_of_log
     from flopbench.specs import ModelSpec, parse_spec
     from flopbench.table import CostRow, CostTable
@@ -49,6 +51,10 @@ _HOME = {
     "Run": "flopbench.runs",
     "run_of_log": "flopbench.runs",
     "run_of_counts": "flopbench.runs",
+    "Replay": "flopbench.replay.records",
+    "load_replay": "flopbench.replay.records",
+    "ReplayChoices": "flopbench.replay.run",
+    "replay_of_log": "flopbench.replay.run",
     "Effort": "flopbench.latencies",
     "time_models": "flopbench.latencies",
     "time_throughput": "flopbench.latencies",
@@ -76,6 +82,8 @@ __all__ = [
     "NotComparableError",
     "OpCost",
     "PolicyLogger",
+    "Replay",
+    "ReplayChoices",
     "Run",
     "Timing",
     "TimingFile",
@@ -84,8 +92,10 @@ __all__ = [
     "compare_files",
     "compare_interleaved",
     "cost_table",
+    "load_replay",
     "parse_spec",
     "profile",
+    "replay_of_log",
     "run_of_counts",
     "run_of_log",
     "summarise",

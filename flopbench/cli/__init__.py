@@ -23,6 +23,7 @@ from flopbench.cli import (
     explain,
     latency,
     log_verb,
+    replay,
     table,
 )
 from flopbench.errors import EXIT_INTERRUPTED, FlopbenchError
@@ -35,6 +36,7 @@ VERBS = (
     compare,
     audit,
     latency,
+    replay,
     log_verb,
     counters_verb,
     cache_verb,

@@ -211,7 +211,9 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
                 return time_models(whats, effort, interleaved=bool(args.vs)), EXIT_OK
             most = args.max_batch or LARGEST_BATCH
             for what in whats:
-                done.append(time_throughput(what, effort, reference=args.reference_batch, most=most))
+                done.append(
+                    time_throughput(what, effort, reference=args.reference_batch, most=most)
+                )
                 latest.clear()
             return merge(done), EXIT_OK
     except KeyboardInterrupt:

@@ -15,6 +15,7 @@ NAMES = (
     "table",
     "explain",
     "latency",
+    "replay",
     "estimate",
     "compare",
     "audit",

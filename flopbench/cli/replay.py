@@ -1,0 +1,201 @@
+"""``flopbench replay``: the decisions of a policy log with the real networks, and the clock."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    positive,
+    progress_bar,
+    require,
+    warn,
+)
+from flopbench.cli.policy_options import add_reading
+from flopbench.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.replay.records import Replay
+    from flopbench.replay.run import ReplayChoices
+
+FORMATS = ("table", "md", "csv", "json", "latex")
+MODES = "online,split,bucketed"
+INTERRUPTED = 130
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "replay",
+        help="run a policy log's decisions with the real networks and time them",
+        description=(
+            "Run the decisions of a policy log with the real networks (random weights) and time "
+            "them, one video at a time, in batches and in buckets, against the uniform program; "
+            "show what of the theoretical speed-up is left, and where the rest goes."
+        ),
+        epilog="How to read the result, and its limits: docs/replay.md.",
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--policy-log", nargs="+", metavar="FILE", help="the log, or the shards of one; globs work"
+    )
+    source.add_argument(
+        "--from",
+        dest="saved",
+        nargs="+",
+        metavar="FILE",
+        help="print replays that -o FILE.json saved, without running anything",
+    )
+    _add_arrangement(parser)
+    _add_machine(parser)
+    parser.add_argument(
+        "--preset", metavar="NAME", help="what the decisions mean, for logs that do not say"
+    )
+    parser.add_argument(
+        "--component",
+        action="append",
+        default=[],
+        metavar="NAME=MODEL",
+        help="another model in place of the log's component; repeatable",
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="COMPONENT=NAME",
+        help="run a component in one of its variants; repeatable",
+    )
+    add_reading(parser)
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def _add_arrangement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--modes",
+        default=MODES,
+        metavar="LIST",
+        help=f"which arrangements, joined by commas (default: {MODES})",
+    )
+    numbers = (
+        ("--batch", 16, "split: videos of a batch"),
+        ("--group", 64, "bucketed: videos that go together"),
+        ("--bucket", 16, "bucketed: frames of a full bucket"),
+        ("--rounds", 3, "rounds in each process"),
+        ("--processes", 3, "fresh processes"),
+    )
+    for flag, default, what in numbers:
+        parser.add_argument(
+            flag, type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
+        )
+    parser.add_argument(
+        "--videos", type=positive, metavar="N", help="the first N videos only (default: all)"
+    )
+    parser.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="ACTION",
+        help="what the uniform program does at every step: an action (one for each stream), an "
+        "exit or a component (default: the costliest action)",
+    )
+
+
+def _add_machine(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "mps"),
+        help="default: cuda where there is a device, else the CPU",
+    )
+    parser.add_argument(
+        "--threads", type=positive, metavar="N", help="of the arithmetic (default: 1 on the CPU)"
+    )
+    parser.add_argument(
+        "--dtype", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32", help="default: fp32"
+    )
+    parser.add_argument(
+        "--channels-last", action="store_true", help="images and weights in channels-last format"
+    )
+    parser.add_argument("--compile", action="store_true", help="run the networks compiled")
+    parser.add_argument(
+        "--frames", metavar="FOLDER", help="images instead of random frames, decoded beforehand"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of frames and bootstrap (default: 0)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay a log, or read replays, and print them."""
+    check_output(args)
+    format = chosen_format(args, FORMATS)
+    if args.saved is not None:
+        return _print_saved(args, format)
+    from flopbench.replay.run import replay_of_log
+
+    with progress_bar() as progress:
+        result = replay_of_log(args.policy_log, choices_of(args), progress=progress)
+    _emit(args, [result], format)
+    if len(result.runs) < result.settings.processes:
+        kept = "printed" if args.output == "-" else f"kept in {args.output}"
+        many = "process" if len(result.runs) == 1 else "processes"
+        sys.stderr.write(f"flopbench: interrupted; {len(result.runs)} finished {many} {kept}\n")
+        return INTERRUPTED
+    return EXIT_OK
+
+
+def choices_of(args: argparse.Namespace) -> ReplayChoices:
+    """Turn parsed arguments into choices.
+
+    Raises:
+        InputError: a NAME=VALUE that is none.
+    """
+    from flopbench.replay.run import ReplayChoices
+    from flopbench.runs import parse_pairs
+
+    return ReplayChoices(
+        preset=args.preset,
+        variants=parse_pairs(args.variant, "--variant"),
+        components=parse_pairs(args.component, "--component"),
+        modes=[mode.strip() for mode in args.modes.split(",") if mode.strip()],
+        batch=args.batch,
+        group=args.group,
+        bucket=args.bucket,
+        videos=args.videos,
+        baseline=args.baseline,
+        device=args.device,
+        threads=args.threads,
+        dtype=args.dtype,
+        channels_last=args.channels_last,
+        compiled=args.compile,
+        rounds=args.rounds,
+        processes=args.processes,
+        seed=args.seed,
+        frames=args.frames,
+        allow_truncated=args.allow_truncated,
+        duplicates=args.duplicates,
+    )
+
+
+def _print_saved(args: argparse.Namespace, format: str) -> int:
+    from flopbench.replay.records import load_replay
+
+    require(
+        format != "json" or len(args.saved) == 1,
+        "--format json is one replay's file; --from names several",
+    )
+    _emit(args, [load_replay(path) for path in args.saved], format)
+    return EXIT_OK
+
+
+def _emit(args: argparse.Namespace, replays: list[Replay], format: str) -> None:
+    from flopbench.present.replay import render_replays, replay_warnings
+
+    emit(args, lambda stream: render_replays(replays, format, stream))
+    for replay in replays:
+        warn(replay_warnings(replay))

@@ -1,0 +1,1 @@
+"""A replay: its parts and baseline, its record and file, and what the times say. No torch here."""

@@ -1,0 +1,280 @@
+"""A replay as a record and as a file: what was run, where, and every time that was taken.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.replay", ...}`` with the fields of
+``Replay``, and ``summary``, which is worked out anew when the file is read. Times are seconds as
+the clocks gave them, one row a pass: (round, chunk, items, leading clock, clock beside it).
+
+Schema history: 1, the first.
+
+Lives here: the records and their file. Does not live here: making a replay (``replay.run``), what
+its times say (``replay.figures``), printing (``present``).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from flopbench.errors import DataError
+from flopbench.files import read_json, write_atomic
+from flopbench.policy.header import describe
+
+SCHEMA = 1
+KIND = "flopbench.replay"
+MODES = ("online", "split", "bucketed")
+
+Row = tuple[int, int, int, float, float]
+"""(round, chunk, items, seconds on the leading clock, seconds on the clock beside it)."""
+
+
+class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A strict record: unknown fields are refused."""
+
+
+class Part(_Record, frozen=True, kw_only=True):
+    """One component.
+
+    Attributes:
+        spec: the network that was run.
+        variant: the variant of the log's component that it is, empty for none.
+        macs: dense multiply-accumulates of one run, by the reference counter.
+        arm_runs: how often decisions ask for it, in all videos.
+        policy_runs: how often it is decided on, in all videos.
+        note: what a reader must know.
+    """
+
+    spec: str
+    variant: str = ""
+    macs: int
+    arm_runs: int
+    policy_runs: int
+    note: str = ""
+
+
+class Baseline(_Record, frozen=True, kw_only=True):
+    """The uniform program.
+
+    Attributes:
+        name: the action or exit that every step, or video, takes.
+        per: ``step`` or ``video``.
+        runs: component -> how often for each.
+        units: steps, or videos, of all videos.
+    """
+
+    name: str
+    per: Literal["step", "video"]
+    runs: dict[str, int]
+    units: int
+
+
+class Arrangement(_Record, frozen=True, kw_only=True):
+    """How the videos of a mode go together.
+
+    Attributes:
+        group: videos that go through their steps together; no more than there are.
+        bucket: items of a full bucket, None where an action's rows run at once.
+        batch: items of a full call of an arm.
+    """
+
+    group: int
+    bucket: int | None
+    batch: int
+
+
+class Settings(_Record, frozen=True, kw_only=True):
+    """What was asked for; see ``flopbench replay --help``."""
+
+    device: str
+    threads: int | None
+    dtype: str
+    channels_last: bool
+    compiled: bool
+    rounds: int
+    processes: int
+    seed: int
+    frames: str | None = None
+
+
+class Executed(_Record, frozen=True, kw_only=True):
+    """What one round really ran; every round was checked against it.
+
+    Attributes:
+        decisions: of each action.
+        exits: of each exit.
+        arms: component -> items of a call -> calls.
+        policy: the same for the networks that are decided on.
+        decided: for how many rows something was decided.
+        reads: how often the host waited for decisions.
+    """
+
+    decisions: list[int]
+    exits: list[int]
+    arms: dict[str, dict[str, int]]
+    policy: dict[str, dict[str, int]]
+    decided: int
+    reads: int
+
+
+class ModeRun(_Record, frozen=True, kw_only=True):
+    """What one process measured of one mode.
+
+    Attributes:
+        full: passes with everything; items are videos.
+        nosync: the same without waiting for decisions.
+        arms: the arms' calls alone.
+        baseline: the uniform program; items are its steps, or videos.
+        unit: component -> calls of a full batch; items are the component's.
+        latencies: (round, video, seconds on the leading clock) until a video was done.
+        executed: what a round ran.
+    """
+
+    full: list[Row]
+    nosync: list[Row]
+    arms: list[Row]
+    baseline: list[Row]
+    unit: dict[str, list[Row]]
+    latencies: list[tuple[int, int, float]]
+    executed: Executed
+
+
+class ProcessRun(_Record, frozen=True, kw_only=True):
+    """What one process measured."""
+
+    modes: dict[str, ModeRun]
+    notes: list[str] = []
+
+
+class Replay(_Record, frozen=True, kw_only=True):
+    """One replay.
+
+    Attributes:
+        method: as the log's header names it, else its file.
+        dataset: likewise, with the split; may be empty.
+        source: the log's file, without its folder.
+        videos: how many were replayed.
+        steps: sampled steps of them.
+        actions: name -> decisions in the log.
+        exits: name -> how often taken in the log.
+        parts: component -> what it is.
+        baseline: the uniform program.
+        modes: mode -> arrangement, in the order of running.
+        settings: what was asked for.
+        clocks: the leading clock, and the one beside it.
+        runs: one a process that finished.
+        device: facts, as ``DeviceFacts.to_json`` gives them.
+        notes: what a reader must know.
+        warnings: what the log's reader found odd.
+        counter: the counter and its version whose MACs theory goes by.
+        summary: the figures; not read back.
+    """
+
+    schema: int = SCHEMA
+    kind: str = KIND
+    method: str
+    dataset: str = ""
+    source: str
+    videos: int
+    steps: int
+    actions: dict[str, int]
+    exits: dict[str, int]
+    parts: dict[str, Part]
+    baseline: Baseline
+    modes: dict[str, Arrangement]
+    settings: Settings
+    clocks: list[str]
+    runs: list[ProcessRun]
+    device: dict[str, Any]
+    notes: list[str] = []
+    warnings: list[str] = []
+    counter: str
+    summary: dict[str, Any] = {}
+
+    def dumps(self) -> str:
+        """Return the file's text."""
+        return msgspec.json.encode(self).decode() + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the file, whole or not at all.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        write_atomic(Path(path), self.dumps())
+
+
+def load_replay(path: str | Path) -> Replay:
+    """Read a replay file.
+
+    Raises:
+        InputError: no such file.
+        DataError: damaged, of another kind, or of a newer schema.
+    """
+    return read_replay(read_json(Path(path), "a flopbench replay"), str(path))
+
+
+def read_replay(data: Any, where: str = "data") -> Replay:
+    """Rebuild a replay from plain JSON values; ``where`` names it in messages.
+
+    Raises:
+        DataError: damaged, of another kind, or of a newer schema.
+    """
+    if not isinstance(data, Mapping) or data.get("kind") != KIND:
+        kind = data.get("kind") if isinstance(data, Mapping) else type(data).__name__
+        raise DataError(
+            f"{where} is not a flopbench replay (kind: {kind!r})",
+            "'flopbench replay --policy-log ... -o replay.json' writes one",
+        )
+    schema = data.get("schema")
+    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
+        raise DataError(f"{where}: 'schema' is {schema!r} where {SCHEMA} was expected")
+    if schema > SCHEMA:
+        raise DataError(
+            f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
+            "upgrade flopbench, or run the replay again with this version",
+        )
+    try:
+        replay = msgspec.convert(data, Replay)
+    except msgspec.ValidationError as error:
+        raise DataError(f"{where}: {describe(error)}") from None
+    _check(replay, where)
+    return replay
+
+
+def _check(replay: Replay, where: str) -> None:
+    """Refuse a file whose parts do not fit together."""
+    if not replay.runs or not replay.videos or len(replay.clocks) != 2 or not replay.modes:
+        raise DataError(f"{where}: no process, video, mode or pair of clocks")
+    for name in replay.baseline.runs:
+        if name not in replay.parts:
+            raise DataError(f"{where}: baseline: there is no component {name!r}")
+    for number, run in enumerate(replay.runs):
+        if list(run.modes) != list(replay.modes):
+            raise DataError(
+                f"{where}: runs[{number}]: the modes are {list(run.modes)} where "
+                f"{list(replay.modes)} were expected"
+            )
+        for name, mode in run.modes.items():
+            _check_passes(mode, replay, f"{where}: runs[{number}].modes.{name}")
+
+
+def _check_passes(mode: ModeRun, replay: Replay, place: str) -> None:
+    passes = {name: getattr(mode, name) for name in ("full", "nosync", "arms", "baseline")}
+    asked = [name for name, part in replay.parts.items() if part.arm_runs]
+    passes |= {f"unit.{name}": mode.unit.get(name, []) for name in asked}
+    rounds = {row[0] for row in mode.full}
+    for name, rows in passes.items():
+        if {row[0] for row in rows} != rounds or not rounds:
+            raise DataError(f"{place}.{name}: other rounds than 'full' has, or none")
+        for row in rows:
+            if row[2] < 1 or not all(0 <= seconds < math.inf for seconds in row[3:]):
+                raise DataError(f"{place}.{name}: a pass of {row[2]} items and {row[3]} s")
+    for name in ("full", "baseline"):
+        if not all(sum(r[3] for r in passes[name] if r[0] == n) > 0 for n in rounds):
+            raise DataError(f"{place}.{name}: a round that took no time")
+    executed = mode.executed
+    if (len(executed.decisions), len(executed.exits)) != (len(replay.actions), len(replay.exits)):
+        raise DataError(f"{place}.executed: not one number for each action and exit")

@@ -1,0 +1,319 @@
+"""From a policy log to a replay: what runs, what it costs by count, and the processes that time it.
+
+Lives here: those steps, in the parent process, without torch. Does not live here: decisions as
+work (``workload.schedule``), running it (``measure.replay``), the record (``replay.records``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.errors import InputError
+from flopbench.latencies import describe
+from flopbench.naming import near_match
+from flopbench.offline import Progress
+from flopbench.policy.log import open_log
+from flopbench.policy.plan import Plan
+from flopbench.policy.readers.base import Options
+from flopbench.replay.baseline import candidates, choose_baseline
+from flopbench.replay.figures import summary_of
+from flopbench.replay.parts import price_parts, runnable_specs
+from flopbench.replay.records import (
+    MODES,
+    Arrangement,
+    Baseline,
+    Part,
+    ProcessRun,
+    Replay,
+    Settings,
+)
+from flopbench.workers import run_job
+from flopbench.workload.frames import image_files
+from flopbench.workload.records import Workload
+from flopbench.workload.schedule import workload_of
+
+JOB = "flopbench.measure.replay:run"
+
+RunJob = Callable[..., Any]
+"""As ``workers.run_job``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayChoices:
+    """What a user may choose.
+
+    Attributes:
+        preset: what the decisions mean, where the log does not say.
+        variants: component -> variant.
+        components: component -> specification in place of the log's.
+        modes: which arrangements, in the order to run them.
+        batch: videos of a batch in mode ``split``.
+        group: videos that go together in mode ``bucketed``.
+        bucket: items of a full bucket there.
+        videos: how many, from the first on; None means all.
+        baseline: the action (one a stream), exit or component of the uniform program; empty means
+            the costliest.
+        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA where there is a device, else the
+            CPU.
+        threads: of the arithmetic; None means 1 on the CPU, and what torch takes elsewhere.
+        dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
+        channels_last: memory format of images and weights.
+        compiled: whether ``torch.compile`` takes the networks.
+        rounds: in each process.
+        processes: fresh ones, one after the other.
+        seed: of random frames, and of the bootstrap.
+        frames: a folder of images; None means random frames.
+        allow_truncated: leave out a last line that is cut off.
+        duplicates: ``error`` or ``first``.
+    """
+
+    preset: str | None = None
+    variants: Mapping[str, str] | None = None
+    components: Mapping[str, str] | None = None
+    modes: Sequence[str] = MODES
+    batch: int = 16
+    group: int = 64
+    bucket: int = 16
+    videos: int | None = None
+    baseline: Sequence[str] = ()
+    device: str | None = None
+    threads: int | None = None
+    dtype: str = "fp32"
+    channels_last: bool = False
+    compiled: bool = False
+    rounds: int = 3
+    processes: int = 3
+    seed: int = 0
+    frames: str | None = None
+    allow_truncated: bool = False
+    duplicates: str = "error"
+
+
+def replay_of_log(
+    patterns: Sequence[str | Path],
+    choices: ReplayChoices | None = None,
+    *,
+    progress: Progress | None = None,
+    run: RunJob = run_job,
+) -> Replay:
+    """Replay a log's decisions with the real networks and time them.
+
+    Args:
+        patterns: files or globs of one log with samples.
+        choices: see ``ReplayChoices``.
+        progress: told before a component is priced, and before each process.
+        run: starts a job in a fresh process.
+
+    Returns:
+        The replay. After an interrupt that left a process finished, it holds fewer ``runs`` than
+        ``settings.processes``.
+
+    Raises:
+        InputError: a choice that means nothing, a device that is not here, components that cannot
+            be run, a fraction of a run, a log in which nothing runs.
+        DataError: a defect in the log, or an image that cannot be decoded.
+        MeasureError: a network that fails, or memory that is not enough.
+        KeyboardInterrupt: before the first process was finished.
+    """
+    choices = choices or ReplayChoices()
+    _check_choices(choices)
+    if choices.device is None:
+        choices = replace(choices, device=describe(None, [choices.dtype]).device)
+    options = Options(allow_truncated=choices.allow_truncated, exact=True)
+    log = open_log(list(patterns), preset=choices.preset, options=options)
+    workload, counts = workload_of(log, videos=choices.videos, duplicates=choices.duplicates)
+    parts, baseline, said, counter = _parts(log.plan, workload, choices, progress)
+    _check_parts(parts, baseline, log.source)
+    modes, more = _arrangements(choices, len(workload.videos))
+    job = _job(choices, workload, parts, baseline, modes)
+    results = _processes(job, choices, run, progress)
+    replay = _record(results, choices, log.plan, log.source, workload)
+    replay = msgspec.structs.replace(
+        replay,
+        parts=parts,
+        baseline=baseline,
+        modes=modes,
+        counter=counter,
+        notes=[*said, *more, *replay.notes],
+        warnings=list(counts.warnings),
+    )
+    _compare(replay)
+    return msgspec.structs.replace(replay, summary=summary_of(replay))
+
+
+def _parts(
+    plan: Plan, workload: Workload, choices: ReplayChoices, progress: Progress | None
+) -> tuple[dict[str, Part], Baseline, list[str], str]:
+    """Return the components that run, the baseline, what is to be said of them, the counter."""
+    ran = workload.component_runs()
+    needed = dict.fromkeys([*ran[0], *ran[1], *candidates(plan, choices.baseline, ran)])
+    specs, notes = runnable_specs(
+        plan.header, list(needed), choices.variants or {}, choices.components or {}
+    )
+    prices, counter = price_parts(plan.header, specs, progress)
+    macs = {name: price.macs for name, price in prices.items()}
+    baseline = choose_baseline(plan, choices.baseline, macs, workload, ran)
+    parts = {
+        name: Part(
+            spec=specs[name].text,
+            variant=specs[name].variant,
+            macs=macs[name],
+            arm_runs=ran[0].get(name, 0),
+            policy_runs=ran[1].get(name, 0),
+            note=prices[name].note,
+        )
+        for name in needed
+        if name in {*ran[0], *ran[1], *baseline.runs}
+    }
+    return parts, baseline, [text for name, text in notes.items() if name in parts], counter
+
+
+def _check_choices(choices: ReplayChoices) -> None:
+    for mode in choices.modes:
+        if mode not in MODES:
+            raise InputError(f"--modes names {mode!r}", near_match(mode, MODES, "modes"))
+    if not choices.modes:
+        raise InputError("--modes names no mode", f"modes: {', '.join(MODES)}")
+    for flag in ("batch", "group", "bucket", "videos", "rounds", "processes", "threads"):
+        value = getattr(choices, flag)
+        if value is not None and value < 1:
+            raise InputError(f"--{flag} is {value} where at least 1 was expected")
+    if choices.seed < 0:
+        raise InputError(f"--seed is {choices.seed} where 0 or more was expected")
+    if choices.frames is not None:
+        image_files(Path(choices.frames))
+
+
+def _check_parts(parts: Mapping[str, Part], baseline: Baseline, source: str) -> None:
+    """Refuse a ratio that would be a division by nothing."""
+    if not any(p.macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
+        raise InputError(f"nothing that runs in {source} holds a multiply-accumulate")
+    if not any(parts[name].macs * n for name, n in baseline.runs.items()):
+        raise InputError(
+            f"the baseline {baseline.name!r} costs nothing", "name another: --baseline"
+        )
+
+
+def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrangement], list[str]]:
+    batch, group = min(choices.batch, videos), min(choices.group, videos)
+    known = {
+        "online": Arrangement(group=1, bucket=None, batch=1),
+        "split": Arrangement(group=batch, bucket=None, batch=batch),
+        "bucketed": Arrangement(group=group, bucket=choices.bucket, batch=choices.bucket),
+    }
+    modes = {mode: known[mode] for mode in dict.fromkeys(choices.modes)}
+    notes = [
+        f"{mode}: {videos} videos go together where {asked} were asked for: there are no more"
+        for mode, asked in (("split", choices.batch), ("bucketed", choices.group))
+        if mode in modes and asked > videos
+    ]
+    return modes, notes
+
+
+def _job(
+    choices: ReplayChoices,
+    workload: Workload,
+    parts: Mapping[str, Part],
+    baseline: Baseline,
+    modes: Mapping[str, Arrangement],
+) -> dict[str, Any]:
+    """Return what a process is told, as JSON values."""
+    return {
+        "workload": workload.to_json(),
+        "components": {name: part.spec for name, part in parts.items()},
+        "baseline": msgspec.to_builtins(baseline),
+        "modes": msgspec.to_builtins(modes),
+        "rounds": choices.rounds,
+        "seed": choices.seed,
+        "device": choices.device,
+        "threads": _threads(choices),
+        "dtype": choices.dtype,
+        "channels_last": choices.channels_last,
+        "compiled": choices.compiled,
+        "frames": choices.frames,
+    }
+
+
+def _threads(choices: ReplayChoices) -> int | None:
+    return 1 if choices.threads is None and choices.device == "cpu" else choices.threads
+
+
+def _processes(
+    job: Mapping[str, Any], choices: ReplayChoices, run: RunJob, progress: Progress | None
+) -> list[dict[str, Any]]:
+    """Run the processes one after the other; after an interrupt return those that finished."""
+    results: list[dict[str, Any]] = []
+    for number in range(choices.processes):
+        if progress is not None:
+            progress(number, choices.processes, f"process {number + 1} of {choices.processes}")
+        try:
+            own = {**job, "seed": choices.seed + number}
+            results.append(run(JOB, own, threads=job["threads"]))
+        except KeyboardInterrupt:
+            if not results:
+                raise
+            break
+    return results
+
+
+def _record(
+    results: Sequence[Mapping[str, Any]],
+    choices: ReplayChoices,
+    plan: Plan,
+    source: str,
+    workload: Workload,
+) -> Replay:
+    """Return what the processes gave, the parts still to be filled in."""
+    file, _, more = source.partition(" and ")
+    name = Path(file).name + (f" and {more}" if more else "")
+    runs = [
+        msgspec.convert({k: result[k] for k in ("modes", "notes")}, ProcessRun)
+        for result in results
+    ]
+    header = plan.header
+    return Replay(
+        method=header.method or name,
+        dataset=" ".join(part for part in (header.dataset, header.split) if part),
+        source=name,
+        videos=len(workload.videos),
+        steps=workload.steps,
+        actions=dict(zip(workload.actions, workload.decisions(), strict=True)),
+        exits=dict(zip(workload.exits, workload.exits_taken(), strict=True)),
+        parts={},
+        baseline=Baseline(name="", per="step", runs={}, units=0),
+        modes={},
+        settings=_settings(choices),
+        clocks=results[0]["clocks"],
+        runs=runs,
+        device=results[0]["device"],
+        notes=list(dict.fromkeys(text for one in runs for text in one.notes)),
+        counter="",
+    )
+
+
+def _settings(choices: ReplayChoices) -> Settings:
+    return Settings(
+        device=choices.device or "cpu",
+        threads=_threads(choices),
+        dtype=choices.dtype,
+        channels_last=choices.channels_last,
+        compiled=choices.compiled,
+        rounds=choices.rounds,
+        processes=choices.processes,
+        seed=choices.seed,
+        frames=None if choices.frames is None else Path(choices.frames).resolve().name,
+    )
+
+
+def _compare(replay: Replay) -> None:
+    """Assert once more, on this side, that what ran is what the log holds."""
+    for run in replay.runs:
+        for mode, own in run.modes.items():
+            ran = (own.executed.decisions, own.executed.exits)
+            if ran != (list(replay.actions.values()), list(replay.exits.values())):
+                raise AssertionError(f"{mode}: {ran} where the log has other decisions")

@@ -1,0 +1,166 @@
+"""From the theoretical speed-up of an adaptive policy to the measured one, step by step.
+
+Times of a video, each a share of the uniform baseline's time of the same round:
+
+* ``theory``: the baseline's time × M / M_base, MACs taking as long here as there;
+* ``arms``: the arms' part replaced by their calls × the time of one item in a full batch;
+* ``fragmentation``: the arms' calls as they come, in the batch sizes that decisions leave, one
+  network after the other; policy and LSTM still by their MACs;
+* ``policy``: everything measured but for the host's waiting: policy, LSTM, decision, gathering;
+* ``full``: everything.
+
+The theoretical speed-up M_base / M times the four quotients of neighbours is the measured
+speed-up, exactly. A quotient below 1 is what that step costs.
+
+Lives here: that arithmetic, pure. Does not live here: clocks (``measure``), records and files
+(``replay.records``), printing (``present``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flopbench.time_statistics import expanded_bootstrap, median
+
+WIDE = 0.10
+"""An interval that reaches further than this from its centre is told: two rounds of such a
+machine may disagree by more than most policies save."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Multiply-accumulates and runs of a video, on average, exact.
+
+    Attributes:
+        baseline_macs: of the uniform baseline.
+        arms_macs: of the networks that decisions ask for.
+        policy_macs: of the networks that are decided on: policy, LSTM.
+        arm_runs: component -> items that decisions ask for.
+    """
+
+    baseline_macs: Fraction
+    arms_macs: Fraction
+    policy_macs: Fraction
+    arm_runs: Mapping[str, Fraction]
+
+    @property
+    def macs(self) -> Fraction:
+        """Of the adaptive program."""
+        return self.arms_macs + self.policy_macs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What one round of one process measured, seconds.
+
+    Attributes:
+        baseline_s: of a video under the uniform baseline.
+        arms_s: of a video, its arms' calls alone.
+        nosync_s: of a video, everything but the host's waiting for decisions.
+        full_s: of a video, everything.
+        unit_s: component -> of one item in a full batch.
+    """
+
+    baseline_s: float
+    arms_s: float
+    nosync_s: float
+    full_s: float
+    unit_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """The chain; ``theory × arms × fragmentation × policy × synchronisation = measured``.
+
+    Attributes:
+        theory: M_base / M.
+        arms: what small arms lose by being slower a MAC than the baseline.
+        fragmentation: what small batches and switching between networks lose.
+        policy: what policy, LSTM, decisions and gathering take beyond their MACs.
+        synchronisation: what the host's waiting for decisions takes.
+        measured: baseline time / adaptive time.
+        interval: 95 % of ``measured`` over processes and rounds; None for a single process.
+        baseline_s: seconds a video; the median of the processes' medians.
+        chain_s: name -> seconds a video, in the order of the module's docstring.
+        unit_s: component -> seconds of one item in a full batch.
+    """
+
+    theory: float
+    arms: float
+    fragmentation: float
+    policy: float
+    synchronisation: float
+    measured: float
+    interval: tuple[float, float] | None
+    baseline_s: float
+    chain_s: Mapping[str, float]
+    unit_s: Mapping[str, float]
+
+    @property
+    def realised(self) -> float:
+        """Measured over theoretical speed-up."""
+        return self.measured / self.theory
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether the interval reaches further than ``WIDE`` from the figure."""
+        if self.interval is None:
+            return False
+        return any(abs(end / self.measured - 1) > WIDE for end in self.interval)
+
+
+def waterfall(processes: Sequence[Sequence[Round]], work: Work, *, seed: int = 0) -> Waterfall:
+    """Return the chain of one mode.
+
+    Args:
+        processes: the rounds of each process; at least one round in all.
+        work: what a video takes by count.
+        seed: of the bootstrap.
+
+    Raises:
+        ValueError: no rounds, or a video that takes no work.
+    """
+    kept = [rounds for rounds in processes if rounds]
+    if not kept or not work.macs or not work.baseline_macs:
+        raise ValueError("no rounds, or no work, to build a waterfall of")
+
+    def ratio(time_s: Callable[[Round], float]) -> float:
+        """Of a time to the baseline's of the same round: a machine's drift is in both."""
+        return _centre([[time_s(one) / one.baseline_s for one in rounds] for rounds in kept])
+
+    baseline_s = _centre([[one.baseline_s for one in rounds] for rounds in kept])
+    policy = float(work.policy_macs / work.baseline_macs)
+    unit = {name: ratio(lambda one, name=name: one.unit_s[name]) for name in work.arm_runs}  # type: ignore[misc]
+    whole = ratio(lambda one: one.full_s)
+    chain = {
+        "theory": float(work.macs / work.baseline_macs),
+        "arms": policy + sum(float(n) * unit[name] for name, n in work.arm_runs.items()),
+        "fragmentation": policy + ratio(lambda one: one.arms_s),
+        "policy": ratio(lambda one: one.nosync_s),
+        "full": whole,
+    }
+    return Waterfall(
+        theory=float(work.baseline_macs / work.macs),
+        arms=chain["theory"] / chain["arms"],
+        fragmentation=chain["arms"] / chain["fragmentation"],
+        policy=chain["fragmentation"] / chain["policy"],
+        synchronisation=chain["policy"] / whole,
+        measured=1 / whole,
+        interval=_interval(kept, seed),
+        baseline_s=baseline_s,
+        chain_s={name: baseline_s * share for name, share in chain.items()},
+        unit_s={name: baseline_s * share for name, share in unit.items()},
+    )
+
+
+def _interval(processes: Sequence[Sequence[Round]], seed: int) -> tuple[float, float] | None:
+    shares = [[one.full_s / one.baseline_s for one in rounds] for rounds in processes]
+    ends = expanded_bootstrap(shares, _centre, seed=seed)
+    return None if ends is None else (1 / ends[1], 1 / ends[0])
+
+
+def _centre(groups: Sequence[Sequence[float]]) -> float:
+    """Return the median of the processes' medians."""
+    return median([median(values) for values in groups])

@@ -1,0 +1,29 @@
+"""Images in place of random frames: which files of a folder they are.
+
+Lives here: finding them. Does not live here: decoding (``measure.replay_frames``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flopbench.errors import InputError
+
+IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp"}
+
+
+def image_files(folder: Path) -> list[Path]:
+    """List the images of a folder by name.
+
+    Raises:
+        InputError: no such folder, or no images in it.
+    """
+    if not folder.is_dir():
+        raise InputError(f"--frames {folder}: there is no such folder")
+    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not found:
+        wanted = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise InputError(
+            f"--frames {folder} holds no images", f"files ending in {wanted} are taken"
+        )
+    return found
