@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+from uuid import uuid4
 
 from flopbench.agreement import REFERENCE
 from flopbench.devices import DeviceFacts
@@ -22,6 +23,7 @@ from flopbench.offline import Progress, measure
 from flopbench.roofs import Roofs, load_roofs, store_roofs
 from flopbench.specs import parse_spec
 from flopbench.sweeps import Probe, key_batches, sweep
+from flopbench.timing_reading import process_run
 from flopbench.timings import (
     ProcessRun,
     Timing,
@@ -29,7 +31,6 @@ from flopbench.timings import (
     TimingSpec,
     Work,
     plain,
-    process_run,
 )
 from flopbench.workers import WorkerDied, run_job
 
@@ -40,7 +41,7 @@ BUDGET_S = 5.0
 """Seconds of samples a row and process, when they do not become precise earlier."""
 
 PROBE_BUDGET_S = 1.0
-"""Seconds of samples of a throughput probe: one batch among many."""
+"""Seconds of samples, at most, of a batch that a sweep only passes."""
 
 _JOBS = "flopbench.measure.latency"
 
@@ -104,10 +105,9 @@ def time_models(
     """
     scene = _scene(whats, effort)
     groups = [list(whats)] if interleaved else [[what] for what in whats]
-    rows = {
-        what: scene.row(what, label=" against ".join(map(str, whats)) if interleaved else "")
-        for what in whats
-    }
+    # Two runs of one command take no turns with each other, so their labels differ.
+    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})" if interleaved else ""
+    rows = {what: scene.row(what, label) for what in whats}
     done = 0
     for _ in range(effort.processes):
         for group in groups:
@@ -158,10 +158,8 @@ def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: i
     probes = sweep(probe, reference=reference, most=most, memory_bytes=scene.memory_bytes())
     for batch in sorted({b for b in key_batches(probes, reference).values() if b is not None}):
         one = replace(what, batch=batch)
-        if rows[one].failure:
-            continue
         while len(rows[one].processes) < effort.processes and not rows[one].failure:
-            measured(batch, min(PROBE_BUDGET_S, effort.budget_s))
+            measured(batch, effort.budget_s)
     if effort.progress is not None:
         effort.progress(len(rows), len(rows), "")
     return scene.file(sorted(rows.values(), key=lambda row: row.what.batch))
@@ -278,13 +276,14 @@ def _run(
     try:
         answers = run_job(f"{_JOBS}:time_rows", job, threads=group[0].threads)
     except WorkerDied as died:
-        return {what: replace(rows[what], failure=died.message) for what in group}
+        failure = ": ".join(text for text in (died.message, died.hint) if text)
+        return {what: replace(rows[what], failure=failure) for what in group}
     updated = {}
     for what, answer in zip(group, answers, strict=True):
         row = rows[what]
         if "failure" in answer:
             failure = ": ".join(text for text in (answer["failure"], answer["hint"]) if text)
-            updated[what] = replace(row, failure=failure, processes=())
+            updated[what] = replace(row, failure=failure)
             continue
         run: ProcessRun = process_run(answer["run"])
         updated[what] = replace(row, processes=(*row.processes, run))

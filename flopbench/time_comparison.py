@@ -5,6 +5,9 @@ paired, sample by sample: what disturbs one disturbs the other, and the spread o
 tenfold. Rows of two runs are drawn independently, which says nothing of a machine that changed
 between the runs.
 
+Fewer than three processes decide nothing: two of a kind fall on one side of 1 in every second run
+even where nothing differs.
+
 Lives here: which rows belong together, what keeps them apart, the ratio and its verdict; pure.
 Does not live here: statistics (``time_statistics``), printing (``present.timings``).
 """
@@ -18,9 +21,12 @@ from typing import Literal
 from flopbench.devices import differing
 from flopbench.errors import InputError, NotComparableError
 from flopbench.time_statistics import (
+    FEWEST_PROCESSES,
     expanded_bootstrap,
+    median,
     median_of_medians,
     ratio_bootstrap,
+    student_interval,
 )
 from flopbench.timings import Timing, TimingFile
 
@@ -45,7 +51,8 @@ class TimeComparison:
         b_s: headline of b.
         ratio: time of b / time of a; for paired rows the median over processes of the median
             ratio of successive samples. None where either has no samples.
-        interval: 95 % by bootstrap over processes and samples; None for fewer than two processes.
+        interval: 95 %: the wider, at each end, of a bootstrap over processes and samples and of
+            Student's t over processes; None for fewer than two processes.
         paired: whether the samples took turns.
         macs_ratio: dense MACs of b / those of a; None where not known.
         verdict: ``faster`` means b is faster than a.
@@ -116,11 +123,15 @@ def compare_files(
     """
     if not a.rows or not b.rows:
         raise NotComparableError(f"{names[0] if not a.rows else names[1]} holds no rows")
-    others = {row.what: row for row in b.rows}
-    if len(a.rows) == len(b.rows) == 1:
+    left = list(b.rows)
+    matched: list[tuple[Timing, Timing]] = []
+    for row in a.rows:
+        twin = next((other for other in left if other.what == row.what), None)
+        if twin is not None:
+            left = [other for other in left if other is not twin]
+            matched.append((row, twin))
+    if not matched and len(a.rows) == len(b.rows) == 1:
         matched = [(a.rows[0], b.rows[0])]
-    else:
-        matched = [(row, others[row.what]) for row in a.rows if row.what in others]
     if not matched:
         raise NotComparableError(
             f"{names[0]} and {names[1]} have no row in common",
@@ -131,14 +142,20 @@ def compare_files(
             _refuse_other_machine(a, b, one, other, names)
     taken = {id(row) for pair in matched for row in pair}
     return ComparedFiles(
-        pairs=tuple(compare_rows(one, other) for one, other in matched),
+        pairs=tuple(compare_rows(one, other, paired=False) for one, other in matched),
         only_a=tuple(row for row in a.rows if id(row) not in taken),
         only_b=tuple(row for row in b.rows if id(row) not in taken),
     )
 
 
-def compare_rows(a: Timing, b: Timing) -> TimeComparison:
+def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison:
     """Compare two rows.
+
+    Args:
+        a: the row that the ratio is relative to.
+        b: the other one.
+        paired: False for rows of two files, which never took turns; True pairs samples where the
+            rows say that theirs did.
 
     Raises:
         NotComparableError: they differ in device, threads or batch.
@@ -152,18 +169,14 @@ def compare_rows(a: Timing, b: Timing) -> TimeComparison:
     macs = None
     if a.work.dense_macs and b.work.dense_macs:
         macs = b.work.dense_macs / a.work.dense_macs
-    paired = bool(a.interleaved) and a.interleaved == b.interleaved and _match(a, b)
+    paired = paired and bool(a.interleaved) and a.interleaved == b.interleaved and _match(a, b)
     ratio, interval = _ratio(a, b, paired)
     verdict, reason = _verdict(a, b, ratio, interval)
     return TimeComparison(
         a=a,
         b=b,
-        a_s=median_of_medians([run.columns[a.lead] for run in a.processes])
-        if a.processes
-        else None,
-        b_s=median_of_medians([run.columns[b.lead] for run in b.processes])
-        if b.processes
-        else None,
+        a_s=_headline(a),
+        b_s=_headline(b),
         ratio=ratio,
         interval=interval,
         paired=paired,
@@ -174,14 +187,22 @@ def compare_rows(a: Timing, b: Timing) -> TimeComparison:
     )
 
 
+def _headline(row: Timing) -> float | None:
+    return None if _failed(row) else median(row.medians())
+
+
 def _match(a: Timing, b: Timing) -> bool:
     """Say whether samples stand in pairs: as many processes, as many samples in each."""
     sizes = [[len(run.columns[row.lead]) for run in row.processes] for row in (a, b)]
     return sizes[0] == sizes[1]
 
 
+def _failed(row: Timing) -> bool:
+    return bool(row.failure) or not row.processes
+
+
 def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[float, float] | None]:
-    if not a.processes or not b.processes:
+    if _failed(a) or _failed(b):
         return None, None
     below = [run.columns[a.lead] for run in a.processes]
     above = [run.columns[b.lead] for run in b.processes]
@@ -192,19 +213,33 @@ def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[floa
             [y / x for x, y in zip(xs, ys, strict=True)]
             for xs, ys in zip(below, above, strict=True)
         ]
-        return median_of_medians(ratios), expanded_bootstrap(ratios, median_of_medians)
+        drawn = expanded_bootstrap(ratios, median_of_medians)
+        student = student_interval([median(ratio) for ratio in ratios])
+        return median_of_medians(ratios), _wider(drawn, student)
     ratio = median_of_medians(above) / median_of_medians(below)
-    return ratio, ratio_bootstrap(below, above, median_of_medians)
+    drawn = ratio_bootstrap(below, above, median_of_medians)
+    return ratio, _wider(drawn, student_interval(a.medians(), b.medians()))
+
+
+def _wider(
+    one: tuple[float, float] | None, other: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Return the lower of the low ends and the higher of the high ones."""
+    if one is None or other is None:
+        return None
+    return min(one[0], other[0]), max(one[1], other[1])
 
 
 def _verdict(
     a: Timing, b: Timing, ratio: float | None, interval: tuple[float, float] | None
 ) -> tuple[Verdict, str]:
     if ratio is None:
-        failed = a if a.failure or not a.processes else b
+        failed = next((row for row in (a, b) if _failed(row)), a)
         return "inconclusive", f"{failed.what}: {failed.failure or 'a sample took no time'}"
-    if interval is None:
-        return "inconclusive", "one process says nothing of others: use --processes 3 or more"
+    fewest = min(len(a.processes), len(b.processes))
+    if interval is None or fewest < FEWEST_PROCESSES:
+        count = "1 process says" if fewest == 1 else f"{fewest} processes say"
+        return "inconclusive", f"{count} little of others: use --processes 3 or more"
     low, high = interval
     if low >= 1 - SAME_WITHIN and high <= 1 + SAME_WITHIN:
         return "same", ""

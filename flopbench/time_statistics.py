@@ -17,6 +17,10 @@ from typing import Any
 
 Z_95 = 1.959963984540054
 
+FEWEST_PROCESSES = 3
+"""Fewer than three processes cannot tell a spread from a slip: no row of them is called stable,
+no comparison decided."""
+
 FEWEST_FOR_INTERVAL = 6
 """Values below which the whole range of a sample covers its median with less than 95 %."""
 
@@ -63,8 +67,9 @@ def percentile(values: Sequence[float], q: int) -> float | None:
 
 
 def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return a 95 % interval of the median from order statistics (binomial, normal limit).
+    """Return a 95 % interval of the median from order statistics.
 
+    By the normal limit of the binomial, corrected for continuity.
     It assumes independent samples and so says how well *one process* knows its own median.
 
     Returns:
@@ -75,8 +80,8 @@ def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
         return None
     ordered = sorted(values)
     reach = Z_95 * math.sqrt(n) / 2
-    low = max(0, math.floor(n / 2 - reach))
-    high = min(n - 1, math.ceil(n / 2 + reach))
+    low = max(0, math.floor(n / 2 - reach - 0.5))
+    high = n - 1 - low
     return float(ordered[low]), float(ordered[high])
 
 
@@ -179,6 +184,36 @@ def ratio_bootstrap(
     denominators = np.array(_draws(below, statistic, resamples, seed))
     numerators = np.array(_draws(above, statistic, resamples, seed + 1))
     return _expanded(numerators / denominators, n)
+
+
+def student_interval(
+    below: Sequence[float], above: Sequence[float] | None = None
+) -> tuple[float, float] | None:
+    """Return a 95 % interval of a ratio from one value a process, by Student's t on logarithms.
+
+    The bootstrap of three processes cannot leave their range, which holds the truth in three of
+    four cases only; t is calibrated for so few.
+
+    Args:
+        below: ratios of paired processes; or, where ``above`` is given, medians of the one side.
+        above: medians of the other side (Welch's interval of above / below).
+
+    Returns:
+        None for fewer than two values, or values that are not positive.
+    """
+    sides = [below] if above is None else [below, above]
+    if any(len(side) < 2 or min(side) <= 0 for side in sides):
+        return None
+    logs = [[math.log(value) for value in side] for side in sides]
+    means = [statistics.fmean(side) for side in logs]
+    errors = [statistics.variance(side) / len(side) for side in logs]
+    centre = means[0] if above is None else means[1] - means[0]
+    degrees = len(below) - 1
+    if above is not None:
+        spread = sum(e**2 / (len(side) - 1) for e, side in zip(errors, logs, strict=True))
+        degrees = max(1, int(sum(errors) ** 2 / spread)) if spread else len(below) - 1
+    reach = student_95(degrees) * math.sqrt(sum(errors))
+    return math.exp(centre - reach), math.exp(centre + reach)
 
 
 def median_of_medians(groups: Sequence[Sequence[float]]) -> float:

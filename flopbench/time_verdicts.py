@@ -17,6 +17,7 @@ from flopbench.devices import DeviceFacts
 from flopbench.gpu_readings import Energy, GpuReading, energy_per_image_j, foreign, throttled
 from flopbench.peaks import peak_of
 from flopbench.time_statistics import (
+    FEWEST_PROCESSES,
     half_width,
     median,
     percentile,
@@ -31,9 +32,6 @@ STABLE_WITHIN = 0.05
 NOISY_WITHIN = 0.20
 """Beyond ± this share a headline cannot tell a quarter more work from none."""
 
-FEWEST_PROCESSES = 3
-"""Fewer than three processes cannot tell a spread from a slip."""
-
 LAUNCH_BOUND = 0.8
 """Enqueueing that takes more than this share of the device's time holds the device back."""
 
@@ -43,7 +41,8 @@ convolution by Winograd's method does fewer multiplications than its MACs say: F
 1 / 2.25 of them, so such a row may be real; the reason says so.)"""
 
 WAITING = 0.10
-"""Wall time that exceeds CPU time by more than this share: others had the processor."""
+"""Where the wall leads: more than this share of it in the run queue means that others had the
+processor."""
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
@@ -109,13 +108,14 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         row: the raw samples.
         device: the machine that they were taken on.
     """
-    if not row.processes:
+    if row.failure or not row.processes:
         return _failed(row)
     medians = row.medians()
     headline = median(medians)
     pooled = row.pooled()
     single = all(run.calls_per_sample == 1 for run in row.processes)
-    columns = {name: median(row.medians(name)) for name in row.processes[0].columns}
+    names = dict.fromkeys(name for run in row.processes for name in run.columns)
+    columns = {name: median(row.medians(name)) for name in names}
     flops = row.work.dense_macs
     achieved = None
     if flops is not None and headline > 0:
@@ -264,15 +264,9 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
             if max(widths) < 1
             else "a process has too few samples to know its own median: raise --budget"
         )
-    wall, cpu = columns.get("wall_s"), columns.get("cpu_s")
-    if (
-        row.lead == "wall_s"
-        and row.what.threads == 1
-        and wall
-        and cpu
-        and wall > (1 + WAITING) * cpu
-    ):
-        light.append(f"the process waited for the processor {1 - cpu / wall:.0%} of the time")
+    wall, waited = columns.get("wall_s"), columns.get("wait_s")
+    if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:
+        light.append(f"the process waited for the processor {waited / wall:.0%} of the time")
     return grave, light
 
 

@@ -7,8 +7,9 @@ File format (JSON): ``{"schema": 1, "kind": "flopbench.timings", "protocol": {..
 
 Schema history: 1, the first.
 
-Lives here: those records, their file, merging files. Does not live here: measuring
-(``measure.latency``), what samples say (``time_statistics``, ``time_verdicts``), printing.
+Lives here: those records, their file, merging files. Does not live here: checking what a file
+holds (``timing_reading``), measuring (``measure.latency``), what samples say
+(``time_statistics``, ``time_verdicts``), printing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +144,8 @@ class Timing:
         device: index into the file's devices.
         failure: why there are no samples, empty where there are.
         notes: what a reader must know.
-        interleaved: label of the rows whose calls took turns in the same processes, empty where a
-            row had its processes to itself.
+        interleaved: label of the rows of one run whose calls took turns in the same processes,
+            empty where a row had its processes to itself.
         roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``.
         sweep: label of the throughput sweep that the row is a probe of, else empty.
     """
@@ -160,8 +162,9 @@ class Timing:
     sweep: str = ""
 
     def medians(self, column: str = "") -> list[float]:
-        """Return one median a process, of a column (default: the leading one)."""
-        return [run.median_s(column or self.lead) for run in self.processes]
+        """Return one median a process that has the column (default: the leading one)."""
+        name = column or self.lead
+        return [run.median_s(name) for run in self.processes if name in run.columns]
 
     def pooled(self, column: str = "") -> list[float]:
         """Return the samples of all processes."""
@@ -238,10 +241,12 @@ class TimingFile:
                 f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
                 "upgrade flopbench, or measure again with this version",
             )
+        from flopbench.timing_reading import timing
+
         try:
             devices = tuple(DeviceFacts.from_json(item) for item in data["devices"])
             rows = tuple(
-                _row(item, number, len(devices)) for number, item in enumerate(data["rows"])
+                timing(item, number, len(devices)) for number, item in enumerate(data["rows"])
             )
             return cls(rows=rows, devices=devices, protocol=dict(data["protocol"]))
         except DataError as error:
@@ -253,20 +258,38 @@ class TimingFile:
 def merge(files: Sequence[TimingFile]) -> TimingFile:
     """Put the rows of several files into one, in order; equal devices are kept once.
 
-    Rows are never pooled: two runs of one command stay two rows.
+    Rows are never pooled: two runs of one command stay two rows, and rows that took turns in one
+    run took none with those of another.
     """
     devices: list[DeviceFacts] = []
     rows: list[Timing] = []
     protocol: dict[str, float] = {}
+    taken: set[str] = set()
     for file in files:
         places = []
         for device in file.devices:
             if device not in devices:
                 devices.append(device)
             places.append(devices.index(device))
-        rows += [replace(row, device=places[row.device]) for row in file.rows]
+        labels = {row.interleaved for row in file.rows if row.interleaved}
+        renamed = {label: _free(label, taken) for label in labels}
+        taken |= set(renamed.values())
+        rows += [
+            replace(
+                row,
+                device=places[row.device],
+                interleaved=renamed.get(row.interleaved, row.interleaved),
+            )
+            for row in file.rows
+        ]
         protocol.update(file.protocol)
     return TimingFile(rows=tuple(rows), devices=tuple(devices), protocol=protocol)
+
+
+def _free(label: str, taken: set[str]) -> str:
+    """Return a label that no other run has."""
+    names = (label if n == 1 else f"{label} ({n})" for n in count(1))
+    return next(name for name in names if name not in taken)
 
 
 def plain(record: Any) -> Any:
@@ -278,54 +301,6 @@ def plain(record: Any) -> Any:
     if isinstance(record, (list, tuple)):
         return [plain(value) for value in record]
     return record
-
-
-def process_run(data: Mapping[str, Any]) -> ProcessRun:
-    """Rebuild one process's record from JSON values.
-
-    Raises:
-        DataError: a field is missing, unknown or of the wrong form.
-    """
-    run: ProcessRun = _record(ProcessRun, data)
-    columns = {name: tuple(map(float, values)) for name, values in run.columns.items()}
-    lengths = {len(values) for values in columns.values()}
-    if len(lengths) != 1 or 0 in lengths:
-        raise DataError("a process has no samples, or columns of different lengths")
-    return replace(
-        run,
-        columns=columns,
-        readings=tuple(run.readings),
-        images_done=tuple((float(t), int(n)) for t, n in run.images_done),
-        flags=dict(run.flags),
-    )
-
-
-def _row(data: Mapping[str, Any], number: int, devices: int) -> Timing:
-    try:
-        row: Timing = _record(Timing, data)
-        runs = tuple(process_run(run) for run in data["processes"])
-        device = row.device
-        if isinstance(device, bool) or not isinstance(device, int) or not 0 <= device < devices:
-            raise DataError(f"device is {device!r}, and the file has {devices} devices")
-        if any(row.lead not in run.columns for run in runs):
-            raise DataError(f"lead is {row.lead!r}, which a process has no column for")
-        return replace(
-            row,
-            what=_record(TimingSpec, data["what"]),
-            work=_record(Work, data["work"]),
-            processes=runs,
-            notes=tuple(row.notes),
-        )
-    except DataError as error:
-        raise DataError(f"rows[{number}]: {error.message}", error.hint) from None
-
-
-def _record(kind: Any, data: Any) -> Any:
-    names = {f.name for f in fields(kind)}
-    if not isinstance(data, Mapping) or set(data) != names:
-        has = sorted(data) if isinstance(data, Mapping) else type(data).__name__
-        raise DataError(f"{kind.__name__} has {has} where {sorted(names)} was expected")
-    return kind(**data)
 
 
 def _row_text(row: Timing) -> str:

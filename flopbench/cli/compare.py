@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -86,9 +87,10 @@ def _is_timing(path: str) -> bool:
 
     try:
         with open(path, "rb") as stream:
-            return f'"kind": "{KIND}"'.encode() in stream.read(200)
+            start = stream.read(200).decode("utf-8", "replace")
     except OSError:
         return False
+    return re.search(rf'"kind"\s*:\s*"{re.escape(KIND)}"', start) is not None
 
 
 def _compare_timings(args: argparse.Namespace) -> int:

@@ -21,6 +21,7 @@ from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 if TYPE_CHECKING:
     from flopbench.devices import DeviceFacts
     from flopbench.latencies import Effort
+    from flopbench.specs import ModelSpec
     from flopbench.timings import TimingFile, TimingSpec
 
 FORMATS = ("table", "md", "csv", "json", "latex")
@@ -114,7 +115,6 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads",
         type=positive,
-        default=1,
         metavar="N",
         help="CPU threads of the numerical libraries (default: 1)",
     )
@@ -125,7 +125,8 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--budget",
         type=positive_seconds,
         metavar="S",
-        help="seconds of samples a row and process (default: 5)",
+        help="seconds of samples a row and process (default: 5); a batch that a sweep only passes "
+        "gets 1 at most",
     )
     parser.add_argument(
         "--processes",
@@ -179,11 +180,23 @@ def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any
 def _saved(args: argparse.Namespace) -> TimingFile:
     from flopbench.timings import TimingFile, merge
 
-    require(
-        not (args.models or args.preset or args.resolution or args.classes or args.vs),
-        "--from prints saved timings as they are: models, --preset, --resolution, --classes and "
-        "--vs cannot apply",
-    )
+    measuring = {
+        "MODEL": args.models,
+        "--preset": args.preset,
+        "--resolution": args.resolution,
+        "--classes": args.classes,
+        "--vs": args.vs,
+        "--throughput": args.throughput,
+        "--device": args.device,
+        "--batch": args.batch,
+        "--dtype": args.dtype,
+        "--channels-last": args.channels_last,
+        "--compile": args.compile,
+        "--cuda-graph": args.cuda_graph,
+        "--threads": args.threads,
+    }
+    given = [name for name, value in measuring.items() if value]
+    require(not given, f"--from prints saved timings as they are: {', '.join(given)} cannot apply")
     return merge([TimingFile.load(path) for path in args.saved])
 
 
@@ -194,8 +207,9 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
     from flopbench.timings import merge
 
     _check_combinations(args)
+    models = _models(args)
     facts = describe(args.device, args.dtype or ["fp32"])
-    whats = _specs(args, facts.device)
+    whats = _specs(args, models, facts.device)
     done: list[TimingFile] = []
     latest: list[TimingFile] = []
 
@@ -240,12 +254,11 @@ def _effort(args: argparse.Namespace, facts: DeviceFacts, progress: Any, keep: A
     )
 
 
-def _specs(args: argparse.Namespace, device: str) -> list[TimingSpec]:
-    """List what to time: models × dtypes × batches, models outermost."""
+def _models(args: argparse.Namespace) -> list[ModelSpec]:
+    """List the models to time."""
     from flopbench.offline import preset_specs
     from flopbench.presets import load_preset
     from flopbench.specs import cross, parse_size, parse_spec
-    from flopbench.timings import TimingSpec
 
     sizes = [parse_size(text) for text in args.resolution or []]
     models = cross([parse_spec(text) for text in [*args.models, *args.vs]], sizes)
@@ -259,6 +272,13 @@ def _specs(args: argparse.Namespace, device: str) -> list[TimingSpec]:
         not args.vs or len(set(models)) == len(models),
         "--vs names a model that is compared with itself",
     )
+    return models
+
+
+def _specs(args: argparse.Namespace, models: list[ModelSpec], device: str) -> list[TimingSpec]:
+    """List what to time: models × dtypes × batches, models outermost."""
+    from flopbench.timings import TimingSpec
+
     require(
         not args.cuda_graph or device == "cuda",
         f"--cuda-graph needs --device cuda, this is {device}",
@@ -272,7 +292,7 @@ def _specs(args: argparse.Namespace, device: str) -> list[TimingSpec]:
             channels_last=args.channels_last,
             compiled=args.compile,
             cuda_graph=args.cuda_graph,
-            threads=args.threads,
+            threads=args.threads or 1,
         )
         for model in models
         for dtype in args.dtype or ["fp32"]

@@ -16,13 +16,19 @@ from typing import Any
 
 import torch
 
-from flopbench.errors import FlopbenchError
+from flopbench.errors import FlopbenchError, MeasureError
 from flopbench.measure.clocks import clock_for
 from flopbench.measure.device import check_device, device_facts
 from flopbench.measure.environment import seeded
 from flopbench.measure.power import watch_gpu
 from flopbench.measure.precision import precision, precision_facts
-from flopbench.measure.prepared import OutOfMemory, capture, explained, prepare
+from flopbench.measure.prepared import (
+    OutOfMemory,
+    capture,
+    compiled_graphs,
+    explained,
+    prepare,
+)
 from flopbench.measure.roofs import measure_roofs
 from flopbench.measure.sampling import Clock, Sampled, first_call, sample
 from flopbench.timings import TimingSpec, plain
@@ -77,26 +83,59 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
                 ready[number] = _first(clock, what)
             except FlopbenchError as error:
                 answers[number] = _failure(error)
-        if not ready:
-            return answers
-        if whats[0].device == "cuda":
-            clock = _cuda_clock(whats, ready)
-        try:
-            calls = [one.call for one in ready.values()]
-            with explained(whats[next(iter(ready))], "the model failed"):
-                results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
-        except FlopbenchError as error:
-            return [answer or _failure(error) for answer in answers]
-        for (place, one), sampled in zip(ready.items(), results, strict=True):
-            run = {
-                "first_s": round(one.first_s, DIGITS),
-                **_columns(sampled),
-                "peak_bytes": peak_bytes(whats[place].device),
-                **watch_gpu(whats[place], one.call),
-                "flags": precision_facts(),
-            }
-            answers[place] = {"run": run}
+        while ready:
+            try:
+                _sample(whats, ready, job, answers)
+                break
+            except _Failed as failed:  # the others are timed again without it
+                answers[failed.place] = _failure(failed.error)
+                del ready[failed.place]
     return answers
+
+
+def _sample(
+    whats: Sequence[TimingSpec],
+    ready: Mapping[int, _Ready],
+    job: Mapping[str, Any],
+    answers: list[dict[str, Any]],
+) -> None:
+    """Time what is ready, and fill in the answers."""
+    what = whats[0]
+    clock = (
+        _cuda_clock(whats, ready) if what.device == "cuda" else clock_for(what.device, what.threads)
+    )
+    calls = [_guarded(whats[place], place, one.call) for place, one in ready.items()]
+    results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
+    for (place, one), sampled in zip(ready.items(), results, strict=True):
+        run = {
+            "first_s": round(one.first_s, DIGITS),
+            **_columns(sampled),
+            "peak_bytes": peak_bytes(whats[place].device),
+            **watch_gpu(whats[place], one.call),
+            "flags": precision_facts(),
+        }
+        answers[place] = {"run": run}
+
+
+class _Failed(Exception):
+    """One of the calls failed while all were timed."""
+
+    def __init__(self, place: int, error: FlopbenchError) -> None:
+        super().__init__(place, error)
+        self.place, self.error = place, error
+
+
+def _guarded(what: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the call; what it raises says whose it is."""
+
+    def guarded() -> Any:
+        try:
+            with explained(what, "the model failed"):
+                return call()
+        except FlopbenchError as error:
+            raise _Failed(place, error) from error
+
+    return guarded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +149,11 @@ class _Ready:
 def _first(clock: Clock, what: TimingSpec) -> _Ready:
     """Prepare a call and make its first run, after which a graph of it can be captured."""
     call = prepare(what)
+    before = compiled_graphs() if what.compiled else None
     with explained(what, "torch.compile failed" if what.compiled else "the model failed"):
         first_s = first_call(clock, call)
+    if before is not None and compiled_graphs() == before:
+        raise MeasureError("torch.compile compiled nothing of it: what ran is the eager model")
     if what.cuda_graph:
         with explained(what, "capturing a CUDA graph failed"):
             call = capture(call)

@@ -49,7 +49,7 @@ def explained(what: TimingSpec, doing: str) -> Iterator[None]:
         yield
     except FlopbenchError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a model that ends the program ends its row only
         if is_out_of_memory(error):
             raise OutOfMemory(
                 f"{OUT_OF_MEMORY} at batch {what.batch}",
@@ -93,6 +93,19 @@ def prepare(what: TimingSpec) -> Callable[[], Any]:
         return module(*args, **kwargs)
 
     return call
+
+
+def compiled_graphs() -> int | None:
+    """Return how many graphs torch.compile has made so far; None where torch does not tell.
+
+    A model that raises while it is traced runs eagerly, without a word.
+    """
+    try:
+        from torch._dynamo.utils import counters
+
+        return int(counters["stats"]["unique_graphs"])
+    except (ImportError, KeyError, TypeError):
+        return None
 
 
 def capture(call: Callable[[], Any]) -> Callable[[], Any]:

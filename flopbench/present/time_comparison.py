@@ -62,8 +62,8 @@ def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
     titles = ("A", "B", "samples", "MACs B/A", "A ms", "B ms", "time B/A", "95 %", "B is")
     left = {"A", "B", "samples", "B is"}
     caption = [
-        "time B/A below 1: B is faster. 95 %: bootstrap over processes and samples; 'same' lies "
-        "within ±2 %."
+        "time B/A below 1: B is faster. 95 %: bootstrap and Student's t over processes, the "
+        "wider; 'same' lies within ±2 %."
     ]
     if names[0] != names[1]:
         caption.append(f"A: {names[0]}. B: {names[1]}.")
@@ -79,7 +79,11 @@ def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
 def comparison_csv(result: ComparedFiles) -> str:
     """Return one line a pair."""
     header = ["a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"]
-    return to_csv([*header, "reason"], [_comparison_line(pair) for pair in result.pairs])
+    lines = [_comparison_line(pair) for pair in result.pairs]
+    nothing: list[object] = [None] * 7
+    lines += [[str(row.what), None, *nothing, "inconclusive", "only in a"] for row in result.only_a]
+    lines += [[None, str(row.what), *nothing, "inconclusive", "only in b"] for row in result.only_b]
+    return to_csv([*header, "reason"], lines)
 
 
 def comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:

@@ -21,7 +21,7 @@ FLOORS = [
     {"naming", "units", "files", "average_precision", "time_statistics", "workers"},
     {"accuracy", "devices"},
     {"specs", "counters", "gpu_readings", "peaks"},
-    {"presets", "costs", "timings"},
+    {"presets", "costs", "timings", "timing_reading"},
     {"table", "agreement", "published", "policy", "time_verdicts", "time_comparison", "sweeps"},
     {"workload"},
     {"rows", "cache", "roofs", "measure"},
