@@ -100,6 +100,33 @@ def read_json(path: Path, what: str) -> Any:
         raise DataError(f"{path} is not {what}: {error}") from None
 
 
+def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, remake: str) -> None:
+    """Check that a file's content is of our kind and of a schema that is known.
+
+    Args:
+        data: what JSON gave.
+        where: names the file.
+        kind: what its ``kind`` must be (``flopbench.timings``).
+        schema: the newest known.
+        what: what it should be, for messages (``a flopbench timing file``).
+        remake: how to get one, for the hint.
+
+    Raises:
+        DataError: another kind, a schema that is no number, or a newer one.
+    """
+    if not isinstance(data, dict) or data.get("kind") != kind:
+        has = data.get("kind") if isinstance(data, dict) else type(data).__name__
+        raise DataError(f"{where} is not {what} (kind: {has!r})", f"{remake} writes one")
+    own = data.get("schema")
+    if isinstance(own, bool) or not isinstance(own, int) or own < 1:
+        raise DataError(f"{where}: 'schema' is {own!r} where {schema} was expected")
+    if own > schema:
+        raise DataError(
+            f"{where} has schema {own}; this flopbench reads up to {schema}",
+            f"upgrade flopbench, or write the file again with this version: {remake}",
+        )
+
+
 def _write_through(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8", newline="\n")

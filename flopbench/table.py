@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.costs import Gap
 from flopbench.errors import DataError
-from flopbench.files import read_json, write_atomic
+from flopbench.files import check_schema, read_json, write_atomic
 from flopbench.units import CONVENTION
 
 if TYPE_CHECKING:
@@ -153,16 +153,14 @@ class CostTable:
         if not isinstance(data, dict) or not isinstance(data.get("rows"), list):
             kind = data.get("kind") if isinstance(data, dict) else type(data).__name__
             raise DataError(f"{where} is not a flopbench cost table (kind: {kind!r})")
-        if data.get("kind", KIND) != KIND:
-            raise DataError(f"{where} is not a cost table but {data['kind']!r}")
-        schema = data.get("schema")
-        if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-            raise DataError(f"{where}: 'schema' is {schema!r} where {SCHEMA} was expected")
-        if schema > SCHEMA:
-            raise DataError(
-                f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
-                "upgrade flopbench, or write the table again with this version",
-            )
+        check_schema(
+            {"kind": KIND, **data},  # the first tables had no kind
+            where,
+            kind=KIND,
+            schema=SCHEMA,
+            what="a flopbench cost table",
+            remake="flopbench table -o table.json",
+        )
         environment = data.get("environment", {})
         if not isinstance(environment, dict):
             raise DataError(f"{where}: 'environment' is not an object")

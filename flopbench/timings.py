@@ -23,7 +23,7 @@ from typing import Any
 
 from flopbench.devices import DeviceFacts
 from flopbench.errors import DataError
-from flopbench.files import read_json, write_atomic
+from flopbench.files import check_schema, read_json, write_atomic
 from flopbench.time_statistics import median
 
 SCHEMA = 1
@@ -228,19 +228,14 @@ class TimingFile:
         Raises:
             DataError: of another kind, of a newer schema, or a field is missing or wrong.
         """
-        if not isinstance(data, dict) or data.get("kind") != KIND:
-            raise DataError(
-                f"{where} is not a flopbench timing file",
-                "flopbench latency -o FILE.json writes one",
-            )
-        schema = data.get("schema")
-        if isinstance(schema, bool) or not isinstance(schema, int):
-            raise DataError(f"{where}: 'schema' is {schema!r} where {SCHEMA} was expected")
-        if schema > SCHEMA:
-            raise DataError(
-                f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
-                "upgrade flopbench, or measure again with this version",
-            )
+        check_schema(
+            data,
+            where,
+            kind=KIND,
+            schema=SCHEMA,
+            what="a flopbench timing file",
+            remake="flopbench latency ... -o timings.json",
+        )
         from flopbench.timing_reading import timing
 
         try:

@@ -16,6 +16,7 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
+from flopbench.cli.machine_options import add_machine
 from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--from",
         dest="saved",
-        action="append",
+        nargs="+",
+        action="extend",
         metavar="FILE",
         help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
     )
@@ -89,9 +91,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def _add_conditions(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--device", default=None, help="cpu, cuda or mps (default: cuda where there is one)"
-    )
+    add_machine(parser)
     parser.add_argument(
         "--batch",
         type=positive,
@@ -106,17 +106,7 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
     )
     parser.add_argument(
-        "--channels-last", action="store_true", help="weights and inputs in channels-last format"
-    )
-    parser.add_argument("--compile", action="store_true", help="through torch.compile")
-    parser.add_argument(
         "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
-    )
-    parser.add_argument(
-        "--threads",
-        type=positive,
-        metavar="N",
-        help="CPU threads of the numerical libraries (default: 1)",
     )
 
 
@@ -164,7 +154,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
     """Render rows, and below them the comparison where one was asked for."""
-    from flopbench.present.timings import render_grids, render_timings
+    from flopbench.present.timings import render_timing_grids, render_timings
 
     if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
         return render_timings(file, format, stream)
@@ -174,7 +164,7 @@ def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any
 
     name = args.models[0] if args.models else "A"
     grids = [*timing_grids(file), comparison_grid(compare_interleaved(file), (name, name))]
-    return render_grids(grids, format, stream)
+    return render_timing_grids(grids, format, stream)
 
 
 def _saved(args: argparse.Namespace) -> TimingFile:

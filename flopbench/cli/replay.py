@@ -16,8 +16,9 @@ from flopbench.cli.common import (
     require,
     warn,
 )
+from flopbench.cli.machine_options import add_machine
 from flopbench.cli.policy_options import add_reading
-from flopbench.errors import EXIT_OK
+from flopbench.errors import EXIT_INTERRUPTED, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.replay.records import Replay
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 MODES = "online,split,bucketed"
-INTERRUPTED = 130
 
 
 def add_parser(verbs: Any) -> None:
@@ -48,11 +48,12 @@ def add_parser(verbs: Any) -> None:
         "--from",
         dest="saved",
         nargs="+",
+        action="extend",
         metavar="FILE",
         help="print replays that -o FILE.json saved, without running anything",
     )
     _add_arrangement(parser)
-    _add_machine(parser)
+    _add_conditions(parser)
     parser.add_argument(
         "--preset", metavar="NAME", help="what the decisions mean, for logs that do not say"
     )
@@ -106,22 +107,14 @@ def _add_arrangement(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_machine(parser: argparse.ArgumentParser) -> None:
+def _add_conditions(parser: argparse.ArgumentParser) -> None:
+    add_machine(parser)
     parser.add_argument(
-        "--device",
-        choices=("cpu", "cuda", "mps"),
-        help="default: cuda where there is a device, else the CPU",
+        "--dtype",
+        default="fp32",
+        metavar="TYPE",
+        help="fp32, tf32, bf16 or fp16 (default: fp32)",
     )
-    parser.add_argument(
-        "--threads", type=positive, metavar="N", help="of the arithmetic (default: 1 on the CPU)"
-    )
-    parser.add_argument(
-        "--dtype", choices=("fp32", "tf32", "bf16", "fp16"), default="fp32", help="default: fp32"
-    )
-    parser.add_argument(
-        "--channels-last", action="store_true", help="images and weights in channels-last format"
-    )
-    parser.add_argument("--compile", action="store_true", help="run the networks compiled")
     parser.add_argument(
         "--frames", metavar="FOLDER", help="images instead of random frames, decoded beforehand"
     )
@@ -145,7 +138,7 @@ def run(args: argparse.Namespace) -> int:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"
         many = "process" if len(result.runs) == 1 else "processes"
         sys.stderr.write(f"flopbench: interrupted; {len(result.runs)} finished {many} {kept}\n")
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     return EXIT_OK
 
 

@@ -16,7 +16,12 @@ from flopbench.compare import Comparison, Dominance
 from flopbench.differences import Difference
 from flopbench.present.estimate_data import estimate_data
 from flopbench.present.estimates import with_warnings
-from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.present.grid import (
+    Column,
+    Grid,
+    render_grids,
+    to_csv,
+)
 from flopbench.units import CONVENTION
 
 SCHEMA = 1
@@ -74,16 +79,8 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
     grids = [approaches_grid(comparison), differences_grid(comparison)]
     if format != "table":
         grids[0] = with_warnings(grids[0], comparison_warnings(comparison))
-    if format == "md":
-        return "\n".join(to_markdown(grid) for grid in grids)
-    if format == "latex":
-        labels = ("flopbench-comparison", "flopbench-differences")
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
-    for number, grid in enumerate(grids):
-        if number:
-            stream.write("\n")
-        to_terminal(grid, stream)
-    return None
+    labels = ("flopbench-comparison", "flopbench-differences")
+    return render_grids(grids, labels, format, stream)
 
 
 def approaches_grid(comparison: Comparison) -> Grid:

@@ -13,7 +13,7 @@ from typing import TextIO
 from flopbench.estimate import ActionCost, Estimate
 from flopbench.intervals import Interval
 from flopbench.present.estimate_data import estimate_csv, estimate_json
-from flopbench.present.grid import Column, Grid, to_latex, to_markdown, to_terminal
+from flopbench.present.grid import Column, Grid, render_grids
 from flopbench.runs import Run
 from flopbench.units import CONVENTION
 
@@ -49,16 +49,8 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
     grids = estimate_grids(run)
     if format != "table":  # there the warnings go to stderr
         grids[0] = with_warnings(grids[0], run.warnings)
-    if format == "md":
-        return "\n".join(to_markdown(grid) for grid in grids)
-    if format == "latex":
-        labels = ["flopbench-estimate", *(f"flopbench-{_slug(grid)}" for grid in grids[1:])]
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
-    for number, grid in enumerate(grids):
-        if number:
-            stream.write("\n")
-        to_terminal(grid, stream)
-    return None
+    labels = ["flopbench-estimate", *(f"flopbench-{_slug(grid)}" for grid in grids[1:])]
+    return render_grids(grids, labels, format, stream)
 
 
 def estimate_grids(run: Run) -> list[Grid]:

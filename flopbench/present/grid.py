@@ -160,6 +160,37 @@ def to_html(grid: Grid) -> str:
     )
 
 
+def render_grids(
+    grids: Sequence[Grid],
+    labels: Sequence[str],
+    format: str,
+    stream: TextIO,
+    *,
+    styles: dict[str, str] | None = None,
+) -> str | None:
+    """Render grids one below the other.
+
+    Args:
+        grids: what to render.
+        labels: one a grid, for references in LaTeX.
+        format: ``table``, ``md`` or ``latex``.
+        stream: where ``table`` is drawn.
+        styles: cell text -> rich style, for ``table``.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "md":
+        return "\n".join(to_markdown(grid) for grid in grids)
+    if format == "latex":
+        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
+    for number, grid in enumerate(grids):
+        if number:
+            stream.write("\n")
+        to_terminal(grid, stream, styles=styles)
+    return None
+
+
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",

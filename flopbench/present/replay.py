@@ -11,7 +11,12 @@ from fractions import Fraction
 from typing import TextIO
 
 from flopbench.present.estimates import with_warnings
-from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.present.grid import (
+    Column,
+    Grid,
+    render_grids,
+    to_csv,
+)
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Executed, Replay
 from flopbench.time_statistics import PERCENTILE_SAMPLES
@@ -55,15 +60,7 @@ def render_replays(replays: Sequence[Replay], format: str, stream: TextIO) -> st
         grids += own
         suffix = f"-{number}" if len(replays) > 1 else ""
         labels += [f"flopbench-{word}{suffix}" for word in LABELS]
-    if format == "md":
-        return "\n".join(to_markdown(grid) for grid in grids)
-    if format == "latex":
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
-    for number, grid in enumerate(grids):
-        if number:
-            stream.write("\n")
-        to_terminal(grid, stream)
-    return None
+    return render_grids(grids, labels, format, stream)
 
 
 def replay_warnings(replay: Replay) -> list[str]:

@@ -10,7 +10,7 @@ import json
 from typing import TextIO
 
 from flopbench.present.grid import Column, Grid, to_csv
-from flopbench.present.timings import NOTHING, Notes, maybe, render_grids
+from flopbench.present.timings import NOTHING, Notes, maybe, render_timing_grids
 from flopbench.time_comparison import ComparedFiles, TimeComparison
 from flopbench.timings import plain
 from flopbench.units import milliseconds
@@ -31,7 +31,7 @@ def render_time_comparison(
         return comparison_json(result, names)
     if format == "csv":
         return comparison_csv(result)
-    return render_grids([comparison_grid(result, names)], format, stream)
+    return render_timing_grids([comparison_grid(result, names)], format, stream)
 
 
 def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:

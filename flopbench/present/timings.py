@@ -13,7 +13,12 @@ from typing import TextIO
 
 from flopbench.devices import DeviceFacts
 from flopbench.peaks import no_peak_reason, peak_of
-from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.present.grid import (
+    Column,
+    Grid,
+    render_grids,
+    to_csv,
+)
 from flopbench.sweeps import NEAR_BEST, Probe, key_batches
 from flopbench.time_verdicts import Summary, summarise
 from flopbench.timings import LEADS, Timing, TimingFile
@@ -93,21 +98,13 @@ def render_timings(file: TimingFile, format: str, stream: TextIO) -> str | None:
         return file.dumps()
     if format == "csv":
         return timings_csv(file)
-    return render_grids(timing_grids(file), format, stream)
+    return render_timing_grids(timing_grids(file), format, stream)
 
 
-def render_grids(grids: Sequence[Grid], format: str, stream: TextIO) -> str | None:
-    """Render grids one below the other as ``table``, ``md`` or ``latex``."""
-    if format == "md":
-        return "\n".join(to_markdown(grid) for grid in grids)
-    if format == "latex":
-        labels = [f"flopbench-timing-{number}" for number in range(1, len(grids) + 1)]
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
-    for number, grid in enumerate(grids):
-        if number:
-            stream.write("\n")
-        to_terminal(grid, stream, styles=VERDICT_STYLES)
-    return None
+def render_timing_grids(grids: Sequence[Grid], format: str, stream: TextIO) -> str | None:
+    """Render grids of timings one below the other as ``table``, ``md`` or ``latex``."""
+    labels = [f"flopbench-timing-{number}" for number in range(1, len(grids) + 1)]
+    return render_grids(grids, labels, format, stream, styles=VERDICT_STYLES)
 
 
 def timings_csv(file: TimingFile) -> str:

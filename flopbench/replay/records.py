@@ -13,14 +13,13 @@ its times say (``replay.figures``), printing (``present``).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
 from flopbench.errors import DataError
-from flopbench.files import read_json, write_atomic
+from flopbench.files import check_schema, read_json, write_atomic
 from flopbench.policy.header import describe
 
 SCHEMA = 1
@@ -222,20 +221,14 @@ def read_replay(data: Any, where: str = "data") -> Replay:
     Raises:
         DataError: damaged, of another kind, or of a newer schema.
     """
-    if not isinstance(data, Mapping) or data.get("kind") != KIND:
-        kind = data.get("kind") if isinstance(data, Mapping) else type(data).__name__
-        raise DataError(
-            f"{where} is not a flopbench replay (kind: {kind!r})",
-            "'flopbench replay --policy-log ... -o replay.json' writes one",
-        )
-    schema = data.get("schema")
-    if isinstance(schema, bool) or not isinstance(schema, int) or schema < 1:
-        raise DataError(f"{where}: 'schema' is {schema!r} where {SCHEMA} was expected")
-    if schema > SCHEMA:
-        raise DataError(
-            f"{where} has schema {schema}; this flopbench reads up to {SCHEMA}",
-            "upgrade flopbench, or run the replay again with this version",
-        )
+    check_schema(
+        data,
+        where,
+        kind=KIND,
+        schema=SCHEMA,
+        what="a flopbench replay",
+        remake="flopbench replay --policy-log ... -o replay.json",
+    )
     try:
         replay = msgspec.convert(data, Replay)
     except msgspec.ValidationError as error:

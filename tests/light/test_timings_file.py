@@ -345,7 +345,7 @@ def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path
         "cut.json": ("cut.json:", "not JSON"),
         "newer.json": ("newer.json", "schema 9", "upgrade flopbench"),
         "row.json": ("row.json: rows[4]: device is 7",),
-        "list.json": ("list.json is not a flopbench timing file", "flopbench latency -o"),
+        "list.json": ("list.json is not a flopbench timing file", "flopbench latency ... -o"),
         "none.json": ("none.json", "No such file"),
     }.items():
         assert_refused(run_cli("latency", "--from", name, env=env), *needles)
