@@ -75,7 +75,7 @@ def test_a_file_of_schema_1_is_read() -> None:
         ({"schema": 2}, "reads up to 1"),
         ({"schema": "1"}, "'schema' is '1'"),
         ({"schema": None}, "'schema' is None"),
-        ({"kind": "flopbench.profiles"}, "not a flopbench cost table (kind: 'flopbench.profiles')"),
+        ({"kind": "flopbench.profiles"}, "not a flopbench cost table .kind: 'flopbench.profiles'"),
         ({"rows": None}, "is not a flopbench cost table"),
         ({"environment": 3}, "'environment'"),
     ],

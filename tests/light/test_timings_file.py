@@ -355,7 +355,7 @@ def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path
         assert "Traceback" not in result.stderr
         assert result.returncode == 0, result.stderr
     for extra in (["resnet18"], ["--vs", "resnet18"], ["-r", "32"], ["--preset", "arnet"]):
-        refused = run_cli("latency", "--from", str(SAVED), *extra, env=env)
+        refused = run_cli("latency", *extra, "--from", str(SAVED), env=env)
         assert_refused(refused, "--from prints saved timings as they are")
 
 
