@@ -27,6 +27,7 @@ from flopbench.time_statistics import (
     median_of_medians,
     ratio_bootstrap,
     student_interval,
+    wider,
 )
 from flopbench.timings import Timing, TimingFile
 
@@ -215,19 +216,10 @@ def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[floa
         ]
         drawn = expanded_bootstrap(ratios, median_of_medians)
         student = student_interval([median(ratio) for ratio in ratios])
-        return median_of_medians(ratios), _wider(drawn, student)
+        return median_of_medians(ratios), wider(drawn, student)
     ratio = median_of_medians(above) / median_of_medians(below)
     drawn = ratio_bootstrap(below, above, median_of_medians)
-    return ratio, _wider(drawn, student_interval(a.medians(), b.medians()))
-
-
-def _wider(
-    one: tuple[float, float] | None, other: tuple[float, float] | None
-) -> tuple[float, float] | None:
-    """Return the lower of the low ends and the higher of the high ones."""
-    if one is None or other is None:
-        return None
-    return min(one[0], other[0]), max(one[1], other[1])
+    return ratio, wider(drawn, student_interval(a.medians(), b.medians()))
 
 
 def _verdict(

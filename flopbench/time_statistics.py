@@ -216,6 +216,15 @@ def student_interval(
     return math.exp(centre - reach), math.exp(centre + reach)
 
 
+def wider(
+    one: tuple[float, float] | None, other: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Return the lower of the low ends and the higher of the high ones; None if either is."""
+    if one is None or other is None:
+        return None
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
 def median_of_medians(groups: Sequence[Sequence[float]]) -> float:
     """Return the median of the groups' medians: the headline of a timing."""
     import numpy as np
