@@ -19,6 +19,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from flopbench.measure.clocks import clock_for
+from flopbench.measure.latency import guarded
 from flopbench.measure.precision import precision
 from flopbench.measure.prepared import prepare
 from flopbench.measure.sampling import first_call, sample
@@ -53,7 +54,7 @@ def main() -> None:
     what = TimingSpec(spec=args.model, device=args.device, threads=args.threads)
     others: dict[str, tuple[str, Callable[[], float]]] = {}
     with precision("fp32"), torch.inference_mode():
-        call = prepare(what)
+        call = guarded(what, 0, prepare(what))  # as the command times it
         first_call(clock_for(args.device, args.threads), call)
         if args.device == "cpu":
             others["torch Timer, wall"] = (

@@ -34,6 +34,9 @@ THROTTLE_BITS = {
 NO_THROTTLING = frozenset({"gpu idle", "applications clocks setting"})
 """An idle GPU lowers its clocks, and a user may fix them: neither disturbs a timing."""
 
+THROTTLED_SHARE = 0.05
+"""A reason in fewer of the readings than this touched too little of the time to move a median."""
+
 CLOCK_FALL = 0.10
 """A busy SM clock this far below the highest one seen is called throttling.
 
@@ -143,7 +146,8 @@ def throttle_names(mask: int) -> tuple[str, ...]:
 def throttled(readings: Sequence[GpuReading]) -> str:
     """Say how the GPU was held back; an empty string where no reading shows it.
 
-    Two signs: a reason that the driver names, other than ``NO_THROTTLING``; and an SM clock that
+    Two signs: a reason that the driver names in ``THROTTLED_SHARE`` of the readings or more, other
+    than ``NO_THROTTLING``; and an SM clock that
     fell more than ``CLOCK_FALL`` below the highest one seen, both while busy.
     """
     told = [set(r.throttle_reasons) for r in readings if r.throttle_reasons is not None]
@@ -151,6 +155,7 @@ def throttled(readings: Sequence[GpuReading]) -> str:
     parts = [
         f"{name} in {count} of {len(told)} readings ({count / len(told):.0%})"
         for name, count in seen.most_common()
+        if count >= THROTTLED_SHARE * len(told)
     ]
     clocks = [r.sm_mhz for r in readings if r.sm_mhz is not None and _busy(r)]
     if clocks and min(clocks) < max(clocks) * (1 - CLOCK_FALL):

@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from flopbench.agreement import REFERENCE
 from flopbench.devices import DeviceFacts
+from flopbench.errors import InputError
 from flopbench.measure import sampling
 from flopbench.offline import Progress, measure
 from flopbench.roofs import Roofs, load_roofs, store_roofs
@@ -101,8 +102,11 @@ def time_models(
         One row a specification, also for those that failed.
 
     Raises:
-        InputError: an unknown model, a device that is not here, a dtype that it lacks.
+        InputError: an unknown model, a device that is not here, a dtype that it lacks, several
+            devices, or rows of unlike dtype or threads that are to take turns.
     """
+    whats = list(dict.fromkeys(whats))
+    _check_together(whats, interleaved)
     scene = _scene(whats, effort)
     groups = [list(whats)] if interleaved else [[what] for what in whats]
     # Two runs of one command take no turns with each other, so their labels differ.
@@ -140,11 +144,12 @@ def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: i
     """
     scene = _scene([what], effort)
     rows: dict[TimingSpec, Timing] = {}
+    label = f"{replace(what, batch=1)} ({uuid4().hex[:8]})"
 
     def measured(batch: int, budget_s: float) -> Timing:
         one = replace(what, batch=batch)
         if one not in rows:
-            rows[one] = replace(scene.row(one), sweep=what.spec)
+            rows[one] = replace(scene.row(one), sweep=label)
         if effort.progress is not None:
             effort.progress(len(rows) - 1, len(rows), str(one))
         rows.update(_run([one], rows, replace(effort, budget_s=budget_s)))
@@ -155,14 +160,32 @@ def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: i
         row = measured(batch, min(PROBE_BUDGET_S, effort.budget_s))
         return Probe.of(batch, row)
 
-    probes = sweep(probe, reference=reference, most=most, memory_bytes=scene.memory_bytes())
-    for batch in sorted({b for b in key_batches(probes, reference).values() if b is not None}):
-        one = replace(what, batch=batch)
-        while len(rows[one].processes) < effort.processes and not rows[one].failure:
+    sweep(probe, reference=reference, most=most, memory_bytes=scene.memory_bytes())
+    while True:  # more processes may move the best batch to another, which then gets as many
+        probes = [Probe.of(one.batch, row) for one, row in rows.items()]
+        wanted = {batch for batch in key_batches(probes, reference).values() if batch is not None}
+        todo = [b for b in wanted if _wants_more(rows[replace(what, batch=b)], effort)]
+        if not todo:
+            break
+        for batch in sorted(todo):
             measured(batch, effort.budget_s)
     if effort.progress is not None:
         effort.progress(len(rows), len(rows), "")
     return scene.file(sorted(rows.values(), key=lambda row: row.what.batch))
+
+
+def _wants_more(row: Timing, effort: Effort) -> bool:
+    return not row.failure and len(row.processes) < effort.processes
+
+
+def _check_together(whats: Sequence[TimingSpec], interleaved: bool) -> None:
+    if not whats:
+        raise InputError("there is nothing to time: name at least one model")
+    alike = ["device", "dtype", "threads"] if interleaved else ["device"]
+    for name in alike:
+        values = list(dict.fromkeys(str(getattr(what, name)) for what in whats))
+        if len(values) > 1:
+            raise InputError(f"one run has one {name}, got {', '.join(values)}")
 
 
 @dataclass(slots=True)
@@ -251,15 +274,18 @@ def _scene(whats: Sequence[TimingSpec], effort: Effort) -> _Scene:
 
 
 def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:
-    known = None if effort.refresh else load_roofs(facts, threads)
-    missing = list(dtypes) if known is None else list(known.lacks(dtypes))
+    known = load_roofs(facts, threads)
+    missing = list(dtypes) if known is None or effort.refresh else list(known.lacks(dtypes))
     if known is not None and not missing:
         return known
     if effort.progress is not None:
         effort.progress(0, 1, f"roofs of {facts.name}")
     job = {"device": facts.device, "dtypes": missing, "threads": threads}
-    measured = Roofs.from_json(run_job(f"{_JOBS}:roofs", job, threads=threads))
-    roofs = measured if known is None else known.merged(measured)
+    roofs = Roofs.from_json(run_job(f"{_JOBS}:roofs", job, threads=threads))
+    if known is not None and effort.refresh:
+        roofs = roofs.beside(known)
+    elif known is not None:
+        roofs = known.merged(roofs)
     store_roofs(facts, roofs)
     return roofs
 
@@ -272,6 +298,7 @@ def _run(
         "rows": [plain(what) for what in group],
         "budget_s": effort.budget_s,
         "fewest": effort.fewest,
+        "graphs": not any(rows[what].interleaved or rows[what].sweep for what in group),
     }
     try:
         answers = run_job(f"{_JOBS}:time_rows", job, threads=group[0].threads)

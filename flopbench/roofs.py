@@ -109,6 +109,16 @@ class Roofs:
             copy=max(self.copy, other.copy, key=lambda c: c.bytes_per_s),
         )
 
+    def beside(self, older: Roofs) -> Roofs:
+        """Return these roofs, and of an older measurement the formats that these lack."""
+        own = {roof.dtype: roof for roof in (*older.matmul, *self.matmul)}
+        return Roofs(
+            device=self.device,
+            threads=self.threads,
+            matmul=tuple(own[dtype] for dtype in DTYPES if dtype in own),
+            copy=self.copy,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts, strings and numbers."""
         return {

@@ -66,6 +66,8 @@ class Summary:
         first_s: median of the first calls.
         columns: name -> median of process medians.
         images_per_s: batch / headline.
+        queued_images_per_s: the same with calls queued one behind the other, as a busy service
+            does; None off CUDA.
         achieved_flops_per_s: 2 × dense MACs × batch / headline.
         share_of_roof: of the measured matmul roof in the same dtype.
         share_of_peak: of the data sheet's dense peak.
@@ -89,6 +91,7 @@ class Summary:
     first_s: float | None
     columns: dict[str, float]
     images_per_s: float | None
+    queued_images_per_s: float | None
     achieved_flops_per_s: float | None
     share_of_roof: float | None
     share_of_peak: float | None
@@ -139,6 +142,7 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         first_s=median([run.first_s for run in row.processes]),
         columns=columns,
         images_per_s=row.what.batch / headline if headline > 0 else None,
+        queued_images_per_s=_queued(row),
         achieved_flops_per_s=achieved,
         share_of_roof=achieved / roof if achieved is not None and roof else None,
         share_of_peak=achieved / sheet if achieved is not None and sheet else None,
@@ -189,6 +193,13 @@ def _launch_bound(columns: dict[str, float]) -> bool:
     return enqueue is not None and gpu is not None and enqueue > LAUNCH_BOUND * gpu
 
 
+def _queued(row: Timing) -> float | None:
+    """Return the median over processes of images a second between the first and the last done."""
+    ends = [(run.images_done[0], run.images_done[-1]) for run in row.processes if run.images_done]
+    rates = [(n1 - n0) / (t1 - t0) for (t0, n0), (t1, n1) in ends if t1 > t0]
+    return median(rates) if rates else None
+
+
 def _energy(row: Timing) -> Energy | None:
     """Return the energy of the process in the middle by joules an image."""
     if row.what.device != "cuda":
@@ -227,7 +238,8 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
     if sheet is not None and achieved > sheet:
         reasons.append(
             f"{gflops(achieved):.1f} GFLOP/s is {achieved / sheet:.2f} times the data sheet's "
-            "peak: the device cannot be that fast"
+            "peak: the work was not all done, convolutions ran by Winograd's method, or the clock "
+            "was above the sheet's"
         )
     elif roof and achieved > ROOF_SLACK * roof:
         reasons.append(
@@ -272,6 +284,9 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
 
 def _spread(row: Timing, grave: list[str], light: list[str]) -> None:
     medians = row.medians()
+    if row.sweep and len(medians) == 1:
+        light.append("the sweep only passed this batch, in one process")
+        return
     if len(medians) < FEWEST_PROCESSES:
         count = "1 process says" if len(medians) == 1 else f"{len(medians)} processes say"
         light.append(f"{count} little of others: use --processes {FEWEST_PROCESSES} or more")
@@ -299,6 +314,7 @@ def _failed(row: Timing) -> Summary:
         first_s=None,
         columns={},
         images_per_s=None,
+        queued_images_per_s=None,
         achieved_flops_per_s=None,
         share_of_roof=None,
         share_of_peak=None,

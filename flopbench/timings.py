@@ -121,14 +121,12 @@ class Work:
         dense_macs: under the reference counter; None where it could not count the model.
         activations: elements that dense operators wrote.
         params: parameter elements.
-        input_elements: elements of one input.
         input: the input as resolved (``224``).
     """
 
     dense_macs: int | None = None
     activations: int | None = None
     params: int | None = None
-    input_elements: int | None = None
     input: str = ""
 
 
@@ -253,8 +251,8 @@ class TimingFile:
 def merge(files: Sequence[TimingFile]) -> TimingFile:
     """Put the rows of several files into one, in order; equal devices are kept once.
 
-    Rows are never pooled: two runs of one command stay two rows, and rows that took turns in one
-    run took none with those of another.
+    Rows are never pooled: two runs of one command stay two rows, rows that took turns in one run
+    took none with those of another, and a sweep is that of one run.
     """
     devices: list[DeviceFacts] = []
     rows: list[Timing] = []
@@ -266,14 +264,15 @@ def merge(files: Sequence[TimingFile]) -> TimingFile:
             if device not in devices:
                 devices.append(device)
             places.append(devices.index(device))
-        labels = {row.interleaved for row in file.rows if row.interleaved}
-        renamed = {label: _free(label, taken) for label in labels}
+        labels = {label for row in file.rows for label in (row.interleaved, row.sweep) if label}
+        renamed = {"": "", **{label: _free(label, taken) for label in labels}}
         taken |= set(renamed.values())
         rows += [
             replace(
                 row,
                 device=places[row.device],
-                interleaved=renamed.get(row.interleaved, row.interleaved),
+                interleaved=renamed[row.interleaved],
+                sweep=renamed[row.sweep],
             )
             for row in file.rows
         ]

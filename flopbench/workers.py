@@ -9,6 +9,7 @@ Lives here: the parent's side. Does not live here: the child (``measure.worker``
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -16,7 +17,8 @@ import site
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,13 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 """Read by the libraries when they are loaded, so they are set before the child starts."""
 
 _PACKAGE_ROOT = str(Path(__file__).resolve().parents[1])
+
+_START = (
+    "import sys; sys.path.remove('') if '' in sys.path else None; "
+    "from flopbench.measure.worker import main; main()"
+)
+"""The folder at hand would come before all libraries, and a file of the user's named like one of
+them would hide it."""
 
 LAST_WORDS = 2000
 """Characters of a dead child's stderr that are passed on."""
@@ -58,7 +67,6 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
     environment = dict(os.environ)
     if threads is not None:
         environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    environment["PYTHONSAFEPATH"] = "1"  # -m would put the folder at hand before all libraries
     if _PACKAGE_ROOT not in site.getsitepackages():  # a checkout that was not installed
         paths = [_PACKAGE_ROOT, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
@@ -67,7 +75,7 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
     sent = {"job": job, "path": [path or os.getcwd() for path in sys.path]}
     with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
         answer = Path(folder) / "answer.json"
-        command = [sys.executable, "-m", "flopbench.measure.worker", target, str(answer)]
+        command = [sys.executable, "-c", _START, target, str(answer)]
         child = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -79,7 +87,8 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
             errors="replace",
         )
         try:
-            _, said = child.communicate(json.dumps(sent))
+            with _terminable():
+                _, said = child.communicate(json.dumps(sent))
         except BaseException:
             child.kill()
             child.wait()
@@ -103,7 +112,26 @@ def _death(status: int, said: str) -> Exception:
         )
         died.out_of_memory = name == "SIGKILL"
         return died
+    if status and "Traceback" not in said:
+        return WorkerDied(f"the measuring process ended with exit status {status}")
     return RuntimeError(f"a measuring process failed:\n{said[-LAST_WORDS:]}")
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """End on SIGTERM as on an interrupt, so that no child goes on measuring without its parent."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _revived(error: Mapping[str, str]) -> FlopbenchError:

@@ -178,6 +178,7 @@ class _Bar:
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
                 transient=True,
+                refresh_per_second=1,  # drawing takes time from what is being measured
                 redirect_stdout=False,
                 redirect_stderr=False,
             )

@@ -71,9 +71,9 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--reference-batch",
         type=positive,
-        default=DEFAULT_REFERENCE,
         metavar="N",
-        help=f"a batch that a sweep measures in any case (default: {DEFAULT_REFERENCE})",
+        help=f"a batch that a sweep measures in any case (default: {DEFAULT_REFERENCE}, where "
+        "--max-batch allows it)",
     )
     parser.add_argument(
         "--max-batch", type=positive, metavar="N", help="where a sweep ends (default: 4096)"
@@ -184,6 +184,12 @@ def _saved(args: argparse.Namespace) -> TimingFile:
         "--compile": args.compile,
         "--cuda-graph": args.cuda_graph,
         "--threads": args.threads,
+        "--budget": args.budget,
+        "--processes": args.processes,
+        "--samples": args.samples,
+        "--refresh": args.refresh,
+        "--reference-batch": args.reference_batch,
+        "--max-batch": args.max_batch,
     }
     given = [name for name, value in measuring.items() if value]
     require(not given, f"--from prints saved timings as they are: {', '.join(given)} cannot apply")
@@ -214,10 +220,9 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
             if not args.throughput:
                 return time_models(whats, effort, interleaved=bool(args.vs)), EXIT_OK
             most = args.max_batch or LARGEST_BATCH
+            reference = args.reference_batch or min(DEFAULT_REFERENCE, most)
             for what in whats:
-                done.append(
-                    time_throughput(what, effort, reference=args.reference_batch, most=most)
-                )
+                done.append(time_throughput(what, effort, reference=reference, most=most))
                 latest.clear()
             return merge(done), EXIT_OK
     except KeyboardInterrupt:
@@ -307,6 +312,10 @@ def _check_combinations(args: argparse.Namespace) -> None:
         "--reference-batch N is measured in any case, --max-batch N ends the sweep",
     )
     require(
-        not (args.cuda_graph and args.compile),
-        "--cuda-graph and --compile exclude each other: the compiler makes graphs of its own",
+        args.throughput or not (args.reference_batch or args.max_batch),
+        "--reference-batch and --max-batch belong to --throughput",
+    )
+    require(
+        not (args.reference_batch and args.max_batch) or args.reference_batch <= args.max_batch,
+        f"--reference-batch {args.reference_batch} is beyond --max-batch {args.max_batch}",
     )

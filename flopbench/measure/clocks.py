@@ -63,20 +63,14 @@ class CudaClock:
 
     ``enqueue_s``: until the host has launched everything; ``gpu_s``: between the events around
     the call; ``end_to_end_s``: until the host knows that the result is there, from an idle device.
-    With a captured graph of the same call, ``graph_s`` is the device's time of its replay, taken
-    after each sample: what is left of ``gpu_s`` when launching costs nothing.
-
-    Args:
-        graph: replays the graph of the call, None where there is none.
     """
 
     lead = "end_to_end_s"
     groups_calls = False
 
-    def __init__(self, graph: Call | None = None) -> None:
+    def __init__(self) -> None:
         self._start = torch.cuda.Event(enable_timing=True)
         self._end = torch.cuda.Event(enable_timing=True)
-        self._graph = graph
 
     def now(self) -> float:
         return time.perf_counter()
@@ -91,19 +85,17 @@ class CudaClock:
         enqueued = time.perf_counter_ns()
         self._end.synchronize()
         done = time.perf_counter_ns()
-        sample = {
+        return {
             "enqueue_s": (enqueued - begun) / 1e9 / calls,
             "gpu_s": self._start.elapsed_time(self._end) / 1e3 / calls,
             "end_to_end_s": (done - begun) / 1e9 / calls,
         }
-        if self._graph is not None:
-            sample["graph_s"] = self._graph_s()
-        return sample
 
-    def _graph_s(self) -> float:
-        assert self._graph is not None
+    def device_s(self, call: Call) -> float:
+        """Return the device's time of one call, from an idle device."""
+        torch.cuda.synchronize()
         self._start.record()
-        self._graph()
+        call()
         self._end.record()
         self._end.synchronize()
         return float(self._start.elapsed_time(self._end) / 1e3)
@@ -139,10 +131,10 @@ class HostClock:
         }
 
 
-def clock_for(device: str, threads: int, graph: Call | None = None) -> Clock:
+def clock_for(device: str, threads: int) -> Clock:
     """Return the clock of a device: ``cpu``, ``cuda`` or ``mps``."""
     if device == "cuda":
-        return CudaClock(graph)
+        return CudaClock()
     if device == "mps":
         return HostClock(torch.mps.synchronize)
     return CpuClock(threads)

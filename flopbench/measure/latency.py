@@ -7,17 +7,17 @@ Does not live here: processes and rounds (``latencies``), the loop (``sampling``
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from flopbench.errors import FlopbenchError, MeasureError
-from flopbench.measure.clocks import clock_for
+from flopbench.measure.clocks import CudaClock, clock_for
 from flopbench.measure.device import check_device, device_facts
 from flopbench.measure.environment import seeded
 from flopbench.measure.power import watch_gpu
@@ -27,6 +27,7 @@ from flopbench.measure.prepared import (
     capture,
     compiled_graphs,
     explained,
+    explanation,
     prepare,
 )
 from flopbench.measure.roofs import measure_roofs
@@ -66,7 +67,7 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``.
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too).
 
     Returns:
         One object a row: ``run`` (``ProcessRun`` fields), or ``failure`` and ``out_of_memory``.
@@ -77,6 +78,8 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     answers: list[dict[str, Any]] = [{} for _ in whats]
     ready: dict[int, _Ready] = {}
     clock = clock_for(whats[0].device, whats[0].threads)
+    if whats[0].device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     with seeded(), precision(whats[0].dtype), torch.inference_mode():
         for number, what in enumerate(whats):
             try:
@@ -100,21 +103,36 @@ def _sample(
     answers: list[dict[str, Any]],
 ) -> None:
     """Time what is ready, and fill in the answers."""
-    what = whats[0]
-    clock = (
-        _cuda_clock(whats, ready) if what.device == "cuda" else clock_for(what.device, what.threads)
-    )
-    calls = [_guarded(whats[place], place, one.call) for place, one in ready.items()]
+    clock = clock_for(whats[0].device, whats[0].threads)
+    calls = [guarded(whats[place], place, one.call) for place, one in ready.items()]
     results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
     for (place, one), sampled in zip(ready.items(), results, strict=True):
+        what = whats[place]
         run = {
             "first_s": round(one.first_s, DIGITS),
             **_columns(sampled),
-            "peak_bytes": peak_bytes(whats[place].device),
-            **watch_gpu(whats[place], one.call),
+            # Of several models in one process nobody knows whose memory it is.
+            "peak_bytes": peak_bytes(what.device) if len(ready) == 1 else None,
+            **watch_gpu(what, one.call),
             "flags": precision_facts(),
         }
+        if isinstance(clock, CudaClock) and job["graphs"] and not what.cuda_graph:
+            run["columns"] |= _graph_column(clock, one.call, len(run["columns"]["gpu_s"]))
         answers[place] = {"run": run}
+
+
+def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> dict[str, Any]:
+    """Capture a graph and time its replays, after everything else: a capture takes memory.
+
+    Returns:
+        ``graph_s``, or nothing where the call cannot be captured.
+    """
+    try:
+        replay = capture(call)
+    except Exception:  # the model waits for the device somewhere, or memory is short
+        return {}
+    replay()
+    return {"graph_s": [round(clock.device_s(replay), DIGITS) for _ in range(samples)]}
 
 
 class _Failed(Exception):
@@ -125,17 +143,16 @@ class _Failed(Exception):
         self.place, self.error = place, error
 
 
-def _guarded(what: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return the call; what it raises says whose it is."""
+def guarded(what: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the call; what it raises says whose it is. Costs a tenth of a microsecond."""
 
-    def guarded() -> Any:
+    def run() -> Any:
         try:
-            with explained(what, "the model failed"):
-                return call()
-        except FlopbenchError as error:
-            raise _Failed(place, error) from error
+            return call()
+        except (Exception, SystemExit) as error:
+            raise _Failed(place, explanation(what, "the model failed", error)) from error
 
-    return guarded
+    return run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,18 +177,6 @@ def _first(clock: Clock, what: TimingSpec) -> _Ready:
     return _Ready(call=call, first_s=first_s)
 
 
-def _cuda_clock(whats: Sequence[TimingSpec], ready: Mapping[int, _Ready]) -> Clock:
-    """Return a clock that also replays a graph of the call, where there is one call to capture."""
-    torch.cuda.reset_peak_memory_stats()
-    graph = None
-    if len(ready) == 1:
-        place, one = next(iter(ready.items()))
-        if not whats[place].cuda_graph:
-            with contextlib.suppress(Exception):  # what cannot be captured has no such column
-                graph = capture(one.call)
-    return clock_for("cuda", whats[0].threads, graph)
-
-
 def _columns(sampled: Sampled) -> dict[str, Any]:
     data: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
     columns = {
@@ -187,8 +192,12 @@ def peak_bytes(device: str) -> int | None:
         return int(torch.cuda.max_memory_allocated())
     if device != "cpu":
         return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    try:  # Linux; what getrusage says there is inherited from the parent
+        text = Path("/proc/self/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _failure(error: FlopbenchError) -> dict[str, Any]:

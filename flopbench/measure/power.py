@@ -33,39 +33,44 @@ AHEAD = 8
 def watch_gpu(what: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
     """Repeat a call for ``WATCH_S`` seconds; return ``readings`` and ``images_done``.
 
-    Both are empty where the device is no CUDA one or NVML cannot be asked.
+    Both are empty off CUDA; readings are empty where NVML cannot be asked (the facts of the
+    device hold the reason).
     """
-    nvml = open_nvml() if what.device == "cuda" else ""
-    if isinstance(nvml, str):  # the facts of the device hold the reason
+    if what.device != "cuda":
         return {"readings": [], "images_done": []}
-    with nvml:
-        return _watch(nvml.reading, what.batch, call)
-
-
-def _watch(read: Callable[[], Any], batch: int, call: Callable[[], Any]) -> dict[str, Any]:
+    nvml = open_nvml()
+    if isinstance(nvml, str):
+        return {"readings": [], "images_done": _repeat(what.batch, call)}
     readings: list[Any] = []
     over = threading.Event()
 
     def keep_reading() -> None:
         while not over.wait(READ_EVERY_S):
-            readings.append(read())
+            readings.append(nvml.reading())
 
-    reader = threading.Thread(target=keep_reading, daemon=True)
-    reader.start()
+    with nvml:
+        reader = threading.Thread(target=keep_reading, daemon=True)
+        reader.start()
+        try:
+            done = _repeat(what.batch, call)
+        finally:
+            over.set()
+            reader.join()
+    return {"readings": [reading.to_json() for reading in readings], "images_done": done}
+
+
+def _repeat(batch: int, call: Callable[[], Any]) -> list[tuple[float, int]]:
+    """Keep the device busy; return when how many images were done."""
     done: list[tuple[float, int]] = []
     under_way: list[torch.cuda.Event] = []
     start = time.perf_counter()
-    try:
-        while time.perf_counter() - start < WATCH_S:
-            call()
-            event = torch.cuda.Event()
-            event.record()
-            under_way.append(event)
-            if len(under_way) > AHEAD:
-                under_way.pop(0).synchronize()
-                done.append((time.perf_counter(), (len(done) + 1) * batch))
-        torch.cuda.synchronize()
-    finally:
-        over.set()
-        reader.join()
-    return {"readings": [reading.to_json() for reading in readings], "images_done": done}
+    while time.perf_counter() - start < WATCH_S:
+        call()
+        event = torch.cuda.Event()
+        event.record()
+        under_way.append(event)
+        if len(under_way) > AHEAD:
+            under_way.pop(0).synchronize()
+            done.append((time.perf_counter(), (len(done) + 1) * batch))
+    torch.cuda.synchronize()
+    return done

@@ -47,15 +47,18 @@ def explained(what: TimingSpec, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except FlopbenchError:
-        raise
     except (Exception, SystemExit) as error:  # a model that ends the program ends its row only
-        if is_out_of_memory(error):
-            raise OutOfMemory(
-                f"{OUT_OF_MEMORY} at batch {what.batch}",
-                "use a smaller --batch" if what.batch > 1 else "",
-            ) from None
-        raise MeasureError(f"{doing}: {reason(error)}") from error
+        raise explanation(what, doing, error) from error
+
+
+def explanation(what: TimingSpec, doing: str, error: BaseException) -> FlopbenchError:
+    """Return the measuring error that an exception of a model or a library means."""
+    if isinstance(error, FlopbenchError):
+        return error
+    if is_out_of_memory(error):
+        hint = "use a smaller --batch" if what.batch > 1 else ""
+        return OutOfMemory(f"{OUT_OF_MEMORY} at batch {what.batch}", hint)
+    return MeasureError(f"{doing}: {reason(error)}")
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -84,8 +87,8 @@ def prepare(what: TimingSpec) -> Callable[[], Any]:
         inputs = _inputs(built, what)
         if what.channels_last:
             module = _channels_last(module, inputs)
-    if what.compiled:
-        module = torch.compile(module)  # compiles at the first call
+        if what.compiled:
+            module = torch.compile(module)  # compiles at the first call
     turns = itertools.cycle(inputs)
 
     def call() -> Any:
@@ -109,17 +112,29 @@ def compiled_graphs() -> int | None:
 
 
 def capture(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Capture a call as a CUDA graph and return its replay. Inputs keep their addresses."""
+    """Capture a call as a CUDA graph and return its replay.
+
+    A graph replays addresses and holds nothing, so the replay keeps the call, and with it the
+    model and its inputs. What is replayed is one of the inputs, always the same.
+    """
+    before = torch.cuda.current_stream()
     side = torch.cuda.Stream()
-    side.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(side):
-        for _ in range(GRAPH_WARM_UPS):
-            call()
-    torch.cuda.current_stream().wait_stream(side)
+    side.wait_stream(before)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        call()
-    return graph.replay
+    try:
+        with torch.cuda.stream(side):
+            for _ in range(GRAPH_WARM_UPS):
+                call()
+        before.wait_stream(side)
+        with torch.cuda.graph(graph):
+            output = call()
+    finally:
+        torch.cuda.set_stream(before)  # a capture that fails leaves its own stream in some versions
+
+    def replay(_keeps: Any = (call, output)) -> None:
+        graph.replay()
+
+    return replay
 
 
 def _inputs(built: Built, what: TimingSpec) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
@@ -148,7 +163,7 @@ def _batched(value: Any, what: TimingSpec, number: int) -> Any:
             f"to make {what.batch} of",
             "let the factory return inputs for a batch of one, or time it with --batch 1",
         )
-    shape = (what.batch, *value.shape[1:]) if value.dim() else tuple(value.shape)
+    shape = (what.batch, *value.shape[1:]) if what.batch > 1 else tuple(value.shape)
     if value.is_floating_point():
         generator = torch.Generator().manual_seed(number)
         fresh = torch.rand(shape, generator=generator)

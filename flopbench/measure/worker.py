@@ -1,8 +1,7 @@
 """The child's side of ``workers``: run one job, leave its answer in a file.
 
-Run as ``python -m flopbench.measure.worker package.module:function ANSWER_FILE``, the job and the
-parent's import path as JSON on stdin. What the user can mend becomes part of the answer; our own
-faults keep their traceback.
+Started with ``package.module:function ANSWER_FILE``, the job and the parent's import path as JSON
+on stdin. What the user can mend becomes part of the answer; our own faults keep their traceback.
 
 Lives here: that protocol. Does not live here: any job.
 """
@@ -42,7 +41,3 @@ def main() -> None:
             }
         }
     Path(answer).write_text(json.dumps(result), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

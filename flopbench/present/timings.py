@@ -67,6 +67,7 @@ CSV_COLUMNS: tuple[tuple[str, Callable[[Timing, Summary, DeviceFacts], object]],
     ("end_to_end_s", lambda row, s, d: s.columns.get("end_to_end_s")),
     ("graph_s", lambda row, s, d: s.columns.get("graph_s")),
     ("images_per_s", lambda row, s, d: s.images_per_s),
+    ("queued_images_per_s", lambda row, s, d: s.queued_images_per_s),
     ("achieved_flops_per_s", lambda row, s, d: s.achieved_flops_per_s),
     ("share_of_measured_roof", lambda row, s, d: s.share_of_roof),
     ("share_of_data_sheet_peak", lambda row, s, d: s.share_of_peak),
@@ -160,6 +161,7 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         (Column(title="repeat within"), lambda row, s: _within(s)),
         *_further_times(rows, summaries),
         (Column(title="img/s"), lambda row, s: maybe(s.images_per_s, _rate)),
+        *_queued(summaries),
         (Column(title="GFLOP/s"), lambda row, s: maybe(s.achieved_flops_per_s, _gflops)),
         (Column(title="of roof"), lambda row, s: maybe(s.share_of_roof, percentage)),
     ]
@@ -185,6 +187,14 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         footnotes=tuple(notes.numbers),
         caption=_caption(rows, summaries, device),
     )
+
+
+def _queued(
+    summaries: Sequence[Summary],
+) -> list[tuple[Column, Callable[[Timing, Summary], str]]]:
+    if all(s.queued_images_per_s is None for s in summaries):
+        return []
+    return [(Column(title="queued"), lambda row, s: maybe(s.queued_images_per_s, _rate))]
 
 
 def _further_times(
@@ -222,6 +232,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     rates = [probe.images_per_s for probe in probes if probe.images_per_s is not None]
     keys = key_batches(probes, 0)
     names = {"best": "best", "b90": f"B{NEAR_BEST * 100:.0f}"}
+    queued = any(summary.queued_images_per_s is not None for summary in summaries)
     notes = Notes({})
     lines = []
     for row, summary in zip(rows, summaries, strict=True):
@@ -233,6 +244,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
                 maybe(summary.headline_s, milliseconds),
                 _within(summary),
                 maybe(rate, _rate),
+                *([maybe(summary.queued_images_per_s, _rate)] if queued else []),
                 percentage(rate / max(rates)) if rate is not None else NOTHING,
                 maybe(summary.share_of_roof, percentage),
                 maybe(summary.peak_bytes, gigabytes),
@@ -281,6 +293,12 @@ def _caption(
         f"{facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: dense "
         "multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
         _tensor_float(rows),
+        "bound: by the roofline of dense operators alone; what other operators move is not in it."
+        if any(s.bound for s in summaries)
+        else "",
+        "queued: img/s with calls one behind the other; img/s: each call from an idle device."
+        if any(s.queued_images_per_s is not None for s in summaries)
+        else "",
         _roofs(rows),
     ]
     peak = peak_of(device.name)

@@ -127,13 +127,26 @@ def test_a_missing_library_says_how_to_get_it(
     assert "flopbench[measure]" in caught.value.hint
 
 
+def test_a_library_that_ends_the_process_costs_its_row_only(write: Write) -> None:
+    """An exit status without a traceback is no fault of ours: the worker died."""
+    name = write("def job(job):\n    import os; os._exit(5)\n")
+    with pytest.raises(WorkerDied, match="ended with exit status 5"):
+        run_job(f"{name}:job", {})
+
+
+def test_a_file_named_like_a_library_hides_nothing(write: Write, tmp_path: Path) -> None:
+    """The folder at hand comes last on the child's path."""
+    name = write("def job(job):\n    import random; return random.randint(3, 3)\n")
+    (tmp_path / "random.py").write_text("raise SystemExit('hidden')\n")
+    assert run_job(f"{name}:job", {}) == 3
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [
         ("raise ValueError('on purpose')", "ValueError: on purpose"),
         ("import no_such_library", "No module named 'no_such_library'"),
         ("return object()", "not JSON serializable"),
-        ("import os; os._exit(5)", "a measuring process failed"),
     ],
 )
 def test_a_fault_of_ours_keeps_its_traceback(write: Write, body: str, words: str) -> None:
