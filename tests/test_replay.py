@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "tests" / "light"))
 
 from logs import write_log
 
-from flopbench.errors import DataError
+from flopbench.errors import DataError, MeasureError
 from flopbench.replay.figures import figures_of
 from flopbench.replay.records import MODES, Replay, read_replay
 from flopbench.replay.run import ReplayChoices, replay_of_log
@@ -102,7 +102,7 @@ def replayed(path: Path, **options: Any) -> Replay:
         return json.loads(json.dumps({**result, "clocks": ["ours", "ours"], "device": facts}))
 
     choices = ReplayChoices(
-        **{"rounds": 2, "processes": 2, "bucket": 2, "device": "cpu", **options}
+        **{"rounds": 2, "processes": 3, "bucket": 2, "device": "cpu", **options}
     )
     return replay_of_log([path], choices, run=run)
 
@@ -153,6 +153,37 @@ def test_the_factors_are_exact_under_a_known_clock(log: Path, mode: str) -> None
     assert product == pytest.approx(chain.measured, rel=1e-12)
     assert figures.calls == {name: len(sizes) for name, sizes in arms.items()}
     assert figures.videos_per_s == pytest.approx(1 / expected[-1])
+
+
+def test_a_bucketed_baseline_gathers_nothing(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its frames stand ready, as in other modes and for the arms' own times; what ``put`` would
+    take on the clock is in no time of theirs.
+    """
+    from flopbench.measure.replay_networks import Bucket
+
+    put = Bucket.put
+
+    def slow(self: Any, rows: Sequence[int], at: int) -> None:
+        self._device.t += 1000 * len(rows)
+        put(self, rows, at)
+
+    monkeypatch.setattr(Bucket, "put", slow)
+    run = replayed(log, modes=["bucketed"]).runs[0].modes["bucketed"]
+    for row in run.baseline:
+        assert row[3] == row[2] / 2 * call_s("big", 2)
+    assert max(row[3] for row in run.arms) < 1000 < min(row[3] for row in run.full)
+
+
+def test_without_marks_a_video_is_done_with_its_group(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MPS tells no times within a group, and nothing waits for them either."""
+    from flopbench.measure.replay_device import Device
+
+    monkeypatch.setattr(Device, "has_marks", False)
+    monkeypatch.setattr(Device, "mark", lambda self: pytest.fail("a mark"))
+    run = replayed(log, modes=["bucketed"]).runs[0].modes["bucketed"]
+    assert {seconds for *_, seconds in run.latencies} == {run.full[0][3]}
 
 
 def test_latencies_are_those_of_the_mode(log: Path) -> None:
@@ -435,6 +466,116 @@ def test_images_of_a_folder_are_frames(run_cli: RunCli, tmp_path: Path) -> None:
     assert_refused(run_cli(*base, "--frames", "empty"), "holds no images")
 
 
+def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pillow takes it for an attack, with an error that is no OSError."""
+    from flopbench.measure.replay_frames import open_images
+
+    image = pytest.importorskip("PIL.Image")
+    image.new("RGB", (50, 40)).save(tmp_path / "huge.png")
+    monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(DataError, match=r"huge\.png cannot be decoded"):
+        open_images(str(tmp_path))
+
+
+FAULTY = """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.calls, self.inner = 0, torch.nn.Linear(4, 4)
+
+    def forward(self, x):
+        self.calls += 1
+        if self.calls > {after}:
+            {fault}
+        return self.inner(x)
+
+def build():
+    return Net(), (torch.rand(1, 4),)
+"""
+
+
+@pytest.mark.parametrize(
+    ("after", "fault", "needle"),
+    [
+        (0, "raise KeyError('no such key')", "fails on a batch of 1"),
+        (0, "raise SystemExit(5)", "fails on a batch of 1"),
+        (0, "raise MemoryError('all gone')", "out of memory"),
+        (4, "raise KeyError('no such key')", "fails in round 1 of mode online"),
+        (4, "raise RuntimeError('CUDA out of memory')", "out of memory"),
+    ],
+)
+def test_a_component_that_fails_is_named(
+    tmp_path: Path, after: int, fault: str, needle: str
+) -> None:
+    """Whatever it raises, in the warm-up or in a round: one message, no traceback."""
+    from flopbench.measure.built import Built
+    from flopbench.measure.replay import replay
+    from flopbench.measure.replay_device import Device
+    from flopbench.measure.replay_networks import Network
+
+    space: dict[str, Any] = {}
+    exec(FAULTY.format(after=after, fault=fault), space)
+    header = {"actions": [{"name": "a", "costs": {"big": 1}}], "components": {"big": "linear:4x4"}}
+    path = write_log(tmp_path / "run.jsonl", header, [{"actions": [0] * 2}] * 2)
+
+    def run(target: str, job: Mapping[str, Any], *, threads: int | None) -> dict[str, Any]:
+        module, args = space["build"]()
+        network = Network("big", Built(module=module, args=args, input="4"), Device(), largest=2)
+        with torch.inference_mode():
+            return replay(job, {"big": network}, Device())
+
+    choices = ReplayChoices(modes=["online"], device="cpu", processes=1)
+    with pytest.raises(MeasureError, match="component 'big'") as caught:
+        replay_of_log([path], choices, run=run)
+    assert needle in str(caught.value)
+
+
+def test_a_component_that_torch_compile_leaves_alone_is_told() -> None:
+    """What falls back to the eager model without a word is no compiled model."""
+    from flopbench.measure.built import Built
+    from flopbench.measure.replay_device import Device
+    from flopbench.measure.replay_networks import Network, run_once
+
+    class Eager(torch.nn.Module):
+        @torch.compiler.disable
+        def forward(self, x: Any) -> Any:
+            return x + 1
+
+    built = Built(module=Eager(), args=(torch.rand(1, 4),), input="4")
+    network = Network("big", built, Device(), largest=2, compiled=True)
+    run_once(network, 2)
+    with pytest.raises(MeasureError, match="compiled nothing of component 'big'"):
+        network.settle()
+
+
+def test_channels_last_lays_out_weights_by_their_dimensions() -> None:
+    """Weights of 3-D convolutions in the 5-D format, those of 2-D ones in the 4-D one."""
+    from flopbench.measure.built import Built
+    from flopbench.measure.replay_device import Device
+    from flopbench.measure.replay_networks import Network
+
+    for conv, shape, form in (
+        (torch.nn.Conv3d(3, 4, 3), (1, 3, 5, 6, 7), torch.channels_last_3d),
+        (torch.nn.Conv2d(3, 4, 3), (1, 3, 6, 7), torch.channels_last),
+    ):
+        built = Built(module=conv, args=(torch.rand(shape),), input="")
+        network = Network("a", built, Device(), largest=2, channels_last=True)
+        assert conv.weight.is_contiguous(memory_format=form)
+        assert network.ready(2)[0].is_contiguous(memory_format=form)
+        network.bare(2)
+
+
+@pytest.mark.parametrize(
+    "args", [("--device", "cpu"), ("--modes", "online"), ("--seed", "0"), ("--channels-last",),
+             ("--duplicates", "first"), ("--processes", "3")],
+)  # fmt: skip
+def test_a_saved_replay_is_not_measured_again(run_cli: RunCli, args: tuple[str, ...]) -> None:
+    """Options that say what to measure are refused beside --from."""
+    assert_refused(run_cli("replay", "--from", "r.json", *args), f"{args[0]} cannot apply")
+
+
 @pytest.mark.parametrize(
     ("args", "needles"),
     [
@@ -541,3 +682,38 @@ def test_ctrl_c_keeps_the_processes_that_finished(tmp_path: Path) -> None:
             target.unlink()
         else:
             assert "nothing was written" in done.stderr
+
+
+def test_a_failure_keeps_the_processes_that_finished(tmp_path: Path) -> None:
+    """They are written after each process; the failure is named, exit status 3. In the first
+    process it is an error like any other.
+    """
+    target = tmp_path / "replay.json"
+    log = write_log(tmp_path / "run.jsonl", ADAPTIVE, [{"actions": row} for row in VIDEOS])
+    for finish in (1, 0):
+        code = (
+            "import pathlib, sys, flopbench.replay.run as r\n"
+            "from flopbench.errors import MeasureError\n"
+            "run, seen = r.run_job, []\n"
+            "def job(*args, **kwargs):\n"
+            f"    assert pathlib.Path({str(target)!r}).exists() == bool(seen)\n"
+            f"    if len(seen) == {finish}: raise MeasureError('the disk is on fire')\n"
+            "    seen.append(1)\n"
+            "    return run(*args, **kwargs)\n"
+            "replay_of_log = r.replay_of_log\n"
+            "r.replay_of_log = lambda *a, **k: replay_of_log(*a, **k, run=job)\n"
+            "from flopbench.cli import main\n"
+            f"sys.exit(main(['replay', '--policy-log', {str(log)!r}, '--rounds', '1', "
+            f"'--device', 'cpu', '-o', {str(target)!r}]))\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 3, done.stderr
+        assert "the disk is on fire" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert target.exists() == bool(finish)
+        if finish:
+            data = json.loads(target.read_text(encoding="utf-8"))
+            assert (len(data["runs"]), data["failure"]) == (1, "the disk is on fire")
+            assert "process 2 failed" in done.stderr
+            assert "1 finished process kept in" in done.stderr
+            target.unlink()

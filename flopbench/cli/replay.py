@@ -18,7 +18,7 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.machine_options import add_machine
 from flopbench.cli.policy_options import add_reading
-from flopbench.errors import EXIT_INTERRUPTED, EXIT_OK
+from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.replay.records import Replay
@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 MODES = "online,split,bucketed"
+DTYPE = "fp32"
+NUMBERS = (
+    ("batch", 16, "split: videos of a batch"),
+    ("group", 64, "bucketed: videos that go together"),
+    ("bucket", 16, "bucketed: frames of a full bucket"),
+    ("rounds", 3, "rounds in each process"),
+    ("processes", 3, "fresh processes"),
+)
+MEASURING = (
+    *("modes", "batch", "group", "bucket", "rounds", "processes", "videos", "baseline", "device"),
+    *("threads", "channels_last", "compile", "dtype", "frames", "seed", "preset", "component"),
+    *("variant", "allow_truncated", "duplicates"),
+)
+"""Options that ``--from`` refuses: they say what is measured."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -79,20 +93,12 @@ def add_parser(verbs: Any) -> None:
 def _add_arrangement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modes",
-        default=MODES,
         metavar="LIST",
         help=f"which arrangements, joined by commas (default: {MODES})",
     )
-    numbers = (
-        ("--batch", 16, "split: videos of a batch"),
-        ("--group", 64, "bucketed: videos that go together"),
-        ("--bucket", 16, "bucketed: frames of a full bucket"),
-        ("--rounds", 3, "rounds in each process"),
-        ("--processes", 3, "fresh processes"),
-    )
-    for flag, default, what in numbers:
+    for name, default, what in NUMBERS:
         parser.add_argument(
-            flag, type=positive, default=default, metavar="N", help=f"{what} (default: {default})"
+            f"--{name}", type=positive, metavar="N", help=f"{what} (default: {default})"
         )
     parser.add_argument(
         "--videos", type=positive, metavar="N", help="the first N videos only (default: all)"
@@ -111,7 +117,6 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
     parser.add_argument(
         "--dtype",
-        default="fp32",
         metavar="TYPE",
         help="fp32, tf32, bf16 or fp16 (default: fp32)",
     )
@@ -119,7 +124,7 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         "--frames", metavar="FOLDER", help="images instead of random frames, decoded beforehand"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of frames and bootstrap (default: 0)"
+        "--seed", type=int, metavar="N", help="of frames and bootstrap (default: 0)"
     )
 
 
@@ -131,14 +136,20 @@ def run(args: argparse.Namespace) -> int:
         return _print_saved(args, format)
     from flopbench.replay.run import replay_of_log
 
+    def keep(replay: Replay) -> None:
+        if format == "json" and args.output != "-":
+            replay.save(args.output)
+
     with progress_bar() as progress:
-        result = replay_of_log(args.policy_log, choices_of(args), progress=progress)
+        result = replay_of_log(args.policy_log, choices_of(args), progress=progress, keep=keep)
     _emit(args, [result], format)
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"
         many = "process" if len(result.runs) == 1 else "processes"
-        sys.stderr.write(f"flopbench: interrupted; {len(result.runs)} finished {many} {kept}\n")
-        return EXIT_INTERRUPTED
+        why = f"process {len(result.runs) + 1} failed: {result.failure}"
+        why = why if result.failure else "interrupted"
+        sys.stderr.write(f"flopbench: {why}; {len(result.runs)} finished {many} {kept}\n")
+        return EXIT_MEASURE if result.failure else EXIT_INTERRUPTED
     return EXIT_OK
 
 
@@ -151,24 +162,22 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
     from flopbench.replay.run import ReplayChoices
     from flopbench.runs import parse_pairs
 
+    numbers = {name: getattr(args, name) or default for name, default, _ in NUMBERS}
+    modes = MODES if args.modes is None else args.modes
     return ReplayChoices(
         preset=args.preset,
         variants=parse_pairs(args.variant, "--variant"),
         components=parse_pairs(args.component, "--component"),
-        modes=[mode.strip() for mode in args.modes.split(",") if mode.strip()],
-        batch=args.batch,
-        group=args.group,
-        bucket=args.bucket,
+        modes=[mode.strip() for mode in modes.split(",") if mode.strip()],
+        **numbers,
         videos=args.videos,
         baseline=args.baseline,
         device=args.device,
         threads=args.threads,
-        dtype=args.dtype,
+        dtype=args.dtype or DTYPE,
         channels_last=args.channels_last,
         compiled=args.compile,
-        rounds=args.rounds,
-        processes=args.processes,
-        seed=args.seed,
+        seed=args.seed or 0,
         frames=args.frames,
         allow_truncated=args.allow_truncated,
         duplicates=args.duplicates,
@@ -178,6 +187,15 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
 def _print_saved(args: argparse.Namespace, format: str) -> int:
     from flopbench.replay.records import load_replay
 
+    measuring = {f"--{name.replace('_', '-')}": getattr(args, name) for name in MEASURING}
+    given = [
+        name
+        for name, value in measuring.items()
+        if value or (value == 0 and value is not False)  # --seed 0 was given, too
+    ]
+    if args.duplicates == "error":  # the default
+        given.remove("--duplicates")
+    require(not given, f"--from prints saved replays as they are: {', '.join(given)} cannot apply")
     require(
         format != "json" or len(args.saved) == 1,
         "--format json is one replay's file; --from names several",

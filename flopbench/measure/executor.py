@@ -81,7 +81,7 @@ class Executor:
             read: whether the host waits for decisions.
 
         Returns:
-            Marks of the videos' work, where there are buckets.
+            Marks of the videos' work, where there are buckets and the device has marks.
         """
         for network in self._networks.values():
             network.begin()
@@ -115,7 +115,7 @@ class Executor:
                 self._networks[name].bare(n)
 
     def uniform(self, runs: Runs, batch: int, times: int) -> None:
-        """Run the uniform baseline: each network on ``batch`` frames, ``times`` over."""
+        """Run the uniform baseline: each network on ``batch`` frames in place, ``times`` over."""
         rows = list(range(batch))
         for network in self._networks.values():
             network.begin()
@@ -124,8 +124,7 @@ class Executor:
                 for _ in range(repeats):
                     bucket = self.buckets.get(name)
                     if bucket is not None:
-                        bucket.put(rows, 0)
-                        bucket.run(batch)
+                        bucket.run(batch)  # no program that decides nothing gathers
                     else:
                         self._networks[name].on(rows, batch)
 
@@ -140,8 +139,8 @@ class Executor:
                     self.executed.policy[name, len(charge.rows)] += 1
             if charge.choices:
                 asked += self._decided(output, charge.choices, last, len(charge.rows))
-        if self.buckets and self._read and tick.charges and tick.ends:
-            self._marks.append((tick.ends, self._device.mark()))
+        if self.buckets and tick.charges and tick.ends:
+            self._mark(tick.ends)
         return asked
 
     def _decided(self, output: Any, choices: int, name: str, n: int) -> list[Any]:
@@ -199,6 +198,7 @@ class Executor:
             self.executed.arms[name, len(rows)] += 1
             if self._gate:
                 self._asked += self._decided(output, self._gate, name, len(rows))
+            self._mark(rows)
             return
         bucket, waiting = self.buckets[name], self._waiting[name]
         start = 0
@@ -220,9 +220,13 @@ class Executor:
         self.executed.arms[name, n] += 1
         if self._gate:
             self._asked += self._decided(output, self._gate, name, n)
-        if self._read:
-            self._marks.append((tuple(waiting), self._device.mark()))
+        self._mark(waiting)
         waiting.clear()
+
+    def _mark(self, rows: Sequence[int]) -> None:
+        """Put a mark behind the latest work of some rows."""
+        if self._read and self._device.has_marks:
+            self._marks.append((tuple(rows), self._device.mark()))
 
 
 @dataclass(frozen=True, slots=True)

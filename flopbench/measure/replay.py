@@ -23,7 +23,7 @@ from flopbench.measure.models import build
 from flopbench.measure.precision import precision
 from flopbench.measure.replay_device import Device, open_device
 from flopbench.measure.replay_frames import frames_for, open_images
-from flopbench.measure.replay_networks import RECURRENT, Network, run_once
+from flopbench.measure.replay_networks import RECURRENT, Network, faults, run_once
 from flopbench.measure.replay_plan import (
     Chunk,
     ModePlan,
@@ -68,6 +68,7 @@ def build_networks(
     Raises:
         InputError: a model that does not exist, a folder without images.
         DataError: an image that cannot be decoded.
+        MeasureError: a model that fails, or memory that is not enough.
     """
     images = open_images(job["frames"]) if job["frames"] else []
     together = max(max(m["group"], m["batch"]) for m in job["modes"].values())
@@ -77,23 +78,24 @@ def build_networks(
     for name, text in job["components"].items():
         spec = parse_spec(text)
         recurrent = spec.source in RECURRENT
-        with torch.inference_mode(False):
-            built = build(spec, "cpu")
-        frames = frames_for(images, built) if images else None
-        if images and frames is None:
-            without.append(name)
-        networks[name] = Network(
-            name,
-            built,
-            device,
-            dtype=dtype,
-            largest=together if name in for_groups or recurrent else batch,
-            recurrent=recurrent,
-            channels_last=job["channels_last"],
-            compiled=job["compiled"] and not recurrent,
-            own_inputs=spec.is_user_code,
-            frames=frames,
-        )
+        with faults("to be built", name):
+            with torch.inference_mode(False):
+                built = build(spec, "cpu")
+            frames = frames_for(images, built) if images else None
+            if images and frames is None:
+                without.append(name)
+            networks[name] = Network(
+                name,
+                built,
+                device,
+                dtype=dtype,
+                largest=together if name in for_groups or recurrent else batch,
+                recurrent=recurrent,
+                channels_last=job["channels_last"],
+                compiled=job["compiled"] and not recurrent,
+                own_inputs=spec.is_user_code,
+                frames=frames,
+            )
     notes = [f"{', '.join(without)}: no images fit, so its inputs are random"] if without else []
     return networks, notes
 
@@ -110,17 +112,25 @@ def replay(
 
     Returns:
         ``modes`` and ``notes`` as ``replay.records.ProcessRun`` has them.
+
+    Raises:
+        MeasureError: a model that fails, or that ``torch.compile`` makes nothing of; memory that is
+            not enough.
     """
     workload = Workload.from_json(job["workload"])
-    plans = [plan_mode(name, job, workload, networks, device) for name in job["modes"]]
-    for plan in plans:
-        _warm_up(plan, networks, device, everything=job["compiled"])
+    with faults("before the first round"):
+        plans = [plan_mode(name, job, workload, networks, device) for name in job["modes"]]
+        for plan in plans:
+            _warm_up(plan, networks, device, everything=job["compiled"])
+        for network in networks.values():
+            network.settle()
     gc.collect()
     gc.disable()
     try:
         for number in range(job["rounds"]):
             for plan in plans:
-                _round(plan, number, device)
+                with faults(f"in round {number + 1} of mode {plan.name}"):
+                    _round(plan, number, device)
                 check_executed(plan, workload)
     finally:
         gc.enable()
@@ -189,7 +199,7 @@ def _note_latencies(
     plan: ModePlan, chunk: Chunk, number: int, marks: Any, lead: float, start: Any, device: Device
 ) -> None:
     """Keep when each video was done: by its last mark, or with its whole chunk."""
-    if not plan.executor.buckets:
+    if not plan.executor.buckets or not device.has_marks:
         plan.latencies += [(number, video, lead) for video in chunk.videos]
         return
     done: dict[int, float] = {}
@@ -198,4 +208,4 @@ def _note_latencies(
         for row in rows:
             done[row] = max(done.get(row, 0.0), at)
     for row, video in enumerate(chunk.videos):
-        plan.latencies.append((number, video, done.get(row, 0.0)))
+        plan.latencies.append((number, video, done.get(row, lead)))

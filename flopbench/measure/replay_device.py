@@ -28,6 +28,8 @@ class Device:
     """
 
     kind = "cpu"
+    has_marks = True
+    """Whether ``mark`` can be had without waiting."""
 
     def __init__(self, threads: int = 1) -> None:
         self.torch_device = torch.device(self.kind)
@@ -57,7 +59,7 @@ class Device:
         return lead, self.other() - start[1]
 
     def mark(self) -> Any:
-        """Put a mark behind what the device has been given so far."""
+        """Put a mark behind what the device has been given so far; see ``has_marks``."""
         return self.now()
 
     def since(self, start: Any, mark: Any) -> float:
@@ -81,16 +83,13 @@ class MpsDevice(Device):
     """Apple's GPU: the host's clock around its queue."""
 
     kind = "mps"
+    has_marks = False  # no event tells when; waiting for each bucket would be timed
 
     def __init__(self) -> None:
         super().__init__(threads=0)
 
     def synchronise(self) -> None:
         torch.mps.synchronize()
-
-    def mark(self) -> Any:
-        self.synchronise()  # no event tells when; a bucket is waited for
-        return self.now()
 
 
 class CudaDevice(Device):

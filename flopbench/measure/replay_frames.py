@@ -24,7 +24,7 @@ def open_images(folder: str) -> list[Any]:
 
     Raises:
         InputError: no such folder, no images in it, or no library that decodes them.
-        DataError: a file that is no image.
+        DataError: a file that is no image, or one too large to decode.
     """
     try:
         from PIL import Image
@@ -38,7 +38,7 @@ def open_images(folder: str) -> list[Any]:
         try:
             with Image.open(path) as image:
                 images.append(image.convert("RGB"))
-        except OSError as error:
+        except Exception as error:  # Pillow's plugins raise many kinds, also for a huge image
             raise DataError(f"{path} cannot be decoded: {reason(error)}") from None
     return images
 

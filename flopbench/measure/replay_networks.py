@@ -10,15 +10,16 @@ images from a folder (``replay_frames``), clocks (``replay_device``).
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from flopbench.errors import InputError, MeasureError
+from flopbench.errors import FlopbenchError, InputError, MeasureError
 from flopbench.measure.built import Built, reason
+from flopbench.measure.prepared import compiled_graphs, is_out_of_memory
 from flopbench.measure.replay_device import Device
 
 ROTATED = 4
@@ -62,9 +63,9 @@ class Network:
         self._device = device
         module = built.module.to(device=device.torch_device, dtype=dtype)
         if channels_last:
-            module = module.to(memory_format=torch.channels_last)
+            module = module._apply(_channels_last)
         self._core = module
-        self._module: Any = torch.compile(module) if compiled else module
+        self._module: Any = _Watched(torch.compile(module)) if compiled else module
         leaves, self._form = tree_flatten((built.args, dict(built.kwargs)))
         self._size = largest + ROTATED - 1
         self._pool: list[Any] = [
@@ -78,6 +79,22 @@ class Network:
         self._turn = 0
         self._state: tuple[torch.Tensor, ...] | None = None
         self._blank: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def settle(self) -> None:
+        """End the warm-up: nothing stands between calls and the module any more.
+
+        Raises:
+            MeasureError: ``torch.compile`` was asked for and compiled nothing.
+        """
+        watched = self._module
+        if not isinstance(watched, _Watched):
+            return
+        if watched.calls and not watched.graphs:
+            raise MeasureError(
+                f"torch.compile compiled nothing of component {self.name!r}: what ran is the eager "
+                "model"
+            )
+        self._module = watched.module
 
     def begin(self) -> None:
         """Forget the states: other videos come."""
@@ -172,6 +189,22 @@ class Network:
         return tuple(like.new_zeros(layers, n, width) for width in widths)
 
 
+class _Watched:
+    """A compiled module before the clock starts: counts the graphs that its calls make."""
+
+    def __init__(self, module: Callable[..., Any]) -> None:
+        self.module, self.calls, self.graphs = module, 0, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        before = compiled_graphs()
+        output = self.module(*args, **kwargs)
+        after = compiled_graphs()
+        self.calls += 1
+        # Where torch does not tell, it is believed.
+        self.graphs += 1 if before is None or after is None else after - before
+        return output
+
+
 class Bucket:
     """Room for items of one component that wait until it is full.
 
@@ -211,15 +244,16 @@ class Bucket:
     def _capture(self) -> None:
         sizes = [2**n for n in range(self.capacity.bit_length()) if 2**n < self.capacity]
         pool = torch.cuda.graph_pool_handle()
+        before = torch.cuda.current_stream()
         try:
             for size in (self.capacity, *reversed(sizes)):
                 inputs = self._window(0, size)
                 side = torch.cuda.Stream()
-                side.wait_stream(torch.cuda.current_stream())
+                side.wait_stream(before)
                 with torch.cuda.stream(side):
                     for _ in range(3):  # lazy initialisation must not happen while capturing
                         self.network.call(inputs)
-                torch.cuda.current_stream().wait_stream(side)
+                before.wait_stream(side)
                 graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(graph, pool=pool):
                     output = self.network.call(inputs)
@@ -228,6 +262,8 @@ class Bucket:
             self._graphs = {}
             self.why_not_captured = reason(error)
             torch.cuda.synchronize()
+        finally:
+            torch.cuda.set_stream(before)  # in some versions a failed capture leaves its own
 
 
 def decide(output: Any, choices: int, name: str) -> torch.Tensor:
@@ -250,13 +286,49 @@ def run_once(network: Network, n: int) -> None:
     """
     try:
         network.bare(n)
-    except (RuntimeError, TypeError, ValueError) as error:
-        hint = ""
-        if isinstance(error, torch.OutOfMemoryError):
-            hint = "use a smaller --batch, --group or --bucket"
-        raise MeasureError(
-            f"the component {network.name!r} fails on a batch of {n}: {reason(error)}", hint
-        ) from error
+    except (Exception, SystemExit) as error:
+        raise fault(error, f"on a batch of {n}", network.name) from error
+
+
+@contextlib.contextmanager
+def faults(doing: str, name: str = "") -> Iterator[None]:
+    """Turn what a component or torch raises into a measuring error that names the component.
+
+    Raises:
+        MeasureError: anything that is not ours.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # a model may end the program
+        raise fault(error, doing, name) from error
+
+
+def fault(error: BaseException, doing: str, name: str = "") -> FlopbenchError:
+    """Return the measuring error that an exception means."""
+    if isinstance(error, FlopbenchError):
+        return error
+    name = name or _component_of(error)
+    who = f"the component {name!r}" if name else "the replay"
+    if is_out_of_memory(error):
+        hint = "use a smaller --batch, --group or --bucket"
+        return MeasureError(f"{who} fails {doing}: out of memory ({reason(error)})", hint)
+    return MeasureError(f"{who} fails {doing}: {reason(error)}")
+
+
+def _component_of(error: BaseException) -> str:
+    """Return whose call an exception came through; empty where none is seen."""
+    trace, name = error.__traceback__, ""
+    while trace is not None:
+        frame = trace.tb_frame
+        own = frame.f_locals.get("self")
+        if isinstance(own, Network):
+            name = own.name
+        elif isinstance(own, Bucket) and hasattr(own, "network"):
+            name = own.network.name
+        elif frame.f_code is decide.__code__:
+            name = str(frame.f_locals["name"])
+        trace = trace.tb_next
+    return name
 
 
 def _first_tensor(output: Any) -> torch.Tensor | None:
@@ -294,3 +366,10 @@ def _pooled(leaf: Any, size: int, name: str, own_inputs: bool, frames: torch.Ten
 def _memory_format(leaf: torch.Tensor) -> torch.memory_format:
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return formats.get(leaf.dim(), torch.contiguous_format)
+
+
+def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
+    """Lay out a weight: those of 2-D and of 3-D convolutions each in their own format."""
+    if tensor.dim() not in (4, 5):
+        return tensor
+    return tensor.to(memory_format=_memory_format(tensor))

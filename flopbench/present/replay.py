@@ -114,6 +114,8 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
             f"Clock: {replay.clocks[0]}, beside it {beside}. p50 to p99: ms until a video was "
             f"done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
             f"{PERCENTILE_SAMPLES[99]}, - where there are fewer.",
+            "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
+            "the same round, not the median of raw times.",
             *_settings(replay),
             *(f"Note: {note}." for note in replay.notes),
         ),
@@ -152,7 +154,8 @@ def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
         rows=tuple(rows),
         caption=(
             CHAIN,
-            "95 %: bootstrap over processes and rounds, widened for few processes; - for one.",
+            "95 %: the wider of a bootstrap over processes and rounds and Student's t over "
+            "processes; - for fewer than three processes.",
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from flopbench.replay.records import ModeRun, Replay, Row
 from flopbench.replay.waterfall import WIDE, Round, Waterfall, Work, waterfall
-from flopbench.time_statistics import PERCENTILE_SAMPLES, median, percentile
+from flopbench.time_statistics import FEWEST_PROCESSES, PERCENTILE_SAMPLES, median, percentile
 
 PERCENTILES = (50, 90, 99)
 
@@ -26,7 +26,7 @@ class ModeFigures:
     Attributes:
         waterfall: from theory to measurement.
         latency_s: percentile -> seconds until a video was done; None where there are too few.
-        latency_samples: how many differ: batches where videos go together, else videos.
+        latency_samples: how many differ: batches where videos end together, else videos.
         videos_per_s: on the leading clock.
         beside_s: seconds a video on the clock beside: of the baseline, and of everything.
         batch: component -> items of an arm's call, on average.
@@ -66,7 +66,7 @@ def figures_of(replay: Replay, mode: str) -> ModeFigures:
     latencies = [seconds for run in runs for *_, seconds in run.latencies]
     shape = replay.modes[mode]
     samples = replay.videos
-    if shape.bucket is None:
+    if shape.bucket is None or replay.settings.device == "mps":  # it has no marks
         samples = -(-replay.videos // shape.group)
     return ModeFigures(
         waterfall=chain,
@@ -105,11 +105,13 @@ def warnings_of(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[str]
     texts = list(replay.warnings)
     done, wanted = len(replay.runs), replay.settings.processes
     if done < wanted:
-        texts.append(f"interrupted: {done} of {wanted} processes finished")
-    if done == 1:
+        why = f"process {done + 1} failed" if replay.failure else "interrupted"
+        texts.append(f"{why}: {done} of {wanted} processes finished")
+    if done < FEWEST_PROCESSES:
+        few = "a single process says nothing" if done == 1 else f"{done} processes say too little"
         texts.append(
-            "a single process says nothing of how far others differ (8 to 16 % on shared "
-            "machines): no interval; --processes 3 gives one"
+            f"{few} of how far others differ (8 to 16 % on shared machines): no interval; "
+            f"--processes {FEWEST_PROCESSES} gives one"
         )
     for mode, own in figures.items():
         chain = own.waterfall

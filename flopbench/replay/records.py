@@ -168,6 +168,7 @@ class Replay(_Record, frozen=True, kw_only=True):
         notes: what a reader must know.
         warnings: what the log's reader found odd.
         counter: the counter and its version whose MACs theory goes by.
+        failure: why the process after the last of ``runs`` failed; empty where none did.
         summary: the figures; not read back.
     """
 
@@ -190,6 +191,7 @@ class Replay(_Record, frozen=True, kw_only=True):
     notes: list[str] = []
     warnings: list[str] = []
     counter: str
+    failure: str = ""
     summary: dict[str, Any] = {}
 
     def dumps(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from flopbench.errors import InputError
+from flopbench.errors import FlopbenchError, InputError
 from flopbench.latencies import describe
 from flopbench.naming import near_match
 from flopbench.offline import Progress
@@ -42,6 +42,9 @@ JOB = "flopbench.measure.replay:run"
 RunJob = Callable[..., Any]
 """As ``workers.run_job``."""
 
+Keep = Callable[[Replay], None]
+"""Told of everything measured so far, each time a process has ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayChoices:
@@ -60,7 +63,7 @@ class ReplayChoices:
             the costliest.
         device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA where there is a device, else the
             CPU.
-        threads: of the arithmetic; None means 1 on the CPU, and what torch takes elsewhere.
+        threads: of the arithmetic; None means 1.
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
         channels_last: memory format of images and weights.
         compiled: whether ``torch.compile`` takes the networks.
@@ -99,6 +102,7 @@ def replay_of_log(
     choices: ReplayChoices | None = None,
     *,
     progress: Progress | None = None,
+    keep: Keep | None = None,
     run: RunJob = run_job,
 ) -> Replay:
     """Replay a log's decisions with the real networks and time them.
@@ -107,17 +111,18 @@ def replay_of_log(
         patterns: files or globs of one log with samples.
         choices: see ``ReplayChoices``.
         progress: told before a component is priced, and before each process.
+        keep: told after each process of the replay so far.
         run: starts a job in a fresh process.
 
     Returns:
-        The replay. After an interrupt that left a process finished, it holds fewer ``runs`` than
-        ``settings.processes``.
+        The replay. After an interrupt or a failure that left a process finished, it holds fewer
+        ``runs`` than ``settings.processes``, and of a failure the ``failure``.
 
     Raises:
         InputError: a choice that means nothing, a device that is not here, components that cannot
             be run, a fraction of a run, a log in which nothing runs.
         DataError: a defect in the log, or an image that cannot be decoded.
-        MeasureError: a network that fails, or memory that is not enough.
+        MeasureError: a network that fails in the first process, or memory that is not enough.
         KeyboardInterrupt: before the first process was finished.
     """
     choices = choices or ReplayChoices()
@@ -131,19 +136,27 @@ def replay_of_log(
     _check_parts(parts, baseline, log.source)
     modes, more = _arrangements(choices, len(workload.videos))
     job = _job(choices, workload, parts, baseline, modes)
-    results = _processes(job, choices, run, progress)
-    replay = _record(results, choices, log.plan, log.source, workload)
-    replay = msgspec.structs.replace(
-        replay,
-        parts=parts,
-        baseline=baseline,
-        modes=modes,
-        counter=counter,
-        notes=[*said, *more, *replay.notes],
-        warnings=list(counts.warnings),
-    )
-    _compare(replay)
-    return msgspec.structs.replace(replay, summary=summary_of(replay))
+
+    def recorded(results: Sequence[Mapping[str, Any]], failure: str = "") -> Replay:
+        replay = _record(results, choices, log.plan, log.source, workload)
+        replay = msgspec.structs.replace(
+            replay,
+            parts=parts,
+            baseline=baseline,
+            modes=modes,
+            counter=counter,
+            notes=[*said, *more, *replay.notes],
+            warnings=list(counts.warnings),
+            failure=failure,
+        )
+        _compare(replay)
+        return msgspec.structs.replace(replay, summary=summary_of(replay))
+
+    def kept(results: Sequence[Mapping[str, Any]]) -> None:
+        if keep is not None:
+            keep(recorded(results))
+
+    return recorded(*_processes(job, choices, run, progress, kept))
 
 
 def _parts(
@@ -239,14 +252,22 @@ def _job(
     }
 
 
-def _threads(choices: ReplayChoices) -> int | None:
-    return 1 if choices.threads is None and choices.device == "cpu" else choices.threads
+def _threads(choices: ReplayChoices) -> int:
+    return choices.threads or 1
 
 
 def _processes(
-    job: Mapping[str, Any], choices: ReplayChoices, run: RunJob, progress: Progress | None
-) -> list[dict[str, Any]]:
-    """Run the processes one after the other; after an interrupt return those that finished."""
+    job: Mapping[str, Any],
+    choices: ReplayChoices,
+    run: RunJob,
+    progress: Progress | None,
+    kept: Callable[[Sequence[Mapping[str, Any]]], None],
+) -> tuple[list[dict[str, Any]], str]:
+    """Run the processes one after the other.
+
+    Returns:
+        What they gave, and why the next one failed; empty after an interrupt, or where none did.
+    """
     results: list[dict[str, Any]] = []
     for number in range(choices.processes):
         if progress is not None:
@@ -258,7 +279,12 @@ def _processes(
             if not results:
                 raise
             break
-    return results
+        except FlopbenchError as error:
+            if not results:
+                raise
+            return results, ": ".join(text for text in (error.message, error.hint) if text)
+        kept(results)
+    return results, ""
 
 
 def _record(

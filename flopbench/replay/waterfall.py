@@ -22,7 +22,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flopbench.time_statistics import expanded_bootstrap, median
+from flopbench.time_statistics import (
+    FEWEST_PROCESSES,
+    expanded_bootstrap,
+    median,
+    student_interval,
+    wider,
+)
 
 WIDE = 0.10
 """An interval that reaches further than this from its centre is told: two rounds of such a
@@ -81,7 +87,8 @@ class Waterfall:
         policy: what policy, LSTM, decisions and gathering take beyond their MACs.
         synchronisation: what the host's waiting for decisions takes.
         measured: baseline time / adaptive time.
-        interval: 95 % of ``measured`` over processes and rounds; None for a single process.
+        interval: 95 % of ``measured``: the wider of a bootstrap over processes and rounds and of
+            Student's t over processes; None for fewer than ``FEWEST_PROCESSES``.
         baseline_s: seconds a video; the median of the processes' medians.
         chain_s: name -> seconds a video, in the order of the module's docstring.
         unit_s: component -> seconds of one item in a full batch.
@@ -157,7 +164,12 @@ def waterfall(processes: Sequence[Sequence[Round]], work: Work, *, seed: int = 0
 
 def _interval(processes: Sequence[Sequence[Round]], seed: int) -> tuple[float, float] | None:
     shares = [[one.full_s / one.baseline_s for one in rounds] for rounds in processes]
-    ends = expanded_bootstrap(shares, _centre, seed=seed)
+    if len(shares) < FEWEST_PROCESSES:
+        return None
+    ends = wider(
+        expanded_bootstrap(shares, _centre, seed=seed),
+        student_interval([median(values) for values in shares]),
+    )
     return None if ends is None else (1 / ends[1], 1 / ends[0])
 
 
