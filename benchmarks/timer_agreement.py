@@ -19,6 +19,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from flopbench.measure.clocks import clock_for
+from flopbench.measure.device import device_facts
 from flopbench.measure.latency import guarded
 from flopbench.measure.precision import precision
 from flopbench.measure.prepared import prepare
@@ -76,7 +77,10 @@ def main() -> None:
         for _ in range(args.rounds):
             for name, (column, timed) in others.items():
                 found[name].append((ours(args.device, args.threads, call)[column], timed()))
-    print(f"{what}, {args.threads} threads, torch {torch.__version__}, {args.rounds} rounds")
+    name = device_facts(args.device).name
+    print(
+        f"{name}: {what}, {args.threads} threads, torch {torch.__version__}, {args.rounds} rounds"
+    )
     for name, pairs in found.items():
         mine, theirs = (median([pair[side] for pair in pairs]) for side in (0, 1))
         rounds = [a / b for a, b in pairs]
