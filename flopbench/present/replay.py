@@ -20,7 +20,7 @@ from flopbench.present.grid import (
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Executed, Replay
 from flopbench.time_statistics import PERCENTILE_SAMPLES
-from flopbench.units import gflops, millions
+from flopbench.units import gflops, millions, milliseconds
 
 CHAIN = (
     "theory × arms × fragmentation × policy × synchronisation = measured. arms: small networks "
@@ -85,12 +85,12 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         rows.append(
             (
                 mode,
-                _ms(chain.baseline_s),
-                _ms(chain.chain_s["full"]),
+                milliseconds(chain.baseline_s),
+                milliseconds(chain.chain_s["full"]),
                 f"{own.videos_per_s:.4g}",
                 *(_latency(own, q) for q in PERCENTILES),
-                _ms(own.beside_s[0]),
-                _ms(own.beside_s[1]),
+                milliseconds(own.beside_s[0]),
+                milliseconds(own.beside_s[1]),
             )
         )
     on = f" on {replay.dataset}" if replay.dataset else ""
@@ -170,7 +170,7 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         cells.append(f"{(part.arm_runs + part.policy_runs) / replay.videos:.3f}")
         for own in figures.values():
             unit = own.waterfall.unit_s.get(name)
-            cells.append("-" if unit is None else _ms(unit))
+            cells.append("-" if unit is None else milliseconds(unit))
             cells.append("-" if name not in own.batch else f"{own.batch[name]:.2f}")
         rows.append(tuple(cells))
     titles = ["MMACs", "runs/video"]
@@ -273,15 +273,11 @@ def _settings(replay: Replay) -> list[str]:
 
 def _latency(own: ModeFigures, q: int) -> str:
     value = own.latency_s[q]
-    return "-" if value is None else _ms(value)
+    return "-" if value is None else milliseconds(value)
 
 
 def _calls(own: Executed) -> int:
     return sum(n for sizes in own.arms.values() for n in sizes.values())
-
-
-def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.4g}"
 
 
 def _giga(macs: Fraction) -> str:
