@@ -207,6 +207,9 @@ _LATEX = {
     "|": r"\textbar{}",
     "×": r"$\times$",
     "²": r"\textsuperscript{2}",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
     "[": "{[}",
     "]": "{]}",
     '"': "''",
@@ -214,7 +217,7 @@ _LATEX = {
 
 
 def latex_escape(text: str) -> str:
-    """Escape text for LaTeX; ``×`` and ``²`` become commands, other characters stay (UTF-8)."""
+    """Escape text for LaTeX; signs such as ``×`` and ``−`` become commands, other characters stay (UTF-8)."""
     return "".join(_LATEX.get(character, character) for character in one_line(text))
 
 

@@ -102,7 +102,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         "videos/s",
         *(f"p{q} ms" for q in PERCENTILES),
         f"baseline, {beside}",
-        "adaptive",
+        f"adaptive, {beside}",
     )
     return Grid(
         title=f"{replay.method}{on}, replayed: {what}",
