@@ -217,7 +217,7 @@ _LATEX = {
 
 
 def latex_escape(text: str) -> str:
-    """Escape text for LaTeX; signs such as ``×`` and ``−`` become commands, other characters stay (UTF-8)."""
+    """Escape text for LaTeX: signs such as ``×`` become commands, other characters stay (UTF-8)."""
     return "".join(_LATEX.get(character, character) for character in one_line(text))
 
 
