@@ -257,6 +257,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         "ms",
         "repeat within",
         "img/s",
+        *(["queued"] if queued else []),
         "of best",
         "of roof",
         "peak GB",

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from flopbench.errors import DataError, InputError
 from flopbench.gpu_readings import GpuReading
-from flopbench.present.timings import render_timings
+from flopbench.present.timings import render_timings, timing_grids
 from flopbench.time_verdicts import summarise
 from flopbench.timing_reading import process_run
 from flopbench.timings import (
@@ -357,6 +357,14 @@ def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path
     for extra in (["resnet18"], ["--vs", "resnet18"], ["-r", "32"], ["--preset", "arnet"]):
         refused = run_cli("latency", *extra, "--from", str(SAVED), env=env)
         assert_refused(refused, "--from prints saved timings as they are")
+
+
+def test_every_line_has_as_many_cells_as_there_are_columns() -> None:
+    """Also where a device adds a column to a sweep, as queued calls on CUDA do."""
+    grids = timing_grids(TimingFile.load(SAVED))
+    assert any("queued" in [column.title for column in grid.columns] for grid in grids)
+    for grid in grids:
+        assert {len(cells) for cells in grid.rows} == {len(grid.columns)}
 
 
 # --- several become one
