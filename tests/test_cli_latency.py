@@ -341,6 +341,7 @@ def test_files_that_do_not_belong_together_are_refused(
             ("beyond --max-batch 8",),
         ),
         (("resnet18@32", "--max-batch", "8"), ("belong to --throughput",)),
+        (("-r", "112"), ("-r/--resolution needs models", "flopbench latency")),
         (("resnet18@32", "--batch", "0"), ("argument --batch: 0 where at least 1",)),
         (("resnet18@32", "--batch", "two"), ("argument --batch: 'two' is not a whole number",)),
         (("resnet18@32", "--budget", "-1"), ("argument --budget: -1 where more than 0",)),

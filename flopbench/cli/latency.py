@@ -17,6 +17,7 @@ from flopbench.cli.common import (
     require,
 )
 from flopbench.cli.machine_options import add_machine
+from flopbench.cli.model_options import add_models, chosen_models
 from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from flopbench.timings import TimingFile, TimingSpec
 
 FORMATS = ("table", "md", "csv", "json", "latex")
-DEFAULT_PRESET = "arnet"
 DEFAULT_REFERENCE = 32
 
 
@@ -43,16 +43,11 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="models: as for 'flopbench table', such as resnet50@224 or nets.py:build@224",
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="what to time; see below")
-    parser.add_argument(
-        "-r",
-        "--resolution",
-        action="append",
-        metavar="SIZE",
-        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+    add_models(
+        parser,
+        models="what to time; see below",
+        preset="time the rows of a publication: a name, or a .toml file",
     )
-    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
-    parser.add_argument("--preset", help="time the rows of a publication: a name, or a .toml file")
     parser.add_argument(
         "--vs",
         action="append",
@@ -251,16 +246,7 @@ def _effort(args: argparse.Namespace, facts: DeviceFacts, progress: Any, keep: A
 
 def _models(args: argparse.Namespace) -> list[ModelSpec]:
     """List the models to time."""
-    from flopbench.offline import preset_specs
-    from flopbench.presets import load_preset
-    from flopbench.specs import cross, parse_size, parse_spec
-
-    sizes = [parse_size(text) for text in args.resolution or []]
-    models = cross([parse_spec(text) for text in [*args.models, *args.vs]], sizes)
-    if args.preset or not args.models:
-        models = [*preset_specs(load_preset(args.preset or DEFAULT_PRESET)), *models]
-    if args.classes is not None:
-        models = [model.with_classes(args.classes) for model in models]
+    models, _ = chosen_models(args, more=tuple(args.vs))
     for model in models:
         require(model.source != "value", f"{model} is a constant: there is nothing to time")
     require(

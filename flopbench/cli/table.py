@@ -17,13 +17,13 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
+from flopbench.cli.model_options import add_models, chosen_models
 from flopbench.errors import EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.table import CostTable
 
 FORMATS = ("table", "md", "csv", "json", "latex")
-DEFAULT_PRESET = "arnet"
 
 
 def add_parser(verbs: Any) -> None:
@@ -41,16 +41,11 @@ def add_parser(verbs: Any) -> None:
             "lstm:1280x512, linear:1280x7, 'value:1.8e9 \"source\"'"
         ),
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="what to count; see below")
-    parser.add_argument(
-        "-r",
-        "--resolution",
-        action="append",
-        metavar="SIZE",
-        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+    add_models(
+        parser,
+        models="what to count; see below",
+        preset="rows of a publication: a name, or a .toml file",
     )
-    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
-    parser.add_argument("--preset", help="rows of a publication: a name, or a .toml file")
     parser.add_argument(
         "--from",
         dest="saved",
@@ -99,28 +94,13 @@ def _saved_table(args: argparse.Namespace) -> CostTable:
 
 
 def _measured_table(args: argparse.Namespace) -> CostTable:
-    from flopbench.offline import build_table, preset_specs
+    from flopbench.offline import build_table
     from flopbench.present.tables import check_sort_key
-    from flopbench.presets import PublishedRow, load_preset
-    from flopbench.specs import cross, parse_size, parse_spec
 
     counters = chosen_counters(args)
     if args.sort:
         check_sort_key(args.sort, counters)
-    sizes = [parse_size(text) for text in args.resolution or []]
-    specs = cross([parse_spec(text) for text in args.models], sizes)
-    require(
-        not (sizes and not args.models),
-        "-r/--resolution needs models: the rows of a preset have their own inputs",
-        "name models, such as: flopbench table resnet50 -r 224 -r 168",
-    )
-    published: tuple[PublishedRow, ...] = ()
-    if args.preset or not args.models:
-        preset = load_preset(args.preset or DEFAULT_PRESET)
-        specs = [*preset_specs(preset), *specs]
-        published = preset.rows
-    if args.classes is not None:
-        specs = [s if s.source == "value" else s.with_classes(args.classes) for s in specs]
+    specs, published = chosen_models(args)
     with progress_bar() as progress:
         return build_table(
             specs,

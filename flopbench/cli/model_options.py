@@ -1,0 +1,72 @@
+"""Models on the command line, as ``table`` and ``latency`` take them.
+
+Lives here: those arguments, and how they become specifications. Does not live here: the grammar
+of a specification (``specs``), presets (``presets``).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.common import positive, require
+
+if TYPE_CHECKING:
+    from flopbench.presets import PublishedRow
+    from flopbench.specs import ModelSpec
+
+DEFAULT_PRESET = "arnet"
+
+
+def add_models(parser: argparse.ArgumentParser, *, models: str, preset: str) -> None:
+    """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``.
+
+    Args:
+        parser: gets the arguments.
+        models: help of the models.
+        preset: help of the preset.
+    """
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=models)
+    parser.add_argument(
+        "-r",
+        "--resolution",
+        action="append",
+        metavar="SIZE",
+        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+    )
+    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
+    parser.add_argument("--preset", help=preset)
+
+
+def chosen_models(
+    args: argparse.Namespace, *, more: tuple[str, ...] = ()
+) -> tuple[list[ModelSpec], tuple[PublishedRow, ...]]:
+    """Return the specifications asked for, a preset's first, and that preset's rows.
+
+    Args:
+        args: the parsed arguments; without models and preset they mean ``DEFAULT_PRESET``.
+        more: models that another option names.
+
+    Raises:
+        InputError: a specification or size that means nothing, sizes without models, no such
+            preset.
+    """
+    from flopbench.offline import preset_specs
+    from flopbench.presets import load_preset
+    from flopbench.specs import cross, parse_size, parse_spec
+
+    sizes = [parse_size(text) for text in args.resolution or []]
+    specs = cross([parse_spec(text) for text in (*args.models, *more)], sizes)
+    require(
+        not (sizes and not args.models),
+        "-r/--resolution needs models: the rows of a preset have their own inputs",
+        f"name models, such as: flopbench {args.verb} resnet50 -r 224 -r 168",
+    )
+    published: tuple[PublishedRow, ...] = ()
+    if args.preset or not args.models:
+        preset = load_preset(args.preset or DEFAULT_PRESET)
+        specs = [*preset_specs(preset), *specs]
+        published = preset.rows
+    if args.classes is not None:
+        specs = [s if s.source == "value" else s.with_classes(args.classes) for s in specs]
+    return specs, published
