@@ -303,14 +303,12 @@ def _run(
     try:
         answers = run_job(f"{_JOBS}:time_rows", job, threads=group[0].threads)
     except WorkerDied as died:
-        failure = ": ".join(text for text in (died.message, died.hint) if text)
-        return {what: replace(rows[what], failure=failure) for what in group}
+        return {what: replace(rows[what], failure=died.line) for what in group}
     updated = {}
     for what, answer in zip(group, answers, strict=True):
         row = rows[what]
         if "failure" in answer:
-            failure = ": ".join(text for text in (answer["failure"], answer["hint"]) if text)
-            updated[what] = replace(row, failure=failure)
+            updated[what] = replace(row, failure=answer["failure"])
             continue
         run: ProcessRun = process_run(answer["run"])
         updated[what] = replace(row, processes=(*row.processes, run))

@@ -137,11 +137,16 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.replay.run import replay_of_log
 
     def keep(replay: Replay) -> None:
-        if format == "json" and args.output != "-":
-            replay.save(args.output)
+        replay.save(args.output)
 
+    to_file = format == "json" and args.output != "-"
     with progress_bar() as progress:
-        result = replay_of_log(args.policy_log, choices_of(args), progress=progress, keep=keep)
+        result = replay_of_log(
+            args.policy_log,
+            choices_of(args),
+            progress=progress,
+            keep=keep if to_file else None,
+        )
     _emit(args, [result], format)
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"

@@ -23,7 +23,6 @@ from flopbench.measure.environment import seeded
 from flopbench.measure.power import watch_gpu
 from flopbench.measure.precision import precision, precision_facts
 from flopbench.measure.prepared import (
-    OutOfMemory,
     capture,
     compiled_graphs,
     explained,
@@ -70,7 +69,7 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
             ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too).
 
     Returns:
-        One object a row: ``run`` (``ProcessRun`` fields), or ``failure`` and ``out_of_memory``.
+        One object a row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
         Where one of several interleaved rows fails, the others are timed without it.
     """
     whats = [TimingSpec(**row) for row in job["rows"]]
@@ -85,13 +84,13 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
             try:
                 ready[number] = _first(clock, what)
             except FlopbenchError as error:
-                answers[number] = _failure(error)
+                answers[number] = {"failure": error.line}
         while ready:
             try:
                 _sample(whats, ready, job, answers)
                 break
             except _Failed as failed:  # the others are timed again without it
-                answers[failed.place] = _failure(failed.error)
+                answers[failed.place] = {"failure": failed.error.line}
                 del ready[failed.place]
     return answers
 
@@ -198,11 +197,3 @@ def peak_bytes(device: str) -> int | None:
     except (OSError, IndexError, ValueError):
         unit = 1 if sys.platform == "darwin" else 1024
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _failure(error: FlopbenchError) -> dict[str, Any]:
-    return {
-        "failure": error.message,
-        "hint": error.hint,
-        "out_of_memory": isinstance(error, OutOfMemory),
-    }

@@ -282,7 +282,7 @@ def _processes(
         except FlopbenchError as error:
             if not results:
                 raise
-            return results, ": ".join(text for text in (error.message, error.hint) if text)
+            return results, error.line
         kept(results)
     return results, ""
 
