@@ -24,17 +24,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any
 
 from flopbench.errors import DataError
+from flopbench.happenings import Rule, decisions_of, exact
 from flopbench.policy.counts import LogCounts, Totals
 from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
 from flopbench.prices import PriceList
 from flopbench.units import gflops
-
-Rule = Literal["exact", "published"]
-RULES: tuple[Rule, ...] = ("exact", "published")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,17 +137,17 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
     videos = Fraction(1 if totals.videos is None else totals.videos)
     if not videos or not totals.views:
         raise DataError("the log holds no samples: there is nothing to estimate")
-    frames = [_exact(n) for n in totals.frames]
-    decisions = _decisions(totals, plan, rule)
+    frames = [exact(n) for n in totals.frames]
+    decisions = decisions_of(totals, plan, rule)
     all_decisions = sum(decisions, Fraction(0))
     charges = plan.charges
-    steps = _exact(totals.steps)
+    steps = exact(totals.steps)
     runs: dict[str, Fraction] = {}
 
     def run(costs: Costs, times: Fraction) -> Fraction:
         macs = Fraction(0)
         for name, number in costs.items():
-            n = _exact(number) * times
+            n = exact(number) * times
             runs[name] = runs.get(name, Fraction(0)) + n
             macs += n * prices.prices[name].macs
         return macs
@@ -186,28 +184,6 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
         processed_frames_per_video=float(processed / videos),
         decisions_per_video=float(all_decisions / videos),
     )
-
-
-def _exact(number: float | Fraction) -> Fraction:
-    """Return a number as the fraction that its shortest decimal text means."""
-    return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)
-
-
-def _decisions(totals: Totals, plan: Plan, rule: Rule) -> list[Fraction]:
-    if rule == "published":
-        if totals.own_spans:
-            raise DataError(
-                "the published rule is not defined here: it takes spans from the actions, and this "
-                "log's decisions have spans of their own",
-                "--rule exact counts them",
-            )
-        return [_exact(n) / a.span for n, a in zip(totals.frames, plan.actions, strict=True)]
-    if totals.decisions is None:
-        raise DataError(
-            "rows without their order hold no runs: only the published rule applies to them",
-            "--rule published, or leave --rule out",
-        )
-    return [_exact(n) for n in totals.decisions]
 
 
 def _steps_share(frames: Fraction, plan: Plan) -> Fraction:

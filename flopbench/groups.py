@@ -11,7 +11,8 @@ from typing import Any
 
 from flopbench.difficulty import difficulty_groups
 from flopbench.errors import InputError
-from flopbench.estimate import Estimate, Rule, estimate, video_costs
+from flopbench.estimate import Estimate, estimate, video_costs
+from flopbench.happenings import Rule
 from flopbench.intervals import LARGEST_BOOTSTRAP, Interval, interval
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.prices import PriceList

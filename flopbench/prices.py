@@ -93,6 +93,7 @@ def price_book(
     overrides: Mapping[str, str] | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
+    alone: bool = False,
 ) -> PriceBook:
     """Find the price of every component under every counter.
 
@@ -106,6 +107,7 @@ def price_book(
         overrides: component -> specification in place of the log's own.
         refresh: measure again.
         progress: told before each measurement.
+        alone: only the leading counter's list.
 
     Raises:
         InputError: an unknown variant, component or counter; a log that names the user's own code.
@@ -114,6 +116,7 @@ def price_book(
     chosen = _chosen_specs(header, variants or {}, overrides or {}, table)
     names = _counters(header, counter, table)
     primary = names[0]
+    names = names[:1] if alone else names
     measured = [name for name in names if name != PUBLISHED]
     rows, added = _rows(chosen, measured, table, refresh, progress)
     lists: dict[str, PriceList] = {}

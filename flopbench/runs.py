@@ -16,8 +16,9 @@ import msgspec
 
 from flopbench.difficulty import COST, difficulty_needs
 from flopbench.errors import InputError
-from flopbench.estimate import Estimate, Rule, estimate, video_costs
+from flopbench.estimate import Estimate, estimate, video_costs
 from flopbench.groups import Group, groups_of
+from flopbench.happenings import Rule
 from flopbench.intervals import Interval, interval
 from flopbench.naming import near_match
 from flopbench.offline import Progress
@@ -91,6 +92,7 @@ class Choices:
         resamples: of the bootstrap.
         seed: of its generator.
         refresh: measure prices again.
+        alone: price under the leading counter only, not under every counter beside it.
     """
 
     preset: str | None = None
@@ -110,6 +112,7 @@ class Choices:
     resamples: int = 1000
     seed: int = 0
     refresh: bool = False
+    alone: bool = False
 
 
 def run_of_log(
@@ -207,6 +210,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         overrides=choices.components,
         refresh=choices.refresh,
         progress=progress,
+        alone=choices.alone,
     )
     prices = book.lists[book.primary]
     totals = counts.totals()

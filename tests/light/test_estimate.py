@@ -18,7 +18,8 @@ from logs import ARNET_ROWS, counted, header_of, price_list, rows  # noqa: E402
 
 from flopbench.difficulty import difficulty_groups, difficulty_needs  # noqa: E402
 from flopbench.errors import DataError, InputError  # noqa: E402
-from flopbench.estimate import RULES, Rule, estimate, video_costs  # noqa: E402
+from flopbench.estimate import estimate, video_costs  # noqa: E402
+from flopbench.happenings import RULES, Rule  # noqa: E402
 from flopbench.intervals import (  # noqa: E402
     LARGEST_BOOTSTRAP,
     difference_interval,
