@@ -100,11 +100,16 @@ class ModuleFacts:
         path: dotted path, ``""`` for the model itself; the first one where a module is shared.
         type: class name.
         params: parameter elements of the module itself, its children apart.
+        shape: what decides about its cost: extents of its own parameters by name
+            (``weight: [64, 3, 7, 7]``), and settings that are not the default (``stride: [2, 2]``).
+        source: ``file:line`` of its class where that is code in the working folder, else empty.
     """
 
     path: str
     type: str
     params: int
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,8 +69,8 @@ def _private(name: str, flags: int) -> int:
     return os.open(name, flags, 0o600)
 
 
-def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file.
+def read_text(path: Path, what: str) -> str:
+    """Read a text file.
 
     Args:
         path: the file.
@@ -78,14 +78,28 @@ def read_json(path: Path, what: str) -> Any:
 
     Raises:
         InputError: no such file, or it cannot be read.
-        DataError: not UTF-8 or not JSON; the message names line and column.
+        DataError: not UTF-8.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not {what}: not UTF-8 text at byte {error.start}") from None
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the message.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        DataError: not UTF-8 or not JSON; the message names line and column.
+    """
+    text = read_text(path, what)
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -19,13 +19,14 @@ from typing import Any
 
 from torch import nn
 
-from flopbench.costs import CostProfile, ModuleFacts, merge_operators
+from flopbench.costs import CostProfile, merge_operators
 from flopbench.counters import CounterInfo, installed_version
 from flopbench.errors import InputError, MeasureError
 from flopbench.measure.built import Built, head_width, reason
 from flopbench.measure.copies import unwrap
 from flopbench.measure.counters.base import Counted, Counter
 from flopbench.measure.environment import counting_state, quick_shapes
+from flopbench.measure.module_tree import module_facts
 from flopbench.measure.sources import Source
 from flopbench.specs import ModelSpec
 
@@ -206,21 +207,11 @@ def _to_profile(
         feature_dim=built.feature_dim,
         device=done.device,
         operators=operators,
-        modules=_module_facts(built.module),
+        modules=module_facts(built.module, located=spec is None or spec.is_user_code),
         not_counted=counted.not_counted,
         notes=(*built.notes, *counted.notes, *done.notes),
         versions=environment(info.distribution, *([spec.source] if spec else [])),
     )
-
-
-def _module_facts(module: nn.Module) -> tuple[ModuleFacts, ...]:
-    seen: set[int] = set()
-    facts = []
-    for path, child in module.named_modules():
-        own = {id(p): p.numel() for p in child.parameters(recurse=False) if id(p) not in seen}
-        seen.update(own)
-        facts.append(ModuleFacts(path=path, type=type(child).__name__, params=sum(own.values())))
-    return tuple(facts)
 
 
 def environment(*distributions: str) -> dict[str, str]:
