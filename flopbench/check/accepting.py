@@ -1,0 +1,129 @@
+"""Moving the baseline: the only way there is.
+
+Lives here: what an acceptance changes. Does not live here: measuring (``stock``), the file
+(``baseline``), the command line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from flopbench.check.records import (
+    Acceptance,
+    Baseline,
+    Config,
+    Cost,
+    Kept,
+    LogCost,
+    amounts,
+)
+from flopbench.errors import InputError, MeasureError
+from flopbench.naming import near_match
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What became of one entry.
+
+    Attributes:
+        name: the entry.
+        acceptance: old and new amounts and the reason; None where nothing had changed.
+    """
+
+    name: str
+    acceptance: Acceptance | None
+
+
+def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[str]) -> list[str]:
+    """Check names of entries; entries that only the baseline has may be accepted as gone.
+
+    Raises:
+        InputError: no such entry.
+    """
+    kept = list(baseline.entries) if baseline is not None else []
+    known = list(dict.fromkeys([*(entry.name for entry in config.entries), *kept]))
+    for name in given:
+        if name not in known:
+            raise InputError(
+                f"there is no entry {name!r} in {config.path} or its baseline",
+                near_match(name, known, "entries"),
+            )
+    return list(dict.fromkeys(given))
+
+
+def accept(
+    baseline: Baseline | None, stock: Mapping[str, Cost | str], names: Sequence[str], reason: str
+) -> tuple[Baseline, list[Move]]:
+    """Return the baseline with the costs of some entries as they are now.
+
+    Args:
+        baseline: as it is; None where there is none yet.
+        stock: entry -> its cost now, or why it could not be measured; an entry that is not in it
+            is gone.
+        names: entries to accept.
+        reason: why, kept beside old and new.
+
+    Raises:
+        InputError: the reason says nothing.
+        MeasureError: an entry could not be measured; nothing is accepted then.
+    """
+    reason = " ".join(reason.split())
+    if not reason:
+        raise InputError(
+            "--reason is empty: expected why the cost may change",
+            "it is kept in the baseline, for whoever asks later",
+        )
+    before = baseline or Baseline()
+    entries, removed = dict(before.entries), dict(before.removed)
+    moves = []
+    for name in names:
+        old = entries.get(name)
+        cost = stock.get(name)
+        if isinstance(cost, str):
+            raise MeasureError(f"cannot accept {name!r}, which could not be measured: {cost}")
+        if cost is None:
+            if old is None:
+                raise InputError(f"cannot accept {name!r}: it is in no baseline")
+            removed[name] = Acceptance(old=_told(old.cost), new={}, reason=reason)
+            moves.append(Move(name=name, acceptance=removed[name]))
+            del entries[name]
+            continue
+        if old is not None and _alike(old.cost, cost):
+            moves.append(Move(name=name, acceptance=None))
+            continue
+        accepted = Acceptance(
+            old=_told(old.cost) if old is not None else {}, new=_told(cost), reason=reason
+        )
+        history = old.accepted if old is not None else ()
+        entries[name] = Kept(cost=_without_places(cost), accepted=(*history, accepted))
+        removed.pop(name, None)
+        moves.append(Move(name=name, acceptance=accepted))
+    return replace(before, entries=entries, removed=removed), moves
+
+
+def _told(cost: Cost) -> dict[str, Fraction]:
+    return {str(metric): amount for metric, amount in amounts(cost).items()}
+
+
+def _alike(old: Cost, new: Cost) -> bool:
+    """Say whether two costs differ in nothing but versions, places of code, and order."""
+    return _core(old) == _core(new)
+
+
+def _core(cost: Cost) -> tuple[Cost, object]:
+    cost = replace(_without_places(cost), versions={})
+    if isinstance(cost, LogCost):
+        return replace(cost, events=()), {event.name: event for event in cost.events}
+    return replace(cost, modules=()), {module.path: module for module in cost.modules}
+
+
+def _without_places(cost: Cost) -> Cost:
+    """Leave out where classes stand, and modules that are there only for that."""
+    if isinstance(cost, LogCost):
+        return cost
+    modules = tuple(
+        replace(module, source="") for module in cost.modules if module.params or module.calls
+    )
+    return replace(cost, modules=modules)

@@ -1,0 +1,398 @@
+"""The configuration of a check: found, read, and refused with file, line and key where it is wrong.
+
+It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml``::
+
+    counter = "torch"                       # whose MACs are guarded
+    baseline = ".flopbench/baseline.json"   # relative to this file
+
+    [[entries]]
+    model = "my_pkg.nets:build@224"         # any model specification
+    name = "backbone"                       # default: the specification
+
+    [[entries]]
+    policy-log = "logs/run.jsonl"           # a policy log or a glob; further: preset, rule
+    name = "run"
+
+    [[budgets]]
+    match = "backbone*"                     # default "*"
+    metric = "macs"
+    limit = "4.2 GMACs"
+    max-increase = "0%"
+    min-delta = "1 MMACs"
+    gate = "exact"
+    note = "The edge device has no room for more."
+
+``match`` is a glob over names of entries (``*``, ``?``, ``[ab]``; case counts). A sign of a glob
+that stands in a name itself is written in brackets: ``[*]``, ``[?]``, ``[[]``. For each entry and
+metric the last budget that matches counts, whole: nothing is taken over from an earlier one.
+Messages count from one: ``budgets[2]`` is the second.
+
+Lives here: all of that. Does not live here: amounts with units (``limits``), lines of keys
+(``toml_lines``), whether a model can be built (``stock``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
+
+from flopbench.check.limits import parse_amount, parse_limit, parse_share
+from flopbench.check.records import (
+    GATES,
+    LATENCY_INCREASE,
+    LOG_METRICS,
+    METRICS,
+    MODEL_METRICS,
+    TIME_GATES,
+    Budget,
+    Config,
+    Entry,
+    Gate,
+    Metric,
+)
+from flopbench.check.toml_lines import Block, key_lines, line_of, read_toml, shown_value
+from flopbench.counters import find_counter, own_counters
+from flopbench.errors import DataError, InputError
+from flopbench.naming import near_match
+from flopbench.presets import preset_names
+from flopbench.specs import parse_spec
+
+OWN_FILE = "flopbench.toml"
+SHARED_FILE = "pyproject.toml"
+TABLE = ("tool", "flopbench")
+"""Where the configuration stands in ``pyproject.toml``."""
+
+DEFAULT_COUNTER = "torch"
+DEFAULT_BASELINE = ".flopbench/baseline.json"
+
+LONGEST_NAME = 200
+"""Characters of an entry's name: more would not fit a line of any output."""
+
+_FILE_KEYS = ("counter", "baseline", "entries", "budgets")
+_ENTRY_KEYS = ("name", "model", "policy-log", "preset", "rule")
+_BUDGET_KEYS = ("match", "metric", "limit", "max-increase", "min-delta", "gate", "note")
+_RULES = ("exact", "published")
+_EXACT_GATES: tuple[Gate, ...] = ("exact", "advisory")
+_AN_ENTRY = 'write one: [[entries]], and below it model = "resnet50@224", or run: flopbench init'
+
+
+def find_config(given: str | None) -> Path:
+    """Find the configuration file.
+
+    Without a path the working folder is searched, then each folder above it up to the one that
+    holds ``.git``. Outside a repository it is the working folder alone: what a configuration names
+    is run, so none is taken from a folder that others may write to.
+
+    Args:
+        given: the path that the user gave, None to search.
+
+    Raises:
+        InputError: there is none, or one folder holds two.
+        DataError: a ``pyproject.toml`` on the way is no TOML.
+    """
+    if given is not None:
+        path = Path(given)
+        if path.is_dir():
+            raise InputError(f"{given} is a folder", f"name a file in it, such as {OWN_FILE}")
+        if not path.is_file():
+            raise InputError(f"there is no configuration file {given}", "flopbench init writes one")
+        return path
+    for folder in _folders():
+        own, shared = folder / OWN_FILE, folder / SHARED_FILE
+        if own.is_file():
+            if shared.is_file() and _has_table(shared, lenient=True):
+                raise InputError(
+                    f"{_shown_path(own)} and [tool.flopbench] in {_shown_path(shared)} both "
+                    "configure the check",
+                    "keep one of them, or name one with --config",
+                )
+            return Path(_shown_path(own))
+        if shared.is_file() and _has_table(shared):
+            return Path(_shown_path(shared))
+    raise InputError(
+        f"there is no {OWN_FILE} here, and no {SHARED_FILE} with [tool.flopbench]",
+        "flopbench init finds models and writes one",
+    )
+
+
+def has_config(folder: Path) -> Path | None:
+    """Return the configuration that a folder holds itself, None where it holds none.
+
+    Raises:
+        DataError: its ``pyproject.toml`` names flopbench and is no TOML.
+    """
+    own, shared = folder / OWN_FILE, folder / SHARED_FILE
+    if own.exists():
+        return own
+    return shared if shared.is_file() and _has_table(shared) else None
+
+
+def read_config(path: Path) -> Config:
+    """Read and check a configuration.
+
+    Args:
+        path: ``flopbench.toml`` or another file of its form, or a ``pyproject.toml``. Messages call
+            it by this path.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it is no TOML, or something in it is wrong; names file, line and key.
+    """
+    text, data = read_toml(path)
+    prefix = TABLE if path.name == SHARED_FILE else ()
+    lines = key_lines(text)
+    for number, key in enumerate(prefix, 1):
+        data = data.get(key, {})
+        if not isinstance(data, dict):
+            at = f"{path}:{line_of(lines, prefix[:number])}"
+            raise DataError(
+                f"{at}: {'.'.join(prefix[:number])} is {shown_value(data)}, not a table"
+            )
+    if prefix and not data:
+        raise DataError(f"{path} has no table [tool.flopbench]", "flopbench init writes one")
+    top = Block(file=str(path), lines=lines, keys=prefix, data=data)
+    top.only(_FILE_KEYS)
+    entries = tuple(_entry(block) for block in top.blocks("entries"))
+    if not entries:
+        raise DataError(f"{path} names no entry to guard", _AN_ENTRY)
+    _check_names(top, entries)
+    return Config(
+        path=str(path),
+        root=os.path.abspath(path.parent),
+        entries=entries,
+        budgets=tuple(_budget(block, entries) for block in top.blocks("budgets")),
+        counter=_counter(top),
+        baseline=top.text("baseline", DEFAULT_BASELINE),
+    )
+
+
+def budget_for(config: Config, entry: Entry, metric: Metric) -> Budget:
+    """Return the budget that an entry obeys for a metric: the last that matches, or the default.
+
+    Ask for a latency only where ``latency_budget`` has one: by default it is not measured.
+    """
+    for budget in reversed(config.budgets):
+        if budget.metric == metric and _matches(budget, entry):
+            return budget
+    return _default_budget(metric)
+
+
+def latency_budget(config: Config, entry: Entry) -> Budget | None:
+    """Return the budget of an entry's latency, None where no budget asks for it to be measured."""
+    if not entry.model:
+        return None
+    found = budget_for(config, entry, "latency")
+    return found if found in config.budgets else None
+
+
+def unmatched_budgets(config: Config) -> tuple[str, ...]:
+    """Return the budgets that no entry obeys, as ``flopbench.toml:14: resnet* macs``.
+
+    A budget is obeyed by no entry where its glob matches none that has the metric, and where later
+    budgets stand in its way for each.
+    """
+    obeyed = {
+        id(budget_for(config, entry, metric))
+        for entry in config.entries
+        for metric in _metrics(entry)
+    }
+    return tuple(
+        f"{config.path}:{budget.line}: {budget.match} {budget.metric}"
+        for budget in config.budgets
+        if id(budget) not in obeyed
+    )
+
+
+def _entry(block: Block) -> Entry:
+    block.only(_ENTRY_KEYS)
+    model, log = block.text("model", ""), block.text("policy-log", "")
+    if model and log:
+        raise block.fault(None, "has both model and policy-log", "make two entries of it")
+    if not model and not log:
+        raise block.fault(None, "has neither model nor policy-log", "give it one of them")
+    for key in ("preset", "rule"):
+        if model and key in block.data:
+            raise block.fault(key, "does not go with a model", "it belongs to a policy-log")
+    if model:
+        _check_model(block, model)
+    preset = block.text("preset", "")
+    if preset and not preset.endswith(".toml") and preset not in preset_names():
+        hint = near_match(preset, preset_names(), "presets")
+        raise block.fault("preset", f"is {preset!r}, which is no preset", hint)
+    name = block.text("name", model or log)
+    if len(name) > LONGEST_NAME:
+        key = "name" if "name" in block.data else "model" if model else "policy-log"
+        what = f"makes a name of {len(name)} characters; at most {LONGEST_NAME} are allowed"
+        raise block.fault(key, what, "give the entry a short name")
+    return Entry(
+        name=name,
+        model=model,
+        policy_log=log,
+        preset=preset,
+        rule=block.choice("rule", _RULES, ""),
+        line=block.line,
+    )
+
+
+def _check_model(block: Block, model: str) -> None:
+    try:
+        spec = parse_spec(model)
+    except InputError as error:
+        raise block.fault("model", f"is no model: {error.message}", error.hint) from None
+    if spec.source == "value":
+        raise block.fault(
+            "model",
+            f"is {shown_value(model)}, a constant: it has no cost that could change",
+            "guard the model itself",
+        )
+
+
+def _check_names(top: Block, entries: Sequence[Entry]) -> None:
+    first: dict[str, int] = {}
+    for number, (block, entry) in enumerate(zip(top.blocks("entries"), entries, strict=True)):
+        if entry.name in first:
+            other = first[entry.name]
+            at = f"entries[{other + 1}] in line {entries[other].line}"
+            key = "name" if "name" in block.data else None
+            what = f"has the name {entry.name!r}, as has {at}"
+            raise block.fault(key, what, "give each entry a name of its own")
+        first[entry.name] = number
+
+
+def _counter(top: Block) -> str:
+    """Return the counter's name; whether its library is installed matters only when it counts."""
+    name = top.text("counter", DEFAULT_COUNTER)
+    if name not in {info.name for info in own_counters()}:
+        try:
+            find_counter(name)
+        except InputError as error:
+            raise top.fault("counter", f"is {name!r}: {error.message}", error.hint) from None
+    return name
+
+
+def _budget(block: Block, entries: Sequence[Entry]) -> Budget:
+    block.only(_BUDGET_KEYS)
+    if "metric" not in block.data:
+        hint = f"add one of metric = {', '.join(repr(name) for name in METRICS)}"
+        raise block.fault(None, "has no metric", hint)
+    metric = block.choice("metric", METRICS, "macs")
+    default = _default_budget(metric)
+    gate = block.choice("gate", GATES, default.gate)
+    fitting = TIME_GATES if metric == "latency" else _EXACT_GATES
+    if gate not in fitting:
+        hint = f"gates of {metric}: {', '.join(fitting)}"
+        raise block.fault("gate", f"is {gate!r}, which does not go with {metric}", hint)
+    if gate == "paired" and "limit" in block.data:
+        raise block.fault(
+            "limit",
+            "does not go with gate 'paired', which compares two revisions on any machine",
+            "limit a latency with gate = 'same-machine'",
+        )
+    match = block.text("match", default.match)
+    for entry in entries:
+        if entry.name == match and metric not in _metrics(entry):
+            kind = "model" if entry.model else "policy log"
+            hint = f"metrics of a {kind}: {', '.join(_metrics(entry))}"
+            raise block.fault("metric", f"is {metric!r}, which {match!r}, a {kind}, lacks", hint)
+    return Budget(
+        match=match,
+        metric=metric,
+        limit=_amount(block, "limit", metric),
+        limit_text=block.text("limit", ""),
+        max_increase=_share(block, "max-increase", default.max_increase),
+        min_delta=_amount(block, "min-delta", metric) or Fraction(0),
+        gate=gate,
+        note=_note(block),
+        line=block.line,
+    )
+
+
+def _amount(block: Block, key: str, metric: Metric) -> Fraction | None:
+    if key not in block.data:
+        return None
+    parse = parse_limit if key == "limit" else parse_amount
+    text = _quantity_text(block, key)
+    try:
+        return parse(text, metric)
+    except InputError as error:
+        raise block.fault(key, f"of {metric}: {error.message}", error.hint) from None
+
+
+def _share(block: Block, key: str, default: Fraction) -> Fraction:
+    if key not in block.data:
+        return default
+    text = _quantity_text(block, key)
+    try:
+        return parse_share(text)
+    except InputError as error:
+        raise block.fault(key, f"is wrong: {error.message}", error.hint) from None
+
+
+def _quantity_text(block: Block, key: str) -> str:
+    """Return the text of a quantity; a bare number has no unit, and is told so."""
+    value = block.data[key]
+    if type(value) in {int, float}:
+        example = '"2%"' if key == "max-increase" else '"4.2 GMACs" or "3 ms"'
+        what = f"is {shown_value(value)}, a number without a unit"
+        raise block.fault(key, what, f"write it in quotes and with its unit, such as {example}")
+    return block.text(key, "")
+
+
+def _note(block: Block) -> str:
+    """Return the note in one line; it may be written in several."""
+    value = block.data.get("note", "")
+    text = " ".join(value.split()) if isinstance(value, str) else None
+    if text is None or not text.isprintable():
+        raise block.fault("note", f"is {shown_value(value)} where text in quotes was expected")
+    return text
+
+
+def _default_budget(metric: Metric) -> Budget:
+    if metric == "latency":
+        return Budget(metric=metric, gate="same-machine", max_increase=LATENCY_INCREASE)
+    return Budget(metric=metric)
+
+
+def _metrics(entry: Entry) -> tuple[Metric, ...]:
+    """Return the metrics that an entry can have, latency included."""
+    return (*MODEL_METRICS, "latency") if entry.model else LOG_METRICS
+
+
+def _matches(budget: Budget, entry: Entry) -> bool:
+    return fnmatchcase(entry.name, budget.match)
+
+
+def _folders() -> list[Path]:
+    """Return the folders to search: the working folder, then those up to the repository's."""
+    here = Path.cwd()
+    above = [here, *here.parents]
+    tops = [n for n, folder in enumerate(above) if (folder / ".git").exists()]
+    return above[: tops[0] + 1] if tops else [here]
+
+
+def _has_table(path: Path, *, lenient: bool = False) -> bool:
+    """Whether a ``pyproject.toml`` configures the check.
+
+    Args:
+        path: the file.
+        lenient: take one that is no TOML for one without the table.
+
+    Raises:
+        DataError: it is no TOML.
+    """
+    try:
+        tool = read_toml(Path(_shown_path(path)))[1].get("tool")
+    except (DataError, InputError):
+        # A file that never names us is not ours to complain about.
+        if lenient or b"flopbench" not in path.read_bytes():
+            return False
+        raise
+    return isinstance(tool, dict) and "flopbench" in tool
+
+
+def _shown_path(path: Path) -> str:
+    """Return a path as seen from the working folder."""
+    return os.path.relpath(path)

@@ -1,0 +1,126 @@
+"""A fire drill for the gate: growth is planted, and the gate must fail.
+
+A comparator that compares nothing passes for years. The drill grows every exact metric of every
+entry by a share of its accepted amount, one at a time, and judges with the real configuration and
+baseline: whatever does not fail then would not fail for a pull request either.
+
+Lives here: planting. Does not live here: judging (``judging``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from math import ceil
+
+from flopbench.check.judging import Against, judge
+from flopbench.check.records import (
+    Baseline,
+    Component,
+    Config,
+    Cost,
+    Entry,
+    LogCost,
+    Metric,
+    amounts,
+)
+from flopbench.check.report import DrillResult, MetricResult, Report
+from flopbench.units import percentage
+
+SHARE = Fraction(1, 100)
+"""Planted unless the user asks for another."""
+
+
+def drill(
+    config: Config, baseline: Baseline | None, stock: Mapping[str, Cost | str], share: Fraction
+) -> tuple[DrillResult, ...]:
+    """Plant growth in every exact metric of every entry, and see whether the gate fails.
+
+    Args:
+        config: entries and budgets.
+        baseline: the accepted costs.
+        stock: entry -> its cost now, or why it could not be measured.
+        share: how much to plant, of the accepted or the present amount, whichever is larger.
+    """
+    results = []
+    for entry in config.entries:
+        cost = stock[entry.name]
+        if isinstance(cost, str):
+            results.append(_missed(entry, "macs", f"it could not be measured: {cost}"))
+            continue
+        results += [
+            _planted(config, baseline, entry, cost, metric, share) for metric in amounts(cost)
+        ]
+    return tuple(results)
+
+
+def _missed(entry: Entry, metric: Metric, reason: str) -> DrillResult:
+    return DrillResult(entry=entry.name, metric=metric, caught=False, reason=reason)
+
+
+def _planted(
+    config: Config,
+    baseline: Baseline | None,
+    entry: Entry,
+    cost: Cost,
+    metric: Metric,
+    share: Fraction,
+) -> DrillResult:
+    kept = baseline.entries.get(entry.name) if baseline is not None else None
+    before = amounts(kept.cost).get(metric, Fraction(0)) if kept is not None else Fraction(0)
+    now = amounts(cost)[metric]
+    extra = max(before, now) * (1 + share) - now
+    alone = Baseline(entries={entry.name: kept} if kept is not None else {})
+    report: Report = judge(
+        replace(config, entries=(entry,)),
+        Against(baseline=alone),
+        {entry.name: grown(cost, metric, extra)},
+    )
+    verdict = next(one for one in report.entries[0].metrics if one.metric == metric)
+    if verdict.failed:
+        return DrillResult(entry=entry.name, metric=metric, caught=True)
+    return _missed(entry, metric, _why(verdict, share))
+
+
+def _why(verdict: MetricResult, share: Fraction) -> str:
+    if verdict.gate == "advisory":
+        return "its gate is advisory, which never fails"
+    if verdict.state == "new":
+        return "it is in no baseline, so nothing can have grown: accept it first"
+    if verdict.state == "not comparable":
+        return "it is not comparable with its baseline"
+    return f"its budget allows more than the {percentage(float(share))} that were planted"
+
+
+def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:
+    """Return a cost that is dearer by at least ``extra`` in one metric, its parts adding up.
+
+    The growth is planted where most of the cost is: in one module, or in one component's price.
+    """
+    if isinstance(cost, LogCost):
+        return _dearer_log(cost, extra)
+    more = max(1, ceil(extra))
+    changed = {metric: getattr(cost, metric) + more}
+    if not cost.modules:
+        return replace(cost, **changed)
+    largest = max(cost.modules, key=lambda module: getattr(module, metric))
+    modules = tuple(
+        replace(module, **{metric: getattr(module, metric) + more}) if module is largest else module
+        for module in cost.modules
+    )
+    return replace(cost, modules=modules, **changed)
+
+
+def _dearer_log(cost: LogCost, extra: Fraction) -> LogCost:
+    runs: dict[str, Fraction] = {}
+    for event in cost.events:
+        for name, number in event.costs.items():
+            runs[name] = runs.get(name, Fraction(0)) + event.times * number
+    if not any(runs.values()):
+        return replace(cost, macs=cost.macs + max(Fraction(1), extra))
+    name = max(runs, key=lambda one: runs[one] * cost.components[one].macs)
+    more = max(1, ceil(extra / runs[name]))
+    component: Component = cost.components[name]
+    dearer = {**cost.components, name: replace(component, macs=component.macs + more)}
+    return replace(cost, components=dearer, macs=cost.macs + more * runs[name])

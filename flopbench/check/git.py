@@ -1,0 +1,202 @@
+"""What another revision of the repository holds: one file of it, or all of it in a folder.
+
+Git is asked and never told: no ref, index, configuration or file of the repository changes.
+
+Lives here: the calls of ``git``. Does not live here: what the files mean (``baseline``).
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from flopbench.errors import DataError, InputError
+
+# A hook sets these for the repository it runs in, partly relative to a folder that is not ours.
+_FOREIGN = (
+    "GIT_COMMON_DIR",
+    "GIT_DIR",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_WORK_TREE",
+)
+_NOT_FETCHED = "in CI fetch it first: actions/checkout with fetch-depth: 0, or git fetch origin"
+
+
+def show(ref: str, path: Path) -> str | None:
+    """Return the text of a file at a revision.
+
+    Args:
+        ref: a branch, a tag, a commit, or anything else that git takes for one.
+        path: the file, relative to the working folder or absolute, inside a repository; it need
+            not exist now.
+
+    Returns:
+        The text, line ends as they are stored; None where that revision lacks the file.
+
+    Raises:
+        InputError: no git, no repository, no such revision, or a folder in place of the file.
+        DataError: the file is not UTF-8 text.
+    """
+    flag = "--against"
+    _check_ref(ref, flag)
+    top, inside = _place(path, ref, flag)
+    commit = _commit(ref, top, flag)
+    found = _git(top, "rev-parse", "--verify", "--quiet", f"{commit}:{inside.as_posix()}")
+    if found.returncode != 0:
+        return None
+    blob = found.stdout.decode().strip()
+    kind = _git(top, "cat-file", "-t", blob).stdout.decode().strip()
+    if kind != "blob":
+        raise InputError(f"{inside.as_posix()} is no file at {ref}")
+    content = _git(top, "cat-file", "blob", blob)
+    if content.returncode != 0:
+        raise InputError(f"git cannot read {ref}:{inside.as_posix()}: {_complaint(content)}")
+    try:
+        return content.stdout.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{ref}:{inside.as_posix()} is not UTF-8 text at byte {error.start}"
+        ) from None
+
+
+def extract(ref: str, where: Path, folder: Path) -> Path:
+    """Write all files of a revision into a folder.
+
+    Left out are what ``git archive`` leaves out (files with the attribute ``export-ignore``, the
+    content of submodules) and links that lead out of the repository.
+
+    Args:
+        ref: a branch, a tag or a commit.
+        where: a folder inside the repository, of which the counterpart is wanted.
+        folder: where the files go; it should be empty and outside the repository.
+
+    Returns:
+        The folder inside ``folder`` that corresponds to ``where``.
+
+    Raises:
+        InputError: no git, no repository, no such revision, no such folder in that revision, or
+            the files cannot be written.
+    """
+    flag = "--paired"
+    _check_ref(ref, flag)
+    top, inside = _place(where, ref, flag)
+    commit = _commit(ref, top, flag)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile() as archive:
+            packed = _git(top, "archive", "--format=tar", commit, into=archive.fileno())
+            if packed.returncode != 0:
+                raise InputError(f"git cannot pack {ref}: {_complaint(packed)}")
+            archive.seek(0)
+            with tarfile.open(fileobj=archive, mode="r:") as tar:
+                _unpack(tar, folder)
+    except (OSError, tarfile.TarError) as error:
+        raise InputError(f"cannot write the files of {ref} into {folder}: {error}") from None
+    counterpart = folder / inside
+    if not counterpart.is_dir():
+        raise InputError(f"there is no folder {inside.as_posix()} at {ref}")
+    return counterpart
+
+
+def _check_ref(ref: str, flag: str) -> None:
+    if not ref or ref[0] in "-^" or not ref.isprintable():
+        raise InputError(
+            f"{flag} {ref!r} is no revision",
+            "name a branch, a tag or a commit, such as origin/main",
+        )
+
+
+def _place(path: Path, ref: str, flag: str) -> tuple[Path, PurePosixPath]:
+    """Return the top of the repository, and a path from there.
+
+    The path need not exist; links on the way to it are followed, since git knows where they lead.
+    """
+    absolute = Path(os.path.abspath(path))
+    anchor = absolute if absolute.is_dir() else absolute.parent
+    while not anchor.is_dir():
+        anchor = anchor.parent
+    found = _git(anchor, "rev-parse", "--show-toplevel")
+    if found.returncode != 0:
+        complaint = _complaint(found)
+        if "dubious ownership" in complaint:
+            raise InputError(
+                f"git does not trust the repository around {anchor}, so it reads no {flag} {ref}",
+                f"git config --global --add safe.directory {anchor}",
+            )
+        reason = "" if "not a git repository" in complaint else f" ({complaint})"
+        raise InputError(
+            f"{anchor} is not in a git repository{reason}, so {flag} {ref} has nothing to read",
+            f"run it in a clone, or leave out {flag}",
+        )
+    top = Path(os.fsdecode(found.stdout.removesuffix(b"\n"))).resolve()
+    inside = (anchor.resolve() / absolute.relative_to(anchor)).relative_to(top)
+    return top, PurePosixPath(inside.as_posix())
+
+
+def _commit(ref: str, top: Path, flag: str) -> str:
+    found = _git(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if found.returncode != 0:
+        raise InputError(f"{flag} {ref}: this clone has no such revision", _NOT_FETCHED)
+    return found.stdout.decode().strip()
+
+
+def _git(
+    folder: Path, *arguments: str, into: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
+    """Run git in a folder; its messages come in English, and it asks nobody anything."""
+    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    quiet = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=into,
+            stderr=subprocess.PIPE,
+            env={**kept, **quiet},
+            check=False,
+        )
+    except FileNotFoundError:
+        raise InputError(
+            "git is not installed, and --against and --paired read another revision with it",
+            "install git, or leave them out",
+        ) from None
+
+
+def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
+    """Return what git said, in one line."""
+    text = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
+    return text.splitlines()[0].removeprefix("fatal: ")
+
+
+def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(folder, members=_safe(tar, folder), filter="data")
+    else:  # a Python of before 2023: links are left out
+        tar.extractall(folder, members=_plain(tar))
+
+
+def _safe(tar: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
+    """Give the members that stay inside the folder; a link to elsewhere is no part of a model."""
+    for member in tar:
+        try:
+            tarfile.data_filter(member, str(folder))
+        except tarfile.FilterError:
+            continue
+        yield member
+
+
+def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for member in tar:
+        path = PurePosixPath(member.name)
+        if (
+            (member.isfile() or member.isdir())
+            and not path.is_absolute()
+            and ".." not in path.parts
+        ):
+            yield member

@@ -1,0 +1,303 @@
+"""Costs now × costs accepted × budgets -> a report. Pure.
+
+An amount is held against the larger of ``old × (1 + max-increase)`` and ``old + min-delta``, and
+against the limit; both are inclusive and exact: there is no tolerance but the one that was asked
+for. What is missing does not pass: an entry that the baseline has and the configuration lacks is
+``gone`` and fails, so that a renamed model is not silently green. An entry that the baseline lacks
+is ``new``, which is a notice.
+
+Lives here: states and verdicts. Does not live here: why a cost moved (``matching``, ``split``),
+latencies (``time_gate``), text (``present.check``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from flopbench.check.config import budget_for, unmatched_budgets
+from flopbench.check.matching import compare_models
+from flopbench.check.records import (
+    Baseline,
+    Budget,
+    Config,
+    Cost,
+    Entry,
+    Kept,
+    LogCost,
+    Metric,
+    ModelCost,
+    amounts,
+)
+from flopbench.check.report import EntryResult, MetricResult, ModuleChange, Report, State
+from flopbench.check.split import split
+from flopbench.units import CONVENTION
+
+SHOWN_MODULES = 5
+"""How many modules a failure names."""
+
+_GRAVITY: tuple[State, ...] = (
+    "not measured",
+    "not comparable",
+    "gone",
+    "worse",
+    "inconclusive",
+    "new",
+    "better",
+    "same",
+)
+"""States, the gravest first: an entry has the gravest of its metrics' states."""
+
+NO_BASELINE = "there is no baseline yet, so nothing can have grown; limits hold all the same"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """What costs are held against.
+
+    Attributes:
+        baseline: the accepted costs; None where there are none yet.
+        accepted_here: the baseline of the working tree, where ``baseline`` is another revision's:
+            growth that it accepts does not fail.
+    """
+
+    baseline: Baseline | None
+    accepted_here: Baseline | None = None
+
+
+def judge(
+    config: Config,
+    against: Against,
+    stock: Mapping[str, Cost | str],
+    latencies: Mapping[str, MetricResult] | None = None,
+) -> Report:
+    """Hold every entry against its baseline and its budgets.
+
+    Args:
+        config: entries and budgets.
+        against: the accepted costs.
+        stock: entry -> its cost now, or why it could not be measured.
+        latencies: entry -> verdict on its latency.
+    """
+    results = [
+        _entry(entry, config, against, stock[entry.name], (latencies or {}).get(entry.name))
+        for entry in config.entries
+    ]
+    kept = against.baseline.entries if against.baseline is not None else {}
+    here = {entry.name for entry in config.entries}
+    results += [_gone(name, kept[name], against) for name in kept if name not in here]
+    return Report(
+        config=config.path,
+        baseline=against.baseline.source if against.baseline is not None else "",
+        counter=config.counter,
+        convention=CONVENTION,
+        entries=tuple(results),
+        budgets=len(config.budgets),
+        unmatched=unmatched_budgets(config),
+        notices=(NO_BASELINE,) if against.baseline is None else (),
+    )
+
+
+def judge_amount(
+    metric: Metric, old: Fraction | None, new: Fraction, budget: Budget
+) -> MetricResult:
+    """Hold one exact amount against its baseline and its budget.
+
+    Args:
+        metric: which.
+        old: the accepted amount, None where there is none.
+        new: the amount now.
+        budget: what is allowed.
+    """
+    over = budget.limit is not None and new > budget.limit
+    allowed = None
+    state: State = "new"
+    if old is not None:
+        allowed = max(old * (1 + budget.max_increase), old + budget.min_delta)
+        state = "worse" if new > old else "better" if new < old else "same"
+    grown = allowed is not None and new > allowed
+    binding = budget.gate != "advisory"
+    reason = ""
+    if (over or grown) and not binding:
+        reason = "advisory: this does not fail the check"
+    elif state == "worse" and not grown:
+        reason = "within what the budget allows"
+    return MetricResult(
+        metric=metric,
+        state=state,
+        failed=binding and (over or grown),
+        gate=budget.gate,
+        old=old,
+        new=new,
+        limit=budget.limit,
+        limit_text=budget.limit_text,
+        over_limit=over,
+        max_increase=budget.max_increase,
+        allowed=allowed,
+        budget_line=budget.line,
+        note=budget.note,
+        reason=reason,
+    )
+
+
+def gravest(states: Iterable[State]) -> State:
+    """Return the gravest of some states; ``same`` for none."""
+    return min(states, key=_GRAVITY.index, default="same")
+
+
+def _entry(
+    entry: Entry,
+    config: Config,
+    against: Against,
+    cost: Cost | str,
+    latency: MetricResult | None,
+) -> EntryResult:
+    kept = against.baseline.entries.get(entry.name) if against.baseline is not None else None
+    plain = EntryResult(
+        name=entry.name,
+        what=entry.what,
+        line=entry.line,
+        state="not measured",
+        failed=False,
+        source=f"{config.path}:{entry.line}" if entry.line else "",
+    )
+    if isinstance(cost, str):
+        return replace(plain, reason=cost)
+    apart = not_comparable(kept.cost, cost) if kept is not None else ""
+    old = amounts(kept.cost) if kept is not None and not apart else {}
+    metrics = [
+        judge_amount(metric, old.get(metric), new, budget_for(config, entry, metric))
+        for metric, new in amounts(cost).items()
+    ]
+    if apart:
+        metrics = [replace(one, state="not comparable") for one in metrics]
+    metrics = [_accepted(one, entry, config, against, cost) for one in metrics]
+    state = gravest(one.state for one in metrics)
+    if latency is not None:  # a tripwire: it counts only where it trips
+        metrics.append(latency)
+        state = gravest([state, "worse"]) if latency.failed else state
+    result = replace(
+        plain,
+        state=state,
+        failed=any(one.failed for one in metrics),
+        metrics=tuple(metrics),
+        notes=tuple(_notes(kept, cost)),
+        reason=apart,
+    )
+    return result if kept is None or apart else _explained(result, kept.cost, cost)
+
+
+def not_comparable(old: Cost, new: Cost) -> str:
+    """Say why two costs cannot be set side by side; an empty text where they can."""
+    if isinstance(old, LogCost) != isinstance(new, LogCost):
+        kinds = ["a policy log" if isinstance(one, LogCost) else "a model" for one in (old, new)]
+        return f"it was {kinds[0]} in the baseline and is {kinds[1]} now"
+    terms = [("counter", old.counter, new.counter)]
+    if isinstance(old, ModelCost) and isinstance(new, ModelCost):
+        terms.append(("convention", old.convention, new.convention))
+    if isinstance(old, LogCost) and isinstance(new, LogCost):
+        terms.append(("rule", old.rule, new.rule))
+    apart = [f"{name}: {a!r} in the baseline, {b!r} now" for name, a, b in terms if a != b]
+    return "; ".join(apart)
+
+
+def _accepted(
+    one: MetricResult, entry: Entry, config: Config, against: Against, cost: Cost
+) -> MetricResult:
+    """Let growth against another revision pass where this working tree accepts it."""
+    here = against.accepted_here
+    kept = here.entries.get(entry.name) if here is not None else None
+    if kept is None or not one.failed or one.over_limit or not_comparable(kept.cost, cost):
+        return one
+    budget = budget_for(config, entry, one.metric)
+    assert one.new is not None
+    if judge_amount(one.metric, amounts(kept.cost).get(one.metric), one.new, budget).failed:
+        return one
+    reason = kept.accepted[-1].reason if kept.accepted else "the baseline at hand has it"
+    return replace(one, failed=False, accepted=reason)
+
+
+def _gone(name: str, kept: Kept, against: Against) -> EntryResult:
+    here = against.accepted_here
+    accepted = here.removed[name].reason if here is not None and name in here.removed else ""
+    metrics = tuple(
+        MetricResult(
+            metric=metric,
+            state="gone",
+            failed=not accepted,
+            gate="exact",
+            old=old,
+            accepted=accepted,
+        )
+        for metric, old in amounts(kept.cost).items()
+    )
+    what = kept.cost.policy_log if isinstance(kept.cost, LogCost) else kept.cost.spec
+    return EntryResult(
+        name=name,
+        what=what,
+        state="gone",
+        failed=not accepted,
+        metrics=metrics,
+        reason="the baseline has it, the configuration does not",
+    )
+
+
+def _notes(kept: Kept | None, cost: Cost) -> list[str]:
+    notes = []
+    if isinstance(cost, ModelCost) and cost.gaps:
+        notes.append(
+            f"{cost.counter} left out {', '.join(cost.gaps)}, which may multiply: the true cost "
+            "is higher"
+        )
+    if kept is None:
+        return notes
+    old = kept.cost
+    moved = _moved(old.versions, cost.versions)
+    if isinstance(old, ModelCost) and isinstance(cost, ModelCost):
+        if old.spec != cost.spec:
+            notes.append(f"it was {old.spec} in the baseline and is {cost.spec} now")
+        if old.macs == cost.macs and old.total != cost.total and old.counter == cost.counter:
+            notes.append(
+                f"the total of {cost.counter} moved from {old.total:,} to {cost.total:,} while the "
+                f"dense MACs are the same{f' ({moved})' if moved else ''}"
+            )
+    if moved and amounts(old) != amounts(cost):
+        notes.append(f"libraries changed since the baseline: {moved}")
+    return notes
+
+
+def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    names = [name for name in old if name in new and old[name] != new[name]]
+    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in names if name != "flopbench")
+
+
+def _explained(result: EntryResult, old: Cost, new: Cost) -> EntryResult:
+    """Add why a cost moved."""
+    if amounts(old) == amounts(new):
+        return result
+    if isinstance(old, LogCost) and isinstance(new, LogCost):
+        return replace(result, split=split(old, new))
+    assert isinstance(old, ModelCost)
+    assert isinstance(new, ModelCost)
+    modules, causes = compare_models(old, new)
+    shown = _leading(modules, grew=result.state != "better")
+    source = next((module.source for module in shown if module.source), result.source)
+    return replace(
+        result,
+        causes=causes,
+        modules=shown,
+        more_modules=len(modules) - len(shown),
+        source=source,
+    )
+
+
+def _leading(modules: tuple[ModuleChange, ...], *, grew: bool) -> tuple[ModuleChange, ...]:
+    """Return the modules to show: those that went the way of the whole, or all where none did."""
+    sign = 1 if grew else -1
+
+    def went(module: ModuleChange) -> bool:
+        changes = (module.added_macs, module.added_params, module.added_activations)
+        return any(sign * change > 0 for change in changes)
+
+    return (tuple(module for module in modules if went(module)) or modules)[:SHOWN_MODULES]

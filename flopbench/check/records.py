@@ -1,0 +1,284 @@
+"""What is guarded and what it costs, as records.
+
+Lives here: entries and budgets of a configuration; the cost of an entry, as a baseline keeps it.
+Does not live here: reading a configuration (``config``) or a baseline (``baseline``), verdicts
+(``report``).
+
+Amounts are exact: MACs, parameters and activations are whole numbers, the MACs of a video are a
+fraction, a latency is seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal
+
+Metric = Literal["macs", "params", "activations", "gflops_per_video", "latency"]
+Gate = Literal["exact", "advisory", "same-machine", "paired"]
+
+METRICS: tuple[Metric, ...] = ("macs", "params", "activations", "gflops_per_video", "latency")
+MODEL_METRICS: tuple[Metric, ...] = ("macs", "params", "activations")
+"""What every model is guarded by, with or without a budget."""
+LOG_METRICS: tuple[Metric, ...] = ("gflops_per_video",)
+"""What every policy log is guarded by."""
+GATES: tuple[Gate, ...] = ("exact", "advisory", "same-machine", "paired")
+TIME_GATES: tuple[Gate, ...] = ("advisory", "same-machine", "paired")
+
+BASELINE = ".flopbench/baseline.json"
+"""Where the baseline lies unless the configuration says otherwise, relative to it."""
+
+LATENCY_INCREASE = Fraction(1, 10)
+"""How much slower a latency may become by default: below it a tripwire would be noise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One thing that is guarded: a model, or a policy log.
+
+    Attributes:
+        name: how budgets, baseline and messages call it; unique.
+        model: the specification as text, empty for a policy log.
+        policy_log: the log's path or glob, relative to the configuration; empty for a model.
+        preset: what the log's decisions mean, where it does not say.
+        rule: ``exact`` or ``published``; empty means exact where it applies.
+        components: component of the log -> specification in place of its own; needed where a log
+            names code of the user's own, which a log may not start by itself.
+        variants: component of the log -> variant to charge.
+        line: where the entry stands in the configuration, 0 where it stands nowhere.
+    """
+
+    name: str
+    model: str = ""
+    policy_log: str = ""
+    preset: str = ""
+    rule: str = ""
+    components: Mapping[str, str] = field(default_factory=dict)
+    variants: Mapping[str, str] = field(default_factory=dict)
+    line: int = 0
+
+    @property
+    def what(self) -> str:
+        """The specification or the log."""
+        return self.model or self.policy_log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How much an entry may cost, and how much more than before.
+
+    Attributes:
+        match: glob over names of entries.
+        metric: what is limited.
+        limit: most that is allowed, inclusive, in MACs, elements, MACs a video or seconds; None
+            for no limit.
+        limit_text: the limit as it was written (``4.2 GMACs``).
+        max_increase: share of the baseline that the cost may grow by (0.02 is 2 %).
+        min_delta: a growth of at most this amount is let pass, in the unit of ``limit``.
+        gate: what a violation means; ``advisory`` never fails.
+        note: to the developer who meets the budget.
+        line: where the budget stands in the configuration, 0 for a default.
+    """
+
+    match: str = "*"
+    metric: Metric
+    limit: Fraction | None = None
+    limit_text: str = ""
+    max_increase: Fraction = Fraction(0)
+    min_delta: Fraction = Fraction(0)
+    gate: Gate = "exact"
+    note: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """What ``flopbench check`` is to guard.
+
+    Attributes:
+        path: the configuration file as messages name it.
+        root: folder of that file; models are imported, logs and baseline found, from there.
+        entries: in the order of the file.
+        budgets: in the order of the file; the last that matches an entry and a metric counts.
+        counter: whose MACs are guarded.
+        baseline: path of the baseline, relative to ``root``.
+    """
+
+    path: str
+    root: str
+    entries: tuple[Entry, ...]
+    budgets: tuple[Budget, ...] = ()
+    counter: str = "torch"
+    baseline: str = BASELINE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleCost:
+    """One module of a model, its children apart.
+
+    Attributes:
+        path: dotted path, ``""`` for the model itself.
+        type: class name.
+        macs: dense multiply-accumulates.
+        params: parameter elements.
+        activations: elements that its dense operators wrote.
+        calls: how often its operators ran.
+        ops: names of its operators, sorted.
+        shape: shapes of its parameters by name (``weight: [64, 3, 7, 7]``) and what else decides
+            about its cost (``stride: [2, 2]``, ``groups: 32``) where it is not the default.
+        source: ``file:line`` of its class where that is the user's own, relative to the working
+            folder; never kept in a baseline.
+    """
+
+    path: str
+    type: str
+    macs: int
+    params: int
+    activations: int
+    calls: int
+    ops: tuple[str, ...] = ()
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCost:
+    """What a model costs.
+
+    Attributes:
+        spec: the specification.
+        input: the input as resolved.
+        counter: who counted.
+        counter_version: version of the library that counted.
+        convention: what one unit of ``total`` is.
+        macs: dense multiply-accumulates of one sample.
+        total: the counter's own figure.
+        params: parameter elements, shared ones once.
+        activations: elements that dense operators wrote.
+        modules: those that hold parameters or cost something, by path.
+        versions: libraries that the figures depend on.
+        gaps: operators and modules that the counter left out and that may multiply.
+    """
+
+    spec: str
+    input: str
+    counter: str
+    counter_version: str
+    convention: str
+    macs: int
+    total: int
+    params: int
+    activations: int
+    modules: tuple[ModuleCost, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One network of a policy log, and its price.
+
+    Attributes:
+        spec: what it is.
+        macs: of one run, under the log's counter.
+    """
+
+    spec: str
+    macs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something a policy log is charged for: an action, an exit, a step, a view, a sample.
+
+    Attributes:
+        name: the action's name; ``every step``, ``every view``, ``every sample`` for charges;
+            ``counts: NAME`` for further runs of a component.
+        times: how often it happens in a video, on average.
+        costs: component -> runs of it each time.
+    """
+
+    name: str
+    times: Fraction
+    costs: Mapping[str, Fraction]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogCost:
+    """What a policy costs, from its log.
+
+    Attributes:
+        policy_log: the log as the configuration names it.
+        counter: whose prices.
+        counter_version: version of the library that counted.
+        rule: ``exact`` or ``published``.
+        macs: of one video, the mean.
+        videos: how many, None for a published distribution.
+        components: name -> price.
+        events: what happens in a video; the sum of times × costs × prices is ``macs``.
+        versions: libraries that the prices depend on.
+    """
+
+    policy_log: str
+    counter: str
+    counter_version: str
+    rule: str
+    macs: Fraction
+    videos: int | None
+    components: Mapping[str, Component]
+    events: tuple[Event, ...]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+Cost = ModelCost | LogCost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """One move of the baseline.
+
+    Attributes:
+        old: metric -> amount before; empty for a new entry.
+        new: metric -> amount after; empty for an entry that was taken out.
+        reason: why, in the words of whoever accepted it.
+    """
+
+    old: Mapping[str, Fraction]
+    new: Mapping[str, Fraction]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One entry of a baseline: its cost, and how it came about.
+
+    Attributes:
+        cost: the accepted cost.
+        accepted: every move, the oldest first.
+    """
+
+    cost: Cost
+    accepted: tuple[Acceptance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """Accepted costs.
+
+    Attributes:
+        entries: name -> what was accepted.
+        removed: name -> the move that took the entry out.
+        source: what messages call it: the file, or ``REF:file``.
+    """
+
+    entries: Mapping[str, Kept] = field(default_factory=dict)
+    removed: Mapping[str, Acceptance] = field(default_factory=dict)
+    source: str = ""
+
+
+def amounts(cost: Cost) -> dict[Metric, Fraction]:
+    """Return what a cost amounts to, by metric."""
+    if isinstance(cost, LogCost):
+        return {"gflops_per_video": cost.macs}
+    return {metric: Fraction(getattr(cost, metric)) for metric in MODEL_METRICS}

@@ -1,0 +1,378 @@
+"""The result of a check: one record, one JSON, from which every output is drawn.
+
+JSON: kind ``flopbench.check``, schema 1 (the first), keys as the attributes below. An amount is a
+JSON integer where it is whole, a JSON number where its decimal text is exact, else a fraction as
+text (``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs a video, seconds.
+
+Lives here: those records and their JSON. Does not live here: verdicts (``judging``), text
+(``present.check``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal
+
+from flopbench.check.records import Gate, Metric
+from flopbench.errors import (
+    EXIT_CHECK_FAILED,
+    EXIT_MEASURE,
+    EXIT_NOT_COMPARABLE,
+    EXIT_OK,
+    DataError,
+)
+
+KIND = "flopbench.check"
+SCHEMA = 1
+
+State = Literal[
+    "same",
+    "better",
+    "worse",
+    "new",
+    "gone",
+    "not comparable",
+    "not measured",
+    "inconclusive",
+]
+Cause = Literal[
+    "resolution",
+    "width",
+    "depth",
+    "kernel",
+    "groups",
+    "new operator",
+    "calls",
+    "other",
+]
+Part = Literal["choices", "unit costs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricResult:
+    """One metric of one entry against its baseline and its budget.
+
+    Attributes:
+        metric: which.
+        state: against the baseline; ``inconclusive`` for a latency only.
+        failed: whether this fails the check.
+        gate: what a violation means.
+        old: the baseline's amount, None where there is none.
+        new: the measured amount, None where there is none.
+        limit: the budget's limit, None for none.
+        limit_text: the limit as it was written.
+        over_limit: whether ``new`` exceeds ``limit``.
+        max_increase: allowed growth as a share of ``old``.
+        allowed: most that the baseline and its tolerance allow: what ``new`` was held against;
+            None where there is no baseline.
+        budget_line: line of the budget in the configuration, 0 for the default.
+        note: the budget's note.
+        reason: one sentence where the state or the verdict needs one, else empty.
+        accepted: the reason with which a growth against another revision was accepted, else empty.
+    """
+
+    metric: Metric
+    state: State
+    failed: bool
+    gate: Gate
+    old: Fraction | None = None
+    new: Fraction | None = None
+    limit: Fraction | None = None
+    limit_text: str = ""
+    over_limit: bool = False
+    max_increase: Fraction = Fraction(0)
+    allowed: Fraction | None = None
+    budget_line: int = 0
+    note: str = ""
+    reason: str = ""
+    accepted: str = ""
+
+    @property
+    def delta(self) -> Fraction | None:
+        """How much the amount grew, negative where it shrank."""
+        if self.old is None or self.new is None:
+            return None
+        return self.new - self.old
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleChange:
+    """One module of a model that changed.
+
+    Attributes:
+        path: its path now; its old one where it is gone; ``""`` is the model itself.
+        old_path: its path in the baseline where that was another, else empty.
+        type: class name.
+        added_macs: dense MACs now less before.
+        added_params: parameters now less before.
+        added_activations: activations now less before.
+        cause: why.
+        detail: what exactly, in a few words (``weight 64x64x3x3 -> 128x64x3x3``).
+        follows: whether the change only follows from another module's (a wider input, fewer or
+            more positions), so that the developer should look elsewhere.
+        source: ``file:line`` of the class to look at, empty where it is not the user's own.
+    """
+
+    path: str
+    old_path: str = ""
+    type: str
+    added_macs: int
+    added_params: int
+    added_activations: int
+    cause: Cause
+    detail: str = ""
+    follows: bool = False
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseShare:
+    """How much of an entry's change has one cause.
+
+    Attributes:
+        cause: which.
+        added_macs: dense MACs that it added.
+        added_params: parameters that it added.
+        detail: the change that began it, in a few words, naming a module or the input.
+    """
+
+    cause: Cause
+    added_macs: int
+    added_params: int
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventShare:
+    """One action's part in the change of a policy's cost. MACs a video.
+
+    Attributes:
+        name: the action, exit or charge.
+        old_times: how often in a video before, None where it did not exist.
+        new_times: how often now, None where it does not exist any more.
+        old_macs: cost each time before, None where it did not exist.
+        new_macs: cost each time now.
+        choices: part of the change that is due to how often it happens.
+        unit_costs: part that is due to what it costs each time.
+    """
+
+    name: str
+    old_times: Fraction | None
+    new_times: Fraction | None
+    old_macs: Fraction | None
+    new_macs: Fraction | None
+    choices: Fraction
+    unit_costs: Fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComponentChange:
+    """A network of a policy whose price moved, in MACs a run; None where it did not exist."""
+
+    name: str
+    old_spec: str
+    new_spec: str
+    old_macs: int | None
+    new_macs: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """The change of a policy's cost, split into choices and unit costs; exact.
+
+    Attributes:
+        choices: MACs a video because the policy's mix moved.
+        unit_costs: MACs a video because networks cost something else.
+        leading: the part that is larger in size.
+        events: per action; sum to the whole.
+        components: networks whose price moved.
+    """
+
+    choices: Fraction
+    unit_costs: Fraction
+    leading: Part
+    events: tuple[EventShare, ...]
+    components: tuple[ComponentChange, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryResult:
+    """One entry.
+
+    Attributes:
+        name: its name.
+        what: its specification or log; the baseline's where the entry is gone.
+        line: its line in the configuration, 0 where it has none.
+        state: the gravest of its metrics' states.
+        failed: whether it fails the check.
+        metrics: one a metric.
+        causes: why a model's cost moved, the largest first.
+        modules: the five modules that grew most (shrank most, where the entry is better): those
+            that began the change first, then those that follow from it.
+        more_modules: how many more changed.
+        split: why a policy's cost moved.
+        notes: what else a reader must know (a library moved a total but no dense MACs; gaps).
+        source: ``file:line`` to look at: the class of the first module, else the configuration.
+        reason: why it is not comparable or could not be measured, else empty.
+    """
+
+    name: str
+    what: str
+    line: int = 0
+    state: State
+    failed: bool
+    metrics: tuple[MetricResult, ...] = ()
+    causes: tuple[CauseShare, ...] = ()
+    modules: tuple[ModuleChange, ...] = ()
+    more_modules: int = 0
+    split: Split | None = None
+    notes: tuple[str, ...] = ()
+    source: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillResult:
+    """One planted growth.
+
+    Attributes:
+        entry: whose.
+        metric: which was planted.
+        caught: whether the gate failed, as it must.
+        reason: why it did not, else empty.
+    """
+
+    entry: str
+    metric: Metric
+    caught: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One check.
+
+    Attributes:
+        config: the configuration file.
+        baseline: the baseline: a file, or ``REF:file``; empty where there is none yet.
+        counter: whose MACs.
+        convention: what its MACs are.
+        entries: in the order of the configuration, then those that are gone.
+        budgets: how many budgets the configuration has.
+        unmatched: the budgets that no entry obeys, as ``line: match metric``.
+        drill: planted growths; empty outside a drill.
+        drill_share: how much was planted, as a share.
+        notices: what concerns the whole check (no baseline yet).
+    """
+
+    config: str
+    baseline: str
+    counter: str
+    convention: str
+    entries: tuple[EntryResult, ...]
+    budgets: int = 0
+    unmatched: tuple[str, ...] = ()
+    drill: tuple[DrillResult, ...] = ()
+    drill_share: Fraction | None = None
+    notices: tuple[str, ...] = ()
+
+    @property
+    def failures(self) -> tuple[EntryResult, ...]:
+        """The entries that fail the check."""
+        return tuple(entry for entry in self.entries if entry.failed)
+
+    @property
+    def improvements(self) -> tuple[EntryResult, ...]:
+        """The entries that became cheaper and in nothing dearer."""
+        return tuple(entry for entry in self.entries if entry.state == "better")
+
+    @property
+    def exit_status(self) -> int:
+        """1 where something is dearer than it may be or gone; else 3, 4 or 0.
+
+        A failure that is certain outweighs one that could not be looked at.
+        """
+        if self.drill:
+            return EXIT_OK if all(d.caught for d in self.drill) else EXIT_CHECK_FAILED
+        if self.failures:
+            return EXIT_CHECK_FAILED
+        states = {entry.state for entry in self.entries}
+        if "not measured" in states:
+            return EXIT_MEASURE
+        return EXIT_NOT_COMPARABLE if "not comparable" in states else EXIT_OK
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values, with ``kind``, ``schema`` and the exit ``status``."""
+        import msgspec
+
+        fields: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
+        return {"kind": KIND, "schema": SCHEMA, "status": self.exit_status, **fields}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any], where: str) -> Report:
+        """Rebuild what ``to_json`` returned.
+
+        Args:
+            data: what JSON gave.
+            where: names the file, for messages.
+
+        Raises:
+            DataError: another kind, a newer schema, or a field that is missing or wrong.
+        """
+        import msgspec
+
+        from flopbench.files import check_schema
+
+        check_schema(
+            data,
+            where,
+            kind=KIND,
+            schema=SCHEMA,
+            what="a report of flopbench check",
+            remake="flopbench check --format json",
+        )
+        fields = {key: value for key, value in data.items() if key in cls.__slots__}
+        try:
+            return msgspec.convert(fields, cls, dec_hook=_revive)
+        except msgspec.ValidationError as error:
+            raise DataError(f"{where} is no report of flopbench check: {error}") from None
+
+
+def plain_amount(value: Fraction) -> int | float | str:
+    """Return an amount as JSON holds it: whole, as an exact decimal number, or as ``n/d``."""
+    if value.denominator == 1:
+        return value.numerator
+    number = float(value)
+    return number if Fraction(repr(number)) == value else str(value)
+
+
+def amount_from(value: Any) -> Fraction:
+    """Rebuild an amount.
+
+    Raises:
+        ValueError: no number and no fraction.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"{value!r} is no amount")
+    # Of texts only n/d: Fraction would write out the zeros of "1e999999999".
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,60}/[1-9][0-9]{0,59}", value):
+        raise ValueError(f"{value!r} is no amount")
+    try:
+        return Fraction(repr(value) if isinstance(value, float) else value)
+    except ValueError:  # infinite, or not a number
+        raise ValueError(f"{value!r} is no amount") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Fraction):
+        return plain_amount(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _revive(kind: type, value: Any) -> Any:
+    if kind is Fraction:
+        return amount_from(value)
+    raise TypeError(f"{kind.__name__} has no JSON form")

@@ -1,0 +1,96 @@
+"""Why a policy costs something else: its choices moved, or what its networks cost did.
+
+An event happens n times in a video and costs u each time. Its change n1 u1 - n0 u0 has two parts:
+``choices`` = (n1 - n0) (u0 + u1) / 2 and ``unit costs`` = (u1 - u0) (n0 + n1) / 2. Each is the mean
+of what its factor adds when it moves first and when it moves second: the Shapley value of the two
+factors (L. Shapley, A value for n-person games, 1953; for products, J. Albrecht, D. François and
+K. Schoors, A Shapley decomposition of carbon emissions without residuals, Energy Policy 30, 2002).
+The parts are exact fractions and leave no rest.
+
+Lives here: that split. Does not live here: the cost of a log (``stock``), text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+
+from flopbench.check.records import Event, LogCost
+from flopbench.check.report import ComponentChange, EventShare, Split
+
+
+def split(old: LogCost, new: LogCost) -> Split:
+    """Split the change of a policy's cost.
+
+    Args:
+        old: the accepted cost.
+        new: the cost now.
+
+    Returns:
+        Both parts, of the whole and of each event: in the order of the new log, then what only the
+        old one has. They sum to ``new.macs - old.macs``.
+    """
+    before, after = _by_name(old), _by_name(new)
+    events = tuple(
+        _share(key[0], before.get(key), after.get(key)) for key in dict.fromkeys([*after, *before])
+    )
+    choices = sum((event.choices for event in events), Fraction(0))
+    unit_costs = sum((event.unit_costs for event in events), Fraction(0))
+    return Split(
+        choices=choices,
+        unit_costs=unit_costs,
+        leading="choices" if abs(choices) >= abs(unit_costs) else "unit costs",
+        events=events,
+        components=_component_changes(old, new),
+    )
+
+
+def _by_name(cost: LogCost) -> dict[tuple[str, int], tuple[Fraction, Fraction]]:
+    """Return how often each event happens, and what it costs; a name that repeats is numbered."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for event in cost.events:
+        found[event.name, seen[event.name]] = (event.times, _unit(event, cost))
+        seen[event.name] += 1
+    return found
+
+
+def _unit(event: Event, cost: LogCost) -> Fraction:
+    prices = ((runs, cost.components[name].macs) for name, runs in event.costs.items())
+    return sum((runs * macs for runs, macs in prices), Fraction(0))
+
+
+def _share(
+    name: str, old: tuple[Fraction, Fraction] | None, new: tuple[Fraction, Fraction] | None
+) -> EventShare:
+    """Split one event's change. What exists on one side only was chosen there, or is no longer."""
+    n0, u0 = old or (Fraction(0), None)
+    n1, u1 = new or (Fraction(0), None)
+    before = u0 if u0 is not None else u1 or Fraction(0)
+    after = u1 if u1 is not None else before
+    return EventShare(
+        name=name,
+        old_times=old and n0,
+        new_times=new and n1,
+        old_macs=u0,
+        new_macs=u1,
+        choices=(n1 - n0) * (before + after) / 2,
+        unit_costs=(after - before) * (n0 + n1) / 2,
+    )
+
+
+def _component_changes(old: LogCost, new: LogCost) -> tuple[ComponentChange, ...]:
+    changes = []
+    for name in dict.fromkeys([*new.components, *old.components]):
+        was, now = old.components.get(name), new.components.get(name)
+        if was != now:
+            changes.append(
+                ComponentChange(
+                    name=name,
+                    old_spec=was.spec if was else "",
+                    new_spec=now.spec if now else "",
+                    old_macs=was.macs if was else None,
+                    new_macs=now.macs if now else None,
+                )
+            )
+    return tuple(changes)

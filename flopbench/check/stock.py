@@ -1,0 +1,190 @@
+"""Taking stock: entries of a configuration -> what each costs now.
+
+Library models come from the cache where they are in it, so that a check of them loads no torch;
+code of the user's own is counted anew each time.
+
+Lives here: that step, and how profiles and runs become the costs that a baseline keeps. Does not
+live here: counting (``offline``), pricing decisions (``runs``), verdicts (``judging``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from flopbench.check.records import (
+    Component,
+    Config,
+    Cost,
+    Entry,
+    Event,
+    LogCost,
+    ModelCost,
+    ModuleCost,
+)
+from flopbench.costs import CostProfile
+from flopbench.counters import find_counters
+from flopbench.errors import FlopbenchError, InputError, MeasureError
+from flopbench.offline import Progress, measure
+from flopbench.rows import table_environment
+from flopbench.specs import ModelSpec, parse_spec
+
+if TYPE_CHECKING:
+    from flopbench.runs import Run
+
+Stock = Mapping[str, Cost | str]
+"""Entry -> its cost, or why it could not be measured."""
+
+
+def take_stock(
+    config: Config,
+    *,
+    entries: Sequence[Entry] | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Cost | str]:
+    """Count every entry; an entry that fails does not keep the others from being counted.
+
+    Paths and modules are found from the working folder, which is the configuration's.
+
+    Args:
+        config: what is guarded.
+        entries: some of its entries; None for all.
+        refresh: count again also what the cache holds.
+        progress: told before each measurement.
+
+    Raises:
+        InputError: no such counter, or its library is not installed.
+    """
+    find_counters([config.counter])
+    chosen = config.entries if entries is None else tuple(entries)
+    specs = {entry.name: parse_spec(entry.model) for entry in chosen if entry.model}
+    models = _models(list(dict.fromkeys(specs.values())), config.counter, refresh, progress)
+    stock: dict[str, Cost | str] = {}
+    for entry in chosen:
+        if entry.model:
+            stock[entry.name] = models[specs[entry.name]]
+        else:
+            stock[entry.name] = _log(entry, config, refresh, progress)
+    return stock
+
+
+def _models(
+    specs: Sequence[ModelSpec], counter: str, refresh: bool, progress: Progress | None
+) -> dict[ModelSpec, Cost | str]:
+    costs: dict[ModelSpec, Cost | str] = {}
+    for done, spec in enumerate(specs):
+        if progress is not None:
+            progress(done, len(specs), str(spec))
+        # One at a time: a model that cannot be built is an error for all that are asked for.
+        try:
+            found = measure([spec], [counter], refresh=refresh)[0]
+        except (InputError, MeasureError) as error:
+            costs[spec] = error.line
+            continue
+        profile = found.under(counter)
+        costs[spec] = found.failures[counter] if profile is None else model_cost(profile)
+    return costs
+
+
+def model_cost(profile: CostProfile) -> ModelCost:
+    """Return what a baseline keeps of a profile."""
+    work = profile.by_module()
+    ops: dict[str, set[str]] = {}
+    for op in profile.operators:
+        if op.dense_macs or op.activations:
+            ops.setdefault(op.module, set()).add(op.op)
+    facts = {module.path: module for module in profile.modules}
+    modules = []
+    for path in dict.fromkeys((*facts, *work)):
+        fact, done = facts.get(path), work.get(path)
+        dense = done is not None and path in ops
+        if not (dense or (fact and (fact.params or fact.source))):
+            continue
+        modules.append(
+            ModuleCost(
+                path=path,
+                type=fact.type if fact else done.module_type if done else "",
+                macs=done.dense_macs if done else 0,
+                params=fact.params if fact else 0,
+                activations=done.activations if done else 0,
+                calls=done.calls if done and dense else 0,
+                ops=tuple(sorted(ops.get(path, ()))),
+                shape=dict(fact.shape) if fact else {},
+                source=fact.source if fact else "",
+            )
+        )
+    return ModelCost(
+        spec=profile.spec,
+        input=profile.input,
+        counter=profile.counter,
+        counter_version=profile.counter_version,
+        convention=profile.convention,
+        macs=profile.dense_macs,
+        total=profile.total,
+        params=profile.params,
+        activations=profile.activations,
+        modules=tuple(modules),
+        versions=_libraries(profile.versions),
+        gaps=tuple(sorted({gap.name for gap in profile.gaps_that_may_multiply()})),
+    )
+
+
+def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None) -> LogCost | str:
+    from flopbench.runs import Choices, run_of_log
+
+    choices = Choices(
+        preset=entry.preset or None,
+        rule=entry.rule or None,  # type: ignore[arg-type]
+        counter=config.counter,
+        refresh=refresh,
+        components=entry.components,
+        variants=entry.variants,
+        alone=True,
+        resamples=1,  # no interval is shown
+    )
+    try:
+        run = run_of_log([entry.policy_log], choices, progress=progress)
+    except FlopbenchError as error:
+        return error.line
+    return log_cost(entry.policy_log, run)
+
+
+def log_cost(policy_log: str, run: Run) -> LogCost:
+    """Return what a baseline keeps of a run.
+
+    Args:
+        policy_log: what the log is called.
+        run: the log, counted and priced.
+    """
+    from flopbench.happenings import happenings
+
+    totals, plan = run.counts.totals(), run.counts.plan
+    videos = 1 if totals.videos is None else totals.videos
+    events = tuple(
+        Event(name=e.name, times=e.times / videos, costs=e.costs)
+        for e in happenings(totals, plan, run.main.rule)
+        if e.times
+    )
+    specs = [parse_spec(price.spec) for price in run.prices.prices.values()]
+    used = {name for event in events for name in event.costs}
+    return LogCost(
+        policy_log=policy_log,
+        counter=run.prices.counter,
+        counter_version=run.prices.version,
+        rule=run.main.rule,
+        macs=run.main.macs_per_video,
+        videos=totals.videos,
+        components={
+            name: Component(spec=price.spec, macs=price.macs)
+            for name, price in run.prices.prices.items()
+            if name in used
+        },
+        events=events,
+        versions=_libraries(table_environment(specs, [run.prices.counter])),
+    )
+
+
+def _libraries(versions: Mapping[str, str]) -> dict[str, str]:
+    """Leave out what no count depends on."""
+    return {k: v for k, v in versions.items() if k not in {"python", "platform", "machine"}}
