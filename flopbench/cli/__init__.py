@@ -14,13 +14,16 @@ import sys
 from collections.abc import Sequence
 
 from flopbench.cli import (
+    accept,
     audit,
     cache_verb,
+    check,
     compare,
     completion,
     counters_verb,
     estimate,
     explain,
+    init_verb,
     latency,
     log_verb,
     replay,
@@ -37,6 +40,9 @@ VERBS = (
     audit,
     latency,
     replay,
+    check,
+    accept,
+    init_verb,
     log_verb,
     counters_verb,
     cache_verb,

@@ -1,0 +1,123 @@
+"""``flopbench accept``: the only way to move the baseline."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import progress_bar, require
+from flopbench.errors import EXIT_OK
+from flopbench.files import check_writable, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from flopbench.check.records import Baseline, Config, Cost
+
+_OFF = {"", "0", "false"}
+"""Values of ``CI`` that mean that this is no CI job."""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "accept",
+        help="accept what entries cost now: move the baseline, with the reason",
+        description=(
+            "Measure entries and write their costs into the committed baseline, with old, new and "
+            "the reason. An entry that the configuration lacks is taken out. Nothing else moves "
+            "the baseline."
+        ),
+    )
+    parser.add_argument("entries", nargs="*", metavar="ENTRY", help="names of entries")
+    parser.add_argument("--all", action="store_true", help="every entry, gone ones too")
+    parser.add_argument(
+        "--improvements", action="store_true", help="entries that became cheaper, and no other"
+    )
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the baseline")
+    parser.add_argument("--config", metavar="FILE", help="the configuration (default: found)")
+    parser.add_argument(
+        "--in-ci", action="store_true", help="allow it although the variable CI is set"
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="count again instead of reading the cache"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Move the baseline and say by how much."""
+    ways = [bool(args.entries), args.all, args.improvements]
+    require(
+        sum(ways) == 1,
+        "nothing says what to accept: expected names of entries, --all or --improvements"
+        if not any(ways)
+        else "names of entries, --all and --improvements exclude each other",
+    )
+    require(
+        args.in_ci or os.environ.get("CI", "").lower() in _OFF,
+        "accept does not run where CI is set: a job that accepts its own cost guards nothing",
+        "run it on your own machine and commit the baseline, or say --in-ci",
+    )
+    from flopbench.check.config import find_config, read_config
+    from flopbench.cli.check import inside
+
+    config = read_config(find_config(args.config))
+    with inside(config):
+        return _accept(args, config)
+
+
+def _accept(args: argparse.Namespace, config: Config) -> int:
+    from flopbench.check.accepting import accept
+    from flopbench.check.baseline import load_baseline, render_baseline
+    from flopbench.check.stock import take_stock
+    from flopbench.check.time_gate import accept_latency, guarded
+    from flopbench.present.check_moves import describe_moves
+
+    path = Path(config.baseline)
+    baseline = load_baseline(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_writable(path)
+    names = _chosen(args, config, baseline)
+    with progress_bar() as progress:
+        chosen = [entry for entry in config.entries if entry.name in names]
+        stock = take_stock(config, entries=chosen, refresh=args.refresh, progress=progress)
+        if args.improvements:
+            names = _improved(config, baseline, stock)
+        moved, moves = accept(baseline, stock, names, args.reason)
+        timed = {entry.name for entry, _ in guarded(config)} & set(names)
+        lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
+    if any(move.acceptance for move in moves):
+        write_atomic(path, render_baseline(moved))
+    sys.stdout.write("".join(f"{line}\n" for line in (*describe_moves(moves, str(path)), *lines)))
+    return EXIT_OK
+
+
+def _chosen(args: argparse.Namespace, config: Config, baseline: Baseline | None) -> list[str]:
+    """List the entries to measure."""
+    from flopbench.check.accepting import names_to_accept
+
+    ours = [entry.name for entry in config.entries]
+    if args.improvements:
+        require(
+            baseline is not None,
+            f"there is no baseline {config.baseline} yet, so nothing can have improved",
+            "flopbench accept --all --reason ... writes the first one",
+        )
+        return ours
+    if args.all:
+        kept = list(baseline.entries) if baseline is not None else []
+        return list(dict.fromkeys([*ours, *kept]))
+    return names_to_accept(config, baseline, args.entries)
+
+
+def _improved(
+    config: Config, baseline: Baseline | None, stock: Mapping[str, Cost | str]
+) -> list[str]:
+    from flopbench.check.judging import Against, judge
+
+    report = judge(config, Against(baseline=baseline), stock)
+    return [entry.name for entry in report.improvements]

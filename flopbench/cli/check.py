@@ -1,0 +1,267 @@
+"""``flopbench check``: costs against the committed baseline and the budgets."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import (
+    add_output,
+    check_output,
+    chosen_format,
+    emit,
+    progress_bar,
+    require,
+)
+from flopbench.errors import EXIT_OK, InputError
+from flopbench.files import check_writable, read_json, write_atomic
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from flopbench.check.judging import Against
+    from flopbench.check.records import Config
+    from flopbench.check.report import Report
+
+FORMATS = ("table", "md", "json")
+_FILES = ("junit", "badge", "report")
+_SUMMARY = "GITHUB_STEP_SUMMARY"
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "check",
+        help="model cost in CI: fail where a model or a policy costs more than was accepted",
+        description=(
+            "Hold every entry of flopbench.toml (or of [tool.flopbench] in pyproject.toml) "
+            "against the committed baseline and its budgets. MACs, parameters and activations are "
+            "exact, so the gate is exact; latency is a tripwire on equal machines. "
+            "'flopbench init' begins, 'flopbench accept' moves the baseline."
+        ),
+        epilog=(
+            "exit status: 0 fine; 1 dearer than allowed, over a limit, or gone; 2 configuration, "
+            "baseline or usage; 3 could not measure; 4 not comparable"
+        ),
+    )
+    parser.add_argument("--config", metavar="FILE", help="the configuration (default: found)")
+    parser.add_argument(
+        "--against",
+        metavar="REF",
+        help="compare with the baseline of a git revision; growth that the baseline at hand "
+        "accepts does not fail",
+    )
+    parser.add_argument(
+        "--paired",
+        metavar="REF",
+        help="time budgets with gate = 'paired' against a git revision, calls taking turns",
+    )
+    parser.add_argument(
+        "--drill",
+        metavar="PERCENT",
+        nargs="?",
+        const="1",
+        help="plant growth in every entry and demand that the gate fails (default: 1)",
+    )
+    parser.add_argument(
+        "--verify-baseline",
+        action="store_true",
+        help="only check the baseline file: form, digests, sums; needs no torch",
+    )
+    parser.add_argument(
+        "--from",
+        dest="saved",
+        metavar="FILE",
+        help="draw a saved report (JSON) instead of measuring",
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="count again instead of reading the cache"
+    )
+    outputs = parser.add_argument_group("outputs beside the one on stdout")
+    outputs.add_argument(
+        "--github",
+        action="store_true",
+        help=f"append a summary to ${_SUMMARY} and print annotations",
+    )
+    outputs.add_argument("--report", metavar="FILE", help="write the report (JSON) to FILE")
+    outputs.add_argument("--junit", metavar="FILE", help="write JUnit XML to FILE")
+    outputs.add_argument("--badge", metavar="FILE", help="write a shields.io badge (JSON) to FILE")
+    add_output(parser, FORMATS)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check costs; the exit status is the report's."""
+    _check_combinations(args)
+    check_output(args)
+    for name in _FILES:
+        if getattr(args, name):
+            check_writable(Path(getattr(args, name)))
+    if args.verify_baseline:
+        return _verify(args)
+    report = _saved(args.saved) if args.saved else _measured(args)
+    _write(args, report)
+    return report.exit_status
+
+
+def _check_combinations(args: argparse.Namespace) -> None:
+    measuring = {
+        "--config": args.config,
+        "--against": args.against,
+        "--paired": args.paired,
+        "--drill": args.drill,
+        "--refresh": args.refresh,
+        "--verify-baseline": args.verify_baseline,
+    }
+    given = [name for name, value in measuring.items() if value]
+    require(
+        not (args.saved and given),
+        f"--from draws a saved report as it is: {', '.join(given)} cannot apply",
+    )
+    alone = [name for name in given if name not in {"--verify-baseline", "--config"}]
+    alone += [f"--{name}" for name in (*_FILES, "github", "format") if getattr(args, name)]
+    require(
+        not (args.verify_baseline and alone),
+        f"--verify-baseline measures nothing: {', '.join(alone)} cannot apply",
+    )
+    require(
+        args.drill is None or not (args.against or args.paired),
+        "--drill plants growth against the baseline at hand: --against and --paired cannot apply",
+    )
+    require(
+        not args.github or bool(os.environ.get(_SUMMARY)),
+        f"--github writes to the file that ${_SUMMARY} names, and it is not set",
+        "leave --github out where this does not run in a GitHub job",
+    )
+
+
+@contextlib.contextmanager
+def inside(config: Config) -> Iterator[None]:
+    """Stand in the configuration's folder, from where models and logs are found."""
+    before = Path.cwd()
+    os.chdir(config.root)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    from flopbench.check.baseline import verify_baseline
+    from flopbench.check.config import find_config, read_config
+    from flopbench.files import read_text
+
+    config = read_config(find_config(args.config))
+    with inside(config):
+        path = Path(config.baseline)
+        require(
+            path.is_file(),
+            f"there is no baseline {path}",
+            "'flopbench init' or 'flopbench accept --all --reason ...' writes it",
+        )
+        baseline = verify_baseline(read_text(path, "a baseline"), str(path))
+    count = len(baseline.entries)
+    text = f"{path}: canonical, digests and sums right, {count} {_entries(count)}\n"
+    emit(args, lambda stream: text)
+    return EXIT_OK
+
+
+def _entries(count: int) -> str:
+    return "entry" if count == 1 else "entries"
+
+
+def _saved(path: str) -> Report:
+    from flopbench.check.report import Report
+
+    return Report.from_json(read_json(Path(path), "a report of flopbench check"), path)
+
+
+def _measured(args: argparse.Namespace) -> Report:
+    from dataclasses import replace
+
+    from flopbench.check.config import find_config, read_config
+    from flopbench.check.drill import drill
+    from flopbench.check.judging import judge
+    from flopbench.check.stock import take_stock
+
+    share = _share(args.drill) if args.drill is not None else None
+    config = read_config(find_config(args.config))
+    with inside(config):
+        against = _against(args, config)
+        with progress_bar() as progress:
+            stock = take_stock(config, refresh=args.refresh, progress=progress)
+            if share is not None:
+                planted = drill(config, against.baseline, stock, share)
+                report = judge(config, against, stock)
+                return replace(report, drill=planted, drill_share=share)
+            from flopbench.check.time_gate import check_latency, guarded
+
+            latencies = (
+                check_latency(config, paired=args.paired, progress=progress)
+                if guarded(config)
+                else {}
+            )
+        return judge(config, against, stock, latencies)
+
+
+def _share(text: str) -> Fraction:
+    from flopbench.check.limits import parse_share
+
+    try:
+        share = parse_share(text if text.strip().endswith("%") else f"{text}%")
+    except InputError as error:
+        raise InputError(f"--drill {text}: {error.message}", error.hint) from None
+    require(share > 0, f"--drill {text} plants nothing: expected more than 0 %")
+    return share
+
+
+def _against(args: argparse.Namespace, config: Config) -> Against:
+    """Read what costs are held against: the baseline at hand, or that of a revision."""
+    from flopbench.check.baseline import load_baseline, parse_baseline
+    from flopbench.check.judging import Against
+
+    path = Path(config.baseline)
+    here = load_baseline(path)
+    if args.against is None:
+        return Against(baseline=here)
+    from flopbench.check.git import show
+
+    text = show(args.against, path)
+    source = f"{args.against}:{config.baseline}"
+    there = parse_baseline(text, source) if text is not None else None
+    return Against(baseline=there, accepted_here=here)
+
+
+def _write(args: argparse.Namespace, report: Report) -> None:
+    """Write every output that was asked for, the terminal's last."""
+    from flopbench.present.check import render_check, report_json
+    from flopbench.present.check_ci import annotations, badge_json
+    from flopbench.present.check_junit import junit_xml
+    from flopbench.present.check_markdown import github_summary
+
+    makers = {"report": report_json, "junit": junit_xml, "badge": badge_json}
+    for name, make in makers.items():
+        if getattr(args, name):
+            write_atomic(Path(getattr(args, name)), make(report))
+    if args.github:
+        _append(Path(os.environ[_SUMMARY]), github_summary(report))
+    piped = args.output != "-" or not sys.stdout.isatty()
+    format = chosen_format(args, FORMATS)
+    emit(args, lambda stream: render_check(report, format, stream, failures_first=piped))
+    if args.github:
+        # After the report, and on stderr where stdout is a document of its own.
+        stream = sys.stderr if format == "json" and args.output == "-" else sys.stdout
+        stream.write("".join(f"{line}\n" for line in annotations(report)))
+
+
+def _append(path: Path, text: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+    except OSError as error:
+        raise InputError(f"cannot write {path} (${_SUMMARY}): {error.strerror}") from None

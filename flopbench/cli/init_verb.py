@@ -1,0 +1,147 @@
+"""``flopbench init``: from nothing to a configuration, a baseline and a CI job."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import progress_bar, require
+from flopbench.errors import EXIT_MEASURE, EXIT_OK, MeasureError
+from flopbench.files import check_writable, write_atomic
+
+if TYPE_CHECKING:
+    from flopbench.check.records import Entry
+
+CONFIG = "flopbench.toml"
+FIRST_REASON = "first baseline"
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "init",
+        help="begin to guard model cost: a configuration, the first baseline, a CI job",
+        description=(
+            "Write a commented flopbench.toml and the first baseline for the models and policy "
+            "logs that are named. Without names, the Python files below this folder are searched "
+            "(read, not run) for factories and modules that need no arguments, and JSON files for "
+            "policy logs; what is found is then run once, to count it."
+        ),
+    )
+    parser.add_argument(
+        "entries", nargs="*", metavar="MODEL|LOG", help="models and policy logs to guard"
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="only say what was found; run and write nothing"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the configuration and the first baseline; print what belongs into CI."""
+    from flopbench.check.starting import find_entries
+
+    folder = Path()
+    if args.list:
+        require(not args.entries, "--list searches this folder: it takes no names")
+        lines = [f"{one.model or one.policy_log}  ({one.why})\n" for one in find_entries(folder)]
+        sys.stdout.write("".join(lines) or "nothing was found\n")
+        return EXIT_OK
+    _refuse_second(folder)
+    entries = _named(args.entries) if args.entries else _found(folder)
+    return _begin(Path(CONFIG), entries, named=bool(args.entries))
+
+
+def _refuse_second(folder: Path) -> None:
+    """Refuse to begin where a configuration or a baseline exists.
+
+    Raises:
+        InputError: one exists.
+    """
+    from flopbench.check.config import has_config
+    from flopbench.check.records import BASELINE
+
+    found = has_config(folder)
+    require(
+        found is None,
+        f"{found} holds a configuration already, which init does not touch",
+        "add entries to it, then: flopbench accept ENTRY --reason ...",
+    )
+    baseline = folder / BASELINE
+    require(
+        not baseline.exists(),
+        f"{baseline} exists already, which only 'flopbench accept' moves",
+        f"write {CONFIG} by hand, or delete the baseline to begin anew",
+    )
+    check_writable(folder / CONFIG)
+
+
+def _named(texts: list[str]) -> list[Entry]:
+    from flopbench.check.records import Entry
+    from flopbench.specs import parse_spec
+
+    entries = []
+    for text in dict.fromkeys(texts):
+        if Path(text).is_file():
+            entries.append(Entry(name=Path(text).stem, policy_log=text))
+            continue
+        spec = parse_spec(text)
+        require(spec.source != "value", f"{text!r} is a constant: there is nothing to guard")
+        entries.append(Entry(name=str(spec), model=str(spec)))
+    return entries
+
+
+def _found(folder: Path) -> list[Entry]:
+    """Turn what a search found into entries.
+
+    Raises:
+        InputError: nothing was found.
+    """
+    from flopbench.check.records import Entry
+    from flopbench.check.starting import find_entries
+
+    found = find_entries(folder)
+    require(
+        bool(found),
+        "no factory, module or policy log was found below this folder",
+        "name what to guard: flopbench init my_pkg.nets:build@224 resnet50@224 logs/run.jsonl",
+    )
+    return [Entry(name=one.name, model=one.model, policy_log=one.policy_log) for one in found]
+
+
+def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
+    from flopbench.check.accepting import accept
+    from flopbench.check.baseline import render_baseline
+    from flopbench.check.records import Config
+    from flopbench.check.starting import ci_snippet, config_text
+    from flopbench.check.stock import take_stock
+    from flopbench.present.check_moves import describe_moves
+
+    config = Config(path=str(path), root=".", entries=tuple(entries))
+    with progress_bar() as progress:
+        stock = take_stock(config, progress=progress)
+    failures = {name: cost for name, cost in stock.items() if isinstance(cost, str)}
+    good = [entry.name for entry in entries if entry.name not in failures]
+    if not good:
+        name, why = next(iter(failures.items()))
+        raise MeasureError(f"nothing could be counted; {name}: {why}", "nothing was written")
+    baseline, moves = accept(None, stock, good, FIRST_REASON)
+    kept = Path(config.baseline)
+    kept.parent.mkdir(exist_ok=True)
+    write_atomic(kept, render_baseline(baseline))
+    write_atomic(path, config_text(entries, failures))
+    lines = [
+        f"{path} is written: entries, and budgets to fill in",
+        *describe_moves(moves, str(kept)),
+    ]
+    lines += [f"{name}: left out, commented: {why}" for name, why in failures.items()]
+    lines += [
+        "",
+        "A job for GitHub, such as .github/workflows/cost.yml:",
+        "",
+        ci_snippet().rstrip(),
+    ]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return EXIT_MEASURE if failures and named else EXIT_OK
