@@ -116,7 +116,7 @@ def _check_digest(name: str, content: Mapping[str, Any], where: str) -> None:
         raise DataError(
             f"{where} is not as flopbench wrote it: its digest does not fit, so it was edited by "
             "hand or merged wrongly",
-            f"restore the file with git, or run flopbench accept {name!r} --reason '...'",
+            "restore the file with git (git checkout -- FILE): only flopbench accept may change it",
         )
 
 

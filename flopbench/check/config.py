@@ -41,6 +41,7 @@ from pathlib import Path
 
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import (
+    BASELINE,
     GATES,
     LATENCY_INCREASE,
     LOG_METRICS,
@@ -66,13 +67,13 @@ TABLE = ("tool", "flopbench")
 """Where the configuration stands in ``pyproject.toml``."""
 
 DEFAULT_COUNTER = "torch"
-DEFAULT_BASELINE = ".flopbench/baseline.json"
 
 LONGEST_NAME = 200
 """Characters of an entry's name: more would not fit a line of any output."""
 
 _FILE_KEYS = ("counter", "baseline", "entries", "budgets")
-_ENTRY_KEYS = ("name", "model", "policy-log", "preset", "rule")
+_LOG_KEYS = ("preset", "rule", "components", "variants")
+_ENTRY_KEYS = ("name", "model", "policy-log", *_LOG_KEYS)
 _BUDGET_KEYS = ("match", "metric", "limit", "max-increase", "min-delta", "gate", "note")
 _RULES = ("exact", "published")
 _EXACT_GATES: tuple[Gate, ...] = ("exact", "advisory")
@@ -165,7 +166,7 @@ def read_config(path: Path) -> Config:
         entries=entries,
         budgets=tuple(_budget(block, entries) for block in top.blocks("budgets")),
         counter=_counter(top),
-        baseline=top.text("baseline", DEFAULT_BASELINE),
+        baseline=top.text("baseline", BASELINE),
     )
 
 
@@ -213,7 +214,7 @@ def _entry(block: Block) -> Entry:
         raise block.fault(None, "has both model and policy-log", "make two entries of it")
     if not model and not log:
         raise block.fault(None, "has neither model nor policy-log", "give it one of them")
-    for key in ("preset", "rule"):
+    for key in _LOG_KEYS:
         if model and key in block.data:
             raise block.fault(key, "does not go with a model", "it belongs to a policy-log")
     if model:
@@ -233,6 +234,8 @@ def _entry(block: Block) -> Entry:
         policy_log=log,
         preset=preset,
         rule=block.choice("rule", _RULES, ""),
+        components=block.texts("components"),
+        variants=block.texts("variants"),
         line=block.line,
     )
 

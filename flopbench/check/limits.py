@@ -18,8 +18,8 @@ from flopbench.check.records import Metric
 from flopbench.errors import InputError
 from flopbench.units import FLOPS_PER_MAC, LARGEST_COST
 
-LONGEST_NUMBER = 40
-"""Characters; exact arithmetic would carry more, but nobody means more."""
+LONGEST_NUMBER = 60
+"""Characters; it leaves room for the largest cost in the smallest unit with many decimals."""
 LARGEST_EXPONENT = 99
 """10 to a power beyond this is a slip of the pen, and slow to write out."""
 LONGEST_SHOWN = 60

@@ -358,7 +358,7 @@ def amount_from(value: Any) -> Fraction:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         raise ValueError(f"{value!r} is no amount")
     # Of texts only n/d: Fraction would write out the zeros of "1e999999999".
-    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,60}/[1-9][0-9]{0,59}", value):
+    if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,400}/[1-9][0-9]{0,399}", value):
         raise ValueError(f"{value!r} is no amount")
     try:
         return Fraction(repr(value) if isinstance(value, float) else value)

@@ -20,10 +20,11 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
-from flopbench.check.config import DEFAULT_BASELINE, DEFAULT_COUNTER, OWN_FILE
-from flopbench.check.records import Entry
+from flopbench.check.config import DEFAULT_COUNTER, OWN_FILE
+from flopbench.check.records import BASELINE, Entry
 from flopbench.errors import InputError
 from flopbench.specs import parse_spec
 
@@ -71,7 +72,7 @@ _HEAD = f"""\
 counter = "{DEFAULT_COUNTER}"
 
 # The accepted costs, relative to this file. Commit it; only `flopbench accept` moves it.
-baseline = "{DEFAULT_BASELINE}"
+baseline = "{BASELINE}"
 """
 _ENTRIES = """\
 # Entries: what is guarded, one block each. Every model is guarded by its MACs, its parameters and
@@ -82,6 +83,9 @@ _ENTRIES = """\
 #   policy-log  in place of model: the log of an adaptive policy, a path or a glob
 #   preset      with policy-log: what its decisions mean, where the log does not say
 #   rule        with policy-log: exact (the default) or published
+#   components  with policy-log: other models in place of the log's own, such as
+#               { policy = "my_pkg.nets:policy@84" }; variants = { lstm = "released" } chooses among
+#               those of a preset
 """
 _NO_ENTRY = """\
 #[[entries]]
@@ -324,8 +328,8 @@ def _is_specification(model: str) -> bool:
 
 def _unique(candidates: Sequence[str], taken: set[str]) -> str:
     """Return the first name that is free, at last one with a number, and take it."""
-    numbered = (f"{candidates[-1]}-{number}" for number in range(2, MOST_FILES * 100))
-    name = next(name for name in (*candidates, *numbered) if name not in taken)
+    numbered = (f"{candidates[-1]}-{number}" for number in count(2))
+    name = next(name for name in chain(candidates, numbered) if name not in taken)
     taken.add(name)
     return name
 

@@ -57,8 +57,8 @@ def key_lines(text: str) -> dict[KeyPath, int]:
         text: a document that ``tomllib`` accepts; for anything else the answer means nothing.
     """
     scanner = _Scanner(text)
-    # Arrays in arrays without end: the lines so far are right.
-    with contextlib.suppress(RecursionError):
+    # Arrays in arrays without end, or a key that is no TOML: the lines so far are right.
+    with contextlib.suppress(RecursionError, tomllib.TOMLDecodeError):
         scanner.document()
     return scanner.lines
 
@@ -156,6 +156,14 @@ class Block:
         if key in self.data:
             raise self.fault(key, f"is {value!r}", near_match(value, known, f"{key}s"))
         return default
+
+    def texts(self, key: str) -> dict[str, str]:
+        """Return a table of texts, such as ``{ policy = "nets.py:policy@84" }``."""
+        value = self.data.get(key, {})
+        if not isinstance(value, dict):
+            raise self.fault(key, f"is {shown_value(value)} where a table was expected")
+        inner = Block(file=self.file, lines=self.lines, keys=(*self.keys, key), data=value)
+        return {name: inner.text(name, "") for name in value}
 
     def blocks(self, key: str) -> list[Block]:
         """Return the blocks of an array of tables, none where the key is missing."""

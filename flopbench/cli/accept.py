@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
 from flopbench.errors import EXIT_OK
-from flopbench.files import check_writable, write_atomic
+from flopbench.files import check_writable, read_text, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,8 +90,9 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         moved, moves = accept(baseline, stock, names, args.reason)
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
-    if any(move.acceptance for move in moves):
-        write_atomic(path, render_baseline(moved))
+    text = render_baseline(moved)
+    if not path.exists() or read_text(path, "a baseline") != text:  # also to put its form right
+        write_atomic(path, text)
     sys.stdout.write("".join(f"{line}\n" for line in (*describe_moves(moves, str(path)), *lines)))
     return EXIT_OK
 

@@ -283,7 +283,7 @@ def test_an_entry_edited_by_hand() -> None:
     """One figure lowered in a model, its total, a log, a reason, a removal: the entry is named."""
     refused(TEXT.replace('"macs": 118013952', '"macs": 118013951'), "'backbone'", "by hand", "git")
     refused(TEXT.replace('"reason": "first', '"reason": "last', 1), "'backbone'", "by hand")
-    refused(TEXT.replace('"times": 0.25', '"times": 0.5'), "'run'", "accept 'run'")
+    refused(TEXT.replace('"times": 0.25', '"times": 0.5'), "'run'", "git checkout")
     refused(TEXT.replace('"reason": "replaced"', '"reason": "x"'), "'older'", "by hand")
     refused(TEXT.replace('"backbone": {', '"spine": {'), "'spine'", "by hand")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flopbench.check.config import (
-    DEFAULT_BASELINE,
     DEFAULT_COUNTER,
     budget_for,
     find_config,
@@ -21,7 +21,7 @@ from flopbench.check.config import (
     unmatched_budgets,
 )
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
-from flopbench.check.records import LATENCY_INCREASE, METRICS, Budget, Config, Metric
+from flopbench.check.records import BASELINE, LATENCY_INCREASE, METRICS, Budget, Config, Metric
 from flopbench.check.toml_lines import key_lines, line_of, tomllib
 from flopbench.errors import DataError, InputError
 from flopbench.units import LARGEST_COST
@@ -179,7 +179,7 @@ def decimal_text(value: Fraction) -> str:
     scaled = value * 10**15
     assert scaled.denominator == 1
     whole, decimals = divmod(scaled.numerator, 10**15)
-    return f"{whole}.{decimals:015d}"
+    return f"{whole}.{decimals:015d}".rstrip("0").rstrip(".")
 
 
 @settings(deadline=None)
@@ -490,7 +490,7 @@ def test_defaults_are_those_of_the_records(folder: Path) -> None:
     """What is left out is what ``Config`` says."""
     config = read(ENTRIES)
     assert config == Config(path=config.path, root=config.root, entries=config.entries)
-    assert (config.counter, config.baseline) == (DEFAULT_COUNTER, DEFAULT_BASELINE)
+    assert (config.counter, config.baseline) == (DEFAULT_COUNTER, BASELINE)
 
 
 def test_line_ends_of_windows_and_a_byte_order_mark_are_read(folder: Path) -> None:
@@ -744,4 +744,26 @@ def test_any_text_is_a_configuration_or_one_clear_error(
     path = tmp_path_factory.getbasetemp() / "any.toml"
     path.write_bytes(text.encode("utf-8", "replace"))
     with pytest.raises((DataError, InputError)):
+        read_config(path)
+
+
+def test_components_of_a_log(tmp_path: Path) -> None:
+    """A log's networks may be replaced, by text; anything else is refused with line and key."""
+    path = tmp_path / "flopbench.toml"
+    start = '[[entries]]\nname = "run"\npolicy-log = "run.jsonl"\n'
+    path.write_text(start + 'components = { policy = "nets.py:policy@84" }\nvariants.lstm = "a"\n')
+    entry = read_config(path).entries[0]
+    assert (dict(entry.components), dict(entry.variants)) == (
+        {"policy": "nets.py:policy@84"},
+        {"lstm": "a"},
+    )
+    for text, needle in (
+        ("components = 3\n", ":4: entries[1].components is 3 where a table"),
+        ("components = { policy = 3 }\n", ":4: entries[1].components.policy is 3 where text"),
+    ):
+        path.write_text(start + text)
+        with pytest.raises(DataError, match=re.escape(needle)):
+            read_config(path)
+    path.write_text('[[entries]]\nmodel = "resnet18"\nvariants.lstm = "a"\n')
+    with pytest.raises(DataError, match="does not go with a model"):
         read_config(path)
