@@ -115,16 +115,50 @@ def time_models(
     done = 0
     for _ in range(effort.processes):
         for group in groups:
-            todo = [what for what in group if not rows[what].failure]
+            todo = [rows[what] for what in group if not rows[what].failure]
             if effort.progress is not None:
                 effort.progress(done, effort.processes * len(groups), str(group[0]))
             done += 1
             if todo:
-                rows.update(_run(todo, rows, effort))
+                rows.update((row.what, row) for row in _run(todo, effort))
                 _keep(effort, scene, rows.values())
     if effort.progress is not None:
         effort.progress(done, done, "")
     return scene.file(rows.values())
+
+
+def time_revisions(whats: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
+    """Time models of several source trees, calls taking turns in the same processes.
+
+    There is no theory beside these rows, and no roof: a model is imported in the worker only,
+    where modules of one name from several trees can be told apart.
+
+    Args:
+        whats: of one device, dtype and thread count; equal ones stay apart.
+        roots: the source tree that each is imported from.
+        effort: how much, and whom to tell.
+
+    Returns:
+        One row a specification, in order. Once one has failed, no more processes are started.
+
+    Raises:
+        InputError: as ``time_models``, but for models: those that cannot be built have failed.
+    """
+    _check_together(whats, interleaved=True)
+    facts = effort.facts or describe(whats[0].device, [whats[0].dtype])
+    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})"
+    rows = [
+        Timing(what=what, lead=lead_of(what), processes=(), interleaved=label) for what in whats
+    ]
+    for done in range(effort.processes):
+        if any(row.failure for row in rows):
+            break
+        if effort.progress is not None:
+            effort.progress(done, effort.processes, str(whats[-1]))
+        rows = _run(rows, effort, roots)
+    if effort.progress is not None:
+        effort.progress(effort.processes, effort.processes, "")
+    return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
 
 
 def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: int) -> TimingFile:
@@ -152,7 +186,7 @@ def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: i
             rows[one] = replace(scene.row(one), sweep=label)
         if effort.progress is not None:
             effort.progress(len(rows) - 1, len(rows), str(one))
-        rows.update(_run([one], rows, replace(effort, budget_s=budget_s)))
+        rows[one] = _run([rows[one]], replace(effort, budget_s=budget_s))[0]
         _keep(effort, scene, rows.values())
         return rows[one]
 
@@ -290,28 +324,32 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
     return roofs
 
 
-def _run(
-    group: Sequence[TimingSpec], rows: Mapping[TimingSpec, Timing], effort: Effort
-) -> dict[TimingSpec, Timing]:
-    """Time a group in one more process; return its rows with what that process said."""
+def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> list[Timing]:
+    """Time rows in one more process; return them with what that process said.
+
+    Args:
+        rows: of one dtype and thread count; they take turns where there are several.
+        effort: how much.
+        roots: the source tree of each row, empty where all are imported as usual.
+    """
     job = {
-        "rows": [plain(what) for what in group],
+        "rows": [plain(row.what) for row in rows],
         "budget_s": effort.budget_s,
         "fewest": effort.fewest,
-        "graphs": not any(rows[what].interleaved or rows[what].sweep for what in group),
+        "graphs": not any(row.interleaved or row.sweep for row in rows),
+        **({"roots": list(roots)} if roots else {}),
     }
     try:
-        answers = run_job(f"{_JOBS}:time_rows", job, threads=group[0].threads)
+        answers = run_job(f"{_JOBS}:time_rows", job, threads=rows[0].what.threads)
     except WorkerDied as died:
-        return {what: replace(rows[what], failure=died.line) for what in group}
-    updated = {}
-    for what, answer in zip(group, answers, strict=True):
-        row = rows[what]
+        return [replace(row, failure=died.line) for row in rows]
+    updated = []
+    for row, answer in zip(rows, answers, strict=True):
         if "failure" in answer:
-            updated[what] = replace(row, failure=answer["failure"])
+            updated.append(replace(row, failure=answer["failure"]))
             continue
         run: ProcessRun = process_run(answer["run"])
-        updated[what] = replace(row, processes=(*row.processes, run))
+        updated.append(replace(row, processes=(*row.processes, run)))
     return updated
 
 

@@ -7,6 +7,7 @@ Does not live here: processes and rounds (``latencies``), the loop (``sampling``
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +32,8 @@ from flopbench.measure.prepared import (
 )
 from flopbench.measure.roofs import measure_roofs
 from flopbench.measure.sampling import Clock, Sampled, first_call, sample
+from flopbench.measure.trees import imported_late, standing_in
+from flopbench.specs import parse_spec
 from flopbench.timings import TimingSpec, plain
 
 DIGITS = 10
@@ -66,7 +69,9 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too).
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too); where
+            the rows come from several source trees, ``roots``, the tree of each row, to import it
+            from (``trees`` says what that cannot do).
 
     Returns:
         One object a row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
@@ -76,13 +81,18 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     torch.set_num_threads(whats[0].threads)
     answers: list[dict[str, Any]] = [{} for _ in whats]
     ready: dict[int, _Ready] = {}
+    roots: Sequence[str] = job.get("roots", ())
+    known = set(sys.modules)
     clock = clock_for(whats[0].device, whats[0].threads)
     if whats[0].device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with seeded(), precision(whats[0].dtype), torch.inference_mode():
         for number, what in enumerate(whats):
+            tree = _tree(what, roots[number], roots) if roots else contextlib.nullcontext()
             try:
-                ready[number] = _first(clock, what)
+                with tree:
+                    first = _first(clock, what)
+                ready[number] = first
             except FlopbenchError as error:
                 answers[number] = {"failure": error.line}
         while ready:
@@ -92,7 +102,17 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
             except _Failed as failed:  # the others are timed again without it
                 answers[failed.place] = {"failure": failed.error.line}
                 del ready[failed.place]
+    late = imported_late(roots, known) if roots else ""
+    if late:
+        failure = f"{late} is imported inside of forward, so nobody knows from which revision"
+        return [{"failure": answer.get("failure", failure)} for answer in answers]
     return answers
+
+
+def _tree(
+    what: TimingSpec, root: str, roots: Sequence[str]
+) -> contextlib.AbstractContextManager[None]:
+    return standing_in(root, roots, parse_spec(what.spec))
 
 
 def _sample(
