@@ -37,6 +37,8 @@ FLOORS = [
     {"compare"},
     {"check"},
     {"api", "present"},
+    {"pytest_marks"},
+    {"pytest_costs"},
     {"pytest_plugin"},
     {"cli"},
     {"__init__", "__main__"},
