@@ -174,9 +174,9 @@ def _entry(
         metrics = [replace(one, state="not comparable") for one in metrics]
     metrics = [_accepted(one, entry, config, against, cost) for one in metrics]
     state = gravest(one.state for one in metrics)
-    if latency is not None:  # a tripwire: it counts only where it trips
+    if latency is not None:
         metrics.append(latency)
-        state = gravest([state, "worse"]) if latency.failed else state
+        state = gravest([state, *_of_latency(latency)])
     result = replace(
         plain,
         state=state,
@@ -186,6 +186,18 @@ def _entry(
         reason=apart,
     )
     return result if kept is None or apart else _explained(result, kept.cost, cost)
+
+
+def _of_latency(latency: MetricResult) -> list[State]:
+    """Return what a latency adds to its entry's state: a tripwire counts where it trips.
+
+    That it was accepted on another machine, or says nothing for sure, is to be expected in CI.
+    That it could not be taken at all is not: a gate that never measures guards nothing.
+    """
+    if latency.failed:
+        return ["worse"]
+    lost = latency.state == "not measured" and latency.gate != "advisory"
+    return ["not measured"] if lost else []
 
 
 def not_comparable(old: Cost, new: Cost) -> str:

@@ -191,6 +191,12 @@ def _measured(args: argparse.Namespace) -> Report:
 
     share = _share(args.drill) if args.drill is not None else None
     config = read_config(find_config(args.config))
+    require(
+        args.paired is None or any(budget.gate == "paired" for budget in config.budgets),
+        f"--paired {args.paired} would time nothing: no budget of {config.path} has "
+        "gate = \"paired\"",
+        'write [[budgets]] with metric = "latency" and gate = "paired"',
+    )
     with inside(config):
         against = _against(args, config)
         with progress_bar() as progress:
