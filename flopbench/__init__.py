@@ -11,6 +11,9 @@ from flopbench.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from flopbench.api import cost_table, profile
+    from flopbench.check.config import find_config, read_config
+    from flopbench.check.report import Report
+    from flopbench.check.running import run_check
     from flopbench.costs import CostProfile, Gap, ModuleFacts, OpCost
     from flopbench.errors import (
         DataError,
@@ -55,6 +58,10 @@ _HOME = {
     "load_replay": "flopbench.replay.records",
     "ReplayChoices": "flopbench.replay.run",
     "replay_of_log": "flopbench.replay.run",
+    "Report": "flopbench.check.report",
+    "find_config": "flopbench.check.config",
+    "read_config": "flopbench.check.config",
+    "run_check": "flopbench.check.running",
     "Effort": "flopbench.latencies",
     "time_models": "flopbench.latencies",
     "time_throughput": "flopbench.latencies",
@@ -84,6 +91,7 @@ __all__ = [
     "PolicyLogger",
     "Replay",
     "ReplayChoices",
+    "Report",
     "Run",
     "Timing",
     "TimingFile",
@@ -92,10 +100,13 @@ __all__ = [
     "compare_files",
     "compare_interleaved",
     "cost_table",
+    "find_config",
     "load_replay",
     "parse_spec",
     "profile",
+    "read_config",
     "replay_of_log",
+    "run_check",
     "run_of_counts",
     "run_of_log",
     "summarise",

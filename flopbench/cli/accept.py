@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         "run it on your own machine and commit the baseline, or say --in-ci",
     )
     from flopbench.check.config import find_config, read_config
-    from flopbench.cli.check import inside
+    from flopbench.check.running import inside
 
     config = read_config(find_config(args.config))
     with inside(config):

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +22,6 @@ from flopbench.files import check_writable, read_json, write_atomic
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from flopbench.check.judging import Against
-    from flopbench.check.records import Config
     from flopbench.check.report import Report
 
 FORMATS = ("table", "md", "json")
@@ -140,20 +136,10 @@ def _check_combinations(args: argparse.Namespace) -> None:
     )
 
 
-@contextlib.contextmanager
-def inside(config: Config) -> Iterator[None]:
-    """Stand in the configuration's folder, from where models and logs are found."""
-    before = Path.cwd()
-    os.chdir(config.root)
-    try:
-        yield
-    finally:
-        os.chdir(before)
-
-
 def _verify(args: argparse.Namespace) -> int:
     from flopbench.check.baseline import verify_baseline
     from flopbench.check.config import find_config, read_config
+    from flopbench.check.running import inside
     from flopbench.files import read_text
 
     config = read_config(find_config(args.config))
@@ -182,37 +168,20 @@ def _saved(path: str) -> Report:
 
 
 def _measured(args: argparse.Namespace) -> Report:
-    from dataclasses import replace
-
     from flopbench.check.config import find_config, read_config
-    from flopbench.check.drill import drill
-    from flopbench.check.judging import judge
-    from flopbench.check.stock import take_stock
+    from flopbench.check.running import run_check
 
     share = _share(args.drill) if args.drill is not None else None
     config = read_config(find_config(args.config))
-    require(
-        args.paired is None or any(budget.gate == "paired" for budget in config.budgets),
-        f"--paired {args.paired} would time nothing: no budget of {config.path} has "
-        "gate = \"paired\"",
-        'write [[budgets]] with metric = "latency" and gate = "paired"',
-    )
-    with inside(config):
-        against = _against(args, config)
-        with progress_bar() as progress:
-            stock = take_stock(config, refresh=args.refresh, progress=progress)
-            if share is not None:
-                planted = drill(config, against.baseline, stock, share)
-                report = judge(config, against, stock)
-                return replace(report, drill=planted, drill_share=share)
-            from flopbench.check.time_gate import check_latency, guarded
-
-            latencies = (
-                check_latency(config, paired=args.paired, progress=progress)
-                if guarded(config)
-                else {}
-            )
-        return judge(config, against, stock, latencies)
+    with progress_bar() as progress:
+        return run_check(
+            config,
+            against=args.against,
+            paired=args.paired,
+            drill_share=share,
+            refresh=args.refresh,
+            progress=progress,
+        )
 
 
 def _share(text: str) -> Fraction:
@@ -224,23 +193,6 @@ def _share(text: str) -> Fraction:
         raise InputError(f"--drill {text}: {error.message}", error.hint) from None
     require(share > 0, f"--drill {text} plants nothing: expected more than 0 %")
     return share
-
-
-def _against(args: argparse.Namespace, config: Config) -> Against:
-    """Read what costs are held against: the baseline at hand, or that of a revision."""
-    from flopbench.check.baseline import load_baseline, parse_baseline
-    from flopbench.check.judging import Against
-
-    path = Path(config.baseline)
-    here = load_baseline(path)
-    if args.against is None:
-        return Against(baseline=here)
-    from flopbench.check.git import show
-
-    text = show(args.against, path)
-    source = f"{args.against}:{config.baseline}"
-    there = parse_baseline(text, source) if text is not None else None
-    return Against(baseline=there, accepted_here=here)
 
 
 def _write(args: argparse.Namespace, report: Report) -> None:

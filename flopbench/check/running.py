@@ -1,0 +1,87 @@
+"""One whole check: read the baseline, take stock, judge.
+
+Lives here: those steps in their order, in the configuration's folder. Does not live here: any of
+them, the command line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from flopbench.check.baseline import load_baseline, parse_baseline
+from flopbench.check.drill import drill
+from flopbench.check.git import show
+from flopbench.check.judging import Against, judge
+from flopbench.check.records import Config
+from flopbench.check.report import Report
+from flopbench.check.stock import take_stock
+from flopbench.errors import InputError
+from flopbench.offline import Progress
+
+
+def run_check(
+    config: Config,
+    *,
+    against: str | None = None,
+    paired: str | None = None,
+    drill_share: Fraction | None = None,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> Report:
+    """Hold every entry of a configuration against its baseline and its budgets.
+
+    Args:
+        config: what is guarded.
+        against: a git revision whose baseline to compare with; None for the one at hand.
+        paired: a git revision to time budgets of gate ``paired`` against.
+        drill_share: growth to plant in every entry, as a share; None plants nothing.
+        refresh: count again instead of reading the cache.
+        progress: told before each measurement.
+
+    Raises:
+        InputError: no such revision, no git repository, or nothing to time against ``paired``.
+        DataError: a baseline that is damaged.
+    """
+    if paired is not None and not any(budget.gate == "paired" for budget in config.budgets):
+        raise InputError(
+            f'--paired {paired} would time nothing: no budget of {config.path} has gate = "paired"',
+            'write [[budgets]] with metric = "latency" and gate = "paired"',
+        )
+    with inside(config):
+        held = _against(config, against)
+        stock = take_stock(config, refresh=refresh, progress=progress)
+        if drill_share is not None:
+            planted = drill(config, held.baseline, stock, drill_share)
+            return replace(judge(config, held, stock), drill=planted, drill_share=drill_share)
+        from flopbench.check.time_gate import check_latency, guarded
+
+        timed = bool(guarded(config))
+        latencies = check_latency(config, paired=paired, progress=progress) if timed else {}
+        return judge(config, held, stock, latencies)
+
+
+@contextlib.contextmanager
+def inside(config: Config) -> Iterator[None]:
+    """Stand in the configuration's folder, from where models and logs are found."""
+    before = Path.cwd()
+    os.chdir(config.root)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def _against(config: Config, revision: str | None) -> Against:
+    """Read what costs are held against: the baseline at hand, or that of a revision."""
+    path = Path(config.baseline)
+    here = load_baseline(path)
+    if revision is None:
+        return Against(baseline=here)
+    text = show(revision, path)
+    there = parse_baseline(text, f"{revision}:{config.baseline}") if text is not None else None
+    return Against(baseline=there, accepted_here=here)
