@@ -440,9 +440,15 @@ def test_against_something_that_is_none(repository: Path, run: Run, tmp_path_fac
 
 
 def test_against_a_revision_without_baseline(repository: Path, run: Run) -> None:
-    """A revision from before the baseline is no baseline yet: a notice."""
+    """What a revision has no baseline of is held against the one at hand, so growth still fails."""
     git(repository, "rm", "-q", "--cached", ".flopbench/baseline.json")
     git(repository, "commit", "-qm", "none")
+    found = report(run, "--against", "HEAD", status=0)
+    assert found["entries"][0]["state"] == "same"
+    assert "no baseline of net" in found["notices"][0]
+    edit(repository, "squeeze=8", "squeeze=64")
+    assert report(run, "--against", "HEAD", status=1)["entries"][0]["state"] == "worse"
+    (repository / ".flopbench/baseline.json").unlink()
     found = report(run, "--against", "HEAD", status=0)
     assert found["entries"][0]["state"] == "new"
     assert "no baseline yet" in found["notices"][0]

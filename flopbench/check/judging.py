@@ -59,11 +59,17 @@ class Against:
     Attributes:
         baseline: the accepted costs; None where there are none yet.
         accepted_here: the baseline of the working tree, where ``baseline`` is another revision's:
-            growth that it accepts does not fail.
+            growth that it accepts does not fail, and what that revision lacks is held against it.
     """
 
     baseline: Baseline | None
     accepted_here: Baseline | None = None
+
+    def kept(self) -> dict[str, Kept]:
+        """Return what each entry is held against."""
+        here = self.accepted_here.entries if self.accepted_here is not None else {}
+        there = self.baseline.entries if self.baseline is not None else {}
+        return {**here, **there}
 
 
 def judge(
@@ -84,7 +90,7 @@ def judge(
         _entry(entry, config, against, stock[entry.name], (latencies or {}).get(entry.name))
         for entry in config.entries
     ]
-    kept = against.baseline.entries if against.baseline is not None else {}
+    kept = against.kept()
     here = {entry.name for entry in config.entries}
     results += [_gone(name, kept[name], against) for name in kept if name not in here]
     return Report(
@@ -95,7 +101,19 @@ def judge(
         entries=tuple(results),
         budgets=len(config.budgets),
         unmatched=unmatched_budgets(config),
-        notices=(NO_BASELINE,) if against.baseline is None else (),
+        notices=_notices(against),
+    )
+
+
+def _notices(against: Against) -> tuple[str, ...]:
+    if not against.kept():
+        return (NO_BASELINE,) if against.baseline is None else ()
+    there = against.baseline.entries if against.baseline is not None else {}
+    ours = [name for name in against.kept() if name not in there]
+    if not ours:
+        return ()
+    return (
+        f"the revision has no baseline of {', '.join(ours)}: held against the baseline at hand",
     )
 
 
@@ -153,7 +171,7 @@ def _entry(
     cost: Cost | str,
     latency: MetricResult | None,
 ) -> EntryResult:
-    kept = against.baseline.entries.get(entry.name) if against.baseline is not None else None
+    kept = against.kept().get(entry.name)
     plain = EntryResult(
         name=entry.name,
         what=entry.what,

@@ -262,7 +262,7 @@ class Report:
         convention: what its MACs are.
         entries: in the order of the configuration, then those that are gone.
         budgets: how many budgets the configuration has.
-        unmatched: the budgets that no entry obeys, as ``line: match metric``.
+        unmatched: the budgets that no entry obeys, as ``file:line: match metric``.
         drill: planted growths; empty outside a drill.
         drill_share: how much was planted, as a share.
         notices: what concerns the whole check (no baseline yet).

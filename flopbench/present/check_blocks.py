@@ -146,9 +146,7 @@ def summary_line(report: Report) -> str:
 
 def unmatched_lines(report: Report) -> list[str]:
     """Return the budgets that no entry obeys, each with its place."""
-    return [
-        f"no entry obeys {one_line(report.config)}:{one_line(text)}" for text in report.unmatched
-    ]
+    return [f"no entry obeys {one_line(text)}" for text in report.unmatched]
 
 
 def verdict(report: Report) -> str:

@@ -254,7 +254,7 @@ def everything() -> Report:
             notes=("the total of torch moved from 10 to 12 while the dense MACs are the same",),
         ),
         gone(),
-        unmatched=("19: bakbone* macs",),
+        unmatched=("flopbench.toml:19: bakbone* macs",),
         notices=("the cache was empty",),
     )
 

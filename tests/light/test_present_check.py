@@ -264,7 +264,7 @@ def test_the_terminal_shows_each_entry_then_failures_then_the_summary() -> None:
         samples.better(),
         samples.new(),
         samples.gone(),
-        unmatched=("19: bakbone* macs",),
+        unmatched=("flopbench.toml:19: bakbone* macs",),
     )
     assert drawn(report) == TERMINAL
 
