@@ -25,6 +25,10 @@ COMMANDS = {
     "flopbench --version": ("-m", "flopbench", "--version"),
     "flopbench --help": ("-m", "flopbench", "--help"),
 }
+TEN_MODELS = (
+    *("resnet18", "resnet34", "resnet50", "mobilenet_v2", "mobilenet_v3_small"),
+    *("efficientnet_b0", "efficientnet_b3", "densenet121", "vgg16", "convnext_tiny"),
+)
 WARMUP_ROUNDS = 2
 ROUNDS = 20
 
@@ -73,3 +77,15 @@ def test_second_table(
     kept = sorted((path, path.stat().st_mtime_ns) for path in cache_folder.iterdir())
     benchmark.pedantic(run, (table, tmp_path, bytecode), warmup_rounds=WARMUP_ROUNDS, rounds=ROUNDS)
     assert kept == sorted((path, path.stat().st_mtime_ns) for path in cache_folder.iterdir())
+
+
+def test_check_of_ten_models(
+    benchmark: BenchmarkFixture, bytecode: dict[str, str], cache_folder: Path, tmp_path: Path
+) -> None:
+    """CPU time of ``flopbench check`` on ten torchvision models that the cache holds."""
+    named = "".join(f'[[entries]]\nmodel = "{name}@224"\n' for name in TEN_MODELS)
+    (tmp_path / "flopbench.toml").write_text(named)
+    accept = ("accept", "--all", "--in-ci", "--reason", "benchmark")
+    run(("-m", "flopbench", *accept), tmp_path)  # fills the cache; not counted
+    check = ("-m", "flopbench", "check")
+    benchmark.pedantic(run, (check, tmp_path, bytecode), warmup_rounds=WARMUP_ROUNDS, rounds=ROUNDS)
