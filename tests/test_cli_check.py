@@ -412,6 +412,20 @@ def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: R
     assert_refused(run("accept", "--all", "--reason", "x"), "no weights here", status=3)
 
 
+def test_a_factory_that_goes_elsewhere(repository: Path, run: Run) -> None:
+    """A factory that changes the working folder keeps no other entry from being found."""
+    (repository / "wander.py").write_text(
+        "import os\nfrom nets import build as inner\n\n\n"
+        "def build():\n    os.chdir('/')\n    return inner()\n"
+    )
+    whole = (repository / "flopbench.toml").read_text()
+    first = '[[entries]]\nname = "wander"\nmodel = "wander.py:build@32"\n\n'
+    (repository / "flopbench.toml").write_text(first + whole)
+    assert run("accept", "wander", "--reason", "new").returncode == 0
+    found = report(run, status=0)
+    assert [entry["state"] for entry in found["entries"]] == ["same", "same"]
+
+
 def test_against_a_revision(repository: Path, run: Run) -> None:
     """A branch is held against main's baseline; what it accepted passes, with the reason."""
     git(repository, "checkout", "-qb", "wider")

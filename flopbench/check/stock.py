@@ -9,6 +9,7 @@ live here: counting (``offline``), pricing decisions (``runs``), verdicts (``jud
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,7 @@ def _models(
     specs: Sequence[ModelSpec], counter: str, refresh: bool, progress: Progress | None
 ) -> dict[ModelSpec, Cost | str]:
     costs: dict[ModelSpec, Cost | str] = {}
+    here = os.getcwd()
     for done, spec in enumerate(specs):
         if progress is not None:
             progress(done, len(specs), str(spec))
@@ -82,6 +84,8 @@ def _models(
         except (InputError, MeasureError) as error:
             costs[spec] = error.line
             continue
+        finally:
+            os.chdir(here)  # code of the user's own may have gone elsewhere
         profile = found.under(counter)
         costs[spec] = found.failures[counter] if profile is None else model_cost(profile)
     return costs
