@@ -557,6 +557,62 @@ def test_a_baseline_that_is_not_canonical(repository: Path, run: Run) -> None:
     assert_refused(run("check", "--verify-baseline"), "not as flopbench writes it")
 
 
+def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: Run) -> None:
+    """Work moved into an operator that no counter prices is not praised: it is not comparable."""
+    edit(
+        repository,
+        "x = self.squeeze(self.blocks(self.stem(x)))",
+        "x = self.stem(x)\n        x = torch.fft.fft2(x).real\n        x = self.squeeze(x)",
+    )
+    edit(repository, "from torch import nn", "import torch\nfrom torch import nn")
+    entry = report(run, status=4)["entries"][0]
+    assert entry["state"] == "not comparable"
+    assert "fft" in entry["reason"]
+
+
+def test_input_and_width_at_once(repository: Path, run: Run) -> None:
+    """Where both moved, each has its own share: more positions, then more channels."""
+    edit(repository, "squeeze=8", "squeeze=16")
+    edit(repository, "build@32", "build@64", "flopbench.toml")
+    entry = report(run, status=1)["entries"][0]
+    shares = {cause["cause"]: cause["added_macs"] for cause in entry["causes"]}
+    rest = NET_MACS - 80  # all but the head has four times the positions
+    assert shares == {"resolution": 3 * rest, "width": 16 * 8 * 4 * POSITIONS + 80}
+
+
+def test_a_pooling_layer_is_named(repository: Path, run: Run) -> None:
+    """A pool costs nothing itself; that its kernel changed what follows is said all the same."""
+    edit(repository, "*(Block(width)", "nn.MaxPool2d(2), *(Block(width)")
+    assert run("accept", "net", "--reason", "pooled").returncode == 0
+    edit(repository, "MaxPool2d(2)", "MaxPool2d(1)")
+    entry = report(run, status=1)["entries"][0]
+    assert [cause["cause"] for cause in entry["causes"]] == ["kernel"]
+    assert "blocks.0" in entry["causes"][0]["detail"]
+
+
+def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: Run) -> None:
+    """Nothing is written, and no folder made, where nothing is accepted."""
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "flopbench.toml").write_text(CONFIG)
+    assert_refused(run("accept", "nothing", "--reason", "x"), "nothing")
+    edit(tmp_path, "def build", "def built")
+    assert_refused(run("accept", "net", "--reason", "x"), "build", status=3)
+    assert not (tmp_path / ".flopbench").exists()
+
+
+def test_init_names_logs_apart(tmp_path: Path, run: Run) -> None:
+    """Two logs of one file name become two entries, each with its own cost."""
+    for folder, networks in (("a", {**NETWORKS, "large": "resnet34@64"}), ("b", NETWORKS)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "run.jsonl").write_text(log_text(MIX, networks))
+    assert run("init", "a/run.jsonl", "b/run.jsonl").returncode == 0
+    found = report(run, status=0)
+    assert [(e["name"], e["state"]) for e in found["entries"]] == [
+        ("run", "same"),
+        ("b/run.jsonl", "same"),
+    ]
+
+
 def log_text(actions: list[list[str]], networks: dict[str, str]) -> str:
     """Return a policy log of a few videos that choose between two networks and a skip."""
     header = {
@@ -634,6 +690,16 @@ def test_both_moved(policy: Path, run: Run) -> None:
     choices, units, _ = split_of(report(run, status=1)["entries"][0])
     assert choices > 0
     assert units > 0
+
+
+def test_an_action_with_another_name(policy: Path, run: Run) -> None:
+    """A renamed action that happens as often is the same one: its price moved, not the mix."""
+    dearer = {**NETWORKS, "large": "resnet34@64"}
+    text = log_text(MIX, dearer).replace('"name": "large"', '"name": "huge"')
+    head, *samples = text.splitlines(keepends=True)
+    (policy / "run.jsonl").write_text(head + "".join(samples).replace('"large"', '"huge"'))
+    choices, units, whole = split_of(report(run, status=1)["entries"][0])
+    assert (choices, units) == (0, whole)
 
 
 def test_another_rule_is_not_compared(policy: Path, run: Run) -> None:

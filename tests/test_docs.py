@@ -17,7 +17,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 """A file that a page shows whole: its name on a line of its own, its content below."""
-SHOWN_ONLY = {"json", "toml", "text", "python"}
+SHOWN_ONLY = {"json", "toml", "text", "python", "yaml"}
+SESSIONS = {"ci.md"}
+"""Pages that are one session, each command in the state that those before it left: their files and
+console blocks are run by a test of their own (``test_docs_ci``).
+"""
 EXTRAS = {"parquet": "duckdb", ".zst": "zstandard", "flopbench compare": "sklearn"}
 """Part of a command -> the library of the extra ``logs`` that it needs."""
 INSTALLS = (
@@ -47,6 +51,8 @@ def console_commands() -> list[tuple[str, str, str]]:
     """Return (page, command, expected output) of every prompt in console blocks."""
     found = []
     for page, text in blocks("console"):
+        if page in SESSIONS:
+            continue
         for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
             command, _, expected = part.partition("\n")
             found.append((page, command, expected))
@@ -67,6 +73,8 @@ def named_files() -> dict[str, str]:
     """Return name -> content of every file that a page shows whole."""
     found: dict[str, str] = {}
     for page in PAGES:
+        if page.name in SESSIONS:
+            continue
         for name, content in NAMED.findall(page.read_text(encoding="utf-8")):
             assert found.setdefault(name, content) == content, f"{page.name}: {name} differs"
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from flopbench.check.baseline_text import says_something
 from flopbench.check.records import (
     Acceptance,
     Baseline,
@@ -123,7 +124,5 @@ def _without_places(cost: Cost) -> Cost:
     """Leave out where classes stand, and modules that are there only for that."""
     if isinstance(cost, LogCost):
         return cost
-    modules = tuple(
-        replace(module, source="") for module in cost.modules if module.params or module.calls
-    )
+    modules = tuple(replace(module, source="") for module in cost.modules if says_something(module))
     return replace(cost, modules=modules)

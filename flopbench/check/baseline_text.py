@@ -154,7 +154,7 @@ def natural(path: str) -> tuple[Any, ...]:
 
 
 def _model_content(cost: ModelCost) -> dict[str, Any]:
-    kept = (module for module in cost.modules if _says_something(module))
+    kept = (module for module in cost.modules if says_something(module))
     return {
         "activations": cost.activations,
         "convention": cost.convention,
@@ -173,7 +173,8 @@ def _by_path(module: ModuleCost) -> tuple[Any, ...]:
     return natural(module.path)
 
 
-def _says_something(module: ModuleCost) -> bool:
+def says_something(module: ModuleCost) -> bool:
+    """Whether a baseline keeps a module: it costs something, or its shape decides about others."""
     costs = module.macs or module.params or module.activations or module.calls
     return bool(costs or module.ops or module.shape)
 

@@ -26,7 +26,6 @@ from flopbench.check.records import (
     amounts,
 )
 from flopbench.check.report import DrillResult, MetricResult, Report
-from flopbench.units import percentage
 
 SHARE = Fraction(1, 100)
 """Planted unless the user asks for another."""
@@ -90,7 +89,7 @@ def _why(verdict: MetricResult, share: Fraction) -> str:
         return "it is in no baseline, so nothing can have grown: accept it first"
     if verdict.state == "not comparable":
         return "it is not comparable with its baseline"
-    return f"its budget allows more than the {percentage(float(share))} that were planted"
+    return f"its budget allows more than the {float(share * 100):g} % that were planted"
 
 
 def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:

@@ -28,6 +28,8 @@ class Found:
         structural: whether a module came, went or became another type.
         positions: whether only the number of its positions can have changed.
         weightless: whether it holds no parameters.
+        of_input: MACs of its change that the model's other input explains, where it changed
+            otherwise too.
     """
 
     change: ModuleChange
@@ -38,6 +40,7 @@ class Found:
     structural: bool = False
     positions: bool = False
     weightless: bool = False
+    of_input: int = 0
 
     @property
     def size(self) -> tuple[int, int]:

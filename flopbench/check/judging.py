@@ -229,6 +229,13 @@ def not_comparable(old: Cost, new: Cost) -> str:
     if isinstance(old, LogCost) and isinstance(new, LogCost):
         terms.append(("rule", old.rule, new.rule))
     apart = [f"{name}: {a!r} in the baseline, {b!r} now" for name, a, b in terms if a != b]
+    if isinstance(old, ModelCost) and isinstance(new, ModelCost) and not apart:
+        unseen = sorted(set(new.gaps) - set(old.gaps))
+        if unseen:  # what moved where nobody counts would pass for a saving
+            apart = [
+                f"{new.counter} leaves out {', '.join(unseen)}, which may multiply and which the "
+                "baseline did not have: the true cost is not known"
+            ]
     return "; ".join(apart)
 
 

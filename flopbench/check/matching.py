@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from math import prod
 
 from flopbench.check.alignment import align
 from flopbench.check.baseline_text import natural
-from flopbench.check.causes import differences
+from flopbench.check.causes import Difference, differences
 from flopbench.check.following import Found, Known, settled
 from flopbench.check.records import ModelCost, ModuleCost
 from flopbench.check.report import Cause, CauseShare, ModuleChange
@@ -97,6 +98,7 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
                 booked=own[0].cause,
                 moves=tuple(move for d in own for move in d.moves),
                 widens=next((d.widens for d in differing if d.widens), None),
+                of_input=_of_input(old, new, differing) if known.new_input else 0,
             )
         ]
     if _amounts(old) == _amounts(new):
@@ -108,6 +110,20 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
     return [_of_equal_shape(change, old, new, known)]
 
 
+def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[Difference]) -> int:
+    """Return the MACs that other positions add to the module as it was.
+
+    The MACs of a convolution or a linear layer are its weight's elements times its positions; 0
+    where that does not hold, or where the module chose its positions itself.
+    """
+    weights = [prod(module.shape.get("weight", ())) for module in (old, new)]
+    if any(d.cause == "kernel" for d in differing) or not all(weights):
+        return 0
+    before, rest_before = divmod(old.macs, weights[0])
+    now, rest_now = divmod(new.macs, weights[1])
+    return 0 if rest_before or rest_now else weights[0] * (now - before)
+
+
 def _amounts(module: ModuleCost) -> tuple[int, int, int]:
     return module.macs, module.params, module.activations
 
@@ -116,6 +132,9 @@ def _of_equal_shape(change: ModuleChange, old: ModuleCost, new: ModuleCost, know
     """Say why a module costs something else though its parameters are as they were."""
     if (old.macs, old.activations) == (new.macs, new.activations):
         detail = "parameters shared" if new.params < old.params else "parameters no longer shared"
+        return _with(change, "other", detail)
+    if not new.params and old.macs == new.macs and not known.new_input:
+        detail = f"output elements {old.activations} -> {new.activations}"
         return _with(change, "other", detail)
     if known.new_input:
         often = f", calls {old.calls} -> {new.calls}" if old.calls != new.calls else ""
@@ -211,8 +230,24 @@ def _shares(
     by_cause: dict[Cause, list[Found]] = {}
     for item in found:
         by_cause.setdefault(item.booked, []).append(item)
+    # What a module owes to the input is no part of what else happened to it.
+    of_input = sum(item.of_input for item in found if item.booked != "resolution")
+    if of_input:
+        by_cause.setdefault("resolution", [])
     shares = []
     for cause, items in by_cause.items():
+        moved = sum(item.change.added_macs for item in items)
+        moved -= sum(item.of_input for item in items if cause != "resolution")
+        if cause == "resolution" and of_input:
+            shares.append(
+                CauseShare(
+                    cause=cause,
+                    added_macs=moved + of_input,
+                    added_params=sum(item.change.added_params for item in items),
+                    detail=known.new_input,
+                )
+            )
+            continue
         if not any(item.size != (0, 0) or item.change.added_activations for item in items):
             continue
         own = [item for item in items if item.own] or items
@@ -225,7 +260,7 @@ def _shares(
         shares.append(
             CauseShare(
                 cause=cause,
-                added_macs=sum(item.change.added_macs for item in items),
+                added_macs=moved,
                 added_params=sum(item.change.added_params for item in items),
                 detail=detail,
             )

@@ -31,6 +31,7 @@ def split(old: LogCost, new: LogCost) -> Split:
         old one has. They sum to ``new.macs - old.macs``.
     """
     before, after = _by_name(old), _by_name(new)
+    before = _renamed(before, after)
     events = tuple(
         _share(key[0], before.get(key), after.get(key)) for key in dict.fromkeys([*after, *before])
     )
@@ -45,7 +46,11 @@ def split(old: LogCost, new: LogCost) -> Split:
     )
 
 
-def _by_name(cost: LogCost) -> dict[tuple[str, int], tuple[Fraction, Fraction]]:
+_Events = dict[tuple[str, int], tuple[Fraction, Fraction]]
+"""Name and number of an event -> how often it happens, and what it costs each time."""
+
+
+def _by_name(cost: LogCost) -> _Events:
     """Return how often each event happens, and what it costs; a name that repeats is numbered."""
     seen: Counter[str] = Counter()
     found = {}
@@ -53,6 +58,28 @@ def _by_name(cost: LogCost) -> dict[tuple[str, int], tuple[Fraction, Fraction]]:
         found[event.name, seen[event.name]] = (event.times, _unit(event, cost))
         seen[event.name] += 1
     return found
+
+
+def _renamed(before: _Events, after: _Events) -> _Events:
+    """Call an event that only the old log has by the new name of the one that took its place.
+
+    The mix did not move where an event is gone and another, alone, happens exactly as often.
+    """
+    gone = [key for key in before if key not in after]
+    came = [key for key in after if key not in before]
+
+    def alone(key: tuple[str, int]) -> bool:
+        times = after[key][0]
+        return (
+            [before[k][0] for k in gone].count(times)
+            == 1
+            == [after[k][0] for k in came].count(times)
+        )
+
+    names = {
+        next(k for k in gone if before[k][0] == after[key][0]): key for key in came if alone(key)
+    }
+    return {names.get(key, key): value for key, value in before.items()}
 
 
 def _unit(event: Event, cost: LogCost) -> Fraction:

@@ -153,7 +153,9 @@ jobs:
           python-version: "3.12"
       # Install here, too, what your models import.
       - run: python -m pip install "flopbench[measure]"
-      - run: flopbench check --github
+      # Against the branch that it will be merged into: a baseline that the pull request
+      # changed by hand accepts nothing.
+      - run: flopbench check --github --against "origin/$GITHUB_BASE_REF"
 """
 """A GitHub Actions workflow that checks each pull request."""
 

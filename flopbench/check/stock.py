@@ -103,7 +103,7 @@ def model_cost(profile: CostProfile) -> ModelCost:
     for path in dict.fromkeys((*facts, *work)):
         fact, done = facts.get(path), work.get(path)
         dense = done is not None and path in ops
-        if not (dense or (fact and (fact.params or fact.source))):
+        if not (dense or (fact and (fact.params or fact.shape or fact.source))):
             continue
         modules.append(
             ModuleCost(

@@ -79,8 +79,8 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
 
     path = Path(config.baseline)
     baseline = load_baseline(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    check_writable(path)
+    if path.parent.exists():
+        check_writable(path)
     names = _chosen(args, config, baseline)
     with progress_bar() as progress:
         chosen = [entry for entry in config.entries if entry.name in names]
@@ -88,6 +88,7 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         if args.improvements:
             names = _improved(config, baseline, stock)
         moved, moves = accept(baseline, stock, names, args.reason)
+        path.parent.mkdir(parents=True, exist_ok=True)
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
     text = render_baseline(moved)

@@ -82,10 +82,12 @@ def _named(texts: list[str]) -> list[Entry]:
     from flopbench.check.records import Entry
     from flopbench.specs import parse_spec
 
-    entries = []
+    entries: list[Entry] = []
     for text in dict.fromkeys(texts):
         if Path(text).is_file():
-            entries.append(Entry(name=Path(text).stem, policy_log=text))
+            taken = {entry.name for entry in entries}
+            name = Path(text).stem if Path(text).stem not in taken else text
+            entries.append(Entry(name=name, policy_log=text))
             continue
         spec = parse_spec(text)
         require(spec.source != "value", f"{text!r} is a constant: there is nothing to guard")
@@ -139,7 +141,7 @@ def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
     lines += [f"{name}: left out, commented: {why}" for name, why in failures.items()]
     lines += [
         "",
-        "A job for GitHub, such as .github/workflows/cost.yml:",
+        "A job for GitHub, such as .github/workflows/model-cost.yml:",
         "",
         ci_snippet().rstrip(),
     ]

@@ -179,8 +179,9 @@ def drill_line(report: Report) -> str:
 def closing(report: Report) -> list[tuple[str, str]]:
     """Return what became cheaper and what is new: a sentence and its command each."""
     said = []
-    if report.improvements:
-        listed = ", ".join(_gain(entry) for entry in report.improvements)
+    cheaper = [entry for entry in report.improvements if not entry.failed]
+    if cheaper:
+        listed = ", ".join(_gain(entry) for entry in cheaper)
         said.append((f"Cheaper, well done: {listed}. Lock it in:", LOCK_IN))
     names = [entry.name for entry in report.entries if entry.state == "new"]
     if names:

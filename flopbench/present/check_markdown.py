@@ -144,7 +144,8 @@ def _cells(result: MetricResult) -> tuple[str, ...]:
         return name, "", "" if new is None else amount(metric, new), result.state, room
     if old is None or new is None:
         before, now = ("" if value is None else amount(metric, value) for value in (old, new))
-        return name, before, now, result.state, room
+        accepted = f", accepted: {code(result.accepted)}" if result.accepted else ""
+        return name, before, now, f"{result.state}{accepted}", room
     before, now = amounts_apart(metric, old, new)
     change = ""
     if old != new:

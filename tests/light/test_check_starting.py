@@ -401,5 +401,5 @@ def test_the_workflow_checks_pull_requests_with_reading_rights_only() -> None:
     assert "actions/setup-python" in uses
     assert [step["run"] for step in job["steps"] if "run" in step] == [
         'python -m pip install "flopbench[measure]"',
-        "flopbench check --github",
+        'flopbench check --github --against "origin/$GITHUB_BASE_REF"',
     ]
