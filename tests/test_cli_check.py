@@ -487,6 +487,27 @@ def test_the_drill_fails_every_entry(repository: Path, run: Run) -> None:
     assert "accept it first" in report(run, "--drill", status=1)["drill"][0]["reason"]
 
 
+def test_the_drill_hides_no_failure(repository: Path, run: Run) -> None:
+    """Where the check itself fails, so does a drill, and it says so."""
+    edit(repository, "squeeze=8", "squeeze=64")
+    done = run("check", "--drill")
+    assert done.returncode == 1
+    assert "the check itself" in done.stdout
+
+
+def test_another_convention_that_was_accepted(repository: Path, run: Run) -> None:
+    """A branch may move to another counter: what it accepts holds against the old branch too."""
+    git(repository, "checkout", "-qb", "thop")
+    edit(repository, "[[entries]]", 'counter = "thop"\n\n[[entries]]', "flopbench.toml")
+    assert run("check", "--against", "main").returncode == 4
+    assert run("accept", "net", "--reason", "thop from now on").returncode == 0
+    entry = report(run, "--against", "main", status=0)["entries"][0]
+    assert entry["state"] == "same"
+    assert "counter" in entry["notes"][0]
+    edit(repository, "squeeze=8", "squeeze=64")
+    assert run("check", "--against", "main").returncode == 1
+
+
 def test_outputs_beside_the_terminal(repository: Path, run: Run) -> None:
     """One run writes report, JUnit, badge and job summary; the report draws them again."""
     edit(repository, "squeeze=8", "squeeze=64")
@@ -588,6 +609,39 @@ def test_a_pooling_layer_is_named(repository: Path, run: Run) -> None:
     entry = report(run, status=1)["entries"][0]
     assert [cause["cause"] for cause in entry["causes"]] == ["kernel"]
     assert "blocks.0" in entry["causes"][0]["detail"]
+
+
+def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
+    """Two entries whose files each import a ``util.py`` of their own are counted apart."""
+    for folder, width in (("a", 8), ("b", 64)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "util.py").write_text(f"WIDTH = {width}\n")
+        (tmp_path / folder / "nets.py").write_text(
+            "from torch import nn\nfrom util import WIDTH\n\n\n"
+            "def build():\n    return nn.Conv2d(3, WIDTH, 1)\n"
+        )
+    (tmp_path / "flopbench.toml").write_text(
+        "".join(f'[[entries]]\nname = "{f}"\nmodel = "{f}/nets.py:build@10"\n' for f in "ab")
+    )
+    assert run("accept", "--all", "--reason", "first").returncode == 0
+    found = report(run, status=0)
+    macs = [next(m["new"] for m in e["metrics"] if m["metric"] == "macs") for e in found["entries"]]
+    assert macs == [3 * 8 * 100, 3 * 64 * 100]
+    edit(tmp_path, "64", "65", "b/util.py")
+    assert [e["state"] for e in report(run, status=1)["entries"]] == ["same", "worse"]
+
+
+def test_annotations_from_another_folder(repository: Path, run: Run) -> None:
+    """Places are the checkout's, wherever the command stands and the configuration lies."""
+    (repository / "sub").mkdir()
+    for name in ("nets.py", "flopbench.toml"):
+        (repository / name).rename(repository / "sub" / name)
+    assert run("accept", "--all", "--reason", "moved", cwd=repository / "sub").returncode == 0
+    edit(repository, "squeeze=8", "squeeze=64", "sub/nets.py")
+    env = {"GITHUB_WORKSPACE": str(repository), "GITHUB_STEP_SUMMARY": str(repository / "s.md")}
+    for args, folder in ((("--config", "sub/flopbench.toml"), "."), ((), "sub")):
+        said = run("check", "--github", *args, cwd=repository / folder, env=env).stdout
+        assert "::error file=sub/nets.py,line=11," in said
 
 
 def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: Run) -> None:

@@ -86,7 +86,8 @@ def _settled_parameters(item: Found, wider: Sequence[tuple[int, int]], known: Kn
     if known.new_input and not item.change.added_macs:
         change = replace(item.change, cause="resolution")
         return replace(item, own=True, booked="resolution", change=change)
-    return replace(item, own=True)
+    # A table that multiplies nothing began nothing where something else did.
+    return replace(item, own=True if item.change.added_macs else None)
 
 
 def _settled_positions(item: Found, origins: Sequence[Found], movers: Sequence[Found]) -> Found:

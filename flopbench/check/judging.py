@@ -12,6 +12,7 @@ latencies (``time_gate``), text (``present.check``).
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -48,6 +49,8 @@ _GRAVITY: tuple[State, ...] = (
     "same",
 )
 """States, the gravest first: an entry has the gravest of its metrics' states."""
+
+_ADDED = ("added_macs", "added_params", "added_activations")
 
 NO_BASELINE = "there is no baseline yet, so nothing can have grown; limits hold all the same"
 
@@ -183,6 +186,12 @@ def _entry(
     if isinstance(cost, str):
         return replace(plain, reason=cost)
     apart = not_comparable(kept.cost, cost) if kept is not None else ""
+    notes: list[str] = []
+    here = against.accepted_here.entries.get(entry.name) if against.accepted_here else None
+    if apart and here is not None and not not_comparable(here.cost, cost):
+        # Another counter or rule was accepted since that revision: nothing older can be compared.
+        notes = [f"held against the baseline at hand, since the revision's is another: {apart}"]
+        kept, apart = here, ""
     old = amounts(kept.cost) if kept is not None and not apart else {}
     metrics = [
         judge_amount(metric, old.get(metric), new, budget_for(config, entry, metric))
@@ -200,10 +209,12 @@ def _entry(
         state=state,
         failed=any(one.failed for one in metrics),
         metrics=tuple(metrics),
-        notes=tuple(_notes(kept, cost)),
+        notes=(*notes, *_notes(kept, cost)),
         reason=apart,
     )
-    return result if kept is None or apart else _explained(result, kept.cost, cost)
+    if kept is None or apart:
+        return result
+    return _explained(result, kept.cost, cost, posixpath.dirname(config.path))
 
 
 def _of_latency(latency: MetricResult) -> list[State]:
@@ -309,8 +320,8 @@ def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in names if name != "flopbench")
 
 
-def _explained(result: EntryResult, old: Cost, new: Cost) -> EntryResult:
-    """Add why a cost moved."""
+def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryResult:
+    """Add why a cost moved; code was found from the configuration's folder."""
     if amounts(old) == amounts(new):
         return result
     if isinstance(old, LogCost) and isinstance(new, LogCost):
@@ -318,7 +329,12 @@ def _explained(result: EntryResult, old: Cost, new: Cost) -> EntryResult:
     assert isinstance(old, ModelCost)
     assert isinstance(new, ModelCost)
     modules, causes = compare_models(old, new)
-    shown = _leading(modules, grew=result.state != "better")
+    shown = tuple(
+        replace(one, source=posixpath.normpath(posixpath.join(folder, one.source)))
+        if one.source
+        else one
+        for one in _leading(modules, grew=result.state != "better")
+    )
     source = next((module.source for module in shown if module.source), result.source)
     return replace(
         result,
@@ -334,7 +350,11 @@ def _leading(modules: tuple[ModuleChange, ...], *, grew: bool) -> tuple[ModuleCh
     sign = 1 if grew else -1
 
     def went(module: ModuleChange) -> bool:
-        changes = (module.added_macs, module.added_params, module.added_activations)
-        return any(sign * change > 0 for change in changes)
+        return any(sign * getattr(module, name) > 0 for name in _ADDED)
 
-    return (tuple(module for module in modules if went(module)) or modules)[:SHOWN_MODULES]
+    shown = [module for module in modules if went(module)] or list(modules)
+    totals = {name: sum(getattr(m, name) for m in modules) for name in _ADDED}
+    if sign * totals["added_macs"] <= 0:  # the order by MACs is not the order of what moved
+        name = next((name for name in _ADDED if sign * totals[name] > 0), "added_macs")
+        shown.sort(key=lambda module: (module.follows, -sign * getattr(module, name)))
+    return tuple(shown[:SHOWN_MODULES])

@@ -79,6 +79,7 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
 
     path = Path(config.baseline)
     baseline = load_baseline(path)
+    before = read_text(path, "a baseline") if baseline is not None else None
     if path.parent.exists():
         check_writable(path)
     names = _chosen(args, config, baseline)
@@ -92,7 +93,13 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
     text = render_baseline(moved)
-    if not path.exists() or read_text(path, "a baseline") != text:  # also to put its form right
+    found = read_text(path, "a baseline") if path.exists() else None
+    require(
+        found == before,
+        f"{path} changed while this measured, so nothing was accepted",
+        "run flopbench accept again",
+    )
+    if found != text:  # also to put its form right
         write_atomic(path, text)
     sys.stdout.write("".join(f"{line}\n" for line in (*describe_moves(moves, str(path)), *lines)))
     return EXIT_OK

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "md", "json")
 _FILES = ("junit", "badge", "report")
+_OF_TESTS = "pytest.json"
 _SUMMARY = "GITHUB_STEP_SUMMARY"
 
 
@@ -150,9 +151,16 @@ def _verify(args: argparse.Namespace) -> int:
             f"there is no baseline {path}",
             "'flopbench init' or 'flopbench accept --all --reason ...' writes it",
         )
-        baseline = verify_baseline(read_text(path, "a baseline"), str(path))
-    count = len(baseline.entries)
-    text = f"{path}: canonical, digests and sums right, {count} {_entries(count)}\n"
+        # The pytest plugin keeps one of its own beside it.
+        paths = [one for one in (path, path.with_name(_OF_TESTS)) if one.is_file()]
+        counts = {
+            one: len(verify_baseline(read_text(one, "a baseline"), str(one)).entries)
+            for one in dict.fromkeys(paths)
+        }
+    text = "".join(
+        f"{one}: canonical, digests and sums right, {count} {_entries(count)}\n"
+        for one, count in counts.items()
+    )
     emit(args, lambda stream: text)
     return EXIT_OK
 
@@ -214,7 +222,17 @@ def _write(args: argparse.Namespace, report: Report) -> None:
     if args.github:
         # After the report, and on stderr where stdout is a document of its own.
         stream = sys.stderr if format == "json" and args.output == "-" else sys.stdout
-        stream.write("".join(f"{line}\n" for line in annotations(report)))
+        lines = annotations(report, base=_base())
+        stream.write("".join(f"{line}\n" for line in lines))
+
+
+def _base() -> str:
+    """Return the folder that paths of the report are relative to, as seen from the checkout."""
+    checkout = os.environ.get("GITHUB_WORKSPACE")
+    if not checkout:
+        return ""
+    inner = os.path.relpath(os.path.realpath("."), os.path.realpath(checkout))
+    return "" if inner.startswith("..") else Path(inner).as_posix()
 
 
 def _append(path: Path, text: str) -> None:

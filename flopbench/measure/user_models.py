@@ -31,6 +31,9 @@ from flopbench.specs import ModelSpec, format_size, parse_size
 
 DEFAULT_SIZE = (224,)
 
+_FOLDERS: set[str] = set()
+"""Folders of files that were named as models: those that ``_prefer`` put on the import path."""
+
 
 def build_user_model(spec: ModelSpec) -> Built:
     """Import the module, call the factory, make an input; see ``models.build``.
@@ -159,15 +162,32 @@ def _import_file(path: Path) -> ModuleType:
     assert module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[module_spec.name] = module
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
+    _prefer(path.resolve().parent)
     try:
         module_spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_spec.name]
         raise InputError(f"cannot import {path}: {reason(error)}{_where(error)}") from error
     return module
+
+
+def _prefer(folder: Path) -> None:
+    """Let what a file imports come from its own folder first.
+
+    Two files of one process may each have a ``util.py`` beside them: a module that came from
+    another file's folder, and that this folder has too, is forgotten, so that it is imported anew.
+    """
+    others = _FOLDERS - {str(folder)}
+    for name in list(sys.modules):
+        top = name.partition(".")[0]
+        file = getattr(sys.modules.get(top), "__file__", None) or ""
+        home = Path(file).parent.parent if Path(file).name == "__init__.py" else Path(file).parent
+        beside = (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+        if file and beside and str(home) in others:
+            for part in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
+                del sys.modules[part]
+    _FOLDERS.add(str(folder))
+    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(folder))]
 
 
 def _find(module: ModuleType, name: str, path: str) -> Any:

@@ -153,10 +153,12 @@ def verdict(report: Report) -> str:
     """Return the verdict of a check: ``passed``, ``failed: 1 of 3``, ``not measured: 1 of 3``."""
     if report.drill:
         missed = sum(not d.caught for d in report.drill)
+        failed = len(report.failures)
+        own = f"; the check itself fails for {failed}: run it without --drill" if failed else ""
         of = f"of {_count(len(report.drill), 'planted growth')}"
         if missed:
-            return f"drill failed: {missed} {of} not caught"
-        return f"drill passed: {len(report.drill)} {of} caught"
+            return f"drill failed: {missed} {of} not caught{own}"
+        return f"drill passed: {len(report.drill)} {of} caught{own}"
     whole = len(report.entries)
     unknown = [
         f"{state}: {n} of {whole}"

@@ -7,6 +7,7 @@ Lives here: GitHub's workflow commands, the badge's JSON. Does not live here: se
 # No "from __future__ import annotations": it would define the name of a function of this module.
 
 import json
+import posixpath
 
 from flopbench.check.report import EntryResult, Report
 from flopbench.errors import EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
@@ -22,10 +23,14 @@ MOST_ANNOTATIONS = 10
 TITLE = "Model cost"
 
 
-def annotations(report: Report) -> list[str]:
+def annotations(report: Report, *, base: str = "") -> list[str]:
     """Return GitHub workflow commands: failures, then what is not known, then improvements.
 
     At most ten; where there are more, the tenth says how many.
+
+    Args:
+        report: what to say.
+        base: the folder that its paths are relative to, as seen from the checkout.
     """
     unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
     cheaper = [e for e in report.improvements if not e.failed]
@@ -34,7 +39,7 @@ def annotations(report: Report) -> list[str]:
         *(("warning", entry) for entry in unknown),
         *(("notice", entry) for entry in cheaper),
     ]
-    lines = [_annotation(level, entry, report.config) for level, entry in said]
+    lines = [_annotation(level, entry, report.config, base) for level, entry in said]
     lines += [
         _command("error", {"title": TITLE}, f"{d.entry} {d.metric}: not caught: {d.reason}")
         for d in report.drill
@@ -75,8 +80,9 @@ def _badge(report: Report) -> tuple[str, str]:
     return ", ".join([f"{first} of {len(report.entries)} {word}", *parts[1:]]), "red"
 
 
-def _annotation(level: str, entry: EntryResult, config: str) -> str:
+def _annotation(level: str, entry: EntryResult, config: str, base: str) -> str:
     file, line = _place(entry, config)
+    file = posixpath.normpath(posixpath.join(base, file)) if file else ""
     properties = {"file": file, "line": line} if file else {}
     body = [" ".join(text.split()) for text in explain_entry(entry, config)[1:]]
     title = f"{TITLE}: {headline(entry)}"
