@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 from conftest import ROOT
+from repositories import GIT, commit, git
 
 yaml = pytest.importorskip("yaml")
 
@@ -45,13 +46,6 @@ if body is None:
     sys.stdout.write({answer!r})
 sys.exit({status})
 """
-GIT = {
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.com",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.com",
-    "GIT_CONFIG_GLOBAL": os.devnull,
-}
 
 
 @dataclass(slots=True)
@@ -63,26 +57,6 @@ class Job:
     summary: str = ""
     outputs: dict[str, str] = field(default_factory=dict)
     ran: list[str] = field(default_factory=list)
-
-
-def git(folder: Path, *args: str) -> str:
-    """Run git in a folder, without the user's own settings."""
-    done = subprocess.run(
-        ["git", *args],
-        cwd=folder,
-        env={**os.environ, **GIT},
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return done.stdout.strip()
-
-
-def commit(folder: Path, message: str) -> str:
-    """Commit everything; return the commit."""
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", message)
-    return git(folder, "rev-parse", "HEAD")
 
 
 def evaluate(expression: str, context: Mapping[str, str]) -> Any:

@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from repositories import git
 
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
@@ -84,24 +85,6 @@ NARROW, WIDE = 4, 256
 """(256 · 3 + 256²) · 9 multiplications a position against (4 · 3 + 4²) · 9: 2368 times."""
 
 
-def git(folder: Path, *args: str) -> str:
-    """Run git with an identity of its own; return what it said."""
-    names = {
-        f"GIT_{who}_{what}": "test@example.org"
-        for who in ("AUTHOR", "COMMITTER")
-        for what in ("NAME", "EMAIL")
-    }
-    done = subprocess.run(
-        ["git", *args],
-        cwd=folder,
-        env={**os.environ, **names},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
 def write(folder: Path, width: int) -> None:
     """Write the project, its models of some width."""
     package = folder / "my_pkg"  # without __init__.py: a namespace package
@@ -135,7 +118,7 @@ def project(repository: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     yield repository
     monkeypatch.undo()
     assert git(repository, "status", "--porcelain", "--ignored") == ""
-    assert git(repository, "worktree", "list").count("\n") == 1
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
     assert git(repository, "rev-parse", "HEAD") == git(repository, "rev-parse", "after")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, assert_refused
+from repositories import commit, git
 
 NETS = '''\
 """A small network, and its factory."""
@@ -61,30 +61,6 @@ NET_MACS = (
     + 16 * 8 * POSITIONS  # squeeze
     + 8 * 10  # head
 )
-
-
-def git(folder: Path, *args: str) -> str:
-    """Run git with an identity of its own."""
-    identity = {
-        f"GIT_{who}_{what}": value
-        for who in ("AUTHOR", "COMMITTER")
-        for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.org"))
-    }
-    done = subprocess.run(
-        ["git", *args],
-        cwd=folder,
-        env={**os.environ, **identity},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
-def commit(folder: Path, message: str) -> None:
-    """Commit everything."""
-    git(folder, "add", "-A")
-    git(folder, "commit", "-qm", message)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from repositories import GIT
 
 from flopbench.check.baseline import (
     load_baseline,
@@ -390,16 +391,8 @@ def test_files(tmp_path: Path) -> None:
 
 
 def _git(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    who = {
-        "GIT_AUTHOR_NAME": "a",
-        "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "a",
-        "GIT_COMMITTER_EMAIL": "a@example.org",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_CONFIG_SYSTEM": os.devnull,
-    }
     return subprocess.run(
-        ["git", *args], cwd=folder, env={**os.environ, **who}, capture_output=True, text=True
+        ["git", *args], cwd=folder, env={**os.environ, **GIT}, capture_output=True, text=True
     )
 
 
