@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the configuration and the first baseline; print what belongs into CI."""
-    from flopbench.check.starting import find_entries
+    from flopbench.check.finding import find_entries
 
     folder = Path()
     if args.list:
@@ -101,8 +101,8 @@ def _found(folder: Path) -> list[Entry]:
     Raises:
         InputError: nothing was found.
     """
+    from flopbench.check.finding import find_entries
     from flopbench.check.records import Entry
-    from flopbench.check.starting import find_entries
 
     found = find_entries(folder)
     require(

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flopbench.check import starting
+from flopbench.check import finding
 from flopbench.check.config import read_config
+from flopbench.check.finding import find_entries
 from flopbench.check.records import METRICS, Entry
-from flopbench.check.starting import ci_snippet, config_text, find_entries
+from flopbench.check.starting import ci_snippet, config_text
 from flopbench.check.toml_lines import tomllib
 from flopbench.errors import DataError
 
@@ -288,9 +289,9 @@ def test_paths_that_a_specification_cannot_hold_are_skipped(tmp_path: Path) -> N
 def test_a_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files beyond the number are not looked at, nor are those nobody wrote by hand."""
     write(tmp_path, {f"n{number}.py": BUILD for number in range(5)})
-    write(tmp_path, {"a.py": BUILD + "#" * starting.LARGEST_SOURCE_BYTES})
+    write(tmp_path, {"a.py": BUILD + "#" * finding.LARGEST_SOURCE_BYTES})
     assert len(find_entries(tmp_path)) == 5
-    monkeypatch.setattr(starting, "MOST_FILES", 3)
+    monkeypatch.setattr(finding, "MOST_FILES", 3)
     assert [name for name, _ in found(tmp_path)] == ["n0", "n1"]
 
 
