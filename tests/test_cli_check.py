@@ -390,8 +390,9 @@ def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: R
 
 def test_a_factory_that_goes_elsewhere(repository: Path, run: Run) -> None:
     """A factory that changes the working folder keeps no other entry from being found."""
+    (repository / "wandering_nets.py").write_text(NETS)
     (repository / "wander.py").write_text(
-        "import os\nfrom nets import build as inner\n\n\n"
+        "import os\nfrom wandering_nets import build as inner\n\n\n"
         "def build():\n    os.chdir('/')\n    return inner()\n"
     )
     whole = (repository / "flopbench.toml").read_text()
@@ -588,12 +589,12 @@ def test_a_pooling_layer_is_named(repository: Path, run: Run) -> None:
 
 
 def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
-    """Two entries whose files each import a ``util.py`` of their own are counted apart."""
+    """Two entries whose files each import a ``check_util.py`` of their own are counted apart."""
     for folder, width in (("a", 8), ("b", 64)):
         (tmp_path / folder).mkdir()
-        (tmp_path / folder / "util.py").write_text(f"WIDTH = {width}\n")
+        (tmp_path / folder / "check_util.py").write_text(f"WIDTH = {width}\n")
         (tmp_path / folder / "nets.py").write_text(
-            "from torch import nn\nfrom util import WIDTH\n\n\n"
+            "from torch import nn\nfrom check_util import WIDTH\n\n\n"
             "def build():\n    return nn.Conv2d(3, WIDTH, 1)\n"
         )
     (tmp_path / "flopbench.toml").write_text(
@@ -603,7 +604,7 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
     found = report(run, status=0)
     macs = [next(m["new"] for m in e["metrics"] if m["metric"] == "macs") for e in found["entries"]]
     assert macs == [3 * 8 * 100, 3 * 64 * 100]
-    edit(tmp_path, "64", "65", "b/util.py")
+    edit(tmp_path, "64", "65", "b/check_util.py")
     assert [e["state"] for e in report(run, status=1)["entries"]] == ["same", "worse"]
 
 

@@ -120,7 +120,9 @@ def growth_line(result: MetricResult) -> str:
     assert new is not None
     share = share_of_change(old, new, result.max_increase)
     change = f"{growth(metric, old, new)}{f' ({share})' if share else ''}"
-    return f"baseline {arrow(metric, old, new)}: {change}"
+    # A paired latency was taken of the other revision just now; no baseline holds it.
+    origin = "the other revision" if result.gate == "paired" else "baseline"
+    return f"{origin} {arrow(metric, old, new)}: {change}"
 
 
 def allowance_line(result: MetricResult) -> str:
@@ -244,7 +246,9 @@ def _what_to_do(entry: EntryResult, config: str, command: str | None) -> list[st
         lines.append(f"Put it back (a new name is a new entry), or take it out: {accept}")
     elif entry.state == "better":
         lines.append(f"Lock it in: {command or LOCK_IN}")
-    elif any(r.failed and (grown(r) or not r.over_limit) for r in entry.metrics):
+    elif any(
+        r.failed and r.gate != "paired" and (grown(r) or not r.over_limit) for r in entry.metrics
+    ):
         lines.append(f"If this growth is meant, accept it: {accept}")
     over = [r for r in entry.metrics if r.failed and r.over_limit]
     if over:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.check.report import Report
+from flopbench.check.report import EntryResult, MetricResult, Report
 from flopbench.present.check import explain_entry, render_check
 from flopbench.present.check_amounts import (
     amount,
@@ -255,6 +255,25 @@ baseline .flopbench/baseline.json; counter torch
 no entry obeys flopbench.toml:19: bakbone* macs
 4 entries checked, 1 budget matched nothing; failed: 1 of 4
 """
+
+
+def test_a_paired_latency_is_of_no_baseline() -> None:
+    """Two revisions were timed side by side: there is nothing to accept, and no baseline."""
+    slower = MetricResult(
+        metric="latency",
+        state="worse",
+        failed=True,
+        gate="paired",
+        old=Fraction("0.010"),
+        new=Fraction("0.020"),
+        max_increase=Fraction(1, 10),
+    )
+    entry = EntryResult(
+        name="net", what="nets:build", state="worse", failed=True, metrics=(slower,)
+    )
+    text = "\n".join(explain_entry(entry, "flopbench.toml"))
+    assert "the other revision 10.00 -> 20.00 ms" in text
+    assert "flopbench accept" not in text
 
 
 def test_the_terminal_shows_each_entry_then_failures_then_the_summary() -> None:
