@@ -7,6 +7,7 @@ what any file means.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -70,18 +71,33 @@ def _private(name: str, flags: int) -> int:
 
 
 def read_text(path: Path, what: str) -> str:
-    """Read a text file.
+    """Read a text file; arguments and errors as ``read_if_there``.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        DataError: not UTF-8.
+    """
+    text = read_if_there(path, what)
+    if text is None:
+        raise InputError(f"cannot read {path}: {os.strerror(errno.ENOENT)}")
+    return text
+
+
+def read_if_there(path: Path, what: str) -> str | None:
+    """Read a text file, None where there is none.
 
     Args:
         path: the file.
         what: what it should hold, for the message (``a cost table``).
 
     Raises:
-        InputError: no such file, or it cannot be read.
+        InputError: it cannot be read.
         DataError: not UTF-8.
     """
     try:
         return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not {what}: not UTF-8 text at byte {error.start}") from None
     except OSError as error:

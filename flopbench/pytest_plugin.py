@@ -14,7 +14,6 @@ verdicts (``pytest_costs``).
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +32,6 @@ _HELP = (
     "cost more than its limits ('4.2 GMACs', '25.6 M params', '11 M activations') and not grow by "
     "more than max_increase ('2%') over .flopbench/pytest.json"
 )
-_OFF = {"", "0", "false"}
-"""Values of ``CI`` that mean that this is no CI job."""
 _REASON = "pytest --flopbench-update"
 _OUTPUT = "flopbench"
 """Where a worker of xdist leaves what it counted."""
@@ -63,12 +60,18 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--flopbench-reason is kept by --flopbench-update only: add it")
     if reason is not None and not reason.split():
         raise pytest.UsageError("--flopbench-reason is empty: expected why the cost may change")
-    if update and os.environ.get("CI", "").lower() not in _OFF:
+    if update and _runs_in_ci():
         raise pytest.UsageError(
             "--flopbench-update does not run where CI is set: a job that accepts its own cost "
             "guards nothing; run it on your own machine and commit .flopbench/pytest.json"
         )
     config.pluginmanager.register(CostBudgets(config), "flopbench-cost-budgets")
+
+
+def _runs_in_ci() -> bool:
+    from flopbench.check.accepting import runs_in_ci  # not wanted in everybody's test run
+
+    return runs_in_ci()
 
 
 @pytest.fixture(scope="session")

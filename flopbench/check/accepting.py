@@ -6,6 +6,7 @@ Lives here: what an acceptance changes. Does not live here: measuring (``stock``
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -22,6 +23,11 @@ from flopbench.check.records import (
 )
 from flopbench.errors import InputError, MeasureError
 from flopbench.naming import near_match
+
+
+def runs_in_ci() -> bool:
+    """Whether this is a CI job, by the variable ``CI``: there no baseline is moved."""
+    return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,8 @@ from typing import Any
 from flopbench.check.baseline_reading import baseline_from
 from flopbench.check.baseline_text import KIND, SCHEMA, render_baseline
 from flopbench.check.records import Baseline
-from flopbench.errors import DataError, InputError
-from flopbench.files import check_schema
+from flopbench.errors import DataError
+from flopbench.files import check_schema, read_if_there
 
 __all__ = [
     "KIND",
@@ -46,15 +46,8 @@ def load_baseline(path: Path) -> Baseline | None:
         InputError: it cannot be read.
         DataError: it is not UTF-8, or no sound baseline.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not {WHAT}: not UTF-8 text at byte {error.start}") from None
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from None
-    return parse_baseline(text, str(path))
+    text = read_if_there(path, WHAT)
+    return None if text is None else parse_baseline(text, str(path))
 
 
 def parse_baseline(text: str, source: str) -> Baseline:

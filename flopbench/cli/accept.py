@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
 from flopbench.errors import EXIT_OK
-from flopbench.files import check_writable, read_text, write_atomic
+from flopbench.files import check_writable, read_if_there, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from flopbench.check.records import Baseline, Config, Cost
-
-_OFF = {"", "0", "false"}
-"""Values of ``CI`` that mean that this is no CI job."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -57,8 +53,10 @@ def run(args: argparse.Namespace) -> int:
         if not any(ways)
         else "names of entries, --all and --improvements exclude each other",
     )
+    from flopbench.check.accepting import runs_in_ci
+
     require(
-        args.in_ci or os.environ.get("CI", "").lower() in _OFF,
+        args.in_ci or not runs_in_ci(),
         "accept does not run where CI is set: a job that accepts its own cost guards nothing",
         "run it on your own machine and commit the baseline, or say --in-ci",
     )
@@ -72,14 +70,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _accept(args: argparse.Namespace, config: Config) -> int:
     from flopbench.check.accepting import accept
-    from flopbench.check.baseline import load_baseline, render_baseline
+    from flopbench.check.baseline import WHAT, parse_baseline, render_baseline
     from flopbench.check.stock import take_stock
     from flopbench.check.time_gate import accept_latency, guarded
     from flopbench.present.check_moves import describe_moves
 
     path = Path(config.baseline)
-    baseline = load_baseline(path)
-    before = read_text(path, "a baseline") if baseline is not None else None
+    before = read_if_there(path, WHAT)
+    baseline = None if before is None else parse_baseline(before, str(path))
     if path.parent.exists():
         check_writable(path)
     names = _chosen(args, config, baseline)
@@ -93,7 +91,7 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
     text = render_baseline(moved)
-    found = read_text(path, "a baseline") if path.exists() else None
+    found = read_if_there(path, WHAT)
     require(
         found == before,
         f"{path} changed while this measured, so nothing was accepted",
