@@ -39,6 +39,7 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 
+from flopbench.agreement import REFERENCE
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import (
     BASELINE,
@@ -66,7 +67,7 @@ SHARED_FILE = "pyproject.toml"
 TABLE = ("tool", "flopbench")
 """Where the configuration stands in ``pyproject.toml``."""
 
-DEFAULT_COUNTER = "torch"
+DEFAULT_COUNTER = REFERENCE
 
 LONGEST_NAME = 200
 """Characters of an entry's name: more would not fit a line of any output."""

@@ -27,11 +27,10 @@ from flopbench.check.records import (
     Entry,
     Kept,
     LogCost,
-    Metric,
     ModelCost,
     amounts,
 )
-from flopbench.check.report import EntryResult, MetricResult, ModuleChange, Report, State
+from flopbench.check.report import ADVISORY, EntryResult, MetricResult, ModuleChange, Report, State
 from flopbench.check.split import split
 from flopbench.units import CONVENTION
 
@@ -74,6 +73,10 @@ class Against:
         there = self.baseline.entries if self.baseline is not None else {}
         return {**here, **there}
 
+    def here(self, name: str) -> Kept | None:
+        """Return what the working tree's own baseline has of an entry, beside a revision's."""
+        return self.accepted_here.entries.get(name) if self.accepted_here is not None else None
+
 
 def judge(
     config: Config,
@@ -89,13 +92,20 @@ def judge(
         stock: entry -> its cost now, or why it could not be measured.
         latencies: entry -> verdict on its latency.
     """
+    kept = against.kept()
     results = [
-        _entry(entry, config, against, stock[entry.name], (latencies or {}).get(entry.name))
+        _entry(
+            entry,
+            config,
+            kept.get(entry.name),
+            against.here(entry.name),
+            stock[entry.name],
+            (latencies or {}).get(entry.name),
+        )
         for entry in config.entries
     ]
-    kept = against.kept()
-    here = {entry.name for entry in config.entries}
-    results += [_gone(name, kept[name], against) for name in kept if name not in here]
+    ours = {entry.name for entry in config.entries}
+    results += [_gone(name, kept[name], against) for name in kept if name not in ours]
     return Report(
         config=config.path,
         baseline=against.baseline.source if against.baseline is not None else "",
@@ -104,15 +114,15 @@ def judge(
         entries=tuple(results),
         budgets=len(config.budgets),
         unmatched=unmatched_budgets(config),
-        notices=_notices(against),
+        notices=_notices(against, kept),
     )
 
 
-def _notices(against: Against) -> tuple[str, ...]:
-    if not against.kept():
+def _notices(against: Against, kept: Mapping[str, Kept]) -> tuple[str, ...]:
+    if not kept:
         return (NO_BASELINE,) if against.baseline is None else ()
     there = against.baseline.entries if against.baseline is not None else {}
-    ours = [name for name in against.kept() if name not in there]
+    ours = [name for name in kept if name not in there]
     if not ours:
         return ()
     return (
@@ -120,44 +130,31 @@ def _notices(against: Against) -> tuple[str, ...]:
     )
 
 
-def judge_amount(
-    metric: Metric, old: Fraction | None, new: Fraction, budget: Budget
-) -> MetricResult:
+def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricResult:
     """Hold one exact amount against its baseline and its budget.
 
     Args:
-        metric: which.
         old: the accepted amount, None where there is none.
         new: the amount now.
         budget: what is allowed.
     """
     over = budget.limit is not None and new > budget.limit
-    allowed = None
     state: State = "new"
     if old is not None:
-        allowed = max(old * (1 + budget.max_increase), old + budget.min_delta)
         state = "worse" if new > old else "better" if new < old else "same"
-    grown = allowed is not None and new > allowed
-    binding = budget.gate != "advisory"
+    grown = old is not None and new > budget.allowed_from(old)
     reason = ""
-    if (over or grown) and not binding:
-        reason = "advisory: this does not fail the check"
+    if (over or grown) and budget.gate == "advisory":
+        reason = ADVISORY
     elif state == "worse" and not grown:
         reason = "within what the budget allows"
-    return MetricResult(
-        metric=metric,
+    return MetricResult.under(
+        budget,
         state=state,
-        failed=binding and (over or grown),
-        gate=budget.gate,
+        violated=over or grown,
         old=old,
         new=new,
-        limit=budget.limit,
-        limit_text=budget.limit_text,
         over_limit=over,
-        max_increase=budget.max_increase,
-        allowed=allowed,
-        budget_line=budget.line,
-        note=budget.note,
         reason=reason,
     )
 
@@ -170,11 +167,11 @@ def gravest(states: Iterable[State]) -> State:
 def _entry(
     entry: Entry,
     config: Config,
-    against: Against,
+    kept: Kept | None,
+    here: Kept | None,
     cost: Cost | str,
     latency: MetricResult | None,
 ) -> EntryResult:
-    kept = against.kept().get(entry.name)
     plain = EntryResult(
         name=entry.name,
         what=entry.what,
@@ -187,19 +184,18 @@ def _entry(
         return replace(plain, reason=cost)
     apart = not_comparable(kept.cost, cost) if kept is not None else ""
     notes: list[str] = []
-    here = against.accepted_here.entries.get(entry.name) if against.accepted_here else None
     if apart and here is not None and not not_comparable(here.cost, cost):
         # Another counter or rule was accepted since that revision: nothing older can be compared.
         notes = [f"held against the baseline at hand, since the revision's is another: {apart}"]
         kept, apart = here, ""
     old = amounts(kept.cost) if kept is not None and not apart else {}
     metrics = [
-        judge_amount(metric, old.get(metric), new, budget_for(config, entry, metric))
+        judge_amount(old.get(metric), new, budget_for(config, entry, metric))
         for metric, new in amounts(cost).items()
     ]
     if apart:
         metrics = [replace(one, state="not comparable") for one in metrics]
-    metrics = [_accepted(one, entry, config, against, cost) for one in metrics]
+    metrics = [_accepted(one, budget_for(config, entry, one.metric), here, cost) for one in metrics]
     state = gravest(one.state for one in metrics)
     if latency is not None:
         metrics.append(latency)
@@ -250,17 +246,12 @@ def not_comparable(old: Cost, new: Cost) -> str:
     return "; ".join(apart)
 
 
-def _accepted(
-    one: MetricResult, entry: Entry, config: Config, against: Against, cost: Cost
-) -> MetricResult:
+def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) -> MetricResult:
     """Let growth against another revision pass where this working tree accepts it."""
-    here = against.accepted_here
-    kept = here.entries.get(entry.name) if here is not None else None
     if kept is None or not one.failed or one.over_limit or not_comparable(kept.cost, cost):
         return one
-    budget = budget_for(config, entry, one.metric)
     assert one.new is not None
-    if judge_amount(one.metric, amounts(kept.cost).get(one.metric), one.new, budget).failed:
+    if judge_amount(amounts(kept.cost).get(one.metric), one.new, budget).failed:
         return one
     reason = kept.accepted[-1].reason if kept.accepted else "the baseline at hand has it"
     return replace(one, failed=False, accepted=reason)

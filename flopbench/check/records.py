@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from flopbench.agreement import REFERENCE
+
 Metric = Literal["macs", "params", "activations", "gflops_per_video", "latency"]
 Gate = Literal["exact", "advisory", "same-machine", "paired"]
 
@@ -91,6 +93,10 @@ class Budget:
     note: str = ""
     line: int = 0
 
+    def allowed_from(self, old: Fraction) -> Fraction:
+        """Return the most that an amount may grow to from an accepted one."""
+        return max(old * (1 + self.max_increase), old + self.min_delta)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
@@ -109,7 +115,7 @@ class Config:
     root: str
     entries: tuple[Entry, ...]
     budgets: tuple[Budget, ...] = ()
-    counter: str = "torch"
+    counter: str = REFERENCE
     baseline: str = BASELINE
 
 

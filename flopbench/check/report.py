@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from flopbench.check.records import Gate, Metric
+from flopbench.check.records import Budget, Gate, Metric
 from flopbench.errors import (
     EXIT_CHECK_FAILED,
     EXIT_MEASURE,
@@ -49,6 +49,9 @@ Cause = Literal[
     "other",
 ]
 Part = Literal["choices", "unit costs"]
+
+ADVISORY = "advisory: this does not fail the check"
+"""Reason of a violation under an advisory gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,46 @@ class MetricResult:
     note: str = ""
     reason: str = ""
     accepted: str = ""
+
+    @classmethod
+    def under(
+        cls,
+        budget: Budget,
+        *,
+        state: State,
+        violated: bool,
+        old: Fraction | None,
+        new: Fraction | None,
+        over_limit: bool,
+        reason: str,
+    ) -> MetricResult:
+        """Make the result of one metric under its budget; an advisory gate never fails.
+
+        Args:
+            budget: what is allowed.
+            state: against the baseline.
+            violated: whether the budget is: by growth or by the limit.
+            old: the amount before, None where there is none.
+            new: the amount now, None where there is none.
+            over_limit: whether the limit is exceeded.
+            reason: one sentence, or empty.
+        """
+        return cls(
+            metric=budget.metric,
+            state=state,
+            failed=violated and budget.gate != "advisory",
+            gate=budget.gate,
+            old=old,
+            new=new,
+            limit=budget.limit,
+            limit_text=budget.limit_text,
+            over_limit=over_limit,
+            max_increase=budget.max_increase,
+            allowed=None if old is None else budget.allowed_from(old),
+            budget_line=budget.line,
+            note=budget.note,
+            reason=reason,
+        )
 
     @property
     def delta(self) -> Fraction | None:

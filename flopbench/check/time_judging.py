@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from flopbench.check.records import Budget
-from flopbench.check.report import MetricResult, State
+from flopbench.check.report import ADVISORY, MetricResult, State
 from flopbench.devices import DeviceFacts, differing
 from flopbench.errors import NotComparableError
 from flopbench.time_comparison import TimeComparison, compare_rows
@@ -75,31 +75,21 @@ def outcome(
         new: seconds now.
         over: whether the limit is exceeded for sure.
     """
-    allowed = None
-    if old is not None:
-        allowed = max(old * (1 + budget.max_increase), old + budget.min_delta)
     spared = old is not None and new is not None and new - old <= budget.min_delta
     worse = finding.state == "worse" and not spared
-    violated, binding = worse or over, budget.gate != "advisory"
+    violated = worse or over
     reasons = [finding.reason]
     if finding.state == "worse" and spared:
         reasons.append("at most min-delta more, so it is let pass")
-    if violated and not binding:
-        reasons.append("advisory: this does not fail the check")
-    return MetricResult(
-        metric="latency",
+    if violated and budget.gate == "advisory":
+        reasons.append(ADVISORY)
+    return MetricResult.under(
+        budget,
         state=finding.state,
-        failed=violated and binding,
-        gate=budget.gate,
+        violated=violated,
         old=old,
         new=new,
-        limit=budget.limit,
-        limit_text=budget.limit_text,
         over_limit=over,
-        max_increase=budget.max_increase,
-        allowed=allowed,
-        budget_line=budget.line,
-        note=budget.note,
         reason="; ".join(filter(None, reasons)),
     )
 

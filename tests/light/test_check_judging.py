@@ -184,12 +184,12 @@ def test_an_amount_fails_exactly_beyond_what_is_allowed(
         min_delta=Fraction(delta),
         limit=None if limit is None else Fraction(limit),
     )
-    result = judge_amount("macs", Fraction(old), Fraction(new), budget)
+    result = judge_amount(Fraction(old), Fraction(new), budget)
     beyond = new > old * (1 + share) and new - old > delta
     over = limit is not None and new > limit
     assert result.failed == (beyond or over)
     assert result.over_limit == over
-    advisory = judge_amount("macs", Fraction(old), Fraction(new), replace(budget, gate="advisory"))
+    advisory = judge_amount(Fraction(old), Fraction(new), replace(budget, gate="advisory"))
     assert not advisory.failed
 
 
