@@ -37,8 +37,6 @@ MARKER = "<!-- flopbench-check -->"
 """First in the text: a comment that begins with it is replaced rather than followed."""
 MOST_BYTES = 900_000
 """GitHub refuses a job summary beyond 1 MiB; the rest is for what other steps write."""
-COMMENT_BYTES = 60_000
-"""For a comment, which GitHub cuts off beyond 65,536 characters."""
 
 _TITLES = ("entry", "state", "metric", "baseline", "now", "change", "head-room")
 _DRILL_TITLES = ("entry", "metric", "planted growth", "why")
