@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flopbench.version import VERSION as __version__
 
 if TYPE_CHECKING:
+    from flopbench import plots
     from flopbench.api import cost_table, profile
     from flopbench.check.config import find_config, read_config
     from flopbench.check.report import Report
@@ -103,6 +104,7 @@ __all__ = [
     "find_config",
     "load_replay",
     "parse_spec",
+    "plots",
     "profile",
     "read_config",
     "replay_of_log",
@@ -116,14 +118,16 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'flopbench' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "plots":
+        return import_module("flopbench.plots")
+    if name not in _HOME:
+        raise AttributeError(f"module 'flopbench' has no attribute {name!r}")
     value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, "plots"})

@@ -1,6 +1,6 @@
 """Reading and writing files so that nothing is ever half written.
 
-Lives here: atomic text output, JSON input with errors that name the line. Does not live here:
+Lives here: atomic output, JSON input with errors that name the line. Does not live here:
 what any file means.
 """
 
@@ -37,24 +37,26 @@ def check_writable(path: Path) -> None:
         raise InputError(f"cannot write {path}: permission denied")
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Write text beside the target and rename it over: readers see the old file or the new one.
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write beside the target and rename it over: readers see the old file or the new one.
 
-    A link is followed. What is no file (a device, a pipe) is written to as it is.
+    Text becomes UTF-8. A link is followed. What is no file (a device, a pipe) is written to as it
+    is.
 
     Raises:
         InputError: the file cannot be written.
     """
     path = path.resolve()
     check_writable(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
     if path.exists() and not path.is_file():
-        _write_through(path, text)
+        _write_through(path, data)
         return
     # Named before it exists, so that an interrupt at any moment leaves no scrap.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        with open(temporary, "x", encoding="utf-8", newline="\n", opener=_private) as stream:
-            stream.write(text)
+        with open(temporary, "xb", opener=_private) as stream:
+            stream.write(data)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         os.chmod(temporary, mode)
         os.replace(temporary, path)
@@ -157,9 +159,9 @@ def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, re
         )
 
 
-def _write_through(path: Path, text: str) -> None:
+def _write_through(path: Path, data: bytes) -> None:
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_bytes(data)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
 

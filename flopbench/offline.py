@@ -28,6 +28,8 @@ from flopbench.table import CostRow, CostTable
 Progress = Callable[[int, int, str], None]
 """Called with (done, all, what comes next)."""
 
+NOT_CACHED = "not in the cache, and nothing was to be measured"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
@@ -58,6 +60,7 @@ def measure(
     refresh: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
+    cached_only: bool = False,
 ) -> list[Measurement]:
     """Profile every specification under every counter, from the cache where it is there.
 
@@ -67,6 +70,7 @@ def measure(
         refresh: measure again even where the cache has an answer, and keep the new one.
         jobs: worker processes to measure in; 1 measures in this process.
         progress: told before each measurement.
+        cached_only: measure nothing; what the cache lacks is a failure.
 
     Raises:
         InputError: an unknown counter or model, a missing library, an input that does not fit.
@@ -86,6 +90,9 @@ def measure(
         for spec in wanted
         if (missing := [info for info in infos if (spec, info.name) not in known])
     ]
+    if cached_only:
+        failures = {(spec, i.name): NOT_CACHED for spec, missing in todo for i in missing}
+        todo = []
     for spec, results in _measure_missing(todo, jobs, progress):
         for name, result in results.items():
             if isinstance(result, str):

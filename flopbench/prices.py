@@ -94,6 +94,7 @@ def price_book(
     refresh: bool = False,
     progress: Progress | None = None,
     alone: bool = False,
+    may_measure: bool = True,
 ) -> PriceBook:
     """Find the price of every component under every counter.
 
@@ -108,9 +109,11 @@ def price_book(
         refresh: measure again.
         progress: told before each measurement.
         alone: only the leading counter's list.
+        may_measure: whether what neither the table nor the cache has is measured.
 
     Raises:
-        InputError: an unknown variant, component or counter; a log that names the user's own code.
+        InputError: an unknown variant, component or counter; a log that names the user's own
+            code; a price that would have to be measured and may not be.
         MeasureError: the leading counter could not count a component.
     """
     chosen = _chosen_specs(header, variants or {}, overrides or {}, table)
@@ -118,7 +121,7 @@ def price_book(
     primary = names[0]
     names = names[:1] if alone else names
     measured = [name for name in names if name != PUBLISHED]
-    rows, added = _rows(chosen, measured, table, refresh, progress)
+    rows, added = _rows(chosen, measured, table, refresh, progress, may_measure)
     lists: dict[str, PriceList] = {}
     gaps: dict[str, str] = {}
     for name in names:
@@ -130,6 +133,12 @@ def price_book(
             lists[name] = found
         else:
             gaps[name] = found
+    if primary not in lists and not may_measure and primary != PUBLISHED:
+        raise InputError(
+            f"no price under {primary} for {gaps[primary]}",
+            "'flopbench estimate --policy-log LOG' measures prices once and keeps them; or take "
+            "them from a saved table: 'flopbench table ... -o table.json', then --table table.json",
+        )
     if primary not in lists:
         raise MeasureError(f"no prices under {primary}: {gaps[primary]}", _counter_hint(lists))
     return PriceBook(lists=lists, primary=primary, gaps=gaps)
@@ -212,6 +221,7 @@ def _rows(
     table: CostTable | None,
     refresh: bool,
     progress: Progress | None,
+    may_measure: bool,
 ) -> tuple[dict[tuple[str, str], CostRow], set[str]]:
     """Return (specification, counter) -> row, and the specifications that the table lacked.
 
@@ -230,7 +240,10 @@ def _rows(
             missing.append(spec)
     if not missing or not counters:
         return rows, set()
-    for one in measure(missing, counters, refresh=refresh, progress=progress):
+    found_now = measure(
+        missing, counters, refresh=refresh, progress=progress, cached_only=not may_measure
+    )
+    for one in found_now:
         for row in measured_rows(one, list(counters), None):
             rows.setdefault((str(one.spec), row.counter), row)
     return rows, {str(spec) for spec in missing} if table is not None else set()

@@ -93,6 +93,7 @@ class Choices:
         seed: of its generator.
         refresh: measure prices again.
         alone: price under the leading counter only, not under every counter beside it.
+        may_measure: whether a price that neither the table nor the cache has is measured.
     """
 
     preset: str | None = None
@@ -113,6 +114,7 @@ class Choices:
     seed: int = 0
     refresh: bool = False
     alone: bool = False
+    may_measure: bool = True
 
 
 def run_of_log(
@@ -136,7 +138,7 @@ def run_of_log(
         MeasureError: a component could not be counted.
     """
     choices = choices or Choices()
-    counts = _read(patterns, choices, keep_scores)
+    counts = counts_of_log(patterns, choices, keep_scores=keep_scores)
     return _run(counts, choices, progress)
 
 
@@ -156,14 +158,26 @@ def run_of_counts(
     return _run(read_counts(Path(path), preset=choices.preset), choices, progress)
 
 
-def _read(
-    patterns: Sequence[str | Path], choices: Choices, keep_scores: bool
+def counts_of_log(
+    patterns: Sequence[str | Path], choices: Choices | None = None, *, keep_scores: bool = False
 ) -> LogCounts | ShareCounts:
+    """Count a policy log, or read a table of shares; no prices are needed.
+
+    Args:
+        patterns: as for ``run_of_log``.
+        choices: see ``Choices``; what concerns reading.
+        keep_scores: as for ``run_of_log``.
+
+    Raises:
+        InputError: as ``run_of_log``.
+        DataError: as ``run_of_log``.
+    """
     from flopbench.policy.log import count_log, open_log
     from flopbench.policy.readers import SHARE_FORMS
     from flopbench.policy.readers.base import Options
     from flopbench.policy.readers.raw import find_files, sniff
 
+    choices = choices or Choices()
     paths = find_files([str(p) for p in patterns])
     form = sniff(paths[0])
     if form in SHARE_FORMS:
@@ -211,6 +225,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         refresh=choices.refresh,
         progress=progress,
         alone=choices.alone,
+        may_measure=choices.may_measure,
     )
     prices = book.lists[book.primary]
     totals = counts.totals()

@@ -26,6 +26,7 @@ from flopbench.cli import (
     init_verb,
     latency,
     log_verb,
+    plot,
     replay,
     table,
 )
@@ -40,6 +41,7 @@ VERBS = (
     audit,
     latency,
     replay,
+    plot,
     check,
     accept,
     init_verb,

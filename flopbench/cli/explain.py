@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     check_output(args)
     require(args.depth >= 0, f"--depth is {args.depth} where 0 or more was expected")
     from flopbench.offline import explain
-    from flopbench.present.explain import explanation_json, explanation_text
+    from flopbench.present.explain import explanation_text
+    from flopbench.profiles import dumps
     from flopbench.specs import parse_spec
 
     spec = parse_spec(args.model)
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar() as progress:
         explanation = explain(spec, chosen_counters(args), refresh=args.refresh, progress=progress)
     if chosen_format(args, FORMATS) == "json":
-        emit(args, lambda stream: explanation_json(explanation))
+        emit(args, lambda stream: dumps(explanation))
     else:
         emit(args, lambda stream: explanation_text(explanation, args.depth, stream))
     return EXIT_MEASURE if explanation.failures else EXIT_OK

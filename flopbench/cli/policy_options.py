@@ -1,4 +1,4 @@
-"""Options that ``estimate`` and ``compare`` share, and how they become choices.
+"""Options of verbs that read policy logs, and how they become choices.
 
 Lives here: those options. Does not live here: what is done with them (``runs``).
 """
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from flopbench.runs import Choices
 
 
-def add_pricing(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about prices and the rule."""
+def add_meaning(parser: argparse.ArgumentParser) -> None:
+    """Add what decides about decisions: what they mean, and how they are counted."""
     parser.add_argument(
         "--preset",
         metavar="NAME",
@@ -26,6 +26,17 @@ def add_pricing(parser: argparse.ArgumentParser) -> None:
         choices=("exact", "published"),
         help="how decisions over several steps are counted (default: exact; both are shown)",
     )
+
+
+def add_pricing(parser: argparse.ArgumentParser, *, measures: bool = True) -> None:
+    """Add what decides about prices and the rule.
+
+    Args:
+        parser: the verb's.
+        measures: whether the verb may measure what it has no price for.
+    """
+    add_meaning(parser)
+    lacks = "is measured and cached" if measures else "comes from the cache; nothing is measured"
     parser.add_argument(
         "--counter",
         metavar="NAME",
@@ -35,7 +46,7 @@ def add_pricing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--table",
         metavar="FILE",
-        help="a saved cost table (JSON) to take prices from; what it lacks is measured and cached",
+        help=f"a saved cost table (JSON) to take prices from; what it lacks {lacks}",
     )
     parser.add_argument(
         "--variant",
@@ -62,9 +73,12 @@ def add_pricing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
     )
-    parser.add_argument(
-        "--refresh", action="store_true", help="measure prices again instead of using the cache"
-    )
+    if measures:
+        parser.add_argument(
+            "--refresh",
+            action="store_true",
+            help="measure prices again instead of using the cache",
+        )
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
@@ -102,7 +116,7 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
 
 
 def choices_of(args: argparse.Namespace) -> Choices:
-    """Turn parsed arguments into choices.
+    """Turn parsed arguments into choices; what a verb does not offer has its default.
 
     Raises:
         InputError: a NAME=VALUE that is none, an unreadable table, a negative seed.
@@ -112,23 +126,25 @@ def choices_of(args: argparse.Namespace) -> Choices:
     from flopbench.runs import Choices, parse_pairs
     from flopbench.table import CostTable
 
-    require(args.seed >= 0, f"--seed is {args.seed} where 0 or more was expected")
+    own = vars(args)
+    seed, table = own.get("seed", 0), own.get("table")
+    require(seed >= 0, f"--seed is {seed} where 0 or more was expected")
     return Choices(
         preset=args.preset,
         rule=args.rule,
-        counter=args.counter,
-        table=CostTable.load(args.table) if args.table else None,
-        table_source=args.table or "",
-        variants=parse_pairs(args.variant, "--variant"),
-        components=parse_pairs(args.component, "--component"),
-        by=getattr(args, "by", None),
-        difficulty=getattr(args, "difficulty", None) or "cost",
+        counter=own.get("counter"),
+        table=CostTable.load(table) if table else None,
+        table_source=table or "",
+        variants=parse_pairs(own.get("variant", []), "--variant"),
+        components=parse_pairs(own.get("component", []), "--component"),
+        by=own.get("by"),
+        difficulty=own.get("difficulty") or "cost",
         steps=args.steps,
         shares_of=args.shares_of,
         normalize=args.normalize,
         allow_truncated=args.allow_truncated,
         duplicates=args.duplicates,
-        resamples=args.resamples,
-        seed=args.seed,
-        refresh=args.refresh,
+        resamples=own.get("resamples", 1000),
+        seed=seed,
+        refresh=own.get("refresh", False),
     )

@@ -1,18 +1,13 @@
-"""Where a number comes from: one model under several counters, as text and as JSON.
+"""Where a number comes from: one model under several counters, as text.
 
-File format (JSON): ``{"schema": 1, "kind": "flopbench.profiles", "convention": ..., "profiles":
-[...], "verdicts": {counter: {"status", "reason"}}, "failures": {counter: why}, "published":
-[sentence, ...]}``; a profile holds the fields of ``costs.CostProfile``.
-
-Lives here: choosing what to say. Does not live here: counting, judging (``agreement``).
+Lives here: choosing what to say. Does not live here: counting, judging (``agreement``), the file
+(``profiles``).
 """
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import TextIO
 
 from flopbench.costs import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
@@ -20,23 +15,6 @@ from flopbench.offline import Explanation
 from flopbench.present.grid import Column, Grid, to_terminal
 from flopbench.table import summarise_gaps
 from flopbench.units import CONVENTION, giga, millions, percent
-
-SCHEMA = 1
-KIND = "flopbench.profiles"
-
-
-def explanation_json(explanation: Explanation) -> str:
-    """Return the profiles file; the same explanation gives the same bytes."""
-    data = {
-        "schema": SCHEMA,
-        "kind": KIND,
-        "convention": CONVENTION,
-        "profiles": [profile.to_json() for profile in explanation.profiles],
-        "verdicts": {name: asdict(v) for name, v in explanation.verdicts.items()},
-        "failures": dict(explanation.failures),
-        "published": list(explanation.published),
-    }
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> None:

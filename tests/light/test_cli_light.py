@@ -16,6 +16,7 @@ NAMES = (
     "explain",
     "latency",
     "replay",
+    "plot",
     "estimate",
     "compare",
     "audit",

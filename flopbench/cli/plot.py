@@ -1,0 +1,71 @@
+"""``flopbench plot``: figures from result files; nothing is measured."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from flopbench.cli.common import warn
+from flopbench.cli.plots import KINDS
+from flopbench.cli.plots.common import add_style, require_matplotlib, takers
+from flopbench.errors import EXIT_OK
+from flopbench.files import check_writable, write_atomic
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb and its kinds to the command line."""
+    parser = verbs.add_parser(
+        "plot",
+        help="figures for papers, from result files",
+        description=(
+            "Draw a figure from files that other verbs wrote: nothing is measured. PDF, SVG or "
+            "PNG by the suffix of -o, at the width of a venue's column, fonts embedded, the same "
+            "bytes each time. The caption is printed on stdout."
+        ),
+        epilog="Run 'flopbench plot KIND --help' for the options of one kind.",
+    )
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
+    for kind in KINDS:
+        own = kinds.add_parser(
+            kind.NAME, help=kind.HELP, description=f"{kind.DESCRIPTION} Takes {_taken(kind)}."
+        )
+        own.add_argument("files", nargs="+", metavar="FILE", help=_taken(kind))
+        kind.add_options(own)
+        add_style(own)
+        own.set_defaults(run=run, module=kind)
+
+
+def _taken(kind: Any) -> str:
+    return " or ".join(f"{name}s" for name in kind.TAKES)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw one figure; print its caption."""
+    output = Path(args.output)
+    check_writable(output)
+    if args.data not in {None, "-"}:
+        check_writable(Path(args.data))
+    require_matplotlib()
+    from flopbench.plots.drawing import bytes_of
+    from flopbench.plots.saving import format_of
+    from flopbench.plots.style import paper
+    from flopbench.present.grid import to_csv
+
+    format = format_of(output)
+    with paper(args.width, venue=args.venue, font=args.font, text_pt=args.font_size):
+        drawing = args.module.drawing(args, user=f"plot {args.kind}", takers=takers(KINDS))
+        content, warnings = bytes_of(drawing, format)
+    words, numbers = drawing.data.words, drawing.data.numbers
+    if args.data is not None:
+        text = to_csv(numbers.header, numbers.rows)
+        if args.data == "-":
+            sys.stdout.write(text)
+        else:
+            write_atomic(Path(args.data), text)
+    write_atomic(output, content)
+    if args.data != "-":
+        sys.stdout.write("\n".join([f"{words.title}.", *words.caption]) + "\n")
+    warn([*words.warnings, *warnings])
+    return EXIT_OK
