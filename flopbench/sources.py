@@ -43,6 +43,7 @@ _OTHERS = {
     "flopbench.audit": "an audit, already worked out",
 }
 _KIND = re.compile(rb'"kind"\s*:\s*"(flopbench\.[\w-]+)"')
+_LOG_FORMAT = re.compile(rb'"format"\s*:\s*"flopbench\.policy-log"')
 HEAD_BYTES = 1 << 16
 POINT_COLUMNS = frozenset({"approach", "percent"})
 
@@ -62,11 +63,10 @@ def kind_of(path: str | Path) -> str:
     first = find_files([str(path)])[0]
     with open_bytes(first) as stream:
         head = read_some(stream, first, HEAD_BYTES)
-    named = _KIND.search(head) if head.lstrip()[:1] == b"{" else None
-    if named is not None and not head.lstrip().startswith(b'{"format"'):
-        kind = named.group(1).decode()
-        if kind in _KINDS:
-            return _KINDS[kind]
+    kind = _said(head)
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind:
         what = _OTHERS.get(kind, f"a file of kind {kind!r}")
         raise DataError(f"{path} is {what}", "give the files that it was made from")
     if _is_points(head):
@@ -75,6 +75,23 @@ def kind_of(path: str | Path) -> str:
         return TABLE
     sniff(first)
     return LOG
+
+
+def is_timing_file(path: str | Path) -> bool:
+    """Say whether a file calls itself a timing file; whatever cannot be read does not."""
+    try:
+        with open(path, "rb") as stream:
+            return _KINDS.get(_said(stream.read(HEAD_BYTES))) == TIMINGS
+    except OSError:
+        return False
+
+
+def _said(head: bytes) -> str:
+    """Return the kind that a JSON file names, empty for none and for a policy log."""
+    if head.lstrip()[:1] != b"{" or _LOG_FORMAT.search(head) is not None:
+        return ""
+    named = _KIND.search(head)
+    return "" if named is None else named.group(1).decode()
 
 
 def _is_points(head: bytes) -> bool:

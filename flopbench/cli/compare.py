@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -17,6 +16,7 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.errors import EXIT_OK
+from flopbench.sources import is_timing_file
 
 if TYPE_CHECKING:
     from flopbench.runs import Run
@@ -62,7 +62,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare runs; exit status 4 where they are not comparable."""
     check_output(args)
-    if any(_is_timing(path) for path in args.logs):
+    if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
     from flopbench.compare import compare, same_terms
     from flopbench.present.comparison import comparison_warnings, render_comparison
@@ -79,18 +79,6 @@ def run(args: argparse.Namespace) -> int:
     emit(args, lambda stream: render_comparison(result, format, stream))
     warn(comparison_warnings(result))
     return EXIT_OK
-
-
-def _is_timing(path: str) -> bool:
-    """Say whether a file is one of ``flopbench latency``, from its first characters."""
-    from flopbench.timings import KIND
-
-    try:
-        with open(path, "rb") as stream:
-            start = stream.read(200).decode("utf-8", "replace")
-    except OSError:
-        return False
-    return re.search(rf'"kind"\s*:\s*"{re.escape(KIND)}"', start) is not None
 
 
 def _compare_timings(args: argparse.Namespace) -> int:

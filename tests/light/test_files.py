@@ -97,3 +97,11 @@ def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     """No such file is the user's to mend."""
     with pytest.raises(InputError, match="No such file"):
         read_json(tmp_path / "none.json", "a cost table")
+
+
+def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
+    """Binary content is not text: line ends and bytes beyond ASCII stay."""
+    path = tmp_path / "figure.png"
+    write_atomic(path, b"\x89PNG\r\n\x1a\n\xff")
+    assert path.read_bytes() == b"\x89PNG\r\n\x1a\n\xff"
+    assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]

@@ -1,0 +1,78 @@
+"""Make everything under ``reports/`` that is no measurement again, each by its committed command.
+
+    python benchmarks/make_reports.py [--only WORD] [--into DIR]
+
+The commands are the lines of ``reports/commands.txt``, in order: each is a ``flopbench`` command or
+a script of this folder, run from the repository's root. With ``--into`` they run in a copy of what
+they read, and write there instead: that is how the tests hold the committed files against them.
+
+What a clock measured (``latency-*``, ``replay-*``, ``policy_logs.txt``, ``timer_agreement.txt``) is
+not made again: the figures are drawn from those files.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ROOT / "reports" / "commands.txt"
+READ = ("benchmarks", "reports", "tests/data")
+"""What commands may read: copied for ``--into``."""
+
+
+def commands(text: str) -> list[list[str]]:
+    """Return the commands of the list, comments left out."""
+    lines = [line.strip() for line in text.splitlines()]
+    return [shlex.split(line) for line in lines if line and not line.startswith("#")]
+
+
+def outputs(command: Sequence[str]) -> list[str]:
+    """Return the files or folders that a command writes."""
+    flags = ("-o", "--data")
+    return [value for flag, value in zip(command, command[1:], strict=False) if flag in flags]
+
+
+def run(command: Sequence[str], root: Path) -> None:
+    """Run one command in a repository's root; its own output is not shown.
+
+    Raises:
+        SystemExit: it failed; what it said on stderr is passed on.
+    """
+    known = {"flopbench": [sys.executable, "-m", "flopbench"], "python": [sys.executable]}
+    start = known[command[0]]
+    done = subprocess.run([*start, *command[1:]], cwd=root, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stderr}")
+
+
+def copy_to(folder: Path) -> None:
+    """Copy what the commands read."""
+    for name in READ:
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the commands."""
+    parser = argparse.ArgumentParser(description="Make the reports again.")
+    parser.add_argument("--only", metavar="WORD", help="only commands that contain this word")
+    parser.add_argument("--into", metavar="DIR", type=Path, help="write into a copy there")
+    args = parser.parse_args(argv)
+    root = ROOT
+    if args.into is not None:
+        copy_to(args.into)
+        root = args.into
+    for command in commands(COMMANDS.read_text(encoding="utf-8")):
+        if args.only is None or any(args.only in part for part in command):
+            print(shlex.join(command), flush=True)
+            run(command, root)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
