@@ -7,21 +7,27 @@ a script of this folder, run from the repository's root. With ``--into`` they ru
 they read, and write there instead: that is how the tests hold the committed files against them.
 
 What a clock measured (``latency-*``, ``replay-*``, ``policy_logs.txt``, ``timer_agreement.txt``) is
-not made again: the figures are drawn from those files.
+not made again: the figures are drawn from those files. ``reports/environment.txt`` names the
+versions that the files were made with: other versions of matplotlib draw other bytes.
 """
 
 from __future__ import annotations
 
 import argparse
+import platform
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ROOT / "reports" / "commands.txt"
+ENVIRONMENT = ROOT / "reports" / "environment.txt"
+LIBRARIES = ("flopbench", "torch", "torchvision", "thop", "fvcore", "numpy", "matplotlib", "jinja2")
 READ = ("benchmarks", "reports", "tests/data")
 """What commands may read: copied for ``--into``."""
 
@@ -35,7 +41,7 @@ def commands(text: str) -> list[list[str]]:
 def outputs(command: Sequence[str]) -> list[str]:
     """Return the files or folders that a command writes."""
     flags = ("-o", "--data")
-    return [value for flag, value in zip(command, command[1:], strict=False) if flag in flags]
+    return [value for flag, value in pairwise(command) if flag in flags]
 
 
 def run(command: Sequence[str], root: Path) -> None:
@@ -49,6 +55,12 @@ def run(command: Sequence[str], root: Path) -> None:
     done = subprocess.run([*start, *command[1:]], cwd=root, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{shlex.join(command)}: exit status {done.returncode}\n{done.stderr}")
+
+
+def environment() -> str:
+    """Return the versions that decide about bytes, a line each."""
+    lines = [f"Python {platform.python_version()}", f"{platform.system()} {platform.machine()}"]
+    return "\n".join([*lines, *(f"{name} {version(name)}" for name in LIBRARIES)]) + "\n"
 
 
 def copy_to(folder: Path) -> None:
@@ -71,6 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.only is None or any(args.only in part for part in command):
             print(shlex.join(command), flush=True)
             run(command, root)
+    (root / ENVIRONMENT.relative_to(ROOT)).write_text(environment(), encoding="utf-8")
     return 0
 
 
