@@ -25,7 +25,7 @@ console blocks are run by a test of their own (``test_docs_ci``).
 EXTRAS = {"parquet": "duckdb", ".zst": "zstandard", "flopbench compare": "sklearn"}
 """Part of a command -> the library of the extra ``logs`` that it needs."""
 INSTALLS = (
-    "python -m pip install -c constraints.txt '.[measure,logs]' && flopbench table",
+    "python -m pip install -c constraints.txt '.[measure,logs,plots]' && flopbench table",
     "python -m pip install -c constraints.txt tox && tox",
 )
 FACTORY = """
