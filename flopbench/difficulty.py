@@ -162,6 +162,12 @@ def _margins(block: Block) -> Any:
     import numpy as np
 
     scores = block.columns["scores"]
+    widths = {0 if row is None else len(row) for row in scores}
+    if len(widths) == 1 and max(widths) > 1:  # the usual case, without a loop over samples
+        values = np.asarray(list(scores), np.float64)
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        top = np.partition(powers, -2, axis=1)[:, -2:]
+        return (top[:, 1] - top[:, 0]) / powers.sum(axis=1)
     margins = np.full(block.size, np.nan)
     for i, row in enumerate(scores):
         if row is not None and len(row) > 1:

@@ -31,7 +31,7 @@ from flopbench.policy.readers import csv_form  # noqa: E402
 from flopbench.policy.readers.base import Options  # noqa: E402
 from flopbench.policy.readers.csv_fast import fast_blocks  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
-from flopbench.policy.samples import Sample  # noqa: E402
+from flopbench.policy.samples import Sample, raise_first  # noqa: E402
 from flopbench.policy.writers import convert_file, header_json  # noqa: E402
 
 VIDEOS, STEPS, ACTIONS = 20_000, 16, 7
@@ -120,7 +120,7 @@ class Corpus:
             names=np.array([f"v{i}" for i in range(VIDEOS)]),
             results=np.zeros((VIDEOS, 5), np.float32),
             targets=self.labels,
-            indices=np.tile(np.arange(STEPS), (VIDEOS, 1)),
+            indices=np.tile(np.arange(1, STEPS + 1), (VIDEOS, 1)),
             all_preds=np.zeros((VIDEOS, STEPS, 2), np.float32),
         )
 
@@ -149,6 +149,15 @@ class Corpus:
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """The log in every form, written once."""
     return Corpus(tmp_path_factory.mktemp("forms"))
+
+
+def test_arnet_counts_frames_from_one(corpus: Corpus) -> None:
+    """AR-Net's indices count from 1, the frames of a log from 0."""
+    log = open_log([corpus.folder / "meta-val-0101.npy.npz"], preset=corpus.preset)
+    samples, _ = next(log.samples())
+    assert samples[0].frames == list(range(STEPS))
+    block = next(log.blocks(raise_first, ["frames"]))
+    assert list(block.columns["frames"][0]) == list(range(STEPS))
 
 
 def assert_same_counts(one: LogCounts, other: LogCounts) -> None:

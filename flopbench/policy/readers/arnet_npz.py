@@ -1,8 +1,8 @@
 """AR-Net's own file of a validation run, ``meta-val-*.npy.npz`` (repository mengyuest/AR-Net).
 
 ``rs`` (N, T, A) one-hot rows, ``names`` (N,), ``results`` (N, C) video logits, ``targets`` (N, 3)
-label ids padded with -1, ``indices`` (N, T) frame numbers, and ``all_preds``, which is left out. It
-names no actions, so it needs a preset.
+label ids padded with -1, ``indices`` (N, T) frame numbers counted from 1, and ``all_preds``, which
+is left out. It names no actions, so it needs a preset.
 
 Lives here: that reader. Does not live here: flopbench's own NPZ form (``npz_forms``).
 """
@@ -92,7 +92,8 @@ class ArnetNpzReader(NpzFile):
                 if "results" in members and "scores" in wanted:
                     extra["scores"] = members["results"].rows(size).tolist()
                 if "indices" in members and "frames" in wanted:
-                    extra["frames"] = members["indices"].rows(size).tolist()
+                    # AR-Net counts frames from 1, a log from 0.
+                    extra["frames"] = (members["indices"].rows(size).astype(np.int64) - 1).tolist()
                 yield Block(
                     place=place,
                     ids=[str(name) for name in members["names"].rows(size).tolist()],
