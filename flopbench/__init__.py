@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from flopbench.policy.logger import PolicyLogger
     from flopbench.replay.records import Replay, load_replay
     from flopbench.replay.run import ReplayChoices, replay_of_log
+    from flopbench.report import write_report
     from flopbench.runs import Choices, Run, run_of_counts, run_of_log
     from flopbench.specs import ModelSpec, parse_spec
     from flopbench.table import CostRow, CostTable
@@ -59,6 +60,7 @@ _HOME = {
     "load_replay": "flopbench.replay.records",
     "ReplayChoices": "flopbench.replay.run",
     "replay_of_log": "flopbench.replay.run",
+    "write_report": "flopbench.report",
     "Report": "flopbench.check.report",
     "find_config": "flopbench.check.config",
     "read_config": "flopbench.check.config",
@@ -114,6 +116,7 @@ __all__ = [
     "summarise",
     "time_models",
     "time_throughput",
+    "write_report",
 ]
 
 

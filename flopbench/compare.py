@@ -99,7 +99,7 @@ def compare(
     losers = {d.loser for d in dominance}
     complete = all(a.percent is not None for a in approaches)
     for approach in approaches:
-        notes += [f"{approach.name}: {text}" for text in _accuracy_notes(approach)]
+        notes += [f"{approach.name}: {text}" for text in accuracy_notes(approach)]
     return Comparison(
         metric=chosen,
         approaches=approaches,
@@ -188,7 +188,7 @@ def _is_clear(loser_less_winner: Difference) -> bool | None:
     return cost[0] > 0 and percent[1] < 0
 
 
-def _accuracy_notes(approach: Approach) -> list[str]:
+def accuracy_notes(approach: Approach) -> list[str]:
     if approach.accuracy is None:
         if approach.quoted is not None:
             return ["accuracy as its header quotes it, not recomputed"]

@@ -95,7 +95,7 @@ def _said(head: bytes) -> str:
 
 
 def _is_points(head: bytes) -> bool:
-    line = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
+    line = head.split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().lower()
     return {name.strip().strip('"') for name in line.split(",")} >= POINT_COLUMNS
 
 

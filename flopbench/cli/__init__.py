@@ -28,6 +28,7 @@ from flopbench.cli import (
     log_verb,
     plot,
     replay,
+    report,
     table,
 )
 from flopbench.errors import EXIT_INTERRUPTED, FlopbenchError
@@ -42,6 +43,7 @@ VERBS = (
     latency,
     replay,
     plot,
+    report,
     check,
     accept,
     init_verb,

@@ -28,9 +28,8 @@ def add_parser(verbs: Any) -> None:
     )
     kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
     for kind in KINDS:
-        own = kinds.add_parser(
-            kind.NAME, help=kind.HELP, description=f"{kind.DESCRIPTION} Takes {_taken(kind)}."
-        )
+        about = f"{kind.DESCRIPTION} Takes {_taken(kind)}."
+        own = kinds.add_parser(kind.NAME, help=kind.HELP.replace("%", "%%"), description=about)
         own.add_argument("files", nargs="+", metavar="FILE", help=_taken(kind))
         kind.add_options(own)
         add_style(own)

@@ -3,62 +3,38 @@
 A share is of all frames (rows of the log) or of all decisions; the two differ where one decision
 covers several frames. Actions of one stream add up to 100 %. An exit's share is of the records.
 
-Lives here: the shares. Does not live here: their drawing (``plots.usage``).
+Lives here: runs side by side. Does not live here: the shares of one (``shares``), their drawing
+(``plots.usage``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import Literal
 
 from flopbench.errors import InputError
-from flopbench.figures.logs import Log, NamedCounts, Takers, counted
+from flopbench.figures.logs import Log, Takers, counted
+from flopbench.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.figures.words import Numbers, Words, listed
-from flopbench.happenings import decisions_of, exact
-from flopbench.policy.counts import ShareCounts
-from flopbench.runs import Choices
+from flopbench.happenings import Rule
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.runs import Choices, Run
 
-Of = Literal["frames", "decisions"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One action of one run.
-
-    Attributes:
-        action: its name, with its stream where there are several; ``exit NAME`` for an exit.
-        kind: run, reuse, skip or exit.
-        count: frames or decisions under it; None for a published distribution.
-        share: of all of its stream.
-    """
-
-    action: str
-    kind: str
-    count: int | None
-    share: float
+MOST_RUNS = 8
+"""So many runs have a colour, a hatch and a marker of their own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UsageOfRun:
-    """One run.
+class SmallOnes:
+    """Actions of one stream that are drawn together.
 
     Attributes:
-        name: what the figure calls it.
-        source: its files.
-        videos: how many; None for a published distribution.
-        shares: every action, in the log's order.
+        name: what their bar is called.
+        actions: which.
     """
 
     name: str
-    source: str
-    videos: int | None
-    shares: tuple[Share, ...]
-
-    def share_of(self, action: str) -> float | None:
-        """Return an action's share, None where the run has no such action."""
-        return next((s.share for s in self.shares if s.action == action), None)
+    actions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,63 +43,98 @@ class Usage:
 
     Attributes:
         runs: in the order given.
-        actions: the bars: every action of some run; last the group of small ones, if asked for.
-        grouped: actions that are drawn together, and below which share.
+        actions: the bars: every action of some run, those of one stream together; last of each
+            stream the group of its small ones, if asked for.
+        wholes: of each bar, what its share is part of: see ``Share.whole``.
+        groups: the actions that are drawn together.
+        grouped_below: the share below which, None where it was not asked for.
         of: what the shares are shares of.
         warnings: from reading.
     """
 
     runs: tuple[UsageOfRun, ...]
     actions: tuple[str, ...]
-    grouped: tuple[str, ...]
+    wholes: tuple[str, ...]
+    groups: tuple[SmallOnes, ...]
     grouped_below: float | None
     of: Of
     warnings: tuple[str, ...]
 
     def bar(self, run: UsageOfRun, action: str) -> float | None:
         """Return the length of one bar, a share; None where the run has no such action."""
-        if action != self.group_name:
+        group = next((g for g in self.groups if g.name == action), None)
+        if group is None:
             return run.share_of(action)
-        parts = [run.share_of(name) for name in self.grouped]
+        parts = [run.share_of(name) for name in group.actions]
         known = [share for share in parts if share is not None]
         return sum(known) if known else None
 
     @property
-    def group_name(self) -> str:
-        """What the group of small actions is called; empty where there is none."""
-        if not self.grouped or self.grouped_below is None:
-            return ""
-        return f"{len(self.grouped)} others (< {self.grouped_below * 100:g} % each)"
+    def grouped(self) -> tuple[str, ...]:
+        """All actions that are drawn in a group."""
+        return tuple(action for group in self.groups for action in group.actions)
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural: ``frames``, or as the logs call their rows."""
+        if self.of == "decisions":
+            return self.of
+        units = {run.unit or "frame" for run in self.runs}
+        return f"{units.pop()}s" if len(units) == 1 else "steps"
+
+    @property
+    def label(self) -> str:
+        """What the axis of lengths says, with its unit."""
+        alone = all(run.videos == run.views for run in self.runs)
+        records = "videos" if alone else "records"
+        streams = set(self.wholes) - {EXITS}
+        own = f"the stream's {self.unit}" if len(streams) > 1 else self.unit
+        if not streams:
+            return f"share of {records} (%)"
+        return f"share of {own}{f'; exits: of {records}' if EXITS in self.wholes else ''} (%)"
 
     @property
     def words(self) -> Words:
         """What stands beside the figure."""
-        names = [run.name for run in self.runs]
-        caption = [f"Share of each action, of all {self.of}{self._why}. {self._files}"]
-        if self.grouped:
-            caption.append(
-                f"Drawn together, each below {100 * (self.grouped_below or 0):g} % in every run: "
-                f"{listed(self.grouped)}."
-            )
-        elif any(share.share < SMALL for run in self.runs for share in run.shares):
+        caption = []
+        streams = set(self.wholes) - {EXITS}
+        if streams:
+            caption.append(f"Share of each action, of all {self.unit}{self._why}.")
+        if len(streams) > 1:
+            caption.append("Each stream's actions add up to 100 %.")
+        if EXITS in self.wholes:
+            caption.append("An exit's share is of all records (views of videos).")
+        if self.groups:
+            below = f"{100 * (self.grouped_below or 0):g} %"
+            parts = "; ".join(listed(group.actions) for group in self.groups)
+            caption.append(f"Drawn together, each below {below} in every run: {parts}.")
+        else:
             caption.append("Every action is shown, however rare.")
-        tops = [max(run.shares, key=lambda s: s.share) for run in self.runs]
-        alt = "; ".join(
-            f"{run.name}: most often {top.action} ({top.share:.1%})"
-            for run, top in zip(self.runs, tops, strict=True)
-        )
+        if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
+            caption.append("A dash in place of a bar: that run has no such action.")
+        caption.append(self._files)
         return Words(
-            title=f"Policy usage: {listed(names)}",
+            title=f"Policy usage: {listed([run.name for run in self.runs])}",
             caption=tuple(caption),
-            alt=f"Bars of the share of each of {len(self.actions)} actions. {alt}.",
+            alt=f"Bars of the share of each of {len(self.actions)} actions. {self._tops}.",
             warnings=self.warnings,
         )
 
     @property
     def _why(self) -> str:
-        if self.of == "decisions":
-            return " (a decision over k frames counts once)"
-        return " (a decision over k frames counts k times)"
+        if self.of == "frames":
+            return f" (a decision over k {self.unit} counts k times)"
+        if any(run.rule == "published" for run in self.runs):
+            return " (published rule: a row under a decision over k of them is 1/k of a decision)"
+        return " (a decision over k frames counts once)"
+
+    @property
+    def _tops(self) -> str:
+        tops = [max(run.shares, key=lambda s: s.share) for run in self.runs]
+        return "; ".join(
+            f"{run.name}: most often {top.action} ({top.share:.1%})"
+            for run, top in zip(self.runs, tops, strict=True)
+        )
 
     @property
     def _files(self) -> str:
@@ -136,18 +147,14 @@ class Usage:
     @property
     def numbers(self) -> Numbers:
         """One row a run and action."""
+        small = set(self.grouped)
         rows = [
             (run.name, share.action, share.kind, share.count, share.share, share.action in small)
-            for small in [set(self.grouped)]
             for run in self.runs
             for share in run.shares
         ]
         header = ("run", "action", "kind", self.of, f"share_of_{self.of}", "drawn_in_group")
         return Numbers(header=header, rows=tuple(rows))
-
-
-SMALL = 0.01
-"""Below this share AR-Net's figure leaves an action out."""
 
 
 def usage_of(
@@ -166,82 +173,91 @@ def usage_of(
         logs: files, runs or counts, one a run.
         choices: how to read and count.
         of: whether shares are of ``frames`` or of ``decisions``.
-        group_below: actions whose share is below this in every run are drawn together; None draws
-            each by itself.
+        group_below: actions whose share is below this in every run are drawn together, those of
+            each stream by themselves; None draws each action by itself.
         names: what to call the runs.
         user: who asks, for messages.
         takers: for messages about files of other kinds.
 
     Raises:
-        InputError: a file that is no policy log; a log without actions; a group of everything.
+        InputError: a file that is no policy log; a log without actions; a group of everything;
+            more runs than can be told apart.
         DataError: a defect in a log.
     """
-    found = counted(logs, choices, names=names, user=user, takers=takers)
-    rule = (choices or Choices()).rule
-    runs = tuple(_usage_of_run(one, of, rule) for one in found)
-    actions = tuple(dict.fromkeys(share.action for run in runs for share in run.shares))
+    if of not in {"frames", "decisions"}:
+        raise InputError(f"of is {of!r}: expected 'frames' or 'decisions'")
     if group_below is not None and not 0 < group_below < 1:
         raise InputError(f"group_below is {group_below:g}: expected a share between 0 and 1")
-    small = tuple(
-        action
-        for action in actions
-        if group_below is not None
-        and all((run.share_of(action) or 0.0) < group_below for run in runs)
-    )
-    small = small if len(small) > 1 else ()
-    if small and len(small) == len(actions):
-        raise InputError(f"every action is below {group_below:.0%}: nothing would be left to draw")
-    usage = Usage(
+    several = [logs] if isinstance(logs, (str, LogCounts, ShareCounts, Run)) else logs
+    given = list(several) if isinstance(several, Sequence) else [several]
+    check_number(len(given), user)
+    found = counted(given, choices, names=names, user=user, takers=takers)
+    rules = [_rule(log, choices) for log in given]
+    runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
+    bars, groups = _bars(runs, group_below)
+    return Usage(
         runs=runs,
-        actions=tuple(action for action in actions if action not in small),
-        grouped=small,
+        actions=tuple(action for action, _ in bars),
+        wholes=tuple(whole for _, whole in bars),
+        groups=tuple(groups),
         grouped_below=group_below,
         of=of,
         warnings=tuple(dict.fromkeys(text for one in found for text in one.counts.warnings)),
     )
-    if not small:
-        return usage
-    bars = (*usage.actions, usage.group_name)
-    return Usage(
-        runs=runs,
-        actions=bars,
-        grouped=small,
-        grouped_below=group_below,
-        of=of,
-        warnings=usage.warnings,
-    )
 
 
-def _usage_of_run(one: NamedCounts, of: Of, rule: str | None) -> UsageOfRun:
-    counts = one.counts
-    plan, totals = counts.plan, counts.totals()
-    if not plan.actions and not plan.exits:
-        raise InputError(f"{counts.source} has no actions and no exits: there is no usage to draw")
-    published = rule == "published" or totals.decisions is None
-    if of == "frames":
-        numbers = [exact(n) for n in totals.frames]
-    else:
-        numbers = list(decisions_of(totals, plan, "published" if published else "exact"))
-    known = not isinstance(counts, ShareCounts) and (of == "frames" or not published)
-    sums: dict[str | None, Fraction] = {}
-    for action, n in zip(plan.actions, numbers, strict=True):
-        sums[action.stream] = sums.get(action.stream, Fraction(0)) + n
-    shares = [
-        Share(
-            action=plan.action_label(i),
-            kind=action.kind,
-            count=int(n) if known else None,
-            share=float(n / sums[action.stream]) if sums[action.stream] else 0.0,
+def _bars(
+    runs: Sequence[UsageOfRun], below: float | None
+) -> tuple[list[tuple[str, str]], list[SmallOnes]]:
+    """Return every bar with what it is part of, and the groups among them."""
+    shares = {share.action: share.whole for run in runs for share in run.shares}
+    wholes = list(dict.fromkeys(shares.values()))
+    bars: list[tuple[str, str]] = []
+    groups: list[SmallOnes] = []
+    for whole in wholes:
+        own = [action for action, its in shares.items() if its == whole]
+        group = _group(own, runs, below, whole if len(wholes) > 1 else "")
+        small = group.actions if group else ()
+        bars += [(action, whole) for action in own if action not in small]
+        if group:
+            groups.append(group)
+            bars.append((group.name, whole))
+    if below is not None and len(bars) == len(groups):
+        raise InputError(
+            f"every action is below {100 * below:g} %: nothing would be left to draw",
+            "group below a smaller share, or draw each action by itself",
         )
-        for i, (action, n) in enumerate(zip(plan.actions, numbers, strict=True))
-    ]
-    shares += [
-        Share(action=f"exit {exit.name}", kind="exit", count=n, share=n / totals.views)
-        for exit, n in zip(plan.exits, totals.exits, strict=False)
-    ]
-    return UsageOfRun(
-        name=one.name, source=counts.source, videos=totals.videos, shares=tuple(shares)
-    )
+    return bars, groups
+
+
+def check_number(runs: int, user: str) -> None:
+    """Refuse more runs than a figure can tell apart.
+
+    Raises:
+        InputError: more than ``MOST_RUNS``.
+    """
+    if runs > MOST_RUNS:
+        raise InputError(
+            f"{user}: {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
+            "draw several figures",
+        )
+
+
+def _rule(log: Log, choices: Choices | None) -> Rule | None:
+    chosen = (choices or Choices()).rule
+    return log.main.rule if chosen is None and isinstance(log, Run) else chosen
+
+
+def _group(
+    actions: Sequence[str], runs: Sequence[UsageOfRun], below: float | None, whole: str
+) -> SmallOnes | None:
+    if below is None:
+        return None
+    small = tuple(a for a in actions if all((run.share_of(a) or 0.0) < below for run in runs))
+    if len(small) < 2:
+        return None
+    prefix = f"{whole}: " if whole else ""
+    return SmallOnes(name=f"{prefix}{len(small)} others (< {below * 100:g} % each)", actions=small)
 
 
 def _videos(count: int) -> str:

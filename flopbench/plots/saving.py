@@ -60,14 +60,19 @@ def rendered(figure: Figure, format: str, words: Words) -> tuple[bytes, tuple[st
 
 def _metadata(format: str, words: Words) -> dict[str, Any]:
     made_by = f"flopbench {VERSION}, matplotlib {mpl.__version__}"
-    caption = " ".join(words.caption)
+    title, caption = _plain(words.title), _plain(" ".join(words.caption))
     if format == "pdf":
         return {
-            "Title": words.title,
+            "Title": title,
             "Subject": caption,
             "Creator": made_by,
             "CreationDate": None,
         }
     if format == "svg":
-        return {"Title": words.title, "Description": caption, "Creator": made_by, "Date": None}
-    return {"Title": words.title, "Description": caption, "Software": made_by}
+        return {"Title": title, "Description": caption, "Creator": made_by, "Date": None}
+    return {"Title": title, "Description": caption, "Software": made_by}
+
+
+def _plain(text: str) -> str:
+    """Return text without control characters and lone surrogates, which XML cannot hold."""
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -49,7 +49,7 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
     grids = estimate_grids(run)
     if format != "table":  # there the warnings go to stderr
         grids[0] = with_warnings(grids[0], run.warnings)
-    labels = ["flopbench-estimate", *(f"flopbench-{_slug(grid)}" for grid in grids[1:])]
+    labels = [f"flopbench-{label}" for label in estimate_labels(grids)]
     return render_grids(grids, labels, format, stream)
 
 
@@ -57,6 +57,11 @@ def estimate_grids(run: Run) -> list[Grid]:
     """Lay an estimate out: the figures, by component, by action, by counter, by group."""
     parts = [_components_grid(run), _actions_grid(run), _counters_grid(run), _groups_grid(run)]
     return [_figures_grid(run), *(grid for grid in parts if grid.rows)]
+
+
+def estimate_labels(grids: Sequence[Grid]) -> list[str]:
+    """Return a word for each grid of ``estimate_grids``."""
+    return ["estimate", *map(_slug, grids[1:])]
 
 
 def _slug(grid: Grid) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TextIO
 
 from flopbench.costs import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
+from flopbench.figures.module_tree import MODEL, module_costs
 from flopbench.offline import Explanation
 from flopbench.present.grid import Column, Grid, to_terminal
 from flopbench.table import summarise_gaps
@@ -39,9 +40,9 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
     for grid in grids:
         stream.write("\n")
         to_terminal(grid, stream)
-    _write_list(stream, "Verdicts", _verdict_lines(explanation))
-    _write_list(stream, "Not counted", _gap_lines(explanation.profiles))
-    _write_list(stream, "Notes", _note_lines(explanation.profiles))
+    _write_list(stream, "Verdicts", verdict_lines(explanation))
+    _write_list(stream, "Not counted", gap_lines(explanation.profiles))
+    _write_list(stream, "Notes", note_lines(explanation.profiles))
     _write_list(stream, "Published", explanation.published)
     versions = ", ".join(f"{k} {v}" for p in explanation.profiles for k, v in p.versions.items())
     unique = ", ".join(dict.fromkeys(versions.split(", ")))
@@ -50,28 +51,19 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
 
 def module_grid(profile: CostProfile, depth: int) -> Grid:
     """Lay out the module tree with inclusive dense MACs, shares and parameters."""
-    dense: dict[str, int] = defaultdict(int)
-    params: dict[str, int] = defaultdict(int)
-    for path, op in profile.by_module().items():
-        for ancestor in _ancestors(path):
-            dense[ancestor] += op.dense_macs
-    for module in profile.modules:
-        for ancestor in _ancestors(module.path):
-            params[ancestor] += module.params
     rows = []
-    for module in profile.modules:
-        level = module.path.count(".") + 1 if module.path else 0
-        costless = not dense[module.path] and not params[module.path]
-        if level > depth or (costless and level):
+    for module in module_costs(profile):
+        costless = not module.dense_macs and not module.params
+        if module.level > depth or (costless and module.level):
             continue
-        name = module.path.rpartition(".")[2] or "(model)"
+        name = module.path.rpartition(".")[2] or MODEL
         rows.append(
             (
-                "  " * level + name,
+                "  " * module.level + name,
                 module.type,
-                f"{dense[module.path]:,}",
-                percent(dense[module.path], profile.dense_macs),
-                f"{params[module.path]:,}",
+                f"{module.dense_macs:,}",
+                percent(module.dense_macs, profile.dense_macs),
+                f"{module.params:,}",
             )
         )
     return Grid(
@@ -143,12 +135,8 @@ def counter_grid(explanation: Explanation) -> Grid:
     )
 
 
-def _ancestors(path: str) -> list[str]:
-    parts = path.split(".") if path else []
-    return ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
-
-
-def _verdict_lines(explanation: Explanation) -> list[str]:
+def verdict_lines(explanation: Explanation) -> list[str]:
+    """Return one line a counter: whether it agrees, or why it could not count."""
     lines = [
         f"{name}: {verdict.status}" + (f" - {verdict.reason}" if verdict.reason else "")
         for name, verdict in explanation.verdicts.items()
@@ -156,7 +144,8 @@ def _verdict_lines(explanation: Explanation) -> list[str]:
     return lines + [f"{name}: failed - {why}" for name, why in explanation.failures.items()]
 
 
-def _gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
+def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
+    """Return what each counter left out, what may multiply first."""
     lines = []
     for profile in profiles:
         gaps = summarise_gaps(profile.not_counted)
@@ -176,7 +165,8 @@ def _times(gap: Mapping[str, object]) -> str:
     return f"{gap['calls']} calls in {where}" if gap["calls"] else where
 
 
-def _note_lines(profiles: Sequence[CostProfile]) -> list[str]:
+def note_lines(profiles: Sequence[CostProfile]) -> list[str]:
+    """Return what a reader must know of each counter's figures."""
     return [f"{p.counter}: {note}" for p in profiles for note in p.notes]
 
 

@@ -222,8 +222,8 @@ def latex_escape(text: str) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Escape what would end a cell, start HTML or an entity, or emphasise."""
-    return re.sub(r"[\\|<`*]|&(?=#?\w+;)", r"\\\g<0>", one_line(text))
+    """Escape what would end a cell, start HTML or an entity, emphasise, or make a link."""
+    return re.sub(r"[\\|<`*]|&(?=#?\w+;)|\](?=\()", r"\\\g<0>", one_line(text))
 
 
 def one_line(text: str) -> str:

@@ -17,6 +17,7 @@ NAMES = (
     "latency",
     "replay",
     "plot",
+    "report",
     "estimate",
     "compare",
     "audit",

@@ -5,6 +5,28 @@ Lives here: the list. Does not live here: the verb (``cli.plot``).
 
 from __future__ import annotations
 
-from flopbench.cli.plots import usage
+from flopbench.cli.plots import (
+    classes,
+    cost,
+    counters,
+    frames,
+    layers,
+    roofline,
+    theory,
+    tradeoff,
+    usage,
+    waterfall,
+)
 
-KINDS = (usage,)
+KINDS = (
+    usage,
+    classes,
+    frames,
+    tradeoff,
+    cost,
+    waterfall,
+    theory,
+    roofline,
+    layers,
+    counters,
+)

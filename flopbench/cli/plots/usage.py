@@ -48,7 +48,7 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
         f"--group-below is {below} where a percentage between 0 and 100 was expected",
     )
     from flopbench.figures.usage import usage_of
-    from flopbench.plots.usage import usage_drawing
+    from flopbench.plots.kinds.usage import usage_drawing
 
     return usage_drawing(
         usage_of(

@@ -1,0 +1,119 @@
+"""``flopbench plot classes``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.common import positive, require
+from flopbench.cli.policy_options import add_reading, choices_of
+from flopbench.sources import LOG
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "classes"
+HELP = "how much resolution each class gets, with 95 % intervals"
+DESCRIPTION = (
+    "Draw, class by class, the share of the highest resolution among the resolutions that run a "
+    "network of their own, and the share of these among all frames (AR-Net's Figures 1b and 1c)."
+)
+TAKES = (LOG,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    _add_rows(parser)
+    _add_ratios(parser)
+    parser.add_argument("--name", default="", metavar="TEXT", help="what to call the run")
+    parser.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
+    )
+    parser.add_argument(
+        "--resamples",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="bootstrap resamples (default: 1000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
+    )
+    add_reading(parser)
+    # No rule and no prices: the ratios are of frames. A table of shares has no classes.
+    parser.set_defaults(rule=None, steps=None, shares_of="frames", normalize=False)
+
+
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--classes",
+        type=positive,
+        metavar="N",
+        help="draw N classes, evenly spaced in the sorted order (default: all up to 40)",
+    )
+    which.add_argument(
+        "--class",
+        dest="named",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="draw this class; repeatable",
+    )
+    parser.add_argument(
+        "--sort",
+        choices=("high", "usage", "name", "n"),
+        help="by a ratio or the number of videos, largest first, or by name (default: the first "
+        "ratio that is drawn)",
+    )
+
+
+def _add_ratios(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--ratio",
+        choices=("both", "high", "usage"),
+        default="both",
+        help="relative high-resolution usage, resolution usage, or both (default: both)",
+    )
+    parser.add_argument(
+        "--high",
+        metavar="ACTION",
+        help="the action at the highest resolution (default: that with the largest input)",
+    )
+    parser.add_argument(
+        "--among",
+        action="append",
+        default=[],
+        metavar="ACTION",
+        help="an action that runs a network of its own; repeat it for each (default: every one "
+        "that costs something)",
+    )
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read the log; return what is to be drawn."""
+    from flopbench.figures.class_choice import MOST
+    from flopbench.figures.classes import classes_of
+    from flopbench.plots.kinds.classes import classes_drawing
+
+    require(
+        args.classes is None or args.classes <= MOST,
+        f"--classes is {args.classes}: at most {MOST} rows are drawn",
+    )
+    return classes_drawing(
+        classes_of(
+            args.files,
+            choices_of(args),
+            classes=args.named or args.classes,
+            high=args.high,
+            among=args.among,
+            sort=args.sort,
+            ratio=args.ratio,
+            name=args.name,
+            user=user,
+            takers=takers,
+        )
+    )

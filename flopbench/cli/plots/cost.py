@@ -1,0 +1,50 @@
+"""``flopbench plot cost``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.plots.common import add_names
+from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
+from flopbench.sources import LOG
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "cost"
+HELP = "how the cost of a video is distributed, with mean and median"
+DESCRIPTION = "Draw the distribution of GFLOPS per video, one run or several."
+TAKES = (LOG,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    parser.add_argument(
+        "--cumulative",
+        action="store_true",
+        help="draw the cumulative distribution in place of a histogram",
+    )
+    add_names(parser)
+    add_pricing(parser, measures=False)
+    add_reading(parser)
+    # A table of shares has no videos: what such tables do not say is not asked for.
+    parser.set_defaults(steps=None, shares_of="frames", normalize=False)
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read and price the logs; return what is to be drawn."""
+    from flopbench.figures.cost import cost_of
+    from flopbench.plots.kinds.cost import cost_drawing
+
+    return cost_drawing(
+        cost_of(
+            args.files,
+            choices_of(args),
+            cumulative=args.cumulative,
+            names=args.name,
+            user=user,
+            takers=takers,
+        )
+    )

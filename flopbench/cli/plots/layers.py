@@ -1,0 +1,56 @@
+"""``flopbench plot layers``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.sources import PROFILES
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "layers"
+HELP = "where a model's MACs are, module by module"
+DESCRIPTION = (
+    "Draw the dense MACs of a model's modules in order, each split by operator family. Makes no "
+    "count of its own: it reads what 'flopbench explain MODEL -o profiles.json' wrote."
+)
+TAKES = (PROFILES,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    parser.add_argument(
+        "--depth",
+        type=int,
+        metavar="N",
+        help="levels of the module tree (default: the first with 5 to 20 bars)",
+    )
+    parser.add_argument(
+        "--top",
+        type=int,
+        metavar="N",
+        help="draw the N largest modules by themselves, the others together (default: draw all)",
+    )
+    parser.add_argument(
+        "--counter", metavar="NAME", help="whose breakdown (default: torch, or the file's first)"
+    )
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read the profiles; return what is to be drawn."""
+    from flopbench.figures.layers import layers_of
+    from flopbench.plots.kinds.layers import layers_drawing
+
+    return layers_drawing(
+        layers_of(
+            args.files,
+            depth=args.depth,
+            top=args.top,
+            counter=args.counter,
+            user=user,
+            takers=takers,
+        )
+    )

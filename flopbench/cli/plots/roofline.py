@@ -1,0 +1,34 @@
+"""``flopbench plot roofline``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.plots.timed_options import add_rows, rows_of
+from flopbench.sources import TIMINGS
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "roofline"
+HELP = "achieved GFLOP/s under the measured roofs of the device"
+DESCRIPTION = (
+    "Draw what timed models achieved against their arithmetic intensity, under the roofs that "
+    "'flopbench latency' measured and the data sheet's peaks, where they are known."
+)
+TAKES = (TIMINGS,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    add_rows(parser)
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read the timing files; return what is to be drawn."""
+    from flopbench.figures.roofline import roofline_of
+    from flopbench.plots.kinds.roofline import roofline_drawing
+
+    return roofline_drawing(roofline_of(args.files, **rows_of(args), user=user, takers=takers))

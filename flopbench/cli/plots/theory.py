@@ -1,0 +1,43 @@
+"""``flopbench plot theory``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.plots.timed_options import add_rows, rows_of
+from flopbench.sources import TIMINGS
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "theory"
+HELP = "MACs against measured time, with the fitted line and each model's residual"
+DESCRIPTION = (
+    "Draw dense MACs against measured milliseconds, the line that would hold if time followed "
+    "MACs, and how far each model is from it. Timings of different devices, formats or batches "
+    "get lines of their own."
+)
+TAKES = (TIMINGS,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    parser.add_argument(
+        "--fit",
+        choices=("proportional", "affine"),
+        default="proportional",
+        help="the line: time = c · MACs, or time = a + c · MACs (default: proportional)",
+    )
+    add_rows(parser)
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read the timing files; return what is to be drawn."""
+    from flopbench.figures.theory import theory_of
+    from flopbench.plots.kinds.theory import theory_drawing
+
+    return theory_drawing(
+        theory_of(args.files, fit=args.fit, **rows_of(args), user=user, takers=takers)
+    )

@@ -1,0 +1,43 @@
+"""``flopbench plot waterfall``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from flopbench.cli.plots.common import add_names
+from flopbench.sources import REPLAY
+
+if TYPE_CHECKING:
+    from flopbench.figures.logs import Takers
+    from flopbench.plots.drawing import Drawing
+
+NAME = "waterfall"
+HELP = "from the theoretical speed-up to the measured one, step by step"
+DESCRIPTION = (
+    "Draw where a policy's promised speed-up goes: ms/video of the uniform baseline, of the "
+    "adaptive program by count, and what each step takes until the measured time."
+)
+TAKES = (REPLAY,)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add this kind's own options."""
+    parser.add_argument(
+        "--mode",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="draw this mode: online, split or bucketed; repeatable (default: all)",
+    )
+    add_names(parser)
+
+
+def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
+    """Read the replays; return what is to be drawn."""
+    from flopbench.figures.waterfall import waterfall_of
+    from flopbench.plots.kinds.waterfall import waterfall_drawing
+
+    return waterfall_drawing(
+        waterfall_of(args.files, modes=args.mode, names=args.name, user=user, takers=takers)
+    )

@@ -1,0 +1,121 @@
+"""``flopbench report``: one page with everything, from result files; nothing is measured."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flopbench.cli.common import require, warn
+from flopbench.cli.plots.common import add_names
+from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
+from flopbench.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.report.records import Report
+
+NO_OPTIONS = ("files", "output", "verb", "run", "parser")
+"""What the parsed arguments hold beside options."""
+
+
+def add_parser(verbs: Any) -> None:
+    """Add the verb to the command line."""
+    parser = verbs.add_parser(
+        "report",
+        help="one page with everything: tables, figures, and how they were made",
+        description=(
+            "Write an HTML page that needs no network, the same as Markdown, and its tables "
+            "(LaTeX, CSV) and figures (SVG, PDF) as files, from files that other verbs wrote: "
+            "cost tables, policy logs, timing files, replays, profiles. Nothing is measured."
+        ),
+        epilog="A cost table among the files gives the prices of the policy logs.",
+    )
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="cost tables, policy logs (quote a glob to name the shards of one), timing files, "
+        "replays, profiles; any mix",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="DIR",
+        required=True,
+        help="the report's folder: a new or an empty one, or one with an earlier report, which is "
+        "written anew; nothing in it is deleted",
+    )
+    parser.add_argument(
+        "--title", metavar="TEXT", help="of the page (default: Cost report)", default=None
+    )
+    add_names(parser)
+    add_pricing(parser, measures=False)
+    add_reading(parser)
+    add_shares(parser)
+    # What a verb's own parser holds is needed again to say what was asked for.
+    parser.set_defaults(run=run, parser=parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write a report; print where it is and what is in it."""
+    from flopbench.report import write_report
+    from flopbench.report.writing import check_folder
+
+    require(args.output != "-", "a report is a folder of files: it cannot go to stdout")
+    check_folder(Path(args.output))
+    warnings: list[str] = []
+    lines: list[str] = []
+
+    def done(report: Report, doubts: tuple[str, ...]) -> None:
+        warnings.extend(doubts)
+        lines.extend(_lines(report))
+
+    page = write_report(
+        args.files,
+        args.output,
+        title=args.title,
+        choices=choices_of(args),
+        names=args.name,
+        command=command_of(args),
+        done=done,
+    )
+    sys.stdout.write("\n".join([str(page), *lines]) + "\n")
+    warn(warnings)
+    return EXIT_OK
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Return the command line, quoted for a shell: files, folder, and what is not as by default."""
+    parts = [f"./{name}" if name.startswith("-") else name for name in args.files]
+    parts += _option("-o", args.output)
+    for name, value in vars(args).items():
+        if name in NO_OPTIONS or value == args.parser.get_default(name):
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            parts.append(flag)
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            parts += _option(flag, str(one))
+    return shlex.join(["flopbench", "report", *parts])
+
+
+def _option(flag: str, value: str) -> list[str]:
+    """Return a flag and its value, joined where the value looks like a flag."""
+    if not value.startswith("-"):
+        return [flag, value]
+    return [f"{flag}={value}" if flag.startswith("--") else f"{flag}{value}"]
+
+
+def _lines(report: Report) -> list[str]:
+    return [
+        f"  {section.title}: {_many(len(section.tables), 'table')}, "
+        f"{_many(len(section.pictures), 'figure')}"
+        for section in report.sections
+    ]
+
+
+def _many(count: int, one: str) -> str:
+    return f"{count} {one}{'' if count == 1 else 's'}"

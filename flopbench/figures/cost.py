@@ -1,0 +1,261 @@
+"""How the cost of a video is distributed: a histogram or the cumulative distribution.
+
+Lives here: bins, steps, means. Does not live here: what a video costs (``estimate``), the drawing
+(``plots.cost``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flopbench.errors import InputError
+from flopbench.estimate import video_costs
+from flopbench.figures.bins import shared_bins
+from flopbench.figures.logs import Log, NamedRun, Takers, priced
+from flopbench.figures.usage import check_number
+from flopbench.figures.words import Numbers, Words, listed
+from flopbench.intervals import Interval
+from flopbench.policy.counts import ShareCounts
+from flopbench.runs import Choices
+from flopbench.units import CONVENTION, GIGA
+
+MOST_STEPS = 1000
+"""Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostsOfRun:
+    """One run.
+
+    Attributes:
+        name: what the figure calls it.
+        source: its files.
+        videos: how many.
+        mean: GFLOPS a video (= GMACs).
+        median: the same unit.
+        least: the cheapest video.
+        most: the dearest video.
+        interval: of the mean, 95 %; None for a single video.
+        counts: videos in each bin; empty for the cumulative distribution.
+        steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
+        cut: whether only some of its steps are kept.
+    """
+
+    name: str
+    source: str
+    videos: int
+    mean: float
+    median: float
+    least: float
+    most: float
+    interval: Interval | None
+    counts: tuple[int, ...] = ()
+    steps: tuple[tuple[float, int], ...] = ()
+    cut: bool = False
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of its videos in each bin."""
+        return tuple(count / self.videos for count in self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Runs under one counter and one rule.
+
+    Attributes:
+        runs: in the order given.
+        edges: of the bins, GFLOPS a video, one more than bins; empty for the cumulative form.
+        width: of each bin.
+        bins_by: how the width was chosen.
+        prices: counter, version, table.
+        rule: how decisions over several steps were counted.
+        warnings: from reading and pricing.
+    """
+
+    runs: tuple[CostsOfRun, ...]
+    edges: tuple[float, ...]
+    width: float
+    bins_by: str
+    prices: str
+    rule: str
+    warnings: tuple[str, ...]
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether the cumulative distribution is drawn."""
+        return not self.edges
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        caption = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
+        if self.cumulative:
+            caption.append("Share of videos that cost at most this much.")
+            if any(run.cut for run in self.runs):
+                caption.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
+        else:
+            caption.append(
+                f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, which hold "
+                f"their lower edge ({self.bins_by})."
+            )
+        caption += [_summary(run) for run in self.runs]
+        caption += self._intervals
+        names = listed([run.name for run in self.runs])
+        form = "Cumulative distribution" if self.cumulative else "Distribution"
+        return Words(
+            title=f"{form} of the cost of a video: {names}",
+            caption=tuple(caption),
+            alt=" ".join(
+                f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
+                f"GFLOPS/video, mean {four_digits(run.mean)}, median {four_digits(run.median)}."
+                for run in self.runs
+            ),
+            warnings=self.warnings,
+        )
+
+    @property
+    def _intervals(self) -> list[str]:
+        known = [run.interval for run in self.runs if run.interval is not None]
+        notes = []
+        for one in dict.fromkeys((i.method, i.resamples, i.seed) for i in known):
+            method, resamples, seed = one
+            how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
+            kind = f"percentile {method}" if resamples else method
+            notes.append(f"Intervals of means: 95 %, {kind} over videos{how}.")
+        if len(known) < len(self.runs):
+            notes.append("A single video has no interval.")
+        return notes
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a run and bin, or a run and step."""
+        if self.cumulative:
+            header: tuple[str, ...] = ("run", "gflops_per_video", "videos_at_most", "share_at_most")
+            rows: list[tuple[object, ...]] = [
+                (run.name, cost, n, n / run.videos) for run in self.runs for cost, n in run.steps
+            ]
+        else:
+            header = ("run", "from_gflops_per_video", "below_gflops_per_video")
+            header += ("videos", "share_of_videos")
+            rows = [
+                (run.name, low, high, n, n / run.videos)
+                for run in self.runs
+                for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
+            ]
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def _summary(run: CostsOfRun) -> str:
+    mean = f"mean {four_digits(run.mean)}"
+    if run.interval is not None:
+        mean += (
+            f" (95 % interval {four_digits(run.interval.low)} to {four_digits(run.interval.high)})"
+        )
+    many = f"{run.videos:,} video{'' if run.videos == 1 else 's'}"
+    median = f"median {four_digits(run.median)} GFLOPS/video"
+    return f"{run.name}: {mean}, {median}, {many}, {run.source}."
+
+
+def cost_of(
+    logs: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    cumulative: bool = False,
+    names: Sequence[str] = (),
+    user: str = "plots.cost",
+    takers: Takers | None = None,
+) -> Cost:
+    """Return how the cost of a video is distributed in each run.
+
+    Args:
+        logs: files or runs.
+        choices: prices, rule, reading.
+        cumulative: steps of the cumulative distribution instead of bins.
+        names: what to call the runs.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a table of shares, which has no videos; runs under different rules or counters;
+            more runs than can be told apart; a price that is not known.
+        DataError: a defect in a log.
+    """
+    found = priced(logs, choices, names=names, user=user, takers=takers)
+    check_number(len(found), user)
+    for one in found:
+        if isinstance(one.run.counts, ShareCounts):
+            raise InputError(
+                f"{one.run.source} is a table of shares: it has a mean, but no videos whose costs "
+                "could be distributed",
+                "give the policy log itself",
+            )
+    rules = list(dict.fromkeys(one.run.main.rule for one in found))
+    if len(rules) > 1:
+        raise InputError(
+            f"{user}: the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
+        )
+    costs = [_gflops(one) for one in found]
+    edges, width, bins_by = ((), 0.0, "") if cumulative else shared_bins(costs)
+    runs = [_run(one, own, edges) for one, own in zip(found, costs, strict=True)]
+    return Cost(
+        runs=tuple(runs),
+        edges=tuple(edges),
+        width=width,
+        bins_by=bins_by,
+        prices="; ".join(dict.fromkeys(_prices(one) for one in found)),
+        rule=rules[0],
+        warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
+    )
+
+
+def _gflops(one: NamedRun) -> Any:
+    import numpy as np
+
+    macs = video_costs(one.run.counts, one.run.prices, one.run.main.rule)  # type: ignore[arg-type]
+    return np.sort(macs) / GIGA
+
+
+def _prices(one: NamedRun) -> str:
+    prices = one.run.prices
+    version = f" {prices.version}" if prices.version else ""
+    return f"{prices.counter}{version}, {one.run.table}"
+
+
+def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
+    """Return one run; costs are ascending."""
+    import numpy as np
+
+    counts: tuple[int, ...] = ()
+    steps: tuple[tuple[float, int], ...] = ()
+    cut = False
+    if edges:
+        counts = tuple(np.histogram(costs, edges)[0].tolist())
+    else:
+        ends = np.flatnonzero(np.append(costs[1:] > costs[:-1], True))
+        if len(ends) > MOST_STEPS:
+            cut = True
+            ranks = np.linspace(0, len(costs) - 1, MOST_STEPS).round().astype(int)
+            # Of equal costs the last: a step is drawn whole.
+            ends = np.unique(ends[np.searchsorted(ends, ranks)])
+        steps = tuple((float(costs[end]), int(end) + 1) for end in ends)
+    return CostsOfRun(
+        name=one.name,
+        source=one.run.source,
+        videos=len(costs),
+        mean=one.run.main.gflops_per_video,
+        median=float(np.median(costs)),
+        least=float(costs[0]),
+        most=float(costs[-1]),
+        interval=one.run.interval,
+        counts=counts,
+        steps=steps,
+        cut=cut,
+    )
+
+
+def four_digits(number: float) -> str:
+    """Print a number with four significant digits, ending noughts included."""
+    return f"{number:#.4g}".rstrip(".") if number else "0"

@@ -1,0 +1,104 @@
+"""What the figures of cost profiles share: reading them, the order of families, units of axes.
+
+Lives here: that. Does not live here: any figure, the file (``profiles``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from flopbench.costs import DENSE_FAMILIES, OTHER_FAMILIES
+from flopbench.errors import InputError
+from flopbench.figures.logs import Takers
+from flopbench.offline import Explanation
+from flopbench.profiles import load
+from flopbench.sources import PROFILES, require_kind
+
+Profiles: TypeAlias = "str | Path | Explanation"
+"""One profiles file, or what was read from it."""
+
+PLAIN_NAMES = {
+    "conv": "convolution",
+    "conv_transpose": "transposed convolution",
+    "deform_conv": "deformable convolution",
+    "linear": "linear",
+    "bilinear": "bilinear",
+    "matmul": "matrix product",
+    "attention": "attention",
+    "recurrent": "recurrent",
+    "batch_norm": "batch norm",
+    "norm": "layer or group norm",
+    "pool": "pooling",
+    "resample": "resampling",
+    "activation": "activation",
+    "softmax": "softmax",
+    "other": "other",
+}
+"""Operator family -> what a legend calls it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """In what unit an axis counts.
+
+    Attributes:
+        divisor: counts a unit.
+        prefix: of the unit: empty, ``k``, ``M`` or ``G``.
+    """
+
+    divisor: int
+    prefix: str
+
+    def of(self, count: int) -> float:
+        """Return a count in the unit."""
+        return count / self.divisor
+
+
+SCALES = (
+    Scale(divisor=10**9, prefix="G"),
+    Scale(divisor=10**6, prefix="M"),
+    Scale(divisor=10**3, prefix="k"),
+    Scale(divisor=1, prefix=""),
+)
+
+
+def scale_of(largest: int) -> Scale:
+    """Return the largest unit that the longest bar reaches."""
+    return next((scale for scale in SCALES if largest >= scale.divisor), SCALES[-1])
+
+
+def in_order(families: Iterable[str]) -> tuple[str, ...]:
+    """Return families in the order of stacking: dense ones first."""
+    there = set(families)
+    return tuple(name for name in (*DENSE_FAMILIES, *OTHER_FAMILIES) if name in there)
+
+
+def profiled(
+    profiles: Profiles | Sequence[Profiles], *, user: str, takers: Takers | None = None
+) -> list[Explanation]:
+    """Read profiles files.
+
+    Args:
+        profiles: one or several.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file of another kind, or none.
+        DataError: a damaged file.
+    """
+    single = isinstance(profiles, (str, Path, Explanation))
+    given: list[Profiles] = [profiles] if single else list(profiles)  # type: ignore[list-item,arg-type]
+    if not given:
+        raise InputError("no profiles file was given")
+    found = []
+    for one in given:
+        if isinstance(one, Explanation):
+            found.append(one)
+            continue
+        require_kind(one, (PROFILES,), user=user, takers=takers or {})
+        found.append(load(one))
+    return found

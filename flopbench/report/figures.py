@@ -1,0 +1,186 @@
+"""The figures of a report: which ones a set of files gives, and how each is drawn.
+
+A figure whose data are not there (no labels, no accuracies) is left out, and its reason is said
+where it would stand.
+
+Lives here: that list. Does not live here: what a figure shows (``figures``), its drawing
+(``plots``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flopbench.errors import InputError, NotComparableError
+from flopbench.figures.logs import NamedRun
+from flopbench.present.grid import to_csv
+from flopbench.report.material import USER
+from flopbench.report.records import Picture
+
+if TYPE_CHECKING:
+    from flopbench.offline import Explanation
+    from flopbench.plots.drawing import Drawing
+    from flopbench.replay.records import Replay
+    from flopbench.runs import Choices
+    from flopbench.timings import TimingFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """A figure that may be drawn.
+
+    Attributes:
+        kind: as ``flopbench plot`` has it.
+        make: reads the data; raises InputError where there is nothing to draw.
+    """
+
+    kind: str
+    make: Callable[[], Drawing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What became of sketches.
+
+    Attributes:
+        pictures: those that could be drawn.
+        left_out: the others, each with its reason.
+        warnings: from drawing and from the data.
+    """
+
+    pictures: tuple[Picture, ...]
+    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
+    """Draw figures: at the width of a page, and at that of a column for small screens.
+
+    Args:
+        sketches: what to draw.
+        suffix: ends the names of their files (``-2``).
+    """
+    from flopbench.plots.drawing import bytes_of
+    from flopbench.plots.style import paper
+
+    pictures, left_out, warnings = [], [], []
+    for sketch in sketches:
+        try:
+            drawing = sketch.make()
+            with paper("page"):
+                svg, missing = bytes_of(drawing, "svg")
+                pdf, _ = bytes_of(drawing, "pdf")
+            with paper("column"):
+                narrow, _ = bytes_of(drawing, "svg")
+        except (InputError, NotComparableError) as error:
+            left_out.append(f"{sketch.kind}: {error.message}")
+            continue
+        words, numbers = drawing.data.words, drawing.data.numbers
+        pictures.append(
+            Picture(
+                name=f"{sketch.kind}{suffix}",
+                words=words,
+                svg=svg,
+                narrow=narrow,
+                pdf=pdf,
+                csv=to_csv(numbers.header, numbers.rows),
+            )
+        )
+        warnings += [*words.warnings, *missing]
+    return Drawn(
+        pictures=tuple(pictures), left_out=tuple(left_out), warnings=tuple(dict.fromkeys(warnings))
+    )
+
+
+def of_runs(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
+    """Return the figures of all logs side by side."""
+    own, names = [one.run for one in runs], [one.name for one in runs]
+
+    def usage() -> Drawing:
+        from flopbench.figures.usage import usage_of
+        from flopbench.plots.kinds.usage import usage_drawing
+
+        return usage_drawing(usage_of(own, choices, names=names, user=USER))
+
+    def cost() -> Drawing:
+        from flopbench.figures.cost import cost_of
+        from flopbench.plots.kinds.cost import cost_drawing
+
+        return cost_drawing(cost_of(own, choices, names=names, user=USER))
+
+    return [Sketch(kind="usage", make=usage), Sketch(kind="cost", make=cost)]
+
+
+def of_run(one: NamedRun, choices: Choices) -> list[Sketch]:
+    """Return the figures of one log by itself."""
+
+    def classes() -> Drawing:
+        from flopbench.figures.classes import classes_of
+        from flopbench.plots.kinds.classes import classes_drawing
+
+        return classes_drawing(classes_of(one.run, choices, name=one.name, user=USER))
+
+    return [Sketch(kind="classes", make=classes)]
+
+
+def of_comparison(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
+    """Return the figures that set logs against each other."""
+    own, names = [one.run for one in runs], [one.name for one in runs]
+
+    def tradeoff() -> Drawing:
+        from flopbench.figures.tradeoff import tradeoff_of
+        from flopbench.plots.kinds.tradeoff import tradeoff_drawing
+
+        return tradeoff_drawing(tradeoff_of(own, choices, names=names, user=USER))
+
+    return [Sketch(kind="tradeoff", make=tradeoff)]
+
+
+def of_timings(file: TimingFile) -> list[Sketch]:
+    """Return the figures of one timing file."""
+
+    def theory() -> Drawing:
+        from flopbench.figures.theory import theory_of
+        from flopbench.plots.kinds.theory import theory_drawing
+
+        return theory_drawing(theory_of(file, user=USER))
+
+    def roofline() -> Drawing:
+        from flopbench.figures.roofline import roofline_of
+        from flopbench.plots.kinds.roofline import roofline_drawing
+
+        return roofline_drawing(roofline_of(file, user=USER))
+
+    return [Sketch(kind="theory", make=theory), Sketch(kind="roofline", make=roofline)]
+
+
+def of_replay(replay: Replay) -> list[Sketch]:
+    """Return the figures of one replay."""
+
+    def waterfall() -> Drawing:
+        from flopbench.figures.waterfall import waterfall_of
+        from flopbench.plots.kinds.waterfall import waterfall_drawing
+
+        return waterfall_drawing(waterfall_of(replay, user=USER))
+
+    return [Sketch(kind="waterfall", make=waterfall)]
+
+
+def of_profiles(explanation: Explanation) -> list[Sketch]:
+    """Return the figures of one model under several counters."""
+
+    def layers() -> Drawing:
+        from flopbench.figures.layers import layers_of
+        from flopbench.plots.kinds.layers import layers_drawing
+
+        return layers_drawing(layers_of(explanation, user=USER))
+
+    def counters() -> Drawing:
+        from flopbench.figures.counters import counters_of
+        from flopbench.plots.kinds.counters import counters_drawing
+
+        return counters_drawing(counters_of(explanation, user=USER))
+
+    return [Sketch(kind="layers", make=layers), Sketch(kind="counters", make=counters)]

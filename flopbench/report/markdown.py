@@ -1,0 +1,89 @@
+"""A report as Markdown (GitHub's), its figures as files beside it.
+
+Lives here: Markdown. Does not live here: what stands in it (``sections``), tables (``grid``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from flopbench.present.grid import markdown_escape, to_markdown
+from flopbench.report.records import Part, Picture, Report, Section
+from flopbench.units import CONVENTION
+
+_BLOCK = re.compile(r"^(?=[#>+=~-])")
+"""Where a line would become a heading, a quotation or a list."""
+
+
+def markdown_of(report: Report) -> str:
+    """Return the report; the same report gives the same text."""
+    blocks = [
+        f"# {markdown_escape(report.title)}",
+        "## Summary",
+        _bullets(report.summary),
+        CONVENTION,
+    ]
+    for section in report.sections:
+        blocks += _section(section)
+    blocks += _origin(report)
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield f"## {section.title}"
+    for part in section.parts:
+        yield from _part(part)
+
+
+def _part(part: Part) -> Iterator[str]:
+    if part.title:
+        yield f"### {markdown_escape(part.title)}"
+    yield from map(markdown_escape, part.lines)
+    for table in part.tables:
+        yield to_markdown(table.grid)
+    for picture in part.pictures:
+        yield _picture(picture)
+    for listing in part.lists:
+        yield f"{listing.title}:"
+        yield _bullets(listing.items)
+    if part.left_out:
+        yield "Figures left out:"
+        yield _bullets(part.left_out)
+
+
+def _picture(picture: Picture) -> str:
+    words = picture.words
+    alt = markdown_escape(words.alt).replace("[", r"\[").replace("]", r"\]")
+    return (
+        f"![{alt}](figures/{picture.name}.svg)\n\n"
+        f"**{markdown_escape(words.title)}.** {' '.join(map(markdown_escape, words.caption))}"
+    )
+
+
+def _origin(report: Report) -> Iterator[str]:
+    origin = report.origin
+    yield "## How this was made"
+    yield "With this command; nothing was measured for it:"
+    yield _code(origin.command)
+    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    yield f"With {markdown_escape(versions)}."
+    yield to_markdown(origin.sources.grid)
+    yield "The files of this report:"
+    yield "\n".join(f"- [{name}]({name})" for name in origin.outputs)
+
+
+def _code(text: str) -> str:
+    """Return a block of code that the text cannot end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}sh\n{text}\n{fence}"
+
+
+def _bullets(lines: Iterable[str]) -> str:
+    return "\n".join(f"- {_item(line)}" for line in lines)
+
+
+def _item(text: str) -> str:
+    return _BLOCK.sub(r"\\", markdown_escape(text))
