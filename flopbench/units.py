@@ -8,6 +8,7 @@ integers everywhere; they are rounded here, when printed.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
@@ -107,3 +108,56 @@ def percentage(share: float) -> str:
 def gigabytes(count: int) -> str:
     """Print bytes in units of 1e9, two decimals."""
     return f"{count / GIGA:.2f}"
+
+
+def ms(seconds: float) -> float:
+    """Return seconds in milliseconds."""
+    return seconds * 1e3
+
+
+def plain_number(value: float) -> str:
+    """Print a number without an exponent, to three significant digits (``0.05``, ``1,450``)."""
+    return f"{Decimal(f'{value:.3g}'):,f}"
+
+
+def rate(per_second: float, unit: str) -> str:
+    """Print an amount a second: ``35.8 GFLOP/s``, ``1.45 TFLOP/s``.
+
+    Args:
+        per_second: FLOPs or bytes a second.
+        unit: ``FLOP`` or ``B``.
+    """
+    billions = per_second / GIGA
+    if billions < 1000:
+        return f"{plain_number(billions)} G{unit}/s"
+    return f"{plain_number(billions / 1000)} T{unit}/s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """In what unit an axis counts.
+
+    Attributes:
+        divisor: counts a unit.
+        prefix: of the unit: empty, ``k``, ``M`` or ``G``.
+    """
+
+    divisor: int
+    prefix: str
+
+    def of(self, count: int) -> float:
+        """Return a count in the unit."""
+        return count / self.divisor
+
+
+SCALES = (
+    Scale(divisor=10**9, prefix="G"),
+    Scale(divisor=10**6, prefix="M"),
+    Scale(divisor=10**3, prefix="k"),
+    Scale(divisor=1, prefix=""),
+)
+
+
+def scale_of(largest: int) -> Scale:
+    """Return the largest unit that the longest bar reaches."""
+    return next((scale for scale in SCALES if largest >= scale.divisor), SCALES[-1])

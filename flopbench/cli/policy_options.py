@@ -14,13 +14,18 @@ if TYPE_CHECKING:
     from flopbench.runs import Choices
 
 
-def add_meaning(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about decisions: what they mean, and how they are counted."""
+def add_preset(parser: argparse.ArgumentParser) -> None:
+    """Add what decisions mean."""
     parser.add_argument(
         "--preset",
         metavar="NAME",
         help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
     )
+
+
+def add_meaning(parser: argparse.ArgumentParser) -> None:
+    """Add what decides about decisions: what they mean, and how they are counted."""
+    add_preset(parser)
     parser.add_argument(
         "--rule",
         choices=("exact", "published"),
@@ -28,12 +33,29 @@ def add_meaning(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pricing(parser: argparse.ArgumentParser, *, measures: bool = True) -> None:
+def add_bootstrap(parser: argparse.ArgumentParser) -> None:
+    """Add what decides about intervals."""
+    parser.add_argument(
+        "--resamples",
+        type=positive,
+        default=1000,
+        metavar="N",
+        help="bootstrap resamples (default: 1000)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
+    )
+
+
+def add_pricing(
+    parser: argparse.ArgumentParser, *, measures: bool = True, intervals: bool = True
+) -> None:
     """Add what decides about prices and the rule.
 
     Args:
         parser: the verb's.
         measures: whether the verb may measure what it has no price for.
+        intervals: whether the verb has intervals.
     """
     add_meaning(parser)
     lacks = "is measured and cached" if measures else "comes from the cache; nothing is measured"
@@ -63,16 +85,8 @@ def add_pricing(parser: argparse.ArgumentParser, *, measures: bool = True) -> No
         metavar="NAME=MODEL",
         help="another model in place of the log's component; repeatable",
     )
-    parser.add_argument(
-        "--resamples",
-        type=positive,
-        default=1000,
-        metavar="N",
-        help="bootstrap resamples (default: 1000)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
-    )
+    if intervals:
+        add_bootstrap(parser)
     if measures:
         parser.add_argument(
             "--refresh",
@@ -131,7 +145,7 @@ def choices_of(args: argparse.Namespace) -> Choices:
     require(seed >= 0, f"--seed is {seed} where 0 or more was expected")
     return Choices(
         preset=args.preset,
-        rule=args.rule,
+        rule=own.get("rule"),
         counter=own.get("counter"),
         table=CostTable.load(table) if table else None,
         table_source=table or "",
@@ -139,9 +153,9 @@ def choices_of(args: argparse.Namespace) -> Choices:
         components=parse_pairs(own.get("component", []), "--component"),
         by=own.get("by"),
         difficulty=own.get("difficulty") or "cost",
-        steps=args.steps,
-        shares_of=args.shares_of,
-        normalize=args.normalize,
+        steps=own.get("steps"),
+        shares_of=own.get("shares_of", "frames"),
+        normalize=own.get("normalize", False),
         allow_truncated=args.allow_truncated,
         duplicates=args.duplicates,
         resamples=own.get("resamples", 1000),

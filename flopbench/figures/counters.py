@@ -17,15 +17,13 @@ from flopbench.figures.logs import Takers
 from flopbench.figures.profiled import (
     PLAIN_NAMES,
     Profiles,
-    Scale,
     in_order,
     profiled,
-    scale_of,
 )
 from flopbench.figures.words import Numbers, Words, listed
 from flopbench.offline import Explanation
 from flopbench.table import summarise_gaps
-from flopbench.units import CONVENTION
+from flopbench.units import CONVENTION, Scale, scale_of
 
 MOST_FAMILIES = 8
 """The style has as many looks; the smallest families beyond are drawn together."""

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flopbench.figures.timed import plain_number, rate
-from flopbench.units import FLOPS_PER_MAC, GIGA
+from flopbench.units import FLOPS_PER_MAC, GIGA, ms, plain_number, rate
 
 FitKind = Literal["proportional", "affine"]
 FITS: tuple[FitKind, ...] = ("proportional", "affine")
@@ -52,10 +51,10 @@ class Line:
     @property
     def text(self) -> str:
         """The line as a formula, with what its slope means."""
-        slope = f"{plain_number(self.s_per_mac * GIGA * 1e3)} ms/GMAC"
+        slope = f"{plain_number(ms(self.s_per_mac * GIGA))} ms/GMAC"
         base = ""
         if self.kind == "affine":
-            base = f"{plain_number(self.base_s * 1e3)} ms + "
+            base = f"{plain_number(ms(self.base_s))} ms + "
         return f"{base}{slope} ({rate(FLOPS_PER_MAC / self.s_per_mac, 'FLOP')})"
 
 

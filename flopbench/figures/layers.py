@@ -13,11 +13,11 @@ from flopbench.costs import CostProfile
 from flopbench.errors import InputError
 from flopbench.figures.logs import Takers
 from flopbench.figures.module_tree import Part, deepest_cut, parts_at
-from flopbench.figures.profiled import Profiles, Scale, in_order, profiled, scale_of
+from flopbench.figures.profiled import Profiles, in_order, profiled
 from flopbench.figures.words import Numbers, Words, listed
 from flopbench.naming import near_match
 from flopbench.offline import Explanation
-from flopbench.units import CONVENTION, percent
+from flopbench.units import CONVENTION, Scale, percent, scale_of
 
 FEWEST_BARS, MOST_BARS = 5, 20
 """How many bars the default depth aims at: fewer show no shape, more fill a column."""

@@ -109,7 +109,7 @@ def priced(
 
     Raises:
         InputError: as ``counted``; or a price that is neither in the table nor in the cache, and
-            runs under different counters or rules.
+            runs under different counters.
         DataError: as ``counted``.
     """
     terms = replace(choices or Choices(), may_measure=False)

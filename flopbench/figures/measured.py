@@ -22,8 +22,7 @@ from flopbench.figures.replays import (
 )
 from flopbench.figures.words import listed
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
-
-MS_PER_S = 1e3
+from flopbench.units import ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,16 +74,16 @@ def measured_of(
     by_log, warnings = _joined(found, read, chosen)
     videos = {one.name: one.run.main.videos for one in found}
     warnings += _check_terms(list(by_log.values()), anyway)
-    ms: dict[str, float] = {}
+    found_ms: dict[str, float] = {}
     ends: dict[str, Ends | None] = {}
     for name, one in by_log.items():
         figures = figures_of(one.replay, chosen)
-        ms[name] = figures.waterfall.chain_s["full"] * MS_PER_S
+        found_ms[name] = ms(figures.waterfall.chain_s["full"])
         ends[name] = _ends_ms(figures)
         more = [*_fewer(one, videos[name]), *warnings_of(one.replay, {chosen: figures})]
         warnings += [f"{name}: {text}" for text in more]
     return Measured(
-        ms=ms, ends_ms=ends, terms=tuple(_terms(by_log, chosen)), warnings=tuple(warnings)
+        ms=found_ms, ends_ms=ends, terms=tuple(_terms(by_log, chosen)), warnings=tuple(warnings)
     )
 
 
@@ -163,7 +162,7 @@ def _ends_ms(figures: ModeFigures) -> Ends | None:
     if chain.interval is None:
         return None
     low, high = chain.interval
-    return chain.baseline_s / high * MS_PER_S, chain.baseline_s / low * MS_PER_S
+    return ms(chain.baseline_s / high), ms(chain.baseline_s / low)
 
 
 def _terms(by_log: Mapping[str, NamedReplay], mode: str) -> list[str]:

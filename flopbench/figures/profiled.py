@@ -1,4 +1,4 @@
-"""What the figures of cost profiles share: reading them, the order of families, units of axes.
+"""What the figures of cost profiles share: reading them, the order of families.
 
 Lives here: that. Does not live here: any figure, the file (``profiles``).
 """
@@ -6,7 +6,6 @@ Lives here: that. Does not live here: any figure, the file (``profiles``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -38,36 +37,6 @@ PLAIN_NAMES = {
     "other": "other",
 }
 """Operator family -> what a legend calls it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scale:
-    """In what unit an axis counts.
-
-    Attributes:
-        divisor: counts a unit.
-        prefix: of the unit: empty, ``k``, ``M`` or ``G``.
-    """
-
-    divisor: int
-    prefix: str
-
-    def of(self, count: int) -> float:
-        """Return a count in the unit."""
-        return count / self.divisor
-
-
-SCALES = (
-    Scale(divisor=10**9, prefix="G"),
-    Scale(divisor=10**6, prefix="M"),
-    Scale(divisor=10**3, prefix="k"),
-    Scale(divisor=1, prefix=""),
-)
-
-
-def scale_of(largest: int) -> Scale:
-    """Return the largest unit that the longest bar reaches."""
-    return next((scale for scale in SCALES if largest >= scale.divisor), SCALES[-1])
 
 
 def in_order(families: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import TypeAlias
 
@@ -20,7 +19,7 @@ from flopbench.naming import near_match
 from flopbench.sources import TIMINGS, require_kind
 from flopbench.time_verdicts import Summary, summarise
 from flopbench.timings import LEADS, Timing, TimingFile, merge
-from flopbench.units import CONVENTION, gflops
+from flopbench.units import CONVENTION
 
 Timings: TypeAlias = "str | Path | TimingFile"
 """One timing file, or what was read from it."""
@@ -221,24 +220,6 @@ def said(rows: Sequence[tuple[str, str]]) -> str:
     if len(rows) > SAID:
         parts.append(f"and {len(rows) - SAID} more")
     return "; ".join(parts)
-
-
-def plain_number(value: float) -> str:
-    """Print a number without an exponent, to three significant digits (``0.05``, ``1,450``)."""
-    return f"{Decimal(f'{value:.3g}'):,f}"
-
-
-def rate(per_second: float, unit: str) -> str:
-    """Print an amount a second: ``35.8 GFLOP/s``, ``1.45 TFLOP/s``.
-
-    Args:
-        per_second: FLOPs or bytes a second.
-        unit: ``FLOP`` or ``B``.
-    """
-    billions = gflops(per_second)
-    if billions < 1000:
-        return f"{plain_number(billions)} G{unit}/s"
-    return f"{plain_number(billions / 1000)} T{unit}/s"
 
 
 def how_timed(rows: Sequence[TimedRow]) -> str:

@@ -191,6 +191,7 @@ def _settings(style: Style) -> dict[str, Any]:
         "font.family": list(dict.fromkeys([style.font, FALLBACK_FONT])),
         "mathtext.fontset": "stix",
         "font.size": text,
+        "text.hinting": "none",  # else letters, and so layouts, depend on the resolution
         "axes.titlesize": text,
         "axes.labelsize": text,
         "xtick.labelsize": small,

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from flopbench.figures.timed import plain_number
 from flopbench.plots.aside import height_of, width_of
+from flopbench.units import plain_number
 
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Ticks within a decade, from many to few."""

@@ -13,9 +13,9 @@ from flopbench.costs import CostProfile, ModuleFacts
 from flopbench.errors import InputError
 from flopbench.figures.layers import default_depth, layers_of
 from flopbench.figures.module_tree import module_costs, parts_at
-from flopbench.figures.profiled import scale_of
 from flopbench.offline import Explanation
 from flopbench.profiles import dumps
+from flopbench.units import scale_of
 
 PATHS = ("", "stem", "body", "body.0", "body.0.conv", "body.1", "body.1.attn", "head", "idle")
 

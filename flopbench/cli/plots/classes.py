@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive, require
-from flopbench.cli.policy_options import add_reading, choices_of
+from flopbench.cli.policy_options import add_bootstrap, add_preset, add_reading, choices_of
 from flopbench.sources import LOG
 
 if TYPE_CHECKING:
@@ -27,24 +27,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_rows(parser)
     _add_ratios(parser)
     parser.add_argument("--name", default="", metavar="TEXT", help="what to call the run")
-    parser.add_argument(
-        "--preset",
-        metavar="NAME",
-        help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
-    )
-    parser.add_argument(
-        "--resamples",
-        type=positive,
-        default=1000,
-        metavar="N",
-        help="bootstrap resamples (default: 1000)",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
-    )
+    add_preset(parser)
+    add_bootstrap(parser)
     add_reading(parser)
-    # No rule and no prices: the ratios are of frames. A table of shares has no classes.
-    parser.set_defaults(rule=None, steps=None, shares_of="frames", normalize=False)
 
 
 def _add_rows(parser: argparse.ArgumentParser) -> None:

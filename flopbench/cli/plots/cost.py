@@ -29,8 +29,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add_names(parser)
     add_pricing(parser, measures=False)
     add_reading(parser)
-    # A table of shares has no videos: what such tables do not say is not asked for.
-    parser.set_defaults(steps=None, shares_of="frames", normalize=False)
 
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:

@@ -58,10 +58,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="draw the first N steps of a video at most (default: 64)",
     )
-    add_pricing(parser, measures=False)
+    add_pricing(parser, measures=False, intervals=False)
     add_reading(parser)
-    # Tables of shares hold no videos.
-    parser.set_defaults(steps=None, shares_of="frames", normalize=False)
 
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:

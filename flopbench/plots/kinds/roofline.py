@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.figures.roofline import RoofGroup, Roofline, RoofPoint
-from flopbench.figures.timed import rate
 from flopbench.plots.aside import (
     HOLLOW,
     NO_BREAK,
@@ -24,7 +23,7 @@ from flopbench.plots.aside import (
 from flopbench.plots.drawing import Drawing
 from flopbench.plots.style import INK, Look, Style, chosen_style, look
 from flopbench.plots.ticks import plain_log_ticks
-from flopbench.units import gflops
+from flopbench.units import gflops, rate
 
 ROOM = 1.6
 """The axes reach this many times beyond the outermost point, and so far left of the ridge."""

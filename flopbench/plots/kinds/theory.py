@@ -25,7 +25,7 @@ from flopbench.plots.drawing import Drawing
 from flopbench.plots.style import INK, Look, Style, chosen_style, look
 from flopbench.plots.ticks import plain_log_ticks
 from flopbench.timings import LEADS
-from flopbench.units import gflops
+from flopbench.units import GIGA, gflops, ms
 
 ROOM = 1.5
 """The axes reach this many times beyond the outermost point."""
@@ -57,7 +57,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     ax.set_xscale("log")
     ax.set_yscale("log")
     macs = [gflops(point.one.macs) for point in points]
-    times = [1e3 * second for point in points for second in _reach(point)]
+    times = [ms(second) for point in points for second in _reach(point)]
     ax.set_xlim(min(macs) / ROOM, max(macs) * ROOM)
     ax.set_ylim(min(times) / ROOM, max(times) * ROOM)
     for n, group in enumerate(theory.groups):
@@ -72,7 +72,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     legend_above(ax, [handle for handle, _ in entries], [text for _, text in entries], style)
     write_aside(
         ax,
-        [(gflops(point.one.macs), 1e3 * point.one.seconds) for point in points],
+        [(gflops(point.one.macs), ms(point.one.seconds)) for point in points],
         [point.name for point in points],
         style,
         ["" if point.factor is None else f"  {_factor(point.factor)}×" for point in points],
@@ -128,7 +128,7 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
     if line is not None:
         low, high = ax.get_xlim()
         xs = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
-        pairs = [(x, 1e3 * line.at(x * 1e9)) for x in xs]
+        pairs = [(x, ms(line.at(x * GIGA))) for x in xs]
         above = [(x, y) for x, y in pairs if y > 0]
         ax.plot(
             [x for x, _ in above],
@@ -144,7 +144,7 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
 
 def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
     """Draw a point with its error bar and the thin line to the fitted one."""
-    x, y = gflops(point.one.macs), 1e3 * point.one.seconds
+    x, y = gflops(point.one.macs), ms(point.one.seconds)
     if point.factor is not None:
         ax.plot([x, x], [y, y / point.factor], color=own.color, linewidth=0.6, zorder=2.5)
     interval = point.one.summary.interval_s
@@ -152,7 +152,7 @@ def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
         ax.errorbar(
             [x],
             [y],
-            yerr=[[max(y - 1e3 * interval[0], 0.0)], [max(1e3 * interval[1] - y, 0.0)]],
+            yerr=[[max(y - ms(interval[0]), 0.0)], [max(ms(interval[1]) - y, 0.0)]],
             fmt="none",
             ecolor=INK,
             elinewidth=0.8,

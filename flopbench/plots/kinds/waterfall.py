@@ -17,9 +17,8 @@ from flopbench.plots.drawing import Drawing
 from flopbench.plots.labels import extent, fitted, lay_out
 from flopbench.plots.style import INK, Look, Style, chosen_style, look
 from flopbench.plots.text import plain
-from flopbench.units import milliseconds
+from flopbench.units import milliseconds, ms
 
-MS_PER_S = 1e3
 THICK = 0.74
 """Of the distance between two rows, what a bar takes."""
 HEADING, BELOW = 1.0, 1.2
@@ -77,8 +76,8 @@ def draw_waterfall(waterfall: Waterfall, ax: Axes) -> None:
         own = LOOKS[_sort(row.step)]
         ax.barh(
             row.y,
-            MS_PER_S * (row.step.end_s - row.step.start_s),
-            left=MS_PER_S * row.step.start_s,
+            ms(row.step.end_s - row.step.start_s),
+            left=ms(row.step.start_s),
             height=THICK,
             color=own.color,
             hatch=own.hatch,
@@ -88,7 +87,7 @@ def draw_waterfall(waterfall: Waterfall, ax: Axes) -> None:
     ax.set_yticks([row.y for row in rows], [_tick(row.step) for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(bottom, -0.15)
-    ax.set_xlim(0, MS_PER_S * max(row.step.end_s for row in rows) * 1.5)
+    ax.set_xlim(0, ms(max(row.step.end_s for row in rows)) * 1.5)
     ax.set_xlabel("time (ms/video)")
     ax.set_ylabel("step")
     ax.grid(visible=True, axis="x")
@@ -136,7 +135,7 @@ def _connect(rows: list[_Row], ax: Axes) -> None:
     for above, below in pairwise(rows):
         if above.chain is not below.chain or above.step.name == BASELINE:
             continue
-        x = MS_PER_S * above.step.end_s
+        x = ms(above.step.end_s)
         ends = [above.y + THICK / 2, below.y - THICK / 2]
         ax.plot([x, x], ends, color=INK, linewidth=0.6, zorder=3)
 
@@ -164,7 +163,7 @@ def _write(rows: list[_Row], headings: list[tuple[float, str]], ax: Axes, style:
             if said:
                 text = ax.annotate(
                     said,
-                    (MS_PER_S * max(row.step.end_s, row.step.start_s), at),
+                    (ms(max(row.step.end_s, row.step.start_s)), at),
                     xytext=(BESIDE_PT, 0),
                     textcoords="offset points",
                     va="center",
