@@ -20,7 +20,7 @@ from flopbench.approaches import Metric, choose_metric
 from flopbench.errors import DataError, InputError
 from flopbench.naming import near_match
 
-COLUMNS = (
+COMPARED = (
     "approach",
     "metric",
     "percent",
@@ -32,9 +32,9 @@ COLUMNS = (
     "gflops_high",
     "videos",
     "pareto_front",
-    "ms_per_video",
-    "source",
 )
+"""Columns of the CSV that ``flopbench compare`` writes."""
+COLUMNS = (*COMPARED, "ms_per_video", "source")
 NEEDED = ("approach", "percent")
 COSTS = ("gflops_per_video", "ms_per_video")
 

@@ -51,14 +51,15 @@ class Look:
     dash: Any
 
 
+# Dots come late: their outlines are large in a vector file.
 LOOKS = (
     Look(color="#0072B2", hatch="", marker="o", dash="-"),
     Look(color="#E69F00", hatch="////", marker="s", dash=(0, (5, 1.5))),
-    Look(color="#009E73", hatch="....", marker="^", dash=(0, (1, 1))),
+    Look(color="#009E73", hatch="----", marker="^", dash=(0, (1, 1))),
     Look(color="#CC79A7", hatch="xxxx", marker="D", dash=(0, (5, 1.5, 1, 1.5))),
     Look(color="#56B4E9", hatch="\\\\\\\\", marker="v", dash=(0, (3, 1, 1, 1, 1, 1))),
     Look(color="#D55E00", hatch="++++", marker="P", dash=(0, (8, 2))),
-    Look(color="#F0E442", hatch="oooo", marker="X", dash=(0, (2, 2))),
+    Look(color="#F0E442", hatch="...", marker="X", dash=(0, (2, 2))),
     Look(color="#999999", hatch="||||", marker="*", dash=(0, (4, 1, 1, 1, 1, 1, 1, 1))),
 )
 INK = "#222222"

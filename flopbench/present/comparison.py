@@ -14,6 +14,7 @@ from typing import Any, TextIO
 from flopbench.approaches import MAP_RESAMPLES, Approach
 from flopbench.compare import Comparison, Dominance
 from flopbench.differences import Difference
+from flopbench.figures.points import COMPARED
 from flopbench.present.estimate_data import estimate_data
 from flopbench.present.estimates import with_warnings
 from flopbench.present.grid import (
@@ -174,19 +175,6 @@ def _range(ends: tuple[float, float] | None, digits: int, sign: str = "") -> str
 
 def comparison_csv(comparison: Comparison) -> str:
     """Return one line an approach, unrounded."""
-    header = [
-        "approach",
-        "metric",
-        "percent",
-        "percent_low",
-        "percent_high",
-        "gflops_per_frame",
-        "gflops_per_video",
-        "gflops_low",
-        "gflops_high",
-        "videos",
-        "pareto_front",
-    ]
     rows = []
     for approach in comparison.approaches:
         main, ci = approach.run.main, approach.run.interval
@@ -204,4 +192,4 @@ def comparison_csv(comparison: Comparison) -> str:
                 approach.name in comparison.front,
             ]
         )
-    return to_csv(header, rows)
+    return to_csv(COMPARED, rows)
