@@ -22,7 +22,13 @@ SESSIONS = {"ci.md"}
 """Pages that are one session, each command in the state that those before it left: their files and
 console blocks are run by a test of their own (``test_docs_ci``).
 """
-EXTRAS = {"parquet": "duckdb", ".zst": "zstandard", "flopbench compare": "sklearn"}
+EXTRAS = {
+    "parquet": "duckdb",
+    ".zst": "zstandard",
+    "flopbench compare": "sklearn",
+    "plot tradeoff tests": "sklearn",
+    "flopbench report": "sklearn",
+}
 """Part of a command -> the library of the extra ``logs`` that it needs."""
 INSTALLS = (
     "python -m pip install -c constraints.txt '.[measure,logs,plots]' && flopbench table",
