@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from conftest import ROOT, RunCli, assert_refused
 
 from flopbench.cli import VERBS, build_parser
+from flopbench.cli.plots import KINDS
 
 NAMES = (
     "table",
@@ -43,6 +46,23 @@ def test_every_verb_has_help(run_cli: RunCli) -> None:
     assert len(VERBS) == len(NAMES)
 
 
+def test_every_kind_of_figure_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """``plot --help`` lists the kinds; each has help of its own, every option with a word."""
+    with pytest.raises(SystemExit) as done:
+        build_parser().parse_args(["plot", "--help"])
+    assert done.value.code == 0
+    overview = capsys.readouterr().out
+    for kind in KINDS:
+        assert re.search(rf"^    {kind.NAME}\s", overview, re.MULTILINE)
+        with pytest.raises(SystemExit) as done:
+            build_parser().parse_args(["plot", kind.NAME, "--help"])
+        assert done.value.code == 0
+        own = capsys.readouterr().out
+        assert f"usage: flopbench plot {kind.NAME}" in own
+        assert "--width" in own
+        assert "--data" in own
+
+
 def test_version(run_cli: RunCli) -> None:
     """The version is that of the installed distribution."""
     from importlib.metadata import version
@@ -61,10 +81,16 @@ def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
 
 def test_every_argument_is_documented() -> None:
     """No option or positional argument goes without a word of help."""
-    for action in build_parser()._subparsers._group_actions:  # type: ignore[union-attr]
-        for name, parser in action.choices.items():  # type: ignore[union-attr]
-            for argument in parser._actions:
+
+    def look(parser: argparse.ArgumentParser, name: str) -> None:
+        for argument in parser._actions:
+            if isinstance(argument, argparse._SubParsersAction):
+                for verb, own in argument.choices.items():
+                    look(own, f"{name} {verb}")
+            else:
                 assert argument.help or argument.choices, f"{name}: {argument.dest}"
+
+    look(build_parser(), "flopbench")
 
 
 @pytest.mark.parametrize(
