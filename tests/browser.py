@@ -1,6 +1,7 @@
 """A headless Chromium for tests: opens files, tells what a page said, asked for and looks like.
 
-Lives here: starting and asking the browser. Does not live here: any test.
+Lives here: starting and asking the browser, scripts that look at a page. Does not live here: any
+test.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,62 @@ from typing import Any
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 DRIVER = "chromedriver"
 PATIENCE_S = 60
+
+CONTRASTS = """
+const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+const light = (rgb) => {
+  const [r, g, b] = rgb.slice(0, 3).map((v) => {
+    const part = v / 255;
+    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  });
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+};
+const behind = (element) => {
+  for (let e = element; e; e = e.parentElement) {
+    const color = parse(getComputedStyle(e).backgroundColor);
+    if (color.length < 4 || color[3] > 0) return color;
+  }
+  return [255, 255, 255];
+};
+const found = [];
+for (const element of document.body.querySelectorAll("*")) {
+  const own = Array.from(element.childNodes).some((n) => n.nodeType === 3 && n.data.trim());
+  if (!own || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
+  const pair = [light(parse(getComputedStyle(element).color)), light(behind(element))].sort();
+  const contrast = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
+  found.push([contrast, element.outerHTML.slice(0, 80)]);
+}
+return found;
+"""
+TOO_WIDE = """
+return Array.from(document.querySelectorAll("table, img, pre"))
+  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
+  .map((e) => [e.closest("[id]").id, e.getBoundingClientRect().right]);
+"""
+COLUMN = """
+const table = document.querySelector(arguments[0]);
+return Array.from(table.tBodies[0].rows, (row) => row.cells[arguments[1]].textContent);
+"""
+STYLES = """
+return Object.fromEntries(arguments[0].map((name) => {
+  const { fontSize, display } = getComputedStyle(document.querySelector(name));
+  return [name, { fontSize, display }];
+}));
+"""
+LINES = """
+return Array.from(document.querySelectorAll(arguments[0]), (cell) => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return new Set(Array.from(range.getClientRects(), (box) => box.top)).size;
+});
+"""
+HEIGHTS = """
+return Array.from(document.querySelectorAll(arguments[0]), (e) => e.getBoundingClientRect().height);
+"""
+STOPS = """
+return Array.from(document.querySelectorAll(".scroll"), (box) =>
+  [box.scrollWidth > box.clientWidth, box.tabIndex === 0]);
+"""
 
 
 def why_no_browser() -> str:
@@ -74,6 +132,10 @@ def open_page(driver: Any, page: Path, *, width: int = 1280, dark: bool = False)
     console(driver)
     requests(driver)
     driver.get(page.resolve().as_uri())
+    end = time.monotonic() + PATIENCE_S
+    while driver.execute_script("return document.readyState") != "complete":
+        assert time.monotonic() < end, f"{page} is never complete"
+        time.sleep(0.05)
 
 
 def console(driver: Any) -> list[str]:

@@ -23,41 +23,6 @@ from flopbench.report import write_report
 SCRIPT = "<script>alert(1)</script>"
 AA = 4.5
 """Contrast that WCAG 2 asks of text at level AA."""
-CONTRASTS = """
-const parse = (text) => text.match(/[\\d.]+/g).map(Number);
-const light = (rgb) => {
-  const [r, g, b] = rgb.slice(0, 3).map((v) => {
-    const part = v / 255;
-    return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-  });
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const behind = (element) => {
-  for (let e = element; e; e = e.parentElement) {
-    const color = parse(getComputedStyle(e).backgroundColor);
-    if (color.length < 4 || color[3] > 0) return color;
-  }
-  return [255, 255, 255];
-};
-const found = [];
-for (const element of document.body.querySelectorAll("*")) {
-  const own = Array.from(element.childNodes).some((n) => n.nodeType === 3 && n.data.trim());
-  if (!own || ["SCRIPT", "STYLE"].includes(element.tagName)) continue;
-  const pair = [light(parse(getComputedStyle(element).color)), light(behind(element))].sort();
-  const contrast = (Math.max(...pair) + 0.05) / (Math.min(...pair) + 0.05);
-  found.push([contrast, element.outerHTML.slice(0, 80)]);
-}
-return found;
-"""
-TOO_WIDE = """
-return Array.from(document.querySelectorAll("table, img, pre"))
-  .filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
-  .map((e) => [e.closest("[id]").id, e.getBoundingClientRect().right]);
-"""
-COLUMN = """
-const table = document.querySelector(arguments[0]);
-return Array.from(table.tBodies[0].rows, (row) => row.cells[arguments[1]].textContent);
-"""
 
 
 def write_inputs(folder: Path) -> list[str]:
@@ -67,6 +32,7 @@ def write_inputs(folder: Path) -> list[str]:
         "steady.jsonl": "tests/data/steady.jsonl",
         "timings.json": "tests/data/timings.json",
         "replay.json": "reports/replay-amd-epyc.json",
+        "profiles.json": "reports/profiles/vit_b_16.json",
     }.items():
         shutil.copy(ROOT / source, folder / name)
     header = {
@@ -85,7 +51,8 @@ def write_inputs(folder: Path) -> list[str]:
     ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (folder / "hostile.jsonl").write_text(text, encoding="utf-8")
-    return ["table.json", "steady.jsonl", "hostile.jsonl", "timings.json", "replay.json"]
+    names = ["table.json", "steady.jsonl", "hostile.jsonl", "timings.json", "replay.json"]
+    return [*names, "profiles.json"]
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +75,7 @@ def driver() -> Iterator[Any]:
 
 def column(driver: Any, table: str, index: int) -> list[str]:
     """Return the cells of a table's column, as they stand."""
-    found: list[str] = driver.execute_script(COLUMN, f"#table-{table} table", index)
+    found: list[str] = driver.execute_script(browser.COLUMN, f"#table-{table} table", index)
     return found
 
 
@@ -255,7 +222,7 @@ def test_light_and_dark_differ_and_both_can_be_read(driver: Any, page: Path) -> 
         browser.open_page(driver, page, dark=dark)
         look = "return getComputedStyle(document.documentElement).backgroundColor"
         backgrounds.append(driver.execute_script(look))
-        found = driver.execute_script(CONTRASTS)
+        found = driver.execute_script(browser.CONTRASTS)
         assert len(found) > 100
         assert [text for contrast, text in found if contrast < AA] == []
         card = "return getComputedStyle(document.querySelector('.card')).backgroundColor"
@@ -290,6 +257,42 @@ def test_prints_whole_tables(driver: Any, page: Path) -> None:
     width = int(182 / 25.4 * 96)
     metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    cut = driver.execute_script(TOO_WIDE)
+    cut = driver.execute_script(browser.TOO_WIDE)
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
     assert cut == []
+
+
+@pytest.mark.slow
+def test_paper_has_one_scale_of_letters(driver: Any, page: Path) -> None:
+    """On paper notes and captions are smaller than the text; headings of tables can be repeated."""
+    browser.open_page(driver, page)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    names = ["main li", "figcaption", ".note", "td", "th button"]
+    styles = driver.execute_script(browser.STYLES, names)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    sizes = {name: float(style["fontSize"].removesuffix("px")) for name, style in styles.items()}
+    assert sizes["main li"] == pytest.approx(10 / 72 * 96, abs=0.1)
+    assert sizes["main li"] > sizes["figcaption"] == sizes[".note"] >= sizes["td"]
+    # What is a box of its own inside a heading is left blank where Chromium repeats the heading.
+    assert styles["th button"]["display"] == "contents"
+
+
+@pytest.mark.slow
+def test_a_tree_keeps_its_shape_on_a_small_screen(driver: Any, page: Path) -> None:
+    """The name of a module stays on the line that its indent is on."""
+    browser.open_page(driver, page, width=390)
+    lines = driver.execute_script(browser.LINES, "#table-explain-modules tbody th")
+    assert len(lines) > 5
+    assert set(lines) == {1}
+
+
+@pytest.mark.slow
+def test_keys_and_fingers_find_what_they_need(driver: Any, page: Path) -> None:
+    """Headings are 24 px high or more; only tables that scroll are stops of the keyboard."""
+    for width in (1280, 390):
+        browser.open_page(driver, page, width=width)
+        heights = driver.execute_script(browser.HEIGHTS, "th button")
+        assert min(heights) >= 24
+        boxes = driver.execute_script(browser.STOPS)
+        assert [stop for scrolls, stop in boxes if scrolls is not stop] == []
+    assert any(scrolls for scrolls, _ in boxes)

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 
 from flopbench.audit import Audit, ClaimFile, Finding
 from flopbench.audit.records import as_printed
+from flopbench.present.escaping import markdown_line, one_line
 from flopbench.present.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.units import CONVENTION
 
@@ -76,9 +77,9 @@ def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
     grids = [audit_grid(audit, file) for file in audit.files]
     below = _below(audit)
     if format == "md":
-        return "\n".join([*map(to_markdown, grids), "\n\n".join(below) + "\n"])
+        return "\n".join([*map(to_markdown, grids), "\n\n".join(map(markdown_line, below)) + "\n"])
     if format == "latex":
-        comments = "".join(f"% {line}\n" for line in below)
+        comments = "".join(f"% {one_line(line)}\n" for line in below)
         tables = [to_latex(grid, f"flopbench-audit-{n}") for n, grid in enumerate(grids, 1)]
         return "\n".join(tables) + comments
     styles = {f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.findings}

@@ -33,7 +33,7 @@ from flopbench.present.check_blocks import (
     verdict,
 )
 from flopbench.present.check_causes import aligned
-from flopbench.present.grid import one_line
+from flopbench.present.escaping import one_line
 
 __all__ = ["explain_entry", "render_check", "report_json"]
 

@@ -21,7 +21,7 @@ from flopbench.present.check_amounts import (
     share_of_change,
 )
 from flopbench.present.check_causes import why_lines
-from flopbench.present.grid import one_line
+from flopbench.present.escaping import one_line
 
 LOCK_IN = 'flopbench accept --improvements --reason "why"'
 ACCEPT_ALL = 'flopbench accept --all --reason "why"'

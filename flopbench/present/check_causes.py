@@ -12,7 +12,7 @@ from fractions import Fraction
 from flopbench.check.records import Metric
 from flopbench.check.report import EntryResult, ModuleChange, Part, Split
 from flopbench.present.check_amounts import ARROW, amount, arrow, exact_amount, times
-from flopbench.present.grid import one_line
+from flopbench.present.escaping import one_line
 
 VIDEO: Metric = "gflops_per_video"
 MEANING: dict[Part, str] = {

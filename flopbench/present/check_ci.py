@@ -14,7 +14,7 @@ from flopbench.errors import EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
 from flopbench.present.check import report_json
 from flopbench.present.check_blocks import UNKNOWN, explain_entry, headline
 from flopbench.present.check_junit import junit_xml
-from flopbench.present.grid import one_line
+from flopbench.present.escaping import one_line
 
 __all__ = ["annotations", "badge_json", "junit_xml", "report_json"]
 

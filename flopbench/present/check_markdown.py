@@ -31,7 +31,7 @@ from flopbench.present.check_blocks import (
     unmatched_lines,
     verdict,
 )
-from flopbench.present.grid import one_line
+from flopbench.present.escaping import one_line
 
 MARKER = "<!-- flopbench-check -->"
 """First in the text: a comment that begins with it is replaced rather than followed."""

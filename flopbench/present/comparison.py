@@ -27,6 +27,8 @@ from flopbench.units import CONVENTION
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
+MOST_NAMED = 3
+"""So many better approaches are named in a cell; the JSON has all."""
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -119,6 +121,9 @@ def _row(approach: Approach, comparison: Comparison) -> tuple[str, ...]:
     beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == approach.name]
     place = "front" if approach.name in comparison.front else ""
     if beaten_by:
+        more = len(beaten_by) - (MOST_NAMED - 1)
+        if more > 1:
+            beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
         place = f"dominated by {', '.join(beaten_by)}"
     return (
         approach.name,
@@ -141,6 +146,7 @@ def _beaten(dominance: Dominance) -> str:
 def differences_grid(comparison: Comparison) -> Grid:
     """Lay out every other approach less the first."""
     first = comparison.approaches[0].name
+    ruled = [text for text in comparison.notes if text.startswith("rules differ: ")]
     return Grid(
         title=f"Difference from {first}",
         columns=(
@@ -152,6 +158,7 @@ def differences_grid(comparison: Comparison) -> Grid:
         caption=(
             "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
             "are drawn by themselves.",
+            *(f"Note: {text}." for text in ruled),
         ),
     )
 

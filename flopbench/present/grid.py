@@ -1,7 +1,7 @@
 """A table as a record, and its renderings: terminal, Markdown, CSV, LaTeX, HTML.
 
-Lives here: layout and escaping. Does not live here: which columns a table has (``tables``,
-``explain``), arithmetic of any kind.
+Lives here: layout. Does not live here: which columns a table has (``tables``, ``explain``),
+escaping (``escaping``), arithmetic of any kind.
 """
 
 from __future__ import annotations
@@ -10,12 +10,26 @@ import csv
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
-WIDE_COLUMNS = 6
-"""A table of more columns does not fit the text width of common venues at its own size."""
+from flopbench.present.escaping import (
+    LATEX_FALLBACK,
+    OTHER_SCRIPTS,
+    latex_escape,
+    markdown_escape,
+    markdown_line,
+    one_line,
+)
+
+LONG_CELL, LONG_WORD = 48, 24
+"""In LaTeX a column with a cell of more characters is set as paragraphs, if its words are short."""
+PIECE = 6
+"""Characters of a long word between places where it may break."""
+PARAGRAPHS = r">{\raggedright\arraybackslash}p{18em}"
+FITTED = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
+"""The own width of a box, or the line's where that is less (graphicx)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,11 +95,11 @@ def to_markdown(grid: Grid) -> str:
     """Return a GitHub-flavoured Markdown table with its notes."""
 
     def line(cells: Sequence[str]) -> str:
-        return "| " + " | ".join(markdown_escape(cell) for cell in cells) + " |"
+        return "| " + " | ".join(map(_markdown_cell, cells)) + " |"
 
     rules = ["---" if column.align == "left" else "---:" for column in grid.columns]
     lines = [
-        f"**{markdown_escape(grid.title)}**",
+        f"**{markdown_escape(grid.title.strip())}**",
         "",
         line([c.title for c in grid.columns]),
         line(rules),
@@ -93,8 +107,14 @@ def to_markdown(grid: Grid) -> str:
     lines += [line(row) for row in grid.rows]
     below = _below(grid)
     if below:
-        lines += ["", *(part for text in below for part in (markdown_escape(text), ""))]
+        lines += ["", *(part for text in below for part in (markdown_line(text), ""))]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_cell(text: str) -> str:
+    """Escape a cell; the blanks that it is indented by stay."""
+    bare = text.lstrip(" ")
+    return "&nbsp;" * (len(text) - len(bare)) + markdown_escape(bare)
 
 
 def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -107,38 +127,65 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def to_latex(grid: Grid, label: str) -> str:
-    """Return a booktabs ``table`` environment.
-
-    A wide one is shrunk to the line's width, for which it needs graphicx too.
-    """
-    wide = len(grid.columns) > WIDE_COLUMNS
-    alignment = "".join("l" if column.align == "left" else "r" for column in grid.columns)
+    """Return a booktabs ``table`` environment, shrunk where it is wider than the line."""
 
     def line(cells: Sequence[str]) -> str:
-        return "    " + " & ".join(latex_escape(cell) for cell in cells) + r" \\"
+        return "    " + " & ".join(map(_latex_cell, cells)) + r" \\"
 
+    alignment = "".join(_latex_columns(grid))
     lines = [
-        "% needs \\usepackage{booktabs}" + (" and \\usepackage{graphicx}" if wide else ""),
         r"\begin{table}[t]",
         r"  \centering",
-        f"  \\caption{{{latex_escape(grid.title)}}}",
+        f"  \\caption{{{_latex_sentence(grid.title)}}}",
         f"  \\label{{tab:{label}}}",
         r"  \small",
-        *([r"  \resizebox{\linewidth}{!}{%"] if wide else []),
+        f"  \\resizebox{{{FITTED}}}{{!}}{{%",
         f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
         r"    \toprule",
         line([column.title for column in grid.columns]),
         r"    \midrule",
         *(line(row) for row in grid.rows),
         r"    \bottomrule",
-        r"  \end{tabular}" + ("}" if wide else ""),
+        r"  \end{tabular}}",
     ]
     below = _below(grid)
     if below:
         lines += [r"  \par\smallskip", r"  \begin{minipage}{\linewidth}\footnotesize"]
-        lines += [f"    {latex_escape(text)}\\par" for text in below]
+        lines += [f"    {_latex_sentence(text)}\\par" for text in below]
         lines += [r"  \end{minipage}"]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    text = "\n".join([*lines, r"\end{table}"]) + "\n"
+    array = r"\usepackage{array}, " if PARAGRAPHS in alignment else ""
+    fallback = f"{LATEX_FALLBACK}\n" if OTHER_SCRIPTS in text else ""
+    return f"% needs {array}\\usepackage{{booktabs}} and \\usepackage{{graphicx}}\n{fallback}{text}"
+
+
+def _latex_columns(grid: Grid) -> Iterator[str]:
+    for number, column in enumerate(grid.columns):
+        cells = [row[number] for row in grid.rows]
+        longest = max((len(cell) for cell in cells), default=0)
+        word = max((len(word) for cell in cells for word in cell.split()), default=0)
+        if column.align == "left" and longest > LONG_CELL and word <= LONG_WORD:
+            yield PARAGRAPHS
+        else:
+            yield "l" if column.align == "left" else "r"
+
+
+def _latex_cell(text: str) -> str:
+    """Escape a cell; what it is indented by stays."""
+    bare = text.lstrip(" ")
+    indent = len(text) - len(bare)
+    return (f"\\hspace*{{{indent / 2:g}em}}" if indent else "") + latex_escape(bare)
+
+
+def _latex_sentence(text: str) -> str:
+    """Escape text that is set in lines; long words (paths, names) may break anywhere."""
+
+    parts = []
+    for n, part in enumerate(re.split(rf"(\S{{{LONG_CELL},}})", text)):
+        size = PIECE if n % 2 else max(len(part), 1)
+        pieces = [latex_escape(part[k : k + size]) for k in range(0, len(part), size)]
+        parts.append(r"\hspace{0pt plus 2pt}".join(pieces))
+    return "".join(parts)
 
 
 def to_html(grid: Grid) -> str:
@@ -189,46 +236,6 @@ def render_grids(
             stream.write("\n")
         to_terminal(grid, stream, styles=styles)
     return None
-
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    "×": r"$\times$",
-    "²": r"\textsuperscript{2}",
-    "−": "$-$",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "[": "{[}",
-    "]": "{]}",
-    '"': "''",
-}
-
-
-def latex_escape(text: str) -> str:
-    """Escape text for LaTeX: signs such as ``×`` become commands, other characters stay (UTF-8)."""
-    return "".join(_LATEX.get(character, character) for character in one_line(text))
-
-
-def markdown_escape(text: str) -> str:
-    """Escape what would end a cell, start HTML or an entity, emphasise, or make a link."""
-    return re.sub(r"[\\|<`*]|&(?=#?\w+;)|\](?=\()", r"\\\g<0>", one_line(text))
-
-
-def one_line(text: str) -> str:
-    """Turn line ends and other control characters into spaces: a cell is one line."""
-    return "".join(c if c.isprintable() or c == "\u00a0" else " " for c in text)
 
 
 def _below(grid: Grid) -> list[str]:

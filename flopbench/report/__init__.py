@@ -36,7 +36,7 @@ def write_report(
             profiles files, in any order.
         folder: made where it is missing; one that holds an earlier report is written anew, any
             other that is not empty is refused. Nothing in it is ever deleted.
-        title: of the page; None or nothing is "Cost report".
+        title: of the page; None or only blanks is "Cost report".
         choices: how logs are read and priced; without a table of its own the cost table among the
             files prices them, and what that lacks comes from the cache.
         names: what to call the runs, in the order of the logs.
@@ -58,18 +58,12 @@ def write_report(
     where = Path(folder)
     check_folder(where)
     require_libraries()
-    given = [files] if isinstance(files, (str, Path)) else list(files)
+    given = [files] if isinstance(files, (str, Path)) else files
     material = read_material(given, choices, names)
-    report = build(
-        material,
-        title=title or DEFAULT_TITLE,
-        command=command or "flopbench.report.write_report",
-    )
+    titled = (title or "").strip() or DEFAULT_TITLE
+    report = build(material, title=titled, command=command or "flopbench.report.write_report")
     left_over = write_folder(where, files_of(report))
     if done is not None:
-        warnings = report.warnings
-        if left_over:
-            listed = ", ".join(left_over)
-            warnings += (f"left there by an earlier report, no part of this one: {listed}",)
-        done(report, warnings)
+        more = f"left there by an earlier report, no part of this one: {', '.join(left_over)}"
+        done(report, report.warnings + ((more,) if left_over else ()))
     return where / PAGE

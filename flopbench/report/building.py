@@ -22,6 +22,8 @@ from flopbench.version import VERSION
 
 LIBRARIES = ("numpy", "msgspec", "matplotlib", "jinja2")
 """What the bytes of a report depend on."""
+DIGITS = 12
+"""Of a hash in LaTeX, where all 64 would shrink the table beyond reading."""
 
 
 def require_libraries() -> None:
@@ -47,7 +49,11 @@ def build(material: Material, *, title: str, command: str) -> Report:
     """
     comparison, why_none = compared(material)
     sections, warnings = sections_of(material, comparison, why_none)
-    sources = Table(name="sources", grid=_sources_grid(material.sources))
+    sources = Table(
+        name="sources",
+        grid=_sources_grid(material.sources),
+        short=_sources_grid(material.sources, DIGITS),
+    )
     return Report(
         title=title,
         summary=summary_of(material, comparison),
@@ -73,7 +79,9 @@ def files_of(report: Report) -> dict[str, bytes]:
         files[f"tables/{table.name}.csv"] = to_csv(header, table.grid.rows)
         if table.unrounded:
             files[f"tables/{table.name}-unrounded.csv"] = table.unrounded
-        files[f"tables/{table.name}.tex"] = to_latex(table.grid, f"flopbench-{table.name}")
+        files[f"tables/{table.name}.tex"] = to_latex(
+            table.short or table.grid, f"flopbench-{table.name}"
+        )
     for section in report.sections:
         for picture in section.pictures:
             files[f"figures/{picture.name}.svg"] = picture.svg
@@ -107,7 +115,7 @@ def _versions() -> dict[str, str]:
     return own | {name: version(name) for name in LIBRARIES}
 
 
-def _sources_grid(sources: tuple[Source, ...]) -> Grid:
+def _sources_grid(sources: tuple[Source, ...], digits: int | None = None) -> Grid:
     return Grid(
         title="The input files",
         columns=(
@@ -115,7 +123,9 @@ def _sources_grid(sources: tuple[Source, ...]) -> Grid:
             Column(title="kind", align="left"),
             Column(title="bytes"),
             Column(title="made with", align="left"),
-            Column(title="SHA-256", align="left"),
+            Column(title=f"SHA-256, {digits} digits" if digits else "SHA-256", align="left"),
         ),
-        rows=tuple((s.name, s.kind, f"{s.size:,}", s.made_with, s.sha256) for s in sources),
+        rows=tuple(
+            (s.name, s.kind, f"{s.size:,}", s.made_with, s.sha256[:digits]) for s in sources
+        ),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from flopbench.errors import InputError, NotComparableError
@@ -47,12 +48,14 @@ class Drawn:
     Attributes:
         pictures: those that could be drawn.
         left_out: the others, each with its reason.
-        warnings: from drawing and from the data.
+        warnings: from the data.
+        missing: from drawing: letters that no font here has.
     """
 
     pictures: tuple[Picture, ...]
     left_out: tuple[str, ...]
     warnings: tuple[str, ...]
+    missing: tuple[str, ...]
 
 
 def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
@@ -65,17 +68,19 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
     from flopbench.plots.drawing import bytes_of
     from flopbench.plots.style import paper
 
-    pictures, left_out, warnings = [], [], []
+    pictures, left_out = [], []
+    warnings: list[str] = []
+    missing: list[str] = []
     for sketch in sketches:
         try:
             drawing = sketch.make()
             with paper("page"):
-                svg, missing = bytes_of(drawing, "svg")
+                svg, letters = bytes_of(drawing, "svg")
                 pdf, _ = bytes_of(drawing, "pdf")
             with paper("column"):
                 narrow, _ = bytes_of(drawing, "svg")
         except (InputError, NotComparableError) as error:
-            left_out.append(f"{sketch.kind}: {error.message}")
+            left_out.append(f"{sketch.kind}: {error.message.removeprefix(f'{USER}: ')}")
             continue
         words, numbers = drawing.data.words, drawing.data.numbers
         pictures.append(
@@ -88,14 +93,27 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
                 csv=to_csv(numbers.header, numbers.rows),
             )
         )
-        warnings += [*words.warnings, *missing]
+        warnings += words.warnings
+        missing += letters
     return Drawn(
-        pictures=tuple(pictures), left_out=tuple(left_out), warnings=tuple(dict.fromkeys(warnings))
+        pictures=tuple(pictures),
+        left_out=tuple(left_out),
+        warnings=tuple(dict.fromkeys(warnings)),
+        missing=tuple(dict.fromkeys(missing)),
     )
 
 
+def groups_of(runs: Sequence[NamedRun]) -> list[Sequence[NamedRun]]:
+    """Split logs into groups of about one size, each of no more than one figure can show."""
+    from flopbench.figures.usage import MOST_RUNS
+
+    count = -(-len(runs) // MOST_RUNS)
+    ends = [len(runs) * n // count for n in range(count + 1)]
+    return [runs[low:high] for low, high in pairwise(ends)]
+
+
 def of_runs(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
-    """Return the figures of all logs side by side."""
+    """Return the figures of logs side by side."""
     own, names = [one.run for one in runs], [one.name for one in runs]
 
     def usage() -> Drawing:

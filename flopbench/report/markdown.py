@@ -8,22 +8,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from flopbench.present.grid import markdown_escape, to_markdown
+from flopbench.present.escaping import markdown_bracketed, markdown_escape, markdown_line
+from flopbench.present.grid import to_markdown
 from flopbench.report.records import Part, Picture, Report, Section
 from flopbench.units import CONVENTION
 
-_BLOCK = re.compile(r"^(?=[#>+=~-])")
-"""Where a line would become a heading, a quotation or a list."""
+_CLOSING = re.compile(r"(?<= )(?=#+$)")
+"""Before the signs that would end a heading."""
 
 
 def markdown_of(report: Report) -> str:
     """Return the report; the same report gives the same text."""
     blocks = [
-        f"# {markdown_escape(report.title)}",
+        _heading("#", report.title),
         "## Summary",
         _bullets(report.summary),
         CONVENTION,
     ]
+    if report.warnings:
+        blocks += ["### Warnings", _bullets(report.warnings)]
     for section in report.sections:
         blocks += _section(section)
     blocks += _origin(report)
@@ -38,8 +41,8 @@ def _section(section: Section) -> Iterator[str]:
 
 def _part(part: Part) -> Iterator[str]:
     if part.title:
-        yield f"### {markdown_escape(part.title)}"
-    yield from map(markdown_escape, part.lines)
+        yield _heading("###", part.title)
+    yield from map(markdown_line, part.lines)
     for table in part.tables:
         yield to_markdown(table.grid)
     for picture in part.pictures:
@@ -54,10 +57,10 @@ def _part(part: Part) -> Iterator[str]:
 
 def _picture(picture: Picture) -> str:
     words = picture.words
-    alt = markdown_escape(words.alt).replace("[", r"\[").replace("]", r"\]")
     return (
-        f"![{alt}](figures/{picture.name}.svg)\n\n"
-        f"**{markdown_escape(words.title)}.** {' '.join(map(markdown_escape, words.caption))}"
+        f"![{markdown_bracketed(words.alt)}](figures/{picture.name}.svg)\n\n"
+        f"**{markdown_escape(words.title.strip())}.** "
+        f"{' '.join(map(markdown_escape, words.caption))}"
     )
 
 
@@ -81,9 +84,11 @@ def _code(text: str) -> str:
     return f"{fence}sh\n{text}\n{fence}"
 
 
+def _heading(signs: str, text: str) -> str:
+    """Return a heading; signs at the end of its text do not close it."""
+    shown = _CLOSING.sub(r"\\", markdown_line(text))
+    return f"{signs} {shown}"
+
+
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_item(line)}" for line in lines)
-
-
-def _item(text: str) -> str:
-    return _BLOCK.sub(r"\\", markdown_escape(text))
+    return "\n".join(f"- {markdown_line(line)}" for line in lines)

@@ -8,6 +8,7 @@ Lives here: reading, and the record of each file. Does not live here: what is sa
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.errors import InputError
+from flopbench.errors import DataError, InputError
 from flopbench.figures.logs import NamedRun, priced
 from flopbench.runs import Choices
-from flopbench.sources import LOG, POINTS, PROFILES, REPLAY, TABLE, TIMINGS, kind_of
+from flopbench.sources import LOG, MADE_BY, POINTS, PROFILES, REPLAY, TABLE, TIMINGS, kind_of
 from flopbench.table import CostTable
 
 if TYPE_CHECKING:
@@ -127,11 +128,35 @@ def _taken() -> str:
 
 
 def _kind(name: str) -> str:
+    _check_named(name)
     kind = kind_of(name)
     if kind not in TAKES:
         hint = f"a {kind} goes into: plot tradeoff" if kind == POINTS else ""
         raise InputError(f"{name} is a {kind}; a report takes {_taken()}", hint)
+    if kind != LOG and not os.path.exists(name):
+        raise InputError(
+            f"{name!r} matches a {kind}, and only shards of a policy log are named together",
+            "name each file",
+        )
     return kind
+
+
+def _check_named(name: str) -> None:
+    """Refuse names under which there is nothing to be read twice: once for its hash.
+
+    What is not there may still be a glob, or the name that shards share; but shards of logs have
+    no name that ends in .json.
+    """
+    if not name:
+        raise InputError("an empty name of a file", f"give {_taken()}")
+    if os.path.exists(name):
+        if not os.path.isfile(name) and not os.path.isdir(name):
+            raise InputError(
+                f"cannot read {name}: it is no file, and a report reads its files more than once",
+                "write what comes through a pipe to a file first",
+            )
+    elif name.endswith(".json") and not glob.has_magic(name):
+        raise InputError(f"cannot read {name}: there is no such file", "check the name")
 
 
 def _files_of(name: str, kind: str) -> list[Path]:
@@ -158,7 +183,10 @@ def _read(name: str, kind: str) -> Any:
     if kind == TIMINGS:
         from flopbench.timings import TimingFile
 
-        return TimingFile.load(name)
+        timings = TimingFile.load(name)
+        if not timings.rows:
+            raise DataError(f"{name} holds no timing", f"it is made by {MADE_BY[TIMINGS]}")
+        return timings
     if kind == REPLAY:
         from flopbench.replay.records import load_replay
 
@@ -184,7 +212,10 @@ def _with_table(choices: Choices, tables: Sequence[tuple[str, CostTable]]) -> Ch
 def _runs(logs: Sequence[str], choices: Choices, names: Sequence[str]) -> list[NamedRun]:
     if not logs:
         if names:
-            raise InputError(f"{len(names)} names of runs, but no policy log among the files")
+            given = "a name of a run is" if len(names) == 1 else f"{len(names)} names of runs are"
+            raise InputError(
+                f"{given} given, but no policy log among the files", "leave --name out"
+            )
         return []
     runs = priced(logs, choices, names=names, user=USER, keep_scores=True)
     if not names:

@@ -18,7 +18,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from flopbench.present.grid import Grid, one_line
+from flopbench.present.escaping import one_line
+from flopbench.present.grid import Grid
 from flopbench.report.records import Report
 from flopbench.units import CONVENTION
 from flopbench.version import VERSION

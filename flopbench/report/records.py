@@ -20,11 +20,13 @@ class Table:
         name: of its files, without suffix; made here, never from a log.
         grid: see there.
         unrounded: CSV text of the numbers behind it, empty where another table has them.
+        short: the same for LaTeX, where it would be too wide for a page; None for ``grid``.
     """
 
     name: str
     grid: Grid
     unrounded: str = ""
+    short: Grid | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

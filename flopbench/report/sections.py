@@ -34,7 +34,8 @@ from flopbench.present.explain import (
 from flopbench.present.grid import Grid
 from flopbench.present.replay import LABELS, replay_csv, replay_grids
 from flopbench.present.tables import cost_table_csv, cost_table_grid
-from flopbench.present.timings import timing_grids, timings_csv
+from flopbench.present.timing_data import timings_csv
+from flopbench.present.timings import timing_grids
 from flopbench.replay.figures import figures_of, warnings_of
 from flopbench.report import figures as drawing
 from flopbench.report.material import Material
@@ -57,11 +58,21 @@ class Told:
 
     warnings: list[str] = field(default_factory=list)
 
-    def drawn(self, drawn: drawing.Drawn) -> drawing.Drawn:
-        """Keep the warnings of figures that the tables did not give; give the figures back."""
+    def drawn(self, drawn: drawing.Drawn, name: str = "") -> drawing.Drawn:
+        """Keep the warnings of figures that nothing gave before; give the figures back.
+
+        Args:
+            drawn: the figures.
+            name: of what they show, where that is one thing.
+        """
         for text in drawn.warnings:
-            if not any(known == text or known.endswith(f": {text}") for known in self.warnings):
-                self.warnings.append(text)
+            if not name:
+                given = any(w == text or w.endswith(f": {text}") for w in self.warnings)
+            else:
+                given = f"{name}: {text}" in self.warnings
+            if not given:
+                self.warnings.append(f"{name}: {text}" if name else text)
+        self.warnings += [text for text in drawn.missing if text not in self.warnings]
         return drawn
 
 
@@ -134,7 +145,8 @@ def _explanations(material: Material, told: Told) -> Iterator[Part]:
 
 def _explanation(explanation: Explanation, suffix: str, told: Told) -> Part:
     profile = explanation.reference
-    drawn = told.drawn(drawing.draw(drawing.of_profiles(explanation), suffix))
+    title = f"{profile.model} at {profile.input}"
+    drawn = told.drawn(drawing.draw(drawing.of_profiles(explanation), suffix), title)
     grids = {
         "modules": module_grid(profile, DEPTH),
         "operators": operator_grid(profile),
@@ -147,7 +159,7 @@ def _explanation(explanation: Explanation, suffix: str, told: Told) -> Part:
         "Published": list(explanation.published),
     }
     return Part(
-        title=f"{profile.model} at {profile.input}",
+        title=title,
         tables=tuple(
             Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()
         ),
@@ -163,9 +175,16 @@ def _estimates(material: Material, told: Told) -> Iterator[Part]:
         return
     for n, one in enumerate(runs, 1):
         yield _estimate(one, material.choices, _number(n, len(runs)), told)
-    drawn = told.drawn(drawing.draw(drawing.of_runs(runs, material.choices)))
-    title = "All runs" if len(runs) > 1 else "The run in figures"
-    yield Part(title=title, pictures=drawn.pictures, left_out=drawn.left_out)
+    groups = drawing.groups_of(runs)
+    found = [
+        told.drawn(drawing.draw(drawing.of_runs(group, material.choices), _number(n, len(groups))))
+        for n, group in enumerate(groups, 1)
+    ]
+    yield Part(
+        title="All runs" if len(runs) > 1 else "The run in figures",
+        pictures=tuple(picture for drawn in found for picture in drawn.pictures),
+        left_out=tuple(dict.fromkeys(text for drawn in found for text in drawn.left_out)),
+    )
 
 
 def _estimate(one: NamedRun, choices: Choices, suffix: str, told: Told) -> Part:
@@ -174,7 +193,7 @@ def _estimate(one: NamedRun, choices: Choices, suffix: str, told: Told) -> Part:
     grids = estimate_grids(run)
     words = estimate_labels(grids)[1:]
     grids[0] = with_warnings(grids[0], run.warnings)
-    drawn = told.drawn(drawing.draw(drawing.of_run(one, choices), suffix))
+    drawn = told.drawn(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
     return Part(
         title=one.name,
         tables=tuple(_tables(f"estimate{suffix}", words, grids, estimate_csv(run))),
@@ -210,7 +229,7 @@ def _latency(material: Material, told: Told) -> Iterator[Part]:
 
 
 def _timing(name: str, file: TimingFile, suffix: str, told: Told) -> Part:
-    drawn = told.drawn(drawing.draw(drawing.of_timings(file), suffix))
+    drawn = told.drawn(drawing.draw(drawing.of_timings(file), suffix), name)
     grids = timing_grids(file)
     words = [str(n) for n in range(2, len(grids) + 1)]
     return Part(
@@ -233,7 +252,7 @@ def _replay(replay: Replay, suffix: str, told: Told) -> Part:
     grids = replay_grids(replay, figures)
     grids[-1] = with_warnings(grids[-1], warnings)
     unrounded = replay_csv([replay], [figures])
-    drawn = told.drawn(drawing.draw(drawing.of_replay(replay), suffix))
+    drawn = told.drawn(drawing.draw(drawing.of_replay(replay), suffix), replay.method)
     on = f" on {replay.dataset}" if replay.dataset else ""
     return Part(
         title=f"{replay.method}{on}",

@@ -7,7 +7,7 @@ largest.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flopbench.figures.logs import NamedRun
@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from flopbench.timings import TimingFile
 
 
+MOST_RUNS = 8
+"""More runs than these are not told one by one."""
+
+
 def summary_of(material: Material, comparison: Comparison | None) -> tuple[str, ...]:
     """Return the main findings, a sentence or two each, in the order of the sections."""
     lines = [_table(name, table) for name, table in material.tables]
     lines += [_profiles(explanation) for _, explanation in material.profiles]
-    lines += [_run(run) for run in material.runs]
-    lines += list(_comparison(comparison)) if comparison is not None else []
+    if len(material.runs) > MOST_RUNS:
+        lines += list(_many_runs(material.runs, comparison))
+    else:
+        lines += [_run(run) for run in material.runs]
+        lines += list(_comparison(comparison)) if comparison is not None else []
     lines += [line for name, file in material.timings for line in _timings(name, file)]
     lines += [_replay(replay) for _, replay in material.replays]
     return tuple(lines)
@@ -61,6 +68,8 @@ def _profiles(explanation: Explanation) -> str:
         f"{millions(profile.params)} M parameters, counted by {profile.counter}"
     )
     totals = {p.counter: p.total for p in explanation.profiles}
+    if len(totals) == 1:
+        return f"{text}."
     low, high = min(totals.values()), max(totals.values())
     if low == high:
         return f"{text}. All {len(totals)} counters give the same total." if low else f"{text}."
@@ -84,7 +93,21 @@ def _run(one: NamedRun) -> str:
     return f"{text}{videos}, priced by {main.counter}."
 
 
+def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Iterator[str]:
+    ordered = sorted(runs, key=lambda one: one.run.main.gflops_per_video)
+    yield f"{len(runs)} runs. The cheapest: {_run(ordered[0])}"
+    yield f"The dearest of them: {_run(ordered[-1])}"
+    if comparison is None or not comparison.front:
+        return
+    percents = {a.name: a.percent for a in comparison.approaches}
+    front = [f"{name} ({percents[name]:.2f} %)" for name in comparison.front[:MOST_RUNS]]
+    more = len(comparison.front) - len(front)
+    front += [f"{more} more"] if more else []
+    yield f"No other run is both cheaper and better in {comparison.metric} than {listed(front)}."
+
+
 def _comparison(comparison: Comparison) -> Iterator[str]:
+    rules = {a.name: a.run.main.rule for a in comparison.approaches}
     for one in comparison.differences:
         text = f"{one.name} against {one.less}: {one.gflops_per_video:+.4f} GFLOPS/video"
         ends = one.ci95_gflops_per_video
@@ -93,6 +116,9 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             text += f" and {one.percent:+.2f} points of {comparison.metric}"
             ends = one.ci95_percent
             text += f" (95 % {ends[0]:+.2f} to {ends[1]:+.2f})" if ends is not None else ""
+        own, other = rules[one.name], rules[one.less]
+        # Part of such a difference is the rule's, none of the policies'.
+        text += f"; the {own} rule less the {other} rule" if own != other else ""
         yield f"{text}."
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -17,6 +20,8 @@ from flopbench.files import check_writable, write_atomic
 from flopbench.report.page import GENERATOR
 
 PAGE = "index.html"
+STAGE = ".flopbench-"
+"""Begins the name of a folder whose files are not at their places yet."""
 FOLDERS = ("tables", "figures")
 MARK = f'<meta name="generator" content="{GENERATOR} '
 MARK_BYTES = 4096
@@ -36,8 +41,9 @@ def check_folder(folder: Path) -> None:
         check_writable(folder)
         return
     if not folder.is_dir():
+        what = "a file" if folder.exists() else "a link to nothing"
         raise InputError(
-            f"cannot write a report into {folder}: it is a file", "a report is a folder of files"
+            f"cannot write a report into {folder}: it is {what}", "a report is a folder of files"
         )
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise InputError(f"cannot write into {folder}: permission denied")
@@ -62,14 +68,15 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
         files: name inside the folder -> content; the page comes last.
 
     Returns:
-        Names of files that an earlier report left there and this one does not have.
+        Names of files that an earlier report left there and this one does not have, and of
+        folders that one left which was killed.
 
     Raises:
         InputError: something cannot be written.
     """
     there = folder.is_dir()
     try:
-        stage = Path(mkdtemp(prefix=".flopbench-", dir=folder if there else folder.parent))
+        stage = Path(mkdtemp(prefix=STAGE, dir=folder if there else folder.parent))
     except OSError as error:
         raise InputError(f"cannot write {folder}: {error.strerror}") from None
     try:
@@ -94,13 +101,28 @@ def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
     for name in files:
         check_writable(folder / name)
-    for name in files:
-        os.replace(stage / name, folder / name)
+    with _uninterrupted():
+        for name in files:
+            os.replace(stage / name, folder / name)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait, and pass it over: what it would stop is milliseconds from its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may, and is the one that is interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _left_over(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     found = [path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()]
-    return tuple(sorted(name for name in found if _OURS.fullmatch(name) and name not in files))
+    ours = sorted(name for name in found if _OURS.fullmatch(name) and name not in files)
+    return (*ours, *sorted(path.name for path in folder.glob(f"{STAGE}*") if path.is_dir()))
 
 
 def _is_report(folder: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,9 @@ pytest.importorskip("msgspec")
 from logs import write_log  # noqa: E402
 
 from flopbench.accuracy import mean_average_precision, top1  # noqa: E402
-from flopbench.compare import Comparison, compare, same_terms  # noqa: E402
+from flopbench.compare import Comparison, Dominance, compare, same_terms  # noqa: E402
 from flopbench.errors import InputError, NotComparableError  # noqa: E402
-from flopbench.present.comparison import render_comparison  # noqa: E402
+from flopbench.present.comparison import approaches_grid, render_comparison  # noqa: E402
 from flopbench.present.estimate_data import estimate_data  # noqa: E402
 from flopbench.present.estimates import render_estimate  # noqa: E402
 from flopbench.runs import Choices, Run, run_of_log  # noqa: E402
@@ -379,3 +380,19 @@ def test_spans_of_their_own_leave_the_published_rule_out(tmp_path: Path) -> None
     assert "Published rule: not defined here" in (render_estimate(run, "md", io.StringIO()) or "")
     csv_text = render_estimate(run, "csv", io.StringIO()) or ""
     assert "published_rule" not in csv_text
+
+
+def test_few_of_many_better_approaches_are_named(tmp_path: Path) -> None:
+    """Three are named; of five the first two are, and how many more there are."""
+    runs = [log(tmp_path, name, [{"actions": [0, 2, 2, 2]}] * 3) for name in ("a", "b")]
+    found = compare(runs, Choices())
+
+    def place(better: int) -> str:
+        beaten = tuple(
+            Dominance(winner=f"r{n}", loser=found.approaches[0].name, clear=True)
+            for n in range(better)
+        )
+        return approaches_grid(replace(found, dominance=beaten)).rows[0][-1]
+
+    assert place(3) == "dominated by r0, r1, r2"
+    assert place(5) == "dominated by r0, r1, 3 more"

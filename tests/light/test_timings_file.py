@@ -302,6 +302,8 @@ def test_a_row_of_another_form_is_named(change: Callable[[Any], object], needle:
         (put(*RUN, "columns", "cpu_s", "123"), "cpu_s"),
         (put(*RUN, "columns", "cpu_s", 0, None), "cpu_s"),
         (put(*RUN, "columns", "cpu_s", 0, NAN), "cpu_s"),
+        (put(*RUN, "columns", "cpu_s", 0, 10**400), "cpu_s"),
+        (put("roofs", {"flops_per_s": 10**400}), "flops_per_s"),
         (put(*RUN, "first_s", None), "first_s"),
         (put(*RUN, "settled", "no"), "settled"),
         (put(*RUN, "calls_per_sample", "x"), "calls_per_sample"),
@@ -365,6 +367,7 @@ def test_every_line_has_as_many_cells_as_there_are_columns() -> None:
     assert any("queued" in [column.title for column in grid.columns] for grid in grids)
     for grid in grids:
         assert {len(cells) for cells in grid.rows} == {len(grid.columns)}
+        assert all(column.title for column in grid.columns)
 
 
 # --- several become one

@@ -45,3 +45,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+
+// A table that fits needs no stop of the keyboard.
+const boxes = Array.from(document.querySelectorAll(".scroll"));
+const settle = () => {
+  for (const box of boxes) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+};
+addEventListener("resize", settle);
+settle();
