@@ -10,10 +10,14 @@ import contextlib
 import errno
 import json
 import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flopbench.errors import DataError, InputError
+
+LARGEST = 1 << 64
+"""No integer in a file is as large: sums of larger ones leave the range of floating point."""
 
 
 def check_writable(path: Path) -> None:
@@ -35,6 +39,42 @@ def check_writable(path: Path) -> None:
     needed += [] if path.exists() and not path.is_file() else [parent]
     if not all(os.access(place, os.W_OK) for place in needed):
         raise InputError(f"cannot write {path}: permission denied")
+
+
+def check_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write two things into one file, or over a file that is read.
+
+    Args:
+        outputs: what names an output (``-o``) -> its path.
+        inputs: files that are read; those that do not exist are nobody's.
+
+    Raises:
+        InputError: two outputs are one file, or an output is an input; also through links.
+    """
+    read = [path for path in inputs if path.is_file()]
+    before: dict[str, Path] = {}
+    for name, path in outputs.items():
+        for other, own in before.items():
+            if _same(path, own):
+                raise InputError(
+                    f"{other} and {name} are one file, {path}: the second would replace the first",
+                    "name two files",
+                )
+        for own in read:
+            if _same(path, own):
+                raise InputError(
+                    f"{name} {path} would be written over {own}, which is read",
+                    "name another file",
+                )
+        before[name] = path
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Say whether two paths are one file; a device takes any number of things."""
+    try:
+        return os.path.samefile(a, b) and a.is_file()
+    except OSError:  # one of them does not exist yet
+        return os.path.realpath(a) == os.path.realpath(b)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
@@ -115,11 +155,23 @@ def read_json(path: Path, what: str) -> Any:
 
     Raises:
         InputError: no such file, or it cannot be read.
-        DataError: not UTF-8 or not JSON; the message names line and column.
+        DataError: not UTF-8 or not JSON, where the message names line and column; or a value that
+            nothing can count with or write: an integer of more than 64 bits, half of a surrogate
+            pair.
     """
     text = read_text(path, what)
+    large: list[str] = []
+
+    def integer(digits: str) -> int:
+        number = int(digits)
+        if abs(number) >= LARGEST:
+            large.append(digits)
+        return number
+
     try:
-        return json.loads(text)
+        data = json.loads(text, parse_int=integer)
+        # Half of a pair of UTF-16 can only come from an escape; text with one cannot be written.
+        defect = _defect(data) if large or "\\ud" in text.lower() else ""
     except json.JSONDecodeError as error:
         cut = " (the file looks cut off)" if error.pos >= len(text.rstrip()) else ""
         raise DataError(
@@ -130,6 +182,31 @@ def read_json(path: Path, what: str) -> Any:
         raise DataError(f"{path} is not {what}: nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
         raise DataError(f"{path} is not {what}: {error}") from None
+    if defect:
+        raise DataError(f"{path} is not {what}: {defect}")
+    return data
+
+
+def _defect(value: Any, place: str = "") -> str:
+    """Name the first integer that is too large, or text that is no text; empty for none."""
+    if isinstance(value, dict):
+        halved = next((key for key in value if _is_halved(key)), None)
+        if halved is not None:
+            return f"{place or 'the object'} has a key with half of a surrogate pair: {halved!a}"
+        own = ((f"{place}.{key}" if place else key, item) for key, item in value.items())
+    elif isinstance(value, list):
+        own = ((f"{place}[{n}]", item) for n, item in enumerate(value))
+    else:
+        if isinstance(value, str) and _is_halved(value):
+            return f"{place} has half of a surrogate pair: {value!a}"
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            return f"{place} is an integer of more than 64 bits"
+        return ""
+    return next((found for where, item in own if (found := _defect(item, where))), "")
+
+
+def _is_halved(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
 
 
 def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, remake: str) -> None:

@@ -6,7 +6,9 @@ here: reading any of them.
 
 from __future__ import annotations
 
+import glob
 import json
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -60,6 +62,8 @@ def kind_of(path: str | Path) -> str:
     """
     from flopbench.policy.readers.raw import find_files, open_bytes, read_some, sniff
 
+    if not os.path.exists(path):
+        _check_any(str(path))
     first = find_files([str(path)])[0]
     with open_bytes(first) as stream:
         head = read_some(stream, first, HEAD_BYTES)
@@ -75,6 +79,17 @@ def kind_of(path: str | Path) -> str:
         return TABLE
     sniff(first)
     return LOG
+
+
+def _check_any(name: str) -> None:
+    """Refuse a name or a glob that no file has; the shards of a log share a name without one."""
+    from flopbench.policy.readers.raw import find_files
+
+    try:
+        find_files([name], complete=False)
+    except InputError:
+        what = "no file matches" if glob.has_magic(name) else "there is no file"
+        raise InputError(f"{what} {name!r}", "check the name") from None
 
 
 def is_timing_file(path: str | Path) -> bool:

@@ -5,7 +5,7 @@ Lives here: those checks. Does not live here: the records, the file (``timings``
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -94,7 +94,7 @@ def _check_roofs(data: Any) -> None:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    return number and abs(value) <= sys.float_info.max
 
 
 def _check_run(run: ProcessRun) -> None:

@@ -171,3 +171,24 @@ def test_refused(
     assert main(["plot", "classes", *arguments, "-o", str(output)]) == EXIT_INPUT
     assert needle in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_long_names_stay_apart(tmp_path: Path) -> None:
+    """Classes whose names differ in the middle only are not drawn under one name."""
+    names = [f"class number {n} with a long name that says more {'z' * 30}" for n in range(40)]
+    samples = [{"labels": [n], "actions": [n % 3] * 16} for n in range(40)]
+    header = {"preset": "arnet-resnet", "class_names": names}
+    ax = drawn(classes_of(write_log(tmp_path / "log.jsonl", header, samples)))
+    shown = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(set(shown)) == 40
+    assert all(len(text) < 40 for text in shown)
+
+
+def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:
+    """An empty name is written out; the numbers keep it as it is."""
+    header = {"preset": "arnet-resnet", "class_names": ["", "a"]}
+    samples = [{"labels": [n % 2], "actions": [0] * 8 + [1] * 8} for n in range(4)]
+    classes = classes_of(write_log(tmp_path / "log.jsonl", header, samples))
+    shown = {text.get_text() for text in drawn(classes).get_yticklabels()}
+    assert shown == {"(empty name) (2)", "a (2)"}
+    assert {row[1] for row in classes.numbers.rows if row[0] == "class"} == {"", "a"}

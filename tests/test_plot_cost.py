@@ -155,7 +155,7 @@ def test_command(
     assert main(["plot", "cost", *LOGS, "-o", str(output), *options]) == EXIT_OK
     assert "Prices: thop-2020" in capsys.readouterr().out
     lines = data.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == header
+    assert lines[0] == f"{header},charged_otherwise"
     assert output.read_bytes().startswith(b"%PDF")
 
 

@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -107,11 +109,49 @@ def test_series_differ_without_colour() -> None:
     assert look(len(LOOKS)) == look(0)
 
 
+def test_threads_draw_one_after_the_other() -> None:
+    """Threads that enter ``paper`` at once leave matplotlib's settings as they were."""
+    before = dict(mpl.rcParams)
+    inside: list[int] = []
+    most: list[int] = []
+
+    def draw(number: int) -> float:
+        with paper(text_pt=6 + number):
+            inside.append(number)
+            time.sleep(0.01)
+            most.append(len(inside))
+            inside.remove(number)
+            return float(mpl.rcParams["font.size"])
+
+    with ThreadPoolExecutor(6) as pool:
+        sizes = list(pool.map(draw, range(6)))
+    assert sizes == [6, 7, 8, 9, 10, 11]
+    assert max(most) == 1
+    assert dict(mpl.rcParams) == before
+
+
+def test_a_thread_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing in threads from inside a block of ours ends with an error, not in a deadlock."""
+    monkeypatch.setattr("flopbench.plots.style.LONGEST_WAIT_S", 0.05)
+
+    def draw() -> None:
+        with paper():
+            pass
+
+    with paper(), ThreadPoolExecutor(1) as pool:
+        draw()  # the same thread may
+        with pytest.raises(InputError, match="another thread has been inside 'paper'"):
+            pool.submit(draw).result()
+
+
 def test_fonts() -> None:
     """The style's own font comes with matplotlib; a missing one is named with its neighbours."""
     assert found_font(FONT) == FONT
     with pytest.raises(InputError, match="the font 'DejaVu Sand' is not installed") as error:
         found_font("DejaVu Sand")
+    for name in ("", f"{FONT}:bold"):
+        with pytest.raises(InputError, match="is not installed"), paper(font=name):
+            pass
     assert "did you mean 'DejaVu Sans'" in error.value.hint
 
 

@@ -20,6 +20,7 @@ from flopbench.figures.spots import Spot
 from flopbench.figures.tradeoff import Tradeoff, tradeoff_of
 from flopbench.plots.drawing import bytes_of, on_axes
 from flopbench.plots.kinds.tradeoff import number, tradeoff_drawing
+from flopbench.plots.labels import Haloed
 from flopbench.plots.placing import Spots, found_places
 from flopbench.plots.style import paper
 from flopbench.runs import Choices
@@ -233,3 +234,66 @@ def test_the_verb_sorts_files_by_kind_and_writes_the_numbers(
     assert out.stat().st_size > 0
     assert main(["plot", "tradeoff", str(table), "--mode", "online", "-o", str(out)]) == 2
     assert "--cost ms" in capsys.readouterr().err
+
+
+def test_the_front_is_seen_beside_intervals_that_lie_along_it() -> None:
+    """The front is a band below the intervals, several times as wide as they are."""
+    spots = [
+        spot(f"m{n}", 5.0 + n, 60.0 + n, cost_ends=(4.0 + n, 6.0 + n), percent_ends=(55.0, 70.0))
+        for n in range(4)
+    ]
+    with paper("column"):
+        ax = on_axes(tradeoff_drawing(of(spots)))
+    front = next(line for line in ax.lines if line.get_label() == "Pareto front")
+    bars = [line for line in ax.lines if line.get_marker() in {"|", "_"}]
+    assert len(bars) == 8
+    for bar in bars:
+        assert front.get_linewidth() >= 3 * bar.get_linewidth()
+        assert front.get_zorder() < bar.get_zorder()
+        assert front.get_color() != bar.get_color()
+
+
+def test_labels_have_a_rim() -> None:
+    """A label is readable across an interval: its letters have a white rim, then themselves."""
+    tradeoff = of([spot("Quixotic", 10, 70, cost_ends=(1, 100), percent_ends=(10, 90))])
+    with paper("column"):
+        ax = on_axes(tradeoff_drawing(tradeoff))
+        (label,) = [text for text in ax.texts if text.get_text() == "Quixotic"]
+        assert isinstance(label, Haloed)
+        content, _ = bytes_of(tradeoff_drawing(tradeoff), "svg")
+    assert b"stroke: #ffffff; stroke-width: 1.4" in content
+    assert not label.get_path_effects()
+
+
+def test_labels_that_differ_stay_apart() -> None:
+    """Long names that differ in the middle only are not shortened to one."""
+    names = [f"a method with {n} networks and one of the longest names there are" for n in (3, 4)]
+    with paper("column"):
+        ax = on_axes(tradeoff_drawing(of([spot(names[0], 5, 60), spot(names[1], 50, 80)])))
+    shown = {text.get_text() for text in ax.texts if "…" in text.get_text()}
+    assert len(shown) == 2
+
+
+def test_labels_leave_the_ends_of_intervals_free() -> None:
+    """A label that must cover some interval covers its middle: its end can still be read."""
+    found = [
+        (20.5, 80.0, (17.9, 23.1), (71.0, 86.3)),
+        (18.4, 69.2, (15.9, 21.0), (59.2, 79.0)),
+        (16.3, 65.7, (14.2, 18.5), (56.4, 75.1)),
+        (15.2, 64.0, (13.1, 17.4), (53.4, 75.2)),
+        (12.1, 54.9, (10.2, 14.1), (44.6, 65.0)),
+        (10.4, 68.1, (8.8, 12.2), (57.5, 76.7)),
+        (8.6, 40.1, (7.3, 9.9), (31.1, 51.8)),
+        (6.6, 50.8, (5.2, 8.1), (40.3, 61.9)),
+    ]
+    spots = [
+        spot(f"selective policy {n}", cost, percent, cost_ends=costs, percent_ends=percents)
+        for n, (cost, percent, costs, percents) in enumerate(found)
+    ]
+    with paper("column"):
+        ax = on_axes(tradeoff_drawing(of(spots)))
+        ends = [(x, one.percent) for one in spots for x in one.cost_ends or ()]
+        ends += [(one.cost, y) for one in spots for y in one.percent_ends or ()]
+        for text, box in boxes_of(ax):
+            for x, y in ax.transData.transform(ends):
+                assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1), text

@@ -380,6 +380,16 @@ def test_a_file_is_read_back_and_damage_is_told(log: Path) -> None:
     again = read_replay(data)
     assert again == result
     assert figures_of(again, "split") == figures_of(result, "split")
+    bad_calls = [
+        ({"4": 0}, "executed.arms.big: 0 calls of '4' items"),
+        ({"four": 1}, "1 calls of 'four' items"),
+        ({"0": 1}, "1 calls of '0' items"),
+        ({}, "executed.arms.big: no calls"),
+    ]
+
+    def arms(d: Any) -> Any:
+        return d["runs"][0]["modes"]["online"]["executed"]["arms"]
+
     damages: list[tuple[Callable[[Any], Any], str]] = [
         (lambda d: d.update(schema=2), "schema 2; this flopbench reads up to 1"),
         (lambda d: d.update(schema=True), "'schema' is True"),
@@ -390,6 +400,8 @@ def test_a_file_is_read_back_and_damage_is_told(log: Path) -> None:
         (lambda d: d["runs"][0]["modes"]["split"]["full"].pop(), "other rounds|no time"),
         (lambda d: d["runs"][1]["modes"]["split"]["unit"].pop("big"), "unit.big: other rounds"),
         (lambda d: d["baseline"]["runs"].update(huge=1), "no component 'huge'"),
+        *((lambda d, c=c: arms(d).update(big=c), m) for c, m in bad_calls),
+        (lambda d: arms(d).update(huge={"1": 1}), "executed.arms.huge: there is no such component"),
     ]
     for damage, message in damages:
         broken = json.loads(result.dumps())

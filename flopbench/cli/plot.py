@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ from typing import Any
 from flopbench.cli.common import warn
 from flopbench.cli.plots import KINDS
 from flopbench.cli.plots.common import add_style, require_matplotlib, takers
-from flopbench.errors import EXIT_OK
-from flopbench.files import check_writable, write_atomic
+from flopbench.errors import EXIT_OK, FlopbenchError
+from flopbench.files import check_apart, check_writable, write_atomic
 
 
 def add_parser(verbs: Any) -> None:
@@ -36,6 +37,18 @@ def add_parser(verbs: Any) -> None:
         own.set_defaults(run=run, module=kind)
 
 
+def _inputs(args: argparse.Namespace) -> list[Path]:
+    """Return the files that are read: what was given, shards one by one, table, preset, frames."""
+    from flopbench.policy.readers.raw import find_files
+
+    found: list[Path] = []
+    for name in args.files:
+        with contextlib.suppress(FlopbenchError):  # told in its kind's own words, later
+            found += find_files([name], complete=False)
+    more = (getattr(args, option, None) for option in ("table", "preset", "frames"))
+    return found + [Path(name) for name in more if name]
+
+
 def _taken(kind: Any) -> str:
     return " or ".join(f"{name}s" for name in kind.TAKES)
 
@@ -43,9 +56,12 @@ def _taken(kind: Any) -> str:
 def run(args: argparse.Namespace) -> int:
     """Draw one figure; print its caption."""
     output = Path(args.output)
-    check_writable(output)
+    outputs = {"-o": output}
     if args.data not in {None, "-"}:
-        check_writable(Path(args.data))
+        outputs["--data"] = Path(args.data)
+    for path in outputs.values():
+        check_writable(path)
+    check_apart(outputs, _inputs(args))
     require_matplotlib()
     from flopbench.plots.drawing import bytes_of
     from flopbench.plots.saving import format_of
@@ -62,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
         if args.data == "-":
             sys.stdout.write(text)
         else:
-            write_atomic(Path(args.data), text)
+            write_atomic(outputs["--data"], text)
     write_atomic(output, content)
     if args.data != "-":
         sys.stdout.write("\n".join([f"{words.title}.", *words.caption]) + "\n")

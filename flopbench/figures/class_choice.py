@@ -121,8 +121,3 @@ def evenly_spaced(of: int, most: int) -> list[int]:
 def classes_text(count: int) -> str:
     """Return ``3 classes``."""
     return f"{count:,} class{'' if count == 1 else 'es'}"
-
-
-def videos_text(count: int) -> str:
-    """Return ``3 videos``."""
-    return f"{count:,} video{'' if count == 1 else 's'}"

@@ -27,9 +27,8 @@ from flopbench.figures.class_choice import (
     classes_text,
     members_of,
     sorted_by,
-    videos_text,
 )
-from flopbench.figures.logs import Log, Takers, counted
+from flopbench.figures.logs import Log, Takers, counted, left_out, videos_text
 from flopbench.figures.ratios import (
     Ratio,
     Resolutions,
@@ -85,6 +84,7 @@ class Classes:
         sort: by what the classes are sorted.
         classes: those drawn, the first on top.
         of: how many classes there are.
+        views: of all videos.
         whole: all videos, classes or not.
         notes: what a reader must know.
         warnings: from reading, and what differs from what was asked for.
@@ -98,6 +98,7 @@ class Classes:
     sort: Sort
     classes: tuple[ClassRatios, ...]
     of: int
+    views: int
     whole: ClassRatios
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -120,8 +121,8 @@ class Classes:
             caption.append(
                 f"{listed(self.others)}: without a network of its own, so in neither numerator."
             )
-        files = f"{self.run}: {videos_text(self.whole.videos)}, {self.source}."
-        caption += [*self.notes, "Dashed: the whole run.", files]
+        files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
+        caption += [*self.notes, "Dashed: the whole run.", files, *left_out(self.warnings)]
         return Words(
             title=f"Resolutions by class: {self.run}",
             caption=tuple(caption),
@@ -145,14 +146,8 @@ class Classes:
     @property
     def numbers(self) -> Numbers:
         """One row a class that is drawn, and one for the whole run."""
-        header: tuple[str, ...] = (
-            "row",
-            "class",
-            "videos",
-            "frames_high",
-            "frames_among",
-            "frames",
-        )
+        header: tuple[str, ...] = ("row", "class", "videos")
+        header += ("frames_high", "frames_among", "frames")
         for name in ("relative_high_resolution_usage", "resolution_usage"):
             header += (name, f"{name}_ci95_low", f"{name}_ci95_high", f"{name}_interval")
         rows = [("class", *_row(c)) for c in self.classes]
@@ -242,6 +237,7 @@ def _made(
         sort=order,
         classes=tuple(ratios),
         of=len(members),
+        views=counts.records,
         whole=_ratios("", sums, drawn, choices, largest),
         notes=(*note, *notes, *_said(ratios, drawn, choices)),
         warnings=(),

@@ -13,7 +13,8 @@ from typing import Any
 from flopbench.errors import InputError
 from flopbench.estimate import video_costs
 from flopbench.figures.bins import shared_bins
-from flopbench.figures.logs import Log, NamedRun, Takers, priced
+from flopbench.figures.charged import COLUMN, charged_as, charged_sentences
+from flopbench.figures.logs import Log, NamedRun, Takers, left_out, priced, videos_text
 from flopbench.figures.usage import check_number
 from flopbench.figures.words import Numbers, Words, listed
 from flopbench.intervals import Interval
@@ -33,11 +34,13 @@ class CostsOfRun:
         name: what the figure calls it.
         source: its files.
         videos: how many.
+        views: of all videos; as many as videos where none has several.
         mean: GFLOPS a video (= GMACs).
         median: the same unit.
         least: the cheapest video.
         most: the dearest video.
         interval: of the mean, 95 %; None for a single video.
+        charged: components that are charged otherwise than by default; empty for none.
         counts: videos in each bin; empty for the cumulative distribution.
         steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
         cut: whether only some of its steps are kept.
@@ -46,11 +49,13 @@ class CostsOfRun:
     name: str
     source: str
     videos: int
+    views: int
     mean: float
     median: float
     least: float
     most: float
     interval: Interval | None
+    charged: str = ""
     counts: tuple[int, ...] = ()
     steps: tuple[tuple[float, int], ...] = ()
     cut: bool = False
@@ -71,6 +76,7 @@ class Cost:
         width: of each bin.
         bins_by: how the width was chosen.
         prices: counter, version, table.
+        charged: sentences on components that are charged otherwise than by default.
         rule: how decisions over several steps were counted.
         warnings: from reading and pricing.
     """
@@ -80,6 +86,7 @@ class Cost:
     width: float
     bins_by: str
     prices: str
+    charged: tuple[str, ...]
     rule: str
     warnings: tuple[str, ...]
 
@@ -92,6 +99,7 @@ class Cost:
     def words(self) -> Words:
         """What stands beside the figure."""
         caption = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
+        caption += self.charged
         if self.cumulative:
             caption.append("Share of videos that cost at most this much.")
             if any(run.cut for run in self.runs):
@@ -102,7 +110,7 @@ class Cost:
                 f"their lower edge ({self.bins_by})."
             )
         caption += [_summary(run) for run in self.runs]
-        caption += self._intervals
+        caption += [*self._intervals, *left_out(self.warnings)]
         names = listed([run.name for run in self.runs])
         form = "Cumulative distribution" if self.cumulative else "Distribution"
         return Words(
@@ -135,17 +143,19 @@ class Cost:
         if self.cumulative:
             header: tuple[str, ...] = ("run", "gflops_per_video", "videos_at_most", "share_at_most")
             rows: list[tuple[object, ...]] = [
-                (run.name, cost, n, n / run.videos) for run in self.runs for cost, n in run.steps
+                (run.name, cost, n, n / run.videos, run.charged or None)
+                for run in self.runs
+                for cost, n in run.steps
             ]
         else:
             header = ("run", "from_gflops_per_video", "below_gflops_per_video")
             header += ("videos", "share_of_videos")
             rows = [
-                (run.name, low, high, n, n / run.videos)
+                (run.name, low, high, n, n / run.videos, run.charged or None)
                 for run in self.runs
                 for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
             ]
-        return Numbers(header=header, rows=tuple(rows))
+        return Numbers(header=(*header, COLUMN), rows=tuple(rows))
 
 
 def _summary(run: CostsOfRun) -> str:
@@ -154,8 +164,8 @@ def _summary(run: CostsOfRun) -> str:
         mean += (
             f" (95 % interval {four_digits(run.interval.low)} to {four_digits(run.interval.high)})"
         )
-    many = f"{run.videos:,} video{'' if run.videos == 1 else 's'}"
     median = f"median {four_digits(run.median)} GFLOPS/video"
+    many = videos_text(run.videos, run.views)
     return f"{run.name}: {mean}, {median}, {many}, {run.source}."
 
 
@@ -206,6 +216,7 @@ def cost_of(
         width=width,
         bins_by=bins_by,
         prices="; ".join(dict.fromkeys(_prices(one) for one in found)),
+        charged=tuple(charged_sentences(found)),
         rule=rules[0],
         warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
     )
@@ -245,11 +256,13 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
         name=one.name,
         source=one.run.source,
         videos=len(costs),
+        views=one.run.main.records,
         mean=one.run.main.gflops_per_video,
         median=float(np.median(costs)),
         least=float(costs[0]),
         most=float(costs[-1]),
         interval=one.run.interval,
+        charged=charged_as(one.run),
         counts=counts,
         steps=steps,
         cut=cut,

@@ -10,7 +10,7 @@ Lives here: that choice, and finding the chosen records in the log. Does not liv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from typing import Any
 from flopbench.difficulty import CORRECT, COST, MARGIN, difficulty_groups
 from flopbench.errors import InputError
 from flopbench.estimate import video_costs
-from flopbench.figures.logs import Takers, priced
+from flopbench.figures.logs import Takers, left_out, priced, videos_text
 from flopbench.figures.words import listed
 from flopbench.naming import near_match
 from flopbench.policy.blocks import Place
@@ -113,41 +113,60 @@ def choose(
     assert isinstance(counts, LogCounts)
     costs = video_costs(counts, run.prices, run.main.rule)
     groups, note = difficulty_groups(counts, measure, costs)
-    if choices.duplicates == "first":
-        log = without_duplicates(log)
     records = costs if counts.video is None else costs[counts.video]
     picks = {
         name: _nearest(members, records, counts.video, per_group)
         for name, members in groups
         if not videos
     }
+    if choices.duplicates == "first":
+        log = without_duplicates(log)
+    return Choice(
+        run=run,
+        file=files[0],
+        chosen=_records(log, counts, picks, videos, groups, records),
+        measure=measure,
+        note=note,
+        by_hand=bool(videos),
+        warnings=tuple(
+            f"the group {name!r} has only {videos_text(len(own))} where {per_group} were asked for"
+            for name, own in picks.items()
+            if len(own) < per_group
+        ),
+    )
+
+
+def _records(
+    log: Log,
+    counts: LogCounts,
+    picks: Mapping[str, Sequence[int]],
+    videos: Sequence[str],
+    groups: Sequence[tuple[str, Any]],
+    costs: Any,
+) -> tuple[Chosen, ...]:
+    """Read what is drawn: the picks of each group, or the videos that were named.
+
+    Args:
+        log: to be read again.
+        counts: of it.
+        picks: group -> records.
+        videos: ids; empty where the groups choose.
+        groups: name -> (k,) its records.
+        costs: (n,) MACs of each record's video.
+    """
     order = [record for own in picks.values() for record in own]
     found, ids = _find(log, set(order), set(videos), views=counts.video is not None)
     if videos:
         order = _named(videos, found, ids, counts.source)
-    warnings = [
-        f"the group {name!r} has only {_videos(len(own))} where {per_group} were asked for"
-        for name, own in picks.items()
-        if len(own) < per_group
-    ]
-    chosen = [
+    return tuple(
         Chosen(
             record=record,
             group=_group_of(record, groups),
-            gflops_per_video=gflops(float(records[record])),
+            gflops_per_video=gflops(float(costs[record])),
             sample=found[record][0],
             place=found[record][1],
         )
         for record in order
-    ]
-    return Choice(
-        run=run,
-        file=files[0],
-        chosen=tuple(chosen),
-        measure=measure,
-        note=note,
-        by_hand=bool(videos),
-        warnings=tuple(warnings),
     )
 
 
@@ -260,8 +279,8 @@ def choice_sentences(choice: Choice, per_group: int) -> list[str]:
     what = {COST: "thirds by cost", CORRECT: "by whether the prediction is right"}
     usual = "" if choice.note.startswith("thirds by") else f"by the column {choice.measure!r}"
     groups = "; ".join(text for text in (what.get(choice.measure, usual), choice.note) if text)
-    return [f"{how}; the log has {_videos(counts.videos)}.", f"Groups: {groups}."]
-
-
-def _videos(count: int) -> str:
-    return f"{count:,} video{'' if count == 1 else 's'}"
+    return [
+        f"{how}; the log has {videos_text(counts.videos, counts.records)}.",
+        f"Groups: {groups}.",
+        *left_out(choice.run.warnings),
+    ]

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 
 from flopbench.errors import InputError
 from flopbench.figures.frame_choice import Chosen
-from flopbench.figures.frame_images import How, Picture, Source, pictures_of
-from flopbench.figures.frame_steps import LOOKED_AT, Decision, decided
+from flopbench.figures.frame_images import How, Picture, Pictures, Source, pictures_of
+from flopbench.figures.frame_steps import LOOKED_AT, Decided, Decision, decided
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample
 
@@ -94,6 +94,28 @@ def film_of(chosen: Chosen, plan: Plan, source: Source, most: int) -> tuple[Film
             "a film strip needs 'actions', or 'steps' in the header or the sample",
         )
     drawn = min(found.steps, most)
+    strips, pictures = _strips(sample, found, drawn, source)
+    label, prediction, right = _judged(sample, plan)
+    film = Film(
+        id=sample.id,
+        view=sample.view,
+        group=chosen.group,
+        label=label,
+        prediction=prediction,
+        right=right,
+        exit=found.exit,
+        gflops_per_video=chosen.gflops_per_video,
+        steps=found.steps,
+        drawn=drawn,
+        strips=strips,
+    )
+    return film, pictures.how, list(pictures.warnings)
+
+
+def _strips(
+    sample: Sample, found: Decided, drawn: int, source: Source
+) -> tuple[tuple[Strip, ...], Pictures]:
+    """Return the streams with the frames that were looked at, as far as steps are drawn."""
     streams = {name: _first(own, drawn) for name, own in found.streams.items()}
     seen = {
         (name, step): decision.size
@@ -112,21 +134,7 @@ def film_of(chosen: Chosen, plan: Plan, source: Source, most: int) -> tuple[Film
         )
         for name, own in streams.items()
     )
-    label, prediction, right = _judged(sample, plan)
-    film = Film(
-        id=sample.id,
-        view=sample.view,
-        group=chosen.group,
-        label=label,
-        prediction=prediction,
-        right=right,
-        exit=found.exit,
-        gflops_per_video=chosen.gflops_per_video,
-        steps=found.steps,
-        drawn=drawn,
-        strips=strips,
-    )
-    return film, pictures.how, list(pictures.warnings)
+    return strips, pictures
 
 
 def _first(decisions: Sequence[Decision], most: int) -> tuple[Decision, ...]:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flopbench.figures.charged import charged_sentences
 from flopbench.figures.frame_choice import Choice
 from flopbench.figures.frame_films import Film
 from flopbench.figures.frame_images import SIZE_UNKNOWN_PX, How, Source
 from flopbench.figures.frame_steps import action_labels, largest_side
+from flopbench.figures.logs import NamedRun
 from flopbench.figures.words import listed
 from flopbench.policy.plan import Plan
 from flopbench.units import CONVENTION
@@ -106,4 +108,5 @@ def cost_sentences(choice: Choice) -> list[str]:
         f"GFLOPS are those of the video{views}: rule {run.main.rule}, counter {counter}, prices "
         f"from {prices.source}; {run.source}.",
         CONVENTION,
+        *charged_sentences([NamedRun(name=run.method, run=run)]),
     ]

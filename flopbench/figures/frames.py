@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from flopbench.errors import InputError
+from flopbench.figures.charged import COLUMN, charged_as
 from flopbench.figures.frame_choice import choice_sentences, choose
 from flopbench.figures.frame_films import Film, Strip, film_of
 from flopbench.figures.frame_images import source_of
@@ -24,6 +25,7 @@ from flopbench.figures.frame_steps import Decision, largest_side
 from flopbench.figures.frame_words import cost_sentences, drawing_sentences, picture_sentences
 from flopbench.figures.logs import Takers
 from flopbench.figures.words import Numbers, Words
+from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.runs import Choices
 
@@ -39,6 +41,7 @@ class Frames:
         films: from top to bottom.
         full_px: side of an input that fills its place, px; None where the log says no sizes.
         name: of the run.
+        charged: components that are charged otherwise than by default; empty for none.
         sentences: of the caption.
         warnings: from reading, and for frames that are missing.
     """
@@ -46,6 +49,7 @@ class Frames:
     films: tuple[Film, ...]
     full_px: int | None
     name: str
+    charged: str
     sentences: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -70,13 +74,13 @@ class Frames:
     def numbers(self) -> Numbers:
         """One row a step and stream."""
         rows = [
-            _numbers_of_step(film, strip, number, decision, step)
+            (*_numbers_of_step(film, strip, number, decision, step), self.charged or None)
             for film in self.films
             for strip in film.strips
             for number, decision in enumerate(strip.decisions)
             for step in range(decision.start, decision.start + decision.steps)
         ]
-        return Numbers(header=NUMBERS, rows=tuple(rows))
+        return Numbers(header=(*NUMBERS, COLUMN), rows=tuple(rows))
 
 
 NUMBERS = (
@@ -160,6 +164,7 @@ def frames_of(
         films=tuple(films),
         full_px=largest_side(plan),
         name=choice.run.method,
+        charged=charged_as(choice.run),
         sentences=(
             *drawing_sentences(films, plan),
             *picture_sentences(films, hows, source, plan),
@@ -171,7 +176,11 @@ def frames_of(
 
 
 def _priced_plan(plan: Plan, choices: Choices) -> Plan:
-    """Return the plan with the user's own components, which have their own input sizes."""
+    """Return the plan with the components and variants chosen, whose inputs have other sizes."""
     own = choices.components or {}
     components = {**(plan.header.components or {}), **own}
-    return plan_of(msgspec.structs.replace(plan.header, components=components)) if own else plan
+    for name, variant in (choices.variants or {}).items():
+        component = components[name]
+        if isinstance(component, Component):
+            components[name] = msgspec.structs.replace(component, default=variant)
+    return plan_of(msgspec.structs.replace(plan.header, components=components))

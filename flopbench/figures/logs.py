@@ -128,6 +128,19 @@ def priced(
     return [NamedRun(name=n, run=r) for n, r in zip(chosen, runs, strict=True)]
 
 
+def videos_text(videos: int | None, views: int | None = None) -> str:
+    """Return ``50 videos (150 views)``; views only where a video has several."""
+    if videos is None:
+        return "a published distribution"
+    more = f" ({views:,} views)" if views is not None and views != videos else ""
+    return f"{videos:,} video{'' if videos == 1 else 's'}{more}"
+
+
+def left_out(warnings: Sequence[str]) -> list[str]:
+    """Return what a caption must say of warnings from reading: samples that are not counted."""
+    return [f"Note: {text}." for text in dict.fromkeys(warnings) if text.endswith("left out")]
+
+
 def _several(logs: Log | Sequence[Log]) -> list[Log]:
     single = isinstance(logs, (str, Path, Run, LogCounts, ShareCounts))
     found: list[Any] = [logs] if single else list(logs)  # type: ignore[arg-type]

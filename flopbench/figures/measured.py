@@ -74,16 +74,23 @@ def measured_of(
     by_log, warnings = _joined(found, read, chosen)
     videos = {one.name: one.run.main.videos for one in found}
     warnings += _check_terms(list(by_log.values()), anyway)
+    mismatched: list[str] = []
     found_ms: dict[str, float] = {}
     ends: dict[str, Ends | None] = {}
     for name, one in by_log.items():
         figures = figures_of(one.replay, chosen)
         found_ms[name] = ms(figures.waterfall.chain_s["full"])
         ends[name] = _ends_ms(figures)
-        more = [*_fewer(one, videos[name]), *warnings_of(one.replay, {chosen: figures})]
+        fewer = [f"{name}: {text}" for text in _fewer(one, videos[name])]
+        mismatched += fewer
+        warnings += fewer
+        more = warnings_of(one.replay, {chosen: figures})
         warnings += [f"{name}: {text}" for text in more]
     return Measured(
-        ms=found_ms, ends_ms=ends, terms=tuple(_terms(by_log, chosen)), warnings=tuple(warnings)
+        ms=found_ms,
+        ends_ms=ends,
+        terms=(*_terms(by_log, chosen), *(f"Note: {text}." for text in mismatched)),
+        warnings=tuple(warnings),
     )
 
 

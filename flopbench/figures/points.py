@@ -40,6 +40,9 @@ COSTS = ("gflops_per_video", "ms_per_video")
 
 Ends = tuple[float, float]
 
+LEAST, MOST = 1e-12, 1e15
+"""No cost, time or share but 0 lies outside these, and axes cannot show numbers that do."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
@@ -177,7 +180,7 @@ class _Row:
         has = repr(text) if text else "empty"
         return DataError(f"{self.place}, column {column!r}: {has}, expected {expected}", hint)
 
-    def number(self, column: str, most: float = math.inf) -> float | None:
+    def number(self, column: str, most: float = MOST) -> float | None:
         """Return a number of 0 or more; None for an empty field."""
         text = self.row.get(column, "")
         if not text:
@@ -186,12 +189,11 @@ class _Row:
             value = math.nan if "_" in text else float(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or not 0 <= value <= most:
-            upto = "of 0 or more" if most == math.inf else f"from 0 to {most:g}"
-            raise self.wrong(column, f"a number {upto}")
+        if not 0 <= value <= most or 0 < value < LEAST:
+            raise self.wrong(column, f"0, or a number from {LEAST:g} to {most:g}")
         return value
 
-    def ends(self, low: str, high: str, most: float = math.inf) -> Ends | None:
+    def ends(self, low: str, high: str, most: float = MOST) -> Ends | None:
         """Return an interval; None where both ends are empty."""
         ends = self.number(low, most), self.number(high, most)
         if ends == (None, None):

@@ -7,14 +7,15 @@ be said of them. Does not live here: the figure (``tradeoff``), times (``measure
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from flopbench.approaches import MAP_RESAMPLES, Approach, Metric, approach_of, choose_metric
 from flopbench.compare import Comparison, accuracy_notes, compare
 from flopbench.errors import DataError, InputError
-from flopbench.figures.logs import NamedRun, Takers
+from flopbench.figures.charged import charged_as, charged_sentences
+from flopbench.figures.logs import NamedRun, Takers, left_out, videos_text
 from flopbench.figures.measured import Measured
 from flopbench.figures.points import Ends, Point, read_points
 from flopbench.figures.words import listed
@@ -41,6 +42,7 @@ class Spot:
         source: the paper of a row; empty for a log.
         percent: accuracy, percent.
         percent_ends: its 95 % interval, where known.
+        charged: components of a log that are charged otherwise than by default; empty for none.
         quoted: the accuracy is what the log's header says, not recomputed.
         cost: GFLOPS/video (= GMACs), or ms/video.
         cost_ends: its 95 % interval, where known.
@@ -56,6 +58,7 @@ class Spot:
     quoted: bool
     cost: float
     cost_ends: Ends | None
+    charged: str = ""
     on_front: bool = False
 
 
@@ -189,12 +192,14 @@ def counted_spots(found: Sequence[NamedRun], judgement: Judgement) -> Spots:
     for one, approach in zip(found, judgement.approaches, strict=True):
         ends = one.run.interval
         cost = one.run.main.gflops_per_video
-        spots.append(_spot(one, approach, cost, None if ends is None else (ends.low, ends.high)))
+        spot = _spot(one, approach, cost, None if ends is None else (ends.low, ends.high))
+        spots.append(replace(spot, charged=charged_as(one.run)))
     return Spots(spots=tuple(spots), terms=(*_count_terms(found), *_accuracy_terms(judgement)))
 
 
 def measured_spots(found: Sequence[NamedRun], judgement: Judgement, times: Measured) -> Spots:
     """Return the points of the logs that were replayed, with their measured ms/video."""
+    timed = [one for one in found if one.name in times.ms]
     spots = [
         _spot(one, approach, times.ms[one.name], times.ends_ms[one.name])
         for one, approach in zip(found, judgement.approaches, strict=True)
@@ -202,7 +207,7 @@ def measured_spots(found: Sequence[NamedRun], judgement: Judgement, times: Measu
     ]
     return Spots(
         spots=tuple(spots),
-        terms=(*times.terms, *_accuracy_terms(judgement)),
+        terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(judgement)),
         warnings=times.warnings,
     )
 
@@ -255,7 +260,6 @@ def _count_terms(found: Sequence[NamedRun]) -> list[str]:
         return [CONVENTION]
     first = found[0].run
     rules = listed(list(dict.fromkeys(one.run.main.rule for one in found)))
-    logs = "; ".join(f"{o.name}: {_videos(o.run.main.videos)}, {o.run.source}" for o in found)
     known = [one.run.interval for one in found if one.run.interval is not None]
     ways = dict.fromkeys(
         i.method
@@ -263,12 +267,22 @@ def _count_terms(found: Sequence[NamedRun]) -> list[str]:
         for i in known
     )
     return [
-        f"Logs: {logs}.",
+        *_log_terms(found),
         f"Counter: {f'{first.prices.counter} {first.prices.version}'.strip()}; prices: "
         f"{first.table}; {rules} rule.",
         CONVENTION,
+        *charged_sentences(found),
         *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
     ]
+
+
+def _log_terms(found: Sequence[NamedRun]) -> list[str]:
+    """Return which videos the logs are of, and which samples of them are left out."""
+    logs = [
+        f"{o.name}: {videos_text(o.run.main.videos, o.run.main.records)}, {o.run.source}"
+        for o in found
+    ]
+    return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
 
 
 def _accuracy_terms(judgement: Judgement) -> list[str]:
@@ -276,9 +290,3 @@ def _accuracy_terms(judgement: Judgement) -> list[str]:
         return []
     few = f", at most {MAP_RESAMPLES} resamples" if judgement.metric == "mAP" else ""
     return [f"Intervals of {judgement.metric}: bootstrap over videos{few}."]
-
-
-def _videos(count: int | None) -> str:
-    if count is None:
-        return "a published distribution"
-    return f"{count:,} video{'' if count == 1 else 's'}"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from flopbench.approaches import Metric
 from flopbench.errors import InputError
+from flopbench.figures.charged import COLUMN
 from flopbench.figures.logs import Log, Takers, priced
 from flopbench.figures.measured import measured_of
 from flopbench.figures.replays import Replays, several
@@ -102,13 +103,14 @@ class Tradeoff:
                 spot.name, self.metric, spot.percent, *(spot.percent_ends or (None, None)),
                 spot.cost, *(spot.cost_ends or (None, None)), spot.on_front,
                 "published" if spot.published else "log", spot.quoted, spot.source, spot.file,
+                spot.charged or None,
             )
             for spot in self.spots
         ]  # fmt: skip
         header = (
             "approach", "metric", "percent", "percent_low", "percent_high",
             f"{self.cost}_per_video", f"{self.cost}_low", f"{self.cost}_high", "pareto_front",
-            "kind", "percent_is_quoted", "source", "file",
+            "kind", "percent_is_quoted", "source", "file", COLUMN,
         )  # fmt: skip
         return Numbers(header=header, rows=tuple(rows))
 
@@ -150,13 +152,7 @@ def tradeoff_of(
         NotComparableError: different datasets, labels or machines, without ``anyway``.
         DataError: a defect in a file.
     """
-    if cost not in COSTS:
-        raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
-    if cost == "gflops" and (several(replays) or mode is not None):
-        raise InputError(
-            f"{user}: a replay or its mode was given, and costs are GFLOPS",
-            "replays hold times: --cost ms draws them",
-        )
+    _check_cost(cost, bool(several(replays)) or mode is not None, user)
     terms = choices or Choices()
     rows = rows_of(points, user, takers)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
@@ -166,8 +162,7 @@ def tradeoff_of(
         found = priced(logs, terms, names=names, user=user, takers=takers, keep_scores=True)
     _check_given(bool(found), rows[0].file if rows else None, wanted, user)
     judgement = judged_of(found, terms, wanted, anyway=anyway, cost=cost)
-    warnings = [f"{one.name}: {text}" for one in found for text in one.run.warnings]
-    warnings += check_metric(rows, judgement.metric)
+    doubts = check_metric(rows, judgement.metric)
     if cost == "gflops":
         own = counted_spots(found, judgement)
     else:
@@ -175,7 +170,8 @@ def tradeoff_of(
         own = measured_spots(found, judgement, times)
     published = published_spots(rows, cost)
     spots = (*own.spots, *published.spots)
-    warnings += [*own.warnings, *published.warnings]
+    warnings = [f"{one.name}: {text}" for one in found for text in one.run.warnings]
+    warnings += [*doubts, *own.warnings, *published.warnings]
     if not spots:
         raise InputError(f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(warnings[:3]))
     _check_scale(spots, log_scale)
@@ -188,6 +184,16 @@ def tradeoff_of(
         notes=judgement.notes,
         warnings=tuple(dict.fromkeys(warnings)),
     )
+
+
+def _check_cost(cost: str, timed: bool, user: str) -> None:
+    if cost not in COSTS:
+        raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
+    if cost == "gflops" and timed:
+        raise InputError(
+            f"{user}: a replay or its mode was given, and costs are GFLOPS",
+            "replays hold times: --cost ms draws them",
+        )
 
 
 def _check_given(any_log: bool, points: str | None, metric: str | None, user: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flopbench.errors import InputError
-from flopbench.figures.logs import Log, Takers, counted
+from flopbench.figures.logs import Log, Takers, counted, left_out, videos_text
 from flopbench.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.figures.words import Numbers, Words, listed
 from flopbench.happenings import Rule
@@ -108,11 +108,16 @@ class Usage:
             below = f"{100 * (self.grouped_below or 0):g} %"
             parts = "; ".join(listed(group.actions) for group in self.groups)
             caption.append(f"Drawn together, each below {below} in every run: {parts}.")
+        elif self.grouped_below is not None:
+            below = f"{100 * self.grouped_below:g} %"
+            caption.append(
+                f"No two actions of one stream are below {below} in every run: each is shown."
+            )
         else:
             caption.append("Every action is shown, however rare.")
         if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
             caption.append("A dash in place of a bar: that run has no such action.")
-        caption.append(self._files)
+        caption += [self._files, *left_out(self.warnings)]
         return Words(
             title=f"Policy usage: {listed([run.name for run in self.runs])}",
             caption=tuple(caption),
@@ -138,10 +143,9 @@ class Usage:
 
     @property
     def _files(self) -> str:
-        parts = []
-        for run in self.runs:
-            many = "a published distribution" if run.videos is None else _videos(run.videos)
-            parts.append(f"{run.name}: {many}, {run.source}")
+        parts = [
+            f"{run.name}: {videos_text(run.videos, run.views)}, {run.source}" for run in self.runs
+        ]
         return "; ".join(parts) + "."
 
     @property
@@ -258,7 +262,3 @@ def _group(
         return None
     prefix = f"{whole}: " if whole else ""
     return SmallOnes(name=f"{prefix}{len(small)} others (< {below * 100:g} % each)", actions=small)
-
-
-def _videos(count: int) -> str:
-    return f"{count:,} video{'' if count == 1 else 's'}"

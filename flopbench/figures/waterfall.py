@@ -206,11 +206,17 @@ def waterfall_of(
         prefix = f"{one.name}: " if len(found) > 1 else ""
         warnings += [f"{prefix}{text}" for text in warnings_of(one.replay, figures)]
         warnings += [f"{prefix}no mode {m!r}; left out" for m in asked if m not in figures]
+    networks: dict[str, list[str]] = {}
+    for one in found:
+        _add(networks, _networks(one), one.name)
     notes = dict.fromkeys(note for one in found for note in one.replay.notes)
     return Waterfall(
         chains=tuple(chains),
         counters=tuple(dict.fromkeys(one.replay.counter for one in found)),
-        notes=tuple(f"Note: {note}." for note in notes),
+        notes=(
+            *(f"Networks of {listed(names)}: {own}." for own, names in networks.items()),
+            *(f"Note: {note}." for note in notes),
+        ),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -243,6 +249,14 @@ def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> 
         machine=machine_text(one.replay),
         baseline=f"every {uniform.per} takes {uniform.name} ({runs}), no policy, no LSTM",
         file=one.file,
+    )
+
+
+def _networks(one: NamedReplay) -> str:
+    """Say which networks ran: ``--variant`` and ``--component`` choose others than the log's."""
+    return ", ".join(
+        f"{name} is {part.spec}" + (f" (variant {part.variant!r})" if part.variant else "")
+        for name, part in one.replay.parts.items()
     )
 
 

@@ -12,20 +12,35 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.patheffects import withStroke
+from matplotlib.text import Annotation
+from matplotlib.transforms import IdentityTransform
 
 from flopbench.plots.placing import Spots, found_places
 from flopbench.plots.style import INK, chosen_style
 from flopbench.plots.text import plain, shortened
+from flopbench.plots.widths import FEWEST_LETTERS, fitting_names
 
 GAP_PT, PAD_PT = 2.0, 0.8
 """Between a marker and its label, and between two labels, points."""
-FEWEST_LETTERS = 3
-"""No name is shortened further."""
 MOST_LAYOUTS, SAME_PX = 6, 0.05
 """A layout that has not settled after so many is taken as it is; less than so many pixels is none.
 """
+RIM_PT = 1.4
+"""Width of the line around letters whose outer half is a label's white rim, points."""
 LARGEST_SHARE = 0.5
 """Of the axes' width, what one label may take before its middle is left out."""
+
+
+class Haloed(Annotation):
+    """A text with a white rim, to be read across lines; it stays text in a vector file."""
+
+    def draw(self, renderer: Any) -> None:
+        """Draw the rim as outlines, then the text itself."""
+        self.set_path_effects([withStroke(linewidth=RIM_PT, foreground="white")])
+        super().draw(renderer)
+        self.set_path_effects([])
+        super().draw(renderer)
 
 
 def label_points(ax: Axes, spots: Spots, names: Sequence[str], *, must: bool = False) -> bool:
@@ -121,9 +136,11 @@ def _written(ax: Axes, spots: Spots, names: Sequence[str]) -> list[Any]:
     small = chosen_style(ax).small_pt
     most = LARGEST_SHARE * ax.get_window_extent().width
     texts = []
-    for (x, y), name in zip(spots.xy, names, strict=True):
-        text = ax.annotate(
-            plain(fitted(ax, name, small, most)),
+    figure: Any = ax.get_figure(root=True)
+    short = fitting_names(names, most / figure.dpi, small)
+    for (x, y), name in zip(spots.xy, short, strict=True):
+        text = Haloed(
+            plain(name),
             (x, y),
             xytext=(0, 0),
             textcoords="offset points",
@@ -133,6 +150,8 @@ def _written(ax: Axes, spots: Spots, names: Sequence[str]) -> list[Any]:
             annotation_clip=False,
             zorder=5,
         )
+        text.set_transform(IdentityTransform())
+        ax.add_artist(text)
         text.set_in_layout(False)  # the axes stay as they are
         texts.append(text)
     return texts

@@ -32,8 +32,12 @@ RINGS = 22
 STEP = 0.55
 """From ring to ring, in heights of a label."""
 SIDE_COST, CROSSING_COST, DOUBT_COST = 0.04, 1.3, 0.7
-"""In rings: of each later side, of covering an error bar or the front, and of standing about as
-near to another point."""
+"""In rings: of each later side, of covering an error bar, its end or the front, and of standing
+about as near to another point."""
+
+
+MOST_CROSSINGS = 4
+"""A label that covers more is no worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +168,7 @@ def _places_of(
     able &= ~_overlap(boxes, markers).any(axis=1)
     able &= ~(_hits(leaders, apart).any(axis=1) & (ring > 0))
     crossed = _hits(spots.lines, boxes).sum(axis=0)
-    cost = ring + SIDE_COST * side + CROSSING_COST * np.minimum(crossed, 3)
+    cost = ring + SIDE_COST * side + CROSSING_COST * np.minimum(crossed, MOST_CROSSINGS)
     cost = cost + DOUBT_COST * _nearer(boxes, np.delete(spots.xy, i, axis=0), spots.xy[i])
     order = np.argsort(cost, kind="stable")
     order = order[able[order]]

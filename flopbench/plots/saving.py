@@ -20,6 +20,8 @@ from flopbench.errors import InputError
 from flopbench.figures.words import Words
 from flopbench.version import VERSION
 
+TOLERATED_IN = 0.03
+"""So far over the edge lies nothing that is read: the outer half of a line, the air of a letter."""
 FORMATS = {".pdf": "pdf", ".svg": "svg", ".png": "png"}
 
 
@@ -48,14 +50,27 @@ def rendered(figure: Figure, format: str, words: Words) -> tuple[bytes, tuple[st
         words: title and caption, which go into the file's own metadata.
 
     Returns:
-        The bytes, and warnings: letters that no installed font has.
+        The bytes, and warnings: letters that no installed font has, what is cut off.
     """
     stream = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         figure.savefig(stream, format=format, metadata=_metadata(format, words))
-    missing = sorted({str(w.message) for w in caught if "missing from" in str(w.message)})
-    return stream.getvalue(), tuple(missing)
+        cut = _cut(figure)
+    doubts = sorted({str(w.message) for w in caught if "missing from" in str(w.message)})
+    return stream.getvalue(), (*doubts, *cut)
+
+
+def _cut(figure: Figure) -> tuple[str, ...]:
+    """Say whether something reaches over the figure's edge, where a file ends."""
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    over = max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
+    if over <= TOLERATED_IN:
+        return ()
+    return (
+        f"something reaches {over:.2f} in over the figure's edge and is cut off: a larger --width "
+        "or a smaller --font-size gives it room",
+    )
 
 
 def _metadata(format: str, words: Words) -> dict[str, Any]:

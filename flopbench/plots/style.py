@@ -10,6 +10,7 @@ Lives here: that style. Does not live here: any figure, saving (``saving``).
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,6 +98,9 @@ class Style:
         return lines * 1.25 * self.small_pt / 72
 
 
+LONGEST_WAIT_S = 120.0
+"""How long a thread waits for another one's block; figures take seconds."""
+_LOCK = threading.RLock()
 _IN_FORCE: ContextVar[Style | None] = ContextVar("style in force", default=None)
 
 
@@ -111,7 +115,8 @@ def paper(
     """Draw and save in the style of a paper; put everything back at the end.
 
     Inside the block matplotlib's own defaults rule, then these: whatever the user's
-    ``matplotlibrc`` says, the same numbers give the same figure.
+    ``matplotlibrc`` says, the same numbers give the same figure. Other threads that draw wait
+    until the block ends: the settings are the process's.
 
     Args:
         width: ``column``, ``page``, or inches.
@@ -120,7 +125,8 @@ def paper(
         text_pt: size of labels; None takes a point less than the venue's body text.
 
     Raises:
-        InputError: an unknown venue, width or font, or a size that nobody can read.
+        InputError: an unknown venue, width or font, a size that nobody can read, or another
+            thread that stays inside such a block.
     """
     place = find_venue(venue)
     size = place.body_pt - 1 if text_pt is None else text_pt
@@ -128,8 +134,9 @@ def paper(
         raise InputError(
             f"a text size of {size:g} pt: expected {SMALLEST_PT:g} to {LARGEST_PT:g} pt"
         )
-    style = Style(width_in=width_in_of(width, place), text_pt=size, font=found_font(font or FONT))
-    with mpl.rc_context(), warnings.catch_warnings():
+    family = found_font(FONT if font is None else font)
+    style = Style(width_in=width_in_of(width, place), text_pt=size, font=family)
+    with _alone(), mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)
         # The backend is the process's, not the figure's: leave it.
         mpl.rcParams.update(
@@ -141,6 +148,21 @@ def paper(
             yield style
         finally:
             _IN_FORCE.reset(token)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one thread at a time change matplotlib's settings, which are the process's."""
+    if not _LOCK.acquire(timeout=LONGEST_WAIT_S):
+        raise InputError(
+            f"another thread has been inside 'paper' for {LONGEST_WAIT_S:g} s",
+            "matplotlib's settings are those of the process: leave the block before other threads "
+            "draw, or draw in processes",
+        )
+    try:
+        yield
+    finally:
+        _LOCK.release()
 
 
 @contextmanager
@@ -175,7 +197,9 @@ def found_font(name: str) -> str:
         InputError: it is not; the message holds a near match.
     """
     try:
-        font_manager.findfont(name, fallback_to_default=False)
+        # By family: a bare text would be read as a pattern, such as ``Times:bold``.
+        wanted = font_manager.FontProperties(family=[name])
+        font_manager.findfont(wanted, fallback_to_default=False)
     except ValueError:
         known = sorted(set(font_manager.get_font_names()))
         raise InputError(

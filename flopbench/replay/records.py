@@ -13,6 +13,7 @@ its times say (``replay.figures``), printing (``present``).
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +26,8 @@ from flopbench.policy.header import describe
 SCHEMA = 1
 KIND = "flopbench.replay"
 MODES = ("online", "split", "bucketed")
+_SIZE = re.compile("[1-9][0-9]{0,17}")
+"""How many items a call has, as a key."""
 
 Row = tuple[int, int, int, float, float]
 """(round, chunk, items, seconds on the leading clock, seconds on the clock beside it)."""
@@ -273,3 +276,16 @@ def _check_passes(mode: ModeRun, replay: Replay, place: str) -> None:
     executed = mode.executed
     if (len(executed.decisions), len(executed.exits)) != (len(replay.actions), len(replay.exits)):
         raise DataError(f"{place}.executed: not one number for each action and exit")
+    for kind, calls in (("arms", executed.arms), ("policy", executed.policy)):
+        for name, sizes in calls.items():
+            _check_calls(sizes, name in replay.parts, f"{place}.executed.{kind}.{name}")
+
+
+def _check_calls(sizes: dict[str, int], known: bool, place: str) -> None:
+    if not known:
+        raise DataError(f"{place}: there is no such component")
+    for size, calls in sizes.items():
+        if not _SIZE.fullmatch(size) or calls < 1:
+            raise DataError(f"{place}: {calls} calls of {size!r} items")
+    if not sizes:
+        raise DataError(f"{place}: no calls")

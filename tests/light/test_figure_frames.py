@@ -16,8 +16,8 @@ from flopbench.errors import DataError, InputError
 from flopbench.estimate import video_costs
 from flopbench.figures.frame_choice import _nearest
 from flopbench.figures.frame_media import inside, natural
-from flopbench.figures.frame_steps import Decided, action_labels, decided, size_text
-from flopbench.figures.frames import Frames, frames_of
+from flopbench.figures.frame_steps import Decided, action_labels, decided, largest_side, size_text
+from flopbench.figures.frames import Frames, _priced_plan, frames_of
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
@@ -383,3 +383,16 @@ def test_data_is_the_same_twice() -> None:
     assert isinstance(first, Frames)
     assert first.words == second.words
     assert first.numbers == second.numbers
+
+
+def test_frames_are_as_large_as_the_chosen_networks_input() -> None:
+    """Another variant, or another network, is drawn at its own input size."""
+    net = {"variants": {"a": "resnet18@112", "b": "resnet18@168"}, "default": "a"}
+    actions = [{"name": "look", "costs": {"net": 1}}]
+    plan = plan_of(header_of(actions=actions, components={"net": net}))
+    for choices, side in (
+        (Choices(), 112),
+        (Choices(variants={"net": "b"}), 168),
+        (Choices(components={"net": "resnet18@224"}), 224),
+    ):
+        assert largest_side(_priced_plan(plan, choices)) == side

@@ -10,7 +10,12 @@ from conftest import ROOT
 from logs import header_of, write_log
 
 from flopbench.errors import DataError, InputError
+from flopbench.figures.classes import classes_of
+from flopbench.figures.cost import cost_of
+from flopbench.figures.frames import frames_of
 from flopbench.figures.logs import counted, names_of, priced
+from flopbench.figures.tradeoff import tradeoff_of
+from flopbench.figures.usage import usage_of
 from flopbench.figures.words import listed
 from flopbench.plots.text import plain, shortened
 from flopbench.runs import Choices
@@ -126,3 +131,34 @@ def test_words_and_text() -> None:
     assert shortened("efficientnet_b3@300", 30) == "efficientnet_b3@300"
     assert shortened("timm:efficientnet_b3@300,classes=200", 17) == "timm:eff…sses=200"
     assert len(shortened("x" * 99, 10)) == 10
+
+
+def test_captions_count_views_and_what_is_left_out(tmp_path: Path) -> None:
+    """Every figure of a log says how many views its videos have, and which samples are missing."""
+    header = {
+        "method": "views",
+        "actions": [{"name": "look", "costs": {"net": 1}}],
+        "components": {"net": 'value:1000000000 "a test"'},
+        "metrics": {"top-1": 70.0},
+    }
+    samples = [
+        {"id": f"v{n}", "view": view, "labels": ["a"], "actions": [0]}
+        for n in range(4)
+        for view in range(3)
+    ]
+    log = write_log(tmp_path / "log.jsonl", header, [*samples, samples[0]])
+    with log.open("a", encoding="utf-8") as stream:
+        stream.write('{"id": "v9", "view": 0, "act')
+    choices = Choices(may_measure=False, resamples=20, duplicates="first", allow_truncated=True)
+    figures = [
+        cost_of(log, choices),
+        usage_of(log, choices),
+        classes_of(log, choices, ratio="usage"),
+        tradeoff_of(log, choices),
+        frames_of(log, choices),
+    ]
+    for figure in figures:
+        caption = " ".join(figure.words.caption)
+        assert "4 videos (12 views)" in caption
+        assert "1 repeated samples were left out." in caption
+        assert "is cut off and was left out." in caption

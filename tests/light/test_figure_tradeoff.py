@@ -131,10 +131,15 @@ def test_what_compare_writes_is_read_back(tmp_path: Path) -> None:
         ("approach,percent,gflops_per_video\n", "a header and no row"),
         ("approach,percent,gflops_per_video\na,1\n", "line 2: 2 fields where the header has 3"),
         ("approach,percent,gflops_per_video\na,x,2\n", "line 2, column 'percent': 'x'"),
-        ("approach,percent,gflops_per_video\na,101,2\n", "a number from 0 to 100"),
+        (
+            "approach,percent,gflops_per_video\na,101,2\n",
+            "a number from 1e-12 to 100",
+        ),
         ("approach,percent,gflops_per_video\na,,2\n", "line 2, column 'percent': empty"),
         ("approach,percent,gflops_per_video\na,1,nan\n", "column 'gflops_per_video': 'nan'"),
-        ("approach,percent,gflops_per_video\na,1,-2\n", "a number of 0 or more"),
+        ("approach,percent,gflops_per_video\na,1,-2\n", "a number from 1e-12 to 1e+15"),
+        ("approach,percent,gflops_per_video\na,1,1e308\n", "a number from 1e-12 to 1e+15"),
+        ("approach,percent,gflops_per_video\na,1,5e-324\n", "a number from 1e-12 to 1e+15"),
         ("approach,percent,gflops_per_video\na,1,\n", "column 'gflops_per_video': empty"),
         ("approach,percent,gflops_per_video\n,1,2\n", "line 2, column 'approach': empty"),
         (
@@ -280,3 +285,11 @@ def test_nothing_to_draw_and_wrong_files_are_refused(tmp_path: Path) -> None:
     for given in ({}, {"points": REPLAY}, {"points": tmp_path / "none.csv"}):
         with pytest.raises(FlopbenchError):
             tradeoff_of(**given)  # type: ignore[arg-type]
+
+
+def test_times_say_which_videos_the_accuracy_is_of() -> None:
+    """With measured times the caption still names logs, their videos, and where these differ."""
+    figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
+    caption = " ".join(figure.words.caption)
+    assert "Logs: steady: 200 videos, " in caption
+    assert "Note: steady: the time is of 64 videos, the accuracy of 200." in caption

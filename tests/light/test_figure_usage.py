@@ -158,3 +158,12 @@ def test_refused(tmp_path: Path) -> None:
     spans = write_log(tmp_path / "spans.jsonl", own, [{"actions": [0], "spans": [3]}])
     with pytest.raises(DataError, match="spans"):
         usage_of(spans, Choices(rule="published"), of="decisions")
+
+
+def test_a_group_of_one_is_told() -> None:
+    """Where a single action is below the limit, it stays by itself, and the caption says so."""
+    usage = usage_of(LOGS[0], group_below=0.015)
+    assert not usage.groups
+    said = "No two actions of one stream are below 1.5 % in every run: each is shown."
+    assert said in usage.words.caption
+    assert "Every action is shown, however rare." in usage_of(LOGS[0]).words.caption

@@ -119,3 +119,10 @@ def test_what_cannot_be_drawn_is_refused(given: Any, options: dict[str, Any], sa
     with pytest.raises((InputError, DataError)) as caught:
         waterfall_of(given, **options)
     assert said in caught.value.line
+
+
+def test_the_caption_names_the_networks_that_ran() -> None:
+    """What ``--component`` and ``--variant`` of the replay chose is said: specs and variants."""
+    caption = " ".join(waterfall_of(REPLAY).words.caption)
+    assert "policy is mobilenet_v2@84,classes=200" in caption
+    assert "lstm is lstm:1280x512 (variant 'counted')." in caption

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from flopbench.errors import DataError, InputError
-from flopbench.files import check_writable, read_json, write_atomic
+from flopbench.files import check_apart, check_writable, read_json, write_atomic
 
 
 def test_write_replaces_whole_files(tmp_path: Path) -> None:
@@ -105,3 +105,46 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     write_atomic(path, b"\x89PNG\r\n\x1a\n\xff")
     assert path.read_bytes() == b"\x89PNG\r\n\x1a\n\xff"
     assert [p.name for p in tmp_path.iterdir()] == ["figure.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"rows": [{"n": 1' + "0" * 400 + "}]}", r"rows\[0\].n is an integer of more than 64"),
+        ('{"a": [1, -18446744073709551616]}', r"a\[1\] is an integer of more than 64 bits"),
+        ('{"a": {"b": "x\\ud800"}}', r"a.b has half of a surrogate pair: 'x\\ud800'"),
+        ('{"a": {"\\uDC00": 1}}', r"a has a key with half of a surrogate pair"),
+    ],
+)
+def test_json_that_nothing_can_count_with_or_write(tmp_path: Path, text: str, message: str) -> None:
+    """Integers beyond floating point and halves of characters are refused where they stand."""
+    path = tmp_path / "t.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_json(path, "a timing file")
+    assert caught.value.message.startswith(f"{path} is not a timing file: ")
+
+
+def test_json_of_the_largest_numbers_and_whole_pairs(tmp_path: Path) -> None:
+    """64 bits and characters written as a pair of surrogates are read as they are."""
+    path = tmp_path / "t.json"
+    path.write_text('{"seed": 18446744073709551615, "name": "\\ud83d\\ude00"}')
+    assert read_json(path, "a timing file") == {"seed": 2**64 - 1, "name": "\N{GRINNING FACE}"}
+
+
+def test_outputs_are_apart_from_inputs_and_each_other(tmp_path: Path) -> None:
+    """One file under two names, also through links, is refused; a device or a new file is not."""
+    log, new = tmp_path / "log.jsonl", tmp_path / "new.csv"
+    log.write_text("x")
+    soft, hard, dangling = tmp_path / "soft", tmp_path / "hard", tmp_path / "dangling"
+    soft.symlink_to(log)
+    os.link(log, hard)
+    dangling.symlink_to(new)
+    for path in (log, soft, hard, tmp_path / "." / "log.jsonl"):
+        with pytest.raises(InputError, match=r"--data .* would be written over .*, which is read"):
+            check_apart({"-o": new, "--data": path}, [tmp_path / "missing", log])
+    for path in (new, dangling, tmp_path / "." / "new.csv"):
+        with pytest.raises(InputError, match="-o and --data are one file"):
+            check_apart({"-o": new, "--data": path}, [])
+    check_apart({"-o": Path(os.devnull), "--data": Path(os.devnull)}, [log, Path(os.devnull)])
+    check_apart({"-o": new, "--data": tmp_path / "other.csv"}, [log])

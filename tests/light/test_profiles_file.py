@@ -43,6 +43,15 @@ def change(**fields: Any) -> str:
     return json.dumps({key: value for key, value in data.items() if value is not None})
 
 
+def change_operator(**fields: Any) -> str:
+    """Return the file's text with other fields of the first operator."""
+    operators = [{**FIRST["operators"][0], **fields}, *FIRST["operators"][1:]]
+    return change(profiles=[{**FIRST, "operators": operators}])
+
+
+FIRST = json.loads(dumps(explanation()))["profiles"][0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -53,7 +62,24 @@ def change(**fields: Any) -> str:
         (change(profiles=[]), "holds no profile"),
         (change(profiles=[{"spec": "x"}]), "not a cost profile"),
         (change(verdicts={"torch": {"state": "x"}}), "is not a flopbench profiles file"),
-        (change(failures=[1]), "is not a flopbench profiles file"),
+        (change(verdicts={"torch": {"status": [1]}}), "verdicts.*expected 'str', got 'array'"),
+        (change(verdicts={"torch": {"status": "fine"}}), "verdicts.*invalid enum value 'fine'"),
+        (change(failures=[1]), "failures: expected 'object', got 'array'"),
+        (change(failures={"thop": 1}), "failures.*expected 'str', got 'int'"),
+        (change(published="text"), "published: expected 'array', got 'str'"),
+        (change(profiles=[{**FIRST, "params": "many"}]), r"profiles\[0\].params: expected 'int'"),
+        (change_operator(calls="two"), r"profiles\[0\].operators\[0\].calls: expected 'int'"),
+        (change_operator(family=1), r"profiles\[0\].operators\[0\].family: expected 'str'"),
+        (change(profiles=[FIRST, FIRST]), r"profiles\[1\]: the counter 'torch' is there twice"),
+        (
+            change(profiles=[FIRST, {**FIRST, "counter": "thop", "spec": "other"}]),
+            r"profiles\[1\].spec is 'other' where .* was expected, as in profiles",
+        ),
+        (change(profiles=[{**FIRST, "total": 1}]), r"profiles\[0\].total is 1, but its operators"),
+        (change(profiles=[{**FIRST, "dense_macs": 7}]), "dense_macs is 7, but its operators add"),
+        (change_operator(dense_macs=-1), r"profiles\[0\].operators\[0\].dense_macs is -1"),
+        (change(profiles=[{**FIRST, "params": -1}]), r"profiles\[0\].params is -1"),
+        (change(profiles=[{**FIRST, "versions": "x"}]), "is not a flopbench profiles file"),
     ],
 )
 def test_damaged_files(tmp_path: Path, text: str, message: str) -> None:

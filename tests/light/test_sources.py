@@ -84,8 +84,10 @@ def test_results_that_are_worked_out_already(tmp_path: Path, kind: str) -> None:
 
 def test_nonsense_is_refused(tmp_path: Path) -> None:
     """No such file, a folder, and a file of no known form are one message each."""
-    with pytest.raises(InputError, match="no policy log matches"):
+    with pytest.raises(InputError, match=r"there is no file '.*nothing\.json'"):
         kind_of(tmp_path / "nothing.json")
+    with pytest.raises(InputError, match=r"no file matches '.*\*\.json'"):
+        kind_of(tmp_path / "*.json")
     with pytest.raises(InputError, match="directory"):
         kind_of(tmp_path)
     text = tmp_path / "notes.txt"

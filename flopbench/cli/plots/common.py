@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flopbench.cli.common import require
+from flopbench.errors import InputError
 from flopbench.plots.venues import DEFAULT_VENUE, VENUES
 
 
@@ -68,10 +69,10 @@ def takers(kinds: Sequence[Any]) -> dict[str, tuple[str, ...]]:
 
 
 def require_matplotlib() -> None:
-    """Refuse where matplotlib is not installed.
+    """Refuse where matplotlib is not installed, or does not start.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or it refuses its settings.
     """
     from importlib.util import find_spec
 
@@ -80,3 +81,10 @@ def require_matplotlib() -> None:
         "drawing needs matplotlib, which is not installed",
         "pip install 'flopbench[plots]'",
     )
+    try:
+        import matplotlib  # noqa: F401
+    except ValueError as error:
+        raise InputError(
+            f"matplotlib does not start: {error}",
+            "the environment variable MPLBACKEND says so; unset it: no figure needs it",
+        ) from None

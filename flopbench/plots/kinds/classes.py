@@ -10,15 +10,13 @@ from matplotlib.lines import Line2D
 
 from flopbench.figures.classes import Classes, ratio_in
 from flopbench.plots.drawing import Drawing
-from flopbench.plots.kinds.usage import (
-    FEWEST_LINES,
-    NAMES_TAKE,
-    drawn_width_in,
-    fitting,
-    legend_above,
-)
+from flopbench.plots.kinds.usage import FEWEST_LINES, NAMES_TAKE
+from flopbench.plots.legend import legend_above, legend_lines
 from flopbench.plots.style import FAINT, INK, Style, chosen_style, look
+from flopbench.plots.text import plain
+from flopbench.plots.widths import fitting_names
 
+NAMELESS = "(empty name)"
 APART = 0.16
 """Half of the distance between the two dots of a row, in rows."""
 
@@ -35,7 +33,13 @@ def classes_drawing(classes: Classes) -> Drawing:
 def classes_height_in(classes: Classes, style: Style) -> float:
     """Return the height that all rows need, inches."""
     rows = len(classes.classes) * 1.35
-    return style.inches(max(rows, 2 * FEWEST_LINES) + 3.6 + len(classes.series) + 1)
+    legend = legend_lines(_keys(classes), style)
+    return style.inches(max(rows, 2 * FEWEST_LINES) + 3.6 + legend)
+
+
+def _keys(classes: Classes) -> list[str]:
+    """Return what the legend says."""
+    return [*classes.series, "the whole run"]
 
 
 def draw_classes(classes: Classes, ax: Axes) -> None:
@@ -72,15 +76,18 @@ def draw_classes(classes: Classes, ax: Axes) -> None:
     ax.hlines(range(rows), 0, 100, color=FAINT, linewidth=0.4, zorder=0)
     _axes(classes, ax, style)
     handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=0.9))
-    legend_above(ax, handles, [*classes.series, "the whole run"], style)
+    legend_above(ax, handles, _keys(classes), style)
 
 
 def _axes(classes: Classes, ax: Axes, style: Style) -> None:
-    names = []
-    for one in classes.classes:
-        many = f" ({one.videos:,})"
-        room = NAMES_TAKE * style.width_in - drawn_width_in(many, style.small_pt)
-        names.append(fitting(one.name, room, style.small_pt) + many)
+    many = [f" ({one.videos:,})" for one in classes.classes]
+    short = fitting_names(
+        [one.name or NAMELESS for one in classes.classes],
+        NAMES_TAKE * style.width_in,
+        style.small_pt,
+        many,
+    )
+    names = [plain(name + count) for name, count in zip(short, many, strict=True)]
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.45, -0.75)

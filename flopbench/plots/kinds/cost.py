@@ -13,7 +13,7 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from flopbench.figures.cost import Cost, CostsOfRun, four_digits
 from flopbench.plots.drawing import Drawing
-from flopbench.plots.kinds.usage import BESIDE_LEGEND_IN, fitting
+from flopbench.plots.legend import legend_above, legend_lines
 from flopbench.plots.style import INK, Style, chosen_style, look
 
 BODY_IN = 1.5
@@ -34,10 +34,9 @@ def cost_drawing(cost: Cost) -> Drawing:
 
 
 def cost_height_in(cost: Cost, style: Style) -> float:
-    """Return the height, inches: the axes, and a lane and a line of the legend for each run."""
-    runs = len(cost.runs)
-    legend = runs + 2 if runs > 1 else 2
-    return BODY_IN * style.text_pt / 9 + style.inches(3.4 + LANE * (runs + 0.5) + legend * 1.15)
+    """Return the height, inches: the axes, a lane for each run, the legend."""
+    lines = 3.0 + LANE * (len(cost.runs) + 0.5) + legend_lines(_texts(cost), style)
+    return BODY_IN * style.text_pt / 9 + style.inches(lines)
 
 
 def draw_cost(cost: Cost, ax: Axes) -> None:
@@ -141,37 +140,23 @@ def _centre(ax: Axes, run: CostsOfRun, n: int, lane: Any) -> None:
 
 
 def _legend(cost: Cost, ax: Axes, handles: list[Any], style: Style) -> None:
-    first = cost.runs[0]
     alone = len(cost.runs) == 1
-    names = [] if alone else [run.name for run in cost.runs]
-    mean, median = "mean, 95 % interval", "median"
-    if alone:
-        mean, median = f"mean {four_digits(first.mean)}", f"median {four_digits(first.median)}"
-        if first.interval is not None:
-            mean += f" [{four_digits(first.interval.low)}, {four_digits(first.interval.high)}]"
-    elif all(run.interval is None for run in cost.runs):
-        mean = "mean"
     color = look(0).color if alone else INK
     dot = Line2D([], [], color=color, marker=look(0).marker, linewidth=1.4)
     tick = Line2D([], [], linestyle="none", **MEDIAN)
     keys = [dot, tick] if alone else [*handles, dot, tick]
-    shown = [
-        fitting(name, style.width_in - BESIDE_LEGEND_IN, style.small_pt)
-        for name in [*names, mean, median]
-    ]
-    shown = [f" {name}" if name.startswith("_") else name for name in shown]
-    ax.legend(
-        keys,
-        shown,
-        loc="lower right",
-        bbox_to_anchor=(1, 1),
-        bbox_transform=_legend_place(ax, style, len(cost.runs)),
-        borderaxespad=0,
-        ncols=1,
-    )
+    lanes = style.small_pt * LANE * 1.25 * (len(cost.runs) + 0.3)
+    legend_above(ax, keys, _texts(cost), style, above_pt=lanes)
 
 
-def _legend_place(ax: Axes, style: Style, lanes: int) -> Any:
-    figure: Any = ax.get_figure(root=True)
-    points = style.small_pt * LANE * 1.25 * (lanes + 0.3)
-    return offset_copy(ax.transAxes, fig=figure, y=points, units="points")
+def _texts(cost: Cost) -> list[str]:
+    """Return what the legend says: of one run the numbers, of several the names."""
+    if len(cost.runs) > 1:
+        single = all(run.interval is None for run in cost.runs)
+        mean = "mean" if single else "mean, 95 % interval"
+        return [*(run.name for run in cost.runs), mean, "median"]
+    (run,) = cost.runs
+    mean = f"mean {four_digits(run.mean)}"
+    if run.interval is not None:
+        mean += f" [{four_digits(run.interval.low)}, {four_digits(run.interval.high)}]"
+    return [mean, f"median {four_digits(run.median)}"]

@@ -12,15 +12,19 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from flopbench.figures.counters import CounterBar, Counters, ModelBars, counted
-from flopbench.plots.aside import ON_GRID, characters, legend_above
+from flopbench.plots.aside import ON_GRID
 from flopbench.plots.drawing import Drawing
+from flopbench.plots.legend import legend_above, legend_lines
 from flopbench.plots.style import INK, Style, chosen_style, look
 from flopbench.plots.text import plain, shortened
+from flopbench.plots.widths import fitting_names
 
 BAR = 0.42
 """Height of a bar; the rest of its row is the line of text above it."""
 HEADING = 0.85
 """Height of a model's heading, in rows."""
+HEADING_TAKES = 0.65
+"""Of a figure's width, what a model's name may take."""
 ROOM = 1.06
 LINES_A_ROW = 2.15
 LEAST_ROWS = 2
@@ -42,8 +46,8 @@ def counters_height_in(counters: Counters, style: Style) -> float:
     rows_of_headings = HEADING * len(counters.models) if len(counters.models) > 1 else 0
     return style.inches(
         LINES_A_ROW * max(rows + rows_of_headings, LEAST_ROWS)
-        + 3.6
-        + (len(counters.stacked) + 1) // 2
+        + 3.4
+        + legend_lines(_keys(counters), style)
     )
 
 
@@ -95,9 +99,13 @@ def _legend(ax: Axes, counters: Counters, style: Style) -> None:
         own = look(n)
         handles.append(Patch(facecolor=own.color, hatch=own.hatch, edgecolor=INK))
     handles.append(Line2D([], [], color=INK, linewidth=0.9))
+    legend_above(ax, handles, _keys(counters), style)
+
+
+def _keys(counters: Counters) -> list[str]:
+    """Return what the legend says."""
     references = dict.fromkeys(model.reference for model in counters.models)
-    texts = [label for label, _ in counters.stacked]
-    legend_above(ax, handles, [*texts, f"dense ({', '.join(references)})"], style, columns=2)
+    return [*(label for label, _ in counters.stacked), f"dense ({', '.join(references)})"]
 
 
 def _draw_bar(ax: Axes, counters: Counters, bar: CounterBar, place: float, unit: float) -> None:
@@ -136,7 +144,8 @@ def _write_total(ax: Axes, model: ModelBars, bar: CounterBar, place: float, styl
 
 
 def _heading(ax: Axes, model: ModelBars, place: float, style: Style) -> None:
-    _note(ax, shortened(model.name, characters(0.65, style)), place, style, weight="bold")
+    (name,) = fitting_names([model.name], HEADING_TAKES * style.width_in, style.small_pt)
+    _note(ax, name, place, style, weight="bold")
 
 
 def _note(ax: Axes, text: str, place: float, style: Style, weight: str = "normal") -> None:

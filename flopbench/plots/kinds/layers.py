@@ -10,10 +10,12 @@ from matplotlib.ticker import MaxNLocator
 
 from flopbench.figures.layers import Layers
 from flopbench.figures.profiled import PLAIN_NAMES
-from flopbench.plots.aside import ON_GRID, characters, legend_above, short_names
+from flopbench.plots.aside import ON_GRID
 from flopbench.plots.drawing import Drawing
+from flopbench.plots.legend import legend_above, legend_lines
 from flopbench.plots.style import INK, Style, chosen_style, look
-from flopbench.plots.text import ELLIPSIS, plain, shortened
+from flopbench.plots.text import ELLIPSIS, plain, short_names, shortened
+from flopbench.plots.widths import shortest_cut
 
 ROOM_FOR_SHARE = 1.3
 """The axis reaches this many times as far as the longest bar, for the share at its end."""
@@ -34,11 +36,14 @@ def layers_drawing(layers: Layers) -> Drawing:
 
 def layers_height_in(layers: Layers, style: Style) -> float:
     """Return the height that all bars need, inches."""
-    return style.inches(max(1.25 * len(layers.bars), LEAST_LINES) + 3.6 + _legend_rows(layers))
+    legend = legend_lines(_families(layers), style)
+    return style.inches(max(1.25 * len(layers.bars), LEAST_LINES) + 3.4 + legend)
 
 
-def _legend_rows(layers: Layers) -> int:
-    return (len(layers.families) + 1) // 2 if len(layers.families) > 1 else 0
+def _families(layers: Layers) -> list[str]:
+    """Return what the legend says; a single family needs none."""
+    names = [PLAIN_NAMES[family] for family in layers.families]
+    return names if len(names) > 1 else []
 
 
 def draw_layers(layers: Layers, ax: Axes) -> None:
@@ -71,8 +76,13 @@ def draw_layers(layers: Layers, ax: Axes) -> None:
             fontsize=style.small_pt,
             bbox=ON_GRID,
         )
-    most = characters(WIDEST, style)
-    ax.set_yticks(range(len(bars)), [plain(name) for name in short_paths(layers, most)])
+    names = shortest_cut(
+        lambda most: short_paths(layers, most),
+        [bar.name for bar in bars],
+        WIDEST * style.width_in,
+        style.small_pt,
+    )
+    ax.set_yticks(range(len(bars)), [plain(name) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(bars) - 0.4, -0.6)
     ax.set_xlim(0, max(ends) * ROOM_FOR_SHARE)
@@ -81,8 +91,8 @@ def draw_layers(layers: Layers, ax: Axes) -> None:
     ax.set_ylabel("module")
     ax.grid(visible=True, axis="x")
     if len(layers.families) > 1:
-        handles, texts = ax.get_legend_handles_labels()
-        legend_above(ax, handles, texts, style, columns=2)
+        handles, _ = ax.get_legend_handles_labels()
+        legend_above(ax, handles, _families(layers), style)
 
 
 def _share(share: float) -> str:

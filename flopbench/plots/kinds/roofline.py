@@ -11,16 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.figures.roofline import RoofGroup, Roofline, RoofPoint
-from flopbench.plots.aside import (
-    HOLLOW,
-    NO_BREAK,
-    hollow,
-    legend_above,
-    legend_lines,
-    lines_for,
-    write_aside,
-)
+from flopbench.plots.aside import lines_for, write_aside
 from flopbench.plots.drawing import Drawing
+from flopbench.plots.legend import HOLLOW, NO_BREAK, hollow, legend_above, legend_lines
 from flopbench.plots.style import INK, Look, Style, chosen_style, look
 from flopbench.plots.ticks import plain_log_ticks
 from flopbench.units import gflops, rate
@@ -45,7 +38,7 @@ def roofline_drawing(roofline: Roofline) -> Drawing:
 def roofline_height_in(roofline: Roofline, style: Style) -> float:
     """Return the height that all names need, inches."""
     names = sum(len(group.points) for group in roofline.groups)
-    legend = legend_lines([text for _, text in _legend(roofline)], style)
+    legend = legend_lines([text for _, text in _legend(roofline)], style, sentences=True)
     return style.inches(max(LEAST_LINES, lines_for(names) + 1) + 3.5 + legend)
 
 
@@ -81,7 +74,9 @@ def draw_roofline(roofline: Roofline, ax: Axes) -> None:
     ax.grid(visible=True)
     entries = _legend(roofline)
     plain_log_ticks(ax)  # about as wide as the last ones, for the layout
-    legend_above(ax, [handle for handle, _ in entries], [text for _, text in entries], style)
+    legend_above(
+        ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
+    )
     write_aside(ax, places, [point.name for point in points], style)
     plain_log_ticks(ax)
 

@@ -12,16 +12,9 @@ from matplotlib.lines import Line2D
 
 from flopbench.figures.theory import Theory, TheoryGroup, TheoryPoint
 from flopbench.figures.words import listed
-from flopbench.plots.aside import (
-    HOLLOW,
-    NO_BREAK,
-    hollow,
-    legend_above,
-    legend_lines,
-    lines_for,
-    write_aside,
-)
+from flopbench.plots.aside import lines_for, write_aside
 from flopbench.plots.drawing import Drawing
+from flopbench.plots.legend import HOLLOW, NO_BREAK, hollow, legend_above, legend_lines
 from flopbench.plots.style import INK, Look, Style, chosen_style, look
 from flopbench.plots.ticks import plain_log_ticks
 from flopbench.timings import LEADS
@@ -46,7 +39,7 @@ def theory_drawing(theory: Theory) -> Drawing:
 def theory_height_in(theory: Theory, style: Style) -> float:
     """Return the height that all names need, inches."""
     names = sum(len(group.points) for group in theory.groups)
-    legend = legend_lines([text for _, text in _legend(theory)], style)
+    legend = legend_lines([text for _, text in _legend(theory)], style, sentences=True)
     return style.inches(max(LEAST_LINES, lines_for(names) + 1) + 3.5 + legend)
 
 
@@ -69,7 +62,9 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     ax.grid(visible=True)
     entries = _legend(theory)
     plain_log_ticks(ax)  # about as wide as the last ones, for the layout
-    legend_above(ax, [handle for handle, _ in entries], [text for _, text in entries], style)
+    legend_above(
+        ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
+    )
     write_aside(
         ax,
         [(gflops(point.one.macs), ms(point.one.seconds)) for point in points],

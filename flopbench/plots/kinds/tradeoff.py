@@ -39,6 +39,8 @@ KEY_SHARE = 1.25
 """Of the axes' width, what a key in several columns may take."""
 LEGEND_EM = 22.0
 """Sizes of small text that a legend in one line takes; narrower axes have it in three."""
+FRONT_PT = 3.2
+"""Width of the front: a band, so that it is seen on both sides of intervals that lie along it."""
 NARROW, WIDE = 6.0, 900.0
 """Ratio of the axis's ends: below, ticks at round numbers; above, at powers of ten only."""
 
@@ -113,10 +115,11 @@ def _draw_marks(tradeoff: Tradeoff, ax: Axes) -> None:
         [x for x, _ in front] + [right],
         [y for _, y in front] + [front[-1][1]],
         where="post",
-        color=INK,
-        linestyle="--",
-        linewidth=0.7,
-        zorder=2,
+        color=FAINT,
+        linewidth=FRONT_PT,
+        solid_capstyle="butt",
+        solid_joinstyle="miter",
+        zorder=1.5,
         label="Pareto front",
     )
     for published in (False, True):
@@ -226,6 +229,8 @@ def number(value: float) -> str:
 def _around(tradeoff: Tradeoff, ax: Axes) -> Spots:
     """Return the points, and what their labels had better not cover."""
     lines = [line for spot in tradeoff.spots for line in _interval_lines(spot, ax)]
+    # An end is the worst part of an interval to cover: it counts for itself.
+    lines += [end * 2 for line in lines for end in (line[:2], line[2:])]
     front = [(spot.cost, spot.percent) for spot in tradeoff.front]
     front.append((ax.get_xlim()[1], front[-1][1]))
     for (x0, y0), (x1, y1) in pairwise(front):

@@ -5,18 +5,14 @@ Lives here: the drawing. Does not live here: the shares (``figures.usage``).
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
-
 from matplotlib.axes import Axes
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
 
 from flopbench.figures.usage import Usage
 from flopbench.plots.drawing import Drawing
+from flopbench.plots.legend import legend_above, legend_lines
 from flopbench.plots.style import INK, Style, chosen_style, look
-from flopbench.plots.text import plain, shortened
+from flopbench.plots.text import plain
+from flopbench.plots.widths import fitting_names
 
 GROUP = 0.82
 """Of the distance between two actions, what their bars take."""
@@ -26,8 +22,6 @@ FEWEST_LINES = 3.0
 """Lines that the axes are high at least: the name of the axis needs them."""
 NAMES_TAKE = 0.45
 """Of a figure's width, what names beside its axes may take."""
-BESIDE_LEGEND_IN = 0.45
-"""What a legend takes beside its text: the key, and space."""
 
 
 def usage_drawing(usage: Usage) -> Drawing:
@@ -41,9 +35,13 @@ def usage_drawing(usage: Usage) -> Drawing:
 
 def usage_height_in(usage: Usage, style: Style) -> float:
     """Return the height that all bars need, inches."""
-    several = len(usage.runs) > 1
     lines = len(usage.actions) * max(1.3, len(usage.runs) * 0.95 + 0.3)
-    return style.inches(max(lines, FEWEST_LINES) + 3.2 + (len(usage.runs) if several else 0))
+    return style.inches(max(lines, FEWEST_LINES) + 3.2 + legend_lines(_names(usage), style))
+
+
+def _names(usage: Usage) -> list[str]:
+    """Return what the legend says; a single run needs none."""
+    return [run.name for run in usage.runs] if len(usage.runs) > 1 else []
 
 
 def draw_usage(usage: Usage, ax: Axes) -> None:
@@ -70,10 +68,8 @@ def draw_usage(usage: Usage, ax: Axes) -> None:
         for place, share in zip(places, shares, strict=True):
             _value(ax, style, place, share)
         longest = max([longest, *(length for _, length in bars)])
-    names = [
-        fitting(action, NAMES_TAKE * style.width_in, style.small_pt) for action in usage.actions
-    ]
-    ax.set_yticks(range(len(names)), names)
+    names = fitting_names(usage.actions, NAMES_TAKE * style.width_in, style.small_pt)
+    ax.set_yticks(range(len(names)), [plain(name) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(usage.actions) - 0.45, -0.55)
     ax.set_xlim(0, (longest or 1) * ROOM_FOR_VALUE)
@@ -86,7 +82,7 @@ def draw_usage(usage: Usage, ax: Axes) -> None:
         if above != below:
             ax.axhline(i + 0.5, color=INK, linewidth=0.6)
     if len(usage.runs) > 1:
-        legend_above(ax, handles, [run.name for run in usage.runs], style)
+        legend_above(ax, handles, _names(usage), style)
 
 
 def _value(ax: Axes, style: Style, place: float, share: float | None) -> None:
@@ -108,53 +104,3 @@ def percent_text(share: float) -> str:
     if 0.9995 <= share < 1:
         return "> 99.9"
     return f"{100 * share:.1f}" if share else "0"
-
-
-def fitting(text: str, width_in: float, size_pt: float) -> str:
-    """Return text that comes from a log, safe to draw, its middle left out where it is too long.
-
-    Args:
-        text: any.
-        width_in: what it may take, inches.
-        size_pt: of the font.
-    """
-    length, low = len(text), 3
-    if drawn_width_in(text, size_pt) <= width_in:
-        return plain(text)
-    while length - low > 1:
-        middle = (low + length) // 2
-        if drawn_width_in(shortened(text, middle), size_pt) <= width_in:
-            low = middle
-        else:
-            length = middle
-    return plain(shortened(text, low))
-
-
-def drawn_width_in(text: str, size_pt: float) -> float:
-    """Return how wide a text will be drawn in the font in force, inches."""
-    shown = plain(text).replace(r"\$", "$")
-    with warnings.catch_warnings():
-        # Letters that no font has are warned of when the figure is drawn.
-        warnings.simplefilter("ignore")
-        size = FontProperties(size=size_pt)
-        width, _, _ = text_to_path.get_text_width_height_descent(shown, size, ismath=False)
-    return float(width) / 72
-
-
-def legend_above(ax: Axes, handles: Sequence[Any], names: Sequence[str], style: Style) -> None:
-    """Put a legend above the axes, a line each: names may be long, and come from a log.
-
-    Names that are longer than the axes are wide reach to the left of them.
-    """
-    shown = [fitting(n, style.width_in - BESIDE_LEGEND_IN, style.small_pt) for n in names]
-    # matplotlib leaves out what begins with an underscore.
-    shown = [f" {name}" if name.startswith("_") else name for name in shown]
-    widest = max(drawn_width_in(name, style.small_pt) for name in names)
-    short = widest + BESIDE_LEGEND_IN < style.width_in / 2
-    ax.legend(
-        handles,
-        shown,
-        loc="lower left" if short else "lower right",
-        bbox_to_anchor=(0 if short else 1, 1.0),
-        ncols=1,
-    )
