@@ -66,7 +66,7 @@ def judged(counts: LogCounts | ShareCounts) -> tuple[Judged | None, str]:
         return None, "several views a video: their scores would have to be merged first"
     lengths = counts.label_lengths.astype(np.int64)
     if not len(lengths) or not lengths.all():
-        return None, "some samples have no label"
+        return None, "some samples have no label" if lengths.any() else "no sample has a label"
     names = counts.plan.header.class_names
     values = list(counts.label_values)
     known = {name: i for i, name in enumerate(names or [])}

@@ -32,6 +32,9 @@ MADE_BY = {
 }
 """Kind -> what writes such a file."""
 
+PLURALS = {**{kind: f"{kind}s" for kind in MADE_BY}, POINTS: "tables of points"}
+"""Kind -> several of it."""
+
 _KINDS = {
     "flopbench.cost-table": TABLE,
     "flopbench.profiles": PROFILES,

@@ -13,6 +13,7 @@ from flopbench.cli.plots import KINDS
 from flopbench.cli.plots.common import add_style, require_matplotlib, takers
 from flopbench.errors import EXIT_OK, FlopbenchError
 from flopbench.files import check_apart, check_writable, write_atomic
+from flopbench.sources import PLURALS
 
 
 def add_parser(verbs: Any) -> None:
@@ -50,7 +51,7 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
 
 
 def _taken(kind: Any) -> str:
-    return " or ".join(f"{name}s" for name in kind.TAKES)
+    return " or ".join(PLURALS[name] for name in kind.TAKES)
 
 
 def run(args: argparse.Namespace) -> int:

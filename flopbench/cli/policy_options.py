@@ -13,6 +13,9 @@ from flopbench.cli.common import positive
 if TYPE_CHECKING:
     from flopbench.runs import Choices
 
+MOST_RESAMPLES = 1_000_000
+"""More say nothing more of a 95 % interval, and their means do not fit into memory."""
+
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
     """Add what decisions mean."""
@@ -37,7 +40,7 @@ def add_bootstrap(parser: argparse.ArgumentParser) -> None:
     """Add what decides about intervals."""
     parser.add_argument(
         "--resamples",
-        type=positive,
+        type=_resamples,
         default=1000,
         metavar="N",
         help="bootstrap resamples (default: 1000)",
@@ -127,6 +130,13 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normalize", action="store_true", help="divide a table's shares by their sum"
     )
+
+
+def _resamples(text: str) -> int:
+    value = positive(text)
+    if value > MOST_RESAMPLES:
+        raise argparse.ArgumentTypeError(f"{value:,} where at most {MOST_RESAMPLES:,} make sense")
+    return value
 
 
 def choices_of(args: argparse.Namespace) -> Choices:

@@ -26,12 +26,12 @@ from flopbench.units import CONVENTION
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PARTS = ("arms", "fragmentation", "policy", "synchronisation")
-MEANING = (
-    "theory: the baseline's time × the policy's MACs over the baseline's. arms: small networks and "
-    "inputs are slower a MAC than the baseline. fragmentation: small batches, and switching "
-    "between networks. policy: policy, LSTM, decisions and gathering beyond their MACs. "
-    "synchronisation: the host waits for decisions."
+PARTS_MEANING = (
+    "arms: small networks and inputs take another time a MAC than the baseline, mostly more. "
+    "fragmentation: small batches, and switching between networks. policy: policy, LSTM, decisions "
+    "and gathering beyond their MACs. synchronisation: the host waits for decisions."
 )
+MEANING = "theory: the baseline's time × the policy's MACs over the baseline's. " + PARTS_MEANING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

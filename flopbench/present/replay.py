@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import TextIO
 
+from flopbench.figures.waterfall import PARTS_MEANING
 from flopbench.present.estimates import with_warnings
 from flopbench.present.grid import (
     Column,
@@ -22,12 +23,7 @@ from flopbench.replay.records import Executed, Replay
 from flopbench.time_statistics import PERCENTILE_SAMPLES
 from flopbench.units import gflops, millions, milliseconds
 
-CHAIN = (
-    "theory × arms × fragmentation × policy × synchronisation = measured. arms: small networks "
-    "and inputs are slower a MAC than the baseline. fragmentation: small batches, and switching "
-    "between networks. policy: policy, LSTM, decisions and gathering beyond their MACs. "
-    "synchronisation: the host waits for decisions."
-)
+CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"
 LABELS = ("replay", "waterfall", "arms", "executed")
 ARRANGED = {
     "online": "one video at a time, a frame a call",

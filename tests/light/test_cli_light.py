@@ -103,6 +103,7 @@ def test_every_argument_is_documented() -> None:
         (("table", "--jobs", "0"), "at least 1"),
         (("table", "--jobs", "two"), "not a whole number"),
         (("table", "--classes", "-1"), "at least 1"),
+        (("compare", "a", "b", "--resamples", "1000000000"), "at most 1,000,000"),
     ],
 )
 def test_usage_errors_end_with_2(run_cli: RunCli, args: tuple[str, ...], needle: str) -> None:
