@@ -91,6 +91,12 @@ def find_counters(names: Sequence[str]) -> list[CounterInfo]:
     return [find_counter(name) for name in dict.fromkeys(names)]
 
 
+def is_installed(name: str) -> bool:
+    """Say whether there is a counter of that name and the library it needs."""
+    info = _OWN.get(name) or _foreign(name)
+    return info is not None and info.version is not None
+
+
 def installed_version(distribution: str) -> str | None:
     """Read a distribution's version from its metadata; nothing of it is imported."""
     try:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.agreement import REFERENCE
-from flopbench.counters import DEFAULT_COUNTERS, find_counters
+from flopbench.counters import DEFAULT_COUNTERS, find_counters, is_installed
 from flopbench.errors import InputError, MeasureError
 from flopbench.naming import near_match
 from flopbench.offline import Progress, measure
@@ -238,13 +238,15 @@ def _rows(
         rows |= {(str(spec), name): row for name, row in found.items()}
         if not found or (lead is not None and lead not in found):
             missing.append(spec)
-    if not missing or not counters:
+    # Without a counter's library its profiles in the cache cannot be told from older ones.
+    asked = [name for name in counters if may_measure or is_installed(name)]
+    if not missing or not asked:
         return rows, set()
     found_now = measure(
-        missing, counters, refresh=refresh, progress=progress, cached_only=not may_measure
+        missing, asked, refresh=refresh, progress=progress, cached_only=not may_measure
     )
     for one in found_now:
-        for row in measured_rows(one, list(counters), None):
+        for row in measured_rows(one, asked, None):
             rows.setdefault((str(one.spec), row.counter), row)
     return rows, {str(spec) for spec in missing} if table is not None else set()
 
