@@ -78,7 +78,8 @@ def test_legends_stay_inside_the_figure(width: str, texts: list[str]) -> None:
         assert box.x1 <= figure.bbox.x1
         assert box.y1 <= figure.bbox.y1
         height_in = style.inches(legend_lines(texts, style))
-        assert box.height / figure.dpi == pytest.approx(height_in, abs=style.inches(0.5))
+        assert 0.8 * height_in <= box.height / figure.dpi + style.inches(0.5)
+        assert box.height / figure.dpi <= height_in + style.inches(0.5)
         assert len(legend.get_texts()) == len(texts)
         assert ax.get_window_extent().width > 0.7 * figure.bbox.width
 

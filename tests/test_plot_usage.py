@@ -153,9 +153,9 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
 
 
 def test_long_names_are_shortened() -> None:
-    """In the middle, and only where they do not fit; wide letters count twice."""
+    """In the middle, and only where they do not fit; of wide letters fewer fit."""
     short, long, wide, narrow = fitting_names(
-        ["resnet50@224", "timm:efficientnet_b3@300,classes=200", "太" * 40, "m" * 40], 1.0, 8
+        ["resnet50@224", "timm:efficientnet_b3@300,classes=200", "W" * 40, "i" * 90], 1.0, 8
     )
     assert short == "resnet50@224"
     assert "…" in long

@@ -64,7 +64,7 @@ def test_what_reaches_over_the_edge_is_told(
 ) -> None:
     """Text too large for the width is cut off by the file, and a warning says so."""
     command = ["plot", "usage", str(DATA / "steady.jsonl"), "-o", str(tmp_path / "x.svg")]
-    assert main([*command, "--font-size", "24"]) == EXIT_OK
+    assert main([*command, "--font-size", "40"]) == EXIT_OK
     assert "over the figure's edge and is cut off" in capsys.readouterr().err
     assert main(command) == EXIT_OK
     assert "edge" not in capsys.readouterr().err
