@@ -83,6 +83,11 @@ class Frames:
         return Numbers(header=(*NUMBERS, COLUMN), rows=tuple(rows))
 
 
+NO_FRAMES = (
+    "no frames were found: hatched placeholders stand for all of them; --frames PATH says where "
+    "frames are"
+)
+
 NUMBERS = (
     *("video", "view", "group", "stream", "step", "decision", "action", "kind"),
     *("input_height_px", "input_width_px", "skipped", "frame", "drawn"),
@@ -160,6 +165,8 @@ def frames_of(
         films.append(film)
         hows.append(how)
         warnings += doubts
+    if not warnings and all(film.missing == film.looked_at for film in films):
+        warnings.append(NO_FRAMES)
     return Frames(
         films=tuple(films),
         full_px=largest_side(plan),

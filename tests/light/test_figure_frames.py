@@ -17,7 +17,7 @@ from flopbench.estimate import video_costs
 from flopbench.figures.frame_choice import _nearest
 from flopbench.figures.frame_media import inside, natural
 from flopbench.figures.frame_steps import Decided, action_labels, decided, largest_side, size_text
-from flopbench.figures.frames import Frames, _priced_plan, frames_of
+from flopbench.figures.frames import NO_FRAMES, Frames, _priced_plan, frames_of
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
@@ -272,9 +272,9 @@ def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
 
 
 def test_frames_are_not_needed(tmp_path: Path) -> None:
-    """Without any media the strips are drawn all the same, and the caption says so."""
+    """Without any media the strips are drawn all the same; caption and a warning say so."""
     data = frames_of(SELECTIVE, PUBLISHED)
-    assert not data.warnings
+    assert data.warnings == (NO_FRAMES,)
     assert any("No frames were found" in sentence for sentence in data.words.caption)
     assert all(film.missing == film.looked_at > 0 for film in data.films)
 
