@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from flopbench.errors import InputError
 from flopbench.figures.timed import TimedRow
-from flopbench.figures.words import listed
+from flopbench.figures.words import listed, printable
 
 MOST_GROUPS = 8
 """The style has as many looks; more groups could not be told apart."""
@@ -100,12 +100,7 @@ def brief_names(groups: Sequence[Group], by: Sequence[str]) -> tuple[list[list[s
         names.append(
             [n if own.count(n) == 1 else f"{n} #{own[: i + 1].count(n)}" for i, n in enumerate(own)]
         )
-    return [[_one_line(name) for name in own] for own in names], _one_line(shared)
-
-
-def _one_line(text: str) -> str:
-    """Return text without control characters, for captions and axes; the CSV has it whole."""
-    return "".join(c if c.isprintable() else " " for c in text)
+    return [[printable(name) for name in own] for own in names], printable(shared)
 
 
 def doubted(groups: Sequence[Group], names: Sequence[Sequence[str]]) -> list[tuple[str, str]]:

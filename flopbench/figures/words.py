@@ -60,3 +60,11 @@ def listed(names: Sequence[str], last: str = "and") -> str:
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def printable(text: str) -> str:
+    """Return text with a space for each control character and lone surrogate.
+
+    A figure's one line cannot break, and the XML of an SVG cannot hold them.
+    """
+    return "".join(c if c.isprintable() else " " for c in text)

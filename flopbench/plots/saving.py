@@ -17,7 +17,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from flopbench.errors import InputError
-from flopbench.figures.words import Words
+from flopbench.figures.words import Words, printable
 from flopbench.version import VERSION
 
 TOLERATED_IN = 0.03
@@ -75,7 +75,7 @@ def _cut(figure: Figure) -> tuple[str, ...]:
 
 def _metadata(format: str, words: Words) -> dict[str, Any]:
     made_by = f"flopbench {VERSION}, matplotlib {mpl.__version__}"
-    title, caption = _plain(words.title), _plain(" ".join(words.caption))
+    title, caption = printable(words.title), printable(" ".join(words.caption))
     if format == "pdf":
         return {
             "Title": title,
@@ -86,8 +86,3 @@ def _metadata(format: str, words: Words) -> dict[str, Any]:
     if format == "svg":
         return {"Title": title, "Description": caption, "Creator": made_by, "Date": None}
     return {"Title": title, "Description": caption, "Software": made_by}
-
-
-def _plain(text: str) -> str:
-    """Return text without control characters and lone surrogates, which XML cannot hold."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
+from flopbench.figures.words import printable
+
 ELLIPSIS = "…"
 
 
 def plain(text: str) -> str:
     """Return text that matplotlib draws as it is: no mathtext, no control characters."""
-    return "".join(c if c.isprintable() else " " for c in text).replace("$", r"\$")
+    return printable(text).replace("$", r"\$")
 
 
 def shortened(text: str, most: int) -> str:
