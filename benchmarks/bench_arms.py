@@ -7,9 +7,6 @@ calls are slower, up to five times, and a calibration that starts with them ends
 
 One process is one sample: rounds within it agree far better than processes do. Compare the minima
 of three runs or more.
-
-Lives here: how long an arm takes. Does not live here: what it costs in theory, which each record
-takes along from the reference counter (``extra_info`` in the JSON).
 """
 
 from __future__ import annotations
@@ -23,11 +20,11 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flopbench.agreement import REFERENCE
-from flopbench.measure.models import build
-from flopbench.offline import measure, preset_specs
-from flopbench.presets import load_preset
-from flopbench.specs import ModelSpec
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.run import measure, preset_specs
+from flopbench.models.build.by_source import build
+from flopbench.models.presets import load_preset
+from flopbench.models.spec import ModelSpec
 
 ARMS = preset_specs(load_preset("arnet"))
 INPUTS = 4

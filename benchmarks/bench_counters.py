@@ -2,9 +2,6 @@
 
 The cache is bypassed: every round builds the model and counts it. What building alone takes stands
 beside it, and so does counting under all default counters at once, which share one build.
-
-Lives here: what ``flopbench.offline.measure`` takes. Does not live here: the imports that come
-before it, which a fresh process pays too (``startup.py``).
 """
 
 from __future__ import annotations
@@ -14,12 +11,12 @@ import time
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flopbench.counters import DEFAULT_COUNTERS
-from flopbench.measure.environment import quick_shapes
-from flopbench.measure.models import build
-from flopbench.offline import measure, preset_specs
-from flopbench.presets import load_preset
-from flopbench.specs import ModelSpec
+from flopbench.counting.registry import DEFAULT_COUNTERS
+from flopbench.counting.run import measure, preset_specs
+from flopbench.models.build.by_source import build
+from flopbench.models.build.environment import quick_shapes
+from flopbench.models.presets import load_preset
+from flopbench.models.spec import ModelSpec
 
 ARMS = preset_specs(load_preset("arnet"))
 WARMUP_ROUNDS = 1

@@ -2,9 +2,6 @@
 
 Logs come from ``make_log.py``: 16 frames a video, scores left out. Prices are measured once, before
 anything is timed.
-
-Lives here: the parts, in one warm process. Does not live here: whole commands, and the comparison
-with other ways to count the same files (``policy_logs.py``).
 """
 
 from __future__ import annotations
@@ -17,12 +14,12 @@ import make_log
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from flopbench.estimate import estimate, video_costs
-from flopbench.intervals import RESAMPLES, interval
+from flopbench.core.bootstrap import RESAMPLES, interval
+from flopbench.estimate.estimator import estimate, video_costs
+from flopbench.estimate.prices import PriceList, price_book
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.header import Header
 from flopbench.policy.log import count_log, open_log
-from flopbench.prices import PriceList, price_book
 
 SIZES = (2_000, 20_000)
 """Both within what the bootstrap draws (``intervals.LARGEST_BOOTSTRAP``)."""

@@ -3,9 +3,6 @@
 What is timed is CPU time (user + system) of the child process, by the kernel's own account.
 Bytecode lies in a folder of this run's own, filled by the warm-up rounds, so that it does not
 matter how the package was installed.
-
-Lives here: commands that need no torch. Does not live here: the first ``flopbench table`` against
-the imports that measuring needs, as a ratio with a budget (``startup.py``).
 """
 
 from __future__ import annotations

@@ -4,9 +4,6 @@
 
 pytest collects the suites only where it is told to (``-o python_files='bench_*.py'``), so that the
 tests stay what plain ``pytest`` runs.
-
-Lives here: what more than one suite needs. Does not live here: anything that measures, and the
-other scripts of this folder, which are no suites.
 """
 
 from __future__ import annotations

@@ -18,14 +18,14 @@ from typing import Any
 import torch
 from torch.utils.benchmark import Timer
 
-from flopbench.measure.clocks import clock_for
-from flopbench.measure.device import device_facts
-from flopbench.measure.latency import guarded
-from flopbench.measure.precision import precision
-from flopbench.measure.prepared import prepare
-from flopbench.measure.sampling import first_call, sample
-from flopbench.time_statistics import median
-from flopbench.timings import TimingSpec
+from flopbench.core.statistics import median
+from flopbench.timing.measure.clocks import clock_for
+from flopbench.timing.measure.device import device_facts
+from flopbench.timing.measure.jobs import guarded
+from flopbench.timing.measure.precision import precision
+from flopbench.timing.measure.prepared import prepare
+from flopbench.timing.measure.sampling import first_call, sample
+from flopbench.timing.records import TimingSpec
 
 BUDGET_S = 2.0
 

@@ -27,10 +27,10 @@ import torch
 from torch import nn
 from torchvision.models import get_model, get_model_weights, list_models
 
-from flopbench.measure.counters.base import Subject
-from flopbench.measure.counters.torch_counter import TorchCounter
-from flopbench.measure.environment import counting_state
-from flopbench.measure.library_models import parameters_on_meta
+from flopbench.counting.measure.counters.base import Subject
+from flopbench.counting.measure.counters.torch_counter import TorchCounter
+from flopbench.models.build.environment import counting_state
+from flopbench.models.build.library import parameters_on_meta
 
 NOISE = 512
 """Pixels a side of torchvision's random image, before the transforms of the entry."""

@@ -1,9 +1,6 @@
 """Published numbers, recomputed: each claim reproduced, off by so much, or not derivable, and why.
 
 Claims stand in TOML files (``reading``), become numbers (``deriving``) and verdicts (``verdicts``).
-
-Lives here: the way from claims files to findings. Does not live here: counting models
-(``offline``, asked only for what no publication and no constant prices), printing (``present``).
 """
 
 from __future__ import annotations
@@ -18,12 +15,13 @@ from flopbench.audit.pricing import Counted, Measured
 from flopbench.audit.reading import PUBLISHED, read_claims, shipped_claims
 from flopbench.audit.records import Claim, ClaimFile, as_printed, decimals, macs_per_unit, rounded
 from flopbench.audit.verdicts import VERDICTS, Verdict, judge, signed_percent
-from flopbench.counters import find_counter, installed_version, own_counters
-from flopbench.errors import InputError, MeasureError
-from flopbench.offline import Progress, measure
-from flopbench.rows import table_environment
-from flopbench.specs import LIBRARY_SOURCES, ModelSpec
-from flopbench.version import VERSION
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.version import VERSION
+from flopbench.core.workers import Progress
+from flopbench.counting.registry import find_counter, installed_version, own_counters
+from flopbench.counting.rows import table_environment
+from flopbench.counting.run import measure
+from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
 
 __all__ = [
     "Audit",

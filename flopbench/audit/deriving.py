@@ -2,71 +2,32 @@
 
 Figures are fractions from the digits as printed, so nothing is rounded before the comparison. With
 each number go the least and the most that the rounding of its printed inputs allows.
-
-Lives here: the derivations, and the other readings that may explain a claim that is off. Does not
-live here: shares of actions (``sharing``), prices (``pricing``), the comparison (``verdicts``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-from flopbench.audit.pricing import Measured, UnitPrice, price_of
+from flopbench.audit.pricing import Measured, UnitPrice, price_notes, price_of
 from flopbench.audit.records import (
     Claim,
     Component,
     Counts,
+    Derived,
     Divide,
     NotDerivable,
     Profile,
     Scaled,
     Shares,
+    Stated,
     exact,
     half_unit,
     macs_per_unit,
 )
-from flopbench.presets import find_published
-from flopbench.units import GIGA
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stated:
-    """A whole number that a derivation takes from the publication, and that may be another.
-
-    Attributes:
-        what: what it counts, after the number: ``as T``.
-        number: as stated.
-        at: the result with another number in its place.
-    """
-
-    what: str
-    number: int
-    at: Callable[[int], Fraction]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Derived:
-    """A number, recomputed.
-
-    Attributes:
-        value: in the claim's unit, exact.
-        low: the least that the rounding of the printed inputs allows; ``value`` without any.
-        high: the most.
-        text: the derivation spelled out.
-        notes: what a reader must know of it: sources, misprints, scaling.
-        stated: a whole number in it that may be another.
-        readings: another result -> what it would mean if that is what was printed.
-    """
-
-    value: Fraction
-    low: Fraction
-    high: Fraction
-    text: str
-    notes: tuple[str, ...] = ()
-    stated: Stated | None = None
-    readings: tuple[tuple[Fraction, str], ...] = ()
+from flopbench.audit.sharing import share_components, shared
+from flopbench.core.units import GIGA
+from flopbench.models.presets import find_published
 
 
 def components_of(claim: Claim) -> Mapping[str, Component]:
@@ -81,8 +42,6 @@ def components_of(claim: Claim) -> Mapping[str, Component]:
     if isinstance(derivation, Profile):
         return {"model": Component(spec=derivation.spec, counter=derivation.counter)}
     if isinstance(derivation, Shares):
-        from flopbench.audit.sharing import share_components
-
         return share_components(derivation, claim.where)
     return {}
 
@@ -120,14 +79,7 @@ def derive(claim: Claim, measured: Measured) -> Derived | str:
         return _counted(derivation, prices, per_unit)
     if isinstance(derivation, Profile):
         return _profiled(derivation, prices["model"], per_unit)
-    from flopbench.audit.sharing import shared
-
     return shared(derivation, prices, per_unit, claim.where)
-
-
-def price_notes(prices: Iterable[UnitPrice]) -> tuple[str, ...]:
-    """List what must be known of some prices, each once."""
-    return tuple(dict.fromkeys(note for price in prices for note in price.notes))
 
 
 def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: int) -> Derived:

@@ -1,8 +1,4 @@
-"""Fields of a claims file, one at a time: each checked, and named when it is wrong.
-
-Lives here: what text, figures, amounts and tables may look like. Does not live here: which fields
-a claim has (``reading``).
-"""
+"""Fields of a claims file, one at a time: each checked, and named when it is wrong."""
 
 from __future__ import annotations
 
@@ -11,8 +7,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 
 LARGEST_AMOUNT = 10**12
 """A count, a share or a number of frames beyond this is a slip of the pen."""

@@ -1,25 +1,20 @@
-"""What one run of a claim's component costs, and where that figure comes from.
-
-Lives here: constants, figures of publications, counted totals, each with the room that its own
-rounding leaves. Does not live here: sums of them (``deriving``), counting (``offline``).
-"""
+"""What one run of a claim's component costs, and where that figure comes from."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from flopbench.audit.reading import PUBLISHED
 from flopbench.audit.records import Component, exact, half_unit
-from flopbench.costs import CostProfile
-from flopbench.errors import DataError
-from flopbench.naming import near_match
-from flopbench.presets import find_published, load_preset, preset_names
-from flopbench.specs import ModelSpec
-from flopbench.units import GIGA
+from flopbench.core.errors import DataError, near_match
+from flopbench.core.units import GIGA
+from flopbench.counting.profile import CostProfile
+from flopbench.models.presets import find_published, load_preset, preset_names
+from flopbench.models.spec import ModelSpec
 
 Counted = CostProfile | str
 """A profile, or why there is none."""
@@ -108,3 +103,8 @@ def _published(spec: ModelSpec, where: str) -> UnitPrice:
 
 def _macs(gflops: Decimal) -> int:
     return round(Fraction(gflops) * GIGA)
+
+
+def price_notes(prices: Iterable[UnitPrice]) -> tuple[str, ...]:
+    """List what must be known of some prices, each once."""
+    return tuple(dict.fromkeys(note for price in prices for note in price.notes))

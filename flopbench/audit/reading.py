@@ -16,8 +16,6 @@ goes first): a specification that ``counter`` prices, a constant (``value:4.12e9
 ``published:`` before a specification: the figure that a preset quotes. ``counter`` too may stand
 in the file or in the claim. ``reason`` says why a claim is off, ``note`` what is always shown.
 Version history of the schema: 1, the first.
-
-Lives here: reading and checking. Does not live here: what follows from a claim (``deriving``).
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from flopbench.agreement import REFERENCE
 from flopbench.audit.fields import (
     amount_of,
     figure_of,
@@ -53,10 +50,10 @@ from flopbench.audit.records import (
     Shares,
     macs_per_unit,
 )
-from flopbench.counters import find_counter, own_counters
-from flopbench.errors import DataError, InputError
-from flopbench.naming import near_match
-from flopbench.specs import ModelSpec, parse_spec
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.registry import find_counter, own_counters
+from flopbench.models.spec import ModelSpec, parse_spec
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -67,7 +64,7 @@ SCHEMA = 1
 PUBLISHED = "published"
 """In place of a counter: a publication's own printed figures (as ``prices.PUBLISHED``)."""
 
-_FOLDER = Path(__file__).parents[1] / "claims"
+_FOLDER = Path(__file__).with_name("claims")
 _FILE_KEYS = ("schema", "title", "source", "counter", "components", "claim")
 _CLAIM_KEYS = ("id", "what", "printed", "unit", "reason", "note")
 _DERIVATIONS: Mapping[str, tuple[str, ...]] = {

@@ -1,19 +1,15 @@
-"""Claims: numbers as a publication printed them, each with the way to recompute it.
-
-Lives here: the records. Does not live here: the file format (``reading``), the arithmetic
-(``deriving``), the comparison (``verdicts``).
-"""
+"""Claims: numbers as a publication printed them, each with the way to recompute it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.specs import ModelSpec
-from flopbench.units import GIGA
+from flopbench.core.units import GIGA
+from flopbench.models.spec import ModelSpec
 
 _COST_UNIT = re.compile(r"(?P<prefix>[kMGT]?)(?i:MACs?|FLOPs?)(?:/[a-z]+)?")
 _PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
@@ -200,3 +196,41 @@ def exact(value: Fraction, digits: int = 12) -> str:
 def as_printed(number: Decimal) -> str:
     """Print a number with the digits that it was printed with."""
     return f"{number:f}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stated:
+    """A whole number that a derivation takes from the publication, and that may be another.
+
+    Attributes:
+        what: what it counts, after the number: ``as T``.
+        number: as stated.
+        at: the result with another number in its place.
+    """
+
+    what: str
+    number: int
+    at: Callable[[int], Fraction]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """A number, recomputed.
+
+    Attributes:
+        value: in the claim's unit, exact.
+        low: the least that the rounding of the printed inputs allows; ``value`` without any.
+        high: the most.
+        text: the derivation spelled out.
+        notes: what a reader must know of it: sources, misprints, scaling.
+        stated: a whole number in it that may be another.
+        readings: another result -> what it would mean if that is what was printed.
+    """
+
+    value: Fraction
+    low: Fraction
+    high: Fraction
+    text: str
+    notes: tuple[str, ...] = ()
+    stated: Stated | None = None
+    readings: tuple[tuple[Fraction, str], ...] = ()

@@ -2,9 +2,6 @@
 
 The sum itself is ``estimate``'s, so that an audit and ``flopbench estimate`` cannot differ. Apart
 from the other derivations because only this one needs the records of policy logs.
-
-Lives here: shares -> a cost, and the room that their rounding leaves. Does not live here: the
-estimator's rules (``estimate``), what an action costs (``presets``).
 """
 
 from __future__ import annotations
@@ -14,18 +11,16 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.audit.deriving import Derived, Stated, price_notes
-from flopbench.audit.pricing import UnitPrice
+from flopbench.audit.pricing import UnitPrice, price_notes
 from flopbench.audit.reading import read_spec
-from flopbench.audit.records import Component, Shares, half_unit
-from flopbench.errors import DataError, InputError
-from flopbench.estimate import estimate
-from flopbench.naming import near_match
+from flopbench.audit.records import Component, Derived, Shares, Stated, half_unit
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.estimate.estimator import estimate
+from flopbench.estimate.prices import Price, PriceList
 from flopbench.policy.counts import Totals
 from flopbench.policy.header import Component as PolicyComponent
 from flopbench.policy.header import preset_header
 from flopbench.policy.plan import Plan, plan_of
-from flopbench.prices import Price, PriceList
 
 
 def share_components(derivation: Shares, where: str) -> dict[str, Component]:

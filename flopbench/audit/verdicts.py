@@ -3,8 +3,6 @@
 The comparison is at the printed digits and exact. Where a claim is off, the slips known in this
 literature are tried, and one is named only if it gives the printed number: exchanged digits, FLOPs
 in place of MACs, another number of frames, scaling by area.
-
-Lives here: that comparison. Does not live here: how a number is recomputed (``deriving``).
 """
 
 from __future__ import annotations
@@ -16,10 +14,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from flopbench.audit.deriving import Derived
-from flopbench.audit.records import as_printed, decimals, exact, half_unit, rounded
-from flopbench.published import digits_exchanged
-from flopbench.units import FLOPS_PER_MAC
+from flopbench.audit.records import Derived, as_printed, decimals, exact, half_unit, rounded
+from flopbench.core.units import FLOPS_PER_MAC
+from flopbench.models.presets import digits_exchanged
 
 Verdict = Literal["reproduced", "rounding only", "off", "not derivable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "rounding only", "off", "not derivable")

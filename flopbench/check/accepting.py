@@ -1,8 +1,4 @@
-"""Moving the baseline: the only way there is.
-
-Lives here: what an acceptance changes. Does not live here: measuring (``stock``), the file
-(``baseline``), the command line.
-"""
+"""Moving the baseline: the only way there is."""
 
 from __future__ import annotations
 
@@ -11,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from flopbench.check.baseline_text import says_something
+from flopbench.check.baseline.text import says_something
 from flopbench.check.records import (
     Acceptance,
     Baseline,
@@ -21,8 +17,7 @@ from flopbench.check.records import (
     LogCost,
     amounts,
 )
-from flopbench.errors import InputError, MeasureError
-from flopbench.naming import near_match
+from flopbench.core.errors import InputError, MeasureError, near_match
 
 
 def runs_in_ci() -> bool:

@@ -26,9 +26,6 @@ It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml`
 that stands in a name itself is written in brackets: ``[*]``, ``[?]``, ``[[]``. For each entry and
 metric the last budget that matches counts, whole: nothing is taken over from an earlier one.
 Messages count from one: ``budgets[2]`` is the second.
-
-Lives here: all of that. Does not live here: amounts with units (``limits``), lines of keys
-(``toml_lines``), whether a model can be built (``stock``).
 """
 
 from __future__ import annotations
@@ -39,7 +36,6 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.agreement import REFERENCE
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import (
     BASELINE,
@@ -55,12 +51,12 @@ from flopbench.check.records import (
     Gate,
     Metric,
 )
-from flopbench.check.toml_lines import Block, key_lines, line_of, read_toml, shown_value
-from flopbench.counters import find_counter, own_counters
-from flopbench.errors import DataError, InputError
-from flopbench.naming import near_match
-from flopbench.presets import preset_names
-from flopbench.specs import parse_spec
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.toml_lines import Block, key_lines, line_of, read_toml, shown_value
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.registry import find_counter, own_counters
+from flopbench.models.presets import preset_names
+from flopbench.models.spec import parse_spec
 
 OWN_FILE = "flopbench.toml"
 SHARED_FILE = "pyproject.toml"

@@ -3,8 +3,6 @@
 A comparator that compares nothing passes for years. The drill grows every exact metric of every
 entry by a share of its accepted amount, one at a time, and judges with the real configuration and
 baseline: whatever does not fail then would not fail for a pull request either.
-
-Lives here: planting. Does not live here: judging (``judging``).
 """
 
 from __future__ import annotations

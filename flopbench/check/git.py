@@ -1,8 +1,6 @@
 """What another revision of the repository holds: one file of it, or all of it in a folder.
 
 Git is asked and never told: no ref, index, configuration or file of the repository changes.
-
-Lives here: the calls of ``git``. Does not live here: what the files mean (``baseline``).
 """
 
 from __future__ import annotations
@@ -14,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from flopbench.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError
 
 # A hook sets these for the repository it runs in, partly relative to a folder that is not ours.
 _FOREIGN = (

@@ -5,9 +5,6 @@ against the limit; both are inclusive and exact: there is no tolerance but the o
 for. What is missing does not pass: an entry that the baseline has and the configuration lacks is
 ``gone`` and fails, so that a renamed model is not silently green. An entry that the baseline lacks
 is ``new``, which is a notice.
-
-Lives here: states and verdicts. Does not live here: why a cost moved (``matching``, ``split``),
-latencies (``time_gate``), text (``present.check``).
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from flopbench.check.config import budget_for, unmatched_budgets
-from flopbench.check.matching import compare_models
+from flopbench.check.diff.matching import compare_models
 from flopbench.check.records import (
     Baseline,
     Budget,
@@ -32,7 +29,7 @@ from flopbench.check.records import (
 )
 from flopbench.check.report import ADVISORY, EntryResult, MetricResult, ModuleChange, Report, State
 from flopbench.check.split import split
-from flopbench.units import CONVENTION
+from flopbench.core.units import CONVENTION
 
 SHOWN_MODULES = 5
 """How many modules a failure names."""

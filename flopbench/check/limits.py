@@ -3,9 +3,6 @@
 A unit is required, and it must belong to the metric: a bare number would leave open whether MACs
 or FLOPs were meant. Units are case-sensitive. ``GFLOPS`` with a capital S is refused: papers print
 MACs under that name, others mean operations, or operations a second.
-
-Lives here: reading them. Does not live here: which budget a limit belongs to, and the file and
-line of a message (``config``); printing amounts (``present``).
 """
 
 from __future__ import annotations
@@ -15,8 +12,8 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from flopbench.check.records import Metric
-from flopbench.errors import InputError
-from flopbench.units import FLOPS_PER_MAC, LARGEST_COST
+from flopbench.core.errors import InputError
+from flopbench.core.units import FLOPS_PER_MAC, LARGEST_COST
 
 LONGEST_NUMBER = 60
 """Characters; it leaves room for the largest cost in the smallest unit with many decimals."""

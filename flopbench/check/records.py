@@ -1,9 +1,5 @@
 """What is guarded and what it costs, as records.
 
-Lives here: entries and budgets of a configuration; the cost of an entry, as a baseline keeps it.
-Does not live here: reading a configuration (``config``) or a baseline (``baseline``), verdicts
-(``report``).
-
 Amounts are exact: MACs, parameters and activations are whole numbers, the MACs of a video are a
 fraction, a latency is seconds.
 """
@@ -15,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
-from flopbench.agreement import REFERENCE
+from flopbench.counting.agreement import REFERENCE
 
 Metric = Literal["macs", "params", "activations", "gflops_per_video", "latency"]
 Gate = Literal["exact", "advisory", "same-machine", "paired"]

@@ -3,9 +3,6 @@
 JSON: kind ``flopbench.check``, schema 1 (the first), keys as the attributes below. An amount is a
 JSON integer where it is whole, a JSON number where its decimal text is exact, else a fraction as
 text (``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs a video, seconds.
-
-Lives here: those records and their JSON. Does not live here: verdicts (``judging``), text
-(``present.check``).
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from flopbench.check.records import Budget, Gate, Metric
-from flopbench.errors import (
+from flopbench.core.errors import (
     EXIT_CHECK_FAILED,
     EXIT_MEASURE,
     EXIT_NOT_COMPARABLE,
@@ -365,7 +362,7 @@ class Report:
         """
         import msgspec
 
-        from flopbench.files import check_schema
+        from flopbench.core.files import check_schema
 
         check_schema(
             data,

@@ -1,8 +1,4 @@
-"""One whole check: read the baseline, take stock, judge.
-
-Lives here: those steps in their order, in the configuration's folder. Does not live here: any of
-them, the command line.
-"""
+"""One whole check: read the baseline, take stock, judge."""
 
 from __future__ import annotations
 
@@ -13,15 +9,15 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.check.baseline import load_baseline, parse_baseline
+from flopbench.check.baseline.file import load_baseline, parse_baseline
 from flopbench.check.drill import drill
 from flopbench.check.git import show
 from flopbench.check.judging import Against, judge
 from flopbench.check.records import Config
 from flopbench.check.report import Report
 from flopbench.check.stock import take_stock
-from flopbench.errors import InputError
-from flopbench.offline import Progress
+from flopbench.core.errors import InputError
+from flopbench.core.workers import Progress
 
 
 def run_check(
@@ -60,7 +56,7 @@ def run_check(
             return replace(judge(config, held, stock), drill=planted, drill_share=drill_share)
         if not any(budget.metric == "latency" for budget in config.budgets):
             return judge(config, held, stock)
-        from flopbench.check.time_gate import check_latency, guarded
+        from flopbench.check.latency.gate import check_latency, guarded
 
         timed = bool(guarded(config))
         latencies = check_latency(config, paired=paired, progress=progress) if timed else {}

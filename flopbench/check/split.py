@@ -6,8 +6,6 @@ of what its factor adds when it moves first and when it moves second: the Shaple
 factors (L. Shapley, A value for n-person games, 1953; for products, J. Albrecht, D. François and
 K. Schoors, A Shapley decomposition of carbon emissions without residuals, Energy Policy 30, 2002).
 The parts are exact fractions and leave no rest.
-
-Lives here: that split. Does not live here: the cost of a log (``stock``), text.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 Library models come from the cache where they are in it, so that a check of them loads no torch;
 code of the user's own is counted anew each time.
-
-Lives here: that step, and how profiles and runs become the costs that a baseline keeps. Does not
-live here: counting (``offline``), pricing decisions (``runs``), verdicts (``judging``).
 """
 
 from __future__ import annotations
@@ -23,15 +20,16 @@ from flopbench.check.records import (
     ModelCost,
     ModuleCost,
 )
-from flopbench.costs import CostProfile
-from flopbench.counters import find_counters
-from flopbench.errors import FlopbenchError, InputError, MeasureError
-from flopbench.offline import Progress, measure
-from flopbench.rows import table_environment
-from flopbench.specs import ModelSpec, parse_spec
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.workers import Progress
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import find_counters
+from flopbench.counting.rows import table_environment
+from flopbench.counting.run import measure
+from flopbench.models.spec import ModelSpec, parse_spec
 
 if TYPE_CHECKING:
-    from flopbench.runs import Run
+    from flopbench.estimate.runs import Run
 
 Stock = Mapping[str, Cost | str]
 """Entry -> its cost, or why it could not be measured."""
@@ -135,7 +133,7 @@ def model_cost(profile: CostProfile) -> ModelCost:
 
 
 def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None) -> LogCost | str:
-    from flopbench.runs import Choices, run_of_log
+    from flopbench.estimate.runs import Choices, run_of_log
 
     choices = Choices(
         preset=entry.preset or None,
@@ -161,7 +159,7 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         policy_log: what the log is called.
         run: the log, counted and priced.
     """
-    from flopbench.happenings import happenings
+    from flopbench.estimate.charges import happenings
 
     totals, plan = run.counts.totals(), run.counts.plan
     videos = 1 if totals.videos is None else totals.videos

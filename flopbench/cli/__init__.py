@@ -1,8 +1,4 @@
-"""The command line: arguments to one call to text. Every heavy import happens inside its verb.
-
-Lives here: the list of verbs, and how an error becomes a message and an exit status. Does not
-live here: anything a Python user could want to call.
-"""
+"""The command line: arguments to one call to text. Every heavy import happens inside its verb."""
 
 from __future__ import annotations
 
@@ -31,8 +27,8 @@ from flopbench.cli import (
     report,
     table,
 )
-from flopbench.errors import EXIT_INTERRUPTED, FlopbenchError
-from flopbench.version import VERSION
+from flopbench.core.errors import EXIT_INTERRUPTED, FlopbenchError
+from flopbench.core.version import VERSION
 
 VERBS = (
     table,
@@ -68,6 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         verb.add_parser(verbs)
+    parser.set_defaults(whole=parser)  # what completion describes
     return parser
 
 

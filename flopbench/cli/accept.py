@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
-from flopbench.errors import EXIT_OK
-from flopbench.files import check_writable, read_if_there, write_atomic
+from flopbench.core.errors import EXIT_OK
+from flopbench.core.files import check_writable, read_if_there, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,10 +70,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _accept(args: argparse.Namespace, config: Config) -> int:
     from flopbench.check.accepting import accept
-    from flopbench.check.baseline import WHAT, parse_baseline, render_baseline
+    from flopbench.check.baseline.file import WHAT, parse_baseline, render_baseline
+    from flopbench.check.latency.gate import accept_latency, guarded
     from flopbench.check.stock import take_stock
-    from flopbench.check.time_gate import accept_latency, guarded
-    from flopbench.present.check_moves import describe_moves
+    from flopbench.check.text.blocks import describe_moves
 
     path = Path(config.baseline)
     before = read_if_there(path, WHAT)

@@ -14,7 +14,7 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
-from flopbench.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     """Audit claims; status 1 if one is off under --strict, 3 if a model could not be counted."""
     check_output(args)
     from flopbench.audit import audit, check_claims, read_claims, shipped_claims
-    from flopbench.present.audit import render_audit
+    from flopbench.audit.text import render_audit
 
     if args.list:
         require(not (args.claims or args.all), "--list takes no claims and no --all")

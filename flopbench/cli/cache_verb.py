@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from flopbench.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK
 
 
 def add_parser(verbs: Any) -> None:
@@ -25,7 +25,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the folder and how many profiles it holds, or clear it."""
-    from flopbench import cache
+    from flopbench.counting import cache
 
     if args.clear:
         sys.stdout.write(f"deleted {cache.clear()} profiles from {cache.cache_folder()}\n")

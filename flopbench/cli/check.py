@@ -16,8 +16,8 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
-from flopbench.errors import EXIT_OK, InputError
-from flopbench.files import check_writable, read_json, write_atomic
+from flopbench.core.errors import EXIT_OK, InputError
+from flopbench.core.files import check_writable, read_json, write_atomic
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -138,10 +138,10 @@ def _check_combinations(args: argparse.Namespace) -> None:
 
 
 def _verify(args: argparse.Namespace) -> int:
-    from flopbench.check.baseline import verify_baseline
+    from flopbench.check.baseline.file import verify_baseline
     from flopbench.check.config import find_config, read_config
     from flopbench.check.running import inside
-    from flopbench.files import read_text
+    from flopbench.core.files import read_text
 
     config = read_config(find_config(args.config))
     with inside(config):
@@ -205,10 +205,10 @@ def _share(text: str) -> Fraction:
 
 def _write(args: argparse.Namespace, report: Report) -> None:
     """Write every output that was asked for, the terminal's last."""
-    from flopbench.present.check import render_check, report_json
-    from flopbench.present.check_ci import annotations, badge_json
-    from flopbench.present.check_junit import junit_xml
-    from flopbench.present.check_markdown import github_summary
+    from flopbench.check.text.ci import annotations, badge_json
+    from flopbench.check.text.junit import junit_xml
+    from flopbench.check.text.markdown import github_summary
+    from flopbench.check.text.terminal import render_check, report_json
 
     makers = {"report": report_json, "junit": junit_xml, "badge": badge_json}
     for name, make in makers.items():

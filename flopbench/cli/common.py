@@ -1,8 +1,4 @@
-"""What several verbs share: options, output, the progress bar.
-
-Lives here: argument helpers and the two places where a verb's result may go. Does not live here:
-any verb.
-"""
+"""What several verbs share: options, output, the progress bar."""
 
 from __future__ import annotations
 
@@ -15,9 +11,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from flopbench.counters import DEFAULT_COUNTERS
-from flopbench.errors import InputError
-from flopbench.files import check_writable, write_atomic
+from flopbench.core.errors import InputError
+from flopbench.core.files import check_writable, write_atomic
+from flopbench.counting.registry import DEFAULT_COUNTERS
 
 PROGRESS_AFTER_S = 1.0
 """A run shorter than this shows no progress bar."""

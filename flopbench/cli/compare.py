@@ -15,11 +15,11 @@ from flopbench.cli.common import (
     warn,
 )
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
-from flopbench.errors import EXIT_OK
-from flopbench.sources import is_timing_file
+from flopbench.core.errors import EXIT_OK
+from flopbench.policy.file_kinds import is_timing_file
 
 if TYPE_CHECKING:
-    from flopbench.runs import Run
+    from flopbench.estimate.runs import Run
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 
@@ -64,9 +64,9 @@ def run(args: argparse.Namespace) -> int:
     check_output(args)
     if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
-    from flopbench.compare import compare, same_terms
-    from flopbench.present.comparison import comparison_warnings, render_comparison
-    from flopbench.runs import run_of_log
+    from flopbench.estimate.compare import compare, same_terms
+    from flopbench.estimate.comparison_text import comparison_warnings, render_comparison
+    from flopbench.estimate.runs import run_of_log
 
     choices = choices_of(args)
     runs: list[Run] = []
@@ -82,9 +82,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare_timings(args: argparse.Namespace) -> int:
-    from flopbench.present.time_comparison import render_time_comparison
-    from flopbench.time_comparison import compare_files, compare_interleaved
-    from flopbench.timings import TimingFile
+    from flopbench.timing.comparison import compare_files, compare_interleaved
+    from flopbench.timing.comparison_text import render_time_comparison
+    from flopbench.timing.file import TimingFile
 
     require(
         len(args.logs) <= 2,

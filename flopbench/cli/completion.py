@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from flopbench.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK
 
 SHELLS = ("bash", "zsh", "tcsh")
 
@@ -26,7 +26,5 @@ def run(args: argparse.Namespace) -> int:
     """Print the script for one shell."""
     import shtab
 
-    from flopbench.cli import build_parser
-
-    sys.stdout.write(shtab.complete(build_parser(), shell=args.shell))
+    sys.stdout.write(shtab.complete(args.whole, shell=args.shell))
     return EXIT_OK

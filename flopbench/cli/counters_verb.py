@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import Any
 
-from flopbench.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK
 
 
 def add_parser(verbs: Any) -> None:
@@ -21,8 +21,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line a counter."""
-    from flopbench.counters import DEFAULT_COUNTERS, own_counters
-    from flopbench.present.grid import Column, Grid, to_terminal
+    from flopbench.core.grid import Column, Grid, to_terminal
+    from flopbench.counting.registry import DEFAULT_COUNTERS, own_counters
 
     rows = []
     for info in own_counters():

@@ -15,7 +15,7 @@ from flopbench.cli.common import (
     warn,
 )
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
-from flopbench.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 
@@ -65,8 +65,8 @@ def run(args: argparse.Namespace) -> int:
         args.difficulty is None or args.by == "difficulty",
         "--difficulty says how to break down --by difficulty, which is not asked for",
     )
-    from flopbench.present.estimates import render_estimate
-    from flopbench.runs import run_of_counts, run_of_log
+    from flopbench.estimate.runs import run_of_counts, run_of_log
+    from flopbench.estimate.text import render_estimate
 
     choices = choices_of(args)
     with progress_bar() as progress:

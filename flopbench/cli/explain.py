@@ -15,7 +15,7 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
-from flopbench.errors import EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 FORMATS = ("text", "json")
 DEFAULT_DEPTH = 2
@@ -45,10 +45,10 @@ def run(args: argparse.Namespace) -> int:
     """Count one model and say where the number comes from."""
     check_output(args)
     require(args.depth >= 0, f"--depth is {args.depth} where 0 or more was expected")
-    from flopbench.offline import explain
-    from flopbench.present.explain import explanation_text
-    from flopbench.profiles import dumps
-    from flopbench.specs import parse_spec
+    from flopbench.counting.explain_text import explanation_text
+    from flopbench.counting.profiles_file import dumps
+    from flopbench.counting.run import explain
+    from flopbench.models.spec import parse_spec
 
     spec = parse_spec(args.model)
     require(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
-from flopbench.errors import EXIT_MEASURE, EXIT_OK, MeasureError
-from flopbench.files import check_writable, write_atomic
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, MeasureError
+from flopbench.core.files import check_writable, write_atomic
 
 if TYPE_CHECKING:
     from flopbench.check.records import Entry
@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write the configuration and the first baseline; print what belongs into CI."""
-    from flopbench.check.finding import find_entries
+    from flopbench.check.init.finding import find_entries
 
     folder = Path()
     if args.list:
@@ -80,7 +80,7 @@ def _refuse_second(folder: Path) -> None:
 
 def _named(texts: list[str]) -> list[Entry]:
     from flopbench.check.records import Entry
-    from flopbench.specs import parse_spec
+    from flopbench.models.spec import parse_spec
 
     entries: list[Entry] = []
     for text in dict.fromkeys(texts):
@@ -101,7 +101,7 @@ def _found(folder: Path) -> list[Entry]:
     Raises:
         InputError: nothing was found.
     """
-    from flopbench.check.finding import find_entries
+    from flopbench.check.init.finding import find_entries
     from flopbench.check.records import Entry
 
     found = find_entries(folder)
@@ -115,11 +115,11 @@ def _found(folder: Path) -> list[Entry]:
 
 def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
     from flopbench.check.accepting import accept
-    from flopbench.check.baseline import render_baseline
+    from flopbench.check.baseline.file import render_baseline
+    from flopbench.check.init.starting import ci_snippet, config_text
     from flopbench.check.records import Config
-    from flopbench.check.starting import ci_snippet, config_text
     from flopbench.check.stock import take_stock
-    from flopbench.present.check_moves import describe_moves
+    from flopbench.check.text.blocks import describe_moves
 
     config = Config(path=str(path), root=".", entries=tuple(entries))
     with progress_bar() as progress:

@@ -18,13 +18,14 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.machine_options import add_machine
 from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
-    from flopbench.devices import DeviceFacts
-    from flopbench.latencies import Effort
-    from flopbench.specs import ModelSpec
-    from flopbench.timings import TimingFile, TimingSpec
+    from flopbench.models.spec import ModelSpec
+    from flopbench.timing.devices import DeviceFacts
+    from flopbench.timing.file import TimingFile
+    from flopbench.timing.records import TimingSpec
+    from flopbench.timing.run import Effort
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 DEFAULT_REFERENCE = 32
@@ -149,13 +150,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
     """Render rows, and below them the comparison where one was asked for."""
-    from flopbench.present.timings import render_timing_grids, render_timings
+    from flopbench.timing.text import render_timing_grids, render_timings
 
     if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
         return render_timings(file, format, stream)
-    from flopbench.present.time_comparison import comparison_grid
-    from flopbench.present.timings import timing_grids
-    from flopbench.time_comparison import compare_interleaved
+    from flopbench.timing.comparison import compare_interleaved
+    from flopbench.timing.comparison_text import comparison_grid
+    from flopbench.timing.text import timing_grids
 
     name = args.models[0] if args.models else "A"
     grids = [*timing_grids(file), comparison_grid(compare_interleaved(file), (name, name))]
@@ -163,7 +164,7 @@ def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any
 
 
 def _saved(args: argparse.Namespace) -> TimingFile:
-    from flopbench.timings import TimingFile, merge
+    from flopbench.timing.file import TimingFile, merge
 
     measuring = {
         "MODEL": args.models,
@@ -193,9 +194,9 @@ def _saved(args: argparse.Namespace) -> TimingFile:
 
 def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return what was finished, with the exit status that says so."""
-    from flopbench.latencies import describe, time_models, time_throughput
-    from flopbench.sweeps import LARGEST_BATCH
-    from flopbench.timings import merge
+    from flopbench.timing.file import merge
+    from flopbench.timing.run import describe, time_models, time_throughput
+    from flopbench.timing.sweeps import LARGEST_BATCH
 
     _check_combinations(args)
     models = _models(args)
@@ -230,8 +231,8 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
 
 
 def _effort(args: argparse.Namespace, facts: DeviceFacts, progress: Any, keep: Any) -> Effort:
-    from flopbench.latencies import BUDGET_S, PROCESSES, Effort
-    from flopbench.measure.sampling import FEWEST_SAMPLES
+    from flopbench.timing.measure.sampling import FEWEST_SAMPLES
+    from flopbench.timing.run import BUDGET_S, PROCESSES, Effort
 
     return Effort(
         facts=facts,
@@ -258,7 +259,7 @@ def _models(args: argparse.Namespace) -> list[ModelSpec]:
 
 def _specs(args: argparse.Namespace, models: list[ModelSpec], device: str) -> list[TimingSpec]:
     """List what to time: models × dtypes × batches, models outermost."""
-    from flopbench.timings import TimingSpec
+    from flopbench.timing.records import TimingSpec
 
     require(
         not args.cuda_graph or device == "cuda",

@@ -9,7 +9,7 @@ from typing import Any
 
 from flopbench.cli.common import check_output, positive, warn
 from flopbench.cli.policy_options import add_reading
-from flopbench.errors import EXIT_INPUT, EXIT_OK
+from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 
 SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20

@@ -1,7 +1,4 @@
-"""Options of ``latency`` and ``replay`` that say where and how networks run.
-
-Lives here: those options. Does not live here: whether the machine can (``measure.device``).
-"""
+"""Options of ``latency`` and ``replay`` that say where and how networks run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""Models on the command line, as ``table`` and ``latency`` take them.
-
-Lives here: those arguments, and how they become specifications. Does not live here: the grammar
-of a specification (``specs``), presets (``presets``).
-"""
+"""Models on the command line, as ``table`` and ``latency`` take them."""
 
 from __future__ import annotations
 
@@ -12,8 +8,8 @@ from typing import TYPE_CHECKING
 from flopbench.cli.common import positive, require
 
 if TYPE_CHECKING:
-    from flopbench.presets import PublishedRow
-    from flopbench.specs import ModelSpec
+    from flopbench.models.presets import PublishedRow
+    from flopbench.models.spec import ModelSpec
 
 DEFAULT_PRESET = "arnet"
 
@@ -51,9 +47,9 @@ def chosen_models(
         InputError: a specification or size that means nothing, sizes without models, no such
             preset.
     """
-    from flopbench.offline import preset_specs
-    from flopbench.presets import load_preset
-    from flopbench.specs import cross, parse_size, parse_spec
+    from flopbench.counting.run import preset_specs
+    from flopbench.models.presets import load_preset
+    from flopbench.models.spec import cross, parse_size, parse_spec
 
     sizes = [parse_size(text) for text in args.resolution or []]
     specs = cross([parse_spec(text) for text in (*args.models, *more)], sizes)

@@ -11,9 +11,9 @@ from typing import Any
 from flopbench.cli.common import warn
 from flopbench.cli.plots import KINDS
 from flopbench.cli.plots.common import add_style, require_matplotlib, takers
-from flopbench.errors import EXIT_OK, FlopbenchError
-from flopbench.files import check_apart, check_writable, write_atomic
-from flopbench.sources import PLURALS
+from flopbench.core.errors import EXIT_OK, FlopbenchError
+from flopbench.core.files import check_apart, check_writable, write_atomic
+from flopbench.policy.file_kinds import PLURALS
 
 
 def add_parser(verbs: Any) -> None:
@@ -64,10 +64,9 @@ def run(args: argparse.Namespace) -> int:
         check_writable(path)
     check_apart(outputs, _inputs(args))
     require_matplotlib()
-    from flopbench.plots.drawing import bytes_of
-    from flopbench.plots.saving import format_of
-    from flopbench.plots.style import paper
-    from flopbench.present.grid import to_csv
+    from flopbench.core.grid import to_csv
+    from flopbench.present.draw.drawing import bytes_of, format_of
+    from flopbench.present.draw.style import paper
 
     format = format_of(output)
     with paper(args.width, venue=args.venue, font=args.font, text_pt=args.font_size):

@@ -1,7 +1,4 @@
-"""Options of verbs that read policy logs, and how they become choices.
-
-Lives here: those options. Does not live here: what is done with them (``runs``).
-"""
+"""Options of verbs that read policy logs, and how they become choices."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING
 from flopbench.cli.common import positive
 
 if TYPE_CHECKING:
-    from flopbench.runs import Choices
+    from flopbench.estimate.runs import Choices
 
 MOST_RESAMPLES = 1_000_000
 """More say nothing more of a 95 % interval, and their means do not fit into memory."""
@@ -147,8 +144,8 @@ def choices_of(args: argparse.Namespace) -> Choices:
         DataError: a damaged table.
     """
     from flopbench.cli.common import require
-    from flopbench.runs import Choices, parse_pairs
-    from flopbench.table import CostTable
+    from flopbench.counting.table import CostTable
+    from flopbench.estimate.runs import Choices, parse_pairs
 
     own = vars(args)
     seed, table = own.get("seed", 0), own.get("table")

@@ -18,7 +18,7 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.machine_options import add_machine
 from flopbench.cli.policy_options import add_reading
-from flopbench.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.replay.records import Replay
@@ -164,8 +164,8 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
     Raises:
         InputError: a NAME=VALUE that is none.
     """
+    from flopbench.estimate.runs import parse_pairs
     from flopbench.replay.run import ReplayChoices
-    from flopbench.runs import parse_pairs
 
     numbers = {name: getattr(args, name) or default for name, default, _ in NUMBERS}
     modes = MODES if args.modes is None else args.modes
@@ -210,7 +210,7 @@ def _print_saved(args: argparse.Namespace, format: str) -> int:
 
 
 def _emit(args: argparse.Namespace, replays: list[Replay], format: str) -> None:
-    from flopbench.present.replay import render_replays, replay_warnings
+    from flopbench.replay.text import render_replays, replay_warnings
 
     emit(args, lambda stream: render_replays(replays, format, stream))
     for replay in replays:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from flopbench.cli.common import require, warn
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
-from flopbench.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
-    from flopbench.report.records import Report
+    from flopbench.present.report.records import Report
 
 NO_OPTIONS = ("files", "output", "verb", "run", "parser")
 """What the parsed arguments hold beside options."""
@@ -60,8 +60,8 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write a report; print where it is and what is in it."""
-    from flopbench.report import write_report
-    from flopbench.report.writing import check_folder
+    from flopbench.present.report import write_report
+    from flopbench.present.report.writing import check_folder
 
     require(args.output != "-", "a report is a folder of files: it cannot go to stdout")
     check_folder(Path(args.output))

@@ -18,10 +18,10 @@ from flopbench.cli.common import (
     require,
 )
 from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.errors import EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
-    from flopbench.table import CostTable
+    from flopbench.counting.table import CostTable
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 
@@ -69,7 +69,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
-    from flopbench.present.tables import render_cost_table, sort_table
+    from flopbench.counting.table_text import render_cost_table, sort_table
 
     table = _saved_table(args) if args.saved else _measured_table(args)
     if args.sort:
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _saved_table(args: argparse.Namespace) -> CostTable:
-    from flopbench.table import CostTable
+    from flopbench.counting.table import CostTable
 
     require(
         not (args.models or args.preset or args.resolution or args.classes or args.counter),
@@ -94,8 +94,8 @@ def _saved_table(args: argparse.Namespace) -> CostTable:
 
 
 def _measured_table(args: argparse.Namespace) -> CostTable:
-    from flopbench.offline import build_table
-    from flopbench.present.tables import check_sort_key
+    from flopbench.counting.run import build_table
+    from flopbench.counting.table_text import check_sort_key
 
     counters = chosen_counters(args)
     if args.sort:

@@ -2,9 +2,6 @@
 
 Nothing is guessed: two axes are action ids, three are one-hot rows, and what could be read in two
 ways is refused. Whole arrays are converted at once; only lists are looked at row by row.
-
-Lives here: that conversion and the checks that need the arrays. Does not live here: the checks that
-every reader makes (``blocks``, ``checks``, ``engine``), files (``logger``).
 """
 
 from __future__ import annotations
@@ -18,8 +15,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.errors import DataError, InputError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.policy.blocks import Place, one_hot_codes
 from flopbench.policy.columns import coded
 from flopbench.policy.plan import Plan

@@ -1,8 +1,4 @@
-"""Samples as arrays: what every reader hands to the kernel, some thousands at a time.
-
-Lives here: the block, and turning samples into one, with every defect reported where it stands.
-Does not live here: reading files (``readers``), counting (``kernel``).
-"""
+"""Samples as arrays: what every reader hands to the kernel, some thousands at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Report, Sample
 

@@ -1,16 +1,11 @@
-"""Checks of the fields that counting does not need: scores, predictions, frames, times.
-
-Lives here: those. Does not live here: checks of decisions (``blocks``, ``kernel``), which every
-count makes.
-"""
+"""Checks of the fields that counting does not need: scores, predictions, frames, times."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Report, Sample

@@ -4,9 +4,6 @@ A field becomes a typed column where all samples agree on its type, else a colum
 the suffix ``_json``; a stream's decisions stand in ``actions.STREAM``. Decisions are stored as ids.
 Nothing is lost: reading gives the samples back, names of actions and exits turned into ids, and an
 empty list of labels into none.
-
-Lives here: which columns a log needs, and one sample to one row and back. Does not live here:
-files (``writers``, ``readers``).
 """
 
 from __future__ import annotations
@@ -18,8 +15,7 @@ from typing import Any
 
 import msgspec
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import FIELDS, Report, Sample, raise_first, sample_error

@@ -1,7 +1,4 @@
-"""What a whole log adds up to: counts per sample, and their sums.
-
-Lives here: the records. Does not live here: making them (``engine``), prices (``estimate``).
-"""
+"""What a whole log adds up to: counts per sample, and their sums."""
 
 from __future__ import annotations
 

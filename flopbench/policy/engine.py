@@ -2,9 +2,6 @@
 
 Nothing here loops over decisions, and only the counts of each record stay in memory: 1e8
 decisions in 6.25 million videos take some hundred megabytes.
-
-Lives here: gathering, and the checks that need the whole log (one length, duplicates). Does not
-live here: reading (``readers``), the arithmetic (``kernel``).
 """
 
 from __future__ import annotations
@@ -14,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Block
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.kernel import Tally, tally

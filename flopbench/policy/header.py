@@ -3,9 +3,6 @@
 File format: an object with ``format: "flopbench.policy-log"``, ``version: 1`` and the fields of
 ``Header``. A field that is left out is taken from the preset that the header names, then from the
 field's default. Version history: 1, the first.
-
-Lives here: those records, reading them, laying a preset under them. Does not live here: samples
-(``samples``), what the decisions add up to (``kernel``).
 """
 
 from __future__ import annotations
@@ -16,9 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from flopbench.errors import DataError, InputError
-from flopbench.naming import near_match
-from flopbench.presets import load_preset
+from flopbench.core.errors import DataError, InputError, describe, near_match
+from flopbench.models.presets import load_preset
 
 FORMAT = "flopbench.policy-log"
 VERSION = 1
@@ -200,7 +196,7 @@ def preset_header(name: str, where: str = "") -> Header:
 
 def policy_presets() -> list[str]:
     """List the presets that ship with flopbench and describe a policy."""
-    from flopbench.presets import preset_names
+    from flopbench.models.presets import preset_names
 
     return [name for name in preset_names() if load_preset(name).policy is not None]
 
@@ -297,15 +293,6 @@ def _unique(names: list[Any], where: str, field: str) -> None:
             shown = name[1] if isinstance(name, tuple) else name
             raise DataError(f"{where}: header: {field}[{number}] repeats the name {shown!r}")
         seen.add(name)
-
-
-def describe(error: msgspec.ValidationError) -> str:
-    """Put msgspec's message into our form: the field first."""
-    text, _, place = str(error).partition(" - at `$")
-    place = place.rstrip("`").lstrip(".")
-    text = text.replace("`", "'")
-    text = text[:1].lower() + text[1:]
-    return f"{place}: {text}" if place else text
 
 
 def _kind(data: Any) -> str:

@@ -1,8 +1,4 @@
-"""The file of a running log: lines that are only ever appended, and the name each process writes.
-
-Lives here: that file, continuing one, shards and ranks. Does not live here: what a line says
-(``logger``), reading (``readers``).
-"""
+"""The file of a running log: lines that are only ever appended, and each process's name for it."""
 
 from __future__ import annotations
 
@@ -15,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from flopbench.errors import DataError, InputError
-from flopbench.files import check_writable
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.files import check_writable
 from flopbench.policy.header import FORMAT, VERSION, Header, Shard, read_header
 from flopbench.policy.samples import Sample
 

@@ -3,9 +3,6 @@
 In a log with encoding ``per_step`` a decision over k steps stands k times, so a maximal run of n
 equal rows of an action with span k holds ceil(n / k) decisions; only the end of the sample may cut
 the last one (AR-Net, ECCV 2020, and its released code).
-
-Lives here: that arithmetic. Does not live here: reading (``readers``), gathering blocks
-(``engine``), prices (``estimate``).
 """
 
 from __future__ import annotations
@@ -15,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError
+from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Block
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Report

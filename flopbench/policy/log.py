@@ -1,8 +1,4 @@
-"""A policy log as a whole: its files, its plan, its counts, its defects.
-
-Lives here: opening, counting and checking a log of any form. Does not live here: forms
-(``readers``), arithmetic (``kernel``, ``engine``).
-"""
+"""A policy log as a whole: its files, its plan, its counts, its defects."""
 
 from __future__ import annotations
 
@@ -12,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from flopbench.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError
 from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores
 from flopbench.policy.counts import LogCounts

@@ -4,10 +4,6 @@ What survives: after ``flush`` returns, every record is in the file, whole, and 
 disk. ``kill -9`` loses at most ``buffer`` records (64 unless told) of the ``add`` calls that
 returned. It may leave one last line half written, which was of the buffer: readers leave it out
 with ``--allow-truncated``, and ``append=True`` cuts it off.
-
-Lives here: the logger and its header. Does not live here: its file and shards (``journal``),
-tensors (``batches``), what makes a sample wrong (``blocks``, ``checks``, ``engine``), Parquet
-(``writers``).
 """
 
 from __future__ import annotations
@@ -25,7 +21,8 @@ from typing import Any
 
 import msgspec
 
-from flopbench.errors import DataError, FlopbenchError, InputError
+from flopbench.core.errors import DataError, FlopbenchError, InputError
+from flopbench.core.version import VERSION as FLOPBENCH_VERSION
 from flopbench.policy.batches import samples_of
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.checks import check_samples
@@ -42,7 +39,6 @@ from flopbench.policy.journal import (
 )
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample, raise_first
-from flopbench.version import VERSION as FLOPBENCH_VERSION
 
 BUFFER = 64
 """Records held back before they are written: what ``kill -9`` can cost."""

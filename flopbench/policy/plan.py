@@ -1,15 +1,11 @@
-"""A resolved header as the kernel and the estimator want it: names to indices, spans, costs.
-
-Lives here: that record. Does not live here: reading the header (``header``), counting (``kernel``).
-"""
+"""A resolved header as the kernel and the estimator want it: names to indices, spans, costs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.header import Action, Charges, Exit, Header
 
 

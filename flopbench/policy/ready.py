@@ -3,8 +3,6 @@
 CSV or Parquet; one line a video and action. ``n`` counts what the log's encoding counts: rows of
 steps, or decisions. With rows and actions that span several steps, a column ``decisions`` brings
 the number of decisions; without it only the published rule applies. Repeated pairs add up.
-
-Lives here: reading them. Does not live here: what they mean (``counts``).
 """
 
 from __future__ import annotations
@@ -18,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError, InputError
-from flopbench.files import read_json
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.files import read_json
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.header import read_header, resolve
 from flopbench.policy.log import with_preset

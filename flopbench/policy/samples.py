@@ -1,8 +1,4 @@
-"""One sample of a policy log, as the text forms hold it.
-
-Lives here: the record and its typed decoding. Does not live here: files (``readers``), arrays
-(``blocks``).
-"""
+"""One sample of a policy log, as the text forms hold it."""
 
 from __future__ import annotations
 
@@ -11,9 +7,7 @@ from typing import NoReturn
 
 import msgspec
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
-from flopbench.policy.header import describe
+from flopbench.core.errors import DataError, describe, near_match
 
 Choice = int | str | list[float]
 """One decision: an action's id, its name, or a one-hot row over the actions."""

@@ -4,8 +4,6 @@ A usage table is CSV with the columns ``action`` and ``share`` (``0.31`` or ``31
 distribution as papers print it. AR-Net's test script prints a block of lines such as
 ``r0(resnet50 224)     :   1234 (12.34%)``, ``m0(mobilenet_v2 84)``, ``s2 (skip 4 frames)``, and the
 estimate ``GFLOPS: 2.090000``; rows are counted per frame.
-
-Lives here: reading both. Does not live here: pricing them (``estimate``).
 """
 
 from __future__ import annotations
@@ -16,8 +14,8 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.errors import DataError, InputError
-from flopbench.files import read_json
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.files import read_json
 from flopbench.policy.counts import ShareCounts
 from flopbench.policy.header import Header, read_header, resolve
 from flopbench.policy.log import with_preset

@@ -1,8 +1,4 @@
-"""Writing a log in any form, and turning one form into another without loss.
-
-Lives here: the writers and ``convert``. Does not live here: the layout of columns (``columns``),
-logging from an evaluation loop (``logger``).
-"""
+"""Writing a log in any form, and turning one form into another without loss."""
 
 from __future__ import annotations
 
@@ -19,8 +15,8 @@ from typing import IO, Any
 
 import msgspec
 
-from flopbench.errors import DataError, InputError
-from flopbench.files import check_writable, write_atomic
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.files import check_writable, write_atomic
 from flopbench.policy.checks import check_samples
 from flopbench.policy.columns import JSON_SUFFIX, LISTS, SCALARS, Layout, coded, row_of
 from flopbench.policy.header import FORMAT, Header

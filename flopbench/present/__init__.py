@@ -1,0 +1,1 @@
+"""What a reader sees of several results: figures, drawing, the report."""

@@ -1,19 +1,15 @@
-"""The uniform program that a replay is set against: the costliest decision, at every step.
-
-Lives here: choosing it. Does not live here: running it (``measure.executor``).
-"""
+"""The uniform program that a replay is set against: the costliest decision, at every step."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
-from flopbench.errors import InputError
-from flopbench.naming import near_match
+from flopbench.core.errors import InputError, near_match
 from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
 from flopbench.replay.records import Baseline
-from flopbench.workload.records import Workload
+from flopbench.replay.workload import Workload
 
 Ran = tuple[Mapping[str, int], Mapping[str, int]]
 """Component -> runs as an arm; component -> runs as a policy."""

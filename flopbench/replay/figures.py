@@ -1,8 +1,4 @@
-"""What the times of a replay say: the waterfall of each mode, latencies, videos a second.
-
-Lives here: from raw passes to figures, pure. Does not live here: the chain itself
-(``replay.waterfall``), the record (``replay.records``), printing (``present``).
-"""
+"""What the times of a replay say: the waterfall of each mode, latencies, videos a second."""
 
 from __future__ import annotations
 
@@ -12,9 +8,9 @@ from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
 
+from flopbench.core.statistics import FEWEST_PROCESSES, PERCENTILE_SAMPLES, median, percentile
 from flopbench.replay.records import ModeRun, Replay, Row
 from flopbench.replay.waterfall import WIDE, Round, Waterfall, Work, waterfall
-from flopbench.time_statistics import FEWEST_PROCESSES, PERCENTILE_SAMPLES, median, percentile
 
 PERCENTILES = (50, 90, 99)
 

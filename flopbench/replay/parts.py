@@ -1,8 +1,4 @@
-"""The components of a replay: those that can be run, and what they cost by count.
-
-Lives here: that choice, and its prices. Does not live here: which of them run
-(``workload.schedule``), building them (``measure``).
-"""
+"""The components of a replay: those that can be run, and what they cost by count."""
 
 from __future__ import annotations
 
@@ -11,13 +7,13 @@ from dataclasses import dataclass
 
 import msgspec
 
-from flopbench.agreement import REFERENCE
-from flopbench.errors import InputError
-from flopbench.naming import near_match
-from flopbench.offline import Progress, build_table
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.workers import Progress
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.run import build_table
+from flopbench.estimate.prices import Price, price_book
+from flopbench.models.spec import parse_spec
 from flopbench.policy.header import Component, Header
-from flopbench.prices import Price, price_book
-from flopbench.specs import parse_spec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

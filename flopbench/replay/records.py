@@ -5,9 +5,6 @@ File format (JSON): ``{"schema": 1, "kind": "flopbench.replay", ...}`` with the 
 the clocks gave them, one row a pass: (round, chunk, items, leading clock, clock beside it).
 
 Schema history: 1, the first.
-
-Lives here: the records and their file. Does not live here: making a replay (``replay.run``), what
-its times say (``replay.figures``), printing (``present``).
 """
 
 from __future__ import annotations
@@ -19,9 +16,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from flopbench.errors import DataError
-from flopbench.files import check_schema, read_json, write_atomic
-from flopbench.policy.header import describe
+from flopbench.core.errors import DataError, describe
+from flopbench.core.files import check_schema, read_json, write_atomic
 
 SCHEMA = 1
 KIND = "flopbench.replay"

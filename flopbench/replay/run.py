@@ -1,8 +1,4 @@
-"""From a policy log to a replay: what runs, what it costs by count, and the processes that time it.
-
-Lives here: those steps, in the parent process, without torch. Does not live here: decisions as
-work (``workload.schedule``), running it (``measure.replay``), the record (``replay.records``).
-"""
+"""From a policy log to a replay: what runs, what it costs by count, and the timing processes."""
 
 from __future__ import annotations
 
@@ -13,15 +9,14 @@ from typing import Any
 
 import msgspec
 
-from flopbench.errors import FlopbenchError, InputError
-from flopbench.latencies import describe
-from flopbench.naming import near_match
-from flopbench.offline import Progress
+from flopbench.core.errors import FlopbenchError, InputError, near_match
+from flopbench.core.workers import Progress, run_job
 from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Options
 from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
+from flopbench.replay.frames import image_files
 from flopbench.replay.parts import price_parts, runnable_specs
 from flopbench.replay.records import (
     MODES,
@@ -32,12 +27,11 @@ from flopbench.replay.records import (
     Replay,
     Settings,
 )
-from flopbench.workers import run_job
-from flopbench.workload.frames import image_files
-from flopbench.workload.records import Workload
-from flopbench.workload.schedule import workload_of
+from flopbench.replay.schedule import workload_of
+from flopbench.replay.workload import Workload
+from flopbench.timing.run import describe
 
-JOB = "flopbench.measure.replay:run"
+JOB = "flopbench.replay.measure.jobs:run"
 
 RunJob = Callable[..., Any]
 """As ``workers.run_job``."""

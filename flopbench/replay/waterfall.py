@@ -11,9 +11,6 @@ Times of a video, each a share of the uniform baseline's time of the same round:
 
 The theoretical speed-up M_base / M times the four quotients of neighbours is the measured
 speed-up, exactly. A quotient below 1 is what that step costs.
-
-Lives here: that arithmetic, pure. Does not live here: clocks (``measure``), records and files
-(``replay.records``), printing (``present``).
 """
 
 from __future__ import annotations
@@ -22,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flopbench.time_statistics import (
+from flopbench.core.statistics import (
     FEWEST_PROCESSES,
     expanded_bootstrap,
     median,
@@ -30,6 +27,11 @@ from flopbench.time_statistics import (
     wider,
 )
 
+PARTS_MEANING = (
+    "arms: small networks and inputs take another time a MAC than the baseline, mostly more. "
+    "fragmentation: small batches, and switching between networks. policy: policy, LSTM, decisions "
+    "and gathering beyond their MACs. synchronisation: the host waits for decisions."
+)
 WIDE = 0.10
 """An interval that reaches further than this from its centre is told: two rounds of such a
 machine may disagree by more than most policies save."""

@@ -1,7 +1,4 @@
-"""The kinds of figures, one module a kind.
-
-Lives here: the list. Does not live here: the verb (``cli.plot``).
-"""
+"""The kinds of figures, one module a kind."""
 
 from __future__ import annotations
 

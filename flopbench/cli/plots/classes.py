@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive, require
 from flopbench.cli.policy_options import add_bootstrap, add_preset, add_reading, choices_of
-from flopbench.sources import LOG
+from flopbench.policy.file_kinds import LOG
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "classes"
 HELP = "how much resolution each class gets, with 95 % intervals"
@@ -80,9 +80,9 @@ def _add_ratios(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the log; return what is to be drawn."""
-    from flopbench.figures.class_choice import MOST
-    from flopbench.figures.classes import classes_of
-    from flopbench.plots.kinds.classes import classes_drawing
+    from flopbench.present.draw.kinds.classes import classes_drawing
+    from flopbench.present.figures.class_choice import MOST
+    from flopbench.present.figures.classes import classes_of
 
     require(
         args.classes is None or args.classes <= MOST,

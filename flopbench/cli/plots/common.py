@@ -1,8 +1,4 @@
-"""What the kinds of figures share on the command line.
-
-Lives here: options of style and output, and the list of who takes which file. Does not live here:
-any kind.
-"""
+"""What the kinds of figures share on the command line."""
 
 from __future__ import annotations
 
@@ -11,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from flopbench.cli.common import require
-from flopbench.errors import InputError
-from flopbench.plots.venues import DEFAULT_VENUE, VENUES
+from flopbench.core.errors import InputError
+from flopbench.present.draw.venues import DEFAULT_VENUE, VENUES
 
 
 def add_style(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
-from flopbench.sources import LOG
+from flopbench.policy.file_kinds import LOG
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "cost"
 HELP = "how the cost of a video is distributed, with mean and median"
@@ -33,8 +33,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read and price the logs; return what is to be drawn."""
-    from flopbench.figures.cost import cost_of
-    from flopbench.plots.kinds.cost import cost_drawing
+    from flopbench.present.draw.kinds.cost import cost_drawing
+    from flopbench.present.figures.cost import cost_of
 
     return cost_drawing(
         cost_of(

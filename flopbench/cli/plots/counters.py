@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from flopbench.sources import PROFILES
+from flopbench.policy.file_kinds import PROFILES
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "counters"
 HELP = "the same model under each counter, split by operator family"
@@ -27,7 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the profiles; return what is to be drawn."""
-    from flopbench.figures.counters import counters_of
-    from flopbench.plots.kinds.counters import counters_drawing
+    from flopbench.present.draw.kinds.counters import counters_drawing
+    from flopbench.present.figures.counters import counters_of
 
     return counters_drawing(counters_of(args.files, user=user, takers=takers))

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive, require
 from flopbench.cli.policy_options import add_pricing, add_reading, choices_of
-from flopbench.sources import LOG
+from flopbench.policy.file_kinds import LOG
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "frames"
 HELP = "film strips: what a policy did with single videos"
@@ -69,8 +69,8 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
         f"{user} takes one log, not {len(args.files)}",
         "the shards of one log are a glob in quotes, such as 'run-*.jsonl'",
     )
-    from flopbench.figures.frames import frames_of
-    from flopbench.plots.kinds.frames import frames_drawing
+    from flopbench.present.draw.kinds.frames import frames_drawing
+    from flopbench.present.figures.frames.figure import frames_of
 
     return frames_drawing(
         frames_of(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from flopbench.sources import PROFILES
+from flopbench.policy.file_kinds import PROFILES
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "layers"
 HELP = "where a model's MACs are, module by module"
@@ -41,8 +41,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the profiles; return what is to be drawn."""
-    from flopbench.figures.layers import layers_of
-    from flopbench.plots.kinds.layers import layers_drawing
+    from flopbench.present.draw.kinds.layers import layers_drawing
+    from flopbench.present.figures.layers import layers_of
 
     return layers_drawing(
         layers_of(

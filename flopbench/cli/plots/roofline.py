@@ -6,11 +6,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.plots.timed_options import add_rows, rows_of
-from flopbench.sources import TIMINGS
+from flopbench.policy.file_kinds import TIMINGS
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "roofline"
 HELP = "achieved GFLOP/s under the measured roofs of the device"
@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the timing files; return what is to be drawn."""
-    from flopbench.figures.roofline import roofline_of
-    from flopbench.plots.kinds.roofline import roofline_drawing
+    from flopbench.present.draw.kinds.roofline import roofline_drawing
+    from flopbench.present.figures.roofline import roofline_of
 
     return roofline_drawing(roofline_of(args.files, **rows_of(args), user=user, takers=takers))

@@ -6,11 +6,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.plots.timed_options import add_rows, rows_of
-from flopbench.sources import TIMINGS
+from flopbench.policy.file_kinds import TIMINGS
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "theory"
 HELP = "MACs against measured time, with the fitted line and each model's residual"
@@ -35,8 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the timing files; return what is to be drawn."""
-    from flopbench.figures.theory import theory_of
-    from flopbench.plots.kinds.theory import theory_drawing
+    from flopbench.present.draw.kinds.theory import theory_drawing
+    from flopbench.present.figures.theory import theory_of
 
     return theory_drawing(
         theory_of(args.files, fit=args.fit, **rows_of(args), user=user, takers=takers)

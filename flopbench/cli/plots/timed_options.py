@@ -1,7 +1,4 @@
-"""Options that choose rows of timing files.
-
-Lives here: those options. Does not live here: choosing (``figures.timed``).
-"""
+"""Options that choose rows of timing files."""
 
 from __future__ import annotations
 

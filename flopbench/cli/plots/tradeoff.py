@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
-from flopbench.sources import LOG, POINTS, REPLAY, require_kind
+from flopbench.policy.file_kinds import LOG, POINTS, REPLAY, require_kind
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "tradeoff"
 HELP = "accuracy against GFLOPS or ms a video, with the Pareto front"
@@ -60,8 +60,8 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     files: dict[str, list[str]] = {kind: [] for kind in TAKES}
     for path in args.files:
         files[require_kind(path, TAKES, user=user, takers=takers)].append(path)
-    from flopbench.figures.tradeoff import tradeoff_of
-    from flopbench.plots.kinds.tradeoff import tradeoff_drawing
+    from flopbench.present.draw.kinds.tradeoff import tradeoff_drawing
+    from flopbench.present.figures.tradeoff import tradeoff_of
 
     return tradeoff_drawing(
         tradeoff_of(

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from flopbench.cli.common import require
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_meaning, add_reading, add_shares, choices_of
-from flopbench.sources import LOG
+from flopbench.policy.file_kinds import LOG
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "usage"
 HELP = "share of each action, one run or several side by side"
@@ -47,8 +47,8 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
         below is None or 0 < below < 100,
         f"--group-below is {below} where a percentage between 0 and 100 was expected",
     )
-    from flopbench.figures.usage import usage_of
-    from flopbench.plots.kinds.usage import usage_drawing
+    from flopbench.present.draw.kinds.usage import usage_drawing
+    from flopbench.present.figures.usage import usage_of
 
     return usage_drawing(
         usage_of(

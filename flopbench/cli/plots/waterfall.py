@@ -6,11 +6,11 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.plots.common import add_names
-from flopbench.sources import REPLAY
+from flopbench.policy.file_kinds import REPLAY
 
 if TYPE_CHECKING:
-    from flopbench.figures.logs import Takers
-    from flopbench.plots.drawing import Drawing
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.present.figures.inputs.logs import Takers
 
 NAME = "waterfall"
 HELP = "from the theoretical speed-up to the measured one, step by step"
@@ -35,8 +35,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     """Read the replays; return what is to be drawn."""
-    from flopbench.figures.waterfall import waterfall_of
-    from flopbench.plots.kinds.waterfall import waterfall_drawing
+    from flopbench.present.draw.kinds.waterfall import waterfall_drawing
+    from flopbench.present.figures.waterfall import waterfall_of
 
     return waterfall_drawing(
         waterfall_of(args.files, modes=args.mode, names=args.name, user=user, takers=takers)

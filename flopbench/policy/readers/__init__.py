@@ -1,7 +1,4 @@
-"""Readers of a policy log, one file a form; ``reader_for`` picks one.
-
-Lives here: that choice. Does not live here: putting files together to a log (``policy.log``).
-"""
+"""Readers of a policy log, one file a form; ``reader_for`` picks one."""
 
 from __future__ import annotations
 

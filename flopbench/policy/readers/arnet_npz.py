@@ -3,8 +3,6 @@
 ``rs`` (N, T, A) one-hot rows, ``names`` (N,), ``results`` (N, C) video logits, ``targets`` (N, 3)
 label ids padded with -1, ``indices`` (N, T) frame numbers counted from 1, and ``all_preds``, which
 is left out. It names no actions, so it needs a preset.
-
-Lives here: that reader. Does not live here: flopbench's own NPZ form (``npz_forms``).
 """
 
 from __future__ import annotations
@@ -15,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Block, Place, one_hot_codes
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan

@@ -1,7 +1,4 @@
-"""What every reader of one file offers.
-
-Lives here: the interface, and blocks made from samples. Does not live here: any form.
-"""
+"""What every reader of one file offers."""
 
 from __future__ import annotations
 

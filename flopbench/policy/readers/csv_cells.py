@@ -1,7 +1,4 @@
-"""Cells of a CSV log: which columns there are, and values to text and back.
-
-Lives here: single cells and lines. Does not live here: files (``csv_form``, ``writers``).
-"""
+"""Cells of a CSV log: which columns there are, and values to text and back."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 A row is a decision. DuckDB parses, hashes ids and turns actions into ids; numpy cuts the rows into
 samples. Only plain files qualify: ``id`` and ``action``, with ``step`` and integer ``labels`` at
 most, one stream, every cell in order. For any other the exact reader is asked.
-
-Lives here: that way. Does not live here: the exact reader (``csv_form``).
 """
 
 from __future__ import annotations

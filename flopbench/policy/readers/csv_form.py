@@ -9,8 +9,6 @@ sample without decisions is one line: ``action`` is empty, or ``[]`` for a list 
 
 Strict: RFC 4180, every line as many fields as the first. Large files take a faster way through
 DuckDB, which gives up on anything unusual, so that the exact reader says what is wrong and where.
-
-Lives here: those readers. Does not live here: what a sample may hold (``samples``).
 """
 
 from __future__ import annotations
@@ -25,9 +23,8 @@ from typing import Any
 
 import msgspec
 
-from flopbench.errors import DataError
-from flopbench.files import read_json
-from flopbench.naming import near_match
+from flopbench.core.errors import DataError, near_match
+from flopbench.core.files import read_json
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.columns import EXTRA_PREFIX, json_value
 from flopbench.policy.header import Header, read_header

@@ -2,8 +2,6 @@
 
 Typed decoding by msgspec, some hundred samples at a time; where a group does not decode, each of
 its samples is decoded alone, so that a defect is reported at its own line.
-
-Lives here: those two readers. Does not live here: what a sample may hold (``samples``).
 """
 
 from __future__ import annotations
@@ -19,13 +17,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.errors import DataError
+from flopbench.core.errors import DataError, describe
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import json_value
-from flopbench.policy.header import Header, describe, read_header
+from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
-from flopbench.policy.readers.digits import digit_rows
 from flopbench.policy.readers.raw import BOM, open_bytes, pieces, read_some
 from flopbench.policy.samples import CUT_HINT, Report, Sample, sample_error
 
@@ -314,3 +311,32 @@ def _is_text(token: bytes) -> bool:
     except msgspec.DecodeError:
         return False
     return True
+
+
+_ROW = re.compile(rb"\[\d(?:, ?\d)*\]")
+_ZERO = ord("0")
+
+
+def digit_rows(texts: Sequence[Any]) -> Any:
+    """Turn texts of lists into a matrix of ids.
+
+    Args:
+        texts: n pieces of JSON, bytes-like.
+
+    Returns:
+        (n, steps) uint8, or None where the lists are not all of this simple form.
+    """
+    first = bytes(texts[0])
+    if _ROW.fullmatch(first) is None:
+        return None
+    joined = b"".join(texts)
+    width = len(first)
+    if len(joined) != width * len(texts):
+        return None
+    rows = np.frombuffer(joined, np.uint8).reshape(len(texts), width)
+    pattern = rows[0]
+    is_digit = (pattern >= _ZERO) & (pattern <= _ZERO + 9)
+    if not (rows[:, ~is_digit] == pattern[~is_digit]).all():
+        return None
+    ids = rows[:, is_digit] - np.uint8(_ZERO)  # a byte below "0" wraps around to a large number
+    return ids if ids.max() <= 9 else None

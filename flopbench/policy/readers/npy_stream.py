@@ -1,8 +1,4 @@
-"""Arrays in an NPZ file, read some rows at a time and never unpickled.
-
-Lives here: opening the file, one array as a stream. Does not live here: what the arrays mean
-(``npz_forms``, ``arnet_npz``).
-"""
+"""Arrays in an NPZ file, read some rows at a time and never unpickled."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from flopbench.errors import DataError
+from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Place
 from flopbench.policy.readers.base import Reader
 from flopbench.policy.samples import Report

@@ -3,9 +3,6 @@
 ``header`` (JSON text) and the columns of ``policy.columns``: a field of one length is one array,
 (N,) or (N, K); decisions of differing lengths are ``actions`` (flat) with ``actions_offsets``
 (N + 1); whatever else differs from sample to sample is JSON text.
-
-Lives here: that reader. Does not live here: arrays in a zip file (``npy_stream``), AR-Net's form
-(``arnet_npz``), writing (``writers``).
 """
 
 from __future__ import annotations
@@ -18,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError
+from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Block, Place, checked_ids
 from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, samples_of
 from flopbench.policy.header import Header, read_header

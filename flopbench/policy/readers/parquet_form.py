@@ -3,8 +3,6 @@
 DuckDB decodes, and hands its vectors over as Arrow arrays (nanoarrow), which numpy reads where they
 are. The common columns take the fast way, in which no Python object is made for a sample: names
 are hashed by DuckDB, decisions stay the bytes they are. Anything else takes the exact way.
-
-Lives here: that reader. Does not live here: the layout of columns (``policy.columns``).
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError
 from flopbench.policy.blocks import LARGEST_CODE, Block, Place, checked_ids
 from flopbench.policy.columns import check_columns, json_value, samples_of
 from flopbench.policy.header import FORMAT, Header, read_header

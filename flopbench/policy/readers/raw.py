@@ -1,7 +1,4 @@
-"""Files as bytes: compression, globs and shards, and what form a file has.
-
-Lives here: opening and recognising. Does not live here: any form's content.
-"""
+"""Files as bytes: compression, globs and shards, and what form a file has."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
-from flopbench.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError
 
 FORMS = ("json", "jsonl", "csv", "parquet", "npz", "arnet-npz", "arnet-console", "usage")
 

@@ -1,0 +1,148 @@
+"""Audited claims as text: one table a publication, a footnote a claim.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.audit", "convention": ..., "counters":
+{name: rules}, "environment": {name: version}, "summary": {verdict: how many}, "files": [{"name",
+"title", "source"}], "results": [{"file", "id", "what", "printed", "unit", "recomputed",
+"recomputed_exact", "verdict", "off_percent", "reasons", "derivation", "notes", "unmeasured"}]}``.
+``printed`` and ``recomputed`` are text with their digits, ``recomputed_exact`` is a fraction; the
+last two are null where a number could not be derived.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+from flopbench.audit import Audit, ClaimFile, Finding
+from flopbench.audit.records import as_printed
+from flopbench.core.escaping import markdown_line, one_line
+from flopbench.core.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.core.units import CONVENTION
+
+SCHEMA = 1
+KIND = "flopbench.audit"
+
+STYLES = {"reproduced": "green", "rounding only": "yellow", "not derivable": "yellow"}
+"""Colours of verdicts; a claim that is off is drawn red."""
+
+MEANING = "off by: printed against recomputed, which is exact and shown with two digits more."
+
+
+def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
+    """Lay out the claims of one file, with the derivation and reasons of each as a footnote."""
+    findings = audit.of(file)
+    footnotes = [_footnote(finding) for finding in findings]
+    rows = tuple(
+        (
+            f"{finding.claim.id} [{number}]",
+            finding.claim.what,
+            finding.printed_text,
+            finding.recomputed_text or "-",
+            finding.verdict_text,
+        )
+        for number, finding in enumerate(findings, 1)
+    )
+    return Grid(
+        title=f"{file.title} ({file.source})",
+        columns=(
+            Column(title="claim", align="left"),
+            Column(title="what", align="left"),
+            Column(title="printed"),
+            Column(title="recomputed"),
+            Column(title="verdict", align="left"),
+        ),
+        rows=rows,
+        footnotes=tuple(footnotes),
+    )
+
+
+def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
+    """Render an audit.
+
+    Args:
+        audit: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return audit_json(audit)
+    if format == "csv":
+        return audit_csv(audit)
+    grids = [audit_grid(audit, file) for file in audit.files]
+    below = _below(audit)
+    if format == "md":
+        return "\n".join([*map(to_markdown, grids), "\n\n".join(map(markdown_line, below)) + "\n"])
+    if format == "latex":
+        comments = "".join(f"% {one_line(line)}\n" for line in below)
+        tables = [to_latex(grid, f"flopbench-audit-{n}") for n, grid in enumerate(grids, 1)]
+        return "\n".join(tables) + comments
+    styles = {f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.findings}
+    for grid in grids:
+        to_terminal(grid, stream, styles=styles)
+        stream.write("\n")
+    stream.write("\n".join(below) + "\n")
+    return None
+
+
+def audit_json(audit: Audit) -> str:
+    """Return the audit file; the same audit gives the same bytes."""
+    data = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "convention": CONVENTION,
+        "counters": dict(audit.counters),
+        "environment": dict(audit.environment),
+        "summary": audit.counts(),
+        "files": [{"name": f.name, "title": f.title, "source": f.source} for f in audit.files],
+        "results": [_record(finding) for finding in audit.findings],
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def audit_csv(audit: Audit) -> str:
+    """Return one line a claim, lists joined by ``; ``."""
+    records = [_record(finding) for finding in audit.findings]
+    rows = [
+        ["; ".join(value) if isinstance(value, list) else value for value in record.values()]
+        for record in records
+    ]
+    return to_csv(list(records[0]), rows)
+
+
+def _record(finding: Finding) -> dict[str, Any]:
+    return {
+        "file": finding.file,
+        "id": finding.claim.id,
+        "what": finding.claim.what,
+        "printed": as_printed(finding.claim.printed),
+        "unit": finding.claim.unit,
+        "recomputed": finding.recomputed_text or None,
+        "recomputed_exact": None if finding.recomputed is None else str(finding.recomputed),
+        "verdict": finding.verdict,
+        "off_percent": finding.off_text.removesuffix(" %") or None,
+        "reasons": list(finding.reasons),
+        "derivation": finding.derivation,
+        "notes": list(finding.notes),
+        "unmeasured": finding.unmeasured,
+    }
+
+
+def _footnote(finding: Finding) -> str:
+    parts = [finding.derivation, *finding.reasons, *finding.notes]
+    return "; ".join(part.rstrip(".") for part in parts if part) + "."
+
+
+def _below(audit: Audit) -> list[str]:
+    counts = audit.counts()
+    summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
+    claims = len(audit.findings)
+    versions = ", ".join(f"{name} {value}" for name, value in audit.environment.items())
+    return [
+        f"{claims} claim{'s' if claims != 1 else ''}: {summary}.",
+        f"{MEANING} {CONVENTION}",
+        *(f"{name}: {rules}." for name, rules in audit.counters.items()),
+        f"Made with {versions}.",
+    ]

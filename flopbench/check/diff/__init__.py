@@ -1,0 +1,1 @@
+"""Which modules changed between two profiles, and why the cost did."""

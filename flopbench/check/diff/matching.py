@@ -1,0 +1,304 @@
+"""What changed between two forms of a model: module by module, and how much each cause added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from math import prod
+
+from flopbench.check.baseline.text import natural
+from flopbench.check.diff.alignment import align
+from flopbench.check.diff.causes import Difference, differences
+from flopbench.check.diff.following import Found, Known, settled
+from flopbench.check.records import ModelCost, ModuleCost
+from flopbench.check.report import Cause, CauseShare, ModuleChange
+
+
+def compare_models(
+    old: ModelCost, new: ModelCost
+) -> tuple[tuple[ModuleChange, ...], tuple[CauseShare, ...]]:
+    """Say which modules changed, why, and how much each cause added.
+
+    Args:
+        old: the accepted cost.
+        new: the cost now. Modules that cost nothing may be among them, for their source alone.
+
+    Returns:
+        Every module that changed: those that began it first, each by the MACs that it added (that
+        it saved, where the whole became cheaper); and the causes, the largest first. Both add up
+        to the change of the whole.
+    """
+    modules_before, modules_now = (
+        list(filter(_counts, old.modules)),
+        list(filter(_counts, new.modules)),
+    )
+    pairs, gone, added = align(modules_before, modules_now)
+    known = Known(
+        frozenset(module.type for module in old.modules),
+        frozenset(op for module in old.modules for op in module.ops),
+        f"input {old.input} -> {new.input}" if old.input != new.input else "",
+    )
+    found = [change for pair in pairs for change in _of_pair(*pair, known)]
+    found += [_added(module, known) for module in added if _is_reported(module)]
+    found += [_gone(module) for module in gone if _is_reported(module)]
+    found = settled(found, known)
+    place = _source_finder(new.modules)
+    downwards = (new.macs - old.macs, new.params - old.params) < (0, 0)
+    changes = tuple(
+        replace(item.change, follows=item.own is False, source=place(item.change.path))
+        for item in sorted(found, key=_order(downwards=downwards))
+    )
+    blocks = {
+        **_blocks([m.path for m in gone if _is_reported(m)], modules_before, "gone"),
+        **_blocks([m.path for m in added if _is_reported(m)], modules_now, "added"),
+    }
+    return changes, _shares(found, known, blocks)
+
+
+def _counts(module: ModuleCost) -> bool:
+    costs = module.macs or module.params or module.activations or module.calls
+    return bool(costs or module.shape)
+
+
+def _is_reported(module: ModuleCost) -> bool:
+    """Whether a module that came or went is news: it costs something, or it is a pooling layer."""
+    costs = module.macs or module.params or module.activations
+    return bool(costs or "kernel_size" in module.shape)
+
+
+def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
+    """Return what changed in one module: nothing, or one change."""
+    if old.shape == new.shape and _amounts(old) == _amounts(new):
+        return []
+    change = ModuleChange(
+        path=new.path,
+        old_path=old.path if old.path != new.path else "",
+        type=new.type,
+        added_macs=new.macs - old.macs,
+        added_params=new.params - old.params,
+        added_activations=new.activations - old.activations,
+        cause="other",
+    )
+    if old.type != new.type:
+        cause: Cause = "other" if _novelty(new, known) == "" else "new operator"
+        detail = f"{old.type} -> {new.type}"
+        return [_with(change, cause, detail, structural=True)]
+    differing = differences(old, new) if old.shape != new.shape else ()
+    if differing:
+        own = [d for d in differing if d.own] or list(differing)
+        return [
+            Found(
+                change=replace(change, cause=own[0].cause, detail=", ".join(d.detail for d in own)),
+                own=own[0].own,
+                booked=own[0].cause,
+                moves=tuple(move for d in own for move in d.moves),
+                widens=next((d.widens for d in differing if d.widens), None),
+                of_input=_of_input(old, new, differing) if known.new_input else 0,
+            )
+        ]
+    if _amounts(old) == _amounts(new):
+        return []
+    novel = sorted(set(new.ops) - known.ops)
+    if novel and new.macs != old.macs:
+        detail = f"operator {novel[0]} is new"
+        return [_with(change, "new operator", detail, structural=True)]
+    return [_of_equal_shape(change, old, new, known)]
+
+
+def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[Difference]) -> int:
+    """Return the MACs that other positions add to the module as it was.
+
+    The MACs of a convolution or a linear layer are its weight's elements times its positions; 0
+    where that does not hold, or where the module chose its positions itself.
+    """
+    weights = [prod(module.shape.get("weight", ())) for module in (old, new)]
+    if any(d.cause == "kernel" for d in differing) or not all(weights):
+        return 0
+    before, rest_before = divmod(old.macs, weights[0])
+    now, rest_now = divmod(new.macs, weights[1])
+    return 0 if rest_before or rest_now else weights[0] * (now - before)
+
+
+def _amounts(module: ModuleCost) -> tuple[int, int, int]:
+    return module.macs, module.params, module.activations
+
+
+def _of_equal_shape(change: ModuleChange, old: ModuleCost, new: ModuleCost, known: Known) -> Found:
+    """Say why a module costs something else though its parameters are as they were."""
+    if (old.macs, old.activations) == (new.macs, new.activations):
+        detail = "parameters shared" if new.params < old.params else "parameters no longer shared"
+        return _with(change, "other", detail)
+    if not new.params and old.macs == new.macs and not known.new_input:
+        detail = f"output elements {old.activations} -> {new.activations}"
+        return _with(change, "other", detail)
+    if known.new_input:
+        often = f", calls {old.calls} -> {new.calls}" if old.calls != new.calls else ""
+        return _with(change, "resolution", known.new_input + often)
+    same_each_time = (
+        old.macs * new.calls == new.macs * old.calls
+        and old.activations * new.calls == new.activations * old.calls
+    )
+    if old.calls != new.calls and same_each_time:
+        return _with(change, "calls", f"calls {old.calls} -> {new.calls}")
+    if old.ops != new.ops and not new.params:
+        return _with(change, "other", f"operators {_listed(old.ops)} -> {_listed(new.ops)}")
+    detail = f"output elements {old.activations} -> {new.activations}"
+    if old.activations == new.activations:
+        detail = "more a position" if new.macs > old.macs else "less a position"
+    found = _with(change, "resolution", detail)
+    return replace(found, own=None, positions=True, weightless=not new.params)
+
+
+def _listed(ops: Sequence[str]) -> str:
+    return " ".join(ops) or "none"
+
+
+def _with(
+    change: ModuleChange,
+    cause: Cause,
+    detail: str,
+    *,
+    structural: bool = False,
+) -> Found:
+    """Return a change of the module's own."""
+    return Found(
+        change=replace(change, cause=cause, detail=detail),
+        own=True,
+        booked=cause,
+        structural=structural,
+    )
+
+
+def _added(module: ModuleCost, known: Known) -> Found:
+    novelty = _novelty(module, known)
+    change = ModuleChange(
+        path=module.path,
+        type=module.type,
+        added_macs=module.macs,
+        added_params=module.params,
+        added_activations=module.activations,
+        cause="other",
+    )
+    cause: Cause = "new operator" if novelty else "depth"
+    return _with(change, cause, f"added, {novelty}" if novelty else "added", structural=True)
+
+
+def _novelty(module: ModuleCost, known: Known) -> str:
+    """Return what of a module the old model had nowhere, else an empty text."""
+    if module.type not in known.types:
+        return f"{module.type} is new"
+    novel = sorted(set(module.ops) - known.ops)
+    return f"operator {novel[0]} is new" if novel else ""
+
+
+def _gone(module: ModuleCost) -> Found:
+    change = ModuleChange(
+        path=module.path,
+        type=module.type,
+        added_macs=-module.macs,
+        added_params=-module.params,
+        added_activations=-module.activations,
+        cause="other",
+    )
+    return _with(change, "depth", "gone", structural=True)
+
+
+def _order(*, downwards: bool) -> Callable[[Found], tuple[object, ...]]:
+    """Return the key that sorts what began it first, then the largest growth (or decrease)."""
+    sign = 1 if downwards else -1
+
+    def key(item: Found) -> tuple[object, ...]:
+        change = item.change
+        return (
+            item.own is False,
+            sign * change.added_macs,
+            sign * change.added_params,
+            natural(change.path),
+        )
+
+    return key
+
+
+def _shares(
+    found: Sequence[Found], known: Known, blocks: dict[tuple[str, str], str]
+) -> tuple[CauseShare, ...]:
+    by_cause: dict[Cause, list[Found]] = {}
+    for item in found:
+        by_cause.setdefault(item.booked, []).append(item)
+    # What a module owes to the input is no part of what else happened to it.
+    of_input = sum(item.of_input for item in found if item.booked != "resolution")
+    if of_input:
+        by_cause.setdefault("resolution", [])
+    shares = []
+    for cause, items in by_cause.items():
+        moved = sum(item.change.added_macs for item in items)
+        moved -= sum(item.of_input for item in items if cause != "resolution")
+        if cause == "resolution" and of_input:
+            shares.append(
+                CauseShare(
+                    cause=cause,
+                    added_macs=moved + of_input,
+                    added_params=sum(item.change.added_params for item in items),
+                    detail=known.new_input,
+                )
+            )
+            continue
+        if not any(item.size != (0, 0) or item.change.added_activations for item in items):
+            continue
+        own = [item for item in items if item.own] or items
+        first = min(own, key=lambda i: (-i.size[0], -i.size[1], natural(i.change.path))).change
+        detail = f"{first.path or 'the model'}: {first.detail}"
+        if cause == "resolution" and known.new_input:
+            detail = known.new_input
+        elif cause in {"depth", "new operator"}:
+            detail = blocks.get((first.path, first.detail.partition(",")[0]), detail)
+        shares.append(
+            CauseShare(
+                cause=cause,
+                added_macs=moved,
+                added_params=sum(item.change.added_params for item in items),
+                detail=detail,
+            )
+        )
+    return tuple(sorted(shares, key=lambda s: (-abs(s.added_macs), -abs(s.added_params), s.cause)))
+
+
+def _blocks(
+    paths: Sequence[str], modules: Iterable[ModuleCost], said: str
+) -> dict[tuple[str, str], str]:
+    """Name, for each module that came or went with others, the block that they are.
+
+    Args:
+        paths: the modules that came or went.
+        modules: all of the model that has them.
+        said: ``added`` or ``gone``.
+    """
+    staying: set[str] = set()
+    for path in {module.path for module in modules if _is_reported(module)} - set(paths):
+        parts = path.split(".")
+        staying.update(".".join(parts[:n]) for n in range(1, len(parts) + 1))
+    roots: dict[str, list[str]] = {}
+    for path in paths:
+        parts = path.split(".")
+        heads = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        roots.setdefault(next((head for head in heads if head not in staying), path), []).append(
+            path
+        )
+    return {
+        (path, said): f"{root}: {said}, {len(held)} modules"
+        for root, held in roots.items()
+        if len(held) > 1
+        for path in held
+    }
+
+
+def _source_finder(modules: Iterable[ModuleCost]) -> Callable[[str], str]:
+    """Return what finds the source of a path: its own, else that of the nearest one above."""
+    sources = {module.path: module.source for module in modules if module.source}
+
+    def find(path: str) -> str:
+        while path and path not in sources:
+            path = path.rpartition(".")[0]
+        return sources.get(path, "")
+
+    return find

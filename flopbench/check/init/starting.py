@@ -1,0 +1,156 @@
+"""What ``flopbench init`` writes: the commented configuration, and a job for CI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+from flopbench.check.config import DEFAULT_COUNTER, OWN_FILE
+from flopbench.check.init.finding import unique_name
+from flopbench.check.records import BASELINE, Entry
+
+_HEAD = f"""\
+# What `flopbench check` guards: {OWN_FILE}, written by `flopbench init`, yours to edit.
+# A line that begins with "#" and no blank is an example; take the "#" away to use it.
+
+# Whose multiply-accumulates (MACs) are guarded; `flopbench counters` lists the counters.
+counter = "{DEFAULT_COUNTER}"
+
+# The accepted costs, relative to this file. Commit it; only `flopbench accept` moves it.
+baseline = "{BASELINE}"
+"""
+_ENTRIES = """\
+# Entries: what is guarded, one block each. Every model is guarded by its MACs, its parameters and
+# its activations, every policy log by its MACs per video: none may grow without `flopbench accept`.
+#   name        what budgets and messages call it; default: the model or the log as written here
+#   model       resnet50@224, timm:efficientnet_b3@300, my_pkg.nets:build@224, nets.py:build;
+#               after @ stands the input size: 224 pixels, HEIGHTxWIDTH or FRAMESxHEIGHTxWIDTH
+#   policy-log  in place of model: the log of an adaptive policy, a path or a glob
+#   preset      with policy-log: what its decisions mean, where the log does not say
+#   rule        with policy-log: exact (the default) or published
+#   components  with policy-log: other models in place of the log's own, such as
+#               { policy = "my_pkg.nets:policy@84" }; variants = { lstm = "released" } chooses among
+#               those of a preset
+"""
+_NO_ENTRY = """\
+#[[entries]]
+#name = "backbone"
+#model = "resnet50@224"
+"""
+_BUDGETS = """\
+# Budgets: what differs from "may not grow". For each entry and metric the last budget that matches
+# counts, whole.
+#   match         glob over names of entries (*, ?, [ab]); default "*"
+#   metric        macs, params, activations, gflops_per_video or latency
+#   limit         most that is allowed, the limit itself included; the unit is required, and
+#                 1 MAC = 2 FLOPs: "4.2 GMACs" and "8.4 GFLOPs" are the same
+#   max-increase  growth over the baseline that is let pass; default "0%", for a latency "10%"
+#   min-delta     growth of at most this amount is let pass too; with its unit
+#   gate          exact (the default) or advisory, which tells and never fails; for a latency
+#                 same-machine (the default), paired (two revisions in one job) or advisory
+#   note          to whoever meets the budget
+
+#[[budgets]]
+#metric = "macs"
+#limit = "4.2 GMACs"
+#max-increase = "0%"
+#min-delta = "1 MMACs"
+#gate = "exact"
+#note = "The edge device has no room for more; ask before raising this."
+
+#[[budgets]]
+#metric = "params"
+#limit = "25.6 M params"
+#max-increase = "1%"
+
+#[[budgets]]
+#metric = "activations"
+#limit = "11.2 M activations"
+#gate = "advisory"
+
+#[[budgets]]
+#metric = "gflops_per_video"
+#limit = "33.5 GMACs/video"
+
+#[[budgets]]
+#metric = "latency"
+#limit = "15 ms"
+#max-increase = "10%"
+#gate = "same-machine"
+"""
+
+CI_SNIPPET = """\
+# .github/workflows/model-cost.yml
+name: model cost
+on: [pull_request]
+permissions:
+  contents: read
+jobs:
+  check:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+        with:
+          fetch-depth: 0
+          persist-credentials: false
+      - uses: actions/setup-python@v5
+        with:
+          python-version: "3.12"
+      # Install here, too, what your models import.
+      - run: python -m pip install "flopbench[measure]"
+      # Against the branch that it will be merged into: a baseline that the pull request
+      # changed by hand accepts nothing.
+      - run: flopbench check --github --against "origin/$GITHUB_BASE_REF"
+"""
+"""A GitHub Actions workflow that checks each pull request."""
+
+
+def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
+    """Return the text of a new ``flopbench.toml``, every key explained.
+
+    Args:
+        entries: what is to be guarded. A name that comes twice gets a number.
+        failures: name -> why the entry could not be measured; it is written as a comment.
+
+    Returns:
+        TOML. ``config.read_config`` takes it where an entry is left that did not fail.
+    """
+    taken: set[str] = set()
+    blocks = []
+    for entry in entries:
+        block = _entry_text(entry, unique_name([entry.name], taken))
+        if entry.name in failures:
+            reason = f"# Could not be measured: {_one_line(failures[entry.name])}\n"
+            block = reason + "".join(f"#{line}\n" for line in block.splitlines())
+        blocks.append(block)
+    if all(entry.name in failures for entry in entries):
+        blocks.append(_NO_ENTRY)
+    return "\n".join([_HEAD, _ENTRIES, *blocks, _BUDGETS])
+
+
+def ci_snippet() -> str:
+    """Return a GitHub Actions workflow that checks each pull request."""
+    return CI_SNIPPET
+
+
+def _entry_text(entry: Entry, name: str) -> str:
+    values = {
+        "name": name,
+        "model": entry.model,
+        "policy-log": entry.policy_log,
+        "preset": entry.preset,
+        "rule": entry.rule,
+    }
+    lines = [f"{key} = {_toml_text(value)}" for key, value in values.items() if value]
+    return "\n".join(["[[entries]]", *lines]) + "\n"
+
+
+def _toml_text(value: str) -> str:
+    """Write a basic string; JSON's escapes are TOML's, which wants one more character escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _one_line(text: str) -> str:
+    """Return text that may stand in a comment, which ends with its line."""
+    words = "".join(sign if sign.isprintable() else " " for sign in text).split()
+    return " ".join(words) or "no reason given"

@@ -1,0 +1,142 @@
+"""What one check of latencies knows and does: accepted rows, devices, one timing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flopbench.check.latency.judging import Finding, Timed, judge_time, other_machine, outcome
+from flopbench.check.records import Budget, Config, Entry
+from flopbench.check.report import MetricResult
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.workers import Progress
+from flopbench.models.spec import ModelSpec, parse_spec
+from flopbench.timing.devices import DeviceFacts
+from flopbench.timing.file import TimingFile
+from flopbench.timing.records import TimingSpec
+from flopbench.timing.run import Effort, describe, time_models
+
+LATENCY_FILE = "latency.json"
+
+
+def latency_path(config: Config) -> Path:
+    """Return where accepted latencies are kept: beside the baseline."""
+    return (Path(config.root) / config.baseline).parent / LATENCY_FILE
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What one check knows: accepted rows, how much to measure, devices that were described.
+
+    Attributes:
+        file: the accepted rows; none where there is no file.
+        effort: how much to measure.
+        devices: (device, dtype) -> its facts here.
+    """
+
+    file: TimingFile
+    effort: Effort
+    devices: dict[tuple[str, str], DeviceFacts] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, effort: Effort | None, progress: Progress | None) -> Bench:
+        """Read the accepted rows.
+
+        Raises:
+            DataError: the file is damaged.
+        """
+        path = latency_path(config)
+        file = TimingFile.load(path) if path.exists() else TimingFile(rows=(), devices=())
+        effort = effort or Effort()
+        return cls(file=file, effort=replace(effort, progress=progress or effort.progress))
+
+    def accepted(self, entry: Entry) -> Timed | None:
+        """Return the accepted row of an entry: this machine's, where there are several."""
+        spec = str(parse_spec(entry.model))
+        rows = [row for row in self.file.rows if row.what.spec == spec and row.processes]
+        timed = [
+            Timed(row=row, facts=self.file.device_of(row))
+            for row in rows
+            if not (row.failure or row.sweep)
+        ]
+        if len(timed) > 1:
+            return next((one for one in timed if not self.apart(one)), timed[0])
+        return timed[0] if timed else None
+
+    def apart(self, accepted: Timed) -> str:
+        """Say what keeps an accepted row from being compared here; empty if nothing does."""
+        try:
+            here = self.facts(accepted.row.what)
+        except InputError as error:
+            if accepted.row.what.device == "cpu":  # then it is torch that is missing
+                raise MeasureError(error.message, error.hint) from None
+            return f"the accepted time is of {accepted.facts.name}: {error.message}"
+        return other_machine(accepted.facts, here)
+
+    def what(self, entry: Entry) -> TimingSpec:
+        """Return how an entry is timed: as the accepted row says, else one thread of the CPU."""
+        accepted = self.accepted(entry)
+        if accepted is not None:
+            return accepted.row.what
+        return TimingSpec(spec=str(timeable(entry.model)))
+
+    def facts(self, what: TimingSpec) -> DeviceFacts:
+        """Describe the device of a row, once.
+
+        Raises:
+            InputError: there is no such device here, or it lacks the dtype.
+        """
+        key = (what.device, what.dtype)
+        if key not in self.devices:
+            self.devices[key] = describe(what.device, [what.dtype])
+        return self.devices[key]
+
+    def time(self, what: TimingSpec) -> TimingFile:
+        """Time one row.
+
+        Raises:
+            FlopbenchError: it cannot be timed.
+        """
+        file = time_models([what], replace(self.effort, facts=self.facts(what)))
+        (row,) = file.rows
+        if row.failure or not row.processes:
+            raise MeasureError(row.failure or "no process has timed it")
+        return file
+
+
+def timeable(model: str) -> ModelSpec:
+    """Read a specification.
+
+    Raises:
+        InputError: it means nothing, or is a constant, which has no time.
+    """
+    spec = parse_spec(model)
+    if spec.source == "value":
+        raise InputError(f"{spec} is a constant: there is nothing to time")
+    return spec
+
+
+def judge_alone(
+    budget: Budget,
+    finding: Finding,
+    what: TimingSpec,
+    bench: Bench,
+    accepted: Timed | None = None,
+) -> MetricResult:
+    """Time an entry without another revision; not at all where no limit and no row asks for it.
+
+    Args:
+        budget: what is allowed.
+        finding: the state where there is nothing to compare with.
+        what: how to time it.
+        bench: what to time it with.
+        accepted: the row to compare with, None for none.
+    """
+    if accepted is None and budget.limit is None:
+        return outcome(budget, finding)
+    try:
+        file = bench.time(what)
+    except FlopbenchError as error:
+        return outcome(budget, Finding(state="not measured", reason=error.line))
+    new = Timed(row=file.rows[0], facts=file.device_of(file.rows[0]))
+    return judge_time(budget, accepted, new, otherwise=finding)

@@ -1,0 +1,160 @@
+"""Latencies as a tripwire: timed here, held against times that were accepted on the same machine.
+
+``.flopbench/latency.json``, beside the baseline, is an ordinary timing file (``timings``): a row
+belongs to the entry whose model it names, and says by its own fields how the entry is timed
+(device, batch, threads). A time says nothing on another machine, nor under another torch: such an
+entry is ``not comparable`` and is not measured, unless it has a limit, which holds everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from flopbench.check.config import latency_budget
+from flopbench.check.latency.bench import Bench, judge_alone, latency_path, timeable
+from flopbench.check.latency.judging import Finding, Timed, outcome
+from flopbench.check.latency.pairs import check_pairs
+from flopbench.check.records import Budget, Config, Entry
+from flopbench.check.report import MetricResult
+from flopbench.core.errors import FlopbenchError
+from flopbench.core.units import milliseconds
+from flopbench.core.workers import Progress
+from flopbench.timing.file import TimingFile, merge
+from flopbench.timing.run import Effort
+
+
+def guarded(config: Config) -> tuple[tuple[Entry, Budget], ...]:
+    """Return the entries whose latency is guarded, with their budgets."""
+    pairs = [(entry, latency_budget(config, entry)) for entry in config.entries if entry.model]
+    return tuple((entry, budget) for entry, budget in pairs if budget is not None)
+
+
+def check_latency(
+    config: Config,
+    *,
+    paired: str | None = None,
+    effort: Effort | None = None,
+    only: Collection[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, MetricResult]:
+    """Time the guarded entries and judge them.
+
+    Args:
+        config: what is guarded. Models are imported from the working folder, which is the
+            configuration's.
+        paired: the revision that entries of gate ``paired`` are timed against; without one they
+            have no result.
+        effort: how much to measure.
+        only: names of entries, None for all.
+        progress: told before each process.
+
+    Returns:
+        Entry -> verdict on its latency.
+
+    Raises:
+        InputError: ``paired`` names no revision, or this is no git repository.
+        DataError: the file of accepted latencies is damaged.
+    """
+    bench = Bench.of(config, effort, progress)
+    chosen = [(e, budget) for e, budget in guarded(config) if only is None or e.name in only]
+    alone = [(e, budget) for e, budget in chosen if budget.gate != "paired"]
+    results = {entry.name: _against_accepted(entry, budget, bench) for entry, budget in alone}
+    pairs = [(e, budget) for e, budget in chosen if budget.gate == "paired"]
+    if pairs and paired is not None:
+        results |= check_pairs(config, paired, pairs, bench)
+    return {entry.name: results[entry.name] for entry, _ in chosen if entry.name in results}
+
+
+def accept_latency(
+    config: Config,
+    names: Iterable[str],
+    *,
+    effort: Effort | None = None,
+    progress: Progress | None = None,
+) -> tuple[str, ...]:
+    """Time entries and keep what they take as accepted; the rows of other models stay.
+
+    Args:
+        config: what is guarded.
+        names: entries; those without a latency budget, or of gate ``paired``, have no such row.
+        effort: how much to measure.
+        progress: told before each process.
+
+    Returns:
+        One line for people an entry, also for those that could not be timed and keep their row.
+
+    Raises:
+        DataError: the file of accepted latencies is damaged.
+        InputError: the file cannot be written.
+    """
+    bench = Bench.of(config, effort, progress)
+    wanted = set(names)
+    files: dict[str, TimingFile] = {}
+    lines = []
+    for entry, budget in guarded(config):
+        if entry.name not in wanted or budget.gate == "paired":
+            continue
+        try:
+            file = bench.time(bench.what(entry))
+        except FlopbenchError as error:
+            lines.append(f"{entry.name}: its latency was not accepted: {error.line}")
+            continue
+        files[file.rows[0].what.spec] = file
+        lines.append(_accepted_line(entry, file, bench.accepted(entry)))
+    if files:
+        _keep(latency_path(config), bench.file, files)
+    return tuple(lines)
+
+
+def _against_accepted(entry: Entry, budget: Budget, bench: Bench) -> MetricResult:
+    try:
+        timeable(entry.model)
+        accepted = bench.accepted(entry)
+        apart = bench.apart(accepted) if accepted is not None else ""
+        what = bench.what(entry)
+    except FlopbenchError as error:
+        return outcome(budget, Finding(state="not measured", reason=error.line))
+    accept = f"flopbench accept {entry.name!r} on this machine accepts one"
+    if accepted is None:
+        finding = Finding(state="new", reason=f"no latency was accepted yet: {accept}")
+        return judge_alone(budget, finding, what, bench)
+    if apart:
+        finding = Finding(state="not comparable", reason=f"{apart}: {accept}")
+        return judge_alone(budget, finding, what, bench)
+    return judge_alone(budget, Finding(state="new"), what, bench, accepted)
+
+
+def _accepted_line(entry: Entry, file: TimingFile, before: Timed | None) -> str:
+    """Say what was accepted, and if it will not do to compare with, why."""
+    timed = Timed(row=file.rows[0], facts=file.device_of(file.rows[0]))
+    summary = timed.summary
+    line = f"{entry.name}: latency {milliseconds(summary.headline_s or 0)} ms on {timed.facts.name}"
+    if before is not None and before.summary.headline_s is not None:
+        line += f" (was {milliseconds(before.summary.headline_s)} ms)"
+    if summary.verdict in {"unstable", "invalid"}:
+        line += (
+            f"; it is {summary.verdict} ({summary.reasons[0]}), so checks will be inconclusive: "
+            "accept it again on a quiet machine"
+        )
+    return line
+
+
+def _keep(path: Path, kept: TimingFile, files: dict[str, TimingFile]) -> None:
+    """Write the accepted rows: new ones in place of all rows of their models, in fixed order."""
+    left = [row for row in kept.rows if row.what.spec not in files]
+    whole = merge([replace(kept, rows=tuple(left)), *files.values()])
+    rows = sorted(whole.rows, key=lambda row: (row.what.spec, str(row.what)))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _with_own_devices(replace(whole, rows=tuple(rows))).save(path)
+
+
+def _with_own_devices(file: TimingFile) -> TimingFile:
+    """Leave out machines that no row is of any more."""
+    used = list(dict.fromkeys(row.device for row in file.rows))
+    return replace(
+        file,
+        devices=tuple(file.devices[place] for place in used),
+        rows=tuple(replace(row, device=used.index(row.device)) for row in file.rows),
+    )

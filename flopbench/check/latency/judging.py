@@ -1,0 +1,197 @@
+"""Times against accepted times and budgets -> verdicts. Pure.
+
+A time is never exact, so nothing is decided by one number. A ratio (time now / time before) has an
+interval of 95 %; with an allowance of 10 % it is
+
+* ``worse`` where the whole interval lies above 1.1: only this can fail;
+* ``inconclusive`` where 1.1 lies inside of the interval, or the samples cannot be trusted;
+* ``better`` where the whole interval lies below 1 / 1.1: going back would be ``worse``. A smaller
+  gain is no reason to move the accepted time: the next machine's mood would be a failure then;
+* ``same`` otherwise.
+
+A limit fails where even the lower end of what a repeat would give exceeds it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flopbench.check.records import Budget
+from flopbench.check.report import ADVISORY, MetricResult, State
+from flopbench.core.errors import NotComparableError
+from flopbench.core.statistics import FEWEST_PROCESSES
+from flopbench.core.units import milliseconds
+from flopbench.timing.comparison import TimeComparison, compare_rows
+from flopbench.timing.devices import DeviceFacts, differing
+from flopbench.timing.records import Timing
+from flopbench.timing.verdicts import Summary, summarise
+
+SHOWN_FACTS = 3
+"""How many differences of two machines a reason names."""
+
+_LIBRARY = "torch."
+"""Facts of the library among those of the machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """One row, and the machine that it was taken on."""
+
+    row: Timing
+    facts: DeviceFacts
+
+    @property
+    def summary(self) -> Summary:
+        """What the row says."""
+        return summarise(self.row, self.facts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A state with its reason."""
+
+    state: State
+    reason: str = ""
+
+
+def outcome(
+    budget: Budget,
+    finding: Finding,
+    *,
+    old: Fraction | None = None,
+    new: Fraction | None = None,
+    over: bool = False,
+) -> MetricResult:
+    """Return a verdict; it fails where it is worse or over its limit, and the gate binds.
+
+    Args:
+        budget: what is allowed.
+        finding: the state.
+        old: seconds before.
+        new: seconds now.
+        over: whether the limit is exceeded for sure.
+    """
+    spared = old is not None and new is not None and new - old <= budget.min_delta
+    worse = finding.state == "worse" and not spared
+    violated = worse or over
+    reasons = [finding.reason]
+    if finding.state == "worse" and spared:
+        reasons.append("at most min-delta more, so it is let pass")
+    if violated and budget.gate == "advisory":
+        reasons.append(ADVISORY)
+    return MetricResult.under(
+        budget,
+        state=finding.state,
+        violated=violated,
+        old=old,
+        new=new,
+        over_limit=over,
+        reason="; ".join(filter(None, reasons)),
+    )
+
+
+def judge_time(
+    budget: Budget, old: Timed | None, new: Timed, *, otherwise: Finding | None = None
+) -> MetricResult:
+    """Hold a time against an earlier one, and against its limit.
+
+    Args:
+        budget: what is allowed.
+        old: the accepted time, or that of the other revision; None where there is none to compare
+            with. Rows that took turns are compared sample by sample.
+        new: the time now.
+        otherwise: the finding where there is no old time (default: ``new``).
+    """
+    if new.row.failure or not new.row.processes:
+        return outcome(
+            budget,
+            Finding(state="not measured", reason=new.row.failure or "no process has timed it"),
+        )
+    finding = otherwise or Finding(state="new")
+    if old is not None:
+        finding = _change(budget, old, new)
+    over, doubt = _limit(budget, new)
+    if doubt:
+        sure = finding.state in {"worse", "not comparable"}
+        finding = Finding(
+            state=finding.state if sure else "inconclusive",
+            reason="; ".join(filter(None, (finding.reason, doubt))),
+        )
+    return outcome(
+        budget,
+        finding,
+        old=_seconds(old) if old is not None else None,
+        new=_seconds(new),
+        over=over,
+    )
+
+
+def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
+    """Say what keeps an accepted time from being compared here; an empty text if nothing does."""
+    apart = differing(accepted, here)
+    if not apart:
+        return ""
+    listed = "; ".join(
+        f"{key}: {then!r} then, {now!r} here" for key, then, now in apart[:SHOWN_FACTS]
+    )
+    more = f" and {len(apart) - SHOWN_FACTS} more" if apart[SHOWN_FACTS:] else ""
+    library = all(key.startswith(_LIBRARY) for key, _, _ in apart)
+    what = "with another torch" if library else "on another machine"
+    return f"the accepted time was taken {what} ({listed}{more})"
+
+
+def _change(budget: Budget, old: Timed, new: Timed) -> Finding:
+    try:
+        comparison = compare_rows(old.row, new.row)
+    except NotComparableError as error:
+        return Finding(state="not comparable", reason=error.message)
+    doubt = _doubt(old, "the earlier time", comparison) or _doubt(new, "the time", comparison)
+    fewest = min(len(row.processes) for row in (old.row, new.row))
+    if comparison.interval is None or comparison.ratio is None or fewest < FEWEST_PROCESSES:
+        return Finding(state="inconclusive", reason=doubt or comparison.reason)
+    if doubt:
+        return Finding(state="inconclusive", reason=doubt)
+    low, high = comparison.interval
+    said = f"{comparison.ratio:.3f} times as long (95 %: {low:.3f} to {high:.3f})"
+    most = 1 + budget.max_increase
+    if low > most:
+        return Finding(state="worse", reason=said)
+    if high > most:
+        return Finding(state="inconclusive", reason=f"{said}, and {float(most):.3f} is allowed")
+    return Finding(state="better", reason=said) if high * most < 1 else Finding(state="same")
+
+
+def _doubt(timed: Timed, name: str, comparison: TimeComparison) -> str:
+    """Say why a row is not to be judged by; an empty text where it is.
+
+    Processes that differ make a row unstable; where rows took turns that is no matter, since what
+    disturbed one disturbed the other.
+    """
+    summary = timed.summary
+    grave = {"invalid"} if comparison.paired else {"invalid", "unstable"}
+    if summary.verdict not in grave:
+        return ""
+    return f"{name} is {summary.verdict}: {summary.reasons[0]}"
+
+
+def _limit(budget: Budget, new: Timed) -> tuple[bool, str]:
+    """Return whether the limit is exceeded for sure, and if it only seems so, why."""
+    summary = new.summary
+    if budget.limit is None or _seconds(new) <= budget.limit:
+        return False, ""
+    seems = f"{milliseconds(float(_seconds(new)))} ms seems to be over the limit"
+    if summary.verdict in {"invalid", "unstable"}:
+        return False, f"{seems}, but the time is {summary.verdict}: {summary.reasons[0]}"
+    if summary.interval_s is None or summary.processes < FEWEST_PROCESSES:
+        return False, f"{seems}, but {FEWEST_PROCESSES} processes are needed to tell"
+    low = summary.interval_s[0]
+    if low > budget.limit:
+        return True, ""
+    return False, f"{seems}, but a repeat may give {milliseconds(low)} ms"
+
+
+def _seconds(timed: Timed) -> Fraction:
+    """Return the headline as it is printed in full: its shortest exact decimal text."""
+    headline = timed.summary.headline_s
+    return Fraction(repr(headline if headline is not None else 0.0))

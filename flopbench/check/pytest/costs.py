@@ -1,0 +1,246 @@
+"""Budgets of tests: costs and verdicts, and the baseline that tests have of their own.
+
+The baseline is ``.flopbench/pytest.json`` below pytest's root folder, in the form of
+``flopbench check``'s; an entry is called by its test's node id. Only a test that limits its growth
+(``max_increase``) has one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flopbench.check.accepting import accept
+from flopbench.check.baseline.file import load_baseline, parse_baseline, render_baseline
+from flopbench.check.judging import Against, judge
+from flopbench.check.pytest.marks import Asked
+from flopbench.check.records import Baseline, Config, Entry, Kept, ModelCost
+from flopbench.check.report import EntryResult
+from flopbench.core.errors import DataError, FlopbenchError, InputError
+from flopbench.core.files import check_writable, write_atomic
+from flopbench.models.spec import ModelSpec
+
+PLACE = ".flopbench/pytest.json"
+"""The baseline, below pytest's root folder."""
+LISTED = 5
+"""More tests than this are counted rather than named."""
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What a session has to say and to record.
+
+    Attributes:
+        counted: test -> its cost, to be recorded.
+        unrecorded: tests whose growth is limited and that have no baseline.
+        cheaper: tests that cost less than their baseline.
+        rooms: a head-room bar for each limit.
+    """
+
+    counted: dict[str, ModelCost] = field(default_factory=dict)
+    unrecorded: list[str] = field(default_factory=list)
+    cheaper: list[str] = field(default_factory=list)
+    rooms: list[str] = field(default_factory=list)
+
+    def note(self, asked: Asked, cost: ModelCost, result: EntryResult, *, update: bool) -> None:
+        """Take down a test that passed."""
+        from flopbench.check.text.amounts import head_room_bar
+
+        if asked.guarded and update:
+            self.counted[asked.name] = cost
+        elif asked.guarded and result.state == "new":
+            self.unrecorded.append(asked.name)
+        elif asked.guarded and result.state == "better":
+            self.cheaper.append(asked.name)
+        bars = [(one.metric, head_room_bar(one)) for one in result.metrics]
+        self.rooms += [f"{asked.name} {metric} {bar}" for metric, bar in bars if bar]
+
+    def to_text(self) -> str:
+        """Return it as text, for another process."""
+        kept = {name: Kept(cost=cost) for name, cost in self.counted.items()}
+        return json.dumps(
+            {
+                "counted": render_baseline(Baseline(entries=kept)),
+                "unrecorded": self.unrecorded,
+                "cheaper": self.cheaper,
+                "rooms": self.rooms,
+            }
+        )
+
+    def add(self, text: str) -> None:
+        """Add what another process wrote with ``to_text``."""
+        data = json.loads(text)
+        for name, kept in parse_baseline(data["counted"], "a worker").entries.items():
+            assert isinstance(kept.cost, ModelCost)
+            self.counted[name] = kept.cost
+        self.unrecorded += data["unrecorded"]
+        self.cheaper += data["cheaper"]
+        self.rooms += data["rooms"]
+
+    def lines(self, *, verbose: bool) -> list[str]:
+        """Return what the session should say at its end; the same in any order of tests."""
+        lines = []
+        if self.unrecorded:
+            what = "has" if len(self.unrecorded) == 1 else "have"
+            lines.append(
+                f"{_listed(self.unrecorded)} {what} no baseline in {PLACE} yet, so growth is not "
+                "guarded: pytest --flopbench-update records one"
+            )
+        if self.cheaper:
+            lines.append(
+                f"cheaper, well done: {_listed(self.cheaper)}; pytest --flopbench-update locks it "
+                "in"
+            )
+        return lines + (sorted(self.rooms) if verbose else [])
+
+
+def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
+    """Count a model as ``flopbench check`` does.
+
+    Args:
+        model: a module, ``(module, inputs)``, or a specification.
+        input: for a module alone: see ``flopbench.profile``.
+        counter: whose MACs.
+
+    Raises:
+        InputError: no model, no input, or the model does not run on it.
+        MeasureError: the counter could not count this model.
+    """
+    from flopbench.check.stock import model_cost
+    from flopbench.counting.api import profile
+
+    if isinstance(model, tuple) and len(model) == 2:
+        if input is not None:
+            raise InputError(
+                "the model brings its own inputs, so input= cannot apply", "leave out one of them"
+            )
+        model, input = model
+    return model_cost(profile(model, input, counters=counter))
+
+
+def measured(asked: Asked, returned: Any) -> ModelCost | str:
+    """Count what a test returned; a text says why it could not be counted."""
+    try:
+        _check_returned(returned)
+        return count(returned, asked.input, asked.counter)
+    except FlopbenchError as error:
+        return error.line
+
+
+def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> EntryResult:
+    """Hold a test's model against its limits and, where there is a baseline, its growth.
+
+    Args:
+        asked: what its marks ask for.
+        cost: what it costs, or why that is not known.
+        baseline: the recorded costs; None where growth does not matter.
+    """
+    kept = baseline.entries.get(asked.name) if baseline is not None else None
+    what = cost.spec if isinstance(cost, ModelCost) else ""
+    config = Config(
+        path=asked.file,
+        root=".",
+        entries=(Entry(name=asked.name, model=what, line=asked.line),),
+        budgets=asked.budgets,
+        counter=asked.counter,
+    )
+    alone = Baseline(entries={asked.name: kept} if kept is not None else {}, source=PLACE)
+    return judge(config, Against(baseline=alone), {asked.name: cost}).entries[0]
+
+
+def explanation(asked: Asked, result: EntryResult) -> str:
+    """Return why a test fails: limit, actual, excess, cause, modules, what to do."""
+    from flopbench.check.text.terminal import explain_entry
+
+    command = f"pytest {shlex.quote(asked.name)} --flopbench-update"
+    first, *rest = explain_entry(result, asked.file, accept_command=command)
+    # pytest names the test above, and has little room for more in its summary.
+    return "\n".join([f"the model {first.removeprefix(asked.name).strip()}", *rest])
+
+
+def read_recorded(root: Path) -> Baseline | None:
+    """Read the baseline of tests; None where there is none yet.
+
+    Args:
+        root: pytest's root folder.
+
+    Raises:
+        InputError: it cannot be read.
+        DataError: it is damaged, edited by hand, or of a newer schema.
+    """
+    try:
+        return load_baseline(Path(os.path.relpath(root / PLACE)))
+    except DataError as error:
+        raise DataError(
+            error.message,
+            "restore the file with git, or delete it and run pytest --flopbench-update",
+        ) from None
+
+
+def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
+    """Write what was counted into the baseline of tests; entries of other tests stay.
+
+    Args:
+        root: pytest's root folder.
+        ledger: what was counted.
+        reason: why, kept beside old and new.
+
+    Returns:
+        Lines that say what moved.
+
+    Raises:
+        InputError: the file cannot be read or written.
+        DataError: the file is damaged.
+    """
+    from flopbench.check.text.blocks import describe_moves
+
+    names = sorted(ledger.counted)
+    if not names:
+        return ["nothing to record: no test that passed limits its growth (max_increase)"]
+    baseline = read_recorded(root)
+    moved, moves = accept(baseline, ledger.counted, names, reason)
+    if any(move.acceptance for move in moves):
+        path = Path(os.path.relpath(root / PLACE))
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from None
+        check_writable(path)
+        write_atomic(path, render_baseline(moved))
+    lines = describe_moves(moves, PLACE)
+    rest = len(moved.entries) - len(names)
+    if rest:
+        what = "1 entry of a test" if rest == 1 else f"{rest} entries of tests"
+        lines.append(f"{what} that did not run or did not pass: kept as before")
+    return lines
+
+
+def _check_returned(returned: Any) -> None:
+    """Refuse what is no model, without importing torch for it.
+
+    Raises:
+        InputError: something else.
+    """
+    model = returned[0] if isinstance(returned, tuple) and len(returned) == 2 else returned
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(model, torch.nn.Module):
+        return
+    if isinstance(returned, (str, ModelSpec)):
+        return
+    raise InputError(
+        f"the test returned {'None' if returned is None else type(returned).__name__}",
+        "return a torch.nn.Module, (module, inputs), or a model specification as text",
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Name some tests, and count the rest."""
+    shown = ", ".join(sorted(names)[:LISTED])
+    more = len(names) - LISTED
+    return f"{shown} and {more} more" if more > 0 else shown

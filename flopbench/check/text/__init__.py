@@ -1,0 +1,1 @@
+"""What a check prints: terminal, Markdown, JUnit, annotations."""

@@ -1,0 +1,218 @@
+"""Amounts of a check as text: rounded where they differ visibly, exact where they would not.
+
+An amount is shown with five significant digits (a latency with four), a difference exactly. Where
+two amounts that are set against each other would print equal although they differ, both are
+printed exactly.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from flopbench.check.records import Metric
+from flopbench.check.report import MetricResult
+from flopbench.core.units import milliseconds
+
+ARROW = " -> "
+BAR = 10
+"""Signs in a head-room bar: a tenth of the limit each."""
+
+_PREFIXES = ("", "k", "M", "G", "T")
+_SMALL = 10_000
+"""Whole numbers below this are shown whole: five digits are no rounding there."""
+_DECIMALS = 12
+"""Longest decimal text of an exact amount; beyond it a fraction is easier to read."""
+_NOUNS: dict[Metric, tuple[str, str]] = {
+    "macs": ("MAC", "MACs"),
+    "params": ("param", "params"),
+    "activations": ("activation", "activations"),
+    "gflops_per_video": ("MAC/video", "MACs/video"),
+}
+
+
+def amount(metric: Metric, value: Fraction) -> str:
+    """Print an amount in short: ``4.1095 GMACs``, ``25.557 M params``, ``12.31 ms``.
+
+    Args:
+        metric: what it measures.
+        value: in MACs, elements, MACs a video or seconds.
+    """
+    if metric == "latency":
+        return f"{_sign(value)}{milliseconds(float(abs(value)))} ms"
+    number, prefix = _scaled(value)
+    noun = _NOUNS[metric][abs(value) != 1]
+    apart = " " if prefix and not noun.startswith("MAC") else ""
+    return f"{number} {prefix}{apart}{noun}"
+
+
+def exact_amount(metric: Metric, value: Fraction, *, signed: bool = False) -> str:
+    """Print an amount with every digit: ``4,110,000,001 MACs``, ``41,131,473,600/3 MACs/video``.
+
+    Args:
+        metric: what it measures.
+        value: in the metric's unit.
+        signed: whether a gain has a plus sign.
+    """
+    plus = "+" if signed and value > 0 else ""
+    if metric == "latency":
+        return f"{plus}{_exact(value * 1000)} ms"
+    return f"{plus}{_exact(value)} {_NOUNS[metric][abs(value) != 1]}"
+
+
+def amounts_apart(metric: Metric, *values: Fraction) -> tuple[str, ...]:
+    """Print amounts that are set against each other so that different ones look different."""
+    short = tuple(amount(metric, value) for value in values)
+    if len(set(short)) == len(set(values)):
+        return short
+    return tuple(exact_amount(metric, value) for value in values)
+
+
+def arrow(metric: Metric, old: Fraction, new: Fraction) -> str:
+    """Print a change: ``4.1095 -> 4.4200 GMACs``, the unit once where both have the same."""
+    before, after = amounts_apart(metric, old, new)
+    number, _, unit = before.partition(" ")
+    return (number if after.endswith(f" {unit}") else before) + ARROW + after
+
+
+def growth(metric: Metric, old: Fraction, new: Fraction) -> str:
+    """Print how much an amount grew: the difference, exact for what is counted."""
+    if metric == "latency":
+        short = amount(metric, new - old)
+        return f"+{short}" if new > old else short
+    return exact_amount(metric, new - old, signed=True)
+
+
+def share_of_change(old: Fraction, new: Fraction, beside: Fraction | None = None) -> str:
+    """Print a change as a signed percentage; empty where there was nothing to grow from.
+
+    Args:
+        old: the amount before.
+        new: the amount now.
+        beside: another share that stands beside it and must look different where it is.
+    """
+    if not old or old == new:
+        return "" if not old else "0.0 %"
+    share = (new - old) / old
+    text = _percent(share, 1 if abs(share) < 10 else 0)
+    if text.lstrip("+-") == "0.0 %":
+        return f"{'+' if share > 0 else '-'}under 0.1 %"
+    digits = 1
+    while beside is not None and share != beside and digits < _DECIMALS:
+        if Fraction(text.removesuffix(" %")) != beside * 100:
+            break
+        digits += 1
+        text = _percent(share, digits)
+    return text
+
+
+def allowed_share(share: Fraction) -> str:
+    """Print an allowed growth as it was meant: ``2 %``, ``0.5 %``."""
+    return f"{_exact(share * 100)} %"
+
+
+def limit_as_written(metric: Metric, limit: Fraction, text: str, shown: str = "") -> str:
+    """Print a limit as it was written, with its MACs where that was in FLOPs.
+
+    Args:
+        metric: what is limited.
+        limit: in the metric's unit.
+        text: as it was written, empty where nobody wrote it.
+        shown: the exact amount, where the written one would look like the actual amount.
+    """
+    written = " ".join(text.split())
+    if "flop" in written.lower():
+        return f"{written} = {shown or _trimmed(amount(metric, limit))}"
+    return shown or written or _trimmed(amount(metric, limit))
+
+
+def limit_and_actual(result: MetricResult) -> tuple[str, str]:
+    """Print limit and actual amount of a metric that has both, apart where they differ."""
+    assert result.limit is not None
+    assert result.new is not None
+    metric, limit, new = result.metric, result.limit, result.new
+    short, against = amount(metric, new), amount(metric, limit)
+    if short == against and new != limit:
+        exact = exact_amount(metric, limit)
+        return limit_as_written(metric, limit, result.limit_text, exact), exact_amount(metric, new)
+    return limit_as_written(metric, limit, result.limit_text), short
+
+
+def head_room(result: MetricResult) -> str:
+    """Print how much of its limit a metric takes: ``83 % of 4.2 GMACs``; empty without limit."""
+    if result.limit is None or result.new is None:
+        return ""
+    limit = limit_as_written(result.metric, result.limit, result.limit_text)
+    if not result.limit:
+        return f"{'over' if result.new > 0 else '100 % of'} {limit}"
+    share = result.new / result.limit * 100
+    # Rounded away from 100: what is over must not look met, what is under must not look full.
+    if share <= 100:
+        return f"{int(share)} % of {limit}"
+    return f"{'over 100' if round(share) == 100 else round(share)} % of {limit}"
+
+
+def head_room_bar(result: MetricResult) -> str:
+    """Draw the head-room: ``[########--] 83 % of 4.2 GMACs``, ``[##########>]`` over the limit."""
+    text = head_room(result)
+    if not text or result.limit is None or result.new is None:
+        return ""
+    if result.new > result.limit:
+        return f"[{'#' * BAR}>] {text}"
+    full = BAR if not result.limit else int(result.new / result.limit * BAR)
+    return f"[{'#' * full}{'-' * (BAR - full)}] {text}"
+
+
+def times(value: Fraction | None) -> str:
+    """Print how often something happens: up to four decimals, ``-`` where it does not exist."""
+    if value is None:
+        return "-"
+    text = _fixed(value, 4).rstrip("0").rstrip(".")
+    return "under 0.0001" if text == "0" and value else text
+
+
+def _sign(value: Fraction) -> str:
+    return "-" if value < 0 else ""
+
+
+def _scaled(value: Fraction) -> tuple[str, str]:
+    """Return five significant digits and the prefix that fits."""
+    size = abs(value)
+    if size.denominator == 1 and size < _SMALL:
+        return f"{value.numerator:,}", ""
+    text = ""
+    for power, prefix in enumerate(_PREFIXES):
+        scaled = size / 1000**power
+        decimals = 4 if scaled < 10 else 3 if scaled < 100 else 2
+        if decimals > 2 and round(scaled * 10**decimals) >= 10**5:
+            decimals -= 1  # 9.99996 is 10.000
+        text = _sign(value) + _fixed(scaled, decimals)
+        if round(scaled * 100) < 100_000 or prefix == _PREFIXES[-1]:
+            return text, prefix
+    return text, _PREFIXES[-1]
+
+
+def _fixed(value: Fraction, decimals: int) -> str:
+    """Print with a number of decimals, correctly rounded (half to even)."""
+    step = 10**decimals
+    whole, rest = divmod(abs(round(value * step)), step)
+    sign = "-" if value < 0 and (whole or rest) else ""
+    return f"{sign}{whole:,}" + (f".{rest:0{decimals}d}" if decimals else "")
+
+
+def _exact(value: Fraction) -> str:
+    """Print every digit: a whole number, a decimal number that ends, or ``n/d``."""
+    scaled = value * 10**_DECIMALS
+    if scaled.denominator != 1:
+        return f"{value.numerator:,}/{value.denominator:,}"
+    text = _fixed(value, _DECIMALS)
+    return text.rstrip("0").rstrip(".")
+
+
+def _percent(share: Fraction, digits: int) -> str:
+    text = _fixed(share * 100, digits).replace(",", "")
+    return f"{'+' if share > 0 else ''}{text} %"
+
+
+def _trimmed(text: str) -> str:
+    number, _, unit = text.partition(" ")
+    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"

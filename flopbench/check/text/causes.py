@@ -1,0 +1,139 @@
+"""Why a cost moved, as lines: causes and modules of a model, the split of a policy log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from flopbench.check.records import Metric
+from flopbench.check.report import EntryResult, ModuleChange, Part, Split
+from flopbench.check.text.amounts import ARROW, amount, arrow, exact_amount, times
+from flopbench.core.escaping import one_line
+
+VIDEO: Metric = "gflops_per_video"
+MEANING: dict[Part, str] = {
+    "choices": "the policy chooses otherwise",
+    "unit costs": "its networks cost something else",
+}
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
+    """Lay out cells in columns two spaces apart, those in ``right`` to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.rjust(width) if place in right else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            if width
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def why_lines(entry: EntryResult) -> list[str]:
+    """Say where a change came from: causes and modules of a model, the split of a policy log."""
+    lines = []
+    if entry.causes:
+        rows = [
+            (c.cause, *_macs_and_params(c.added_macs, c.added_params), one_line(c.detail))
+            for c in entry.causes
+        ]
+        lines += ["cause:", *_indented(aligned(rows, right=(1, 2)))]
+    if entry.modules:
+        activations = any(r.metric == "activations" and r.failed for r in entry.metrics)
+        grew = entry.state != "better"
+        lines.append(f"modules that {'grew' if grew else 'shrank'} most:")
+        lines += _indented(_module_lines(entry.modules, activations))
+        if entry.more_modules:
+            lines.append(f"  and {entry.more_modules:,} more that changed")
+    if entry.split is not None:
+        lines += _split_lines(entry.split)
+    return lines
+
+
+def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[str]:
+    rows = []
+    for module in modules:
+        added = exact_amount("activations", Fraction(module.added_activations), signed=True)
+        rows.append(
+            (
+                one_line(module.path) or "(the model itself)",
+                one_line(module.type),
+                *_macs_and_params(module.added_macs, module.added_params),
+                added if activations else "",
+                f"{module.cause}, follows" if module.follows else module.cause,
+            )
+        )
+    lines = []
+    for module, line in zip(modules, aligned(rows, right=(2, 3, 4)), strict=True):
+        moved = f"was {module.old_path}" if module.old_path else ""
+        more = [one_line(text) for text in (module.detail, moved, module.source) if text]
+        lines += [line, *([f"    {'; '.join(more)}"] if more else [])]
+    return lines
+
+
+def _split_lines(split: Split) -> list[str]:
+    """Print the split of a policy's change: exact sums, a row an action, prices that moved."""
+    parts = {"choices": split.choices, "unit costs": split.unit_costs}
+    sums = [(name, exact_amount(VIDEO, part, signed=True)) for name, part in parts.items()]
+    whole = exact_amount(VIDEO, split.choices + split.unit_costs, signed=True)
+    lines = [
+        f"mostly {split.leading}: {MEANING[split.leading]}",
+        *_indented(aligned([*sums, ("together", whole)], right=(1,))),
+    ]
+    if split.events:
+        titles = ("", "times a video", "MACs each time", "choices", "unit costs")
+        rows = [
+            (
+                one_line(event.name),
+                _times_change(event.old_times, event.new_times),
+                _macs_change(event.old_macs, event.new_macs),
+                _signed_macs(event.choices),
+                _signed_macs(event.unit_costs),
+            )
+            for event in split.events
+        ]
+        lines += ["by action:", *_indented(aligned([titles, *rows], right=(1, 2, 3, 4)))]
+    if split.components:
+        rows_of_prices = [
+            (
+                one_line(c.name),
+                _macs_change(c.old_macs, c.new_macs),
+                one_line(_change(c.old_spec or "-", c.new_spec or "-")),
+            )
+            for c in split.components
+        ]
+        lines += ["prices that moved:", *_indented(aligned(rows_of_prices, right=(1,)))]
+    return lines
+
+
+def _macs_and_params(macs: int, params: int) -> tuple[str, str]:
+    return (
+        exact_amount("macs", Fraction(macs), signed=True),
+        exact_amount("params", Fraction(params), signed=True),
+    )
+
+
+def _change(old: str, new: str) -> str:
+    return old if old == new else f"{old}{ARROW}{new}"
+
+
+def _times_change(old: Fraction | None, new: Fraction | None) -> str:
+    before, after = times(old), times(new)
+    if before == after and old != new:
+        return f"{old}{ARROW}{new}"
+    return _change(before, after)
+
+
+def _macs_change(old: Fraction | int | None, new: Fraction | int | None) -> str:
+    if old is None or new is None or old == new:
+        return _change(*("-" if v is None else amount("macs", Fraction(v)) for v in (old, new)))
+    return arrow("macs", Fraction(old), Fraction(new))
+
+
+def _signed_macs(value: Fraction) -> str:
+    return ("+" if value > 0 else "") + amount("macs", value)
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {line}" for line in lines]

@@ -1,0 +1,108 @@
+"""A check for machines that watch pull requests: annotations of GitHub, a badge."""
+
+# No "from __future__ import annotations": it would define the name of a function of this module.
+
+import json
+import posixpath
+
+from flopbench.check.report import EntryResult, Report
+from flopbench.check.text.blocks import UNKNOWN, explain_entry, headline
+from flopbench.check.text.junit import junit_xml
+from flopbench.check.text.terminal import report_json
+from flopbench.core.errors import EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
+from flopbench.core.escaping import one_line
+
+__all__ = ["annotations", "badge_json", "junit_xml", "report_json"]
+
+MOST_ANNOTATIONS = 10
+"""GitHub shows ten of a kind for each step and drops the others without a word."""
+TITLE = "Model cost"
+
+
+def annotations(report: Report, *, base: str = "") -> list[str]:
+    """Return GitHub workflow commands: failures, then what is not known, then improvements.
+
+    At most ten; where there are more, the tenth says how many.
+
+    Args:
+        report: what to say.
+        base: the folder that its paths are relative to, as seen from the checkout.
+    """
+    unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
+    cheaper = [e for e in report.improvements if not e.failed]
+    said = [
+        *(("error", entry) for entry in report.failures),
+        *(("warning", entry) for entry in unknown),
+        *(("notice", entry) for entry in cheaper),
+    ]
+    lines = [_annotation(level, entry, report.config, base) for level, entry in said]
+    lines += [
+        _command("error", {"title": TITLE}, f"{d.entry} {d.metric}: not caught: {d.reason}")
+        for d in report.drill
+        if not d.caught
+    ]
+    if len(lines) <= MOST_ANNOTATIONS:
+        return lines
+    shown = lines[: MOST_ANNOTATIONS - 1]
+    left = lines[MOST_ANNOTATIONS - 1 :]
+    level = left[0].removeprefix("::").partition(" ")[0]
+    message = f"{len(left)} more; the job summary and the log of flopbench check have them all"
+    return [*shown, _command(level, {"title": TITLE}, message)]
+
+
+def badge_json(report: Report) -> str:
+    """Return a badge for the endpoint of shields.io."""
+    message, colour = _badge(report)
+    data = {"schemaVersion": 1, "label": "model cost", "message": message, "color": colour}
+    return json.dumps(data, indent=2) + "\n"
+
+
+def _badge(report: Report) -> tuple[str, str]:
+    status = report.exit_status
+    if status == EXIT_OK:
+        return "passing", "brightgreen"
+    if status == EXIT_MEASURE:
+        return "not measured", "orange"
+    if status == EXIT_NOT_COMPARABLE:
+        return "not comparable", "yellow"
+    if report.drill:
+        return "drill failed", "red"
+    gone = sum(e.state == "gone" for e in report.failures)
+    dearer = sum(any(r.failed and r.state == "worse" for r in e.metrics) for e in report.failures)
+    over = len(report.failures) - gone - dearer
+    counts = ((dearer, "dearer"), (over, "over limit"), (gone, "gone"))
+    parts = [f"{count} {word}" for count, word in counts if count]
+    first, _, word = parts[0].partition(" ")
+    return ", ".join([f"{first} of {len(report.entries)} {word}", *parts[1:]]), "red"
+
+
+def _annotation(level: str, entry: EntryResult, config: str, base: str) -> str:
+    file, line = _place(entry, config)
+    file = posixpath.normpath(posixpath.join(base, file)) if file else ""
+    properties = {"file": file, "line": line} if file else {}
+    body = [" ".join(text.split()) for text in explain_entry(entry, config)[1:]]
+    title = f"{TITLE}: {headline(entry)}"
+    return _command(level, {**properties, "title": title}, "\n".join(body))
+
+
+def _place(entry: EntryResult, config: str) -> tuple[str, str]:
+    """Return the file and line to look at; empty where there are none."""
+    file, _, line = entry.source.rpartition(":")
+    if file and line.isascii() and line.isdigit():
+        return file, line
+    return (config, str(entry.line)) if entry.line else ("", "")
+
+
+def _command(level: str, properties: dict[str, str], message: str) -> str:
+    given = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
+    return f"::{level} {given}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    """Escape a message; of control characters only line ends are kept, as GitHub reads them."""
+    clean = "\n".join(one_line(line) for line in text.split("\n"))
+    return clean.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(one_line(text)).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,131 @@
+"""A check as JUnit XML: a test case for each entry and metric.
+
+A violation is a failure; what could not be measured or compared is an error; what is new, only
+advised or accepted passes, and says so. So does a latency that could not be told, where the entry
+is fine for all that: outcomes agree with the exit status. No times, no host: the same report gives
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree import ElementTree
+
+from flopbench.check.report import EntryResult, MetricResult, Report
+from flopbench.check.text.blocks import (
+    UNKNOWN,
+    advised,
+    drill_line,
+    explain_entry,
+    growth_line,
+    headline,
+    limit_line,
+    summary_line,
+    verdict,
+)
+
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What XML 1.0 cannot hold, not even escaped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One test case: its outcome, one line on it, and all that is to be said."""
+
+    classname: str
+    name: str
+    outcome: Literal["passed", "failure", "error"] = "passed"
+    message: str = ""
+    text: str = ""
+
+
+def junit_xml(report: Report) -> str:
+    """Return a check as JUnit XML."""
+    cases = list(_drill(report)) if report.drill else []
+    if not cases:
+        cases = [case for entry in report.entries for case in _cases(entry, report.config)]
+    counts = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.outcome == "failure" for case in cases)),
+        "errors": str(sum(case.outcome == "error" for case in cases)),
+        "skipped": "0",
+    }
+    root = ElementTree.Element("testsuites", {"name": "flopbench check", **counts})
+    suite = ElementTree.SubElement(root, "testsuite", {"name": _clean(report.config), **counts})
+    for case in cases:
+        names = {"classname": _clean(case.classname), "name": _clean(case.name)}
+        element = ElementTree.SubElement(suite, "testcase", names)
+        if case.outcome != "passed":
+            wrong = {"message": _clean(case.message)}
+            ElementTree.SubElement(element, case.outcome, wrong).text = _clean(case.text)
+        elif case.text:
+            ElementTree.SubElement(element, "system-out").text = _clean(case.text)
+    said = [*report.notices, f"{summary_line(report)}; {verdict(report)}"]
+    ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(said))
+    ElementTree.indent(root)
+    body = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
+
+
+def _cases(entry: EntryResult, config: str) -> Iterator[Case]:
+    """Yield an entry's cases, and one for the entry where no metric says what it is."""
+    block = "\n".join(explain_entry(entry, config))
+    said = False
+    for result in entry.metrics:
+        plain = Case(classname=entry.name, name=result.metric, text=_passed(result))
+        if result.failed:
+            message = _message(result) or headline(entry)
+            yield _wrong(plain, "failure", message, block)
+        elif result.state in UNKNOWN and entry.state in UNKNOWN:
+            message = result.reason or entry.reason or f"{result.metric} is {result.state}"
+            yield _wrong(plain, "error", message, block)
+        else:
+            yield plain
+            continue
+        said = True
+    whole = Case(classname=entry.name, name="entry")
+    if entry.failed and not any(result.failed for result in entry.metrics):
+        yield _wrong(whole, "failure", headline(entry), block)
+    elif entry.state in UNKNOWN and not said:
+        yield _wrong(whole, "error", entry.reason or headline(entry), block)
+    elif not entry.metrics:
+        yield whole
+
+
+def _wrong(case: Case, outcome: Literal["failure", "error"], message: str, text: str) -> Case:
+    return Case(
+        classname=case.classname, name=case.name, outcome=outcome, message=message, text=text
+    )
+
+
+def _message(result: MetricResult) -> str:
+    over = limit_line(result) if result.over_limit else ""
+    grew = growth_line(result) if result.state == "worse" else ""
+    return "; ".join(text for text in (over, grew) if text)
+
+
+def _passed(result: MetricResult) -> str:
+    """Say what a metric that passes did, where it is not the same."""
+    if result.state == "new":
+        lines = ["new: nothing to compare with yet"]
+    else:
+        lines = [growth_line(result)] if result.state not in ("same", *UNKNOWN) else []
+    if advised(result):
+        lines += [limit_line(result)] if result.over_limit else []
+        lines.append("its budget only advises")
+    lines += [result.reason, f"accepted: {result.accepted}" if result.accepted else ""]
+    return "\n".join(line for line in lines if line)
+
+
+def _drill(report: Report) -> Iterator[Case]:
+    for drill in report.drill:
+        plain = Case(classname=drill.entry, name=drill.metric)
+        missed = f"not caught: {drill.reason}"
+        yield plain if drill.caught else _wrong(plain, "failure", missed, drill_line(report))
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("", text)

@@ -1,0 +1,241 @@
+"""A check as text on a terminal, as Markdown and as JSON; all from the report alone.
+
+The JSON is ``Report.to_json`` (kind ``flopbench.check``), indented by two.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from flopbench.check.report import EntryResult, MetricResult, Report
+from flopbench.check.text.amounts import (
+    amount,
+    arrow,
+    growth,
+    head_room_bar,
+    share_of_change,
+)
+from flopbench.check.text.blocks import (
+    UNKNOWN,
+    advised,
+    closing,
+    drill_line,
+    explain_entry,
+    summary_line,
+    unmatched_lines,
+    verdict,
+)
+from flopbench.check.text.causes import aligned
+from flopbench.core.errors import EXIT_OK
+from flopbench.core.escaping import one_line
+
+__all__ = ["explain_entry", "render_check", "report_json"]
+
+WIDTH = 100
+"""Lines are folded here, whatever the terminal: the same report gives the same text."""
+MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
+"""Marks of entries and their styles; words, so that they are read without colour too."""
+
+SMALLEST_WIDTH = 40
+"""A long name leaves its line at least this much."""
+
+Row = list[str] | str
+"""Pieces that must not be folded inside, or a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line, its style, and how much of its beginning has it."""
+
+    text: str
+    style: str = ""
+    styled: int = 0
+
+
+def render_check(
+    report: Report, format: str, stream: TextIO, *, failures_first: bool
+) -> str | None:
+    """Render a check.
+
+    Args:
+        report: what to render.
+        format: ``table``, ``md`` or ``json``.
+        stream: where ``table`` is drawn, in colour where it is a terminal.
+        failures_first: whether failures stand at the top, as for a file or a pipe, or at the
+            bottom, just above the summary, where a terminal shows them; for ``table`` only.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return report_json(report)
+    if format == "md":
+        from flopbench.check.text.markdown import github_summary
+
+        return github_summary(report)
+    _draw(_lines(report, failures_first), stream)
+    return None
+
+
+def report_json(report: Report) -> str:
+    """Return the report file, from which every other output can be drawn again."""
+    return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
+
+
+def mark(entry: EntryResult) -> str:
+    """Return the word that says whether an entry is fine: a key of ``MARKS``."""
+    if entry.failed:
+        return "FAIL"
+    if entry.state in UNKNOWN:
+        return "??"
+    return "note" if entry.state in ("new", "inconclusive") else "ok"
+
+
+def _lines(report: Report, failures_first: bool) -> list[Line]:
+    if report.drill:
+        parts = [_drill(report), _summary(report)]
+    else:
+        head = [Line(text=f"notice: {one_line(n)}", style="cyan") for n in report.notices]
+        below = [Line(text=f"{text} {command}") for text, command in closing(report)]
+        blocks = list(_blocks(report))
+        overview = [*head, *_overview(report.entries)]
+        if failures_first:
+            parts = [*blocks, overview, below, _summary(report)]
+        else:
+            parts = [overview, below, *blocks, _summary(report)]
+    lines: list[Line] = []
+    for part in parts:
+        if part:
+            lines += [*([Line(text="")] if lines else []), *part]
+    return lines
+
+
+def _overview(entries: Sequence[EntryResult]) -> Iterator[Line]:
+    """Yield an entry's line, and what does not fit on it below."""
+    heads = aligned([(mark(e), e.state, one_line(e.name)) for e in entries]) if entries else []
+    indent = max(map(len, heads), default=0) + 2
+    for entry, head in zip(entries, heads, strict=True):
+        rows = _rows(entry)
+        for number, text in enumerate(_folded(rows, max(WIDTH - indent, SMALLEST_WIDTH)) or [""]):
+            word = mark(entry)
+            left = head.ljust(indent) if not number else " " * indent
+            line = (left + text).rstrip()
+            yield Line(text=line, style=MARKS[word], styled=0 if number else len(word))
+
+
+def _rows(entry: EntryResult) -> list[Row]:
+    """Return what is said of an entry, each on lines of its own."""
+    quiet = ("same", "new")
+    moved = [r for r in entry.metrics if r.state not in (*quiet, "gone") or (r.failed and r.new)]
+    still = [r for r in entry.metrics if r.state in quiet and r not in moved]
+    rows: list[Row] = [_metric_row(result) for result in moved]
+    if entry.state == "gone":
+        was = [amount(r.metric, r.old) for r in entry.metrics if r.old is not None]
+        rows += [["was", *was]] if was else []
+    pieces = [amount(r.metric, r.new) for r in still if r.new is not None]
+    if moved and pieces:
+        pieces.append("unchanged" if still[0].state == "same" else "new")
+    rows.append([*pieces, *(bar for r in still if (bar := head_room_bar(r)))])
+    rows += [one_line(entry.reason)]
+    # Three metrics that were let pass for one reason are one remark.
+    rows += dict.fromkeys(remark for result in entry.metrics for remark in _remarks(result, entry))
+    rows += [f"note: {one_line(note)}" for note in entry.notes]
+    return [row for row in rows if row]
+
+
+def _metric_row(result: MetricResult) -> list[str]:
+    metric, old, new = result.metric, result.old, result.new
+    bar = head_room_bar(result)
+    name = "latency " if metric == "latency" else ""  # the unit of any other says what it is
+    if result.state in UNKNOWN or old is None or new is None or old == new:
+        here = metric if new is None else f"{name}{amount(metric, new)}"
+        return [here, *([bar] if bar else [])]
+    share = share_of_change(old, new, result.max_increase)
+    pieces = [f"{name}{arrow(metric, old, new)}", share, growth(metric, old, new), bar]
+    return [piece for piece in pieces if piece]
+
+
+def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
+    """Yield what else a reader needs: why a metric is let pass, or why nothing is known."""
+    subject = "" if entry.state == "gone" else f"{result.metric} "
+    if result.reason and result.reason != entry.reason:
+        yield f"{result.metric}: {one_line(result.reason)}"
+    if result.accepted:
+        yield f"{subject}accepted: {one_line(result.accepted)}"
+    elif advised(result) and not result.reason:
+        over = "over its limit" if result.over_limit else "more than allowed"
+        yield f"{result.metric} is {over}; its budget only advises"
+
+
+def _blocks(report: Report) -> Iterator[list[Line]]:
+    """Yield what fails, then what is not known, each explained."""
+    unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
+    for entry in (*report.failures, *unknown):
+        word = mark(entry)
+        first, *rest = explain_entry(entry, report.config)
+        head = Line(text=f"{word} {first}", style=MARKS[word], styled=len(word) + 1 + len(first))
+        yield [head, *(Line(text=text) for text in rest)]
+
+
+def _drill(report: Report) -> list[Line]:
+    lines = [Line(text=drill_line(report))]
+    rows = [
+        ("caught" if d.caught else "MISSED", one_line(d.entry), d.metric, one_line(d.reason))
+        for d in report.drill
+    ]
+    for drill, text in zip(report.drill, aligned(rows), strict=True):
+        style = MARKS["ok" if drill.caught else "FAIL"]
+        lines.append(Line(text=text, style=style, styled=len("caught")))
+    return lines
+
+
+def _summary(report: Report) -> list[Line]:
+    known = report.baseline and f"baseline {one_line(report.baseline)}"
+    facts = [known or "no baseline yet", f"counter {one_line(report.counter)}"]
+    status = report.exit_status
+    style = MARKS["ok" if status == EXIT_OK else "FAIL" if status == 1 else "??"]
+    last = f"{summary_line(report)}; {verdict(report)}"
+    return [
+        Line(text="; ".join(facts)),
+        *(Line(text=text) for text in _folded([one_line(report.convention)], WIDTH) if text),
+        *(Line(text=text) for text in unmatched_lines(report)),
+        Line(text=last, style=style, styled=len(last)),
+    ]
+
+
+def _folded(rows: Sequence[Row], width: int) -> list[str]:
+    """Fold rows into lines of at most ``width``: between pieces, or between words of a sentence."""
+    lines = []
+    for row in rows:
+        between = " " if isinstance(row, str) else "  "
+        line = ""
+        for piece in row.split() if isinstance(row, str) else row:
+            longer = f"{line}{between}{piece}" if line else piece
+            if line and len(longer) > width:
+                lines.append(line)
+                longer = f"  {piece}"
+            line = longer
+        lines.append(line)
+    return lines
+
+
+def _draw(lines: Sequence[Line], stream: TextIO) -> None:
+    """Write lines, in colour where the stream is a terminal."""
+    if not stream.isatty():
+        stream.write("".join(f"{line.text}\n" for line in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with status 1 here
+
+    console = _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+    for line in lines:
+        text = Text(line.text)
+        text.stylize(line.style, 0, line.styled)
+        console.print(text)

@@ -1,0 +1,1 @@
+"""What every part stands on: errors, units, files, statistics, tables of text, workers."""

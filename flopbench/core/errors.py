@@ -1,0 +1,91 @@
+"""The exceptions a caller may meet, their exit statuses, and the words that messages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import msgspec
+
+EXIT_OK = 0
+EXIT_CHECK_FAILED = 1
+EXIT_INPUT = 2
+EXIT_MEASURE = 3
+EXIT_NOT_COMPARABLE = 4
+EXIT_INTERRUPTED = 130
+
+SHOWN = 16
+"""More known names than this are not listed whole."""
+
+
+class FlopbenchError(Exception):
+    """Something the user can mend: one message and, where there is one, a way out.
+
+    Args:
+        message: what was wrong, naming the file, flag or field, what was expected and what came.
+        hint: what to do about it, or an empty string.
+    """
+
+    exit_status = EXIT_INPUT
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    @property
+    def line(self) -> str:
+        """Message and hint in one line."""
+        return f"{self.message}: {self.hint}" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[type[FlopbenchError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  {self.hint}" if self.hint else self.message
+
+
+class InputError(FlopbenchError):
+    """An argument, a specification or a configuration that does not mean anything."""
+
+
+class DataError(FlopbenchError):
+    """A file whose content is damaged, of another kind, or of a newer schema."""
+
+
+class MeasureError(FlopbenchError):
+    """A model that was named correctly and still could not be measured."""
+
+    exit_status = EXIT_MEASURE
+
+
+class NotComparableError(FlopbenchError):
+    """Two results that are well formed and still cannot be set side by side."""
+
+    exit_status = EXIT_NOT_COMPARABLE
+
+
+def near_match(name: str, known: Iterable[str], what: str) -> str:
+    """Return a hint such as ``did you mean 'skip 4'? actions: skip 1, skip 2, skip 4``.
+
+    Args:
+        name: what was given.
+        known: the names that exist, in the order to list them.
+        what: what they are called, in the plural.
+    """
+    import difflib
+
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
+    return (f"did you mean {near[0]!r}? " if near else "") + f"{what}: {listed or 'none'}"
+
+
+def describe(error: msgspec.ValidationError) -> str:
+    """Put msgspec's message into our form: the field first."""
+    text, _, place = str(error).partition(" - at `$")
+    place = place.rstrip("`").lstrip(".")
+    text = text.replace("`", "'")
+    text = text[:1].lower() + text[1:]
+    return f"{place}: {text}" if place else text

@@ -1,0 +1,120 @@
+r"""Text of files and of users as data in another notation: Markdown, LaTeX.
+
+A name may hold anything. It is shown as it is, and never becomes markup.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from itertools import groupby
+
+_INTRAWORD = r"(?P<word>(?<=[^\W_])_+(?=[^\W_]))"
+"""Emphasis by underscores neither begins nor ends inside a word: ``mobilenet_v2`` stays."""
+_MARKUP = r"[\\|<`*~$_]|&(?=#?\w+;)"
+_INLINE = re.compile(rf"{_INTRAWORD}|{_MARKUP}|\](?=[(:])|\](?=\[(?!\d+\]))")
+_BRACKETED = re.compile(rf"{_INTRAWORD}|{_MARKUP}|[\[\]]")
+_BLOCK = re.compile(r"[#>+=-]|\[(?=[ xX]\])|(?<=\d)[.)](?=\s|$)")
+"""Where a line would become a heading, a quotation, a list, a box to tick."""
+_NUMBERED = re.compile(r"\d{1,9}(?=[.)])")
+
+_MATHS = """
+α alpha β beta γ gamma δ delta ε epsilon ζ zeta η eta θ theta ι iota κ kappa λ lambda μ mu ν nu
+ξ xi π pi ρ rho ς varsigma σ sigma τ tau υ upsilon φ phi χ chi ψ psi ω omega
+Γ Gamma Δ Delta Θ Theta Λ Lambda Ξ Xi Π Pi Σ Sigma Φ Phi Ψ Psi Ω Omega
+× times ± pm · cdot ≤ leq ≥ geq ≈ approx ≠ neq ∞ infty √ surd ∑ sum ∏ prod ∂ partial ∈ in
+→ rightarrow ← leftarrow ↔ leftrightarrow ⇒ Rightarrow ≪ ll ≫ gg ∼ sim ∝ propto
+"""
+"""Signs of mathematics, each with its command."""
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "`": r"\textasciigrave{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "²": r"\textsuperscript{2}",
+    "−": "$-$",
+    "…": r"\ldots{}",
+    "*": "{*}",
+    "[": "{[}",
+    "]": "{]}",
+    '"': "''",
+    **{sign: f"$\\{name}$" for sign, name in re.findall(r"(\S) (\w+)", _MATHS)},
+}
+_LIGATURES = "-,'"
+"""Signs that a font joins into another where two of them meet."""
+_KNOWN = (
+    {chr(number) for number in (*range(0x20, 0x7F), *range(0xA0, 0x180))} - set("ĦħĸĿŀŉŦŧſ")
+) | set("ȘșȚț–—‘’‚“”„†‡•‰€™")
+"""What pdfLaTeX can set without another package than ``fontenc``: Latin letters, quotes, dashes."""
+OTHER_SCRIPTS = r"\flopbenchunicode"
+LATEX_FALLBACK = (
+    "% Some characters are none of pdfLaTeX's: LuaLaTeX and XeLaTeX show them, in a font that has\n"
+    "% them; pdfLaTeX shows their code points.\n"
+    rf"\providecommand{{{OTHER_SCRIPTS}}}[2]{{\ifdefined\Umathchar #1\else #2\fi}}"
+)
+"""What LaTeX text with ``OTHER_SCRIPTS`` in it needs before it."""
+
+
+def one_line(text: str) -> str:
+    """Turn line ends and other control characters into spaces: a cell is one line."""
+    return "".join(c if c.isprintable() or c == "\u00a0" else " " for c in text)
+
+
+def markdown_escape(text: str) -> str:
+    """Escape text for the middle of a line: a cell, a sentence behind another.
+
+    What would end a cell, start HTML, an entity or a formula, emphasise, strike, or make a link.
+    """
+    return _escaped(_INLINE, one_line(text))
+
+
+def markdown_line(text: str) -> str:
+    """Escape text that begins a line or a bullet: it begins no other block either."""
+    plain = one_line(text).strip(" ")
+    number = _NUMBERED.match(plain)
+    start = _BLOCK.match(plain, number.end() if number else 0)
+    if start is None:
+        return _escaped(_INLINE, plain)
+    # The sign goes by itself: what stands before and behind it has no say in it.
+    before, behind = plain[: start.start()], plain[start.end() :]
+    return f"{before}\\{start.group()}{_escaped(_INLINE, behind)}"
+
+
+def markdown_bracketed(text: str) -> str:
+    """Escape text that stands in brackets: the alternative text of a picture."""
+    return _escaped(_BRACKETED, one_line(text))
+
+
+def latex_escape(text: str) -> str:
+    """Escape text for LaTeX.
+
+    Signs such as ``×`` become commands, and letters of Latin scripts stay (UTF-8). Others go
+    through ``OTHER_SCRIPTS``, with which any engine takes them: see ``LATEX_FALLBACK``.
+    """
+    plain = unicodedata.normalize("NFC", one_line(text))
+    parts, last = [], ""
+    for known, run in groupby(plain, lambda c: c in _LATEX or c in _KNOWN):
+        if not known:
+            other, last = "".join(run), ""
+            points = " ".join(f"U+{ord(c):04X}" for c in other)
+            parts.append(f"{OTHER_SCRIPTS}{{{other}}}{{{points}}}")
+            continue
+        for c in run:
+            parts.append("{}" if c == last and c in _LIGATURES else "")
+            parts.append(_LATEX.get(c, c))
+            last = c
+    return "".join(parts)
+
+
+def _escaped(pattern: re.Pattern[str], plain: str) -> str:
+    return pattern.sub(lambda m: m[0] if m["word"] else f"\\{m[0]}", plain)

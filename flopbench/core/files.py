@@ -1,0 +1,245 @@
+"""Reading and writing files so that nothing is ever half written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from flopbench.core.errors import DataError, InputError
+
+LARGEST = 1 << 64
+"""No integer in a file is as large: sums of larger ones leave the range of floating point."""
+
+
+def check_writable(path: Path) -> None:
+    """Refuse an output path that cannot become a file, before any work is done.
+
+    Raises:
+        InputError: a directory, a missing or unwritable parent, an unwritable file.
+    """
+    try:
+        is_folder = path.is_dir()
+    except OSError as error:  # a name that is too long
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    if is_folder:
+        raise InputError(f"cannot write {path}: it is a directory", "name a file inside it")
+    parent = path.parent
+    if not parent.is_dir():
+        raise InputError(f"cannot write {path}: there is no directory {parent}")
+    needed = [path] if path.exists() else []
+    needed += [] if path.exists() and not path.is_file() else [parent]
+    if not all(os.access(place, os.W_OK) for place in needed):
+        raise InputError(f"cannot write {path}: permission denied")
+
+
+def check_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
+    """Refuse to write two things into one file, or over a file that is read.
+
+    Args:
+        outputs: what names an output (``-o``) -> its path.
+        inputs: files that are read; those that do not exist are nobody's.
+
+    Raises:
+        InputError: two outputs are one file, or an output is an input; also through links.
+    """
+    read = [path for path in inputs if path.is_file()]
+    before: dict[str, Path] = {}
+    for name, path in outputs.items():
+        for other, own in before.items():
+            if _same(path, own):
+                raise InputError(
+                    f"{other} and {name} are one file, {path}: the second would replace the first",
+                    "name two files",
+                )
+        for own in read:
+            if _same(path, own):
+                raise InputError(
+                    f"{name} {path} would be written over {own}, which is read",
+                    "name another file",
+                )
+        before[name] = path
+
+
+def _same(a: Path, b: Path) -> bool:
+    """Say whether two paths are one file; a device takes any number of things."""
+    try:
+        return os.path.samefile(a, b) and a.is_file()
+    except OSError:  # one of them does not exist yet
+        return os.path.realpath(a) == os.path.realpath(b)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write beside the target and rename it over: readers see the old file or the new one.
+
+    Text becomes UTF-8. A link is followed. What is no file (a device, a pipe) is written to as it
+    is.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    path = path.resolve()
+    check_writable(path)
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        _write_through(path, data)
+        return
+    # Named before it exists, so that an interrupt at any moment leaves no scrap.
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with open(temporary, "xb", opener=_private) as stream:
+            stream.write(data)
+        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
+        os.chmod(temporary, mode)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def _private(name: str, flags: int) -> int:
+    """Open a file that only its owner may read."""
+    return os.open(name, flags, 0o600)
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read a text file; arguments and errors as ``read_if_there``.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        DataError: not UTF-8.
+    """
+    text = read_if_there(path, what)
+    if text is None:
+        raise InputError(f"cannot read {path}: {os.strerror(errno.ENOENT)}")
+    return text
+
+
+def read_if_there(path: Path, what: str) -> str | None:
+    """Read a text file, None where there is none.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the message (``a cost table``).
+
+    Raises:
+        InputError: it cannot be read.
+        DataError: not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not {what}: not UTF-8 text at byte {error.start}") from None
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_json(path: Path, what: str) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: the file.
+        what: what it should hold, for the message.
+
+    Raises:
+        InputError: no such file, or it cannot be read.
+        DataError: not UTF-8 or not JSON, where the message names line and column; or a value that
+            nothing can count with or write: an integer of more than 64 bits, half of a surrogate
+            pair.
+    """
+    text = read_text(path, what)
+    large: list[str] = []
+
+    def integer(digits: str) -> int:
+        number = int(digits)
+        if abs(number) >= LARGEST:
+            large.append(digits)
+        return number
+
+    try:
+        data = json.loads(text, parse_int=integer)
+        # Half of a pair of UTF-16 can only come from an escape; text with one cannot be written.
+        defect = _defect(data) if large or "\\ud" in text.lower() else ""
+    except json.JSONDecodeError as error:
+        cut = " (the file looks cut off)" if error.pos >= len(text.rstrip()) else ""
+        raise DataError(
+            f"{path}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}",
+            f"expected {what}; write it again with the command that made it",
+        ) from None
+    except RecursionError:
+        raise DataError(f"{path} is not {what}: nested too deeply") from None
+    except ValueError as error:  # a number of thousands of digits
+        raise DataError(f"{path} is not {what}: {error}") from None
+    if defect:
+        raise DataError(f"{path} is not {what}: {defect}")
+    return data
+
+
+def _defect(value: Any, place: str = "") -> str:
+    """Name the first integer that is too large, or text that is no text; empty for none."""
+    if isinstance(value, dict):
+        halved = next((key for key in value if _is_halved(key)), None)
+        if halved is not None:
+            return f"{place or 'the object'} has a key with half of a surrogate pair: {halved!a}"
+        own = ((f"{place}.{key}" if place else key, item) for key, item in value.items())
+    elif isinstance(value, list):
+        own = ((f"{place}[{n}]", item) for n, item in enumerate(value))
+    else:
+        if isinstance(value, str) and _is_halved(value):
+            return f"{place} has half of a surrogate pair: {value!a}"
+        if isinstance(value, int) and abs(value) >= LARGEST:
+            return f"{place} is an integer of more than 64 bits"
+        return ""
+    return next((found for where, item in own if (found := _defect(item, where))), "")
+
+
+def _is_halved(text: str) -> bool:
+    return any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, remake: str) -> None:
+    """Check that a file's content is of our kind and of a schema that is known.
+
+    Args:
+        data: what JSON gave.
+        where: names the file.
+        kind: what its ``kind`` must be (``flopbench.timings``).
+        schema: the newest known.
+        what: what it should be, for messages (``a flopbench timing file``).
+        remake: how to get one, for the hint.
+
+    Raises:
+        DataError: another kind, a schema that is no number, or a newer one.
+    """
+    if not isinstance(data, dict) or data.get("kind") != kind:
+        has = data.get("kind") if isinstance(data, dict) else type(data).__name__
+        raise DataError(f"{where} is not {what} (kind: {has!r})", f"{remake} writes one")
+    own = data.get("schema")
+    if isinstance(own, bool) or not isinstance(own, int) or own < 1:
+        raise DataError(f"{where}: 'schema' is {own!r} where {schema} was expected")
+    if own > schema:
+        raise DataError(
+            f"{where} has schema {own}; this flopbench reads up to {schema}",
+            f"upgrade flopbench, or write the file again with this version: {remake}",
+        )
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

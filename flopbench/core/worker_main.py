@@ -1,0 +1,41 @@
+"""The child's side of ``workers``: run one job, leave its answer in a file.
+
+Started with ``package.module:function ANSWER_FILE``, the job and the parent's import path as JSON
+on stdin. What the user can mend becomes part of the answer; our own faults keep their traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flopbench.core import errors
+from flopbench.core.errors import FlopbenchError
+
+
+def main() -> None:
+    """Run the job that the parent sent."""
+    target, answer = sys.argv[1:]
+    sent = json.loads(sys.stdin.read())
+    sys.path += [path for path in sent["path"] if path not in sys.path]
+    module, _, function = target.partition(":")
+    result: dict[str, Any]
+    try:
+        result = {"value": getattr(import_module(module), function)(sent["job"])}
+    except FlopbenchError as error:
+        kinds = [kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__)]
+        result = {"error": {"kind": kinds[0], "message": error.message, "hint": error.hint}}
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "torchvision"}:
+            raise
+        result = {
+            "error": {
+                "kind": "InputError",
+                "message": f"measuring needs {error.name}, which is not installed",
+                "hint": "python -m pip install 'flopbench[measure]'",
+            }
+        }
+    Path(answer).write_text(json.dumps(result), encoding="utf-8")

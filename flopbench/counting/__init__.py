@@ -1,0 +1,1 @@
+"""Multiply-accumulates: profiles, the cost table, agreement between counters, the cache."""

@@ -1,0 +1,143 @@
+"""The Python API: ``flopbench.profile`` and ``flopbench.cost_table``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters
+from flopbench.models.spec import ModelSpec, cross, parse_size, parse_spec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from flopbench.counting.table import CostTable
+
+
+@overload
+def profile(
+    model: str | ModelSpec | nn.Module, input: Any = None, counters: str = "torch"
+) -> CostProfile: ...
+
+
+@overload
+def profile(
+    model: str | ModelSpec | nn.Module, input: Any, counters: list[str] | tuple[str, ...]
+) -> list[CostProfile]: ...
+
+
+@overload
+def profile(
+    model: str | ModelSpec | nn.Module, input: Any = None, *, counters: list[str] | tuple[str, ...]
+) -> list[CostProfile]: ...
+
+
+def profile(
+    model: str | ModelSpec | nn.Module,
+    input: Any = None,
+    counters: str | list[str] | tuple[str, ...] = "torch",
+) -> CostProfile | list[CostProfile]:
+    """Count one forward pass of a model.
+
+    Args:
+        model: a specification (``"resnet50@224"``), or a live ``torch.nn.Module`` on any device
+            and in any mode, which comes back as it was: a private copy in evaluation mode is
+            counted.
+        input: for a module: a shape such as ``(1, 3, 224, 224)``, a tensor, a tuple of positional
+            arguments, a dict of keyword arguments, or a size such as ``224`` or ``"16x112x112"``
+            for one RGB image or clip. For a specification: nothing, or a size.
+        counters: one counter, or several.
+
+    Returns:
+        One profile for one counter, a list of profiles for several. The count is that of the
+        given input: a batch of eight costs eight times as much.
+
+    Raises:
+        InputError: an unknown model or counter, or an input that the model does not run on.
+        MeasureError: a counter could not count this model.
+    """
+    names = [counters] if isinstance(counters, str) else list(counters)
+    if isinstance(model, (str, ModelSpec)):
+        profiles = _profile_spec(model, input, names)
+    else:
+        profiles = _profile_module(model, input, names)
+    return profiles[0] if isinstance(counters, str) else profiles
+
+
+def cost_table(
+    models: Iterable[str | ModelSpec],
+    *,
+    resolutions: Iterable[str | int] = (),
+    counters: Sequence[str] = DEFAULT_COUNTERS,
+    classes: int | None = None,
+    refresh: bool = False,
+    jobs: int = 1,
+) -> CostTable:
+    """Build the offline cost table.
+
+    Args:
+        models: specifications, such as ``["resnet50@224", "value:1.8e9"]``.
+        resolutions: input sizes to cross with models that name none.
+        counters: counters, in the table's order.
+        classes: width of every head, None to leave heads as they are.
+        refresh: measure again instead of reading the cache.
+        jobs: worker processes to measure in.
+
+    Returns:
+        A table with ``save``, ``load``, ``to_dataframe`` and a rendering for notebooks.
+
+    Raises:
+        InputError: an unknown model or counter, or an input that a model does not run on.
+    """
+    from flopbench.counting.run import build_table
+
+    specs = [m if isinstance(m, ModelSpec) else parse_spec(m) for m in models]
+    specs = cross(specs, [parse_size(str(size)) for size in resolutions])
+    if classes is not None:
+        specs = [s if s.source == "value" else s.with_classes(classes) for s in specs]
+    return build_table(specs, list(counters), refresh=refresh, jobs=jobs)
+
+
+def _profile_spec(model: str | ModelSpec, input: Any, names: list[str]) -> list[CostProfile]:
+    from flopbench.counting.run import measure
+
+    spec = model if isinstance(model, ModelSpec) else parse_spec(model)
+    if spec.source == "value":
+        raise InputError(f"{str(spec)!r} is a constant: there is nothing to profile")
+    if input is not None:
+        if not isinstance(input, (int, str)):
+            raise InputError(
+                f"input is {type(input).__name__}: with a specification, give a size such as 224"
+            )
+        spec = cross([spec], [parse_size(str(input))])[0]
+    result = measure([spec], names)[0]
+    _refuse_failures(result.failures, str(spec))
+    return list(result.profiles)
+
+
+def _profile_module(model: Any, input: Any, names: list[str]) -> list[CostProfile]:
+    infos = find_counters(names)
+    from torch import nn
+
+    from flopbench.counting.measure.profiler import profile_module
+    from flopbench.models.build.user import describe_inputs, example_inputs
+
+    if not isinstance(model, nn.Module):
+        raise InputError(
+            f"model is {type(model).__name__}: expected a specification or a torch.nn.Module"
+        )
+    args, kwargs = example_inputs(model, input)
+    results = profile_module(
+        model, args, kwargs, infos, name=type(model).__name__, input=describe_inputs(args, kwargs)
+    )
+    profiles = [r for r in results if isinstance(r, CostProfile)]
+    failures = {r.counter: r.message for r in results if not isinstance(r, CostProfile)}
+    _refuse_failures(failures, type(model).__name__)
+    return profiles
+
+
+def _refuse_failures(failures: dict[str, str], name: str) -> None:
+    for counter, why in failures.items():
+        raise MeasureError(f"{counter} could not count {name}: {why}")

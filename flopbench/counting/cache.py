@@ -1,0 +1,142 @@
+"""Profiles of library models on disk, so that the second run measures nothing.
+
+One file a profile, in the user's cache folder (``FLOPBENCH_CACHE_DIR`` overrides it). The key
+holds everything the figure depends on: the specification, the counter, the version of every
+library involved, and a digest of flopbench's own measuring code. Entries are written beside and
+renamed, so that two processes may write at once; a damaged entry is dropped with a warning and
+measured again. The user's own code is never cached.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from flopbench.core.errors import DataError, FlopbenchError
+from flopbench.core.files import write_atomic
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import CounterInfo, installed_version
+from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
+
+SCHEMA = 1
+ENVIRONMENT_VARIABLE = "FLOPBENCH_CACHE_DIR"
+_MEASURING_CODE = (
+    "counting/measure",
+    "counting/profile.py",
+    "models/build",
+    "models/spec.py",
+)
+
+
+def cache_folder() -> Path:
+    """Return the folder that profiles are kept in; it may not exist yet."""
+    chosen = os.environ.get(ENVIRONMENT_VARIABLE)
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("flopbench") / "profiles"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where one profile is kept.
+
+    Attributes:
+        key: everything the profile depends on, as canonical JSON.
+        path: the file.
+    """
+
+    key: str
+    path: Path
+
+
+def entry(spec: ModelSpec, info: CounterInfo) -> Entry | None:
+    """Return where a profile is kept, None where it must not be (the user's own code)."""
+    if spec.is_user_code:
+        return None
+    libraries = ["torch", info.distribution]
+    libraries += [spec.source] if spec.source in LIBRARY_SOURCES else []
+    key = json.dumps(
+        {
+            "schema": SCHEMA,
+            "spec": str(spec),
+            "counter": info.name,
+            "versions": {name: installed_version(name) for name in sorted(set(libraries))},
+            "python": f"{sys.version_info.major}.{sys.version_info.minor}",
+            "code": _code_digest(),
+        },
+        sort_keys=True,
+    )
+    name = hashlib.sha256(key.encode()).hexdigest()[:40]
+    return Entry(key=key, path=cache_folder() / f"{name}.json")
+
+
+def load(where: Entry) -> CostProfile | None:
+    """Read a profile; None where there is none, with a warning on stderr where it is damaged."""
+    try:
+        text = where.path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        _warn(f"cannot read {where.path}: {error}")
+        return None
+    try:
+        data = json.loads(text)
+        if data["key"] != where.key:
+            raise DataError("it belongs to another profile")
+        return CostProfile.from_json(data["profile"])
+    except (ValueError, KeyError, TypeError, AttributeError, DataError) as error:
+        _warn(f"{where.path} is damaged and is measured again ({error})")
+        return None
+
+
+def store(where: Entry, profile: CostProfile) -> None:
+    """Keep a profile; a cache that cannot be written costs a warning, never the result."""
+    text = json.dumps({"key": where.key, "profile": profile.to_json()}, separators=(",", ":"))
+    try:
+        where.path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(where.path, text + "\n")
+    except (OSError, FlopbenchError) as error:
+        _warn(f"cannot keep a profile in {where.path.parent}: {error}")
+
+
+def size() -> int:
+    """Return how many profiles the cache holds."""
+    return sum(1 for _ in _entries())
+
+
+def clear() -> int:
+    """Delete every profile of the cache; return how many there were."""
+    count = 0
+    for path in _entries():
+        path.unlink(missing_ok=True)
+        count += 1
+    return count
+
+
+def _entries() -> Iterator[Path]:
+    return cache_folder().glob("*.json")
+
+
+@lru_cache(maxsize=1)
+def _code_digest() -> str:
+    """Digest the code that measures, so that no entry outlives a change of it."""
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for name in _MEASURING_CODE:
+        root = package / name
+        for path in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
+            digest.update(path.relative_to(package).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _warn(message: str) -> None:
+    sys.stderr.write(f"flopbench: warning: {message}\n")

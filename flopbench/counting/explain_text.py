@@ -1,0 +1,171 @@
+"""Where a number comes from: one model under several counters, as text."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TextIO
+
+from flopbench.core.grid import Column, Grid, to_terminal
+from flopbench.core.units import CONVENTION, giga, millions, percent
+from flopbench.counting.cost_row import summarise_gaps
+from flopbench.counting.module_sums import MODEL, module_costs
+from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
+from flopbench.counting.run import Explanation
+
+
+def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> None:
+    """Draw an explanation on a stream.
+
+    Args:
+        explanation: what to say.
+        depth: how many levels of the module tree to show, 0 for the model alone.
+        stream: where to.
+    """
+    profile = explanation.reference
+    head = f", head of {profile.classes} classes" if profile.classes is not None else ""
+    stream.write(
+        f"{profile.model} at {profile.input}{head}\n"
+        f"  dense MACs   {profile.dense_macs:,} ({giga(profile.dense_macs)} GMACs, counted by "
+        f"{profile.counter} on {profile.device})\n"
+        f"  parameters   {profile.params:,} ({millions(profile.params)} M)\n"
+        f"  activations  {profile.activations:,} elements written by dense operators\n"
+        f"  feature dim  {'-' if profile.feature_dim is None else profile.feature_dim}\n"
+    )
+    grids = [module_grid(profile, depth), operator_grid(profile), counter_grid(explanation)]
+    for grid in grids:
+        stream.write("\n")
+        to_terminal(grid, stream)
+    _write_list(stream, "Verdicts", verdict_lines(explanation))
+    _write_list(stream, "Not counted", gap_lines(explanation.profiles))
+    _write_list(stream, "Notes", note_lines(explanation.profiles))
+    _write_list(stream, "Published", explanation.published)
+    versions = ", ".join(f"{k} {v}" for p in explanation.profiles for k, v in p.versions.items())
+    unique = ", ".join(dict.fromkeys(versions.split(", ")))
+    stream.write(f"\n{CONVENTION}\nMade with {unique}.\n")
+
+
+def module_grid(profile: CostProfile, depth: int) -> Grid:
+    """Lay out the module tree with inclusive dense MACs, shares and parameters."""
+    rows = []
+    for module in module_costs(profile):
+        costless = not module.dense_macs and not module.params
+        if module.level > depth or (costless and module.level):
+            continue
+        name = module.path.rpartition(".")[2] or MODEL
+        rows.append(
+            (
+                "  " * module.level + name,
+                module.type,
+                f"{module.dense_macs:,}",
+                percent(module.dense_macs, profile.dense_macs),
+                f"{module.params:,}",
+            )
+        )
+    return Grid(
+        title=f"Where the MACs are (dense, by module, children included, depth {depth})",
+        columns=(
+            Column(title="module", align="left"),
+            Column(title="type", align="left"),
+            Column(title="MACs"),
+            Column(title="share"),
+            Column(title="params"),
+        ),
+        rows=tuple(rows),
+    )
+
+
+def operator_grid(profile: CostProfile) -> Grid:
+    """Lay out the operators of one profile, the costliest first."""
+    sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for op in profile.operators:
+        entry = sums[op.family, op.op]
+        entry[0] += op.calls
+        entry[1] += op.dense_macs
+        entry[2] += op.activations
+    ordered = sorted(sums.items(), key=lambda item: -item[1][1])
+    return Grid(
+        title=f"By operator ({profile.counter})",
+        columns=(
+            Column(title="operator", align="left"),
+            Column(title="family", align="left"),
+            Column(title="calls"),
+            Column(title="MACs"),
+            Column(title="share"),
+            Column(title="activations"),
+        ),
+        rows=tuple(
+            (op, family, str(calls), f"{macs:,}", percent(macs, profile.dense_macs), f"{acts:,}")
+            for (family, op), (calls, macs, acts) in ordered
+        ),
+    )
+
+
+def counter_grid(explanation: Explanation) -> Grid:
+    """Lay the counters' totals side by side, family by family; each column adds up exactly."""
+    profiles = explanation.profiles
+    sums = {p.counter: p.by_family() for p in profiles}
+    families = [f for f in (*DENSE_FAMILIES, *OTHER_FAMILIES) if any(f in s for s in sums.values())]
+    rows = []
+    for family in families:
+        values = [
+            sums[p.counter][family].total if family in sums[p.counter] else 0 for p in profiles
+        ]
+        spread = max(values) - min(values)
+        rows.append((family, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
+    for title, values in (
+        ("total", [p.total for p in profiles]),
+        ("of it dense", [p.dense_macs for p in profiles]),
+    ):
+        spread = max(values) - min(values)
+        rows.append((title, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
+    return Grid(
+        title="Counter against counter (each total split by operator family, exact)",
+        columns=(
+            Column(title="family", align="left"),
+            *(Column(title=p.counter) for p in profiles),
+            Column(title="spread"),
+        ),
+        rows=tuple(rows),
+        caption=tuple(f"{p.counter}: {p.convention} ({p.counter_version})" for p in profiles),
+    )
+
+
+def verdict_lines(explanation: Explanation) -> list[str]:
+    """Return one line a counter: whether it agrees, or why it could not count."""
+    lines = [
+        f"{name}: {verdict.status}" + (f" - {verdict.reason}" if verdict.reason else "")
+        for name, verdict in explanation.verdicts.items()
+    ]
+    return lines + [f"{name}: failed - {why}" for name, why in explanation.failures.items()]
+
+
+def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
+    """Return what each counter left out, what may multiply first."""
+    lines = []
+    for profile in profiles:
+        gaps = summarise_gaps(profile.not_counted)
+        costly = [f"{g['name']} ({g['kind']}, {_times(g)})" for g in gaps if g["may_multiply"]]
+        free = [str(g["name"]) for g in gaps if not g["may_multiply"]]
+        if costly:
+            lines.append(f"{profile.counter}: {', '.join(costly)}")
+        if free:
+            lines.append(
+                f"{profile.counter}: {', '.join(free)} - these multiply-accumulate nothing dense"
+            )
+    return lines or ["nothing: every counter priced every operator it met"]
+
+
+def _times(gap: Mapping[str, object]) -> str:
+    where = f"{gap['modules']} module{'s' if gap['modules'] != 1 else ''}"
+    return f"{gap['calls']} calls in {where}" if gap["calls"] else where
+
+
+def note_lines(profiles: Sequence[CostProfile]) -> list[str]:
+    """Return what a reader must know of each counter's figures."""
+    return [f"{p.counter}: {note}" for p in profiles for note in p.notes]
+
+
+def _write_list(stream: TextIO, title: str, lines: Sequence[str]) -> None:
+    if lines:
+        stream.write(f"\n{title}\n" + "".join(f"  {line}\n" for line in lines))

@@ -1,0 +1,1 @@
+"""The code that counts; it may import torch."""

@@ -1,0 +1,266 @@
+"""Counting with fvcore, which prices the operators of a jit trace.
+
+The tracer drops operators whose result reaches no output. Where a module that ran is missing
+from the trace, or the model returns no tensor, it is traced once more with something of every
+result among the outputs, which takes half as long again. Wants real values: the tracer fails on
+the meta device.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from flopbench.core.errors import MeasureError
+from flopbench.counting.measure.counters.base import (
+    Counted,
+    ModuleStack,
+    Subject,
+    parameterised_leaves,
+)
+from flopbench.counting.measure.counters.free_ops import is_free
+from flopbench.counting.measure.counters.fvcore_handles import (
+    FAMILIES,
+    MENDS,
+    Handle,
+    Values,
+    is_transposed,
+    shape_of,
+)
+from flopbench.counting.measure.counters.watching import failures_told_apart
+from flopbench.counting.profile import DENSE_FAMILIES, Gap, OpCost, merge_operators
+
+
+class FvcoreCounter:
+    """Price every operator as ``fvcore.nn.FlopCountAnalysis`` does, mended where it is blind."""
+
+    name = "fvcore"
+    distribution = "fvcore"
+    convention = "MACs under fvcore's rules, which call them flops"
+    needs_values = True
+
+    def count(self, subject: Subject) -> Counted:
+        """Count one forward pass.
+
+        Raises:
+            MeasureError: a price is not a whole number, or fvcore fails on a model that runs.
+        """
+        with ModuleStack(subject.module_names()).tracking() as stack:
+            counted = self._trace(subject, keep_all=False)
+        traced = {op.module for op in counted.operators}
+        traced |= {gap.module for gap in counted.not_counted if gap.kind == "operator"}
+        if stack.called & parameterised_leaves(subject.module).keys() - traced:
+            return self._trace(subject, keep_all=True)
+        return counted
+
+    def _trace(self, subject: Subject, *, keep_all: bool) -> Counted:
+        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
+
+        ledger = _Ledger(subject)
+        analysis = FlopCountAnalysis(_TensorsOnly(subject, keep_all), ())
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.tracer_warnings("none")
+        for kind in {**own_handles, **MENDS}:
+            analysis.set_op_handle(kind, ledger.handle(kind, own_handles.get(kind, _no_price)))
+        with failures_told_apart("fvcore", subject):
+            total = _exact(analysis.total(), "the total")
+        unpriced = {_path(name): counts for name, counts in _own(analysis).items() if counts}
+        uncalled = {_path(name) for name in analysis.uncalled_modules()}
+        return ledger.counted(total, unpriced, uncalled)
+
+
+class _Ledger:
+    """Every price of one analysis."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._modules = {path: module for module, path in subject.module_names().items()}
+        self._operators: list[OpCost] = []
+        self._notes: dict[str, None] = {}
+        self._failed: collections.Counter[tuple[str, str]] = collections.Counter()
+
+    def handle(self, kind: str, own: Handle) -> Handle:
+        """Return fvcore's handle of an operator, or its mend, made to write down each price."""
+        name = kind.partition("::")[2]
+        mend = MENDS.get(kind)
+
+        def price(inputs: Values, outputs: Values) -> int:
+            chosen = own
+            if mend and mend.needed(inputs):
+                chosen = mend.handle
+                self._notes[f"{name} priced by flopbench's handle; {mend.reason}"] = None
+            path = _path(outputs[0].node().scopeName().rpartition("/")[2])
+            try:
+                counted = chosen(inputs, outputs)
+            except (AssertionError, IndexError, TypeError):
+                self._failed[kind, path] += 1  # a form of the operator that fvcore cannot read
+                return 0
+            # fvcore's own handle may rename the operator (_convolution is "conv").
+            label, charge = name, counted
+            if isinstance(counted, Mapping):
+                ((label, charge),) = counted.items()
+            amount = _exact(charge, f"the price of {label} in {path!r}")
+            family = (
+                "conv_transpose" if is_transposed(name, inputs) else FAMILIES.get(name, "other")
+            )
+            self._book(label, family, path, amount, outputs)
+            return amount
+
+        return price
+
+    def counted(
+        self,
+        total: int,
+        unpriced: Mapping[str, Mapping[str, int]],
+        uncalled: set[str],
+    ) -> Counted:
+        """Return the breakdown and the gaps, in the order of the modules."""
+        gaps = [
+            Gap(
+                kind="operator",
+                name=kind,
+                module=path,
+                calls=calls,
+                may_multiply=not is_free(kind),
+            )
+            for path in self._modules
+            for kind, calls in _with_failures(path, unpriced, self._failed).items()
+        ]
+        # A weight that is used without a call is priced where it is used, so no work is hidden.
+        gaps += [
+            Gap(
+                kind="uncalled",
+                name=type(module).__name__,
+                module=path,
+                calls=0,
+                may_multiply=False,
+            )
+            for path, module in self._modules.items()
+            if path in uncalled and next(module.parameters(recurse=False), None) is not None
+        ]
+        return Counted(
+            total=total,
+            operators=merge_operators(self._operators),
+            not_counted=tuple(gaps),
+            notes=tuple(self._notes),
+        )
+
+    def _book(self, op: str, family: str, path: str, amount: int, outputs: Values) -> None:
+        dense = family in DENSE_FAMILIES
+        self._operators.append(
+            OpCost(
+                module=path,
+                module_type=type(self._modules[path]).__name__,
+                family=family,
+                op=op,
+                calls=1,
+                dense_macs=amount if dense else 0,
+                total=amount,
+                activations=math.prod(shape_of(outputs[0])) if dense else 0,
+            )
+        )
+
+
+class _TensorsOnly(nn.Module):
+    """A model that takes nothing and returns a flat tuple of tensors, as the tracer wants it.
+
+    Args:
+        subject: the model with its inputs.
+        keep_all: whether every result reaches the outputs, or only the model's own.
+    """
+
+    def __init__(self, subject: Subject, keep_all: bool) -> None:
+        super().__init__()
+        self.model = subject.module
+        self._args = subject.args
+        self._kwargs = dict(subject.kwargs)
+        self._keep_all = keep_all
+
+    def forward(self) -> tuple[torch.Tensor, ...]:
+        if not self._keep_all:
+            outputs = tuple(_tensors(self.model(*self._args, **self._kwargs)))
+            return outputs or (torch.zeros(0),)
+        with _KeptAlive() as results:
+            outputs = tuple(_tensors(self.model(*self._args, **self._kwargs)))
+        return (*outputs, *results.kept, torch.zeros(0))
+
+
+class _KeptAlive(TorchFunctionMode):
+    """Derive an empty tensor from every result, so that the tracer drops no operator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[torch.Tensor] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        self.kept += [tensor.new_empty(0) for tensor in _tensors(result)]
+        return result
+
+
+def _tensors(output: Any) -> Iterator[torch.Tensor]:
+    """Find the tensors in an output: tensors, sequences, mappings and dataclasses, nested."""
+    if isinstance(output, torch.Tensor):
+        yield output
+        return
+    inner: Any = ()
+    if isinstance(output, Mapping):
+        inner = output.values()
+    elif isinstance(output, (list, tuple, set, frozenset)):
+        inner = output
+    elif dataclasses.is_dataclass(output) and not isinstance(output, type):
+        inner = [getattr(output, field.name) for field in dataclasses.fields(output)]
+    for value in inner:
+        yield from _tensors(value)
+
+
+def _no_price(_inputs: Values, _outputs: Values) -> int:
+    """Stand in for a handle that fvcore lacks: such an operator is always mended."""
+    raise TypeError
+
+
+def _own(analysis: Any) -> dict[str, collections.Counter[str]]:
+    """Return the operators without a price of each module itself, its children apart.
+
+    fvcore counts them for a module and all that it owns.
+    """
+    names = list(analysis.by_module())
+    own = {name: collections.Counter(analysis.unsupported_ops(name)) for name in names}
+    for name in names:
+        if name:
+            own[name.rpartition(".")[0]].subtract(analysis.unsupported_ops(name))
+    return {name: +counts for name, counts in own.items()}
+
+
+def _with_failures(
+    path: str,
+    unpriced: Mapping[str, Mapping[str, int]],
+    failed: Mapping[tuple[str, str], int],
+) -> dict[str, int]:
+    failures = {kind: calls for (kind, at), calls in failed.items() if at == path}
+    return {**unpriced.get(path, {}), **failures}
+
+
+def _path(scope: str) -> str:
+    """Return the path in the subject of a module in the wrapper (``model.layer1.0``)."""
+    return scope.removeprefix("model").removeprefix(".")
+
+
+def _exact(value: Any, what: str) -> int:
+    """Return a whole number.
+
+    Raises:
+        MeasureError: it is none.
+    """
+    if value != int(value):
+        raise MeasureError(f"fvcore gives {value!r} as {what}: not a whole number")
+    return int(value)

@@ -1,0 +1,320 @@
+"""Running THOP under a rule book, and accounting for every charge.
+
+THOP prices modules by their exact class through forward hooks, so it sees no function call, no
+subclass and no module that is used without being called. It counts modules that stand in two
+places again; the breakdown says how much that is.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
+
+from flopbench.core.errors import MeasureError
+from flopbench.counting.measure.counters.base import (
+    Counted,
+    ModuleStack,
+    Subject,
+    out_elements,
+    parameterised_leaves,
+)
+from flopbench.counting.measure.counters.watching import failures_told_apart
+from flopbench.counting.profile import DENSE_FAMILIES, Gap, OpCost, merge_operators
+
+Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
+"""A THOP rule: adds its charge for one call (module, inputs, output) to ``module.total_ops``."""
+
+RuleBook = Mapping[type[nn.Module], Rule]
+
+DenseShare = Callable[[nn.Module, tuple[Any, ...], Any, int], int]
+"""The multiply-accumulates in one charge: (module, inputs, output, charge) -> MACs."""
+
+_FAMILIES: tuple[tuple[str, str], ...] = (
+    ("ConvTranspose", "conv_transpose"),
+    ("Conv", "conv"),
+    ("Linear", "linear"),
+    ("RNN|LSTM|GRU", "recurrent"),
+    ("BatchNorm", "batch_norm"),
+    ("Norm", "norm"),
+    ("Pool", "pool"),
+    ("Upsampl", "resample"),
+    ("Softmax", "softmax"),
+    ("ReLU", "activation"),
+)
+
+# What multiplies and accumulates, as torch's dispatcher names it (aten::convolution, addmm, ...).
+_MULTIPLIES = re.compile(
+    r"convolution|conv2d|mm$|mm_out$|mv$|dot$|matmul|attention|_trilinear$|lstm|gru|rnn"
+)
+
+_NORMS_AND_TABLES = (
+    nn.modules.batchnorm._NormBase,
+    nn.LayerNorm,
+    nn.GroupNorm,
+    nn.RMSNorm,
+    nn.Embedding,
+    nn.EmbeddingBag,
+)
+
+
+def todays_rules() -> RuleBook:
+    """Return the rule book of the installed THOP."""
+    return _thop().register_hooks
+
+
+def count_by_rules(
+    subject: Subject, rules: RuleBook, *, dense: DenseShare, leaves_only: bool = False
+) -> Counted:
+    """Run ``thop.profile`` under a rule book and account for each charge.
+
+    Args:
+        subject: what to count.
+        rules: what to charge, by exact class. What THOP has a rule for and this book does not
+            is charged nothing.
+        dense: the multiply-accumulates in a charge.
+        leaves_only: charge nothing for modules that have children.
+
+    Raises:
+        MeasureError: a charge is not a whole number, or THOP fails on a model that runs.
+    """
+    ledger = _Ledger(subject, rules, dense, leaves_only)
+    hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
+    hooks |= {kind: ledger.wrap(rule) for kind, rule in rules.items()}
+    # THOP hands over positional arguments only.
+    model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
+    try:
+        with failures_told_apart("thop", subject), ledger.watching():
+            total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
+    finally:
+        for module in model.modules():  # THOP clears those of modules with a rule only
+            for name in ("total_ops", "total_params"):
+                if name in module._buffers:
+                    del module._buffers[name]
+    return ledger.counted(_exact(total, "the total"))
+
+
+def family_of(module: nn.Module) -> str:
+    """Name the operator family of a module, from the torch class it is or derives from."""
+    for kind in type(module).__mro__:
+        if kind.__module__.startswith("torch.nn"):
+            matches = (family for name, family in _FAMILIES if re.search(name, kind.__name__))
+            return next(matches, "other")
+    return "other"
+
+
+class _Ledger:
+    """Every charge of one ``thop.profile`` run, and every product that was charged nothing."""
+
+    def __init__(
+        self, subject: Subject, rules: RuleBook, dense: DenseShare, leaves_only: bool
+    ) -> None:
+        self._root = subject.module
+        self._names = subject.module_names()
+        self._dense = dense
+        self._ruled = {
+            module
+            for module in self._names
+            if type(module) in rules and not (leaves_only and list(module.children()))
+        }
+        self._ruled_paths = {self._names[module] for module in self._ruled}
+        self._stack = ModuleStack(self._names)
+        self._calls: collections.Counter[nn.Module] = collections.Counter()
+        self._booked: collections.Counter[nn.Module] = collections.Counter()
+        self._operators: list[OpCost] = []
+        self._missed: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._unreadable: set[nn.Module] = set()
+
+    def wrap(self, rule: Rule) -> Rule:
+        """Return the rule, made to write down what it charges."""
+
+        def charge(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            if module not in self._ruled:
+                return
+            before = module.total_ops.item()
+            try:
+                rule(module, inputs, output)
+            except (IndexError, TypeError, AttributeError):
+                self._unreadable.add(module)  # most often: inputs passed by keyword
+                return
+            path = self._names[module]
+            amount = _exact(module.total_ops.item() - before, f"the charge for {path!r}")
+            # A module in two places carries two hooks. Only the first one a call is work.
+            if self._booked[module] < self._calls[module]:
+                self._booked[module] = self._calls[module]
+                self._book(module, inputs, output, amount)
+
+        return charge
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Follow the calls of modules and of operators inside the ``with`` block."""
+        operators = _Operators(self._note_operator)
+
+        def before(module: nn.Module, _inputs: Any) -> None:
+            self._calls.update((module,))
+            # A leaf with a rule is THOP's own business, and most of the work of a model.
+            if module in self._ruled and next(module.children(), None) is None:
+                operators.pause_during(module)
+
+        hook = nn.modules.module.register_module_forward_pre_hook(before)
+        try:
+            with self._stack.tracking(), operators:
+                yield
+        finally:
+            hook.remove()
+
+    def counted(self, total: int) -> Counted:
+        """Return the breakdown, corrected where THOP's sum is another, and the gaps."""
+        operators = list(merge_operators(self._operators))
+        notes = [
+            f"THOP's rule for {type(module).__name__} cannot read the call of "
+            f"{self._names[module]!r} and charged nothing"
+            for module in self._unreadable
+        ]
+        difference = total - sum(op.total for op in operators)
+        if difference:
+            what = "counted twice" if difference > 0 else "left out of the sum"
+            why = "modules in two places" if difference > 0 else "layers below one with a rule"
+            operators.append(_correction(what, difference, type(self._root).__name__))
+            notes.append(f"THOP's total differs by {difference:+,} from its charges: {why}")
+        gaps = self._leaf_gaps()
+        named = {gap.module for gap in gaps if gap.kind == "module"}
+        gaps += [
+            Gap(kind="unseen", name=name, module=path, calls=calls, may_multiply=True)
+            for (name, path), calls in self._missed.items()
+            if path not in named
+        ]
+        return Counted(
+            total=total, operators=tuple(operators), not_counted=tuple(gaps), notes=tuple(notes)
+        )
+
+    def _note_operator(self, name: str) -> None:
+        path, _ = self._stack.current
+        if path not in self._ruled_paths and _MULTIPLIES.search(name):
+            self._missed[name, path] += 1
+
+    def _book(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:
+        family = family_of(module)
+        dense = family in DENSE_FAMILIES
+        if not (dense or amount):
+            return
+        first = output[0] if family == "recurrent" and isinstance(output, tuple) else output
+        first = first.data if isinstance(first, PackedSequence) else first
+        self._operators.append(
+            OpCost(
+                module=self._names[module],
+                module_type=type(module).__name__,
+                family=family,
+                op=type(module).__name__,
+                calls=1,
+                dense_macs=self._dense(module, inputs, output, amount) if dense else 0,
+                total=amount,
+                activations=out_elements(first) if dense else 0,
+            )
+        )
+
+    def _leaf_gaps(self) -> list[Gap]:
+        """List leaves with parameters that have no rule, or whose rule was never asked."""
+        gaps = []
+        for path, module in parameterised_leaves(self._root).items():
+            calls = self._calls[module]
+            ruled = module in self._ruled
+            if ruled and calls and module not in self._unreadable:
+                continue
+            multiplies = family_of(module) in DENSE_FAMILIES if ruled else _may_multiply(module)
+            gaps.append(
+                Gap(
+                    kind="module" if calls else "uncalled",
+                    name=type(module).__name__,
+                    module=path,
+                    calls=calls,
+                    may_multiply=multiplies,
+                )
+            )
+        return gaps
+
+
+class _Operators(TorchDispatchMode):
+    """Call ``note`` with the name of each operator that runs (``aten::mm``).
+
+    THOP's own arithmetic in its hooks runs through torch too, many operators a layer, so the mode
+    steps aside while a module that need not be watched runs with its hooks.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        super().__init__()
+        self._note = note
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        self._note(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+    def pause_during(self, module: nn.Module) -> None:
+        """Leave the stack of modes until the last forward hook of this call of ``module``."""
+        if _get_current_dispatch_mode() is not self:
+            return  # the model has a mode of its own on top
+
+        def resume(*_call: Any) -> None:
+            hook.remove()
+            self.__enter__()
+
+        # Registered within the call, so it runs after the hooks that THOP registered before.
+        hook = module.register_forward_hook(resume)
+        self.__exit__(None, None, None)
+
+
+class _WithKeywords(nn.Module):
+    """A model that always gets these keyword arguments."""
+
+    def __init__(self, model: nn.Module, keywords: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.model = model
+        self._keywords = dict(keywords)
+
+    def forward(self, *args: Any) -> Any:
+        return self.model(*args, **self._keywords)
+
+
+def _correction(what: str, amount: int, module_type: str) -> OpCost:
+    none = dict.fromkeys(("calls", "dense_macs", "activations"), 0)
+    return OpCost(module="", module_type=module_type, family="other", op=what, total=amount, **none)
+
+
+def _may_multiply(module: nn.Module) -> bool:
+    """Tell whether a leaf can hold products: a norm, a table or a vector of scales cannot."""
+    if isinstance(module, _NORMS_AND_TABLES):
+        return False
+    return any(parameter.dim() >= 2 for parameter in module.parameters(recurse=False))
+
+
+def _charge_nothing(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
+    """Stand in for a rule of THOP's that the rule book does not have."""
+
+
+def _exact(value: float, what: str) -> int:
+    """Return a whole number that float64 held exactly.
+
+    Raises:
+        MeasureError: it is no whole number, or too large to be exact.
+    """
+    if value != int(value) or abs(value) >= 2**53:
+        raise MeasureError(f"THOP gives {value!r} as {what}: not a whole number below 2**53")
+    return int(value)
+
+
+def _thop() -> Any:
+    """Import THOP, after setuptools: THOP needs distutils, which Python 3.12 dropped."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("setuptools")
+    # thop.profile is a function that hides the module of the same name.
+    return importlib.import_module("thop.profile")

@@ -1,0 +1,316 @@
+"""The ``torch`` counter: ``FlopCounterMode`` with the prices and the eyes that it lacks.
+
+The modes, outermost first, so in the order in which an operator meets them:
+
+1. ``_Lowering`` takes apart composite operators that have no price, in every version of torch
+   alike (the ``FlopCounterMode`` of torch 2.4 does not), and chooses the branch of ``torch.cond``.
+2. ``FlopCounterMode`` prices what remains: its sum is the counter's figure.
+3. ``_Observer`` prices the same operators by the same registry, per module, and reports each one
+   that has no price and is not on the reviewed list of those that multiply-accumulate nothing.
+   Its sum must be FlopCounterMode's.
+
+The forward pass runs in inference mode, where composite operators such as ``linear``, ``lstm`` and
+``scaled_dot_product_attention`` reach the modes whole: names and integers then do not depend on
+the kernels of the device. A model that inference mode breaks is run again under ``no_grad``, whose
+lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
+save nothing, and a complex multiply-accumulate counts as one.
+
+Work that bypasses the dispatcher is invisible. Tensors handed to NumPy are reported; kernels
+launched without an operator, and threads that the model starts itself, cannot be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from flopbench.core.errors import MeasureError
+from flopbench.counting.measure.counters.base import Counted, ModuleStack, Subject, out_elements
+from flopbench.counting.measure.counters.free_ops import is_free
+from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
+from flopbench.counting.measure.counters.watching import namespaces_restored
+from flopbench.counting.profile import Gap, OpCost
+
+_METADATA = frozenset(
+    [
+        "aten.dim",
+        "aten.is_contiguous",
+        "aten.is_non_overlapping_and_dense",
+        "aten.is_strides_like_format",
+        "aten.numel",
+        "aten.size",
+        "aten.storage_offset",
+        "aten.stride",
+        "aten.sym_is_contiguous",
+        "aten.sym_numel",
+        "aten.sym_size",
+        "aten.sym_storage_offset",
+        "aten.sym_stride",
+        "prim.layout",
+    ]
+)
+"""Questions about a tensor that a mode must leave to the tensor's own class."""
+
+_BAG_WEIGHTS = 6
+"""Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
+
+
+class TorchCounter:
+    """Counts with ``torch.utils.flop_counter.FlopCounterMode``."""
+
+    name = "torch"
+    distribution = "torch"
+    convention = "MACs: FlopCounterMode / 2, dense operators only"
+    needs_values = False
+
+    def count(self, subject: Subject) -> Counted:
+        """Count one forward pass of ``subject``, on its device.
+
+        Raises:
+            MeasureError: the two sums differ, which is a fault of this counter.
+            Exception: whatever the model raises, in inference mode and under ``no_grad`` too.
+        """
+        with _uncompiled():
+            try:
+                with torch.inference_mode():
+                    return _count(subject)
+            except MeasureError:
+                raise
+            except Exception as error:
+                # Models that differentiate inside forward fail in many ways in inference mode; a
+                # fault of the model itself comes back from the second run and is raised there.
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            with torch.no_grad():
+                note = f"counted under no_grad, since inference mode failed ({reason})"
+                return _count(subject, note)
+
+
+def _count(subject: Subject, *notes: str) -> Counted:
+    options = {"skip_unsupported": True}
+    known = inspect.signature(FlopCounterMode).parameters
+    counter = FlopCounterMode(
+        display=False,
+        custom_mapping=custom_mapping(),
+        **{name: value for name, value in options.items() if name in known},
+    )
+    counter.mod_tracker = _WholeModel()
+    stack = ModuleStack(subject.module_names())
+    observer = _Observer(counter.flop_registry, stack)
+    lowering = _Lowering(counter.flop_registry)
+    with stack.tracking(), observer, counter, lowering, _leaving_torch(observer):
+        subject.run()
+    observer.check(counter)
+    operators = observer.operators()
+    return Counted(
+        total=sum(op.total for op in operators),
+        operators=operators,
+        not_counted=observer.gaps(),
+        notes=(*notes, *lowering.notes, *observer.notes),
+    )
+
+
+@contextlib.contextmanager
+def _leaving_torch(observer: _Observer) -> Iterator[None]:
+    """Report tensors that are handed to NumPy: what is done with them there nobody can see."""
+
+    def watched(name: str, original: Any) -> Any:
+        def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
+            observer.note_gap(f"Tensor.{name}")
+            return original(tensor, *args, **kwargs)
+
+        return leave
+
+    with namespaces_restored(torch.Tensor):
+        for name in ("numpy", "__array__"):
+            setattr(torch.Tensor, name, watched(name, getattr(torch.Tensor, name)))
+        yield
+
+
+class _WholeModel:
+    """Stands in for FlopCounterMode's own module tracker.
+
+    The tracker hangs autograd hooks on module inputs that require gradients. They fail for a
+    parameter passed to a module in inference mode (every weight parametrization does that) and
+    in ``autograd.grad`` inside forward. ``ModuleStack`` attributes operators instead.
+    """
+
+    parents = frozenset({"Global"})
+
+    def __enter__(self) -> None:
+        """Hook nothing."""
+
+    def __exit__(self, *_error: object) -> None:
+        """Unhook nothing."""
+
+
+class _Lowering(TorchDispatchMode):
+    """Takes apart composite operators that have no price; runs one branch of a condition."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, registry: Mapping[Any, Any]) -> None:
+        super().__init__()
+        self._registry = registry
+        self._leaves: set[Any] = set()
+        self.notes: dict[str, None] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if not isinstance(func, torch._ops.OpOverload):
+            return self._branch(*args) if str(func) == "cond" else func(*args, **kwargs)
+        if str(func._overloadpacket) in _METADATA:
+            return NotImplemented
+        if func._overloadpacket not in self._registry and func not in self._leaves:
+            if func is not torch.ops.prim.device.default:
+                with self:
+                    result = func.decompose(*args, **kwargs)
+                if result is not NotImplemented:
+                    return result
+            self._leaves.add(func)
+        return func(*args, **kwargs)
+
+    def _branch(self, condition: Any, if_true: Any, if_false: Any, operands: Any) -> Any:
+        with self:
+            if not isinstance(condition, torch.Tensor) or not condition.is_meta:
+                return (if_true if bool(condition) else if_false)(*operands)
+            self.notes["torch.cond: both branches counted, no value on meta to choose by"] = None
+            if_false(*operands)
+            return if_true(*operands)
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What one operator of one module came to."""
+
+    module_type: str
+    operator: Any
+    calls: int = 0
+    flops: int = 0
+    activations: int = 0
+
+
+class _Observer(TorchDispatchMode):
+    """Records every operator that is executed: priced, or free, or a gap."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, registry: Mapping[Any, Any], stack: ModuleStack) -> None:
+        super().__init__()
+        self._registry = registry
+        self._stack = stack
+        self._priced: dict[tuple[str, str, str], _Tally] = {}
+        self._unpriced: dict[tuple[str, str], int] = {}
+        self.notes: dict[str, None] = {}
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        operator = getattr(func, "_overloadpacket", func)
+        if operator in self._registry:
+            flops = self._registry[operator](*args, **kwargs, out_val=out)
+            self._add(operator, args, out, flops)
+        elif not _is_free(str(operator), args):
+            self.note_gap(str(operator))
+        return out
+
+    def note_gap(self, name: str) -> None:
+        """Report something that ran in the current module and has no price."""
+        key = (self._stack.current[0], name)
+        self._unpriced[key] = self._unpriced.get(key, 0) + 1
+
+    def _add(self, operator: Any, args: Sequence[Any], out: Any, flops: int) -> None:
+        name = str(operator)
+        module, module_type = self._stack.current
+        transposed = name.endswith("convolution") and len(args) > 6 and args[6] is True
+        key = (module, family(name, transposed), name)
+        tally = self._priced.setdefault(key, _Tally(module_type, operator))
+        tally.calls += 1
+        tally.flops += flops
+        tally.activations += out_elements(_first_tensor(out))
+        if isinstance(operator, torch._ops.OpOverloadPacket) and not name.startswith(
+            ("aten.", "torchvision.")
+        ):
+            self.notes[f"{name}: priced by a formula that other code registered"] = None
+        if any(isinstance(arg, torch.Tensor) and _is_sparse(arg) for arg in args):
+            self.notes[f"{name}: sparse operands counted as dense"] = None
+
+    def check(self, counter: FlopCounterMode) -> None:
+        """Compare with FlopCounterMode, operator by operator.
+
+        Raises:
+            MeasureError: an operator has another sum here than there.
+        """
+        mine: dict[Any, int] = {}
+        for tally in self._priced.values():
+            mine[tally.operator] = mine.get(tally.operator, 0) + tally.flops
+        theirs = counter.get_flop_counts().get("Global", {})
+        for operator in {**mine, **theirs}:
+            if mine.get(operator, 0) != theirs.get(operator, 0):
+                raise MeasureError(
+                    f"torch counter: {operator} came to {theirs.get(operator, 0)} FLOPs in"
+                    f" FlopCounterMode and to {mine.get(operator, 0)} operator by operator",
+                    "this is a fault of flopbench: please report it with the model",
+                )
+
+    def operators(self) -> tuple[OpCost, ...]:
+        """Return the priced operators in order of first execution."""
+        return tuple(
+            OpCost(
+                module=module,
+                module_type=tally.module_type,
+                family=kind,
+                op=name,
+                calls=tally.calls,
+                dense_macs=self._macs(name, tally.flops),
+                total=self._macs(name, tally.flops),
+                activations=tally.activations,
+            )
+            for (module, kind, name), tally in self._priced.items()
+        )
+
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return the operators that have no price and may multiply-accumulate."""
+        return tuple(
+            Gap(kind="operator", name=name, module=module, calls=calls, may_multiply=True)
+            for (module, name), calls in self._unpriced.items()
+        )
+
+    def _macs(self, name: str, flops: int) -> int:
+        if flops % 2:
+            self.notes[f"{name}: an odd number of FLOPs, halved and rounded down"] = None
+        return int(flops // 2)
+
+
+def _is_free(name: str, args: Sequence[Any]) -> bool:
+    if name in ("aten._embedding_bag", "aten._embedding_bag_forward_only"):
+        return len(args) <= _BAG_WEIGHTS or args[_BAG_WEIGHTS] is None
+    return is_free(name)
+
+
+def _is_sparse(tensor: torch.Tensor) -> bool:
+    return tensor.layout not in (torch.strided, torch._mkldnn, torch.jagged)
+
+
+def _first_tensor(out: Any) -> Any:
+    """Return the result proper: what follows it are states, statistics and workspaces."""
+    return _first_tensor(out[0]) if isinstance(out, (list, tuple)) and out else out
+
+
+def _uncompiled() -> Any:
+    """Run what ``torch.compile`` wrapped as it was written: compiled code passes no mode."""
+    if hasattr(torch.compiler, "set_stance"):
+        return torch.compiler.set_stance("force_eager")
+    from torch._dynamo import config
+
+    return config.patch(disable=True)

@@ -1,0 +1,157 @@
+"""Counting with torchinfo's ``summary``: parameters times positions, leaf by leaf.
+
+``total`` are torchinfo's "mult-adds": for each leaf, its parameters (bias, norms and embeddings
+too) times the batch, and for a class named "...Conv..." times the output positions. That is
+exact for convolutions, for linear and bilinear layers on vectors, and for recurrent layers on
+batched sequences: there ``dense_macs`` is torchinfo's figure less its bias term. For the rest
+(a linear layer over tokens is charged once a sample, a transposed convolution by its output,
+LSTM cells by their width squared) torchinfo's figure stays in ``total``, gives no dense MACs,
+and the leaf is listed as a gap, like every function call outside a leaf, which torchinfo cannot
+see. Works on the meta device.
+"""
+
+from __future__ import annotations
+
+import collections
+import inspect
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torchinfo
+from torch import nn
+from torchinfo import torchinfo as library
+from torchinfo.layer_info import LayerInfo
+
+from flopbench.core.errors import MeasureError
+from flopbench.counting.measure.counters.base import (
+    Counted,
+    ModuleStack,
+    Subject,
+    parameterised_leaves,
+)
+from flopbench.counting.measure.counters.watching import (
+    MULTIPLYING,
+    calls_watched,
+    failures_told_apart,
+    module_gap,
+    operator_gaps,
+)
+from flopbench.counting.profile import Gap, OpCost, merge_operators
+
+_NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
+
+
+class TorchinfoCounter:
+    """Price every leaf as ``torchinfo.summary`` does."""
+
+    name = "torchinfo"
+    distribution = "torchinfo"
+    convention = "mult-adds: parameters times positions, bias and norms included"
+    needs_values = False
+
+    def count(self, subject: Subject) -> Counted:
+        """Count one forward pass.
+
+        Raises:
+            MeasureError: torchinfo raised on a model that runs without it, or an argument of
+                ``forward`` has the name of one of ``summary``'s own.
+        """
+        names = subject.module_names()
+        leaves = parameterised_leaves(subject.module)
+        stack = ModuleStack(names)
+        missed: collections.Counter[tuple[str, str]] = collections.Counter()
+        running: list[str] = []
+
+        def note(key: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+            path, _ = stack.current
+            if path not in leaves and not running:  # on meta, functions call functions
+                missed[key[1], path] += 1
+            running.append(path)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                running.pop()
+
+        cached = dict(library._cached_forward_pass)
+        try:
+            with (
+                failures_told_apart(self.name, subject),
+                calls_watched(MULTIPLYING, note),
+                stack.tracking(),
+            ):
+                summary = torchinfo.summary(subject.module, **_arguments(subject))
+        finally:
+            library._cached_forward_pass.clear()  # else it keeps the model alive
+            library._cached_forward_pass.update(cached)
+
+        layers = [info for info in summary.summary_list if info.is_leaf_layer and info.executed]
+        calls = collections.Counter(names[info.module] for info in layers)
+        operators = [_operator(info, names[info.module]) for info in layers if info.macs]
+        exact = {op.module for op in operators if op.dense_macs}
+        harmless = {op.module for op in operators if op.family in ("batch_norm", "norm")}
+        gaps: tuple[Gap, ...] = tuple(
+            module_gap(path, module, calls=calls[path])
+            for path, module in leaves.items()
+            if path not in exact | harmless and not isinstance(module, nn.Embedding)
+        )
+        return Counted(
+            total=summary.total_mult_adds,
+            operators=merge_operators(operators),
+            not_counted=gaps + operator_gaps(missed),
+        )
+
+
+def _arguments(subject: Subject) -> dict[str, Any]:
+    """Translate a subject's arguments into those of ``summary``."""
+    fixed = {"verbose": 0, "mode": "eval", "cache_forward_pass": False}
+    if not subject.args:
+        return {**fixed, "input_data": dict(subject.kwargs)}
+    clash = set(subject.kwargs) & set(inspect.signature(torchinfo.summary).parameters)
+    if clash:
+        raise MeasureError(
+            f"torchinfo cannot pass {', '.join(sorted(clash))} on to forward: its own summary() "
+            "has arguments of that name",
+            "leave the counter torchinfo out for this model",
+        )
+    return {**fixed, "input_data": list(subject.args), **subject.kwargs}
+
+
+def _operator(info: LayerInfo, path: str) -> OpCost:
+    family, positions = _rule(info)
+    bias = sum(
+        parameter.numel()
+        for name, parameter in info.module.named_parameters(recurse=False)
+        if "bias" in name
+    )
+    return OpCost(
+        module=path,
+        module_type=info.class_name,
+        family=family,
+        op=info.class_name,
+        calls=1,
+        dense_macs=info.macs - bias * positions if positions else 0,
+        total=info.macs,
+        activations=math.prod(info.output_size) if positions else 0,
+    )
+
+
+def _rule(info: LayerInfo) -> tuple[str, int]:
+    """Return the family, and the positions that torchinfo multiplies by (0: not a true count)."""
+    module, size = info.module, info.output_size
+    if isinstance(module, nn.modules.conv._ConvTransposeNd):
+        return "conv_transpose", 0
+    if isinstance(module, nn.modules.conv._ConvNd):
+        holds = "Conv" in info.class_name and len(size) == 2 + len(module.kernel_size)
+        return "conv", math.prod(size[:1] + size[2:]) if holds else 0
+    if isinstance(module, (nn.Linear, nn.Bilinear)):
+        family = "linear" if isinstance(module, nn.Linear) else "bilinear"
+        holds = "Conv" not in info.class_name and len(size) == 2
+        return family, size[0] if holds else 0
+    if isinstance(module, nn.RNNBase):
+        return "recurrent", math.prod(size[:2]) if len(size) == 3 else 0
+    if isinstance(module, nn.RNNCellBase):
+        return "recurrent", 0
+    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return "batch_norm", 0
+    return ("norm" if isinstance(module, _NORMS) else "other"), 0

@@ -1,0 +1,91 @@
+"""The modules of a model: what decides about the cost of each, and where its class stands."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from flopbench.counting.profile import ModuleFacts
+
+_DEFAULTS: dict[str, Any] = {
+    "kernel_size": None,
+    "stride": 1,
+    "padding": 0,
+    "dilation": 1,
+    "groups": 1,
+    "num_heads": None,
+    "num_layers": 1,
+    "bidirectional": False,
+}
+"""Settings of torch's layers that decide about their cost, and what each is when not said."""
+
+_ELSEWHERE = {"site-packages", "dist-packages"}
+"""Folders of installed code: also where they lie in the working folder, as in ``.venv``."""
+
+
+def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]:
+    """List every module of a model, in order of registration.
+
+    Args:
+        module: the model.
+        located: whether to look up where classes stand: for code of the user's own.
+    """
+    seen: set[int] = set()
+    places: dict[type, str] = {}
+    facts = []
+    for path, child in module.named_modules():
+        kind = type(child)
+        if located and kind not in places:
+            places[kind] = _place(kind)
+        own = {id(p): p.numel() for p in child.parameters(recurse=False) if id(p) not in seen}
+        seen.update(own)
+        facts.append(
+            ModuleFacts(
+                path=path,
+                type=kind.__name__,
+                params=sum(own.values()),
+                shape=_shape(child),
+                source=places.get(kind, ""),
+            )
+        )
+    return tuple(facts)
+
+
+def _shape(module: nn.Module) -> dict[str, Any]:
+    shape: dict[str, Any] = {
+        name: list(p.shape) for name, p in module.named_parameters(recurse=False) if p.dim()
+    }
+    for name, default in _DEFAULTS.items():
+        value = _plain(vars(module).get(name))
+        if name == "kernel_size" and "weight" in shape:
+            continue  # the weight's extents say it
+        if value is not None and value != default and value != _everywhere(default, value):
+            shape[name] = value
+    return shape
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON holds it, None where it is none."""
+    if isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, (tuple, list)) and all(type(n) is int for n in value):
+        return list(value)
+    return None
+
+
+def _everywhere(default: Any, value: Any) -> Any:
+    return [default] * len(value) if isinstance(value, list) else default
+
+
+def _place(kind: type) -> str:
+    """Return ``file:line`` of a class below the working folder, else an empty text."""
+    try:
+        file = Path(inspect.getsourcefile(kind) or "").resolve()
+        inside = file.relative_to(Path.cwd().resolve())
+        line = inspect.getsourcelines(kind)[1]
+    except (OSError, TypeError, ValueError):  # built in, made at run time, or elsewhere
+        return ""
+    return "" if _ELSEWHERE & set(inside.parts) else f"{inside.as_posix()}:{line}"

@@ -1,0 +1,221 @@
+"""Run counters on one model: the harness around the adapters in ``counters``.
+
+Each counter gets a private copy of the model in evaluation mode, on the meta device where the
+counter and the model allow it (no memory, no arithmetic), else on the CPU with real values. The
+original is never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from torch import nn
+
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.counting.measure.counters.base import Counted, Counter
+from flopbench.counting.measure.module_facts import module_facts
+from flopbench.counting.measure.sources import Source
+from flopbench.counting.profile import CostProfile, merge_operators
+from flopbench.counting.registry import CounterInfo, installed_version
+from flopbench.models.build.built import Built, head_width, reason
+from flopbench.models.build.copies import unwrap
+from flopbench.models.build.environment import counting_state, quick_shapes
+from flopbench.models.spec import ModelSpec
+
+VALUES_NOTE = (
+    "the forward pass needs real values, so it ran on the CPU with random weights (seed 0); "
+    "where the work depends on those values, so does the count"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A counter that could not count this model.
+
+    Attributes:
+        counter: its name.
+        message: one line.
+    """
+
+    counter: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subjected:
+    """A finished count and the device it was made on."""
+
+    counted: Counted
+    device: str
+    notes: tuple[str, ...] = field(default=())
+
+
+def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProfile | Failure]:
+    """Count one specification under several counters.
+
+    Args:
+        spec: a model, not a ``value:`` constant.
+        infos: the counters, from ``flopbench.counting.registry.find_counters``.
+
+    Returns:
+        One profile a counter, or why that counter could not count this model, in order.
+
+    Raises:
+        InputError: the model cannot be built, or does not run at this input.
+        AssertionError: a counter's breakdown does not add up to its total.
+    """
+    return _profile(infos, str(spec), spec=spec)
+
+
+def profile_module(
+    module: nn.Module,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    infos: Sequence[CounterInfo],
+    *,
+    name: str,
+    input: str,
+) -> list[CostProfile | Failure]:
+    """Count a live module under several counters; it comes back as it was.
+
+    Args:
+        module: any module, on any device, in any mode.
+        args: positional inputs of ``forward``.
+        kwargs: keyword inputs of ``forward``.
+        infos: the counters.
+        name: what to call the model in the result.
+        input: what to call the input in the result.
+
+    Returns:
+        As ``profile_spec``.
+
+    Raises:
+        InputError: the module does not run on these inputs.
+    """
+    module = unwrap(module)
+    built = Built(
+        module=module, args=args, kwargs=kwargs, input=input, feature_dim=head_width(module)
+    )
+    return _profile(infos, name, live=built)
+
+
+def _profile(
+    infos: Sequence[CounterInfo],
+    name: str,
+    *,
+    spec: ModelSpec | None = None,
+    live: Built | None = None,
+) -> list[CostProfile | Failure]:
+    results: dict[str, CostProfile | Failure] = {}
+    counters = {info.name: _load(info) for info in infos}
+    values_wanted = any(counter.needs_values for counter in counters.values())
+    source = Source(spec=spec, live=live, values_wanted=values_wanted)
+    # Those that need only shapes first: they find out whether shapes suffice.
+    for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
+        try:
+            done = _count(counters[info.name], source)
+        except InputError:
+            raise
+        except MeasureError as error:
+            results[info.name] = Failure(counter=info.name, message=error.message)
+        except (Exception, SystemExit) as error:
+            _require_running(source, name)
+            results[info.name] = Failure(counter=info.name, message=reason(error))
+        else:
+            results[info.name] = _to_profile(info, counters[info.name], source, done, name)
+    return [results[info.name] for info in infos]
+
+
+def _load(info: CounterInfo) -> Counter:
+    module, _, name = info.target.partition(":")
+    try:
+        counter: Counter = getattr(import_module(module), name)()
+    except ImportError as error:
+        raise InputError(f"the counter {info.name!r} cannot be loaded: {error}") from error
+    return counter
+
+
+def _count(counter: Counter, source: Source) -> Subjected:
+    if not counter.needs_values and source.shapes_suffice is not False:
+        # Whatever fails on shapes alone (building, running, counting) is tried again on values.
+        with quick_shapes(), contextlib.suppress(Exception, SystemExit):
+            subject = source.subject("meta")
+            with counting_state(), source.originals_guarded():
+                counted = counter.count(subject)
+            source.shapes_suffice = True
+            return Subjected(counted=counted, device="meta")
+    subject = source.subject("cpu")
+    if any(tensor.is_meta for tensor in subject.module.parameters()):
+        raise MeasureError("it needs real values, and the model is on the meta device")
+    with counting_state(), source.originals_guarded():
+        counted = counter.count(subject)
+    if not counter.needs_values and source.shapes_suffice is None:
+        source.shapes_suffice = False
+    notes = (VALUES_NOTE,) if source.shapes_suffice is False else ()
+    return Subjected(counted=counted, device="cpu", notes=notes)
+
+
+def _require_running(source: Source, name: str) -> None:
+    """Tell a model that does not run from a counter that cannot follow it.
+
+    Raises:
+        InputError: the model itself does not run at this input.
+    """
+    subject = source.subject("cpu")
+    try:
+        with counting_state():
+            subject.run()
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"{name} does not run at this input: {reason(error)}",
+            "check that the input's size, layout and type are what the network expects; some "
+            "networks are built for one size, which an option sets, such as image_size=192",
+        ) from error
+
+
+def _to_profile(
+    info: CounterInfo, counter: Counter, source: Source, done: Subjected, name: str
+) -> CostProfile:
+    counted, built, spec = done.counted, source.built, source.spec
+    operators = merge_operators(counted.operators)
+    booked = sum(op.total for op in operators)
+    if booked != counted.total:
+        raise AssertionError(
+            f"{info.name} on {name}: its breakdown adds up to {booked}, its total is "
+            f"{counted.total}; this is a bug in the counter's adapter"
+        )
+    return CostProfile(
+        spec=name,
+        model=spec.model if spec else name,
+        input=built.input,
+        classes=spec.classes if spec else None,
+        counter=info.name,
+        counter_version=info.version or "",
+        convention=counter.convention,
+        total=counted.total,
+        dense_macs=sum(op.dense_macs for op in operators),
+        params=sum(p.numel() for p in built.module.parameters()),
+        activations=sum(op.activations for op in operators),
+        feature_dim=built.feature_dim,
+        device=done.device,
+        operators=operators,
+        modules=module_facts(built.module, located=spec is None or spec.is_user_code),
+        not_counted=counted.not_counted,
+        notes=(*built.notes, *counted.notes, *done.notes),
+        versions=environment(info.distribution, *([spec.source] if spec else [])),
+    )
+
+
+def environment(*distributions: str) -> dict[str, str]:
+    """Name the versions that a count depends on: Python, torch and the given distributions."""
+    names = dict.fromkeys(("flopbench", "torch", *distributions))
+    versions = {name: installed_version(name) for name in names}
+    return {
+        "python": platform.python_version(),
+        **{name: version for name, version in versions.items() if version},
+    }

@@ -1,0 +1,121 @@
+"""The module tree of a profile with the cost of each module, its children included."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flopbench.counting.profile import CostProfile
+
+ITSELF = "(itself)"
+"""Behind the name of a module whose children are counted apart."""
+MODEL = "(model)"
+"""The model itself, which has no path."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleCost:
+    """One module, its children included.
+
+    Attributes:
+        path: dotted, ``""`` for the model itself.
+        type: class name.
+        level: 0 for the model, 1 for its children.
+        dense_macs: for one sample.
+        params: parameter elements.
+    """
+
+    path: str
+    type: str
+    level: int
+    dense_macs: int
+    params: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One part of a model that was cut into parts at some depth of its tree.
+
+    Attributes:
+        path: dotted path, ``""`` for the model itself.
+        name: the path; with ``ITSELF`` where children of the module are parts of their own.
+        by_family: dense operator family -> MACs, those of children deeper down included.
+    """
+
+    path: str
+    name: str
+    by_family: Mapping[str, int]
+
+    @property
+    def dense_macs(self) -> int:
+        """Of all families."""
+        return sum(self.by_family.values())
+
+
+def ancestors(path: str) -> list[str]:
+    """Return a module's path and those of all that it lies in, the model's ``""`` first."""
+    parts = path.split(".") if path else []
+    return ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
+
+
+def level_of(path: str) -> int:
+    """Return how deep a module lies: 0 for the model itself."""
+    return path.count(".") + 1 if path else 0
+
+
+def module_costs(profile: CostProfile) -> tuple[ModuleCost, ...]:
+    """Return every module in order of registration, children included."""
+    dense: dict[str, int] = defaultdict(int)
+    params: dict[str, int] = defaultdict(int)
+    for path, op in profile.by_module().items():
+        for ancestor in ancestors(path):
+            dense[ancestor] += op.dense_macs
+    for module in profile.modules:
+        for ancestor in ancestors(module.path):
+            params[ancestor] += module.params
+    return tuple(
+        ModuleCost(
+            path=module.path,
+            type=module.type,
+            level=level_of(module.path),
+            dense_macs=dense[module.path],
+            params=params[module.path],
+        )
+        for module in profile.modules
+    )
+
+
+def parts_at(profile: CostProfile, depth: int) -> tuple[Part, ...]:
+    """Cut a model into modules at a depth; every dense MAC lies in exactly one part.
+
+    Args:
+        profile: under one counter.
+        depth: how many levels of the tree to go down; 0 is the model as one part.
+
+    Returns:
+        Parts that have dense MACs, in order of registration; those that the tree does not list in
+        order of first execution.
+    """
+    sums: dict[str, dict[str, int]] = {}
+    for op in profile.operators:
+        if op.dense_macs:
+            line = ancestors(op.module)
+            own = sums.setdefault(line[min(depth, len(line) - 1)], {})
+            own[op.family] = own.get(op.family, 0) + op.dense_macs
+    places = {module.path: n for n, module in enumerate(profile.modules)}
+    ordered = sorted(sums, key=lambda path: places.get(path, len(places)))
+    parents = {above for path in sums for above in ancestors(path)[:-1]}
+    return tuple(
+        Part(
+            path=path,
+            name=f"{path or MODEL} {ITSELF}" if path in parents else path or MODEL,
+            by_family=sums[path],
+        )
+        for path in ordered
+    )
+
+
+def deepest_cut(profile: CostProfile) -> int:
+    """Return the depth from which on going deeper cuts nothing further."""
+    return max((level_of(op.module) for op in profile.operators if op.dense_macs), default=0)

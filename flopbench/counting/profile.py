@@ -1,0 +1,254 @@
+"""What a model costs, as records: one operator, one profile.
+
+A MAC is one multiply-accumulate. ``dense_macs`` are those of convolutions, linear layers, matrix
+products, attention and recurrent layers; every honest counter gives the same integer. ``total``
+is what one counter says under its own rules and in its own unit (see ``convention``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from flopbench.core.errors import DataError
+
+DENSE_FAMILIES = (
+    "conv",
+    "conv_transpose",
+    "deform_conv",
+    "linear",
+    "bilinear",
+    "matmul",
+    "attention",
+    "recurrent",
+)
+"""Families whose multiply-accumulates count as dense."""
+
+OTHER_FAMILIES = (
+    "batch_norm",
+    "norm",
+    "pool",
+    "resample",
+    "activation",
+    "softmax",
+    "other",
+)
+"""Families that only some counters price, each by rules of its own."""
+
+GapKind = Literal["operator", "module", "unseen", "uncalled"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpCost:
+    """One operator family inside one module, under one counter.
+
+    Attributes:
+        module: dotted path of the module that ran it, ``""`` for the model itself.
+        module_type: class name of that module.
+        family: one of ``DENSE_FAMILIES`` or ``OTHER_FAMILIES``.
+        op: the operator or layer as the counter calls it (``aten.convolution``, ``Conv2d``).
+        calls: how many times it ran.
+        dense_macs: multiply-accumulates, 0 outside the dense families.
+        total: what the counter charges for it, in the counter's own unit.
+        activations: elements that dense operators wrote, 0 for others.
+    """
+
+    module: str
+    module_type: str
+    family: str
+    op: str
+    calls: int
+    dense_macs: int
+    total: int
+    activations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Something a counter met, or should have met, and gave no price.
+
+    Attributes:
+        kind: what the counter itself reports: ``operator`` (ran, no formula) or ``module`` (a
+            leaf with parameters for whose class there is no rule); or what the adapter found by
+            watching: ``unseen`` (an operator that ran where the counter cannot look) or
+            ``uncalled`` (a leaf with parameters that was never called: unused, or used through a
+            function that the counter cannot see).
+        name: operator or class name.
+        module: dotted path of the module it happened in.
+        calls: how many times, 0 for an uncalled module.
+        may_multiply: False when the operator is on the reviewed list of those that
+            multiply-accumulate nothing, so that leaving it out changes no dense MACs.
+    """
+
+    kind: GapKind
+    name: str
+    module: str
+    calls: int
+    may_multiply: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModuleFacts:
+    """One module of a model, whether it ran or not.
+
+    Attributes:
+        path: dotted path, ``""`` for the model itself; the first one where a module is shared.
+        type: class name.
+        params: parameter elements of the module itself, its children apart.
+        shape: what decides about its cost: extents of its own parameters by name
+            (``weight: [64, 3, 7, 7]``), and settings that are not the default (``stride: [2, 2]``).
+        source: ``file:line`` of its class where that is code in the working folder, else empty.
+    """
+
+    path: str
+    type: str
+    params: int
+    shape: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostProfile:
+    """One model at one input under one counter.
+
+    Attributes:
+        spec: the whole specification (``resnet50@224,classes=200``), or a name of the caller's.
+        model: the network alone (``resnet50``, ``timm:efficientnet_b3``).
+        input: the input as resolved (``224``, ``112x168``, ``16x112x112``).
+        classes: width of the head that was asked for, None where the head was left as it is.
+        counter: name of the counter (``thop``, ``thop-2020``, ``fvcore``, ``torch``, ...).
+        counter_version: version of the library that counted.
+        convention: what one unit of ``total`` is under this counter.
+        total: the counter's own figure for one sample.
+        dense_macs: multiply-accumulates of the dense families for one sample.
+        params: parameter elements, shared ones once.
+        activations: elements written by dense operators that this counter saw.
+        feature_dim: width of the input of the classification head, None where there is none.
+        device: ``meta`` (shapes only) or ``cpu`` (real values), where the forward pass ran.
+        operators: the breakdown, by module and operator, in order of first execution.
+        modules: the module tree, in order of registration.
+        not_counted: every gap that the counter, or its adapter, knows of.
+        notes: what a reader of this number must know (mended gaps, fallbacks).
+        versions: every library the figure depends on.
+    """
+
+    spec: str
+    model: str
+    input: str
+    classes: int | None
+    counter: str
+    counter_version: str
+    convention: str
+    total: int
+    dense_macs: int
+    params: int
+    activations: int
+    feature_dim: int | None
+    device: str
+    operators: tuple[OpCost, ...]
+    modules: tuple[ModuleFacts, ...] = ()
+    not_counted: tuple[Gap, ...] = ()
+    notes: tuple[str, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def by_family(self) -> dict[str, OpCost]:
+        """Sum the operators over modules: family -> one ``OpCost`` for the whole model."""
+        return {
+            family: _sum(ops, module="", module_type="", family=family, op=family)
+            for family, ops in _group(self.operators, lambda op: op.family).items()
+        }
+
+    def by_module(self) -> dict[str, OpCost]:
+        """Sum the operators of each module itself, its children apart: path -> ``OpCost``."""
+        return {
+            module: _sum(ops, module=module, module_type=ops[0].module_type, family="", op="")
+            for module, ops in _group(self.operators, lambda op: op.module).items()
+        }
+
+    def gaps_that_may_multiply(self) -> tuple[Gap, ...]:
+        """Return the gaps that can hide dense MACs."""
+        return tuple(gap for gap in self.not_counted if gap.may_multiply)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain lists, dicts, strings and integers."""
+        return {
+            **_fields(self),
+            "operators": [_fields(op) for op in self.operators],
+            "modules": [_fields(module) for module in self.modules],
+            "not_counted": [_fields(gap) for gap in self.not_counted],
+            "notes": list(self.notes),
+            "versions": dict(self.versions),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> CostProfile:
+        """Rebuild what ``to_json`` returned.
+
+        Raises:
+            DataError: a field is missing, unknown or of the wrong type.
+        """
+        try:
+            return cls(
+                **{
+                    **data,
+                    "operators": tuple(_record(OpCost, op) for op in data["operators"]),
+                    "modules": tuple(_record(ModuleFacts, m) for m in data["modules"]),
+                    "not_counted": tuple(_record(Gap, gap) for gap in data["not_counted"]),
+                    "notes": tuple(data["notes"]),
+                    "versions": dict(data["versions"]),
+                    "total": _count(data["total"], "total"),
+                    "dense_macs": _count(data["dense_macs"], "dense_macs"),
+                }
+            )
+        except (KeyError, TypeError) as error:
+            raise DataError(f"not a cost profile: {error}") from None
+
+
+def merge_operators(operators: Iterable[OpCost]) -> tuple[OpCost, ...]:
+    """Add up entries of the same module and operator, keeping the order of first appearance."""
+    groups = _group(operators, lambda op: (op.module, op.family, op.op))
+    return tuple(
+        _sum(ops, module=module, module_type=ops[0].module_type, family=family, op=op)
+        for (module, family, op), ops in groups.items()
+    )
+
+
+def _group(operators: Iterable[OpCost], key: Any) -> dict[Any, list[OpCost]]:
+    groups: dict[Any, list[OpCost]] = {}
+    for op in operators:
+        groups.setdefault(key(op), []).append(op)
+    return groups
+
+
+def _sum(ops: list[OpCost], *, module: str, module_type: str, family: str, op: str) -> OpCost:
+    return OpCost(
+        module=module,
+        module_type=module_type,
+        family=family,
+        op=op,
+        calls=sum(o.calls for o in ops),
+        dense_macs=sum(o.dense_macs for o in ops),
+        total=sum(o.total for o in ops),
+        activations=sum(o.activations for o in ops),
+    )
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    """Return a record's fields as they are; ``dataclasses.asdict`` copies them deeply."""
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+def _record(kind: Any, data: Mapping[str, Any]) -> Any:
+    names = {f.name for f in fields(kind)}
+    if set(data) != names:
+        raise DataError(
+            f"not a {kind.__name__}: fields {sorted(data)} where {sorted(names)} were expected"
+        )
+    return kind(**data)
+
+
+def _count(value: Any, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DataError(f"not a cost profile: {name} is {value!r} where an integer was expected")
+    return value

@@ -1,0 +1,108 @@
+"""The counters by name: what each needs and how to get it, without importing any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+
+from flopbench.core.errors import InputError, near_match
+
+GROUP = "flopbench.counting.registry"
+DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterInfo:
+    """Where a counter comes from.
+
+    Attributes:
+        name: what the user types.
+        target: ``module:Class`` of the adapter.
+        distribution: the installed distribution that counts.
+        extra: the extra of flopbench that installs it, empty for a counter of somebody else's.
+    """
+
+    name: str
+    target: str
+    distribution: str
+    extra: str
+
+    @property
+    def version(self) -> str | None:
+        """Installed version of the distribution, None where it is not installed."""
+        return installed_version(self.distribution)
+
+
+def _own(name: str, module: str, cls: str, distribution: str, extra: str) -> CounterInfo:
+    target = f"flopbench.counting.measure.counters.{module}:{cls}"
+    return CounterInfo(name=name, target=target, distribution=distribution, extra=extra)
+
+
+_OWN = {
+    info.name: info
+    for info in (
+        _own("thop-2020", "thop_2020", "Thop2020Counter", "thop", "measure"),
+        _own("thop", "thop_counter", "ThopCounter", "thop", "measure"),
+        _own("fvcore", "fvcore_counter", "FvcoreCounter", "fvcore", "measure"),
+        _own("torch", "torch_counter", "TorchCounter", "torch", "measure"),
+        _own("ptflops", "ptflops_counter", "PtflopsCounter", "ptflops", "ptflops"),
+        _own("calflops", "calflops_counter", "CalflopsCounter", "calflops", "calflops"),
+        _own("torchinfo", "torchinfo_counter", "TorchinfoCounter", "torchinfo", "torchinfo"),
+        _own("deepspeed", "deepspeed_counter", "DeepspeedCounter", "deepspeed", "deepspeed"),
+    )
+}
+
+
+def own_counters() -> tuple[CounterInfo, ...]:
+    """List the counters that ship with flopbench, installed or not."""
+    return tuple(_OWN.values())
+
+
+def find_counter(name: str) -> CounterInfo:
+    """Look a counter up by name, first among our own, then among entry points.
+
+    Raises:
+        InputError: no such counter, or the library it needs is not installed.
+    """
+    info = _OWN.get(name) or _foreign(name)
+    if info is None:
+        hint = near_match(name, _OWN, "counters")
+        raise InputError(
+            f"there is no counter {name!r}",
+            f"{hint}; others register in the entry-point group {GROUP}",
+        )
+    if info.version is None:
+        install = f"flopbench[{info.extra}]" if info.extra else info.distribution
+        raise InputError(
+            f"the counter {name!r} needs {info.distribution}, which is not installed",
+            f"python -m pip install '{install}'",
+        )
+    return info
+
+
+def find_counters(names: Sequence[str]) -> list[CounterInfo]:
+    """Look several counters up; a name given twice counts once."""
+    return [find_counter(name) for name in dict.fromkeys(names)]
+
+
+def is_installed(name: str) -> bool:
+    """Say whether there is a counter of that name and the library it needs."""
+    info = _OWN.get(name) or _foreign(name)
+    return info is not None and info.version is not None
+
+
+def installed_version(distribution: str) -> str | None:
+    """Read a distribution's version from its metadata; nothing of it is imported."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _foreign(name: str) -> CounterInfo | None:
+    for entry in metadata.entry_points(group=GROUP):
+        if entry.name == name:
+            distribution = entry.dist.name if entry.dist is not None else name
+            return CounterInfo(name=name, target=entry.value, distribution=distribution, extra="")
+    return None

@@ -1,0 +1,138 @@
+"""Measurements -> rows of the cost table: verdicts, notes, published figures, failures."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from flopbench.counting.agreement import REFERENCE, Verdict, judge
+from flopbench.counting.cost_row import CostRow, summarise_gaps
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import find_counter, find_counters, installed_version
+from flopbench.models.presets import PublishedRow, explain_published
+from flopbench.models.spec import ModelSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One specification under the counters that were asked for.
+
+    Attributes:
+        spec: what was counted.
+        profiles: one a counter that could count it, in the order asked.
+        failures: counter name -> why it could not.
+    """
+
+    spec: ModelSpec
+    profiles: tuple[CostProfile, ...]
+    failures: dict[str, str]
+
+    def under(self, counter: str) -> CostProfile | None:
+        """Return the profile of one counter, None where there is none."""
+        return next((p for p in self.profiles if p.counter == counter), None)
+
+
+def measured_rows(
+    measurement: Measurement, counters: list[str], quoted: PublishedRow | None
+) -> list[CostRow]:
+    """Return one row a counter, beside the published figure where there is one."""
+    verdicts = judge(measurement.profiles)
+    notes: list[str] = []
+    if quoted is not None:
+        counted = measurement.under(quoted.counted_by)
+        exact = _agreed_dense(measurement, verdicts)
+        notes = [explain_published(quoted, counted.total if counted else None, exact)]
+    rows = []
+    for counter in counters:
+        profile = measurement.under(counter)
+        if profile is None:
+            rows.append(_failed_row(measurement, counter))
+        else:
+            rows.append(_row(profile, verdicts[counter], notes))
+    if quoted is not None:
+        rows = [replace(row, published_gflops=float(quoted.gflops)) for row in rows]
+    return rows
+
+
+def _agreed_dense(measurement: Measurement, verdicts: dict[str, Verdict]) -> int | None:
+    agreed = [p for p in measurement.profiles if verdicts[p.counter].status == "verified"]
+    chosen = agreed[0] if agreed else measurement.under(REFERENCE)
+    return chosen.dense_macs if chosen is not None else None
+
+
+def _row(profile: CostProfile, verdict: Verdict, notes: list[str]) -> CostRow:
+    reasons = [verdict.reason] if verdict.reason else []
+    return CostRow(
+        model=profile.model,
+        input=profile.input,
+        counter=profile.counter,
+        counter_version=profile.counter_version,
+        total_macs=profile.total,
+        dense_macs=profile.dense_macs,
+        params=profile.params,
+        activations=profile.activations,
+        feature_dim=profile.feature_dim,
+        published_gflops=None,
+        status=verdict.status,
+        notes=(*notes, *reasons, *profile.notes),
+        not_counted=summarise_gaps(profile.not_counted),
+        classes=profile.classes,
+        spec=profile.spec,
+        convention=profile.convention,
+        device=profile.device,
+    )
+
+
+def _failed_row(measurement: Measurement, counter: str) -> CostRow:
+    spec = measurement.spec
+    known = measurement.profiles[0] if measurement.profiles else None
+    return CostRow(
+        model=spec.model,
+        input=known.input if known else spec.input,
+        counter=counter,
+        counter_version=find_counter(counter).version or "",
+        total_macs=None,
+        dense_macs=None,
+        params=known.params if known else None,
+        activations=None,
+        feature_dim=known.feature_dim if known else None,
+        published_gflops=None,
+        status="failed",
+        notes=(f"{counter} could not count it: {measurement.failures[counter]}",),
+        classes=spec.classes,
+        spec=str(spec),
+    )
+
+
+def constant_row(spec: ModelSpec) -> CostRow:
+    """Return the row of a ``value:`` constant."""
+    return CostRow(
+        model=str(spec),
+        input="",
+        counter="constant",
+        counter_version="",
+        total_macs=int(spec.name),
+        dense_macs=None,
+        params=None,
+        activations=None,
+        feature_dim=None,
+        published_gflops=None,
+        status="quoted",
+        notes=(f"quoted: {spec.quote}" if spec.quote else "a constant without a source",),
+        spec=str(spec),
+        convention="MACs as quoted",
+    )
+
+
+def table_environment(specs: Sequence[ModelSpec], counters: Sequence[str]) -> dict[str, str]:
+    """Name the installed versions that a table depends on, read without importing anything."""
+    names = ["flopbench", "torch", *(i.distribution for i in find_counters(counters))]
+    names += [spec.source for spec in specs if spec.source not in {"value", "python"}]
+    versions = {name: installed_version(name) for name in dict.fromkeys(names)}
+    return {
+        **{name: version for name, version in versions.items() if version},
+        "python": platform.python_version(),
+        "platform": platform.system().lower(),
+        "machine": platform.machine(),
+    }

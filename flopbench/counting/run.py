@@ -1,0 +1,249 @@
+"""Specifications times counters -> profiles and the cost table.
+
+The one place that decides between the cache and measuring, and the only door through which
+anything outside ``measure`` reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.workers import Progress
+from flopbench.counting import cache
+from flopbench.counting.agreement import REFERENCE, Verdict, judge
+from flopbench.counting.cost_row import CostRow
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import CounterInfo, find_counters
+from flopbench.counting.rows import Measurement, constant_row, measured_rows, table_environment
+from flopbench.counting.table import CostTable
+from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
+from flopbench.models.spec import ModelSpec, parse_spec
+
+NOT_CACHED = "not in the cache, and nothing was to be measured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Everything that is known of one model at one input.
+
+    Attributes:
+        profiles: one a counter, in the order asked; at least one.
+        verdicts: counter -> verdict.
+        failures: counter -> why it could not count this model.
+        published: sentences on a published figure of this model, empty where none is known.
+    """
+
+    profiles: tuple[CostProfile, ...]
+    verdicts: Mapping[str, Verdict]
+    failures: Mapping[str, str]
+    published: tuple[str, ...] = ()
+
+    @property
+    def reference(self) -> CostProfile:
+        """The profile whose breakdown is shown: the reference counter's, or the first."""
+        return next((p for p in self.profiles if p.counter == REFERENCE), self.profiles[0])
+
+
+def measure(
+    specs: Sequence[ModelSpec],
+    counters: Sequence[str],
+    *,
+    refresh: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    cached_only: bool = False,
+) -> list[Measurement]:
+    """Profile every specification under every counter, from the cache where it is there.
+
+    Args:
+        specs: models; no ``value:`` constants.
+        counters: names of counters.
+        refresh: measure again even where the cache has an answer, and keep the new one.
+        jobs: worker processes to measure in; 1 measures in this process.
+        progress: told before each measurement.
+        cached_only: measure nothing; what the cache lacks is a failure.
+
+    Raises:
+        InputError: an unknown counter or model, a missing library, an input that does not fit.
+    """
+    infos = find_counters(counters)
+    wanted = list(dict.fromkeys(specs))
+    known: dict[tuple[ModelSpec, str], CostProfile] = {}
+    failures: dict[tuple[ModelSpec, str], str] = {}
+    entries = {(spec, info.name): cache.entry(spec, info) for spec in wanted for info in infos}
+    for key, where in entries.items():
+        if where is not None and not refresh:
+            profile = cache.load(where)
+            if profile is not None:
+                known[key] = profile
+    todo = [
+        (spec, missing)
+        for spec in wanted
+        if (missing := [info for info in infos if (spec, info.name) not in known])
+    ]
+    if cached_only:
+        failures = {(spec, i.name): NOT_CACHED for spec, missing in todo for i in missing}
+        todo = []
+    for spec, results in _measure_missing(todo, jobs, progress):
+        for name, result in results.items():
+            if isinstance(result, str):
+                failures[spec, name] = result
+                continue
+            known[spec, name] = result
+            where = entries[spec, name]
+            if where is not None:
+                cache.store(where, result)
+    return [
+        Measurement(
+            spec=spec,
+            profiles=tuple(known[spec, i.name] for i in infos if (spec, i.name) in known),
+            failures={i.name: failures[spec, i.name] for i in infos if (spec, i.name) in failures},
+        )
+        for spec in specs
+    ]
+
+
+def build_table(
+    specs: Sequence[ModelSpec],
+    counters: Sequence[str],
+    *,
+    published: Sequence[PublishedRow] = (),
+    refresh: bool = False,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> CostTable:
+    """Build the offline cost table.
+
+    Args:
+        specs: models and ``value:`` constants, in the table's order.
+        counters: names of counters, in the table's order.
+        published: rows of publications to set beside the measured ones, matched by specification.
+        refresh: see ``measure``.
+        jobs: see ``measure``.
+        progress: see ``measure``.
+
+    Raises:
+        InputError: as ``measure``.
+    """
+    models = [spec for spec in specs if spec.source != "value"]
+    measured = {
+        m.spec: m for m in measure(models, counters, refresh=refresh, jobs=jobs, progress=progress)
+    }
+    quoted = {row.spec: row for row in published}
+    rows: list[CostRow] = []
+    for spec in specs:
+        if spec.source == "value":
+            rows.append(constant_row(spec))
+        else:
+            rows += measured_rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
+    # A default size may be the size that another row names: one row for one cost.
+    rows = list({(*row.key, row.counter): row for row in rows}.values())
+    return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
+
+
+def explain(
+    spec: ModelSpec,
+    counters: Sequence[str],
+    *,
+    refresh: bool = False,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Gather everything known of one model: profiles, verdicts, and its published figure.
+
+    A published figure is explained with the publication's own head, also where ``spec`` names
+    none.
+
+    Raises:
+        InputError: as ``measure``.
+        MeasureError: no counter could count the model.
+    """
+    measured = measure([spec], counters, refresh=refresh, progress=progress)[0]
+    if not measured.profiles:
+        name, why = next(iter(measured.failures.items()))
+        raise MeasureError(f"no counter could count {spec}; {name}: {why}")
+    sentences: list[str] = []
+    quoted = find_published(spec)
+    if quoted is not None:
+        names = [quoted.counted_by, REFERENCE]
+        there = measure([quoted.spec], names, refresh=refresh, progress=progress)[0]
+        counted, exact = there.under(quoted.counted_by), there.under(REFERENCE)
+        sentences = [
+            f"{quoted.source}; heads of {quoted.spec.classes} classes there",
+            explain_published(
+                quoted,
+                counted.total if counted else None,
+                exact.dense_macs if exact else None,
+            ),
+        ]
+    return Explanation(
+        profiles=measured.profiles,
+        verdicts=judge(measured.profiles),
+        failures=measured.failures,
+        published=tuple(sentences),
+    )
+
+
+def preset_specs(preset: Preset) -> list[ModelSpec]:
+    """List the specifications of a preset's rows.
+
+    Raises:
+        InputError: the preset has no table.
+    """
+    if not preset.rows:
+        raise InputError(f"the preset {preset.name!r} has no table rows")
+    return [row.spec for row in preset.rows]
+
+
+def _measure_missing(
+    todo: list[tuple[ModelSpec, list[CounterInfo]]], jobs: int, progress: Progress | None
+) -> Iterator[tuple[ModelSpec, dict[str, CostProfile | str]]]:
+    if jobs <= 1 or len(todo) <= 1:
+        for done, (spec, infos) in enumerate(todo):
+            if progress is not None:
+                progress(done, len(todo), str(spec))
+            yield spec, _measure_one(str(spec), infos)
+        if progress is not None and todo:
+            progress(len(todo), len(todo), "")
+        return
+    from multiprocessing import get_context
+
+    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
+    latest = ""
+    try:
+        futures = {pool.submit(_measure_one, str(spec), infos): spec for spec, infos in todo}
+        for done, future in enumerate(as_completed(futures)):
+            latest = str(futures[future])
+            if progress is not None:
+                progress(done, len(todo), latest)
+            yield futures[future], future.result()
+        if progress is not None:
+            progress(len(todo), len(todo), "")
+    except BrokenProcessPool:
+        raise MeasureError(
+            f"a worker process died, probably at {latest} and probably for want of memory",
+            "use fewer --jobs",
+        ) from None
+    except BaseException:
+        for process in (pool._processes or {}).values():
+            process.terminate()  # the pool itself would wait for the work in hand
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _measure_one(spec: str, infos: list[CounterInfo]) -> dict[str, CostProfile | str]:
+    try:
+        from flopbench.counting.measure.profiler import profile_spec
+    except ModuleNotFoundError as error:
+        if error.name not in {"torch", "torchvision"}:
+            raise
+        raise InputError(
+            f"measuring needs {error.name}, which is not installed",
+            "python -m pip install 'flopbench[measure]'",
+        ) from None
+    results = profile_spec(parse_spec(spec), infos)
+    return {r.counter: r if isinstance(r, CostProfile) else r.message for r in results}

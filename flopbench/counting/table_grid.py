@@ -1,0 +1,106 @@
+"""The cost table as a grid: its columns, notes and caption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from flopbench.core.grid import Column, Grid
+from flopbench.core.units import CONVENTION, millions, readable_giga
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.cost_row import CostRow, counters_of, lines_of
+
+TITLE = "Offline cost table: GMACs per forward pass"
+
+
+def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> Grid:
+    """Lay a cost table out with one line a model and input, one column a counter."""
+    counters = counters_of(rows)
+    published = any(row.published_gflops is not None for row in rows)
+    columns = [Column(title="network", align="left"), Column(title="input")]
+    if published:
+        columns.append(Column(title="published"))
+    # The reference counter's total is the dense count itself: one column says both.
+    columns += [Column(title="torch (dense)" if c == REFERENCE else c) for c in counters]
+    columns += [] if REFERENCE in counters else [Column(title="dense")]
+    columns += [Column(title=title) for title in ("act. M", "params M", "feature dim")]
+    columns.append(Column(title="status", align="left"))
+    footnotes: dict[str, int] = {}
+    cells = tuple(_line(line, counters, published, footnotes) for line in lines_of(rows))
+    return Grid(
+        title=TITLE,
+        columns=tuple(columns),
+        rows=cells,
+        footnotes=tuple(footnotes),
+        caption=_caption(rows, environment),
+    )
+
+
+def line_status(line: list[CostRow]) -> str:
+    """Put the statuses of one line into a few words: the worst, and whose it is."""
+    statuses = {row.counter: row.status for row in line}
+    for worst in ("failed", "disputed", "partial", "unverified"):
+        who = [counter for counter, status in statuses.items() if status == worst]
+        if len(who) == len(statuses):
+            return worst
+        if who and worst != "unverified":
+            agreed = "verified; " if "verified" in statuses.values() else ""
+            return f"{agreed}{worst}: {', '.join(who)}"
+    return line[0].status
+
+
+def _line(
+    line: list[CostRow], counters: list[str], published: bool, footnotes: dict[str, int]
+) -> tuple[str, ...]:
+    first = line[0]
+    marks = ""
+    for note in dict.fromkeys(note for row in line for note in row.notes):
+        whose = [row.counter for row in line if note in row.notes]
+        text = note if len(whose) == len(line) else f"{', '.join(whose)}: {note}"
+        marks += f"[{footnotes.setdefault(text, len(footnotes) + 1)}]"
+    totals = {row.counter: row.total_macs for row in line}
+    name = first.model if first.classes is None else f"{first.model} ({first.classes})"
+    cells = [f"{name} {marks}".rstrip(), first.input or "-"]
+    if published:
+        value = first.published_gflops
+        cells.append("-" if value is None else f"{value:.4f}")
+    cells += [_giga(totals.get(name)) for name in counters]
+    if REFERENCE not in counters:
+        cells.append(_giga(_agreed(line)))
+    elif first.counter == "constant":
+        cells[counters.index(REFERENCE) - len(counters)] = _giga(first.total_macs)
+    cells += [
+        _millions(max((r.activations or 0 for r in line), default=0) or None, 2),
+        _millions(first.params, 3),
+        "-" if first.feature_dim is None else str(first.feature_dim),
+        line_status(line),
+    ]
+    return tuple(cells)
+
+
+def _agreed(line: list[CostRow]) -> int | None:
+    verified = [r.dense_macs for r in line if r.status == "verified"]
+    if verified:
+        return verified[0]
+    known = {r.counter: r.dense_macs for r in line if r.dense_macs is not None}
+    return known.get(REFERENCE, next(iter(known.values()), None))
+
+
+def _caption(rows: Sequence[CostRow], environment: Mapping[str, str]) -> tuple[str, ...]:
+    dense = (
+        "dense = multiply-accumulates of conv, linear, matmul, attention and recurrent operators; "
+        "each counter's own column follows that counter's rules. "
+        "act. = elements written by dense operators."
+    )
+    classes = "(200) after a network: its head has that many classes. "
+    heads = classes.replace("200", "n") if any(r.classes is not None for r in rows) else ""
+    versions = ", ".join(f"{name} {value}" for name, value in environment.items())
+    return tuple(text for text in (CONVENTION, heads + dense, f"Made with {versions}.") if text)
+
+
+def _giga(count: int | None) -> str:
+    """Print GMACs to four decimals, or to three digits where four decimals would hide a cost."""
+    return "-" if count is None else readable_giga(count)
+
+
+def _millions(count: int | None, digits: int) -> str:
+    return "-" if count is None else millions(count, digits)

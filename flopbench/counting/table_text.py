@@ -1,0 +1,112 @@
+"""The offline cost table as text: which columns, which notes, which formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from flopbench.core.errors import InputError
+from flopbench.core.grid import to_csv, to_latex, to_markdown, to_terminal
+from flopbench.counting.cost_row import CostRow
+from flopbench.counting.table import CostTable
+from flopbench.counting.table_grid import cost_table_grid
+
+STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow"}
+"""Colours of the status column; whatever is not listed and not quoted is drawn red."""
+
+
+def render_cost_table(table: CostTable, format: str, stream: TextIO) -> str | None:
+    """Render a cost table.
+
+    Args:
+        table: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return table.dumps()
+    if format == "csv":
+        return cost_table_csv(table)
+    grid = cost_table_grid(table.rows, table.environment)
+    if format == "md":
+        return to_markdown(grid)
+    if format == "latex":
+        return to_latex(grid, "flopbench-costs")
+    statuses = {row[-1] for row in grid.rows}
+    styles = {
+        s: STATUS_STYLES.get(s.split(" ")[0], "" if s == "quoted" else "red") for s in statuses
+    }
+    to_terminal(grid, stream, styles=styles)
+    return None
+
+
+def cost_table_csv(table: CostTable) -> str:
+    """Return one line a row (long form), integers exact, notes joined by ``; ``."""
+    rows = []
+    for row in table:
+        fields: dict[str, Any] = asdict(row)
+        fields["notes"] = "; ".join(row.notes)
+        fields["not_counted"] = json.dumps(list(row.not_counted)) if row.not_counted else ""
+        rows.append(fields)
+    names = list(CostRow.__dataclass_fields__)
+    return to_csv(names, [[fields[name] for name in names] for fields in rows])
+
+
+_SORT_KEYS: dict[str, Callable[[CostRow], Any]] = {
+    "model": lambda r: r.model,
+    "input": lambda r: tuple(int(n) for n in r.input.split("x") if n.isdigit()),
+    "published": lambda r: r.published_gflops,
+    "dense": lambda r: r.dense_macs,
+    "activations": lambda r: r.activations,
+    "params": lambda r: r.params,
+    "feature_dim": lambda r: r.feature_dim,
+    "status": lambda r: r.status,
+}
+
+
+def check_sort_key(key: str, counters: Sequence[str]) -> None:
+    """Refuse a column that no table of these counters has.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    name = key.removeprefix("-")
+    if name not in _SORT_KEYS and name not in counters:
+        raise InputError(
+            f"cannot sort by {name!r}",
+            f"columns: {', '.join([*_SORT_KEYS, *counters])}; -NAME puts the largest first",
+        )
+
+
+def sort_table(table: CostTable, key: str) -> CostTable:
+    """Sort the lines of a table by a column, smallest first; ``-key`` puts the largest first.
+
+    Args:
+        table: what to sort.
+        key: ``model``, ``input``, ``published``, ``dense``, ``activations``, ``params``,
+            ``feature_dim``, ``status`` or the name of a counter in the table.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    check_sort_key(key, table.counters())
+    name, descending = key.removeprefix("-"), key.startswith("-")
+
+    def value(line: list[CostRow]) -> Any:
+        if name in _SORT_KEYS:
+            found = [v for r in line if (v := _SORT_KEYS[name](r)) is not None]
+        else:
+            found = [r.total_macs for r in line if r.counter == name and r.total_macs is not None]
+        return found[0] if found else None
+
+    lines = table.lines()
+    known = [line for line in lines if value(line) is not None]
+    unknown = [line for line in lines if value(line) is None]
+    known.sort(key=value, reverse=descending)
+    rows = tuple(row for line in [*known, *unknown] for row in line)
+    return CostTable(rows=rows, environment=table.environment)

@@ -1,0 +1,1 @@
+"""The weighted sum: prices, charges, intervals, accuracy, comparison of runs."""

@@ -1,0 +1,362 @@
+"""How often a method is right: top-1 and mean average precision, with intervals over videos.
+
+mAP is AR-Net's: softmax over the classes, per class the mean of the precisions at its positive
+videos, mean over classes, times 100 (``cal_map`` in https://github.com/mengyuest/AR-Net). Three
+things differ from that script, on purpose: a label id is a column and is never renumbered, a class
+without a positive video is left out and listed instead of counting as 0, and equal scores are one
+threshold (as in scikit-learn), so the order of the videos in a file does not change the value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.average_precision import RankedClass, rank, resampled_maps
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+NOTED_SHIFT = 0.25
+"""Share of an interval's width that the resamples' mean may lie off the value without a note."""
+
+_ROUNDING = 1e-9
+"""In percentage points: more than float64 sums over classes can be off by."""
+
+_NO_WIDTH = "all resamples agree, so the interval has no width: the videos cannot tell its size"
+_LABEL_HINT = "a label id is a column of the scores, counted from 0; leave padding such as -1 out"
+_LOGS_HINT = "python -m pip install 'flopbench[logs]'"
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accuracy:
+    """One accuracy of one method on one set of videos.
+
+    Attributes:
+        metric: ``top-1`` or ``mAP``.
+        percent: the value, 0 to 100, not rounded.
+        ci95_percent: 95 % bootstrap interval over videos; None without resamples or with one video.
+        videos: how many videos were scored.
+        classes: how many classes entered the mean; None for top-1.
+        absent_classes: columns without a positive video, left out of the mean.
+        notes: what a reader of the number has to know besides.
+    """
+
+    metric: str
+    percent: float
+    ci95_percent: Interval | None
+    videos: int
+    classes: int | None = None
+    absent_classes: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def top1(
+    scores_or_predictions: ArrayLike, labels: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> Accuracy:
+    """Compute the share of videos whose first label is the predicted class.
+
+    Args:
+        scores_or_predictions: (N, C) scores or (N,) class indices; see `top1_correct`.
+        labels: (N,) the first label of each video, a class index.
+        resamples: bootstrap resamples of the N videos; 0 for no interval.
+        seed: of the resamples.
+
+    Raises:
+        InputError: as `top1_correct`; a negative ``resamples``.
+    """
+    import numpy as np
+
+    _check_resamples(resamples)
+    correct = top1_correct(scores_or_predictions, labels)
+    videos, right = len(correct), int(np.count_nonzero(correct))
+    # How many of N draws are right is binomial: the bootstrap over videos without drawing them.
+    drawn = np.random.default_rng(seed).binomial(videos, right / videos, size=resamples)
+    interval = _interval(100.0 * drawn / videos, videos)
+    notes = []
+    given = np.asarray(scores_or_predictions)
+    if given.ndim == 2:
+        at_top = np.count_nonzero(given == given.max(axis=1, keepdims=True), axis=1)
+        if tied := int(np.count_nonzero(at_top > 1)):
+            taken = "the lowest class index among the tied is the prediction"
+            notes.append(f"{tied:,} of {videos:,} videos have a tied highest score: {taken}")
+    if interval is not None and right in (0, videos):
+        notes.append(_NO_WIDTH)
+    return Accuracy(
+        metric="top-1",
+        percent=100.0 * right / videos,
+        ci95_percent=interval,
+        videos=videos,
+        notes=tuple(notes),
+    )
+
+
+def top1_correct(scores_or_predictions: ArrayLike, labels: ArrayLike) -> NDArray[Any]:
+    """Tell for each video whether its first label is the predicted class.
+
+    Args:
+        scores_or_predictions: (N, C) scores, of which the highest predicts (the lowest class index
+            among equals); or (N,) predicted class indices.
+        labels: (N,) the first label of each video, a class index.
+
+    Returns:
+        (N,) bool.
+
+    Raises:
+        InputError: no videos, shapes that do not fit, NaN or infinite scores, ids out of range.
+    """
+    import numpy as np
+
+    classes = None
+    predicted = np.asarray(scores_or_predictions)
+    if predicted.ndim == 2:
+        matrix = _score_matrix(scores_or_predictions, "scores")
+        predicted, classes = matrix.argmax(axis=1), matrix.shape[1]
+    predicted = _class_ids(predicted, "predictions")
+    truth = _class_ids(labels, "labels", classes)
+    if not truth.size or predicted.shape != truth.shape:
+        raise InputError(
+            f"there are {predicted.size} predictions and {truth.size} labels: "
+            "expected one of each a video, and at least one video"
+        )
+    return predicted == truth
+
+
+def mean_average_precision(
+    scores: ArrayLike,
+    label_codes: ArrayLike,
+    label_offsets: ArrayLike,
+    *,
+    softmax: bool = True,
+    resamples: int = 200,
+    seed: int = 0,
+) -> Accuracy:
+    """Compute mAP over videos with any number of labels each, AR-Net's definition.
+
+    The interval holds the 2.5th to 97.5th percentile of the resamples, shifted so that their mean
+    falls on the value. A video drawn twice is a positive beside its own copy, which raises the AP
+    of classes with few positives; unshifted, the interval can miss the value altogether.
+
+    Args:
+        scores: (N, C) logits, or probabilities with ``softmax=False``.
+        label_codes: (M,) the label ids of all videos, one video after the other.
+        label_offsets: (N + 1,) video i has ``label_codes[label_offsets[i]:label_offsets[i + 1]]``;
+            a video without labels is a negative of every class.
+        softmax: turn each row into probabilities first; this can reorder videos within a class.
+        resamples: bootstrap resamples of the N videos; 0 for no interval. A class without a
+            positive in a resample is left out of that resample's mean.
+        seed: of the resamples.
+
+    Raises:
+        InputError: no videos, no labels at all, shapes that do not fit, NaN or infinite scores,
+            label ids out of range, a negative ``resamples``, or scikit-learn not installed.
+    """
+    import numpy as np
+
+    _check_resamples(resamples)
+    matrix = _score_matrix(scores, "scores")
+    videos, classes = matrix.shape
+    positive = _positives(label_codes, label_offsets, videos, classes)
+    percent, ranked = _score_and_rank(matrix, positive, softmax)
+    means = resampled_maps([ranked], videos, resamples, seed)[0]
+    interval = _interval(means, videos, centre=percent)
+    notes = []
+    if unlabelled := int(np.count_nonzero(~positive.any(axis=1))):
+        notes.append(f"{unlabelled:,} of {videos:,} videos have no label: negatives of every class")
+    if interval is not None:
+        shift, width = float(np.nanmean(means)) - percent, interval[1] - interval[0]
+        if width < _ROUNDING:
+            notes.append(_NO_WIDTH)
+        elif abs(shift) > NOTED_SHIFT * width:
+            notes.append(f"resamples average {shift:+.2f} points off the value: interval recentred")
+        interval = max(interval[0], 0.0), min(interval[1], 100.0)
+    return Accuracy(
+        metric="mAP",
+        percent=percent,
+        ci95_percent=interval,
+        videos=videos,
+        classes=len(ranked),
+        absent_classes=tuple(np.flatnonzero(~positive.any(axis=0)).tolist()),
+        notes=tuple(notes),
+    )
+
+
+def paired_top1_difference(
+    correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> tuple[float, Interval | None]:
+    """Compare two methods' top-1 on the same videos, each resample drawn for both.
+
+    Args:
+        correct_a: (N,) bool, from `top1_correct`.
+        correct_b: (N,) bool, the same videos in the same order.
+        resamples: bootstrap resamples of the N videos; 0 for no interval.
+        seed: of the resamples.
+
+    Returns:
+        Top-1 of a minus top-1 of b in percentage points, and its 95 % interval (None without
+        resamples or with one video).
+
+    Raises:
+        InputError: no videos, shapes that differ, values that are not bool.
+    """
+    import numpy as np
+
+    _check_resamples(resamples)
+    a, b = np.asarray(correct_a), np.asarray(correct_b)
+    if a.ndim != 1 or a.shape != b.shape or not a.size or a.dtype != bool or b.dtype != bool:
+        raise InputError(
+            f"correct_a is {a.dtype} {a.shape} and correct_b {b.dtype} {b.shape}: "
+            "expected two bool vectors over the same videos",
+            "top1_correct makes them",
+        )
+    videos, only_a, only_b = len(a), np.count_nonzero(a & ~b), np.count_nonzero(b & ~a)
+    # A video is won by a, by b, or by neither: these three counts are all a resample can change.
+    shares = np.array([only_a, only_b, videos - only_a - only_b]) / videos
+    drawn = np.random.default_rng(seed).multinomial(videos, shares, size=resamples)
+    differences = 100.0 * (drawn[:, 0] - drawn[:, 1]) / videos
+    return float(100.0 * (only_a - only_b) / videos), _interval(differences, videos)
+
+
+def paired_map_difference(
+    scores_a: ArrayLike,
+    scores_b: ArrayLike,
+    label_codes: ArrayLike,
+    label_offsets: ArrayLike,
+    *,
+    softmax: bool = True,
+    resamples: int = 200,
+    seed: int = 0,
+) -> tuple[float, Interval | None]:
+    """Compare two methods' mAP on the same videos, each resample drawn for both.
+
+    Args:
+        scores_a: (N, C); this and all that follows as in `mean_average_precision`.
+        scores_b: (N, C) for the same videos in the same order, and the same classes.
+        label_codes: (M,) label ids.
+        label_offsets: (N + 1,) where each video's labels start.
+        softmax: for both.
+        resamples: bootstrap resamples of the N videos; 0 for no interval.
+        seed: of the resamples.
+
+    Returns:
+        mAP of a minus mAP of b in percentage points, and its 95 % interval, centred as there.
+
+    Raises:
+        InputError: as `mean_average_precision`; score matrices of different shapes.
+    """
+    _check_resamples(resamples)
+    a, b = _score_matrix(scores_a, "scores_a"), _score_matrix(scores_b, "scores_b")
+    if a.shape != b.shape:
+        raise InputError(f"scores_a is {a.shape} and scores_b is {b.shape}: expected one shape")
+    positive = _positives(label_codes, label_offsets, *a.shape)
+    (percent_a, ranked_a), (percent_b, ranked_b) = (
+        _score_and_rank(matrix, positive, softmax) for matrix in (a, b)
+    )
+    means = resampled_maps([ranked_a, ranked_b], len(a), resamples, seed)
+    difference = percent_a - percent_b
+    return difference, _interval(means[0] - means[1], len(a), centre=difference)
+
+
+def _score_and_rank(
+    scores: NDArray[Any], positive: NDArray[Any], softmax: bool
+) -> tuple[float, list[RankedClass]]:
+    """Return mAP in percent, by scikit-learn, and the rankings of the classes in its mean."""
+    import numpy as np
+
+    try:
+        from sklearn.metrics import average_precision_score
+    except ModuleNotFoundError as error:
+        raise InputError(f"mAP needs scikit-learn: {error}", _LOGS_HINT) from None
+    if softmax:
+        scores = scores - scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+    columns = [(scores[:, c], positive[:, c]) for c in np.flatnonzero(positive.any(axis=0))]
+    mean = np.mean([average_precision_score(hits, column) for column, hits in columns])
+    return float(100.0 * mean), [rank(column, hits) for column, hits in columns]
+
+
+def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Interval | None:
+    """Return the middle 95 % of resampled values, moved to have their mean at ``centre``."""
+    import numpy as np
+
+    values = values[~np.isnan(values)]
+    if videos < 2 or not values.size:
+        return None
+    shift = 0.0 if centre is None else centre - values.mean()
+    low, high = np.percentile(values, (2.5, 97.5)) + shift
+    return float(low), float(high)
+
+
+def _check_resamples(resamples: int) -> None:
+    if resamples < 0:
+        raise InputError(f"resamples is {resamples}: expected 0 (no interval) or more")
+
+
+def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
+    """Return scores as (N, C) float64, refusing what is not finite."""
+    import numpy as np
+
+    try:
+        matrix = np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} hold something other than numbers: {error}") from None
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise InputError(f"{name} have the shape {matrix.shape}: expected (videos, classes)")
+    finite = np.isfinite(matrix).all(axis=1)
+    if not finite.all():
+        row = int(finite.argmin())
+        hint = f"score row {row} again or leave its video out; a diverged network gives NaN"
+        raise InputError(f"{name} hold NaN or infinity, first in row {row}", hint)
+    return matrix
+
+
+def _class_ids(
+    ids: ArrayLike, name: str, classes: int | None = None, rows: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Return ids as integers in [0, classes); ``rows`` says whose each is, if not the i-th's."""
+    import numpy as np
+
+    vector = np.asarray(ids)
+    if vector.ndim != 1 or (vector.size and vector.dtype.kind not in "iu"):
+        raise InputError(f"{name} are {vector.dtype} {vector.shape}: expected a vector of integers")
+    wrong = (vector < 0) | (vector >= (np.inf if classes is None else classes))
+    if wrong.any():
+        first = int(wrong.argmax())
+        row = first if rows is None else int(rows[first])
+        expected = "0 or more" if classes is None else f"0 to {classes - 1}"
+        raise InputError(
+            f"{name}: row {row} has the class id {vector[first]}, expected {expected}", _LABEL_HINT
+        )
+    return vector
+
+
+def _positives(
+    label_codes: ArrayLike, label_offsets: ArrayLike, videos: int, classes: int
+) -> NDArray[Any]:
+    """Return (N, C) bool: which video has which label."""
+    import numpy as np
+
+    offsets = np.asarray(label_offsets)
+    codes = np.asarray(label_codes)
+    if offsets.shape != (videos + 1,) or offsets.dtype.kind not in "iu":
+        shape = f"{offsets.dtype} {offsets.shape}"
+        raise InputError(
+            f"label_offsets are {shape}: expected {videos + 1} integers, scores' rows + 1"
+        )
+    counts = np.diff(offsets.astype(np.int64))
+    if offsets[0] != 0 or offsets[-1] != codes.size or (counts < 0).any():
+        raise InputError(
+            f"label_offsets must rise from 0 to the number of label codes, {codes.size}; "
+            f"they run from {offsets[0]} to {offsets[-1]}"
+        )
+    rows: NDArray[Any] = np.repeat(np.arange(videos), counts)
+    codes = _class_ids(codes, "label_codes", classes, rows).astype(np.int64)
+    if not codes.size:
+        raise InputError("no video has a label: mAP is a mean over classes with a positive video")
+    positive: NDArray[Any] = np.zeros((videos, classes), dtype=bool)
+    positive[rows, codes] = True
+    return positive

@@ -1,0 +1,157 @@
+"""An estimate as data: the JSON file, and CSV with one line a figure.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.estimate", ...}`` with the keys of
+``estimate_data``; costs are GFLOPS as papers print them, that is GMACs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from flopbench.core.bootstrap import Interval
+from flopbench.core.grid import to_csv
+from flopbench.core.units import CONVENTION
+from flopbench.estimate.estimator import Estimate
+from flopbench.estimate.groups import Group
+from flopbench.estimate.runs import Run
+
+SCHEMA = 1
+KIND = "flopbench.estimate"
+
+
+def estimate_json(run: Run) -> str:
+    """Return the estimate file; the same run gives the same bytes."""
+    return json.dumps(estimate_data(run), indent=1, ensure_ascii=False) + "\n"
+
+
+def estimate_data(run: Run) -> dict[str, Any]:
+    """Return the estimate as plain JSON values."""
+    main, header = run.main, run.header
+    published = None
+    if run.published is not None:
+        published = _two_figures(run.published)
+    return {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "convention": CONVENTION,
+        "method": run.method,
+        "dataset": header.dataset,
+        "split": header.split,
+        "seed": header.seed,
+        "preset": header.preset,
+        "source": run.source,
+        "rule": main.rule,
+        "table": {
+            "counter": run.prices.counter,
+            "version": run.prices.version,
+            "source": run.table,
+        },
+        "gflops_per_frame": main.gflops_per_frame,
+        "gflops_per_video": main.gflops_per_video,
+        "ci95_gflops_per_video": _ends(run.interval),
+        "ci95_method": None if run.interval is None else _interval_data(run.interval),
+        "gflops_per_processed_frame": main.gflops_per_processed_frame,
+        "gflops_per_decision": main.gflops_per_decision,
+        "macs_per_video": str(main.macs_per_video),
+        "by_component": {name: asdict(cost) for name, cost in main.by_component.items()},
+        "by_action": {name: asdict(cost) for name, cost in main.by_action.items()},
+        "unattributed_gflops_per_video": main.unattributed_gflops_per_video,
+        "decisions_per_video": main.decisions_per_video,
+        "frames_per_video": main.frames_per_video,
+        "processed_frames_per_video": main.processed_frames_per_video,
+        "videos": main.videos,
+        "records": main.records,
+        "published_rule": published,
+        "under_counters": {name: _two_figures(e) for name, e in run.under_counters.items()},
+        "without_prices": dict(run.book.gaps),
+        "grouped_by": run.grouped_by or None,
+        "group_note": run.group_note or None,
+        "groups": [_group_data(group) for group in run.groups],
+        "warnings": list(run.warnings),
+    }
+
+
+def _two_figures(estimate: Estimate) -> dict[str, Any]:
+    return {
+        "gflops_per_frame": estimate.gflops_per_frame,
+        "gflops_per_video": estimate.gflops_per_video,
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _interval_data(interval: Interval) -> dict[str, Any]:
+    return {
+        "method": interval.method,
+        "resamples": interval.resamples,
+        "seed": interval.seed,
+        "unit": "video",
+    }
+
+
+def _group_data(group: Group) -> dict[str, Any]:
+    e = group.estimate
+    return {
+        "name": group.name,
+        "videos": e.videos,
+        **_two_figures(e),
+        "ci95_gflops_per_video": _ends(group.interval),
+        "decisions_per_video": e.decisions_per_video,
+        "processed_frames_per_video": e.processed_frames_per_video,
+        "share_of_frames": {name: cost.share_of_frames for name, cost in e.by_action.items()},
+    }
+
+
+def estimate_csv(run: Run) -> str:
+    """Return one line a figure: what part, its name, and its figures, unrounded."""
+    header = (
+        "part",
+        "name",
+        "rule",
+        "counter",
+        "gflops_per_video",
+        "ci95_low",
+        "ci95_high",
+        "gflops_per_frame",
+        "share_of_frames",
+        "share_of_decisions",
+        "decisions_per_video",
+        "runs_per_video",
+        "videos",
+    )
+    return to_csv(header, [[row.get(name) for name in header] for row in _csv_rows(run)])
+
+
+def _csv_rows(run: Run) -> Iterable[dict[str, Any]]:
+    def whole(part: str, name: str, e: Estimate, ci: Interval | None) -> dict[str, Any]:
+        return {
+            "part": part,
+            "name": name,
+            "rule": e.rule,
+            "counter": e.counter,
+            "gflops_per_video": e.gflops_per_video,
+            "ci95_low": None if ci is None else ci.low,
+            "ci95_high": None if ci is None else ci.high,
+            "gflops_per_frame": e.gflops_per_frame,
+            "decisions_per_video": e.decisions_per_video,
+            "videos": e.videos,
+        }
+
+    main = run.main
+    same = {"rule": main.rule, "counter": main.counter}
+    yield whole("run", run.method, main, run.interval)
+    if run.published is not None:
+        yield whole("published_rule", run.method, run.published, None)
+    for name, estimate in run.under_counters.items():
+        yield whole("under_counter", name, estimate, None)
+    for name, cost in main.by_component.items():
+        yield {"part": "component", "name": name, **same, **asdict(cost)}
+    for name, action in main.by_action.items():
+        yield {"part": "action", "name": name, **same, **asdict(action)}
+    for group in run.groups:
+        yield whole(run.grouped_by, group.name, group.estimate, group.interval)

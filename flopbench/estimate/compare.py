@@ -1,0 +1,337 @@
+"""Method against method: accuracy, GFLOPS, their differences, and who dominates whom.
+
+The form of AR-Net's Table 3 (ECCV 2020, supplement): approach, mAP, GFLOPS a frame, GFLOPS a
+video. Where two logs hold the same videos, differences are resampled in pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+from flopbench.core.bootstrap import difference_interval, interval
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
+from flopbench.estimate.estimator import video_costs
+from flopbench.estimate.methods import (
+    MAP_RESAMPLES,
+    Approach,
+    Metric,
+    approach_of,
+    choose_metric,
+    predicted,
+)
+from flopbench.estimate.runs import Choices, Run
+from flopbench.estimate.scores import Judged, judged
+from flopbench.policy.counts import LogCounts
+
+COMPARED = (
+    "approach",
+    "metric",
+    "percent",
+    "percent_low",
+    "percent_high",
+    "gflops_per_frame",
+    "gflops_per_video",
+    "gflops_low",
+    "gflops_high",
+    "videos",
+    "pareto_front",
+)
+"""Columns of the CSV that ``flopbench compare`` writes."""
+MUST_MATCH = ("dataset", "split")
+"""What two runs must share for their figures to be set side by side."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dominance:
+    """One approach that is at least as accurate and at most as costly as another.
+
+    Attributes:
+        winner: the better one.
+        loser: the other one.
+        clear: whether the 95 % intervals of both differences exclude 0; None where there is no
+            interval of one of them.
+    """
+
+    winner: str
+    loser: str
+    clear: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Runs side by side.
+
+    Attributes:
+        metric: which accuracy.
+        approaches: in the order given.
+        differences: every other approach less the first.
+        dominance: pairs, empty where accuracies are missing.
+        front: names of the approaches that nobody dominates.
+        notes: what a reader must know.
+    """
+
+    metric: Metric
+    approaches: tuple[Approach, ...]
+    differences: tuple[Difference, ...]
+    dominance: tuple[Dominance, ...]
+    front: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def compare(
+    runs: Sequence[Run], choices: Choices, *, metric: str | None = None, anyway: bool = False
+) -> Comparison:
+    """Set runs side by side.
+
+    Args:
+        runs: estimates made with ids and scores kept, under one counter and rule.
+        choices: for resamples and seed.
+        metric: ``mAP`` or ``top-1``; None takes mAP where every log has scores or quotes it.
+        anyway: compare also what differs in ``MUST_MATCH``.
+
+    Raises:
+        InputError: an unknown metric, or fewer than two runs.
+        NotComparableError: the runs are of different datasets or splits, or label one video
+            differently.
+    """
+    if len(runs) < 2:
+        raise InputError("a comparison needs two logs or more")
+    notes = _check_comparable(runs, anyway)
+    known = [judged(run.counts) for run in runs]
+    notes += _check_labels(runs, [found for found, _ in known], anyway)
+    chosen = choose_metric(metric, runs, [found for found, _ in known])
+    names = _names(runs)
+    approaches = tuple(
+        approach_of(name, run, found, why, chosen, choices)
+        for name, run, (found, why) in zip(names, runs, known, strict=True)
+    )
+    differences = tuple(
+        difference(approaches[0], other, chosen, choices) for other in approaches[1:]
+    )
+    dominance = tuple(
+        Dominance(winner=a.name, loser=b.name, clear=_is_clear(difference(a, b, chosen, choices)))
+        for a, b in permutations(approaches, 2)
+        if _dominates(a, b)
+    )
+    losers = {d.loser for d in dominance}
+    complete = all(a.percent is not None for a in approaches)
+    for approach in approaches:
+        notes += [f"{approach.name}: {text}" for text in accuracy_notes(approach)]
+    return Comparison(
+        metric=chosen,
+        approaches=approaches,
+        differences=differences,
+        dominance=dominance,
+        front=tuple(a.name for a in approaches if a.name not in losers) if complete else (),
+        notes=tuple(notes),
+    )
+
+
+def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[str]:
+    notes = []
+    for key in MUST_MATCH:
+        values = {getattr(run.header, key) for run in runs} - {None}
+        if len(values) > 1:
+            said = " and ".join(repr(v) for v in sorted(values))
+            if not anyway:
+                raise NotComparableError(
+                    f"the logs differ in {key!r}: {said}",
+                    "figures of different videos cannot be set side by side; --anyway does it",
+                )
+            notes.append(f"the logs differ in {key!r}: {said}")
+    exact = [run for run in runs if run.main.rule == "exact"]
+    if 0 < len(exact) < len(runs):
+        published = ", ".join(run.method for run in runs if run.main.rule == "published")
+        note = f"rules differ: without runs of rows, only the published rule applies to {published}"
+        other = [
+            f"{run.method} {run.published.gflops_per_video:.4f}" for run in exact if run.published
+        ]
+        notes.append(note + (f"; GFLOPS/v under it: {', '.join(other)}" if other else ""))
+    return notes
+
+
+def _check_labels(runs: Sequence[Run], known: Sequence[Judged | None], anyway: bool) -> list[str]:
+    """Check that runs over the same videos agree on what these show."""
+    first, first_judged = runs[0], known[0]
+    for other, found in zip(runs[1:], known[1:], strict=True):
+        if first_judged is None or found is None or not same_videos(first, other):
+            continue
+        assert isinstance(first.counts, LogCounts)
+        for i, (at, name) in enumerate(
+            zip(order_of(first, other), first.counts.ids or (), strict=True)
+        ):
+            ours, theirs = _labels(first_judged, i), _labels(found, at)
+            if ours != theirs:
+                text = f"the logs differ in the labels of {name!r}: {ours} and {theirs}"
+                if not anyway:
+                    raise NotComparableError(
+                        text,
+                        "accuracies over different labels cannot be set side by side; "
+                        "--anyway does it",
+                    )
+                return [text]
+    return []
+
+
+def _labels(found: Judged, i: int) -> list[int]:
+    return sorted(set(found.codes[found.offsets[i] : found.offsets[i + 1]].tolist()))
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    methods = [run.method for run in runs]
+    names: list[str] = []
+    for method, run in zip(methods, runs, strict=True):
+        name = full = method if methods.count(method) == 1 else f"{method} ({run.source})"
+        number = 1
+        while name in names:  # one log given twice
+            number += 1
+            name = f"{full} #{number}"
+        names.append(name)
+    return names
+
+
+def _dominates(a: Approach, b: Approach) -> bool:
+    if a.percent is None or b.percent is None:
+        return False
+    cost_a, cost_b = a.run.main.macs_per_video, b.run.main.macs_per_video
+    no_worse = a.percent >= b.percent and cost_a <= cost_b
+    return no_worse and (a.percent > b.percent or cost_a < cost_b)
+
+
+def _is_clear(loser_less_winner: Difference) -> bool | None:
+    cost, percent = loser_less_winner.ci95_gflops_per_video, loser_less_winner.ci95_percent
+    if cost is None or percent is None:
+        return None
+    return cost[0] > 0 and percent[1] < 0
+
+
+def accuracy_notes(approach: Approach) -> list[str]:
+    if approach.accuracy is None:
+        if approach.quoted is not None:
+            return ["accuracy as its header quotes it, not recomputed"]
+        return [f"no accuracy: {approach.why_none}"]
+    notes = list(approach.accuracy.notes)
+    if approach.quotes_other is not None:
+        notes.append(
+            f"its header quotes {approach.quotes_other:g} %; its scores give "
+            f"{approach.accuracy.percent:.2f} %"
+        )
+    absent = approach.accuracy.absent_classes
+    if absent:
+        shown = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
+        notes.append(f"{len(absent)} classes without a video are left out of the mean: {shown}")
+    return notes
+
+
+def same_terms(choices: Choices, first: Run) -> Choices:
+    """Return the choices under which all further runs are made: the first run's counter."""
+    return replace(choices, counter=first.book.primary)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One approach less another.
+
+    Attributes:
+        name: which approach.
+        less: the one that it is compared with.
+        gflops_per_video: the difference.
+        ci95_gflops_per_video: its interval, None where there is none.
+        percent: difference of accuracies, in percentage points; None without both.
+        ci95_percent: its interval.
+        paired: whether the same videos were resampled together.
+    """
+
+    name: str
+    less: str
+    gflops_per_video: float
+    ci95_gflops_per_video: tuple[float, float] | None
+    percent: float | None
+    ci95_percent: tuple[float, float] | None
+    paired: bool
+
+
+def difference(first: Approach, other: Approach, metric: Metric, choices: Choices) -> Difference:
+    """Return ``other`` less ``first``."""
+    a, b = first.run, other.run
+    paired = same_videos(a, b)
+    order = order_of(a, b) if paired else None
+    percent, percent_ci = None, None
+    if first.percent is not None and other.percent is not None:
+        percent = other.percent - first.percent
+    computed = first.accuracy is not None and other.accuracy is not None
+    if computed and first.judged is not None and other.judged is not None:
+        percent_ci = _accuracy_interval(first.judged, other.judged, order, metric, choices)
+    return Difference(
+        name=other.name,
+        less=first.name,
+        gflops_per_video=b.main.gflops_per_video - a.main.gflops_per_video,
+        ci95_gflops_per_video=_cost_interval(a, b, order, choices),
+        percent=percent,
+        ci95_percent=percent_ci,
+        paired=paired,
+    )
+
+
+def same_videos(a: Run, b: Run) -> bool:
+    """Whether two runs are over the same videos, as their ids tell."""
+    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
+        return False
+    if a.counts.video is not None or b.counts.video is not None:
+        return False
+    if a.counts.ids is None or b.counts.ids is None:
+        return False
+    return len(a.counts.ids) == len(b.counts.ids) and set(a.counts.ids) == set(b.counts.ids)
+
+
+def order_of(a: Run, b: Run) -> list[int]:
+    """Return where each video of ``a`` stands in ``b``."""
+    assert isinstance(a.counts, LogCounts)
+    assert isinstance(b.counts, LogCounts)
+    where = {name: i for i, name in enumerate(b.counts.ids or ())}
+    return [where[name] for name in a.counts.ids or ()]
+
+
+def _cost_interval(
+    a: Run, b: Run, order: list[int] | None, choices: Choices
+) -> tuple[float, float] | None:
+    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
+        return None
+    costs_a = video_costs(a.counts, a.prices, a.main.rule)
+    costs_b = video_costs(b.counts, b.prices, b.main.rule)
+    if order is not None:
+        found = interval(costs_b[order] - costs_a, resamples=choices.resamples, seed=choices.seed)
+    else:
+        found = difference_interval(
+            costs_a, costs_b, resamples=choices.resamples, seed=choices.seed
+        )
+    return None if found is None else (found.low, found.high)
+
+
+def _accuracy_interval(
+    a: Judged, b: Judged, order: list[int] | None, metric: Metric, choices: Choices
+) -> tuple[float, float] | None:
+    import numpy as np
+
+    if order is None:
+        return None
+    where = np.array(order)
+    if metric == "top-1":
+        correct_a = top1_correct(predicted(a), a.first)
+        correct_b = top1_correct(predicted(b), b.first)[where]
+        _, found = paired_top1_difference(
+            correct_b, correct_a, resamples=choices.resamples, seed=choices.seed
+        )
+        return found
+    _, found = paired_map_difference(
+        b.scores[where],
+        a.scores,
+        a.codes,
+        a.offsets,
+        resamples=min(choices.resamples, MAP_RESAMPLES),
+        seed=choices.seed,
+    )
+    return found

@@ -1,0 +1,198 @@
+"""A comparison of runs as text, Markdown, CSV, LaTeX and JSON.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.comparison", ...}``, see ``comparison_json``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from flopbench.core.grid import (
+    Column,
+    Grid,
+    render_grids,
+    to_csv,
+)
+from flopbench.core.units import CONVENTION
+from flopbench.estimate.as_json import estimate_data
+from flopbench.estimate.compare import COMPARED, Comparison, Difference, Dominance
+from flopbench.estimate.methods import MAP_RESAMPLES, Approach
+from flopbench.estimate.text import with_warnings
+
+SCHEMA = 1
+KIND = "flopbench.comparison"
+MOST_NAMED = 3
+"""So many better approaches are named in a cell; the JSON has all."""
+
+
+def comparison_json(comparison: Comparison) -> str:
+    """Return the comparison file; the same runs give the same bytes."""
+    data = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "convention": CONVENTION,
+        "metric": comparison.metric,
+        "approaches": [_approach_data(a) for a in comparison.approaches],
+        "differences": [asdict(d) for d in comparison.differences],
+        "dominance": [asdict(d) for d in comparison.dominance],
+        "pareto_front": list(comparison.front),
+        "notes": list(comparison.notes),
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def comparison_warnings(comparison: Comparison) -> list[str]:
+    """List what is odd about each run, its name first."""
+    return [f"{a.name}: {text}" for a in comparison.approaches for text in a.run.warnings]
+
+
+def _approach_data(approach: Approach) -> dict[str, Any]:
+    accuracy = approach.accuracy
+    return {
+        "name": approach.name,
+        "percent": approach.percent,
+        "percent_is_quoted": approach.quoted is not None,
+        "ci95_percent": None if accuracy is None else accuracy.ci95_percent,
+        "absent_classes": [] if accuracy is None else list(accuracy.absent_classes),
+        "estimate": estimate_data(approach.run),
+    }
+
+
+def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> str | None:
+    """Render a comparison.
+
+    Args:
+        comparison: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return comparison_json(comparison)
+    if format == "csv":
+        return comparison_csv(comparison)
+    grids = [approaches_grid(comparison), differences_grid(comparison)]
+    if format != "table":
+        grids[0] = with_warnings(grids[0], comparison_warnings(comparison))
+    labels = ("flopbench-comparison", "flopbench-differences")
+    return render_grids(grids, labels, format, stream)
+
+
+def approaches_grid(comparison: Comparison) -> Grid:
+    """Lay out one line an approach, in the form of AR-Net's Table 3."""
+    first = comparison.approaches[0].run
+    rules = dict.fromkeys(a.run.main.rule for a in comparison.approaches)
+    columns = [Column(title="approach", align="left")]
+    columns += [
+        Column(title=t)
+        for t in (f"{comparison.metric} %", "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos")
+    ]
+    columns.append(Column(title="Pareto", align="left"))
+    caption = [
+        CONVENTION,
+        f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
+        "cost over all sampled frames; GFLOPS/v: per video.",
+    ]
+    if comparison.metric == "mAP" and any(a.accuracy for a in comparison.approaches):
+        caption.append(f"mAP intervals: at most {MAP_RESAMPLES} resamples.")
+    caption += [f"Note: {text}." for text in comparison.notes]
+    return Grid(
+        title="Method against method",
+        columns=tuple(columns),
+        rows=tuple(_row(a, comparison) for a in comparison.approaches),
+        caption=tuple(caption),
+    )
+
+
+def _row(approach: Approach, comparison: Comparison) -> tuple[str, ...]:
+    main, ci = approach.run.main, approach.run.interval
+    percent = "-" if approach.percent is None else f"{approach.percent:.2f}"
+    if approach.quoted is not None:
+        percent = f"{approach.quoted:g} (quoted)"
+    accuracy_ci = None if approach.accuracy is None else approach.accuracy.ci95_percent
+    beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == approach.name]
+    place = "front" if approach.name in comparison.front else ""
+    if beaten_by:
+        more = len(beaten_by) - (MOST_NAMED - 1)
+        if more > 1:
+            beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
+        place = f"dominated by {', '.join(beaten_by)}"
+    return (
+        approach.name,
+        percent,
+        _range(accuracy_ci, 2),
+        "-" if main.gflops_per_frame is None else f"{main.gflops_per_frame:.4f}",
+        f"{main.gflops_per_video:.4f}",
+        "-" if ci is None else _range((ci.low, ci.high), 4),
+        "-" if main.videos is None else f"{main.videos:,}",
+        place or "-",
+    )
+
+
+def _beaten(dominance: Dominance) -> str:
+    """Name the better one, and say where an interval leaves it open."""
+    sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
+    return dominance.winner + sure[dominance.clear]
+
+
+def differences_grid(comparison: Comparison) -> Grid:
+    """Lay out every other approach less the first."""
+    first = comparison.approaches[0].name
+    ruled = [text for text in comparison.notes if text.startswith("rules differ: ")]
+    return Grid(
+        title=f"Difference from {first}",
+        columns=(
+            Column(title="approach", align="left"),
+            *(Column(title=t) for t in (f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %")),
+            Column(title="resampled", align="left"),
+        ),
+        rows=tuple(_difference_row(d) for d in comparison.differences),
+        caption=(
+            "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
+            "are drawn by themselves.",
+            *(f"Note: {text}." for text in ruled),
+        ),
+    )
+
+
+def _difference_row(difference: Difference) -> tuple[str, ...]:
+    return (
+        difference.name,
+        "-" if difference.percent is None else f"{difference.percent:+.2f}",
+        _range(difference.ci95_percent, 2, sign="+"),
+        f"{difference.gflops_per_video:+.4f}",
+        _range(difference.ci95_gflops_per_video, 4, sign="+"),
+        "in pairs" if difference.paired else "apart",
+    )
+
+
+def _range(ends: tuple[float, float] | None, digits: int, sign: str = "") -> str:
+    if ends is None:
+        return "-"
+    return f"{ends[0]:{sign}.{digits}f} to {ends[1]:{sign}.{digits}f}"
+
+
+def comparison_csv(comparison: Comparison) -> str:
+    """Return one line an approach, unrounded."""
+    rows = []
+    for approach in comparison.approaches:
+        main, ci = approach.run.main, approach.run.interval
+        accuracy = None if approach.accuracy is None else approach.accuracy.ci95_percent
+        rows.append(
+            [
+                approach.name,
+                comparison.metric,
+                approach.percent,
+                *(accuracy or (None, None)),
+                main.gflops_per_frame,
+                main.gflops_per_video,
+                *((None, None) if ci is None else (ci.low, ci.high)),
+                main.videos,
+                approach.name in comparison.front,
+            ]
+        )
+    return to_csv(COMPARED, rows)

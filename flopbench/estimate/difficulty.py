@@ -1,0 +1,205 @@
+"""How hard a video is: the measures by which a run's cost can be broken down.
+
+* ``cost``: by the run's own cost, as AR-Net's figures do. Circular: "harder videos cost more" holds
+  by construction.
+* ``margin``: by the softmax probability of the first class less that of the second; a small margin
+  is hard.
+* ``correct``: videos that were classified rightly and those that were not.
+* any of the log's own columns (``extra``): by thirds of a number, or by the values of a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.policy.counts import LogCounts
+
+if TYPE_CHECKING:
+    from flopbench.policy.blocks import Block
+
+COST, MARGIN, CORRECT = "cost", "margin", "correct"
+MEASURES = (COST, MARGIN, CORRECT)
+LEVELS = ("easy", "medium", "hard")
+MOST_VALUES = 50
+"""A column of more distinct texts than this is a name, not a level."""
+
+
+def difficulty_needs(
+    measure: str, class_names: Sequence[str] | None = None
+) -> tuple[dict[str, Callable[[Block], Any]], list[str]]:
+    """Return what must be gathered while reading: column makers, and the fields they need."""
+    if measure == COST:
+        return {}, []
+    if measure == MARGIN:
+        return {MARGIN: _margins}, ["scores"]
+    if measure == CORRECT:
+        number = {name: i for i, name in enumerate(class_names or ())}
+        return {CORRECT: lambda block: _corrects(block, number)}, ["scores", "prediction"]
+    return {measure: lambda block: _own_column(block, measure)}, ["extra"]
+
+
+def difficulty_groups(
+    counts: LogCounts, measure: str, costs_macs: Any
+) -> tuple[list[tuple[str, Any]], str]:
+    """Sort records into groups.
+
+    Args:
+        counts: a counted log with n records.
+        measure: see the module's docstring.
+        costs_macs: (videos,) cost of each video.
+
+    Returns:
+        The groups, each a name and (k,) indices of records; and what a reader must know.
+
+    Raises:
+        InputError: the log lacks what the measure needs, or the views of one video differ in it.
+    """
+    groups, note = _groups(counts, measure, costs_macs)
+    if counts.video is not None and measure != COST:
+        _check_views(counts, measure, groups)
+    return groups, note
+
+
+def _groups(counts: LogCounts, measure: str, costs_macs: Any) -> tuple[list[tuple[str, Any]], str]:
+    import numpy as np
+
+    if measure == COST:
+        note = "circular: the groups are made from the cost itself, so harder must cost more"
+        groups, ties = _thirds(costs_macs, LEVELS)
+        if counts.video is not None:
+            groups = [(k, np.flatnonzero(np.isin(counts.video, v))) for k, v in groups]
+        return groups, _joined(note, ties)
+    _require(measure in counts.columns, counts, "samples", measure)
+    values = counts.columns[measure]
+    if measure == CORRECT:
+        known = [("right", values == 1), ("wrong", values == 0)]
+        missing = int((values < 0).sum())
+        _require(missing < len(values), counts, "predictions or scores, and labels", measure)
+        note = "right: the prediction is one of the video's labels"
+        found = [(name, np.flatnonzero(mask)) for name, mask in known if mask.any()]
+        return found, _joined(note, _left_out(missing))
+    if measure == MARGIN:
+        known_at = np.flatnonzero(~np.isnan(values))
+        _require(len(known_at) > 0, counts, "scores of two classes or more", measure)
+        thirds, ties = _thirds(-values[known_at], LEVELS)
+        note = "thirds by the softmax margin between the first and the second class"
+    else:
+        present = np.array([v is not None for v in values], bool)
+        known_at = np.flatnonzero(present)
+        _require(len(known_at) > 0, counts, f"column {measure!r} in 'extra'", measure)
+        if any(isinstance(v, (str, bool)) for v in values[known_at]):
+            return _by_value(counts, measure, values, present)
+        thirds, ties = _thirds(values[known_at].astype(np.float64), ("low", "middle", "high"))
+        note = f"thirds by the column {measure!r}"
+    left_out = _left_out(len(values) - len(known_at))
+    return [(k, known_at[v]) for k, v in thirds], _joined(note, ties, left_out)
+
+
+def _check_views(counts: LogCounts, measure: str, groups: Sequence[tuple[str, Any]]) -> None:
+    import numpy as np
+
+    videos = sum(len(np.unique(counts.video[chosen])) for _, chosen in groups)
+    among = [counts.video[chosen] for _, chosen in groups]
+    if videos > len(np.unique(np.concatenate(among))):
+        raise InputError(
+            f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
+            "value a video",
+            f"--difficulty {COST} is told of whole videos",
+        )
+
+
+def _thirds(values: Any, names: Sequence[str]) -> tuple[list[tuple[str, Any]], str]:
+    """Cut (n,) values into thirds; return the indices of each, and what ties do."""
+    import numpy as np
+
+    order = np.argsort(values, kind="stable")
+    parts = [part for part in np.array_split(order, len(names)) if len(part)]
+    tied = any(values[a[-1]] == values[b[0]] for a, b in pairwise(parts))
+    ties = "equal values stand on both sides of a border, in the order of the log" if tied else ""
+    groups = [(k, np.sort(part)) for k, part in zip(names, parts, strict=False)]
+    return groups, ties
+
+
+def _by_value(
+    counts: LogCounts, measure: str, values: Any, present: Any
+) -> tuple[list[tuple[str, Any]], str]:
+    import numpy as np
+
+    texts = np.array([str(v) if known else "" for v, known in zip(values, present, strict=True)])
+    names = sorted(set(texts[present].tolist()))
+    if len(names) > MOST_VALUES:
+        raise InputError(
+            f"{counts.source}: the column {measure!r} has {len(names)} distinct texts",
+            f"a column of levels has at most {MOST_VALUES}; a number is cut into thirds",
+        )
+    groups = [(name or "(empty)", np.flatnonzero((texts == name) & present)) for name in names]
+    return groups, _left_out(int((~present).sum()))
+
+
+def _joined(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
+
+
+def _left_out(missing: int) -> str:
+    return f"{missing} records without a value are left out" if missing else ""
+
+
+def _require(condition: bool, counts: LogCounts, what: str, measure: str) -> None:
+    if not condition:
+        raise InputError(
+            f"{counts.source} has no {what}: this difficulty cannot be told",
+            near_match(measure, MEASURES, "measures") + ", or a column of 'extra'",
+        )
+
+
+def _margins(block: Block) -> Any:
+    import numpy as np
+
+    scores = block.columns["scores"]
+    widths = {0 if row is None else len(row) for row in scores}
+    if len(widths) == 1 and max(widths) > 1:  # the usual case, without a loop over samples
+        values = np.asarray(list(scores), np.float64)
+        powers = np.exp(values - values.max(axis=1, keepdims=True))
+        top = np.partition(powers, -2, axis=1)[:, -2:]
+        return (top[:, 1] - top[:, 0]) / powers.sum(axis=1)
+    margins = np.full(block.size, np.nan)
+    for i, row in enumerate(scores):
+        if row is not None and len(row) > 1:
+            values = np.asarray(row, np.float64)
+            powers = np.exp(values - values.max())
+            second, first = np.partition(powers, -2)[-2:]
+            margins[i] = (first - second) / powers.sum()
+    return margins
+
+
+def _corrects(block: Block, number: Mapping[str, int]) -> Any:
+    """Return (n,) 1 for a prediction among the labels, 0 for another one, -1 for none."""
+    import numpy as np
+
+    def class_of(value: Any) -> Any:
+        return number.get(value, value) if isinstance(value, str) else value
+
+    lengths = block.label_lengths
+    ends: Any = np.zeros(block.size, np.int64) if lengths is None else np.cumsum(lengths)
+    result: Any = np.full(block.size, -1, np.int8)
+    for i in range(block.size):
+        labels = block.labels[ends[i] - (0 if lengths is None else lengths[i]) : ends[i]]
+        predicted = block.columns["prediction"][i]
+        scores = block.columns["scores"][i]
+        if predicted is None and scores is not None and len(scores):
+            predicted = int(np.argmax(scores))
+        if predicted is not None and len(labels):
+            result[i] = class_of(predicted) in [class_of(label) for label in labels]
+    return result
+
+
+def _own_column(block: Block, name: str) -> Any:
+    """Return (n,) objects: what the column's kind is, only the whole log tells."""
+    import numpy as np
+
+    values: Any = np.empty(block.size, object)
+    values[:] = [(extra or {}).get(name) for extra in block.columns["extra"]]
+    return values

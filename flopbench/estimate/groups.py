@@ -1,0 +1,99 @@
+"""A run broken down: by class, or by difficulty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval
+from flopbench.core.errors import InputError
+from flopbench.estimate.charges import Rule
+from flopbench.estimate.difficulty import difficulty_groups
+from flopbench.estimate.estimator import Estimate, estimate, video_costs
+from flopbench.estimate.prices import PriceList
+from flopbench.policy.counts import LogCounts, ShareCounts
+
+SMALLEST_LIMIT = 1000
+"""Videos of a group for which the bootstrap is always drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Some of a run's videos.
+
+    Attributes:
+        name: the class, or the level of difficulty.
+        estimate: of these videos alone.
+        interval: of their mean, None for a single video.
+    """
+
+    name: str
+    estimate: Estimate
+    interval: Interval | None
+
+
+def groups_of(
+    counts: LogCounts | ShareCounts,
+    prices: PriceList,
+    rule: Rule,
+    *,
+    by: str,
+    difficulty: str,
+    resamples: int,
+    seed: int,
+) -> tuple[tuple[Group, ...], str]:
+    """Break a run down.
+
+    Args:
+        counts: what the run counted.
+        prices: what its components cost.
+        rule: how decisions over several steps are counted.
+        by: ``class`` or ``difficulty``.
+        difficulty: the measure, see ``difficulty``.
+        resamples: of each group's bootstrap.
+        seed: of its generator.
+
+    Returns:
+        The groups, and what a reader must know of them.
+
+    Raises:
+        InputError: the log lacks what the groups are made from.
+    """
+    if isinstance(counts, ShareCounts):
+        raise InputError(f"a table of shares has no videos: --by {by} cannot apply")
+    costs = video_costs(counts, prices, rule)
+    if by == "class":
+        members, note = _classes(counts)
+    else:
+        members, note = difficulty_groups(counts, difficulty, costs)
+    # Many groups share what one log may draw.
+    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
+    groups = []
+    for name, chosen in members:
+        records, videos = counts.whole_videos(chosen)
+        groups.append(
+            Group(
+                name=name,
+                estimate=estimate(counts.totals(records), counts.plan, prices, rule),
+                interval=interval(
+                    costs[videos],
+                    resamples=resamples,
+                    seed=seed,
+                    largest=largest,
+                ),
+            )
+        )
+    return tuple(groups), note
+
+
+def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
+    members = [(counts.label_name(v), chosen) for v, chosen in counts.by_label().items()]
+    if not members:
+        raise InputError(f"{counts.source} has no labels: --by class cannot apply")
+    notes = []
+    if counts.label_lengths.max() > 1:
+        notes.append("a video with several labels counts in each of its classes")
+    unlabelled = int((counts.label_lengths == 0).sum())
+    if unlabelled:
+        notes.append(f"{unlabelled:,} records without a label are in no class")
+    return members, "; ".join(notes)

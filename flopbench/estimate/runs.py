@@ -1,0 +1,322 @@
+"""One run: a log counted, its components priced, and every figure that is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.core.bootstrap import Interval, interval
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.workers import Progress
+from flopbench.counting.table import CostTable
+from flopbench.estimate.charges import Rule
+from flopbench.estimate.difficulty import COST, difficulty_needs
+from flopbench.estimate.estimator import Estimate, estimate, video_costs
+from flopbench.estimate.groups import Group, groups_of
+from flopbench.estimate.prices import PriceBook, PriceList, price_book
+from flopbench.policy.counts import LogCounts, ShareCounts, Totals
+from flopbench.policy.plan import Plan, plan_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything known of what a run cost.
+
+    Attributes:
+        method: as the header names it, else the file.
+        header: what the log says of itself, the preset filled in.
+        source: the files.
+        table: where the prices come from.
+        book: the prices under every counter.
+        main: the estimate that leads.
+        published: the same under the published rule; None where that rule does not apply.
+        interval: of GFLOPS a video; None for a published distribution and for a single video.
+        under_counters: counter -> estimate under the leading rule.
+        groups: by class or by difficulty, where asked for.
+        grouped_by: what the groups are.
+        group_note: what a reader must know of them.
+        warnings: from reading and from pricing.
+        counts: the counts themselves.
+    """
+
+    method: str
+    header: Any
+    source: str
+    table: str
+    book: PriceBook
+    main: Estimate
+    published: Estimate | None
+    interval: Interval | None
+    under_counters: Mapping[str, Estimate]
+    groups: tuple[Group, ...] = ()
+    grouped_by: str = ""
+    group_note: str = ""
+    warnings: tuple[str, ...] = ()
+    counts: LogCounts | ShareCounts
+
+    @property
+    def prices(self) -> PriceList:
+        """The prices that lead."""
+        return self.book.lists[self.book.primary]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What a user may choose.
+
+    Attributes:
+        preset: what the decisions mean, where the log does not say.
+        rule: None means exact where it applies.
+        counter: whose prices lead; None means the preset's publication's.
+        table: a saved cost table.
+        table_source: its name.
+        variants: component -> variant.
+        components: component -> specification in place of the log's.
+        by: ``class`` or ``difficulty``.
+        difficulty: ``cost``, ``margin``, ``correct``, or one of the log's own columns.
+        steps: length of a video, where a table of shares does not say; a log must agree with it.
+        shares_of: whether a table's shares are of ``frames`` or of ``decisions``.
+        normalize: divide shares by their sum.
+        allow_truncated: leave out a last line that is cut off.
+        duplicates: ``error`` or ``first``.
+        resamples: of the bootstrap.
+        seed: of its generator.
+        refresh: measure prices again.
+        alone: price under the leading counter only, not under every counter beside it.
+        may_measure: whether a price that neither the table nor the cache has is measured.
+    """
+
+    preset: str | None = None
+    rule: Rule | None = None
+    counter: str | None = None
+    table: CostTable | None = None
+    table_source: str = ""
+    variants: Mapping[str, str] | None = None
+    components: Mapping[str, str] | None = None
+    by: str | None = None
+    difficulty: str = COST
+    steps: int | None = None
+    shares_of: str = "frames"
+    normalize: bool = False
+    allow_truncated: bool = False
+    duplicates: str = "error"
+    resamples: int = 1000
+    seed: int = 0
+    refresh: bool = False
+    alone: bool = False
+    may_measure: bool = True
+
+
+def run_of_log(
+    patterns: Sequence[str | Path],
+    choices: Choices | None = None,
+    *,
+    progress: Progress | None = None,
+    keep_scores: bool = False,
+) -> Run:
+    """Estimate what a run cost, from its policy log.
+
+    Args:
+        patterns: files or globs of one log, of any form.
+        choices: see ``Choices``.
+        progress: told before a component is measured.
+        keep_scores: keep ids, scores and predictions for accuracies.
+
+    Raises:
+        InputError: a file, preset, component, variant or column that does not exist.
+        DataError: a defect in the log; the message names file, record and field.
+        MeasureError: a component could not be counted.
+    """
+    choices = choices or Choices()
+    counts = counts_of_log(patterns, choices, keep_scores=keep_scores)
+    return _run(counts, choices, progress)
+
+
+def run_of_counts(
+    path: str | Path, choices: Choices | None = None, *, progress: Progress | None = None
+) -> Run:
+    """Estimate what a run cost, from ready-made counts (``policy.ready``).
+
+    Raises:
+        InputError: as ``run_of_log``.
+        DataError: as ``run_of_log``.
+        MeasureError: as ``run_of_log``.
+    """
+    from flopbench.policy.ready import read_counts
+
+    choices = choices or Choices()
+    return _run(read_counts(Path(path), preset=choices.preset), choices, progress)
+
+
+def counts_of_log(
+    patterns: Sequence[str | Path], choices: Choices | None = None, *, keep_scores: bool = False
+) -> LogCounts | ShareCounts:
+    """Count a policy log, or read a table of shares; no prices are needed.
+
+    Args:
+        patterns: as for ``run_of_log``.
+        choices: see ``Choices``; what concerns reading.
+        keep_scores: as for ``run_of_log``.
+
+    Raises:
+        InputError: as ``run_of_log``.
+        DataError: as ``run_of_log``.
+    """
+    from flopbench.policy.log import count_log, open_log
+    from flopbench.policy.readers import SHARE_FORMS
+    from flopbench.policy.readers.base import Options
+    from flopbench.policy.readers.raw import find_files, sniff
+
+    choices = choices or Choices()
+    paths = find_files([str(p) for p in patterns])
+    form = sniff(paths[0])
+    if form in SHARE_FORMS:
+        from flopbench.policy.usage import read_usage
+
+        if len(paths) > 1:
+            raise InputError(f"{paths[0]} holds shares of actions: one file at a time")
+        return read_usage(
+            paths[0],
+            form,
+            preset=choices.preset,
+            of=choices.shares_of,
+            normalize=choices.normalize,
+        )
+    options = Options(allow_truncated=choices.allow_truncated)
+    log = open_log(paths, preset=choices.preset, options=options)
+    columns: dict[str, Any] = {}
+    fields: list[str] = []
+    if choices.by == "difficulty":
+        columns, fields = difficulty_needs(choices.difficulty, log.plan.header.class_names)
+    if keep_scores:
+        from flopbench.estimate.scores import score_columns
+
+        columns = {**columns, **score_columns()}
+        fields = [*fields, "scores", "prediction"]
+    return count_log(
+        log,
+        columns=columns,
+        fields=list(dict.fromkeys(fields)),
+        keep_ids=keep_scores,
+        duplicates=choices.duplicates,
+    )
+
+
+def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress | None) -> Run:
+    counts = _with_length(counts, choices.steps)
+    plan = counts.plan
+    book = price_book(
+        plan.header,
+        counter=choices.counter,
+        table=choices.table,
+        table_source=choices.table_source,
+        variants=choices.variants,
+        overrides=choices.components,
+        refresh=choices.refresh,
+        progress=progress,
+        alone=choices.alone,
+        may_measure=choices.may_measure,
+    )
+    prices = book.lists[book.primary]
+    totals = counts.totals()
+    rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
+    main = estimate(totals, plan, prices, rule)
+    groups: tuple[Group, ...] = ()
+    group_note = ""
+    if choices.by is not None:
+        groups, group_note = groups_of(
+            counts,
+            prices,
+            rule,
+            by=choices.by,
+            difficulty=choices.difficulty,
+            resamples=choices.resamples,
+            seed=choices.seed,
+        )
+    return Run(
+        method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
+        header=plan.header,
+        source=counts.source,
+        table=prices.source,
+        book=book,
+        main=main,
+        published=_published(totals, plan, prices, main),
+        interval=_interval(counts, prices, rule, choices),
+        under_counters={
+            name: estimate(totals, plan, own, rule) for name, own in book.lists.items()
+        },
+        groups=groups,
+        grouped_by=choices.by or "",
+        group_note=group_note,
+        warnings=(*counts.warnings, *_doubts(main, prices)),
+        counts=counts,
+    )
+
+
+def _doubts(main: Estimate, prices: PriceList) -> list[str]:
+    """Say which components that ran have a price which leaves something out."""
+    used = [prices.prices[name] for name, cost in main.by_component.items() if cost.runs_per_video]
+    return [f"{price.component}: {price.note}" for price in used if price.doubtful]
+
+
+def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:
+    """Give a table of shares the length of a video; check that a log agrees with it."""
+    own = counts.plan.steps
+    if isinstance(counts, LogCounts):
+        if steps is not None and (counts.steps != steps).any():
+            low, high = int(counts.steps.min()), int(counts.steps.max())
+            has = f"{low}" if low == high else f"{low} to {high}"
+            raise InputError(
+                f"--steps is {steps}, but the samples of {counts.source} have {has} steps",
+                "only a table of shares needs --steps",
+            )
+        return counts
+    if steps is not None and own is not None and steps != own:
+        raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")
+    if steps is None and own is None:
+        raise InputError(
+            f"{counts.source} does not say how many steps a video has, so nothing is known of a "
+            "video",
+            "--steps N says it, such as --steps 16; figures per frame are the same for every N",
+        )
+    header = msgspec.structs.replace(counts.plan.header, steps=own if steps is None else steps)
+    return replace(counts, plan=plan_of(header))
+
+
+def _published(totals: Totals, plan: Plan, prices: PriceList, main: Estimate) -> Estimate | None:
+    if main.rule == "published":
+        return main
+    if totals.own_spans:
+        return None
+    return estimate(totals, plan, prices, "published")
+
+
+def _interval(
+    counts: LogCounts | ShareCounts, prices: PriceList, rule: Rule, choices: Choices
+) -> Interval | None:
+    if isinstance(counts, ShareCounts):
+        return None
+    costs = video_costs(counts, prices, rule)
+    return interval(costs, resamples=choices.resamples, seed=choices.seed)
+
+
+def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:
+    """Read ``NAME=VALUE`` arguments.
+
+    Raises:
+        InputError: no ``=``, or a name given twice.
+    """
+    pairs: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            hint = near_match(name, known, "names") if known else ""
+            raise InputError(f"{flag} {text!r}: expected NAME=VALUE", hint)
+        if name in pairs:
+            raise InputError(f"{flag} names {name!r} twice")
+        pairs[name] = value
+    return pairs

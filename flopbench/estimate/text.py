@@ -1,0 +1,274 @@
+"""An estimate as tables: for the terminal, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TextIO
+
+from flopbench.core.bootstrap import Interval
+from flopbench.core.grid import Column, Grid, render_grids
+from flopbench.core.units import CONVENTION
+from flopbench.estimate.as_json import estimate_csv, estimate_json
+from flopbench.estimate.estimator import ActionCost, Estimate
+from flopbench.estimate.runs import Run
+
+RULES = {
+    "exact": "exact rule: decisions as they were taken",
+    "published": "published rule: every row of a decision over k steps weighs 1/k",
+}
+NO_PUBLISHED = (
+    "Published rule: not defined here, since the decisions have spans of their own and the rule "
+    "takes them from the actions."
+)
+DENOMINATORS = (
+    "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
+    "ran on (neither skipped nor reused); per decision: over the policy's decisions."
+)
+
+
+def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
+    """Render an estimate.
+
+    Args:
+        run: what to render.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return estimate_json(run)
+    if format == "csv":
+        return estimate_csv(run)
+    grids = estimate_grids(run)
+    if format != "table":  # there the warnings go to stderr
+        grids[0] = with_warnings(grids[0], run.warnings)
+    labels = [f"flopbench-{label}" for label in estimate_labels(grids)]
+    return render_grids(grids, labels, format, stream)
+
+
+def estimate_grids(run: Run) -> list[Grid]:
+    """Lay an estimate out: the figures, by component, by action, by counter, by group."""
+    parts = [_components_grid(run), _actions_grid(run), _counters_grid(run), _groups_grid(run)]
+    return [_figures_grid(run), *(grid for grid in parts if grid.rows)]
+
+
+def estimate_labels(grids: Sequence[Grid]) -> list[str]:
+    """Return a word for each grid of ``estimate_grids``."""
+    return ["estimate", *map(_slug, grids[1:])]
+
+
+def _slug(grid: Grid) -> str:
+    """Return a word that tells the tables of one estimate apart."""
+    start, _, what = grid.title.partition(" ")
+    return what if start == "By" else "counters"
+
+
+def with_warnings(grid: Grid, warnings: Sequence[str]) -> Grid:
+    """Return a grid that carries warnings below it, for a document that stands by itself."""
+    return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
+
+
+def _figures_grid(run: Run) -> Grid:
+    main, published = run.main, run.published
+    rows = [_figures_row(main, run.interval)]
+    if published is not None and published.gflops_per_video != main.gflops_per_video:
+        rows.append(_figures_row(published, None))
+    header = run.header
+    what = " ".join(part for part in (header.dataset, header.split) if part)
+    videos = "a published distribution" if main.videos is None else _videos(main)
+    title = f"{run.method}{' on ' + what if what else ''}: {videos}"
+    columns = (
+        "GFLOPS/video",
+        "95 %",
+        "GFLOPS/frame",
+        "/processed frame",
+        "/decision",
+        "decisions/video",
+        "processed/video",
+    )
+    caption = [CONVENTION, DENOMINATORS, _made_with(run)]
+    if run.interval is not None:
+        caption.append(_interval_text(run.interval))
+    if published is None:
+        caption.append(NO_PUBLISHED)
+    return Grid(
+        title=title,
+        columns=(Column(title="rule", align="left"), *(Column(title=c) for c in columns)),
+        rows=tuple(rows),
+        caption=tuple(caption),
+    )
+
+
+def _videos(estimate: Estimate) -> str:
+    views = "" if estimate.records == estimate.videos else f", {estimate.records:,} views"
+    many = "" if estimate.videos == 1 else "s"
+    frames = f"{estimate.frames_per_video:.4g} frames each"
+    return f"{estimate.videos:,} video{many}{views}, {frames}"
+
+
+def _made_with(run: Run) -> str:
+    prices = run.prices
+    version = f" {prices.version}" if prices.version else ""
+    return f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[run.main.rule]}."
+
+
+def _interval_text(interval: Interval) -> str:
+    if interval.resamples:
+        return (
+            f"95 % interval: bootstrap over videos, {interval.resamples:,} resamples, seed "
+            f"{interval.seed}."
+        )
+    return f"95 % interval: {interval.method} over videos (mean ± 1.96 standard errors)."
+
+
+def _figures_row(estimate: Estimate, interval: Interval | None) -> tuple[str, ...]:
+    return (
+        estimate.rule,
+        _figure(estimate.gflops_per_video),
+        _range(interval),
+        _figure(estimate.gflops_per_frame),
+        _figure(estimate.gflops_per_processed_frame),
+        _figure(estimate.gflops_per_decision),
+        f"{estimate.decisions_per_video:.3f}",
+        f"{estimate.processed_frames_per_video:.3f}",
+    )
+
+
+def _components_grid(run: Run) -> Grid:
+    notes: dict[str, int] = {}
+    rows = []
+    for name, cost in run.main.by_component.items():
+        mark = f" [{notes.setdefault(cost.note, len(notes) + 1)}]" if cost.note else ""
+        variant = f" ({cost.variant})" if cost.variant else ""
+        rows.append(
+            (
+                f"{name}{variant}{mark}",
+                cost.spec.split(' "')[0],
+                f"{cost.macs:,}",
+                f"{cost.runs_per_video:.4f}",
+                _figure(cost.gflops_per_video),
+                _percent(cost.share),
+            )
+        )
+    return Grid(
+        title="By component",
+        columns=(
+            Column(title="component", align="left"),
+            Column(title="what", align="left"),
+            *(Column(title=t) for t in ("MACs a run", "runs/video", "GFLOPS/video", "share")),
+        ),
+        rows=tuple(rows),
+        footnotes=tuple(notes),
+    )
+
+
+def _actions_grid(run: Run) -> Grid:
+    published = run.main.rule == "published"
+    return Grid(
+        title="By action",
+        columns=(
+            Column(title="action", align="left"),
+            Column(title="kind", align="left"),
+            *(
+                Column(title=t)
+                for t in ("of frames", "of decisions", "decisions/video", "GFLOPS/video", "own")
+            ),
+        ),
+        rows=tuple(_action_row(name, cost) for name, cost in run.main.by_action.items()),
+        caption=(
+            "GFLOPS/video: what the action's decisions cost, charges included; own: its own "
+            "networks alone." + (" Decisions by the published rule." if published else ""),
+            *_unattributed(run),
+        ),
+    )
+
+
+def _unattributed(run: Run) -> tuple[str, ...]:
+    left = run.main.unattributed_gflops_per_video
+    if not left:
+        return ()
+    what = "charges per view, per video and per step beyond the actions, and further counts"
+    return (f"{_figure(left)} GFLOPS/video belong to no action: {what}.",)
+
+
+def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
+    return (
+        name,
+        cost.kind,
+        "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
+        _percent(cost.share_of_decisions),
+        f"{cost.decisions_per_video:.4f}",
+        _figure(cost.gflops_per_video),
+        _figure(cost.own_gflops_per_video),
+    )
+
+
+def _counters_grid(run: Run) -> Grid:
+    lead, lead_name = run.main.gflops_per_video, run.main.counter
+    rows = []
+    for name, estimate in run.under_counters.items():
+        more = 100 * (estimate.gflops_per_video / lead - 1) if lead else 0.0
+        rows.append(
+            (
+                name,
+                _figure(estimate.gflops_per_video),
+                _figure(estimate.gflops_per_frame),
+                "-" if name == run.main.counter else f"{more:+.2f} %",
+            )
+        )
+    gaps = run.book.gaps.items()
+    return Grid(
+        title=f"The same decisions under every counter ({run.main.rule} rule)",
+        columns=(
+            Column(title="counter", align="left"),
+            *(Column(title=t) for t in ("GFLOPS/video", "GFLOPS/frame", f"against {lead_name}")),
+        ),
+        rows=tuple(rows),
+        caption=tuple(f"Without {name}: {why}." for name, why in gaps),
+    )
+
+
+def _groups_grid(run: Run) -> Grid:
+    rows = tuple(
+        (
+            group.name,
+            f"{group.estimate.videos:,}",
+            _figure(group.estimate.gflops_per_video),
+            _range(group.interval),
+            _figure(group.estimate.gflops_per_frame),
+            f"{group.estimate.decisions_per_video:.3f}",
+            f"{group.estimate.processed_frames_per_video:.3f}",
+        )
+        for group in run.groups
+    )
+    titles = (
+        "videos",
+        "GFLOPS/video",
+        "95 %",
+        "GFLOPS/frame",
+        "decisions/video",
+        "processed/video",
+    )
+    return Grid(
+        title=f"By {run.grouped_by}",
+        columns=(Column(title=run.grouped_by, align="left"), *(Column(title=t) for t in titles)),
+        rows=rows,
+        caption=(f"Note: {run.group_note}.",) if run.group_note else (),
+    )
+
+
+def _figure(value: float | None) -> str:
+    return (
+        "-" if value is None else f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
+    )
+
+
+def _range(interval: Interval | None) -> str:
+    return "-" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

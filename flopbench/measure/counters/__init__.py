@@ -1,1 +1,0 @@
-"""The counters: one file each, found by name. See ``base`` for the protocol."""

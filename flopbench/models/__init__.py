@@ -1,0 +1,1 @@
+"""Which network at which input: specifications and published set-ups."""

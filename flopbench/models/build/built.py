@@ -1,0 +1,89 @@
+"""A model with its input, as a record, and what every source of models needs to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.core.errors import InputError
+from flopbench.models.spec import ModelSpec
+
+LONGEST_REASON = 300
+"""Characters of somebody else's message that are passed on; some hold whole tensors or stacks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A model in evaluation mode and one sample.
+
+    Attributes:
+        module: the model.
+        args: positional inputs, a batch of one.
+        kwargs: keyword inputs, a batch of one.
+        input: the input size as resolved, such as ``224`` or ``16x112x112``.
+        feature_dim: input width of the classification head, None where there is none.
+        notes: what a reader of this model's cost must know.
+    """
+
+    module: nn.Module
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    input: str = ""
+    feature_dim: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:
+    """Draw one image ``(1, C, H, W)`` or clip ``(1, C, T, H, W)`` with values in [0, 1).
+
+    Args:
+        spec: gives the size, if it has one.
+        default: the size to take otherwise.
+        channels: C.
+    """
+    size = spec.size or default
+    if len(size) == 1:
+        size = (size[0], size[0])
+    return torch.rand(1, channels, *size)
+
+
+def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
+    """Find the last fully connected layer in registration order, which is the head, by path."""
+    layers = [(path, m) for path, m in module.named_modules() if isinstance(m, nn.Linear)]
+    return layers[-1] if layers else None
+
+
+def head_width(module: nn.Module) -> int | None:
+    """Return the input width of the classification head, None where there is no linear layer."""
+    head = last_linear(module)
+    return head[1].in_features if head is not None else None
+
+
+def replace_head(module: nn.Module, classes: int, name: str) -> None:
+    """Put a new ``nn.Linear(in_features, classes)`` where the last linear layer is.
+
+    Raises:
+        InputError: there is no linear layer to replace.
+    """
+    head = last_linear(module)
+    if head is None or not head[0]:
+        raise InputError(
+            f"{name} has no classification head to replace, so classes={classes} cannot apply"
+        )
+    path, old = head
+    parent, _, attribute = path.rpartition(".")
+    new = nn.Linear(old.in_features, classes, bias=old.bias is not None)
+    setattr(module.get_submodule(parent), attribute, new)
+
+
+def reason(error: BaseException) -> str:
+    """Put an exception of other people's code into one line of printable text."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    text = " ".join(text.split())
+    if len(text) > LONGEST_REASON:
+        text = text[:LONGEST_REASON] + " ..."
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,125 @@
+"""Private copies of a live module, so that a user's own model is never touched."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from flopbench.core.errors import MeasureError
+
+_PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
+_WRAPPERS = ("DistributedDataParallel", "DataParallel")
+
+
+def unwrap(module: nn.Module) -> nn.Module:
+    """Return the model inside DataParallel, DistributedDataParallel or torch.compile."""
+    while True:
+        if type(module).__name__ in _WRAPPERS and isinstance(
+            getattr(module, "module", None), nn.Module
+        ):
+            module = module.module
+        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
+            module = module._orig_mod
+        else:
+            return module
+
+
+def private_copy(module: nn.Module, device: str) -> nn.Module:
+    """Copy a module, in evaluation mode.
+
+    Args:
+        module: the original; nothing of it is changed.
+        device: ``meta`` copies shapes only; anything else clones every tensor where it is, since
+            a forward pass may write to its weights.
+
+    Raises:
+        MeasureError: the module cannot be copied, or has parameters without a shape yet.
+    """
+    if any(is_lazy(parameter) for parameter in module.parameters()):
+        raise MeasureError(
+            "the model has lazy parameters, which have no shape yet",
+            "run it once on an input, then count it",
+        )
+    memo: dict[int, Any] = {}
+    for child in module.modules():
+        tensors = [*child._parameters.values(), *child._buffers.values()]
+        tensors += [v for v in vars(child).values() if isinstance(v, torch.Tensor)]
+        for tensor in tensors:
+            if tensor is None or id(tensor) in memo or not _plain(tensor):
+                continue
+            memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _beside(tensor)
+    try:
+        copied: nn.Module = copy.deepcopy(module, memo)
+    except Exception as error:
+        raise MeasureError(
+            f"the model cannot be copied ({type(error).__name__}: {error})",
+            "leave what cannot be copied (locks, files, generators) out of the module, or name a "
+            "factory, such as package.module:build",
+        ) from error
+    return copied.eval()
+
+
+class TensorSwap:
+    """Exchange the tensors of a module for shapes on the meta device, and back.
+
+    Args:
+        module: a module that is ours to change.
+        device: where it was built; from ``meta`` there is no way to ``cpu``.
+    """
+
+    def __init__(self, module: nn.Module, device: str) -> None:
+        self._device = device
+        self._places: list[tuple[dict[str, Any], str, dict[str, torch.Tensor]]] = []
+        on_meta: dict[int, torch.Tensor] = {}
+        for child in module.modules():
+            for names in (child._parameters, child._buffers, vars(child)):
+                for name, tensor in names.items():
+                    if not isinstance(tensor, torch.Tensor) or not _plain(tensor):
+                        continue
+                    if id(tensor) not in on_meta:
+                        on_meta[id(tensor)] = tensor if device == "meta" else _on_meta(tensor)
+                    choices = {device: tensor, "meta": on_meta[id(tensor)]}
+                    self._places.append((names, name, choices))
+
+    def to(self, device: str) -> None:
+        """Put the tensors of one device in place."""
+        if device != self._device:
+            for names, name, choices in self._places:
+                names[name] = choices[device]
+            self._device = device
+
+
+def move_inputs(value: Any, device: str) -> Any:
+    """Return a copy of inputs: shapes on the meta device, or clones where they are."""
+    if isinstance(value, torch.Tensor):
+        return _on_meta(value.detach()) if device == "meta" else value.detach().clone()
+    if isinstance(value, dict):
+        return {key: move_inputs(item, device) for key, item in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(move_inputs(item, device) for item in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(move_inputs(item, device) for item in value)
+    return value
+
+
+def _plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor is an ordinary one: quantised, lazy and wrapper tensors copy themselves."""
+    return type(tensor) in _PLAIN_TYPES and not (tensor.is_quantized or is_lazy(tensor))
+
+
+def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
+    shape_only = torch.empty_like(tensor, device="meta")
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(shape_only, requires_grad=tensor.requires_grad)
+    return shape_only
+
+
+def _beside(tensor: torch.Tensor) -> torch.Tensor:
+    clone = tensor.detach().clone()
+    if isinstance(tensor, nn.Parameter):
+        return nn.Parameter(clone, requires_grad=tensor.requires_grad)
+    return clone

@@ -1,0 +1,116 @@
+"""The state in which counters run: silent, no gradients, attention as plain operators."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import random
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+SEED = 0
+"""Random weights, inputs and draws come from this seed, so that value-dependent costs repeat."""
+
+
+@contextlib.contextmanager
+def counting_state() -> Iterator[None]:
+    """Silence libraries, disable gradients and the fused multi-head attention fast path.
+
+    The fast path hides whole encoder layers behind one operator that no counter prices, so the
+    plain path, which does the same arithmetic, is counted instead. One thread computes: on a
+    busy machine idle threads spin for longer than the arithmetic takes. Random numbers come from
+    a fixed seed, and tensors are made on the CPU, whatever the caller's default is. Everything is
+    restored on leaving, also after an exception.
+    """
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    threads = torch.get_num_threads()
+    torch.backends.mha.set_fastpath_enabled(False)
+    torch.set_num_threads(1)
+    try:
+        with silence(), torch.no_grad(), seeded(), made_on_cpu():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextlib.contextmanager
+def seeded() -> Iterator[None]:
+    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then put the generators back."""
+    ours = random.getstate()
+    arrays: Any = sys.modules.get("numpy")
+    arrays_state = arrays.random.get_state() if arrays is not None else None
+    with torch.random.fork_rng(devices=[]):
+        # torch.manual_seed would seed the generators of every device, which are the caller's.
+        torch.random.default_generator.manual_seed(SEED)
+        random.seed(SEED)
+        if arrays is not None:
+            arrays.random.seed(SEED)
+        try:
+            yield
+        finally:
+            random.setstate(ours)
+            if arrays is not None:
+                arrays.random.set_state(arrays_state)
+
+
+def made_on_cpu() -> contextlib.AbstractContextManager[Any]:
+    """Return a context in which tensors are made on the CPU unless told otherwise."""
+    # Asked of a tensor: torch 2.4's get_default_device does not know of ``with torch.device(...)``.
+    if torch.empty(0).device.type == "cpu":
+        return contextlib.nullcontext()  # a device context slows every call down
+    return torch.device("cpu")
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Drop what libraries print, log and warn about while they build or count a model."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def quick_shapes() -> Iterator[None]:
+    """Make batch normalisation on the meta device quick.
+
+    torch takes it apart in Python there, a dozen operators a layer, only to learn the shape of
+    its input again; that is half of the time of a whole model. The kernel set here returns that
+    shape at once. It serves meta tensors only and is taken out again on leaving.
+    """
+    with warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.simplefilter("ignore")  # torch says that it overrides a kernel: that is meant
+        with contextlib.suppress(Exception):  # where torch refuses, its own kernel serves, slower
+            library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", "Meta"))
+            # Not library.impl: before allow_override it refuses where torch has a kernel in Python.
+            library.m.impl("native_batch_norm", "Meta", _batch_norm_shapes, False)
+        yield
+
+
+def _batch_norm_shapes(
+    input: torch.Tensor,
+    weight: torch.Tensor | None,
+    bias: torch.Tensor | None,
+    running_mean: torch.Tensor | None,
+    running_var: torch.Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return the shapes of ``aten::native_batch_norm``: output, saved mean, saved 1/deviation."""
+    statistics = input.new_empty(input.shape[1])
+    return torch.empty_like(input), statistics, torch.empty_like(statistics)

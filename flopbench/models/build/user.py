@@ -1,0 +1,220 @@
+"""Models from code of the user's own: ``package.module:factory`` and ``file.py:factory``.
+
+The code runs only because the user named it. A factory is called with the options of the
+specification and returns an ``nn.Module``, or ``(module, inputs)`` where inputs is a tensor, a
+tuple of tensors or a dict of keyword arguments; without inputs it gets one image or clip.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.core.errors import InputError
+from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
+from flopbench.models.build.copies import unwrap
+from flopbench.models.build.environment import SEED
+from flopbench.models.spec import ModelSpec, format_size, parse_size
+
+DEFAULT_SIZE = (224,)
+
+_FOLDERS: set[str] = set()
+"""Folders of files that were named as models: those that ``_prefer`` put on the import path."""
+
+
+def build_user_model(spec: ModelSpec) -> Built:
+    """Import the module, call the factory, make an input; see ``models.build``.
+
+    Raises:
+        InputError: the code cannot be imported or fails, or returns something else.
+    """
+    path, _, name = spec.name.rpartition(":")
+    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to our own output
+        factory = _find(_import(path), name, path)
+        result = _call(factory, dict(spec.options), spec)
+    module, inputs = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    if not isinstance(module, nn.Module):
+        raise InputError(
+            f"{spec.name} returned {type(module).__name__} where a torch.nn.Module was expected",
+            "a factory returns a Module, or (Module, inputs)",
+        )
+    module = unwrap(module)
+    if spec.classes is not None:
+        replace_head(module, spec.classes, spec.name)
+    if inputs is None:
+        size = spec.size or DEFAULT_SIZE
+        return Built(
+            module=module,
+            args=(image_input(spec, size),),
+            input=format_size(size),
+            feature_dim=head_width(module),
+        )
+    if spec.size:
+        raise InputError(
+            f"{spec.name} brings its own inputs, so @{spec.input} cannot apply",
+            "leave out the size, or let the factory return the Module alone",
+        )
+    args, kwargs = split_inputs(inputs)
+    return Built(
+        module=module,
+        args=args,
+        kwargs=kwargs,
+        input=describe_inputs(args, kwargs),
+        feature_dim=head_width(module),
+    )
+
+
+def split_inputs(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Turn inputs in any accepted form into positional and keyword arguments.
+
+    Args:
+        inputs: a tensor, a tuple or list of positional arguments, or a dict of keyword arguments.
+
+    Raises:
+        InputError: anything else.
+    """
+    if isinstance(inputs, torch.Tensor):
+        return (inputs,), {}
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    if isinstance(inputs, (tuple, list)):
+        return tuple(inputs), {}
+    raise InputError(
+        f"inputs are {type(inputs).__name__}: expected a tensor, a tuple of arguments, or a dict"
+    )
+
+
+def example_inputs(module: nn.Module, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Make a live module's inputs from whatever the caller gave.
+
+    Args:
+        module: tells the device that made-up tensors go to.
+        given: a full shape ``(N, C, H, W)``, a size (``224``, ``"16x112x112"``) for one RGB image
+            or clip, or ready inputs (see ``split_inputs``).
+
+    Raises:
+        InputError: nothing was given, or something that is no input.
+    """
+    if given is None:
+        raise InputError(
+            "a live module needs its input", "pass input=(1, 3, 224, 224), a tensor or a dict"
+        )
+    tensor = next(module.parameters(), None)
+    device = tensor.device if tensor is not None else torch.device("cpu")
+    if isinstance(given, (int, str)) and not isinstance(given, bool):
+        size = parse_size(str(given))
+        shape = (1, 3, *(size * 2 if len(size) == 1 else size))
+    elif isinstance(given, (tuple, list)) and given and all(type(n) is int for n in given):
+        shape = tuple(given)
+        if min(shape) < 1:
+            raise InputError(f"input shape {shape}: every extent must be at least 1")
+    else:
+        return split_inputs(given)
+    generator = torch.Generator().manual_seed(SEED)
+    dtype = tensor.dtype if tensor is not None and tensor.is_floating_point() else torch.float32
+    made = torch.rand(shape, generator=generator, device="cpu").to(device, dtype)
+    return (made,), {}
+
+
+def describe_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Print the shapes of the tensors among the arguments: ``1x3x32x32+1x7``."""
+    shapes = [
+        "x".join(str(extent) for extent in value.shape) or "scalar"
+        for value in (*args, *kwargs.values())
+        if isinstance(value, torch.Tensor)
+    ]
+    return "+".join(shapes)
+
+
+def _import(path: str) -> ModuleType:
+    if path.endswith(".py"):
+        return _import_file(Path(path))
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())  # as `python -m` does: users name modules they stand in
+    try:
+        return importlib.import_module(path)
+    except (Exception, SystemExit) as error:
+        raise InputError(
+            f"cannot import {path!r}: {reason(error)}{_where(error)}",
+            "name an importable module, or a file as path/to/file.py:factory",
+        ) from error
+
+
+def _import_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}")
+    digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    module_spec = importlib.util.spec_from_file_location(f"_flopbench_{digest}", path)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[module_spec.name] = module
+    _prefer(path.resolve().parent)
+    try:
+        module_spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        del sys.modules[module_spec.name]
+        raise InputError(f"cannot import {path}: {reason(error)}{_where(error)}") from error
+    return module
+
+
+def _prefer(folder: Path) -> None:
+    """Let what a file imports come from its own folder first.
+
+    Two files of one process may each have a ``util.py`` beside them: a module that came from
+    another file's folder, and that this folder has too, is forgotten, so that it is imported anew.
+    """
+    others = _FOLDERS - {str(folder)}
+    for name in list(sys.modules):
+        top = name.partition(".")[0]
+        file = getattr(sys.modules.get(top), "__file__", None) or ""
+        home = Path(file).parent.parent if Path(file).name == "__init__.py" else Path(file).parent
+        beside = (folder / f"{top}.py").is_file() or (folder / top).is_dir()
+        if file and beside and str(home) in others:
+            for part in [n for n in sys.modules if n == top or n.startswith(f"{top}.")]:
+                del sys.modules[part]
+    _FOLDERS.add(str(folder))
+    sys.path[:] = [str(folder), *(path for path in sys.path if path != str(folder))]
+
+
+def _find(module: ModuleType, name: str, path: str) -> Any:
+    found = getattr(module, name, None)
+    if found is None:
+        public = [key for key, value in vars(module).items() if callable(value)]
+        near = difflib.get_close_matches(name, public, n=1)
+        raise InputError(f"{path} has no {name!r}", f"did you mean {near[0]!r}?" if near else "")
+    return found
+
+
+def _call(factory: Any, options: dict[str, Any], spec: ModelSpec) -> Any:
+    if isinstance(factory, nn.Module):
+        if options:
+            raise InputError(f"{spec.name} is a Module already: it takes no options")
+        return factory
+    if not callable(factory):
+        raise InputError(f"{spec.name} is {type(factory).__name__}: expected a function")
+    try:
+        return factory(**options)
+    except (Exception, SystemExit) as error:
+        raise InputError(f"{spec.name} raised {reason(error)}{_where(error)}") from error
+
+
+def _where(error: BaseException) -> str:
+    """Name the last line of the user's code that an exception passed through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [f for f in frames if os.sep + "flopbench" + os.sep not in f.filename and f.lineno]
+    own = [f for f in own if not f.filename.startswith("<")]
+    return f" ({os.path.basename(own[-1].filename)}:{own[-1].lineno})" if own else ""

@@ -1,0 +1,275 @@
+"""Published set-ups, as TOML files beside this one: networks, inputs, heads, printed figures.
+
+File format: ``schema = 1``, ``title``, ``source`` (the publication), ``classes`` (width of the
+heads there), ``counted_by`` (the counter whose rules the publication used), and one ``[[table]]``
+entry a published row: ``model``, ``input``, ``published_gflops`` (text, digits as printed),
+``feature_dim``, and for figures that were not profiled ``scaled_from = {gflops, input_px,
+figure_input_px, source}``, and for a misprint ``corrected_gflops`` with ``correction``, its
+reason. A preset may instead name others: ``include = [...]``. A ``[policy]`` table says what an
+adaptive method decides and what each decision costs: the fields of a policy log's header
+(``policy.header``).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Decimal
+from pathlib import Path
+from typing import Any
+
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.units import GIGA, giga
+from flopbench.models.spec import ModelSpec, parse_size, parse_spec
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+SCHEMA = 1
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaledFigure:
+    """How a publication got a figure without profiling: another figure times (r / r0)².
+
+    Attributes:
+        gflops: the figure that was scaled, as printed in its own source.
+        input_px: the input size that the scaling assumed.
+        figure_input_px: the input size that the figure really belongs to.
+        source: where the figure was printed.
+    """
+
+    gflops: Decimal
+    input_px: int
+    figure_input_px: int
+    source: str
+
+    def at(self, height_px: int) -> float:
+        """Apply the rule: ``gflops × (height_px / input_px)²``."""
+        return float(self.gflops) * (height_px / self.input_px) ** 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRow:
+    """One row of a published table.
+
+    Attributes:
+        spec: network, input and head.
+        gflops: the figure with its digits as printed.
+        feature_dim: the printed width of the head's input.
+        counted_by: the counter whose rules the publication used.
+        source: the publication.
+        scaled_from: set where the figure was scaled, not profiled.
+        corrected: the figure that was meant, where the printed one is a misprint.
+        correction: why that is known.
+    """
+
+    spec: ModelSpec
+    gflops: Decimal
+    feature_dim: int | None
+    counted_by: str
+    source: str
+    scaled_from: ScaledFigure | None
+    corrected: Decimal | None = None
+    correction: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A named set of published rows.
+
+    Attributes:
+        name: file name without its suffix, or the path of a user's file.
+        title: one line for people.
+        rows: in the publication's order.
+        policy: what the method decides, as the fields of a policy log's header.
+        counted_by: the counter whose rules the publication used, empty where none is named.
+    """
+
+    name: str
+    title: str
+    rows: tuple[PublishedRow, ...]
+    policy: Mapping[str, Any] | None = None
+    counted_by: str = ""
+
+
+def preset_names() -> list[str]:
+    """List the presets that ship with flopbench."""
+    return sorted(path.stem for path in _FOLDER.glob("*.toml"))
+
+
+def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
+    """Read a preset by name, or a user's own file by path (``.toml``).
+
+    Raises:
+        InputError: no such preset or file.
+        DataError: the file does not follow the format; the message names file and key.
+    """
+    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
+    if not path.is_file():
+        hint = near_match(name, preset_names(), "presets")
+        raise InputError(
+            f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
+        )
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is not TOML: {error}") from None
+    schema = data.get("schema")
+    if schema != SCHEMA:
+        raise DataError(f"{path}: 'schema' is {schema!r}; this flopbench reads {SCHEMA}")
+    rows: tuple[PublishedRow, ...] = ()
+    if name in _including:
+        raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
+    for included in data.get("include", []):
+        rows += load_preset(str(included), (*_including, name)).rows
+    for number, entry in enumerate(data.get("table", []), 1):
+        rows += (_row(entry, data, f"{path}, [[table]] {number}"),)
+    policy = data.get("policy")
+    if policy is not None and not isinstance(policy, dict):
+        raise DataError(f"{path}: 'policy' is not a table")
+    return Preset(
+        name=name,
+        title=str(data.get("title", name)),
+        rows=rows,
+        policy=policy,
+        counted_by=str(data.get("counted_by", "")),
+    )
+
+
+def find_published(spec: ModelSpec) -> PublishedRow | None:
+    """Find a published row for this network and input, whatever the head."""
+    for name in preset_names():
+        for row in load_preset(name).rows:
+            same_head = spec.classes is None or spec.classes == row.spec.classes
+            if same_head and (row.spec.model, row.spec.input) == (spec.model, spec.input):
+                return row
+    return None
+
+
+def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> PublishedRow:
+    for key in ("model", "input", "published_gflops", "corrected_gflops"):
+        if key in entry and not isinstance(entry[key], str):
+            raise DataError(f"{where}: {key!r} is {entry[key]!r} where text in quotes was expected")
+    try:
+        spec = parse_spec(entry["model"]).at(parse_size(entry["input"], where))
+        if "classes" in preset:
+            spec = spec.with_classes(int(preset["classes"]))
+        scaled = entry.get("scaled_from")
+        return PublishedRow(
+            spec=spec,
+            gflops=_figure(entry["published_gflops"]),
+            feature_dim=entry.get("feature_dim"),
+            counted_by=preset["counted_by"],
+            source=preset["source"],
+            scaled_from=None
+            if scaled is None
+            else ScaledFigure(
+                gflops=_figure(scaled["gflops"]),
+                input_px=_pixels(scaled["input_px"]),
+                figure_input_px=_pixels(scaled["figure_input_px"]),
+                source=scaled["source"],
+            ),
+            corrected=_figure(entry["corrected_gflops"]) if "corrected_gflops" in entry else None,
+            correction=str(entry.get("correction", "")),
+        )
+    except KeyError as error:
+        raise DataError(f"{where}: the key {error.args[0]!r} is missing") from None
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise DataError(f"{where}: a value has the wrong form ({error})") from None
+
+
+def _figure(text: str) -> Decimal:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        raise ValueError(f"{text!r} is no figure with its digits as printed")
+    return Decimal(text)
+
+
+def _pixels(value: Any) -> int:
+    if type(value) is not int or value < 1:
+        raise ValueError(f"{value!r} is no number of pixels")
+    return value
+
+
+def explain_published(row: PublishedRow, total: int | None, dense_macs: int | None) -> str:
+    """Say how a published figure relates to the measured ones.
+
+    Args:
+        row: the publication's row.
+        total: what the publication's counter says of this model today, in MACs of its own rules.
+        dense_macs: the exact dense multiply-accumulates.
+
+    Returns:
+        One sentence, computed from the arguments.
+    """
+    printed = str(row.gflops)
+    if row.scaled_from is not None:
+        return _explain_scaled(row, dense_macs)
+    if total is None:
+        return f"published {printed}; not compared, since {row.counted_by} was not run"
+    digits = -int(row.gflops.as_tuple().exponent)
+    measured = giga(total, digits)
+    if measured == printed:
+        return f"published {printed}: reproduced to the last printed digit by {row.counted_by}"
+    if digits_exchanged(printed, measured):
+        return (
+            f"published {printed}: {row.counted_by} gives {measured}, so two digits were "
+            "exchanged in print"
+        )
+    return (
+        f"published {printed}: not reproduced, {row.counted_by} gives {measured}, so the published "
+        f"figure is {_too_much(row.gflops, total)}"
+    )
+
+
+def rule_value(row: PublishedRow) -> float | None:
+    """Return the figure that the publication's scaling rule gives, None where it profiled."""
+    if row.scaled_from is None:
+        return None
+    return row.scaled_from.at(row.spec.size[0])
+
+
+def digits_exchanged(one: str, other: str) -> bool:
+    """Whether two numbers differ by exactly one swap of two neighbouring digits."""
+    if len(one) != len(other):
+        return False
+    places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]
+    if len(places) != 2 or places[1] != places[0] + 1:
+        return False
+    first, second = places
+    return one[first] == other[second] and one[second] == other[first]
+
+
+def _explain_scaled(row: PublishedRow, dense_macs: int | None) -> str:
+    scaled = row.scaled_from
+    value = rule_value(row)
+    assert scaled is not None
+    assert value is not None
+    step = Decimal(1).scaleb(int(row.gflops.as_tuple().exponent))
+    rounded = Decimal(value).quantize(step, rounding=ROUND_HALF_EVEN)
+    side = row.spec.size[0]
+    rule = f"{scaled.gflops} × ({side}/{scaled.input_px})²"
+    if rounded == row.gflops:
+        notes = [f"published {row.gflops} = {rule}: scaled, not profiled, from {scaled.source}"]
+    else:
+        notes = [f"published {row.gflops} is not {rule} = {rounded}"]
+    if scaled.figure_input_px != scaled.input_px:
+        notes.append(
+            f"{scaled.gflops} belongs to {scaled.figure_input_px} px, not {scaled.input_px} px"
+        )
+    if dense_macs:
+        notes.append(
+            f"measured {giga(dense_macs)} dense GMACs, so the published figure is "
+            f"{_too_much(row.gflops, dense_macs)}"
+        )
+    return "; ".join(notes)
+
+
+def _too_much(gflops: Decimal, macs: int) -> str:
+    off = 100 * (float(gflops) * GIGA / macs - 1)
+    return f"{abs(off):.0f} % too {'high' if off > 0 else 'low'}"

@@ -1,0 +1,149 @@
+"""What a result file is: a cost table, a timing file, a policy log, …, told from its content."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from flopbench.core.errors import DataError, InputError
+
+LOG = "policy log"
+TABLE = "cost table"
+PROFILES = "profiles file"
+TIMINGS = "timing file"
+REPLAY = "replay"
+POINTS = "table of points"
+
+MADE_BY = {
+    LOG: "PolicyLogger, or your own evaluation loop",
+    TABLE: "flopbench table -o table.json",
+    PROFILES: "flopbench explain MODEL -o profiles.json",
+    TIMINGS: "flopbench latency -o timings.json",
+    REPLAY: "flopbench replay -o replay.json",
+    POINTS: "flopbench compare -o points.csv",
+}
+"""Kind -> what writes such a file."""
+
+PLURALS = {**{kind: f"{kind}s" for kind in MADE_BY}, POINTS: "tables of points"}
+"""Kind -> several of it."""
+
+_KINDS = {
+    "flopbench.cost-table": TABLE,
+    "flopbench.profiles": PROFILES,
+    "flopbench.timings": TIMINGS,
+    "flopbench.replay": REPLAY,
+}
+_OTHERS = {
+    "flopbench.estimate": "an estimate, already worked out",
+    "flopbench.comparison": "a comparison, already worked out",
+    "flopbench.time-comparison": "a comparison of timings, already worked out",
+    "flopbench.audit": "an audit, already worked out",
+}
+_KIND = re.compile(rb'"kind"\s*:\s*"(flopbench\.[\w-]+)"')
+_LOG_FORMAT = re.compile(rb'"format"\s*:\s*"flopbench\.policy-log"')
+HEAD_BYTES = 1 << 16
+POINT_COLUMNS = frozenset({"approach", "percent"})
+
+
+def kind_of(path: str | Path) -> str:
+    """Say what a file is: one of ``MADE_BY``.
+
+    Args:
+        path: a file; for a policy log also a glob, or the name that its shards share.
+
+    Raises:
+        InputError: no such file, a folder, or one that cannot be read.
+        DataError: a file that is none of these; the message says what it is, where that is known.
+    """
+    from flopbench.policy.readers.raw import find_files, open_bytes, read_some, sniff
+
+    if not os.path.exists(path):
+        _check_any(str(path))
+    first = find_files([str(path)])[0]
+    with open_bytes(first) as stream:
+        head = read_some(stream, first, HEAD_BYTES)
+    kind = _said(head)
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind:
+        what = _OTHERS.get(kind, f"a file of kind {kind!r}")
+        raise DataError(f"{path} is {what}", "give the files that it was made from")
+    if _is_points(head):
+        return POINTS
+    if _is_old_table(first, head):
+        return TABLE
+    sniff(first)
+    return LOG
+
+
+def _check_any(name: str) -> None:
+    """Refuse a name or a glob that no file has; the shards of a log share a name without one."""
+    from flopbench.policy.readers.raw import find_files
+
+    try:
+        find_files([name], complete=False)
+    except InputError:
+        what = "no file matches" if glob.has_magic(name) else "there is no file"
+        raise InputError(f"{what} {name!r}", "check the name") from None
+
+
+def is_timing_file(path: str | Path) -> bool:
+    """Say whether a file calls itself a timing file; whatever cannot be read does not."""
+    try:
+        with open(path, "rb") as stream:
+            return _KINDS.get(_said(stream.read(HEAD_BYTES))) == TIMINGS
+    except OSError:
+        return False
+
+
+def _said(head: bytes) -> str:
+    """Return the kind that a JSON file names, empty for none and for a policy log."""
+    if head.lstrip()[:1] != b"{" or _LOG_FORMAT.search(head) is not None:
+        return ""
+    named = _KIND.search(head)
+    return "" if named is None else named.group(1).decode()
+
+
+def _is_points(head: bytes) -> bool:
+    line = head.split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().lower()
+    return {name.strip().strip('"') for name in line.split(",")} >= POINT_COLUMNS
+
+
+def _is_old_table(path: Path, head: bytes) -> bool:
+    """Say whether a file is a cost table from before tables named their kind."""
+    if b'"rows"' not in head or b'"schema"' not in head:
+        return False
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError, OSError):
+        return False
+    return isinstance(data, dict) and "rows" in data and "samples" not in data
+
+
+def require_kind(
+    path: str | Path, wanted: Sequence[str], *, user: str, takers: Mapping[str, Sequence[str]]
+) -> str:
+    """Return what a file is, if it is one of the kinds wanted.
+
+    Args:
+        path: as for ``kind_of``.
+        wanted: the kinds that the caller takes.
+        user: who takes them, for the message (``plot usage``).
+        takers: kind of file -> the kinds of figures that take it.
+
+    Raises:
+        InputError: another kind; the message says which one, and who takes it. Else as
+            ``kind_of``.
+        DataError: as ``kind_of``.
+    """
+    kind = kind_of(path)
+    if kind in wanted:
+        return kind
+    takes = " or ".join(f"a {name} ({MADE_BY[name]})" for name in wanted)
+    others = takers.get(kind, ())
+    hint = f"a {kind} goes into: {', '.join(others)}" if others else ""
+    raise InputError(f"{path} is a {kind}; {user} takes {takes}", hint)

@@ -1,0 +1,162 @@
+"""From a figure's data to axes and to files."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from flopbench.core.errors import InputError
+from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.version import VERSION
+from flopbench.present.draw.style import Style, in_style
+from flopbench.present.figures.words import FigureData, Words, printable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A figure's data, and how it is drawn.
+
+    Attributes:
+        data: what is drawn.
+        draw: draws it on axes: labels, ticks and legend included.
+        height_in: style -> the height that a figure of its width needs, inches.
+    """
+
+    data: FigureData
+    draw: Callable[[Axes], None]
+    height_in: Callable[[Style], float]
+
+
+_WORDS: WeakKeyDictionary[Figure, Words] = WeakKeyDictionary()
+
+
+def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
+    """Draw on the caller's axes, or on those of a new figure in the style that is in force.
+
+    On axes of the caller's own, the caller's settings of matplotlib rule, and none of them
+    changes. A new figure belongs to no window: ``save`` writes it.
+    """
+    if ax is not None:
+        drawing.draw(ax)
+        figure = ax.get_figure(root=True)
+    else:
+        with in_style() as style:
+            figure = Figure(figsize=(style.width_in, drawing.height_in(style)))
+            ax = figure.subplots()
+            drawing.draw(ax)
+    if isinstance(figure, Figure):
+        _WORDS.setdefault(figure, drawing.data.words)
+    return ax
+
+
+def save(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
+    """Write a figure as PDF, SVG or PNG, whole or not at all; the same figure, the same bytes.
+
+    Args:
+        target: a figure, or axes of one.
+        path: the suffix says which format.
+
+    Returns:
+        Warnings: letters that no installed font has.
+
+    Raises:
+        InputError: an unknown suffix, or a path that cannot be written.
+    """
+    where = Path(path)
+    format = format_of(where)
+    check_writable(where)
+    figure: Any = target.get_figure(root=True) if isinstance(target, Axes) else target
+    if not isinstance(figure, Figure):
+        raise InputError("only a whole figure can be saved")
+    with in_style():
+        content, warnings = rendered(figure, format, _WORDS.get(figure, _wordless()))
+    write_atomic(where, content)
+    return warnings
+
+
+def bytes_of(drawing: Drawing, format: str) -> tuple[bytes, tuple[str, ...]]:
+    """Return a new figure as the bytes of a file, and warnings, in the style in force."""
+    with in_style():
+        figure: Any = on_axes(drawing).get_figure(root=True)
+        return rendered(figure, format, drawing.data.words)
+
+
+def _wordless() -> Words:
+    return Words(title="", caption=(), alt="")
+
+
+TOLERATED_IN = 0.03
+"""So far over the edge lies nothing that is read: the outer half of a line, the air of a letter."""
+FORMATS = {".pdf": "pdf", ".svg": "svg", ".png": "png"}
+
+
+def format_of(path: Path) -> str:
+    """Return the format that a file's name asks for.
+
+    Raises:
+        InputError: another suffix, or none.
+    """
+    found = FORMATS.get(path.suffix.lower())
+    if found is None:
+        has = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
+        raise InputError(
+            f"cannot draw into {path}: {has}",
+            f"expected one of {', '.join(FORMATS)}: PDF and SVG for papers and pages, PNG to look",
+        )
+    return found
+
+
+def rendered(figure: Figure, format: str, words: Words) -> tuple[bytes, tuple[str, ...]]:
+    """Return a figure as the bytes of a file; to be called inside ``paper``.
+
+    Args:
+        figure: what to render.
+        format: ``pdf``, ``svg`` or ``png``.
+        words: title and caption, which go into the file's own metadata.
+
+    Returns:
+        The bytes, and warnings: letters that no installed font has, what is cut off.
+    """
+    stream = io.BytesIO()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        figure.savefig(stream, format=format, metadata=_metadata(format, words))
+        cut = _cut(figure)
+    doubts = sorted({str(w.message) for w in caught if "missing from" in str(w.message)})
+    return stream.getvalue(), (*doubts, *cut)
+
+
+def _cut(figure: Figure) -> tuple[str, ...]:
+    """Say whether something reaches over the figure's edge, where a file ends."""
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    over = max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
+    if over <= TOLERATED_IN:
+        return ()
+    return (
+        f"something reaches {over:.2f} in over the figure's edge and is cut off: a larger --width "
+        "or a smaller --font-size gives it room",
+    )
+
+
+def _metadata(format: str, words: Words) -> dict[str, Any]:
+    made_by = f"flopbench {VERSION}, matplotlib {mpl.__version__}"
+    title, caption = printable(words.title), printable(" ".join(words.caption))
+    if format == "pdf":
+        return {
+            "Title": title,
+            "Subject": caption,
+            "Creator": made_by,
+            "CreationDate": None,
+        }
+    if format == "svg":
+        return {"Title": title, "Description": caption, "Creator": made_by, "Date": None}
+    return {"Title": title, "Description": caption, "Software": made_by}

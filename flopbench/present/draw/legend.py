@@ -1,0 +1,162 @@
+"""A legend above the axes, in as many columns as fit.
+
+Names come from logs and may be long: their middles are left out. Sentences break into lines.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
+from matplotlib.transforms import offset_copy
+
+from flopbench.present.draw.style import INK, Style
+from flopbench.present.draw.text import drawn_width_in, fitting_names, plain
+
+HANDLE, PAD = 1.6, 0.8
+"""Width of a key, and of the space behind it, in sizes of its text."""
+KEY = HANDLE + PAD
+BETWEEN = 1.2
+"""Width between two columns, in sizes of its text."""
+ROW = 1.2
+"""Height of a row, in lines of small text."""
+AROUND = 0.4
+"""Height around the rows, in lines of small text."""
+BESIDE_IN = 0.3
+"""What the edges of figure and legend take of the width, inches."""
+LEFT_OF_AXES = 8.1
+"""What labels of the vertical axis take beside a legend of sentences, in sizes of small text."""
+
+NO_BREAK = "\N{NO-BREAK SPACE}"
+"""Between a number and its unit in a sentence."""
+
+HOLLOW = "hollow: verdict other than stable"
+"""What a legend says of hollow marks."""
+
+
+def hollow() -> Line2D:
+    """Return a hollow mark for a legend."""
+    return Line2D(
+        [], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=INK
+    )
+
+
+def legend_lines(texts: Sequence[str], style: Style, *, sentences: bool = False) -> float:
+    """Return the height of ``legend_above`` on axes of a figure's width, in lines of small text."""
+    if not texts:
+        return 0.0
+    labels, columns = _laid_out(texts, style, style.width_in, sentences)
+    rows = -(-len(labels) // columns) + sum(label.count("\n") for label in labels)
+    return ROW * rows + AROUND
+
+
+def legend_above(
+    ax: Axes,
+    handles: Sequence[Any],
+    texts: Sequence[str],
+    style: Style,
+    *,
+    sentences: bool = False,
+    above_pt: float = 0.0,
+) -> None:
+    """Draw a legend above the axes.
+
+    Args:
+        ax: with its labels.
+        handles: keys; none draws no legend.
+        texts: one a key.
+        style: in force.
+        sentences: the texts break into lines, and stand at the left of axes that have names to
+            their right; else they are names, which are shortened, and stand at the right.
+        above_pt: what lies between axes and legend, points.
+    """
+    if not handles:
+        return
+    labels, columns = _laid_out(texts, style, _room_in(ax, style), sentences)
+    figure: Any = ax.get_figure(root=True)
+    legend = ax.legend(
+        handles,
+        labels,
+        loc="lower left" if sentences else "lower right",
+        bbox_to_anchor=(0.0 if sentences else 1.0, 1.0),
+        bbox_transform=offset_copy(ax.transAxes, fig=figure, y=above_pt, units="points"),
+        ncols=columns,
+        fontsize=style.small_pt,
+        handlelength=HANDLE,
+        handletextpad=PAD,
+        columnspacing=BETWEEN,
+    )
+    # A legend that is wider than its axes would press the layout ever narrower: it is left out of
+    # it, and an invisible strut of its height keeps its room.
+    legend.set_in_layout(False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a missing letter is told when the figure is saved
+        height = legend.get_window_extent(figure._get_renderer()).height * 72 / figure.dpi
+    height += legend.borderaxespad * style.small_pt
+    strut = AnchoredOffsetbox(
+        "lower left",
+        child=DrawingArea(1, height + above_pt),
+        pad=0,
+        borderpad=0,
+        frameon=False,
+        bbox_to_anchor=(0, 1),
+        bbox_transform=ax.transAxes,
+    )
+    ax.add_artist(strut)
+
+
+def _room_in(ax: Axes, style: Style) -> float:
+    """Return how wide the part of the figure is that axes have, inches."""
+    place = ax.get_subplotspec()
+    if place is None:
+        return style.width_in
+    _, columns, first, last = place.get_geometry()
+    return style.width_in * (last % columns - first % columns + 1) / columns
+
+
+def _laid_out(
+    texts: Sequence[str], style: Style, width_in: float, sentences: bool
+) -> tuple[list[str], int]:
+    """Return texts as drawn, and in how many columns they stand: the fewest rows that fit."""
+    em = style.small_pt / 72
+    room = width_in - (LEFT_OF_AXES * em if sentences else BESIDE_IN)
+    if sentences:
+        labels = ["\n".join(map(plain, _wrapped(text, room - KEY * em, style))) for text in texts]
+    else:
+        short = fitting_names(texts, room - KEY * em, style.small_pt)
+        labels = [plain(text) for text in short]
+    # matplotlib leaves out what begins with an underscore.
+    labels = [f" {label}" if label.startswith("_") else label for label in labels]
+    if any("\n" in label for label in labels):
+        return labels, 1
+    widths = [drawn_width_in(label, style.small_pt) + KEY * em for label in labels]
+    fit = [n for n in range(1, len(widths) + 1) if _width_in(widths, n, em) <= room]
+    rows = min((-(-len(widths) // n) for n in fit), default=len(widths))
+    return labels, next((n for n in fit if -(-len(widths) // n) == rows), 1)
+
+
+def _width_in(widths: Sequence[float], columns: int, em: float) -> float:
+    """Return how wide a legend is: it fills column by column, the first ones one row deeper."""
+    rows, deeper = divmod(len(widths), columns)
+    total, at = (columns - 1) * BETWEEN * em, 0
+    for n in range(columns):
+        end = at + rows + (n < deeper)
+        total += max(widths[at:end])
+        at = end
+    return total
+
+
+def _wrapped(text: str, room_in: float, style: Style) -> list[str]:
+    """Return the lines that a sentence takes; it breaks at spaces that are no ``NO_BREAK``."""
+    lines = [""]
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and drawn_width_in(longer, style.small_pt) > room_in:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [line.replace(NO_BREAK, " ") for line in lines]

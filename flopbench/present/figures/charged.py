@@ -1,0 +1,54 @@
+"""What a run's components are charged as, where that is not what its log says first.
+
+``--variant`` and ``--component`` change every figure in GFLOPS; captions and tables say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from flopbench.estimate.runs import Run
+from flopbench.models.spec import parse_spec
+from flopbench.present.figures.inputs.logs import NamedRun
+from flopbench.present.figures.words import listed
+
+COLUMN = "charged_otherwise"
+"""Of the numbers: ``charged_as`` of the row's run."""
+
+
+def charged_as(run: Run) -> str:
+    """Return what is charged otherwise than by default; empty for nothing.
+
+    Returns:
+        Such as ``lstm as its variant 'published' (value:3276800 "Table 1"), policy as
+        mobilenet_v2@84 in place of resnet18@84``.
+    """
+    own = run.header.components or {}
+    said = []
+    for name, price in run.prices.prices.items():
+        component = own.get(name)
+        if component is None:
+            continue
+        first = component if isinstance(component, str) else component.variants[component.default]
+        if not isinstance(component, str) and price.variant not in ("", component.default):
+            said.append(f"{name} as its variant {price.variant!r} ({price.spec})")
+        elif not price.variant and price.spec != str(parse_spec(first)):
+            said.append(f"{name} as {price.spec} in place of {first}")
+    return ", ".join(said)
+
+
+def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
+    """Return a sentence for each way of charging that is not the logs' own, for a caption."""
+    ways: dict[str, list[str]] = {}
+    for one in found:
+        ways.setdefault(charged_as(one.run), []).append(one.name)
+    return [
+        f"Charged otherwise than by the log's default{_whose(names, len(ways))}: {way}."
+        for way, names in ways.items()
+        if way
+    ]
+
+
+def _whose(names: Sequence[str], ways: int) -> str:
+    """Name runs where others are charged otherwise."""
+    return "" if ways == 1 else f" ({listed(names)})"

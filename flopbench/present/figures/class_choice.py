@@ -1,0 +1,119 @@
+"""Which classes a figure draws, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.policy.counts import LogCounts
+
+Sort = Literal["high", "usage", "name", "n"]
+
+SHOWN = 40
+"""More classes than this are drawn only when they are asked for."""
+MOST = 200
+"""More rows than this are no figure."""
+HIGH = "relative high-resolution usage"
+USAGE = "resolution usage"
+
+
+def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """Return each class with the indices of its videos, and what is to be said.
+
+    Raises:
+        InputError: the log has no labels.
+    """
+    import numpy as np
+
+    found = []
+    for value, records in counts.by_label().items():
+        videos = records if counts.video is None else np.unique(counts.video[records])
+        found.append((counts.label_name(value), videos))
+    if not found:
+        raise InputError(
+            f"{counts.source} has no labels: there are no classes to draw",
+            "each record of the log needs 'labels': docs/policy-log.md",
+        )
+    notes = []
+    if counts.label_lengths.max() > 1:
+        notes.append("A video with several labels counts in each of its classes.")
+    unlabelled = int((counts.label_lengths == 0).sum())
+    if unlabelled:
+        records = f"{unlabelled:,} record{'' if unlabelled == 1 else 's'}"
+        notes.append(f"In no class, for want of a label: {records}.")
+    return found, tuple(notes)
+
+
+def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tuple[str, Any]]:
+    """Sort classes: largest ratio or number first, or by name; ties by name.
+
+    Args:
+        members: name and (k,) indices of videos of each class.
+        sums: (3, videos), see ``ratios.video_sums``.
+        sort: by what.
+    """
+
+    def key(item: tuple[str, Any]) -> tuple[float, int, str]:
+        name, videos = item
+        number = int(name) if name.isdecimal() else -1
+        if sort == "name":
+            return (0.0, number, name)
+        if sort == "n":
+            return (-len(videos), number, name)
+        row = {"high": 0, "usage": 1}[sort]
+        above, below = (int(n) for n in sums[row : row + 2, videos].sum(axis=1))
+        # What is undefined stands last.
+        return (-above / below if below else 1.0, number, name)
+
+    return sorted(members, key=key)
+
+
+def chosen_of(
+    ordered: list[tuple[str, Any]], classes: int | Sequence[str] | None, sort: Sort
+) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+    """Return the classes to draw, in their order, and how they were chosen.
+
+    Args:
+        ordered: all classes.
+        classes: how many, or which; None means at most ``SHOWN``.
+        sort: what they are sorted by.
+
+    Raises:
+        InputError: an unknown class.
+    """
+    if classes is not None and not isinstance(classes, int):
+        names = {name for name, _ in ordered}
+        for wanted in classes:
+            if wanted not in names:
+                raise InputError(
+                    f"no video has the class {wanted!r}",
+                    near_match(wanted, sorted(names), "classes"),
+                )
+        chosen = [item for item in ordered if item[0] in set(classes)]
+        how = "chosen by name"
+    else:
+        most = SHOWN if classes is None else classes
+        chosen = [ordered[i] for i in evenly_spaced(len(ordered), most)]
+        how = "evenly spaced in that order"
+    by = {"high": HIGH, "usage": USAGE, "name": "name", "n": "number of videos"}[sort]
+    note = [f"Sorted by {by}."]
+    if len(chosen) < len(ordered):
+        note = [f"{classes_text(len(chosen))} of {len(ordered)}, sorted by {by}, {how}."]
+    if len(ordered) == 1:
+        note = ["The log has this class only: there is nothing to compare it with."]
+    return chosen, tuple(note)
+
+
+def evenly_spaced(of: int, most: int) -> list[int]:
+    """Return at most ``most`` indices below ``of``, the first and the last among them."""
+    if most >= of:
+        return list(range(of))
+    if most == 1:
+        return [(of - 1) // 2]
+    return [(2 * i * (of - 1) + most - 1) // (2 * (most - 1)) for i in range(most)]
+
+
+def classes_text(count: int) -> str:
+    """Return ``3 classes``."""
+    return f"{count:,} class{'' if count == 1 else 'es'}"

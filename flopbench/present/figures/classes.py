@@ -1,0 +1,292 @@
+"""How a policy treats each class: AR-Net's Figures 1b and 1c.
+
+Both ratios are of sums over a class's videos. Relative high-resolution usage: frames at the highest
+resolution / frames at any resolution that runs a network of its own. Resolution usage: frames at
+any such resolution / all frames.
+
+With AR-Net's preset these are 224 px / (224, 168 and 112 px) and (224, 168 and 112 px) / all. At
+84 px the policy's own prediction is used: it is in neither numerator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
+from flopbench.core.errors import InputError
+from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.present.figures.class_choice import (
+    HIGH,
+    MOST,
+    USAGE,
+    Sort,
+    chosen_of,
+    classes_text,
+    members_of,
+    sorted_by,
+)
+from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out, videos_text
+from flopbench.present.figures.ratios import (
+    Ratio,
+    Resolutions,
+    ratio_of,
+    resolutions_of,
+    said_of_intervals,
+    video_sums,
+)
+from flopbench.present.figures.words import Numbers, Words, listed
+
+Which = Literal["both", "high", "usage"]
+
+SMALLEST_LIMIT = 250
+"""Videos of a class for which the bootstrap is always drawn."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassRatios:
+    """One class, or all videos.
+
+    Attributes:
+        name: the class; empty for all videos.
+        videos: how many.
+        frames: of these videos.
+        frames_among: at resolutions that run a network of their own.
+        frames_high: at the highest of them; None where it is not asked for.
+        high: relative high-resolution usage; None where it is not asked for or is 0 / 0.
+        usage: resolution usage; None where it is not asked for.
+    """
+
+    name: str
+    videos: int
+    frames: int
+    frames_among: int
+    frames_high: int | None
+    high: Ratio | None
+    usage: Ratio | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Classes:
+    """Classes of one run.
+
+    Attributes:
+        run: what the run is called.
+        source: its files.
+        resolutions: which actions count.
+        others: further actions that look at frames, but run no network of their own.
+        ratio: which ratios are drawn.
+        sort: by what the classes are sorted.
+        classes: those drawn, the first on top.
+        of: how many classes there are.
+        views: of all videos.
+        whole: all videos, classes or not.
+        notes: what a reader must know.
+        warnings: from reading, and what differs from what was asked for.
+    """
+
+    run: str
+    source: str
+    resolutions: Resolutions
+    others: tuple[str, ...]
+    ratio: Which
+    sort: Sort
+    classes: tuple[ClassRatios, ...]
+    of: int
+    views: int
+    whole: ClassRatios
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The ratios that are drawn: ``HIGH``, ``USAGE`` or both."""
+        return {"both": (HIGH, USAGE), "high": (HIGH,), "usage": (USAGE,)}[self.ratio]
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        among = listed(self.resolutions.among)
+        caption = []
+        if HIGH in self.series:
+            caption.append(f"{HIGH.capitalize()}: frames at {self.resolutions.high} of {among}.")
+        if USAGE in self.series:
+            caption.append(f"{USAGE.capitalize()}: frames at {among} of all frames.")
+        if self.others:
+            caption.append(
+                f"{listed(self.others)}: without a network of its own, so in neither numerator."
+            )
+        files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
+        caption += [*self.notes, "Dashed: the whole run.", files, *left_out(self.warnings)]
+        return Words(
+            title=f"Resolutions by class: {self.run}",
+            caption=tuple(caption),
+            alt=self._alt,
+            warnings=self.warnings,
+        )
+
+    @property
+    def _alt(self) -> str:
+        parts = [f"Dots of {listed(self.series)} for {classes_text(len(self.classes))}."]
+        for series in self.series:
+            known = [(r.share, c.name) for c in self.classes if (r := ratio_in(c, series))]
+            if known:
+                low, high = min(known), max(known)
+                parts.append(
+                    f"{series.capitalize()}: from {low[0]:.1%} ({low[1]}) to {high[0]:.1%} "
+                    f"({high[1]})."
+                )
+        return " ".join(parts)
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a class that is drawn, and one for the whole run."""
+        header: tuple[str, ...] = ("row", "class", "videos")
+        header += ("frames_high", "frames_among", "frames")
+        for name in ("relative_high_resolution_usage", "resolution_usage"):
+            header += (name, f"{name}_ci95_low", f"{name}_ci95_high", f"{name}_interval")
+        rows = [("class", *_row(c)) for c in self.classes]
+        return Numbers(header=header, rows=(*rows, ("whole run", *_row(self.whole))))
+
+
+def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
+    """Return one of a class's ratios, ``HIGH`` or ``USAGE``."""
+    return one.high if series == HIGH else one.usage
+
+
+def _row(one: ClassRatios) -> tuple[object, ...]:
+    cells: list[object] = [one.name, one.videos, one.frames_high, one.frames_among, one.frames]
+    for ratio in (one.high, one.usage):
+        cells += [None] * 4 if ratio is None else [ratio.share, ratio.low, ratio.high, ratio.method]
+    return tuple(cells)
+
+
+def classes_of(
+    log: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    classes: int | Sequence[str] | None = None,
+    high: str | None = None,
+    among: Sequence[str] = (),
+    sort: Sort | None = None,
+    ratio: Which = "both",
+    name: str = "",
+    user: str = "plots.classes",
+    takers: Takers | None = None,
+) -> Classes:
+    """Return both ratios of each class.
+
+    Args:
+        log: one log with labels.
+        choices: how to read it; resamples and seed of the intervals.
+        classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond
+            ``SHOWN`` that many evenly spaced ones.
+        high: the action at the highest resolution; None finds it by the size of its input.
+        among: actions that run a network of their own; none means all that cost something.
+        sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``; None takes the first
+            ratio that is drawn.
+        ratio: which to draw.
+        name: what to call the run.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: no labels, several logs, an unknown class or action, or a highest resolution
+            that cannot be told.
+        DataError: a defect in the log.
+    """
+    choices = choices or Choices()
+    _check(log, classes, sort, ratio, user)
+    found = counted(log, choices, names=[name] if name else (), user=user, takers=takers)[0]
+    counts = found.counts
+    if isinstance(counts, ShareCounts):
+        raise InputError(f"{counts.source} is a table of shares: it has no videos and no classes")
+    own = resolutions_of(counts.plan, high=high, among=among, need_high=ratio != "usage")
+    drawn, warned = _drawn(own, ratio, high)
+    order = sort or ("usage" if drawn == "usage" else "high")
+    made = _made(counts, own, drawn, order, classes, choices)
+    return replace(made, run=found.name, warnings=(*counts.warnings, *warned))
+
+
+def _made(
+    counts: LogCounts,
+    own: Resolutions,
+    drawn: Which,
+    order: Sort,
+    classes: int | Sequence[str] | None,
+    choices: Choices,
+) -> Classes:
+    """Choose the classes and compute their ratios."""
+    sums = video_sums(counts, own)
+    members, notes = members_of(counts)
+    chosen, note = chosen_of(sorted_by(members, sums, order), classes, order)
+    # The classes share what one log may draw.
+    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(chosen))
+    ratios = [_ratios(n, sums[:, videos], drawn, choices, largest) for n, videos in chosen]
+    return Classes(
+        run="",
+        source=counts.source,
+        resolutions=own,
+        others=tuple(a for a in own.looking if a not in own.among),
+        ratio=drawn,
+        sort=order,
+        classes=tuple(ratios),
+        of=len(members),
+        views=counts.records,
+        whole=_ratios("", sums, drawn, choices, largest),
+        notes=(*note, *notes, *_said(ratios, drawn, choices)),
+        warnings=(),
+    )
+
+
+def _check(log: object, classes: object, sort: str | None, ratio: str, user: str) -> None:
+    if isinstance(log, Sequence) and not isinstance(log, str) and len(log) > 1:
+        raise InputError(
+            f"{user} draws the classes of one log; {len(log)} were given",
+            "draw one figure a log; the shards of one log go into one glob, in quotes",
+        )
+    if sort not in {None, "high", "usage", "name", "n"}:
+        raise InputError(f"sort is {sort!r}: expected high, usage, name or n")
+    if ratio not in {"both", "high", "usage"}:
+        raise InputError(f"ratio is {ratio!r}: expected both, high or usage")
+    if isinstance(classes, int) and not 1 <= classes <= MOST:
+        raise InputError(f"classes is {classes}: expected 1 to {MOST}")
+    if isinstance(classes, Sequence) and not 1 <= len(classes) <= MOST:
+        raise InputError(f"{len(classes)} classes were named: expected 1 to {MOST}")
+
+
+def _drawn(own: Resolutions, ratio: Which, high: str | None) -> tuple[Which, tuple[str, ...]]:
+    """Return which ratios say something, and a warning."""
+    if ratio == "usage" or len(own.among) > 1:
+        return ratio, ()
+    only = f"{own.among[0]} alone runs a network of its own, so its share of such frames is 100 %"
+    if ratio == "high" or high is not None:
+        raise InputError(f"{only}: there is no {HIGH} to draw", f"--ratio usage draws the {USAGE}")
+    return "usage", (f"{only}: only the {USAGE} is drawn",)
+
+
+def _ratios(name: str, sums: Any, drawn: Which, choices: Choices, largest: int) -> ClassRatios:
+    high, among, frames = (int(n) for n in sums.sum(axis=1))
+    terms = {"resamples": choices.resamples, "seed": choices.seed, "largest": largest}
+    return ClassRatios(
+        name=name,
+        videos=sums.shape[1],
+        frames=frames,
+        frames_among=among,
+        frames_high=None if drawn == "usage" else high,
+        high=None if drawn == "usage" else ratio_of(sums[0], sums[1], **terms),
+        usage=None if drawn == "high" else ratio_of(sums[1], sums[2], **terms),
+    )
+
+
+def _said(made: Sequence[ClassRatios], drawn: Which, choices: Choices) -> list[str]:
+    """Return what is to be said of intervals, and of what is undefined."""
+    notes = said_of_intervals(
+        [r for c in made for r in (c.high, c.usage) if r is not None], choices
+    )
+    undefined = [c.name for c in made if drawn != "usage" and c.high is None]
+    if undefined:
+        notes.append(f"{HIGH.capitalize()} is undefined (0 of 0 frames) for {listed(undefined)}.")
+    return notes

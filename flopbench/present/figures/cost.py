@@ -1,0 +1,344 @@
+"""How the cost of a video is distributed: a histogram or the cumulative distribution."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flopbench.core.bootstrap import Interval
+from flopbench.core.errors import InputError
+from flopbench.core.units import CONVENTION, GIGA
+from flopbench.estimate.estimator import video_costs
+from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import ShareCounts
+from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
+from flopbench.present.figures.inputs.logs import (
+    Log,
+    NamedRun,
+    Takers,
+    left_out,
+    priced,
+    videos_text,
+)
+from flopbench.present.figures.usage import check_number
+from flopbench.present.figures.words import Numbers, Words, listed
+
+MOST_STEPS = 1000
+"""Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostsOfRun:
+    """One run.
+
+    Attributes:
+        name: what the figure calls it.
+        source: its files.
+        videos: how many.
+        views: of all videos; as many as videos where none has several.
+        mean: GFLOPS a video (= GMACs).
+        median: the same unit.
+        least: the cheapest video.
+        most: the dearest video.
+        interval: of the mean, 95 %; None for a single video.
+        charged: components that are charged otherwise than by default; empty for none.
+        counts: videos in each bin; empty for the cumulative distribution.
+        steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
+        cut: whether only some of its steps are kept.
+    """
+
+    name: str
+    source: str
+    videos: int
+    views: int
+    mean: float
+    median: float
+    least: float
+    most: float
+    interval: Interval | None
+    charged: str = ""
+    counts: tuple[int, ...] = ()
+    steps: tuple[tuple[float, int], ...] = ()
+    cut: bool = False
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of its videos in each bin."""
+        return tuple(count / self.videos for count in self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Runs under one counter and one rule.
+
+    Attributes:
+        runs: in the order given.
+        edges: of the bins, GFLOPS a video, one more than bins; empty for the cumulative form.
+        width: of each bin.
+        bins_by: how the width was chosen.
+        prices: counter, version, table.
+        charged: sentences on components that are charged otherwise than by default.
+        rule: how decisions over several steps were counted.
+        warnings: from reading and pricing.
+    """
+
+    runs: tuple[CostsOfRun, ...]
+    edges: tuple[float, ...]
+    width: float
+    bins_by: str
+    prices: str
+    charged: tuple[str, ...]
+    rule: str
+    warnings: tuple[str, ...]
+
+    @property
+    def cumulative(self) -> bool:
+        """Whether the cumulative distribution is drawn."""
+        return not self.edges
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        caption = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
+        caption += self.charged
+        if self.cumulative:
+            caption.append("Share of videos that cost at most this much.")
+            if any(run.cut for run in self.runs):
+                caption.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
+        else:
+            caption.append(
+                f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, which hold "
+                f"their lower edge ({self.bins_by})."
+            )
+        caption += [_summary(run) for run in self.runs]
+        caption += [*self._intervals, *left_out(self.warnings)]
+        names = listed([run.name for run in self.runs])
+        form = "Cumulative distribution" if self.cumulative else "Distribution"
+        return Words(
+            title=f"{form} of the cost of a video: {names}",
+            caption=tuple(caption),
+            alt=" ".join(
+                f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
+                f"GFLOPS/video, mean {four_digits(run.mean)}, median {four_digits(run.median)}."
+                for run in self.runs
+            ),
+            warnings=self.warnings,
+        )
+
+    @property
+    def _intervals(self) -> list[str]:
+        known = [run.interval for run in self.runs if run.interval is not None]
+        notes = []
+        for one in dict.fromkeys((i.method, i.resamples, i.seed) for i in known):
+            method, resamples, seed = one
+            how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
+            kind = f"percentile {method}" if resamples else method
+            notes.append(f"Intervals of means: 95 %, {kind} over videos{how}.")
+        if len(known) < len(self.runs):
+            notes.append("A single video has no interval.")
+        return notes
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a run and bin, or a run and step."""
+        if self.cumulative:
+            header: tuple[str, ...] = ("run", "gflops_per_video", "videos_at_most", "share_at_most")
+            rows: list[tuple[object, ...]] = [
+                (run.name, cost, n, n / run.videos, run.charged or None)
+                for run in self.runs
+                for cost, n in run.steps
+            ]
+        else:
+            header = ("run", "from_gflops_per_video", "below_gflops_per_video")
+            header += ("videos", "share_of_videos")
+            rows = [
+                (run.name, low, high, n, n / run.videos, run.charged or None)
+                for run in self.runs
+                for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
+            ]
+        return Numbers(header=(*header, COLUMN), rows=tuple(rows))
+
+
+def _summary(run: CostsOfRun) -> str:
+    mean = f"mean {four_digits(run.mean)}"
+    if run.interval is not None:
+        mean += (
+            f" (95 % interval {four_digits(run.interval.low)} to {four_digits(run.interval.high)})"
+        )
+    median = f"median {four_digits(run.median)} GFLOPS/video"
+    many = videos_text(run.videos, run.views)
+    return f"{run.name}: {mean}, {median}, {many}, {run.source}."
+
+
+def cost_of(
+    logs: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    cumulative: bool = False,
+    names: Sequence[str] = (),
+    user: str = "plots.cost",
+    takers: Takers | None = None,
+) -> Cost:
+    """Return how the cost of a video is distributed in each run.
+
+    Args:
+        logs: files or runs.
+        choices: prices, rule, reading.
+        cumulative: steps of the cumulative distribution instead of bins.
+        names: what to call the runs.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a table of shares, which has no videos; runs under different rules or counters;
+            more runs than can be told apart; a price that is not known.
+        DataError: a defect in a log.
+    """
+    found = priced(logs, choices, names=names, user=user, takers=takers)
+    check_number(len(found), user)
+    for one in found:
+        if isinstance(one.run.counts, ShareCounts):
+            raise InputError(
+                f"{one.run.source} is a table of shares: it has a mean, but no videos whose costs "
+                "could be distributed",
+                "give the policy log itself",
+            )
+    rules = list(dict.fromkeys(one.run.main.rule for one in found))
+    if len(rules) > 1:
+        raise InputError(
+            f"{user}: the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
+        )
+    costs = [_gflops(one) for one in found]
+    edges, width, bins_by = ((), 0.0, "") if cumulative else shared_bins(costs)
+    runs = [_run(one, own, edges) for one, own in zip(found, costs, strict=True)]
+    return Cost(
+        runs=tuple(runs),
+        edges=tuple(edges),
+        width=width,
+        bins_by=bins_by,
+        prices="; ".join(dict.fromkeys(_prices(one) for one in found)),
+        charged=tuple(charged_sentences(found)),
+        rule=rules[0],
+        warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
+    )
+
+
+def _gflops(one: NamedRun) -> Any:
+    import numpy as np
+
+    macs = video_costs(one.run.counts, one.run.prices, one.run.main.rule)  # type: ignore[arg-type]
+    return np.sort(macs) / GIGA
+
+
+def _prices(one: NamedRun) -> str:
+    prices = one.run.prices
+    version = f" {prices.version}" if prices.version else ""
+    return f"{prices.counter}{version}, {one.run.table}"
+
+
+def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
+    """Return one run; costs are ascending."""
+    import numpy as np
+
+    counts: tuple[int, ...] = ()
+    steps: tuple[tuple[float, int], ...] = ()
+    cut = False
+    if edges:
+        counts = tuple(np.histogram(costs, edges)[0].tolist())
+    else:
+        ends = np.flatnonzero(np.append(costs[1:] > costs[:-1], True))
+        if len(ends) > MOST_STEPS:
+            cut = True
+            ranks = np.linspace(0, len(costs) - 1, MOST_STEPS).round().astype(int)
+            # Of equal costs the last: a step is drawn whole.
+            ends = np.unique(ends[np.searchsorted(ends, ranks)])
+        steps = tuple((float(costs[end]), int(end) + 1) for end in ends)
+    return CostsOfRun(
+        name=one.name,
+        source=one.run.source,
+        videos=len(costs),
+        views=one.run.main.records,
+        mean=one.run.main.gflops_per_video,
+        median=float(np.median(costs)),
+        least=float(costs[0]),
+        most=float(costs[-1]),
+        interval=one.run.interval,
+        charged=charged_as(one.run),
+        counts=counts,
+        steps=steps,
+        cut=cut,
+    )
+
+
+def four_digits(number: float) -> str:
+    """Print a number with four significant digits, ending noughts included."""
+    return f"{number:#.4g}".rstrip(".") if number else "0"
+
+
+MOST_BINS = 60
+"""More bins than this are narrower than a line in a column."""
+NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
+"""Widths of bins are one of these, times a power of ten."""
+
+
+def shared_bins(costs: Sequence[Any]) -> tuple[list[float], float, str]:
+    """Return shared edges, their distance, and the rule that gave it.
+
+    Freedman and Diaconis (1981): twice the interquartile range over the cube root of the number
+    of values; the narrowest of all runs', rounded to a number that reads well.
+
+    Args:
+        costs: (n,) ascending numbers of each run, 0 or more.
+    """
+    import numpy as np
+
+    least = min(float(own[0]) for own in costs)
+    most = max(float(own[-1]) for own in costs)
+    if most == least:
+        width = nice(most / 10) if most else 1.0
+        low = max(most - width / 2, 0.0)
+        return [low, low + width], width, "all videos cost the same"
+    widths = []
+    for own in costs:
+        low, high = np.quantile(own, [0.25, 0.75])
+        if high > low:
+            widths.append(2 * float(high - low) / len(own) ** (1 / 3))
+    rule = "Freedman and Diaconis's rule, rounded"
+    if not widths:
+        widths = [(most - least) / 20]
+        rule = "a twentieth of the range, rounded, as half of the videos cost the same"
+    elif len(costs) > 1:
+        rule = f"{rule}; the narrowest of the runs' widths"
+    width = nice(min(widths))
+    if (most - least) / width > MOST_BINS - 1:
+        width = nice((most - least) / (MOST_BINS - 1), up=True)
+        rule = f"as narrow as {MOST_BINS} bins over the range allow; {rule} asks for narrower ones"
+    return *_edges(least, most, width), rule
+
+
+def _edges(least: float, most: float, width: float) -> tuple[list[float], float]:
+    """Return edges at whole multiples of the width; the last is above all costs."""
+    first = math.floor(least / width)
+    count = math.floor(most / width) - first + 1
+    # Twelve digits: 0.3, not 0.30000000000000004; so an edge may move past a cost that lies on it.
+    edges = [float(f"{(first + i) * width:.12g}") for i in range(-1, count + 2)]
+    start = 0 if edges[1] > least else 1
+    stop = len(edges) if edges[-2] <= most else len(edges) - 1
+    return edges[start:stop], width
+
+
+def nice(width: float, *, up: bool = False) -> float:
+    """Return a width that reads well: the nearest of ``NICE`` times a power of ten.
+
+    Args:
+        width: above 0.
+        up: the least that is no narrower, instead of the nearest.
+    """
+    power = 10.0 ** math.floor(math.log10(width))
+    if up:
+        step = next((n for n in NICE if n * power >= width * (1 - 1e-9)), NICE[-1])
+    else:
+        step = min(NICE, key=lambda n: abs(math.log(n * power / width)))
+    return float(f"{step * power:.12g}")

@@ -1,0 +1,284 @@
+"""One model under each counter: totals split by operator family, against the dense MACs.
+
+Every counter's total is in its own unit, MACs under its own rules; the dense part is the same
+integer for every counter that sees everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flopbench.core.units import CONVENTION, Scale, scale_of
+from flopbench.counting.cost_row import summarise_gaps
+from flopbench.counting.profile import DENSE_FAMILIES
+from flopbench.counting.run import Explanation
+from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.profiles import (
+    PLAIN_NAMES,
+    Profiles,
+    in_order,
+    profiled,
+)
+from flopbench.present.figures.words import Numbers, Words, listed
+
+MOST_FAMILIES = 8
+"""The style has as many looks; the smallest families beyond are drawn together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterBar:
+    """One counter's count of one model.
+
+    Attributes:
+        counter: its name.
+        version: of the library that counted.
+        convention: what one unit of the total is.
+        total: what it says.
+        dense_macs: the dense part.
+        by_family: operator family -> its share of the total, in the total's unit.
+        status: the verdict, empty where the file has none.
+        reason: of the verdict.
+        gaps: what it left out and may multiply, in words.
+    """
+
+    counter: str
+    version: str
+    convention: str
+    total: int
+    dense_macs: int
+    by_family: Mapping[str, int]
+    status: str
+    reason: str
+    gaps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelBars:
+    """One model.
+
+    Attributes:
+        name: its specification.
+        reference: the counter whose dense MACs the others are held against.
+        dense_macs: those.
+        agreed: whether two libraries give them.
+        bars: one a counter, in the file's order.
+        failures: counter -> why it could not count.
+    """
+
+    name: str
+    reference: str
+    dense_macs: int
+    agreed: bool
+    bars: tuple[CounterBar, ...]
+    failures: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """Models, each under every counter.
+
+    Attributes:
+        models: in the order given.
+    """
+
+    models: tuple[ModelBars, ...]
+
+    @property
+    def relative(self) -> bool:
+        """Whether bars are percentages of each model's dense MACs: where there are several."""
+        return len(self.models) > 1 and all(model.dense_macs for model in self.models)
+
+    @property
+    def scale(self) -> Scale:
+        """The unit of an axis of counts."""
+        return scale_of(max(bar.total for model in self.models for bar in model.bars))
+
+    @property
+    def stacked(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        """(what a legend calls it, families) of every segment, in order of stacking."""
+        bars = [bar for model in self.models for bar in model.bars]
+        families = in_order(name for bar in bars for name, n in bar.by_family.items() if n)
+        if len(families) <= MOST_FAMILIES:
+            return tuple((PLAIN_NAMES[name], (name,)) for name in families)
+
+        def weight(name: str) -> float:
+            return max(bar.by_family.get(name, 0) / bar.total for bar in bars if bar.total)
+
+        kept = sorted(families, key=weight, reverse=True)[: MOST_FAMILIES - 1]
+        small = tuple(name for name in families if name not in kept)
+        alone = [(PLAIN_NAMES[name], (name,)) for name in families if name in kept]
+        return (*alone, (f"{len(small)} smaller families", small))
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        caption = [self._drawn]
+        grouped = next((f for label, f in self.stacked if len(f) > 1), ())
+        if grouped:
+            caption.append(f"Drawn together: {listed([PLAIN_NAMES[name] for name in grouped])}.")
+        caption += self._conventions()
+        doubts = self._doubts()
+        caption += [f"{text}." for text in doubts]
+        caption.append(CONVENTION)
+        return Words(
+            title=f"Counter against counter: {listed([model.name for model in self.models])}",
+            caption=tuple(caption),
+            alt=" ".join(_alt(model) for model in self.models),
+            warnings=tuple(doubts),
+        )
+
+    @property
+    def _drawn(self) -> str:
+        references = dict.fromkeys(model.reference for model in self.models)
+        agreed = all(model.agreed for model in self.models)
+        which = "on which two libraries agree" if agreed else "see the verdicts"
+        names = listed(list(references))
+        return (
+            "Total of one sample under each counter's own rules, split by operator family; above "
+            f"it the exact total and how far it is from the dense MACs of {names} (vertical line; "
+            f"{which}). Bars start at 0."
+        )
+
+    def _conventions(self) -> list[str]:
+        kinds = dict.fromkeys(
+            (bar.counter, bar.version, bar.convention) for m in self.models for bar in m.bars
+        )
+        return [f"{name} {version}: {convention}." for name, version, convention in kinds]
+
+    def _doubts(self) -> list[str]:
+        several = len(self.models) > 1
+        texts = []
+        for model in self.models:
+            place = f"{model.name}, " if several else ""
+            for bar in model.bars:
+                if bar.status not in {"", "verified"}:
+                    why = f" - {bar.reason}" if bar.reason else ""
+                    texts.append(f"{place}{bar.counter}: {bar.status}{why}")
+                if bar.gaps:
+                    texts.append(f"{place}{bar.counter} did not count {listed(bar.gaps)}")
+            texts += [
+                f"{place}{name} could not count it: {why.rstrip('.')}"
+                for name, why in model.failures.items()
+            ]
+        return texts
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a model, counter and family; a counter that failed has one row without counts."""
+        rows: list[tuple[object, ...]] = []
+        for model in self.models:
+            for bar in model.bars:
+                over = bar.total / model.dense_macs - 1 if model.dense_macs else None
+                head = (model.name, bar.counter, bar.version, bar.total, bar.dense_macs, over)
+                tail = (bar.status or None, bar.reason or None, bar.convention)
+                rows += [
+                    (*head, family, bar.by_family[family], family in DENSE_FAMILIES, *tail)
+                    for family in in_order(bar.by_family)
+                ] or [(*head, None, None, None, *tail)]
+            rows += [
+                (model.name, name, *(None,) * 7, "failed", why, None)
+                for name, why in model.failures.items()
+            ]
+        header = (
+            "spec",
+            "counter",
+            "counter_version",
+            "total",
+            "dense_macs",
+            "total_over_reference_dense",
+            "family",
+            "family_total",
+            "family_is_dense",
+            "verdict",
+            "reason",
+            "convention",
+        )
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def counters_of(
+    profiles: Profiles | Sequence[Profiles],
+    *,
+    user: str = "plots.counters",
+    takers: Takers | None = None,
+) -> Counters:
+    """Return models under each counter.
+
+    Args:
+        profiles: profiles files, or what was read from them; one a model.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file of another kind, or none.
+        DataError: a damaged file.
+    """
+    found = profiled(profiles, user=user, takers=takers)
+    names = [one.reference.spec for one in found]
+    names = [
+        name if names.count(name) == 1 else f"{name} #{names[: n + 1].count(name)}"
+        for n, name in enumerate(names)
+    ]
+    return Counters(models=tuple(_model(one, name) for one, name in zip(found, names, strict=True)))
+
+
+def _model(explanation: Explanation, name: str) -> ModelBars:
+    reference = explanation.reference
+    bars = []
+    for profile in explanation.profiles:
+        verdict = explanation.verdicts.get(profile.counter)
+        bars.append(
+            CounterBar(
+                counter=profile.counter,
+                version=profile.counter_version,
+                convention=profile.convention,
+                total=profile.total,
+                dense_macs=profile.dense_macs,
+                by_family={f: op.total for f, op in profile.by_family().items()},
+                status=verdict.status if verdict is not None else "",
+                reason=verdict.reason if verdict is not None else "",
+                gaps=tuple(
+                    f"{gap['name']} ({gap['modules']} module{'s' if gap['modules'] != 1 else ''})"
+                    for gap in summarise_gaps(profile.not_counted)
+                    if gap["may_multiply"]
+                ),
+            )
+        )
+    own = explanation.verdicts.get(reference.counter)
+    return ModelBars(
+        name=name,
+        reference=reference.counter,
+        dense_macs=reference.dense_macs,
+        agreed=own is not None and own.status == "verified",
+        bars=tuple(bars),
+        failures=dict(explanation.failures),
+    )
+
+
+def difference(total: int, dense: int) -> str:
+    """Return how far a total is from the dense MACs: ``+1.09 %``, ``= dense``.
+
+    A difference never rounds to nothing: it gets as many decimals as it needs.
+    """
+    if total == dense:
+        return "= dense"
+    if not dense:
+        return ""
+    value = 100 * (total - dense) / dense
+    digits = 2
+    while digits < 9 and not float(f"{value:.{digits}f}"):
+        digits += 1
+    return f"{value:+.{digits}f} %".replace("-", "−")
+
+
+def counted(model: ModelBars, bar: CounterBar) -> str:
+    """Return a total with how far it is from the dense MACs: ``1,030 (+3.00 %)``."""
+    far = difference(bar.total, model.dense_macs)
+    return f"{bar.total:,} ({far})" if far else f"{bar.total:,}"
+
+
+def _alt(model: ModelBars) -> str:
+    parts = [f"{bar.counter} {counted(model, bar)}" for bar in model.bars]
+    parts += [f"{name} could not count it" for name in model.failures]
+    return f"{model.name}: {', '.join(parts)}."

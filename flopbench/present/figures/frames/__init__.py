@@ -1,0 +1,1 @@
+"""Film strips: which samples, which frames, what is written at them."""

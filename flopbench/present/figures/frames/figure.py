@@ -1,0 +1,194 @@
+"""Film strips: what a policy did with single videos, AR-Net's Figures 2 to 4.
+
+Each row is one video (one view of it, where a log has views): its sampled steps in order, every
+frame that was looked at with the pixels that its network saw, every decision to skip as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.runs import Choices
+from flopbench.policy.header import Component
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.present.figures.charged import COLUMN, charged_as
+from flopbench.present.figures.frames.choice import choice_sentences, choose
+from flopbench.present.figures.frames.films import Film, Strip, film_of
+from flopbench.present.figures.frames.images import source_of
+from flopbench.present.figures.frames.steps import Decision, largest_side
+from flopbench.present.figures.frames.words import (
+    cost_sentences,
+    drawing_sentences,
+    picture_sentences,
+)
+from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.words import Numbers, Words
+
+MOST_FRAMES = 64
+"""Steps that a row shows unless more are asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Rows of frames.
+
+    Attributes:
+        films: from top to bottom.
+        full_px: side of an input that fills its place, px; None where the log says no sizes.
+        name: of the run.
+        charged: components that are charged otherwise than by default; empty for none.
+        sentences: of the caption.
+        warnings: from reading, and for frames that are missing.
+    """
+
+    films: tuple[Film, ...]
+    full_px: int | None
+    name: str
+    charged: str
+    sentences: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        shown = []
+        for film in self.films:
+            group = f" ({film.group})" if film.group else ""
+            verdict = {True: ", right", False: ", wrong", None: ""}[film.right]
+            looked = f"{film.looked_at} frames looked at in {film.drawn} steps"
+            shown.append(f"{film.id}{group}: {looked}, {film.gflops_per_video:.2f} GFLOPS{verdict}")
+        rows = f"{len(self.films)} row{'' if len(self.films) == 1 else 's'}"
+        return Words(
+            title=f"Frames as {self.name} saw them",
+            caption=self.sentences,
+            alt=f"Film strips in {rows}. {'; '.join(shown)}.",
+            warnings=self.warnings,
+        )
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a step and stream."""
+        rows = [
+            (*_numbers_of_step(film, strip, number, decision, step), self.charged or None)
+            for film in self.films
+            for strip in film.strips
+            for number, decision in enumerate(strip.decisions)
+            for step in range(decision.start, decision.start + decision.steps)
+        ]
+        return Numbers(header=(*NUMBERS, COLUMN), rows=tuple(rows))
+
+
+NO_FRAMES = (
+    "no frames were found: hatched placeholders stand for all of them; --frames PATH says where "
+    "frames are"
+)
+
+NUMBERS = (
+    *("video", "view", "group", "stream", "step", "decision", "action", "kind"),
+    *("input_height_px", "input_width_px", "skipped", "frame", "drawn"),
+    *("gflops_per_video", "label", "prediction", "right"),
+)
+
+
+def _numbers_of_step(
+    film: Film, strip: Strip, number: int, decision: Decision, step: int
+) -> tuple[object, ...]:
+    height, width = decision.size or (None, None)
+    picture = strip.pictures.get(step)
+    drawn = "no" if picture is None else "placeholder" if picture.pixels is None else "yes"
+    return (
+        *(film.id, film.view, film.group or None, strip.stream or None, step, number),
+        *(decision.action or None, decision.kind, height, width),
+        *(decision.kind == "skip", (picture.origin or None) if picture else None, drawn),
+        *(film.gflops_per_video, film.label or None, film.prediction or None, film.right),
+    )
+
+
+def frames_of(
+    log: str | Path,
+    choices: Choices | None = None,
+    *,
+    frames: str | Path | Mapping[str, Any] | None = None,
+    videos: Sequence[str] = (),
+    difficulty: str | None = None,
+    per_group: int = 1,
+    most_frames: int | None = None,
+    user: str = "plots.frames",
+    takers: Takers | None = None,
+) -> Frames:
+    """Return film strips of some videos of a log.
+
+    Args:
+        log: a policy log's file, or a glob of its shards.
+        choices: how to read and price.
+        frames: a folder, a ``.npz`` file or id -> frames: see ``plots.frames``.
+        videos: ids to draw; empty for some of each group.
+        difficulty: what makes the groups: ``margin``, ``cost``, ``correct`` or a column of the
+            log; None takes the margin where the log has scores, else the cost.
+        per_group: how many videos of each group.
+        most_frames: how many steps of a video are drawn; None for ``MOST_FRAMES``.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file of another kind, a table of shares, an unknown id or measure, a folder
+            of frames that does not exist, a price that is missing, a log without steps.
+        DataError: a defect in the log.
+    """
+    if not isinstance(log, (str, Path)):
+        raise InputError(
+            f"{user} needs the file of one log: frames are not in {type(log).__name__}",
+            "give its path; the shards of one log are a glob, such as 'run-*.jsonl'",
+        )
+    if per_group < 1 or (most_frames is not None and most_frames < 1):
+        raise InputError("per_group and most_frames: expected 1 or more")
+    choices = choices or Choices()
+    choice = choose(
+        log,
+        choices,
+        videos=videos,
+        difficulty=difficulty,
+        per_group=per_group,
+        user=user,
+        takers=takers or {},
+    )
+    plan = _priced_plan(choice.run.counts.plan, choices)
+    source = source_of(frames, choice.file)
+    films, hows, warnings = [], [], []
+    for chosen in choice.chosen:
+        film, how, doubts = film_of(chosen, plan, source, most_frames or MOST_FRAMES)
+        films.append(film)
+        hows.append(how)
+        warnings += doubts
+    if not warnings and all(film.missing == film.looked_at for film in films):
+        warnings.append(NO_FRAMES)
+    return Frames(
+        films=tuple(films),
+        full_px=largest_side(plan),
+        name=choice.run.method,
+        charged=charged_as(choice.run),
+        sentences=(
+            *drawing_sentences(films, plan),
+            *picture_sentences(films, hows, source, plan),
+            *choice_sentences(choice, per_group),
+            *cost_sentences(choice),
+        ),
+        warnings=tuple(dict.fromkeys([*choice.run.warnings, *choice.warnings, *warnings])),
+    )
+
+
+def _priced_plan(plan: Plan, choices: Choices) -> Plan:
+    """Return the plan with the components and variants chosen, whose inputs have other sizes."""
+    own = choices.components or {}
+    components = {**(plan.header.components or {}), **own}
+    for name, variant in (choices.variants or {}).items():
+        component = components[name]
+        if isinstance(component, Component):
+            components[name] = msgspec.structs.replace(component, default=variant)
+    return plan_of(msgspec.structs.replace(plan.header, components=components))

@@ -1,0 +1,157 @@
+"""One row of a film strip: a record of the log, its decisions and its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from flopbench.core.errors import InputError
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import Sample
+from flopbench.present.figures.frames.choice import Chosen
+from flopbench.present.figures.frames.images import How, Picture, Pictures, Source, pictures_of
+from flopbench.present.figures.frames.steps import LOOKED_AT, Decided, Decision, decided
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strip:
+    """The decisions of one stream of a video.
+
+    Attributes:
+        stream: its name; empty where the log has one stream.
+        decisions: in order, as far as steps are drawn.
+        pictures: step -> frame, for steps that were looked at.
+    """
+
+    stream: str
+    decisions: tuple[Decision, ...]
+    pictures: Mapping[int, Picture]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One row: one record of the log.
+
+    Attributes:
+        id: of the video.
+        view: which view of it; None where the log has none.
+        group: its level of difficulty; empty for none.
+        label: its labels, by name; empty where the log has none.
+        prediction: the predicted class, by name; empty where the log has none.
+        right: whether the prediction is one of the labels; None where one of them is missing.
+        exit: name of the exit that it took; empty for none.
+        gflops_per_video: cost of the video, all of its views.
+        steps: how many it has.
+        drawn: how many of them are drawn, from the first one.
+        strips: one a stream.
+    """
+
+    id: str
+    view: int | str | None
+    group: str
+    label: str
+    prediction: str
+    right: bool | None
+    exit: str
+    gflops_per_video: float
+    steps: int
+    drawn: int
+    strips: tuple[Strip, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many frames that were looked at have no picture."""
+        return sum(p.pixels is None for strip in self.strips for p in strip.pictures.values())
+
+    @property
+    def looked_at(self) -> int:
+        """How many frames are drawn as looked at."""
+        return sum(len(strip.pictures) for strip in self.strips)
+
+
+def film_of(chosen: Chosen, plan: Plan, source: Source, most: int) -> tuple[Film, How, list[str]]:
+    """Return the row of one record, how its steps were matched with frames, and warnings.
+
+    Args:
+        chosen: the record.
+        plan: what its decisions can be.
+        source: where frames come from.
+        most: steps that are drawn at most.
+
+    Raises:
+        InputError: a record without steps; as ``pictures_of``.
+        DataError: a defect in the record.
+    """
+    sample = chosen.sample
+    found = decided(sample, plan, chosen.place)
+    if not found.steps:
+        raise InputError(
+            f"{chosen.place(0)}: {sample.id!r} has no steps: there is nothing to draw",
+            "a film strip needs 'actions', or 'steps' in the header or the sample",
+        )
+    drawn = min(found.steps, most)
+    strips, pictures = _strips(sample, found, drawn, source)
+    label, prediction, right = _judged(sample, plan)
+    film = Film(
+        id=sample.id,
+        view=sample.view,
+        group=chosen.group,
+        label=label,
+        prediction=prediction,
+        right=right,
+        exit=found.exit,
+        gflops_per_video=chosen.gflops_per_video,
+        steps=found.steps,
+        drawn=drawn,
+        strips=strips,
+    )
+    return film, pictures.how, list(pictures.warnings)
+
+
+def _strips(
+    sample: Sample, found: Decided, drawn: int, source: Source
+) -> tuple[tuple[Strip, ...], Pictures]:
+    """Return the streams with the frames that were looked at, as far as steps are drawn."""
+    streams = {name: _first(own, drawn) for name, own in found.streams.items()}
+    seen = {
+        (name, step): decision.size
+        for name, own in streams.items()
+        for decision in own
+        if decision.kind in LOOKED_AT
+        for step in range(decision.start, decision.start + decision.steps)
+    }
+    wanted = [(step, size) for (_, step), size in seen.items()]
+    pictures = pictures_of(sample.id, sample.frames, found.steps, wanted, source)
+    strips = tuple(
+        Strip(
+            stream=name,
+            decisions=own,
+            pictures={s: pictures.at[s, size] for (n, s), size in seen.items() if n == name},
+        )
+        for name, own in streams.items()
+    )
+    return strips, pictures
+
+
+def _first(decisions: Sequence[Decision], most: int) -> tuple[Decision, ...]:
+    """Return the decisions of the first steps, the last one shortened."""
+    return tuple(
+        replace(d, steps=min(d.steps, most - d.start)) for d in decisions if d.start < most
+    )
+
+
+def _judged(sample: Sample, plan: Plan) -> tuple[str, str, bool | None]:
+    """Return labels and prediction by name, and whether the prediction is one of the labels."""
+    names = plan.header.class_names
+
+    def name_of(value: int | str) -> str:
+        known = names is not None and isinstance(value, int) and 0 <= value < len(names)
+        return names[value] if known and names is not None else str(value)  # type: ignore[index]
+
+    predicted = sample.prediction
+    if predicted is None and sample.scores:
+        predicted = max(range(len(sample.scores)), key=sample.scores.__getitem__)
+    labels = [name_of(value) for value in sample.labels or ()]
+    prediction = "" if predicted is None else name_of(predicted)
+    right = prediction in labels if labels and predicted is not None else None
+    return ", ".join(labels), prediction, right

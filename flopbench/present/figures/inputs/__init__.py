@@ -1,0 +1,1 @@
+"""What figures read: logs, points, profiles, replays, timings."""

@@ -1,0 +1,192 @@
+"""The policy logs that a figure is drawn from: read, counted, priced where needed, and named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.compare import same_terms
+from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.file_kinds import LOG, require_kind
+from flopbench.present.figures.words import listed
+
+Log: TypeAlias = "str | Path | Run | LogCounts | ShareCounts"
+"""One log: a file (a glob names the shards of one), or what was already made of it."""
+
+Takers: TypeAlias = "Mapping[str, Sequence[str]]"
+"""Kind of file -> kinds of figures that take it, for messages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedCounts:
+    """One log, counted.
+
+    Attributes:
+        name: what a figure calls it.
+        counts: see there.
+    """
+
+    name: str
+    counts: LogCounts | ShareCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedRun:
+    """One log, counted and priced.
+
+    Attributes:
+        name: what a figure calls it.
+        run: see there.
+    """
+
+    name: str
+    run: Run
+
+
+def counted(
+    logs: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    names: Sequence[str] = (),
+    user: str,
+    takers: Takers | None = None,
+    keep_scores: bool = False,
+) -> list[NamedCounts]:
+    """Count logs; no prices are needed.
+
+    Args:
+        logs: one or several.
+        choices: how to read them.
+        names: what to call them, as many as logs; none means by method and dataset.
+        user: who asks, for messages (``plot usage``).
+        takers: for messages about a file of another kind.
+        keep_scores: keep ids, scores and predictions.
+
+    Raises:
+        InputError: a file that is no policy log, no log at all, or another number of names.
+        DataError: a defect in a log.
+    """
+    found = []
+    for log in _several(logs):
+        if isinstance(log, Run):
+            found.append(log.counts)
+        elif isinstance(log, (LogCounts, ShareCounts)):
+            found.append(log)
+        else:
+            require_kind(log, (LOG,), user=user, takers=takers or {})
+            found.append(counts_of_log([log], choices, keep_scores=keep_scores))
+    headers = [counts.plan.header for counts in found]
+    chosen = names_of(headers, [counts.source for counts in found], names)
+    return [NamedCounts(name=n, counts=c) for n, c in zip(chosen, found, strict=True)]
+
+
+def priced(
+    logs: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    names: Sequence[str] = (),
+    user: str,
+    takers: Takers | None = None,
+    keep_scores: bool = False,
+) -> list[NamedRun]:
+    """Count logs and price them, all under the first one's counter; nothing is measured.
+
+    Args:
+        logs: one or several; counts alone cannot be priced without choices, so files or runs.
+        choices: prices, rule, reading; what they lack comes from the cache.
+        names: as for ``counted``.
+        user: as for ``counted``.
+        takers: as for ``counted``.
+        keep_scores: as for ``counted``.
+
+    Raises:
+        InputError: as ``counted``; or a price that is neither in the table nor in the cache, and
+            runs under different counters.
+        DataError: as ``counted``.
+    """
+    terms = replace(choices or Choices(), may_measure=False)
+    runs: list[Run] = []
+    for log in _several(logs):
+        if isinstance(log, (LogCounts, ShareCounts)):
+            raise InputError(f"{user} needs prices: give the log's file, or a Run")
+        if isinstance(log, Run):
+            runs.append(log)
+            continue
+        require_kind(log, (LOG,), user=user, takers=takers or {})
+        terms = same_terms(terms, runs[0]) if runs else terms
+        runs.append(run_of_log([log], terms, keep_scores=keep_scores))
+    _check_terms(runs, user)
+    chosen = names_of([run.header for run in runs], [run.source for run in runs], names)
+    return [NamedRun(name=n, run=r) for n, r in zip(chosen, runs, strict=True)]
+
+
+def videos_text(videos: int | None, views: int | None = None) -> str:
+    """Return ``50 videos (150 views)``; views only where a video has several."""
+    if videos is None:
+        return "a published distribution"
+    more = f" ({views:,} views)" if views is not None and views != videos else ""
+    return f"{videos:,} video{'' if videos == 1 else 's'}{more}"
+
+
+def left_out(warnings: Sequence[str]) -> list[str]:
+    """Return what a caption must say of warnings from reading: samples that are not counted."""
+    return [f"Note: {text}." for text in dict.fromkeys(warnings) if text.endswith("left out")]
+
+
+def _several(logs: Log | Sequence[Log]) -> list[Log]:
+    single = isinstance(logs, (str, Path, Run, LogCounts, ShareCounts))
+    found: list[Any] = [logs] if single else list(logs)  # type: ignore[arg-type]
+    if not found:
+        raise InputError("no policy log was given")
+    return found
+
+
+def _check_terms(runs: Sequence[Run], user: str) -> None:
+    counters = dict.fromkeys(run.main.counter for run in runs)
+    if len(counters) > 1:
+        raise InputError(
+            f"{user}: the runs are priced under {listed(list(counters))}",
+            "figures under different counters cannot be set side by side: choose one",
+        )
+
+
+def names_of(
+    headers: Sequence[Any], sources: Sequence[str], given: Sequence[str] = ()
+) -> list[str]:
+    """Name runs: by method, with the dataset where that differs, with the file where both agree.
+
+    Args:
+        headers: of the logs.
+        sources: their files.
+        given: names of the caller's; empty for none.
+
+    Raises:
+        InputError: another number of names than of runs, or one name twice.
+    """
+    if given:
+        if len(given) != len(headers):
+            raise InputError(f"{len(given)} names for {len(headers)} runs: give one a run")
+        if len(set(given)) < len(given):
+            raise InputError(f"the names {', '.join(map(repr, given))} are not all different")
+        return list(given)
+    methods = [h.method or Path(s).name for h, s in zip(headers, sources, strict=True)]
+    datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
+    names = methods
+    if len(set(datasets)) > 1:
+        one_method = len(set(methods)) == 1
+        names = [
+            d if one_method and d else f"{m}, {d}" if d else m
+            for m, d in zip(methods, datasets, strict=True)
+        ]
+    names = [
+        name if names.count(name) == 1 else f"{name} ({source})"
+        for name, source in zip(names, sources, strict=True)
+    ]
+    return [
+        name if names.count(name) == 1 else f"{name} #{names[: i + 1].count(name)}"
+        for i, name in enumerate(names)
+    ]

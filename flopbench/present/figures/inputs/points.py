@@ -1,0 +1,198 @@
+"""Published points: accuracies and costs of other papers, from a CSV file.
+
+The columns are those that ``flopbench compare -o points.csv`` writes, and two more:
+``ms_per_video`` and ``source``, the paper that a figure was printed in. A row needs ``approach``,
+``percent`` and a cost; every other column may be left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.estimate.compare import COMPARED
+from flopbench.estimate.methods import Metric, choose_metric
+
+COLUMNS = (*COMPARED, "ms_per_video", "source")
+NEEDED = ("approach", "percent")
+COSTS = ("gflops_per_video", "ms_per_video")
+
+Ends = tuple[float, float]
+
+LEAST, MOST = 1e-12, 1e15
+"""No cost, time or share but 0 lies outside these, and axes cannot show numbers that do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One row.
+
+    Attributes:
+        approach: its name.
+        file: where it stands.
+        line: of the file.
+        metric: which accuracy; None where the file does not say.
+        percent: the accuracy, percent.
+        percent_ends: its 95 % interval.
+        gflops_per_video: None where the row has none.
+        gflops_ends: its 95 % interval.
+        ms_per_video: None where the row has none.
+        source: the paper; empty where the row has none.
+    """
+
+    approach: str
+    file: str
+    line: int
+    metric: Metric | None
+    percent: float
+    percent_ends: Ends | None
+    gflops_per_video: float | None
+    gflops_ends: Ends | None
+    ms_per_video: float | None
+    source: str
+
+
+def read_points(path: str | Path) -> tuple[Point, ...]:
+    """Read a table of points.
+
+    Args:
+        path: a CSV file, UTF-8, with a header line.
+
+    Raises:
+        InputError: no such file.
+        DataError: a column that is unknown, twice there or missing, a field that is no number or
+            out of range, no row at all; the message names file, line and column.
+    """
+    where = Path(path)
+    try:
+        text = where.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 at byte {error.start}") from None
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    points = []
+    try:
+        columns = _columns([name.strip() for name in next(reader, [])], where)
+        for cells in reader:
+            if not any(cell.strip() for cell in cells):
+                continue
+            place = f"{path}, line {reader.line_num}"
+            if len(cells) != len(columns):
+                raise DataError(
+                    f"{place}: {len(cells)} fields where the header has {len(columns)}",
+                    "a name with a comma in it needs quotes",
+                )
+            row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+            points.append(_point(row, where, reader.line_num))
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    if not points:
+        raise DataError(f"{path}: a header and no row", "each row is one point")
+    return tuple(points)
+
+
+def _columns(names: list[str], path: Path) -> list[str]:
+    place = f"{path}, line 1"
+    for name in names:
+        if name not in COLUMNS:
+            raise DataError(
+                f"{place}: unknown column {name!r}", near_match(name, COLUMNS, "columns")
+            )
+        if names.count(name) > 1:
+            raise DataError(f"{place}: the column {name!r} is there twice")
+    for name in NEEDED:
+        if name not in names:
+            raise DataError(f"{place}: there is no column {name!r}", f"it has: {', '.join(names)}")
+    if not set(COSTS) & set(names):
+        raise DataError(
+            f"{place}: there is no cost", f"expected a column {' or '.join(map(repr, COSTS))}"
+        )
+    return names
+
+
+def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
+    reading = _Row(row=row, place=f"{path}, line {line}")
+    percent = reading.number("percent", most=100)
+    if percent is None:
+        raise reading.wrong("percent", "an accuracy in percent", "leave the row out")
+    if not row["approach"]:
+        raise reading.wrong("approach", "a name")
+    gflops = reading.number("gflops_per_video")
+    time_ms = reading.number("ms_per_video")
+    if gflops is None and time_ms is None:
+        given = next(name for name in COSTS if name in row)
+        raise reading.wrong(given, f"a cost in {' or '.join(COSTS)}")
+    for name in ("gflops_per_frame", "videos"):
+        reading.number(name)
+    if row.get("pareto_front", "").lower() not in {"", "true", "false"}:
+        raise reading.wrong("pareto_front", "True or False")
+    return Point(
+        approach=row["approach"],
+        file=str(path),
+        line=line,
+        metric=reading.metric(),
+        percent=percent,
+        percent_ends=reading.ends("percent_low", "percent_high", most=100),
+        gflops_per_video=gflops,
+        gflops_ends=reading.ends("gflops_low", "gflops_high"),
+        ms_per_video=time_ms,
+        source=row.get("source", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Row:
+    """One row while it is read.
+
+    Attributes:
+        row: column -> text.
+        place: file and line, for messages.
+    """
+
+    row: Mapping[str, str]
+    place: str
+
+    def wrong(self, column: str, expected: str, hint: str = "") -> DataError:
+        """Return what is to be raised about a field."""
+        text = self.row.get(column, "")
+        has = repr(text) if text else "empty"
+        return DataError(f"{self.place}, column {column!r}: {has}, expected {expected}", hint)
+
+    def number(self, column: str, most: float = MOST) -> float | None:
+        """Return a number of 0 or more; None for an empty field."""
+        text = self.row.get(column, "")
+        if not text:
+            return None
+        try:
+            value = math.nan if "_" in text else float(text)
+        except ValueError:
+            value = math.nan
+        if not 0 <= value <= most or 0 < value < LEAST:
+            raise self.wrong(column, f"0, or a number from {LEAST:g} to {most:g}")
+        return value
+
+    def ends(self, low: str, high: str, most: float = MOST) -> Ends | None:
+        """Return an interval; None where both ends are empty."""
+        ends = self.number(low, most), self.number(high, most)
+        if ends == (None, None):
+            return None
+        if ends[0] is None or ends[1] is None:
+            raise self.wrong(low if ends[0] is None else high, "both ends of the interval, or none")
+        if ends[0] > ends[1]:
+            raise self.wrong(low, f"at most {ends[1]:g}, where the interval ends")
+        return ends[0], ends[1]
+
+    def metric(self) -> Metric | None:
+        """Return which accuracy; None for an empty field."""
+        if not self.row.get("metric"):
+            return None
+        try:
+            return choose_metric(self.row["metric"], [], [])
+        except InputError as error:
+            raise self.wrong("metric", "a metric that is known", error.hint) from None

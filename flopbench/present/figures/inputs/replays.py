@@ -1,0 +1,121 @@
+"""Replays that a figure is drawn from: read and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.policy.file_kinds import REPLAY, require_kind
+from flopbench.present.figures.inputs.logs import Takers, names_of
+from flopbench.replay.records import Replay, load_replay
+
+Replays: TypeAlias = "str | Path | Replay | Sequence[str | Path | Replay]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedReplay:
+    """One replay.
+
+    Attributes:
+        name: what a figure calls it.
+        file: where it was read; for a record, the log's file that it is of.
+        replay: see there.
+    """
+
+    name: str
+    file: str
+    replay: Replay
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Named:
+    """What ``names_of`` asks of a header."""
+
+    method: str
+    dataset: str
+    split: str = ""
+
+
+def several(replays: Replays) -> list[str | Path | Replay]:
+    """Return one or several as a list."""
+    return [replays] if isinstance(replays, (str, Path, Replay)) else list(replays)
+
+
+def loaded(
+    replays: Replays, *, names: Sequence[str] = (), user: str, takers: Takers | None = None
+) -> list[NamedReplay]:
+    """Read replays and name them by method, with dataset or file where that is not enough.
+
+    Args:
+        replays: files or records; none gives an empty list.
+        names: what to call them, as many as replays; none means by method and dataset.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file that is no replay, or another number of names.
+        DataError: a damaged file.
+    """
+    read, files = [], []
+    for one in several(replays):
+        if isinstance(one, Replay):
+            read.append(one)
+            files.append(one.source)
+            continue
+        require_kind(one, (REPLAY,), user=user, takers=takers or {})
+        read.append(load_replay(one))
+        files.append(str(one))
+    headers = [_Named(method=one.method, dataset=one.dataset) for one in read]
+    called = names_of(headers, files, names)
+    return [
+        NamedReplay(name=name, file=file, replay=one)
+        for name, file, one in zip(called, files, read, strict=True)
+    ]
+
+
+def check_mode(mode: str, found: Sequence[NamedReplay]) -> None:
+    """Refuse a mode that no replay has.
+
+    Raises:
+        InputError: it is in none of them.
+    """
+    known = list(dict.fromkeys(name for one in found for name in one.replay.modes))
+    if mode not in known:
+        raise InputError(f"no replay has the mode {mode!r}", near_match(mode, known, "modes"))
+
+
+def terms_of(replay: Replay) -> dict[str, str]:
+    """Return what times depend on, by name; two replays that differ in it are not comparable."""
+    own = replay.settings
+    facts = replay.device.get("facts")
+    torch = facts.get("torch.version") if isinstance(facts, dict) else None
+    return {
+        "device": str(replay.device.get("name") or own.device),
+        "dtype": own.dtype,
+        "threads": "as the library chose" if own.threads is None else str(own.threads),
+        "layout": "channels last" if own.channels_last else "channels first",
+        "compiler": "torch.compile" if own.compiled else "none",
+        "clock": replay.clocks[0],
+        "torch": str(torch or "unknown"),
+    }
+
+
+def machine_text(replay: Replay) -> str:
+    """Say where and how a replay was measured, in one line."""
+    terms, own = terms_of(replay), replay.settings
+    parts = [terms["device"], terms["dtype"]]
+    if own.threads is not None:
+        parts.append(f"{own.threads} thread{'' if own.threads == 1 else 's'}")
+    parts += ["channels last"] if own.channels_last else []
+    parts += ["torch.compile"] if own.compiled else []
+    parts += [] if terms["torch"] == "unknown" else [f"torch {terms['torch']}"]
+    done = len(replay.runs)
+    frames = "random frames" if own.frames is None else f"frames of {own.frames}"
+    return (
+        f"{', '.join(parts)}; {terms['clock']}; {done} process{'' if done == 1 else 'es'} × "
+        f"{own.rounds} round{'' if own.rounds == 1 else 's'}, {replay.videos:,} "
+        f"video{'' if replay.videos == 1 else 's'}, {frames}"
+    )

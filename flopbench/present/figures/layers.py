@@ -1,0 +1,266 @@
+"""Where a model's MACs are: its modules in order, each split by operator family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.units import CONVENTION, Scale, percent, scale_of
+from flopbench.counting.module_sums import Part, deepest_cut, parts_at
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.run import Explanation
+from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.profiles import Profiles, in_order, profiled
+from flopbench.present.figures.words import Numbers, Words, listed
+
+FEWEST_BARS, MOST_BARS = 5, 20
+"""How many bars the default depth aims at: fewer show no shape, more fill a column."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerBar:
+    """One module, or the group of those that are not drawn by themselves.
+
+    Attributes:
+        name: its path; ``N others`` for the group.
+        by_family: dense operator family -> MACs.
+        share: of the model's dense MACs.
+    """
+
+    name: str
+    by_family: Mapping[str, int]
+    share: float
+
+    @property
+    def dense_macs(self) -> int:
+        """Of all families."""
+        return sum(self.by_family.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """One model cut into modules.
+
+    Attributes:
+        profile: under the counter chosen.
+        status: that counter's verdict, empty where the file has none.
+        reason: of the verdict.
+        depth: how many levels down the tree the model was cut.
+        parts: every module with dense MACs, in order of registration.
+        top: how many are drawn by themselves; None draws all.
+    """
+
+    profile: CostProfile
+    status: str
+    reason: str
+    depth: int
+    parts: tuple[Part, ...]
+    top: int | None
+
+    @property
+    def bars(self) -> tuple[LayerBar, ...]:
+        """What is drawn, from top to bottom; the group of the others last."""
+        small = {part.name for part in self.others}
+        whole = self.whole
+        bars = [
+            LayerBar(name=p.name, by_family=p.by_family, share=p.dense_macs / whole)
+            for p in self.parts
+            if p.name not in small
+        ]
+        if small:
+            rest: dict[str, int] = {}
+            for part in self.others:
+                for family, macs in part.by_family.items():
+                    rest[family] = rest.get(family, 0) + macs
+            bars.append(
+                LayerBar(
+                    name=f"{len(small)} others", by_family=rest, share=sum(rest.values()) / whole
+                )
+            )
+        return tuple(bars)
+
+    @property
+    def whole(self) -> int:
+        """Dense MACs of all parts together."""
+        return sum(part.dense_macs for part in self.parts)
+
+    @property
+    def others(self) -> tuple[Part, ...]:
+        """Modules that are drawn together: all but the ``top`` largest, if there are two."""
+        if self.top is None or len(self.parts) < self.top + 2:
+            return ()
+        ranked = sorted(self.parts, key=lambda part: -part.dense_macs)
+        small = {part.name for part in ranked[self.top :]}
+        return tuple(part for part in self.parts if part.name in small)
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Dense operator families of the model, in order of stacking."""
+        return in_order(family for part in self.parts for family in part.by_family)
+
+    @property
+    def scale(self) -> Scale:
+        """The unit of the axis."""
+        return scale_of(max(bar.dense_macs for bar in self.bars))
+
+    @property
+    def model(self) -> str:
+        """The model with its input and head."""
+        return self.profile.spec
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        profile = self.profile
+        levels = f"{self.depth} level{'' if self.depth == 1 else 's'}"
+        caption = [
+            f"Dense MACs of {self.model} for one sample by module, {levels} down the module tree, "
+            "everything below included, in order of registration; every MAC is in exactly one "
+            f"bar, together {self.whole:,}. Percent: share of them.",
+        ]
+        if self.others:
+            caption.append(
+                f"The {self.top} largest are drawn by themselves, the other {len(self.others)} "
+                f"together ({percent(self.bars[-1].dense_macs, self.whole)})."
+            )
+        counted = {op.module for op in profile.operators if op.dense_macs}
+        if any(module.params and module.path not in counted for module in profile.modules):
+            caption.append("Modules without dense MACs (normalisation, activation) are not drawn.")
+        caption.append(f"Counter: {profile.counter} {profile.counter_version}. {CONVENTION}")
+        doubt = []
+        if self.status not in {"", "verified"}:
+            doubt.append(
+                f"{profile.counter}: {self.status}" + f" - {self.reason}" * bool(self.reason)
+            )
+        hidden = sorted({gap.name for gap in profile.gaps_that_may_multiply()})
+        if hidden:
+            doubt.append(f"{profile.counter} did not count {listed(hidden)}")
+        caption += [f"{text}." for text in doubt]
+        largest = max(self.parts, key=lambda part: part.dense_macs)
+        return Words(
+            title=f"Where the MACs of {self.model} are",
+            caption=tuple(caption),
+            alt=(
+                f"Bars of the dense MACs of {len(self.bars)} modules. Most are in {largest.name}: "
+                f"{percent(largest.dense_macs, self.whole)} of {self.whole:,}."
+            ),
+            warnings=tuple(doubt),
+        )
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a module and family."""
+        small = {part.name for part in self.others}
+        types = {module.path: module.type for module in self.profile.modules}
+        rows = [
+            (
+                self.profile.spec,
+                self.profile.counter,
+                part.name,
+                types.get(part.path),
+                family,
+                part.by_family[family],
+                part.by_family[family] / self.whole,
+                part.name in small,
+            )
+            for part in self.parts
+            for family in in_order(part.by_family)
+        ]
+        header = (
+            "spec",
+            "counter",
+            "module",
+            "module_type",
+            "family",
+            "dense_macs",
+            "share_of_dense_macs",
+            "drawn_in_group",
+        )
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def layers_of(
+    profiles: Profiles | Sequence[Profiles],
+    *,
+    depth: int | None = None,
+    top: int | None = None,
+    counter: str | None = None,
+    user: str = "plots.layers",
+    takers: Takers | None = None,
+) -> Layers:
+    """Return one model cut into modules.
+
+    Args:
+        profiles: a profiles file, or what was read from it; one model.
+        depth: how many levels down the module tree to cut; None takes the first depth that gives
+            ``FEWEST_BARS`` to ``MOST_BARS`` bars.
+        top: how many modules to draw by themselves, the largest; None draws all.
+        counter: whose breakdown; None takes the reference counter's.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file of another kind, several models, an unknown counter, a depth below 0, a
+            top below 1, or a model without dense MACs.
+        DataError: a damaged file.
+    """
+    found = profiled(profiles, user=user, takers=takers)
+    if len(found) > 1:
+        raise InputError(
+            f"{user} draws one model, and {len(found)} files were given",
+            "draw one figure a model; plot counters takes several models",
+        )
+    if depth is not None and depth < 0:
+        raise InputError(f"depth is {depth}: expected 0 or more levels of the module tree")
+    if top is not None and top < 1:
+        raise InputError(f"top is {top}: expected 1 or more modules")
+    profile = _under(found[0], counter)
+    if not profile.dense_macs or not any(op.dense_macs for op in profile.operators):
+        raise InputError(
+            f"{profile.spec} has no dense MACs under {profile.counter}: no bar to draw"
+        )
+    verdict = found[0].verdicts.get(profile.counter)
+    chosen = default_depth(profile) if depth is None else min(depth, deepest_cut(profile))
+    return Layers(
+        profile=profile,
+        status=verdict.status if verdict is not None else "",
+        reason=verdict.reason if verdict is not None else "",
+        depth=chosen,
+        parts=parts_at(profile, chosen),
+        top=top,
+    )
+
+
+def _under(explanation: Explanation, counter: str | None) -> CostProfile:
+    if counter is None:
+        return explanation.reference
+    names = [profile.counter for profile in explanation.profiles]
+    if counter in explanation.failures:
+        raise InputError(
+            f"{counter} could not count {explanation.reference.spec}: "
+            f"{explanation.failures[counter]}",
+            f"counters of the file: {listed(names)}",
+        )
+    if counter not in names:
+        raise InputError(
+            f"the file has no profile under {counter!r}",
+            near_match(counter, names, "counters of the file"),
+        )
+    return explanation.profiles[names.index(counter)]
+
+
+def default_depth(profile: CostProfile) -> int:
+    """Return the first depth with ``FEWEST_BARS`` to ``MOST_BARS`` bars, or the next best.
+
+    Where no depth is in between, it is the deepest with fewer bars than that, unless it would be
+    a single bar: then the first with more.
+    """
+    counts = [len(parts_at(profile, depth)) for depth in range(deepest_cut(profile) + 1)]
+    for depth, bars in enumerate(counts):
+        if FEWEST_BARS <= bars <= MOST_BARS:
+            return depth
+    few = [depth for depth, bars in enumerate(counts) if 1 < bars < FEWEST_BARS]
+    if few:
+        return counts.index(counts[few[-1]])
+    return next((depth for depth, bars in enumerate(counts) if bars > MOST_BARS), 0)

@@ -1,0 +1,183 @@
+"""Measured milliseconds of logs: replays joined to them by method and dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.units import ms
+from flopbench.present.figures.inputs.logs import NamedRun, Takers
+from flopbench.present.figures.inputs.points import Ends
+from flopbench.present.figures.inputs.replays import (
+    NamedReplay,
+    Replays,
+    check_mode,
+    loaded,
+    machine_text,
+    terms_of,
+)
+from flopbench.present.figures.words import listed
+from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """Times of logs.
+
+    Attributes:
+        ms: log's name -> milliseconds a video; logs without a replay are not there.
+        ends_ms: the same for the 95 % interval; None where there is none.
+        terms: sentences on how they were measured.
+        warnings: what did not match, and what makes times doubtful.
+    """
+
+    ms: Mapping[str, float]
+    ends_ms: Mapping[str, Ends | None]
+    terms: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def measured_of(
+    found: Sequence[NamedRun],
+    replays: Replays,
+    *,
+    mode: str | None,
+    anyway: bool,
+    user: str,
+    takers: Takers | None,
+) -> Measured:
+    """Join replays to logs.
+
+    Args:
+        found: the logs.
+        replays: files or records.
+        mode: which of their modes; None where they have one only.
+        anyway: also across machines and settings.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a mode that is unknown or not chosen, two replays of one log.
+        NotComparableError: replays of different machines or settings, without ``anyway``.
+        DataError: a damaged file.
+    """
+    read = loaded(replays, user=user, takers=takers)
+    if not read:
+        bare = f"{listed([one.name for one in found])}: no replay, so no ms/video; left out"
+        return Measured(ms={}, ends_ms={}, terms=(), warnings=(bare,) if found else ())
+    chosen = _mode(read, mode)
+    by_log, warnings = _joined(found, read, chosen)
+    videos = {one.name: one.run.main.videos for one in found}
+    warnings += _check_terms(list(by_log.values()), anyway)
+    mismatched: list[str] = []
+    found_ms: dict[str, float] = {}
+    ends: dict[str, Ends | None] = {}
+    for name, one in by_log.items():
+        figures = figures_of(one.replay, chosen)
+        found_ms[name] = ms(figures.waterfall.chain_s["full"])
+        ends[name] = _ends_ms(figures)
+        fewer = [f"{name}: {text}" for text in _fewer(one, videos[name])]
+        mismatched += fewer
+        warnings += fewer
+        more = warnings_of(one.replay, {chosen: figures})
+        warnings += [f"{name}: {text}" for text in more]
+    return Measured(
+        ms=found_ms,
+        ends_ms=ends,
+        terms=(*_terms(by_log, chosen), *(f"Note: {text}." for text in mismatched)),
+        warnings=tuple(warnings),
+    )
+
+
+def _mode(read: Sequence[NamedReplay], mode: str | None) -> str:
+    if mode is not None:
+        check_mode(mode, read)
+        return mode
+    known = list(dict.fromkeys(name for one in read for name in one.replay.modes))
+    if len(known) > 1:
+        raise InputError(
+            f"the replays have the modes {listed(known)}, whose times differ",
+            f"say which one to draw, such as --mode {known[0]}",
+        )
+    return known[0]
+
+
+def _joined(
+    found: Sequence[NamedRun], read: Sequence[NamedReplay], mode: str
+) -> tuple[dict[str, NamedReplay], list[str]]:
+    by_log: dict[str, NamedReplay] = {}
+    warnings, used = [], set()
+    for one in found:
+        header = one.run.header
+        dataset = " ".join(part for part in (header.dataset, header.split) if part)
+        matching = [
+            r for r in read if (r.replay.method, r.replay.dataset) == (one.run.method, dataset)
+        ]
+        used |= {r.file for r in matching}
+        able = [r for r in matching if mode in r.replay.modes]
+        if len(able) > 1:
+            raise InputError(
+                f"{listed([r.file for r in able])} are both replays of {one.name}",
+                "give one replay a log",
+            )
+        if able:
+            by_log[one.name] = able[0]
+        elif matching:
+            warnings.append(f"{one.name}: {matching[0].file} has no mode {mode!r}; left out")
+        else:
+            whose = f"method {one.run.method!r} and dataset {dataset!r}"
+            warnings.append(f"{one.name}: no replay of {whose}; left out")
+    warnings += [
+        f"{r.file}: a replay of method {r.replay.method!r} and dataset {r.replay.dataset!r}, of "
+        "which there is no log here; left out"
+        for r in read
+        if r.file not in used
+    ]
+    return by_log, warnings
+
+
+def _check_terms(used: Sequence[NamedReplay], anyway: bool) -> list[str]:
+    for other in used[1:]:
+        ours, theirs = terms_of(used[0].replay), terms_of(other.replay)
+        for key, value in ours.items():
+            if value == theirs[key]:
+                continue
+            text = f"the replays differ in {key!r}: {value!r} and {theirs[key]!r} ({other.file})"
+            if not anyway:
+                raise NotComparableError(
+                    text, "times under different terms cannot share an axis; --anyway does it"
+                )
+            return [text]
+    return []
+
+
+def _fewer(one: NamedReplay, videos: int | None) -> list[str]:
+    """Say where a replay is of other videos than the accuracy."""
+    if videos is None or one.replay.videos == videos:
+        return []
+    return [f"the time is of {one.replay.videos:,} videos, the accuracy of {videos:,}"]
+
+
+def _ends_ms(figures: ModeFigures) -> Ends | None:
+    """Return the interval of ms/video: the baseline's median over that of the speed-up."""
+    chain = figures.waterfall
+    if chain.interval is None:
+        return None
+    low, high = chain.interval
+    return ms(chain.baseline_s / high), ms(chain.baseline_s / low)
+
+
+def _terms(by_log: Mapping[str, NamedReplay], mode: str) -> list[str]:
+    logs: dict[str, list[str]] = {}
+    for name, one in by_log.items():
+        logs.setdefault(machine_text(one.replay), []).append(f"{name} ({one.file})")
+    if not logs:
+        return []
+    return [
+        f"Measured by flopbench replay, mode {mode}: "
+        + "; ".join(f"{listed(names)} on {where}" for where, names in logs.items())
+        + ".",
+        "Intervals of ms: the baseline's median time over the ends of the measured speed-up's "
+        "95 % interval (the wider of a bootstrap over processes and rounds and of Student's t).",
+    ]

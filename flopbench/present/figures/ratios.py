@@ -1,0 +1,205 @@
+"""Ratios of frames over videos: which resolutions count, and 95 % intervals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flopbench.core.bootstrap import Z_95, resampled_means
+from flopbench.core.errors import InputError, near_match
+from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import LogCounts
+from flopbench.policy.plan import Plan
+from flopbench.present.figures.resolutions import action_size
+from flopbench.present.figures.words import listed
+
+BOOTSTRAP, LIMIT = "bootstrap", "normal limit of the bootstrap"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolutions:
+    """The actions that the ratios are made of.
+
+    Attributes:
+        high: at the highest resolution; empty where it was not asked for.
+        among: run a network of their own.
+        looking: every action of their stream that looks at a frame.
+        high_indices: of ``high`` in the plan.
+        among_indices: of ``among``.
+        stream_indices: of every action of their stream.
+    """
+
+    high: str
+    among: tuple[str, ...]
+    looking: tuple[str, ...]
+    high_indices: tuple[int, ...]
+    among_indices: tuple[int, ...]
+    stream_indices: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ratio:
+    """A share with its 95 % interval.
+
+    Attributes:
+        share: 0 to 1.
+        low: lower end; None where there is no interval: a single video.
+        high: upper end.
+        method: how the interval was made; empty without one.
+    """
+
+    share: float
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+
+
+def resolutions_of(
+    plan: Plan, *, high: str | None, among: Sequence[str], need_high: bool
+) -> Resolutions:
+    """Find the actions that run a network of their own, and the one with the largest input.
+
+    Args:
+        plan: what the decisions can be.
+        high: the action at the highest resolution; None finds it.
+        among: the actions; none means every one that runs a network of its own.
+        need_high: whether the highest is needed.
+
+    Raises:
+        InputError: an unknown action, none that counts, several streams, or a highest resolution
+            that the log does not single out.
+    """
+    labels = [plan.action_label(i) for i in range(len(plan.actions))]
+    if among:
+        chosen = [_index(name, labels, "--among") for name in dict.fromkeys(among)]
+    else:
+        chosen = [i for i, a in enumerate(plan.actions) if a.kind == "run" and a.costs]
+    if not chosen:
+        raise InputError(
+            "no action runs a network of its own: there are no resolutions to compare",
+            f"--among ACTION names them; {near_match('', labels, 'actions')}",
+        )
+    for i in chosen:
+        if plan.actions[i].kind in {"skip", "reuse"}:
+            raise InputError(f"{labels[i]!r} is a {plan.actions[i].kind}: it looks at no frame")
+    streams = dict.fromkeys(plan.actions[i].stream for i in chosen)
+    if len(streams) > 1:
+        raise InputError(
+            f"actions of the streams {listed([str(s) for s in streams])} run networks of their own",
+            "--among ACTION, once for each resolution, names those of one stream",
+        )
+    stream = [i for i, a in enumerate(plan.actions) if a.stream in streams]
+    top = _highest(plan, labels, chosen, high) if need_high else None
+    return Resolutions(
+        high="" if top is None else labels[top],
+        among=tuple(labels[i] for i in chosen),
+        looking=tuple(labels[i] for i in stream if plan.actions[i].kind == "run"),
+        high_indices=() if top is None else (top,),
+        among_indices=tuple(chosen),
+        stream_indices=tuple(stream),
+    )
+
+
+def _index(name: str, labels: Sequence[str], flag: str) -> int:
+    if name not in labels:
+        raise InputError(f"{flag} {name!r} is no action", near_match(name, labels, "actions"))
+    return labels.index(name)
+
+
+def _highest(plan: Plan, labels: Sequence[str], chosen: Sequence[int], high: str | None) -> int:
+    names = listed([labels[i] for i in chosen])
+    if high is not None:
+        found = _index(high, labels, "--high")
+        if found not in chosen:
+            raise InputError(
+                f"--high {high!r} is not among {names}",
+                "--among ACTION, once for each resolution, says which are",
+            )
+        return found
+    if len(chosen) == 1:
+        return chosen[0]
+    sizes = [action_size(plan, i) for i in chosen]
+    areas = [size[0] * size[1] if size else -1 for size in sizes]
+    if min(areas) < 0 or areas.count(max(areas)) > 1:
+        raise InputError(
+            f"the log does not say which of {names} has the highest resolution",
+            "--high ACTION says it",
+        )
+    return chosen[areas.index(max(areas))]
+
+
+def video_sums(counts: LogCounts, own: Resolutions) -> Any:
+    """Return (3, videos) float64 frames of each video: at the highest, among, in all."""
+    import numpy as np
+
+    sets = (own.high_indices, own.among_indices, own.stream_indices)
+    sums = np.zeros((3, counts.videos))
+    for row, indices in enumerate(sets):
+        frames = np.zeros(counts.records)
+        for index in indices:
+            frames += counts.frames[:, index]
+        if counts.video is not None:
+            frames = np.bincount(counts.video, weights=frames, minlength=counts.videos)
+        sums[row] = frames
+    return sums
+
+
+def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int) -> Ratio | None:
+    """Return sum / sum over videos with the 95 % interval of resampled videos.
+
+    Beyond ``largest`` videos the interval is the bootstrap's limit, the ratio ± 1.96 standard
+    errors of the linearised ratio (Cochran, Sampling Techniques, 1977, equation 6.13).
+
+    Args:
+        above: (videos,) frames in the numerator.
+        below: (videos,) frames in the denominator.
+        resamples: of the percentile bootstrap.
+        seed: of its generator.
+        largest: videos beyond which the limit stands for it.
+
+    Returns:
+        None where the denominator is 0.
+    """
+    import numpy as np
+
+    n, whole = len(below), float(below.sum())
+    if not whole:
+        return None
+    share = float(above.sum()) / whole
+    if n < 2:
+        return Ratio(share=share)
+    if n > largest:
+        error = math.sqrt(float(np.square(above - share * below).sum())) / whole
+        low, high = max(share - Z_95 * error, 0.0), min(share + Z_95 * error, 1.0)
+        return Ratio(share=share, low=low, high=high, method=LIMIT)
+    tops, bottoms = resampled_means(np.stack([above, below]), resamples=resamples, seed=seed)
+    # A resample of videos without any such frame has no ratio.
+    shares = tops[bottoms > 0] / bottoms[bottoms > 0]
+    if not len(shares):
+        return Ratio(share=share)
+    low, high = (float(end) for end in np.quantile(shares, [0.025, 0.975]))
+    return Ratio(share=share, low=low, high=high, method=BOOTSTRAP)
+
+
+def said_of_intervals(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
+    """Return sentences on how intervals were made, and what they cannot say."""
+    notes = []
+    methods = {ratio.method for ratio in ratios}
+    if BOOTSTRAP in methods:
+        notes.append(
+            f"Lines: 95 % intervals, percentile bootstrap over the class's videos "
+            f"({choices.resamples:,} resamples, seed {choices.seed})."
+        )
+    if LIMIT in methods:
+        rest = "the larger classes: " if BOOTSTRAP in methods else "lines: 95 % intervals, "
+        notes.append(f"{rest}the bootstrap's normal limit.".capitalize())
+    if "" in methods:
+        notes.append("A class of one video has no interval.")
+    if any(ratio.low is not None and ratio.low == ratio.high for ratio in ratios):
+        notes.append(
+            "An interval without width: all videos of the class agree, which does not tell how far "
+            "others would differ."
+        )
+    return notes

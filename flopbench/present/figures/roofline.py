@@ -1,0 +1,282 @@
+"""The roofline: what timed models achieved under what the device was measured to do.
+
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", CACM 52 (2009). FLOPs here are real ones, two a multiply-accumulate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError
+from flopbench.core.units import gflops, percentage
+from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.timing_groups import Group, brief_names, doubted, grouped
+from flopbench.present.figures.inputs.timings import (
+    COLUMNS,
+    MACS_NOTE,
+    TimedRow,
+    Timings,
+    how_timed,
+    said,
+    timed,
+    timed_models,
+)
+from flopbench.present.figures.words import Numbers, Words, listed
+from flopbench.timing.peaks import no_peak_reason, peak_of
+
+BY = ("machine", "threads", "dtype")
+"""What one pair of roofs holds for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoofPoint:
+    """One timed model.
+
+    Attributes:
+        name: what tells it from the others.
+        one: the row.
+        low: FLOPs a byte with every activation of dense operators through memory.
+        high: FLOPs a byte with none but the weights.
+        flops_per_s: achieved.
+    """
+
+    name: str
+    one: TimedRow
+    low: float
+    high: float
+    flops_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoofGroup:
+    """The roofs of one device, thread count and number format, and the models under them.
+
+    Attributes:
+        name: what tells it from the other groups.
+        whole: everything of it.
+        flops_per_s: fastest matrix product that was measured.
+        bytes_per_s: fastest copy that was measured, reads and writes together.
+        peak_flops_per_s: dense, of the data sheet; None where none is known.
+        peak_bytes_per_s: of the data sheet; None where none is known.
+        peak_source: the vendor's document, or why there is none.
+        points: at least one.
+        spread: whether the rows were timed under roofs that differ; the highest are drawn.
+    """
+
+    name: str
+    whole: str
+    flops_per_s: float
+    bytes_per_s: float
+    peak_flops_per_s: float | None
+    peak_bytes_per_s: float | None
+    peak_source: str
+    points: tuple[RoofPoint, ...]
+    spread: bool
+
+    @property
+    def ridge(self) -> float:
+        """FLOPs a byte from which on the matrix product limits, not the memory."""
+        return self.flops_per_s / self.bytes_per_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roofline:
+    """Groups under their roofs.
+
+    Attributes:
+        groups: in the order of the files.
+        shared: what all names share, empty for nothing.
+        left_out: (row, why) of what is not drawn.
+        doubted: (name, verdict and reasons) of what is drawn hollow.
+    """
+
+    groups: tuple[RoofGroup, ...]
+    shared: str
+    left_out: tuple[tuple[str, str], ...]
+    doubted: tuple[tuple[str, str], ...]
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        rows = [point.one for group in self.groups for point in group.points]
+        roofs = "; ".join(_roofs(group) for group in self.groups)
+        caption = [
+            "Achieved GFLOP/s (2 FLOPs a multiply-accumulate of dense operators) against "
+            "arithmetic intensity. Each line runs from the intensity with every activation of "
+            "dense operators written to memory and read once more (marker) to that with nothing "
+            "but the weights moved (end): a fused network lies between, one whose other operators "
+            "go through memory too lies further left.",
+            f"Solid: measured roofs, the best matrix product and the best copy ({roofs}).",
+            *dict.fromkeys(_sheet(group) for group in self.groups),
+        ]
+        if any(group.spread for group in self.groups):
+            caption.append("Files hold several measurements of one roof: the highest is drawn.")
+        if self.shared:
+            caption.append(f"All with {self.shared}.")
+        caption += [how_timed(rows), MACS_NOTE]
+        if self.doubted:
+            caption.append(f"Hollow, verdict other than stable: {said(self.doubted)}.")
+        warnings = []
+        if self.left_out:
+            caption.append(f"Left out: {said(self.left_out)}.")
+            warnings.append(f"left out: {said(self.left_out)}")
+        return Words(
+            title=f"Roofline of {listed([group.whole for group in self.groups])}",
+            caption=tuple(caption),
+            alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
+            warnings=tuple(warnings),
+        )
+
+    @property
+    def _finding(self) -> str:
+        points = [(group, point) for group in self.groups for point in group.points]
+        several = len(self.groups) > 1
+        shares = [
+            (p.flops_per_s / g.flops_per_s, f"{p.name} ({g.name})" if several else p.name)
+            for g, p in points
+        ]
+        (most, best), (least, worst) = max(shares), min(shares)
+        if len(points) == 1:
+            return f"{best} reaches {percentage(most)} of its compute roof."
+        return (
+            f"{best} reaches most of its compute roof, {percentage(most)}; {worst} least, "
+            f"{percentage(least)}."
+        )
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a point."""
+        header = (
+            *(name for name, _ in COLUMNS),
+            "achieved_flops_per_s",
+            "intensity_low_flops_per_byte",
+            "intensity_high_flops_per_byte",
+            "bound",
+            "measured_flops_per_s",
+            "measured_bytes_per_s",
+            "ridge_flops_per_byte",
+            "data_sheet_flops_per_s",
+            "data_sheet_bytes_per_s",
+        )
+        rows = [
+            (
+                *(value(point.one) for _, value in COLUMNS),
+                point.flops_per_s,
+                point.low,
+                point.high,
+                point.one.summary.bound or None,
+                group.flops_per_s,
+                group.bytes_per_s,
+                group.ridge,
+                group.peak_flops_per_s,
+                group.peak_bytes_per_s,
+            )
+            for group in self.groups
+            for point in group.points
+        ]
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def roofline_of(
+    timings: Timings | Sequence[Timings],
+    *,
+    devices: Sequence[str] = (),
+    dtypes: Sequence[str] = (),
+    batches: Sequence[int] = (),
+    user: str = "plots.roofline",
+    takers: Takers | None = None,
+) -> Roofline:
+    """Return timed models under the roofs of their devices.
+
+    Args:
+        timings: timing files, or what was read from them.
+        devices: as for ``timed``.
+        dtypes: as for ``timed``.
+        batches: as for ``timed``.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: as ``timed``; or no row has both roofs and a known cost.
+        DataError: a damaged file.
+    """
+    found = timed(
+        timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
+    )
+    lacking = [(one, _lacks(one)) for one in found.rows]
+    left_out = (*found.left_out, *((str(one.row.what), why) for one, why in lacking if why))
+    good = [one for one, why in lacking if not why]
+    if not good:
+        raise InputError(
+            f"{user}: no row can be drawn: {said(left_out)}",
+            "'flopbench latency MODEL -o timings.json' measures the roofs and counts the model; "
+            "with --refresh it measures and counts again",
+        )
+    groups = grouped(good, BY, user)
+    names, shared = brief_names(groups, BY)
+    return Roofline(
+        groups=tuple(_group(group, own) for group, own in zip(groups, names, strict=True)),
+        shared=shared,
+        left_out=left_out,
+        doubted=tuple(doubted(groups, names)),
+    )
+
+
+def _lacks(one: TimedRow) -> str:
+    """Say what a row lacks to be drawn; empty where it lacks nothing."""
+    if one.summary.intensity is None or not one.summary.achieved_flops_per_s:
+        return "its MACs, parameters or activations are not known"
+    roofs = one.row.roofs
+    if not roofs.get("flops_per_s") or not roofs.get("bytes_per_s"):
+        return "no measured roofs"
+    return ""
+
+
+def _group(group: Group, names: Sequence[str]) -> RoofGroup:
+    flops = [float(one.row.roofs["flops_per_s"] or 0) for one in group.rows]
+    copied = [float(one.row.roofs["bytes_per_s"] or 0) for one in group.rows]
+    first = group.rows[0]
+    peak = peak_of(first.device.name)
+    points = []
+    for one, name in zip(group.rows, names, strict=True):
+        low, high = one.summary.intensity or (0.0, 0.0)
+        achieved = one.summary.achieved_flops_per_s or 0.0
+        points.append(RoofPoint(name=name, one=one, low=low, high=high, flops_per_s=achieved))
+    sheet = None if peak is None else peak.flops_per_s(first.row.what.dtype)
+    return RoofGroup(
+        name=group.name,
+        whole=group.whole,
+        flops_per_s=max(flops),
+        bytes_per_s=max(copied),
+        peak_flops_per_s=sheet,
+        peak_bytes_per_s=None if peak is None else peak.bytes_per_s,
+        peak_source=no_peak_reason(first.device.device, first.device.name)
+        if peak is None
+        else peak.source,
+        points=tuple(points),
+        spread=len(set(flops)) > 1 or len(set(copied)) > 1,
+    )
+
+
+def _roofs(group: RoofGroup) -> str:
+    return (
+        f"{group.whole}: {gflops(group.flops_per_s):,.1f} GFLOP/s, "
+        f"{gflops(group.bytes_per_s):,.1f} GB/s, ridge at {group.ridge:.1f} FLOP/byte"
+    )
+
+
+def _sheet(group: RoofGroup) -> str:
+    if group.peak_bytes_per_s is None:
+        return f"No data-sheet peak: {group.peak_source}."
+    if group.peak_flops_per_s is None:
+        return (
+            f"Dashed: data-sheet bandwidth, {gflops(group.peak_bytes_per_s):,.0f} GB/s "
+            f"({group.peak_source}, which prints no peak for this number format)."
+        )
+    return (
+        f"Dashed: data-sheet peaks of {group.whole}, dense, "
+        f"{gflops(group.peak_flops_per_s):,.0f} GFLOP/s and "
+        f"{gflops(group.peak_bytes_per_s):,.0f} GB/s ({group.peak_source})."
+    )

@@ -1,0 +1,113 @@
+"""The share of each action in one run, of frames or of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.charges import Rule, decisions_of, exact
+from flopbench.policy.counts import ShareCounts
+from flopbench.present.figures.inputs.logs import NamedCounts
+
+Of = Literal["frames", "decisions"]
+
+EXITS = "(exits)"
+"""Exits belong to no stream: they stand by themselves, under this name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One action of one run.
+
+    Attributes:
+        action: its name, with its stream where there are several; ``exit NAME`` for an exit.
+        kind: run, reuse, skip or exit.
+        whole: what shares add up over: the stream, empty where there is one; ``EXITS``.
+        count: frames or decisions under it; None for a published distribution.
+        share: of all of its stream; of all records for an exit.
+    """
+
+    action: str
+    kind: str
+    whole: str
+    count: int | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageOfRun:
+    """One run.
+
+    Attributes:
+        name: what the figure calls it.
+        source: its files.
+        videos: how many; None for a published distribution.
+        views: how many records.
+        unit: what a row of the log is, empty where it does not say.
+        rule: how decisions were counted.
+        shares: every action, in the log's order.
+    """
+
+    name: str
+    source: str
+    videos: int | None
+    views: int
+    unit: str
+    rule: Rule
+    shares: tuple[Share, ...]
+
+    def share_of(self, action: str) -> float | None:
+        """Return an action's share, None where the run has no such action."""
+        return next((s.share for s in self.shares if s.action == action), None)
+
+
+def usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
+    """Return one run's shares.
+
+    Args:
+        one: the log, counted.
+        of: whether they are shares of ``frames`` or of ``decisions``.
+        chosen: the rule that decisions are counted by; None means exact where it applies.
+
+    Raises:
+        InputError: a log with neither actions nor exits.
+        DataError: the rule does not apply to the log.
+    """
+    counts = one.counts
+    plan, totals = counts.plan, counts.totals()
+    if not plan.actions and not plan.exits:
+        raise InputError(f"{counts.source} has no actions and no exits: there is no usage to draw")
+    rule: Rule = chosen or ("published" if totals.decisions is None else "exact")
+    if of == "frames":
+        numbers = [exact(n) for n in totals.frames]
+    else:
+        numbers = decisions_of(totals, plan, rule)
+    known = not isinstance(counts, ShareCounts) and (of == "frames" or rule == "exact")
+    sums: dict[str | None, Fraction] = {}
+    for action, n in zip(plan.actions, numbers, strict=True):
+        sums[action.stream] = sums.get(action.stream, Fraction(0)) + n
+    shares = [
+        Share(
+            action=plan.action_label(i),
+            kind=action.kind,
+            whole=action.stream or "",
+            count=int(n) if known else None,
+            share=float(n / sums[action.stream]) if sums[action.stream] else 0.0,
+        )
+        for i, (action, n) in enumerate(zip(plan.actions, numbers, strict=True))
+    ]
+    shares += [
+        Share(action=f"exit {exit.name}", kind="exit", whole=EXITS, count=n, share=n / totals.views)
+        for exit, n in zip(plan.exits, totals.exits, strict=False)
+    ]
+    return UsageOfRun(
+        name=one.name,
+        source=counts.source,
+        videos=totals.videos,
+        views=totals.views,
+        unit=plan.header.step_unit or "",
+        rule=rule,
+        shares=tuple(shares),
+    )

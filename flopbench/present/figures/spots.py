@@ -1,0 +1,288 @@
+"""How logs and rows of tables become points of accuracy against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.core.units import CONVENTION
+from flopbench.estimate.compare import Comparison, accuracy_notes, compare
+from flopbench.estimate.methods import MAP_RESAMPLES, Approach, Metric, approach_of, choose_metric
+from flopbench.estimate.runs import Choices
+from flopbench.estimate.scores import judged
+from flopbench.policy.file_kinds import POINTS, require_kind
+from flopbench.present.figures.charged import charged_as, charged_sentences
+from flopbench.present.figures.inputs.logs import NamedRun, Takers, left_out, videos_text
+from flopbench.present.figures.inputs.points import Ends, Point, read_points
+from flopbench.present.figures.measured import Measured
+from flopbench.present.figures.words import listed
+
+Cost = Literal["gflops", "ms"]
+COSTS: tuple[Cost, ...] = ("gflops", "ms")
+UNITS = {"gflops": "GFLOPS/video", "ms": "ms/video"}
+SHOWN = 5
+"""More pairs than this whose order an interval leaves open are counted, not listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """One point.
+
+    Attributes:
+        name: what the figure calls it.
+        file: where it comes from.
+        published: a row of a table; else a log.
+        source: the paper of a row; empty for a log.
+        percent: accuracy, percent.
+        percent_ends: its 95 % interval, where known.
+        charged: components of a log that are charged otherwise than by default; empty for none.
+        quoted: the accuracy is what the log's header says, not recomputed.
+        cost: GFLOPS/video (= GMACs), or ms/video.
+        cost_ends: its 95 % interval, where known.
+        on_front: whether no other point is at least as good in both.
+    """
+
+    name: str
+    file: str
+    published: bool
+    source: str
+    percent: float
+    percent_ends: Ends | None
+    quoted: bool
+    cost: float
+    cost_ends: Ends | None
+    charged: str = ""
+    on_front: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spots:
+    """Points of one origin.
+
+    Attributes:
+        spots: the points.
+        terms: sentences on where their costs come from.
+        warnings: what makes them doubtful.
+    """
+
+    spots: tuple[Spot, ...]
+    terms: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """Accuracies of logs.
+
+    Attributes:
+        metric: which accuracy.
+        approaches: one a log.
+        notes: sentences on them.
+    """
+
+    metric: Metric
+    approaches: tuple[Approach, ...]
+    notes: tuple[str, ...]
+
+
+def rows_of(
+    points: str | Path | Sequence[str | Path], user: str, takers: Takers | None
+) -> list[Point]:
+    """Read tables of points.
+
+    Raises:
+        InputError: a file of another kind.
+        DataError: a defect in a table.
+    """
+    rows: list[Point] = []
+    for path in [points] if isinstance(points, (str, Path)) else points:
+        require_kind(path, (POINTS,), user=user, takers=takers or {})
+        rows += read_points(path)
+    return rows
+
+
+def judged_of(
+    found: Sequence[NamedRun],
+    choices: Choices,
+    metric: str | None,
+    *,
+    anyway: bool,
+    cost: Cost,
+) -> Judgement:
+    """Work accuracies out, under the checks of ``compare`` where there are several logs.
+
+    Whose order an interval leaves open is told for GFLOPS only, which ``compare`` goes by.
+
+    Raises:
+        InputError: an unknown metric, or a log without that accuracy.
+        NotComparableError: different datasets or labels, without ``anyway``.
+    """
+    runs = [one.run for one in found]
+    if len(runs) > 1:
+        result = compare(runs, choices, metric=metric, anyway=anyway)
+        names = {a.name: one.name for a, one in zip(result.approaches, found, strict=True)}
+        chosen, approaches = result.metric, result.approaches
+        notes = [_renamed(text, names) for text in result.notes]
+        notes += _open_pairs(result, names) if cost == "gflops" else []
+    else:
+        known = [judged(run.counts) for run in runs]
+        chosen = choose_metric(metric, runs, [own for own, _ in known])
+        approaches = tuple(
+            approach_of(one.name, one.run, own, why, chosen, choices)
+            for one, (own, why) in zip(found, known, strict=True)
+        )
+        notes = [f"{a.name}: {text}" for a in approaches for text in accuracy_notes(a)]
+    for approach in approaches:
+        if approach.percent is None:
+            raise InputError(
+                f"{approach.run.source} has no {chosen}: {approach.why_none}",
+                f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
+                "samples labels and scores",
+            )
+    return Judgement(
+        metric=chosen, approaches=approaches, notes=tuple(f"Note: {text}." for text in notes)
+    )
+
+
+def _renamed(note: str, names: Mapping[str, str]) -> str:
+    name, colon, rest = note.partition(": ")
+    return f"{names[name]}: {rest}" if colon and name in names else note
+
+
+def _open_pairs(result: Comparison, names: Mapping[str, str]) -> list[str]:
+    """Say whose order an interval leaves open."""
+    pairs = [
+        f"{names[d.winner]} over {names[d.loser]}" for d in result.dominance if d.clear is False
+    ]
+    if not pairs:
+        return []
+    more = f" and {len(pairs) - SHOWN} more" if pairs[SHOWN:] else ""
+    return [
+        "at least as accurate at no more GFLOPS, but a 95 % interval of a difference includes 0: "
+        f"{', '.join(pairs[:SHOWN])}{more}"
+    ]
+
+
+def check_metric(rows: Sequence[Point], metric: Metric) -> list[str]:
+    """Refuse rows of another metric; return what to say of rows that name none.
+
+    Raises:
+        DataError: a row of another metric.
+    """
+    for row in rows:
+        if row.metric not in {None, metric}:
+            raise DataError(
+                f"{row.file}, line {row.line}, column 'metric': {row.metric}, expected {metric}",
+                "accuracies of different kinds cannot share an axis",
+            )
+    silent = dict.fromkeys(row.file for row in rows if row.metric is None)
+    return [f"{file}: rows that name no metric are taken as {metric}" for file in silent]
+
+
+def counted_spots(found: Sequence[NamedRun], judgement: Judgement) -> Spots:
+    """Return the logs' points with their GFLOPS/video by count."""
+    spots = []
+    for one, approach in zip(found, judgement.approaches, strict=True):
+        ends = one.run.interval
+        cost = one.run.main.gflops_per_video
+        spot = _spot(one, approach, cost, None if ends is None else (ends.low, ends.high))
+        spots.append(replace(spot, charged=charged_as(one.run)))
+    return Spots(spots=tuple(spots), terms=(*_count_terms(found), *_accuracy_terms(judgement)))
+
+
+def measured_spots(found: Sequence[NamedRun], judgement: Judgement, times: Measured) -> Spots:
+    """Return the points of the logs that were replayed, with their measured ms/video."""
+    timed = [one for one in found if one.name in times.ms]
+    spots = [
+        _spot(one, approach, times.ms[one.name], times.ends_ms[one.name])
+        for one, approach in zip(found, judgement.approaches, strict=True)
+        if one.name in times.ms
+    ]
+    return Spots(
+        spots=tuple(spots),
+        terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(judgement)),
+        warnings=times.warnings,
+    )
+
+
+def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
+    """Return the rows that have this cost."""
+    spots, warnings = [], []
+    for row in rows:
+        value = row.gflops_per_video if cost == "gflops" else row.ms_per_video
+        place = f"{row.file}, line {row.line}: {row.approach}"
+        if value is None:
+            warnings.append(f"{place} has no {UNITS[cost]} and is left out")
+            continue
+        if not row.source:
+            warnings.append(f"{place}: source not stated")
+        spots.append(
+            Spot(
+                name=row.approach,
+                file=row.file,
+                published=True,
+                source=row.source,
+                percent=row.percent,
+                percent_ends=row.percent_ends,
+                quoted=True,
+                cost=value,
+                cost_ends=row.gflops_ends if cost == "gflops" else None,
+            )
+        )
+    return Spots(spots=tuple(spots), warnings=tuple(warnings))
+
+
+def _spot(one: NamedRun, approach: Approach, cost: float, ends: Ends | None) -> Spot:
+    percent = approach.percent
+    assert percent is not None  # judged_of refused it
+    return Spot(
+        name=one.name,
+        file=one.run.source,
+        published=False,
+        source="",
+        percent=percent,
+        percent_ends=None if approach.accuracy is None else approach.accuracy.ci95_percent,
+        quoted=approach.quoted is not None,
+        cost=cost,
+        cost_ends=ends,
+    )
+
+
+def _count_terms(found: Sequence[NamedRun]) -> list[str]:
+    if not found:
+        return [CONVENTION]
+    first = found[0].run
+    rules = listed(list(dict.fromkeys(one.run.main.rule for one in found)))
+    known = [one.run.interval for one in found if one.run.interval is not None]
+    ways = dict.fromkeys(
+        i.method
+        + (f" over videos, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
+        for i in known
+    )
+    return [
+        *_log_terms(found),
+        f"Counter: {f'{first.prices.counter} {first.prices.version}'.strip()}; prices: "
+        f"{first.table}; {rules} rule.",
+        CONVENTION,
+        *charged_sentences(found),
+        *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
+    ]
+
+
+def _log_terms(found: Sequence[NamedRun]) -> list[str]:
+    """Return which videos the logs are of, and which samples of them are left out."""
+    logs = [
+        f"{o.name}: {videos_text(o.run.main.videos, o.run.main.records)}, {o.run.source}"
+        for o in found
+    ]
+    return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
+
+
+def _accuracy_terms(judgement: Judgement) -> list[str]:
+    if not any(a.accuracy and a.accuracy.ci95_percent for a in judgement.approaches):
+        return []
+    few = f", at most {MAP_RESAMPLES} resamples" if judgement.metric == "mAP" else ""
+    return [f"Intervals of {judgement.metric}: bootstrap over videos{few}."]

@@ -1,0 +1,232 @@
+"""Accuracy against cost: GFLOPS by count, or measured milliseconds, with the Pareto front.
+
+Points are logs of one's own (accuracy from their scores, cost from the count or from a replay)
+and rows of a table: figures that other papers print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.methods import Metric
+from flopbench.estimate.runs import Choices
+from flopbench.present.figures.charged import COLUMN
+from flopbench.present.figures.inputs.logs import Log, Takers, priced
+from flopbench.present.figures.inputs.replays import Replays, several
+from flopbench.present.figures.measured import measured_of
+from flopbench.present.figures.spots import (
+    COSTS,
+    UNITS,
+    Cost,
+    Spot,
+    check_metric,
+    counted_spots,
+    judged_of,
+    measured_spots,
+    published_spots,
+    rows_of,
+)
+from flopbench.present.figures.words import Numbers, Words, listed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tradeoff:
+    """Points and how they are drawn.
+
+    Attributes:
+        spots: logs first, in the order given.
+        metric: which accuracy.
+        cost: ``gflops`` or ``ms``.
+        log_scale: whether the axis of the cost is logarithmic.
+        terms: sentences on where costs come from: counter, rule, machine.
+        notes: sentences on single points.
+        warnings: from reading.
+    """
+
+    spots: tuple[Spot, ...]
+    metric: Metric
+    cost: Cost
+    log_scale: bool
+    terms: tuple[str, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def front(self) -> tuple[Spot, ...]:
+        """The points on the Pareto front, the cheapest first."""
+        found = [spot for spot in self.spots if spot.on_front]
+        return tuple(sorted(found, key=lambda spot: (spot.cost, spot.name)))
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        unit = UNITS[self.cost]
+        name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
+        best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
+        caption = [
+            f"{name} (%) against {unit} of {_points(len(self.spots))}; upper left is better.",
+            *self.terms,
+            *_published(self.spots),
+            self._intervals(),
+            "Step line: Pareto front of the centres of all points drawn (no other is at least as "
+            f"accurate and at most as costly): {listed([s.name for s in self.front])}. Intervals "
+            "may overlap across it.",
+            *self.notes,
+        ]
+        return Words(
+            title=f"{name} against {unit}",
+            caption=tuple(caption),
+            alt=f"{_points(len(self.spots))}, {self.metric} against {unit}. On the Pareto front: "
+            f"{best}.",
+            warnings=self.warnings,
+        )
+
+    def _intervals(self) -> str:
+        ends = [spot.percent_ends or spot.cost_ends for spot in self.spots]
+        bare = [spot.name for spot, own in zip(self.spots, ends, strict=True) if own is None]
+        if not any(ends):
+            return "No point has an interval."
+        return "Bars: 95 % intervals." + (f" Without any: {listed(bare)}." if bare else "")
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a point."""
+        rows = [
+            (
+                spot.name, self.metric, spot.percent, *(spot.percent_ends or (None, None)),
+                spot.cost, *(spot.cost_ends or (None, None)), spot.on_front,
+                "published" if spot.published else "log", spot.quoted, spot.source, spot.file,
+                spot.charged or None,
+            )
+            for spot in self.spots
+        ]  # fmt: skip
+        header = (
+            "approach", "metric", "percent", "percent_low", "percent_high",
+            f"{self.cost}_per_video", f"{self.cost}_low", f"{self.cost}_high", "pareto_front",
+            "kind", "percent_is_quoted", "source", "file", COLUMN,
+        )  # fmt: skip
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def tradeoff_of(
+    logs: Log | Sequence[Log] = (),
+    choices: Choices | None = None,
+    *,
+    points: str | Path | Sequence[str | Path] = (),
+    replays: Replays = (),
+    cost: Cost = "gflops",
+    metric: str | None = None,
+    mode: str | None = None,
+    log_scale: bool = True,
+    anyway: bool = False,
+    names: Sequence[str] = (),
+    user: str = "plots.tradeoff",
+    takers: Takers | None = None,
+) -> Tradeoff:
+    """Return accuracies and costs of logs and of published points.
+
+    Args:
+        logs: files, or runs made with scores kept, one a point.
+        choices: prices, rule, resamples, seed.
+        points: tables of points.
+        replays: for ``cost="ms"``: what measured the logs, joined by method and dataset.
+        cost: ``gflops`` by count, or ``ms`` as measured.
+        metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
+        mode: of the replays; None where they have one only.
+        log_scale: whether the cost's axis is logarithmic.
+        anyway: also across datasets, splits and machines.
+        names: what to call the logs.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file of another kind, a log without accuracy, an unknown metric or mode,
+            nothing to draw, or a cost of 0 on a logarithmic axis.
+        NotComparableError: different datasets, labels or machines, without ``anyway``.
+        DataError: a defect in a file.
+    """
+    _check_cost(cost, bool(several(replays)) or mode is not None, user)
+    terms = choices or Choices()
+    rows = rows_of(points, user, takers)
+    wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
+    single = isinstance(logs, (str, Path)) or not isinstance(logs, Sequence)
+    found = []
+    if single or logs:
+        found = priced(logs, terms, names=names, user=user, takers=takers, keep_scores=True)
+    _check_given(bool(found), rows[0].file if rows else None, wanted, user)
+    judgement = judged_of(found, terms, wanted, anyway=anyway, cost=cost)
+    doubts = check_metric(rows, judgement.metric)
+    if cost == "gflops":
+        own = counted_spots(found, judgement)
+    else:
+        times = measured_of(found, replays, mode=mode, anyway=anyway, user=user, takers=takers)
+        own = measured_spots(found, judgement, times)
+    published = published_spots(rows, cost)
+    spots = (*own.spots, *published.spots)
+    warnings = [f"{one.name}: {text}" for one in found for text in one.run.warnings]
+    warnings += [*doubts, *own.warnings, *published.warnings]
+    if not spots:
+        raise InputError(f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(warnings[:3]))
+    _check_scale(spots, log_scale)
+    return Tradeoff(
+        spots=tuple(replace(s, on_front=not any(_beats(o, s) for o in spots)) for s in spots),
+        metric=judgement.metric,
+        cost=cost,
+        log_scale=log_scale,
+        terms=own.terms,
+        notes=judgement.notes,
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _check_cost(cost: str, timed: bool, user: str) -> None:
+    if cost not in COSTS:
+        raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
+    if cost == "gflops" and timed:
+        raise InputError(
+            f"{user}: a replay or its mode was given, and costs are GFLOPS",
+            "replays hold times: --cost ms draws them",
+        )
+
+
+def _check_given(any_log: bool, points: str | None, metric: str | None, user: str) -> None:
+    if not any_log and points is None:
+        raise InputError(f"{user}: neither a policy log nor a table of points was given")
+    if not any_log and metric is None:
+        raise InputError(
+            f"{points} does not say which accuracy its figures are",
+            "give it a column 'metric', or say --metric mAP or --metric top-1",
+        )
+
+
+def _published(spots: Sequence[Spot]) -> list[str]:
+    """Name the papers of hollow points."""
+    rows = [spot for spot in spots if spot.published]
+    if not rows:
+        return []
+    by_source: dict[str, list[str]] = {}
+    for spot in rows:
+        by_source.setdefault(spot.source or "source not stated", []).append(spot.name)
+    said = "; ".join(f"{listed(names)}: {source}" for source, names in by_source.items())
+    return [f"Hollow: as published, counted or timed as their papers did. {said}."]
+
+
+def _check_scale(spots: Sequence[Spot], log_scale: bool) -> None:
+    for spot in spots:
+        if log_scale and spot.cost <= 0:
+            raise InputError(
+                f"{spot.name} ({spot.file}) costs 0, which a logarithmic axis cannot show",
+                "--linear draws it",
+            )
+
+
+def _beats(other: Spot, spot: Spot) -> bool:
+    no_worse = other.percent >= spot.percent and other.cost <= spot.cost
+    return no_worse and (other.percent > spot.percent or other.cost < spot.cost)
+
+
+def _points(count: int) -> str:
+    return f"{count} point{'' if count == 1 else 's'}"

@@ -1,0 +1,261 @@
+"""How often a policy chose each action: AR-Net's Figure 1a, for one run or several.
+
+A share is of all frames (rows of the log) or of all decisions; the two differ where one decision
+covers several frames. Actions of one stream add up to 100 %. An exit's share is of the records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.charges import Rule
+from flopbench.estimate.runs import Choices, Run
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out, videos_text
+from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
+from flopbench.present.figures.words import Numbers, Words, listed
+
+MOST_RUNS = 8
+"""So many runs have a colour, a hatch and a marker of their own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmallOnes:
+    """Actions of one stream that are drawn together.
+
+    Attributes:
+        name: what their bar is called.
+        actions: which.
+    """
+
+    name: str
+    actions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Runs side by side.
+
+    Attributes:
+        runs: in the order given.
+        actions: the bars: every action of some run, those of one stream together; last of each
+            stream the group of its small ones, if asked for.
+        wholes: of each bar, what its share is part of: see ``Share.whole``.
+        groups: the actions that are drawn together.
+        grouped_below: the share below which, None where it was not asked for.
+        of: what the shares are shares of.
+        warnings: from reading.
+    """
+
+    runs: tuple[UsageOfRun, ...]
+    actions: tuple[str, ...]
+    wholes: tuple[str, ...]
+    groups: tuple[SmallOnes, ...]
+    grouped_below: float | None
+    of: Of
+    warnings: tuple[str, ...]
+
+    def bar(self, run: UsageOfRun, action: str) -> float | None:
+        """Return the length of one bar, a share; None where the run has no such action."""
+        group = next((g for g in self.groups if g.name == action), None)
+        if group is None:
+            return run.share_of(action)
+        parts = [run.share_of(name) for name in group.actions]
+        known = [share for share in parts if share is not None]
+        return sum(known) if known else None
+
+    @property
+    def grouped(self) -> tuple[str, ...]:
+        """All actions that are drawn in a group."""
+        return tuple(action for group in self.groups for action in group.actions)
+
+    @property
+    def unit(self) -> str:
+        """What is counted, in the plural: ``frames``, or as the logs call their rows."""
+        if self.of == "decisions":
+            return self.of
+        units = {run.unit or "frame" for run in self.runs}
+        return f"{units.pop()}s" if len(units) == 1 else "steps"
+
+    @property
+    def label(self) -> str:
+        """What the axis of lengths says, with its unit."""
+        alone = all(run.videos == run.views for run in self.runs)
+        records = "videos" if alone else "records"
+        streams = set(self.wholes) - {EXITS}
+        own = f"the stream's {self.unit}" if len(streams) > 1 else self.unit
+        if not streams:
+            return f"share of {records} (%)"
+        return f"share of {own}{f'; exits: of {records}' if EXITS in self.wholes else ''} (%)"
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        caption = []
+        streams = set(self.wholes) - {EXITS}
+        if streams:
+            caption.append(f"Share of each action, of all {self.unit}{self._why}.")
+        if len(streams) > 1:
+            caption.append("Each stream's actions add up to 100 %.")
+        if EXITS in self.wholes:
+            caption.append("An exit's share is of all records (views of videos).")
+        if self.groups:
+            below = f"{100 * (self.grouped_below or 0):g} %"
+            parts = "; ".join(listed(group.actions) for group in self.groups)
+            caption.append(f"Drawn together, each below {below} in every run: {parts}.")
+        elif self.grouped_below is not None:
+            below = f"{100 * self.grouped_below:g} %"
+            caption.append(
+                f"No two actions of one stream are below {below} in every run: each is shown."
+            )
+        else:
+            caption.append("Every action is shown, however rare.")
+        if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
+            caption.append("A dash in place of a bar: that run has no such action.")
+        caption += [self._files, *left_out(self.warnings)]
+        return Words(
+            title=f"Policy usage: {listed([run.name for run in self.runs])}",
+            caption=tuple(caption),
+            alt=f"Bars of the share of each of {len(self.actions)} actions. {self._tops}.",
+            warnings=self.warnings,
+        )
+
+    @property
+    def _why(self) -> str:
+        if self.of == "frames":
+            return f" (a decision over k {self.unit} counts k times)"
+        if any(run.rule == "published" for run in self.runs):
+            return " (published rule: a row under a decision over k of them is 1/k of a decision)"
+        return " (a decision over k frames counts once)"
+
+    @property
+    def _tops(self) -> str:
+        tops = [max(run.shares, key=lambda s: s.share) for run in self.runs]
+        return "; ".join(
+            f"{run.name}: most often {top.action} ({top.share:.1%})"
+            for run, top in zip(self.runs, tops, strict=True)
+        )
+
+    @property
+    def _files(self) -> str:
+        parts = [
+            f"{run.name}: {videos_text(run.videos, run.views)}, {run.source}" for run in self.runs
+        ]
+        return "; ".join(parts) + "."
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a run and action."""
+        small = set(self.grouped)
+        rows = [
+            (run.name, share.action, share.kind, share.count, share.share, share.action in small)
+            for run in self.runs
+            for share in run.shares
+        ]
+        header = ("run", "action", "kind", self.of, f"share_of_{self.of}", "drawn_in_group")
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def usage_of(
+    logs: Log | Sequence[Log],
+    choices: Choices | None = None,
+    *,
+    of: Of = "frames",
+    group_below: float | None = None,
+    names: Sequence[str] = (),
+    user: str = "plots.usage",
+    takers: Takers | None = None,
+) -> Usage:
+    """Return how often each action was chosen.
+
+    Args:
+        logs: files, runs or counts, one a run.
+        choices: how to read and count.
+        of: whether shares are of ``frames`` or of ``decisions``.
+        group_below: actions whose share is below this in every run are drawn together, those of
+            each stream by themselves; None draws each action by itself.
+        names: what to call the runs.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file that is no policy log; a log without actions; a group of everything;
+            more runs than can be told apart.
+        DataError: a defect in a log.
+    """
+    if of not in {"frames", "decisions"}:
+        raise InputError(f"of is {of!r}: expected 'frames' or 'decisions'")
+    if group_below is not None and not 0 < group_below < 1:
+        raise InputError(f"group_below is {group_below:g}: expected a share between 0 and 1")
+    several = [logs] if isinstance(logs, (str, LogCounts, ShareCounts, Run)) else logs
+    given = list(several) if isinstance(several, Sequence) else [several]
+    check_number(len(given), user)
+    found = counted(given, choices, names=names, user=user, takers=takers)
+    rules = [_rule(log, choices) for log in given]
+    runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
+    bars, groups = _bars(runs, group_below)
+    return Usage(
+        runs=runs,
+        actions=tuple(action for action, _ in bars),
+        wholes=tuple(whole for _, whole in bars),
+        groups=tuple(groups),
+        grouped_below=group_below,
+        of=of,
+        warnings=tuple(dict.fromkeys(text for one in found for text in one.counts.warnings)),
+    )
+
+
+def _bars(
+    runs: Sequence[UsageOfRun], below: float | None
+) -> tuple[list[tuple[str, str]], list[SmallOnes]]:
+    """Return every bar with what it is part of, and the groups among them."""
+    shares = {share.action: share.whole for run in runs for share in run.shares}
+    wholes = list(dict.fromkeys(shares.values()))
+    bars: list[tuple[str, str]] = []
+    groups: list[SmallOnes] = []
+    for whole in wholes:
+        own = [action for action, its in shares.items() if its == whole]
+        group = _group(own, runs, below, whole if len(wholes) > 1 else "")
+        small = group.actions if group else ()
+        bars += [(action, whole) for action in own if action not in small]
+        if group:
+            groups.append(group)
+            bars.append((group.name, whole))
+    if below is not None and len(bars) == len(groups):
+        raise InputError(
+            f"every action is below {100 * below:g} %: nothing would be left to draw",
+            "group below a smaller share, or draw each action by itself",
+        )
+    return bars, groups
+
+
+def check_number(runs: int, user: str) -> None:
+    """Refuse more runs than a figure can tell apart.
+
+    Raises:
+        InputError: more than ``MOST_RUNS``.
+    """
+    if runs > MOST_RUNS:
+        raise InputError(
+            f"{user}: {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
+            "draw several figures",
+        )
+
+
+def _rule(log: Log, choices: Choices | None) -> Rule | None:
+    chosen = (choices or Choices()).rule
+    return log.main.rule if chosen is None and isinstance(log, Run) else chosen
+
+
+def _group(
+    actions: Sequence[str], runs: Sequence[UsageOfRun], below: float | None, whole: str
+) -> SmallOnes | None:
+    if below is None:
+        return None
+    small = tuple(a for a in actions if all((run.share_of(a) or 0.0) < below for run in runs))
+    if len(small) < 2:
+        return None
+    prefix = f"{whole}: " if whole else ""
+    return SmallOnes(name=f"{prefix}{len(small)} others (< {below * 100:g} % each)", actions=small)

@@ -1,0 +1,271 @@
+"""From the theoretical speed-up of a policy to the measured one, as steps of a waterfall."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flopbench.core.errors import InputError
+from flopbench.core.units import CONVENTION
+from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.points import Ends
+from flopbench.present.figures.inputs.replays import (
+    NamedReplay,
+    Replays,
+    check_mode,
+    loaded,
+    machine_text,
+    terms_of,
+)
+from flopbench.present.figures.words import Numbers, Words, listed
+from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
+from flopbench.replay.waterfall import PARTS_MEANING
+
+BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
+PARTS = ("arms", "fragmentation", "policy", "synchronisation")
+MEANING = "theory: the baseline's time × the policy's MACs over the baseline's. " + PARTS_MEANING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One bar.
+
+    Attributes:
+        name: ``uniform baseline``, ``theory``, one of ``PARTS``, or ``measured``.
+        start_s: where it begins, seconds a video; 0 for a whole time.
+        end_s: where it ends.
+        factor: what the step does to the speed-up; below 1 it costs. None for a whole time.
+        speedup: the baseline's time over the time at its end.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    factor: float | None
+    speedup: float
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the bar is a time, not a difference of two."""
+        return self.factor is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """One mode of one replay.
+
+    Attributes:
+        name: what the figure calls it.
+        replay: the replay's name.
+        mode: see there.
+        steps: in the order of drawing.
+        interval: 95 % of the measured speed-up; None for fewer than three processes.
+        machine: where it was measured.
+        baseline: what the uniform program runs.
+        file: where it was read.
+    """
+
+    name: str
+    replay: str
+    mode: str
+    steps: tuple[Step, ...]
+    interval: Ends | None
+    machine: str
+    baseline: str
+    file: str
+
+    @property
+    def theory(self) -> float:
+        """The speed-up that the count promises."""
+        return next(step.speedup for step in self.steps if step.name == THEORY)
+
+    @property
+    def measured(self) -> float:
+        """The speed-up that was measured."""
+        return self.steps[-1].speedup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waterfall:
+    """Chains, one below the other.
+
+    Attributes:
+        chains: in the order of files and modes.
+        counters: whose MACs theory goes by.
+        notes: sentences on replays.
+        warnings: what makes the times doubtful.
+    """
+
+    chains: tuple[Chain, ...]
+    counters: tuple[str, ...]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    @property
+    def words(self) -> Words:
+        """What stands beside the figure."""
+        names = list(dict.fromkeys(chain.replay for chain in self.chains))
+        machines: dict[str, list[str]] = {}
+        baselines: dict[str, list[str]] = {}
+        for chain in self.chains:
+            _add(machines, chain.machine, f"{chain.replay} ({chain.file})")
+            _add(baselines, chain.baseline, chain.replay)
+        found = "; ".join(
+            f"{c.name}: {c.theory:.2f}× by count, {c.measured:.2f}× measured" for c in self.chains
+        )
+        caption = [
+            "Time of a video, from the uniform baseline to the measured adaptive program; each "
+            "step starts where the one before it ends.",
+            MEANING,
+            *(f"Baseline of {listed(n)}: {what}." for what, n in baselines.items()),
+            *(f"Measured by flopbench replay: {listed(n)} on {m}." for m, n in machines.items()),
+            f"Counter: dense MACs by {listed(self.counters)}. {CONVENTION}",
+            self._intervals(),
+            *self.notes,
+        ]
+        return Words(
+            title=f"From the theoretical to the measured speed-up: {listed(names)}",
+            caption=tuple(caption),
+            alt=f"Waterfall of ms/video. {found}.",
+            warnings=self.warnings,
+        )
+
+    def _intervals(self) -> str:
+        bare = [chain.name for chain in self.chains if chain.interval is None]
+        text = (
+            "Times: the baseline's median × the median ratio to it in the same round. 95 %: the "
+            "wider of a bootstrap over processes and rounds and of Student's t over processes, of "
+            "the measured speed-up"
+        )
+        if not bare:
+            return f"{text}."
+        if len(bare) == len(self.chains):
+            return "No interval: fewer than three processes."
+        return f"{text}; none for {listed(bare)}: fewer than three processes."
+
+    @property
+    def numbers(self) -> Numbers:
+        """One row a bar."""
+        header = (
+            "replay", "mode", "step", "start_s", "end_s", "factor", "speedup", "speedup_low",
+            "speedup_high", "machine", "file",
+        )  # fmt: skip
+        rows = [
+            (
+                chain.replay, chain.mode, step.name, step.start_s, step.end_s, step.factor,
+                step.speedup,
+                *((chain.interval or (None, None)) if step.name == MEASURED else (None, None)),
+                chain.machine, chain.file,
+            )
+            for chain in self.chains
+            for step in chain.steps
+        ]  # fmt: skip
+        return Numbers(header=header, rows=tuple(rows))
+
+
+def waterfall_of(
+    replays: Replays,
+    *,
+    modes: Sequence[str] = (),
+    names: Sequence[str] = (),
+    user: str = "plots.waterfall",
+    takers: Takers | None = None,
+) -> Waterfall:
+    """Return the steps from theory to measurement.
+
+    Args:
+        replays: files or records, one or several.
+        modes: which of their modes, in this order; none means all.
+        names: what to call the replays.
+        user: who asks, for messages.
+        takers: for messages about files of other kinds.
+
+    Raises:
+        InputError: a file that is no replay, no file at all, or a mode that none has.
+        DataError: a damaged file.
+    """
+    found = loaded(replays, names=names, user=user, takers=takers)
+    if not found:
+        raise InputError(f"{user}: no replay was given")
+    for mode in modes:
+        check_mode(mode, found)
+    chains: list[Chain] = []
+    warnings: list[str] = _differences(found)
+    for one in found:
+        asked = list(dict.fromkeys(modes or one.replay.modes))
+        figures = {m: figures_of(one.replay, m) for m in asked if m in one.replay.modes}
+        chains += [_chain(one, m, own, len(found) > 1) for m, own in figures.items()]
+        prefix = f"{one.name}: " if len(found) > 1 else ""
+        warnings += [f"{prefix}{text}" for text in warnings_of(one.replay, figures)]
+        warnings += [f"{prefix}no mode {m!r}; left out" for m in asked if m not in figures]
+    networks: dict[str, list[str]] = {}
+    for one in found:
+        _add(networks, _networks(one), one.name)
+    notes = dict.fromkeys(note for one in found for note in one.replay.notes)
+    return Waterfall(
+        chains=tuple(chains),
+        counters=tuple(dict.fromkeys(one.replay.counter for one in found)),
+        notes=(
+            *(f"Networks of {listed(names)}: {own}." for own, names in networks.items()),
+            *(f"Note: {note}." for note in notes),
+        ),
+        warnings=tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> Chain:
+    own = figures.waterfall
+    base, ends = own.baseline_s, own.chain_s
+    steps = [
+        Step(name=BASELINE, start_s=0.0, end_s=base, factor=None, speedup=1.0),
+        Step(name=THEORY, start_s=0.0, end_s=ends["theory"], factor=None, speedup=own.theory),
+    ]
+    at = ends["theory"]
+    for name, key in zip(PARTS, ("arms", "fragmentation", "policy", "full"), strict=True):
+        factor = getattr(own, name)
+        steps.append(
+            Step(name=name, start_s=at, end_s=ends[key], factor=factor, speedup=base / ends[key])
+        )
+        at = ends[key]
+    steps.append(
+        Step(name=MEASURED, start_s=0.0, end_s=ends["full"], factor=None, speedup=own.measured)
+    )
+    uniform = one.replay.baseline
+    runs = ", ".join(f"{n} × {name}" for name, n in uniform.runs.items())
+    return Chain(
+        name=f"{one.name}, {mode}" if several else mode,
+        replay=one.name,
+        mode=mode,
+        steps=tuple(steps),
+        interval=own.interval,
+        machine=machine_text(one.replay),
+        baseline=f"every {uniform.per} takes {uniform.name} ({runs}), no policy, no LSTM",
+        file=one.file,
+    )
+
+
+def _networks(one: NamedReplay) -> str:
+    """Say which networks ran: ``--variant`` and ``--component`` choose others than the log's."""
+    return ", ".join(
+        f"{name} is {part.spec}" + (f" (variant {part.variant!r})" if part.variant else "")
+        for name, part in one.replay.parts.items()
+    )
+
+
+def _differences(found: Sequence[NamedReplay]) -> list[str]:
+    """Say in what replays differ that times depend on."""
+    first = terms_of(found[0].replay)
+    keys = [
+        key
+        for key, value in first.items()
+        if any(terms_of(one.replay)[key] != value for one in found[1:])
+    ]
+    if not keys:
+        return []
+    return [f"the replays differ in {listed(keys)}: compare speed-ups, not times, across them"]
+
+
+def _add(groups: dict[str, list[str]], key: str, name: str) -> None:
+    names = groups.setdefault(key, [])
+    if name not in names:
+        names.append(name)

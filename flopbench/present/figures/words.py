@@ -1,0 +1,67 @@
+"""What every figure brings along besides its drawing: words, and the numbers behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What stands beside a figure.
+
+    Attributes:
+        title: one line.
+        caption: sentences: what is drawn, from which files, the counter with its version and the
+            convention, how intervals were made, and whatever a reader must know.
+        alt: what the figure shows, for who does not see it: its main finding in numbers.
+        warnings: what makes it doubtful, for stderr.
+    """
+
+    title: str
+    caption: tuple[str, ...]
+    alt: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """The numbers behind a figure, unrounded: what ``--data`` writes as CSV.
+
+    Attributes:
+        header: column names, with units (``share_of_frames``, ``gflops_per_video``).
+        rows: one tuple a row; None is an empty field.
+    """
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+
+class FigureData(Protocol):
+    """One figure as data, ready to be drawn: a frozen record with these two properties."""
+
+    @property
+    def words(self) -> Words:
+        """What stands beside it."""
+        ...
+
+    @property
+    def numbers(self) -> Numbers:
+        """The numbers behind it."""
+        ...
+
+
+def listed(names: Sequence[str], last: str = "and") -> str:
+    """Return ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def printable(text: str) -> str:
+    """Return text with a space for each control character and lone surrogate.
+
+    A figure's one line cannot break, and the XML of an SVG cannot hold them.
+    """
+    return "".join(c if c.isprintable() else " " for c in text)

@@ -1,0 +1,65 @@
+"""One page with everything: tables, figures and how they were made, from result files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flopbench.estimate.runs import Choices
+    from flopbench.present.report.records import Report
+
+DEFAULT_TITLE = "Cost report"
+
+
+def write_report(
+    files: str | Path | Sequence[str | Path],
+    folder: str | Path,
+    *,
+    title: str | None = None,
+    choices: Choices | None = None,
+    names: Sequence[str] = (),
+    command: str = "",
+    done: Callable[[Report, tuple[str, ...]], None] | None = None,
+) -> Path:
+    """Write a report: an HTML page, the same as Markdown, and its tables and figures as files.
+
+    Nothing is measured. The same files, arguments and versions give the same bytes.
+
+    Args:
+        files: cost tables, policy logs (a glob names the shards of one), timing files, replays and
+            profiles files, in any order.
+        folder: made where it is missing; one that holds an earlier report is written anew, any
+            other that is not empty is refused. Nothing in it is ever deleted.
+        title: of the page; None or only blanks is "Cost report".
+        choices: how logs are read and priced; without a table of its own the cost table among the
+            files prices them, and what that lacks comes from the cache.
+        names: what to call the runs, in the order of the logs.
+        command: what the page says it was made with; empty names this function.
+        done: told of the report and of its warnings when everything is written.
+
+    Returns:
+        The page.
+
+    Raises:
+        InputError: matplotlib or Jinja2 is not installed, no files, a file twice or of a kind that
+            a report cannot use, a price that is nowhere, a folder that cannot be written.
+        DataError: a damaged file.
+    """
+    from flopbench.present.report.building import build, files_of, require_libraries
+    from flopbench.present.report.material import read_material
+    from flopbench.present.report.writing import PAGE, check_folder, write_folder
+
+    where = Path(folder)
+    check_folder(where)
+    require_libraries()
+    given = [files] if isinstance(files, (str, Path)) else files
+    material = read_material(given, choices, names)
+    titled = (title or "").strip() or DEFAULT_TITLE
+    report = build(material, title=titled, command=command or "flopbench.write_report")
+    left_over = write_folder(where, files_of(report))
+    if done is not None:
+        more = f"left there by an earlier report, no part of this one: {', '.join(left_over)}"
+        done(report, report.warnings + ((more,) if left_over else ()))
+    return where / PAGE

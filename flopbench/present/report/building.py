@@ -1,0 +1,127 @@
+"""From what was read to a report, and from a report to its files."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from importlib.util import find_spec
+
+from flopbench.core.errors import InputError
+from flopbench.core.grid import Column, Grid, to_csv, to_latex
+from flopbench.core.version import VERSION
+from flopbench.present.report.markdown import markdown_of
+from flopbench.present.report.material import Material, Source
+from flopbench.present.report.page import page_of
+from flopbench.present.report.records import Origin, Report, Section, Table
+from flopbench.present.report.sections import compared, sections_of
+from flopbench.present.report.summary import summary_of
+
+LIBRARIES = ("numpy", "msgspec", "matplotlib", "jinja2")
+"""What the bytes of a report depend on."""
+DIGITS = 12
+"""Of a hash in LaTeX, where all 64 would shrink the table beyond reading."""
+
+
+def require_libraries() -> None:
+    """Refuse where a report's libraries are not installed.
+
+    Raises:
+        InputError: one is not.
+    """
+    missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"a report needs {' and '.join(missing)}, which "
+            f"{'is' if len(missing) == 1 else 'are'} not installed",
+            "pip install 'flopbench[plots]'",
+        )
+
+
+def build(material: Material, *, title: str, command: str) -> Report:
+    """Return the report of what was read.
+
+    Raises:
+        InputError: logs that cannot be read as runs of one metric.
+    """
+    comparison, why_none = compared(material)
+    sections, warnings = sections_of(material, comparison, why_none)
+    sources = Table(
+        name="sources",
+        grid=_sources_grid(material.sources),
+        short=_sources_grid(material.sources, DIGITS),
+    )
+    return Report(
+        title=title,
+        summary=summary_of(material, comparison),
+        sections=sections,
+        origin=Origin(
+            command=command,
+            versions=_versions(),
+            sources=sources,
+            outputs=("index.html", "report.md", *_outputs(sections, sources)),
+        ),
+        warnings=warnings,
+    )
+
+
+def files_of(report: Report) -> dict[str, bytes]:
+    """Return the files of a report, the page last: name inside its folder -> content.
+
+    A file name whose bytes are no UTF-8 is shown with question marks.
+    """
+    files: dict[str, str | bytes] = {}
+    for table in _tables(report.sections, report.origin.sources):
+        header = [column.title for column in table.grid.columns]
+        files[f"tables/{table.name}.csv"] = to_csv(header, table.grid.rows)
+        if table.unrounded:
+            files[f"tables/{table.name}-unrounded.csv"] = table.unrounded
+        files[f"tables/{table.name}.tex"] = to_latex(
+            table.short or table.grid, f"flopbench-{table.name}"
+        )
+    for section in report.sections:
+        for picture in section.pictures:
+            files[f"figures/{picture.name}.svg"] = picture.svg
+            files[f"figures/{picture.name}.pdf"] = picture.pdf
+            files[f"figures/{picture.name}.csv"] = picture.csv
+    files["report.md"] = markdown_of(report)
+    files["index.html"] = page_of(report)
+    return {
+        name: text.encode("utf-8", "replace") if isinstance(text, str) else text
+        for name, text in files.items()
+    }
+
+
+def _tables(sections: tuple[Section, ...], sources: Table) -> list[Table]:
+    return [*(table for section in sections for table in section.tables), sources]
+
+
+def _outputs(sections: tuple[Section, ...], sources: Table) -> list[str]:
+    names = []
+    for table in _tables(sections, sources):
+        suffixes = (".csv", "-unrounded.csv", ".tex") if table.unrounded else (".csv", ".tex")
+        names += [f"tables/{table.name}{suffix}" for suffix in suffixes]
+    for section in sections:
+        for picture in section.pictures:
+            names += [f"figures/{picture.name}{suffix}" for suffix in (".svg", ".pdf", ".csv")]
+    return names
+
+
+def _versions() -> dict[str, str]:
+    own = {"flopbench": VERSION, "Python": platform.python_version()}
+    return own | {name: version(name) for name in LIBRARIES}
+
+
+def _sources_grid(sources: tuple[Source, ...], digits: int | None = None) -> Grid:
+    return Grid(
+        title="The input files",
+        columns=(
+            Column(title="file", align="left"),
+            Column(title="kind", align="left"),
+            Column(title="bytes"),
+            Column(title="made with", align="left"),
+            Column(title=f"SHA-256, {digits} digits" if digits else "SHA-256", align="left"),
+        ),
+        rows=tuple(
+            (s.name, s.kind, f"{s.size:,}", s.made_with, s.sha256[:digits]) for s in sources
+        ),
+    )

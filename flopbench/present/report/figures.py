@@ -1,0 +1,201 @@
+"""The figures of a report: which ones a set of files gives, and how each is drawn.
+
+A figure whose data are not there (no labels, no accuracies) is left out, and its reason is said
+where it would stand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.grid import to_csv
+from flopbench.present.figures.inputs.logs import NamedRun
+from flopbench.present.report.material import USER
+from flopbench.present.report.records import Picture
+
+if TYPE_CHECKING:
+    from flopbench.counting.run import Explanation
+    from flopbench.estimate.runs import Choices
+    from flopbench.present.draw.drawing import Drawing
+    from flopbench.replay.records import Replay
+    from flopbench.timing.file import TimingFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sketch:
+    """A figure that may be drawn.
+
+    Attributes:
+        kind: as ``flopbench plot`` has it.
+        make: reads the data; raises InputError where there is nothing to draw.
+    """
+
+    kind: str
+    make: Callable[[], Drawing]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What became of sketches.
+
+    Attributes:
+        pictures: those that could be drawn.
+        left_out: the others, each with its reason.
+        warnings: from the data.
+        missing: from drawing: letters that no font here has.
+    """
+
+    pictures: tuple[Picture, ...]
+    left_out: tuple[str, ...]
+    warnings: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
+    """Draw figures: at the width of a page, and at that of a column for small screens.
+
+    Args:
+        sketches: what to draw.
+        suffix: ends the names of their files (``-2``).
+    """
+    from flopbench.present.draw.drawing import bytes_of
+    from flopbench.present.draw.style import paper
+
+    pictures, left_out = [], []
+    warnings: list[str] = []
+    missing: list[str] = []
+    for sketch in sketches:
+        try:
+            drawing = sketch.make()
+            with paper("page"):
+                svg, letters = bytes_of(drawing, "svg")
+                pdf, _ = bytes_of(drawing, "pdf")
+            with paper("column"):
+                narrow, _ = bytes_of(drawing, "svg")
+        except (InputError, NotComparableError) as error:
+            left_out.append(f"{sketch.kind}: {error.message.removeprefix(f'{USER}: ')}")
+            continue
+        words, numbers = drawing.data.words, drawing.data.numbers
+        pictures.append(
+            Picture(
+                name=f"{sketch.kind}{suffix}",
+                words=words,
+                svg=svg,
+                narrow=narrow,
+                pdf=pdf,
+                csv=to_csv(numbers.header, numbers.rows),
+            )
+        )
+        warnings += words.warnings
+        missing += letters
+    return Drawn(
+        pictures=tuple(pictures),
+        left_out=tuple(left_out),
+        warnings=tuple(dict.fromkeys(warnings)),
+        missing=tuple(dict.fromkeys(missing)),
+    )
+
+
+def groups_of(runs: Sequence[NamedRun]) -> list[Sequence[NamedRun]]:
+    """Split logs into groups of about one size, each of no more than one figure can show."""
+    from flopbench.present.figures.usage import MOST_RUNS
+
+    count = -(-len(runs) // MOST_RUNS)
+    ends = [len(runs) * n // count for n in range(count + 1)]
+    return [runs[low:high] for low, high in pairwise(ends)]
+
+
+def of_runs(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
+    """Return the figures of logs side by side."""
+    own, names = [one.run for one in runs], [one.name for one in runs]
+
+    def usage() -> Drawing:
+        from flopbench.present.draw.kinds.usage import usage_drawing
+        from flopbench.present.figures.usage import usage_of
+
+        return usage_drawing(usage_of(own, choices, names=names, user=USER))
+
+    def cost() -> Drawing:
+        from flopbench.present.draw.kinds.cost import cost_drawing
+        from flopbench.present.figures.cost import cost_of
+
+        return cost_drawing(cost_of(own, choices, names=names, user=USER))
+
+    return [Sketch(kind="usage", make=usage), Sketch(kind="cost", make=cost)]
+
+
+def of_run(one: NamedRun, choices: Choices) -> list[Sketch]:
+    """Return the figures of one log by itself."""
+
+    def classes() -> Drawing:
+        from flopbench.present.draw.kinds.classes import classes_drawing
+        from flopbench.present.figures.classes import classes_of
+
+        return classes_drawing(classes_of(one.run, choices, name=one.name, user=USER))
+
+    return [Sketch(kind="classes", make=classes)]
+
+
+def of_comparison(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
+    """Return the figures that set logs against each other."""
+    own, names = [one.run for one in runs], [one.name for one in runs]
+
+    def tradeoff() -> Drawing:
+        from flopbench.present.draw.kinds.tradeoff import tradeoff_drawing
+        from flopbench.present.figures.tradeoff import tradeoff_of
+
+        return tradeoff_drawing(tradeoff_of(own, choices, names=names, user=USER))
+
+    return [Sketch(kind="tradeoff", make=tradeoff)]
+
+
+def of_timings(file: TimingFile) -> list[Sketch]:
+    """Return the figures of one timing file."""
+
+    def theory() -> Drawing:
+        from flopbench.present.draw.kinds.theory import theory_drawing
+        from flopbench.present.figures.theory import theory_of
+
+        return theory_drawing(theory_of(file, user=USER))
+
+    def roofline() -> Drawing:
+        from flopbench.present.draw.kinds.roofline import roofline_drawing
+        from flopbench.present.figures.roofline import roofline_of
+
+        return roofline_drawing(roofline_of(file, user=USER))
+
+    return [Sketch(kind="theory", make=theory), Sketch(kind="roofline", make=roofline)]
+
+
+def of_replay(replay: Replay) -> list[Sketch]:
+    """Return the figures of one replay."""
+
+    def waterfall() -> Drawing:
+        from flopbench.present.draw.kinds.waterfall import waterfall_drawing
+        from flopbench.present.figures.waterfall import waterfall_of
+
+        return waterfall_drawing(waterfall_of(replay, user=USER))
+
+    return [Sketch(kind="waterfall", make=waterfall)]
+
+
+def of_profiles(explanation: Explanation) -> list[Sketch]:
+    """Return the figures of one model under several counters."""
+
+    def layers() -> Drawing:
+        from flopbench.present.draw.kinds.layers import layers_drawing
+        from flopbench.present.figures.layers import layers_of
+
+        return layers_drawing(layers_of(explanation, user=USER))
+
+    def counters() -> Drawing:
+        from flopbench.present.draw.kinds.counters import counters_drawing
+        from flopbench.present.figures.counters import counters_of
+
+        return counters_drawing(counters_of(explanation, user=USER))
+
+    return [Sketch(kind="layers", make=layers), Sketch(kind="counters", make=counters)]

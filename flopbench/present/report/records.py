@@ -1,0 +1,136 @@
+"""A report as records: what stands in it, whatever it is written as."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flopbench.core.grid import Grid
+from flopbench.present.figures.words import Words
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table.
+
+    Attributes:
+        name: of its files, without suffix; made here, never from a log.
+        grid: see there.
+        unrounded: CSV text of the numbers behind it, empty where another table has them.
+        short: the same for LaTeX, where it would be too wide for a page; None for ``grid``.
+    """
+
+    name: str
+    grid: Grid
+    unrounded: str = ""
+    short: Grid | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One figure, drawn.
+
+    Attributes:
+        name: of its files, without suffix.
+        words: title, caption, alternative text.
+        svg: for the page, as wide as a printed page.
+        narrow: the same as wide as a column, for small screens.
+        pdf: for papers.
+        csv: the numbers behind it, unrounded.
+    """
+
+    name: str
+    words: Words
+    svg: bytes
+    narrow: bytes
+    pdf: bytes
+    csv: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Sentences under a heading of their own."""
+
+    title: str
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a section says of one file, or of all of them together.
+
+    Attributes:
+        title: a heading; empty for none.
+        lines: paragraphs.
+        tables: in order.
+        pictures: below the tables.
+        lists: below the pictures.
+        left_out: figures that could not be drawn, each with its reason.
+    """
+
+    title: str = ""
+    lines: tuple[str, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    lists: tuple[Listing, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """One section.
+
+    Attributes:
+        anchor: what links name it by.
+        title: its heading.
+        parts: in order.
+    """
+
+    anchor: str
+    title: str
+    parts: tuple[Part, ...]
+
+    @property
+    def tables(self) -> list[Table]:
+        """All its tables."""
+        return [table for part in self.parts for table in part.tables]
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All its figures."""
+        return [picture for part in self.parts for picture in part.pictures]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """How a report was made.
+
+    Attributes:
+        command: the command line, quoted for a shell.
+        versions: name -> version.
+        sources: table of the input files.
+        outputs: every file of the report, in order.
+    """
+
+    command: str
+    versions: dict[str, str]
+    sources: Table
+    outputs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All of it.
+
+    Attributes:
+        title: of the page.
+        summary: the main findings, a sentence each.
+        sections: in order; none is empty.
+        origin: see ``Origin``.
+        warnings: what makes figures doubtful.
+    """
+
+    title: str
+    summary: tuple[str, ...]
+    sections: tuple[Section, ...]
+    origin: Origin
+    warnings: tuple[str, ...]

@@ -1,0 +1,273 @@
+"""What stands in each section of a report.
+
+The tables are those that the verbs print (``present``); a section is there if some file has
+something for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from flopbench.core.errors import NotComparableError
+from flopbench.core.grid import Grid
+from flopbench.counting.explain_text import (
+    counter_grid,
+    gap_lines,
+    module_grid,
+    note_lines,
+    operator_grid,
+    verdict_lines,
+)
+from flopbench.counting.table_grid import cost_table_grid
+from flopbench.counting.table_text import cost_table_csv
+from flopbench.estimate.as_json import estimate_csv
+from flopbench.estimate.compare import Comparison, compare
+from flopbench.estimate.comparison_text import (
+    approaches_grid,
+    comparison_csv,
+    comparison_warnings,
+    differences_grid,
+)
+from flopbench.estimate.text import estimate_grids, estimate_labels, with_warnings
+from flopbench.present.report import figures as drawing
+from flopbench.present.report.material import Material
+from flopbench.present.report.records import Listing, Part, Section, Table
+from flopbench.replay.figures import figures_of, warnings_of
+from flopbench.replay.text import LABELS, replay_csv, replay_grids
+from flopbench.timing.as_json import timings_csv
+from flopbench.timing.text import timing_grids
+
+if TYPE_CHECKING:
+    from flopbench.counting.run import Explanation
+    from flopbench.estimate.runs import Choices
+    from flopbench.present.figures.inputs.logs import NamedRun
+    from flopbench.replay.records import Replay
+    from flopbench.timing.file import TimingFile
+
+DEPTH = 2
+"""Levels of the module tree that are shown, as by ``flopbench explain``."""
+
+
+@dataclass(slots=True)
+class Told:
+    """Warnings gathered on the way, for stderr."""
+
+    warnings: list[str] = field(default_factory=list)
+
+    def drawn(self, drawn: drawing.Drawn, name: str = "") -> drawing.Drawn:
+        """Keep the warnings of figures that nothing gave before; give the figures back.
+
+        Args:
+            drawn: the figures.
+            name: of what they show, where that is one thing.
+        """
+        for text in drawn.warnings:
+            if not name:
+                given = any(w == text or w.endswith(f": {text}") for w in self.warnings)
+            else:
+                given = f"{name}: {text}" in self.warnings
+            if not given:
+                self.warnings.append(f"{name}: {text}" if name else text)
+        self.warnings += [text for text in drawn.missing if text not in self.warnings]
+        return drawn
+
+
+def compared(material: Material) -> tuple[Comparison | None, str]:
+    """Return the comparison of all logs, or None and why there is none (empty for fewer than two).
+
+    Raises:
+        InputError: the logs cannot be read as runs of one metric.
+    """
+    if len(material.runs) < 2:
+        return None, ""
+    try:
+        return compare([one.run for one in material.runs], material.choices), ""
+    except NotComparableError as error:
+        return None, error.message
+
+
+def sections_of(
+    material: Material, comparison: Comparison | None, why_none: str
+) -> tuple[tuple[Section, ...], tuple[str, ...]]:
+    """Return the sections in order, and warnings."""
+    told = Told()
+    found = [
+        Section(anchor="costs", title="Offline cost", parts=tuple(_costs(material))),
+        Section(
+            anchor="explanations",
+            title="Where the MACs are",
+            parts=tuple(_explanations(material, told)),
+        ),
+        Section(
+            anchor="estimates",
+            title="What the policies cost",
+            parts=tuple(_estimates(material, told)),
+        ),
+        Section(
+            anchor="comparison",
+            title="Method against method",
+            parts=tuple(_comparison(material, comparison, why_none, told)),
+        ),
+        Section(
+            anchor="latency",
+            title="Latency beside theory",
+            parts=tuple(_latency(material, told)),
+        ),
+        Section(
+            anchor="replay",
+            title="From theoretical to measured speed-up",
+            parts=tuple(_replays(material, told)),
+        ),
+    ]
+    return tuple(section for section in found if section.parts), tuple(told.warnings)
+
+
+def _number(index: int, of: int) -> str:
+    """Return what tells the files of several apart (``-2``), nothing for the only one."""
+    return f"-{index}" if of > 1 else ""
+
+
+def _costs(material: Material) -> Iterator[Part]:
+    for n, (name, table) in enumerate(material.tables, 1):
+        own = f"costs{_number(n, len(material.tables))}"
+        one = Table(
+            name=own,
+            grid=cost_table_grid(table.rows, table.environment),
+            unrounded=cost_table_csv(table),
+        )
+        yield Part(title=name, tables=(one,))
+
+
+def _explanations(material: Material, told: Told) -> Iterator[Part]:
+    for n, (_, explanation) in enumerate(material.profiles, 1):
+        yield _explanation(explanation, _number(n, len(material.profiles)), told)
+
+
+def _explanation(explanation: Explanation, suffix: str, told: Told) -> Part:
+    profile = explanation.reference
+    title = f"{profile.model} at {profile.input}"
+    drawn = told.drawn(drawing.draw(drawing.of_profiles(explanation), suffix), title)
+    grids = {
+        "modules": module_grid(profile, DEPTH),
+        "operators": operator_grid(profile),
+        "counters": counter_grid(explanation),
+    }
+    lists = {
+        "Verdicts": verdict_lines(explanation),
+        "Not counted": gap_lines(explanation.profiles),
+        "Notes": note_lines(explanation.profiles),
+        "Published": list(explanation.published),
+    }
+    return Part(
+        title=title,
+        tables=tuple(
+            Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()
+        ),
+        pictures=drawn.pictures,
+        left_out=drawn.left_out,
+        lists=tuple(Listing(title=t, items=tuple(lines)) for t, lines in lists.items() if lines),
+    )
+
+
+def _estimates(material: Material, told: Told) -> Iterator[Part]:
+    runs = material.runs
+    if not runs:
+        return
+    for n, one in enumerate(runs, 1):
+        yield _estimate(one, material.choices, _number(n, len(runs)), told)
+    groups = drawing.groups_of(runs)
+    found = [
+        told.drawn(drawing.draw(drawing.of_runs(group, material.choices), _number(n, len(groups))))
+        for n, group in enumerate(groups, 1)
+    ]
+    yield Part(
+        title="All runs" if len(runs) > 1 else "The run in figures",
+        pictures=tuple(picture for drawn in found for picture in drawn.pictures),
+        left_out=tuple(dict.fromkeys(text for drawn in found for text in drawn.left_out)),
+    )
+
+
+def _estimate(one: NamedRun, choices: Choices, suffix: str, told: Told) -> Part:
+    run = one.run
+    told.warnings += [f"{one.name}: {text}" for text in run.warnings]
+    grids = estimate_grids(run)
+    words = estimate_labels(grids)[1:]
+    grids[0] = with_warnings(grids[0], run.warnings)
+    drawn = told.drawn(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
+    return Part(
+        title=one.name,
+        tables=tuple(_tables(f"estimate{suffix}", words, grids, estimate_csv(run))),
+        pictures=drawn.pictures,
+        left_out=drawn.left_out,
+    )
+
+
+def _comparison(
+    material: Material, comparison: Comparison | None, why_none: str, told: Told
+) -> Iterator[Part]:
+    if why_none:
+        told.warnings.append(f"the logs are not set side by side: {why_none}")
+        yield Part(lines=(f"The logs cannot be set side by side: {why_none}.",))
+        return
+    if comparison is None:
+        return
+    drawn = told.drawn(drawing.draw(drawing.of_comparison(material.runs, material.choices)))
+    approaches = with_warnings(approaches_grid(comparison), comparison_warnings(comparison))
+    yield Part(
+        tables=(
+            Table(name="comparison", grid=approaches, unrounded=comparison_csv(comparison)),
+            Table(name="differences", grid=differences_grid(comparison)),
+        ),
+        pictures=drawn.pictures,
+        left_out=drawn.left_out,
+    )
+
+
+def _latency(material: Material, told: Told) -> Iterator[Part]:
+    for n, (name, file) in enumerate(material.timings, 1):
+        yield _timing(name, file, _number(n, len(material.timings)), told)
+
+
+def _timing(name: str, file: TimingFile, suffix: str, told: Told) -> Part:
+    drawn = told.drawn(drawing.draw(drawing.of_timings(file), suffix), name)
+    grids = timing_grids(file)
+    words = [str(n) for n in range(2, len(grids) + 1)]
+    return Part(
+        title=name,
+        tables=tuple(_tables(f"latency{suffix}", words, grids, timings_csv(file))),
+        pictures=drawn.pictures,
+        left_out=drawn.left_out,
+    )
+
+
+def _replays(material: Material, told: Told) -> Iterator[Part]:
+    for n, (_, replay) in enumerate(material.replays, 1):
+        yield _replay(replay, _number(n, len(material.replays)), told)
+
+
+def _replay(replay: Replay, suffix: str, told: Told) -> Part:
+    figures = {mode: figures_of(replay, mode) for mode in replay.modes}
+    warnings = warnings_of(replay, figures)
+    told.warnings += [f"{replay.method}: {text}" for text in warnings]
+    grids = replay_grids(replay, figures)
+    grids[-1] = with_warnings(grids[-1], warnings)
+    unrounded = replay_csv([replay], [figures])
+    drawn = told.drawn(drawing.draw(drawing.of_replay(replay), suffix), replay.method)
+    on = f" on {replay.dataset}" if replay.dataset else ""
+    return Part(
+        title=f"{replay.method}{on}",
+        tables=tuple(_tables(f"replay{suffix}", LABELS[1:], grids, unrounded)),
+        pictures=drawn.pictures,
+        left_out=drawn.left_out,
+    )
+
+
+def _tables(
+    name: str, words: Sequence[str], grids: Sequence[Grid], unrounded: str
+) -> Iterator[Table]:
+    """Yield grids as tables; the first has the name, and the numbers behind all of them."""
+    names = [name, *(f"{name}-{word}" for word in words)]
+    for n, (own, grid) in enumerate(zip(names, grids, strict=True)):
+        yield Table(name=own, grid=grid, unrounded="" if n else unrounded)

@@ -1,0 +1,151 @@
+"""The findings of a report in sentences with numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from flopbench.core.units import giga, millions, milliseconds, readable_giga
+from flopbench.counting.table import CostTable
+from flopbench.present.figures.inputs.logs import NamedRun
+from flopbench.present.figures.words import listed
+from flopbench.present.report.material import Material
+from flopbench.replay.figures import figures_of
+from flopbench.timing.verdicts import summarise
+
+if TYPE_CHECKING:
+    from flopbench.counting.run import Explanation
+    from flopbench.estimate.compare import Comparison
+    from flopbench.replay.records import Replay
+    from flopbench.timing.file import TimingFile
+
+
+MOST_RUNS = 8
+"""More runs than these are not told one by one."""
+
+
+def summary_of(material: Material, comparison: Comparison | None) -> tuple[str, ...]:
+    """Return the main findings, a sentence or two each, in the order of the sections."""
+    lines = [_table(name, table) for name, table in material.tables]
+    lines += [_profiles(explanation) for _, explanation in material.profiles]
+    if len(material.runs) > MOST_RUNS:
+        lines += list(_many_runs(material.runs, comparison))
+    else:
+        lines += [_run(run) for run in material.runs]
+        lines += list(_comparison(comparison)) if comparison is not None else []
+    lines += [line for name, file in material.timings for line in _timings(name, file)]
+    lines += [_replay(replay) for _, replay in material.replays]
+    return tuple(lines)
+
+
+def _table(name: str, table: CostTable) -> str:
+    lines, counters = table.lines(), table.counters()
+    text = f"{name} holds {_many(len(lines), 'network', 'with its input')}"
+    text += f" under {listed(counters)}" if counters else ""
+    dense = [
+        (row.dense_macs, row) for line in lines for row in line[:1] if row.dense_macs is not None
+    ]
+    if len(dense) > 1:
+        low, high = min(dense, key=lambda d: d[0]), max(dense, key=lambda d: d[0])
+        text += (
+            f": from {readable_giga(low[0])} dense GMACs a forward pass ({low[1].model} at "
+            f"{low[1].input}) to {readable_giga(high[0])} ({high[1].model} at {high[1].input})"
+        )
+    statuses = Counter(row.status for row in table if row.counter != "constant")
+    said = ", ".join(f"{n} {status}" for status, n in statuses.items())
+    return f"{text}. Counts: {said}." if said else f"{text}."
+
+
+def _profiles(explanation: Explanation) -> str:
+    profile = explanation.reference
+    text = (
+        f"{profile.model} at {profile.input}: {giga(profile.dense_macs)} dense GMACs and "
+        f"{millions(profile.params)} M parameters, counted by {profile.counter}"
+    )
+    totals = {p.counter: p.total for p in explanation.profiles}
+    if len(totals) == 1:
+        return f"{text}."
+    low, high = min(totals.values()), max(totals.values())
+    if low == high:
+        return f"{text}. All {len(totals)} counters give the same total." if low else f"{text}."
+    few = next(name for name, total in totals.items() if total == low)
+    many = next(name for name, total in totals.items() if total == high)
+    return f"{text}. Totals reach from {giga(low)} ({few}) to {giga(high)} GMACs ({many})."
+
+
+def _run(one: NamedRun) -> str:
+    run = one.run
+    main, ci = run.main, run.interval
+    what = " ".join(part for part in (run.header.dataset, run.header.split) if part)
+    on = f" on {what}" if what and what not in one.name else ""
+    text = f"{one.name}{on}: {main.gflops_per_video:.4f} GFLOPS/video (= GMACs"
+    text += f"; 95 % interval {ci.low:.4f} to {ci.high:.4f}" if ci is not None else ""
+    if main.gflops_per_frame is not None:
+        text += f"), {main.gflops_per_frame:.4f} per frame"
+    else:
+        text += ")"
+    videos = "" if main.videos is None else f", over {_many(main.videos, 'video')}"
+    return f"{text}{videos}, priced by {main.counter}."
+
+
+def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Iterator[str]:
+    ordered = sorted(runs, key=lambda one: one.run.main.gflops_per_video)
+    yield f"{len(runs)} runs. The cheapest: {_run(ordered[0])}"
+    yield f"The dearest of them: {_run(ordered[-1])}"
+    if comparison is None or not comparison.front:
+        return
+    percents = {a.name: a.percent for a in comparison.approaches}
+    front = [f"{name} ({percents[name]:.2f} %)" for name in comparison.front[:MOST_RUNS]]
+    more = len(comparison.front) - len(front)
+    front += [f"{more} more"] if more else []
+    yield f"No other run is both cheaper and better in {comparison.metric} than {listed(front)}."
+
+
+def _comparison(comparison: Comparison) -> Iterator[str]:
+    rules = {a.name: a.run.main.rule for a in comparison.approaches}
+    for one in comparison.differences:
+        text = f"{one.name} against {one.less}: {one.gflops_per_video:+.4f} GFLOPS/video"
+        ends = one.ci95_gflops_per_video
+        text += f" (95 % {ends[0]:+.4f} to {ends[1]:+.4f})" if ends is not None else ""
+        if one.percent is not None:
+            text += f" and {one.percent:+.2f} points of {comparison.metric}"
+            ends = one.ci95_percent
+            text += f" (95 % {ends[0]:+.2f} to {ends[1]:+.2f})" if ends is not None else ""
+        own, other = rules[one.name], rules[one.less]
+        # Part of such a difference is the rule's, none of the policies'.
+        text += f"; the {own} rule less the {other} rule" if own != other else ""
+        yield f"{text}."
+
+
+def _timings(name: str, file: TimingFile) -> Iterator[str]:
+    for number, device in enumerate(file.devices):
+        rows = [row for row in file.rows if row.device == number]
+        summaries = [(row, summarise(row, device)) for row in rows]
+        known = [(s.headline_s, row) for row, s in summaries if s.headline_s is not None]
+        text = f"{device.name}: {_many(len(rows), 'timing')}"
+        if known:
+            low, high = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
+            text += f", from {milliseconds(low[0])} ms a call ({low[1].what})"
+            text += f" to {milliseconds(high[0])} ms ({high[1].what})" if len(known) > 1 else ""
+        verdicts = Counter(s.verdict for _, s in summaries)
+        said = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+        yield f"{text}; {said}."
+
+
+def _replay(replay: Replay) -> str:
+    parts = []
+    for mode in replay.modes:
+        chain = figures_of(replay, mode).waterfall
+        ends = chain.interval
+        sure = f" (95 % {ends[0]:.3f} to {ends[1]:.3f})" if ends is not None else ""
+        parts.append(
+            f"{mode} {chain.measured:.3f}×{sure}, {100 * chain.realised:.0f} % of the theoretical "
+            f"{chain.theory:.3f}×"
+        )
+    return f"{replay.method}, measured speed-up over {replay.baseline.name}: {'; '.join(parts)}."
+
+
+def _many(count: int, one: str, more: str = "") -> str:
+    text = f"{count:,} {one}{'' if count == 1 else 's'}"
+    return f"{text} {more}" if more and count == 1 else text

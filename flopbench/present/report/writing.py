@@ -1,0 +1,137 @@
+"""The folder of a report: whose it is, and writing it whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import mkdtemp
+
+from flopbench.core.errors import InputError
+from flopbench.core.files import check_writable, write_atomic
+from flopbench.present.report.page import GENERATOR
+
+PAGE = "index.html"
+STAGE = ".flopbench-"
+"""Begins the name of a folder whose files are not at their places yet."""
+FOLDERS = ("tables", "figures")
+MARK = f'<meta name="generator" content="{GENERATOR} '
+MARK_BYTES = 4096
+"""The mark stands in the first so many bytes of a page."""
+_OURS = re.compile(r"(?:tables|figures)/[a-z0-9-]+\.(?:tex|csv|svg|pdf)")
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that cannot become a report, before any work is done.
+
+    A folder is taken that is not there yet, is empty, or holds an earlier report.
+
+    Raises:
+        InputError: a file, a folder with other things in it, a missing or unwritable parent.
+    """
+    if not os.path.lexists(folder):
+        check_writable(folder)
+        return
+    if not folder.is_dir():
+        what = "a file" if folder.exists() else "a link to nothing"
+        raise InputError(
+            f"cannot write a report into {folder}: it is {what}", "a report is a folder of files"
+        )
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise InputError(f"cannot write into {folder}: permission denied")
+    if any(folder.iterdir()) and not _is_report(folder):
+        raise InputError(
+            f"{folder} is not empty, and what is in it is no report: nothing in it is touched",
+            f"name a folder that is not there yet, such as {folder / 'report'}",
+        )
+    for name in FOLDERS:
+        if os.path.lexists(folder / name) and not (folder / name).is_dir():
+            raise InputError(f"cannot write into {folder / name}: it is no folder")
+
+
+def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Write the files of a report: all of them beside their places first, then each to its place.
+
+    Files that are in the way are only replaced when everything has been written; nothing is ever
+    deleted.
+
+    Args:
+        folder: as ``check_folder`` takes it.
+        files: name inside the folder -> content; the page comes last.
+
+    Returns:
+        Names of files that an earlier report left there and this one does not have, and of
+        folders that one left which was killed.
+
+    Raises:
+        InputError: something cannot be written.
+    """
+    there = folder.is_dir()
+    try:
+        stage = Path(mkdtemp(prefix=STAGE, dir=folder if there else folder.parent))
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from None
+    try:
+        for name, content in files.items():
+            path = stage / name
+            path.parent.mkdir(exist_ok=True)
+            write_atomic(path, content)
+        if there:
+            _move(stage, folder, files)
+        else:
+            os.chmod(stage, 0o777 & ~_umask())
+            os.rename(stage, folder)
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from None
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return _left_over(folder, files)
+
+
+def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+    for name in files:
+        check_writable(folder / name)
+    with _uninterrupted():
+        for name in files:
+            os.replace(stage / name, folder / name)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let an interrupt wait, and pass it over: what it would stop is milliseconds from its end."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may, and is the one that is interrupted
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+def _left_over(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    found = [path.relative_to(folder).as_posix() for path in folder.glob("*/*") if path.is_file()]
+    ours = sorted(name for name in found if _OURS.fullmatch(name) and name not in files)
+    return (*ours, *sorted(path.name for path in folder.glob(f"{STAGE}*") if path.is_dir()))
+
+
+def _is_report(folder: Path) -> bool:
+    try:
+        with open(folder / PAGE, "rb") as stream:
+            head = stream.read(MARK_BYTES)
+    except OSError:
+        return False
+    return MARK.encode() in head
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

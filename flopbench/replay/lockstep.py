@@ -1,0 +1,143 @@
+"""Videos that go through their visits together: ticks, and the calls that come of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from flopbench.replay.workload import Runs, Task, Visit
+
+Calls = list[tuple[str, int]]
+"""(component, items in the call), in the order of running."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charge:
+    """Networks that run on some rows of a chunk before a decision; see ``Task``."""
+
+    before: Runs
+    choices: int
+    rows: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick:
+    """What the videos of a chunk do at one place: the same step and slot.
+
+    Attributes:
+        charges: what runs before the decisions.
+        visits: (row of the chunk, task) of every video that has a visit here.
+        ends: rows whose last visit this is.
+    """
+
+    charges: tuple[Charge, ...]
+    visits: tuple[tuple[int, int], ...]
+    ends: tuple[int, ...]
+
+
+def ticks_of(videos: Sequence[Sequence[Visit]], tasks: Sequence[Task]) -> tuple[Tick, ...]:
+    """Return the ticks of a chunk.
+
+    Args:
+        videos: the visits of each video; a video's row is its index here.
+        tasks: what visits refer to.
+    """
+    places: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    last: dict[tuple[int, int], list[int]] = {}
+    for row, visits in enumerate(videos):
+        for visit in visits:
+            places.setdefault(visit[:2], []).append((row, visit.task))
+        if visits:
+            last.setdefault(visits[-1][:2], []).append(row)
+    ticks = []
+    for place in sorted(places):
+        charges: dict[tuple[Runs, int], list[int]] = {}
+        for row, task in places[place]:
+            if tasks[task].before:
+                charges.setdefault((tasks[task].before, tasks[task].choices), []).append(row)
+        made = tuple(
+            Charge(before=before, choices=choices, rows=tuple(rows))
+            for (before, choices), rows in charges.items()
+        )
+        visits_here = tuple(places[place])
+        ticks.append(Tick(charges=made, visits=visits_here, ends=tuple(last.get(place, ()))))
+    return tuple(ticks)
+
+
+def shared_calls(tasks: Sequence[Task]) -> tuple[int, ...]:
+    """Return task -> the task whose call it shares.
+
+    An action's rows are a call. At a stage of an exit, those that will leave there and those that
+    will go on are one call: who leaves is known only behind it.
+    """
+    first: dict[tuple[Runs, int], int] = {}
+    return tuple(
+        n if task.action is not None else first.setdefault((task.runs, task.gate), n)
+        for n, task in enumerate(tasks)
+    )
+
+
+def by_call(visits: Sequence[tuple[int, int]], shared: Sequence[int]) -> dict[int, list[int]]:
+    """Group the rows of a tick by what was decided; see ``shared_calls``."""
+    groups: dict[int, list[int]] = {}
+    for row, task in visits:
+        groups.setdefault(shared[task], []).append(row)
+    return groups
+
+
+def split_calls(ticks: Sequence[Tick], tasks: Sequence[Task]) -> Calls:
+    """Return the arms' calls where each action's rows are one call."""
+    shared = shared_calls(tasks)
+    return [
+        (name, len(rows))
+        for tick in ticks
+        for task, rows in by_call(tick.visits, shared).items()
+        for name, times in tasks[task].runs
+        for _ in range(times)
+    ]
+
+
+def bucket_calls(
+    ticks: Sequence[Tick], tasks: Sequence[Task], bucket: int, at_once: Collection[str] = ()
+) -> Calls:
+    """Return the arms' calls where items wait until a bucket is full.
+
+    A gate needs the output of what it decides on, so those buckets run as they are; the rest is
+    emptied at the end.
+
+    Args:
+        ticks: of a chunk.
+        tasks: what visits refer to.
+        bucket: items of a full bucket.
+        at_once: components that cannot wait: those with a state.
+    """
+    shared = shared_calls(tasks)
+    waiting: dict[str, int] = {}
+    calls: Calls = []
+
+    def put(name: str, n: int) -> None:
+        if name in at_once:
+            calls.append((name, n))
+            return
+        waiting[name] = waiting.get(name, 0) + n
+        while waiting[name] >= bucket:
+            waiting[name] -= bucket
+            calls.append((name, bucket))
+
+    def flush(name: str) -> None:
+        if waiting.get(name):
+            calls.append((name, waiting[name]))
+            waiting[name] = 0
+
+    for tick in ticks:
+        groups = by_call(tick.visits, shared).items()
+        # Sorted is stable: what a gate waits for goes first, each in the order of the rows.
+        for number, rows in sorted(groups, key=lambda group: not tasks[group[0]].gate):
+            for name, times in tasks[number].runs:
+                for _ in range(times):
+                    put(name, len(rows))
+                    if tasks[number].gate:
+                        flush(name)
+    for name in waiting:
+        flush(name)
+    return calls

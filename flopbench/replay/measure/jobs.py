@@ -1,0 +1,207 @@
+"""One process of a replay: build the networks, then rounds of interleaved passes.
+
+In each round every chunk of videos (online: a video; split: a batch; bucketed: a group) goes
+through its passes one after the other, in an order that rotates, so that a drift of the machine
+hits all alike. The uniform baseline and the arms' own times take their turn at some chunks.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from flopbench.models.build.by_source import build
+from flopbench.models.spec import parse_spec
+from flopbench.replay.measure.device import Device, open_device
+from flopbench.replay.measure.executor import Executed
+from flopbench.replay.measure.frames import frames_for, open_images
+from flopbench.replay.measure.networks import RECURRENT, Network, faults, run_once
+from flopbench.replay.measure.plan import (
+    Chunk,
+    ModePlan,
+    check_executed,
+    mode_run,
+    passes_of,
+    plan_mode,
+)
+from flopbench.replay.workload import Workload
+from flopbench.timing.measure.device import check_device, device_facts
+from flopbench.timing.measure.precision import precision
+
+
+def run(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Run one process; see ``replay.run`` for the job.
+
+    Raises:
+        InputError: no such device, a model or folder that does not exist.
+        DataError: an image that cannot be decoded.
+        MeasureError: a model that fails, or memory that is not enough.
+    """
+    check_device(job["device"], job["dtype"])
+    if job["threads"] is not None:
+        torch.set_num_threads(job["threads"])
+    torch.manual_seed(job["seed"])
+    device = open_device(job["device"], torch.get_num_threads())
+    with precision(job["dtype"]) as dtype, torch.inference_mode():
+        networks, notes = build_networks(job, device, dtype)
+        result = replay(job, networks, device)
+    return {
+        **result,
+        "notes": [*notes, *result["notes"]],
+        "clocks": [device.lead, device.beside],
+        "device": device_facts(job["device"]).to_json(),
+    }
+
+
+def build_networks(
+    job: Mapping[str, Any], device: Device, dtype: torch.dtype
+) -> tuple[dict[str, Network], list[str]]:
+    """Build every component; return them, and what is to be said of them.
+
+    Raises:
+        InputError: a model that does not exist, a folder without images.
+        DataError: an image that cannot be decoded.
+        MeasureError: a model that fails, or memory that is not enough.
+    """
+    images = open_images(job["frames"]) if job["frames"] else []
+    together = max(max(m["group"], m["batch"]) for m in job["modes"].values())
+    batch = max(m["batch"] for m in job["modes"].values())
+    for_groups = {name for task in job["workload"]["tasks"] for name, _ in task["before"]}
+    networks, without = {}, []
+    for name, text in job["components"].items():
+        spec = parse_spec(text)
+        recurrent = spec.source in RECURRENT
+        with faults("to be built", name):
+            with torch.inference_mode(False):
+                built = build(spec, "cpu")
+            frames = frames_for(images, built) if images else None
+            if images and frames is None:
+                without.append(name)
+            networks[name] = Network(
+                name,
+                built,
+                device,
+                dtype=dtype,
+                largest=together if name in for_groups or recurrent else batch,
+                recurrent=recurrent,
+                channels_last=job["channels_last"],
+                compiled=job["compiled"] and not recurrent,
+                own_inputs=spec.is_user_code,
+                frames=frames,
+            )
+    notes = [f"{', '.join(without)}: no images fit, so its inputs are random"] if without else []
+    return networks, notes
+
+
+def replay(
+    job: Mapping[str, Any], networks: Mapping[str, Network], device: Device
+) -> dict[str, Any]:
+    """Run the rounds on networks that are built.
+
+    Args:
+        job: see ``replay.run``.
+        networks: component -> network.
+        device: where they are, and the clock.
+
+    Returns:
+        ``modes`` and ``notes`` as ``replay.records.ProcessRun`` has them.
+
+    Raises:
+        MeasureError: a model that fails, or that ``torch.compile`` makes nothing of; memory that is
+            not enough.
+    """
+    workload = Workload.from_json(job["workload"])
+    with faults("before the first round"):
+        plans = [plan_mode(name, job, workload, networks, device) for name in job["modes"]]
+        for plan in plans:
+            _warm_up(plan, networks, device, everything=job["compiled"])
+        for network in networks.values():
+            network.settle()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(job["rounds"]):
+            for plan in plans:
+                with faults(f"in round {number + 1} of mode {plan.name}"):
+                    _round(plan, number, device)
+                check_executed(plan, workload)
+    finally:
+        gc.enable()
+    notes = {
+        f"{name}: not captured as CUDA graphs ({bucket.why_not_captured})"
+        for plan in plans
+        for name, bucket in plan.executor.buckets.items()
+        if bucket.why_not_captured
+    }
+    return {"modes": {p.name: mode_run(p, workload) for p in plans}, "notes": sorted(notes)}
+
+
+def _warm_up(
+    plan: ModePlan, networks: Mapping[str, Network], device: Device, *, everything: bool
+) -> None:
+    """Run every network once in every batch size that will come, and one chunk's decisions.
+
+    Compiled networks may compile again for each new form of input: then everything runs once.
+    """
+    sizes: dict[tuple[str, int], None] = {}
+    for chunk in plan.chunks:
+        for tick in chunk.ticks:
+            for charge in tick.charges:
+                sizes |= {(name, len(charge.rows)): None for name, _ in charge.before}
+        sizes |= dict.fromkeys(chunk.calls)
+    sizes |= {(name, plan.batch): None for name in (*plan.arms, *(c for c, _ in plan.baseline))}
+    for name, n in sizes:
+        run_once(networks[name], n)
+    for bucket in plan.executor.buckets.values():
+        bucket.put(range(bucket.capacity), 0)
+        bucket.run(bucket.capacity)
+    shortest = min(plan.chunks, key=lambda chunk: sum(n for _, n in chunk.calls))
+    if device.kind != "cpu" or len(shortest.videos) == 1:  # a whole batch takes long on the CPU
+        plan.executor.whole(shortest.ticks, len(shortest.videos))
+    for chunk in plan.chunks if everything else ():
+        for _, work in passes_of(plan, chunk).values():
+            work()
+    device.synchronise()
+    plan.executor.executed = Executed()
+
+
+def _round(plan: ModePlan, number: int, device: Device) -> None:
+    plan.executor.executed = Executed()
+    for chunk in plan.chunks:
+        passes = passes_of(plan, chunk)
+        names = list(passes)
+        turn = (number + chunk.number) // 2 % len(names)
+        order = [*names[turn:], *names[:turn]]
+        if (number + chunk.number) % 2:  # no pass may always find another's data in the caches
+            order.reverse()
+        for name in order:
+            items, work = passes[name]
+            start = device.start()
+            marks = work()
+            lead, beside = device.stop(start)
+            row = (number, chunk.number, items, lead, beside)
+            if name.startswith("unit "):
+                plan.units.setdefault(name.removeprefix("unit "), []).append(row)
+            else:
+                plan.rows.setdefault(name, []).append(row)
+            if name == "full":
+                _note_latencies(plan, chunk, number, marks, lead, start, device)
+
+
+def _note_latencies(
+    plan: ModePlan, chunk: Chunk, number: int, marks: Any, lead: float, start: Any, device: Device
+) -> None:
+    """Keep when each video was done: by its last mark, or with its whole chunk."""
+    if not plan.executor.buckets or not device.has_marks:
+        plan.latencies += [(number, video, lead) for video in chunk.videos]
+        return
+    done: dict[int, float] = {}
+    for rows, mark in marks:
+        at = device.since(start, mark)
+        for row in rows:
+            done[row] = max(done.get(row, 0.0), at)
+    for row, video in enumerate(chunk.videos):
+        plan.latencies.append((number, video, done.get(row, lead)))

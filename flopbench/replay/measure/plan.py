@@ -1,0 +1,191 @@
+"""One mode of a replay, laid out: its chunks, what each of them measures, what it found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flopbench.replay.lockstep import Calls, Tick, bucket_calls, split_calls, ticks_of
+from flopbench.replay.measure.device import Device
+from flopbench.replay.measure.executor import Executed, Executor
+from flopbench.replay.measure.networks import Bucket, Network
+from flopbench.replay.workload import Runs, Workload
+
+BASELINE_VIDEOS = 8
+"""Online: every video of the baseline is the same work, so these stand for all."""
+BASELINE_CALLS = 16
+"""Calls of the baseline a round where videos go together, spread over the chunks; and at most a
+chunk. AR-Net's videos have 16 frames: a video online, a whole batch for a short log."""
+UNIT_CALLS = 8
+"""Full batches of each arm a round where videos go together, spread over the chunks."""
+UNIT_CALLS_ONLINE = 4
+"""The same online, at each chunk that has the baseline: a call there is a single frame."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Videos that go together.
+
+    Attributes:
+        number: of the chunk.
+        videos: their indices.
+        ticks: what they do.
+        calls: the arms' calls of it.
+        extra: units of the baseline to measure here, and calls of each arm; 0 for none.
+    """
+
+    number: int
+    videos: Sequence[int]
+    ticks: tuple[Tick, ...]
+    calls: Calls
+    extra: tuple[int, int] = (0, 0)
+
+
+@dataclass(slots=True)
+class ModePlan:
+    """One mode, ready to run."""
+
+    name: str
+    batch: int
+    chunks: list[Chunk]
+    executor: Executor
+    baseline: Runs
+    arms: list[str]
+    rows: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
+    units: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
+    latencies: list[tuple[int, int, float]] = field(default_factory=list)
+    executed: Executed | None = None
+
+
+def plan_mode(
+    name: str,
+    job: Mapping[str, Any],
+    workload: Workload,
+    networks: Mapping[str, Network],
+    device: Device,
+) -> ModePlan:
+    """Lay out the chunks of one mode, and which of them measure the baseline too."""
+    shape = job["modes"][name]
+    tasks, bucket = workload.tasks, shape["bucket"]
+    baseline: Runs = tuple((c, n) for c, n in job["baseline"]["runs"].items())
+    arms = list(dict.fromkeys(c for task in tasks for c, _ in task.runs))
+    stateful = [c for c in networks if networks[c].recurrent]
+    buckets = {}
+    if bucket is not None:
+        waiting = dict.fromkeys([*arms, *(c for c, _ in baseline)])
+        buckets = {
+            c: Bucket(networks[c], bucket, device) for c in waiting if not networks[c].recurrent
+        }
+    chunks: list[Chunk] = []
+    for start in range(0, len(workload.videos), shape["group"]):
+        videos = range(start, min(start + shape["group"], len(workload.videos)))
+        ticks = ticks_of([workload.videos[v] for v in videos], tasks)
+        calls = (
+            split_calls(ticks, tasks)
+            if bucket is None
+            else bucket_calls(ticks, tasks, bucket, stateful)
+        )
+        chunks.append(Chunk(number=len(chunks), videos=videos, ticks=ticks, calls=calls))
+    executor = Executor(networks, tasks, device, buckets)
+    _spread(chunks, job["baseline"], len(workload.videos), shape["batch"])
+    return ModePlan(
+        name=name,
+        batch=shape["batch"],
+        chunks=chunks,
+        executor=executor,
+        baseline=baseline,
+        arms=arms,
+    )
+
+
+def _spread(chunks: Sequence[Chunk], baseline: Mapping[str, Any], videos: int, batch: int) -> None:
+    """Choose the chunks at which the baseline and the arms' own times are measured."""
+    a_unit = max(1, sum(baseline["runs"].values()))
+    a_video = max(1, round(baseline["units"] / videos))
+    most = min(a_video, max(1, BASELINE_CALLS // a_unit))
+    if batch == 1 and len(chunks[0].videos) == 1:
+        chosen, units, calls = min(len(chunks), BASELINE_VIDEOS), most, UNIT_CALLS_ONLINE
+    else:
+        chosen = min(len(chunks), BASELINE_CALLS)
+        units = min(most, -(-BASELINE_CALLS // (chosen * a_unit)))
+        calls = -(-UNIT_CALLS // chosen)
+    for n in range(chosen):
+        chunks[n * len(chunks) // chosen].extra = units, calls
+
+
+def passes_of(plan: ModePlan, chunk: Chunk) -> dict[str, tuple[int, Callable[[], Any]]]:
+    """Return name -> (items, work) of every pass of a chunk."""
+    executor, of = plan.executor, len(chunk.videos)
+
+    def unmeasured() -> None:
+        kept, executor.executed = executor.executed, Executed()
+        executor.whole(chunk.ticks, of, read=False)
+        executor.executed = kept
+
+    units, calls = chunk.extra
+    passes: dict[str, tuple[int, Callable[[], Any]]] = {
+        "full": (of, lambda: executor.whole(chunk.ticks, of)),
+        "nosync": (of, unmeasured),
+        "arms": (of, lambda: executor.arms(chunk.calls)),
+    }
+    if units:
+        passes["baseline"] = (
+            units * plan.batch,
+            lambda: executor.uniform(plan.baseline, plan.batch, units),
+        )
+    if calls:
+        for name in plan.arms:
+            own = [(name, plan.batch)] * calls
+            passes[f"unit {name}"] = (calls * plan.batch, lambda own=own: executor.arms(own))  # type: ignore[misc]
+    return passes
+
+
+def check_executed(plan: ModePlan, workload: Workload) -> None:
+    """Assert that a round ran the log's decisions, and the calls that ``arms`` was timed on."""
+    executed = plan.executor.executed
+    if executed.tasks != workload.task_counts():
+        raise AssertionError(f"{plan.name}: ran {executed.tasks}, not {workload.task_counts()}")
+    expected = Counter(call for chunk in plan.chunks for call in chunk.calls)
+    if executed.arms != expected:
+        raise AssertionError(f"{plan.name}: ran {executed.arms}, not {expected}")
+    runs: Counter[str] = Counter()
+    policy: Counter[str] = Counter()
+    for calls, totals in ((executed.arms, runs), (executed.policy, policy)):
+        for (name, n), times in calls.items():
+            totals[name] += n * times
+    if (runs, policy) != workload.component_runs():
+        raise AssertionError(f"{plan.name}: {runs}, {policy} runs")
+    plan.executed = executed
+
+
+def mode_run(plan: ModePlan, workload: Workload) -> dict[str, Any]:
+    executed = plan.executed
+    assert executed is not None
+    decisions, exits = [0] * len(workload.actions), [0] * len(workload.exits)
+    for number, n in executed.tasks.items():
+        task = workload.tasks[number]
+        for index, totals in ((task.action, decisions), (task.exit, exits)):
+            if index is not None:
+                totals[index] += n
+    return {
+        **{name: plan.rows.get(name, []) for name in ("full", "nosync", "arms", "baseline")},
+        "unit": plan.units,
+        "latencies": plan.latencies,
+        "executed": {
+            "decisions": decisions,
+            "exits": exits,
+            "arms": _by_size(executed.arms),
+            "policy": _by_size(executed.policy),
+            "decided": executed.decided,
+            "reads": executed.reads,
+        },
+    }
+
+
+def _by_size(calls: Counter[tuple[str, int]]) -> dict[str, dict[str, int]]:
+    sizes: dict[str, dict[str, int]] = {}
+    for (name, n), times in sorted(calls.items()):
+        sizes.setdefault(name, {})[str(n)] = times
+    return sizes

@@ -1,0 +1,254 @@
+"""What a log's decisions mean as work: which network runs when, for every video.
+
+A video becomes visits in the order in which a program would make them. A visit is a place (step
+and slot) and a task: networks that run before something is decided (policy, LSTM: the header's
+charges), the decision, and the networks that the decision asks for. Decisions are those of the
+exact rule: a run of n equal rows of an action with span k holds ceil(n / k), at rows 0, k, 2k, …
+
+Exits are cumulative, so an exit is reached in stages: stage e runs what exit e costs beyond exit
+e - 1, and after each stage but the last a gate decides whether to go on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from flopbench.core.errors import InputError
+from flopbench.policy.blocks import Block
+from flopbench.policy.counts import LogCounts
+from flopbench.policy.header import Costs
+from flopbench.policy.log import Log, count_log, without_duplicates
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import raise_first
+from flopbench.replay.workload import Runs, Task, Visit, Workload
+
+RECORD_SLOT, STEP_SLOT, STREAM_SLOT = 0, 1, 2
+"""Order within a step: what is paid once a video or view, what every step pays, then the decisions
+stream after stream; exits and further counts come after the streams."""
+
+
+def workload_of(
+    log: Log, *, videos: int | None = None, duplicates: str = "error"
+) -> tuple[Workload, LogCounts]:
+    """Turn a log, or its first videos, into work.
+
+    Args:
+        log: an opened log; the exact reader must be asked for (``Options(exact=True)``).
+        videos: how many videos (distinct ids), from the first on; None means all.
+        duplicates: ``error``, or ``first`` to keep the first record of each id and view.
+
+    Returns:
+        The work, and the counts of the whole log.
+
+    Raises:
+        InputError: a fraction of a run, more videos than there are, or nothing ever runs.
+        DataError: a defect in the log.
+    """
+    counts = count_log(log, duplicates=duplicates)
+    if videos is not None and videos > counts.videos:
+        raise InputError(f"--videos is {videos}, but {log.source} holds {counts.videos} videos")
+    wanted = counts.videos if videos is None else videos
+    chosen = without_duplicates(log) if duplicates == "first" else log
+    maker = _Maker(log.plan, counts)
+    for record, block, i, rows in _records(chosen, log.plan):
+        video = record if counts.video is None else int(counts.video[record])
+        if video >= wanted:
+            if counts.video is None:
+                break
+            continue
+        maker.add(record, video, block, i, rows)
+    workload = maker.finish()
+    _check(workload, counts, wanted)
+    if not any(task.runs or task.before for task in workload.tasks):
+        raise InputError(
+            f"nothing ever runs in {log.source}: no decision costs a component",
+            "say what actions cost: 'costs' in the header, or --preset NAME",
+        )
+    return workload, counts
+
+
+def decision_rows(block: Block, plan: Plan) -> list[Any]:
+    """Return (step, action) of every decision, one (m, 2) array a sequence of the block.
+
+    Args:
+        block: s sequences with d rows or decisions.
+        plan: what the decisions can be.
+    """
+    import numpy as np
+
+    d = len(block.codes)
+    ends = np.cumsum(block.lengths)
+    first: Any = np.repeat(ends - block.lengths, block.lengths)
+    spans: Any = np.array([action.span for action in plan.actions] or [1], np.int64)
+    codes = np.asarray(block.codes, np.int64)
+    if plan.per_step:
+        at = np.arange(d)
+        starts = at == first
+        starts[1:] |= codes[1:] != codes[:-1]
+        place = at - np.maximum.accumulate(np.where(starts, at, 0)) if d else at
+        kept = np.flatnonzero(place % spans[codes] == 0)
+        steps = (at - first)[kept]
+    else:
+        covered = spans[codes] if block.spans is None else np.asarray(block.spans, np.int64)
+        before = np.cumsum(covered) - covered
+        kept, steps = np.arange(d), before - before[first] if d else before
+    pairs = np.stack([steps, codes[kept]], axis=1) if d else np.empty((0, 2), np.int64)
+    bounds: Any = np.searchsorted(kept, ends)
+    return [pairs[a:b] for a, b in zip([0, *bounds[:-1]], bounds, strict=True)]
+
+
+def _records(log: Log, plan: Plan) -> Iterator[tuple[int, Block, int, list[Any]]]:
+    """Yield (number, block, index in it, decisions of each stream) of every record."""
+    number = 0
+    for block in log.blocks(raise_first):
+        rows = decision_rows(block, plan)
+        sequences: list[list[Any]] = [[] for _ in range(block.size)]
+        owners = range(block.size) if block.owner is None else block.owner
+        for owner, own in zip(owners, rows, strict=True):
+            sequences[int(owner)].append(own)
+        for i in range(block.size):
+            yield number, block, i, sequences[i]
+            number += 1
+
+
+class _Maker:
+    """Takes records one after the other and ends in a workload."""
+
+    def __init__(self, plan: Plan, counts: LogCounts) -> None:
+        self._plan, self._counts = plan, counts
+        self._tasks: dict[Task, int] = {}
+        self._videos: dict[int, list[Visit]] = {}
+        self._steps = 0
+        charges = plan.charges
+        self._charges = {
+            name: _whole(getattr(charges, name), f"charges.{name}")
+            for name in charges.__struct_fields__
+        }
+        self._actions: dict[int, int] = {}
+        self._stages: dict[int, list[int]] = {}
+        self._components = tuple(plan.header.components or {})
+
+    def add(self, record: int, video: int, block: Block, i: int, rows: list[Any]) -> None:
+        """Take one record, ``i`` of its block."""
+        visits = self._videos.setdefault(video, [])
+        base = visits[-1].step + 1 if visits else 0
+        steps = int(self._counts.steps[record])
+        self._steps += steps
+        once = self._charges["per_view"]
+        if not visits:
+            once = (*self._charges["per_sample"], *once)
+        if once:
+            visits.append(
+                Visit(base, RECORD_SLOT, self._task(before=once, choices=self._upfront()))
+            )
+        if self._charges["per_step"]:
+            task = self._task(before=self._charges["per_step"], choices=self._each_step())
+            visits += [Visit(base + step, STEP_SLOT, task) for step in range(steps)]
+        taken = 0
+        for stream, own in enumerate(rows):
+            for step, action in own.tolist():
+                visits.append(Visit(base + step, STREAM_SLOT + stream, self._action(action)))
+                taken = max(taken, step + 1)
+        late = STREAM_SLOT + len(self._plan.streams)
+        exit = -1 if block.exits is None else int(block.exits[i])
+        stages = self._stages_to(exit) if exit >= 0 else []
+        visits += [Visit(base + taken + n, late, task) for n, task in enumerate(stages)]
+        if block.counts is not None and (block.counts[i] > 0).any():
+            row = zip(self._components, block.counts[i].tolist(), strict=True)
+            runs = _whole(dict(row), f"{block.place(i)}: counts")
+            end = base + max(steps, taken + len(stages))
+            visits.append(Visit(end, late, self._task(runs=runs)))
+        visits.sort(key=lambda visit: visit[:2])
+
+    def finish(self) -> Workload:
+        """Put the videos together."""
+        return Workload(
+            actions=tuple(self._plan.action_label(i) for i in range(len(self._plan.actions))),
+            exits=tuple(exit.name for exit in self._plan.exits),
+            tasks=tuple(self._tasks),
+            videos=tuple(tuple(self._videos[n]) for n in sorted(self._videos)),
+            steps=self._steps,
+        )
+
+    def _task(self, **fields: Any) -> int:
+        return self._tasks.setdefault(Task(**fields), len(self._tasks))
+
+    def _each_step(self) -> int:
+        """Options among which the networks of every step decide: where no decision has its own."""
+        return 0 if self._charges["per_decision"] else len(self._plan.actions)
+
+    def _upfront(self) -> int:
+        return 0 if self._charges["per_step"] else self._each_step()
+
+    def _action(self, index: int) -> int:
+        if index not in self._actions:
+            action = self._plan.actions[index]
+            own = self._charges["per_decision"]
+            self._actions[index] = self._task(
+                action=index,
+                before=own,
+                choices=self._plan.size(action.stream or "") if own else 0,
+                runs=_whole(action.costs, f"the action {self._plan.action_label(index)!r}"),
+            )
+        return self._actions[index]
+
+    def _stages_to(self, exit: int) -> list[int]:
+        if exit not in self._stages:
+            costs = [
+                dict(_whole(e.costs, f"the exit {e.name!r}")) for e in self._plan.exits[: exit + 1]
+            ]
+            parts = _increments(costs)
+            last = len(self._plan.exits) - 1
+            numbers = range(exit + 1 - len(parts), exit + 1)
+            self._stages[exit] = [
+                self._task(
+                    runs=tuple((name, n) for name, n in part.items() if n),
+                    gate=2 if number < last else 0,
+                    exit=exit if number == exit else None,
+                )
+                for number, part in zip(numbers, parts, strict=True)
+            ]
+        return self._stages[exit]
+
+
+def _increments(costs: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
+    """Return what each exit costs beyond the one before; the last one whole if one costs less."""
+    parts = []
+    before: Mapping[str, int] = {}
+    for cost in costs:
+        part = {name: cost.get(name, 0) - before.get(name, 0) for name in {**before, **cost}}
+        if min(part.values(), default=0) < 0:
+            return [dict(costs[-1])]
+        parts.append(part)
+        before = cost
+    return parts
+
+
+def _whole(costs: Costs, where: str) -> Runs:
+    """Return costs as whole numbers of runs, those of 0 left out.
+
+    Raises:
+        InputError: a fraction.
+    """
+    for name, times in costs.items():
+        if times != int(times):
+            raise InputError(
+                f"{where} costs {times:g} runs of {name!r}, and a part of a run cannot be run",
+                "replay needs whole numbers: give it a component of its own, the smaller network, "
+                "that runs once; 'flopbench estimate' takes fractions",
+            )
+    return tuple((name, int(times)) for name, times in costs.items() if times)
+
+
+def _check(workload: Workload, counts: LogCounts, videos: int) -> None:
+    """Assert that the visits hold the log's decisions as the counting kernel sees them."""
+    import numpy as np
+
+    records = np.arange(counts.records) if counts.video is None else counts.video
+    totals = counts.totals(np.flatnonzero(records < videos))
+    expected = tuple(int(n) for n in totals.decisions or ())
+    if workload.decisions() != expected or workload.steps != totals.steps:
+        raise AssertionError(f"{workload.decisions()} decisions where the log has {expected}")
+    if totals.exits and workload.exits_taken() != tuple(totals.exits):
+        raise AssertionError(f"{workload.exits_taken()} exits where the log has {totals.exits}")

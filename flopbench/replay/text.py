@@ -1,0 +1,276 @@
+"""A replay as tables: for the terminal, Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import TextIO
+
+from flopbench.core.grid import (
+    Column,
+    Grid,
+    render_grids,
+    to_csv,
+)
+from flopbench.core.statistics import PERCENTILE_SAMPLES
+from flopbench.core.units import gflops, millions, milliseconds
+from flopbench.estimate.text import with_warnings
+from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
+from flopbench.replay.records import Executed, Replay
+from flopbench.replay.waterfall import PARTS_MEANING
+
+CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"
+LABELS = ("replay", "waterfall", "arms", "executed")
+ARRANGED = {
+    "online": "one video at a time, a frame a call",
+    "split": "batches of {group} videos, each action's frames one call",
+    "bucketed": "groups of {group} videos, an arm runs when {bucket} frames wait for it",
+}
+
+
+def render_replays(replays: Sequence[Replay], format: str, stream: TextIO) -> str | None:
+    """Render replays, one after the other.
+
+    Args:
+        replays: what to render; one for ``json``.
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``; ``json`` is the replay's file.
+        stream: where ``table`` is drawn.
+
+    Returns:
+        The text, or None for ``table``, which goes to the stream at once.
+    """
+    if format == "json":
+        return "".join(replay.dumps() for replay in replays)
+    every = [{mode: figures_of(one, mode) for mode in one.modes} for one in replays]
+    if format == "csv":
+        return replay_csv(replays, every)
+    labels, grids = [], []
+    for number, (replay, figures) in enumerate(zip(replays, every, strict=True), 1):
+        own = replay_grids(replay, figures)
+        if format != "table":  # there the warnings go to stderr
+            own[-1] = with_warnings(own[-1], warnings_of(replay, figures))
+        grids += own
+        suffix = f"-{number}" if len(replays) > 1 else ""
+        labels += [f"flopbench-{word}{suffix}" for word in LABELS]
+    return render_grids(grids, labels, format, stream)
+
+
+def replay_warnings(replay: Replay) -> list[str]:
+    """Return what a reader must be warned of, for stderr."""
+    return warnings_of(replay, {mode: figures_of(replay, mode) for mode in replay.modes})
+
+
+def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Grid]:
+    """Lay a replay out: times, the waterfall, the arms, and what was executed."""
+    return [
+        _times_grid(replay, figures),
+        _waterfall_grid(figures),
+        _arms_grid(replay, figures),
+        _executed_grid(replay),
+    ]
+
+
+def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
+    rows = []
+    for mode, own in figures.items():
+        chain = own.waterfall
+        rows.append(
+            (
+                mode,
+                milliseconds(chain.baseline_s),
+                milliseconds(chain.chain_s["full"]),
+                f"{own.videos_per_s:.4g}",
+                *(_latency(own, q) for q in PERCENTILES),
+                milliseconds(own.beside_s[0]),
+                milliseconds(own.beside_s[1]),
+            )
+        )
+    on = f" on {replay.dataset}" if replay.dataset else ""
+    what = f"{replay.videos:,} video{'' if replay.videos == 1 else 's'}, {replay.steps:,} steps"
+    beside = replay.clocks[1]
+    titles = (
+        "baseline ms/video",
+        "adaptive",
+        "videos/s",
+        *(f"p{q} ms" for q in PERCENTILES),
+        f"baseline, {beside}",
+        f"adaptive, {beside}",
+    )
+    return Grid(
+        title=f"{replay.method}{on}, replayed: {what}",
+        columns=(Column(title="mode", align="left"), *(Column(title=t) for t in titles)),
+        rows=tuple(rows),
+        caption=(
+            *_arranged(replay),
+            f"Baseline: {_baseline(replay)}. No policy, no LSTM.",
+            f"Clock: {replay.clocks[0]}, beside it {beside}. p50 to p99: ms until a video was "
+            f"done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
+            f"{PERCENTILE_SAMPLES[99]}, - where there are fewer.",
+            "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
+            "the same round, not the median of raw times.",
+            *_settings(replay),
+            *(f"Note: {note}." for note in replay.notes),
+        ),
+    )
+
+
+def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
+    titles = (
+        "theory",
+        "arms",
+        "fragmentation",
+        "policy",
+        "synchronisation",
+        "measured",
+        "95 %",
+        "realised",
+    )
+    rows = []
+    for mode, own in figures.items():
+        chain = own.waterfall
+        factors = (chain.arms, chain.fragmentation, chain.policy, chain.synchronisation)
+        ends = chain.interval
+        rows.append(
+            (
+                mode,
+                f"{chain.theory:.3f}",
+                *(f"{value:.3f}" for value in factors),
+                f"{chain.measured:.3f}",
+                "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
+                f"{100 * chain.realised:.0f} %",
+            )
+        )
+    return Grid(
+        title="From the theoretical speed-up to the measured one",
+        columns=(Column(title="mode", align="left"), *(Column(title=t) for t in titles)),
+        rows=tuple(rows),
+        caption=(
+            CHAIN,
+            "95 %: the wider of a bootstrap over processes and rounds and Student's t over "
+            "processes; - for fewer than three processes.",
+        ),
+    )
+
+
+def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
+    notes: dict[str, int] = {}
+    rows = []
+    for name, part in replay.parts.items():
+        mark = f" [{notes.setdefault(part.note, len(notes) + 1)}]" if part.note else ""
+        variant = f" ({part.variant})" if part.variant else ""
+        cells = [f"{name}{variant}{mark}", part.spec, millions(part.macs)]
+        cells.append(f"{(part.arm_runs + part.policy_runs) / replay.videos:.3f}")
+        for own in figures.values():
+            unit = own.waterfall.unit_s.get(name)
+            cells.append("-" if unit is None else milliseconds(unit))
+            cells.append("-" if name not in own.batch else f"{own.batch[name]:.2f}")
+        rows.append(tuple(cells))
+    titles = ["MMACs", "runs/video"]
+    for mode in figures:
+        titles += [f"{mode} ms/item", "batch"]
+    work = work_of(replay)
+    return Grid(
+        title="By component",
+        columns=(
+            Column(title="component", align="left"),
+            Column(title="what", align="left"),
+            *(Column(title=title) for title in titles),
+        ),
+        rows=tuple(rows),
+        footnotes=tuple(notes),
+        caption=(
+            f"GMACs a video: baseline {_giga(work.baseline_macs)}, adaptive {_giga(work.macs)}, of "
+            f"which {_giga(work.policy_macs)} policy and LSTM; dense MACs by {replay.counter}.",
+            "ms/item: one item in a full batch; batch: items of a call, on average.",
+        ),
+    )
+
+
+def _executed_grid(replay: Replay) -> Grid:
+    executed = {mode: replay.runs[0].modes[mode].executed for mode in replay.modes}
+    rows = [
+        (name, f"{n:,}", *(f"{own.decisions[i]:,}" for own in executed.values()))
+        for i, (name, n) in enumerate(replay.actions.items())
+    ]
+    rows += [
+        (f"exit {name}", f"{n:,}", *(f"{own.exits[i]:,}" for own in executed.values()))
+        for i, (name, n) in enumerate(replay.exits.items())
+    ]
+    rows.append(("host waits", "-", *(f"{own.reads:,}" for own in executed.values())))
+    rows.append(("arms' calls", "-", *(f"{_calls(own):,}" for own in executed.values())))
+    return Grid(
+        title="Decisions in the log, and executed in each round",
+        columns=(
+            Column(title="action", align="left"),
+            Column(title="in the log"),
+            *(Column(title=mode) for mode in executed),
+        ),
+        rows=tuple(rows),
+        caption=("Executed decisions equal the log's: a replay in which they differ is refused.",),
+    )
+
+
+def replay_csv(replays: Sequence[Replay], figures: Sequence[Mapping[str, ModeFigures]]) -> str:
+    """Return one line a mode, times in seconds."""
+    header = (
+        "method", "mode", "videos", "baseline_s", "adaptive_s", "theory", "arms",
+        "fragmentation", "policy", "synchronisation", "measured", "low95", "high95", "realised",
+        "p50_s", "p90_s", "p99_s", "videos_per_s", "clock", "device", "processes",
+    )  # fmt: skip
+    pairs = zip(replays, figures, strict=True)
+    return to_csv(header, [_line(one, m, f) for one, own in pairs for m, f in own.items()])
+
+
+def _line(replay: Replay, mode: str, own: ModeFigures) -> tuple[object, ...]:
+    chain = own.waterfall
+    return (
+        replay.method, mode, replay.videos, chain.baseline_s, chain.chain_s["full"], chain.theory,
+        chain.arms, chain.fragmentation, chain.policy, chain.synchronisation, chain.measured,
+        *(chain.interval or (None, None)), chain.realised,
+        *(own.latency_s[q] for q in PERCENTILES), own.videos_per_s, replay.clocks[0],
+        replay.device.get("name"), len(replay.runs),
+    )  # fmt: skip
+
+
+def _arranged(replay: Replay) -> list[str]:
+    return [
+        f"{mode}: " + ARRANGED[mode].format(group=shape.group, bucket=shape.bucket) + "."
+        for mode, shape in replay.modes.items()
+        if mode in ARRANGED
+    ]
+
+
+def _baseline(replay: Replay) -> str:
+    runs = ", ".join(f"{n} × {name}" for name, n in replay.baseline.runs.items())
+    return f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
+
+
+def _settings(replay: Replay) -> list[str]:
+    own = replay.settings
+    parts = [str(replay.device.get("name") or own.device), own.dtype]
+    if own.threads is not None:
+        parts.append(f"{own.threads} thread{'' if own.threads == 1 else 's'}")
+    parts += ["channels last"] if own.channels_last else []
+    parts += ["torch.compile"] if own.compiled else []
+    done = len(replay.runs)
+    frames = "random frames" if own.frames is None else f"frames of {own.frames}"
+    facts = replay.device.get("facts")
+    torch = facts.get("torch.version") if isinstance(facts, dict) else None
+    return [
+        f"{', '.join(parts)}; {done} process{'' if done == 1 else 'es'} × {own.rounds} "
+        f"round{'' if own.rounds == 1 else 's'}, {frames}, random weights, seed {own.seed}"
+        + (f"; torch {torch}." if torch else ".")
+    ]
+
+
+def _latency(own: ModeFigures, q: int) -> str:
+    value = own.latency_s[q]
+    return "-" if value is None else milliseconds(value)
+
+
+def _calls(own: Executed) -> int:
+    return sum(n for sizes in own.arms.values() for n in sizes.values())
+
+
+def _giga(macs: Fraction) -> str:
+    return f"{gflops(macs):.4f}"

@@ -1,0 +1,119 @@
+"""The work of some videos as a record: visits, each a place and a task."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+Runs = tuple[tuple[str, int], ...]
+"""(component, how often it runs one after the other), in the order of the header."""
+
+
+class Task(NamedTuple):
+    """One thing that a visit does.
+
+    Attributes:
+        action: index among the plan's actions of the decision that this is, None for none.
+        before: networks whose output is decided on: policy, LSTM.
+        choices: among how many options is decided after ``before``; 0 means nothing is.
+        runs: networks that the decision asks for.
+        gate: among how many options is decided after ``runs``; 0 means nothing is.
+        exit: index of the exit that is taken with this, None for none.
+    """
+
+    action: int | None = None
+    before: Runs = ()
+    choices: int = 0
+    runs: Runs = ()
+    gate: int = 0
+    exit: int | None = None
+
+
+class Visit(NamedTuple):
+    """Where a task stands: its step, its slot there, its index among ``Workload.tasks``."""
+
+    step: int
+    slot: int
+    task: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """The work of some videos.
+
+    Attributes:
+        actions: names of the actions, with their streams.
+        exits: names of the exits.
+        tasks: every different task, in order of first appearance.
+        videos: the visits of each video, in order.
+        steps: sampled steps of all videos.
+    """
+
+    actions: tuple[str, ...]
+    exits: tuple[str, ...]
+    tasks: tuple[Task, ...]
+    videos: tuple[tuple[Visit, ...], ...]
+    steps: int
+
+    def task_counts(self) -> Counter[int]:
+        """Return how often each task stands in the videos."""
+        return Counter(visit.task for video in self.videos for visit in video)
+
+    def decisions(self) -> tuple[int, ...]:
+        """Return how often each action is decided."""
+        totals = [0] * len(self.actions)
+        for task, n in self.task_counts().items():
+            action = self.tasks[task].action
+            if action is not None:
+                totals[action] += n
+        return tuple(totals)
+
+    def exits_taken(self) -> tuple[int, ...]:
+        """Return how often each exit is taken."""
+        totals = [0] * len(self.exits)
+        for task, n in self.task_counts().items():
+            exit = self.tasks[task].exit
+            if exit is not None:
+                totals[exit] += n
+        return tuple(totals)
+
+    def component_runs(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Return component -> runs: of those that are decided for, and of those decided on."""
+        arms: dict[str, int] = {}
+        policy: dict[str, int] = {}
+        for task, n in sorted(self.task_counts().items()):
+            for runs, totals in ((self.tasks[task].runs, arms), (self.tasks[task].before, policy)):
+                for name, times in runs:
+                    totals[name] = totals.get(name, 0) + n * times
+        return arms, policy
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "actions": list(self.actions),
+            "exits": list(self.exits),
+            "tasks": [task._asdict() for task in self.tasks],
+            "videos": [[list(visit) for visit in video] for video in self.videos],
+            "steps": self.steps,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Workload:
+        """Rebuild what ``to_json`` returned."""
+
+        def runs(pairs: Sequence[Sequence[Any]]) -> Runs:
+            return tuple((name, times) for name, times in pairs)
+
+        tasks = (
+            Task(**{**task, "before": runs(task["before"]), "runs": runs(task["runs"])})
+            for task in data["tasks"]
+        )
+        return cls(
+            actions=tuple(data["actions"]),
+            exits=tuple(data["exits"]),
+            tasks=tuple(tasks),
+            videos=tuple(tuple(Visit(*visit) for visit in video) for video in data["videos"]),
+            steps=data["steps"],
+        )

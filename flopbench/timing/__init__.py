@@ -1,0 +1,1 @@
+"""Measured time: records, verdicts, comparison, sweeps, roofs."""

@@ -1,0 +1,262 @@
+"""Two timings against each other: faster, slower, same, or not to be told.
+
+A comparison of rows that took turns in the same processes (``flopbench latency A --vs B``) is
+paired, sample by sample: what disturbs one disturbs the other, and the spread of the ratio shrinks
+tenfold. Rows of two runs are drawn independently, which says nothing of a machine that changed
+between the runs.
+
+Fewer than three processes decide nothing: two of a kind fall on one side of 1 in every second run
+even where nothing differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.statistics import (
+    FEWEST_PROCESSES,
+    expanded_bootstrap,
+    median,
+    median_of_medians,
+    ratio_bootstrap,
+    student_interval,
+    wider,
+)
+from flopbench.timing.devices import differing
+from flopbench.timing.file import TimingFile
+from flopbench.timing.records import Timing
+
+SAME_WITHIN = 0.02
+"""Times whose ratio is within ± this share for sure are the same for any reader."""
+
+MUST_BE_EQUAL = ("device", "threads", "batch")
+"""Fields of a specification without which a ratio means nothing. Dtype, memory format, compiling
+and graphs may be what is compared; they are named beside the ratio."""
+
+Verdict = Literal["faster", "slower", "same", "inconclusive"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeComparison:
+    """Row b against row a.
+
+    Attributes:
+        a: the row that the ratio is relative to.
+        b: the other one.
+        a_s: headline of a, seconds a call.
+        b_s: headline of b.
+        ratio: time of b / time of a; for paired rows the median over processes of the median
+            ratio of successive samples. None where either has no samples.
+        interval: 95 %: the wider, at each end, of a bootstrap over processes and samples and of
+            Student's t over processes; None for fewer than two processes.
+        paired: whether the samples took turns.
+        macs_ratio: dense MACs of b / those of a; None where not known.
+        verdict: ``faster`` means b is faster than a.
+        reason: why it is inconclusive, else empty.
+        changed: fields of the specification that differ, as ``field: a and b``.
+    """
+
+    a: Timing
+    b: Timing
+    a_s: float | None
+    b_s: float | None
+    ratio: float | None
+    interval: tuple[float, float] | None
+    paired: bool
+    macs_ratio: float | None
+    verdict: Verdict
+    reason: str
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedFiles:
+    """Two files, or the interleaved rows of one.
+
+    Attributes:
+        pairs: rows that stand in both.
+        only_a: rows that the second file lacks.
+        only_b: rows that the first file lacks.
+    """
+
+    pairs: tuple[TimeComparison, ...]
+    only_a: tuple[Timing, ...] = ()
+    only_b: tuple[Timing, ...] = ()
+
+
+def compare_interleaved(file: TimingFile) -> ComparedFiles:
+    """Compare the rows that took turns with the first of them.
+
+    Raises:
+        InputError: no rows of the file took turns.
+    """
+    groups: dict[str, list[Timing]] = {}
+    for row in file.rows:
+        if row.interleaved:
+            groups.setdefault(row.interleaved, []).append(row)
+    pairs = [compare_rows(rows[0], other) for rows in groups.values() for other in rows[1:]]
+    if not pairs:
+        raise InputError(
+            "no rows of this file took turns, so there is nothing to compare",
+            "name two timing files, or measure with: flopbench latency A --vs B",
+        )
+    return ComparedFiles(pairs=tuple(pairs))
+
+
+def compare_files(
+    a: TimingFile, b: TimingFile, *, names: tuple[str, str], anyway: bool = False
+) -> ComparedFiles:
+    """Compare the rows that two files have in common; two single rows are compared as they are.
+
+    Args:
+        a: the file that ratios are relative to.
+        b: the other one.
+        names: what the files are called, for messages.
+        anyway: compare although the machines differ.
+
+    Raises:
+        NotComparableError: the machines differ in what matters, or no rows go together.
+    """
+    if not a.rows or not b.rows:
+        raise NotComparableError(f"{names[0] if not a.rows else names[1]} holds no rows")
+    left = list(b.rows)
+    matched: list[tuple[Timing, Timing]] = []
+    for row in a.rows:
+        twin = next((other for other in left if other.what == row.what), None)
+        if twin is not None:
+            left = [other for other in left if other is not twin]
+            matched.append((row, twin))
+    if not matched and len(a.rows) == len(b.rows) == 1:
+        matched = [(a.rows[0], b.rows[0])]
+    if not matched:
+        raise NotComparableError(
+            f"{names[0]} and {names[1]} have no row in common",
+            f"{names[0]} has {a.rows[0].what}; {names[1]} has {b.rows[0].what}",
+        )
+    if not anyway:
+        for one, other in matched:
+            _refuse_other_machine(a, b, one, other, names)
+    taken = {id(row) for pair in matched for row in pair}
+    return ComparedFiles(
+        pairs=tuple(compare_rows(one, other, paired=False) for one, other in matched),
+        only_a=tuple(row for row in a.rows if id(row) not in taken),
+        only_b=tuple(row for row in b.rows if id(row) not in taken),
+    )
+
+
+def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison:
+    """Compare two rows.
+
+    Args:
+        a: the row that the ratio is relative to.
+        b: the other one.
+        paired: False for rows of two files, which never took turns; True pairs samples where the
+            rows say that theirs did.
+
+    Raises:
+        NotComparableError: they differ in device, threads or batch.
+    """
+    changed = _changed(a, b)
+    apart = [text for text in changed if text.split(":")[0] in MUST_BE_EQUAL]
+    if apart:
+        raise NotComparableError(
+            f"{a.what} and {b.what} cannot be set side by side: " + "; ".join(apart)
+        )
+    macs = None
+    if a.work.dense_macs and b.work.dense_macs:
+        macs = b.work.dense_macs / a.work.dense_macs
+    paired = paired and bool(a.interleaved) and a.interleaved == b.interleaved and _match(a, b)
+    ratio, interval = _ratio(a, b, paired)
+    verdict, reason = _verdict(a, b, ratio, interval)
+    return TimeComparison(
+        a=a,
+        b=b,
+        a_s=_headline(a),
+        b_s=_headline(b),
+        ratio=ratio,
+        interval=interval,
+        paired=paired,
+        macs_ratio=macs,
+        verdict=verdict,
+        reason=reason,
+        changed=tuple(changed),
+    )
+
+
+def _headline(row: Timing) -> float | None:
+    return None if _failed(row) else median(row.medians())
+
+
+def _match(a: Timing, b: Timing) -> bool:
+    """Say whether samples stand in pairs: as many processes, as many samples in each."""
+    sizes = [[len(run.columns[row.lead]) for run in row.processes] for row in (a, b)]
+    return sizes[0] == sizes[1]
+
+
+def _failed(row: Timing) -> bool:
+    return bool(row.failure) or not row.processes
+
+
+def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[float, float] | None]:
+    if _failed(a) or _failed(b):
+        return None, None
+    below = [run.columns[a.lead] for run in a.processes]
+    above = [run.columns[b.lead] for run in b.processes]
+    if min(map(min, below)) <= 0 or min(map(min, above)) <= 0:
+        return None, None
+    if paired:
+        ratios = [
+            [y / x for x, y in zip(xs, ys, strict=True)]
+            for xs, ys in zip(below, above, strict=True)
+        ]
+        drawn = expanded_bootstrap(ratios, median_of_medians)
+        student = student_interval([median(ratio) for ratio in ratios])
+        return median_of_medians(ratios), wider(drawn, student)
+    ratio = median_of_medians(above) / median_of_medians(below)
+    drawn = ratio_bootstrap(below, above, median_of_medians)
+    return ratio, wider(drawn, student_interval(a.medians(), b.medians()))
+
+
+def _verdict(
+    a: Timing, b: Timing, ratio: float | None, interval: tuple[float, float] | None
+) -> tuple[Verdict, str]:
+    if ratio is None:
+        failed = next((row for row in (a, b) if _failed(row)), a)
+        return "inconclusive", f"{failed.what}: {failed.failure or 'a sample took no time'}"
+    fewest = min(len(a.processes), len(b.processes))
+    if interval is None or fewest < FEWEST_PROCESSES:
+        count = "1 process says" if fewest == 1 else f"{fewest} processes say"
+        return "inconclusive", f"{count} little of others: use --processes 3 or more"
+    low, high = interval
+    if low >= 1 - SAME_WITHIN and high <= 1 + SAME_WITHIN:
+        return "same", ""
+    if high < 1:
+        return "faster", ""
+    if low > 1:
+        return "slower", ""
+    return "inconclusive", f"the interval {low:.3f} to {high:.3f} holds 1 and more than ±2 %"
+
+
+def _changed(a: Timing, b: Timing) -> list[str]:
+    names = a.what.__slots__
+    return [
+        f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
+        for name in names
+        if getattr(a.what, name) != getattr(b.what, name)
+    ]
+
+
+def _refuse_other_machine(
+    a: TimingFile, b: TimingFile, one: Timing, other: Timing, names: Sequence[str]
+) -> None:
+    apart = differing(a.device_of(one), b.device_of(other))
+    if apart:
+        listed = "; ".join(f"{key}: {x!r} and {y!r}" for key, x, y in apart)
+        raise NotComparableError(
+            f"{names[0]} and {names[1]} were not measured alike: {listed}",
+            "measure both in one run (flopbench latency A --vs B), or compare them --anyway and "
+            "say so",
+        )

@@ -1,0 +1,132 @@
+"""One timing against another, as text."""
+
+from __future__ import annotations
+
+import json
+from typing import TextIO
+
+from flopbench.core.grid import Column, Grid, to_csv
+from flopbench.core.units import milliseconds
+from flopbench.timing.comparison import ComparedFiles, TimeComparison
+from flopbench.timing.records import plain
+from flopbench.timing.text import NOTHING, Notes, maybe, render_timing_grids
+
+COMPARISON_SCHEMA = 1
+COMPARISON_KIND = "flopbench.time-comparison"
+
+
+def render_time_comparison(
+    result: ComparedFiles, names: tuple[str, str], format: str, stream: TextIO
+) -> str | None:
+    """Render a comparison of timings; see ``render_timings``.
+
+    File format (JSON): ``{"schema": 1, "kind": "flopbench.time-comparison", "pairs": [...],
+    "only_a": [...], "only_b": [...]}``.
+    """
+    if format == "json":
+        return comparison_json(result, names)
+    if format == "csv":
+        return comparison_csv(result)
+    return render_timing_grids([comparison_grid(result, names)], format, stream)
+
+
+def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
+    """Lay out rows against rows: ratios of times below 1 mean that the second is faster."""
+    notes = Notes({})
+    lines: list[tuple[str, ...]] = []
+    for pair in result.pairs:
+        remarks = [*([pair.reason] if pair.reason else []), *pair.changed]
+        lines.append(
+            (
+                pair.a.what.spec,
+                pair.b.what.spec,
+                "paired" if pair.paired else "apart",
+                NOTHING if pair.macs_ratio is None else f"{pair.macs_ratio:.4f}",
+                maybe(pair.a_s, milliseconds),
+                maybe(pair.b_s, milliseconds),
+                NOTHING if pair.ratio is None else f"{pair.ratio:.4f}",
+                _range(pair.interval),
+                notes.mark(pair.verdict, remarks),
+            )
+        )
+    for rows, name in ((result.only_a, names[0]), (result.only_b, names[1])):
+        for row in rows:
+            cells = [NOTHING] * 9
+            cells[0 if name == names[0] else 1] = row.what.spec
+            cells[8] = notes.mark("inconclusive", [f"{row.what}: only in {name}"])
+            lines.append(tuple(cells))
+    titles = ("A", "B", "samples", "MACs B/A", "A ms", "B ms", "time B/A", "95 %", "B is")
+    left = {"A", "B", "samples", "B is"}
+    caption = [
+        "time B/A below 1: B is faster. 95 %: bootstrap and Student's t over processes, the "
+        "wider; 'same' lies within ±2 %."
+    ]
+    if names[0] != names[1]:
+        caption.append(f"A: {names[0]}. B: {names[1]}.")
+    return Grid(
+        title="Time against time",
+        columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
+        rows=tuple(lines),
+        footnotes=tuple(notes.numbers),
+        caption=tuple(caption),
+    )
+
+
+def comparison_csv(result: ComparedFiles) -> str:
+    """Return one line a pair."""
+    header = ["a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"]
+    lines = [_comparison_line(pair) for pair in result.pairs]
+    nothing: list[object] = [None] * 7
+    lines += [[str(row.what), None, *nothing, "inconclusive", "only in a"] for row in result.only_a]
+    lines += [[None, str(row.what), *nothing, "inconclusive", "only in b"] for row in result.only_b]
+    return to_csv([*header, "reason"], lines)
+
+
+def comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
+    """Return the comparison as JSON, specifications in full, samples left out."""
+    data = {
+        "schema": COMPARISON_SCHEMA,
+        "kind": COMPARISON_KIND,
+        "a": names[0],
+        "b": names[1],
+        "pairs": [
+            {
+                "a": plain(pair.a.what),
+                "b": plain(pair.b.what),
+                "paired": pair.paired,
+                "dense_macs_ratio": pair.macs_ratio,
+                "a_s": pair.a_s,
+                "b_s": pair.b_s,
+                "ratio": pair.ratio,
+                "ci95": pair.interval,
+                "verdict": pair.verdict,
+                "reason": pair.reason,
+                "changed": list(pair.changed),
+            }
+            for pair in result.pairs
+        ],
+        "only_a": [plain(row.what) for row in result.only_a],
+        "only_b": [plain(row.what) for row in result.only_b],
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _comparison_line(pair: TimeComparison) -> list[object]:
+    low, high = pair.interval or (None, None)
+    return [
+        str(pair.a.what),
+        str(pair.b.what),
+        pair.paired,
+        pair.macs_ratio,
+        pair.a_s,
+        pair.b_s,
+        pair.ratio,
+        low,
+        high,
+        pair.verdict,
+        pair.reason,
+    ]
+
+
+def _range(interval: tuple[float, float] | None) -> str:
+    return NOTHING if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"

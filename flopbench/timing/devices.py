@@ -1,0 +1,189 @@
+"""What a timing ran on, as a record: machine, device, libraries, and what could not be learnt.
+
+Facts are flat: dotted keys with the unit in the name. A fact that could not be learnt is null and
+has its reason in ``absent``; nothing is guessed. Files are published, so no host name, no user
+name, no serial number and no path is ever a fact.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flopbench.core.errors import DataError, InputError, near_match
+
+Fact = str | int | float | bool | None
+
+DEVICES = ("cpu", "cuda", "mps")
+DTYPES = ("fp32", "tf32", "bf16", "fp16")
+TENSOR_FLOAT_CAPABILITY = (8, 0)
+"""Compute capability of Ampere, the first NVIDIA generation with TF32 and BF16 arithmetic."""
+
+MUST_MATCH: tuple[str, ...] = (
+    # What computes. Family, model and stepping tell apart the CPUs that a hypervisor gives one
+    # name ("AMD EPYC"); the hypervisor itself, because clocks and caches are shared under one.
+    "cpu.model",
+    "cpu.family_model_stepping",
+    "cpu.hypervisor",
+    # How much of it. A timing says its threads; cores and quota say what those threads get.
+    "cpu.cores_visible",
+    "cpu.quota_cores",
+    # On bare metal the governor alone changes single-thread speed by a factor of two.
+    "cpu.governor",
+    # Which kernels run: the library, its build, and the instruction set it chose at run time.
+    "torch.version",
+    "torch.git_version",
+    "torch.blas",
+    "torch.mkldnn",
+    "torch.openmp",
+    "torch.cpu_capability",
+    # The GPU, the kernels its driver and libraries choose, and every limit on its clocks.
+    "gpu.name",
+    "gpu.multiprocessors",
+    "gpu.driver",
+    "gpu.cuda_runtime",
+    "gpu.cudnn",
+    "gpu.power_limit_w",
+    "gpu.clock_sm_max_mhz",
+    "gpu.clock_memory_max_mhz",
+    "gpu.application_clock_sm_mhz",
+    "gpu.application_clock_memory_mhz",
+    "gpu.mig",
+    "gpu.ecc",  # costs memory bandwidth on GDDR cards
+    # Settings from outside that change speed and no result.
+    "env.CUDA_LAUNCH_BLOCKING",
+    "env.KMP_AFFINITY",
+    "env.KMP_BLOCKTIME",
+    "env.LD_PRELOAD",  # an allocator
+)
+"""Facts that must be equal for two timings to be comparable.
+
+Not among them, because a forward pass of a model does not depend on them by more than its noise:
+kernel and distribution, Python and torchvision versions, memory size, cache sizes and CPU flags
+(both follow from family, model and stepping), the exact affinity mask, the nominal clock, PCIe
+width (inputs lie on the device before the clock starts), persistence and compute mode.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFacts:
+    """What a timing ran on.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``mps``; never an index.
+        name: what a reader calls it (``AMD EPYC (2 cores visible)``, ``NVIDIA H100 80GB HBM3``).
+        facts: dotted key -> value; None where it could not be learnt.
+        absent: key -> why its fact is None; exactly the keys whose fact is None.
+    """
+
+    device: str
+    name: str
+    facts: Mapping[str, Fact]
+    absent: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, strings, numbers and nulls."""
+        return {
+            "device": self.device,
+            "name": self.name,
+            "facts": dict(self.facts),
+            "absent": dict(self.absent),
+        }
+
+    @classmethod
+    def from_json(cls, data: Any) -> DeviceFacts:
+        """Rebuild what ``to_json`` returned.
+
+        Raises:
+            DataError: a field is missing, unknown or of the wrong type, or a null has no reason.
+        """
+        names = ["absent", "device", "facts", "name"]
+        if not isinstance(data, Mapping) or sorted(map(str, data)) != names:
+            raise DataError(f"not device facts: expected an object with the fields {names}")
+        if data["device"] not in DEVICES or not isinstance(data["name"], str):
+            raise DataError(
+                f"not device facts: device is {data['device']!r} where one of {DEVICES} was"
+                f" expected, or name is no text"
+            )
+        facts, absent = data["facts"], data["absent"]
+        if not isinstance(facts, Mapping) or not isinstance(absent, Mapping):
+            raise DataError("not device facts: facts and absent must be objects")
+        for key, value in facts.items():
+            if not isinstance(value, str | int | float | None) or (
+                isinstance(value, float) and not math.isfinite(value)
+            ):
+                raise DataError(f"not device facts: {key} is {value!r}, no text, number or null")
+        if not all(isinstance(reason, str) and reason for reason in absent.values()):
+            raise DataError("not device facts: a reason in absent is no text")
+        unexplained = {key for key, value in facts.items() if value is None} ^ set(absent)
+        if unexplained:
+            raise DataError(
+                f"not device facts: {', '.join(sorted(unexplained))} must be null with a reason,"
+                " or neither"
+            )
+        return cls(device=data["device"], name=data["name"], facts=dict(facts), absent=dict(absent))
+
+
+@dataclass(slots=True)
+class Findings:
+    """Facts while they are being gathered: a value, or the reason why there is none."""
+
+    facts: dict[str, Fact] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+    def put(self, key: str, value: Fact, why_not: str) -> None:
+        """Keep a fact; ``why_not`` is kept instead where the value is None."""
+        self.facts[key] = value
+        if value is None:
+            self.absent[key] = why_not
+        else:
+            self.absent.pop(key, None)
+
+    def add(self, other: Findings) -> None:
+        """Take over everything that another part has found."""
+        self.facts.update(other.facts)
+        self.absent.update(other.absent)
+
+
+def differing(a: DeviceFacts, b: DeviceFacts) -> list[tuple[str, Fact, Fact]]:
+    """Return what keeps two timings from being compared: (key, value of a, value of b).
+
+    ``device`` first, then ``MUST_MATCH`` in its order. A fact that is null, or missing, on one
+    side only is a difference; on both sides it is none.
+    """
+    pairs = [("device", a.device, b.device)]
+    pairs += [(key, a.facts.get(key), b.facts.get(key)) for key in MUST_MATCH]  # type: ignore[misc]
+    return [(key, one, other) for key, one, other in pairs if one != other]
+
+
+def refuse_dtype(device: str, dtype: str, capability: tuple[int, int] | None) -> None:
+    """Refuse a device or number format that does not exist, or not there. Asks no hardware.
+
+    Args:
+        device: one of ``DEVICES``.
+        dtype: one of ``DTYPES``.
+        capability: compute capability of the CUDA device, None elsewhere or where unknown.
+
+    Raises:
+        InputError: unknown device, unknown number format, or one that the device lacks.
+    """
+    if device not in DEVICES:
+        raise InputError(f"unknown device {device!r}", near_match(device, DEVICES, "devices"))
+    if dtype not in DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}", near_match(dtype, DTYPES, "dtypes"))
+    if dtype == "tf32" and device != "cuda":
+        raise InputError(
+            f"{device} has no TF32: it is a mode of NVIDIA tensor cores, from Ampere on",
+            "--dtype fp32",
+        )
+    if device == "cuda" and capability is not None and dtype in ("tf32", "bf16"):
+        if capability >= TENSOR_FLOAT_CAPABILITY:
+            return
+        have, need = (".".join(map(str, pair)) for pair in (capability, TENSOR_FLOAT_CAPABILITY))
+        raise InputError(
+            f"this GPU has no {dtype.upper()} arithmetic: its compute capability is {have},"
+            f" {need} is the first that has it",
+            "--dtype fp32 or --dtype fp16",
+        )

@@ -1,0 +1,235 @@
+"""What a GPU says of itself while it works, and what follows: throttling, guests, energy."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from typing import Any
+
+from flopbench.core.errors import DataError
+
+THROTTLE_BITS = {
+    0x001: "gpu idle",
+    0x002: "applications clocks setting",
+    0x004: "sw power cap",
+    0x008: "hw slowdown",
+    0x010: "sync boost",
+    0x020: "sw thermal slowdown",
+    0x040: "hw thermal slowdown",
+    0x080: "hw power brake slowdown",
+    0x100: "display clock",
+    0x200: "board limit",
+    0x400: "reliability",
+}
+"""Source: nvml.h, ``nvmlClocksEventReason*`` (``nvmlClocksThrottleReason*`` in older drivers)."""
+
+NO_THROTTLING = frozenset({"gpu idle", "applications clocks setting"})
+"""An idle GPU lowers its clocks, and a user may fix them: neither disturbs a timing."""
+
+THROTTLED_SHARE = 0.05
+"""A reason in fewer of the readings than this touched too little of the time to move a median."""
+
+CLOCK_FALL = 0.10
+"""A busy SM clock this far below the highest one seen is called throttling.
+
+Boost steps of 15 MHz on some 1500 MHz are 1 %, and a GPU moves a few of them in normal work."""
+
+BUSY_PERCENT = 50
+"""Below this utilisation a clock says nothing: it may still be rising from idle."""
+
+MIN_TICKS = 20
+"""Fewer ticks of the energy counter give no energy.
+
+The counter moves in ticks of 20 to 100 ms, and each end of the window can be off by one of them:
+with 20 ticks that is 10 % at worst."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """One look at a GPU; None where the device or its driver does not tell.
+
+    Attributes:
+        t_s: host clock (``time.perf_counter``) when the energy counter was read.
+        sm_mhz: clock of the multiprocessors.
+        memory_mhz: clock of the memory.
+        temperature_c: of the chip.
+        power_w: drawn by the whole board, averaged by the driver.
+        power_limit_w: the limit in force.
+        throttle_reasons: why the clocks are not higher, by name; empty where nothing holds them.
+        energy_mj: energy since the driver was loaded, in millijoules.
+        foreign_processes: compute processes on this GPU that are not the caller's.
+        utilization_percent: share of the driver's last sample period in which a kernel ran.
+    """
+
+    t_s: float
+    sm_mhz: int | None = None
+    memory_mhz: int | None = None
+    temperature_c: int | None = None
+    power_w: float | None = None
+    power_limit_w: float | None = None
+    throttle_reasons: tuple[str, ...] | None = None
+    energy_mj: int | None = None
+    foreign_processes: int | None = None
+    utilization_percent: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a plain dict; the reasons become a list."""
+        reasons = self.throttle_reasons
+        data = {name: getattr(self, name) for name in self.__slots__}
+        return {**data, "throttle_reasons": None if reasons is None else list(reasons)}
+
+    @classmethod
+    def from_json(cls, data: Any) -> GpuReading:
+        """Rebuild what ``to_json`` returned.
+
+        Raises:
+            DataError: a field is missing, unknown or of the wrong type.
+        """
+        names = [f.name for f in fields(cls)]
+        if not isinstance(data, Mapping) or set(data) != set(names):
+            raise DataError(f"not a GPU reading: expected an object with the fields {names}")
+        whole = {"sm_mhz", "memory_mhz", "temperature_c", "energy_mj"}
+        whole |= {"foreign_processes", "utilization_percent"}
+        for name in names:
+            value = data[name]
+            if name == "throttle_reasons" or (value is None and name != "t_s"):
+                continue
+            kind = int if name in whole else (int, float)
+            if isinstance(value, bool) or not isinstance(value, kind):
+                raise DataError(f"not a GPU reading: {name} is {value!r}, no number of its kind")
+        reasons = data["throttle_reasons"]
+        if reasons is not None and not (
+            isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons)
+        ):
+            raise DataError(f"not a GPU reading: throttle_reasons is {reasons!r}, no list of names")
+        return cls(**{**data, "throttle_reasons": None if reasons is None else tuple(reasons)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Energy:
+    """Energy of the whole GPU over a window that begins and ends at ticks of its counter.
+
+    Attributes:
+        per_image_j: joules an image, idle power of the board included; None with a reason.
+        reason: why there is no figure; empty where there is one.
+        energy_j: joules between the first and the last tick.
+        images: images done between them, interpolated.
+        seconds: between them.
+        ticks: changes of the counter after the first one.
+        uncertainty: what not knowing the ends better than the readings lie apart can change,
+            as a share of ``per_image_j``.
+    """
+
+    per_image_j: float | None
+    reason: str
+    energy_j: float = 0.0
+    images: float = 0.0
+    seconds: float = 0.0
+    ticks: int = 0
+    uncertainty: float | None = None
+
+
+def throttle_names(mask: int) -> tuple[str, ...]:
+    """Decode NVML's bit mask; a bit of a newer driver is named by its value."""
+    bits = [1 << place for place in range(mask.bit_length()) if mask >> place & 1]
+    return tuple(THROTTLE_BITS.get(bit, f"unknown bit {bit:#x}") for bit in bits)
+
+
+def throttled(readings: Sequence[GpuReading]) -> str:
+    """Say how the GPU was held back; an empty string where no reading shows it.
+
+    Two signs: a reason that the driver names in ``THROTTLED_SHARE`` of the readings or more, other
+    than ``NO_THROTTLING``; and an SM clock that
+    fell more than ``CLOCK_FALL`` below the highest one seen, both while busy.
+    """
+    told = [set(r.throttle_reasons) for r in readings if r.throttle_reasons is not None]
+    seen = Counter(name for names in told for name in sorted(names - NO_THROTTLING))
+    parts = [
+        f"{name} in {count} of {len(told)} readings ({count / len(told):.0%})"
+        for name, count in seen.most_common()
+        if count >= THROTTLED_SHARE * len(told)
+    ]
+    clocks = [r.sm_mhz for r in readings if r.sm_mhz is not None and _busy(r)]
+    if clocks and min(clocks) < max(clocks) * (1 - CLOCK_FALL):
+        fall = 1 - min(clocks) / max(clocks)
+        parts.append(
+            f"the SM clock fell to {min(clocks)} MHz, {fall:.0%} below the {max(clocks)} MHz"
+            " seen while busy"
+        )
+    return "; ".join(parts)
+
+
+def foreign(readings: Sequence[GpuReading]) -> int | None:
+    """Return the most foreign processes in any reading; None where no reading could tell."""
+    counts = [r.foreign_processes for r in readings if r.foreign_processes is not None]
+    return max(counts, default=None)
+
+
+def energy_per_image_j(
+    readings: Sequence[GpuReading], images_done: Sequence[tuple[float, float]]
+) -> Energy:
+    """Divide energy by images between two ticks of the counter.
+
+    The counter stands still between ticks, so a window that begins or ends between two charges
+    energy to the wrong images. Only the time from the first observed change to the last observed
+    change counts, and only while images were being done.
+
+    Args:
+        readings: in order of time, closer together than the ticks of the counter.
+        images_done: (host clock in seconds, images done since the start), both rising.
+    """
+    counted = [(r.t_s, r.energy_mj) for r in readings if r.energy_mj is not None]
+    if not counted:
+        return _no_energy("the GPU has no energy counter, or its driver does not tell it")
+    if len(images_done) < 2:
+        return _no_energy("fewer than two instants at which the images done are known")
+    if any(energy < before for (_, before), (_, energy) in pairwise(counted)):
+        return _no_energy("the energy counter went back: the driver was loaded again")
+    first_s, last_s = images_done[0][0], images_done[-1][0]
+    # (when the change was seen, the counter after it, how long before it nothing was seen)
+    ticks = [
+        (t, energy, t - t_before)
+        for (t_before, before), (t, energy) in pairwise(counted)
+        if energy != before and first_s <= t <= last_s
+    ]
+    if len(ticks) <= MIN_TICKS:
+        return _no_energy(
+            f"the energy counter moved {max(len(ticks) - 1, 0)} times while images were done;"
+            f" {MIN_TICKS} are needed",
+            ticks=max(len(ticks) - 1, 0),
+        )
+    (start, at_start, blind_start), (end, at_end, blind_end) = ticks[0], ticks[-1]
+    energy_j = (at_end - at_start) / 1e3
+    images = _images_at(end, images_done) - _images_at(start, images_done)
+    if images <= 0:
+        return _no_energy("no image was done between two ticks", len(ticks) - 1)
+    return Energy(
+        per_image_j=energy_j / images,
+        reason="",
+        energy_j=energy_j,
+        images=images,
+        seconds=end - start,
+        ticks=len(ticks) - 1,
+        uncertainty=(blind_start + blind_end) / (end - start),
+    )
+
+
+def _busy(reading: GpuReading) -> bool:
+    """Say whether the GPU worked: neither called idle nor little used, where either is told."""
+    idle = "gpu idle" in (reading.throttle_reasons or ())
+    used = reading.utilization_percent
+    return not idle and (used is None or used >= BUSY_PERCENT)
+
+
+def _images_at(t_s: float, images_done: Sequence[tuple[float, float]]) -> float:
+    """Interpolate the images done at an instant between the first and the last known one."""
+    after = min(bisect_right(images_done, t_s, key=lambda pair: pair[0]), len(images_done) - 1)
+    (t0, done0), (t1, done1) = images_done[after - 1], images_done[after]
+    return done0 + (done1 - done0) * (t_s - t0) / (t1 - t0) if t1 > t0 else done1
+
+
+def _no_energy(reason: str, ticks: int = 0) -> Energy:
+    return Energy(per_image_j=None, reason=reason, ticks=ticks)

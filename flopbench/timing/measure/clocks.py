@@ -1,0 +1,136 @@
+"""Clocks of real devices for the loop of ``sampling``."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flopbench.timing.measure.sampling import Call, Clock
+
+SCHEDSTAT = Path("/proc/self/schedstat")
+"""Linux: nanoseconds on a processor, nanoseconds waiting for one, time slices (of the main
+thread)."""
+
+
+class CpuClock:
+    """Wall time, CPU time of the whole process, and the main thread's wait for a processor.
+
+    At one thread CPU time leads: on a shared machine it leaves out the time that others took.
+    With more threads it would add up what they spend spinning, so the wall leads.
+
+    Args:
+        threads: of the numerical libraries.
+    """
+
+    groups_calls = True
+
+    def __init__(self, threads: int) -> None:
+        self.lead = "cpu_s" if threads == 1 else "wall_s"
+        self._waits = _waited_ns() is not None
+
+    def now(self) -> float:
+        return time.perf_counter()
+
+    def time(self, call: Call, calls: int) -> dict[str, float]:
+        waited = _waited_ns() if self._waits else None
+        wall, cpu = time.perf_counter_ns(), time.process_time_ns()
+        for _ in range(calls):
+            call()
+        cpu = time.process_time_ns() - cpu
+        wall = time.perf_counter_ns() - wall
+        sample = {"wall_s": wall / 1e9 / calls, "cpu_s": cpu / 1e9 / calls}
+        if waited is not None:
+            sample["wait_s"] = ((_waited_ns() or waited) - waited) / 1e9 / calls
+        return sample
+
+
+def _waited_ns() -> int | None:
+    try:
+        return int(SCHEDSTAT.read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+class CudaClock:
+    """CUDA events inside host clocks: enqueue, gpu and end-to-end time of every single call.
+
+    ``enqueue_s``: until the host has launched everything; ``gpu_s``: between the events around
+    the call; ``end_to_end_s``: until the host knows that the result is there, from an idle device.
+    """
+
+    lead = "end_to_end_s"
+    groups_calls = False
+
+    def __init__(self) -> None:
+        self._start = torch.cuda.Event(enable_timing=True)
+        self._end = torch.cuda.Event(enable_timing=True)
+
+    def now(self) -> float:
+        return time.perf_counter()
+
+    def time(self, call: Call, calls: int) -> dict[str, float]:
+        torch.cuda.synchronize()
+        begun = time.perf_counter_ns()
+        self._start.record()
+        for _ in range(calls):
+            call()
+        self._end.record()
+        enqueued = time.perf_counter_ns()
+        self._end.synchronize()
+        done = time.perf_counter_ns()
+        return {
+            "enqueue_s": (enqueued - begun) / 1e9 / calls,
+            "gpu_s": self._start.elapsed_time(self._end) / 1e3 / calls,
+            "end_to_end_s": (done - begun) / 1e9 / calls,
+        }
+
+    def device_s(self, call: Call) -> float:
+        """Return the device's time of one call, from an idle device."""
+        torch.cuda.synchronize()
+        self._start.record()
+        call()
+        self._end.record()
+        self._end.synchronize()
+        return float(self._start.elapsed_time(self._end) / 1e3)
+
+
+class HostClock:
+    """Host time around a call and a synchronisation, for devices without better (MPS).
+
+    Args:
+        synchronise: waits until the device is idle.
+    """
+
+    lead = "end_to_end_s"
+    groups_calls = False
+
+    def __init__(self, synchronise: Any) -> None:
+        self._synchronise = synchronise
+
+    def now(self) -> float:
+        return time.perf_counter()
+
+    def time(self, call: Call, calls: int) -> dict[str, float]:
+        self._synchronise()
+        begun = time.perf_counter_ns()
+        for _ in range(calls):
+            call()
+        enqueued = time.perf_counter_ns()
+        self._synchronise()
+        done = time.perf_counter_ns()
+        return {
+            "enqueue_s": (enqueued - begun) / 1e9 / calls,
+            "end_to_end_s": (done - begun) / 1e9 / calls,
+        }
+
+
+def clock_for(device: str, threads: int) -> Clock:
+    """Return the clock of a device: ``cpu``, ``cuda`` or ``mps``."""
+    if device == "cuda":
+        return CudaClock()
+    if device == "mps":
+        return HostClock(torch.mps.synchronize)
+    return CpuClock(threads)

@@ -1,0 +1,246 @@
+"""What the operating system tells about processor and memory.
+
+``root`` is the folder that those trees lie in, so that tests read the recorded trees of other
+machines. Every fact that is not there is null with a reason; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from flopbench.timing.devices import Findings
+
+FLAGS = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "avx_vnni",
+    "amx_tile",
+    "amx_bf16",
+    "amx_int8",
+    "amx_fp16",
+    "asimd",
+    "asimdhp",
+    "asimddp",
+    "bf16",
+    "i8mm",
+    "sve",
+    "sve2",
+)
+"""The instruction sets that torch's CPU kernels choose between, as Linux names them."""
+
+_SYSCTL = {
+    "cpu.model": "machdep.cpu.brand_string",
+    "cpu.cores_visible": "hw.logicalcpu",
+    "cpu.cores_physical": "hw.physicalcpu",
+    "cpu.l2_bytes": "hw.perflevel0.l2cachesize",
+    "memory.total_bytes": "hw.memsize",
+}
+_LINUX_ONLY = "this operating system does not tell it"
+
+
+def cpu_facts(root: Path = Path("/")) -> Findings:
+    """Return ``cpu.*``, ``memory.*``, ``os.*`` of a Linux tree, or of this machine elsewhere.
+
+    Args:
+        root: where ``proc`` and ``sys`` lie.
+    """
+    found = Findings()
+    if (root / "proc/cpuinfo").is_file():
+        _processor(found, root)
+        _cores(found, root)
+        _caches(found, root)
+        _clocks(found, root)
+        found.put("cpu.quota_cores", *quota_cores(root))
+        found.put("memory.total_bytes", _memory_bytes(root), "no MemTotal in /proc/meminfo")
+    else:
+        _without_proc(found)
+    release = _text(root / "proc/sys/kernel/osrelease").strip()
+    kernel = f"Linux {release}" if release else f"{platform.system()} {platform.release()}"
+    found.put("os.kernel", kernel, "")
+    found.put("os.name", _os_name(root), "no PRETTY_NAME in /etc/os-release")
+    return found
+
+
+def quota_cores(root: Path = Path("/")) -> tuple[float | None, str]:
+    """Return how many cores the control group may use, or None and why there is no limit.
+
+    The tightest limit from the own group up to the root counts. Version 2 writes it into
+    ``cpu.max``, version 1 into ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``. A container often
+    sees its own group as the root, while /proc/self/cgroup still gives the path outside: levels
+    that are not there are passed over.
+
+    Source: Linux, Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
+    """
+    unified, cpu = "/", "/"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:
+            unified = path
+        elif "cpu" in controllers.split(","):
+            cpu = path
+    tree = root / "sys/fs/cgroup"
+    limits = [
+        _share(*_text(folder / "cpu.max").partition(" ")[::2])
+        for folder in _levels([tree, tree / "unified"], unified)
+    ]
+    limits += [
+        _share(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
+        for folder in _levels([tree / "cpu", tree / "cpu,cpuacct"], cpu)
+    ]
+    known = [limit for limit in limits if limit is not None]
+    if known:
+        return min(known), ""
+    return None, "no control group limits the processor time"
+
+
+def _levels(trees: list[Path], path: str) -> list[Path]:
+    """Return every folder from a group's own up to the root of each tree."""
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    return [tree.joinpath(*parts[:count]) for tree in trees for count in range(len(parts), -1, -1)]
+
+
+def _share(quota: str, period: str) -> float | None:
+    """Return quota / period; None where there is no limit (``max``, -1) or no such file."""
+    with contextlib.suppress(ValueError, ZeroDivisionError):
+        share = int(quota) / int(period)
+        return share if share > 0 else None
+    return None
+
+
+def _processor(found: Findings, root: Path) -> None:
+    """Read the first processor of /proc/cpuinfo, which x86 and ARM write with other words."""
+    first = _text(root / "proc/cpuinfo").strip().split("\n\n")[0]
+    lines = (line.partition(":") for line in first.splitlines())
+    words = {key.strip(): value.strip() for key, _, value in lines}
+    model = (
+        words.get("model name")
+        or words.get("Processor")
+        or _text(root / "sys/firmware/devicetree/base/model").strip("\0 \n")
+    )
+    found.put("cpu.model", model or None, "/proc/cpuinfo names no model (as usual on ARM)")
+    x86 = [words.get(key) for key in ("vendor_id", "cpu family", "model", "stepping")]
+    arm = [words.get(f"CPU {key}") for key in ("implementer", "part", "variant", "revision")]
+    numbers = next((part for part in (x86, arm) if all(part)), None)
+    found.put(
+        "cpu.family_model_stepping",
+        " ".join(str(number) for number in numbers) if numbers else None,
+        "/proc/cpuinfo gives no family, model and stepping",
+    )
+    flags = (words.get("flags") or words.get("Features") or "").split()
+    found.put(
+        "cpu.flags",
+        " ".join(flag for flag in FLAGS if flag in flags) if flags else None,
+        "/proc/cpuinfo lists no flags",
+    )
+    hypervisor = _text(root / "sys/hypervisor/type").strip()
+    if not hypervisor and "hypervisor" in flags:
+        hypervisor = "yes, unnamed"
+    if not hypervisor and "flags" in words:  # x86 processors tell a guest that it is one
+        hypervisor = "none"
+    found.put("cpu.hypervisor", hypervisor or None, "this processor does not tell its guests")
+
+
+def _cores(found: Findings, root: Path) -> None:
+    """Count what this process may run on, and the cores behind the hardware threads."""
+    status = dict(
+        line.split(":\t", 1)
+        for line in _text(root / "proc/self/status").splitlines()
+        if ":\t" in line
+    )
+    allowed = status.get("Cpus_allowed_list", "").strip()
+    why_not = "no Cpus_allowed_list in /proc/self/status"
+    found.put("cpu.affinity", allowed or None, why_not)
+    found.put("cpu.cores_visible", len(_numbers(allowed)) or None, why_not)
+    siblings = {
+        _text(folder / "topology/core_cpus_list") or _text(folder / "topology/thread_siblings_list")
+        for folder in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
+    }
+    siblings.discard("")
+    found.put("cpu.cores_physical", len(siblings) or None, "no core topology under /sys")
+
+
+def _caches(found: Findings, root: Path) -> None:
+    """Read the caches that the first processor sees: one L2 a core, one L3 a cluster of cores."""
+    sizes: dict[str, int] = {}
+    for folder in (root / "sys/devices/system/cpu/cpu0/cache").glob("index*"):
+        size = re.fullmatch(r"(\d+)([KMG]?)", _text(folder / "size").strip())
+        if size and _text(folder / "type").strip() in ("Unified", "Data"):
+            scale = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[size[2]]
+            sizes[_text(folder / "level").strip()] = int(size[1]) * scale
+    for level in ("2", "3"):
+        why_not = "no such cache under /sys"
+        found.put(f"cpu.l{level}_bytes", sizes.get(level), why_not)
+
+
+def _clocks(found: Findings, root: Path) -> None:
+    folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
+    why_not = "no cpufreq on this machine, as usual in a virtual one"
+    found.put("cpu.governor", _text(folder / "scaling_governor").strip() or None, why_not)
+    khz = _text(folder / "cpuinfo_max_freq").strip()
+    found.put("cpu.max_mhz", int(khz) / 1e3 if khz.isdecimal() else None, why_not)
+
+
+def _memory_bytes(root: Path) -> int | None:
+    match = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
+
+
+def _os_name(root: Path) -> str | None:
+    if sys.platform == "darwin":
+        return f"macOS {platform.mac_ver()[0]}"
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(root / "etc/os-release"), re.MULTILINE)
+    return match[1] if match else None
+
+
+def _without_proc(found: Findings) -> None:
+    """Ask sysctl on macOS; elsewhere only Python's own words are left."""
+    for key in ("cpu.family_model_stepping", "cpu.affinity", "cpu.quota_cores", "cpu.flags"):
+        found.put(key, None, _LINUX_ONLY)
+    for key in ("cpu.l3_bytes", "cpu.governor", "cpu.max_mhz", "cpu.hypervisor"):
+        found.put(key, None, _LINUX_ONLY)
+    for key, word in _SYSCTL.items():
+        text = _sysctl(word) if sys.platform == "darwin" else ""
+        number = int(text) if text.isdecimal() else None
+        found.put(key, text or None if key == "cpu.model" else number, f"no sysctl {word} here")
+    if found.facts["cpu.cores_visible"] is None:
+        found.put("cpu.cores_visible", os.cpu_count(), "Python does not know it")
+    if found.facts["cpu.model"] is None:
+        found.put("cpu.model", platform.processor() or None, "Python does not know it")
+
+
+def _sysctl(word: str) -> str:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        command = ["/usr/sbin/sysctl", "-n", word]
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=5, check=True
+        ).stdout.strip()
+    return ""
+
+
+def _numbers(text: str) -> set[int]:
+    """Read Linux's list of numbers: ``0-2,8`` is {0, 1, 2, 8}."""
+    numbers: set[int] = set()
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        if first.strip().isdecimal():
+            numbers.update(range(int(first), int(last or first) + 1))
+    return numbers
+
+
+def _text(path: Path) -> str:
+    """Return a small file's text; an empty one where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,214 @@
+"""Timing models in one fresh process: the job behind ``flopbench latency``."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flopbench.core.errors import FlopbenchError, MeasureError
+from flopbench.models.build.environment import seeded
+from flopbench.models.build.trees import imported_late, standing_in
+from flopbench.models.spec import parse_spec
+from flopbench.timing.measure.clocks import CudaClock, clock_for
+from flopbench.timing.measure.device import check_device, device_facts
+from flopbench.timing.measure.power import watch_gpu
+from flopbench.timing.measure.precision import precision, precision_facts
+from flopbench.timing.measure.prepared import (
+    capture,
+    compiled_graphs,
+    explained,
+    explanation,
+    prepare,
+)
+from flopbench.timing.measure.roofs import measure_roofs
+from flopbench.timing.measure.sampling import Clock, Sampled, first_call, sample
+from flopbench.timing.records import TimingSpec, plain
+
+DIGITS = 10
+"""Decimals of a second that are kept: a tenth of what the finest clock tells."""
+
+
+def describe(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Check that a device has the dtypes asked for; return its facts.
+
+    Args:
+        job: ``device`` (None takes CUDA where there is one, else the CPU), ``dtypes`` (list).
+
+    Raises:
+        InputError: no such device here, or a dtype that it lacks.
+    """
+    device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
+    for dtype in job["dtypes"]:
+        check_device(device, dtype)
+    return device_facts(device).to_json()
+
+
+def roofs(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Measure the roofs of a device; return the fields of ``Roofs``.
+
+    Args:
+        job: ``device``, ``dtypes`` (list), ``threads``.
+    """
+    return measure_roofs(job["device"], job["dtypes"], job["threads"]).to_json()
+
+
+def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Time the rows of a job, interleaved where there are several.
+
+    Args:
+        job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too); where
+            the rows come from several source trees, ``roots``, the tree of each row, to import it
+            from (``trees`` says what that cannot do).
+
+    Returns:
+        One object a row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
+        Where one of several interleaved rows fails, the others are timed without it.
+    """
+    whats = [TimingSpec(**row) for row in job["rows"]]
+    torch.set_num_threads(whats[0].threads)
+    answers: list[dict[str, Any]] = [{} for _ in whats]
+    ready: dict[int, _Ready] = {}
+    roots: Sequence[str] = job.get("roots", ())
+    known = set(sys.modules)
+    clock = clock_for(whats[0].device, whats[0].threads)
+    if whats[0].device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    with seeded(), precision(whats[0].dtype), torch.inference_mode():
+        for number, what in enumerate(whats):
+            tree = _tree(what, roots[number], roots) if roots else contextlib.nullcontext()
+            try:
+                with tree:
+                    first = _first(clock, what)
+                ready[number] = first
+            except FlopbenchError as error:
+                answers[number] = {"failure": error.line}
+        while ready:
+            try:
+                _sample(whats, ready, job, answers)
+                break
+            except _Failed as failed:  # the others are timed again without it
+                answers[failed.place] = {"failure": failed.error.line}
+                del ready[failed.place]
+    late = imported_late(roots, known) if roots else ""
+    if late:
+        failure = f"{late} is imported inside of forward, so nobody knows from which revision"
+        return [{"failure": answer.get("failure", failure)} for answer in answers]
+    return answers
+
+
+def _tree(
+    what: TimingSpec, root: str, roots: Sequence[str]
+) -> contextlib.AbstractContextManager[None]:
+    return standing_in(root, roots, parse_spec(what.spec))
+
+
+def _sample(
+    whats: Sequence[TimingSpec],
+    ready: Mapping[int, _Ready],
+    job: Mapping[str, Any],
+    answers: list[dict[str, Any]],
+) -> None:
+    """Time what is ready, and fill in the answers."""
+    clock = clock_for(whats[0].device, whats[0].threads)
+    calls = [guarded(whats[place], place, one.call) for place, one in ready.items()]
+    results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
+    for (place, one), sampled in zip(ready.items(), results, strict=True):
+        what = whats[place]
+        run = {
+            "first_s": round(one.first_s, DIGITS),
+            **_columns(sampled),
+            # Of several models in one process nobody knows whose memory it is.
+            "peak_bytes": peak_bytes(what.device) if len(ready) == 1 else None,
+            **watch_gpu(what, one.call),
+            "flags": precision_facts(),
+        }
+        if isinstance(clock, CudaClock) and job["graphs"] and not what.cuda_graph:
+            run["columns"] |= _graph_column(clock, one.call, len(run["columns"]["gpu_s"]))
+        answers[place] = {"run": run}
+
+
+def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> dict[str, Any]:
+    """Capture a graph and time its replays, after everything else: a capture takes memory.
+
+    Returns:
+        ``graph_s``, or nothing where the call cannot be captured.
+    """
+    try:
+        replay = capture(call)
+    except Exception:  # the model waits for the device somewhere, or memory is short
+        return {}
+    replay()
+    return {"graph_s": [round(clock.device_s(replay), DIGITS) for _ in range(samples)]}
+
+
+class _Failed(Exception):
+    """One of the calls failed while all were timed."""
+
+    def __init__(self, place: int, error: FlopbenchError) -> None:
+        super().__init__(place, error)
+        self.place, self.error = place, error
+
+
+def guarded(what: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the call; what it raises says whose it is. Costs a tenth of a microsecond."""
+
+    def run() -> Any:
+        try:
+            return call()
+        except (Exception, SystemExit) as error:
+            raise _Failed(place, explanation(what, "the model failed", error)) from error
+
+    return run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ready:
+    """A call whose first run is over."""
+
+    call: Callable[[], Any]
+    first_s: float
+
+
+def _first(clock: Clock, what: TimingSpec) -> _Ready:
+    """Prepare a call and make its first run, after which a graph of it can be captured."""
+    call = prepare(what)
+    before = compiled_graphs() if what.compiled else None
+    with explained(what, "torch.compile failed" if what.compiled else "the model failed"):
+        first_s = first_call(clock, call)
+    if before is not None and compiled_graphs() == before:
+        raise MeasureError("torch.compile compiled nothing of it: what ran is the eager model")
+    if what.cuda_graph:
+        with explained(what, "capturing a CUDA graph failed"):
+            call = capture(call)
+    return _Ready(call=call, first_s=first_s)
+
+
+def _columns(sampled: Sampled) -> dict[str, Any]:
+    data: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
+    columns = {
+        name: [round(seconds, DIGITS) for seconds in values]
+        for name, values in sampled.columns.items()
+    }
+    return {**plain(data), "columns": columns}
+
+
+def peak_bytes(device: str) -> int | None:
+    """Return the peak memory of this process: allocated on CUDA, resident on a CPU."""
+    if device == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if device != "cpu":
+        return None
+    try:  # Linux; what getrusage says there is inherited from the parent
+        text = Path("/proc/self/status").read_text()
+        return int(text.split("VmHWM:")[1].split()[0]) * 1024
+    except (OSError, IndexError, ValueError):
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -1,0 +1,200 @@
+"""NVIDIA's management library: what a GPU says of itself, read through the module ``pynvml``.
+
+``pynvml`` comes from the package nvidia-ml-py and is passed in, so that a recorded one can stand
+in for it. What a device or its driver does not support is None, with the reason in ``absent``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from flopbench.core.errors import MeasureError
+from flopbench.timing.devices import Findings
+from flopbench.timing.gpu_readings import GpuReading, throttle_names
+
+NOT_INSTALLED = "nvidia-ml-py is not installed: python -m pip install 'flopbench[gpu]'"
+
+_CLOCK_SM, _CLOCK_MEMORY, _TEMPERATURE_GPU = 1, 2, 0  # nvml.h: nvmlClockType_t, ...Sensors_t
+_COMPUTE_MODES = ("default", "exclusive thread", "prohibited", "exclusive process")
+_OFF_ON = ("off", "on")
+
+
+def load_pynvml() -> ModuleType | None:
+    """Return the module ``pynvml``; None where nvidia-ml-py is not installed."""
+    try:
+        return importlib.import_module("pynvml")
+    except ImportError:
+        return None
+
+
+class Nvml:
+    """One GPU behind NVML; a context manager that closes it.
+
+    Args:
+        pynvml: the module of nvidia-ml-py, or one that answers like it.
+        index: NVML's number of the GPU, which is not torch's where CUDA_VISIBLE_DEVICES is set.
+        own_pids: processes that are the caller's; this one by default.
+        clock: host clock of the readings, in seconds.
+
+    Raises:
+        MeasureError: no driver, or no such GPU.
+    """
+
+    def __init__(
+        self,
+        pynvml: Any,
+        index: int,
+        own_pids: Collection[int] | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._nvml = pynvml
+        self._own = frozenset((os.getpid(),) if own_pids is None else own_pids)
+        self._clock = clock
+        self.absent: dict[str, str] = {}
+        try:
+            pynvml.nvmlInit()
+        except pynvml.NVMLError as error:
+            raise MeasureError(f"NVML does not start: {error}") from None
+        try:
+            self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
+        except pynvml.NVMLError as error:
+            self.close()
+            raise MeasureError(f"NVML knows no GPU {index}: {error}") from None
+
+    def __enter__(self) -> Nvml:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of NVML; a driver that is gone by then is no error."""
+        try:
+            self._nvml.nvmlShutdown()
+        except self._nvml.NVMLError as error:
+            self.absent["shutdown"] = str(error)
+
+    def reading(self) -> GpuReading:
+        """Read clocks, power, temperature, limits, energy and guests now."""
+        # The energy counter first, beside the clock: its time is the one that matters.
+        t_s = self._clock()
+        energy = self._ask("energy_mj", "nvmlDeviceGetTotalEnergyConsumption")
+        mask = self._ask(
+            "throttle_reasons",
+            "nvmlDeviceGetCurrentClocksEventReasons",
+            older="nvmlDeviceGetCurrentClocksThrottleReasons",
+        )
+        rates = self._ask("utilization_percent", "nvmlDeviceGetUtilizationRates")
+        return GpuReading(
+            t_s=t_s,
+            energy_mj=energy,
+            sm_mhz=self._ask("sm_mhz", "nvmlDeviceGetClockInfo", _CLOCK_SM),
+            memory_mhz=self._ask("memory_mhz", "nvmlDeviceGetClockInfo", _CLOCK_MEMORY),
+            temperature_c=self._ask("temperature_c", "nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
+            power_w=_thousandth(self._ask("power_w", "nvmlDeviceGetPowerUsage")),
+            power_limit_w=_thousandth(
+                self._ask("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")
+            ),
+            throttle_reasons=None if mask is None else throttle_names(mask),
+            foreign_processes=self._foreign_processes(),
+            utilization_percent=None if rates is None else rates.gpu,
+        )
+
+    def facts(self) -> Findings:
+        """Return the ``gpu.*`` facts that only NVML knows. No serial number and no UUID."""
+        ask = self._ask
+        driver = ask("gpu.driver", "nvmlSystemGetDriverVersion", device=False)
+        mig, ecc = ask("gpu.mig", "nvmlDeviceGetMigMode"), ask("gpu.ecc", "nvmlDeviceGetEccMode")
+        values: dict[str, Any] = {
+            "gpu.driver": driver.decode() if isinstance(driver, bytes) else driver,
+            # The generation in use falls while the GPU idles: the highest one is the fact.
+            "gpu.pcie_generation_max": ask(
+                "gpu.pcie_generation_max", "nvmlDeviceGetMaxPcieLinkGeneration"
+            ),
+            "gpu.pcie_width": ask("gpu.pcie_width", "nvmlDeviceGetCurrPcieLinkWidth"),
+            "gpu.mig": None if mig is None else _word(_OFF_ON, mig[0]),
+            "gpu.ecc": None if ecc is None else _word(_OFF_ON, ecc[0]),
+            "gpu.persistence_mode": _word(
+                _OFF_ON, ask("gpu.persistence_mode", "nvmlDeviceGetPersistenceMode")
+            ),
+            "gpu.compute_mode": _word(
+                _COMPUTE_MODES, ask("gpu.compute_mode", "nvmlDeviceGetComputeMode")
+            ),
+            "gpu.power_limit_w": _thousandth(
+                ask("gpu.power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")
+            ),
+            "gpu.power_limit_default_w": _thousandth(
+                ask("gpu.power_limit_default_w", "nvmlDeviceGetPowerManagementDefaultLimit")
+            ),
+        }
+        for name, clock in (("sm", _CLOCK_SM), ("memory", _CLOCK_MEMORY)):
+            for key, call in (
+                (f"gpu.clock_{name}_max_mhz", "nvmlDeviceGetMaxClockInfo"),
+                (f"gpu.application_clock_{name}_mhz", "nvmlDeviceGetApplicationsClock"),
+            ):
+                values[key] = ask(key, call, clock)
+        found = Findings()
+        for key, value in values.items():
+            found.put(key, value, self.absent.get(key, "NVML gives a value of no known meaning"))
+        return found
+
+    def _ask(self, key: str, call: str, *args: int, device: bool = True, older: str = "") -> Any:
+        """Make one call; None where it is not supported, with the reason under ``key``."""
+        function = getattr(self._nvml, call, None) or getattr(self._nvml, older, None)
+        if function is None:
+            self.absent[key] = f"this nvidia-ml-py has no {call}"
+            return None
+        try:
+            return function(*((self._handle,) if device else ()), *args)
+        except self._nvml.NVMLError as error:
+            self.absent[key] = f"NVML: {error}"
+            return None
+
+    def _foreign_processes(self) -> int | None:
+        """Count compute processes that are not the caller's; None where numbers mean nothing."""
+        processes = self._ask("foreign_processes", "nvmlDeviceGetComputeRunningProcesses")
+        if processes is None:
+            return None
+        pids = {process.pid for process in processes}
+        strangers = pids - self._own
+        if strangers == pids and not all(_is_visible(pid) for pid in strangers):
+            # The caller cannot find itself among numbers of another namespace.
+            self.absent["foreign_processes"] = (
+                "NVML gives process numbers of the host, and this is a container"
+            )
+            return None
+        return len(strangers)
+
+
+def nvml_index(pynvml: Any, uuid: str) -> int | None:
+    """Return NVML's number of the GPU with the UUID that torch reports; None where none has it.
+
+    Call it between ``nvmlInit`` and ``nvmlShutdown``. A slice of a MIG GPU has a UUID of its own
+    and is not found.
+    """
+    wanted = uuid.removeprefix("GPU-")
+    for index in range(pynvml.nvmlDeviceGetCount()):
+        own = pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(index))
+        if (own.decode() if isinstance(own, bytes) else own).removeprefix("GPU-") == wanted:
+            return index
+    return None
+
+
+def _is_visible(pid: int) -> bool:
+    """Say whether a process number means something here; where there is no /proc, it does."""
+    return not Path("/proc/self").exists() or Path(f"/proc/{pid}").exists()
+
+
+def _thousandth(value: int | None) -> float | None:
+    """Turn milliwatts into watts."""
+    return None if value is None else value / 1e3
+
+
+def _word(words: tuple[str, ...], value: int | None) -> str | None:
+    return words[value] if value is not None and 0 <= value < len(words) else None

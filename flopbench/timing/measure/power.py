@@ -1,0 +1,73 @@
+"""Clocks, power and energy of a GPU while a call repeats, read through NVML.
+
+A phase of its own after the samples: calls follow each other without a synchronisation between
+them, as in service, while a thread reads NVML; nothing is timed meanwhile, so reading disturbs no
+sample. Not yet run on a device (docs/latency.md).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from flopbench.timing.measure.gpu_facts import open_nvml
+from flopbench.timing.records import TimingSpec
+
+WATCH_S = 3.0
+"""Long enough for 30 ticks of an energy counter that moves every 100 ms."""
+
+READ_EVERY_S = 0.01
+"""More often than the fastest counter ticks (20 ms)."""
+
+AHEAD = 8
+"""Calls that may be under way: enough to keep the device busy, few enough to know what is done."""
+
+
+def watch_gpu(what: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
+    """Repeat a call for ``WATCH_S`` seconds; return ``readings`` and ``images_done``.
+
+    Both are empty off CUDA; readings are empty where NVML cannot be asked (the facts of the
+    device hold the reason).
+    """
+    if what.device != "cuda":
+        return {"readings": [], "images_done": []}
+    nvml = open_nvml()
+    if isinstance(nvml, str):
+        return {"readings": [], "images_done": _repeat(what.batch, call)}
+    readings: list[Any] = []
+    over = threading.Event()
+
+    def keep_reading() -> None:
+        while not over.wait(READ_EVERY_S):
+            readings.append(nvml.reading())
+
+    with nvml:
+        reader = threading.Thread(target=keep_reading, daemon=True)
+        reader.start()
+        try:
+            done = _repeat(what.batch, call)
+        finally:
+            over.set()
+            reader.join()
+    return {"readings": [reading.to_json() for reading in readings], "images_done": done}
+
+
+def _repeat(batch: int, call: Callable[[], Any]) -> list[tuple[float, int]]:
+    """Keep the device busy; return when how many images were done."""
+    done: list[tuple[float, int]] = []
+    under_way: list[torch.cuda.Event] = []
+    start = time.perf_counter()
+    while time.perf_counter() - start < WATCH_S:
+        call()
+        event = torch.cuda.Event()
+        event.record()
+        under_way.append(event)
+        if len(under_way) > AHEAD:
+            under_way.pop(0).synchronize()
+            done.append((time.perf_counter(), (len(done) + 1) * batch))
+    torch.cuda.synchronize()
+    return done

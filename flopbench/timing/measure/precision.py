@@ -1,0 +1,144 @@
+"""Number formats in torch: which tensor type, and what "fp32" arithmetic may be rounded to.
+
+By default torch lets cuDNN convolutions use TF32 and matrix products not, so that "fp32" means
+two things in one network. ``precision`` sets both alike. torch 2.9 brought ``fp32_precision``,
+and refuses to read the older flags once the two families disagree, so only one family is touched:
+the new one where it exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any
+
+import torch
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.timing.devices import DTYPES
+
+TORCH_DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+"""The type of tensors; TF32 is arithmetic on float32 tensors."""
+
+_SETTINGS = (
+    "cuda.matmul",
+    "cudnn.conv",
+    "cudnn.rnn",
+    # oneDNN on the CPU can round float32 to bfloat16 inside where it is told to.
+    "mkldnn.matmul",
+    "mkldnn.conv",
+    "mkldnn.rnn",
+)
+_PARENTS = {"cuda": "cudnn", "cudnn": "cudnn", "mkldnn": "mkldnn"}  # these names hold "all"
+_FLAGS = (
+    "cuda.matmul.allow_fp16_accumulation",
+    "cuda.matmul.allow_fp16_reduced_precision_reduction",
+    "cuda.matmul.allow_bf16_reduced_precision_reduction",
+    "cudnn.benchmark",
+    "cudnn.deterministic",
+)
+
+
+@contextlib.contextmanager
+def precision(dtype: str) -> Iterator[torch.dtype]:
+    """Compute float32 as TF32 (``tf32``) or in full (every other format); yield the tensor type.
+
+    Convolutions, matrix products and recurrent layers are set alike, on the GPU and in oneDNN.
+    Everything is restored on leaving, also after an exception. Inside, from torch 2.9 on, code
+    that reads the older flags (``allow_tf32``, ``torch.backends.cudnn.flags``) may be refused
+    by torch.
+
+    Args:
+        dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
+
+    Raises:
+        InputError: another dtype.
+    """
+    if dtype not in TORCH_DTYPES:
+        raise InputError(f"unknown dtype {dtype!r}", near_match(dtype, DTYPES, "dtypes"))
+    states = _new_flags(dtype) if _has_new_flags() else _old_flags(dtype)
+    with states:
+        yield TORCH_DTYPES[dtype]
+
+
+def precision_facts() -> dict[str, str | bool]:
+    """Report the flags in force: ``torch.backends``' dotted name -> value."""
+    facts: dict[str, str | bool] = {}
+    if _has_new_flags():
+        facts |= {f"{name}.fp32_precision": _backend(name).fp32_precision for name in _settings()}
+    else:
+        facts["cuda.matmul.allow_tf32"] = torch.backends.cuda.matmul.allow_tf32
+        facts["cudnn.allow_tf32"] = torch.backends.cudnn.allow_tf32
+        facts["float32_matmul_precision"] = torch.get_float32_matmul_precision()
+    for name in _FLAGS:
+        with contextlib.suppress(AttributeError, AssertionError):  # a younger torch has it
+            facts[name] = _plain(_backend(name))
+    return facts
+
+
+@contextlib.contextmanager
+def _new_flags(dtype: str) -> Iterator[None]:
+    before = {name: _own_value(name) for name in _settings()}
+    try:
+        for name in before:
+            tf32 = dtype == "tf32" and not name.startswith("mkldnn")
+            _backend(name).fp32_precision = "tf32" if tf32 else "ieee"
+        yield
+    finally:
+        for name, value in before.items():
+            _backend(name).fp32_precision = value
+
+
+@contextlib.contextmanager
+def _old_flags(dtype: str) -> Iterator[None]:
+    # float32_matmul_precision is the wider flag: cuda.matmul.allow_tf32 only reads and sets it.
+    matmul, conv = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
+        torch.backends.cudnn.allow_tf32 = dtype == "tf32"
+        yield
+    finally:
+        torch.set_float32_matmul_precision(matmul)
+        torch.backends.cudnn.allow_tf32 = conv
+
+
+def _has_new_flags() -> bool:
+    return hasattr(torch.backends, "fp32_precision")
+
+
+def _settings() -> list[str]:
+    """Return those of ``_SETTINGS`` that this torch has."""
+    known = []
+    for name in _SETTINGS:
+        with contextlib.suppress(AttributeError):
+            if isinstance(_backend(name).fp32_precision, str):
+                known.append(name)
+    return known
+
+
+def _own_value(name: str) -> str:
+    """Return what, written back, puts the value in force back in force.
+
+    torch tells that value only, which may come from the parent; a setting that equals its parent
+    is taken to follow it ("none") and follows it again. One thing cannot be put back: until they
+    are first written to, cuDNN's convolutions and recurrent layers use TF32 and yet follow a
+    parent that is set; afterwards they keep to TF32.
+    """
+    value: str = _backend(name).fp32_precision
+    parent = _backend(_PARENTS[name.partition(".")[0]]).fp32_precision
+    return "none" if value == parent else value
+
+
+def _backend(name: str) -> Any:
+    return reduce(getattr, name.split("."), torch.backends)
+
+
+def _plain(value: Any) -> str | bool:
+    """torch 2.9 gives some flags as enumerations or pairs."""
+    return value if isinstance(value, bool) else str(value)

@@ -1,0 +1,185 @@
+"""From a timing specification to a call that can be timed."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.models.build.built import Built, reason
+from flopbench.models.build.by_source import build
+from flopbench.models.spec import parse_spec
+from flopbench.timing.measure.precision import TORCH_DTYPES
+from flopbench.timing.records import TimingSpec
+
+INPUTS = 4
+"""Random inputs that take turns, so that no cache holds the one input that always comes."""
+
+MOST_INPUT_BYTES = 1 << 29
+"""Where the inputs of a large batch would take more than this together, fewer take turns."""
+
+GRAPH_WARM_UPS = 3
+"""Calls on a side stream before a capture, as torch's documentation of CUDA graphs asks."""
+
+OUT_OF_MEMORY = "out of memory"
+
+
+class OutOfMemory(MeasureError):
+    """The device, or the machine, has no room for this batch."""
+
+
+@contextlib.contextmanager
+def explained(what: TimingSpec, doing: str) -> Iterator[None]:
+    """Turn what a model or a library raises into a measuring error that names the row.
+
+    Raises:
+        OutOfMemory: memory was not enough.
+        MeasureError: anything else that is not ours.
+    """
+    try:
+        yield
+    except (Exception, SystemExit) as error:  # a model that ends the program ends its row only
+        raise explanation(what, doing, error) from error
+
+
+def explanation(what: TimingSpec, doing: str, error: BaseException) -> FlopbenchError:
+    """Return the measuring error that an exception of a model or a library means."""
+    if isinstance(error, FlopbenchError):
+        return error
+    if is_out_of_memory(error):
+        hint = "use a smaller --batch" if what.batch > 1 else ""
+        return OutOfMemory(f"{OUT_OF_MEMORY} at batch {what.batch}", hint)
+    return MeasureError(f"{doing}: {reason(error)}")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Say whether an exception means that memory was not enough, on any device."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    signs = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
+    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
+
+
+def prepare(what: TimingSpec) -> Callable[[], Any]:
+    """Build a model and return a call that runs it on the next of several random inputs.
+
+    Nothing has run when this returns: the first call, which may compile, is the caller's to time.
+
+    Raises:
+        InputError: the model cannot be built, or its inputs have no batch to enlarge.
+        OutOfMemory: there is no room for it.
+        MeasureError: it cannot be put on this device or into this dtype.
+    """
+    spec = parse_spec(what.spec)
+    with explained(what, "building failed"):
+        built = build(spec, "cpu")
+        module = built.module.to(device=what.device, dtype=TORCH_DTYPES[what.dtype])
+        inputs = _inputs(built, what)
+        if what.channels_last:
+            module = _channels_last(module, inputs)
+        if what.compiled:
+            module = torch.compile(module)  # compiles at the first call
+    turns = itertools.cycle(inputs)
+
+    def call() -> Any:
+        args, kwargs = next(turns)
+        return module(*args, **kwargs)
+
+    return call
+
+
+def compiled_graphs() -> int | None:
+    """Return how many graphs torch.compile has made so far; None where torch does not tell.
+
+    A model that raises while it is traced runs eagerly, without a word.
+    """
+    try:
+        from torch._dynamo.utils import counters
+
+        return int(counters["stats"]["unique_graphs"])
+    except (ImportError, KeyError, TypeError):
+        return None
+
+
+def capture(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Capture a call as a CUDA graph and return its replay.
+
+    A graph replays addresses and holds nothing, so the replay keeps the call, and with it the
+    model and its inputs. What is replayed is one of the inputs, always the same.
+    """
+    before = torch.cuda.current_stream()
+    side = torch.cuda.Stream()
+    side.wait_stream(before)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.stream(side):
+            for _ in range(GRAPH_WARM_UPS):
+                call()
+        before.wait_stream(side)
+        with torch.cuda.graph(graph):
+            output = call()
+    finally:
+        torch.cuda.set_stream(before)  # a capture that fails leaves its own stream in some versions
+
+    def replay(_keeps: Any = (call, output)) -> None:
+        graph.replay()
+
+    return replay
+
+
+def _inputs(built: Built, what: TimingSpec) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+    one = [t for t in (*built.args, *built.kwargs.values()) if isinstance(t, torch.Tensor)]
+    nbytes = sum(t.numel() * t.element_size() for t in one) * what.batch
+    count = max(1, min(INPUTS, MOST_INPUT_BYTES // max(nbytes, 1)))
+    made = []
+    for number in range(count):
+        args = tuple(_batched(value, what, number) for value in built.args)
+        kwargs = {name: _batched(value, what, number) for name, value in built.kwargs.items()}
+        made.append((args, kwargs))
+    return made
+
+
+def _batched(value: Any, what: TimingSpec, number: int) -> Any:
+    """Return one input at the wanted batch: fresh random values where it holds real numbers."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_batched(item, what, number) for item in value)
+    if isinstance(value, dict):
+        return {key: _batched(item, what, number) for key, item in value.items()}
+    if not isinstance(value, torch.Tensor):
+        return value
+    if what.batch > 1 and (value.dim() == 0 or value.shape[0] != 1):
+        raise InputError(
+            f"{what.spec} brings an input of shape {tuple(value.shape)}, which has no batch of one "
+            f"to make {what.batch} of",
+            "let the factory return inputs for a batch of one, or time it with --batch 1",
+        )
+    shape = (what.batch, *value.shape[1:]) if what.batch > 1 else tuple(value.shape)
+    if value.is_floating_point():
+        generator = torch.Generator().manual_seed(number)
+        fresh = torch.rand(shape, generator=generator)
+        return fresh.to(device=what.device, dtype=TORCH_DTYPES[what.dtype])
+    return value.expand(shape).contiguous().to(what.device)
+
+
+def _channels_last(module: nn.Module, inputs: list[Any]) -> nn.Module:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+    def lay(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.dim() in formats:
+            return value.contiguous(memory_format=formats[value.dim()])
+        return value
+
+    dims = {
+        t.dim() for args, kwargs in inputs for t in (*args, *kwargs.values()) if hasattr(t, "dim")
+    }
+    for n, (args, kwargs) in enumerate(inputs):
+        inputs[n] = tuple(map(lay, args)), {name: lay(value) for name, value in kwargs.items()}
+    for dim in dims & set(formats):
+        module = module.to(memory_format=formats[dim])
+    return module

@@ -1,0 +1,173 @@
+"""Measuring roofs: the fastest square matrix product and the fastest copy of a device.
+
+A roof is a maximum, so the best call counts, not the median: on a shared machine the best of many
+is what the hardware can do, and the others are what the neighbours left of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+
+from flopbench.core.errors import InputError
+from flopbench.models.build.environment import SEED
+from flopbench.timing.devices import DTYPES
+from flopbench.timing.measure.device import check_device
+from flopbench.timing.measure.precision import precision
+from flopbench.timing.roofs import CopyRoof, Roof, Roofs
+
+BUDGET_S = 1.0
+"""Time for the timed calls of one roof, give or take a call."""
+
+MATMUL_N = {"cpu": 1024, "cuda": 8192, "mps": 4096}
+"""Rows and columns: large enough that the arithmetic hides everything else.
+
+CPU, one thread: 12 MiB of operands in blocks that fit the second-level cache, some 20 to 50 ms a
+call, so that a second holds dozens. CUDA: 1.1e12 FLOPs, over a thousand tiles of 256 x 128 for
+some hundred multiprocessors, still 1.4 ms on the fastest."""
+
+CPU_THREADS_N = 2048
+"""On the CPU with several threads: 1024 leaves each of 16 threads too little."""
+
+COPY_BYTES = {"cpu": 2**28, "cuda": 2**30, "mps": 2**28}
+"""Size of each buffer: several times any last-level cache (32 to 128 MiB a CPU cluster, 50 to 96
+MiB a GPU), so that every byte comes from memory and goes there. On a CPU the cache reads a line
+before it is overwritten unless the copy avoids that; those reads are not counted."""
+
+WARM_CALLS = 2
+"""The first call of a size picks kernels and allocates; it says nothing about speed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """Timed calls of one operation: the best of them, their sum, their count, the clock."""
+
+    best_s: float
+    seconds: float
+    repeats: int
+    clock: str
+
+
+def measure_roofs(
+    device: str,
+    dtypes: Sequence[str],
+    threads: int,
+    *,
+    budget_s: float = BUDGET_S,
+    n: int | None = None,
+    buffer_bytes: int | None = None,
+) -> Roofs:
+    """Measure the matmul roof of every format, and the copy roof.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        dtypes: out of ``devices.DTYPES``.
+        threads: of torch on the CPU; restored afterwards.
+        budget_s: seconds of timed calls a roof.
+        n: rows and columns; by device where None.
+        buffer_bytes: of each copied buffer; by device where None.
+
+    Raises:
+        InputError: no such device here, a format that it lacks, or no thread.
+    """
+    if threads < 1:
+        raise InputError(f"threads is {threads}, expected 1 or more")
+    for dtype in dtypes:
+        check_device(device, dtype)
+    size = n or (CPU_THREADS_N if device == "cpu" and threads > 1 else MATMUL_N[device])
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.inference_mode():
+            matmul = tuple(
+                _matmul(device, dtype, size, threads, budget_s)
+                for dtype in DTYPES
+                if dtype in dtypes
+            )
+            copy = _copy(device, buffer_bytes or COPY_BYTES[device], threads, budget_s)
+    finally:
+        torch.set_num_threads(before)
+    return Roofs(device=device, threads=threads, matmul=matmul, copy=copy)
+
+
+def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> Roof:
+    """Time n x n matrices of random numbers: zeros would draw less power and clock higher."""
+    with precision(dtype) as kind:
+        # A generator of its own: the device's belongs to the caller.
+        source = torch.Generator(device).manual_seed(SEED)
+        a, b = (torch.randn(n, n, generator=source, device=device).to(kind) for _ in range(2))
+        out = torch.empty(n, n, device=device, dtype=kind)
+        best = _best(lambda: torch.mm(a, b, out=out), device, threads, budget_s)
+    return Roof(
+        dtype=dtype,
+        n=n,
+        flops_per_s=2 * n**3 / best.best_s,
+        seconds=best.seconds,
+        repeats=best.repeats,
+        clock=best.clock,
+    )
+
+
+def _copy(device: str, buffer_bytes: int, threads: int, budget_s: float) -> CopyRoof:
+    source = torch.ones(buffer_bytes, device=device, dtype=torch.uint8)
+    target = torch.zeros_like(source)  # written once, so that its pages exist
+    best = _best(lambda: target.copy_(source), device, threads, budget_s)
+    return CopyRoof(
+        buffer_bytes=buffer_bytes,
+        bytes_per_s=2 * buffer_bytes / best.best_s,
+        seconds=best.seconds,
+        repeats=best.repeats,
+        clock=best.clock,
+    )
+
+
+def _best(call: Callable[[], object], device: str, threads: int, budget_s: float) -> _Best:
+    start = time.perf_counter()
+    for _ in range(WARM_CALLS):
+        call()
+        if time.perf_counter() - start > budget_s:  # float16 on a CPU without it: seconds a call
+            break
+    if device == "cuda":
+        return _best_by_events(call, budget_s)
+    if device == "mps":
+        return _best_by_clock(call, time.perf_counter, "wall", budget_s, torch.mps.synchronize)
+    if threads == 1:  # time that other processes take from this one is no part of it
+        return _best_by_clock(call, time.process_time, "process CPU time", budget_s)
+    return _best_by_clock(call, time.perf_counter, "wall", budget_s)
+
+
+def _best_by_clock(
+    call: Callable[[], object],
+    clock: Callable[[], float],
+    name: str,
+    budget_s: float,
+    synchronize: Callable[[], None] = lambda: None,
+) -> _Best:
+    best_s, seconds, repeats = float("inf"), 0.0, 0
+    synchronize()
+    while seconds < budget_s or not repeats:
+        start = clock()
+        call()
+        synchronize()
+        took = clock() - start
+        best_s, seconds, repeats = min(best_s, took), seconds + took, repeats + 1
+    return _Best(best_s, seconds, repeats, name)
+
+
+def _best_by_events(call: Callable[[], object], budget_s: float) -> _Best:
+    """Queue calls back to back, an event between each two: no wait on the host is in a time."""
+    best_s, seconds, repeats, batch = float("inf"), 0.0, 0, 16
+    while seconds < budget_s:
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(batch + 1)]
+        events[0].record()
+        for event in events[1:]:
+            call()
+            event.record()
+        torch.cuda.synchronize()
+        times = [a.elapsed_time(b) / 1e3 for a, b in pairwise(events)]
+        best_s, seconds, repeats = min(best_s, *times), seconds + sum(times), repeats + batch
+    return _Best(best_s, seconds, repeats, "CUDA events")

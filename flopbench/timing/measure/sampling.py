@@ -1,0 +1,175 @@
+"""The loop that times calls: first call, warm-up until stable, samples until precise.
+
+The clock is the one seam: whatever has ``now`` and ``time`` drives the same loop, a real clock of
+``clocks`` or a seeded noise model in the tests. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from flopbench.core.statistics import half_width, median
+
+WARM_UP_CALLS = 10
+"""Fewest calls of a warm-up, and how many make one block whose medians are compared."""
+
+WARM_UP_S = 1.0
+"""Fewest seconds of a warm-up: clocks of processors rise, allocators and caches fill."""
+
+WARM_UP_WITHIN = 0.02
+"""Two successive blocks whose medians differ by no more than this share are stable."""
+
+WARM_UP_LIMIT_S = 20.0
+"""A warm-up that is not stable by then is given up, and the row says so. Where ten calls take
+longer than half of it, blocks are of as many calls as fit, two at least."""
+
+PRECISE_WITHIN = 0.005
+"""Sampling stops once the 95 % interval of the process's own median is within ± this share."""
+
+FEWEST_SAMPLES = 10
+"""Taken whatever the budget says: six are the least that an interval of a median needs."""
+
+CHECK_EVERY = 10
+"""Samples between two looks at the interval: looking at each would stop at lucky moments."""
+
+SHORTEST_SAMPLE_S = 1e-3
+"""Calls on a host clock are grouped until a sample lasts as long: reading the clocks takes about
+a microsecond, and a scheduler tick then weighs little."""
+
+Call = Callable[[], Any]
+
+
+class Clock(Protocol):
+    """What times calls.
+
+    Attributes:
+        lead: the column that headlines and stop decisions use.
+        groups_calls: whether a sample may hold several short calls.
+    """
+
+    lead: str
+    groups_calls: bool
+
+    def now(self) -> float:
+        """Return seconds since some fixed moment."""
+
+    def time(self, call: Call, calls: int) -> dict[str, float]:
+        """Make ``calls`` calls; return column name -> seconds a call."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Sampled:
+    """What one process saw of one call after its first.
+
+    Attributes:
+        warm_up_calls: calls between the first and the samples.
+        warm_up_s: what they took.
+        settled: whether the warm-up became stable.
+        stopped: why sampling ended.
+        calls_per_sample: calls that one sample is the mean of.
+        columns: name -> seconds a call, one value a sample, in order.
+    """
+
+    warm_up_calls: int = 0
+    warm_up_s: float = 0.0
+    settled: bool = False
+    stopped: Literal["precise", "budget"] = "budget"
+    calls_per_sample: int = 1
+    columns: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, sample: dict[str, float]) -> None:
+        """Keep one sample."""
+        for name, seconds in sample.items():
+            self.columns.setdefault(name, []).append(seconds)
+
+
+def first_call(clock: Clock, call: Call) -> float:
+    """Make the first call of all; return its seconds on the wall."""
+    start = clock.now()
+    clock.time(call, 1)
+    return clock.now() - start
+
+
+def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP_LIMIT_S) -> None:
+    """Call until two successive blocks agree.
+
+    Args:
+        clock: times the calls.
+        call: what is timed.
+        sampled: gets the number of calls and whether they settled.
+        limit_s: seconds after which it is given up.
+    """
+    start = clock.now()
+    lead = [clock.time(call, 1)[clock.lead]]
+    each_s = clock.now() - start
+    block = WARM_UP_CALLS
+    if 2 * block * each_s > limit_s:
+        block = max(2, min(block, int(limit_s / (2 * each_s))))
+    while True:
+        while len(lead) % block:
+            lead.append(clock.time(call, 1)[clock.lead])
+        elapsed = clock.now() - start
+        if len(lead) >= 2 * block and elapsed >= WARM_UP_S:
+            before, after = median(lead[-2 * block : -block]), median(lead[-block:])
+            if abs(after - before) <= WARM_UP_WITHIN * before:
+                sampled.settled = True
+                break
+            if elapsed >= limit_s:
+                break
+        lead.append(clock.time(call, 1)[clock.lead])
+    sampled.warm_up_calls = len(lead)
+    sampled.warm_up_s = clock.now() - start
+    typical = median(lead[-block:])
+    if clock.groups_calls and 0 < typical < SHORTEST_SAMPLE_S:
+        sampled.calls_per_sample = math.ceil(SHORTEST_SAMPLE_S / typical)
+
+
+def sample(
+    clock: Clock,
+    calls: Sequence[Call],
+    *,
+    budget_s: float,
+    fewest: int = FEWEST_SAMPLES,
+    between: Callable[[int], None] | None = None,
+) -> list[Sampled]:
+    """Warm calls up, then time them in turn, forwards and backwards, until all are precise.
+
+    Args:
+        clock: times the calls.
+        calls: one for a plain measurement, several to be interleaved (ABBA order, so that neither
+            always follows the other).
+        budget_s: seconds of sampling, a call; at least ``fewest`` samples are taken anyway.
+        fewest: samples of each call.
+        between: told the index of the call after each sample, outside of the clock.
+
+    Returns:
+        One record a call. Every call has as many samples.
+    """
+    results = [Sampled() for _ in calls]
+    for call, sampled in zip(calls, results, strict=True):
+        warm_up(clock, call, sampled)
+    order = list(enumerate(zip(calls, results, strict=True)))
+    start, taken = clock.now(), 0
+    while True:
+        for index, (call, sampled) in order if taken % 2 == 0 else reversed(order):
+            sampled.add(clock.time(call, sampled.calls_per_sample))
+            if between is not None:
+                between(index)
+        taken += 1
+        if taken < fewest:
+            continue
+        if taken % CHECK_EVERY == 0:
+            widths = [half_width(sampled.columns[clock.lead]) for sampled in results]
+            if max(widths) <= PRECISE_WITHIN:
+                return _stopped(results, "precise")
+        if clock.now() - start >= budget_s * len(calls):
+            return _stopped(results, "budget")
+
+
+def _stopped(results: list[Sampled], why: Literal["precise", "budget"]) -> list[Sampled]:
+    for sampled in results:
+        sampled.stopped = why
+    return results

@@ -1,0 +1,106 @@
+"""Data-sheet peaks: what a vendor prints that a GPU can do."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from flopbench.core.errors import DataError
+from flopbench.timing.devices import DTYPES
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
+
+SCHEMA = 1
+TERA = 1e12
+GIGA = 1e9
+_FILE = Path(__file__).with_name("peaks.toml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """What the vendor prints for one GPU.
+
+    Attributes:
+        names: what torch calls it.
+        tflops: number format -> dense 1e12 FLOP/s, two a multiply-accumulate.
+        sparse_printed: formats whose printed figure assumes 2:4 sparsity; ``tflops`` has half.
+        memory_gb_per_s: 1e9 bytes a second.
+        source: title of the vendor's document.
+    """
+
+    names: tuple[str, ...]
+    tflops: Mapping[str, float]
+    sparse_printed: tuple[str, ...]
+    memory_gb_per_s: float
+    source: str
+
+    def flops_per_s(self, dtype: str) -> float | None:
+        """Return the dense peak in FLOP/s; None where the sheet prints none for that format."""
+        tflops = self.tflops.get(dtype)
+        return None if tflops is None else tflops * TERA
+
+    @property
+    def bytes_per_s(self) -> float:
+        """Peak memory bandwidth, reads and writes together."""
+        return self.memory_gb_per_s * GIGA
+
+
+def peak_of(device_name: str) -> Peak | None:
+    """Return the peak of the GPU that torch calls exactly so; None for any other name."""
+    return all_peaks().get(device_name)
+
+
+def no_peak_reason(device: str, device_name: str) -> str:
+    """Say why ``peak_of`` knows nothing of a device; an empty string where it does.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``.
+        device_name: what torch, or ``DeviceFacts``, calls it.
+    """
+    if device == "cpu":
+        return "no vendor prints a peak for a CPU, and its clock in a virtual machine is unknown"
+    if device == "mps":
+        return "Apple prints no peak by number format"
+    if peak_of(device_name) is not None:
+        return ""
+    return f"flopbench knows no data sheet for a GPU named {device_name!r}"
+
+
+@lru_cache(maxsize=1)
+def all_peaks() -> Mapping[str, Peak]:
+    """Return every known device name with its peak.
+
+    Raises:
+        DataError: ``peaks.toml`` was edited into something that cannot be read.
+    """
+    try:
+        data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+        if data["schema"] != SCHEMA:
+            raise DataError(f"peaks.toml has schema {data['schema']!r}, expected {SCHEMA}")
+        peaks = [_peak(entry) for entry in data["gpu"]]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"cannot read peaks.toml: {error!r}") from None
+    table = {name: peak for peak in peaks for name in peak.names}
+    if len(table) != sum(len(peak.names) for peak in peaks):
+        raise DataError("peaks.toml has one device name twice")
+    return table
+
+
+def _peak(entry: Mapping[str, Any]) -> Peak:
+    peak = Peak(
+        names=tuple(entry["names"]),
+        tflops={dtype: float(entry["tflops"][dtype]) for dtype in entry["tflops"]},
+        sparse_printed=tuple(entry.get("sparse_printed", ())),
+        memory_gb_per_s=float(entry["memory_gb_per_s"]),
+        source=str(entry["source"]),
+    )
+    if not {*peak.tflops, *peak.sparse_printed} <= set(DTYPES):
+        raise DataError(f"peaks.toml: {peak.names[0]} has a format that is none of {DTYPES}")
+    return peak

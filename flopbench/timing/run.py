@@ -1,0 +1,348 @@
+"""Timing specifications -> timings: fresh processes, rounds, theory beside them, files.
+
+The counterpart of ``offline`` for time: the one door through which anything outside ``measure``
+reaches the clocks. Rounds are outermost: every row gets its first process before any gets its
+second, so that a machine that drifts does so under all rows, and the processes of one row are as
+far apart as the run allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import uuid4
+
+from flopbench.core.errors import InputError
+from flopbench.core.workers import Progress, WorkerDied, run_job
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.run import measure
+from flopbench.models.spec import parse_spec
+from flopbench.timing.devices import DeviceFacts
+from flopbench.timing.file import TimingFile, process_run
+from flopbench.timing.measure import sampling
+from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work, plain
+from flopbench.timing.roofs import Roofs, load_roofs, store_roofs
+from flopbench.timing.sweeps import Probe, key_batches, sweep
+
+PROCESSES = 3
+"""Fresh processes a row: the least from which a spread can be told from a slip."""
+
+BUDGET_S = 5.0
+"""Seconds of samples a row and process, when they do not become precise earlier."""
+
+PROBE_BUDGET_S = 1.0
+"""Seconds of samples, at most, of a batch that a sweep only passes."""
+
+_JOBS = "flopbench.timing.measure.jobs"
+
+Keep = Callable[[TimingFile], None]
+"""Told of everything measured so far, each time a process has ended."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effort:
+    """How much to measure, and whom to tell.
+
+    Attributes:
+        processes: fresh processes a row.
+        budget_s: seconds of samples a row and process.
+        fewest: samples a row and process whatever the budget says.
+        refresh: measure roofs and counts again instead of reading their caches.
+        progress: told before each process.
+        keep: told of everything measured so far.
+        facts: the device, where it was described already.
+    """
+
+    processes: int = PROCESSES
+    budget_s: float = BUDGET_S
+    fewest: int = sampling.FEWEST_SAMPLES
+    refresh: bool = False
+    progress: Progress | None = None
+    keep: Keep | None = None
+    facts: DeviceFacts | None = None
+
+
+def describe(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
+    """Find out about a device.
+
+    Args:
+        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA where there is a device, else the CPU.
+        dtypes: what it is to compute in.
+
+    Raises:
+        InputError: there is no such device here, or it lacks a dtype.
+    """
+    job = {"device": device, "dtypes": list(dtypes)}
+    return DeviceFacts.from_json(run_job(f"{_JOBS}:describe", job))
+
+
+def time_models(
+    whats: Sequence[TimingSpec], effort: Effort, *, interleaved: bool = False
+) -> TimingFile:
+    """Time every specification in fresh processes.
+
+    Args:
+        whats: of one device; of one dtype and thread count where interleaved.
+        effort: how much, and whom to tell.
+        interleaved: let all specifications take turns in the same processes, so that ratios
+            between them are sharp.
+
+    Returns:
+        One row a specification, also for those that failed.
+
+    Raises:
+        InputError: an unknown model, a device that is not here, a dtype that it lacks, several
+            devices, or rows of unlike dtype or threads that are to take turns.
+    """
+    whats = list(dict.fromkeys(whats))
+    _check_together(whats, interleaved)
+    scene = _scene(whats, effort)
+    groups = [list(whats)] if interleaved else [[what] for what in whats]
+    # Two runs of one command take no turns with each other, so their labels differ.
+    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})" if interleaved else ""
+    rows = {what: scene.row(what, label) for what in whats}
+    done = 0
+    for _ in range(effort.processes):
+        for group in groups:
+            todo = [rows[what] for what in group if not rows[what].failure]
+            if effort.progress is not None:
+                effort.progress(done, effort.processes * len(groups), str(group[0]))
+            done += 1
+            if todo:
+                rows.update((row.what, row) for row in _run(todo, effort))
+                _keep(effort, scene, rows.values())
+    if effort.progress is not None:
+        effort.progress(done, done, "")
+    return scene.file(rows.values())
+
+
+def time_revisions(whats: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
+    """Time models of several source trees, calls taking turns in the same processes.
+
+    There is no theory beside these rows, and no roof: a model is imported in the worker only,
+    where modules of one name from several trees can be told apart.
+
+    Args:
+        whats: of one device, dtype and thread count; equal ones stay apart.
+        roots: the source tree that each is imported from.
+        effort: how much, and whom to tell.
+
+    Returns:
+        One row a specification, in order. Once one has failed, no more processes are started.
+
+    Raises:
+        InputError: as ``time_models``, but for models: those that cannot be built have failed.
+    """
+    _check_together(whats, interleaved=True)
+    facts = effort.facts or describe(whats[0].device, [whats[0].dtype])
+    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})"
+    rows = [
+        Timing(what=what, lead=lead_of(what), processes=(), interleaved=label) for what in whats
+    ]
+    for done in range(effort.processes):
+        if any(row.failure for row in rows):
+            break
+        if effort.progress is not None:
+            effort.progress(done, effort.processes, str(whats[-1]))
+        rows = _run(rows, effort, roots)
+    if effort.progress is not None:
+        effort.progress(effort.processes, effort.processes, "")
+    return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
+
+
+def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: int) -> TimingFile:
+    """Sweep the batch size of one model by doubling, then replicate what the sweep points out.
+
+    Args:
+        what: the model; its batch does not matter.
+        effort: how much; the sweep itself takes one process a batch, its key batches all of them.
+        reference: a batch that is measured in any case.
+        most: the largest batch.
+
+    Returns:
+        One row a batch, in order, with ``sweep`` set.
+
+    Raises:
+        InputError: as ``time_models``.
+    """
+    scene = _scene([what], effort)
+    rows: dict[TimingSpec, Timing] = {}
+    label = f"{replace(what, batch=1)} ({uuid4().hex[:8]})"
+
+    def measured(batch: int, budget_s: float) -> Timing:
+        one = replace(what, batch=batch)
+        if one not in rows:
+            rows[one] = replace(scene.row(one), sweep=label)
+        if effort.progress is not None:
+            effort.progress(len(rows) - 1, len(rows), str(one))
+        rows[one] = _run([rows[one]], replace(effort, budget_s=budget_s))[0]
+        _keep(effort, scene, rows.values())
+        return rows[one]
+
+    def probe(batch: int) -> Probe:
+        row = measured(batch, min(PROBE_BUDGET_S, effort.budget_s))
+        return Probe.of(batch, row)
+
+    sweep(probe, reference=reference, most=most, memory_bytes=scene.memory_bytes())
+    while True:  # more processes may move the best batch to another, which then gets as many
+        probes = [Probe.of(one.batch, row) for one, row in rows.items()]
+        wanted = {batch for batch in key_batches(probes, reference).values() if batch is not None}
+        todo = [b for b in wanted if _wants_more(rows[replace(what, batch=b)], effort)]
+        if not todo:
+            break
+        for batch in sorted(todo):
+            measured(batch, effort.budget_s)
+    if effort.progress is not None:
+        effort.progress(len(rows), len(rows), "")
+    return scene.file(sorted(rows.values(), key=lambda row: row.what.batch))
+
+
+def _wants_more(row: Timing, effort: Effort) -> bool:
+    return not row.failure and len(row.processes) < effort.processes
+
+
+def _check_together(whats: Sequence[TimingSpec], interleaved: bool) -> None:
+    if not whats:
+        raise InputError("there is nothing to time: name at least one model")
+    alike = ["device", "dtype", "threads"] if interleaved else ["device"]
+    for name in alike:
+        values = list(dict.fromkeys(str(getattr(what, name)) for what in whats))
+        if len(values) > 1:
+            raise InputError(f"one run has one {name}, got {', '.join(values)}")
+
+
+@dataclass(slots=True)
+class _Scene:
+    """What holds for a whole run: the device, its roofs, the theory of each model."""
+
+    facts: DeviceFacts
+    roofs: Mapping[int, Roofs]
+    work: Mapping[str, Work]
+    notes: Mapping[str, tuple[str, ...]]
+    protocol: Mapping[str, float]
+
+    def row(self, what: TimingSpec, label: str = "") -> Timing:
+        roofs = self.roofs[what.threads]
+        return Timing(
+            what=what,
+            lead=lead_of(what),
+            processes=(),
+            work=self.work[what.spec],
+            notes=self.notes[what.spec],
+            interleaved=label,
+            roofs={"flops_per_s": roofs.flops_per_s(what.dtype), "bytes_per_s": roofs.bytes_per_s},
+        )
+
+    def file(self, rows: Any) -> TimingFile:
+        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=self.protocol)
+
+    def memory_bytes(self) -> int | None:
+        """Return the memory that a sweep on the CPU may fill; a GPU says itself when it is full."""
+        total = self.facts.facts.get("memory.total_bytes")
+        return int(total) if self.facts.device == "cpu" and isinstance(total, int) else None
+
+
+def lead_of(what: TimingSpec) -> str:
+    """Return the column that the headline is made of.
+
+    End to end on an accelerator: what a caller waits for. On a CPU with one thread the process's
+    CPU time, which leaves out what other processes took; else the wall, since threads that wait
+    for each other spin.
+    """
+    if what.device != "cpu":
+        return "end_to_end_s"
+    return "cpu_s" if what.threads == 1 else "wall_s"
+
+
+def protocol(effort: Effort) -> dict[str, float]:
+    """Return the constants of the loop and the effort, for the file."""
+    return {
+        "processes": effort.processes,
+        "budget_s": effort.budget_s,
+        "fewest_samples": effort.fewest,
+        "warm_up_calls": sampling.WARM_UP_CALLS,
+        "warm_up_s": sampling.WARM_UP_S,
+        "warm_up_within": sampling.WARM_UP_WITHIN,
+        "warm_up_limit_s": sampling.WARM_UP_LIMIT_S,
+        "precise_within": sampling.PRECISE_WITHIN,
+        "shortest_sample_s": sampling.SHORTEST_SAMPLE_S,
+    }
+
+
+def _scene(whats: Sequence[TimingSpec], effort: Effort) -> _Scene:
+    dtypes = list(dict.fromkeys(what.dtype for what in whats))
+    facts = effort.facts or describe(whats[0].device, dtypes)
+    specs = list(dict.fromkeys(parse_spec(what.spec) for what in whats))
+    work: dict[str, Work] = {}
+    notes: dict[str, tuple[str, ...]] = {}
+    measured = measure(specs, [REFERENCE], refresh=effort.refresh)
+    for spec, one in zip(specs, measured, strict=True):
+        profile = one.under(REFERENCE)
+        notes[str(spec)] = ()
+        if profile is None:
+            work[str(spec)] = Work(input=spec.input)
+            notes[str(spec)] = (f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}",)
+            continue
+        work[str(spec)] = Work(
+            dense_macs=profile.dense_macs,
+            activations=profile.activations,
+            params=profile.params,
+            input=profile.input,
+        )
+        if profile.gaps_that_may_multiply():
+            notes[str(spec)] = (f"{REFERENCE} left part of it out: see flopbench explain {spec}",)
+    threads = dict.fromkeys(what.threads for what in whats)
+    roofs = {count: _roofs(facts, dtypes, count, effort) for count in threads}
+    return _Scene(facts, roofs, work, notes, protocol(effort))
+
+
+def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:
+    known = load_roofs(facts, threads)
+    missing = list(dtypes) if known is None or effort.refresh else list(known.lacks(dtypes))
+    if known is not None and not missing:
+        return known
+    if effort.progress is not None:
+        effort.progress(0, 1, f"roofs of {facts.name}")
+    job = {"device": facts.device, "dtypes": missing, "threads": threads}
+    roofs = Roofs.from_json(run_job(f"{_JOBS}:roofs", job, threads=threads))
+    if known is not None and effort.refresh:
+        roofs = roofs.beside(known)
+    elif known is not None:
+        roofs = known.merged(roofs)
+    store_roofs(facts, roofs)
+    return roofs
+
+
+def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> list[Timing]:
+    """Time rows in one more process; return them with what that process said.
+
+    Args:
+        rows: of one dtype and thread count; they take turns where there are several.
+        effort: how much.
+        roots: the source tree of each row, empty where all are imported as usual.
+    """
+    job = {
+        "rows": [plain(row.what) for row in rows],
+        "budget_s": effort.budget_s,
+        "fewest": effort.fewest,
+        "graphs": not any(row.interleaved or row.sweep for row in rows),
+        **({"roots": list(roots)} if roots else {}),
+    }
+    try:
+        answers = run_job(f"{_JOBS}:time_rows", job, threads=rows[0].what.threads)
+    except WorkerDied as died:
+        return [replace(row, failure=died.line) for row in rows]
+    updated = []
+    for row, answer in zip(rows, answers, strict=True):
+        if "failure" in answer:
+            updated.append(replace(row, failure=answer["failure"]))
+            continue
+        run: ProcessRun = process_run(answer["run"])
+        updated.append(replace(row, processes=(*row.processes, run)))
+    return updated
+
+
+def _keep(effort: Effort, scene: _Scene, rows: Any) -> None:
+    if effort.keep is not None:
+        effort.keep(scene.file(row for row in rows if row.processes or row.failure))

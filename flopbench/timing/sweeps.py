@@ -1,0 +1,127 @@
+"""A throughput sweep: which batch comes next, and when there is nothing more to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flopbench.core.statistics import median
+from flopbench.timing.records import Timing
+
+SATURATED_WITHIN = 0.05
+"""A doubling that gains no more than this share over the best so far gains nothing: it is within
+what one process of a shared machine can be off."""
+
+DOUBLINGS_WITHOUT_GAIN = 2
+"""Doublings in a row without gain that end a sweep: one may have met a bad moment."""
+
+LARGEST_BATCH = 4096
+
+NEAR_BEST = 0.90
+"""B90 is the smallest batch whose throughput is within this share of the best."""
+
+MEMORY_SHARE = 0.8
+"""On the CPU a batch that is expected to fill more than this of the memory is not tried: the
+system would start to kill processes, and not only ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """One batch of a sweep.
+
+    Attributes:
+        batch: samples a call.
+        images_per_s: throughput; None where it failed.
+        peak_bytes: of the process or the device.
+        failure: why there is no throughput.
+    """
+
+    batch: int
+    images_per_s: float | None
+    peak_bytes: int | None = None
+    failure: str = ""
+
+    @classmethod
+    def of(cls, batch: int, row: Timing) -> Probe:
+        """Return what a row says of its batch."""
+        if row.failure or not row.processes:
+            return cls(batch=batch, images_per_s=None, failure=row.failure or "not measured")
+        peaks = [run.peak_bytes for run in row.processes if run.peak_bytes is not None]
+        return cls(
+            batch=batch,
+            images_per_s=batch / median(row.medians()),
+            peak_bytes=max(peaks, default=None),
+        )
+
+
+def sweep(
+    probe: Callable[[int], Probe],
+    *,
+    reference: int,
+    most: int = LARGEST_BATCH,
+    memory_bytes: int | None = None,
+) -> list[Probe]:
+    """Double the batch until memory is full, throughput stops rising, or ``most`` is reached.
+
+    Args:
+        probe: measures one batch.
+        reference: a batch that is measured too, wherever the doubling ends before it or skips it.
+        most: the largest batch.
+        memory_bytes: of the machine, where a batch that does not fit would harm it; else None.
+
+    Returns:
+        The probes in order of batch. A failed one ends the doubling.
+    """
+    probes: list[Probe] = []
+    best, flat, batch = 0.0, 0, 1
+    while batch <= most and _fits(probes, batch, memory_bytes):
+        one = probe(batch)
+        probes.append(one)
+        if one.images_per_s is None:
+            break
+        flat = 0 if one.images_per_s > best * (1 + SATURATED_WITHIN) else flat + 1
+        best = max(best, one.images_per_s)
+        if flat >= DOUBLINGS_WITHOUT_GAIN:
+            break
+        batch *= 2
+    tried = {one.batch for one in probes}
+    failed = min((one.batch for one in probes if one.images_per_s is None), default=most + 1)
+    if (
+        reference not in tried
+        and reference <= most
+        and reference < failed
+        and _fits(probes, reference, memory_bytes)
+    ):
+        probes.append(probe(reference))
+    return sorted(probes, key=lambda one: one.batch)
+
+
+def key_batches(probes: Sequence[Probe], reference: int) -> dict[str, int | None]:
+    """Return what a sweep is read for: batch 1, the reference, the best, and B90.
+
+    Returns:
+        ``one``, ``reference``, ``best``, ``b90`` -> batch; None where it was not measured.
+    """
+    done = {one.batch: one.images_per_s for one in probes if one.images_per_s is not None}
+    if not done:
+        return {"one": None, "reference": None, "best": None, "b90": None}
+    best = max(done, key=lambda batch: (done[batch], -batch))
+    near = min(batch for batch, rate in done.items() if rate >= NEAR_BEST * done[best])
+    return {
+        "one": 1 if 1 in done else None,
+        "reference": reference if reference in done else None,
+        "best": best,
+        "b90": near,
+    }
+
+
+def _fits(probes: Sequence[Probe], batch: int, memory_bytes: int | None) -> bool:
+    """Say whether a batch can be expected to fit, growing as the last two probes did."""
+    if memory_bytes is None:
+        return True
+    known = sorted((p.batch, p.peak_bytes) for p in probes if p.peak_bytes is not None)
+    if len(known) < 2:
+        return True
+    (batch_a, peak_a), (batch_b, peak_b) = known[-2:]
+    grown = max(0.0, (peak_b - peak_a) / (batch_b - batch_a))
+    return peak_b + grown * (batch - batch_b) <= MEMORY_SHARE * memory_bytes

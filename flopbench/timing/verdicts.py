@@ -1,0 +1,325 @@
+"""What one row of timings says: headline, spread, efficiency, bound, and how far to trust it.
+
+Verdicts: ``stable``, ``noisy``, ``unstable``, ``invalid`` (faster than the hardware can be) and
+``failed``, each with its reasons. A row is never mended: nothing is left out for its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from flopbench.core.statistics import (
+    FEWEST_PROCESSES,
+    half_width,
+    median,
+    percentile,
+    repeat_interval,
+)
+from flopbench.core.units import FLOPS_PER_MAC, gflops
+from flopbench.timing.devices import DeviceFacts
+from flopbench.timing.gpu_readings import Energy, GpuReading, energy_per_image_j, foreign, throttled
+from flopbench.timing.peaks import peak_of
+from flopbench.timing.records import Timing
+
+STABLE_WITHIN = 0.05
+"""A headline whose repeat is expected within ± this share may be quoted to two digits."""
+
+NOISY_WITHIN = 0.20
+"""Beyond ± this share a headline cannot tell a quarter more work from none."""
+
+LAUNCH_BOUND = 0.8
+"""Enqueueing that takes more than this share of the device's time holds the device back."""
+
+ROOF_SLACK = 1.10
+"""A measured roof is itself a measurement: only a row this far above it is impossible. (A
+convolution by Winograd's method does fewer multiplications than its MACs say: F(2×2, 3×3) takes
+1 / 2.25 of them, so such a row may be real; the reason says so.)"""
+
+WAITING = 0.10
+"""Where the wall leads: more than this share of it in the run queue means that others had the
+processor."""
+
+BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
+
+Verdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
+Bound = Literal["compute", "memory", "compute or memory", "launch", ""]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """One row, summed up.
+
+    Attributes:
+        headline_s: median of process medians of the leading column, a call; None if failed.
+        interval_s: where a repeat of the command is expected (95 %); None for one process.
+        spread: (largest - smallest process median) / headline.
+        samples: of all processes together.
+        processes: how many.
+        p50_s: of all samples together; p90 and p99 only where the samples allow.
+        p90_s: see above.
+        p99_s: see above.
+        first_s: median of the first calls.
+        columns: name -> median of process medians.
+        images_per_s: batch / headline.
+        queued_images_per_s: the same with calls queued one behind the other, as a busy service
+            does; None off CUDA.
+        achieved_flops_per_s: 2 × dense MACs × batch / headline.
+        share_of_roof: of the measured matmul roof in the same dtype.
+        share_of_peak: of the data sheet's dense peak.
+        intensity: FLOPs a byte: (with every activation through memory, with none).
+        bound: what limits it by the roofline of the measured roofs, or ``launch``.
+        launch_bound: whether enqueueing takes more than ``LAUNCH_BOUND`` of the device's time.
+        peak_bytes: the largest of all processes.
+        energy: joules an image, or the reason why there is none; None off CUDA.
+        verdict: how far to trust it.
+        reasons: why, in words with numbers.
+    """
+
+    headline_s: float | None
+    interval_s: tuple[float, float] | None
+    spread: float | None
+    samples: int
+    processes: int
+    p50_s: float | None
+    p90_s: float | None
+    p99_s: float | None
+    first_s: float | None
+    columns: dict[str, float]
+    images_per_s: float | None
+    queued_images_per_s: float | None
+    achieved_flops_per_s: float | None
+    share_of_roof: float | None
+    share_of_peak: float | None
+    intensity: tuple[float, float] | None
+    bound: Bound
+    launch_bound: bool
+    peak_bytes: int | None
+    energy: Energy | None
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+def summarise(row: Timing, device: DeviceFacts) -> Summary:
+    """Sum up one row.
+
+    Args:
+        row: the raw samples.
+        device: the machine that they were taken on.
+    """
+    if row.failure or not row.processes:
+        return _failed(row)
+    medians = row.medians()
+    headline = median(medians)
+    pooled = row.pooled()
+    single = all(run.calls_per_sample == 1 for run in row.processes)
+    names = dict.fromkeys(name for run in row.processes for name in run.columns)
+    columns = {name: median(row.medians(name)) for name in names}
+    flops = row.work.dense_macs
+    achieved = None
+    if flops is not None and headline > 0:
+        achieved = FLOPS_PER_MAC * flops * row.what.batch / headline
+    peak = peak_of(device.name)
+    sheet = None if peak is None else peak.flops_per_s(row.what.dtype)
+    roof = row.roofs.get("flops_per_s")
+    launch = _launch_bound(columns)
+    peaks = [run.peak_bytes for run in row.processes if run.peak_bytes is not None]
+    verdict, reasons = _verdict(row, columns, achieved, sheet)
+    bounds = intensity(row)
+    return Summary(
+        headline_s=headline,
+        interval_s=repeat_interval(medians) if min(medians) > 0 else None,
+        spread=(max(medians) - min(medians)) / headline if headline > 0 else None,
+        samples=len(pooled),
+        processes=len(medians),
+        p50_s=median(pooled),
+        p90_s=percentile(pooled, 90) if single else None,
+        p99_s=percentile(pooled, 99) if single else None,
+        first_s=median([run.first_s for run in row.processes]),
+        columns=columns,
+        images_per_s=row.what.batch / headline if headline > 0 else None,
+        queued_images_per_s=_queued(row),
+        achieved_flops_per_s=achieved,
+        share_of_roof=achieved / roof if achieved is not None and roof else None,
+        share_of_peak=achieved / sheet if achieved is not None and sheet else None,
+        intensity=bounds,
+        bound="launch" if launch else _bound(bounds, roof, row.roofs.get("bytes_per_s")),
+        launch_bound=launch,
+        peak_bytes=max(peaks, default=None),
+        energy=_energy(row),
+        verdict=verdict,
+        reasons=reasons,
+    )
+
+
+def intensity(row: Timing) -> tuple[float, float] | None:
+    """Return bounds of the arithmetic intensity, FLOPs a byte.
+
+    The upper bound moves weights and activations of no layer but the weights through memory; the
+    lower one writes what every dense operator gives and reads it once more. A fused network lies
+    between; one whose other operators go through memory too lies below.
+
+    Returns:
+        None where the work is not known.
+    """
+    work, batch = row.work, row.what.batch
+    if not work.dense_macs or work.params is None or work.activations is None:
+        return None
+    size = BYTES[row.what.dtype]
+    flops = FLOPS_PER_MAC * work.dense_macs * batch
+    weights = work.params * size
+    through = weights + 2 * work.activations * batch * size
+    return flops / through, flops / max(weights, 1)
+
+
+def _bound(
+    bounds: tuple[float, float] | None, flops_per_s: float | None, bytes_per_s: float | None
+) -> Bound:
+    """Say on which side of the ridge of the measured roofline a row lies."""
+    if bounds is None or not flops_per_s or not bytes_per_s:
+        return ""
+    ridge = flops_per_s / bytes_per_s
+    if bounds[0] >= ridge:
+        return "compute"
+    return "memory" if bounds[1] < ridge else "compute or memory"
+
+
+def _launch_bound(columns: dict[str, float]) -> bool:
+    enqueue, gpu = columns.get("enqueue_s"), columns.get("gpu_s")
+    return enqueue is not None and gpu is not None and enqueue > LAUNCH_BOUND * gpu
+
+
+def _queued(row: Timing) -> float | None:
+    """Return the median over processes of images a second between the first and the last done."""
+    ends = [(run.images_done[0], run.images_done[-1]) for run in row.processes if run.images_done]
+    rates = [(n1 - n0) / (t1 - t0) for (t0, n0), (t1, n1) in ends if t1 > t0]
+    return median(rates) if rates else None
+
+
+def _energy(row: Timing) -> Energy | None:
+    """Return the energy of the process in the middle by joules an image."""
+    if row.what.device != "cuda":
+        return None
+    found = [energy_per_image_j(_readings(run.readings), run.images_done) for run in row.processes]
+    known = sorted(
+        (e for e in found if e.per_image_j is not None), key=lambda e: e.per_image_j or 0
+    )
+    return known[len(known) // 2] if known else found[0]
+
+
+def _readings(readings: Sequence[object]) -> list[GpuReading]:
+    return [GpuReading.from_json(reading) for reading in readings]
+
+
+def _verdict(
+    row: Timing, columns: dict[str, float], achieved: float | None, sheet: float | None
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Judge a row: the gravest finding gives the verdict, every finding its reason."""
+    impossible = _impossible(row, achieved, sheet)
+    grave, light = _findings(row, columns)
+    if impossible:
+        return "invalid", (*impossible, *grave, *light)
+    if grave:
+        return "unstable", (*grave, *light)
+    return ("noisy" if light else "stable"), tuple(light)
+
+
+def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> list[str]:
+    reasons = []
+    if any(value <= 0 for value in row.pooled()):
+        reasons.append("a sample took no time at all: the clock is too coarse for this model")
+    if achieved is None:
+        return reasons
+    roof = row.roofs.get("flops_per_s")
+    if sheet is not None and achieved > sheet:
+        reasons.append(
+            f"{gflops(achieved):.1f} GFLOP/s is {achieved / sheet:.2f} times the data sheet's "
+            "peak: the work was not all done, convolutions ran by Winograd's method, or the clock "
+            "was above the sheet's"
+        )
+    elif roof and achieved > ROOF_SLACK * roof:
+        reasons.append(
+            f"{gflops(achieved):.1f} GFLOP/s is {achieved / roof:.2f} times the measured roof: the "
+            "work was not all done, convolutions ran by Winograd's method, or the roof was "
+            "measured at a bad moment (--refresh measures it again)"
+        )
+    return reasons
+
+
+def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[str]]:
+    """Return what makes a row unstable, and what makes it noisy."""
+    grave: list[str] = []
+    light: list[str] = []
+    unsettled = sum(not run.settled for run in row.processes)
+    if unsettled:
+        calls = max(run.warm_up_calls for run in row.processes)
+        grave.append(
+            f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
+        )
+    for run in row.processes:
+        held = throttled(_readings(run.readings))
+        if held:
+            grave.append(f"the GPU was held back: {held}")
+            break
+    guests = max((foreign(_readings(run.readings)) or 0 for run in row.processes), default=0)
+    if guests:
+        light.append(f"{guests} other processes used the GPU")
+    _spread(row, grave, light)
+    widths = [half_width(run.columns[row.lead]) for run in row.processes]
+    if max(widths) > STABLE_WITHIN:
+        light.append(
+            f"a process knows its own median only to ±{max(widths):.1%}"
+            if max(widths) < 1
+            else "a process has too few samples to know its own median: raise --budget"
+        )
+    wall, waited = columns.get("wall_s"), columns.get("wait_s")
+    if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:
+        light.append(f"the process waited for the processor {waited / wall:.0%} of the time")
+    return grave, light
+
+
+def _spread(row: Timing, grave: list[str], light: list[str]) -> None:
+    medians = row.medians()
+    if row.sweep and len(medians) == 1:
+        light.append("the sweep only passed this batch, in one process")
+        return
+    if len(medians) < FEWEST_PROCESSES:
+        count = "1 process says" if len(medians) == 1 else f"{len(medians)} processes say"
+        light.append(f"{count} little of others: use --processes {FEWEST_PROCESSES} or more")
+        return
+    span = repeat_interval(medians) if min(medians) > 0 else None
+    if span is None:
+        return
+    reach = (span[1] - span[0]) / 2 / median(medians)
+    if reach > STABLE_WITHIN:
+        (grave if reach > NOISY_WITHIN else light).append(
+            f"processes differ: a repeat is expected within ±{reach:.0%} only"
+        )
+
+
+def _failed(row: Timing) -> Summary:
+    return Summary(
+        headline_s=None,
+        interval_s=None,
+        spread=None,
+        samples=0,
+        processes=0,
+        p50_s=None,
+        p90_s=None,
+        p99_s=None,
+        first_s=None,
+        columns={},
+        images_per_s=None,
+        queued_images_per_s=None,
+        achieved_flops_per_s=None,
+        share_of_roof=None,
+        share_of_peak=None,
+        intensity=None,
+        bound="",
+        launch_bound=False,
+        peak_bytes=None,
+        energy=None,
+        verdict="failed",
+        reasons=(row.failure or "not measured",),
+    )

@@ -1,0 +1,389 @@
+"""Adapters of ptflops, calflops, DeepSpeed and torchinfo, against their library and the truth."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="counting needs torch")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from flopbench.core.errors import MeasureError  # noqa: E402
+from flopbench.counting.measure.counters.base import Counted, Subject  # noqa: E402
+from flopbench.counting.measure.counters.watching import OWNERS, namespaces_restored  # noqa: E402
+from flopbench.counting.profile import DENSE_FAMILIES  # noqa: E402
+from flopbench.models.build.environment import counting_state  # noqa: E402
+
+NAMES = ("ptflops", "calflops", "deepspeed", "torchinfo")
+PATCHING = ("calflops", "deepspeed")
+
+
+def counter(name: str) -> Any:
+    """Return a counter, or skip the test where its library is not installed."""
+    pytest.importorskip(name, reason=f"{name} is not installed")
+    module = importlib.import_module(f"flopbench.counting.measure.counters.{name}_counter")
+    return getattr(module, f"{name.capitalize()}Counter")()
+
+
+def count(name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Counted:
+    """Count as the harness does, on real values."""
+    subject = Subject(module=module.eval(), args=args, kwargs=kwargs, device="cpu")
+    with counting_state():
+        return counter(name).count(subject)
+
+
+def dense_macs(counted: Counted) -> int:
+    return sum(op.dense_macs for op in counted.operators)
+
+
+def gaps(counted: Counted) -> set[tuple[str, str, str]]:
+    return {(g.kind, g.name, g.module) for g in counted.not_counted if g.may_multiply}
+
+
+class SmallNet(nn.Module):
+    """Convolutions with and without bias, stride and groups, then a head."""
+
+    size = 17
+    # stem 17 -> 9 pixels: 9·9 places × 8 filters × 3 channels × 9 taps; depthwise 9 -> 9 pixels:
+    # 9·9 × 8 × 1 × 9; grouped point: 9·9 × 12 × 4; head: 12 × 10.
+    dense = 81 * 8 * 27 + 81 * 8 * 9 + 81 * 12 * 4 + 12 * 10
+    bias = 81 * 12 + 10
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.point = nn.Conv2d(8, 12, 1, groups=2)
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.norm(self.stem(x)))
+        return self.head(self.pool(self.point(self.depthwise(x))).flatten(1))
+
+    def sample(self) -> torch.Tensor:
+        return torch.rand(1, 3, self.size, self.size)
+
+
+class Calls(nn.Module):
+    """A model that is one function."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+class Fails(nn.Module):
+    """A model whose forward raises after its first layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(4, 4), Calls(self.fail))
+
+    def fail(self, x: torch.Tensor) -> torch.Tensor:
+        raise ValueError("on purpose")
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(torch.matmul(x, x.T))
+
+
+def twice(layer: nn.Module) -> nn.Module:
+    """Put one layer in two places."""
+    return nn.Sequential(nn.Sequential(layer), nn.Sequential(layer))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_dense_macs_of_a_small_net(name: str) -> None:
+    """Bias, stride, groups and norms come out as the hand formula says, with no gap."""
+    counted = count(name, SmallNet(), SmallNet().sample())
+    assert dense_macs(counted) == SmallNet.dense
+    assert gaps(counted) == set()
+    assert {op.module: op.dense_macs for op in counted.operators if op.dense_macs} == {
+        "stem": 81 * 8 * 27,
+        "depthwise": 81 * 8 * 9,
+        "point": 81 * 12 * 4,
+        "head": 120,
+    }
+    assert sum(op.activations for op in counted.operators) == 81 * (8 + 8 + 12) + 10
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("model", "expected"), [("resnet18", 1_814_073_344), ("efficientnet_b0", 385_814_752)]
+)
+def test_dense_macs_of_published_networks(name: str, model: str, expected: int) -> None:
+    """The dense MACs are the integer that torch, THOP and fvcore give."""
+    models = pytest.importorskip("torchvision", reason="torchvision is not installed").models
+    device = "cpu" if counter(name).needs_values else "meta"
+    with torch.device(device):
+        module = getattr(models, model)(weights=None).eval()
+        subject = Subject(module=module, args=(torch.empty(1, 3, 224, 224),), device=device)
+    with counting_state():
+        counted = counter(name).count(subject)
+    assert dense_macs(counted) == expected
+    assert sum(op.total for op in counted.operators) == counted.total
+    assert not gaps(counted)
+
+
+def direct_total(name: str, model: nn.Module, shape: tuple[int, ...]) -> int:
+    """Ask the library itself, as its documentation does."""
+    with namespaces_restored(*OWNERS), counting_state():
+        if name == "ptflops":
+            import ptflops
+
+            total, _ = ptflops.get_model_complexity_info(
+                model, shape[1:], backend="aten", as_strings=False, print_per_layer_stat=False
+            )
+        elif name == "calflops":
+            import calflops
+
+            _, total, _ = calflops.calculate_flops(
+                model, shape, print_results=False, output_as_string=False
+            )
+        elif name == "deepspeed":
+            from deepspeed.profiling.flops_profiler import get_model_profile
+
+            _, total, _ = get_model_profile(
+                model, shape, print_profile=False, as_string=False, warm_up=0
+            )
+        else:
+            import torchinfo
+
+            total = torchinfo.summary(model, shape, verbose=0).total_mult_adds
+    return int(total)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (SmallNet, (1, 3, 17, 17)),
+        (lambda: nn.Sequential(nn.Linear(8, 8), nn.LayerNorm(8), nn.GELU()), (1, 5, 8)),
+        (lambda: nn.LSTM(8, 16, num_layers=2, batch_first=True), (1, 5, 8)),
+        (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), (1, 5, 16)),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2), (1, 4, 7, 7)),
+        (lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.Upsample(scale_factor=2)), (1, 3, 8, 8)),
+        (lambda: twice(nn.Linear(8, 8)), (1, 8)),
+    ],
+    ids=["small", "tokens", "lstm", "encoder", "transposed", "upsample", "shared"],
+)
+def test_total_is_the_library_s_own(name: str, make: Any, shape: tuple[int, ...]) -> None:
+    """``total`` is what calling the library gives, and the breakdown adds up to it."""
+    model = make()
+    counted = count(name, model, torch.rand(*shape))
+    assert counted.total == direct_total(name, model, shape)
+    assert sum(op.total for op in counted.operators) == counted.total
+    assert all(op.dense_macs == 0 for op in counted.operators if op.family not in DENSE_FAMILIES)
+
+
+def test_calflops_counts_a_shared_module_twice_and_it_is_said() -> None:
+    """What calflops adds beyond its own prices is a remainder without dense MACs."""
+    counted = count("calflops", twice(nn.Linear(8, 8)), torch.rand(3, 8))
+    assert dense_macs(counted) == 2 * 3 * 64
+    assert counted.operators[-1].op == "remainder"
+    assert "counts modules once for each place" in counted.notes[-1]
+
+
+# Two heads of attention over 5 tokens of width 8: 2 products × 2 heads × 5 · 5 · 8.
+ATTENTION = 2 * 2 * 5 * 5 * 8
+Q = (1, 2, 5, 8)
+
+
+@pytest.mark.parametrize(
+    ("name", "function", "shapes", "dense", "gap"),
+    [
+        ("ptflops", "matmul", [(4, 5), (5, 6)], 120, None),
+        ("ptflops", "attention", [Q, Q, Q], 0, "aten._scaled_dot_product_flash_attention_for_cpu"),
+        ("ptflops", "mv", [(4, 5), (5,)], 0, "aten.mv"),
+        ("calflops", "matmul", [(4, 5), (5, 6)], 120, None),
+        ("calflops", "operator", [(4, 5), (5, 6)], 0, "__matmul__"),
+        ("calflops", "attention", [Q, Q, Q], 0, "scaled_dot_product_attention"),
+        ("calflops", "einsum", [(4, 5), (5, 6)], 0, "einsum"),
+        ("deepspeed", "operator", [(4, 5), (5, 6)], 120, None),
+        ("deepspeed", "attention", [Q, Q, Q], ATTENTION, None),
+        ("deepspeed", "matmul", [(4, 5), (3, 5, 6)], 0, "matmul"),
+        ("deepspeed", "mv", [(4, 5), (5,)], 0, "mv"),
+        ("torchinfo", "operator", [(4, 5), (5, 6)], 0, "__matmul__"),
+        ("torchinfo", "attention", [Q, Q, Q], 0, "scaled_dot_product_attention"),
+    ],
+)
+def test_products_outside_layers_are_counted_or_named(
+    name: str, function: str, shapes: list[tuple[int, ...]], dense: int, gap: str | None
+) -> None:
+    """A function that multiplies is either priced exactly or listed as a gap, never dropped."""
+    functions: dict[str, Any] = {
+        "operator": lambda a, b: a @ b,
+        "matmul": lambda a, b: torch.matmul(a, b),
+        "mv": lambda a, b: torch.mv(a, b),
+        "einsum": lambda a, b: torch.einsum("ij,jk->ik", a, b),
+        "attention": lambda q, k, v: functional.scaled_dot_product_attention(q, k, v),
+    }
+    model = nn.Sequential()
+    model.add_module("product", Calls(functions[function]))
+    model.forward = lambda *args: model.product(*args)  # type: ignore[method-assign]
+    counted = count(name, model, *(torch.rand(*shape) for shape in shapes))
+    assert dense_macs(counted) == dense
+    assert gaps(counted) == ({("unseen", gap, "product")} if gap else set())
+
+
+def test_ptflops_sees_through_attention_and_lstm_on_meta() -> None:
+    """On the meta device no fused kernel hides products: ptflops is exact there."""
+    cases = [
+        # 4 projections of 5 tokens, 2 products of 5 × 5; two linear layers 16 -> 32 -> 16.
+        (
+            nn.TransformerEncoderLayer(16, 4, 32, batch_first=True),
+            4 * 5 * 256 + 2 * 25 * 16 + 2 * 5 * 512,
+        ),
+        (nn.LSTM(16, 16, bidirectional=True), 5 * 2 * 4 * 16 * 32),
+    ]
+    for module, expected in cases:
+        subject = Subject(module=module.to("meta").eval(), args=(torch.empty(1, 5, 16).to("meta"),))
+        with counting_state():
+            counted = counter("ptflops").count(subject)
+        assert dense_macs(counted) == expected
+        assert not gaps(counted)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "dense"),
+    [
+        (lambda: nn.Linear(8, 4), (3, 8), 3 * 32),
+        (lambda: nn.Linear(8, 4), (1, 5, 8), 0),
+        (lambda: nn.Linear(8, 4), (8,), 0),
+        (lambda: nn.ConvTranspose2d(4, 6, 3, stride=2), (1, 4, 7, 7), 0),
+        (lambda: nn.Conv2d(3, 4, 3), (3, 8, 8), 0),
+        (lambda: nn.GRU(8, 16), (5, 2, 8), 5 * 2 * 3 * 16 * 24),
+        (lambda: nn.LSTMCell(8, 16), (2, 8), 0),
+    ],
+)
+def test_torchinfo_claims_dense_macs_only_where_its_rule_holds(
+    make: Any, shape: tuple[int, ...], dense: int
+) -> None:
+    """Where parameters times positions is no MAC count, the layer becomes a gap."""
+    model = make()
+    counted = count("torchinfo", model, torch.rand(*shape))
+    assert dense_macs(counted) == dense
+    assert counted.total > 0
+    assert gaps(counted) == (set() if dense else {("module", type(model).__name__, "")})
+
+
+@pytest.mark.parametrize("name", PATCHING)
+def test_recurrent_layers_have_flops_but_no_macs(name: str) -> None:
+    """A layer that the library prices in FLOPs alone has no MACs there, and is a gap."""
+    counted = count(name, nn.Sequential(nn.LSTM(8, 16)), torch.rand(5, 2, 8))
+    assert (counted.total, counted.operators) == (0, ())
+    assert "own FLOPs figure" in counted.notes[0]
+    assert gaps(counted) == {("module", "LSTM", "0")}
+
+
+@pytest.mark.parametrize("name", PATCHING)
+def test_grouped_transposed_convolution(name: str) -> None:
+    """DeepSpeed counts it exactly; calflops divides by the groups twice, so it is a gap."""
+    model = nn.ConvTranspose2d(4, 6, 3, stride=2, groups=2)
+    counted = count(name, model, torch.rand(1, 4, 7, 7))
+    expected = {"deepspeed": (49 * 4 * 3 * 9, set()), "calflops": (0, {"conv_transpose2d"})}
+    assert (dense_macs(counted), {gap[1] for gap in gaps(counted)}) == expected[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_uncalled_leaf_is_listed_unless_its_weight_was_priced(name: str) -> None:
+    """An unused layer is a gap; one whose weight went through a priced function is none."""
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.unused = nn.Linear(4, 4), nn.Linear(4, 4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.linear(x, self.used.weight, self.used.bias)
+
+    counted = count(name, Odd(), torch.rand(2, 4))
+    listed = {module for kind, _, module in gaps(counted) if kind == "uncalled"}
+    assert listed == ({"used", "unused"} if name == "torchinfo" else {"unused"})
+    assert dense_macs(counted) == (0 if name == "torchinfo" else 32)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_keyword_and_dictionary_inputs(name: str) -> None:
+    """Arguments by keyword, and a dictionary as an argument, reach the model."""
+
+    class Keywords(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+
+        def forward(self, x: Any = None, scale: Any = None) -> torch.Tensor:
+            return self.layer(x["x"] if isinstance(x, dict) else x) * scale
+
+    x, scale = torch.rand(2, 4), torch.rand(2, 3)
+    assert dense_macs(count(name, Keywords(), x, scale=scale)) == 24
+    assert dense_macs(count(name, Keywords(), x=x, scale=scale)) == 24
+    assert dense_macs(count(name, Keywords(), {"x": x}, scale)) == 24
+
+
+def test_torchinfo_refuses_keywords_of_its_own() -> None:
+    """A keyword that ``summary`` would keep for itself is an error, not a wrong count."""
+    model = Calls(lambda x, depth: x * depth)
+    with pytest.raises(MeasureError, match="cannot pass depth"):
+        count("torchinfo", model, torch.rand(2), depth=torch.rand(2))
+
+
+@pytest.mark.parametrize("name", PATCHING)
+def test_library_failure_is_told_from_the_model_s(name: str) -> None:
+    """A model that runs, and that the library cannot price, gives an error that says so."""
+    with pytest.raises(MeasureError, match=f"{name} fails on a model that runs without it"):
+        count(name, nn.Conv2d(3, 4, 3), torch.rand(3, 8, 8))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_left_behind(name: str) -> None:
+    """Torch's functions, methods and global hooks are as before, also after a failure."""
+    counter(name)
+
+    def state() -> list[dict[str, Any]]:
+        hooks = nn.modules.module
+        return [
+            *(
+                {key: value for key, value in vars(owner).items() if callable(value)}
+                for owner in OWNERS
+            ),
+            dict(hooks._global_forward_hooks),
+            dict(hooks._global_forward_pre_hooks),
+        ]
+
+    before = state()
+    first = count(name, SmallNet(), SmallNet().sample())
+    assert state() == before
+    with pytest.raises(ValueError, match="on purpose"):
+        count(name, Fails(), torch.rand(4, 4))
+    assert state() == before
+    assert count(name, SmallNet(), SmallNet().sample()) == first
+    assert state() == before
+
+
+@pytest.mark.parametrize("name", PATCHING)
+def test_open_lists_are_closed_after_a_failure(name: str) -> None:
+    """The library's notes of a model that raised do not reach the next one."""
+    module = counter(name).__module__
+    with pytest.raises(ValueError, match="on purpose"):
+        count(name, Fails(), torch.rand(4, 4))
+    adapter = importlib.import_module(module)
+    library = adapter.library if name == "deepspeed" else adapter.calculate_pipline
+    assert library.module_flop_count == library.module_mac_count == []
+
+
+def test_torchinfo_keeps_no_model_alive() -> None:
+    """``torchinfo`` caches every summary by class name; ours is taken out again."""
+    counter("torchinfo")
+    cache = importlib.import_module("torchinfo.torchinfo")._cached_forward_pass
+    before = dict(cache)
+    count("torchinfo", SmallNet(), SmallNet().sample())
+    assert cache == before

@@ -1,0 +1,431 @@
+"""THOP today and under its rules of January 2020, against arithmetic written beside each case."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("thop")
+torchvision = pytest.importorskip("torchvision")
+
+from hypothesis import given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from nets import Scripted  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from flopbench.core.errors import MeasureError  # noqa: E402
+from flopbench.counting.measure.counters.base import Counted, Subject  # noqa: E402
+from flopbench.counting.measure.counters.thop_2020 import Thop2020Counter  # noqa: E402
+from flopbench.counting.measure.counters.thop_counter import ThopCounter  # noqa: E402
+from flopbench.models.build.environment import counting_state  # noqa: E402
+
+TODAY, OLD = ThopCounter(), Thop2020Counter()
+BOTH = pytest.mark.parametrize("counter", [TODAY, OLD], ids=["today", "2020"])
+
+
+def count(counter: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Counted:
+    """Count in the state the harness makes, and check what holds for every result."""
+    with counting_state():
+        counted = counter.count(Subject(module=module.eval(), args=args, kwargs=kwargs))
+    assert sum(op.total for op in counted.operators) == counted.total
+    assert type(counted.total) is int
+    assert all(type(op.total) is int and type(op.dense_macs) is int for op in counted.operators)
+    return counted
+
+
+def dense(counted: Counted) -> int:
+    return sum(op.dense_macs for op in counted.operators)
+
+
+def empty(*shape: int) -> torch.Tensor:
+    return torch.empty(*shape, device="meta")
+
+
+def on_meta(build: Callable[[], nn.Module]) -> nn.Module:
+    with torch.device("meta"):
+        return build()
+
+
+def with_200_classes(name: str) -> nn.Module:
+    """Replace the head the way AR-Net does."""
+    model = on_meta(getattr(torchvision.models, name))
+    if name == "mobilenet_v2":
+        model.classifier = nn.Linear(1280, 200, device="meta")
+    else:
+        model.fc = nn.Linear(model.fc.in_features, 200, device="meta")
+    return model
+
+
+# --- whole networks --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "old", "today", "dense_macs"),
+    [
+        ("mobilenet_v2", 84, 52_921_376, 54_717_760, 50_612_992),
+        ("resnet18", 112, 486_322_176, 487_480_832, 484_950_016),
+        ("resnet34", 168, 2_249_000_192, 2_253_235_200, 2_244_541_440),
+        ("resnet50", 224, 4_110_285_824, 4_132_104_192, 4_087_545_856),
+    ],
+)
+def test_ar_net_backbones(name: str, side: int, old: int, today: int, dense_macs: int) -> None:
+    """Both rule books give the known totals, one dense integer, and no gaps."""
+    for counter, total in ((OLD, old), (TODAY, today)):
+        counted = count(counter, with_200_classes(name), empty(1, 3, side, side))
+        assert counted.total == total
+        assert dense(counted) == dense_macs
+        assert counted.not_counted == ()
+        assert counted.notes == ()
+
+
+def test_breakdown_of_a_network() -> None:
+    """Entries carry path, class, family, calls and the size of what dense layers wrote."""
+    counted = count(TODAY, with_200_classes("resnet18"), empty(1, 3, 112, 112))
+    first = counted.operators[0]
+    assert (first.module, first.module_type, first.family) == ("conv1", "Conv2d", "conv")
+    assert (first.calls, first.activations) == (1, 64 * 56 * 56)
+    assert first.dense_macs == 64 * 56 * 56 * 3 * 7 * 7
+    assert next(op for op in counted.operators if op.module == "bn1").dense_macs == 0
+    assert counted.operators[-1].module == "fc"
+
+
+# --- the rules of 2020, one by one -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "shape", "total"),
+    [
+        # out elements x (in / groups x kernel area + bias)
+        (lambda: nn.Conv2d(4, 6, 3), (1, 4, 8, 8), 6 * 36 * (4 * 9 + 1)),
+        (lambda: nn.Conv2d(4, 6, 3, groups=2, bias=False), (1, 4, 8, 8), 6 * 36 * 2 * 9),
+        (lambda: nn.Conv1d(4, 6, 3), (2, 4, 8), 2 * 6 * 6 * (4 * 3 + 1)),
+        (lambda: nn.Conv3d(2, 3, 2), (1, 2, 4, 4, 4), 3 * 27 * (2 * 8 + 1)),
+        (lambda: nn.ConvTranspose2d(4, 6, 2, 2), (1, 4, 5, 5), 6 * 100 * (4 * 4 + 1)),
+        # out elements x (in products + in - 1 sums + bias)
+        (lambda: nn.Linear(10, 7), (3, 10), 3 * 7 * (10 + 9 + 1)),
+        (lambda: nn.Linear(10, 7, bias=False), (3, 10), 3 * 7 * (10 + 9)),
+        (lambda: nn.BatchNorm2d(4), (1, 4, 5, 5), 2 * 100),
+        (lambda: nn.BatchNorm1d(4, affine=False), (2, 4), 2 * 8),
+        (lambda: nn.AvgPool2d(2), (1, 4, 6, 6), 4 * 9),
+        # 7 // 3 = 2 and 5 // 3 = 1, then one division
+        (lambda: nn.AdaptiveAvgPool2d(3), (1, 4, 7, 5), 4 * 9 * (2 * 1 + 1)),
+        (lambda: nn.AdaptiveAvgPool2d((1, None)), (1, 4, 7, 5), 4 * 5 * (7 * 1 + 1)),
+        (lambda: nn.AdaptiveAvgPool1d(2), (1, 4, 7), 4 * 2 * (3 + 1)),
+        (lambda: nn.LeakyReLU(), (1, 4, 5, 5), 100),
+        (lambda: nn.Upsample(scale_factor=2), (1, 4, 5, 5), 0),
+        (lambda: nn.Upsample(scale_factor=2, mode="linear"), (1, 4, 5), 5 * 40),
+        (lambda: nn.Upsample(scale_factor=2, mode="bilinear"), (1, 4, 5, 5), 11 * 400),
+        (lambda: nn.UpsamplingBilinear2d(scale_factor=2), (1, 4, 5, 5), 11 * 400),
+        (lambda: nn.UpsamplingNearest2d(scale_factor=2), (1, 4, 5, 5), 0),
+        (lambda: nn.Upsample(scale_factor=2, mode="bicubic"), (1, 4, 5, 5), 259 * 400),
+        (lambda: nn.Upsample(scale_factor=2, mode="trilinear"), (1, 4, 2, 2, 2), 0),
+        *[
+            (build, (1, 4, 6, 6), 0)
+            for build in (
+                nn.ReLU,
+                nn.ReLU6,
+                nn.SiLU,
+                nn.PReLU,
+                nn.Dropout,
+                lambda: nn.MaxPool2d(2),
+                lambda: nn.AdaptiveMaxPool2d(2),
+                lambda: nn.Softmax(dim=1),
+                lambda: nn.LayerNorm(6),
+                lambda: nn.GroupNorm(2, 4),
+                lambda: nn.InstanceNorm2d(4),
+                lambda: nn.Sequential(nn.PixelShuffle(2), nn.ZeroPad2d(1)),
+            )
+        ],
+    ],
+)
+def test_rule_of_2020(module: Callable[[], nn.Module], shape: tuple[int, ...], total: int) -> None:
+    """Each class costs what version 0.0.31.post2001170342 charged for it."""
+    assert count(OLD, on_meta(module), empty(*shape)).total == total
+
+
+def test_2020_dense_macs_leave_out_bias_and_count_a_linear_product_once() -> None:
+    """Totals follow the old rules while dense MACs stay comparable."""
+    model = on_meta(lambda: nn.Sequential(nn.Conv2d(4, 6, 3), nn.Flatten(), nn.Linear(216, 5)))
+    counted = count(OLD, model, empty(1, 4, 8, 8))
+    assert dense(counted) == 6 * 36 * 4 * 9 + 216 * 5
+    assert counted.total == 6 * 36 * (4 * 9 + 1) + 5 * (216 + 215 + 1)
+
+
+def test_2020_knows_no_recurrent_layer() -> None:
+    """An LSTM is charged nothing and listed."""
+    counted = count(OLD, on_meta(lambda: nn.LSTM(3, 4)), empty(5, 2, 3))
+    assert counted.total == 0
+    (gap,) = counted.not_counted
+    assert (gap.kind, gap.name, gap.calls, gap.may_multiply) == ("module", "LSTM", 1, True)
+
+
+# --- today's rules ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("module", "inputs", "dense_macs"),
+    [
+        (lambda: nn.LSTMCell(1280, 512), [(1, 1280)], 4 * 512 * (1280 + 512)),
+        (lambda: nn.GRUCell(5, 7), [(2, 5)], 2 * 3 * 7 * (5 + 7)),
+        (lambda: nn.RNNCell(5, 7), [(2, 5)], 2 * 7 * (5 + 7)),
+        # 6 steps x batch 2
+        (lambda: nn.LSTM(5, 7), [(6, 2, 5)], 12 * 4 * 7 * (5 + 7)),
+        (lambda: nn.GRU(5, 7, batch_first=True), [(2, 6, 5)], 12 * 3 * 7 * (5 + 7)),
+        # the second layer reads both directions of the first
+        (
+            lambda: nn.LSTM(5, 7, num_layers=2, bidirectional=True),
+            [(6, 2, 5)],
+            12 * 2 * 4 * 7 * ((5 + 7) + (14 + 7)),
+        ),
+        (lambda: nn.RNN(5, 7, num_layers=3), [(6, 2, 5)], 12 * 7 * ((5 + 7) + 2 * (7 + 7))),
+    ],
+)
+def test_recurrent_dense_macs(module: Any, inputs: list[tuple[int, ...]], dense_macs: int) -> None:
+    """Only matrix products are dense; THOP's total holds pointwise work as well."""
+    counted = count(TODAY, on_meta(module), *[empty(*shape) for shape in inputs])
+    assert dense(counted) == dense_macs
+    assert counted.total > dense_macs
+    assert counted.operators[0].family == "recurrent"
+
+
+def test_lstm_cell_total() -> None:
+    """Each gate adds its bias twice and a non-linearity, the state four products."""
+    counted = count(TODAY, on_meta(lambda: nn.LSTMCell(1280, 512)), empty(1, 1280))
+    assert counted.total == 3_670_016 + 4 * (512 + 2 * 512) + 4 * 512
+    assert counted.operators[0].activations == 512
+
+
+def test_packed_sequence() -> None:
+    """THOP charges a packed batch as if every sequence were as long as the longest."""
+    packed = nn.utils.rnn.pack_padded_sequence(torch.zeros(5, 2, 3), torch.tensor([5, 3]))
+    assert dense(count(TODAY, nn.LSTM(3, 4), packed)) == 5 * 2 * 4 * 4 * (3 + 4)
+
+
+def test_transposed_convolution_is_thops_figure() -> None:
+    """At stride 2 THOP says four times the work; it is left as it is."""
+    counted = count(TODAY, on_meta(lambda: nn.ConvTranspose2d(4, 6, 2, 2)), empty(1, 4, 5, 5))
+    assert dense(counted) == 4 * (25 * 4 * 6 * 4)
+    assert counted.operators[0].family == "conv_transpose"
+
+
+def test_custom_rule() -> None:
+    """A user's rule prices a class that THOP does not know."""
+
+    def rule(module: Any, _inputs: Any, output: Any) -> None:
+        module.total_ops += 3 * output.numel()
+
+    counted = count(ThopCounter({nn.SiLU: rule}), nn.SiLU(), torch.zeros(1, 5))
+    assert counted.total == 15
+    assert dense(counted) == 0
+
+
+def test_custom_rule_with_a_fraction_is_refused() -> None:
+    """A charge that is no whole number is an error, not a rounded figure."""
+
+    def rule(module: Any, _inputs: Any, output: Any) -> None:
+        module.total_ops += 0.5
+
+    with pytest.raises(MeasureError, match="not a whole number"):
+        count(ThopCounter({nn.SiLU: rule}), nn.SiLU(), torch.zeros(1))
+
+
+# --- what THOP does not see ------------------------------------------------------------------
+
+
+class MyConv(nn.Conv2d):
+    """A subclass, which THOP has no rule for."""
+
+
+class Functional(nn.Module):
+    """Uses a child's weight without calling the child."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.conv2d(x, self.conv.weight)
+
+
+def found(counted: Counted) -> set[tuple[str, str, str, int, bool]]:
+    return {(g.kind, g.name, g.module, g.calls, g.may_multiply) for g in counted.not_counted}
+
+
+@BOTH
+def test_subclass_is_a_gap(counter: Any) -> None:
+    """A subclass of Conv2d costs nothing and is named, once."""
+    counted = count(counter, nn.Sequential(MyConv(3, 4, 3)), torch.zeros(1, 3, 5, 5))
+    assert counted.total == 0
+    assert found(counted) == {("module", "MyConv", "0", 1, True)}
+
+
+@BOTH
+def test_functional_use_is_a_gap(counter: Any) -> None:
+    """Both the module that was never called and the operator that ran are named."""
+    counted = count(counter, Functional(), torch.zeros(1, 3, 5, 5))
+    assert counted.total == 0
+    assert found(counted) == {
+        ("uncalled", "Conv2d", "conv", 0, True),
+        ("unseen", "aten::convolution", "", 1, True),
+    }
+
+
+@BOTH
+def test_parametrized_layer_is_a_gap(counter: Any) -> None:
+    """Weight norm changes the class of a layer, which then has neither rule nor leaf."""
+    model = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
+    counted = count(counter, nn.Sequential(model), torch.zeros(2, 3))
+    assert ("unseen", "aten::addmm", "0", 1, True) in found(counted)
+
+
+def test_products_in_attention_are_gaps() -> None:
+    """Attention computes by functions: its products and its uncalled projection are named."""
+    model = on_meta(lambda: nn.MultiheadAttention(8, 2))
+    x = empty(3, 1, 8)
+    gaps = found(count(TODAY, model, x, x, x))
+    assert ("uncalled", "NonDynamicallyQuantizableLinear", "out_proj", 0, True) in gaps
+    assert any(kind == "unseen" and "mm" in name for kind, name, *_ in gaps)
+
+
+def test_norms_tables_and_scales_are_gaps_that_multiply_nothing() -> None:
+    """What has no rule and cannot hold a product is listed as harmless."""
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gamma = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x * self.gamma
+
+    model = nn.Sequential(nn.Embedding(9, 4), Scale(), nn.GroupNorm(2, 4))
+    counted = count(TODAY, model, torch.zeros(3, dtype=torch.long))
+    assert [(g.name, g.may_multiply) for g in counted.not_counted] == [
+        ("Embedding", False),
+        ("Scale", False),
+        ("GroupNorm", False),
+    ]
+
+
+def test_call_that_a_rule_cannot_read() -> None:
+    """THOP's convolution rule needs a positional input; otherwise the layer is a gap."""
+
+    class ByKeyword(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(input=x)
+
+    counted = count(TODAY, ByKeyword(), torch.zeros(1, 3, 5, 5))
+    assert found(counted) == {("module", "Conv2d", "conv", 1, True)}
+    assert "cannot read the call" in counted.notes[0]
+
+
+# --- shapes of models ------------------------------------------------------------------------
+
+
+class Tree(nn.Module):
+    """One layer in two branches, called ``once`` in each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.Linear(3, 3)
+        self.a, self.b = nn.Sequential(layer), nn.Sequential(layer)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.b(self.a(x))
+
+
+def test_layer_in_two_branches() -> None:
+    """THOP's total is kept and explained; dense MACs are the two calls that ran."""
+    counted = count(TODAY, Tree(), torch.zeros(1, 3))
+    assert dense(counted) == 2 * 9
+    # two hooks x two calls x two places
+    assert counted.total == 8 * 9
+    assert counted.operators[-1].op == "counted twice"
+    assert "two places" in counted.notes[0]
+
+
+def test_layer_called_twice() -> None:
+    """A layer in one place and called twice is two honest calls."""
+    layer = nn.Linear(3, 3)
+    counted = count(TODAY, nn.Sequential(layer, nn.ReLU(), layer), torch.zeros(1, 3))
+    assert counted.total == dense(counted) == 18
+    assert counted.operators[0].calls == 2
+    assert counted.notes == ()
+
+
+def test_layer_below_a_layer_that_has_a_rule() -> None:
+    """THOP does not sum below such a layer; the breakdown says so."""
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = nn.PReLU()
+            self.act.add_module("inner", nn.Linear(3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.act(self.act.inner(x))
+
+    counted = count(TODAY, Gated(), torch.zeros(1, 3))
+    assert counted.operators[-1].op == "left out of the sum"
+    assert dense(counted) == 9
+
+
+class ByName(nn.Module):
+    """Takes keyword arguments, returns a dictionary."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 4)
+
+    def forward(self, *, pixels: torch.Tensor, scale: float = 1.0) -> dict[str, Any]:
+        return {"logits": self.fc(pixels) * scale, "extra": None}
+
+
+@BOTH
+def test_keyword_inputs_and_dict_output(counter: Any) -> None:
+    """Keyword arguments are passed on, and paths stay those of the user's model."""
+    counted = count(counter, ByName(), pixels=torch.zeros(2, 3), scale=2.0)
+    assert dense(counted) == 2 * 3 * 4
+    assert counted.operators[0].module == "fc"
+
+
+def test_error_of_the_model_is_raised() -> None:
+    """What forward raises reaches the caller, and no global hook stays behind."""
+    hooks = nn.modules.module
+    with pytest.raises(RuntimeError):
+        count(TODAY, nn.Linear(3, 4), torch.zeros(1, 5))
+    assert not hooks._global_forward_pre_hooks
+    assert not hooks._global_forward_hooks
+
+
+def test_failure_of_the_library_is_told_apart() -> None:
+    """Where the library fails on a model that runs, the error says so."""
+    with pytest.raises(MeasureError, match="fails on a model that runs without it"):
+        count(TODAY, Scripted(), torch.zeros(1, 3))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=2, max_size=5),
+    kinds=st.lists(st.sampled_from([nn.ReLU, nn.PReLU, nn.LeakyReLU]), min_size=4, max_size=4),
+    batch=st.integers(1, 4),
+)
+def test_chain_of_linear_layers(widths: list[int], kinds: list[Any], batch: int) -> None:
+    """For any small network both rule books agree on dense MACs, and breakdowns add up."""
+    pairs = list(itertools.pairwise(widths))
+    layers: list[nn.Module] = []
+    for (n, m), kind in zip(pairs, kinds, strict=False):
+        layers += [nn.Linear(n, m, device="meta"), kind()]
+    expected = batch * sum(n * m for n, m in pairs)
+    for counter in (TODAY, OLD):
+        model = on_meta(lambda: nn.Sequential(*layers)).to("meta")
+        assert dense(count(counter, model, empty(batch, widths[0]))) == expected

@@ -1,0 +1,409 @@
+"""The torch counter against truths by hand, whole models, and its own rules."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+torchvision = pytest.importorskip("torchvision")
+import torch.nn.functional as F  # noqa: E402
+from layer_zoo import LAYERS, SEES_HIGHER_ORDER  # noqa: E402
+from operator_zoo import OPERATORS, Call, Truth  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.utils import _python_dispatch  # noqa: E402
+
+from flopbench.counting.measure.counters import torch_counter, torch_formulas  # noqa: E402
+from flopbench.counting.measure.counters.base import Counted, Subject  # noqa: E402
+from flopbench.counting.measure.counters.free_ops import FREE_OPS, is_free  # noqa: E402
+from flopbench.counting.measure.counters.torch_counter import TorchCounter  # noqa: E402
+from flopbench.counting.profile import DENSE_FAMILIES  # noqa: E402
+from flopbench.models.build.environment import counting_state  # noqa: E402
+
+TRUTHS = OPERATORS + LAYERS
+
+
+def count(module: nn.Module, *args: Any, device: str = "cpu", **kwargs: Any) -> Counted:
+    """Count the way the harness does."""
+    with counting_state():
+        subject = Subject(module=module.eval(), args=args, kwargs=kwargs, device=device)
+        return TorchCounter().count(subject)
+
+
+def by_module(counted: Counted) -> dict[str, int]:
+    """Sum MACs by module path."""
+    sums: dict[str, int] = {}
+    for op in counted.operators:
+        sums[op.module] = sums.get(op.module, 0) + op.dense_macs
+    return sums
+
+
+def count_truth(case: Truth, device: str) -> Counted:
+    """Build a truth's model and inputs on a device and count them."""
+    with torch.device(device):
+        module, args, kwargs = case.build(), case.args(), case.keyword_args()
+    return count(module, *args, device=device, **kwargs)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("case", TRUTHS, ids=lambda case: case.name)
+def test_counts_the_truth(case: Truth, device: str) -> None:
+    """Every model of the zoo costs what the formula beside it says, with no gap left."""
+    if case.needs_values and device == "meta":
+        pytest.skip("needs values")
+    counted = count_truth(case, device)
+    assert counted.total == case.macs
+    assert counted.not_counted == ()
+    assert sum(op.total for op in counted.operators) == counted.total
+    assert {op.family for op in counted.operators} <= set(DENSE_FAMILIES)
+    assert all(op.total == op.dense_macs for op in counted.operators)
+    if case.families:
+        assert {op.family for op in counted.operators} == set(case.families)
+
+
+@pytest.mark.parametrize("case", TRUTHS, ids=lambda case: case.name)
+def test_says_the_same_on_meta_and_cpu(case: Truth) -> None:
+    """Names, families, calls and activations do not depend on the kernels of a device."""
+    if case.needs_values:
+        pytest.skip("needs values")
+    meta, cpu = count_truth(case, "meta"), count_truth(case, "cpu")
+    if "LazyLinear" in str(meta):
+        pytest.skip("inference mode cannot materialise lazy parameters on meta")
+    assert meta.operators == cpu.operators
+
+
+@pytest.mark.parametrize("fast_path", [False, True])
+@pytest.mark.parametrize("case", TRUTHS, ids=lambda case: case.name)
+def test_fused_and_lower_level_operators_cost_the_same(case: Truth, fast_path: bool) -> None:
+    """Under no_grad models reach fused kernels instead: other operators, the same integer."""
+    if "vecdot" in case.name:
+        pytest.skip("is a product and a sum there, as if written by hand")
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(fast_path)
+    try:
+        module, args, kwargs = case.build().eval(), case.args(), case.keyword_args()
+        with torch.no_grad():
+            counted = torch_counter._count(
+                Subject(module=module, args=args, kwargs=kwargs, device="cpu")
+            )
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+    assert (counted.total, counted.not_counted) == (case.macs, ())
+
+
+def test_prices_the_fused_encoder_layer() -> None:
+    """The multi-head fast path, one operator for a whole layer, costs what the layer costs."""
+    case = next(case for case in TRUTHS if case.name == "TransformerEncoderLayer")
+    x = torch.randn(case.inputs[0])
+    counted = TorchCounter().count(Subject(module=case.build().eval(), args=(x,), device="cpu"))
+    assert counted.total == case.macs
+    assert [op.op for op in counted.operators] == ["aten._transformer_encoder_layer_fwd"]
+
+
+def test_zoo_is_large_and_its_names_differ() -> None:
+    """The table has at least seventy truths, each under a name of its own."""
+    assert len({case.name for case in TRUTHS}) == len(TRUTHS) >= 70
+
+
+torch.library.define("flopbench_test::project", "(Tensor x, Tensor w) -> Tensor")
+project = torch.ops.flopbench_test.project
+
+
+@torch.library.impl("flopbench_test::project", "cpu")
+def _(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    """Multiply two matrices where no dispatch mode can see it."""
+    return x @ w
+
+
+@torch.library.register_fake("flopbench_test::project")
+def _(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return x.new_empty(x.shape[0], w.shape[1])
+
+
+def _bag(weight: torch.Tensor) -> torch.Tensor:
+    indices = torch.zeros(1, 2, dtype=torch.long, device=weight.device)
+    weights = torch.ones(1, 2, device=weight.device)
+    return F.embedding_bag(indices, weight, per_sample_weights=weights, mode="sum")
+
+
+def _spd(x: torch.Tensor) -> torch.Tensor:
+    return x * x.mT + 10 * torch.eye(6, device=x.device)
+
+
+GAPS: dict[str, tuple[Callable[[torch.Tensor], Any], str]] = {
+    "fft": (torch.fft.fft, "aten._fft_r2c"),
+    "rfft2": (torch.fft.rfft2, "aten._fft_r2c"),
+    "ifft": (lambda x: torch.fft.ifft(x + 0j), "aten._fft_c2c"),
+    "inv": (lambda x: torch.linalg.inv(_spd(x)), "aten.linalg_inv_ex"),
+    "solve": (lambda x: torch.linalg.solve(_spd(x), x), "aten._linalg_solve_ex"),
+    "cholesky": (lambda x: torch.linalg.cholesky(_spd(x)), "aten.linalg_cholesky_ex"),
+    "svd": (lambda x: torch.linalg.svd(x)[1], "aten._linalg_svd"),
+    "qr": (lambda x: torch.linalg.qr(x)[0], "aten.linalg_qr"),
+    "eigh": (lambda x: torch.linalg.eigh(_spd(x))[0], "aten._linalg_eigh"),
+    "det": (torch.linalg.det, "aten._linalg_det"),
+    "matrix_exp": (torch.matrix_exp, "aten.linalg_matrix_exp"),
+    "cdist": (lambda x: torch.cdist(x, x), "aten._cdist_forward"),
+    "pdist": (F.pdist, "aten._pdist_forward"),
+    "weighted embedding bag": (_bag, "aten._embedding_bag_forward_only"),
+    "custom operator": (lambda x: project(x, x), "flopbench_test.project"),
+}
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("name", GAPS)
+def test_reports_what_it_cannot_price(name: str, device: str) -> None:
+    """An operator without a price is a gap at its module, with its number of calls."""
+    function, operator = GAPS[name]
+    with torch.device(device):
+        inner, x = Call(function), torch.randn(6, 6)
+    try:
+        counted = count(Call(lambda m, x: (m(x), m(x)), inner), x, device=device)
+    except NotImplementedError:
+        assert device == "meta"
+        pytest.skip("torch has no shape rule for it on meta")
+    found = [gap for gap in counted.not_counted if gap.name == operator]
+    assert [(gap.kind, gap.module, gap.may_multiply) for gap in found] == [
+        ("operator", "layers.0", True)
+    ]
+    assert found[0].calls == 2
+    assert counted.total == 0
+
+
+def test_uses_formulas_that_other_code_registered() -> None:
+    """A registered formula prices a custom operator; the note says so, an odd half is dropped."""
+    from torch.utils.flop_counter import flop_registry, register_flop_formula
+
+    before = dict(flop_registry)
+    register_flop_formula(project)(lambda *shapes, out_shape=None: 7)
+    if project not in flop_registry:
+        pytest.skip("this torch files the formula where FlopCounterMode does not look")
+    try:
+        counted = count(Call(lambda x: project(x, x)), torch.randn(6, 6))
+    finally:
+        flop_registry.clear()
+        flop_registry.update(before)
+    assert (counted.total, counted.not_counted) == (3, ())
+    assert len(counted.notes) == 2
+
+
+needs_higher_order = pytest.mark.skipif(
+    not SEES_HIGHER_ORDER, reason="this torch runs no higher-order operator under dispatch modes"
+)
+
+
+@needs_higher_order
+def test_prices_flex_attention() -> None:
+    """A higher-order operator with a formula of torch's is filed under attention."""
+    from torch.nn.attention.flex_attention import flex_attention
+    from torch.utils.flop_counter import flop_registry
+
+    if torch.ops.higher_order.flex_attention not in flop_registry:
+        pytest.skip("this torch has no formula for flex_attention")
+    batch, heads, steps, width = 1, 2, 16, 8
+    q = torch.randn(batch, heads, steps, width)
+    counted = count(Call(lambda q: flex_attention(q, q, q)), q)
+    assert counted.total == batch * heads * steps * steps * 2 * width
+    assert [op.family for op in counted.operators] == ["attention"]
+
+
+@needs_higher_order
+def test_counts_both_branches_of_a_condition_on_meta() -> None:
+    """Without a value to choose by, both branches are counted and a note says so."""
+
+    def branches(x: torch.Tensor) -> torch.Tensor:
+        return torch.cond(x.sum() > 0, lambda x: x @ x, lambda x: x @ x @ x, (x,))
+
+    size = 6
+    counted = count(Call(branches), torch.randn(size, size, device="meta"), device="meta")
+    assert counted.total == 3 * size**3
+    assert "both branches" in counted.notes[0]
+
+
+def linear_layers(*sizes: int) -> nn.Sequential:
+    """Make a chain of linear layers."""
+    return nn.Sequential(*(nn.Linear(a, b) for a, b in pairwise(sizes)))
+
+
+def test_files_operators_under_the_module_that_ran_them() -> None:
+    """Children are apart from their parents; a direct ``forward`` belongs to the caller."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = linear_layers(3, 5, 7)
+            self.head = nn.Linear(7, 11)
+            self.alias = self.head
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.alias(self.body(x))
+            return self.body[0].forward(x[:, :3] @ torch.ones(3, 3))
+
+    counted = count(Net(), torch.randn(2, 3))
+    assert by_module(counted) == {
+        "body.0": 2 * 3 * 5,
+        "body.1": 2 * 5 * 7,
+        "head": 2 * 7 * 11,
+        "": 2 * 3 * 3 + 2 * 3 * 5,
+    }
+    types = {op.module: op.module_type for op in counted.operators}
+    assert types == {"body.0": "Linear", "body.1": "Linear", "head": "Linear", "": "Net"}
+    first = counted.operators[0]
+    assert (first.op, first.calls, first.activations) == ("aten.linear", 1, 2 * 5)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_leaves_nothing_behind(fails: bool) -> None:
+    """Hooks, dispatch modes and parameters are as before, also when forward raises."""
+    hooks = nn.modules.module
+    before = [len(d) for d in (hooks._global_forward_hooks, hooks._global_forward_pre_hooks)]
+
+    def run(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = layer(x)
+        if fails:
+            raise ValueError("the model's own fault")
+        return y
+
+    module = Call(run, nn.Linear(3, 4))
+    keys = list(module.state_dict())
+    if fails:
+        with pytest.raises(ValueError, match="own fault"):
+            count(module, torch.randn(2, 3))
+    else:
+        count(module, torch.randn(2, 3))
+    after = [len(d) for d in (hooks._global_forward_hooks, hooks._global_forward_pre_hooks)]
+    assert after == before
+    assert _python_dispatch._get_current_dispatch_mode_stack() == []
+    assert list(module.state_dict()) == keys
+    assert all(p.requires_grad and not p.is_inference() for p in module.parameters())
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+MULTIPLIES = re.compile(
+    r"mm(_|$)|matmul|conv(?!ert)|dot(_|$)|linear|attention|attn|lstm|gru|rnn|mv(_|$)|einsum|inner"
+    r"|linalg_|fft|dist_forward|chol|matrix|sparse|embedding_bag|quantized|gemm"
+    r"|(^|_)(cdist|pdist|solve|svd|qr|eig|eigh|det|inv|inverse|cov|corrcoef|bag)(_|$)"
+    r"|transformer|multi_head|linear_combination"
+)
+REVIEWED = {
+    # interpolation, not a bilinear form
+    "upsample_bilinear2d", "upsample_linear1d", "upsample_trilinear3d", "__upsample_bilinear",
+    "_upsample_bilinear2d_aa",
+    # element by element
+    "linalg_cross", "linalg_diagonal", "linalg_vander", "linalg_vector_norm",
+    "_thnn_fused_gru_cell", "_thnn_fused_lstm_cell",
+    # pooling, statistics
+    "quantized_batch_norm", "quantized_max_pool1d", "quantized_max_pool2d", "quantized_max_pool3d",
+    # views, layouts, filling, bookkeeping
+    "_cudnn_rnn_flatten_weight", "_linalg_check_errors", "_make_per_channel_quantized_tensor",
+    "_make_per_tensor_quantized_tensor", "_sparse_coo_tensor_unsafe",
+    "_sparse_coo_tensor_with_dims_and_tensors", "_sparse_csr_tensor_unsafe", "_to_sparse",
+    "_to_sparse_bsc", "_to_sparse_bsr", "_to_sparse_csc", "_to_sparse_csr",
+    "copy_sparse_to_sparse", "empty_quantized", "fft_fftfreq", "fft_fftshift", "fft_ifftshift",
+    "fft_rfftfreq", "matrix_H", "mkldnn_reorder_conv2d_weight", "mkldnn_reorder_conv3d_weight",
+    "slice_inverse", "sparse_bsc_tensor", "sparse_bsr_tensor", "sparse_compressed_tensor",
+    "sparse_coo_tensor", "sparse_csc_tensor", "sparse_csr_tensor", "sparse_dim", "sparse_mask",
+    "sparse_resize", "to_sparse", "to_sparse_bsc", "to_sparse_bsr", "to_sparse_csc",
+    "to_sparse_csr",
+}  # fmt: skip
+
+
+def aten_names() -> set[str]:
+    """Return every operator name of the ``aten`` namespace, in-place variants too."""
+    schemas = torch._C._jit_get_all_schemas()
+    return {s.name.removeprefix("aten::") for s in schemas if s.name.startswith("aten::")}
+
+
+def test_never_a_silent_zero() -> None:
+    """No operator whose name says that it multiplies is on the free list, unless reviewed."""
+    suspects = {name for name in aten_names() if MULTIPLIES.search(name)}
+    assert len(suspects) > 150
+    listed = {name.removesuffix("_") for name in suspects if is_free(f"aten::{name}")}
+    assert listed - REVIEWED == set()
+
+
+def test_nothing_is_both_priced_and_free() -> None:
+    """Prices, and the blind list, do not overlap."""
+    for operator in torch_formulas.custom_mapping():
+        assert not is_free(str(operator)), operator
+
+
+def test_free_list_names_each_operator_once() -> None:
+    """No name is in two groups."""
+    names = [name for group in FREE_OPS.values() for name in group]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.parametrize(
+    ("name", "free"),
+    [
+        ("aten::add_", True),
+        ("aten.add.Tensor", True),
+        ("aten::add.Tensor", True),
+        ("add_", True),
+        ("add", True),
+        ("aten::__iand__", True),
+        ("aten.relu_.default", True),
+        ("torchvision::nms", True),
+        ("torchvision.roi_align.default", True),
+        ("prim::ListConstruct", True),
+        ("prims.convert_element_type.default", True),
+        ("aten._foreach_mul_.List", True),
+        ("aten::mm", False),
+        ("aten::addmm_", False),
+        ("aten._fft_r2c", False),
+        ("aten::embedding_bag", False),
+        ("prim::PythonOp", False),
+        ("mylib::add", False),
+        ("mylib.add.default", False),
+        ("quantized::linear", False),
+        ("torchvision::deform_conv2d", False),
+        ("no_such_operator", False),
+    ],
+)
+def test_is_free_reads_every_spelling(name: str, free: bool) -> None:
+    """Namespace, overload and in-place underscore do not matter; a foreign namespace does."""
+    assert is_free(name) is free
+
+
+def resnet18_macs() -> int:
+    """ResNet-18 at 224 pixels: 7x7 stem, four stages of four 3x3 convolutions, 1000 classes."""
+    macs = 112**2 * 64 * 3 * 7**2 + 4 * 56**2 * 64 * 64 * 3**2
+    for side, wide in ((28, 128), (14, 256), (7, 512)):
+        first, shortcut, others = wide // 2 * wide * 9, wide // 2 * wide, 3 * wide * wide * 9
+        macs += side**2 * (first + shortcut + others)
+    return macs + 512 * 1000
+
+
+def vit_b_16_macs() -> int:
+    """ViT-B/16 at 224 pixels: 14 x 14 patches and a class token, width 768, 12 layers."""
+    tokens, width, hidden = 14 * 14 + 1, 768, 3072
+    patches = 14 * 14 * width * 3 * 16**2
+    attention = tokens * width * 3 * width + 2 * tokens**2 * width + tokens * width**2
+    return patches + 12 * (attention + 2 * tokens * width * hidden) + width * 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "macs"),
+    [
+        ("resnet18", (224, 224), resnet18_macs()),
+        ("resnet18", (224, 224), 1_814_073_344),
+        ("vit_b_16", (224, 224), vit_b_16_macs()),
+        ("efficientnet_b0", (224, 224), 385_814_752),
+        ("swin_t", (224, 224), 4.4906),
+        ("convnext_tiny", (224, 224), 4.4555),
+        ("r3d_18", (16, 112, 112), 40.6966),
+        ("mvit_v1_b", (16, 224, 224), 70.5994),
+        ("swin3d_t", (16, 224, 224), 43.8822),
+    ],
+)
+def test_whole_models(name: str, size: tuple[int, ...], macs: float) -> None:
+    """torchvision's models cost what formulas and other counters say (G MACs to four places)."""
+    with torch.device("meta"):
+        counted = count(torchvision.models.get_model(name), torch.empty(1, 3, *size), device="meta")
+    assert counted.not_counted == ()
+    assert counted.notes == ()
+    assert (counted.total if isinstance(macs, int) else round(counted.total / 1e9, 4)) == macs

@@ -1,0 +1,81 @@
+"""The suites of ``benchmarks`` are whole, and each still runs; no time is tested."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+from flopbench.counting.registry import DEFAULT_COUNTERS
+from flopbench.counting.run import preset_specs
+from flopbench.models.presets import load_preset
+
+pytest.importorskip("pytest_benchmark", reason="needs pytest-benchmark, of the extra 'bench'")
+
+FOLDER = ROOT / "benchmarks"
+SUITES = sorted(path.name for path in FOLDER.glob("bench_*.py"))
+ARMS = [f"{spec.model}@{spec.input}" for spec in preset_specs(load_preset("arnet"))]
+QUICK = {
+    "bench_arms.py": ["test_arm[1-mobilenet_v2@84]"],
+    "bench_counters.py": ["test_count[torch-resnet18@112]", "test_build_alone[resnet18@112]"],
+    "bench_estimate.py": [
+        "test_read_and_count[jsonl-2000 videos]",
+        "test_weighted_sum[2000 videos]",
+        "test_cost_of_each_video[2000 videos]",
+        "test_bootstrap[2000 videos]",
+    ],
+    "bench_startup.py": ["test_start[python -c pass]", "test_start[flopbench --version]"],
+}
+"""Suite -> the benchmarks of it that take a moment."""
+
+
+def run_pytest(*args: str) -> subprocess.CompletedProcess[str]:
+    """Run pytest on the suites in a process of its own, without timing anything."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    options = ["-o", "python_files=bench_*.py", "-p", "no:xdist", "-p", "no:cacheprovider", "-q"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *options, "--benchmark-disable", *args],
+        cwd=FOLDER,
+        env=own,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_every_arm_and_counter_has_its_benchmark() -> None:
+    """Every arm of Table 2 is timed at each batch and device, and counted under each counter."""
+    result = run_pytest("--collect-only", *SUITES)
+    assert result.returncode == 0, result.stdout + result.stderr
+    names = [line.rpartition("::")[2] for line in result.stdout.splitlines()]
+    expected = [
+        f"{test}[{n}-{arm}]"
+        for test in ("test_arm", "test_arm_gpu")
+        for n in (1, 8)
+        for arm in ARMS
+    ]
+    expected += [f"test_count[{name}-{arm}]" for name in (*DEFAULT_COUNTERS, "all") for arm in ARMS]
+    expected += [f"test_build_alone[{arm}]" for arm in ARMS]
+    expected += [name for names in QUICK.values() for name in names]
+    expected += ["test_second_table"]
+    assert not set(expected) - set(names)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", SUITES)
+def test_suite_runs(suite: str) -> None:
+    """A few benchmarks of each suite run to their end."""
+    result = run_pytest(*(f"{suite}::{name}" for name in QUICK[suite]))
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"{len(QUICK[suite])} passed" in result.stdout
+
+
+def test_readme_names_every_file() -> None:
+    """The folder's README leaves no file of it out."""
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert not [path.name for path in FOLDER.glob("*.py") if f"`{path.name}`" not in text]

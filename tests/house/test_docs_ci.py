@@ -1,0 +1,144 @@
+"""docs/ci.md is one session: its files are written where it shows them, commands run in order."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from test_docs import SESSIONS, matches
+
+from flopbench.check import report
+from flopbench.check.init.starting import ci_snippet
+
+PAGE = ROOT / "docs" / "ci.md"
+TEXT = PAGE.read_text(encoding="utf-8")
+STEP = re.compile(
+    r"^(?:[^\n]*`(?P<name>[\w.-]+)`:\n\n)?```(?P<tag>\w*)\n(?P<body>.*?)^```$",
+    re.DOTALL | re.MULTILINE,
+)
+"""A fenced block; a file of the session where the line above ends with its name and a colon."""
+
+OUTSIDE = {"CI", "COLUMNS", "LINES", "PY_COLORS", "FORCE_COLOR", "NO_COLOR"}
+"""Variables of whoever runs the tests that would change what the session prints."""
+
+
+def steps() -> Iterator[tuple[str, str, str]]:
+    """Yield the session in order: ("file", name, content) and ("command", line, output)."""
+    for block in STEP.finditer(TEXT):
+        if block["tag"] == "console":
+            for part in re.split(r"^\$ ", block["body"], flags=re.MULTILINE)[1:]:
+                command, _, expected = part.partition("\n")
+                yield "command", command, expected
+        elif block["name"]:
+            yield "file", block["name"], block["body"]
+
+
+def surroundings() -> dict[str, str]:
+    """Return the environment of a reader at a desk: no CI job, a git identity, no git settings."""
+    outer = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(("GIT_", "GITHUB_", "PYTEST_")) and key not in OUTSIDE
+    }
+    identity = {
+        f"GIT_{role}_{what}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "A reader"), ("EMAIL", "reader@example.org"))
+    }
+    return {
+        **outer,
+        **identity,
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "LC_ALL": "C.UTF-8",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+    }
+
+
+def run(command: str, folder: Path) -> str:
+    """Run one line in bash; return what it printed, errors too, in the order printed."""
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=folder,
+        env=surroundings(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        timeout=300,
+    )
+    return done.stdout
+
+
+def table_keys(heading: str) -> set[str]:
+    """Return every word in backticks in the first column of the first table below a heading."""
+    below = TEXT.partition(f"\n{heading}")[2]
+    rows = re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)
+    assert rows is not None
+    cells = [row.split("|")[1] for row in rows[0].splitlines()]
+    return {word for cell in cells for word in re.findall(r"`([\w-]+)", cell)}
+
+
+def test_the_session_prints_what_the_page_shows(tmp_path: Path) -> None:
+    """Every command of the page, in order and in one folder, prints what stands below it."""
+    assert PAGE.name in SESSIONS
+    commands = 0
+    for kind, what, content in steps():
+        if kind == "file":
+            (tmp_path / what).write_text(content, encoding="utf-8")
+            continue
+        commands += 1
+        printed = run(what, tmp_path)
+        assert matches(content, printed), f"$ {what}\n{printed}"
+    assert commands == len(re.findall(r"^\$ ", TEXT, re.MULTILINE)) > 0
+
+
+def test_the_workflow_is_the_one_that_init_prints() -> None:
+    """The page shows the workflow as ``flopbench init`` prints it."""
+    assert f"```yaml\n{ci_snippet()}```" in TEXT
+
+
+def test_the_inputs_are_those_of_the_action() -> None:
+    """The page's table names each input of ``action.yml``, and no other."""
+    yaml = pytest.importorskip("yaml")
+    action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+    assert table_keys("**The action**") == set(action["inputs"])
+    assert set(action["outputs"]) == {"status", "report"}
+
+
+def test_the_yaml_is_yaml() -> None:
+    """Each YAML block of the page can be read, and names only hooks that exist."""
+    yaml = pytest.importorskip("yaml")
+    read = [
+        yaml.safe_load(block["body"]) for block in STEP.finditer(TEXT) if block["tag"] == "yaml"
+    ]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    shown = [one for one in read if isinstance(one, dict) and "repos" in one]
+    assert [hook["id"] for hook in shown[0]["repos"][0]["hooks"]] == [hook["id"] for hook in hooks]
+
+
+def test_the_table_of_the_report_has_all_keys() -> None:
+    """Section 9 names every key of every record of a report."""
+    section = TEXT.partition("\n## 9.")[2].partition("\n## 10.")[0]
+    named = set(re.findall(r"`(\w+)", section))
+    records = [
+        report.Report,
+        report.EntryResult,
+        report.MetricResult,
+        report.CauseShare,
+        report.ModuleChange,
+        report.Split,
+        report.EventShare,
+        report.ComponentChange,
+        report.DrillResult,
+    ]
+    keys = {field.name for record in records for field in fields(record)}
+    assert keys - named == set()

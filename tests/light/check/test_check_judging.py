@@ -1,0 +1,250 @@
+"""Verdicts of ``flopbench check`` on costs made by hand; no model is counted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flopbench.check.accepting import accept
+from flopbench.check.drill import drill, grown
+from flopbench.check.judging import Against, gravest, judge, judge_amount
+from flopbench.check.records import (
+    Baseline,
+    Budget,
+    Component,
+    Config,
+    Cost,
+    Entry,
+    Event,
+    LogCost,
+    Metric,
+    ModelCost,
+    ModuleCost,
+    amounts,
+)
+from flopbench.check.report import MetricResult, Report
+from flopbench.core.errors import InputError, MeasureError
+
+MODEL = ModelCost(
+    spec="nets:build@32",
+    input="32",
+    counter="thop",
+    counter_version="0.1.1",
+    convention="MACs as THOP counts them",
+    macs=1000,
+    total=1100,
+    params=50,
+    activations=70,
+    modules=(
+        ModuleCost(
+            path="a", type="Conv2d", macs=900, params=40, activations=60, calls=1, ops=("conv",)
+        ),
+        ModuleCost(
+            path="b", type="Linear", macs=100, params=10, activations=10, calls=1, ops=("linear",)
+        ),
+    ),
+    versions={"thop": "0.1.1", "torch": "2.8.0"},
+)
+LOG = LogCost(
+    policy_log="run.jsonl",
+    counter="thop",
+    counter_version="0.1.1",
+    rule="exact",
+    macs=Fraction(3500, 3),
+    videos=3,
+    components={"net": Component(spec="net@8", macs=500)},
+    events=(Event(name="run", times=Fraction(7, 3), costs={"net": Fraction(1)}),),
+)
+CONFIG = Config(
+    path="flopbench.toml",
+    root=".",
+    entries=(
+        Entry(name="net", model="nets:build@32", line=1),
+        Entry(name="run", policy_log="run.jsonl", line=5),
+    ),
+    counter="thop",
+)
+STOCK: dict[str, Cost | str] = {"net": MODEL, "run": LOG}
+
+
+def accepted(stock: dict[str, Cost | str] = STOCK) -> Baseline:
+    """Return a baseline that holds everything of a stock."""
+    return accept(None, stock, list(stock), "first")[0]
+
+
+def judged(stock: dict[str, Cost | str], config: Config = CONFIG, **options: Any) -> Report:
+    """Judge a stock against the baseline of ``STOCK``."""
+    return judge(config, Against(baseline=accepted()), stock, **options)
+
+
+def test_nothing_moved() -> None:
+    """Equal costs are the same, and the check passes."""
+    report = judged(STOCK)
+    assert [entry.state for entry in report.entries] == ["same", "same"]
+    assert report.exit_status == 0
+
+
+def test_a_total_that_moved_alone_is_a_note() -> None:
+    """A library that moves its own total and no dense MACs is reported as that, and passes."""
+    other = replace(MODEL, total=1150, versions={"thop": "0.2.0", "torch": "2.8.0"})
+    entry = judged({**STOCK, "net": other}).entries[0]
+    assert (entry.state, entry.failed) == ("same", False)
+    assert entry.notes == (
+        "the total of thop moved from 1,100 to 1,150 while the dense MACs are the same "
+        "(thop 0.1.1 -> 0.2.0)",
+    )
+
+
+def test_libraries_are_named_where_a_cost_moved() -> None:
+    """A growth under another library version says so, and fails all the same."""
+    other = replace(grown(MODEL, "macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"})
+    entry = judged({**STOCK, "net": other}).entries[0]  # type: ignore[dict-item]
+    assert entry.failed
+    assert "libraries changed since the baseline: torch 2.8.0 -> 2.9" in entry.notes
+
+
+@pytest.mark.parametrize(
+    ("change", "needle"),
+    [
+        ({"counter": "torch"}, "counter: 'thop' in the baseline, 'torch' now"),
+        ({"convention": "FLOPs"}, "convention"),
+        ({"gaps": ("aten.fft",)}, "aten.fft"),
+    ],
+)
+def test_what_is_not_comparable(change: dict[str, Any], needle: str) -> None:
+    """Another counter, convention or blind spot: exit status 4, no old amount to compare with."""
+    report = judged({**STOCK, "net": replace(MODEL, macs=1, **change)})
+    entry = report.entries[0]
+    assert entry.state == "not comparable"
+    assert needle in entry.reason
+    assert {one.old for one in entry.metrics} == {None}
+    assert report.exit_status == 4
+
+
+def test_a_model_that_became_a_log() -> None:
+    """An entry that names something else altogether is not compared."""
+    config = replace(CONFIG, entries=(Entry(name="net", policy_log="run.jsonl"),))
+    report = judge(config, Against(baseline=accepted({"net": MODEL})), {"net": LOG})
+    assert "a model in the baseline and is a policy log now" in report.entries[0].reason
+
+
+def test_which_exit_status_wins() -> None:
+    """A certain failure outweighs what could not be measured, and that what cannot be compared."""
+    other = replace(MODEL, counter="torch")
+    worse = grown(LOG, "gflops_per_video", Fraction(1))
+    assert judged({"net": "no torch", "run": worse}).exit_status == 1
+    assert judged({"net": other, "run": "no torch"}).exit_status == 3
+    assert judged({"net": other, "run": LOG}).exit_status == 4
+
+
+def test_a_latency_counts_where_it_trips() -> None:
+    """Latency fails an entry, or is missing from it; it never makes it incomparable."""
+
+    def state(found: MetricResult) -> tuple[str, int]:
+        report = judged(STOCK, latencies={"net": found})
+        return report.entries[0].state, report.exit_status
+
+    plain = MetricResult(metric="latency", state="worse", failed=True, gate="same-machine")
+    assert state(plain) == ("worse", 1)
+    assert state(replace(plain, failed=False, state="not comparable")) == ("same", 0)
+    assert state(replace(plain, failed=False, state="inconclusive")) == ("same", 0)
+    lost = replace(plain, failed=False, state="not measured")
+    assert state(lost) == ("not measured", 3)
+    assert state(replace(lost, gate="advisory")) == ("same", 0)
+
+
+def test_a_removal_that_was_accepted() -> None:
+    """Against a revision, an entry that this tree took out with a reason does not fail."""
+    config = replace(CONFIG, entries=CONFIG.entries[1:])
+    here, moves = accept(accepted(), {"run": LOG}, ["net"], "retired")
+    assert moves[0].acceptance is not None
+    report = judge(config, Against(baseline=accepted(), accepted_here=here), {"run": LOG})
+    gone = report.entries[-1]
+    assert (gone.name, gone.state, gone.failed) == ("net", "gone", False)
+    assert {one.accepted for one in gone.metrics} == {"retired"}
+    assert judge(config, Against(baseline=accepted()), {"run": LOG}).exit_status == 1
+
+
+counts = st.integers(0, 10**12)
+
+
+@given(counts, counts, st.fractions(0, 2, max_denominator=100), counts, st.none() | counts)
+def test_an_amount_fails_exactly_beyond_what_is_allowed(
+    old: int, new: int, share: Fraction, delta: int, limit: int | None
+) -> None:
+    """Growth fails beyond both tolerances, a limit beyond itself; nothing else does."""
+    budget = Budget(
+        metric="macs",
+        max_increase=share,
+        min_delta=Fraction(delta),
+        limit=None if limit is None else Fraction(limit),
+    )
+    result = judge_amount(Fraction(old), Fraction(new), budget)
+    beyond = new > old * (1 + share) and new - old > delta
+    over = limit is not None and new > limit
+    assert result.failed == (beyond or over)
+    assert result.over_limit == over
+    advisory = judge_amount(Fraction(old), Fraction(new), replace(budget, gate="advisory"))
+    assert not advisory.failed
+
+
+@given(st.sampled_from(["macs", "params", "activations"]), st.integers(1, 10**9))
+def test_what_a_drill_plants_adds_up(metric: Metric, extra: int) -> None:
+    """Planted growth is in one module and in the total alike, as a real one would be."""
+    cost = grown(MODEL, metric, Fraction(extra))
+    assert isinstance(cost, ModelCost)
+    assert amounts(cost)[metric] - amounts(MODEL)[metric] == extra
+    for name in ("macs", "params", "activations"):
+        assert sum(getattr(module, name) for module in cost.modules) == getattr(cost, name)
+
+
+def test_a_drill_catches_all() -> None:
+    """Every exact metric of every entry is caught; an advisory gate is named as asleep."""
+    found = drill(CONFIG, accepted(), STOCK, Fraction(1, 100))
+    assert [(d.entry, d.metric, d.caught) for d in found] == [
+        ("net", "macs", True),
+        ("net", "params", True),
+        ("net", "activations", True),
+        ("run", "gflops_per_video", True),
+    ]
+    asleep = replace(CONFIG, budgets=(Budget(metric="params", gate="advisory"),))
+    missed = [d for d in drill(asleep, accepted(), STOCK, Fraction(1, 100)) if not d.caught]
+    assert [(d.metric, d.reason) for d in missed] == [
+        ("params", "its gate is advisory, which never fails")
+    ]
+    unknown = drill(CONFIG, accepted(), {**STOCK, "net": "no torch"}, Fraction(1, 100))[0]
+    assert (unknown.caught, unknown.reason) == (False, "it could not be measured: no torch")
+
+
+def test_gravity() -> None:
+    """An entry has the gravest of its metrics' states."""
+    assert gravest(["same", "better"]) == "better"
+    assert gravest(["better", "worse", "same"]) == "worse"
+    assert gravest(["worse", "not comparable"]) == "not comparable"
+    assert gravest([]) == "same"
+
+
+def test_what_accept_refuses() -> None:
+    """An empty reason, an entry that was not measured, one that nobody knows."""
+    with pytest.raises(InputError, match="--reason is empty"):
+        accept(None, STOCK, ["net"], " \n ")
+    with pytest.raises(MeasureError, match="no torch"):
+        accept(None, {"net": "no torch"}, ["net"], "x")
+    with pytest.raises(InputError, match="in no baseline"):
+        accept(None, {}, ["net"], "x")
+
+
+def test_places_of_code_move_no_baseline() -> None:
+    """That a class stands in another line, or a library is newer, is nothing to accept."""
+    moved = replace(
+        MODEL,
+        versions={"torch": "9"},
+        modules=tuple(replace(module, source="nets.py:7") for module in reversed(MODEL.modules)),
+    )
+    _, moves = accept(accepted(), {"net": moved}, ["net"], "x")
+    assert moves[0].acceptance is None

@@ -1,0 +1,609 @@
+"""Two forms of a model: the module that changed is found, named first, and the sums are exact."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flopbench.check.diff.matching import compare_models
+from flopbench.check.records import ModelCost, ModuleCost
+from flopbench.check.report import CauseShare, ModuleChange
+
+
+class Net:
+    """A network written down layer by layer, in the order of execution, with its real costs."""
+
+    def __init__(self, size: int = 224, channels: int = 3) -> None:
+        self.input = str(size)
+        self.size, self.channels = size, channels
+        self.modules: list[ModuleCost] = []
+
+    def conv(
+        self,
+        path: str,
+        out: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        beside: bool = False,
+    ) -> None:
+        """Add a convolution that keeps positions; ``beside`` leaves the main path as it is."""
+        size = (self.size - 1) // stride + 1
+        weight = [out, self.channels // groups, kernel, kernel]
+        shape: dict[str, Any] = {"weight": weight}
+        shape |= {"bias": [out]} if bias else {}
+        shape |= {"stride": [stride, stride]} if stride > 1 else {}
+        shape |= {"padding": [kernel // 2] * 2} if kernel > 1 else {}
+        shape |= {"groups": groups} if groups > 1 else {}
+        self.add(path, "Conv2d", shape, macs=prod(weight) * size**2, activations=out * size**2)
+        if not beside:
+            self.size, self.channels = size, out
+
+    def norm(self, path: str, channels: int = 0) -> None:
+        channels = channels or self.channels
+        self.add(path, "BatchNorm2d", {"weight": [channels], "bias": [channels]}, op="batch_norm")
+
+    def pool(self, path: str = "", stride: int = 2) -> None:
+        """Pool, as a module where a path is given."""
+        self.size = (self.size - 1) // stride + 1
+        if path:
+            shape = {"kernel_size": 3, "stride": stride, "padding": 1}
+            self.add(path, "MaxPool2d", shape, op="max_pool2d")
+
+    def linear(self, path: str, out: int, *, flat: bool = False, positions: int = 1) -> None:
+        features = self.channels * self.size**2 if flat else self.channels
+        shape = {"weight": [out, features], "bias": [out]}
+        macs, activations = out * features * positions, out * positions
+        self.add(path, "Linear", shape, macs=macs, activations=activations, op="addmm")
+        self.channels = out
+
+    def add(
+        self,
+        path: str,
+        type_: str,
+        shape: dict[str, Any],
+        *,
+        macs: int = 0,
+        activations: int = 0,
+        op: str = "convolution",
+    ) -> None:
+        names = {"weight", "bias", "in_proj_weight", "in_proj_bias", "pos_embedding", "w"}
+        params = sum(prod(extents) for name, extents in shape.items() if name in names)
+        self.modules.append(
+            ModuleCost(
+                path=path,
+                type=type_,
+                macs=macs,
+                params=params,
+                activations=activations,
+                calls=1,
+                ops=(f"aten.{op}",),
+                shape=shape,
+            )
+        )
+
+    def cost(self) -> ModelCost:
+        return cost_of(self.modules, self.input)
+
+
+def cost_of(modules: list[ModuleCost], input_: str = "224") -> ModelCost:
+    macs = sum(module.macs for module in modules)
+    return ModelCost(
+        spec="net",
+        input=input_,
+        counter="torch",
+        counter_version="2.8",
+        convention="1 MAC",
+        macs=macs,
+        total=2 * macs,
+        params=sum(module.params for module in modules),
+        activations=sum(module.activations for module in modules),
+        modules=tuple(sorted(modules, key=lambda module: module.path)),
+    )
+
+
+def resnet(
+    depths: tuple[int, ...] = (2, 2, 2, 2),
+    *,
+    size: int = 224,
+    width: int = 64,
+    inner: dict[str, int] | None = None,
+    kernels: dict[str, int] | None = None,
+    stem_stride: int = 2,
+    pool_stride: int = 2,
+    groups: dict[str, int] | None = None,
+    prefix: str = "",
+) -> ModelCost:
+    """Return a ResNet of basic blocks, as torchvision's resnet18 by default.
+
+    ``inner``, ``kernels`` and ``groups`` set width, kernel and groups of a block's first
+    convolution.
+    """
+    inner, kernels, groups = inner or {}, kernels or {}, groups or {}
+    net = Net(size)
+    net.conv(f"{prefix}conv1", width, 7, stride=stem_stride)
+    net.norm(f"{prefix}bn1")
+    net.pool(f"{prefix}maxpool", pool_stride)
+    for stage, depth in enumerate(depths):
+        out = width * 2**stage
+        for block in range(depth):
+            name = f"layer{stage + 1}.{block}"
+            at, stride = prefix + name, 2 if stage and not block else 1
+            if stride > 1:
+                net.conv(f"{at}.downsample.0", out, 1, stride=stride, beside=True)
+                net.norm(f"{at}.downsample.1", out)
+            first = {"stride": stride, "groups": groups.get(name, 1)}
+            net.conv(f"{at}.conv1", inner.get(name, out), kernels.get(name, 3), **first)
+            net.norm(f"{at}.bn1")
+            net.conv(f"{at}.conv2", out, 3)
+            net.norm(f"{at}.bn2")
+    net.linear(f"{prefix}fc", 1000)
+    return net.cost()
+
+
+def vgg(plan: str = "64 64 M 128 128 M 256 256 256 M 512 512 512 M 512 512 512 M") -> ModelCost:
+    """Return VGG-16's convolutions in one Sequential, where every insertion shifts all indices."""
+    net, index = Net(), 0
+    for item in plan.split():
+        if item == "M":
+            net.pool()
+            index += 1
+        else:
+            net.conv(f"features.{index}", int(item), 3, bias=True)
+            index += 2  # the activation after it
+    net.size = 7
+    net.linear("classifier.0", 4096, flat=True)
+    net.size = 1
+    net.linear("classifier.3", 4096)
+    net.linear("classifier.6", 1000)
+    return net.cost()
+
+
+MOBILENET = ((1, 16, 1), (6, 24, 2), (6, 24, 1), (6, 32, 2), (6, 32, 1), (6, 64, 2), (6, 96, 1))
+
+
+def mobilenet(
+    blocks: tuple[tuple[int, int, int], ...] = MOBILENET, *, hidden: dict[int, int] | None = None
+) -> ModelCost:
+    """Return inverted residuals in one Sequential: (expansion, width, stride) each."""
+    net = Net()
+    net.conv("features.0.0", 32, 3, stride=2)
+    net.norm("features.0.1")
+    for number, (expansion, out, stride) in enumerate(blocks, start=1):
+        at = f"features.{number}.conv"
+        wide = (hidden or {}).get(number, net.channels * expansion)
+        net.conv(f"{at}.0.0", wide, 1)
+        net.norm(f"{at}.0.1")
+        net.conv(f"{at}.1.0", wide, 3, stride=stride, groups=wide)
+        net.norm(f"{at}.1.1")
+        net.conv(f"{at}.2", out, 1)
+        net.norm(f"{at}.3")
+    net.linear("classifier.1", 1000)
+    return net.cost()
+
+
+def vit(layers: int = 12, *, width: int = 192, mlp: int = 768, size: int = 224) -> ModelCost:
+    """Return a small vision transformer; the products of attention are the block's own."""
+    net = Net(size)
+    tokens = (size // 16) ** 2 + 1
+    net.add("encoder", "Encoder", {"pos_embedding": [1, tokens, width]}, op="add")
+    weight = [width, 3, 16, 16]
+    macs, out = prod(weight) * (tokens - 1), width * (tokens - 1)
+    shape = {"weight": weight, "stride": [16, 16]}
+    net.add("conv_proj", "Conv2d", shape, macs=macs, activations=out)
+    for layer in range(layers):
+        at = f"encoder.layers.encoder_layer_{layer}"
+        shape = {"in_proj_weight": [3 * width, width], "in_proj_bias": [3 * width]}
+        products = 2 * tokens**2 * width
+        macs, out = 3 * width**2 * tokens + products, 4 * width * tokens
+        net.add(f"{at}.self_attention", "MultiheadAttention", shape, macs=macs, activations=out)
+        net.add(f"{at}.ln_1", "LayerNorm", {"weight": [width], "bias": [width]}, op="layer_norm")
+        net.channels = width
+        net.linear(f"{at}.mlp.0", mlp, positions=tokens)
+        net.linear(f"{at}.mlp.3", width, positions=tokens)
+    net.linear("heads.head", 1000)
+    return net.cost()
+
+
+def compared(
+    old: ModelCost, new: ModelCost
+) -> tuple[tuple[ModuleChange, ...], tuple[CauseShare, ...]]:
+    """Compare, and assert what holds of every comparison: exact sums, origins first."""
+    changes, shares = compare_models(old, new)
+    for parts in (changes, shares):
+        assert sum(part.added_macs for part in parts) == new.macs - old.macs
+        assert sum(part.added_params for part in parts) == new.params - old.params
+    assert sum(c.added_activations for c in changes) == new.activations - old.activations
+    follows = [change.follows for change in changes]
+    assert follows == sorted(follows)
+    assert not changes or not changes[0].follows
+    return changes, shares
+
+
+def test_the_generator_knows_resnet18() -> None:
+    """The networks of this file are real ones: MACs and parameters as torchvision's resnet18."""
+    cost = resnet()
+    assert (cost.macs, cost.params) == (1_814_073_344, 11_689_512)
+
+
+@pytest.mark.parametrize("make", [resnet, vgg, mobilenet, vit])
+def test_equal_models_have_no_change(make: Callable[[], ModelCost]) -> None:
+    """A model against itself: nothing changed, and there is no cause."""
+    assert compare_models(make(), make()) == ((), ())
+
+
+def test_a_wider_layer_is_named_first_and_the_rest_follows() -> None:
+    """One block's first convolution made wider: its norm and the next layer only follow."""
+    changes, shares = compared(resnet(), resnet(inner={"layer1.0": 128}))
+    first = changes[0]
+    assert (first.path, first.cause, first.follows) == ("layer1.0.conv1", "width", False)
+    assert first.detail == "out channels 64 -> 128"
+    assert (first.added_macs, first.added_params) == (64 * 64 * 9 * 56**2, 64 * 64 * 9)
+    assert [(c.path, c.cause, c.detail, c.follows) for c in changes[1:]] == [
+        ("layer1.0.conv2", "width", "in channels 64 -> 128", True),
+        ("layer1.0.bn1", "width", "features 64 -> 128", True),
+    ]
+    (share,) = shares
+    assert share.cause == "width"
+    assert share.detail == "layer1.0.conv1: out channels 64 -> 128"
+
+
+def test_a_larger_input_is_the_one_cause() -> None:
+    """Nothing but the input grew: one cause, and its detail names the input, not a module."""
+    changes, (share,) = compared(resnet(), resnet(size=256))
+    assert (share.cause, share.detail) == ("resolution", "input 224 -> 256")
+    assert {(c.cause, c.detail, c.follows) for c in changes} == {
+        ("resolution", "input 224 -> 256", False)
+    }
+    assert {change.path for change in changes} == {
+        module.path for module in resnet().modules if module.macs and module.path != "fc"
+    }
+
+
+def test_positions_flattened_into_features_follow_from_the_input() -> None:
+    """A head on flattened positions gets more features: that too is the input's doing."""
+
+    def net(size: int) -> ModelCost:
+        lenet = Net(size, channels=1)
+        lenet.conv("conv1", 6, 5, bias=True)
+        lenet.pool()
+        lenet.conv("conv2", 16, 5, bias=True)
+        lenet.pool()
+        lenet.linear("fc1", 120, flat=True)
+        lenet.size = 1
+        lenet.linear("fc2", 10)
+        return lenet.cost()
+
+    changes, (share,) = compared(net(28), net(32))
+    assert (share.cause, share.detail) == ("resolution", "input 28 -> 32")
+    assert [(c.path, c.detail) for c in changes if c.follows] == [
+        ("fc1", "in features 784 -> 1024")
+    ]
+
+
+def test_a_transformer_with_a_larger_input_has_one_cause() -> None:
+    """Attention grows with the square of its positions, and a table of positions gains rows."""
+    changes, (share,) = compared(vit(), vit(size=256))
+    assert (share.cause, share.detail) == ("resolution", "input 224 -> 256")
+    assert {change.path for change in changes} >= {"encoder", "conv_proj"}
+
+
+def test_a_wider_transformer_has_one_cause() -> None:
+    """The width of a transformer is in every layer; a table of positions only follows."""
+    changes, (share,) = compared(vit(), vit(width=256))
+    assert share.cause == "width"
+    assert {c.path for c in changes if c.follows} >= {
+        "encoder",
+        "encoder.layers.encoder_layer_3.ln_1",
+    }
+    _, (share,) = compared(vit(), vit(mlp=1024))
+    assert share.detail == ("encoder.layers.encoder_layer_0.mlp.0: out features 768 -> 1024")
+
+
+def test_another_kernel() -> None:
+    """A 5x5 kernel in place of 3x3: that module alone changed; its padding is no second change."""
+    (change,), (share,) = compared(resnet(), resnet(kernels={"layer3.1": 5}))
+    assert (change.path, change.cause, change.follows) == ("layer3.1.conv1", "kernel", False)
+    assert change.detail == "kernel 3x3 -> 5x5"
+    assert change.added_macs == 256 * 256 * (25 - 9) * 14**2
+    assert share.detail == "layer3.1.conv1: kernel 3x3 -> 5x5"
+
+
+def test_other_groups() -> None:
+    """Groups left out: cause groups, with both numbers, though the weight's extents moved."""
+    (change,), (share,) = compared(resnet(groups={"layer2.1": 32}), resnet())
+    assert (change.path, change.cause, share.cause) == ("layer2.1.conv1", "groups", "groups")
+    assert change.detail == "groups 32 -> 1"
+
+
+def test_a_stride_changes_positions_after_it() -> None:
+    """A stem without its stride: it began the change, all later layers follow, one cause."""
+    changes, (share,) = compared(resnet(), resnet(stem_stride=1))
+    assert (changes[0].path, changes[0].cause) == ("conv1", "kernel")
+    assert changes[0].detail == "stride 2 -> 1"
+    assert {(c.cause, c.follows) for c in changes[1:]} == {("resolution", True)}
+    assert (share.cause, share.detail) == ("kernel", "conv1: stride 2 -> 1")
+
+
+def test_the_stride_of_a_pooling_layer_is_found() -> None:
+    """Pooling costs nothing itself, and still began the change."""
+    changes, (share,) = compared(resnet(), resnet(pool_stride=1))
+    assert (changes[0].path, changes[0].added_macs, changes[0].follows) == ("maxpool", 0, False)
+    assert all(change.follows for change in changes[1:])
+    assert (share.cause, share.detail) == ("kernel", "maxpool: stride 2 -> 1")
+
+
+def test_one_more_block_at_the_end_of_a_stage() -> None:
+    """A block more: its modules and no others are added, and the cause names the block."""
+    changes, (share,) = compared(resnet(), resnet((2, 3, 2, 2)))
+    assert {change.path for change in changes} == {
+        f"layer2.2.{name}" for name in ("conv1", "bn1", "conv2", "bn2")
+    }
+    assert {(c.cause, c.detail, c.old_path) for c in changes} == {("depth", "added", "")}
+    assert (share.cause, share.detail) == ("depth", "layer2.2: added, 4 modules")
+    assert share.added_macs == 2 * 128 * 128 * 9 * 28**2
+
+
+def test_one_block_fewer_saves_and_the_largest_saving_comes_first() -> None:
+    """A block less: its modules are gone, with what they cost as savings."""
+    changes, (share,) = compared(resnet((2, 3, 2, 2)), resnet())
+    assert {(c.cause, c.detail) for c in changes} == {("depth", "gone")}
+    assert changes[0].added_macs == min(change.added_macs for change in changes) < 0
+    assert share.detail == "layer2.2: gone, 4 modules"
+
+
+@pytest.mark.parametrize("place", range(1, len(MOBILENET) + 1))
+def test_a_block_put_into_a_sequential_is_all_that_was_added(place: int) -> None:
+    """Every later index shifts by one; still only the new block's modules are added.
+
+    The block keeps width and stride, as one that is put in between others must; beside a block of
+    the same form it is either of the two, which cost the same.
+    """
+    before = MOBILENET[place - 1]
+    blocks = (*MOBILENET[:place], (6, before[1], 1), *MOBILENET[place:])
+    new = mobilenet(blocks)
+    changes, (share,) = compared(mobilenet(), new)
+    at = {change.path.rpartition(".conv.")[0] for change in changes}
+    assert len(at) == 1, at
+    (block,) = at
+    parts = [module for module in new.modules if module.path.startswith(f"{block}.")]
+    assert {change.path for change in changes} == {module.path for module in parts}
+    assert share.added_macs == sum(module.macs for module in parts)
+    assert (share.cause, share.detail) == ("depth", f"{block}: added, 6 modules")
+    _, (share,) = compared(new, mobilenet())
+    assert (share.cause, share.added_macs) == ("depth", -sum(m.macs for m in parts))
+
+
+def test_one_layer_put_between_equal_ones_of_another_resolution() -> None:
+    """VGG with a fourth 512 at 28x28: same parameters as those at 14x14, but not the same cost.
+
+    By path alone the old 24 (at 14x14) would meet the new 23 (at 28x28).
+    """
+    plan = "64 64 M 128 128 M 256 256 256 M 512 512 512 512 M 512 512 512 M"
+    (change,), (share,) = compared(vgg(), vgg(plan))
+    assert change.added_macs == 512 * 512 * 9 * 28**2
+    assert change.path in {"features.19", "features.21", "features.23"}
+    assert share.cause == "depth"
+
+
+def test_a_model_wider_throughout_is_no_shift() -> None:
+    """Twice the width: each layer has the shape of a later one, and still is itself."""
+    changes, shares = compared(resnet(), resnet(width=128))
+    assert {change.old_path for change in changes} == {""}
+    assert {share.cause for share in shares} == {"width"}
+    assert len(changes) == len(resnet().modules) - 1  # all but the pooling layer
+
+
+def test_the_channels_of_a_depthwise_convolution_follow() -> None:
+    """A wider expansion: the depthwise convolution has as many channels and groups as it gets."""
+    changes, (share,) = compared(mobilenet(), mobilenet(hidden={3: 288}))
+    assert [change.path for change in changes if not change.follows] == ["features.3.conv.0.0"]
+    by_path = {change.path: change for change in changes}
+    assert by_path["features.3.conv.1.0"].detail == "channels 144 -> 288"
+    assert share.detail == "features.3.conv.0.0: out channels 144 -> 288"
+
+
+def test_a_new_name_is_no_change() -> None:
+    """The whole model under another attribute: same layers, nothing added."""
+    assert compare_models(resnet(prefix="a."), resnet(prefix="z.")) == ((), ())
+    changes, _ = compared(resnet(prefix="a."), resnet(prefix="z.", inner={"layer1.0": 128}))
+    assert changes[0].path == "z.layer1.0.conv1"
+
+
+def test_names_that_change_their_order_are_found() -> None:
+    """The head sorts before the backbone after a renaming: still nothing was added."""
+    old = cost_of([*resnet(prefix="backbone.").modules, *vgg().modules])
+    new = [replace(m, path=f"aaa.{m.path}") for m in vgg().modules]
+    assert compare_models(old, cost_of([*resnet(prefix="backbone.").modules, *new])) == ((), ())
+
+
+def test_a_new_kind_of_layer_is_a_new_operator() -> None:
+    """A module of a type that the baseline has nowhere, and a type replaced at its path."""
+    net = list(resnet().modules)
+    squeeze = ModuleCost(
+        path="layer4.1.gate", type="Gate", macs=10**6, params=500, activations=9, calls=1,
+        ops=("aten.bmm",), shape={"w": [5, 100]},
+    )  # fmt: skip
+    (change,), (share,) = compared(resnet(), cost_of([*net, squeeze]))
+    assert (change.cause, change.detail) == ("new operator", "added, Gate is new")
+    assert (share.cause, share.added_macs) == ("new operator", 10**6)
+    swapped = [
+        replace(m, type="GroupNorm", params=m.params + 1) if m.path == "layer1.0.bn1" else m
+        for m in net
+    ]
+    (change,), _ = compared(resnet(), cost_of(swapped))
+    assert (change.cause, change.detail) == ("new operator", "BatchNorm2d -> GroupNorm")
+    again = [replace(m, ops=("aten.bmm",), macs=m.macs + 7) if m.path == "fc" else m for m in net]
+    (change,), _ = compared(resnet(), cost_of(again))
+    assert (change.cause, change.detail) == ("new operator", "operator aten.bmm is new")
+
+
+def test_a_module_called_twice() -> None:
+    """Twice the calls at the same cost each: cause calls."""
+    twice = [
+        replace(m, calls=2, macs=2 * m.macs, activations=2 * m.activations) if m.path == "fc" else m
+        for m in resnet().modules
+    ]
+    (change,), (share,) = compared(resnet(), cost_of(twice))
+    assert (change.cause, change.detail, share.cause) == ("calls", "calls 1 -> 2", "calls")
+
+
+def test_two_causes_at_once_are_told_apart() -> None:
+    """A wider layer and a larger kernel elsewhere: two shares, the larger first."""
+    changed = resnet(inner={"layer1.0": 80}, kernels={"layer3.1": 7})
+    _, shares = compared(resnet(), changed)
+    assert [(share.cause, share.detail) for share in shares] == [
+        ("kernel", "layer3.1.conv1: kernel 3x3 -> 7x7"),
+        ("width", "layer1.0.conv1: out channels 64 -> 80"),
+    ]
+
+
+def test_inputs_of_another_number_of_channels_began_it_themselves() -> None:
+    """Only the first layer's input is wider: no other module explains it, so it began it."""
+    old, new = (Net(64, channels=channels) for channels in (3, 4))
+    for net in (old, new):
+        net.conv("conv1", 32, 3)
+        net.conv("conv2", 32, 3)
+    (change,), (share,) = compared(old.cost(), new.cost())
+    assert (change.path, change.follows, change.detail) == ("conv1", False, "in channels 3 -> 4")
+    assert share.cause == "width"
+
+
+def test_positions_without_a_cause_in_any_module() -> None:
+    """A resize in code of no module: those that do more began it, as far as one can see."""
+    more = [replace(m, macs=4 * m.macs, activations=4 * m.activations) for m in resnet().modules]
+    changes, (share,) = compared(resnet(), cost_of(more))
+    assert share.cause == "resolution"
+    assert not any(change.follows for change in changes)
+
+
+def test_layouts_of_torch() -> None:
+    """Transposed, recurrent and embedding layers have their output where torch has it."""
+
+    def one(type_: str, name: str, old: list[int], new: list[int], **more: Any) -> str:
+        def side(extents: list[int]) -> ModelCost:
+            shape = {name: extents, **more}
+            return cost_of(
+                [
+                    ModuleCost(
+                        path="x", type=type_, macs=prod(extents), params=prod(extents),
+                        activations=1, calls=1, ops=("aten.op",), shape=shape,
+                    )
+                ]
+            )  # fmt: skip
+
+        (change,), _ = compared(side(old), side(new))
+        return change.detail
+
+    assert one("ConvTranspose2d", "weight", [8, 16, 3, 3], [8, 32, 3, 3]) == (
+        "out channels 16 -> 32"
+    )
+    assert one("ConvTranspose2d", "weight", [8, 4, 3, 3], [8, 8, 3, 3], groups=4) == (
+        "out channels 16 -> 32"
+    )
+    assert one("LSTM", "weight_ih_l0", [400, 64], [800, 64]) == "hidden features 100 -> 200"
+    assert one("GRU", "weight_ih_l0", [300, 64], [300, 96]) == "in features 64 -> 96"
+    assert one("Embedding", "weight", [1000, 64], [1000, 128]) == "width 64 -> 128"
+    assert one("MultiheadAttention", "in_proj_weight", [576, 192], [768, 256]) == (
+        "width 192 -> 256"
+    )
+    assert one("Mine", "w", [32, 64], [32, 128]) == "w 32x64 -> 32x128"
+
+
+def test_the_source_is_the_nearest_class_of_the_user() -> None:
+    """A torch layer has no source of the user's: the module around it is where to look."""
+    new = [replace(m, source="") for m in resnet(inner={"layer1.0": 128}).modules]
+    around = {"": "nets.py:40", "layer1.0": "nets.py:12"}
+    holders = [
+        ModuleCost(path=path, type="Block", macs=0, params=0, activations=0, calls=0, source=source)
+        for path, source in around.items()
+    ]
+    changes, _ = compared(resnet(), cost_of([*new, *holders]))
+    assert {change.source for change in changes} == {"nets.py:12"}
+    (change,), _ = compared(resnet(), cost_of([*resnet(kernels={"layer2.0": 5}).modules, *holders]))
+    assert change.source == "nets.py:40"
+
+
+def test_the_order_of_modules_says_nothing() -> None:
+    """A baseline sorts its modules, a fresh count may not: the result is the same."""
+    old, new = mobilenet(), mobilenet(hidden={3: 288})
+    backwards = replace(new, modules=new.modules[::-1])
+    assert compare_models(old, new) == compare_models(old, backwards)
+
+
+@pytest.mark.parametrize("size", [224, 256])
+def test_a_thousand_modules_are_compared_at_once(size: int) -> None:
+    """A thousand equal layers, and twenty more, at the same and at another input."""
+    old = resnet((2, 160, 80, 2))
+    new = resnet((2, 164, 81, 2), size=size)
+    assert len(old.modules) > 950
+    start = time.process_time()
+    changes, _ = compared(old, new)
+    took = time.process_time() - start
+    assert took < 1.0  # under 0.1 s on an idle core; the rest is room for busy ones
+    assert {c.path.split(".")[1] for c in changes if c.cause == "depth"} <= {
+        *map(str, range(160, 164)),
+        "80",
+    }
+
+
+@st.composite
+def models(draw: st.DrawFn) -> ModelCost:
+    """Return a model of random layers at random paths, alike enough to be taken for one another."""
+    paths = draw(
+        st.lists(
+            st.from_regex(r"(?:[ab]\.)?[0-9]{1,2}(?:\.c)?", fullmatch=True), unique=True, max_size=9
+        )
+    )
+    small = st.integers(0, 3)
+    modules = []
+    for path in paths:
+        width, narrow = draw(st.sampled_from([8, 16])), draw(st.sampled_from([8, 16]))
+        type_, weight = draw(
+            st.sampled_from(
+                [
+                    ("Conv2d", [width, narrow, 3, 3]),
+                    ("Conv2d", [width, 1, 3, 3]),
+                    ("BatchNorm2d", [width]),
+                    ("Linear", [width, narrow]),
+                    ("Block", []),
+                    ("MaxPool2d", []),
+                ]
+            )
+        )
+        shape: dict[str, Any] = {"weight": weight} if weight else {}
+        if draw(st.booleans()):
+            shape |= draw(st.sampled_from([{"groups": width}, {"stride": 2}, {"kernel_size": 3}]))
+        modules.append(
+            ModuleCost(
+                path=path,
+                type=type_,
+                macs=draw(small),
+                params=draw(small),
+                activations=draw(small),
+                calls=draw(small),
+                ops=(draw(st.sampled_from(["aten.a", "aten.b"])),),
+                shape=shape,
+            )
+        )
+    return cost_of(modules, draw(st.sampled_from(["224", "256"])))
+
+
+@given(old=models(), new=models())
+@settings(max_examples=300, deadline=None)
+def test_sums_are_exact_whatever_changed(old: ModelCost, new: ModelCost) -> None:
+    """Added MACs, parameters and activations of all changes sum to the change of the whole."""
+    changes, _ = compared(old, new)
+    now = [change.path for change in changes if change.detail != "gone"]
+    assert len(now) == len(set(now))
+    compared(new, old)
+    assert compare_models(new, new) == ((), ())

@@ -1,0 +1,610 @@
+"""What a check says: terminal, Markdown, annotations, JUnit XML and badge, from a report alone."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from dataclasses import replace
+from fractions import Fraction
+from html.parser import HTMLParser
+from io import StringIO
+from typing import Any
+from xml.etree import ElementTree
+
+import check_reports as samples
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flopbench.check.report import EntryResult, MetricResult, Report
+from flopbench.check.text.amounts import (
+    amount,
+    amounts_apart,
+    arrow,
+    exact_amount,
+    growth,
+    head_room_bar,
+    share_of_change,
+)
+from flopbench.check.text.blocks import command_to_accept
+from flopbench.check.text.ci import annotations, badge_json, junit_xml, report_json
+from flopbench.check.text.markdown import MARKER, MOST_BYTES, code, escape_text, github_summary
+from flopbench.check.text.terminal import explain_entry, render_check
+
+WORKFLOW_COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^:,\n]*,?)+)::([^\n\r]+)")
+
+NASTY = 'a|b<img src=x>&amp;`c`\n@octocat [x](https://e.org) *b* #1 "q"'
+"""A name that tries every way out of a cell."""
+
+
+def drawn(report: Report, *, failures_first: bool = False) -> str:
+    """Return what a terminal or a pipe gets."""
+    stream = StringIO()
+    assert render_check(report, "table", stream, failures_first=failures_first) is None
+    return stream.getvalue()
+
+
+def all_texts(report: Report) -> list[str]:
+    """Return every output that a report has."""
+    as_json = render_check(report, "json", StringIO(), failures_first=False)
+    assert as_json is not None
+    return [
+        drawn(report),
+        drawn(report, failures_first=True),
+        as_json,
+        github_summary(report),
+        "\n".join(annotations(report)),
+        junit_xml(report),
+        badge_json(report),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("macs", 4_109_464_576, "4.1095 GMACs"),
+        ("macs", 814_272_000, "814.27 MMACs"),
+        ("macs", 36_864, "36.864 kMACs"),
+        ("macs", 9_999, "9,999 MACs"),
+        ("macs", 1, "1 MAC"),
+        ("macs", 999_999_999, "1.0000 GMACs"),
+        ("macs", 9_999_960_000, "10.000 GMACs"),
+        ("macs", 3 * 10**15, "3,000.00 TMACs"),
+        ("macs", -1_500_000_000, "-1.5000 GMACs"),
+        ("params", 25_557_032, "25.557 M params"),
+        ("params", 0, "0 params"),
+        ("activations", 11_113_984, "11.114 M activations"),
+        ("gflops_per_video", Fraction(41_131_473_600, 3), "13.710 GMACs/video"),
+        ("latency", Fraction("0.01231"), "12.31 ms"),
+        ("latency", Fraction("-0.01231"), "-12.31 ms"),
+    ],
+)
+def test_an_amount_has_five_digits_and_the_prefix_that_fits(
+    metric: Any, value: Any, text: str
+) -> None:
+    """Amounts are rounded correctly, and a rounding that reaches 1000 takes the next prefix."""
+    assert amount(metric, Fraction(value)) == text
+
+
+def test_amounts_that_would_look_equal_are_printed_exactly() -> None:
+    """One MAC apart: both as exact integers; fractions as n/d; equal amounts stay short."""
+    one, other = Fraction(4_110_000_000), Fraction(4_110_000_001)
+    assert amounts_apart("macs", one, other) == ("4,110,000,000 MACs", "4,110,000,001 MACs")
+    assert amounts_apart("macs", one, one) == ("4.1100 GMACs", "4.1100 GMACs")
+    thirds = amounts_apart(
+        "gflops_per_video", Fraction(41_131_473_601, 7), Fraction(41_131_473_602, 7)
+    )
+    assert thirds == ("41,131,473,601/7 MACs/video", "41,131,473,602/7 MACs/video")
+    assert arrow("macs", one, other) == "4,110,000,000 -> 4,110,000,001 MACs"
+    assert arrow("latency", Fraction("0.0123100"), Fraction("0.0123101")) == "12.31 -> 12.3101 ms"
+
+
+@given(
+    st.fractions(min_value=0, max_value=10**13, max_denominator=10**6),
+    st.fractions(min_value=0, max_value=10**13, max_denominator=10**6),
+)
+def test_amounts_look_different_where_they_are(old: Fraction, new: Fraction) -> None:
+    """Whatever two amounts are, they print equal only where they are equal."""
+    for metric in ("macs", "gflops_per_video", "latency"):
+        before, after = amounts_apart(metric, old, new)  # type: ignore[arg-type]
+        assert (before == after) == (old == new)
+
+
+@given(st.integers(min_value=-(10**15), max_value=10**15))
+def test_an_exact_amount_can_be_read_back(value: int) -> None:
+    """An exact amount has every digit."""
+    number, unit = exact_amount("macs", Fraction(value), signed=True).split()
+    assert int(number.replace(",", "")) == value
+    assert unit == ("MAC" if abs(value) == 1 else "MACs")
+
+
+def test_a_growth_looks_different_from_the_growth_that_is_allowed() -> None:
+    """2.04 % is not shown as 2.0 % beside an allowed 2 %; a tiny growth is not 0 %."""
+    assert share_of_change(Fraction(10_000), Fraction(10_204), Fraction(2, 100)) == "+2.04 %"
+    assert share_of_change(Fraction(10_000), Fraction(10_200), Fraction(2, 100)) == "+2.0 %"
+    assert share_of_change(Fraction(10**9), Fraction(10**9 + 1)) == "+under 0.1 %"
+    assert share_of_change(Fraction(0), Fraction(5)) == ""
+    assert growth("macs", Fraction(2), Fraction(1)) == "-1 MAC"
+
+
+def test_one_mac_over_a_limit_prints_exact_integers() -> None:
+    """Both amounts round to 4.1100 GMACs; the message shows the one MAC between them."""
+    metric = samples.metric(
+        "macs", None, 4_110_000_001, limit=4_110_000_000, limit_text="4.11 GMACs", budget_line=7
+    )
+    text = drawn(samples.report(samples.entry("net", metric)))
+    assert "4,110,000,001 MACs, limit 4,110,000,000 MACs: 1 MAC over" in text
+    assert "[##########>] over 100 % of 4.11 GMACs" in text
+    assert "budget: flopbench.toml:7" in text
+
+
+def test_head_room_is_never_rounded_over_or_under_the_limit() -> None:
+    """What is met exactly is 100 %, one MAC less is 99 %, and FLOPs are shown with their MACs."""
+
+    def bar(new: int, limit: int, text: str) -> str:
+        return head_room_bar(samples.metric("macs", None, new, limit=limit, limit_text=text))
+
+    assert bar(4_200_000_000, 4_200_000_000, "4.2 GMACs") == "[##########] 100 % of 4.2 GMACs"
+    assert bar(4_199_999_999, 4_200_000_000, "4.2 GMACs") == "[#########-] 99 % of 4.2 GMACs"
+    assert bar(3_486_000_000, 4_200_000_000, "8.4  GFLOPs") == (
+        "[########--] 83 % of 8.4 GFLOPs = 4.2 GMACs"
+    )
+    assert head_room_bar(samples.metric("macs", None, 5)) == ""
+
+
+BACKBONE = """\
+backbone costs more than allowed and is over its limit
+  what: nets:backbone@224
+  macs: 4.4200 GMACs, limit 4.2 GMACs: 219,964,576 MACs over
+      baseline 4.1095 -> 4.4200 GMACs: +310,500,000 MACs (+7.6 %)
+      allowed growth: 2 %, up to 4.1917 GMACs
+      budget: flopbench.toml:12
+      the budget says: The edge device has no room for more; ask before raising this.
+  params: baseline 25.557 -> 25.668 M params: +110,592 params (+0.4 %)
+      allowed growth: none
+      budget: the default; budgets stand in flopbench.toml
+  cause:
+    width  +310,500,000 MACs  +110,592 params  layer1.0.conv2: weight 64x64x3x3 -> 128x64x3x3
+  modules that grew most:
+    layer1.0.conv2  Conv2d  +115,605,504 MACs  +36,864 params  width
+        weight 64x64x3x3 -> 128x64x3x3; nets.py:31
+    layer1.0.conv3  Conv2d   +51,380,224 MACs  +16,384 params  width, follows
+        weight 256x64x1x1 -> 256x128x1x1; was layer1.0.last
+    and 3 more that changed
+  If this growth is meant, accept it: flopbench accept backbone --reason "why"
+  A limit is not moved by accepting: make it cheaper, or raise the limit in flopbench.toml:12
+"""
+
+
+def test_a_failure_says_limit_growth_cause_modules_and_what_to_do() -> None:
+    """The block of a widened layer, word for word."""
+    lines = explain_entry(samples.widened(), "flopbench.toml")
+    assert "\n".join(lines) + "\n" == BACKBONE
+
+
+def test_another_command_may_accept() -> None:
+    """The pytest plugin names its test as the place, and its own command."""
+    lines = explain_entry(
+        samples.widened(), "tests/test_net.py:4", accept_command="pytest --flopbench-update"
+    )
+    assert "  If this growth is meant, accept it: pytest --flopbench-update" in lines
+    assert not any("flopbench accept" in line for line in lines)
+    assert "      budget: the default; budgets stand in tests/test_net.py:4" in lines
+
+
+def test_only_over_a_limit_no_command_is_offered_that_would_not_help() -> None:
+    """Accepting moves a baseline, never a limit."""
+    result = samples.metric("macs", 5, 5, limit=4, limit_text="4 MACs", budget_line=3)
+    lines = explain_entry(samples.entry("net", result), "flopbench.toml")
+    assert not any("flopbench accept" in line for line in lines)
+    assert "raise the limit in flopbench.toml:3" in lines[-1]
+
+
+def test_a_policys_split_is_exact_and_names_the_leading_part() -> None:
+    """Choices and unit costs as exact fractions with their sum, actions, prices that moved."""
+    text = "\n".join(explain_entry(samples.policy(), "flopbench.toml"))
+    assert "mostly choices: the policy chooses otherwise" in text
+    assert re.search(r"choices +\+5,000,000,000/3 MACs/video\n", text)
+    assert re.search(r"unit costs +\+1/3 MACs/video\n", text)
+    assert re.search(r"together +\+1,666,666,667 MACs/video\n", text)
+    assert re.search(r"224 +5\.3333 -> 6\.3333 +4,109,464,576 -> 4,109,464,577 MACs", text)
+    assert re.search(r"skip 4 +0\.25 -> -", text)
+    assert "backbone  4,109,464,576 -> 4,109,464,577 MACs  resnet50@224" in text
+    other = "\n".join(explain_entry(samples.policy("unit costs"), "flopbench.toml"))
+    assert "mostly unit costs: its networks cost something else" in other
+
+
+def test_what_is_not_comparable_has_no_percentage_and_no_difference() -> None:
+    """Only the reason and the way out: no figure is set against one of another convention."""
+    # An old amount that a careless writer of reports left in must not leak either.
+    entry = samples.not_comparable()
+    (result,) = entry.metrics
+    entry = replace(entry, metrics=(replace(result, old=Fraction(4_109_464_576)),))
+    texts = all_texts(samples.report(entry))
+    del texts[2]  # the JSON holds what the report holds
+    for full in texts:
+        text = full.replace(MARKER, "")
+        assert "%" not in re.sub("%(3A|0A|2C)", "", text)  # a percent sign would be %25
+        assert "->" not in text
+        assert "4.1" not in text
+    text = drawn(samples.report(entry))
+    assert "convention: 'MACs' in the baseline, 'FLOPs' now" in text
+    assert 'flopbench accept other --reason "why"' in text
+    assert text.endswith("1 entry checked, 0 budgets matched nothing; not comparable: 1 of 1\n")
+
+
+TERMINAL = """\
+ok    same    resnet50  4.1095 GMACs  25.557 M params  11.114 M activations
+ok    better  small     1.8141 -> 1.2340 GMACs  -32.0 %  -580,073,344 MACs
+                        11.690 M params  unchanged
+note  new     fresh     512.00 kMACs  9,216 params
+FAIL  gone    old-net   was  4.1095 GMACs  25.557 M params
+                        the baseline has it, the configuration does not
+
+Cheaper, well done: small (macs -32.0 %). Lock it in: flopbench accept --improvements --reason "why"
+New, with nothing to compare with yet: fresh. Record: flopbench accept fresh --reason "why"
+
+FAIL old-net is gone
+  what: nets:old-net@224
+  why: the baseline has it, the configuration does not
+  Put it back (a new name is a new entry), or take it out: flopbench accept old-net --reason "why"
+
+baseline .flopbench/baseline.json; counter torch
+1 GMAC = 1e9 MACs
+no entry obeys flopbench.toml:19: bakbone* macs
+4 entries checked, 1 budget matched nothing; failed: 1 of 4
+"""
+
+
+def test_a_paired_latency_is_of_no_baseline() -> None:
+    """Two revisions were timed side by side: there is nothing to accept, and no baseline."""
+    slower = MetricResult(
+        metric="latency",
+        state="worse",
+        failed=True,
+        gate="paired",
+        old=Fraction("0.010"),
+        new=Fraction("0.020"),
+        max_increase=Fraction(1, 10),
+    )
+    entry = EntryResult(
+        name="net", what="nets:build", state="worse", failed=True, metrics=(slower,)
+    )
+    text = "\n".join(explain_entry(entry, "flopbench.toml"))
+    assert "the other revision 10.00 -> 20.00 ms" in text
+    assert "flopbench accept" not in text
+
+
+def test_the_terminal_shows_each_entry_then_failures_then_the_summary() -> None:
+    """The whole text of a small check, word for word."""
+    report = samples.report(
+        samples.same(),
+        samples.better(),
+        samples.new(),
+        samples.gone(),
+        unmatched=("flopbench.toml:19: bakbone* macs",),
+    )
+    assert drawn(report) == TERMINAL
+
+
+def test_failures_stand_first_in_a_pipe_and_last_on_a_terminal() -> None:
+    """Either way the last line is the summary."""
+    report = samples.everything()
+    piped, terminal = drawn(report, failures_first=True), drawn(report)
+    assert piped.startswith("FAIL backbone costs more")
+    assert terminal.index("FAIL backbone") > terminal.index("ok    same")
+    assert piped.splitlines()[-1] == terminal.splitlines()[-1]
+    assert sorted(piped.splitlines()) == sorted(terminal.splitlines())
+    assert "10 entries checked, 1 budget matched nothing; failed: 3 of 10" in piped
+
+
+def test_what_lets_a_growth_pass_is_said() -> None:
+    """An accepted growth has its reason; an advisory budget says that it only advises."""
+    text = drawn(samples.everything())
+    assert "params accepted: wider head, see #12" in text
+    assert "macs is more than allowed; its budget only advises" in text
+    assert "note: the total of torch moved from 10 to 12" in text
+    assert "the interval of the ratio reaches from 0.99 to 1.13" in text
+    assert "notice: the cache was empty" in text
+
+
+@pytest.mark.parametrize(
+    ("report", "line"),
+    [
+        (samples.report(samples.same()), "1 entry checked, 0 budgets matched nothing; passed"),
+        (
+            samples.report(samples.not_measured(), samples.same()),
+            "2 entries checked, 0 budgets matched nothing; not measured: 1 of 2",
+        ),
+        (
+            samples.drilled(),
+            "2 entries checked, 0 budgets matched nothing; "
+            "drill passed: 2 of 2 planted growths caught",
+        ),
+        (
+            samples.drilled(caught=False),
+            "2 entries checked, 0 budgets matched nothing; "
+            "drill failed: 1 of 2 planted growths not caught",
+        ),
+    ],
+)
+def test_the_last_line_says_how_much_was_checked(report: Report, line: str) -> None:
+    """A check that compares nothing would show it here."""
+    assert drawn(report).splitlines()[-1] == line
+
+
+def test_a_drill_shows_what_was_planted_and_what_was_missed() -> None:
+    """A row an entry and metric, with the reason where the gate did not fail."""
+    text = drawn(samples.drilled(caught=False))
+    assert text.startswith("drill: 1 % more planted in every entry and metric")
+    assert "caught  backbone  macs\n" in text
+    assert "MISSED  head      params  its gate is advisory\n" in text
+
+
+def test_a_command_can_be_pasted() -> None:
+    """Names are quoted for a shell, and one that looks like an option is set apart."""
+    assert command_to_accept("my net") == "flopbench accept 'my net' --reason \"why\""
+    assert command_to_accept("a;rm b") == "flopbench accept 'a;rm b' --reason \"why\""
+    assert command_to_accept("-x") == 'flopbench accept --reason "why" -- -x'
+
+
+def test_every_output_is_the_same_from_the_json() -> None:
+    """A report written and read again gives the same bytes everywhere, twice."""
+    for report in (samples.everything(), samples.drilled()):
+        text = report_json(report)
+        assert text == render_check(report, "json", StringIO(), failures_first=False)
+        again = Report.from_json(json.loads(text), "report.json")
+        assert again == report
+        assert all_texts(again) == all_texts(report) == all_texts(report)
+
+
+class Tree(HTMLParser):
+    """The text of table cells, whether tags nest, and which tags there are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.cells: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        """Note a tag that begins."""
+        self.tags.add(tag)
+        if tag == "td":
+            self.cells.append("")
+        if tag not in ("br", "hr"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Demand that the tag which ends is the one that began last."""
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        """Collect text."""
+        self.text += data
+        if "td" in self.open:
+            self.cells[-1] += data
+
+
+def rendered(markdown: str) -> Tree:
+    """Return the tree of Markdown rendered as GitHub does, without its filters."""
+    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark", {"html": True})
+    tree = Tree()
+    tree.feed(parser.enable("table").render(markdown))
+    tree.close()
+    assert not tree.open
+    return tree
+
+
+def test_the_summary_is_a_table_with_details() -> None:
+    """Marker first, a row a metric, the blocks folded away as preformatted text."""
+    report = samples.everything()
+    text = github_summary(report)
+    assert text.startswith(f"{MARKER}\n## ❌ Model cost: failed: 3 of 10;")
+    assert render_check(report, "md", StringIO(), failures_first=False) == text
+    tree = rendered(text)
+    rows = sum(len(entry.metrics) or 1 for entry in report.entries)
+    assert len(tree.cells) == 7 * rows
+    table = {"table", "thead", "tbody", "tr", "th", "td"}
+    assert tree.tags == {*table, "h2", "p", "code", "strong", "details", "summary", "pre"}
+    assert text.count("<details>") == 6
+    assert html.unescape(BACKBONE.partition("\n")[2]) in tree.text
+    assert "10 entries checked, 1 budget matched nothing." in tree.text
+
+
+def test_a_name_cannot_leave_its_cell() -> None:
+    """Pipes, tags, entities, line ends, links and mentions are shown as they are."""
+    entry = replace(
+        samples.widened(NASTY), what=NASTY, notes=(NASTY,), reason=f"{NASTY}</pre></details>"
+    )
+    text = github_summary(samples.report(entry, unmatched=(NASTY,), notices=(NASTY,)))
+    tree = rendered(text)
+    assert tree.cells[0] == NASTY.replace("\n", " ")
+    assert not {"a", "img", "em"} & tree.tags
+    assert len(tree.cells) == 7 * 3
+    assert text.count("\n</pre>\n") == text.count("</pre>") == text.count("</details>") == 1
+    outside = re.sub(r"<pre>.*?</pre>", "", text, flags=re.DOTALL)
+    assert "@" not in outside
+    assert "https:/" not in outside
+
+
+@given(st.text())
+def test_escaped_text_is_shown_as_it_is(text: str) -> None:
+    """Whatever a name is, the rendered text is the name, and nothing else appears."""
+    shown = "".join(c if c.isprintable() or c == "\u00a0" else " " for c in text)
+    tree = rendered(f"| a |\n| --- |\n| {code(text)}. |\n")
+    assert tree.cells == [f"{shown}." if shown else "."]
+    assert tree.tags <= {"table", "thead", "tbody", "tr", "th", "td", "code"}
+    sentence = rendered(escape_text(text))
+    assert sentence.text.replace("\u200b", "").split() == shown.replace("\u200b", "").split()
+    assert sentence.tags <= {"p"}
+
+
+@pytest.mark.parametrize(
+    "start", ["1. x", "- x", "# x", "    x", "> x", "1) x", "+ x", "===", "~~~"]
+)
+def test_a_sentence_that_looks_like_markup_stays_a_sentence(start: str) -> None:
+    """Lists, headings, quotes and code blocks do not begin."""
+    tree = rendered(escape_text(start))
+    assert tree.tags == {"p"}
+    assert tree.text.replace("\u200b", "").strip() == start.strip()
+
+
+def test_a_summary_is_capped_without_cutting_anything_in_two() -> None:
+    """Details go first, then rows, and a sentence says how many; tags and characters stay whole."""
+    many = samples.report(*(samples.widened(f"nét-{n}") for n in range(400)))
+    whole = github_summary(many, most_bytes=10**9)
+    tight = github_summary(many, most_bytes=200_000)
+    tiny = github_summary(many, most_bytes=20_000)
+    assert "Left out" not in whole
+    shown = tight.count("<details>")
+    assert 0 < shown < 400
+    assert f"Left out, because the text would be too long: {400 - shown} explanations." in tight
+    assert len(rendered(tight).cells) == 7 * 1200
+    assert "<details>" not in tiny
+    rows = len(rendered(tiny).cells) // 7
+    assert 0 < rows < 1200
+    assert f"{1200 - rows:,} rows, 400 explanations." in tiny
+    for text, most in ((tight, 200_000), (tiny, 20_000)):
+        assert most * 0.95 < len(text.encode()) <= most
+        assert "400 entries checked, 0 budgets matched nothing" in text
+
+
+def test_the_cap_is_900_kb() -> None:
+    """A note of a megabyte is left out whole."""
+    entry = replace(samples.widened(), notes=("é" * 10**6,))
+    text = github_summary(samples.report(entry))
+    assert len(text.encode()) <= MOST_BYTES == 900_000
+    assert "Left out, because the text would be too long: 1 explanation." in text
+
+
+def unescaped(text: str) -> str:
+    """Undo GitHub's escapes."""
+    for code_, character in (
+        ("%3A", ":"),
+        ("%2C", ","),
+        ("%0D", "\r"),
+        ("%0A", "\n"),
+        ("%25", "%"),
+    ):
+        text = text.replace(code_, character)
+    return text
+
+
+def test_annotations_point_at_source_or_configuration() -> None:
+    """Failures are errors, what is not known warns, what became cheaper is a notice."""
+    matches = [WORKFLOW_COMMAND.fullmatch(line) for line in annotations(samples.everything())]
+    found = [(m[1], m[2]) for m in matches if m]
+    assert len(found) == len(matches)
+    assert [level for level, _ in found] == ["error"] * 3 + ["warning"] * 2 + ["notice"]
+    assert found[0][1].startswith("file=nets.py,line=31,title=Model cost%3A backbone costs more")
+    assert found[1][1].startswith("file=flopbench.toml,line=4,")
+    assert found[2][1].startswith("title=Model cost%3A old-net is gone")
+    assert matches[0] is not None
+    said = unescaped(matches[0][3])
+    assert "4.4200 GMACs, limit 4.2 GMACs: 219,964,576 MACs over\n" in said
+    assert 'accept it: flopbench accept backbone --reason "why"' in said
+
+
+@given(st.text(min_size=1, max_size=30), st.text(max_size=30))
+def test_an_annotation_is_one_command_whatever_it_says(name: str, note: str) -> None:
+    """No name ends a property or a line, and none starts a command of its own."""
+    entry = replace(samples.widened(name), notes=(note,), source=f"a,b:c%{name}:12")
+    (line,) = annotations(samples.report(entry))
+    match = WORKFLOW_COMMAND.fullmatch(line)
+    assert match
+    given_ = dict(part.split("=", 1) for part in match[2].split(","))
+    assert set(given_) == {"file", "line", "title"}
+    assert unescaped(given_["file"]).startswith("a,b:c%")
+    assert not set(line) & set("\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029")
+
+
+def test_there_are_at_most_ten_annotations() -> None:
+    """The failures come first; the tenth says how many more there are."""
+    many = [samples.better(), *(samples.widened(f"net-{n}") for n in range(12))]
+    lines = annotations(samples.report(*many))
+    assert len(lines) == 10
+    assert all(line.startswith("::error ") for line in lines)
+    assert "4 more; the job summary" in lines[-1]
+    assert len(annotations(samples.report(*many[:10]))) == 10
+
+
+def test_junit_is_well_formed_and_its_counts_are_right() -> None:
+    """A case for each entry and metric; errors for what is not known; passes that say why."""
+    report = samples.everything()
+    root = ElementTree.fromstring(junit_xml(report))
+    (suite,) = root
+    cases = suite.findall("testcase")
+    assert root.tag == "testsuites"
+    assert len(cases) == sum(len(entry.metrics) or 1 for entry in report.entries)
+    for node in (root, suite):
+        assert node.get("tests") == str(len(cases))
+        assert node.get("failures") == str(len(suite.findall("testcase/failure"))) == "5"
+        assert node.get("errors") == str(len(suite.findall("testcase/error"))) == "2"
+    by_name = {(c.get("classname"), c.get("name")): c for c in cases}
+    failure = by_name["backbone", "macs"].find("failure")
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text + "\n" == BACKBONE
+    assert (failure.get("message") or "").startswith("4.4200 GMACs, limit 4.2 GMACs: 219,964,576")
+    assert by_name["broken", "entry"].find("error") is not None
+    assert by_name["other", "macs"].find("error") is not None
+    assert "nothing to compare with" in (by_name["fresh", "macs"].findtext("system-out") or "")
+    assert "only advises" in (by_name["advised", "macs"].findtext("system-out") or "")
+    assert "see #12" in (by_name["advised", "params"].findtext("system-out") or "")
+    assert not list(by_name["resnet50", "macs"])
+    drill = ElementTree.fromstring(junit_xml(samples.drilled(caught=False)))
+    assert (drill.get("tests"), drill.get("failures")) == ("2", "1")
+
+
+def test_junit_agrees_with_the_exit_status_on_a_tripwire_that_was_not_set() -> None:
+    """A latency that could not be measured leaves its entry as it is: no error, but the reason."""
+    latency = samples.metric("latency", 1, None, state="not measured", reason="another machine")
+    entry = replace(samples.entry("net", samples.metric("macs", 5, 5), latency), state="same")
+    report = samples.report(entry)
+    root = ElementTree.fromstring(junit_xml(report))
+    assert report.exit_status == 0
+    assert (root.get("failures"), root.get("errors")) == ("0", "0")
+    assert "another machine" in (root.findtext(".//testcase[@name='latency']/system-out") or "")
+    assert "latency: another machine" in drawn(report)
+
+
+@given(st.text(alphabet=st.characters(), max_size=40))
+def test_junit_holds_any_name(name: str) -> None:
+    """What XML cannot hold is left out, everything else is read back."""
+    root = ElementTree.fromstring(junit_xml(samples.report(samples.same(name))).encode())
+    legal = re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", name)
+    assert root[0][0].get("classname") == legal
+
+
+@pytest.mark.parametrize(
+    ("report", "message", "colour"),
+    [
+        (samples.report(samples.same(), samples.new()), "passing", "brightgreen"),
+        (samples.everything(), "2 of 10 dearer, 1 gone", "red"),
+        (samples.report(samples.gone(), samples.same()), "1 of 2 gone", "red"),
+        (samples.report(samples.same(limit=5)), "1 of 1 over limit", "red"),
+        (samples.report(samples.not_comparable()), "not comparable", "yellow"),
+        (samples.report(samples.not_measured(), samples.same()), "not measured", "orange"),
+        (samples.drilled(caught=False), "drill failed", "red"),
+    ],
+)
+def test_the_badge_follows_the_schema_of_an_endpoint(
+    report: Report, message: str, colour: str
+) -> None:
+    """Four keys, and a message that says what is the matter."""
+    assert json.loads(badge_json(report)) == {
+        "schemaVersion": 1,
+        "label": "model cost",
+        "message": message,
+        "color": colour,
+    }
+
+
+def test_no_name_controls_the_terminal() -> None:
+    """Control characters in names and notes come out as spaces."""
+    entry = replace(samples.widened("\x1b[31mred\n"), notes=("a\x1b]0;x\x07\r\nb",), what="\x00")
+    text = drawn(samples.report(entry, notices=("\x1b",)))
+    assert not [c for c in text if not c.isprintable() and c != "\n"]

@@ -1,0 +1,185 @@
+"""The command line without measuring: help, completion, exit status, and no torch at hand."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, RunCli, assert_refused
+
+from flopbench.cli import VERBS, build_parser
+from flopbench.cli.plots import KINDS
+
+NAMES = (
+    "table",
+    "explain",
+    "latency",
+    "replay",
+    "plot",
+    "report",
+    "estimate",
+    "compare",
+    "audit",
+    "check",
+    "accept",
+    "init",
+    "log",
+    "counters",
+    "cache",
+    "completion",
+)
+
+
+def test_every_verb_has_help(run_cli: RunCli) -> None:
+    """Each verb explains itself, and the overview lists each with one line."""
+    overview = run_cli("--help")
+    assert overview.returncode == 0
+    for name in NAMES:
+        assert f"    {name} " in overview.stdout or f"    {name}\n" in overview.stdout
+        verb = run_cli(name, "--help")
+        assert verb.returncode == 0
+        assert f"usage: flopbench {name}" in verb.stdout
+    assert len(VERBS) == len(NAMES)
+
+
+def test_every_kind_of_figure_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """``plot --help`` lists the kinds; each has help of its own, every option with a word."""
+    with pytest.raises(SystemExit) as done:
+        build_parser().parse_args(["plot", "--help"])
+    assert done.value.code == 0
+    overview = capsys.readouterr().out
+    for kind in KINDS:
+        assert re.search(rf"^    {kind.NAME}\s", overview, re.MULTILINE)
+        with pytest.raises(SystemExit) as done:
+            build_parser().parse_args(["plot", kind.NAME, "--help"])
+        assert done.value.code == 0
+        own = capsys.readouterr().out
+        assert f"usage: flopbench plot {kind.NAME}" in own
+        assert "--width" in own
+        assert "--data" in own
+
+
+def test_version(run_cli: RunCli) -> None:
+    """The version is that of the installed distribution."""
+    from importlib.metadata import version
+
+    assert run_cli("--version").stdout == f"flopbench {version('flopbench')}\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
+    """shtab drops a verb without help in silence, so each is looked for."""
+    script = run_cli("completion", shell)
+    assert script.returncode == 0
+    for name in NAMES:
+        assert name in script.stdout
+
+
+def test_every_argument_is_documented() -> None:
+    """No option or positional argument goes without a word of help."""
+
+    def look(parser: argparse.ArgumentParser, name: str) -> None:
+        for argument in parser._actions:
+            if isinstance(argument, argparse._SubParsersAction):
+                for verb, own in argument.choices.items():
+                    look(own, f"{name} {verb}")
+            else:
+                assert argument.help or argument.choices, f"{name}: {argument.dest}"
+
+    look(build_parser(), "flopbench")
+
+
+@pytest.mark.parametrize(
+    ("args", "needle"),
+    [
+        ((), "required: VERB"),
+        (("tabel",), "invalid choice"),
+        (("table", "--colour"), "unrecognized"),
+        (("table", "--format", "xml"), "invalid choice"),
+        (("table", "--jobs", "0"), "at least 1"),
+        (("table", "--jobs", "two"), "not a whole number"),
+        (("table", "--classes", "-1"), "at least 1"),
+        (("compare", "a", "b", "--resamples", "1000000000"), "at most 1,000,000"),
+    ],
+)
+def test_usage_errors_end_with_2(run_cli: RunCli, args: tuple[str, ...], needle: str) -> None:
+    """argparse's own message, exit status 2, nothing on stdout."""
+    result = run_cli(*args)
+    assert result.returncode == 2
+    assert needle in result.stderr
+    assert result.stdout == ""
+
+
+def test_without_torch_measuring_says_how_to_install_it(run_cli: RunCli, tmp_path: Path) -> None:
+    """A missing measuring half is one message with the command that brings it."""
+    code = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'torch': raise ModuleNotFoundError('no torch', name='torch')\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "import flopbench.counting.registry as c, flopbench.cli as cli\n"
+        "c.installed_version = lambda name: '1.0'\n"
+        f"sys.exit(cli.main(['table', 'resnet18@64', '-o', {str(tmp_path / 'o.md')!r}]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert_refused(done, "needs torch", "pip install 'flopbench[measure]'")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_counter_library_is_named(run_cli: RunCli) -> None:
+    """A counter whose extra is not installed says how to get it."""
+    code = (
+        "import sys, flopbench.counting.registry as c, flopbench.cli as cli\n"
+        "known = c.installed_version\n"
+        "c.installed_version = lambda name: None if name == 'ptflops' else '1.0'\n"
+        "sys.exit(cli.main(['table', 'resnet18@64', '--counter', 'ptflops']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert_refused(done, "'ptflops' needs ptflops", "pip install 'flopbench[ptflops]'")
+
+
+@pytest.mark.parametrize(
+    ("args", "needles"),
+    [
+        (("table", "resnet18@0"), ("at least 1",)),
+        (("table", "resnet18@-5"), ("at least 1",)),
+        (("table", "resnet18@big"), ("not a number",)),
+        (("table", "resnet18", "-r", "1.5"), ("not a number",)),
+        (("table", "resnet18@64", "-r", "32"), ("already has its own input",)),
+        (("table", "-r", "32"), ("needs models",)),
+        (("table", "--preset", "arnett"), ("did you mean 'arnet'",)),
+        (("table", "--preset", "none.toml"), ("there is no preset",)),
+        (("table", "--sort", "colour"), ("cannot sort by 'colour'", "columns:")),
+        (("table", "-o", "."), ("is a directory",)),
+        (("table", "-o", "no/such/dir.md"), ("there is no directory",)),
+        (("explain", "value:7"), ("is a constant",)),
+        (("explain", "resnet18", "--depth", "-1"), ("--depth",)),
+        (("explain", "pytorch:resnet-18"), ("is no model",)),
+    ],
+)
+def test_bad_input_is_one_message_and_2(
+    run_cli: RunCli, args: tuple[str, ...], needles: tuple[str, ...]
+) -> None:
+    """What can be refused without measuring is refused before measuring."""
+    assert_refused(run_cli(*args), *needles)
+
+
+def test_a_terminal_without_the_characters_is_no_error(run_cli: RunCli) -> None:
+    """ASCII output loses a multiplication sign, not the table."""
+    saved = str(ROOT / "tests" / "data" / "table-schema1.json")
+    result = run_cli("table", "--from", saved, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert result.returncode == 0, result.stderr
+    assert "0.39 ? (112/224)" in result.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
+    """``flopbench ... | head -1`` ends quietly."""
+    command = f"{sys.executable} -m flopbench completion bash | head -1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr

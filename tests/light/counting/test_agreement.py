@@ -1,0 +1,84 @@
+"""The judgement of counters against each other, case by case."""
+
+from __future__ import annotations
+
+from records import gap, op, profile
+
+from flopbench.counting.agreement import judge
+
+CONV = op("conv", "conv", 100)
+ATTENTION = op("attn", "attention", 40, name="aten.scaled_dot_product_attention")
+
+
+def statuses(*profiles: object) -> dict[str, str]:
+    """Return counter -> status."""
+    return {name: v.status for name, v in judge(profiles).items()}  # type: ignore[arg-type]
+
+
+def test_two_libraries_that_agree_are_verified() -> None:
+    """Totals may differ; the dense integer may not."""
+    thop = profile("thop", CONV, op("bn", "batch_norm", 0, total=7))
+    assert statuses(thop, profile("torch", CONV)) == {"thop": "verified", "torch": "verified"}
+
+
+def test_one_library_is_no_witness_for_itself() -> None:
+    """THOP under two rule books is one library: its agreement with itself proves nothing."""
+    blind = [profile("thop", CONV), profile("thop-2020", CONV)]
+    assert set(statuses(*blind).values()) == {"unverified"}
+    judged = statuses(*blind, profile("torch", CONV, ATTENTION))
+    assert judged == {"thop": "disputed", "thop-2020": "disputed", "torch": "unverified"}
+
+
+def test_a_lone_counter_is_unverified() -> None:
+    """Nobody has confirmed it."""
+    assert statuses(profile("torch", CONV)) == {"torch": "unverified"}
+    assert judge([]) == {}
+
+
+def test_a_counter_that_lists_its_gap_is_partial() -> None:
+    """Every module in which it falls short is one that it reported itself."""
+    blind = profile("fvcore", CONV, gaps=(gap("operator", "aten::sdpa", "attn"),))
+    full = [profile("torch", CONV, ATTENTION), profile("deepspeed", CONV, ATTENTION)]
+    verdict = judge([blind, *full])["fvcore"]
+    assert verdict.status == "partial"
+    assert "aten::sdpa" in verdict.reason
+
+
+def test_a_counter_that_is_silent_is_disputed_and_the_operators_are_named() -> None:
+    """What it misses is named with its cost, by the counters that saw it."""
+    full = [profile("torch", CONV, ATTENTION), profile("fvcore", CONV, ATTENTION)]
+    for gaps in (
+        (),
+        (gap("operator", "aten::sdpa", "elsewhere"),),
+        (gap("operator", "aten::add", "attn", may_multiply=False),),
+        (gap("unseen", "aten::bmm", "attn"),),
+        (gap("uncalled", "Linear", "attn"),),
+    ):
+        verdict = judge([profile("thop", CONV, gaps=gaps), *full])["thop"]
+        assert verdict.status == "disputed", gaps
+        assert "aten.scaled_dot_product_attention" in verdict.reason
+        assert "against torch" in verdict.reason
+
+
+def test_a_counter_that_says_too_much_is_disputed() -> None:
+    """A listed gap explains a shortfall, never an excess."""
+    high = profile("thop", op("conv", "conv", 400), gaps=(gap("module", "Odd", "conv"),))
+    judged = statuses(high, profile("torch", CONV), profile("fvcore", CONV))
+    assert judged == {"thop": "disputed", "torch": "verified", "fvcore": "verified"}
+
+
+def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
+    """When the reference met an operator without a price, no figure is the whole."""
+    reference = profile("torch", CONV, gaps=(gap("operator", "my::op", ""),))
+    verdicts = judge([profile("thop", CONV), reference])
+    assert {v.status for v in verdicts.values()} == {"partial"}
+    assert "my::op" in verdicts["thop"].reason
+
+
+def test_the_reference_wins_where_two_pairs_agree() -> None:
+    """With two agreeing pairs, the one that holds the reference counter is believed."""
+    low = [profile("thop", CONV), profile("torchinfo", CONV)]
+    high = [profile("torch", CONV, ATTENTION), profile("fvcore", CONV, ATTENTION)]
+    judged = statuses(*low, *high)
+    assert judged["torch"] == judged["fvcore"] == "verified"
+    assert judged["thop"] == judged["torchinfo"] == "disputed"

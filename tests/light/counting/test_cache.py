@@ -1,0 +1,125 @@
+"""The cache: keyed by everything that matters, safe, and never the reason for a crash."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from records import gap, op, profile
+
+from flopbench.core.errors import DataError
+from flopbench.counting import cache
+from flopbench.counting.profile import CostProfile
+from flopbench.counting.registry import find_counter
+from flopbench.models.spec import parse_spec
+
+PROFILE = profile(
+    "torch", op("conv", "conv", 2**60), op("", "linear", 3), gaps=(gap("operator", "my::op", ""),)
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setattr("flopbench.counting.registry.installed_version", lambda _name: "1.0")
+
+
+def entry(text: str = "resnet18@64", counter: str = "torch") -> cache.Entry:
+    """Return the entry of one specification."""
+    found = cache.entry(parse_spec(text), find_counter(counter))
+    assert found is not None
+    return found
+
+
+def test_a_profile_survives_the_cache() -> None:
+    """What is stored is loaded, exact integers included; clearing forgets it."""
+    assert cache.load(entry()) is None
+    cache.store(entry(), PROFILE)
+    assert cache.load(entry()) == PROFILE
+    assert (cache.size(), cache.clear(), cache.size()) == (1, 1, 0)
+
+
+def test_the_key_holds_everything_the_figure_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Model, input, head, counter and every library's version: each makes another entry."""
+    others = [
+        entry("resnet18@65"),
+        entry("resnet34@64"),
+        entry("resnet18@64,classes=7"),
+        entry(counter="thop"),
+    ]
+    monkeypatch.setattr("flopbench.counting.cache.installed_version", lambda name: name + "-2.0")
+    others.append(entry())
+    monkeypatch.setattr("flopbench.counting.cache._code_digest", lambda: "another")
+    others.append(entry())
+    monkeypatch.undo()
+    assert len({e.key for e in others}) == len(others)
+
+
+def test_user_code_is_never_cached() -> None:
+    """Its source may change between two runs."""
+    info = find_counter("torch")
+    assert cache.entry(parse_spec("nets.py:build@64"), info) is None
+    assert cache.entry(parse_spec("pkg.nets:build@64"), info) is None
+    assert cache.entry(parse_spec("transformers:my/config.json"), info) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '{"key": "other", "profile": {}}', "\x00\x01", '{"key": 3}'],
+)
+def test_a_damaged_entry_is_dropped_with_a_warning(
+    content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is as if the entry were not there, and the user is told."""
+    where = entry()
+    where.path.parent.mkdir(parents=True)
+    where.path.write_text(content)
+    assert cache.load(where) is None
+    assert "is damaged and is measured again" in capsys.readouterr().err
+
+
+def test_every_single_damaged_byte_is_survived(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever byte goes wrong: the same profile, or none, and never an exception."""
+    where = entry()
+    cache.store(where, PROFILE)
+    whole = where.path.read_bytes()
+    for place in range(0, len(whole), 7):
+        for cut in (whole[:place], whole[:place] + b"\x80" + whole[place + 1 :]):
+            where.path.write_bytes(cut)
+            loaded = cache.load(where)
+            assert loaded is None or isinstance(loaded, CostProfile)
+
+
+def test_two_writers_at_once_leave_a_whole_entry() -> None:
+    """Readers meet no half-written file while others write it again and again."""
+    where = entry()
+    cache.store(where, PROFILE)
+    with ThreadPoolExecutor(8) as pool:
+        writes = [pool.submit(cache.store, where, PROFILE) for _ in range(60)]
+        reads = [pool.submit(cache.load, where) for _ in range(60)]
+    assert all(write.exception() is None for write in writes)
+    assert all(read.result() == PROFILE for read in reads)
+    assert [path.name for path in where.path.parent.iterdir()] == [where.path.name]
+
+
+def test_a_cache_that_cannot_be_written_costs_only_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The result was measured; not keeping it is no error."""
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
+    cache.store(entry(), PROFILE)
+    assert "cannot keep a profile" in capsys.readouterr().err
+
+
+def test_a_profile_of_another_shape_is_refused() -> None:
+    """Missing, unknown or mistyped fields are a DataError, so that the cache drops them."""
+    data = json.loads(json.dumps(PROFILE.to_json()))
+    for change in ({"total": 1.5}, {"surprise": 1}, {"operators": [{}]}):
+        with pytest.raises(DataError):
+            CostProfile.from_json({**data, **change})
+    del data["dense_macs"]
+    with pytest.raises(DataError):
+        CostProfile.from_json(data)

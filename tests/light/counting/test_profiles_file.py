@@ -1,0 +1,98 @@
+"""The file of ``flopbench explain``: written, read back, refused where it is damaged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from records import gap, op, profile
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.counting.agreement import judge
+from flopbench.counting.profiles_file import KIND, dumps, load
+from flopbench.counting.run import Explanation
+
+
+def explanation() -> Explanation:
+    """Return what two counters say of a small net."""
+    profiles = (
+        profile("torch", op("stem", "conv", 1000), op("head", "linear", 40)),
+        profile("thop", op("stem", "conv", 1000), gaps=(gap("module", "Head", "head"),)),
+    )
+    return Explanation(
+        profiles=profiles,
+        verdicts=judge(profiles),
+        failures={"fvcore": "no such operator"},
+        published=("published 0.1: reproduced",),
+    )
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    """What is written is read back, and the same explanation gives the same bytes."""
+    path = tmp_path / "p.json"
+    path.write_text(dumps(explanation()), encoding="utf-8")
+    assert load(path) == explanation()
+    assert dumps(load(path)) == path.read_text(encoding="utf-8")
+
+
+def change(**fields: Any) -> str:
+    """Return the file's text with top-level fields replaced; None takes a field out."""
+    data = {**json.loads(dumps(explanation())), **fields}
+    return json.dumps({key: value for key, value in data.items() if value is not None})
+
+
+def change_operator(**fields: Any) -> str:
+    """Return the file's text with other fields of the first operator."""
+    operators = [{**FIRST["operators"][0], **fields}, *FIRST["operators"][1:]]
+    return change(profiles=[{**FIRST, "operators": operators}])
+
+
+FIRST = json.loads(dumps(explanation()))["profiles"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "is not JSON"),
+        (change(kind="flopbench.timings"), "is not a flopbench profiles file"),
+        (change(schema=2), "has schema 2"),
+        (change(profiles=None), "is not a flopbench profiles file: KeyError"),
+        (change(profiles=[]), "holds no profile"),
+        (change(profiles=[{"spec": "x"}]), "not a cost profile"),
+        (change(verdicts={"torch": {"state": "x"}}), "is not a flopbench profiles file"),
+        (change(verdicts={"torch": {"status": [1]}}), "verdicts.*expected 'str', got 'array'"),
+        (change(verdicts={"torch": {"status": "fine"}}), "verdicts.*invalid enum value 'fine'"),
+        (change(failures=[1]), "failures: expected 'object', got 'array'"),
+        (change(failures={"thop": 1}), "failures.*expected 'str', got 'int'"),
+        (change(published="text"), "published: expected 'array', got 'str'"),
+        (change(profiles=[{**FIRST, "params": "many"}]), r"profiles\[0\].params: expected 'int'"),
+        (change_operator(calls="two"), r"profiles\[0\].operators\[0\].calls: expected 'int'"),
+        (change_operator(family=1), r"profiles\[0\].operators\[0\].family: expected 'str'"),
+        (change(profiles=[FIRST, FIRST]), r"profiles\[1\]: the counter 'torch' is there twice"),
+        (
+            change(profiles=[FIRST, {**FIRST, "counter": "thop", "spec": "other"}]),
+            r"profiles\[1\].spec is 'other' where .* was expected, as in profiles",
+        ),
+        (change(profiles=[{**FIRST, "total": 1}]), r"profiles\[0\].total is 1, but its operators"),
+        (change(profiles=[{**FIRST, "dense_macs": 7}]), "dense_macs is 7, but its operators add"),
+        (change_operator(dense_macs=-1), r"profiles\[0\].operators\[0\].dense_macs is -1"),
+        (change(profiles=[{**FIRST, "params": -1}]), r"profiles\[0\].params is -1"),
+        (change(profiles=[{**FIRST, "versions": "x"}]), "is not a flopbench profiles file"),
+    ],
+)
+def test_damaged_files(tmp_path: Path, text: str, message: str) -> None:
+    """A damaged file is one message that names it."""
+    path = tmp_path / "p.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=message) as error:
+        load(path)
+    assert str(path) in error.value.message
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    """No such file is an input error."""
+    with pytest.raises(InputError, match="cannot read"):
+        load(tmp_path / "p.json")
+    assert KIND == "flopbench.profiles"

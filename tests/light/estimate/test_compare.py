@@ -1,0 +1,398 @@
+"""Comparisons: pairing, terms that must match, dominance, accuracies, and how they are printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("msgspec")
+
+from logs import write_log  # noqa: E402
+
+from flopbench.core.errors import InputError, NotComparableError  # noqa: E402
+from flopbench.estimate.accuracy import mean_average_precision, top1  # noqa: E402
+from flopbench.estimate.as_json import estimate_data  # noqa: E402
+from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms  # noqa: E402
+from flopbench.estimate.comparison_text import approaches_grid, render_comparison  # noqa: E402
+from flopbench.estimate.runs import Choices, Run, run_of_log  # noqa: E402
+from flopbench.estimate.text import render_estimate  # noqa: E402
+
+NETS: dict[str, Any] = {
+    "components": {"big": "value:4e9", "small": "value:1e9"},
+    "actions": [
+        {"name": "big", "costs": {"big": 1}},
+        {"name": "small", "costs": {"small": 1}},
+        {"name": "skip 2", "kind": "skip", "span": 2},
+    ],
+    "dataset": "activitynet",
+    "split": "val",
+}
+FORMATS = ("table", "md", "csv", "json", "latex")
+
+
+def log(folder: Path, name: str, samples: list[dict[str, Any]], **header: Any) -> Run:
+    """Write a log and estimate it as the verb does."""
+    path = write_log(folder / f"{name}.jsonl", {"method": name, **NETS, **header}, samples)
+    return run_of_log([path], Choices(), keep_scores=True)
+
+
+def mixed(seed: int, n: int = 30, **fields: Any) -> list[dict[str, Any]]:
+    """Return videos of four steps with random decisions."""
+    rng = np.random.default_rng(seed)
+    return [{"actions": rng.integers(0, 2, 4).tolist(), **fields} for _ in range(n)]
+
+
+def render(comparison: Comparison, format: str) -> str:
+    """Return a comparison as text."""
+    stream = io.StringIO()
+    return render_comparison(comparison, format, stream) or stream.getvalue()
+
+
+def test_the_same_videos_are_paired_in_any_order(tmp_path: Path) -> None:
+    """Logs of the same ids are resampled together, whatever their order; others are not."""
+    a, b = mixed(1), mixed(2)
+    for n in range(30):
+        a[n]["id"] = b[n]["id"] = f"video {n}"
+    first = log(tmp_path, "first", a)
+    in_order = compare([first, log(tmp_path, "second", b)], Choices()).differences[0]
+    turned = compare([first, log(tmp_path, "second", b[::-1])], Choices()).differences[0]
+    assert in_order.paired
+    assert turned == in_order
+    apart = compare(
+        [first, log(tmp_path, "second", [{**s, "id": s["id"] + "'"} for s in b])], Choices()
+    ).differences[0]
+    assert not apart.paired
+    assert apart.gflops_per_video == in_order.gflops_per_video
+    low, high = in_order.ci95_gflops_per_video or (0, 0)
+    assert low < in_order.gflops_per_video < high
+
+
+def test_one_gain_everywhere_has_no_spread_in_pairs(tmp_path: Path) -> None:
+    """Where each video costs 1 GFLOPS more, the paired interval is that figure, in any order."""
+    a = [{"id": f"{n}", "actions": [0] * n + [1]} for n in range(12)]
+    b = [{"id": f"{n}", "actions": [0] * n + [1, 1]} for n in range(12)]
+    for second in (b, b[::-1], b[5:] + b[:5]):
+        runs = [log(tmp_path, name, s, steps="varies") for name, s in (("a", a), ("b", second))]
+        assert compare(runs, Choices()).differences[0].ci95_gflops_per_video == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("key", ["dataset", "split"])
+def test_other_data_is_refused(tmp_path: Path, key: str) -> None:
+    """Another dataset or split is refused, naming key and both values; --anyway notes it."""
+    runs = [log(tmp_path, "a", mixed(1)), log(tmp_path, "b", mixed(1), **{key: "other"})]
+    with pytest.raises(NotComparableError) as caught:
+        compare(runs, Choices())
+    assert f"differ in {key!r}" in caught.value.message
+    assert "'other'" in caught.value.message
+    assert repr(NETS[key]) in caught.value.message
+    assert f"differ in {key!r}" in compare(runs, Choices(), anyway=True).notes[0]
+
+
+def test_other_labels_of_the_same_videos_are_refused(tmp_path: Path) -> None:
+    """Two logs that disagree on what a video shows are not comparable."""
+    same = [{"actions": [0], "labels": [n % 3], "prediction": 0} for n in range(9)]
+    other = [*same[:4], {**same[4], "labels": [2]}, *same[5:]]
+    runs = [log(tmp_path, "a", same), log(tmp_path, "b", other)]
+    with pytest.raises(NotComparableError, match=r"labels of 'v4': \[1\] and \[2\]"):
+        compare(runs, Choices())
+    assert "labels of 'v4'" in compare(runs, Choices(), anyway=True).notes[0]
+
+
+def quoting(folder: Path, name: str, actions: list[int], percent: float | None) -> Run:
+    """Return a run whose header quotes an mAP."""
+    metrics = {} if percent is None else {"mAP": percent}
+    return log(folder, name, [{"actions": actions}] * 1, metrics=metrics, steps="varies")
+
+
+def test_dominance_and_the_front(tmp_path: Path) -> None:
+    """One at least as accurate and at most as costly dominates; equals do not."""
+    runs = [
+        quoting(tmp_path, "dear", [0, 0, 0], 75.0),
+        quoting(tmp_path, "cheap", [1], 60.0),
+        quoting(tmp_path, "worse", [0, 0], 59.0),
+        quoting(tmp_path, "twin", [1], 60.0),
+        quoting(tmp_path, "as good, dearer", [1, 1], 60.0),
+    ]
+    found = compare(runs, Choices())
+    pairs = {(d.winner, d.loser) for d in found.dominance}
+    assert pairs == {
+        ("cheap", "worse"),
+        ("twin", "worse"),
+        ("as good, dearer", "worse"),
+        ("cheap", "as good, dearer"),
+        ("twin", "as good, dearer"),
+    }
+    assert found.front == ("dear", "cheap", "twin")
+    assert [a.percent for a in found.approaches] == [75, 60, 59, 60, 60]
+    assert "dear: accuracy as its header quotes it, not recomputed" in found.notes
+    assert found.differences[0].percent == -15
+    assert found.differences[0].ci95_percent is None
+
+
+def test_dominance_says_where_an_interval_leaves_it_open(tmp_path: Path) -> None:
+    """It is clear where both intervals exclude 0, open where one holds it or there is none."""
+
+    def samples(right: int, heavy: int) -> list[dict[str, Any]]:
+        # 200 videos of one step; the first `heavy` are dear, the last `right` are classified right.
+        return [
+            {
+                "actions": [0 if n < heavy else 1],
+                "labels": [0],
+                "prediction": 0 if n >= 200 - right else 1,
+            }
+            for n in range(200)
+        ]
+
+    best = log(tmp_path, "best", samples(right=150, heavy=20))
+    worse = log(tmp_path, "worse", samples(right=90, heavy=120))
+    close = log(tmp_path, "close", samples(right=149, heavy=21))
+    found = compare([best, worse, close], Choices(), metric="top-1")
+    clear = {(d.winner, d.loser): d.clear for d in found.dominance}
+    assert clear[("best", "worse")] is True
+    assert clear[("best", "close")] is False
+    quoted = compare(
+        [quoting(tmp_path, "a", [1], 70.0), quoting(tmp_path, "b", [0], 60.0)], Choices()
+    )
+    assert [d.clear for d in quoted.dominance] == [None]
+
+
+def test_a_missing_metric_is_no_place_on_the_front(tmp_path: Path) -> None:
+    """Without an accuracy of every run there is no front, and the gap is named."""
+    runs = [quoting(tmp_path, "a", [0], 70.0), quoting(tmp_path, "b", [1], None)]
+    found = compare(runs, Choices(), metric="map")
+    assert (found.metric, found.front, found.dominance) == ("mAP", (), ())
+    assert found.approaches[1].percent is None
+    assert any(note.startswith("b: no accuracy: ") for note in found.notes)
+
+
+def test_metrics_and_number_of_runs_are_checked(tmp_path: Path) -> None:
+    """An unknown metric is refused with the known ones; one run is no comparison."""
+    runs = [log(tmp_path, "a", mixed(1))]
+    with pytest.raises(InputError, match="two logs or more"):
+        compare(runs, Choices())
+    with pytest.raises(InputError, match="no metric 'recall'") as caught:
+        compare(runs * 2, Choices(), metric="recall")
+    assert "mAP, top-1" in caught.value.hint
+
+
+def test_one_method_twice_stays_two_lines(tmp_path: Path) -> None:
+    """Runs of one name are told apart by their files, one file by a number."""
+    (tmp_path / "x").mkdir()
+    runs = [log(tmp_path, "m", mixed(1)), log(tmp_path / "x", "m", mixed(2))]
+    names = [a.name for a in compare([*runs, runs[0]], Choices()).approaches]
+    a, b = tmp_path / "m.jsonl", tmp_path / "x" / "m.jsonl"
+    assert names == [f"m ({a})", f"m ({b})", f"m ({a}) #2"]
+
+
+def test_top1_is_that_of_a_direct_computation(tmp_path: Path) -> None:
+    """Accuracy, its interval and the paired difference are those of the arrays."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 3, 40)
+    predicted = [np.where(rng.random(40) < p, labels, 0) for p in (0.5, 0.8)]
+    runs = [
+        log(
+            tmp_path,
+            name,
+            [
+                {"actions": [0], "labels": [int(t)], "prediction": int(p)}
+                for t, p in zip(labels, guess, strict=True)
+            ],
+        )
+        for name, guess in zip("ab", predicted, strict=True)
+    ]
+    found = compare(runs, Choices(resamples=500, seed=3))
+    assert found.metric == "top-1"
+    for approach, guess in zip(found.approaches, predicted, strict=True):
+        direct = top1(guess, labels, resamples=500, seed=3)
+        assert approach.accuracy == direct
+        assert approach.percent == pytest.approx(100 * (guess == labels).mean(), rel=1e-12)
+    difference = found.differences[0]
+    rights = [100 * (guess == labels).mean() for guess in predicted]
+    assert difference.percent == pytest.approx(rights[1] - rights[0])
+    low, high = difference.ci95_percent or (0, 0)
+    assert low <= rights[1] - rights[0] <= high
+
+
+@pytest.mark.parametrize("metric", ["top-1", "mAP"])
+def test_accuracies_are_paired_by_video(tmp_path: Path, metric: str) -> None:
+    """The interval of a difference in accuracy does not depend on the order of a log."""
+    if metric == "mAP":
+        pytest.importorskip("sklearn")
+    rng = np.random.default_rng(6)
+    samples = []
+    for n in range(20):
+        scores = rng.normal(size=3).round(2).tolist()
+        samples.append({"id": f"{n}", "actions": [0], "labels": [n % 3], "scores": scores})
+    first = log(tmp_path, "a", samples)
+    for second in (samples, samples[::-1], samples[7:] + samples[:7]):
+        found = compare([first, log(tmp_path, "b", second)], Choices(), metric=metric)
+        # One run against itself: no difference in any resample.
+        assert found.differences[0].percent == pytest.approx(0, abs=1e-9)
+        assert found.differences[0].ci95_percent == pytest.approx((0, 0), abs=1e-9)
+
+
+def test_map_is_that_of_a_direct_computation(tmp_path: Path) -> None:
+    """mAP of scores, several labels a video; absent classes are listed, quotes checked."""
+    pytest.importorskip("sklearn")
+    rng = np.random.default_rng(9)
+    scores = rng.normal(size=(2, 24, 5)).round(3)
+    labels = [sorted({int(rng.integers(0, 4)), int(rng.integers(0, 4))}) for _ in range(24)]
+    runs = [
+        log(
+            tmp_path,
+            name,
+            [
+                {"actions": [0], "labels": k, "scores": r.tolist()}
+                for k, r in zip(labels, s, strict=True)
+            ],
+            metrics={"mAP": 12.3},
+        )
+        for name, s in zip("ab", scores, strict=True)
+    ]
+    found = compare(runs, Choices())
+    offsets = np.cumsum([0, *map(len, labels)])
+    codes = np.concatenate(labels)
+    assert found.metric == "mAP"
+    for approach, s in zip(found.approaches, scores, strict=True):
+        assert approach.accuracy == mean_average_precision(s, codes, offsets)
+        assert approach.accuracy is not None
+        assert approach.accuracy.absent_classes == (4,)
+        assert approach.quoted is None
+    assert "a: 1 classes without a video are left out of the mean: 4" in found.notes
+    assert any(
+        note.startswith("a: its header quotes 12.3 %; its scores give") for note in found.notes
+    )
+    expected = (found.approaches[1].percent or 0) - (found.approaches[0].percent or 0)
+    assert found.differences[0].percent == pytest.approx(expected)
+
+
+def test_a_table_of_shares_beside_a_log(tmp_path: Path) -> None:
+    """Shares have the published rule only: the rules' difference is named, with both figures."""
+    header = {"format": "flopbench.policy-log", "version": 1, **NETS, "method": "shares"}
+    usage = tmp_path / "usage.csv"
+    usage.write_text("action,share\nbig,0.25\nskip 2,0.75\n", encoding="utf-8")
+    beside = tmp_path / "usage.header.json"
+    beside.write_text(json.dumps({**header, "steps": 4}), encoding="utf-8")
+    shares = run_of_log([usage], Choices(), keep_scores=True)
+    # 4 steps × 0.25 × 4 GFLOPS
+    assert (shares.main.rule, shares.main.gflops_per_video) == ("published", 4.0)
+    whole = log(tmp_path, "log", [{"actions": [0, 2, 2, 2]}] * 3)
+    found = compare([whole, shares], Choices())
+    (difference,) = found.differences
+    assert (difference.paired, difference.ci95_gflops_per_video) == (False, None)
+    assert "rules differ" in found.notes[0]
+    assert "log 4.0000" in found.notes[0]
+    assert "exact and published rule" in render(found, "md")
+    beside.write_text(json.dumps(header), encoding="utf-8")
+    with pytest.raises(InputError, match="how many steps a video has"):
+        run_of_log([usage], Choices())
+    assert run_of_log([usage], Choices(steps=8)).main.gflops_per_video == 8.0
+
+
+def test_all_runs_are_under_the_first_one_s_counter(tmp_path: Path) -> None:
+    """The first run's counter prices every run."""
+    run = log(tmp_path, "a", mixed(1))
+    assert same_terms(Choices(), run).counter == run.book.primary
+
+
+NASTY = "a|b & <b>bold</b>\nnext \\ *line* \x1b[31m"
+
+
+@pytest.fixture
+def nasty(tmp_path: Path) -> Comparison:
+    """A comparison of logs with names that mean something in every format."""
+    named = [{**a, "name": a["name"] + NASTY} for a in NETS["actions"]]
+    runs = []
+    for n in (1, 2):
+        header = {**NETS, "actions": named, "method": f"{n} {NASTY}", "dataset": NASTY}
+        samples = mixed(n, labels=[NASTY])
+        path = write_log(tmp_path / f"{n}.jsonl", header, samples)
+        runs.append(run_of_log([path], Choices(by="class"), keep_scores=True))
+    return compare(runs, Choices())
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_formats_are_deterministic_and_escaped(nasty: Comparison, format: str) -> None:
+    """Text from a log ends no cell and starts no markup, in both verbs and every format."""
+    run = nasty.approaches[0].run
+    stream = io.StringIO()
+    texts = [render(nasty, format), render_estimate(run, format, stream) or stream.getvalue()]
+    again = io.StringIO()
+    assert texts == [render(nasty, format), render_estimate(run, format, again) or again.getvalue()]
+    for text in texts:
+        if format == "json":
+            data = json.loads(text)
+            methods = [a["name"] for a in data.get("approaches", ())] or [data["method"]]
+            assert methods[0] == f"1 {NASTY}"
+        elif format == "csv":
+            cells = list(csv.reader(io.StringIO(text)))
+            assert len({len(line) for line in cells}) == 1
+            assert any(NASTY in cell for line in cells for cell in line)
+        else:
+            assert "\x1b" not in text
+            assert "bold</b>\nnext" not in text
+            if format == "md":
+                assert r"a\|b & \<b>bold\</b> next \\ \*line\*" in text
+                for block in text.split("\n\n"):
+                    lines = [
+                        line.replace(r"\\", "").replace(r"\|", "") for line in block.split("\n")
+                    ]
+                    widths = {line.count("|") for line in lines if line.startswith("|")}
+                    assert len(widths) <= 1
+            if format == "latex":
+                assert r"a\textbar{}b \& \textless{}b\textgreater{}bold" in text
+
+
+def test_the_json_of_an_estimate_has_its_keys(tmp_path: Path) -> None:
+    """Scripts find figures, parts, both rules and every counter under fixed keys."""
+    run = log(tmp_path, "run", [{"actions": [0, 1, 2, 2]}, {"actions": [0, 0, 1, 2]}])
+    data = estimate_data(run)
+    assert data["method"] == "run"
+    assert data["rule"] == "exact"
+    assert data["table"]["counter"] == "torch"
+    # (4 + 1) and (8 + 1): 7 a video, over 4 frames
+    assert (data["gflops_per_video"], data["gflops_per_frame"]) == (7.0, 1.75)
+    low, high = data["ci95_gflops_per_video"]
+    assert 5.0 <= low <= 7.0 <= high <= 9.0
+    assert data["by_component"]["big"]["gflops_per_video"] == 6.0
+    action = data["by_action"]["skip 2"]
+    assert action["share_of_frames"] == 3 / 8
+    assert action["share_of_decisions"] == 2 / 7
+    assert action["gflops_per_video"] == 0.0
+    assert (data["decisions_per_video"], data["videos"]) == (3.5, 2)
+    assert data["published_rule"] == {"gflops_per_frame": 1.75, "gflops_per_video": 7.0}
+    assert set(data["under_counters"]) >= {"torch"}
+    assert data["under_counters"]["torch"]["gflops_per_video"] == 7.0
+
+
+def test_spans_of_their_own_leave_the_published_rule_out(tmp_path: Path) -> None:
+    """Where the published rule is not defined there is null and a sentence, no number."""
+    samples = [{"actions": [0, 2, 1], "spans": [1, 5, 1]}] * 2
+    run = log(tmp_path, "run", samples, encoding="per_decision")
+    assert estimate_data(run)["published_rule"] is None
+    assert "Published rule: not defined here" in (render_estimate(run, "md", io.StringIO()) or "")
+    csv_text = render_estimate(run, "csv", io.StringIO()) or ""
+    assert "published_rule" not in csv_text
+
+
+def test_few_of_many_better_approaches_are_named(tmp_path: Path) -> None:
+    """Three are named; of five the first two are, and how many more there are."""
+    runs = [log(tmp_path, name, [{"actions": [0, 2, 2, 2]}] * 3) for name in ("a", "b")]
+    found = compare(runs, Choices())
+
+    def place(better: int) -> str:
+        beaten = tuple(
+            Dominance(winner=f"r{n}", loser=found.approaches[0].name, clear=True)
+            for n in range(better)
+        )
+        return approaches_grid(replace(found, dominance=beaten)).rows[0][-1]
+
+    assert place(3) == "dominated by r0, r1, r2"
+    assert place(5) == "dominated by r0, r1, 3 more"

@@ -1,0 +1,456 @@
+"""The weighted-sum estimator: published sums, sums of parts, intervals, groups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+np = pytest.importorskip("numpy")
+pytest.importorskip("msgspec")
+
+from logs import ARNET_ROWS, counted, header_of, price_list, rows  # noqa: E402
+
+from flopbench.core.bootstrap import (  # noqa: E402
+    LARGEST_BOOTSTRAP,
+    difference_interval,
+    interval,
+    resampled_means,
+)
+from flopbench.core.errors import DataError, InputError  # noqa: E402
+from flopbench.estimate.charges import RULES, Rule  # noqa: E402
+from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs  # noqa: E402
+from flopbench.estimate.estimator import estimate, video_costs  # noqa: E402
+from flopbench.estimate.prices import PriceList  # noqa: E402
+from flopbench.policy.counts import LogCounts, ShareCounts  # noqa: E402
+from flopbench.policy.plan import plan_of  # noqa: E402
+
+# Table 2 of AR-Net's supplement, ResNet-18 with its two digits put right; the released LSTM.
+TABLE2 = {
+    "resnet50": 4_110_300_000,
+    "resnet34": 2_249_000_000,
+    "resnet18": 486_300_000,
+    "policy": 52_900_000,
+    "lstm": 3_276_800,
+}
+
+
+def arnet(*texts: str, **fields: Any) -> LogCounts:
+    """Count an AR-Net log of these rows."""
+    header = header_of(preset="arnet-resnet", **fields)
+    return counted(header, [{"actions": rows(text)} for text in texts])
+
+
+def gflops(counts: LogCounts | ShareCounts, macs: dict[str, int], rule: Rule) -> float:
+    """Return GFLOPS a video."""
+    return estimate(counts.totals(), counts.plan, price_list(macs), rule).gflops_per_video
+
+
+@pytest.mark.parametrize(
+    ("text", "rule", "expected", "decisions"),
+    [
+        # 2 × 4.1103 + 2 × 2.2490 + 0.4863 + 9 × (0.0529 + 0.0032768)
+        ("uncut", "exact", 13.7104912, 9),
+        ("uncut", "published", 13.7104912, 9),
+        # One ResNet-34 less; the last skip 4 is one row: a decision, or a quarter of one.
+        ("cut", "exact", 11.4614912, 9),
+        ("cut", "published", 11.4193586, 8.25),
+        # 2 × (4.1103 + 2.2490 + 0.4863) and 8 + 8 / 4 = 10 decisions; exact: 16.
+        ("independent", "published", 14.252968, 10),
+        ("independent", "exact", 14.5900288, 16),
+    ],
+)
+def test_rows_of_arnet(text: str, rule: Rule, expected: float, decisions: float) -> None:
+    """Three logs of AR-Net's form cost what its table gives, by both rules."""
+    counts = arnet(ARNET_ROWS[text])
+    found = estimate(counts.totals(), counts.plan, price_list(TABLE2), rule)
+    assert found.gflops_per_video == pytest.approx(expected, rel=1e-12)
+    assert found.gflops_per_frame == pytest.approx(expected / 16, rel=1e-12)
+    assert found.decisions_per_video == decisions
+
+
+def test_rows_drawn_independently_are_noticed() -> None:
+    """A skip 4 that is one row long is impossible before the end of a video, and is said so."""
+    (warning,) = arnet(ARNET_ROWS["independent"]).warnings
+    assert "log:0: actions[0]: a run of 1 × 'skip 4', which covers 4 steps" in warning
+    assert "8 such runs in all" in warning
+    assert arnet(ARNET_ROWS["uncut"], ARNET_ROWS["cut"]).warnings == ()
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(8, 32.8824), (16, 65.7648), (25, 102.7575)])
+def test_uniform_sampling(steps: int, expected: float) -> None:
+    """ResNet-50 on every frame costs 4.1103 × T."""
+    counts = counted(header_of(preset="uniform"), [{"actions": [0] * steps}] * 3)
+    assert gflops(counts, TABLE2, "exact") == pytest.approx(expected, rel=1e-12)
+    assert gflops(counts, TABLE2, "published") == pytest.approx(expected, rel=1e-12)
+
+
+def test_scsampler() -> None:
+    """Ten of 16 frames and a sampler that sees all of them: 41.95 a video, 2.62 a frame."""
+    counts = counted(header_of(preset="scsampler"), [{"actions": [0, 1, 0, 0, 1] * 3 + [0]}])
+    macs = {"resnet50": TABLE2["resnet50"], "sampler": TABLE2["policy"]}
+    found = estimate(counts.totals(), counts.plan, price_list(macs))
+    # 10 × 4.1103 + 16 × 0.0529
+    assert found.gflops_per_video == pytest.approx(41.9494, rel=1e-12)
+    assert f"{found.gflops_per_video:.2f} {found.gflops_per_frame:.2f}" == "41.95 2.62"
+    assert found.processed_frames_per_video == 10
+    assert found.gflops_per_processed_frame == pytest.approx(4.19494, rel=1e-12)
+
+
+def test_frameexit() -> None:
+    """Costs of exits are cumulative: the last one is ten frames, 41.2, and is not added up."""
+    header = header_of(preset="frameexit")
+    macs = {"resnet50": 4_120_000_000}
+    assert gflops(counted(header, [{"exit": "frame 10"}] * 2), macs, "exact") == 41.2
+    mixed = counted(header, [{"exit": 0}, {"exit": "frame 4"}, {"exit": 9}])
+    found = estimate(mixed.totals(), mixed.plan, price_list(macs))
+    # (1 + 4 + 10) / 3 frames a video
+    assert found.gflops_per_video == pytest.approx(5 * 4.12, rel=1e-12)
+    assert found.by_action["exit frame 4"].share_of_decisions == 1 / 3
+    assert found.by_action["exit frame 4"].share_of_frames is None
+    assert sum(cost.gflops_per_video for cost in found.by_action.values()) == pytest.approx(20.6)
+    # Ten frames were sampled of each, however many were looked at.
+    assert found.gflops_per_frame == pytest.approx(2.06, rel=1e-12)
+    assert found.gflops_per_processed_frame is None
+
+
+def test_frames_are_total_over_total() -> None:
+    """With videos of different lengths a figure per frame weighs frames, not videos."""
+    header = header_of(preset="scsampler", steps="varies")
+    counts = counted(header, [{"actions": [0] * 2}, {"actions": [1] * 8}])
+    macs = {"resnet50": 1000, "sampler": 10}
+    found = estimate(counts.totals(), counts.plan, price_list(macs))
+    # 2 × 1000 + 10 steps × 10 over 10 frames; the mean of 1010 and 10 would be 510.
+    assert found.macs_per_video == 2100 / 2
+    assert found.gflops_per_frame == 210 / 1e9
+    assert found.frames_per_video == 5
+
+
+def test_charges_by_view_by_sample_and_by_step() -> None:
+    """A video is an id: views add up, a charge per sample is paid once, per view and step each."""
+    header = header_of(
+        components={"net": "value:1", "crop": "value:1", "head": "value:1", "look": "value:1"},
+        actions=[{"name": "run", "costs": {"net": 1}}, {"name": "skip", "kind": "skip"}],
+        charges={"per_view": {"crop": 1}, "per_sample": {"head": 2}, "per_step": {"look": 0.5}},
+    )
+    views = [("a", 0, [0, 1]), ("a", 1, [0, 0]), ("b", 0, [1, 1]), ("a", 2, [1, 0])]
+    samples = [{"id": i, "view": v, "actions": actions} for i, v, actions in views]
+    counts = counted(header, samples)
+    prices = price_list({"net": 1000, "crop": 100, "head": 10, "look": 2})
+    # a: 4 × 1000 + 3 × 100 + 2 × 10 + 6 × 0.5 × 2; b: 100 + 20 + 2
+    assert video_costs(counts, prices).tolist() == [4326, 122]
+    found = estimate(counts.totals(), counts.plan, prices)
+    assert found.macs_per_video == (4326 + 122) / 2
+    assert (found.videos, found.records, found.frames_per_video) == (2, 4, 4)
+    assert found.gflops_per_frame == pytest.approx((4326 + 122) / 8 / 1e9)
+    # What no action carries: (4 × 100 + 2 × 20) / 2 a video; steps are carried by the actions.
+    assert found.unattributed_gflops_per_video == pytest.approx(220 / 1e9)
+    assert found.by_component["look"].runs_per_video == 8 * 0.5 / 2
+
+
+def test_reuse_and_further_counts() -> None:
+    """A reused step is sampled and not processed; counts of a sample come on top."""
+    header = header_of(
+        components={"net": "value:1", "blend": "value:1"},
+        actions=[
+            {"name": "run", "costs": {"net": 1}},
+            {"name": "keep", "kind": "reuse", "costs": {"blend": 0.1}},
+        ],
+    )
+    samples = [{"actions": [0, 1, 1], "counts": {"net": 0.5}}, {"actions": [0, 1, 0]}]
+    counts = counted(header, samples)
+    prices = price_list({"net": 1000, "blend": 10})
+    # 1000 + 2 × 1 + 500 and 2 × 1000 + 1
+    assert video_costs(counts, prices).tolist() == [1502, 2001]
+    found = estimate(counts.totals(), counts.plan, prices)
+    assert found.macs_per_video == Fraction(3503, 2)
+    assert found.processed_frames_per_video == 1.5
+    assert found.unattributed_gflops_per_video == 250 / 1e9
+    assert found.by_component["net"].runs_per_video == 1.75
+
+
+def test_a_log_of_counts_alone() -> None:
+    """Bit widths, tokens, channels: a log may name components and how often each ran."""
+    header = header_of(components={"int8": "value:3", "int4": "value:2"})
+    samples = [{"counts": {"int8": 2, "int4": 1}}, {"counts": {"int4": 4}}]
+    counts = counted(header, samples)
+    found = estimate(counts.totals(), counts.plan, price_list({"int8": 3, "int4": 2}))
+    assert found.macs_per_video == (8 + 8) / 2
+    assert found.gflops_per_frame is None
+    assert found.gflops_per_decision is None
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[LogCounts, PriceList]:
+    """Random logs of one label a video: spans, charges, exits, counts, sometimes streams."""
+    streams = draw(st.sampled_from([None, ["x"], ["x", "y"]]))
+    number = st.sampled_from([0, 1, 2, 0.5, 0.1])
+    costs = st.dictionaries(st.sampled_from(["a", "b", "c"]), number, max_size=3)
+    actions = []
+    sizes = {}
+    for stream in streams or [""]:
+        sizes[stream] = draw(st.integers(1, 4))
+        for i in range(sizes[stream]):
+            action = {"name": f"a{i}", "costs": draw(costs), "span": draw(st.integers(1, 4))}
+            action["kind"] = draw(st.sampled_from(["run", "reuse", "skip"]))
+            actions.append(action | ({} if streams is None else {"stream": stream}))
+    charges = {f"per_{k}": draw(costs) for k in ("decision", "step", "view", "sample")}
+    exits = [{"name": f"e{i}", "costs": draw(costs)} for i in range(draw(st.integers(0, 2)))]
+    header = header_of(
+        components={"a": "value:1", "b": "value:1", "c": "value:1"},
+        actions=actions,
+        charges=charges,
+        exits=exits,
+        steps="varies",
+        **({} if streams is None else {"streams": streams}),
+    )
+    samples = []
+    for _ in range(draw(st.integers(1, 6))):
+        steps = draw(st.integers(0, 9))
+
+        def some(stream: str, steps: int = steps) -> list[int]:
+            choice = st.integers(0, sizes[stream] - 1)
+            return draw(st.lists(choice, min_size=steps, max_size=steps))
+
+        taken: Any = some("") if streams is None else {stream: some(stream) for stream in streams}
+        sample: dict[str, Any] = {"actions": taken, "labels": [draw(st.integers(0, 2))]}
+        if exits:
+            sample["exit"] = draw(st.integers(0, len(exits) - 1))
+        if draw(st.booleans()):
+            sample["counts"] = {"b": draw(number)}
+        samples.append(sample)
+    macs = {name: draw(st.integers(0, 10**12)) for name in "abc"}
+    return counted(header, samples), price_list(macs)
+
+
+@settings(max_examples=400, deadline=None)
+@given(logs(), st.sampled_from(RULES))
+def test_parts_add_up_to_the_whole(log: tuple[LogCounts, PriceList], rule: Rule) -> None:
+    """Components, actions, videos and classes each sum to the estimate, under both rules."""
+    counts, prices = log
+    whole = estimate(counts.totals(), counts.plan, prices, rule)
+
+    def near(value: float) -> Any:
+        return pytest.approx(value, rel=1e-12, abs=1e-18)
+
+    total = whole.gflops_per_video
+    assert sum(c.gflops_per_video for c in whole.by_component.values()) == near(total)
+    actions = sum(c.gflops_per_video for c in whole.by_action.values())
+    assert actions + whole.unattributed_gflops_per_video == near(total)
+    costs = video_costs(counts, prices, rule)
+    assert costs.mean() / 1e9 == near(total)
+    classes = 0.0
+    for chosen in counts.by_label().values():
+        part = estimate(counts.totals(chosen), counts.plan, prices, rule)
+        assert part.gflops_per_video == near(costs[chosen].mean() / 1e9)
+        classes += part.gflops_per_video * len(chosen)
+    assert classes / counts.videos == near(total)
+
+
+@settings(max_examples=200, deadline=None)
+@given(logs())
+def test_without_longer_spans_the_rules_agree(log: tuple[LogCounts, PriceList]) -> None:
+    """The two rules differ only by cut decisions: never upwards, and not at span 1."""
+    counts, prices = log
+    exact, published = (estimate(counts.totals(), counts.plan, prices, rule) for rule in RULES)
+    assert published.macs_per_video <= exact.macs_per_video
+    if all(action.span == 1 for action in counts.plan.actions):
+        assert published.macs_per_video == exact.macs_per_video
+
+
+def test_spans_of_the_log_have_no_published_rule() -> None:
+    """AR-Net's rule takes spans from the actions: where decisions bring theirs it is refused."""
+    header = header_of(preset="arnet-resnet", encoding="per_decision")
+    own = counted(header, [{"actions": [0, 6, 0], "spans": [1, 3, 1]}])
+    with pytest.raises(DataError, match="published rule is not defined here"):
+        estimate(own.totals(), own.plan, price_list(TABLE2), "published")
+    # 2 × 4.1103 + 3 × (0.0529 + 0.0032768)
+    assert gflops(own, TABLE2, "exact") == pytest.approx(8.3891304, rel=1e-12)
+    cut = counted(header, [{"actions": [0, 6], "spans": [1, 2]}])
+    # One frame in full, and a skip of which the video held 2 of 4 frames.
+    expected = 4.1103 + 1.5 * (0.0529 + 0.0032768)
+    assert gflops(cut, TABLE2, "published") == pytest.approx(expected, rel=1e-12)
+
+
+def test_nothing_to_average_is_refused() -> None:
+    """No records, no figure."""
+    counts = arnet(ARNET_ROWS["cut"])
+    with pytest.raises(DataError, match="no samples"):
+        estimate(counts.totals(np.array([], np.int64)), counts.plan, price_list(TABLE2))
+
+
+@pytest.mark.parametrize("of", ["frames", "decisions"])
+def test_shares_have_the_published_rule_only(of: str) -> None:
+    """A distribution of AR-Net's uncut rows gives their cost; what needs runs is refused."""
+    plan = plan_of(header_of(preset="arnet-resnet", steps=16))
+    # frames: 2, 2, 1, 1, 0, 2, 8 of 16; decisions: 2, 2, 1, 1, 0, 1, 2 of 9
+    frames = [Fraction(n, 16) for n in (2, 2, 1, 1, 0, 2, 8)]
+    decisions = [Fraction(n, 9) for n in (2, 2, 1, 1, 0, 1, 2)]
+    shares = ShareCounts(plan=plan, of=of, shares=tuple(frames if of == "frames" else decisions))
+    assert gflops(shares, TABLE2, "published") == pytest.approx(13.7104912, rel=1e-12)
+    with pytest.raises(DataError, match="only the published rule"):
+        gflops(shares, TABLE2, "exact")
+
+
+def test_the_interval_is_seeded_and_holds_the_mean() -> None:
+    """One seed gives one interval, another seed another; both hold the mean."""
+    costs = np.random.default_rng(3).gamma(2.0, 1e9, size=200)
+    one, again, other = (interval(costs, seed=seed) for seed in (0, 0, 1))
+    assert one == again
+    assert one is not None
+    assert other is not None
+    assert one != other
+    for found in (one, other):
+        assert found.low < costs.mean() / 1e9 < found.high
+    assert interval(costs[:1]) is None
+    assert interval(np.full(5, 7e9)).low == interval(np.full(5, 7e9)).high == 7.0  # type: ignore[union-attr]
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
+    """Over repeated samples of skewed costs, 95 % intervals hold the true mean in 90 to 99 %."""
+    rng = np.random.default_rng(11)
+    hits = 0
+    for repetition in range(300):
+        found = interval(rng.gamma(4.0, 1e9, size=60), resamples=300, seed=repetition)
+        assert found is not None
+        hits += found.low <= 4.0 <= found.high
+    assert 0.90 <= hits / 300 <= 0.99
+
+
+def test_many_videos_take_the_limit_of_the_bootstrap() -> None:
+    """Beyond 50,000 videos the interval is mean ± 1.96 standard errors: what drawing gives too."""
+    costs = np.random.default_rng(5).gamma(2.0, 1e9, size=LARGEST_BOOTSTRAP + 1)
+    limit = interval(costs)
+    assert limit is not None
+    assert (limit.resamples, limit.method) == (0, "normal limit of the bootstrap")
+    means = resampled_means(costs[None, :], resamples=1000, seed=0)[0] / 1e9
+    low, high = np.quantile(means, [0.025, 0.975])
+    assert limit.high - limit.low == pytest.approx(high - low, rel=0.08)
+    assert (limit.low + limit.high) / 2 == pytest.approx(costs.mean() / 1e9, rel=1e-12)
+    # √(2 × 1e18) / √50,001 × 1.96 × 2
+    assert limit.high - limit.low == pytest.approx(2 * 1.96 * math.sqrt(2 / 50_001), rel=0.02)
+
+
+def test_a_difference_over_other_videos_is_wider() -> None:
+    """Apart, both logs' videos are drawn: variances add up, in the draws as in the limit."""
+    rng = np.random.default_rng(7)
+    a, b = rng.gamma(2.0, 1e9, size=400), rng.gamma(3.0, 1e9, size=300)
+    drawn = difference_interval(a, b)
+    assert drawn is not None
+    width = 2 * 1.96 * math.sqrt(a.var() / 400 + b.var() / 300) / 1e9
+    assert drawn.high - drawn.low == pytest.approx(width, rel=0.1)
+    assert drawn.low < (b.mean() - a.mean()) / 1e9 < drawn.high
+    many = difference_interval(np.resize(a, LARGEST_BOOTSTRAP + 1), b)
+    assert many is not None
+    assert many.resamples == 0
+    assert many.high - many.low == pytest.approx(2 * 1.96 * math.sqrt(b.var() / 300) / 1e9, rel=0.1)
+    assert difference_interval(a[:1], b) is None
+
+
+def grouped(
+    measure: str, samples: Sequence[dict[str, Any]], names: list[str] | None = None, size: int = 3
+) -> tuple[dict[str, list[int]], str]:
+    """Return the groups of a log of steps that run (0) or not (1), by a difficulty."""
+    fields: dict[str, Any] = {} if names is None else {"class_names": names}
+    header = header_of(preset="scsampler", steps="varies", **fields)
+    columns, wanted = difficulty_needs(measure, header.class_names)
+    counts = counted(header, samples, columns=columns, fields=wanted, block_size=size)
+    costs = video_costs(counts, price_list({"resnet50": 1000, "sampler": 1}))
+    groups, note = difficulty_groups(counts, measure, costs)
+    return {name: chosen.tolist() for name, chosen in groups}, note
+
+
+def test_difficulty_by_cost_is_marked_circular() -> None:
+    """Thirds by the run's own cost say that they are circular, and where equal costs are cut."""
+    samples = [{"actions": [0] * n + [1] * (6 - n)} for n in (5, 0, 3, 1, 4, 2)]
+    groups, note = grouped("cost", samples)
+    assert groups == {"easy": [1, 3], "medium": [2, 5], "hard": [0, 4]}
+    assert note.startswith("circular")
+    assert "border" not in note
+    tied, note = grouped("cost", [{"actions": [0]}] * 4)
+    assert [len(chosen) for chosen in tied.values()] == [2, 1, 1]
+    assert "equal values stand on both sides of a border" in note
+
+
+def test_difficulty_by_cost_keeps_views_of_a_video_together() -> None:
+    """A video is hard as a whole: all its views are in one group."""
+    samples = [
+        {"id": name, "view": view, "actions": [0] * n + [1] * (3 - n)}
+        for view, cost in (("left", (0, 3, 1)), ("right", (3, 1, 1)))
+        for name, n in zip("abc", cost, strict=True)
+    ]
+    # runs: a 0 + 3, b 3 + 1, c 1 + 1
+    assert grouped("cost", samples)[0] == {"easy": [2, 5], "medium": [0, 3], "hard": [1, 4]}
+
+
+def test_difficulty_by_margin() -> None:
+    """The softmax margin of the first two classes: small is hard; no scores, no group."""
+    margins = [4.0, 0.0, 1.0, 0.5, None, 3.0, 2.0]
+    samples = [
+        {"actions": [0]} | ({} if m is None else {"scores": [m + 100, 100.0, -5.0]})
+        for m in margins
+    ]
+    groups, note = grouped("margin", samples)
+    assert groups == {"easy": [0, 5], "medium": [2, 6], "hard": [1, 3]}
+    assert "1 records without a value are left out" in note
+
+
+def test_difficulty_by_correctness() -> None:
+    """Right is a prediction among the labels, as a name or a number, else the highest score."""
+    samples: list[dict[str, Any]] = [
+        {"labels": [1], "prediction": "run"},
+        {"labels": ["walk"], "prediction": 0},
+        {"labels": [0, 1], "prediction": 1},
+        {"labels": [0], "prediction": "run"},
+        {"labels": [1], "scores": [0.2, 0.1]},
+        {"labels": ["run"], "scores": [0.2, 0.9], "prediction": None},
+        {"labels": [1]},
+    ]
+    samples = [{"actions": [0], **sample} for sample in samples]
+    groups, note = grouped("correct", samples, ["walk", "run"])
+    assert groups == {"right": [0, 1, 2, 5], "wrong": [3, 4]}
+    assert "1 records" in note
+
+
+def test_difficulty_by_a_column_of_numbers() -> None:
+    """Numbers are cut into thirds over the whole log, whole numbers beside fractions."""
+    values = [9, 1.5, 4, None, 2, 8, 3]
+    samples = [{"actions": [0], "extra": {"length": v}} for v in values]
+    groups, note = grouped("length", samples, size=1)
+    assert groups == {"low": [1, 4], "middle": [2, 6], "high": [0, 5]}
+    assert "1 records" in note
+
+
+def test_difficulty_by_a_column_of_texts() -> None:
+    """Texts are groups of their own; a record without one is left out, in whatever block."""
+    values = ["hard", None, "easy", True, None, "hard", 3]
+    samples = [{"actions": [0], "extra": {"level": v}} for v in values]
+    for size in (1, 3, 100):
+        groups, note = grouped("level", samples, size=size)
+        assert groups == {"3": [6], "True": [3], "easy": [2], "hard": [0, 5]}
+        assert note == "2 records without a value are left out"
+
+
+@pytest.mark.parametrize("measure", ["margin", "correct", "mrgin"])
+def test_difficulty_needs_what_it_measures(measure: str) -> None:
+    """A log without scores, labels or the column is refused; a near match is named."""
+    with pytest.raises(InputError) as caught:
+        grouped(measure, [{"actions": [0]}])
+    assert "cannot be told" in caught.value.message
+    assert "margin" in caught.value.hint
+    if measure == "mrgin":
+        assert "did you mean 'margin'?" in caught.value.hint
+
+
+def test_views_that_differ_have_no_difficulty() -> None:
+    """Where the views of one video fall into different groups, there is no group of videos."""
+    samples = [
+        {"id": "a", "view": v, "actions": [0], "labels": [0], "prediction": v} for v in (0, 1)
+    ]
+    with pytest.raises(InputError, match="views of one video differ in 'correct'"):
+        grouped("correct", samples)

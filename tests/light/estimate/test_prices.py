@@ -1,0 +1,246 @@
+"""Prices of components: variants, overrides, saved tables, a publication's own figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("numpy")
+pytest.importorskip("msgspec")
+
+from logs import ARNET_ROWS, header_of, rows, write_log
+
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.counting.cost_row import CostRow
+from flopbench.counting.table import CostTable
+from flopbench.estimate import prices as prices_module
+from flopbench.estimate.prices import PriceBook, price_book
+from flopbench.estimate.runs import Choices, Run, run_of_log
+
+# thop-2020's figures of AR-Net's networks, in MACs.
+THOP_2020 = {
+    "resnet50@224,classes=200": 4_110_285_824,
+    "resnet34@168,classes=200": 2_249_000_192,
+    "resnet18@112,classes=200": 486_322_176,
+    "mobilenet_v2@84,classes=200": 52_921_376,
+}
+LSTM = {"published": 1280**2, "released": 2 * 1280**2, "counted": 4 * 512 * (1280 + 512)}
+
+
+def row(
+    spec: str, macs: int | None, counter: str = "thop-2020", status: str = "verified"
+) -> CostRow:
+    """Return one row of a table."""
+    model, _, size = spec.partition(",")[0].partition("@")
+    return CostRow(
+        model=model,
+        input=size,
+        counter=counter,
+        counter_version="1",
+        total_macs=macs,
+        dense_macs=macs,
+        params=1,
+        activations=1,
+        feature_dim=1,
+        published_gflops=None,
+        status=status,
+        classes=200,
+        spec=spec,
+    )
+
+
+def table(*more: CostRow, without: str = "", counter: str = "thop-2020") -> CostTable:
+    """Return a table of AR-Net's networks."""
+    known = [row(spec, n, counter) for spec, n in THOP_2020.items() if spec != without]
+    lstm = row("lstm:1280x512", LSTM["counted"], counter)
+    return CostTable(rows=(*known, lstm, *more))
+
+
+def book(**choices: Any) -> PriceBook:
+    """Return AR-Net's prices out of a table."""
+    choices = {"table": table(), "table_source": "t.json", **choices}
+    return price_book(header_of(preset="arnet-resnet"), **choices)
+
+
+def estimated(path: Path, *texts: str, **choices: Any) -> Run:
+    """Estimate AR-Net's rows with prices out of a table."""
+    samples = [{"actions": rows(text)} for text in texts]
+    log = write_log(path / "run.jsonl", {"preset": "arnet-resnet"}, samples)
+    return run_of_log([log], Choices(**{"table": table(), "table_source": "t.json", **choices}))
+
+
+@pytest.fixture
+def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where a price is measured."""
+
+    def refuse(specs: Any, counters: Any, **_: Any) -> Any:
+        pytest.fail(f"measured {specs} under {counters}")
+
+    monkeypatch.setattr(prices_module, "measure", refuse)
+
+
+@pytest.mark.usefixtures("no_measuring")
+@pytest.mark.parametrize("variant", sorted(LSTM))
+def test_variants_of_the_lstm(variant: str) -> None:
+    """The supplement's d², the code's 2 d² and the counted 4 h (d + h) can each be charged."""
+    price = book(variants={"lstm": variant}).lists["thop-2020"].prices["lstm"]
+    assert (price.macs, price.variant) == (LSTM[variant], variant)
+    # 1280² = 1,638,400; twice that; 4 × 512 × (1280 + 512)
+    assert price.macs == {"published": 1638400, "released": 3276800, "counted": 3670016}[variant]
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_the_released_code_is_the_default_variant() -> None:
+    """Unless another is asked for, the LSTM costs what AR-Net's code charges, and says so."""
+    price = book().lists["thop-2020"].prices["lstm"]
+    assert (price.macs, price.variant) == (3_276_800, "released")
+    assert "AR-Net released code" in price.note
+
+
+@pytest.mark.usefixtures("no_measuring")
+@pytest.mark.parametrize(
+    ("choices", "said", "hint"),
+    [
+        ({"variants": {"lstm": "publisched"}}, "no variant 'publisched'", "'published'"),
+        ({"variants": {"lstn": "published"}}, "--variant names 'lstn'", "'lstm'"),
+        ({"variants": {"policy": "published"}}, "'policy' has no variants", ""),
+        ({"overrides": {"polici": "value:1"}}, "--component names 'polici'", "'policy'"),
+        ({"counter": "fvcor"}, "no counter 'fvcor'", "'fvcore'"),
+        (
+            {"variants": {"lstm": "released"}, "overrides": {"lstm": "value:1"}},
+            "--variant lstm=released and --component lstm=value:1 exclude each other",
+            "",
+        ),
+    ],
+)
+def test_unknown_names_are_refused(choices: dict[str, Any], said: str, hint: str) -> None:
+    """A variant, component or counter that is not there is refused with its near match."""
+    with pytest.raises(InputError) as caught:
+        book(**choices)
+    assert said in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_an_unknown_counter_is_refused_where_all_prices_are_constants() -> None:
+    """Constants have no counter, and still none is made up for them."""
+    with pytest.raises(InputError, match="no counter 'torhc'"):
+        price_book(header_of(preset="frameexit"), counter="torhc")
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_an_override_replaces_the_component(tmp_path: Path) -> None:
+    """--component charges another model in the same decisions."""
+    run = estimated(tmp_path, ARNET_ROWS["cut"], components={"policy": "value:1e6"})
+    price = run.prices.prices["policy"]
+    assert (price.macs, price.spec) == (10**6, "value:1000000")
+    # 2 × 4.110285824 + 2.249000192 + 0.486322176 + 9 × (0.001 + 0.0032768)
+    before = estimated(tmp_path, ARNET_ROWS["cut"]).main.macs_per_video
+    assert before - run.main.macs_per_video == 9 * (52_921_376 - 10**6)
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
+    """Prices come from the table that was given, whatever the network really costs."""
+    doctored = [row("resnet50@224,classes=200", 10**12)]
+    other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), *doctored))
+    run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
+    before = estimated(tmp_path, ARNET_ROWS["uncut"])
+    assert run.main.macs_per_video - before.main.macs_per_video == 2 * (10**12 - 4_110_285_824)
+    assert run.table == "t.json"
+
+
+def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component that the table lacks under the leading counter is measured, and says so."""
+    pytest.importorskip("torch")  # a counter that the table lacks must be one that is installed
+    asked: list[tuple[list[str], list[str]]] = []
+
+    def measured(specs: Any, counters: Any, **_: Any) -> list[Any]:
+        asked.append(([str(spec) for spec in specs], list(counters)))
+        return []
+
+    monkeypatch.setattr(prices_module, "measure", measured)
+    lacking = "resnet18@112,classes=200"
+    with pytest.raises(MeasureError, match="no prices under thop-2020: resnet18"):
+        book(table=table(without=lacking))
+    assert asked == [([lacking], ["thop-2020"])]
+    with pytest.raises(MeasureError, match="no prices under torch"):
+        book(counter="torch")
+    assert sorted(asked[1][0]) == sorted(THOP_2020)
+    assert asked[1][1] == ["torch", "thop-2020"]
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_published_prices_correct_the_misprint() -> None:
+    """The publication's own figures, with ResNet-18 taken as 0.4863 and that said."""
+    found = book(counter="published")
+    assert (found.primary, next(iter(found.lists))) == ("published", "published")
+    prices = found.lists["published"].prices
+    macs = {name: price.macs for name, price in prices.items()}
+    assert macs == {
+        "resnet50": 4_110_300_000,
+        "resnet34": 2_249_000_000,
+        "resnet18": 486_300_000,
+        "policy": 52_900_000,
+        "lstm": 3_276_800,
+    }
+    note = "printed 0.4683, taken as 0.4863: two digits exchanged in print"
+    assert prices["resnet18"].note == note
+    assert "Table 2" in found.lists["published"].source
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
+    """AR-Net's three logs, priced by the command's own way: both rules."""
+    found = [
+        estimated(tmp_path, ARNET_ROWS[name], counter="published")
+        for name in ("uncut", "cut", "independent")
+    ]
+    shown = [
+        (f"{run.main.gflops_per_video:.4f}", f"{run.published.gflops_per_video:.4f}")  # type: ignore[union-attr]
+        for run in found
+    ]
+    expected = [("13.7105", "13.7105"), ("11.4615", "11.4194"), ("14.5900", "14.2530")]
+    assert shown == expected
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
+    """The preset's counter leads; a counter that cannot price every component is a named gap."""
+    more = [row(spec, n + 1, "torch") for spec, n in THOP_2020.items() if "18" not in spec]
+    failed = row("resnet18@112,classes=200", None, "torch", "failed")
+    run = estimated(tmp_path, ARNET_ROWS["cut"], table=table(*more, failed))
+    assert run.book.primary == "thop-2020"
+    assert list(run.under_counters) == ["thop-2020", "published"]
+    assert run.under_counters["thop-2020"] == run.main
+    assert run.book.gaps["torch"].startswith("resnet18 (resnet18@112,classes=200)")
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_a_doubtful_row_is_marked() -> None:
+    """A price whose counter missed something says so beside the figure."""
+    partial = replace(
+        row("resnet50@224,classes=200", 7, status="partial"), notes=("leaves out Layer",)
+    )
+    rest = [r for r in table().rows if r.model != "resnet50"]
+    found = book(table=CostTable(rows=(*rest, partial)))
+    assert found.lists["thop-2020"].prices["resnet50"].note == (
+        "partial under thop-2020: leaves out Layer"
+    )
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_code_that_a_log_names_is_not_started() -> None:
+    """A header cannot make flopbench run the user's files; --component or a table can."""
+    spec = "net.py:Net@8"
+    header = header_of(
+        components={"net": spec}, actions=[{"name": "run", "costs": {"net": 1}}], steps=1
+    )
+    with pytest.raises(InputError, match="code that a log may not start") as caught:
+        price_book(header)
+    assert caught.value.hint == f"if you trust it: --component net={spec}"
+    known = CostTable(rows=(row(spec, 5, "torch"),))
+    assert price_book(header, table=known).lists["torch"].prices["net"].macs == 5

@@ -1,0 +1,161 @@
+"""Who may import whom, and how little the command line loads."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import lru_cache
+
+import pytest
+from conftest import ROOT
+
+PACKAGE = ROOT / "flopbench"
+HEAVY = {"torch", "torchvision", "thop", "fvcore", "timm", "transformers"}
+SLOW_TO_IMPORT = {*HEAVY, "numpy", "msgspec", "pandas", "matplotlib", "duckdb", "rich"}
+
+FLOORS = [
+    {"core"},
+    {"models"},
+    {"counting", "policy"},
+    {"timing", "estimate"},
+    {"audit", "check", "replay"},
+    {"present"},
+    {"cli", "__init__", "__main__", "plots"},
+]
+"""A file imports from its own package and from floors below it; docs/architecture.md draws them."""
+
+DRAWS = "present/draw/"
+MEASURES = ("/measure/", "models/build/")
+
+
+@lru_cache(maxsize=1)
+def sources() -> dict[str, tuple[set[str], set[str]]]:
+    """Parse the package once: file -> (all that it imports, what it imports when it is loaded).
+
+    Imports for type checkers count among the first: they bind two files as any other does.
+    """
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        imports = set(imported(tree, deep=True)), set(imported(tree, deep=False))
+        found[path.relative_to(PACKAGE).as_posix()] = imports
+    return found
+
+
+def imported(node: ast.AST, *, deep: bool) -> Iterator[str]:
+    """Yield the dotted names below a node; not ``deep``: those of functions left out."""
+    for child in ast.iter_child_nodes(node):
+        if not deep and isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            continue
+        if not deep and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom) and child.module:
+            yield from (f"{child.module}.{alias.name}" for alias in child.names)
+        yield from imported(child, deep=deep)
+
+
+def file_of(dotted: str) -> str | None:
+    """Return the file of the package that a dotted name belongs to, None for other libraries."""
+    parts = dotted.split(".")
+    if parts[0] != "flopbench":
+        return None
+    for n in range(len(parts), 0, -1):
+        for end in (".py", "/__init__.py"):
+            name = ("/".join(parts[1:n]) + end).lstrip("/")
+            if name in sources():
+                return name
+    return None
+
+
+def edges() -> dict[str, set[str]]:
+    """Return file -> the other files of the package that it imports."""
+    return {
+        path: {name for name in map(file_of, names) if name} - {path}
+        for path, (names, _) in sources().items()
+    }
+
+
+def test_nothing_imports_upward_or_across() -> None:
+    """A file imports only from its own package and from lower floors."""
+    floor = {name: level for level, names in enumerate(FLOORS) for name in names}
+
+    def room(path: str) -> str:
+        return path.split("/")[0].removesuffix(".py")
+
+    assert {room(path) for path in sources()} == set(floor), "a room on no floor, or none left"
+    wrong = [
+        f"{path} imports {target}"
+        for path, targets in edges().items()
+        for target in targets
+        if room(path) != room(target) and floor[room(target)] >= floor[room(path)]
+        if floor[room(path)] != len(FLOORS) - 1
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """No file reaches itself over its imports, those inside functions and for types included."""
+    left = edges()
+    while leaves := {path for path, targets in left.items() if not targets & set(left)}:
+        left = {path: targets for path, targets in left.items() if path not in leaves}
+    # What is left lies on a circle, or leads to one.
+    assert not left, "\n".join(f"{path}: {sorted(t & set(left))}" for path, t in left.items())
+
+
+def test_heavy_libraries_are_imported_where_they_are_used() -> None:
+    """A file that is loaded loads torch only below ``measure``, matplotlib only where it draws."""
+    wrong = []
+    for path, (_, names) in sources().items():
+        loaded = {name.split(".")[0] for name in names}
+        allowed = HEAVY if any(part in f"/{path}" for part in MEASURES) else set()
+        allowed = allowed | ({"matplotlib"} if path.startswith(DRAWS) else set())
+        wrong += [
+            f"{path}: {name}"
+            for name in loaded & ({*HEAVY, "pandas", "duckdb", "matplotlib"} - allowed)
+        ]
+    assert not wrong, "\n".join(wrong)
+
+
+def loaded_after(code: str) -> set[str]:
+    """Run code in a fresh interpreter; return the top-level names of what it loaded."""
+    code += "\nimport json, sys; print(json.dumps(sorted({m.split('.')[0] for m in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import flopbench, flopbench.plots",
+        "import flopbench.cli; flopbench.cli.build_parser()",
+        "import flopbench.counting.run, flopbench.counting.table, flopbench.counting.cache",
+        "from flopbench import CostTable, profile, cost_table",
+    ],
+)
+def test_start_up_loads_nothing_heavy(code: str) -> None:
+    """The command line and the records come without torch, numpy, pandas, matplotlib, rich."""
+    assert not loaded_after(code) & SLOW_TO_IMPORT
+
+
+def test_lazy_names_are_all_there() -> None:
+    """Every public name resolves, stands in the stub, and an unknown one is an AttributeError."""
+    import flopbench
+
+    stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))
+    declared = {
+        alias.asname
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert declared | {"__version__"} == set(flopbench.__all__)
+    for name in flopbench.__all__:
+        assert getattr(flopbench, name) is not None
+        assert name in dir(flopbench)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        flopbench.nonsense  # noqa: B018

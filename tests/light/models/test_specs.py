@@ -1,0 +1,123 @@
+"""Specifications: every form is read, printed back the same, and nonsense is refused clearly."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flopbench.core.errors import InputError
+from flopbench.models.spec import ModelSpec, cross, parse_size, parse_spec
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "model", "input", "classes"),
+    [
+        ("resnet50@224", "torchvision", "resnet50", "224", None),
+        ("torchvision:resnet50", "torchvision", "resnet50", "", None),
+        ("resnet50@224x224", "torchvision", "resnet50", "224", None),
+        ("resnet50@112x168,classes=200", "torchvision", "resnet50", "112x168", 200),
+        ("r3d_18@16x112x112,classes=400", "torchvision", "r3d_18", "16x112x112", 400),
+        ("timm:efficientnet_b3@300", "timm", "timm:efficientnet_b3", "300", None),
+        ("transformers:vit@224", "transformers", "transformers:vit", "224", None),
+        ("my_pkg.nets:build@224", "python", "my_pkg.nets:build", "224", None),
+        ("some dir/nets.py:build", "python", "some dir/nets.py:build", "", None),
+        ("lstm:1280x512@16", "lstm", "lstm:1280x512", "16", None),
+        ("linear:1280x7", "linear", "linear:1280x7", "", None),
+        (
+            "mobilenet_v2@84,width_mult=0.5",
+            "torchvision",
+            "mobilenet_v2,width_mult=0.5",
+            "84",
+            None,
+        ),
+    ],
+)
+def test_parse(text: str, source: str, model: str, input: str, classes: int | None) -> None:
+    """Each form gives its source, network, input and head, and prints to what reads the same."""
+    spec = parse_spec(text)
+    assert (spec.source, spec.model, spec.input, spec.classes) == (source, model, input, classes)
+    assert parse_spec(str(spec)) == spec
+
+
+def test_constants_are_exact_and_carry_their_source() -> None:
+    """A constant is a whole number of MACs with the words that say where it comes from."""
+    spec = parse_spec('value:1.8e9 "EfficientNet paper, 300 px"')
+    assert (spec.name, spec.quote) == ("1800000000", "EfficientNet paper, 300 px")
+    assert parse_spec(str(spec)) == spec
+    assert parse_spec("value:3.6 GFLOPs").name == "1800000000"
+
+
+def test_options_are_typed_and_order_does_not_matter() -> None:
+    """Options become Python values; two spellings of one model are one model."""
+    one = parse_spec("pkg.nets:build@64,width=2,deep=true,name=abc,scale=0.5")
+    assert dict(one.options) == {"width": 2, "deep": True, "name": "abc", "scale": 0.5}
+    assert one == parse_spec("pkg.nets:build@64,scale=0.5,name=abc,deep=True,width=2")
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("", "expected something like"),
+        ("@224", "names no model"),
+        ("resnet50@", "nothing after '@'"),
+        ("resnet50@0", "at least 1"),
+        ("resnet50@-3", "at least 1"),
+        ("resnet50@big", "is not a number"),
+        ("resnet50@224.5", "is not a number"),
+        ("resnet50@1x2x3x4", "expected one to three"),
+        ("resnet50@224,classes", "expected key=value"),
+        ("resnet50@224,classes=many", "whole number"),
+        ("resnet50@224,classes=0", "at least 1"),
+        ("resnet50@224,a=1,a=2", "twice"),
+        ("resnet50,,a=1", "expected something like"),
+        ("lstm:1280", "INPUTxOUTPUT"),
+        ("lstm:4x4@2x2", "number of steps"),
+        ("pytorch:resnet-50", "is no model"),
+        ("value:lots", "cannot read"),
+        ("value:", "cannot read"),
+        ("value:1e400", "beyond any model"),
+        ("value:1e999999999", "cannot read"),
+    ],
+)
+def test_nonsense_is_refused(text: str, needle: str) -> None:
+    """The message says what was expected."""
+    with pytest.raises(InputError, match=needle.replace("(", r"\(")):
+        parse_spec(text)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    """No text makes the parser crash, and what it reads it prints and reads again."""
+    try:
+        spec = parse_spec(text)
+    except InputError:
+        return
+    assert isinstance(spec, ModelSpec)
+    assert parse_spec(str(spec)) == spec
+
+
+@given(st.lists(st.integers(min_value=1, max_value=9999), min_size=1, max_size=3))
+def test_sizes_survive_printing(extents: list[int]) -> None:
+    """A size printed and read is the same size; a square has one name."""
+    size = parse_size("x".join(map(str, extents)))
+    assert parse_size("x".join(map(str, size))) == size
+    if len(extents) == 2 and extents[0] == extents[1]:
+        assert size == (extents[0],)
+
+
+def test_cross_pairs_models_with_sizes() -> None:
+    """Models outermost, sizes in the order given; a model with its own input is refused."""
+    models = [parse_spec("resnet18"), parse_spec("timm:vit_tiny_patch16_224")]
+    crossed = [str(spec) for spec in cross(models, [(224,), (168,)])]
+    assert crossed[:2] == ["resnet18@224", "resnet18@168"]
+    assert len(crossed) == 4
+    with pytest.raises(InputError, match="already has its own input"):
+        cross([parse_spec("resnet18@64")], [(224,)])
+
+
+def test_user_code_is_known_as_such() -> None:
+    """Code of the user's own is never cached, so it must be recognised."""
+    assert parse_spec("nets.py:build").is_user_code
+    assert parse_spec("transformers:my/config.json").is_user_code
+    assert not parse_spec("timm:resnet18").is_user_code

@@ -1,0 +1,91 @@
+"""Captions and numbers say which components are charged otherwise than by the log's default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from logs import write_log
+
+from flopbench.estimate.runs import Choices
+from flopbench.present.figures.charged import COLUMN
+from flopbench.present.figures.cost import cost_of
+from flopbench.present.figures.frames.figure import frames_of
+from flopbench.present.figures.tradeoff import tradeoff_of
+
+SAID = "Charged otherwise than by the log's default"
+NET = 'value:3000000000 "a paper"'
+LEAN = 'value:1000000000 "another"'
+
+
+def own_log(folder: Path, name: str = "own") -> Path:
+    """Write a log of two videos; its network has two variants, its head one specification."""
+    header: dict[str, Any] = {
+        "method": name,
+        "steps": "varies",
+        "actions": [{"name": "look", "costs": {"net": 1, "head": 1}}],
+        "components": {
+            "net": {"variants": {"full": NET, "lean": LEAN}, "default": "full"},
+            "head": 'value:5 "a test"',
+        },
+        "metrics": {"top-1": 70.0},
+    }
+    return write_log(folder / f"{name}.jsonl", header, [{"actions": [0]}, {"actions": [0, 0]}])
+
+
+def columns(data: Any) -> set[object]:
+    """Return what the numbers say of charging."""
+    at = data.numbers.header.index(COLUMN)
+    return {row[at] for row in data.numbers.rows}
+
+
+def choices(**other: Any) -> Choices:
+    """Return choices that measure nothing."""
+    return Choices(may_measure=False, resamples=20, **other)
+
+
+WAYS: list[tuple[dict[str, Any], str]] = [
+    ({"variants": {"net": "lean"}}, f"net as its variant 'lean' ({LEAN})"),
+    ({"components": {"head": "value:7"}}, """head as value:7 in place of value:5 "a test\""""),
+    ({"components": {"net": "value:7"}}, f"net as value:7 in place of {NET}"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), WAYS)
+def test_figures_say_what_is_charged_otherwise(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    """Another variant or specification stands in the captions and in every row of the numbers."""
+    log = own_log(tmp_path)
+    terms = choices(**given)
+    figures = [
+        cost_of(log, terms),
+        cost_of(log, terms, cumulative=True),
+        tradeoff_of(log, terms),
+        frames_of(log, terms),
+    ]
+    for figure in figures:
+        assert f"{SAID}: {said}." in figure.words.caption
+        assert columns(figure) == {said}
+
+
+@pytest.mark.parametrize("given", [{}, {"variants": {"net": "full"}}, {"components": {"net": NET}}])
+def test_the_default_is_nothing_to_tell(tmp_path: Path, given: dict[str, Any]) -> None:
+    """Without such options, or where they name what the log says itself, nothing is said."""
+    log = own_log(tmp_path)
+    terms = choices(**given)
+    for figure in (cost_of(log, terms), tradeoff_of(log, terms), frames_of(log, terms)):
+        assert SAID not in " ".join(figure.words.caption)
+        assert columns(figure) == {None}
+
+
+def test_only_the_runs_that_it_concerns_are_named(tmp_path: Path) -> None:
+    """Of two runs that are charged in two ways, the caption names the one with the other way."""
+    from flopbench.estimate.runs import run_of_log
+
+    plain = run_of_log([own_log(tmp_path, "plain")], choices())
+    lean = run_of_log([own_log(tmp_path, "lean")], choices(variants={"net": "lean"}))
+    cost = cost_of([plain, lean])
+    assert f"{SAID} (lean): {WAYS[0][1]}." in cost.words.caption
+    assert columns(cost) == {None, WAYS[0][1]}

@@ -1,0 +1,314 @@
+"""Both ratios of each class: which actions count, which classes are drawn, intervals, refusals."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from logs import write_log
+
+from flopbench.core.errors import InputError
+from flopbench.estimate.runs import Choices, counts_of_log
+from flopbench.present.figures.class_choice import evenly_spaced
+from flopbench.present.figures.classes import classes_of
+from flopbench.present.figures.ratios import ratio_of
+
+DATA = ROOT / "tests" / "data"
+LOG = DATA / "selective.jsonl"
+CONSTANTS = {name: f'value:{n} "a test"' for n, name in enumerate("abc", start=1)}
+
+
+def arnet(folder: Path, samples: list[dict[str, Any]]) -> Path:
+    """Write a log of AR-Net's: 0 is 224 px, 1 is 168, 2 is 112, 3 is 84, 4 skips one frame."""
+    return write_log(folder / "log.jsonl", {"preset": "arnet-resnet"}, samples)
+
+
+def own_actions(folder: Path, actions: list[dict[str, Any]], rows: list[int]) -> Path:
+    """Write a log with actions of its own, one labelled video."""
+    header = {"actions": actions, "components": CONSTANTS}
+    return write_log(folder / "log.jsonl", header, [{"labels": ["c"], "actions": rows}])
+
+
+def rows_of(*counts: int) -> list[int]:
+    """Return rows: so many of each action in turn."""
+    return [action for action, n in enumerate(counts) for _ in range(n)]
+
+
+def test_ratios_by_hand(tmp_path: Path) -> None:
+    """AR-Net's figures: 224 of (224, 168, 112), and these of all; 84 px is in neither numerator."""
+    samples = [
+        {"labels": ["a"], "actions": rows_of(6, 2, 2, 4, 2)},
+        {"labels": ["a"], "actions": rows_of(0, 0, 2, 14)},
+        {"labels": ["b"], "actions": rows_of(1, 1, 0, 14)},
+    ]
+    classes = classes_of(arnet(tmp_path, samples))
+    a, b = classes.classes
+    assert (a.name, a.videos, a.frames_high, a.frames_among, a.frames) == ("a", 2, 6, 12, 32)
+    assert a.high is not None
+    assert a.usage is not None
+    assert (a.high.share, a.usage.share) == (6 / 12, 12 / 32)
+    assert b.high is not None
+    assert b.high.share == 1 / 2
+    assert (b.high.low, b.high.method) == (None, "")
+    assert classes.whole.high is not None
+    assert classes.whole.high.share == 7 / 14
+    assert classes.resolutions.high == "resnet50@224"
+    said = " ".join(classes.words.caption)
+    assert "mobilenet_v2@84: without a network of its own" in said
+    assert "A class of one video has no interval." in said
+
+
+def test_ratios_are_those_of_the_counts() -> None:
+    """On a whole log the ratios are sums of the counted rows, class by class."""
+    counts = counts_of_log([LOG])
+    members = counts.by_label()  # type: ignore[union-attr]
+    named = {counts.label_name(v): records for v, records in members.items()}  # type: ignore[union-attr]
+    classes = classes_of(LOG)
+    assert {one.name for one in classes.classes} == set(named)
+    for one in classes.classes:
+        frames = counts.frames[named[one.name]].sum(axis=0)  # type: ignore[union-attr]
+        assert one.high is not None
+        assert one.usage is not None
+        assert one.high.share == frames[0] / frames[:3].sum()
+        assert one.usage.share == frames[:3].sum() / frames.sum()
+        assert one.high.low is not None
+        assert one.high.high is not None
+        assert one.high.low < one.high.share < one.high.high
+
+
+def test_sorted() -> None:
+    """By a ratio or the number of videos, largest first; by name from a to z."""
+    for sort, ascending in (("high", False), ("usage", False), ("n", False), ("name", True)):
+        shown = classes_of(LOG, sort=sort).classes  # type: ignore[arg-type]
+        keys = {
+            "high": [one.high.share for one in shown if one.high],
+            "usage": [one.usage.share for one in shown if one.usage],
+            "n": [one.videos for one in shown],
+            "name": [one.name for one in shown],
+        }[sort]
+        assert len(keys) == 10
+        assert keys == sorted(keys, reverse=not ascending)  # type: ignore[type-var]
+    assert classes_of(LOG, ratio="usage").sort == "usage"
+
+
+def test_evenly_spaced() -> None:
+    """The first and the last are always there, and no index stands twice."""
+    assert evenly_spaced(10, 20) == list(range(10))
+    assert evenly_spaced(9, 3) == [0, 4, 8]
+    assert evenly_spaced(9, 1) == [4]
+    for of in range(2, 60):
+        for most in range(2, of):
+            found = evenly_spaced(of, most)
+            gaps = {b - a for a, b in pairwise(found)}
+            assert (found[0], found[-1], len(found)) == (0, of - 1, most)
+            assert max(gaps) - min(gaps) <= 1
+
+
+def test_which_classes(tmp_path: Path) -> None:
+    """Up to 40 are all drawn; beyond, 40 evenly spaced ones, and the caption says so."""
+    samples = [{"labels": [f"c{n}"], "actions": rows_of(n % 17, 16 - n % 17)} for n in range(90)]
+    log = arnet(tmp_path, samples)
+    classes = classes_of(log)
+    assert len(classes.classes) == 40
+    assert "40 classes of 90, sorted by relative high-resolution usage, evenly spaced" in " ".join(
+        classes.words.caption
+    )
+    assert len(classes_of(log, classes=20).classes) == 20
+    named = classes_of(log, classes=["c3", "c40"])
+    assert {one.name for one in named.classes} == {"c3", "c40"}
+    assert "chosen by name" in " ".join(named.words.caption)
+    with pytest.raises(InputError, match="no video has the class 'c11x'") as error:
+        classes_of(log, classes=["c11x"])
+    assert "did you mean 'c" in error.value.hint
+
+
+def test_the_subset_holds_both_ends(tmp_path: Path) -> None:
+    """An evenly spaced subset holds the class with the most and that with the least."""
+    samples = [{"labels": [f"c{n:02}"], "actions": rows_of(n, 0, 16 - n)} for n in range(17)]
+    shown = classes_of(arnet(tmp_path, samples), classes=5).classes
+    assert [one.name for one in shown] == ["c16", "c12", "c08", "c04", "c00"]
+
+
+def test_several_labels_and_none(tmp_path: Path) -> None:
+    """A video with two labels counts in both classes; one without counts in none; both are said."""
+    samples = [
+        {"labels": ["a", "b"], "actions": rows_of(8, 8)},
+        {"labels": ["a"], "actions": rows_of(0, 8, 8)},
+        {"actions": rows_of(16)},
+    ]
+    classes = classes_of(arnet(tmp_path, samples), sort="name")
+    assert [(one.name, one.videos) for one in classes.classes] == [("a", 2), ("b", 1)]
+    assert classes.whole.videos == 3
+    said = " ".join(classes.words.caption)
+    assert "counts in each of its classes" in said
+    assert "In no class, for want of a label: 1 record." in said
+
+
+def test_views_of_one_video(tmp_path: Path) -> None:
+    """Views of a video are one video, also for the interval."""
+    samples = [
+        {"id": name, "view": view, "labels": ["a"], "actions": rows_of(n, 16 - n)}
+        for name, n in (("v", 4), ("w", 8))
+        for view in (0, 1)
+    ]
+    (one,) = classes_of(arnet(tmp_path, samples)).classes
+    assert (one.videos, one.frames_high, one.frames) == (2, 24, 64)
+
+
+def test_undefined(tmp_path: Path) -> None:
+    """A class without any such frame has no relative usage: it stands last, and is named."""
+    samples = [
+        {"labels": ["none"], "actions": rows_of(0, 0, 0, 16)},
+        {"labels": ["some"], "actions": rows_of(0, 4, 0, 12)},
+    ]
+    classes = classes_of(arnet(tmp_path, samples))
+    assert [one.name for one in classes.classes] == ["some", "none"]
+    assert classes.classes[1].high is None
+    assert classes.classes[1].usage is not None
+    assert "undefined (0 of 0 frames) for none." in " ".join(classes.words.caption)
+    row = next(row for row in classes.numbers.rows if row[1] == "none")
+    assert dict(zip(classes.numbers.header, row, strict=True))["resolution_usage"] == 0
+
+
+def test_one_class(tmp_path: Path) -> None:
+    """A log of one class is drawn; the caption says that nothing is compared."""
+    log = arnet(tmp_path, [{"labels": ["a"], "actions": rows_of(8, 8)}] * 1)
+    assert "nothing to compare it with" in " ".join(classes_of(log).words.caption)
+
+
+def test_the_highest_resolution(tmp_path: Path) -> None:
+    """It is the action with the largest input; where none stands out, --high must say it."""
+    sized = [
+        {"name": "net@64", "costs": {"a": 1}},
+        {"name": "net@256", "costs": {"b": 1}},
+    ]
+    log = own_actions(tmp_path, sized, [0, 1, 1, 1])
+    assert classes_of(log).resolutions.high == "net@256"
+    unsized = [{"name": "little", "costs": {"a": 1}}, {"name": "much", "costs": {"b": 1}}]
+    log = own_actions(tmp_path, unsized, [0, 1, 1, 1])
+    with pytest.raises(InputError, match="which of little and much") as error:
+        classes_of(log)
+    assert "--high" in error.value.hint
+    (one,) = classes_of(log, high="much").classes
+    assert one.high is not None
+    assert one.high.share == 0.75
+    with pytest.raises(InputError, match="--high 'mch' is no action") as error:
+        classes_of(log, high="mch")
+    assert "did you mean 'much'" in error.value.hint
+    assert classes_of(log, ratio="usage").resolutions.high == ""
+
+
+def test_among() -> None:
+    """--among names the set; a high one outside it, a skip and an unknown one are refused."""
+    classes = classes_of(LOG, among=["resnet50@224", "mobilenet_v2@84"])
+    assert classes.resolutions.among == ("resnet50@224", "mobilenet_v2@84")
+    assert classes.others == ("resnet34@168", "resnet18@112")
+    with pytest.raises(InputError, match="is not among"):
+        classes_of(LOG, high="mobilenet_v2@84")
+    with pytest.raises(InputError, match="is a skip: it looks at no frame"):
+        classes_of(LOG, among=["skip 1"])
+    with pytest.raises(InputError, match="--among 'resnet' is no action"):
+        classes_of(LOG, among=["resnet"])
+
+
+def test_one_network(tmp_path: Path) -> None:
+    """Where one action alone runs a network, its share of these is no finding."""
+    actions = [{"name": "look", "costs": {"a": 1}}, {"name": "skip", "kind": "skip"}]
+    log = own_actions(tmp_path, actions, [0, 0, 0, 1])
+    classes = classes_of(log)
+    assert classes.ratio == "usage"
+    assert "look alone runs a network of its own" in classes.warnings[0]
+    with pytest.raises(InputError, match="there is no relative high-resolution usage"):
+        classes_of(log, ratio="high")
+
+
+def test_streams(tmp_path: Path) -> None:
+    """Rows are those of the actions' own stream; several streams must be told apart."""
+    actions = [
+        {"name": name, "stream": stream, "kind": kind, "costs": costs}
+        for stream in ("rgb", "flow")
+        for name, kind, costs in (("look", "run", {"a": 1}), ("skip", "skip", {}))
+    ]
+    header = {"streams": ["rgb", "flow"], "actions": actions, "components": CONSTANTS}
+    sample = {"labels": ["c"], "actions": {"rgb": [0, 0, 0, 1], "flow": [1, 1, 1, 0]}}
+    log = write_log(tmp_path / "log.jsonl", header, [sample])
+    with pytest.raises(InputError, match="streams rgb and flow"):
+        classes_of(log)
+    (one,) = classes_of(log, among=["flow: look"]).classes
+    assert one.usage is not None
+    assert one.usage.share == 0.25
+
+
+def test_refused(tmp_path: Path) -> None:
+    """No labels, a table of shares, several logs, numbers that are no number of rows."""
+    with pytest.raises(InputError, match="has no labels") as error:
+        classes_of(arnet(tmp_path, [{"actions": [0] * 16}]))
+    assert "labels" in error.value.hint
+    table = tmp_path / "shares.csv"
+    table.write_text("action,share\nresnet50@224,1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="is a table of shares"):
+        classes_of(table, Choices(preset="arnet-resnet"))
+    with pytest.raises(InputError, match="the classes of one log; 2 were given"):
+        classes_of([LOG, LOG])
+    for wrong in (0, 201):
+        with pytest.raises(InputError, match=rf"classes is {wrong}: expected 1 to 200"):
+            classes_of(LOG, classes=wrong)
+    with pytest.raises(InputError, match="sort is 'best'"):
+        classes_of(LOG, sort="best")  # type: ignore[arg-type]
+    costless = [{"name": "x"}, {"name": "y"}]
+    with pytest.raises(InputError, match="no action runs a network of its own"):
+        classes_of(own_actions(tmp_path, costless, [0, 1]))
+
+
+def test_intervals_cover() -> None:
+    """The bootstrap covers the truth about as often as it says, and its limit agrees with it."""
+    rng = np.random.default_rng(1)
+    covered, trials = 0, 200
+    for _ in range(trials):
+        below = rng.integers(1, 16, size=80)
+        above = rng.binomial(below, 0.3)
+        found = ratio_of(above, below, resamples=300, seed=0, largest=10**6)
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.3 <= found.high
+    assert 0.88 <= covered / trials <= 0.99
+    below = rng.integers(1, 16, size=3000)
+    above = rng.binomial(below, 0.3)
+    drawn = ratio_of(above, below, resamples=2000, seed=0, largest=10**6)
+    limit = ratio_of(above, below, resamples=2000, seed=0, largest=10)
+    assert drawn is not None
+    assert limit is not None
+    assert limit.method == "normal limit of the bootstrap"
+    assert drawn.low == pytest.approx(limit.low, abs=5e-4)
+    assert drawn.high == pytest.approx(limit.high, abs=5e-4)
+
+
+def test_intervals_that_cannot_be(tmp_path: Path) -> None:
+    """Videos that all agree give an interval without width, and the caption warns of it."""
+    samples = [{"labels": ["a"], "actions": rows_of(8, 8)} for _ in range(3)]
+    classes = classes_of(arnet(tmp_path, samples))
+    assert "An interval without width" in " ".join(classes.words.caption)
+    assert ratio_of(np.zeros(2), np.zeros(2), resamples=9, seed=0, largest=9) is None
+
+
+def test_the_same_again() -> None:
+    """The seed decides the intervals; another seed gives others."""
+    first, second = classes_of(LOG), classes_of(LOG)
+    assert first.numbers == second.numbers
+    assert classes_of(LOG, Choices(seed=1)).numbers != first.numbers
+
+
+def test_numbers_are_whole(tmp_path: Path) -> None:
+    """Names stay whole and rows stay unrounded; the whole run is a row of its own."""
+    name = "a very long class name, " * 4
+    log = arnet(tmp_path, [{"labels": [name], "actions": rows_of(1, 2)}])
+    rows = classes_of(log).numbers.rows
+    assert [(row[0], row[1]) for row in rows] == [("class", name), ("whole run", "")]
+    assert rows[0][6] == 1 / 3
+    json.dumps(rows)

@@ -1,0 +1,404 @@
+"""What film strips show: which videos, which decisions, which words; no pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.estimate.difficulty import LEVELS
+from flopbench.estimate.estimator import video_costs
+from flopbench.estimate.runs import Choices, run_of_log
+from flopbench.policy.log import count_log, open_log
+from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.samples import Sample
+from flopbench.present.figures.frames.choice import _nearest
+from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames_of
+from flopbench.present.figures.frames.media import inside, natural
+from flopbench.present.figures.frames.steps import (
+    Decided,
+    action_labels,
+    decided,
+    largest_side,
+    size_text,
+)
+
+SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
+PUBLISHED = Choices(counter="published", alone=True, may_measure=False)
+
+
+def spelled(found: Decided, stream: str = "") -> list[tuple[str, int, int, bool]]:
+    """Return label, first step, steps and cut of each decision."""
+    return [(d.label, d.start, d.steps, d.cut) for d in found.streams[stream]]
+
+
+def decisions(plan: Plan, **fields: Any) -> Decided:
+    """Return what was decided on one sample."""
+    return decided(Sample(id="v", **fields), plan, lambda i: "log:1")
+
+
+def own_log(path: Path, samples: Sequence[dict[str, Any]] = (), **header: Any) -> Path:
+    """Write a log whose prices are constants: ``big@224`` costs 4 GMACs, ``small@112`` 1."""
+    actions = [
+        {"name": "big@224", "costs": {"a": 4}},
+        {"name": "small@112", "costs": {"a": 1}},
+        {"name": "skip 2", "kind": "skip", "span": 2},
+        {"name": "as before", "kind": "reuse"},
+    ]
+    components = {"a": 'value:1e9 "a test"'}
+    return write_log(
+        path, {"method": "own", "actions": actions, "components": components, **header}, samples
+    )
+
+
+@pytest.mark.parametrize("name", ARNET_ROWS)
+def test_decisions_are_those_that_the_kernel_counts(name: str, tmp_path: Path) -> None:
+    """A run of equal rows is cut into ceil(n / k) decisions, as the estimator counts them."""
+    plan = arnet_plan()
+    found = decisions(plan, actions=rows(ARNET_ROWS[name]))
+    log = write_log(
+        tmp_path / "run.jsonl", {"preset": "arnet-resnet"}, [{"actions": rows(ARNET_ROWS[name])}]
+    )
+    counts = count_log(open_log([log]))
+    for index, action in enumerate(plan.actions):
+        own = [d for d in found.streams[""] if d.action == action.name]
+        assert len(own) == counts.decisions[0, index]
+        assert sum(d.steps for d in own) == counts.frames[0, index]
+
+
+def test_a_skip_that_the_end_cuts_says_so() -> None:
+    """Only the last decision is cut, and covers what is left."""
+    found = decisions(arnet_plan(), actions=rows(ARNET_ROWS["cut"]))
+    assert spelled(found)[:3] == [
+        ("224", 0, 1, False),
+        ("168", 1, 1, False),
+        ("skip 4", 2, 4, False),
+    ]
+    assert spelled(found)[-1] == ("skip 4", 15, 1, True)
+    assert sum(d.cut for d in found.streams[""]) == 1
+
+
+def test_ids_names_and_one_hot_rows_are_alike() -> None:
+    """However decisions are written, the same ones are drawn."""
+    plan = arnet_plan()
+    names = [plan.actions[code].name for code in (0, 6, 6, 6, 6, 3)]
+    one_hot = np.eye(7)[[0, 6, 6, 6, 6, 3]].tolist()
+    by_id = decisions(plan, actions=[0, 6, 6, 6, 6, 3])
+    assert by_id == decisions(plan, actions=names) == decisions(plan, actions=one_hot)
+    assert spelled(by_id) == [("224", 0, 1, False), ("skip 4", 1, 4, False), ("84", 5, 1, False)]
+
+
+def test_spans_of_a_log_per_decision() -> None:
+    """Decisions cover their own spans; the sample's end cuts the last one."""
+    header = header_of(preset="arnet-resnet", encoding="per_decision", steps=8)
+    found = decisions(
+        plan_of(header), actions=["resnet50@224", "skip 4", "skip 2"], spans=[1, 5, 4]
+    )
+    assert spelled(found) == [("224", 0, 1, False), ("skip 4", 1, 5, False), ("skip 2", 6, 2, True)]
+
+
+def test_streams_stand_apart() -> None:
+    """Each stream has decisions of its own over the same steps."""
+    header = header_of(
+        streams=["rgb", "audio"],
+        actions=[
+            {"name": "net@64", "stream": "rgb"},
+            {"name": "off", "kind": "skip", "span": 2, "stream": "audio"},
+            {"name": "on", "stream": "audio"},
+        ],
+    )
+    found = decisions(plan_of(header), actions={"rgb": [0, 0, 0], "audio": ["off", "off", "on"]})
+    assert spelled(found, "rgb") == [("64", n, 1, False) for n in range(3)]
+    assert spelled(found, "audio") == [("off", 0, 2, False), ("on", 2, 1, False)]
+
+
+def test_steps_behind_an_exit_are_not_reached() -> None:
+    """What follows an action of kind exit is one mark, up to the header's steps."""
+    header = header_of(steps=5, actions=[{"name": "go"}, {"name": "stop", "kind": "exit"}])
+    found = decisions(plan_of(header), actions=["go", "stop"])
+    assert [(d.kind, d.start, d.steps) for d in found.streams[""]] == [
+        ("run", 0, 1),
+        ("exit", 1, 1),
+        ("unreached", 2, 3),
+    ]
+
+
+def test_a_sample_with_an_exit_alone_has_steps_of_unknown_kind() -> None:
+    """Where a log has no decisions for single steps, none are invented."""
+    found = decisions(plan_of(header_of(preset="frameexit")), exit="frame 4")
+    assert found.exit == "frame 4"
+    assert {d.kind for d in found.streams[""]} == {"unknown"}
+    assert found.steps == 10
+
+
+def test_labels_are_sizes_with_letters_where_they_are_shared() -> None:
+    """Two networks of one input size are told apart, and the caption's key names them."""
+    header = header_of(
+        actions=[{"name": "a@112"}, {"name": "b@112"}, {"name": "8 bit"}, {"name": "c@96x64"}]
+    )
+    labels = action_labels(plan_of(header))
+    assert labels[:3] == ["112 a", "112 b", "8 bit"]
+    assert size_text((96, 64)) == "96×64"
+
+
+def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
+    """The choice is the rule that the caption states, and costs are the estimator's."""
+    data = frames_of(SELECTIVE, PUBLISHED, difficulty="cost")
+    counts = count_log(open_log([SELECTIVE]), keep_ids=True)
+    run = run_of_log([SELECTIVE], PUBLISHED)
+    costs = video_costs(counts, run.prices, "exact") / 1e9
+    thirds = np.array_split(np.argsort(costs, kind="stable"), 3)
+    assert counts.ids is not None
+    for film, level, third in zip(data.films, LEVELS, thirds, strict=True):
+        own = sorted(third.tolist())
+        best = min(own, key=lambda i: (abs(costs[i] - np.median(costs[own])), i))
+        assert (film.group, film.id) == (level, counts.ids[best])
+        assert film.gflops_per_video == pytest.approx(costs[best], rel=1e-12)
+    text = " ".join(data.words.caption)
+    assert "nearest to the group's median cost" in text
+    assert "circular" in text
+    assert "counter published" in text
+    assert "1 GMAC = 1e9" in text
+
+
+def test_the_margin_makes_the_groups_where_a_log_has_scores(tmp_path: Path) -> None:
+    """The cost, which is circular, is the last resort, and the caption says so."""
+    assert "softmax margin" in " ".join(frames_of(SELECTIVE, PUBLISHED).words.caption)
+    log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2, 1]} for n in range(6)])
+    assert "circular" in " ".join(frames_of(log).words.caption)
+
+
+def test_several_videos_of_a_group_spread_over_its_costs() -> None:
+    """N videos are those at the quantiles 1/2N, 3/2N, …; ties go by the log's order."""
+    costs = np.array([5.0, 1, 2, 3, 4, 4, 4])
+    assert _nearest(np.arange(7), costs, None, 1) == [4]
+    assert _nearest(np.arange(5), costs, None, 2) == [2, 4]
+    assert sorted(_nearest(np.arange(7), costs, None, 9)) == list(range(7))
+
+
+def test_too_small_groups_are_said(tmp_path: Path) -> None:
+    """A group with fewer videos than were asked for shows all, with a warning."""
+    log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2]} for n in range(3)])
+    data = frames_of(log, per_group=2)
+    assert len(data.films) == 3
+    assert any("'easy' has only 1 video where 2 were asked for" in w for w in data.warnings)
+
+
+def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
+    """Videos come in the order of their names, each once, with their groups."""
+    data = frames_of(SELECTIVE, PUBLISHED, videos=["v007", "v002", "v007"])
+    assert [film.id for film in data.films] == ["v007", "v002"]
+    assert all(film.group in LEVELS for film in data.films)
+    assert any("chosen by hand" in sentence for sentence in data.words.caption)
+
+
+def test_an_unknown_video_has_a_near_match() -> None:
+    """A wrong id is refused, not left out."""
+    with pytest.raises(InputError, match="has no video 'v0077'") as caught:
+        frames_of(SELECTIVE, PUBLISHED, videos=["v000", "v0077"])
+    assert "did you mean 'v0" in caught.value.hint
+
+
+def test_each_view_is_a_row(tmp_path: Path) -> None:
+    """A named video shows all its views; its cost is that of all of them together."""
+    samples = [
+        {"id": f"v{n}", "view": view, "actions": [0, 1]} for n in range(3) for view in ("a", "b")
+    ]
+    log = own_log(tmp_path / "run.jsonl", samples)
+    data = frames_of(log, videos=["v1"])
+    assert [(film.id, film.view) for film in data.films] == [("v1", "a"), ("v1", "b")]
+    assert [film.gflops_per_video for film in data.films] == [10.0, 10.0]
+    assert "all of its views together" in " ".join(data.words.caption)
+    assert [film.id for film in frames_of(log).films] == ["v0", "v1", "v2"]
+
+
+def test_first_of_duplicates_are_the_records_that_are_counted(tmp_path: Path) -> None:
+    """``duplicates="first"`` draws the record that its cost was counted from."""
+    samples = [
+        {"id": "x", "actions": [1, 1]},
+        {"id": "x", "actions": [0, 0]},
+        {"id": "y", "actions": [0, 1]},
+    ]
+    log = own_log(tmp_path / "run.jsonl", samples)
+    with pytest.raises(DataError, match="came before"):
+        frames_of(log)
+    data = frames_of(log, Choices(duplicates="first"), videos=["y", "x"])
+    assert [film.gflops_per_video for film in data.films] == [5.0, 2.0]
+    assert [d.label for d in data.films[1].strips[0].decisions] == ["112", "112"]
+
+
+def test_predictions_are_judged_by_name(tmp_path: Path) -> None:
+    """Scores or a prediction against labels, indices or names; nothing where one is missing."""
+    samples = [
+        {"actions": [1], "labels": [0], "scores": [2.0, 1.0]},
+        {"actions": [1], "labels": ["b"], "prediction": 0},
+        {"actions": [1], "labels": [0, 1], "prediction": "b"},
+        {"actions": [1], "labels": [1]},
+        {"actions": [1]},
+    ]
+    log = own_log(tmp_path / "run.jsonl", samples, class_names=["a", "b"])
+    films = frames_of(log, videos=[f"v{n}" for n in range(5)], difficulty="cost").films
+    shown = [(film.label, film.prediction, film.right) for film in films]
+    assert shown == [
+        ("a", "a", True),
+        ("b", "a", False),
+        ("a, b", "b", True),
+        ("b", "", None),
+        ("", "", None),
+    ]
+
+
+def test_numbers_hold_every_step(tmp_path: Path) -> None:
+    """The CSV has one row a step: action, input size, whether it was skipped, the video's cost."""
+    log = own_log(tmp_path / "run.jsonl", [{"id": "v", "actions": [0, 2, 2, 3, 1]}])
+    numbers = frames_of(log).numbers
+    steps = [dict(zip(numbers.header, row, strict=True)) for row in numbers.rows]
+    assert [step["step"] for step in steps] == [0, 1, 2, 3, 4]
+    assert [step["decision"] for step in steps] == [0, 1, 1, 2, 3]
+    assert [step["action"] for step in steps][:2] == ["big@224", "skip 2"]
+    assert [step["input_height_px"] for step in steps] == [224, None, None, None, 112]
+    assert [step["skipped"] for step in steps] == [False, True, True, False, False]
+    assert [step["drawn"] for step in steps] == ["placeholder", "no", "no", "no", "placeholder"]
+    assert {step["gflops_per_video"] for step in steps} == {5.0}
+
+
+def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
+    """Only the first steps are drawn, and the caption says how many of how many."""
+    log = own_log(tmp_path / "run.jsonl", [{"id": "v", "actions": [0, 2, 2, 1, 1]}])
+    data = frames_of(log, most_frames=2)
+    (film,) = data.films
+    assert [(d.label, d.steps) for d in film.strips[0].decisions] == [("224", 1), ("skip 2", 1)]
+    assert "2 of 5 of v" in " ".join(data.words.caption)
+
+
+def test_frames_are_not_needed(tmp_path: Path) -> None:
+    """Without any media the strips are drawn all the same; caption and a warning say so."""
+    data = frames_of(SELECTIVE, PUBLISHED)
+    assert data.warnings == (NO_FRAMES,)
+    assert any("No frames were found" in sentence for sentence in data.words.caption)
+    assert all(film.missing == film.looked_at > 0 for film in data.films)
+
+
+def test_the_users_own_component_has_its_own_size(tmp_path: Path) -> None:
+    """With ``--component`` the input that is priced is the one that is drawn."""
+    actions = [{"name": "look", "costs": {"net": 1}}]
+    log = write_log(
+        tmp_path / "run.jsonl",
+        {"actions": actions, "components": {"net": "resnet18@33"}},
+        [{"actions": [0]}],
+    )
+    own = Choices(components={"net": 'value:1e9 "a test"'})
+    assert frames_of(log, own).films[0].strips[0].decisions[0].size is None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("action,share\nresnet50@224,1\n", "holds shares of actions"),
+        (
+            '{"format": "flopbench.policy-log", "version": 1, "preset": "arnet-resnet"}\n'
+            '{"id": "v", "actions": [9]}\n',
+            "this log has ids 0 to 6",
+        ),
+    ],
+)
+def test_logs_without_videos_are_refused(tmp_path: Path, content: str, message: str) -> None:
+    """A table of shares and a damaged log are errors that say what they are."""
+    path = tmp_path / "run.csv"
+    path.write_text(content)
+    with pytest.raises((InputError, DataError), match=message):
+        frames_of(path, Choices(counter="published", preset="arnet-resnet"))
+
+
+def test_counts_are_refused() -> None:
+    """Frames are in files only: a counted run no longer knows single steps."""
+    with pytest.raises(InputError, match="needs the file of one log"):
+        frames_of(run_of_log([SELECTIVE], PUBLISHED))  # type: ignore[arg-type]
+
+
+def test_steps_are_needed(tmp_path: Path) -> None:
+    """A record of counts alone has nothing to draw."""
+    log = own_log(tmp_path / "run.jsonl", [{"counts": {"a": 2}}])
+    with pytest.raises(InputError, match="no steps"):
+        frames_of(log)
+
+
+def test_a_missing_folder_of_frames_is_refused(tmp_path: Path) -> None:
+    """A folder that does not exist, and a file that holds no frames, are errors."""
+    with pytest.raises(InputError, match="does not exist"):
+        frames_of(SELECTIVE, PUBLISHED, frames=tmp_path / "no")
+    (tmp_path / "x.txt").write_text("x")
+    with pytest.raises(InputError, match="does not hold frames"):
+        frames_of(SELECTIVE, PUBLISHED, frames=tmp_path / "x.txt")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..", ".", ""])
+def test_no_name_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    """Only what lies inside of a folder has a path there."""
+    assert inside(tmp_path, name) is None
+    assert inside(tmp_path, "a/b") == tmp_path / "a" / "b"
+    assert inside(tmp_path, "a/../b") == tmp_path / "b"
+
+
+def test_an_id_that_leads_out_of_the_folder_is_refused(tmp_path: Path) -> None:
+    """A log cannot make flopbench read files elsewhere."""
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    np.save(tmp_path / "x.npy", np.zeros((1, 4, 4, 3), np.uint8))
+    log = own_log(tmp_path / "run.jsonl", [{"id": "../x", "actions": [0]}])
+    with pytest.raises(InputError, match="leads out of the folder"):
+        frames_of(log, frames=folder)
+
+
+def test_a_file_name_that_leads_out_is_not_read(tmp_path: Path) -> None:
+    """By default it is a placeholder with a warning; in a folder that the user named, an error."""
+    (tmp_path / "logs").mkdir()
+    sample = {"id": "v", "actions": [0], "frames": ["../secret.png"]}
+    log = own_log(tmp_path / "logs" / "run.jsonl", [sample])
+    (warning,) = frames_of(log).warnings
+    assert "secret.png lies outside of" in warning
+    assert "--frames" in warning
+    with pytest.raises(InputError, match="lies outside of"):
+        frames_of(log, frames=tmp_path / "logs")
+
+
+def test_missing_files_are_one_warning_a_video(tmp_path: Path) -> None:
+    """The warning names the first file and counts the others."""
+    sample = {"id": "v", "actions": [0, 0, 2], "frames": ["a.png", "b.png", "c.png"]}
+    log = own_log(tmp_path / "run.jsonl", [sample])
+    (warning,) = frames_of(log).warnings
+    assert warning.startswith("v: no picture for 2 of 2 frames that were looked at: ")
+    assert "a.png does not exist (and 1 more)" in warning
+
+
+def test_natural_order() -> None:
+    """Numbers in file names sort by their value."""
+    names = ["f10.png", "f9.png", "f1.png", "g.png"]
+    assert sorted(names, key=natural) == ["f1.png", "f9.png", "f10.png", "g.png"]
+
+
+def test_data_is_the_same_twice() -> None:
+    """The same log gives the same rows and words."""
+    first, second = (frames_of(SELECTIVE, PUBLISHED) for _ in range(2))
+    assert isinstance(first, Frames)
+    assert first.words == second.words
+    assert first.numbers == second.numbers
+
+
+def test_frames_are_as_large_as_the_chosen_networks_input() -> None:
+    """Another variant, or another network, is drawn at its own input size."""
+    net = {"variants": {"a": "resnet18@112", "b": "resnet18@168"}, "default": "a"}
+    actions = [{"name": "look", "costs": {"net": 1}}]
+    plan = plan_of(header_of(actions=actions, components={"net": net}))
+    for choices, side in (
+        (Choices(), 112),
+        (Choices(variants={"net": "b"}), 168),
+        (Choices(components={"net": "resnet18@224"}), 224),
+    ):
+        assert largest_side(_priced_plan(plan, choices)) == side

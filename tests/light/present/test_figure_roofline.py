@@ -1,0 +1,202 @@
+"""Models under their roofs as data: which rows, which roofs, which words; rows chosen and named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.present.figures.roofline import roofline_of
+from flopbench.timing.file import TimingFile
+from flopbench.timing.peaks import peak_of
+from flopbench.timing.records import TimingSpec, Work
+from flopbench.timing.verdicts import summarise
+
+REPORT = ROOT / "reports/latency-amd-epyc.json"
+H100 = "NVIDIA H100 80GB HBM3"
+
+
+@pytest.fixture(scope="module")
+def file() -> TimingFile:
+    """The timings of seven networks on one CPU."""
+    return TimingFile.load(REPORT)
+
+
+def with_gpu(file: TimingFile, *dtypes: str) -> TimingFile:
+    """Return the file with a row more a number format, on a GPU that has a data sheet."""
+    gpu = replace(file.devices[0], device="cuda", name=H100)
+    rows = [
+        replace(
+            file.rows[3],
+            device=1,
+            what=replace(file.rows[3].what, device="cuda", dtype=dtype),
+            roofs={"flops_per_s": 5e13, "bytes_per_s": 2.5e12},
+        )
+        for dtype in dtypes
+    ]
+    return TimingFile(rows=(*file.rows, *rows), devices=(*file.devices, gpu))
+
+
+def test_points_are_the_summaries_own(file: TimingFile) -> None:
+    """Achieved FLOP/s and both bounds of the intensity are those of ``summarise``."""
+    figure = roofline_of(REPORT)
+    (group,) = figure.groups
+    assert group.ridge == group.flops_per_s / group.bytes_per_s
+    for point, row in zip(group.points, file.rows, strict=True):
+        summary = summarise(row, file.device_of(row))
+        assert (point.low, point.high) == summary.intensity
+        assert point.flops_per_s == summary.achieved_flops_per_s
+        assert group.flops_per_s == row.roofs["flops_per_s"]
+
+
+def test_words_say_what_a_flop_is_and_how_roofs_were_made() -> None:
+    """The caption has the convention, the bounds, the roofs, the processes, the shared option."""
+    words = roofline_of(REPORT).words
+    caption = " ".join(words.caption)
+    for needle in (
+        "2 FLOPs a multiply-accumulate",
+        "104.2 GFLOP/s, 29.3 GB/s, ridge at 3.6 FLOP/byte",
+        "No data-sheet peak: no vendor prints a peak for a CPU",
+        "median of the medians of 3 fresh processes",
+        "All with classes=200.",
+        "counter torch",
+        "Hollow, verdict other than stable: mobilenet_v2@84 (noisy",
+    ):
+        assert needle in caption
+    assert "resnet34@168 reaches most of its compute roof, 76 %" in words.alt
+
+
+def test_a_gpu_brings_the_peaks_of_its_data_sheet(file: TimingFile) -> None:
+    """Each number format is a group of its own, with the sheet's peak and its source."""
+    figure = roofline_of(with_gpu(file, "fp32", "bf16"))
+    cpu, fp32, bf16 = figure.groups
+    peak = peak_of(H100)
+    assert peak is not None
+    assert cpu.peak_flops_per_s is None
+    assert fp32.peak_flops_per_s == peak.flops_per_s("fp32")
+    assert bf16.peak_flops_per_s == peak.flops_per_s("bf16")
+    assert [group.name for group in figure.groups] == [
+        "AMD EPYC (2 cores visible), fp32",
+        f"{H100}, fp32",
+        f"{H100}, bf16",
+    ]
+    assert peak.source in " ".join(figure.words.caption)
+
+
+def test_the_higher_of_two_measured_roofs_is_drawn(file: TimingFile) -> None:
+    """Two files of one device may hold two measurements of one roof; the caption says so."""
+    lower = replace(file.rows[0], roofs={"flops_per_s": 1e10, "bytes_per_s": 1e9})
+    figure = roofline_of([file, replace(file, rows=(lower,))])
+    assert figure.groups[0].flops_per_s == file.rows[0].roofs["flops_per_s"]
+    assert "the highest is drawn" in " ".join(figure.words.caption)
+
+
+def test_rows_that_cannot_be_drawn_are_left_out_and_said(file: TimingFile) -> None:
+    """A failed row, one without roofs and one without known work are named with the reason."""
+    rows = (
+        file.rows[0],
+        replace(file.rows[1], processes=(), failure="out of memory"),
+        replace(file.rows[2], roofs={}),
+        replace(file.rows[3], work=Work(input="224")),
+    )
+    figure = roofline_of(replace(file, rows=rows))
+    assert [point.name for point in figure.groups[0].points] == ["mobilenet_v2@84"]
+    (warning,) = figure.words.warnings
+    for needle in ("(out of memory)", "(no measured roofs)", "parameters or activations are not"):
+        assert needle in warning
+    assert len(figure.numbers.rows) == 1
+
+
+def test_nothing_left_to_draw_is_refused(file: TimingFile) -> None:
+    """The message says why, the hint which command measures roofs; so for failures alone."""
+    bare = replace(file, rows=tuple(replace(row, roofs={}) for row in file.rows))
+    with pytest.raises(InputError, match="no measured roofs") as caught:
+        roofline_of(bare)
+    assert "flopbench latency" in caught.value.hint
+    failed = tuple(replace(row, processes=(), failure="no memory") for row in file.rows)
+    with pytest.raises(InputError, match=r"no row was measured: .*no memory.*and 1 more"):
+        roofline_of(replace(file, rows=failed))
+    with pytest.raises(InputError, match="no timing file"):
+        roofline_of([])
+    with pytest.raises(InputError, match="holds no rows"):
+        roofline_of(replace(file, rows=()))
+
+
+def test_rows_are_chosen_by_device_dtype_and_batch(file: TimingFile) -> None:
+    """A device is a kind or part of a machine's name; what no row has is refused by name."""
+    both = with_gpu(file, "bf16")
+    assert len(roofline_of(both, devices=["cpu"]).groups) == 1
+    assert roofline_of(both, devices=["h100"]).groups[0].whole.startswith(H100)
+    assert roofline_of(both, dtypes=["bf16"]).groups[0].points[0].one.row.what.dtype == "bf16"
+    with pytest.raises(InputError, match="no row was timed on 'A100'") as caught:
+        roofline_of(both, devices=["A100"])
+    assert H100 in caught.value.hint
+    with pytest.raises(InputError, match="no row was timed in 'fp16'"):
+        roofline_of(both, dtypes=["fp16"])
+    with pytest.raises(InputError, match="unknown dtype 'fp33'"):
+        roofline_of(both, dtypes=["fp33"])
+    with pytest.raises(InputError, match="no row has the batch 7"):
+        roofline_of(both, batches=[7])
+    with pytest.raises(InputError, match="no row meets all"):
+        roofline_of(both, devices=["cpu"], dtypes=["bf16"])
+
+
+def test_names_hold_what_differs(file: TimingFile) -> None:
+    """One model at several batches is named by the batch; equal rows are numbered."""
+    one = file.rows[0]
+
+    def renamed(**changes: object) -> TimingFile:
+        whats = [replace(one.what, **{k: v}) for k, vs in changes.items() for v in vs]  # type: ignore[attr-defined,arg-type]
+        return replace(file, rows=tuple(replace(one, what=what) for what in whats))
+
+    names = [p.name for p in roofline_of(renamed(batch=[1, 8])).groups[0].points]
+    assert names == ["batch 1", "batch 8"]
+    assert (
+        "All with mobilenet_v2@84,classes=200." in roofline_of(renamed(batch=[1, 8])).words.caption
+    )
+    names = [p.name for p in roofline_of(renamed(batch=[1, 1])).groups[0].points]
+    assert names == ["mobilenet_v2@84 #1", "mobilenet_v2@84 #2"]
+    names = [p.name for p in roofline_of(renamed(spec=["a@1,classes=3", "b@1\n"])).groups[0].points]
+    assert names == ["a@1,classes=3", "b@1 "]
+
+
+def test_machines_that_cannot_be_compared_are_kept_apart(file: TimingFile) -> None:
+    """Two machines of one name but another torch are two groups, named by what differs."""
+    older = replace(file.devices[0], facts={**file.devices[0].facts, "torch.version": "2.1.0"})
+    again = replace(file.devices[0], facts={**file.devices[0].facts, "memory.total_bytes": 1})
+    figure = roofline_of([file, replace(file, devices=(older,)), replace(file, devices=(again,))])
+    assert [len(group.points) for group in figure.groups] == [14, 7]
+    assert figure.groups[1].name == "AMD EPYC (2 cores visible) (torch.version 2.1.0)"
+
+
+def test_more_groups_than_can_be_told_apart_are_refused(file: TimingFile) -> None:
+    """Nine thread counts are too many; the hint says how to choose."""
+    rows = tuple(
+        replace(file.rows[0], what=replace(file.rows[0].what, threads=n)) for n in range(1, 10)
+    )
+    with pytest.raises(InputError, match="fall into 9 groups by machine, threads and dtype"):
+        roofline_of(replace(file, rows=rows))
+
+
+def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
+    """A cost table is told to be one; a damaged file names its path."""
+    with pytest.raises(InputError, match=r"is a cost table; plots\.roofline takes a timing file"):
+        roofline_of(ROOT / "tests/data/table-schema1.json")
+    broken = tmp_path / "t.json"
+    broken.write_text('{"schema": 1, "kind": "flopbench.timings", "rows": 3}')
+    with pytest.raises(DataError, match=r"t\.json"):
+        roofline_of(broken)
+
+
+def test_numbers_hold_every_point_whole() -> None:
+    """One row a point, unrounded, with both bounds and both roofs."""
+    numbers = roofline_of(REPORT).numbers
+    assert len(numbers.rows) == 7
+    row = dict(zip(numbers.header, numbers.rows[0], strict=True))
+    assert row["spec"] == "mobilenet_v2@84,classes=200"
+    assert row["dense_macs_per_image"] == 50612992
+    assert row["measured_bytes_per_s"] == 29306330963.534874
+    assert TimingSpec(spec="x").options == row["options"]

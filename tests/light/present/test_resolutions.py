@@ -1,0 +1,46 @@
+"""At which resolution an action looks at a frame."""
+
+from __future__ import annotations
+
+import pytest
+from logs import arnet_plan, header_of
+
+from flopbench.policy.plan import plan_of
+from flopbench.present.figures.resolutions import action_size
+
+
+def test_arnet() -> None:
+    """AR-Net's networks see their specifications' inputs, 84 px by its name, a skip none."""
+    plan = arnet_plan()
+    sizes = [action_size(plan, i) for i in range(len(plan.actions))]
+    assert sizes == [(224, 224), (168, 168), (112, 112), (84, 84), None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("costs", "name", "size"),
+    [
+        ({"wide": 1}, "a", (112, 168)),
+        ({"clip": 1}, "a", (112, 112)),
+        ({"wide": 1, "small": 1}, "a", (112, 168)),
+        ({"wide": 0, "small": 1}, "a", (84, 84)),
+        ({"lstm": 1}, "a", None),
+        ({"constant": 1}, "a", None),
+        ({}, "look", None),
+        ({}, "resnet18@96x128", (96, 128)),
+        ({"variants": 1}, "a", (200, 200)),
+    ],
+)
+def test_other_logs(costs: dict[str, int], name: str, size: tuple[int, int] | None) -> None:
+    """The largest input of the networks that run; none where nothing has pixels."""
+    header = header_of(
+        actions=[{"name": name, "costs": costs}],
+        components={
+            "wide": "resnet18@112x168",
+            "clip": "r3d_18@16x112x112",
+            "small": "resnet18@84",
+            "lstm": "lstm:1280x512@16",
+            "constant": 'value:1e9 "a paper"',
+            "variants": {"variants": {"x": "resnet18@200", "y": "resnet18@64"}, "default": "x"},
+        },
+    )
+    assert action_size(plan_of(header), 0) == size

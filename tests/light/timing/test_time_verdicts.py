@@ -1,0 +1,398 @@
+"""How far to trust a row: every verdict with its reason, and the figures beside it by hand.
+
+Rows come out of the real loop on a clock of noise. A call takes 1/16 s unless a test says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from clocks import NoiseClock, some_device, timed
+from conftest import ROOT
+
+from flopbench.timing.gpu_readings import GpuReading, throttle_names
+from flopbench.timing.records import Timing, TimingSpec, Work
+from flopbench.timing.verdicts import Summary, summarise
+
+H100 = some_device("NVIDIA H100 80GB HBM3", "cuda")
+CPU = some_device()
+ON_CUDA = TimingSpec(spec="resnet18@32", device="cuda")
+WORK = Work(dense_macs=10**9, params=10**7, activations=2 * 10**6, input="32")
+
+
+def alike(count: int = 3, base_s: float = 1 / 16, **changes: Any) -> list[NoiseClock]:
+    """Return the clocks of processes that differ by nothing but their seeds."""
+    return [NoiseClock(base_s, seed=seed, **changes) for seed in range(count)]
+
+
+def unlike(*factors: float) -> list[NoiseClock]:
+    """Return the clocks of processes that are slower by these factors."""
+    return [NoiseClock(factor / 16) for factor in factors]
+
+
+def recorded(run: str) -> list[dict[str, Any]]:
+    """Return recorded readings of a GPU in the form of a timing file."""
+    data = json.loads((ROOT / "tests/data/nvml-readings.json").read_text(encoding="utf-8"))
+    return [
+        GpuReading(
+            t_s=line["t_s"],
+            sm_mhz=line["sm_mhz"],
+            memory_mhz=line["memory_mhz"],
+            temperature_c=line["temperature_c"],
+            power_w=line["power_mw"] / 1e3,
+            power_limit_w=line["power_limit_mw"] / 1e3,
+            throttle_reasons=throttle_names(line["reasons"]),
+            energy_mj=line["energy_mj"],
+            foreign_processes=len(set(line["pids"]) - {data["own_pid"]}),
+            utilization_percent=line["utilization_percent"],
+        ).to_json()
+        for line in data["runs"][run]
+    ]
+
+
+def on_cuda(readings: Sequence[Any] = (), **changes: Any) -> Summary:
+    """Sum up a steady row of three processes on a GPU, each with these readings."""
+    run = {"readings": tuple(readings), "images_done": changes.pop("images_done", ())}
+    row = timed(alike(columns="cuda"), ON_CUDA, run=run, work=WORK, **changes)
+    return summarise(row, H100)
+
+
+# --- verdicts
+
+
+def test_a_steady_row_is_stable() -> None:
+    """Three processes with little noise: no reason against it."""
+    summary = summarise(timed(alike(noise=0.003)), CPU)
+    assert (summary.verdict, summary.reasons) == ("stable", ())
+    assert (summary.processes, summary.interval_s is None) == (3, False)
+
+
+def test_processes_that_differ_make_a_row_noisy() -> None:
+    """Factors 1, 1.02, 1.04: s = 1.96 %, reach = 4.303 · s · √(2.35 / 3) = 7.5 %."""
+    summary = summarise(timed(unlike(1.0, 1.02, 1.04)), CPU)
+    assert summary.verdict == "noisy"
+    assert summary.reasons == ("processes differ: a repeat is expected within ±7% only",)
+    assert summary.spread == pytest.approx(0.04 / 1.02)
+
+
+def test_processes_that_differ_widely_make_a_row_unstable() -> None:
+    """Factors 1, 1.1, 1.2: s = 9.1 %, reach 34.7 %, sinh(0.347) = 35 %."""
+    summary = summarise(timed(unlike(1.0, 1.1, 1.2)), CPU)
+    assert summary.verdict == "unstable"
+    assert summary.reasons == ("processes differ: a repeat is expected within ±35% only",)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(1, "1 process says little"), (2, "2 processes say little")]
+)
+def test_fewer_than_three_processes_are_never_stable(count: int, words: str) -> None:
+    """However steady; the reason says what to do."""
+    summary = summarise(timed(alike(count)), CPU)
+    assert summary.verdict == "noisy"
+    (reason,) = summary.reasons
+    assert words in reason
+    assert "--processes 3" in reason
+    assert (summary.interval_s is None) == (count == 1)
+
+
+def test_too_few_samples_make_a_row_noisy() -> None:
+    """Five samples have no interval of their median: the budget is what to raise."""
+    summary = summarise(timed(alike(), budget_s=1e-3, fewest=5), CPU)
+    assert summary.verdict == "noisy"
+    assert summary.reasons == (
+        "a process has too few samples to know its own median: raise --budget",
+    )
+
+
+def test_a_wide_interval_of_a_process_makes_a_row_noisy() -> None:
+    """Ten samples, five of 1/16 and five of 1/8 s in each process: the median is known to ±33 %."""
+    clocks = [NoiseClock(1 / 16, warm_up=[1.0] * 26 + [2.0] * 5) for _ in range(3)]
+    summary = summarise(timed(clocks, budget_s=1e-3), CPU)
+    assert summary.verdict == "noisy"
+    assert summary.reasons == ("a process knows its own median only to ±33.3%",)
+
+
+def test_foreign_processes_make_a_row_noisy() -> None:
+    """Two others in the last recorded reading."""
+    summary = on_cuda(recorded("guest"))
+    assert summary.verdict == "noisy"
+    assert summary.reasons == ("2 other processes used the GPU",)
+
+
+def test_a_row_that_did_not_settle_is_unstable() -> None:
+    """One of three processes went on changing; the reason counts it and its calls."""
+    clocks = [*alike(2), NoiseClock(1 / 4, drift=1 / 16)]
+    summary = summarise(timed(clocks), CPU)
+    assert summary.verdict == "unstable"
+    assert "1 of 3 processes did not settle in 40 warm-up calls" in summary.reasons
+
+
+def test_a_throttled_gpu_makes_a_row_unstable() -> None:
+    """The recorded power cap is named once, however many processes met it."""
+    summary = on_cuda(recorded("throttled"))
+    assert summary.verdict == "unstable"
+    (reason,) = summary.reasons
+    assert reason.startswith("the GPU was held back: ")
+    assert "sw power cap" in reason
+    assert "sw thermal slowdown" in reason
+
+
+def test_a_calm_gpu_is_no_reason() -> None:
+    """An idle start and small steps of the clock do not matter."""
+    assert on_cuda(recorded("calm")).verdict == "stable"
+
+
+@pytest.mark.parametrize(
+    ("dense_macs", "verdict"),
+    [
+        # 2 FLOPs · MACs · 16 a second; the sheet of the H100 says 67e12 FLOP/s in fp32
+        (2 * 10**12, "stable"),  # 64e12
+        (3 * 10**12, "invalid"),  # 96e12 = 1.43 · 67e12
+    ],
+)
+def test_beyond_the_data_sheet_is_invalid(dense_macs: int, verdict: str) -> None:
+    """A known GPU cannot be faster than its peak; below it any share is possible."""
+    work = Work(dense_macs=dense_macs, params=1, activations=1)
+    summary = summarise(timed(alike(columns="cuda"), ON_CUDA, work=work), H100)
+    assert summary.verdict == verdict
+    assert summary.share_of_peak == pytest.approx(32 * dense_macs / 67e12)
+    if verdict == "invalid":
+        assert "96000.0 GFLOP/s is 1.43 times the data sheet's peak" in summary.reasons[0]
+
+
+def test_the_peak_is_that_of_the_number_format() -> None:
+    """96e12 FLOP/s are possible in bf16 (989.5e12), and no sheet speaks of an unknown name."""
+    work = Work(dense_macs=3 * 10**12)
+    half = TimingSpec(spec="resnet18@32", device="cuda", dtype="bf16")
+    summary = summarise(timed(alike(columns="cuda"), half, work=work), H100)
+    assert summary.verdict == "stable"
+    assert summary.share_of_peak == pytest.approx(96 / 989.5)
+    unknown = some_device("NVIDIA Z9", "cuda")
+    summary = summarise(timed(alike(columns="cuda"), ON_CUDA, work=work), unknown)
+    assert (summary.verdict, summary.share_of_peak) == ("stable", None)
+
+
+@pytest.mark.parametrize(("roof", "verdict"), [(32e9 / 1.09, "stable"), (32e9 / 1.11, "invalid")])
+def test_beyond_the_measured_roof_is_invalid(roof: float, verdict: str) -> None:
+    """1e9 MACs in 1/16 s are 32e9 FLOP/s: 1.09 times a roof is its own noise, 1.11 is not."""
+    row = timed(alike(), work=WORK, roofs={"flops_per_s": roof, "bytes_per_s": 1e9})
+    summary = summarise(row, CPU)
+    assert summary.verdict == verdict
+    if verdict == "invalid":
+        assert "32.0 GFLOP/s is 1.11 times the measured roof" in summary.reasons[0]
+
+
+def test_a_sample_without_time_is_invalid() -> None:
+    """A clock that steps by 1/64 s sees nothing of calls of 1/256 s."""
+    summary = summarise(timed(alike(base_s=1 / 256, tick_s=1 / 64), work=WORK, fewest=6), CPU)
+    assert summary.verdict == "invalid"
+    assert summary.reasons[0].startswith("a sample took no time at all")
+    assert (summary.headline_s, summary.images_per_s, summary.interval_s) == (0.0, None, None)
+    assert (summary.spread, summary.achieved_flops_per_s) == (None, None)
+
+
+def test_a_failed_row_says_why() -> None:
+    """No figure at all, the failure as its reason."""
+    row = Timing(
+        what=ON_CUDA, lead="end_to_end_s", processes=(), failure="out of memory", work=WORK
+    )
+    summary = summarise(row, H100)
+    assert (summary.verdict, summary.reasons) == ("failed", ("out of memory",))
+    assert (summary.headline_s, summary.images_per_s, summary.bound) == (None, None, "")
+    assert summarise(Timing(what=ON_CUDA, lead="cpu_s", processes=()), H100).reasons == (
+        "not measured",
+    )
+
+
+def test_a_row_that_failed_in_a_later_process_does_not_hide_it() -> None:
+    """The system killed the second process: the verdict is failed, or its reasons say so."""
+    row = timed(alike(), failure="the measuring process was killed (SIGKILL)")
+    summary = summarise(row, CPU)
+    assert summary.verdict != "stable"
+    assert any("SIGKILL" in reason for reason in summary.reasons)
+
+
+def test_a_column_that_one_process_lacks_is_no_error() -> None:
+    """A graph could be captured in one process only: its column is of those that have it."""
+    runs = list(timed(alike(columns="cuda"), ON_CUDA).processes)
+    columns = {**runs[0].columns, "graph_s": runs[0].columns["gpu_s"]}
+    runs[0] = replace(runs[0], columns=columns)
+    for order in (runs, runs[::-1]):
+        row = timed(alike(columns="cuda"), ON_CUDA, processes=tuple(order))
+        assert summarise(row, H100).headline_s == 1 / 16
+
+
+def test_the_gravest_finding_gives_the_verdict_and_every_finding_its_reason() -> None:
+    """Invalid before unstable before noisy, and none of them hides another."""
+    clocks = [NoiseClock(1 / 4, drift=1 / 16), NoiseClock(1 / 4)]
+    grave = summarise(timed(clocks, budget_s=1e-3, fewest=4), CPU)
+    assert grave.verdict == "unstable"
+    assert [reason.split(":")[0] for reason in grave.reasons] == [
+        "1 of 2 processes did not settle in 40 warm-up calls",
+        "2 processes say little of others",
+        "a process has too few samples to know its own median",
+    ]
+    roofs = {"flops_per_s": 1.0, "bytes_per_s": 1.0}
+    clocks = [NoiseClock(1 / 4, drift=1 / 16), NoiseClock(1 / 4)]
+    worst = summarise(timed(clocks, budget_s=1e-3, fewest=4, work=WORK, roofs=roofs), CPU)
+    assert worst.verdict == "invalid"
+    assert worst.reasons[1:] == grave.reasons
+
+
+def test_waiting_for_the_processor_makes_a_wall_row_noisy() -> None:
+    """Wall time of 1.5 and CPU time of 1: a third of the time others had it; CPU time is clean."""
+    waiting = summarise(timed(alike(waits=0.5), lead="wall_s"), CPU)
+    assert waiting.verdict == "noisy"
+    assert waiting.reasons == ("the process waited for the processor 33% of the time",)
+    assert summarise(timed(alike(waits=0.5)), CPU).verdict == "stable"
+
+
+# --- figures
+
+
+def test_rates_by_hand() -> None:
+    """Batch 4 in 1/16 s: 64 img/s and 2 · 1e9 · 4 · 16 = 128e9 FLOP/s, half of a roof of 256e9."""
+    row = timed(
+        alike(),
+        TimingSpec(spec="resnet18@32", batch=4),
+        work=WORK,
+        roofs={"flops_per_s": 256e9, "bytes_per_s": 4e9},
+    )
+    summary = summarise(row, CPU)
+    assert summary.headline_s == 1 / 16
+    assert summary.images_per_s == 64
+    assert summary.achieved_flops_per_s == 128e9
+    assert summary.share_of_roof == 0.5
+    assert summary.share_of_peak is None
+    assert summary.energy is None
+
+
+def test_the_headline_is_the_median_of_process_medians() -> None:
+    """Not of all samples: processes of 10, 10 and 200 samples weigh the same."""
+    rows = [
+        timed([NoiseClock(factor / 16)], fewest=n) for factor, n in ((1, 10), (2, 10), (4, 200))
+    ]
+    runs = tuple(row.processes[0] for row in rows)
+    summary = summarise(timed(alike(), processes=runs), CPU)
+    assert summary.headline_s == 2 / 16
+    assert summary.p50_s == 4 / 16
+    assert (summary.samples, summary.first_s) == (220, 2 / 16)
+    assert summary.columns == {"wall_s": 2 / 16, "cpu_s": 2 / 16, "wait_s": 0.0}
+    assert summary.spread == 1.5
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_s", "bound"),
+    [
+        # FLOPs of four images 8e9. Weights 1e7 · 4 bytes = 4e7; activations written and read
+        # 2 · 2e6 · 4 images · 4 bytes = 6.4e7. Intensity 8e9 / 1.04e8 = 76.9 to 8e9 / 4e7 = 200.
+        # Ridge: 256e9 FLOP/s over the bytes a second.
+        (4e9, "compute"),  # 64
+        (2e9, "compute or memory"),  # 128
+        (1e9, "memory"),  # 256
+        (None, ""),
+    ],
+)
+def test_the_roofline_says_what_binds(bytes_per_s: float | None, bound: str) -> None:
+    """Both bounds of the intensity on one side of the ridge, or on both sides."""
+    row = timed(
+        alike(),
+        TimingSpec(spec="resnet18@32", batch=4),
+        work=WORK,
+        roofs={"flops_per_s": 256e9, "bytes_per_s": bytes_per_s},
+    )
+    summary = summarise(row, CPU)
+    assert summary.intensity == (pytest.approx(8e9 / 1.04e8), 200.0)
+    assert (summary.bound, summary.launch_bound) == (bound, False)
+
+
+def test_half_precision_moves_half_the_bytes() -> None:
+    """bf16 and fp16 have twice the intensity of fp32; tf32 lies in memory as fp32 does."""
+    found = {}
+    for dtype in ("fp32", "tf32", "bf16", "fp16"):
+        what = TimingSpec(spec="resnet18@32", device="cuda", dtype=dtype)
+        found[dtype] = summarise(timed(alike(), what, work=WORK), CPU).intensity
+    # one image: 2e9 / (4e7 + 1.6e7) and 2e9 / 4e7
+    assert found["fp32"] == found["tf32"] == (pytest.approx(2e9 / 5.6e7), 50.0)
+    assert found["bf16"] == found["fp16"] == (pytest.approx(2e9 / 2.8e7), 100.0)
+
+
+@pytest.mark.parametrize(
+    "work", [Work(), Work(dense_macs=0, params=1, activations=1), Work(dense_macs=5)]
+)
+def test_unknown_work_has_no_intensity(work: Work) -> None:
+    """Nothing is guessed: no intensity, no bound, and a model without MACs does not divide by 0."""
+    row = timed(alike(), work=work, roofs={"flops_per_s": 1e9, "bytes_per_s": 1e9})
+    summary = summarise(row, CPU)
+    assert (summary.intensity, summary.bound, summary.verdict) == (None, "", "stable")
+    assert (summary.achieved_flops_per_s is None) == (work.dense_macs is None)
+
+
+@pytest.mark.parametrize(("share", "launch"), [(0.75, False), (0.875, True), (2.0, True)])
+def test_enqueueing_beyond_four_fifths_of_the_gpu_time_binds(share: float, launch: bool) -> None:
+    """The flag is set, and the bound says launch whatever the roofline would."""
+    row = timed(
+        alike(columns="cuda", enqueue_s=share / 16),
+        ON_CUDA,
+        work=WORK,
+        roofs={"flops_per_s": 256e9, "bytes_per_s": 1e10},
+    )
+    summary = summarise(row, H100)
+    assert summary.launch_bound == launch
+    assert summary.bound == ("launch" if launch else "compute")
+    assert summary.columns["gpu_s"] == 1 / 16
+
+
+def test_percentiles_need_single_calls_and_enough_of_them() -> None:
+    """Three processes of 22 samples have a p90, of 221 a p99; means of calls have neither."""
+    some = summarise(timed(alike(), budget_s=1e-3, fewest=22), CPU)
+    assert (some.samples, some.p90_s, some.p99_s) == (66, 1 / 16, None)
+    many = summarise(timed(alike(), budget_s=1e-3, fewest=221), CPU)
+    assert (many.samples, many.p90_s, many.p99_s) == (663, 1 / 16, 1 / 16)
+    grouped = summarise(timed(alike(base_s=1 / 4096), budget_s=1e-3, fewest=221), CPU)
+    assert (grouped.samples, grouped.p50_s, grouped.p90_s) == (663, 1 / 4096, None)
+
+
+def test_the_largest_peak_of_memory_counts() -> None:
+    """Of all processes; unknown where none could tell."""
+    row = timed(alike())
+    runs = tuple(
+        timed([clock], run={"peak_bytes": peak}).processes[0]
+        for clock, peak in zip(alike(), (10, None, 30), strict=True)
+    )
+    assert summarise(row, CPU).peak_bytes is None
+    assert summarise(timed(alike(), processes=runs), CPU).peak_bytes == 30
+
+
+def test_energy_by_hand() -> None:
+    """The recorded counter rises by 30 J every 100 ms, 300 W; at 100 img/s that is 3 J an image."""
+    summary = on_cuda(recorded("calm"), images_done=((99.0, 0), (110.0, 1100)))
+    assert summary.energy is not None
+    assert summary.energy.per_image_j == pytest.approx(3.0)
+    assert summary.energy.reason == ""
+
+
+def test_the_energy_is_that_of_the_middle_process() -> None:
+    """Processes of 50, 100 and 150 img/s: 6, 3 and 2 J; one without readings has no say."""
+    runs = []
+    for rate in (50, 100, 150, 0):
+        run = {
+            "readings": tuple(recorded("calm")) if rate else (),
+            "images_done": ((99.0, 0), (110.0, 11 * rate)),
+        }
+        runs += timed(alike(1, columns="cuda"), ON_CUDA, run=run).processes
+    energy = summarise(timed(alike(columns="cuda"), ON_CUDA, processes=tuple(runs)), H100).energy
+    assert energy is not None
+    assert energy.per_image_j == pytest.approx(3.0)
+
+
+def test_no_energy_has_a_reason() -> None:
+    """On a GPU that does not tell; off CUDA there is no such figure at all."""
+    energy = on_cuda().energy
+    assert energy is not None
+    assert energy.per_image_j is None
+    assert "no energy counter" in energy.reason

@@ -1,0 +1,406 @@
+"""The file of timings: what is written is read, nothing else is, and several become one."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from clocks import NoiseClock, some_device, timed
+from conftest import ROOT, RunCli, assert_refused
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.timing.file import KIND, SCHEMA, TimingFile, merge, process_run
+from flopbench.timing.gpu_readings import GpuReading
+from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work, plain
+from flopbench.timing.text import render_timings, timing_grids
+from flopbench.timing.verdicts import summarise
+
+SAVED = ROOT / "tests" / "data" / "timings-schema1.json"
+
+CPU = some_device()
+GPU = some_device("NVIDIA H100 80GB HBM3", "cuda", gpu__ecc=True)
+WORK = Work(dense_macs=37_240_000, activations=49_000, params=11_689_512, input="32")
+
+
+def small_file() -> TimingFile:
+    """Return a file with every kind of row: it is what ``timings-schema1.json`` was written from.
+
+    Two machines; a plain row, one that failed, two that took turns, one of a sweep, one with
+    readings of a GPU.
+    """
+    reading = GpuReading(
+        t_s=1.5,
+        sm_mhz=1980,
+        power_w=310.5,
+        throttle_reasons=("sw power cap",),
+        energy_mj=8_123_456_789,
+        foreign_processes=0,
+    )
+    on_gpu = {
+        "readings": (reading.to_json(),),
+        "images_done": ((1.0, 0), (2.0, 32)),
+        "peak_bytes": 2**30,
+        "flags": {"cuda.matmul.fp32_precision": "ieee", "cudnn.benchmark": False},
+    }
+    cpu = TimingSpec(spec="resnet18@32")
+    cuda = TimingSpec(
+        spec="resnet18@32", device="cuda", batch=32, dtype="bf16", channels_last=True, compiled=True
+    )
+    clocks = [NoiseClock(1 / 16, noise=0.05, seed=seed) for seed in range(2)]
+    short = {"budget_s": 1e-3, "fewest": 6}
+    failed = {"processes": (), "failure": "out of memory at batch 4096"}
+    turns = {"interleaved": "resnet18@32 against resnet34@32"}
+    roofs = {"flops_per_s": 6.1e10, "bytes_per_s": 1.2e10}
+    beside = TimingSpec(spec="resnet34@32")
+    huge = TimingSpec(spec="resnet18@32", batch=4096)
+    gpu_clocks = [NoiseClock(1 / 512, columns="cuda", enqueue_s=1 / 1024)]
+    return TimingFile(
+        rows=(
+            timed(clocks, cpu, work=WORK, roofs=roofs, notes=("a note × of §",), **short),
+            timed(clocks[:1], huge, sweep="resnet18@32", **failed, **short),
+            timed(clocks[:1], cpu, work=WORK, **turns, **short),
+            timed(clocks[:1], beside, work=Work(), **turns, **short),
+            timed(gpu_clocks, cuda, device=1, work=WORK, run=on_gpu, sweep="resnet18@32", **short),
+        ),
+        devices=(CPU, GPU),
+        protocol={"processes": 2, "budget_s": 0.001, "warm_up_within": 0.02},
+    )
+
+
+def damaged(change: Callable[[Any], object]) -> dict[str, Any]:
+    """Return the JSON of a file of two rows whose second one was changed."""
+    row = timed([NoiseClock(1 / 16)], work=WORK, run={"images_done": ((0.0, 1),)})
+    file = TimingFile(rows=(row, row), devices=(CPU,), protocol={})
+    data: dict[str, Any] = json.loads(file.dumps())
+    change(data["rows"][1])
+    return data
+
+
+# --- what is written is read
+
+
+def test_every_kind_of_row_survives_the_file(tmp_path: Path) -> None:
+    """Tuples, nulls, nested records and text beyond ASCII; the same file gives the same bytes."""
+    file = small_file()
+    path = tmp_path / "t.json"
+    file.save(path)
+    again = TimingFile.load(path)
+    assert again == file
+    assert again.dumps() == path.read_text(encoding="utf-8") == file.dumps()
+    assert again.device_of(again.rows[4]) == GPU
+
+
+def test_raw_samples_are_kept_to_the_last_bit() -> None:
+    """A float of a sample comes back as it was; nothing is rounded on the way."""
+    file = small_file()
+    samples = TimingFile.from_json(json.loads(file.dumps())).rows[0].processes[0].columns
+    assert samples == file.rows[0].processes[0].columns
+    assert len(samples["cpu_s"]) == 6
+
+
+def test_one_process_is_one_line() -> None:
+    """So that a diff of two files can be read."""
+    lines = small_file().dumps().splitlines()
+    assert sum('"first_s"' in line for line in lines) == 5
+    assert all(line.count('"first_s"') <= 1 for line in lines)
+
+
+def test_a_file_without_rows_survives() -> None:
+    """Nothing was measured yet: still a file."""
+    empty = TimingFile(rows=(), devices=())
+    assert TimingFile.from_json(json.loads(empty.dumps())) == empty
+
+
+seconds = st.floats(min_value=0, max_value=1e6)
+
+
+@given(
+    st.builds(
+        TimingSpec,
+        spec=st.text(max_size=9),
+        device=st.sampled_from(["cpu", "cuda", "mps"]),
+        batch=st.integers(1, 10**6),
+        dtype=st.sampled_from(["fp32", "tf32", "bf16", "fp16"]),
+        compiled=st.booleans(),
+        threads=st.integers(1, 256),
+    ),
+    st.lists(st.lists(seconds, min_size=1, max_size=5), max_size=3),
+    st.text(max_size=9),
+)
+def test_any_row_survives_the_file(
+    what: TimingSpec, processes: list[list[float]], failure: str
+) -> None:
+    """Whatever the model is called, whatever it took, however it failed."""
+    runs = tuple(
+        ProcessRun(
+            first_s=samples[0],
+            warm_up_calls=4,
+            warm_up_s=1.0,
+            settled=True,
+            stopped="budget",
+            calls_per_sample=1,
+            columns={"cpu_s": tuple(samples)},
+        )
+        for samples in processes
+    )
+    row = Timing(what=what, lead="cpu_s", processes=runs, failure=failure)
+    file = TimingFile(rows=(row,), devices=(CPU,))
+    assert TimingFile.from_json(json.loads(file.dumps())) == file
+
+
+def test_a_file_of_schema_1_is_read_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """A file kept from the first schema stays readable, its figures what they were."""
+    file = TimingFile.load(SAVED)
+    assert [str(row.what) for row in file.rows] == [
+        "resnet18@32 · batch 1 · fp32 · cpu",
+        "resnet18@32 · batch 4096 · fp32 · cpu",
+        "resnet18@32 · batch 1 · fp32 · cpu",
+        "resnet34@32 · batch 1 · fp32 · cpu",
+        "resnet18@32 · batch 32 · bf16 · channels last, compiled · cuda",
+    ]
+    assert [device.name for device in file.devices] == ["AMD EPYC", "NVIDIA H100 80GB HBM3"]
+    verdicts = [summarise(row, file.device_of(row)).verdict for row in file.rows]
+    assert verdicts == ["noisy", "failed", "noisy", "noisy", "unstable"]
+    last = summarise(file.rows[4], file.devices[1])
+    assert (last.headline_s, last.images_per_s, last.peak_bytes) == (1 / 512, 16384, 2**30)
+    for format in ("md", "csv", "latex", "json"):
+        assert "resnet18@32" in (render_timings(file, format, None) or "")  # type: ignore[arg-type]
+
+
+def test_the_schema_1_file_names_no_machine() -> None:
+    """Published files hold no path and no name of a user or a host."""
+    text = SAVED.read_text(encoding="utf-8")
+    for word in ("/home", "/root", "/work", "/tmp", "hostname", "user"):
+        assert word not in text
+    assert len(text) < 10_000
+
+
+# --- what is refused
+
+
+@pytest.mark.parametrize(
+    ("change", "needle"),
+    [
+        ({"schema": SCHEMA + 1}, f"reads up to {SCHEMA}"),
+        ({"schema": str(SCHEMA)}, f"'schema' is '{SCHEMA}'"),
+        ({"schema": True}, "'schema' is True"),
+        ({"schema": None}, "'schema' is None"),
+        ({"kind": "flopbench.table"}, "t.json is not a flopbench timing file"),
+        ({"kind": None}, "t.json is not a flopbench timing file"),
+        ({"rows": None}, "t.json is not a flopbench timing file"),
+        ({"rows": 3}, "t.json is not a flopbench timing file"),
+        ({"devices": None}, "t.json is not a flopbench timing file"),
+        ({"devices": [{"device": "cpu"}]}, "t.json: not device facts"),
+        ({"devices": []}, "t.json: rows[0]: device is 0, and the file has 0 devices"),
+        ({"protocol": 3}, "t.json is not a flopbench timing file"),
+    ],
+)
+def test_other_files_are_refused(change: dict[str, Any], needle: str) -> None:
+    """A newer schema, another kind or no timings at all is said to be so, with the file's name."""
+    data = {**json.loads(small_file().dumps()), **change}
+    with pytest.raises(DataError) as caught:
+        TimingFile.from_json(data, "t.json")
+    assert needle in caught.value.message
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 3, {}, {"kind": KIND}])
+def test_no_file_at_all_is_refused(data: Any) -> None:
+    """Any other JSON value is a DataError, never another exception."""
+    with pytest.raises(DataError, match=r"t\.json"):
+        TimingFile.from_json(data, "t.json")
+
+
+def test_a_newer_file_says_what_to_do() -> None:
+    """Its rows are not looked at: a newer schema may have any."""
+    data = {"kind": KIND, "schema": 99, "rows": "anything"}
+    with pytest.raises(DataError, match="schema 99") as caught:
+        TimingFile.from_json(data, "t.json")
+    assert "upgrade flopbench" in caught.value.hint
+
+
+def put(*path: Any) -> Callable[[Any], None]:
+    """Return a change: the last of ``path`` is the value, what is before says where."""
+
+    def change(row: Any) -> None:
+        *way, last, value = path
+        for step in way:
+            row = row[step]
+        row[last] = value
+
+    return change
+
+
+RUN = ("processes", 0)
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("change", "needle"),
+    [
+        (lambda row: row.pop("lead"), "lead"),
+        (put("surprise", 1), "surprise"),
+        (put("what", None), "TimingSpec"),
+        (put("what", {"spec": "resnet18"}), "TimingSpec"),
+        (put("what", "batches", 3), "batches"),
+        (put("work", []), "Work"),
+        (put(*RUN, {}), "ProcessRun"),
+        (put(*RUN, "columns", {}), "no samples"),
+        (put(*RUN, "columns", "cpu_s", []), "columns"),
+        (put(*RUN, "columns", "cpu_s", [1.0]), "different lengths"),
+        (put("lead", "gpu_s"), "lead is 'gpu_s'"),
+        (put("device", 1), "device is 1"),
+        (put("device", -1), "device is -1"),
+        (put("device", True), "device"),
+        (put("device", None), "device"),
+        (put("device", "0"), "device"),
+    ],
+)
+def test_a_row_of_another_form_is_named(change: Callable[[Any], object], needle: str) -> None:
+    """The message holds the file, the row and what is wrong with it."""
+    with pytest.raises(DataError) as caught:
+        TimingFile.from_json(damaged(change), "t.json")
+    assert caught.value.message.startswith("t.json: rows[1]: ")
+    assert needle in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        (put("what", "batch", "four"), "batch"),
+        (put("what", "batch", 0), "batch"),
+        (put("what", "batch", 1.5), "batch"),
+        (put("what", "spec", None), "spec"),
+        (put("what", "dtype", "fp9"), "dtype"),
+        (put("what", "device", "tpu"), "device"),
+        (put("what", "threads", "1"), "threads"),
+        (put("what", "compiled", "no"), "compiled"),
+        (put("work", "dense_macs", "many"), "dense_macs"),
+        (put("work", "dense_macs", -1), "dense_macs"),
+        (put("roofs", None), "roofs"),
+        (put("roofs", {"flops_per_s": "fast"}), "flops_per_s"),
+        (put("notes", "text"), "notes"),
+        (put("notes", None), "notes"),
+        (put("failure", None), "failure"),
+        (put("processes", None), "processes"),
+        (put(*RUN, "columns", None), "columns"),
+        (put(*RUN, "columns", "cpu_s", "123"), "cpu_s"),
+        (put(*RUN, "columns", "cpu_s", 0, None), "cpu_s"),
+        (put(*RUN, "columns", "cpu_s", 0, NAN), "cpu_s"),
+        (put(*RUN, "columns", "cpu_s", 0, 10**400), "cpu_s"),
+        (put("roofs", {"flops_per_s": 10**400}), "flops_per_s"),
+        (put(*RUN, "first_s", None), "first_s"),
+        (put(*RUN, "settled", "no"), "settled"),
+        (put(*RUN, "calls_per_sample", "x"), "calls_per_sample"),
+        (put(*RUN, "peak_bytes", "big"), "peak_bytes"),
+        (put(*RUN, "readings", [1]), "readings"),
+        (put(*RUN, "readings", None), "readings"),
+        (put(*RUN, "images_done", [[1.0]]), "images_done"),
+        (put(*RUN, "flags", 3), "flags"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_row(change: Callable[[Any], object], field: str) -> None:
+    """A value of another type, or none that the field can have: file, row and field are named.
+
+    What is let in here is met later, as a traceback of a verdict or a wrong figure.
+    """
+    with pytest.raises(DataError) as caught:
+        TimingFile.from_json(damaged(change), "t.json")
+    assert caught.value.message.startswith("t.json: rows[1]: ")
+    assert field in caught.value.message
+
+
+def test_a_process_of_another_form_is_refused() -> None:
+    """What a worker answers goes through the same door."""
+    run = plain(timed([NoiseClock(1 / 16)]).processes[0])
+    assert process_run(run) == timed([NoiseClock(1 / 16)]).processes[0]
+    with pytest.raises(DataError, match="ProcessRun"):
+        process_run({**run, "speed": 1})
+
+
+def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> None:
+    """A cut file, a newer one, a missing one, another kind: one message, exit 2, no torch."""
+    blocked = tmp_path / "torch.py"
+    blocked.write_text("raise ImportError('torch must not be imported')")
+    env = {"PYTHONPATH": str(tmp_path)}
+    text = SAVED.read_text(encoding="utf-8")
+    (tmp_path / "cut.json").write_text(text[:-100])
+    (tmp_path / "newer.json").write_text(text.replace('"schema": 1', '"schema": 9', 1))
+    (tmp_path / "row.json").write_text(text.replace('"device": 1', '"device": 7'))
+    (tmp_path / "list.json").write_text("[]")
+    for name, needles in {
+        "cut.json": ("cut.json:", "not JSON"),
+        "newer.json": ("newer.json", "schema 9", "upgrade flopbench"),
+        "row.json": ("row.json: rows[4]: device is 7",),
+        "list.json": ("list.json is not a flopbench timing file", "flopbench latency ... -o"),
+        "none.json": ("none.json", "No such file"),
+    }.items():
+        assert_refused(run_cli("latency", "--from", name, env=env), *needles)
+    for format in ("table", "md", "csv", "latex"):
+        result = run_cli("latency", "--from", str(SAVED), "--format", format, env=env)
+        assert "resnet18@32" in result.stdout
+        assert "Traceback" not in result.stderr
+        assert result.returncode == 0, result.stderr
+    for extra in (["resnet18"], ["--vs", "resnet18"], ["-r", "32"], ["--preset", "arnet"]):
+        refused = run_cli("latency", *extra, "--from", str(SAVED), env=env)
+        assert_refused(refused, "--from prints saved timings as they are")
+
+
+def test_every_line_has_as_many_cells_as_there_are_columns() -> None:
+    """Also where a device adds a column to a sweep, as queued calls on CUDA do."""
+    grids = timing_grids(TimingFile.load(SAVED))
+    assert any("queued" in [column.title for column in grid.columns] for grid in grids)
+    for grid in grids:
+        assert {len(cells) for cells in grid.rows} == {len(grid.columns)}
+        assert all(column.title for column in grid.columns)
+
+
+# --- several become one
+
+
+def test_files_of_two_machines_are_merged() -> None:
+    """Both machines, every row with its own; rows in the order of the files."""
+    one = TimingFile(rows=(timed([NoiseClock(1 / 16)]),), devices=(CPU,), protocol={"a": 1})
+    two = TimingFile(
+        rows=(timed([NoiseClock(1 / 8)]), timed([NoiseClock(1 / 4)], device=1)),
+        devices=(GPU, CPU),
+        protocol={"b": 2},
+    )
+    both = merge([one, two])
+    assert both.devices == (CPU, GPU)
+    assert [both.device_of(row).name for row in both.rows] == [CPU.name, GPU.name, CPU.name]
+    assert [row.medians()[0] for row in both.rows] == [1 / 16, 1 / 8, 1 / 4]
+    assert both.protocol == {"a": 1, "b": 2}
+    assert TimingFile.from_json(json.loads(both.dumps())) == both
+
+
+def test_files_of_one_machine_share_it_and_pool_nothing() -> None:
+    """Equal facts are kept once; two runs of one command stay two rows."""
+    one = TimingFile(rows=(timed([NoiseClock(1 / 16)]),), devices=(CPU,))
+    again = TimingFile(rows=(timed([NoiseClock(1 / 8)]),), devices=(copy.deepcopy(CPU),))
+    both = merge([one, again])
+    assert both.devices == (CPU,)
+    assert [row.device for row in both.rows] == [0, 0]
+    assert [row.medians() for row in both.rows] == [[1 / 16], [1 / 8]]
+    other = some_device(torch__version="2.16.0")
+    apart = merge([one, TimingFile(rows=one.rows, devices=(other,))])
+    assert apart.devices == (CPU, other)
+
+
+def test_merging_changes_no_single_file() -> None:
+    """One file merged is itself; none is an empty file."""
+    file = small_file()
+    assert merge([file]) == file
+    assert merge([]) == TimingFile(rows=(), devices=())
+
+
+def test_a_path_that_cannot_be_written_is_an_input_error(tmp_path: Path) -> None:
+    """A missing folder is named, and nothing is left behind."""
+    with pytest.raises(InputError, match="there is no directory"):
+        small_file().save(tmp_path / "nowhere" / "t.json")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,174 @@
+"""Model sources: each builds what it says, on either device, and refuses clearly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from flopbench.core.errors import InputError
+from flopbench.models.build.built import replace_head
+from flopbench.models.build.by_source import build
+from flopbench.models.spec import parse_spec
+
+NETS = """
+import torch
+from torch import nn
+
+def build(width=4, deep=False):
+    layers = [nn.Conv2d(3, width, 3)] * (2 if deep else 1)
+    return nn.Sequential(*layers[:1], nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 5))
+
+def with_inputs():
+    return nn.Bilinear(2, 3, 4), (torch.zeros(1, 2), torch.zeros(1, 3))
+
+def with_kwargs():
+    class Net(nn.Module):
+        def forward(self, *, x): return {"y": x * 2}
+    return Net(), {"x": torch.ones(2, 2)}
+
+def broken(): raise RuntimeError("no such luck")
+def returns_text(): return "a model"
+headless = nn.Conv2d(3, 4, 3)
+number = 7
+"""
+
+
+@pytest.fixture
+def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a module of the user's own, which is also the working directory."""
+    (tmp_path / "own_nets.py").write_text(NETS)
+    (tmp_path / "bad_syntax.py").write_text("def build(:\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize(
+    ("text", "input", "feature_dim", "shapes"),
+    [
+        ("resnet18@64", "64", 512, [(1, 3, 64, 64)]),
+        ("mobilenet_v2@40x56,classes=200", "40x56", 1280, [(1, 3, 40, 56)]),
+        ("r3d_18@4x32x32", "4x32x32", 512, [(1, 3, 4, 32, 32)]),
+        ("fcn_resnet50@64", "64", None, [(1, 3, 64, 64)]),
+        ("squeezenet1_1", "224", None, [(1, 3, 224, 224)]),
+        ("raft_small@128", "128", None, [(1, 3, 128, 128)] * 2),
+        ("timm:resnet10t@96,classes=7", "96", 512, [(1, 3, 96, 96)]),
+        ("transformers:vit@224", "224", None, [(1, 3, 224, 224)]),
+        ("transformers:bert@16", "16", None, [(1, 16)]),
+        ("transformers:vit,classes=10,num_hidden_layers=1", "224", 768, [(1, 3, 224, 224)]),
+        ("transformers:t5@9,num_layers=1,num_decoder_layers=1", "9", None, [(1, 9)] * 2),
+        ("transformers:videomae,num_hidden_layers=1", "16x224x224", None, [(1, 16, 3, 224, 224)]),
+        ("lstm:12x5@7,layers=2", "7", None, [(1, 7, 12)]),
+        ("gru:12x5", "1", None, [(1, 1, 12)]),
+        ("linear:12x5@3", "3", None, [(1, 3, 12)]),
+    ],
+)
+def test_library_models_and_layers(
+    device: str, text: str, input: str, feature_dim: int | None, shapes: list[tuple[int, ...]]
+) -> None:
+    """Input, head and shapes are as asked; the model is in evaluation mode on that device."""
+    if text.startswith(("timm", "transformers")):
+        pytest.importorskip(text.split(":")[0])
+    built = build(parse_spec(text), device)
+    tensors = [*built.args, *built.kwargs.values()]
+    assert (built.input, built.feature_dim) == (input, feature_dim)
+    assert [tuple(t.shape) for t in tensors] == shapes
+    assert {t.device.type for t in tensors} == {device}
+    assert {p.device.type for p in built.module.parameters()} == {device}
+    assert not built.module.training
+
+
+def test_classes_replace_the_head_as_arnet_does() -> None:
+    """Two hundred classes on the same features; params follow."""
+    head = build(parse_spec("resnet50@64,classes=200"), "meta").module.fc
+    assert (head.in_features, head.out_features) == (2048, 200)
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Sequential(nn.Linear(4, 9, bias=False)))
+    replace_head(net, 3, "net")
+    assert (net[1][0].out_features, net[1][0].bias) == (3, None)
+    with pytest.raises(InputError, match="no classification head"):
+        replace_head(nn.Conv2d(1, 1, 1), 3, "net")
+
+
+def test_random_weights_repeat() -> None:
+    """The same specification gives the same weights, and the caller's generator is untouched."""
+    torch.manual_seed(7)
+    before = torch.rand(3)
+    torch.manual_seed(7)
+    one = build(parse_spec("resnet18@64"), "cpu").module.conv1.weight
+    assert torch.equal(torch.rand(3), before)
+    assert torch.equal(one, build(parse_spec("resnet18@64"), "cpu").module.conv1.weight)
+
+
+def test_user_factories(nets: Path) -> None:
+    """Modules, files, options, own inputs, keyword inputs, ready modules."""
+    for name in ("own_nets:build", "own_nets.py:build", f"{nets}/own_nets.py:build"):
+        built = build(parse_spec(f"{name}@16,width=6,classes=3"), "cpu")
+        assert built.module[0].out_channels == 6
+        assert built.module[-1].out_features == 3
+        assert (built.input, built.feature_dim) == ("16", 6)
+    assert build(parse_spec("own_nets:build"), "meta").input == "224"
+    assert build(parse_spec("own_nets:with_inputs"), "cpu").input == "1x2+1x3"
+    assert set(build(parse_spec("own_nets:with_kwargs"), "cpu").kwargs) == {"x"}
+    assert build(parse_spec("own_nets:headless@9"), "cpu").feature_dim is None
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("resnet5O@224", "did you mean resnet50"),
+        ("ResNet18@224", "did you mean resnet18"),
+        ("resnet18@8x64x64", "takes images, not clips"),
+        ("r3d_18@112", "takes clips"),
+        ("fasterrcnn_resnet50_fpn", "no default input size"),
+        ("resnet18@64,colour=3", "cannot build"),
+        ("resnet18,width=3@64", "before the first comma"),
+        ("vit_b_16@224,classes=200,image_size=100", "cannot build"),
+        ("timm:resnet_fifty", "timm has no model"),
+        ("timm:resnet10t@2x64x64", "takes images"),
+        ("transformers:vitt", "did you mean vit"),
+        ("transformers:none.json", "no configuration file"),
+        ("transformers:bert@8x9", "takes a sequence"),
+        ("lstm:4x4,classes=3", "no head"),
+        ("lstm:4x4,colour=3", "cannot build"),
+        ("no_such_pkg:build", "cannot import 'no_such_pkg'"),
+        ("none.py:build", "there is no file none.py"),
+        ("bad_syntax:build", "SyntaxError"),
+        ("bad_syntax.py:build", "SyntaxError"),
+        ("own_nets:biuld", "did you mean 'build'"),
+        ("own_nets:broken", "RuntimeError: no such luck (own_nets.py:"),
+        ("own_nets:returns_text", "returned str where a torch.nn.Module"),
+        ("own_nets:number", "expected a function"),
+        ("own_nets:headless,classes=3", "no classification head"),
+        ("own_nets:headless,a=3", "takes no options"),
+        ("own_nets:build,colour=3", "unexpected keyword"),
+        ("own_nets:with_inputs@3", "brings its own inputs"),
+    ],
+)
+def test_bad_models_are_refused(nets: Path, text: str, needle: str) -> None:
+    """One clear message, and near matches where there are any."""
+    if text.startswith(("timm", "transformers")):
+        pytest.importorskip(text.split(":")[0])
+    with pytest.raises(InputError) as caught:
+        build(parse_spec(text), "cpu")
+    assert needle in str(caught.value)
+
+
+def test_transformers_from_a_local_config(nets: Path) -> None:
+    """A config.json on disk is enough; nothing is downloaded."""
+    pytest.importorskip("transformers")
+    config = {
+        "model_type": "bert",
+        "hidden_size": 32,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "vocab_size": 50,
+    }
+    (nets / "config.json").write_text(json.dumps(config))
+    built = build(parse_spec("transformers:config.json@8"), "meta")
+    assert built.module.config.hidden_size == 32
+    assert tuple(built.kwargs["input_ids"].shape) == (1, 8)

@@ -1,0 +1,598 @@
+"""Thousands of damaged logs: never a traceback, and each planted defect at its line or record."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+np = pytest.importorskip("numpy")
+msgspec = pytest.importorskip("msgspec")
+duckdb = pytest.importorskip("duckdb")
+pytest.importorskip("nanoarrow")
+pytest.importorskip("zstandard")
+
+from flopbench.core.errors import DataError, FlopbenchError  # noqa: E402
+from flopbench.policy.log import check_log, count_log, open_log  # noqa: E402
+from flopbench.policy.readers import SHARE_FORMS, csv_form  # noqa: E402
+from flopbench.policy.readers.base import Options  # noqa: E402
+from flopbench.policy.readers.raw import sniff  # noqa: E402
+from flopbench.policy.ready import read_counts  # noqa: E402
+from flopbench.policy.usage import read_usage  # noqa: E402
+from flopbench.policy.writers import convert, convert_file  # noqa: E402
+
+HEADER = {
+    "format": "flopbench.policy-log",
+    "version": 1,
+    "steps": 6,
+    "actions": [
+        {"name": "run", "costs": {"net": 1}},
+        {"name": "small", "costs": {"net": 0.25}},
+        {"name": "skip 2", "kind": "skip", "span": 2},
+    ],
+    "exits": [{"name": "first", "costs": {"net": 1}}],
+    "components": {"net": 'value:1000000000 "round"'},
+}
+CONSOLE = """\
+r0(resnet50 224)     :   1234 (12.34%)
+r1(resnet34 168)     :   2000 (20.00%)
+r2(resnet18 112)     :   3000 (30.00%)
+m0(mobilenet_v2 84)  :   1000 (10.00%)
+s0 (skip 1 frames)   :   1000 (10.00%)
+s2 (skip 4 frames)   :   1766 (17.66%)
+GFLOPS: 2.090000
+"""
+
+
+def sample_log(rng: random.Random, count: int, *, plain: bool = False) -> list[dict[str, Any]]:
+    """Return clean samples of six steps, ``plain`` ones of ids, labels and decisions alone."""
+    samples = []
+    for i in range(count):
+        actions = [rng.choice([0, 1]) for _ in range(4)] + [2, 2]
+        sample: dict[str, Any] = {"id": f"v{i}", "labels": [i % 5], "actions": actions}
+        if not plain:
+            sample["scores"] = [round(rng.random(), 3), 0.5]
+            sample["counts"] = {"net": 2}
+            sample["latency_ms"] = 1.5
+            sample["frames"] = [f"f,{n}.jpg" for n in range(6)]
+            sample["extra"] = {"é": "x"}
+        samples.append(sample)
+    return samples
+
+
+def write_jsonl(path: Path, samples: list[dict[str, Any]]) -> Path:
+    """Write a log as JSONL."""
+    lines = [HEADER, *samples]
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
+    return path
+
+
+def originals(folder: Path) -> Iterator[Path]:
+    """Write one small log in every form that flopbench reads."""
+    rng = random.Random(5)
+    full = write_jsonl(folder / "full.jsonl", sample_log(rng, 6))
+    plain = write_jsonl(folder / "plain.jsonl", sample_log(rng, 6, plain=True))
+    for source in (full, plain):
+        yield source
+        for form in ("json", "csv", "parquet", "npz", "jsonl.gz", "json.zst"):
+            target = folder / f"{source.stem}.{form}"
+            convert_file(source, target)
+            yield target
+        with np.load(folder / f"{source.stem}.npz") as arrays:
+            stored = folder / f"{source.stem}-stored.npz"
+            np.savez(stored, **arrays)
+        yield stored
+    eye = np.eye(7, dtype=np.float32)[np.arange(12).reshape(2, 6) % 4]
+    arnet = folder / "meta-val-1.npz"
+    targets = np.array([[1, -1, -1], [2, 3, -1]])
+    indices = np.arange(12).reshape(2, 6)
+    results = np.zeros((2, 3), np.float32)
+    names = np.array(["a", "bé"])
+    np.savez(arnet, rs=eye, names=names, results=results, targets=targets, indices=indices)
+    yield arnet
+    for name, text in (
+        ("usage.csv", "action,share\nresnet50@224,31%\nskip 4,0.69\n"),
+        ("console.txt", CONSOLE),
+        ("counts.csv", "video,label,action,n,decisions\na,1,skip 4,8,2\nb,é,0,8,8\n"),
+    ):
+        (folder / name).write_text(text, "utf-8")
+        yield folder / name
+    duckdb.sql(f"COPY (FROM '{folder}/counts.csv') TO '{folder}/counts.parquet' (FORMAT parquet)")
+    yield folder / "counts.parquet"
+
+
+def flip(rng: random.Random, data: bytes) -> bytes:
+    """Change one to four bytes."""
+    changed = bytearray(data)
+    for _ in range(rng.randint(1, 4)):
+        changed[rng.randrange(len(changed))] = rng.choice([rng.randrange(256), *b'0123,"[]{}-:\n'])
+    return bytes(changed)
+
+
+def delete(rng: random.Random, data: bytes) -> bytes:
+    """Leave out up to twenty bytes."""
+    at = rng.randrange(len(data))
+    return data[:at] + data[at + rng.randint(1, 20) :]
+
+
+INSERTED = [
+    b'"',
+    b"\n",
+    b",",
+    b"[",
+    b"}",
+    b"\0",
+    b"\xff",
+    b"null",
+    b"NaN",
+    b"-1",
+    b"1e400",
+    b"9" * 40,
+]
+INSERTED += [b"9" * 5000, b"\r", b'\\ud800"', b"[" * 2000, b"true", b"\xef\xbb\xbf", b" ", b"%"]
+
+
+def insert(rng: random.Random, data: bytes) -> bytes:
+    """Put something in that may mean something."""
+    at = rng.randrange(len(data) + 1)
+    return data[:at] + rng.choice(INSERTED) + data[at:]
+
+
+def swap(rng: random.Random, data: bytes) -> bytes:
+    """Exchange two pieces."""
+    a, b, c, d = sorted(rng.randrange(len(data) + 1) for _ in range(4))
+    return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
+
+
+def truncate(rng: random.Random, data: bytes) -> bytes:
+    """Cut off at any place."""
+    return data[: rng.randrange(len(data))]
+
+
+def double_line(rng: random.Random, data: bytes) -> bytes:
+    """Let a line stand twice."""
+    lines = data.split(b"\n")
+    at = rng.randrange(len(lines))
+    return b"\n".join([*lines[: at + 1], lines[at], *lines[at + 1 :]])
+
+
+def token(rng: random.Random, data: bytes) -> bytes:
+    """Replace a number or a word by another thing of JSON or CSV."""
+    found = list(re.finditer(rb'-?\d+(?:\.\d+)?|"[^"\n]{0,20}"|[a-z]{2,}', data))
+    if not found:
+        return flip(rng, data)
+    at = rng.choice(found)
+    return data[: at.start()] + rng.choice([*INSERTED, b"{}", b"[]", b'""', b""]) + data[at.end() :]
+
+
+MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
+    flip,
+    delete,
+    insert,
+    swap,
+    truncate,
+    double_line,
+    token,
+]
+EACH = 20
+"""Logs a form and a kind of damage."""
+
+
+def read_all(path: Path, target: str) -> str:
+    """Read a file in every way and convert it; return what was said, empty where all was well."""
+    said = []
+    ways: list[Callable[[], Any]] = []
+    if path.name.startswith("counts"):
+        ways = [lambda: read_counts(path, preset="arnet-resnet")]
+    else:
+        preset = None if path.name.startswith(("full", "plain")) else "arnet-resnet"
+        try:
+            form = sniff(path)
+        except FlopbenchError as error:
+            return str(error)
+        if form in SHARE_FORMS:
+            ways = [lambda: read_usage(path, form, preset=preset).totals()]
+        else:
+            ways = [
+                lambda: count_log(open_log([path], preset=preset), fields=("scores",)),
+                lambda: count_log(open_log([path], preset=preset)).totals(),
+                lambda: check_log(open_log([path], preset=preset)),
+                lambda: count_log(
+                    open_log(
+                        [path], preset=preset, options=Options(exact=True, allow_truncated=True)
+                    ),
+                    duplicates="first",
+                ),
+                lambda: convert(
+                    open_log([path], preset=preset), path.with_name(f"converted.{target}")
+                ),
+            ]
+    for way in ways:
+        try:
+            way()
+        except FlopbenchError as error:
+            said.append(str(error))
+    return "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def forms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The small log in every form."""
+    return list(originals(tmp_path_factory.mktemp("originals")))
+
+
+def test_the_undamaged_logs_are_read(forms: list[Path]) -> None:
+    """Before anything is damaged nothing is refused: the fuzz test starts from good files."""
+    assert [path.name for path in forms if read_all(path, "csv")] == []
+
+
+@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda f: f.__name__)
+def test_no_damaged_log_ends_in_a_traceback(
+    mutate: Callable[[random.Random, bytes], bytes],
+    forms: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 2,940 damaged logs each is read, or refused with a message that names the file."""
+    refused = total = 0
+    for original in forms:
+        data = original.read_bytes()
+        for seed in range(EACH):
+            rng = random.Random(f"{mutate.__name__} {original.name} {seed}")
+            monkeypatch.setattr(csv_form, "LARGE_BYTES", rng.choice([1, 1 << 25]))
+            path = tmp_path / original.name
+            damaged = mutate(rng, data)
+            path.write_bytes(
+                gzip.compress(mutate(rng, gzip.decompress(data)))
+                if (original.suffix == ".gz" and seed % 2)
+                else damaged
+            )
+            for beside in original.parent.glob(f"{original.stem}.header.json"):
+                text = beside.read_bytes()
+                text = mutate(rng, text) if seed % 5 == 0 else text
+                (tmp_path / beside.name).write_bytes(text)
+            try:
+                said = read_all(path, rng.choice(["jsonl", "csv", "npz", "json"]))
+            except Exception as error:  # what the test is about
+                kept = tmp_path.parent / f"{mutate.__name__}-{seed}-{path.name}"
+                kept.write_bytes(path.read_bytes())
+                raise AssertionError(f"{kept}: {error!r}") from error
+            assert not said or original.stem.split(".")[0] in said
+            refused += bool(said)
+            total += 1
+    assert total == len(forms) * EACH
+    assert refused > total // 4
+
+
+# --- planted defects ------------------------------------------------------------------------------
+
+COUNT = 300
+Defect = tuple[str, Callable[[dict[str, Any], random.Random], str]]
+"""A name, and a function that spoils a sample and returns the field that a message must name."""
+
+
+def spoil(field: str, value: Any, said: str = "") -> Callable[[dict[str, Any], random.Random], str]:
+    """Return a function that sets a field."""
+
+    def change(sample: dict[str, Any], rng: random.Random) -> str:
+        sample[field] = value
+        return said or field
+
+    return change
+
+
+def spoil_action(value: Any) -> Callable[[dict[str, Any], random.Random], str]:
+    """Return a function that sets one of the first four decisions."""
+
+    def change(sample: dict[str, Any], rng: random.Random) -> str:
+        at = rng.randrange(4)
+        sample["actions"] = [*sample["actions"][:at], value, *sample["actions"][at + 1 :]]
+        return f"actions[{at}]"
+
+    return change
+
+
+def drop(field: str, said: str) -> Callable[[dict[str, Any], random.Random], str]:
+    """Return a function that removes a field."""
+
+    def change(sample: dict[str, Any], rng: random.Random) -> str:
+        del sample[field]
+        return said
+
+    return change
+
+
+def shorten(sample: dict[str, Any], rng: random.Random) -> str:
+    """Leave a decision out."""
+    sample["actions"] = sample["actions"][1:]
+    return "actions: 5 steps where 6"
+
+
+def repeat_id(sample: dict[str, Any], rng: random.Random) -> str:
+    """Give the sample the name of one long before it."""
+    sample["id"] = f"v{rng.randrange(int(sample['id'][1:]) - 1)}"
+    return "came before"
+
+
+DEFECTS: list[Defect] = [
+    ("unknown action", spoil_action("runn")),
+    ("id out of range", spoil_action(3)),
+    ("negative id", spoil_action(-1)),
+    ("huge id", spoil_action(10**30)),
+    ("not one-hot", spoil_action([1, 1, 0])),
+    ("not an action", spoil_action(0.5)),
+    ("no action", spoil_action(None)),
+    ("short", shorten),
+    ("repeated id", repeat_id),
+    ("number as id", spoil("id", 5)),
+    ("negative count", spoil("counts", {"net": -1})),
+    ("unknown component", spoil("counts", {"nett": 1})),
+    ("unknown exit", spoil("exit", "frist")),
+    ("exit out of range", spoil("exit", 1)),
+    ("wrong steps", spoil("steps", 7)),
+    ("negative label", spoil("labels", [-2])),
+    ("spans", spoil("spans", [1] * 6)),
+    ("unknown field", spoil("lables", [1])),
+    ("nothing to count", drop("actions", "nothing to count")),
+    ("no id", drop("id", "id")),
+]
+
+
+def assert_reported(path: Path, place: str, field: str) -> None:
+    """Require that counting and checking both name the place and the field."""
+    with pytest.raises(DataError) as caught:
+        count_log(open_log([path]))
+    defects, _, _ = check_log(open_log([path]))
+    for message in (str(caught.value), str(defects[0])):
+        assert message.startswith(f"{path}{place}"), message
+        assert field in message.removeprefix(f"{path}{place}"), message
+    assert all(str(defect).startswith(f"{path}{place}") for defect in defects)
+
+
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect[0])
+@pytest.mark.parametrize("full", [False, True])
+def test_a_defect_planted_in_json_is_reported_where_it_is(
+    tmp_path: Path, defect: Defect, full: bool
+) -> None:
+    """JSONL: the line. JSON: the line and the number. Alone in a log of 300 clean samples."""
+    name, change = defect
+    for seed in range(4):
+        rng = random.Random(f"{name} {seed}")
+        samples = sample_log(rng, COUNT, plain=not full)
+        at = rng.randrange(2, COUNT)
+        field = change(samples[at], rng)
+        if name in {"short", "nothing to count"} and full:
+            samples[at].pop("frames")
+            samples[at].pop("counts")
+        path = write_jsonl(tmp_path / "run.jsonl", samples)
+        assert_reported(path, f":{at + 2}:", field)
+        document = tmp_path / "run.json"
+        head, *lines = path.read_text("utf-8").splitlines()
+        document.write_text(
+            f'{{"header": {head},\n"samples": [\n' + ",\n".join(lines) + "]}", "utf-8"
+        )
+        assert_reported(document, f":{at + 3}, sample {at + 1}:", field)
+
+
+BROKEN_LINES = [
+    "{",
+    "x",
+    "",
+    "[]",
+    '{"id": "x", "actions": [0',
+    '{"id": NaN}',
+    '"\\ud800"',
+    "\udcff",
+]
+
+
+@pytest.mark.parametrize("text", [line for line in BROKEN_LINES if line])
+def test_a_broken_line_is_reported_where_it_is(tmp_path: Path, text: str) -> None:
+    """A line that is no sample at all, anywhere among 300 that are."""
+    for seed in range(4):
+        rng = random.Random(f"{text!a} {seed}")
+        lines = write_jsonl(tmp_path / "run.jsonl", sample_log(rng, COUNT)).read_text("utf-8")
+        at = rng.randrange(1, COUNT)
+        changed = lines.split("\n")
+        changed[at] = text
+        (tmp_path / "run.jsonl").write_bytes("\n".join(changed).encode("utf-8", "surrogateescape"))
+        assert_reported(tmp_path / "run.jsonl", f":{at + 1}", "")
+
+
+CSV_DEFECTS: dict[str, tuple[list[str] | None, bool, str]] = {
+    "unknown action": (["{id}", "{step}", "runn", ""], False, "actions[{step}] is 'runn'"),
+    "id out of range": (["{id}", "{step}", "3", ""], False, "actions[{step}] is 3"),
+    "empty action": (["{id}", "{step}", "", ""], True, "action: is empty"),
+    "gap": (["{id}", "7", "0", ""], True, "step: is 7 where {step}"),
+    "no step": (["{id}", "x", "0", ""], True, "step: is 'x'"),
+    "other label": (["{id}", "{step}", "0", "9"], True, "labels: differs"),
+    "open quote": (['"{id}', "{step}", "0", ""], True, "is not CSV"),
+    "text after a quote": (['"{id}"x', "{step}", "0", ""], True, "is not CSV"),
+}
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("name", CSV_DEFECTS)
+def test_a_defect_planted_in_csv_is_reported_where_it_is(
+    tmp_path: Path, name: str, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CSV: the very line, or the sample's first one where samples are looked at as a whole."""
+    monkeypatch.setattr(csv_form, "LARGE_BYTES", 1 if large else 1 << 25)
+    row, own_line, said = CSV_DEFECTS[name]
+    (tmp_path / "run.header.json").write_text(json.dumps(HEADER))
+    path = tmp_path / "run.csv"
+    for seed in range(4):
+        rng = random.Random(f"{name} {seed}")
+        lines = ["id,step,action,labels"]
+        for sample in sample_log(rng, COUNT, plain=True):
+            for step, action in enumerate(sample["actions"]):
+                label = str(sample["labels"][0]) if step == 0 else ""
+                lines.append(f"{sample['id']},{step},{action},{label}")
+        at, step = rng.randrange(COUNT), rng.randrange(1, 4)
+        line = 1 + 6 * at + step
+        assert row is not None
+        lines[line] = ",".join(row).format(id=f"v{at}", step=step)
+        path.write_text("\n".join(lines) + "\n")
+        found = line + 1 if own_line else 2 + 6 * at
+        assert_reported(path, f":{found}", said.format(step=step))
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_lines_of_a_sample_that_went_astray_are_reported(
+    tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample whose name stands for a second time is reported at its first line there."""
+    monkeypatch.setattr(csv_form, "LARGE_BYTES", 1 if large else 1 << 25)
+    (tmp_path / "run.header.json").write_text(json.dumps(HEADER))
+    path = tmp_path / "run.csv"
+    for seed in range(8):
+        rng = random.Random(seed)
+        at = rng.randrange(2, COUNT)
+        names = [f"v{i}" for i in range(COUNT)]
+        names[at] = names[rng.randrange(at - 1)]
+        path.write_text("id,action\n" + "".join(f"{name},0\n" * 6 for name in names))
+        assert_reported(path, f":{2 + 6 * at}: id: '{names[at]}'", "came before")
+
+
+PARQUET_TYPES = {
+    "id": "VARCHAR",
+    "labels": "BIGINT[]",
+    "actions": "BIGINT[]",
+    "exit": "INTEGER",
+    "steps": "BIGINT",
+    "counts_json": "VARCHAR",
+}
+PARQUET_DEFECTS = [
+    *(d for d in DEFECTS if d[0] in {"id out of range", "negative id", "no action", "short"}),
+    *(d for d in DEFECTS if d[0] in {"repeated id", "exit out of range", "wrong steps", "no id"}),
+    *(d for d in DEFECTS if d[0] in {"negative label", "unknown action"}),
+    ("negative exit", spoil("exit", -1)),
+    ("negative steps", spoil("steps", -4)),
+    ("negative count", spoil("counts_json", '{"net": -1}', "counts.net: is -1")),
+    ("broken count", spoil("counts_json", '{"net": 1')),
+    ("nothing to count", drop("actions", "nothing to count")),
+]
+
+
+@pytest.mark.parametrize("defect", PARQUET_DEFECTS, ids=lambda defect: defect[0])
+def test_a_defect_planted_in_parquet_is_reported_where_it_is(
+    tmp_path: Path, defect: Defect
+) -> None:
+    """Parquet: the row, by the fast way as by the exact one."""
+    name, change = defect
+    for seed in range(4):
+        rng = random.Random(f"{name} {seed}")
+        samples = sample_log(rng, COUNT, plain=True)
+        at = rng.randrange(2, COUNT)
+        field = change(samples[at], rng)
+        if name == "unknown action":
+            for sample in samples:
+                names = ("run", "small", "skip 2")
+                sample["actions"] = [names[a] if a in {0, 1, 2} else a for a in sample["actions"]]
+        lines = tmp_path / "rows.jsonl"
+        lines.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
+        used = {key for sample in samples for key in sample}
+        text = "VARCHAR[]" if name == "unknown action" else "BIGINT[]"
+        types = {k: text if k == "actions" else v for k, v in PARQUET_TYPES.items() if k in used}
+        path = tmp_path / "run.parquet"
+        duckdb.sql(
+            f"COPY (FROM read_json('{lines}', columns = {types!r}, format = 'newline_delimited')) "
+            f"TO '{path}' (FORMAT parquet, KV_METADATA "
+            f"{{'flopbench.policy-log': '{json.dumps(HEADER).replace(chr(39), chr(39) * 2)}'}})"
+        )
+        assert_reported(path, f", row {at + 1}", field)
+
+
+def npz_defects() -> dict[str, Callable[[dict[str, Any], int], str]]:
+    """Return what can be wrong in arrays: a function that spoils a sample's part of them."""
+
+    def put(name: str, at: tuple[int, ...], value: Any) -> Callable[[dict[str, Any], int], str]:
+        def change(arrays: dict[str, Any], i: int) -> str:
+            arrays[name][(i, *at)] = value
+            return name if not at or name == "labels" else f"{name}[{at[0]}]"
+
+        return change
+
+    def one_hot(value: list[float]) -> Callable[[dict[str, Any], int], str]:
+        def change(arrays: dict[str, Any], i: int) -> str:
+            arrays["actions"] = np.eye(3)[arrays["actions"]]
+            arrays["actions"][i, 2] = value
+            return "actions[2]"
+
+        return change
+
+    def ragged(arrays: dict[str, Any], i: int) -> str:
+        lengths = np.full(COUNT, 6)
+        lengths[i] = 5
+        arrays["actions"] = np.delete(arrays["actions"].reshape(-1), 6 * i)
+        arrays["actions_offsets"] = np.append(0, np.cumsum(lengths))
+        return "actions: 5 steps where 6"
+
+    def repeated(arrays: dict[str, Any], i: int) -> str:
+        arrays["id"][i] = arrays["id"][i // 2]
+        return "came before"
+
+    def column(name: str, plain: Any, value: Any) -> Callable[[dict[str, Any], int], str]:
+        def change(arrays: dict[str, Any], i: int) -> str:
+            values = [plain] * COUNT
+            values[i] = value
+            arrays[name] = np.array(values)
+            return name.removesuffix("_json")
+
+        return change
+
+    return {
+        "id out of range": put("actions", (2,), 3),
+        "negative id": put("actions", (2,), -1),
+        "negative label": put("labels", (), -2),
+        "two ones": one_hot([1, 1, 0]),
+        "no one": one_hot([0, 0, 0]),
+        "not a number": one_hot([1, float("nan"), 0]),
+        "short": ragged,
+        "repeated id": repeated,
+        "wrong steps": column("steps", 6, 7),
+        "exit out of range": column("exit", 0, 1),
+        "negative count": column("counts_json", '{"net": 1}', '{"net": -1}'),
+        "NaN as count": column("counts_json", '{"net": 1}', '{"net": NaN}'),
+        "unknown component": column("counts_json", "", '{"nett": 1}'),
+    }
+
+
+@pytest.mark.parametrize("name", npz_defects())
+def test_a_defect_planted_in_npz_is_reported_where_it_is(tmp_path: Path, name: str) -> None:
+    """NPZ: the number of the sample, by the fast way as by the exact one."""
+    for seed in range(4):
+        rng = random.Random(f"{name} {seed}")
+        samples = sample_log(rng, COUNT, plain=True)
+        arrays = {key: np.array([sample[key] for sample in samples]) for key in samples[0]}
+        arrays["labels"] = arrays["labels"][:, 0]
+        at = rng.randrange(2, COUNT)
+        field = npz_defects()[name](arrays, at)
+        path = tmp_path / "run.npz"
+        np.savez(path, header=np.array(json.dumps(HEADER)), **arrays)
+        assert_reported(path, f", sample {at + 1}", field)
+
+
+def test_several_planted_defects_are_all_listed(tmp_path: Path) -> None:
+    """A check names every one of a file's defects, each at its line and in order."""
+    kinds = [d for d in DEFECTS if d[0] not in {"wrong steps", "repeated id"}]
+    for seed in range(10):
+        rng = random.Random(seed)
+        samples = sample_log(rng, COUNT, plain=True)
+        planted = sorted(rng.sample(range(2, COUNT), 12))
+        chosen = rng.sample(kinds, len(planted))
+        wanted = [
+            (at + 2, change(samples[at], rng))
+            for at, (_, change) in zip(planted, chosen, strict=True)
+        ]
+        path = write_jsonl(tmp_path / "run.jsonl", samples)
+        defects = [str(defect) for defect in check_log(open_log([path]))[0]]
+        found = sorted((int(d.removeprefix(f"{path}:").split(":")[0]), d) for d in defects)
+        assert [line for line, _ in found] == [line for line, _ in wanted]
+        assert all(field in text for (_, text), (_, field) in zip(found, wanted, strict=True))

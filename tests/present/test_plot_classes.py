@@ -1,0 +1,191 @@
+"""Ratios by class, drawn: dots, intervals, lines of the whole run, and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("matplotlib")
+import matplotlib as mpl
+from logs import write_log
+from matplotlib.figure import Figure
+
+from flopbench.cli import main
+from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.kinds.classes import classes_drawing
+from flopbench.present.draw.style import paper
+from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes_of, ratio_in
+
+DATA = ROOT / "tests" / "data"
+LOG = str(DATA / "selective.jsonl")
+NAMES = ["Playing a very long named musical instrument in water", "$money$ x_1", "<script>", "a\nb"]
+
+
+def drawn(classes: Classes) -> Any:
+    """Return the axes."""
+    return on_axes(classes_drawing(classes))
+
+
+def dots(ax: Any) -> list[Any]:
+    """Return the dots of each ratio."""
+    return [line for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
+
+
+def hostile_log(folder: Path) -> Path:
+    """Write a log with class names that are all that a name should not be."""
+    header = {"preset": "arnet-resnet", "class_names": NAMES}
+    samples = [{"labels": [n % 4], "actions": [n % 3] * 8 + [3] * 8} for n in range(12)]
+    return write_log(folder / "log.jsonl", header, samples)
+
+
+def test_dots_are_the_ratios() -> None:
+    """Two dots a class at its ratios in percent, the first class on top, n beside each name."""
+    classes = classes_of(LOG)
+    ax = drawn(classes)
+    for line, series in zip(dots(ax), (HIGH, USAGE), strict=True):
+        ratios = [ratio_in(one, series) for one in classes.classes]
+        assert list(line.get_xdata()) == [100 * ratio.share for ratio in ratios if ratio]
+        assert [round(y) for y in line.get_ydata()] == list(range(10))
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == [f"{one.name} ({one.videos})" for one in classes.classes]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert ax.get_xlim() == (0, 100)
+    assert ax.get_xlabel() == "share of frames (%)"
+    assert ax.get_ylabel() == "class (number of videos)"
+
+
+def test_intervals_are_drawn() -> None:
+    """Each interval is a line from its lower to its upper end."""
+    classes = classes_of(LOG, ratio="high")
+    lines = [[float(x) for x in line.get_xdata()] for line in drawn(classes).lines]
+    for one in classes.classes:
+        assert one.high is not None
+        assert one.high.low is not None
+        assert one.high.high is not None
+        assert [100 * one.high.low, 100 * one.high.high] in lines
+
+
+def test_the_whole_run_and_the_legend() -> None:
+    """A dashed line each stands at the whole run's own ratio; markers differ without colour."""
+    classes = classes_of(LOG)
+    ax = drawn(classes)
+    dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
+    assert dashed == [100 * 719 / 1152, 100 * 1152 / 3200]
+    assert len({line.get_marker() for line in dots(ax)}) == 2
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["relative high-resolution usage", "resolution usage", "the whole run"]
+
+
+def test_one_ratio() -> None:
+    """Asked for one, the other is neither drawn nor in the legend."""
+    ax = drawn(classes_of(LOG, ratio="usage"))
+    assert len(dots(ax)) == 1
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["resolution usage", "the whole run"]
+
+
+def test_undefined_ratios_have_no_dot(tmp_path: Path) -> None:
+    """A class without a frame at any resolution has a dot of resolution usage only."""
+    samples = [{"labels": ["a"], "actions": [3] * 16}, {"labels": ["b"], "actions": [0] * 16}]
+    ax = drawn(classes_of(write_log(tmp_path / "l.jsonl", {"preset": "arnet-resnet"}, samples)))
+    assert [list(line.get_xdata()) for line in dots(ax)] == [[100.0], [100.0, 0.0]]
+
+
+def test_nothing_is_clipped(tmp_path: Path) -> None:
+    """Long and hostile names, one class, forty: all text is inside the figure."""
+    for classes in (
+        classes_of(hostile_log(tmp_path)),
+        classes_of(LOG, classes=["tango"]),
+        classes_of(LOG),
+    ):
+        with paper():
+            figure = drawn(classes).get_figure(root=True)
+            assert isinstance(figure, Figure)
+            figure.dpi = 300
+            figure.draw_without_rendering()
+            tight = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert tight.x0 >= -0.02
+        assert tight.y0 >= -0.02
+        assert tight.x1 <= width + 0.02
+        assert tight.y1 <= height + 0.02
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    """No formulas, no markup, no line breaks; long names keep their ends and their n."""
+    ax = drawn(classes_of(hostile_log(tmp_path), sort="name"))
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names[0] == r"\$money\$ x_1 (3)"
+    assert names[1] == "<script> (3)"
+    assert names[2].startswith("Playing a")
+    assert names[2].endswith("water (3)")
+    assert "…" in names[2]
+    assert names[3] == "a b (3)"
+
+
+def test_same_bytes_and_no_traces() -> None:
+    """Twice the same figure is twice the same file, and no setting of matplotlib changes."""
+    before = dict(mpl.rcParams)
+    for format in ("pdf", "svg"):
+        first, second = (bytes_of(classes_drawing(classes_of(LOG)), format)[0] for _ in range(2))
+        assert first == second
+    assert dict(mpl.rcParams) == before
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The caption says what the ratios are of; the numbers hold the classes that are drawn."""
+    output, data = tmp_path / "c.pdf", tmp_path / "c.csv"
+    options = ["--classes", "4", "--sort", "usage", "--data", str(data)]
+    assert main(["plot", "classes", LOG, "-o", str(output), *options]) == EXIT_OK
+    said = capsys.readouterr().out
+    assert "4 classes of 10, sorted by resolution usage, evenly spaced" in said
+    assert "mobilenet_v2@84: without a network of its own" in said
+    lines = data.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith("row,class,videos,frames_high,frames_among,frames,relative_high_")
+    assert len(lines) == 6
+    assert output.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needle"),
+    [
+        ([LOG, "--class", "tengo"], "did you mean 'tango'"),
+        ([LOG, "--classes", "900"], "at most 200 rows"),
+        ([LOG, LOG], "the classes of one log; 2 were given"),
+        ([LOG, "--high", "skip 1"], "is not among"),
+        ([LOG, "--seed", "-1"], "--seed is -1"),
+    ],
+)
+def test_refused(
+    arguments: list[str], needle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Names that nothing has, and figures that cannot be, are refused; nothing is written."""
+    output = tmp_path / "c.svg"
+    assert main(["plot", "classes", *arguments, "-o", str(output)]) == EXIT_INPUT
+    assert needle in capsys.readouterr().err
+    assert not output.exists()
+
+
+def test_long_names_stay_apart(tmp_path: Path) -> None:
+    """Classes whose names differ in the middle only are not drawn under one name."""
+    names = [f"class number {n} with a long name that says more {'z' * 30}" for n in range(40)]
+    samples = [{"labels": [n], "actions": [n % 3] * 16} for n in range(40)]
+    header = {"preset": "arnet-resnet", "class_names": names}
+    ax = drawn(classes_of(write_log(tmp_path / "log.jsonl", header, samples)))
+    shown = [text.get_text() for text in ax.get_yticklabels()]
+    assert len(set(shown)) == 40
+    assert all(len(text) < 40 for text in shown)
+
+
+def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:
+    """An empty name is written out; the numbers keep it as it is."""
+    header = {"preset": "arnet-resnet", "class_names": ["", "a"]}
+    samples = [{"labels": [n % 2], "actions": [0] * 8 + [1] * 8} for n in range(4)]
+    classes = classes_of(write_log(tmp_path / "log.jsonl", header, samples))
+    shown = {text.get_text() for text in drawn(classes).get_yticklabels()}
+    assert shown == {"(empty name) (2)", "a (2)"}
+    assert {row[1] for row in classes.numbers.rows if row[0] == "class"} == {"", "a"}

@@ -1,0 +1,173 @@
+"""The distribution of costs, drawn: bars, outlines, steps, centres, and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("matplotlib")
+import matplotlib as mpl
+from logs import write_log
+from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
+
+from flopbench.cli import main
+from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.counting.table import CostTable
+from flopbench.estimate.runs import Choices
+from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.kinds.cost import cost_drawing
+from flopbench.present.draw.style import paper
+from flopbench.present.figures.cost import Cost, cost_of
+
+DATA = ROOT / "tests" / "data"
+LOGS = [str(DATA / "selective.jsonl"), str(DATA / "steady.jsonl")]
+TABLE = str(DATA / "table-schema1.json")
+CHOICES = Choices(table=CostTable.load(TABLE), may_measure=False)
+XLABEL = "cost (GFLOPS/video = GMACs/video)"
+
+
+def drawn(cost: Cost) -> Any:
+    """Return the axes."""
+    return on_axes(cost_drawing(cost))
+
+
+def free_log(folder: Path, method: str = "free") -> Path:
+    """Write a log of videos that cost nothing."""
+    header = {"method": method, "actions": [{"name": "skip", "kind": "skip"}]}
+    return write_log(folder / f"{len(method)}.jsonl", header, [{"actions": [0]}] * 1)
+
+
+def test_bars_of_one_run() -> None:
+    """Bars from 0, as high as the share of videos in each bin, with labels and units."""
+    cost = cost_of(LOGS[0], CHOICES)
+    ax = drawn(cost)
+    (bars,) = ax.containers
+    assert [bar.get_height() for bar in bars] == [100 * share for share in cost.runs[0].shares]
+    assert [bar.get_x() for bar in bars] == pytest.approx(cost.edges[:-1])
+    assert ax.get_ylim()[0] == 0
+    assert ax.get_xlabel() == XLABEL
+    assert ax.get_ylabel() == "share of videos (%)"
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts[0].startswith("mean 18.66 [")
+    assert texts[1].startswith("median 16.8")
+
+
+def test_outlines_of_several_runs() -> None:
+    """One outline a run over the same bins, told apart by its dash too."""
+    cost = cost_of(LOGS, CHOICES)
+    ax = drawn(cost)
+    outlines = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
+    assert len(outlines) == 2
+    for outline, run in zip(outlines, cost.runs, strict=True):
+        values, edges, _ = outline.get_data()
+        assert list(values) == [100 * share for share in run.shares]
+        assert list(edges) == list(cost.edges)
+    assert len({str(outline.get_linestyle()) for outline in outlines}) == 2
+    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert texts == ["selective", "steady", "mean, 95 % interval", "median"]
+
+
+def test_means_and_medians_are_marked() -> None:
+    """Above the axes stand each run's interval, its mean and its median, at their costs."""
+    cost = cost_of(LOGS, CHOICES)
+    places = [[float(x) for x in line.get_xdata()] for line in drawn(cost).lines]
+    for run in cost.runs:
+        assert run.interval is not None
+        assert [run.interval.low, run.interval.high] in places
+        assert [run.mean] in places
+        assert [run.median] in places
+
+
+def test_cumulative_form() -> None:
+    """Steps from 0 to 100 % at the costs of videos."""
+    cost = cost_of(LOGS[0], CHOICES, cumulative=True)
+    ax = drawn(cost)
+    line = ax.lines[0]
+    assert line.get_drawstyle() == "steps-post"
+    assert list(line.get_xdata()[1:-1]) == [at for at, _ in cost.runs[0].steps]
+    shares = np.asarray(line.get_ydata())
+    assert shares[0] == 0
+    assert shares[-1] == 100
+    assert (np.diff(shares) >= 0).all()
+    assert ax.get_ylabel() == "videos up to this cost (%)"
+    assert ax.get_ylim() == (0, 100)
+
+
+def test_nothing_is_clipped(tmp_path: Path) -> None:
+    """One free video, many runs, names of any kind: all text is inside the figure."""
+    free = free_log(tmp_path)
+    long = free_log(tmp_path, "_$a$ method whose name is <b>long</b>, " * 4)
+    for logs in ([free], LOGS, [free, long, *LOGS]):
+        for cumulative in (False, True):
+            with paper():
+                figure = drawn(cost_of(logs, CHOICES, cumulative=cumulative)).get_figure(root=True)
+                assert isinstance(figure, Figure)
+                figure.dpi = 300
+                figure.draw_without_rendering()
+                tight = figure.get_tightbbox()
+            width, height = figure.get_size_inches()
+            assert tight.x0 >= -0.02
+            assert tight.y0 >= -0.02
+            assert tight.x1 <= width + 0.02
+            assert tight.y1 <= height + 0.02
+
+
+def test_a_name_that_begins_with_an_underscore(tmp_path: Path) -> None:
+    """It stands in the legend; dollar signs make no formula of it."""
+    log = free_log(tmp_path, "_$m$")
+    legend = drawn(cost_of([log, LOGS[0]], CHOICES)).get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    assert texts[:2] == [r" _\$m\$", "selective, simulated validation"]
+
+
+def test_same_bytes_and_no_traces() -> None:
+    """Twice the same figure is twice the same file, and no setting of matplotlib changes."""
+    before = dict(mpl.rcParams)
+    for format in ("pdf", "svg"):
+        first, second = (
+            bytes_of(cost_drawing(cost_of(LOGS, CHOICES)), format)[0] for _ in range(2)
+        )
+        assert first == second
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize(
+    ("form", "header"),
+    [
+        ([], "run,from_gflops_per_video,below_gflops_per_video,videos,share_of_videos"),
+        (["--cumulative"], "run,gflops_per_video,videos_at_most,share_at_most"),
+    ],
+)
+def test_command(
+    form: list[str], header: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The caption names prices and rule; the numbers are bins, or steps."""
+    output, data = tmp_path / "k.pdf", tmp_path / "k.csv"
+    options = ["--table", TABLE, "--data", str(data), *form]
+    assert main(["plot", "cost", *LOGS, "-o", str(output), *options]) == EXIT_OK
+    assert "Prices: thop-2020" in capsys.readouterr().out
+    lines = data.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == f"{header},charged_otherwise"
+    assert output.read_bytes().startswith(b"%PDF")
+
+
+def test_shares_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A table of shares has no videos: nothing is written."""
+    shares, output = tmp_path / "shares.csv", tmp_path / "k.svg"
+    shares.write_text("action,share\nresnet50@224,1\n", encoding="utf-8")
+    own = tmp_path / "own.toml"
+    own.write_text(
+        'schema = 1\ntitle = "t"\nsource = "s"\n[policy]\nsteps = 16\n'
+        'actions = [{ name = "resnet50@224", costs = { resnet50 = 1 } }]\n'
+        '[policy.components]\nresnet50 = "resnet50@224,classes=200"\n',
+        encoding="utf-8",
+    )
+    arguments = [str(shares), "--preset", str(own), "--table", TABLE, "-o", str(output)]
+    assert main(["plot", "cost", *arguments]) == EXIT_INPUT
+    assert "table of shares" in capsys.readouterr().err
+    assert not output.exists()

@@ -1,0 +1,171 @@
+"""Counter against counter as drawn: lengths, exact totals in words, the dense line, failures."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+mpl = pytest.importorskip("matplotlib")
+
+from matplotlib.axes import Axes  # noqa: E402
+
+from flopbench.counting.agreement import judge  # noqa: E402
+from flopbench.counting.profile import CostProfile, OpCost  # noqa: E402
+from flopbench.counting.profiles_file import dumps  # noqa: E402
+from flopbench.counting.run import Explanation  # noqa: E402
+from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.kinds.counters import counters_drawing  # noqa: E402
+from flopbench.present.figures.counters import counters_of  # noqa: E402
+
+
+def profile(counter: str, spec: str = "net@8", **families: int) -> CostProfile:
+    """Return a profile whose dense families are conv and linear; others are not dense."""
+    operators = tuple(
+        OpCost(
+            module=family,
+            module_type="Layer",
+            family=family,
+            op=family,
+            calls=1,
+            dense_macs=total if family in {"conv", "linear"} else 0,
+            total=total,
+            activations=1,
+        )
+        for family, total in families.items()
+    )
+    return CostProfile(
+        spec=spec,
+        model="net",
+        input="8",
+        classes=None,
+        counter=counter,
+        counter_version="1.0",
+        convention=f"MACs as {counter} counts them",
+        total=sum(op.total for op in operators),
+        dense_macs=sum(op.dense_macs for op in operators),
+        params=1,
+        activations=1,
+        feature_dim=None,
+        device="meta",
+        operators=operators,
+    )
+
+
+def explained(spec: str = "net@8", times: int = 1) -> Explanation:
+    """Return three counters of a model, one with a norm, one that misses a layer, and a failure."""
+    profiles = (
+        profile("thop", spec, conv=900_000 * times, linear=100_000 * times, batch_norm=30_000),
+        profile("fvcore", spec, conv=900_000 * times),
+        profile("torch", spec, conv=900_000 * times, linear=100_000 * times),
+    )
+    return Explanation(
+        profiles=profiles, verdicts=judge(profiles), failures={"calflops": "it raised"}
+    )
+
+
+def ends(ax: Axes) -> list[float]:
+    """Return where each stacked bar ends, from top to bottom."""
+    found: dict[float, float] = {}
+    for patch in ax.patches:
+        place = round(patch.get_y(), 6)  # type: ignore[attr-defined]
+        assert patch.get_x() == pytest.approx(found.get(place, 0.0))  # type: ignore[attr-defined]
+        found[place] = patch.get_x() + patch.get_width()  # type: ignore[attr-defined]
+    return [found[place] for place in sorted(found)]
+
+
+def test_bars_are_the_totals_and_start_at_zero() -> None:
+    """In the unit of the axis, families one behind the other, a row a counter."""
+    ax = on_axes(counters_drawing(counters_of(explained())))
+    assert ends(ax) == pytest.approx([1.03, 0.9, 1.0])
+    assert ax.get_xlim()[0] == 0
+    assert ax.get_xlabel() == "MMACs a sample (by each counter's rules)"
+    names = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert names == ["thop", "fvcore", "torch", "calflops"]
+
+
+def test_exact_totals_and_differences_stand_above_the_bars() -> None:
+    """What a bar cannot show is said: every digit, the difference, the verdict, the failure."""
+    ax = on_axes(counters_drawing(counters_of(explained())))
+    assert [text.get_text() for text in ax.texts] == [
+        "1,030,000 (+3.00 %)",
+        "900,000 (−10.00 %), disputed",
+        "1,000,000 (= dense)",
+        "could not count it",
+    ]
+
+
+def test_the_dense_line_crosses_every_bar() -> None:
+    """At the reference's dense MACs, also where a bar ends before it."""
+    ax = on_axes(counters_drawing(counters_of(explained())))
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1.0, 1.0]] * 3  # type: ignore[arg-type]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "convolution",
+        "linear",
+        "batch norm",
+        "dense (torch)",
+    ]
+
+
+def test_several_models_share_an_axis_of_percent() -> None:
+    """A small model beside one a hundred times as large is as legible as that."""
+    figure = counters_of([explained("small@8"), explained("large$@8", times=100)])
+    ax = on_axes(counters_drawing(figure))
+    assert ax.get_xlabel() == "total a sample (% of the dense MACs)"
+    assert ends(ax) == pytest.approx([103.0, 90.0, 100.0, 100.03, 90.0, 100.0])
+    headings = [text.get_text() for text in ax.texts if text.get_fontweight() == "bold"]
+    assert headings == ["small@8", r"large\$@8"]
+
+
+def test_bars_of_nothing_are_drawn() -> None:
+    """A model without any cost: no bar, no line, no division by nothing."""
+    nothing = Explanation(profiles=(profile("torch"),), verdicts={}, failures={})
+    ax = on_axes(counters_drawing(counters_of(nothing)))
+    assert not ax.patches
+    assert [text.get_text() for text in ax.texts] == ["0 (= dense)"]
+
+
+@pytest.mark.parametrize("format", ["pdf", "svg"])
+def test_the_same_profiles_give_the_same_bytes_and_settings_stay(format: str) -> None:
+    """Rendered twice, byte for byte; matplotlib's settings are as before."""
+    before = dict(mpl.rcParams)
+    one, two = (bytes_of(counters_drawing(counters_of(explained())), format) for _ in range(2))
+    assert one == two
+    assert dict(mpl.rcParams) == before
+
+
+def test_the_command_writes_numbers_and_warnings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The CSV has every family; doubts go to stderr; another kind of file is refused."""
+    from flopbench.cli import main
+
+    profiles, data = tmp_path / "p.json", tmp_path / "c.csv"
+    profiles.write_text(dumps(replace(explained())), encoding="utf-8")
+    out = str(tmp_path / "c.svg")
+    assert main(["plot", "counters", str(profiles), "-o", out, "--data", str(data)]) == 0
+    said = capsys.readouterr()
+    assert "thop 1.0: MACs as thop counts them." in said.out
+    assert "calflops could not count it: it raised" in said.err
+    with data.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert sum(int(row["family_total"] or 0) for row in rows if row["counter"] == "thop") == 1030000
+    assert main(["plot", "counters", str(data), "-o", out]) == 2
+
+
+def test_what_explain_wrote_is_drawn_under_its_own_counters(tmp_path: Path) -> None:
+    """A real model under two libraries: both bars end at the totals of their profiles."""
+    pytest.importorskip("torchvision")
+    from flopbench.cli import main
+    from flopbench.counting.profiles_file import load
+
+    path = tmp_path / "p.json"
+    assert main(["explain", "resnet18@32", "--counter", "torch,fvcore", "-o", str(path)]) == 0
+    figure = counters_of(path)
+    ax = on_axes(counters_drawing(figure))
+    totals = [one.total / figure.scale.divisor for one in load(path).profiles]
+    assert ends(ax) == pytest.approx(totals)

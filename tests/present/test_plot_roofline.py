@@ -1,0 +1,172 @@
+"""The roofline as drawn: roofs and points where the numbers are, labels, legend, bytes."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+mpl = pytest.importorskip("matplotlib")
+
+from matplotlib.axes import Axes  # noqa: E402
+
+from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.kinds.roofline import roofline_drawing  # noqa: E402
+from flopbench.present.draw.style import paper  # noqa: E402
+from flopbench.present.figures.roofline import Roofline, roofline_of  # noqa: E402
+from flopbench.timing.records import TimingFile  # noqa: E402
+
+REPORT = ROOT / "reports/latency-amd-epyc.json"
+
+
+@pytest.fixture(scope="module")
+def drawn() -> tuple[Roofline, Axes]:
+    """Seven networks under the roofs of one CPU."""
+    figure = roofline_of(REPORT)
+    return figure, on_axes(roofline_drawing(figure))
+
+
+def lines(ax: Axes) -> list[tuple[list[float], list[float]]]:
+    """Return the points of every line that is drawn."""
+    return [(list(line.get_xdata()), list(line.get_ydata())) for line in ax.lines]  # type: ignore[arg-type]
+
+
+def test_axes_have_units_and_plain_numbers(drawn: tuple[Roofline, Axes]) -> None:
+    """Both logarithmic; FLOPs are said to be two a MAC; ticks are no powers of ten."""
+    _, ax = drawn
+    assert ax.get_xlabel() == "arithmetic intensity (FLOP/byte)"
+    assert ax.get_ylabel() == "achieved GFLOP/s (1 MAC = 2 FLOPs)"
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    ticks = [tick.get_text() for tick in ax.get_yticklabels()]
+    assert ticks == ["10", "20", "50", "100"]
+
+
+def test_roofs_bend_at_the_ridge(drawn: tuple[Roofline, Axes]) -> None:
+    """The slanted roof is the copy's bandwidth, the flat one the matrix product's rate."""
+    figure, ax = drawn
+    (group,) = figure.groups
+    xs, ys = lines(ax)[0]
+    assert xs[1] == group.ridge
+    assert ys[1] == ys[2] == group.flops_per_s / 1e9
+    assert ys[0] / xs[0] == pytest.approx(group.bytes_per_s / 1e9)
+    assert ax.get_xlim()[0] < group.ridge < ax.get_xlim()[1]
+    assert xs[2] > ax.get_xlim()[1]
+
+
+def test_points_are_drawn_from_bound_to_bound(drawn: tuple[Roofline, Axes]) -> None:
+    """A line between the bounds of the intensity at the achieved rate, its marker at the lower."""
+    figure, ax = drawn
+    found = lines(ax)
+    for point in figure.groups[0].points:
+        y = point.flops_per_s / 1e9
+        assert ([point.low, point.high], [y, y]) in found
+        assert ([point.low], [y]) in found
+        for x in (point.low, point.high):
+            assert ax.get_xlim()[0] < x < ax.get_xlim()[1]
+        assert ax.get_ylim()[0] < y < ax.get_ylim()[1]
+
+
+def test_every_point_is_named_and_no_names_overlap(drawn: tuple[Roofline, Axes]) -> None:
+    """Names stand beside the axes in the order of the points, a line apart, inside the figure."""
+    figure, ax = drawn
+    wanted = sorted(figure.groups[0].points, key=lambda point: point.flops_per_s)
+    texts = {text.get_text(): text for text in ax.texts if text.get_text()}
+    assert list(texts) == [point.name for point in wanted]
+    fig = ax.get_figure(root=True)
+    assert fig is not None
+    fig.draw_without_rendering()  # type: ignore[union-attr]
+    boxes = [text.get_window_extent() for text in texts.values()]
+    for lower, upper in pairwise(boxes):
+        assert lower.y1 <= upper.y0 + 1
+    assert all(box.x0 >= 0 and box.x1 <= fig.bbox.x1 for box in boxes)
+
+
+def test_the_legend_says_roofs_and_hollow_marks(drawn: tuple[Roofline, Axes]) -> None:
+    """Roofs in numbers; hollow marks are rows whose verdict is not stable."""
+    _, ax = drawn
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "measured roofs: 104 GFLOP/s, 29.3 GB/s",
+        "hollow: verdict other than stable",
+    ]
+    marks = [line for line in ax.lines if line.get_marker() == "o"]
+    assert {line.get_markerfacecolor() for line in marks} == {"white"}
+
+
+def test_a_data_sheet_is_dashed_and_groups_differ_in_marker() -> None:
+    """On a GPU the sheet's peak is a dashed roof; two formats have two markers."""
+    file = TimingFile.load(REPORT)
+    gpu = replace(file.devices[0], device="cuda", name="NVIDIA H100 80GB HBM3")
+    roofs = {"flops_per_s": 5e13, "bytes_per_s": 2.5e12}
+    rows = tuple(
+        replace(row, what=replace(row.what, device="cuda", dtype=dtype), roofs=roofs)
+        for row in file.rows[:2]
+        for dtype in ("fp32", "bf16")
+    )
+    figure = roofline_of(replace(file, rows=rows, devices=(gpu,)))
+    ax = on_axes(roofline_drawing(figure))
+    dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
+    heights = {float(line.get_ydata()[-1]) for line in dashed}  # type: ignore[index,arg-type]
+    assert heights == {(group.peak_flops_per_s or 0) / 1e9 for group in figure.groups}
+    assert {line.get_marker() for line in ax.lines} >= {"o", "s"}
+    assert ax.get_ylim()[1] > max(heights)
+
+
+def test_hostile_names_are_drawn_as_they_are() -> None:
+    """Dollars, backslashes and tags are text; a long name keeps what tells it from the others."""
+    file = TimingFile.load(REPORT)
+    long = "timm:" + "efficientnet_b{}_with_a_long_name_of_a_variant@300"
+    specs = ["a$b_$\\alpha$@1", "<script>@2", *(long.format(n) for n in range(3))]
+    rows = tuple(
+        replace(file.rows[n], what=replace(file.rows[n].what, spec=spec))
+        for n, spec in enumerate(specs)
+    )
+    ax = on_axes(roofline_drawing(roofline_of(replace(file, rows=rows))))
+    texts = [text.get_text() for text in ax.texts]
+    assert r"a\$b_\$\alpha\$@1" in texts
+    assert "<script>@2" in texts
+    short = [text for text in texts if "…" in text]
+    assert len(set(short)) == 3
+
+
+def test_it_draws_on_axes_of_the_callers_own() -> None:
+    """With ``ax`` nothing else is made, and no setting changes."""
+    from matplotlib.figure import Figure
+
+    before = dict(mpl.rcParams)
+    ax = Figure().subplots()
+    assert on_axes(roofline_drawing(roofline_of(REPORT)), ax) is ax
+    assert ax.get_xlabel()
+    assert dict(mpl.rcParams) == before
+
+
+@pytest.mark.parametrize("format", ["pdf", "svg"])
+def test_the_same_file_gives_the_same_bytes(format: str) -> None:
+    """Rendered twice, byte for byte."""
+    with paper("page"):
+        one, two = (bytes_of(roofline_drawing(roofline_of(REPORT)), format) for _ in range(2))
+    assert one == two
+
+
+def test_the_command_writes_the_figure_and_its_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """``flopbench plot roofline``: a PDF, the CSV beside it, the caption on stdout."""
+    from flopbench.cli import main
+
+    pdf, data = tmp_path / "r.pdf", tmp_path / "r.csv"
+    status = main(
+        ["plot", "roofline", str(REPORT), "--device", "cpu", "-o", str(pdf), "--data", str(data)]
+    )
+    assert status == 0
+    assert pdf.read_bytes().startswith(b"%PDF")
+    with data.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == 7
+    assert float(rows[0]["measured_flops_per_s"]) == 104176181966.00784
+    assert "Roofline of AMD EPYC" in capsys.readouterr().out

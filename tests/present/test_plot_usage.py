@@ -1,0 +1,199 @@
+"""Usage, drawn: lengths, names, dashes, separators, and the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+
+pytest.importorskip("matplotlib")
+import matplotlib as mpl
+from logs import write_log
+from matplotlib.figure import Figure
+
+import flopbench
+from flopbench.cli import main
+from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.counting.table import CostTable
+from flopbench.estimate.runs import Choices, run_of_log
+from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.kinds.usage import percent_text, usage_drawing
+from flopbench.present.draw.style import LOOKS, paper
+from flopbench.present.draw.text import fitting_names
+from flopbench.present.figures.usage import MOST_RUNS, usage_of
+
+DATA = ROOT / "tests" / "data"
+LOGS = [str(DATA / "selective.jsonl"), str(DATA / "steady.jsonl")]
+HOSTILE = ["$x_1$ \\alpha_{", "_under\nline", "<script>alert(1)</script>", "\\frac{1}{2}", "太极拳"]
+
+
+def hostile_log(folder: Path, method: str = "_$m$") -> Path:
+    """Write a log whose names are all that a name should not be."""
+    actions = [{"name": name, "costs": {"net": 1}} for name in HOSTILE]
+    header = {"method": method, "actions": actions, "components": {"net": 'value:1 "a test"'}}
+    return write_log(folder / "hostile.jsonl", header, [{"actions": [0, 1, 2, 3, 4, 0]}])
+
+
+def drawn(logs: Any, **options: Any) -> Any:
+    """Return the axes."""
+    return on_axes(usage_drawing(usage_of(logs, **options)))
+
+
+def labels_of(ax: Any) -> list[str]:
+    """Return the names beside the bars, from top to bottom, as they are drawn."""
+    return [text.get_text() for text in ax.get_yticklabels()]
+
+
+@pytest.mark.parametrize("of", ["frames", "decisions"])
+def test_bars_are_as_long_as_the_estimator_says(of: Any) -> None:
+    """One container of bars a run; lengths are its shares in percent, in the log's order."""
+    choices = Choices(table=CostTable.load(DATA / "table-schema1.json"), may_measure=False)
+    ax = drawn(LOGS, of=of)
+    assert len(ax.containers) == 2
+    for bars, log in zip(ax.containers, LOGS, strict=True):
+        by_action = run_of_log([log], choices).main.by_action
+        share = [getattr(cost, f"share_of_{of}") for cost in by_action.values()]
+        assert [bar.get_width() for bar in bars] == [100 * s for s in share]
+        assert labels_of(ax) == list(by_action)
+    assert ax.get_xlabel() == f"share of {of} (%)"
+    assert ax.get_ylabel() == "action"
+    low, high = ax.get_xlim()
+    assert low == 0
+    assert high <= 100
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["selective", "steady"]
+
+
+def test_each_bar_says_its_length() -> None:
+    """The numbers beside the bars are those of the bars; nothing rounds to nought or to all."""
+    ax = drawn(LOGS[0])
+    widths = [bar.get_width() for bar in ax.containers[0]]
+    assert [text.get_text() for text in ax.texts] == [f"{width:.1f}" for width in widths]
+    assert ax.get_legend() is None
+    assert percent_text(0) == "0"
+    assert percent_text(0.0004) == "< 0.1"
+    assert percent_text(0.9996) == "> 99.9"
+    assert percent_text(1) == "100.0"
+
+
+def test_runs_differ_without_colour() -> None:
+    """Each run has a hatch of its own, for as many runs as are allowed."""
+    ax = drawn(LOGS)
+    first, second = (bars.patches[0].get_hatch() for bars in ax.containers)
+    assert first != second
+    assert len({look.hatch for look in LOOKS}) == MOST_RUNS
+
+
+def test_an_action_that_a_run_lacks(tmp_path: Path) -> None:
+    """It has a dash in the place of its bar, and no bar."""
+    other = write_log(tmp_path / "log.jsonl", {"preset": "uniform"}, [{"actions": [0] * 8}])
+    ax = drawn([LOGS[0], other])
+    assert [len(bars) for bars in ax.containers] == [7, 1]
+    assert [text.get_text() for text in ax.texts].count("–") == 6
+
+
+def test_small_ones_together() -> None:
+    """The group is the last bar, and named for what it is."""
+    ax = drawn(LOGS, group_below=0.08)
+    assert labels_of(ax)[-1] == "3 others (< 8 % each)"
+    assert len(ax.containers[0]) == 5
+
+
+def test_streams_are_set_apart(tmp_path: Path) -> None:
+    """A line stands between the bars of two streams."""
+    actions = [{"name": n, "stream": s} for s in ("rgb", "flow") for n in ("a", "b")]
+    header = {"streams": ["rgb", "flow"], "actions": actions}
+    log = write_log(tmp_path / "l.jsonl", header, [{"actions": {"rgb": [0, 1], "flow": [1, 1]}}])
+    ax = drawn(log)
+    assert [list(line.get_ydata()) for line in ax.lines] == [[1.5, 1.5]]
+    assert ax.get_xlabel() == "share of the stream's frames (%)"
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
+    """Dollar signs are no formulas, underscores hide nothing, line breaks are spaces."""
+    ax = drawn([hostile_log(tmp_path), LOGS[0]])
+    shown = [text.replace(r"\$", "$") for text in labels_of(ax)[:5]]
+    assert shown == [name.replace("\n", " ") for name in HOSTILE]
+    legend = ax.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [
+        r" _\$m\$",
+        "selective, simulated validation",
+    ]
+    with paper():
+        drawing = usage_drawing(usage_of(hostile_log(tmp_path)))
+        content, warnings = bytes_of(drawing, "svg")
+    assert b"<script>" not in content
+    assert any("missing from font" in text for text in warnings)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_nothing_is_clipped(tmp_path: Path) -> None:
+    """Whatever the names and however few the bars, all text is inside the figure."""
+    long = hostile_log(tmp_path, "a method whose name is long, " * 4)
+    one = write_log(tmp_path / "one.jsonl", {"actions": [{"name": "x" * 99}]}, [{"actions": [0]}])
+    for logs in (LOGS, [long, *LOGS], [one], [one, long]):
+        figure = drawn(logs).get_figure(root=True)
+        assert isinstance(figure, Figure)
+        with paper():
+            figure.dpi = 300
+            figure.draw_without_rendering()
+            tight = figure.get_tightbbox()
+        width, height = figure.get_size_inches()
+        assert tight.x0 >= -0.02
+        assert tight.y0 >= -0.02
+        assert tight.x1 <= width + 0.02
+        assert tight.y1 <= height + 0.02
+
+
+def test_long_names_are_shortened() -> None:
+    """In the middle, and only where they do not fit; of wide letters fewer fit."""
+    short, long, wide, narrow = fitting_names(
+        ["resnet50@224", "timm:efficientnet_b3@300,classes=200", "W" * 40, "i" * 90], 1.0, 8
+    )
+    assert short == "resnet50@224"
+    assert "…" in long
+    assert long.startswith("timm:")
+    assert long.endswith("=200")
+    assert len(wide) < len(narrow)
+
+
+def test_same_bytes_and_no_traces() -> None:
+    """Twice the same figure is twice the same file, and no setting of matplotlib changes."""
+    before = dict(mpl.rcParams)
+    for format in ("pdf", "svg"):
+        first, second = (bytes_of(usage_drawing(usage_of(LOGS)), format)[0] for _ in range(2))
+        assert first == second
+    assert dict(mpl.rcParams) == before
+
+
+def test_public_function() -> None:
+    """``flopbench.plots.usage`` draws the same, each time that it is called."""
+    for _ in range(2):
+        ax = flopbench.plots.usage(LOGS, of="decisions", names=["A", "B"])
+        assert ax.get_xlabel() == "share of decisions (%)"
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The caption goes to stdout, the figure and its numbers into files."""
+    output, data = tmp_path / "u.svg", tmp_path / "u.csv"
+    options = ["--group-below", "8", "--name", "A", "--name", "B", "--data", str(data)]
+    assert main(["plot", "usage", *LOGS, "-o", str(output), *options]) == EXIT_OK
+    assert "Drawn together, each below 8 % in every run" in capsys.readouterr().out
+    lines = data.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "run,action,kind,frames,share_of_frames,drawn_in_group"
+    assert len(lines) == 15
+    assert output.read_bytes().startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("below", ["0", "100", "-3", "99"])
+def test_refused(below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A share that is none, or that leaves nothing, is refused and nothing is written."""
+    output = tmp_path / "u.svg"
+    arguments = ["plot", "usage", LOGS[0], "-o", str(output), f"--group-below={below}"]
+    assert main(arguments) == EXIT_INPUT
+    assert "error:" in capsys.readouterr().err
+    assert not output.exists()

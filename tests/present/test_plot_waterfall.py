@@ -1,0 +1,132 @@
+"""Figures of the waterfall: bars, connections, texts, and bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("matplotlib")
+
+import matplotlib as mpl
+from conftest import ROOT
+from matplotlib.figure import Figure
+
+from flopbench.cli import main
+from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.kinds.waterfall import waterfall_drawing
+from flopbench.present.draw.style import paper
+from flopbench.present.figures.waterfall import waterfall_of
+from flopbench.replay.records import read_replay
+
+REPLAY = ROOT / "reports/replay-amd-epyc.json"
+
+
+def drawn(**options: Any) -> Any:
+    """Draw the committed replay at column width."""
+    with paper("column"):
+        return on_axes(waterfall_drawing(waterfall_of(REPLAY, **options)))
+
+
+def test_bars_are_the_steps_in_ms() -> None:
+    """Each bar begins and ends at its step's times; whole times begin at 0."""
+    figure = waterfall_of(REPLAY)
+    bars = [bar for group in drawn().containers for bar in group]
+    steps = [step for chain in figure.chains for step in chain.steps]
+    assert len(bars) == len(steps)
+    for bar, step in zip(bars, steps, strict=True):
+        ends = sorted((bar.get_x(), bar.get_x() + bar.get_width()))
+        assert ends == pytest.approx(sorted((1e3 * step.start_s, 1e3 * step.end_s)))
+        assert step.is_whole == (step.start_s == 0)
+
+
+def test_axes_ticks_and_speed_ups_are_written() -> None:
+    """The unit, the steps' names from the top, and the three speed-ups with the interval."""
+    ax = drawn(modes=["split"])
+    assert ax.get_xlabel() == "time (ms/video)"
+    assert [t.get_text() for t in ax.get_yticklabels()] == [
+        "uniform baseline", "theory", "+ arms", "+ fragmentation", "+ policy",
+        "+ synchronisation", "measured",
+    ]  # fmt: skip
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    texts = [t.get_text() for t in ax.texts]
+    assert "split" in texts
+    assert any(t.endswith(", 1.00×") for t in texts)
+    assert any(t.endswith(", 3.19×") for t in texts)
+    assert any(t.endswith(", 3.68×") for t in texts)
+    assert "95 %: 3.50 to 3.99×" in texts
+    assert any(t.startswith("−38.96") for t in texts)
+
+
+def test_what_saves_and_what_costs_time_differ_in_colour_and_hatch() -> None:
+    """Steps to the left and to the right have looks of their own, and the legend says which."""
+    ax = drawn(modes=["split"])
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["costs time", "saves time"]
+    bars = [bar for group in ax.containers for bar in group]
+    looks = {(bar.get_facecolor(), bar.get_hatch()) for bar in (bars[2], bars[4])}
+    assert len({color for color, _ in looks}) == len({hatch for _, hatch in looks}) == 2
+
+
+@pytest.mark.parametrize("width", ["column", "page"])
+def test_texts_stay_inside_and_apart(width: str) -> None:
+    """What is written beside bars fits the axes, and no two texts overlap."""
+    with paper(width):
+        ax = on_axes(waterfall_drawing(waterfall_of(REPLAY)))
+        figure: Any = ax.get_figure(root=True)
+        figure.draw_without_rendering()
+        boxes = [t.get_window_extent(figure._get_renderer()) for t in ax.texts]
+    right = ax.get_window_extent().x1
+    for i, box in enumerate(boxes):
+        assert box.x1 <= right
+        assert not any(box.overlaps(other) for other in boxes[:i])
+
+
+def test_a_measured_time_as_long_as_the_baselines_has_room_for_its_interval() -> None:
+    """The longest bar with the longest text still fits, and one process has no interval."""
+    data = json.loads(REPLAY.read_text(encoding="utf-8"))
+    for run in data["runs"]:
+        mode = run["modes"]["split"]
+        mode["full"] = [[*row[:3], row[3] * 3.7, row[4]] for row in mode["full"]]
+    with paper("column"):
+        ax = on_axes(waterfall_drawing(waterfall_of(read_replay(data), modes=["split"])))
+        figure: Any = ax.get_figure(root=True)
+        figure.draw_without_rendering()
+        ends = [t.get_window_extent(figure._get_renderer()).x1 for t in ax.texts]
+    assert max(ends) <= ax.get_window_extent().x1
+    data["runs"] = data["runs"][:1]
+    ax = on_axes(waterfall_drawing(waterfall_of(read_replay(data), modes=["split"])))
+    assert "no interval" in [t.get_text() for t in ax.texts]
+
+
+def test_names_are_text_and_settings_stay() -> None:
+    """A hostile name is drawn as it is, on the caller's own axes, without a changed setting."""
+    ax = Figure(figsize=(5, 4)).subplots()
+    before = dict(mpl.rcParams)
+    name = "$\\frac{1}{0}$\n<script>"
+    figure = waterfall_of([REPLAY, REPLAY], names=[name, "b"], modes=["online"])
+    assert on_axes(waterfall_drawing(figure), ax) is ax
+    assert dict(mpl.rcParams) == before
+    assert ax.texts[0].get_text() == "\\$\\frac{1}{0}\\$ <script>, online"
+
+
+@pytest.mark.parametrize("format", ["pdf", "svg"])
+def test_the_same_replay_gives_the_same_bytes(format: str) -> None:
+    """PDF and SVG are byte-for-byte reproducible."""
+    with paper("column"):
+        first, _ = bytes_of(waterfall_drawing(waterfall_of(REPLAY)), format)
+        again, _ = bytes_of(waterfall_drawing(waterfall_of(REPLAY)), format)
+    assert first == again
+
+
+def test_the_verb_draws_chosen_modes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--mode`` repeats, in the order given; an unknown one is refused with a near match."""
+    out, data = tmp_path / "out.svg", tmp_path / "data.csv"
+    given = ["plot", "waterfall", str(REPLAY), "-o", str(out)]
+    assert main([*given, "--mode", "split", "--mode", "online", "--data", str(data)]) == 0
+    modes = [row.split(",")[1] for row in data.read_text().splitlines()[1:]]
+    assert list(dict.fromkeys(modes)) == ["split", "online"]
+    capsys.readouterr()
+    assert main([*given, "--mode", "onlin"]) == 2
+    assert "did you mean 'online'" in capsys.readouterr().err

@@ -1,0 +1,95 @@
+"""The summary of a report: findings, warnings, and what many runs become."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+from report_files import (
+    INPUTS,
+    Page,
+    gather,
+    write_log,
+    write_profiles,
+)
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("jinja2")
+
+from flopbench.cli import main
+from flopbench.counting.table import CostTable
+from flopbench.estimate.comparison_text import differences_grid
+from flopbench.estimate.runs import Choices
+from flopbench.present.report.material import read_material
+from flopbench.present.report.sections import compared
+from flopbench.present.report.summary import summary_of
+
+
+def test_warnings_say_what_they_are_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two models, both with a disputed count: stderr, page and Markdown name the model."""
+    monkeypatch.chdir(tmp_path)
+    for model in ("one", "two"):
+        write_profiles(Path(f"{model}.json"), model, "disputed")
+    assert main(["report", "one.json", "two.json", "-o", "out"]) == 0
+    told = [f"{model} at 8: thop: disputed - against torch" for model in ("one", "two")]
+    assert [
+        w.removeprefix("flopbench: warning: ") for w in capsys.readouterr().err.splitlines()
+    ] == (told)
+    root = Page(Path("out/index.html").read_text(encoding="utf-8")).root
+    summary = next(e for e in root.all("section") if e.attributes["id"] == "summary")
+    assert [e.text for e in summary.all("ul")[1].all("li")] == told
+    markdown = Path("out/report.md").read_text(encoding="utf-8")
+    assert "### Warnings\n\n" + "\n".join(f"- {text}" for text in told) in markdown
+
+
+def test_many_runs_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nine runs: the cheapest and the dearest in the summary, the figures in two parts."""
+    monkeypatch.chdir(gather(tmp_path / "in"))
+    names = [f"run{n}.jsonl" for n in range(9)]
+    for n, name in enumerate(names):
+        samples = [{"id": f"v{i}", "actions": [min(n, 6)] * 15 + [i]} for i in range(3)]
+        write_log(Path(name), {"method": f"run {n}", "dataset": "d"}, samples)
+    assert main(["report", *names, "table.json", "-o", "out", "--resamples", "20"]) == 0
+    root = Page(Path("out/index.html").read_text(encoding="utf-8")).root
+    summary = next(e for e in root.all("section") if e.attributes["id"] == "summary")
+    said = [e.text for e in summary.all("ul")[0].all("li")]
+    assert len(said) == 3
+    assert said[1].startswith("9 runs. The cheapest: run ")
+    assert said[2].startswith("The dearest of them: run ")
+    figures = [e.attributes["id"] for e in root.all("figure")]
+    assert figures == [f"figure-{kind}-{n}" for n in (1, 2) for kind in ("usage", "cost")]
+
+
+def test_one_counter_is_not_compared_with_itself(tmp_path: Path) -> None:
+    """The summary says what it counted, and nothing about agreement."""
+    write_profiles(tmp_path / "net.json")
+    material = read_material([tmp_path / "net.json"])
+    ((name, explanation),) = material.profiles
+    alone = replace(explanation, profiles=explanation.profiles[:1])
+    (said,) = summary_of(replace(material, profiles=((name, alone),)), None)
+    assert said.endswith("M parameters, counted by torch.")
+
+
+def test_a_difference_of_rules_is_named(tmp_path: Path) -> None:
+    """A table of shares has another rule than a log: summary and table of differences say so."""
+    table = CostTable.load(ROOT / INPUTS["table.json"])
+    header = {"format": "flopbench.policy-log", "version": 1, "preset": "arnet-resnet"}
+    usage = tmp_path / "usage.csv"
+    usage.write_text("action,share\nresnet18@112,0.5\nresnet50@224,0.5\n", encoding="utf-8")
+    (tmp_path / "usage.header.json").write_text(
+        json.dumps({**header, "steps": 16, "method": "shares"}), encoding="utf-8"
+    )
+    log = write_log(tmp_path / "log.jsonl", {"method": "log"}, [{"id": "v", "actions": [0] * 16}])
+    choices = Choices(table=table, table_source="table.json", resamples=10)
+    material = read_material([log, usage], choices)
+    comparison, _ = compared(material)
+    assert comparison is not None
+    assert summary_of(material, comparison)[-1].endswith("the published rule less the exact rule.")
+    assert any(
+        text.startswith("Note: rules differ") for text in differences_grid(comparison).caption
+    )
