@@ -64,7 +64,7 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         verb.add_parser(verbs)
-    parser.set_defaults(whole=parser)  # what completion describes
+    verbs.choices["completion"].set_defaults(whole=parser)  # what it completes
     return parser
 
 

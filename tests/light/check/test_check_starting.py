@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flopbench.check.init import finding
 from flopbench.check.config import read_config
+from flopbench.check.init import finding
 from flopbench.check.init.finding import find_entries
 from flopbench.check.init.starting import ci_snippet, config_text
 from flopbench.check.records import METRICS, Entry
