@@ -17,7 +17,7 @@ from flopbench.audit import Audit, ClaimFile, Finding
 from flopbench.audit.records import as_printed
 from flopbench.core.escaping import markdown_line, one_line
 from flopbench.core.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, plural
 
 SCHEMA = 1
 KIND = "flopbench.audit"
@@ -141,7 +141,7 @@ def _below(audit: Audit) -> list[str]:
     claims = len(audit.findings)
     versions = ", ".join(f"{name} {value}" for name, value in audit.environment.items())
     return [
-        f"{claims} claim{'s' if claims != 1 else ''}: {summary}.",
+        f"{claims} {plural(claims, 'claim')}: {summary}.",
         f"{MEANING} {CONVENTION}",
         *(f"{name}: {rules}." for name, rules in audit.counters.items()),
         f"Made with {versions}.",

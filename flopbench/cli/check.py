@@ -18,6 +18,7 @@ from flopbench.cli.common import (
 )
 from flopbench.core.errors import EXIT_OK, InputError
 from flopbench.core.files import check_writable, read_json, write_atomic
+from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -158,15 +159,11 @@ def _verify(args: argparse.Namespace) -> int:
             for one in dict.fromkeys(paths)
         }
     text = "".join(
-        f"{one}: canonical, digests and sums right, {count} {_entries(count)}\n"
+        f"{one}: canonical, digests and sums right, {count} {plural(count, 'entry', 'entries')}\n"
         for one, count in counts.items()
     )
     emit(args, lambda stream: text)
     return EXIT_OK
-
-
-def _entries(count: int) -> str:
-    return "entry" if count == 1 else "entries"
 
 
 def _saved(path: str) -> Report:

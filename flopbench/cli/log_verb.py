@@ -10,6 +10,7 @@ from typing import Any
 from flopbench.cli.common import check_output, positive, warn
 from flopbench.cli.policy_options import add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.core.units import plural
 
 SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20
@@ -108,7 +109,7 @@ def run_convert(args: argparse.Namespace) -> int:
 
 
 def _samples(count: int) -> str:
-    return f"{count:,} sample{'' if count == 1 else 's'}"
+    return f"{count:,} {plural(count, 'sample')}"
 
 
 def run_head(args: argparse.Namespace) -> int:

@@ -19,6 +19,7 @@ from flopbench.cli.common import (
 from flopbench.cli.machine_options import add_machine
 from flopbench.cli.policy_options import add_reading
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.replay.records import Replay
@@ -150,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
     _emit(args, [result], format)
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"
-        many = "process" if len(result.runs) == 1 else "processes"
+        many = plural(len(result.runs), "process", "processes")
         why = f"process {len(result.runs) + 1} failed: {result.failure}"
         why = why if result.failure else "interrupted"
         sys.stderr.write(f"flopbench: {why}; {len(result.runs)} finished {many} {kept}\n")

@@ -12,6 +12,7 @@ from flopbench.cli.common import require, warn
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.core.errors import EXIT_OK
+from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.present.report.records import Report
@@ -118,4 +119,4 @@ def _lines(report: Report) -> list[str]:
 
 
 def _many(count: int, one: str) -> str:
-    return f"{count} {one}{'' if count == 1 else 's'}"
+    return f"{count} {plural(count, one)}"

@@ -91,6 +91,17 @@ def gflops(macs: int | float | Fraction) -> float:
     return float(macs / GIGA)
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """Return the noun for so many things: ``plural(3, "view")`` is ``views``.
+
+    Args:
+        count: how many.
+        one: the noun for one of them.
+        many: for any other number, where it is not ``one`` with an s.
+    """
+    return one if count == 1 else many or f"{one}s"
+
+
 def milliseconds(seconds: float) -> str:
     """Print a time in milliseconds with four significant digits, at most four decimals."""
     value = seconds * 1e3

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import Any, TextIO
 
 from flopbench.core.grid import Column, Grid, to_terminal
-from flopbench.core.units import CONVENTION, giga, millions, percent
+from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.module_sums import MODEL, module_costs
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
@@ -156,8 +156,8 @@ def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
     return lines or ["nothing: every counter priced every operator it met"]
 
 
-def _times(gap: Mapping[str, object]) -> str:
-    where = f"{gap['modules']} module{'s' if gap['modules'] != 1 else ''}"
+def _times(gap: Mapping[str, Any]) -> str:
+    where = f"{gap['modules']} {plural(gap['modules'], 'module')}"
     return f"{gap['calls']} calls in {where}" if gap["calls"] else where
 
 

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.grid import Column, Grid, render_grids
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.estimator import ActionCost, Estimate
 from flopbench.estimate.runs import Run
@@ -78,7 +78,7 @@ def _figures_grid(run: Run) -> Grid:
         rows.append(_figures_row(published, None))
     header = run.header
     what = " ".join(part for part in (header.dataset, header.split) if part)
-    videos = "a published distribution" if main.videos is None else _videos(main)
+    videos = "a published distribution" if main.videos is None else _videos(main, main.videos)
     title = f"{run.method}{' on ' + what if what else ''}: {videos}"
     columns = (
         "GFLOPS/video",
@@ -102,11 +102,10 @@ def _figures_grid(run: Run) -> Grid:
     )
 
 
-def _videos(estimate: Estimate) -> str:
-    views = "" if estimate.records == estimate.videos else f", {estimate.records:,} views"
-    many = "" if estimate.videos == 1 else "s"
+def _videos(estimate: Estimate, videos: int) -> str:
+    views = "" if estimate.records == videos else f", {estimate.records:,} views"
     frames = f"{estimate.frames_per_video:.4g} frames each"
-    return f"{estimate.videos:,} video{many}{views}, {frames}"
+    return f"{videos:,} {plural(videos, 'video')}{views}, {frames}"
 
 
 def _made_with(run: Run) -> str:

@@ -13,7 +13,7 @@ from flopbench.core.grid import (
     to_csv,
 )
 from flopbench.core.statistics import PERCENTILE_SAMPLES
-from flopbench.core.units import gflops, millions, milliseconds
+from flopbench.core.units import gflops, millions, milliseconds, plural
 from flopbench.estimate.text import with_warnings
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Executed, Replay
@@ -86,7 +86,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
             )
         )
     on = f" on {replay.dataset}" if replay.dataset else ""
-    what = f"{replay.videos:,} video{'' if replay.videos == 1 else 's'}, {replay.steps:,} steps"
+    what = f"{replay.videos:,} {plural(replay.videos, 'video')}, {replay.steps:,} steps"
     beside = replay.clocks[1]
     titles = (
         "baseline ms/video",
@@ -249,7 +249,7 @@ def _settings(replay: Replay) -> list[str]:
     own = replay.settings
     parts = [str(replay.device.get("name") or own.device), own.dtype]
     if own.threads is not None:
-        parts.append(f"{own.threads} thread{'' if own.threads == 1 else 's'}")
+        parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
     parts += ["channels last"] if own.channels_last else []
     parts += ["torch.compile"] if own.compiled else []
     done = len(replay.runs)
@@ -257,8 +257,8 @@ def _settings(replay: Replay) -> list[str]:
     facts = replay.device.get("facts")
     torch = facts.get("torch.version") if isinstance(facts, dict) else None
     return [
-        f"{', '.join(parts)}; {done} process{'' if done == 1 else 'es'} × {own.rounds} "
-        f"round{'' if own.rounds == 1 else 's'}, {frames}, random weights, seed {own.seed}"
+        f"{', '.join(parts)}; {done} {plural(done, 'process', 'processes')} × {own.rounds} "
+        f"{plural(own.rounds, 'round')}, {frames}, random weights, seed {own.seed}"
         + (f"; torch {torch}." if torch else ".")
     ]
 

@@ -22,6 +22,7 @@ from flopbench.check.text.amounts import (
 from flopbench.check.text.causes import why_lines
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
 from flopbench.core.escaping import one_line
+from flopbench.core.units import plural
 
 LOCK_IN = 'flopbench accept --improvements --reason "why"'
 ACCEPT_ALL = 'flopbench accept --all --reason "why"'
@@ -141,8 +142,8 @@ def summary_line(report: Report) -> str:
     entries = len(report.entries) or len({d.entry for d in report.drill})
     unmatched = len(report.unmatched)
     return (
-        f"{entries} {'entry' if entries == 1 else 'entries'} checked, "
-        f"{unmatched} {'budget' if unmatched == 1 else 'budgets'} matched nothing"
+        f"{entries} {plural(entries, 'entry', 'entries')} checked, "
+        f"{unmatched} {plural(unmatched, 'budget')} matched nothing"
     )
 
 
@@ -157,7 +158,7 @@ def verdict(report: Report) -> str:
         missed = sum(not d.caught for d in report.drill)
         failed = len(report.failures)
         own = f"; the check itself fails for {failed}: run it without --drill" if failed else ""
-        of = f"of {_count(len(report.drill), 'planted growth')}"
+        of = f"of {len(report.drill)} {plural(len(report.drill), 'planted growth')}"
         if missed:
             return f"drill failed: {missed} {of} not caught{own}"
         return f"drill passed: {len(report.drill)} {of} caught{own}"
@@ -262,10 +263,6 @@ def _what_to_do(entry: EntryResult, config: str, command: str | None) -> list[st
 
 def _place(result: MetricResult, config: str) -> str:
     return one_line(config) + (f":{result.budget_line}" if result.budget_line else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def describe_moves(moves: Sequence[Move], path: str) -> list[str]:

@@ -30,6 +30,7 @@ from flopbench.check.text.blocks import (
 )
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_OK
 from flopbench.core.escaping import one_line
+from flopbench.core.units import plural
 
 MARKER = "<!-- flopbench-check -->"
 """First in the text: a comment that begins with it is replaced rather than followed."""
@@ -173,7 +174,7 @@ def _capped(
             (shown_details, details, "explanation"),
         ):
             if out := len(whole) - shown:
-                left.append(f"{out:,} {noun}{'' if out == 1 else 's'}")
+                left.append(f"{out:,} {plural(out, noun)}")
         cut = [f"Left out, because the text would be too long: {', '.join(left)}.", ""]
         body = [*table, *rows[:shown_rows], ""] if shown_rows else []
         below = [part for line in foot for part in (line, "")]

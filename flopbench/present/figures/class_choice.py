@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.core.units import plural
 from flopbench.policy.counts import LogCounts
 
 Sort = Literal["high", "usage", "name", "n"]
@@ -40,7 +41,7 @@ def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...
         notes.append("A video with several labels counts in each of its classes.")
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
-        records = f"{unlabelled:,} record{'' if unlabelled == 1 else 's'}"
+        records = f"{unlabelled:,} {plural(unlabelled, 'record')}"
         notes.append(f"In no class, for want of a label: {records}.")
     return found, tuple(notes)
 
@@ -116,4 +117,4 @@ def evenly_spaced(of: int, most: int) -> list[int]:
 
 def classes_text(count: int) -> str:
     """Return ``3 classes``."""
-    return f"{count:,} class{'' if count == 1 else 'es'}"
+    return f"{count:,} {plural(count, 'class', 'classes')}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.units import CONVENTION, Scale, scale_of
+from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES
 from flopbench.counting.run import Explanation
@@ -239,7 +239,7 @@ def _model(explanation: Explanation, name: str) -> ModelBars:
                 status=verdict.status if verdict is not None else "",
                 reason=verdict.reason if verdict is not None else "",
                 gaps=tuple(
-                    f"{gap['name']} ({gap['modules']} module{'s' if gap['modules'] != 1 else ''})"
+                    f"{gap['name']} ({gap['modules']} {plural(gap['modules'], 'module')})"
                     for gap in summarise_gaps(profile.not_counted)
                     if gap["may_multiply"]
                 ),

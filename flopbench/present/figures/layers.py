@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, near_match
-from flopbench.core.units import CONVENTION, Scale, percent, scale_of
+from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
 from flopbench.counting.module_sums import Part, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
@@ -113,7 +113,7 @@ class Layers:
     def words(self) -> Words:
         """What stands beside the figure."""
         profile = self.profile
-        levels = f"{self.depth} level{'' if self.depth == 1 else 's'}"
+        levels = f"{self.depth} {plural(self.depth, 'level')}"
         caption = [
             f"Dense MACs of {self.model} for one sample by module, {levels} down the module tree, "
             "everything below included, in order of registration; every MAC is in exactly one "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import plural
 from flopbench.present.figures.fits import (
     FEWEST_FOR_FIT,
     FITS,
@@ -265,9 +266,7 @@ def _lines(group: TheoryGroup, fit: FitKind) -> list[str]:
         sound = sum(point.one.summary.verdict != "invalid" for point in group.points)
         fewest = FEWEST_FOR_FIT[fit]
         if sound < fewest:
-            many = (
-                f"{sound} point{'' if sound == 1 else 's'}, and a line of this kind needs {fewest}"
-            )
+            many = f"{sound} {plural(sound, 'point')}, and a line of this kind needs {fewest}"
         else:
             many = "no line of this kind with a slope above 0 fits"
         return [f"{group.whole}: {many}."]

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import plural
 from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.charged import COLUMN
@@ -229,4 +230,4 @@ def _beats(other: Spot, spot: Spot) -> bool:
 
 
 def _points(count: int) -> str:
-    return f"{count} point{'' if count == 1 else 's'}"
+    return f"{count} {plural(count, 'point')}"

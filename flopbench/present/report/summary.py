@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flopbench.core.units import giga, millions, milliseconds, readable_giga
+from flopbench.core.units import giga, millions, milliseconds, plural, readable_giga
 from flopbench.counting.table import CostTable
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.figures.words import listed
@@ -147,5 +147,5 @@ def _replay(replay: Replay) -> str:
 
 
 def _many(count: int, one: str, more: str = "") -> str:
-    text = f"{count:,} {one}{'' if count == 1 else 's'}"
+    text = f"{count:,} {plural(count, one)}"
     return f"{text} {more}" if more and count == 1 else text

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.core.errors import InputError
-from flopbench.core.units import giga, millions, parse_macs, percent, small_giga
+from flopbench.core.units import giga, millions, parse_macs, percent, plural, small_giga
 
 
 def test_giga_rounds_half_to_even_on_exact_integers() -> None:
@@ -26,6 +26,12 @@ def test_small_costs_keep_their_digits() -> None:
     """A cost that four decimals would print as nothing is printed in scientific notation."""
     assert small_giga(8_960) == "8.96e-06"
     assert small_giga(1) == "1.00e-09"
+
+
+def test_a_noun_follows_its_number() -> None:
+    """One view, no views, three views; irregular plurals are given."""
+    assert [plural(n, "view") for n in (0, 1, 3)] == ["views", "view", "views"]
+    assert plural(2, "entry", "entries") == "entries"
 
 
 def test_millions_and_percent() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import plural
 from flopbench.estimate.runs import Choices
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
@@ -63,7 +64,7 @@ class Frames:
             verdict = {True: ", right", False: ", wrong", None: ""}[film.right]
             looked = f"{film.looked_at} frames looked at in {film.drawn} steps"
             shown.append(f"{film.id}{group}: {looked}, {film.gflops_per_video:.2f} GFLOPS{verdict}")
-        rows = f"{len(self.films)} row{'' if len(self.films) == 1 else 's'}"
+        rows = f"{len(self.films)} {plural(len(self.films), 'row')}"
         return Words(
             title=f"Frames as {self.name} saw them",
             caption=self.sentences,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import plural
 from flopbench.estimate.compare import same_terms
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
 from flopbench.policy.counts import LogCounts, ShareCounts
@@ -129,7 +130,7 @@ def videos_text(videos: int | None, views: int | None = None) -> str:
     if videos is None:
         return "a published distribution"
     more = f" ({views:,} views)" if views is not None and views != videos else ""
-    return f"{videos:,} video{'' if videos == 1 else 's'}{more}"
+    return f"{videos:,} {plural(videos, 'video')}{more}"
 
 
 def left_out(warnings: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.core.units import plural
 from flopbench.policy.file_kinds import REPLAY, require_kind
 from flopbench.present.figures.inputs.logs import Takers, names_of
 from flopbench.replay.records import Replay, load_replay
@@ -108,14 +109,14 @@ def machine_text(replay: Replay) -> str:
     terms, own = terms_of(replay), replay.settings
     parts = [terms["device"], terms["dtype"]]
     if own.threads is not None:
-        parts.append(f"{own.threads} thread{'' if own.threads == 1 else 's'}")
+        parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
     parts += ["channels last"] if own.channels_last else []
     parts += ["torch.compile"] if own.compiled else []
     parts += [] if terms["torch"] == "unknown" else [f"torch {terms['torch']}"]
     done = len(replay.runs)
     frames = "random frames" if own.frames is None else f"frames of {own.frames}"
     return (
-        f"{', '.join(parts)}; {terms['clock']}; {done} process{'' if done == 1 else 'es'} × "
-        f"{own.rounds} round{'' if own.rounds == 1 else 's'}, {replay.videos:,} "
-        f"video{'' if replay.videos == 1 else 's'}, {frames}"
+        f"{', '.join(parts)}; {terms['clock']}; {done} {plural(done, 'process', 'processes')} × "
+        f"{own.rounds} {plural(own.rounds, 'round')}, {replay.videos:,} "
+        f"{plural(replay.videos, 'video')}, {frames}"
     )

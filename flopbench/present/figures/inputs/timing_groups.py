@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import plural
 from flopbench.present.figures.inputs.timings import TimedRow
 from flopbench.present.figures.words import listed, printable
 
@@ -14,7 +15,7 @@ MOST_GROUPS = 8
 
 PARTS: Mapping[str, Callable[[TimedRow], str]] = {
     "machine": lambda one: one.machine,
-    "threads": lambda one: f"{one.row.what.threads} thread{'s' * (one.row.what.threads != 1)}",
+    "threads": lambda one: f"{one.row.what.threads} {plural(one.row.what.threads, 'thread')}",
     "dtype": lambda one: one.row.what.dtype,
     "batch": lambda one: f"batch {one.row.what.batch}",
     "options": lambda one: one.row.what.options,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, near_match
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, plural
 from flopbench.policy.file_kinds import TIMINGS, require_kind
 from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.words import listed
@@ -233,7 +233,7 @@ def how_timed(rows: Sequence[TimedRow]) -> str:
 
 def timed_models(count: int) -> str:
     """Return ``1 timed model``, ``7 timed models``."""
-    return f"{count} timed model{'' if count == 1 else 's'}"
+    return f"{count} timed {plural(count, 'model')}"
 
 
 MACS_NOTE = f"MACs: dense, counter torch. {CONVENTION}"
