@@ -22,7 +22,7 @@ from flopbench.policy.columns import JSON_SUFFIX, LISTS, SCALARS, Layout, coded,
 from flopbench.policy.header import FORMAT, Header
 from flopbench.policy.log import Log, open_log
 from flopbench.policy.plan import Plan
-from flopbench.policy.readers.raw import SUFFIX_FORMS
+from flopbench.policy.readers.raw import SUFFIX_FORMS, duckdb_path, sql_text
 from flopbench.policy.samples import Sample, raise_first
 
 WRITTEN_FORMS = ("json", "jsonl", "csv", "parquet", "npz")
@@ -212,7 +212,6 @@ def _layout(samples: Samples) -> tuple[Layout, int]:
 
 def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path) -> int:
     from flopbench.policy.readers.parquet_form import require_duckdb
-    from flopbench.policy.readers.raw import duckdb_path
 
     duckdb = require_duckdb(temporary)
     layout, count = _layout(samples)
@@ -227,13 +226,15 @@ def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path
                     longest = max(longest, len(line))
                     rows.write(line)
             rows.close()
-            columns = ", ".join(f"{_quoted(n)}: {_quoted(t)}" for n, t in _sql_types(layout, plan))
-            source = _quoted(duckdb_path(Path(rows.name)))
+            columns = ", ".join(
+                f"{sql_text(n)}: {sql_text(t)}" for n, t in _sql_types(layout, plan)
+            )
+            source = sql_text(duckdb_path(Path(rows.name)))
             query = (
                 f"COPY (SELECT * FROM read_json({source}, columns = {{{columns}}}, "
                 f"format = 'newline_delimited', maximum_object_size = {longest})) "
-                f"TO {_quoted(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
-                f"KV_METADATA {{{_quoted(FORMAT)}: {_quoted(header_json(header).decode())}}})"
+                f"TO {sql_text(str(temporary))} (FORMAT parquet, COMPRESSION zstd, "
+                f"KV_METADATA {{{sql_text(FORMAT)}: {sql_text(header_json(header).decode())}}})"
             )
             with duckdb.connect(config=FRUGAL) as connection:
                 connection.execute(query)
@@ -242,10 +243,6 @@ def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path
         finally:
             os.unlink(rows.name)
     return count
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _sql_types(layout: Layout, plan: Plan) -> Iterable[tuple[str, str]]:

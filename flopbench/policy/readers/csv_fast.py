@@ -19,7 +19,13 @@ from flopbench.policy.blocks import Block, Place
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import NeedsExactReader
 from flopbench.policy.readers.parquet_form import nulls
-from flopbench.policy.readers.raw import duckdb_path, open_bytes, read_some, unpacking_errors
+from flopbench.policy.readers.raw import (
+    duckdb_path,
+    open_bytes,
+    read_some,
+    sql_text,
+    unpacking_errors,
+)
 
 FAST_COLUMNS = ("id", "step", "action", "labels")
 ROWS_AT_ONCE = 1 << 18
@@ -57,12 +63,12 @@ def _plain_columns(path: Path, plan: Plan) -> list[str] | None:
 
 def _query(names: list[str], plan: Plan) -> str:
     cases = " ".join(
-        f"WHEN {_quoted(name)} THEN {i}"
+        f"WHEN {sql_text(name)} THEN {i}"
         for i, name in enumerate(plan.indices[""])
         if not name.lstrip("-").isdigit()
     )
     numbers = " ".join(f"WHEN '{i}' THEN {i}" for i in range(plan.size("")))
-    columns = ", ".join(f"{_quoted(name)}: 'VARCHAR'" for name in names)
+    columns = ", ".join(f"{sql_text(name)}: 'VARCHAR'" for name in names)
     wanted = ["hash(id) AS h", f"(CASE action {cases} {numbers} ELSE -1 END)::SMALLINT AS a"]
     if "step" in names:
         wanted.append("coalesce(try_cast(step AS INTEGER), -1) AS s")
@@ -77,10 +83,6 @@ def _query(names: list[str], plan: Plan) -> str:
         "auto_detect = false, delim = ',', quote = '\"', escape = '\"', strict_mode = true, "
         "null_padding = false, ignore_errors = false)"
     )
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:

@@ -135,6 +135,11 @@ def duckdb_path(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
+def sql_text(text: str) -> str:
+    """Return a text as SQL takes it, in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
     """Read from a stream; a damaged archive becomes a message.
 
