@@ -8,12 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 from flopbench.core.errors import DataError, near_match
+from flopbench.core.toml_lines import shown_value
 
 LARGEST_AMOUNT = 10**12
 """A count, a share or a number of frames beyond this is a slip of the pen."""
 MOST_DIGITS = 30
 """Exact arithmetic carries any number; this keeps it quick."""
-LONGEST_SHOWN = 60
 
 _FIGURE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?")
 
@@ -107,15 +107,6 @@ def amount_of(value: Any, where: str) -> int | Decimal:
             f"{where} is {shown_value(value)} where a number from 0 upward was expected"
         )
     return value  # type: ignore[no-any-return]
-
-
-def shown_value(value: Any) -> str:
-    """Show a value the way its author wrote it, cut where it is long."""
-    names = {dict: "a table", list: "a list", type(None): "missing", bool: str(value).lower()}
-    if type(value) in names:
-        return names[type(value)]
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
 
 
 def _value(data: Mapping[str, Any], key: str, where: str) -> Any:

@@ -21,7 +21,6 @@ Version history of the schema: 1, the first.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -32,7 +31,6 @@ from flopbench.audit.fields import (
     amount_of,
     figure_of,
     known_keys,
-    shown_value,
     table_of,
     text_of,
     whole_of,
@@ -51,14 +49,10 @@ from flopbench.audit.records import (
     macs_per_unit,
 )
 from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.toml_lines import shown_value, toml_values
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.models.spec import ModelSpec, parse_spec
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 SCHEMA = 1
 PUBLISHED = "published"
@@ -98,7 +92,7 @@ def read_claims(name: str) -> ClaimFile:
             f"there is no claims file {name!r}", f"{hint}; or the path of a .toml file"
         )
     shown = name if own else f"claims/{path.name}"
-    data = _parsed(path, shown)
+    data = toml_values(path, shown, parse_float=Decimal)
     schema = data.get("schema")
     if type(schema) is int and schema > SCHEMA:
         raise DataError(
@@ -125,17 +119,6 @@ def read_claims(name: str) -> ClaimFile:
         source=text_of(data, "source", shown),
         claims=claims,
     )
-
-
-def _parsed(path: Path, shown: str) -> dict[str, Any]:
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
-    except OSError as error:
-        raise InputError(f"cannot read {shown}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        # ValueError covers broken syntax, bytes that are no UTF-8, and numbers without end.
-        raise DataError(f"{shown} is not TOML: {error}") from None
-    return dict(data)
 
 
 def _claim(entry: Any, file: Mapping[str, Any], number: int, shown: str) -> Claim:

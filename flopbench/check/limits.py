@@ -12,14 +12,13 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from flopbench.check.records import Metric
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, cut
 from flopbench.core.units import FLOPS_PER_MAC, LARGEST_COST
 
 LONGEST_NUMBER = 60
 """Characters; it leaves room for the largest cost in the smallest unit with many decimals."""
 LARGEST_EXPONENT = 99
 """10 to a power beyond this is a slip of the pen, and slow to write out."""
-LONGEST_SHOWN = 60
 
 _PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _FLOP = Fraction(1, FLOPS_PER_MAC)
@@ -159,5 +158,4 @@ def _known_factor(unit: str, metric: Metric) -> Fraction | None:
 
 def _shown(text: str) -> str:
     """Show what was written, cut where it is long."""
-    shown = repr(text.strip())
-    return shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 3] + "..."
+    return cut(repr(text.strip()))

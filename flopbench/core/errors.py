@@ -17,6 +17,7 @@ EXIT_INTERRUPTED = 130
 
 SHOWN = 16
 """More known names than this are not listed whole."""
+LONGEST_SHOWN = 60
 
 
 class FlopbenchError(Exception):
@@ -64,6 +65,11 @@ class NotComparableError(FlopbenchError):
     """Two results that are well formed and still cannot be set side by side."""
 
     exit_status = EXIT_NOT_COMPARABLE
+
+
+def cut(text: str) -> str:
+    """Cut what a message quotes to ``LONGEST_SHOWN`` characters."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
 def near_match(name: str, known: Iterable[str], what: str) -> str:

@@ -11,12 +11,12 @@ import contextlib
 import re
 import sys
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, InputError, cut, near_match
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -26,7 +26,6 @@ else:
 KeyPath = tuple[str | int, ...]
 _Choice = TypeVar("_Choice", bound=str)
 
-LONGEST_SHOWN = 60
 MOST_BITS = 200
 """Python refuses to print numbers of thousands of digits, which TOML may hold in base 16."""
 
@@ -66,6 +65,29 @@ def line_of(lines: Mapping[KeyPath, int], path: Sequence[str | int]) -> int:
         if line is not None:
             return line
     return 1
+
+
+def toml_values(
+    path: Path, shown: str, *, parse_float: Callable[[str], Any] = float
+) -> dict[str, Any]:
+    """Return what TOML makes of a file, without its lines.
+
+    Args:
+        path: the file.
+        shown: how messages name it.
+        parse_float: makes a number of its digits; ``Decimal`` keeps them as they are written.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it is not UTF-8 or not TOML.
+    """
+    try:
+        return dict(tomllib.loads(path.read_text(encoding="utf-8"), parse_float=parse_float))
+    except OSError as error:
+        raise InputError(f"cannot read {shown}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        # ValueError covers broken syntax, bytes that are no UTF-8, and numbers without end.
+        raise DataError(f"{shown} is not TOML: {error}") from None
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
@@ -179,14 +201,13 @@ class Block:
 
 def shown_value(value: Any) -> str:
     """Show a value the way its author wrote it, cut where it is long."""
-    if isinstance(value, bool):
-        return str(value).lower()
+    if value is None or isinstance(value, bool):
+        return "missing" if value is None else str(value).lower()
     if isinstance(value, (dict, list)):
         return "a table" if isinstance(value, dict) else "an array"
     if isinstance(value, int) and value.bit_length() > MOST_BITS:
         return "a huge number"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 3] + "..."
+    return cut(repr(value) if isinstance(value, str) else str(value))
 
 
 def _shown_key(key: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,12 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import DataError
+from flopbench.core.toml_lines import toml_values
 from flopbench.timing.devices import DTYPES
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 SCHEMA = 1
 TERA = 1e12
@@ -81,11 +76,11 @@ def all_peaks() -> Mapping[str, Peak]:
         DataError: ``peaks.toml`` was edited into something that cannot be read.
     """
     try:
-        data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+        data = toml_values(_FILE, _FILE.name)
         if data["schema"] != SCHEMA:
             raise DataError(f"peaks.toml has schema {data['schema']!r}, expected {SCHEMA}")
         peaks = [_peak(entry) for entry in data["gpu"]]
-    except (tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"cannot read peaks.toml: {error!r}") from None
     table = {name: peak for peak in peaks for name in peak.names}
     if len(table) != sum(len(peak.names) for peak in peaks):

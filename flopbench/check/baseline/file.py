@@ -17,7 +17,7 @@ from typing import Any
 from flopbench.check.baseline.reading import baseline_from
 from flopbench.check.baseline.text import KIND, SCHEMA, render_baseline
 from flopbench.check.records import Baseline
-from flopbench.core.errors import DataError
+from flopbench.core.errors import DataError, cut
 from flopbench.core.files import check_schema, read_if_there
 
 __all__ = [
@@ -92,7 +92,7 @@ def _shown(line: str | None) -> str:
     """Return a line for a message: cut where it is long, and the end of the file by name."""
     if line is None:
         return "the end of the file"
-    return repr(line if len(line) <= 60 else f"{line[:57]}...")
+    return repr(cut(line))
 
 
 def _json(text: str, source: str) -> Any:

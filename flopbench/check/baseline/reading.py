@@ -29,7 +29,7 @@ from flopbench.check.records import (
     ModuleCost,
 )
 from flopbench.check.report import amount_from, plain_amount
-from flopbench.core.errors import DataError
+from flopbench.core.errors import DataError, cut
 from flopbench.core.units import LARGEST_COST
 
 _FRACTION = re.compile("[0-9]{1,2000}/[0-9]{1,2000}")
@@ -281,5 +281,4 @@ def _shown(value: Any) -> str:
     """Return a value for a message, cut where it is long."""
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return cut(json.dumps(value))

@@ -13,7 +13,6 @@ adaptive method decides and what each decision costs: the fields of a policy log
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -21,13 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.toml_lines import toml_values
 from flopbench.core.units import GIGA, giga
 from flopbench.models.spec import ModelSpec, parse_size, parse_spec
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib  # type: ignore[import-not-found,unused-ignore]
 
 SCHEMA = 1
 _FOLDER = Path(__file__).parent
@@ -116,10 +111,7 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
         raise InputError(
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
         )
-    try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is not TOML: {error}") from None
+    data = toml_values(path, str(path))
     schema = data.get("schema")
     if schema != SCHEMA:
         raise DataError(f"{path}: 'schema' is {schema!r}; this flopbench reads {SCHEMA}")
