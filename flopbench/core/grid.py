@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from flopbench.core.escaping import (
     LATEX_FALLBACK,
@@ -18,6 +18,9 @@ from flopbench.core.escaping import (
     markdown_line,
     one_line,
 )
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LONG_CELL, LONG_WORD = 48, 24
 """In LaTeX a column with a cell of more characters is set as paragraphs, if its words are short."""
@@ -55,6 +58,17 @@ class Grid:
     caption: tuple[str, ...] = ()
 
 
+def console_for(stream: TextIO) -> Console:
+    """Return rich's console on a stream: it prints what it is given, in colour on a terminal."""
+    from rich.console import Console
+
+    class _Console(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would exit with status 1 here
+
+    return _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+
+
 def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = None) -> None:
     """Draw a grid as text on a stream, in colour where the stream is a terminal.
 
@@ -63,21 +77,16 @@ def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = N
         stream: where to.
         styles: cell text -> rich style.
     """
-    from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
-
-    class _Console(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would exit with status 1 here
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for column in grid.columns:
         table.add_column(Text(column.title), justify=column.align, no_wrap=True)
     for row in grid.rows:
         table.add_row(*(Text(one_line(cell), style=(styles or {}).get(cell, "")) for cell in row))
-    console = _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+    console = console_for(stream)
     # A table is as wide as it needs to be: a wrapped number is a wrong number.
     needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.width = max(console.width, needed)

@@ -31,6 +31,7 @@ from flopbench.check.text.blocks import (
 from flopbench.check.text.causes import aligned
 from flopbench.core.errors import EXIT_OK
 from flopbench.core.escaping import one_line
+from flopbench.core.grid import console_for
 
 __all__ = ["explain_entry", "render_check", "report_json"]
 
@@ -227,14 +228,9 @@ def _draw(lines: Sequence[Line], stream: TextIO) -> None:
     if not stream.isatty():
         stream.write("".join(f"{line.text}\n" for line in lines))
         return
-    from rich.console import Console
     from rich.text import Text
 
-    class _Console(Console):
-        def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # rich would exit with status 1 here
-
-    console = _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
+    console = console_for(stream)
     for line in lines:
         text = Text(line.text)
         text.stylize(line.style, 0, line.styled)
