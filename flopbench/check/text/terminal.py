@@ -40,6 +40,9 @@ WIDTH = 100
 MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
 """Marks of entries and their styles; words, so that they are read without colour too."""
 
+QUIET = ("same", "new")
+"""States of a metric of which there is nothing to say but its amount."""
+
 SMALLEST_WIDTH = 40
 """A long name leaves its line at least this much."""
 
@@ -129,22 +132,41 @@ def _overview(entries: Sequence[EntryResult]) -> Iterator[Line]:
 
 def _rows(entry: EntryResult) -> list[Row]:
     """Return what is said of an entry, each on lines of its own."""
-    quiet = ("same", "new")
-    moved = [r for r in entry.metrics if r.state not in (*quiet, "gone") or (r.failed and r.new)]
-    still = [r for r in entry.metrics if r.state in quiet and r not in moved]
+    moved = [result for result in entry.metrics if _is_moved(result)]
+    still = [r for r in entry.metrics if r.state in QUIET and not _is_moved(r)]
     rows: list[Row] = [_metric_row(result) for result in moved]
     if entry.state == "gone":
-        was = [amount(r.metric, r.old) for r in entry.metrics if r.old is not None]
-        rows += [["was", *was]] if was else []
-    pieces = [amount(r.metric, r.new) for r in still if r.new is not None]
-    if moved and pieces:
-        pieces.append("unchanged" if still[0].state == "same" else "new")
-    rows.append([*pieces, *(bar for r in still if (bar := head_room_bar(r)))])
-    rows += [one_line(entry.reason)]
+        rows.append(_old_amounts(entry))
+    rows.append(_still_row(still, beside=bool(moved)))
+    rows.append(one_line(entry.reason))
     # Three metrics that were let pass for one reason are one remark.
     rows += dict.fromkeys(remark for result in entry.metrics for remark in _remarks(result, entry))
     rows += [f"note: {one_line(note)}" for note in entry.notes]
     return [row for row in rows if row]
+
+
+def _is_moved(result: MetricResult) -> bool:
+    """Whether a metric has a line of its own: it changed, is not known, or fails."""
+    return result.state not in (*QUIET, "gone") or bool(result.failed and result.new)
+
+
+def _old_amounts(entry: EntryResult) -> list[str]:
+    """Return what an entry that is gone had, nothing where nothing is known of it."""
+    was = [amount(result.metric, result.old) for result in entry.metrics if result.old is not None]
+    return ["was", *was] if was else []
+
+
+def _still_row(still: Sequence[MetricResult], *, beside: bool) -> list[str]:
+    """Return the amounts that did not move, and their head room.
+
+    Args:
+        still: their metrics.
+        beside: whether other metrics moved, so that these must say that they did not.
+    """
+    pieces = [amount(result.metric, result.new) for result in still if result.new is not None]
+    if beside and pieces:
+        pieces.append("unchanged" if still[0].state == "same" else "new")
+    return [*pieces, *filter(None, map(head_room_bar, still))]
 
 
 def _metric_row(result: MetricResult) -> list[str]:
