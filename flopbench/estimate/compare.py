@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import permutations
 
 from flopbench.core.bootstrap import difference_interval, interval
@@ -40,6 +41,8 @@ COMPARED = (
     "pareto_front",
 )
 """Columns of the CSV that ``flopbench compare`` writes."""
+Place = tuple[float | None, float | Fraction]
+"""Accuracy in percent, and cost: less is better."""
 MUST_MATCH = ("dataset", "split")
 """What two runs must share for their figures to be set side by side."""
 
@@ -114,7 +117,7 @@ def compare(
     dominance = tuple(
         Dominance(winner=a.name, loser=b.name, clear=_is_clear(difference(a, b, chosen, choices)))
         for a, b in permutations(approaches, 2)
-        if _dominates(a, b)
+        if dominates(_place(a), _place(b))
     )
     losers = {d.loser for d in dominance}
     complete = all(a.percent is not None for a in approaches)
@@ -193,12 +196,17 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return names
 
 
-def _dominates(a: Approach, b: Approach) -> bool:
-    if a.percent is None or b.percent is None:
+def dominates(a: Place, b: Place) -> bool:
+    """Whether a is at least as accurate and at most as costly as b, and better in one of them."""
+    (percent_a, cost_a), (percent_b, cost_b) = a, b
+    if percent_a is None or percent_b is None:
         return False
-    cost_a, cost_b = a.run.main.macs_per_video, b.run.main.macs_per_video
-    no_worse = a.percent >= b.percent and cost_a <= cost_b
-    return no_worse and (a.percent > b.percent or cost_a < cost_b)
+    no_worse = percent_a >= percent_b and cost_a <= cost_b
+    return no_worse and (percent_a > percent_b or cost_a < cost_b)
+
+
+def _place(approach: Approach) -> Place:
+    return approach.percent, approach.run.main.macs_per_video
 
 
 def _is_clear(loser_less_winner: Difference) -> bool | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import plural
+from flopbench.estimate.compare import dominates
 from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.charged import COLUMN
@@ -172,8 +173,12 @@ def tradeoff_of(
     if not spots:
         raise InputError(f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(warnings[:3]))
     _check_scale(spots, log_scale)
+    places = [(spot.percent, spot.cost) for spot in spots]
     return Tradeoff(
-        spots=tuple(replace(s, on_front=not any(_beats(o, s) for o in spots)) for s in spots),
+        spots=tuple(
+            replace(s, on_front=not any(dominates(other, (s.percent, s.cost)) for other in places))
+            for s in spots
+        ),
         metric=judgement.metric,
         cost=cost,
         log_scale=log_scale,
@@ -222,11 +227,6 @@ def _check_scale(spots: Sequence[Spot], log_scale: bool) -> None:
                 f"{spot.name} ({spot.file}) costs 0, which a logarithmic axis cannot show",
                 "--linear draws it",
             )
-
-
-def _beats(other: Spot, spot: Spot) -> bool:
-    no_worse = other.percent >= spot.percent and other.cost <= spot.cost
-    return no_worse and (other.percent > spot.percent or other.cost < spot.cost)
 
 
 def _points(count: int) -> str:
