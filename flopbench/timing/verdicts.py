@@ -7,7 +7,7 @@ Verdicts: ``stable``, ``noisy``, ``unstable``, ``invalid`` (faster than the hard
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from flopbench.core.statistics import (
@@ -52,6 +52,8 @@ class Summary:
     """One row, summed up.
 
     Attributes:
+        verdict: how far to trust it.
+        reasons: why, in words with numbers.
         headline_s: median of process medians of the leading column, a call; None if failed.
         interval_s: where a repeat of the command is expected (95 %); None for one process.
         spread: (largest - smallest process median) / headline.
@@ -73,32 +75,30 @@ class Summary:
         launch_bound: whether enqueueing takes more than ``LAUNCH_BOUND`` of the device's time.
         peak_bytes: the largest of all processes.
         energy: joules an image, or the reason why there is none; None off CUDA.
-        verdict: how far to trust it.
-        reasons: why, in words with numbers.
     """
 
-    headline_s: float | None
-    interval_s: tuple[float, float] | None
-    spread: float | None
-    samples: int
-    processes: int
-    p50_s: float | None
-    p90_s: float | None
-    p99_s: float | None
-    first_s: float | None
-    columns: dict[str, float]
-    images_per_s: float | None
-    queued_images_per_s: float | None
-    achieved_flops_per_s: float | None
-    share_of_roof: float | None
-    share_of_peak: float | None
-    intensity: tuple[float, float] | None
-    bound: Bound
-    launch_bound: bool
-    peak_bytes: int | None
-    energy: Energy | None
     verdict: Verdict
     reasons: tuple[str, ...]
+    headline_s: float | None = None
+    interval_s: tuple[float, float] | None = None
+    spread: float | None = None
+    samples: int = 0
+    processes: int = 0
+    p50_s: float | None = None
+    p90_s: float | None = None
+    p99_s: float | None = None
+    first_s: float | None = None
+    columns: dict[str, float] = field(default_factory=dict)
+    images_per_s: float | None = None
+    queued_images_per_s: float | None = None
+    achieved_flops_per_s: float | None = None
+    share_of_roof: float | None = None
+    share_of_peak: float | None = None
+    intensity: tuple[float, float] | None = None
+    bound: Bound = ""
+    launch_bound: bool = False
+    peak_bytes: int | None = None
+    energy: Energy | None = None
 
 
 def summarise(row: Timing, device: DeviceFacts) -> Summary:
@@ -109,7 +109,7 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         device: the machine that they were taken on.
     """
     if row.failure or not row.processes:
-        return _failed(row)
+        return Summary(verdict="failed", reasons=(row.failure or "not measured",))
     medians = row.medians()
     headline = median(medians)
     pooled = row.pooled()
@@ -296,30 +296,3 @@ def _spread(row: Timing, grave: list[str], light: list[str]) -> None:
         (grave if reach > NOISY_WITHIN else light).append(
             f"processes differ: a repeat is expected within ±{reach:.0%} only"
         )
-
-
-def _failed(row: Timing) -> Summary:
-    return Summary(
-        headline_s=None,
-        interval_s=None,
-        spread=None,
-        samples=0,
-        processes=0,
-        p50_s=None,
-        p90_s=None,
-        p99_s=None,
-        first_s=None,
-        columns={},
-        images_per_s=None,
-        queued_images_per_s=None,
-        achieved_flops_per_s=None,
-        share_of_roof=None,
-        share_of_peak=None,
-        intensity=None,
-        bound="",
-        launch_bound=False,
-        peak_bytes=None,
-        energy=None,
-        verdict="failed",
-        reasons=(row.failure or "not measured",),
-    )
