@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from flopbench.core.errors import DataError
 from flopbench.counting.profile import Gap
@@ -38,15 +38,15 @@ class CostRow:
     """
 
     model: str
-    input: str
+    input: str = ""
     counter: str
-    counter_version: str
-    total_macs: int | None
-    dense_macs: int | None
-    params: int | None
-    activations: int | None
-    feature_dim: int | None
-    published_gflops: float | None
+    counter_version: str = ""
+    total_macs: int | None = None
+    dense_macs: int | None = None
+    params: int | None = None
+    activations: int | None = None
+    feature_dim: int | None = None
+    published_gflops: float | None = None
     status: str
     notes: tuple[str, ...] = ()
     not_counted: tuple[Mapping[str, Any], ...] = ()
@@ -93,43 +93,21 @@ def lines_of(rows: Sequence[CostRow]) -> list[list[CostRow]]:
     return list(groups.values())
 
 
-ROW_TYPES: dict[str, Any] = {
-    "model": str,
-    "input": str,
-    "counter": str,
-    "counter_version": str,
-    "status": str,
-    "spec": str,
-    "convention": str,
-    "device": str,
-    "total_macs": int,
-    "dense_macs": int,
-    "params": int,
-    "activations": int,
-    "feature_dim": int,
-    "classes": int,
-    "published_gflops": (int, float),
-}
-
-
-_OPTIONAL = {
-    "total_macs",
-    "dense_macs",
-    "params",
-    "activations",
-    "feature_dim",
-    "classes",
-    "published_gflops",
-}
-
-
-ROW_FIELDS = [f.name for f in fields(CostRow)]
-
-
+ROW_FIELDS = tuple(field.name for field in fields(CostRow))
 _REQUIRED = ROW_FIELDS[: ROW_FIELDS.index("notes")]
+_LISTS = {"notes": str, "not_counted": dict}
+_SINGLE = {name: hint for name, hint in get_type_hints(CostRow).items() if name not in _LISTS}
+_OPTIONAL = {name for name, hint in _SINGLE.items() if get_args(hint)}
+ROW_TYPES = {name: (*get_args(hint), hint)[0] for name, hint in _SINGLE.items()}
+"""Field -> its type, None apart; lists left out."""
 
 
 def read_row(data: Any, where: str) -> CostRow:
+    """Rebuild a row from what JSON gave.
+
+    Raises:
+        DataError: a field is missing, unknown, or of another type.
+    """
     if not isinstance(data, dict):
         raise DataError(f"{where}: expected an object, got {type(data).__name__}")
     for name in _REQUIRED:
@@ -138,19 +116,25 @@ def read_row(data: Any, where: str) -> CostRow:
     for name, value in data.items():
         if name not in ROW_FIELDS:
             raise DataError(f"{where}: unknown field {name!r}")
-        if name in {"notes", "not_counted"}:
-            kind = str if name == "notes" else dict
-            if not isinstance(value, (list, tuple)):
-                raise DataError(f"{where}: {name!r} is not a list")
-            if not all(isinstance(item, kind) for item in value):
-                raise DataError(f"{where}: {name!r} holds something other than {kind.__name__}")
-            continue
-        if value is None and name in _OPTIONAL:
-            continue
-        if isinstance(value, bool) or not isinstance(value, ROW_TYPES[name]):
-            wanted = "a number" if name == "published_gflops" else ROW_TYPES[name].__name__
-            raise DataError(f"{where}: {name!r} is {value!r} where {wanted} was expected")
-        if isinstance(value, (int, float)) and not 0 <= value < math.inf:
-            raise DataError(f"{where}: {name!r} is {value!r}: negative or no number")
-    lists = {n: tuple(data[n]) for n in ("notes", "not_counted") if n in data}
-    return CostRow(**{**data, **lists})
+        if name in _LISTS:
+            _check_list(name, value, where)
+        elif not (value is None and name in _OPTIONAL):
+            _check_single(name, value, where)
+    return CostRow(**{**data, **{name: tuple(data[name]) for name in _LISTS if name in data}})
+
+
+def _check_list(name: str, value: Any, where: str) -> None:
+    kind = _LISTS[name]
+    if not isinstance(value, (list, tuple)):
+        raise DataError(f"{where}: {name!r} is not a list")
+    if not all(isinstance(item, kind) for item in value):
+        raise DataError(f"{where}: {name!r} holds something other than {kind.__name__}")
+
+
+def _check_single(name: str, value: Any, where: str) -> None:
+    kind = ROW_TYPES[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
+        wanted = "a number" if kind is float else kind.__name__
+        raise DataError(f"{where}: {name!r} is {value!r} where {wanted} was expected")
+    if isinstance(value, (int, float)) and not 0 <= value < math.inf:
+        raise DataError(f"{where}: {name!r} is {value!r}: negative or no number")
