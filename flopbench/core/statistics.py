@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+Ends = tuple[float, float]
+"""Low and high end of an interval."""
 
 Z_95 = 1.959963984540054
 
@@ -24,9 +26,6 @@ FEWEST_FOR_INTERVAL = 6
 PERCENTILE_SAMPLES = {50: 1, 90: 64, 95: 130, 99: 662}
 """Samples from which a percentile is stated: with these, two or more lie beyond the true
 percentile in 99 of 100 samples (binomial), so that it is not read off a single extreme."""
-
-RESAMPLES = 2000
-"""Draws of a bootstrap; the ends of a 95 % interval then move by a few per cent of its width."""
 
 T_95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -63,7 +62,7 @@ def percentile(values: Sequence[float], q: int) -> float | None:
     return float(sorted(values)[math.ceil(n * q / 100) - 1])
 
 
-def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+def median_interval(values: Sequence[float]) -> Ends | None:
     """Return a 95 % interval of the median from order statistics.
 
     By the normal limit of the binomial, corrected for continuity.
@@ -96,7 +95,7 @@ def student_95(degrees: int) -> float:
     return T_95[degrees - 1] if degrees <= len(T_95) else Z_95 + 2.5 / degrees
 
 
-def repeat_interval(medians: Sequence[float]) -> tuple[float, float] | None:
+def repeat_interval(medians: Sequence[float]) -> Ends | None:
     """Return where the headline of the same command run again is expected (95 %).
 
     A prediction interval for the median of as many further processes, on the logarithm of the
@@ -123,69 +122,7 @@ def repeat_interval(medians: Sequence[float]) -> tuple[float, float] | None:
     return math.exp(low), math.exp(high)
 
 
-def expanded_bootstrap(
-    groups: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Return a 95 % interval of a statistic over processes: groups are drawn, then their values.
-
-    The percentile bootstrap is too narrow for a handful of groups; its percentiles are moved out
-    as Hesterberg has it (What Teachers Should Know About the Bootstrap, 2015, "expanded
-    percentile"): Φ(-√(n/(n-1))·t). For three groups that is the whole range of the draws.
-
-    Args:
-        groups: one list of values a process.
-        statistic: groups -> number.
-        resamples: draws.
-        seed: of the generator.
-
-    Returns:
-        None for fewer than two groups, or where a group is empty.
-    """
-    import numpy as np
-
-    n = len(groups)
-    if n < 2 or not all(len(group) for group in groups):
-        return None
-    return _expanded(np.array(_draws(groups, statistic, resamples, seed)), n)
-
-
-def ratio_bootstrap(
-    below: Sequence[Sequence[float]],
-    above: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> tuple[float, float] | None:
-    """Return a 95 % interval of statistic(above) / statistic(below), drawn independently.
-
-    Args:
-        below: one list of values a process; the denominator.
-        above: the same; the numerator.
-        statistic: groups -> positive number.
-        resamples: draws.
-        seed: of the generator of ``below``; that of ``above`` is the next one.
-
-    Returns:
-        None where either has fewer than two groups, or a group is empty.
-    """
-    import numpy as np
-
-    n = min(len(below), len(above))
-    if n < 2 or not all(len(group) for group in (*below, *above)):
-        return None
-    denominators = np.array(_draws(below, statistic, resamples, seed))
-    numerators = np.array(_draws(above, statistic, resamples, seed + 1))
-    return _expanded(numerators / denominators, n)
-
-
-def student_interval(
-    below: Sequence[float], above: Sequence[float] | None = None
-) -> tuple[float, float] | None:
+def student_interval(below: Sequence[float], above: Sequence[float] | None = None) -> Ends | None:
     """Return a 95 % interval of a ratio from one value a process, by Student's t on logarithms.
 
     The bootstrap of three processes cannot leave their range, which holds the truth in three of
@@ -213,9 +150,7 @@ def student_interval(
     return math.exp(centre - reach), math.exp(centre + reach)
 
 
-def wider(
-    one: tuple[float, float] | None, other: tuple[float, float] | None
-) -> tuple[float, float] | None:
+def wider(one: Ends | None, other: Ends | None) -> Ends | None:
     """Return the lower of the low ends and the higher of the high ones; None if either is."""
     if one is None or other is None:
         return None
@@ -227,33 +162,3 @@ def median_of_medians(groups: Sequence[Sequence[float]]) -> float:
     import numpy as np
 
     return float(np.median([np.median(group) for group in groups]))
-
-
-def _draws(
-    groups: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
-    resamples: int,
-    seed: int,
-) -> list[float]:
-    import numpy as np
-
-    generator = np.random.default_rng(seed)
-    arrays = [np.asarray(group, float) for group in groups]
-    n = len(arrays)
-    drawn = []
-    for _ in range(resamples):
-        picked = [arrays[i] for i in generator.integers(0, n, n)]
-        drawn.append(
-            statistic(
-                [values[generator.integers(0, len(values), len(values))] for values in picked]
-            )
-        )
-    return drawn
-
-
-def _expanded(drawn: Any, n: int) -> tuple[float, float]:
-    import numpy as np
-
-    tail = statistics.NormalDist().cdf(-math.sqrt(n / (n - 1)) * student_95(n - 1))
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return float(low), float(high)

@@ -12,8 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flopbench.core.bootstrap import MAP_RESAMPLES, RESAMPLES, middle_of, resampled_counts
 from flopbench.core.errors import InputError
+from flopbench.core.statistics import Ends
 from flopbench.estimate.average_precision import RankedClass, rank, resampled_maps
+from flopbench.estimate.scores import powers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -27,8 +30,6 @@ _ROUNDING = 1e-9
 _NO_WIDTH = "all resamples agree, so the interval has no width: the videos cannot tell its size"
 _LABEL_HINT = "a label id is a column of the scores, counted from 0; leave padding such as -1 out"
 _LOGS_HINT = "python -m pip install 'flopbench[logs]'"
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ class Accuracy:
 
     metric: str
     percent: float
-    ci95_percent: Interval | None
+    ci95_percent: Ends | None
     videos: int
     classes: int | None = None
     absent_classes: tuple[int, ...] = ()
@@ -55,7 +56,11 @@ class Accuracy:
 
 
 def top1(
-    scores_or_predictions: ArrayLike, labels: ArrayLike, *, resamples: int = 1000, seed: int = 0
+    scores_or_predictions: ArrayLike,
+    labels: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Accuracy:
     """Compute the share of videos whose first label is the predicted class.
 
@@ -73,9 +78,8 @@ def top1(
     _check_resamples(resamples)
     correct = top1_correct(scores_or_predictions, labels)
     videos, right = len(correct), int(np.count_nonzero(correct))
-    # How many of N draws are right is binomial: the bootstrap over videos without drawing them.
-    drawn = np.random.default_rng(seed).binomial(videos, right / videos, size=resamples)
-    interval = _interval(100.0 * drawn / videos, videos)
+    drawn = resampled_counts([right, videos - right], resamples=resamples, seed=seed)
+    interval = _interval(100.0 * drawn[:, 0] / videos, videos)
     notes = []
     given = np.asarray(scores_or_predictions)
     if given.ndim == 2:
@@ -131,7 +135,7 @@ def mean_average_precision(
     label_offsets: ArrayLike,
     *,
     softmax: bool = True,
-    resamples: int = 200,
+    resamples: int = MAP_RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
     """Compute mAP over videos with any number of labels each, AR-Net's definition.
@@ -185,8 +189,8 @@ def mean_average_precision(
 
 
 def paired_top1_difference(
-    correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = 1000, seed: int = 0
-) -> tuple[float, Interval | None]:
+    correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[float, Ends | None]:
     """Compare two methods' top-1 on the same videos, each resample drawn for both.
 
     Args:
@@ -212,10 +216,10 @@ def paired_top1_difference(
             "expected two bool vectors over the same videos",
             "top1_correct makes them",
         )
-    videos, only_a, only_b = len(a), np.count_nonzero(a & ~b), np.count_nonzero(b & ~a)
+    videos, only_a, only_b = len(a), int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
     # A video is won by a, by b, or by neither: these three counts are all a resample can change.
-    shares = np.array([only_a, only_b, videos - only_a - only_b]) / videos
-    drawn = np.random.default_rng(seed).multinomial(videos, shares, size=resamples)
+    counts = [only_a, only_b, videos - only_a - only_b]
+    drawn = resampled_counts(counts, resamples=resamples, seed=seed)
     differences = 100.0 * (drawn[:, 0] - drawn[:, 1]) / videos
     return float(100.0 * (only_a - only_b) / videos), _interval(differences, videos)
 
@@ -227,9 +231,9 @@ def paired_map_difference(
     label_offsets: ArrayLike,
     *,
     softmax: bool = True,
-    resamples: int = 200,
+    resamples: int = MAP_RESAMPLES,
     seed: int = 0,
-) -> tuple[float, Interval | None]:
+) -> tuple[float, Ends | None]:
     """Compare two methods' mAP on the same videos, each resample drawn for both.
 
     Args:
@@ -271,24 +275,23 @@ def _score_and_rank(
     except ModuleNotFoundError as error:
         raise InputError(f"mAP needs scikit-learn: {error}", _LOGS_HINT) from None
     if softmax:
-        scores = scores - scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
+        scores, sums = powers(scores)
+        scores /= sums
     columns = [(scores[:, c], positive[:, c]) for c in np.flatnonzero(positive.any(axis=0))]
     mean = np.mean([average_precision_score(hits, column) for column, hits in columns])
     return float(100.0 * mean), [rank(column, hits) for column, hits in columns]
 
 
-def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Interval | None:
+def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Ends | None:
     """Return the middle 95 % of resampled values, moved to have their mean at ``centre``."""
     import numpy as np
 
     values = values[~np.isnan(values)]
     if videos < 2 or not values.size:
         return None
-    shift = 0.0 if centre is None else centre - values.mean()
-    low, high = np.percentile(values, (2.5, 97.5)) + shift
-    return float(low), float(high)
+    shift = 0.0 if centre is None else centre - float(values.mean())
+    low, high = middle_of(values)
+    return low + shift, high + shift
 
 
 def _check_resamples(resamples: int) -> None:

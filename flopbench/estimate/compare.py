@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import permutations
 
-from flopbench.core.bootstrap import difference_interval, interval
+from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.methods import (
-    MAP_RESAMPLES,
     Approach,
     Metric,
     approach_of,

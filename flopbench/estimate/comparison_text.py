@@ -9,6 +9,7 @@ import json
 from dataclasses import asdict
 from typing import Any, TextIO
 
+from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.grid import (
     Column,
     Grid,
@@ -18,7 +19,7 @@ from flopbench.core.grid import (
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import COMPARED, Comparison, Difference, Dominance
-from flopbench.estimate.methods import MAP_RESAMPLES, Approach
+from flopbench.estimate.methods import Approach
 from flopbench.estimate.text import with_warnings
 
 SCHEMA = 1

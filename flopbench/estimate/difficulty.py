@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.estimate.scores import powers
 from flopbench.policy.counts import LogCounts
 
 if TYPE_CHECKING:
@@ -161,18 +162,21 @@ def _margins(block: Block) -> Any:
     scores = block.columns["scores"]
     widths = {0 if row is None else len(row) for row in scores}
     if len(widths) == 1 and max(widths) > 1:  # the usual case, without a loop over samples
-        values = np.asarray(list(scores), np.float64)
-        powers = np.exp(values - values.max(axis=1, keepdims=True))
-        top = np.partition(powers, -2, axis=1)[:, -2:]
-        return (top[:, 1] - top[:, 0]) / powers.sum(axis=1)
+        return _lead(list(scores))
     margins = np.full(block.size, np.nan)
     for i, row in enumerate(scores):
         if row is not None and len(row) > 1:
-            values = np.asarray(row, np.float64)
-            powers = np.exp(values - values.max())
-            second, first = np.partition(powers, -2)[-2:]
-            margins[i] = (first - second) / powers.sum()
+            margins[i] = _lead([row])[0]
     return margins
+
+
+def _lead(scores: Sequence[Any]) -> Any:
+    """Return (n,) how far the first class is ahead of the second, of n rows of scores."""
+    import numpy as np
+
+    exponentials, sums = powers(np.asarray(scores, np.float64))
+    top = np.partition(exponentials, -2, axis=1)[:, -2:]
+    return (top[:, 1] - top[:, 0]) / sums[:, 0]
 
 
 def _corrects(block: Block, number: Mapping[str, int]) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import InputError, near_match
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
 from flopbench.estimate.runs import Choices, Run
@@ -15,8 +16,6 @@ Metric = Literal["mAP", "top-1"]
 METRICS: tuple[Metric, ...] = ("mAP", "top-1")
 AGREES = 0.051
 """Percentage points that a quoted figure of one decimal may be off by its rounding alone."""
-MAP_RESAMPLES = 200
-"""A resample of mAP costs a pass over every class: fewer than of a mean, said in the caption."""
 
 _ALIASES = {"map": "mAP", "top1": "top-1", "top-1": "top-1", "accuracy": "top-1", "acc": "top-1"}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.bootstrap import Interval, interval
+from flopbench.core.bootstrap import RESAMPLES, Interval, interval
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
@@ -104,7 +104,7 @@ class Choices:
     normalize: bool = False
     allow_truncated: bool = False
     duplicates: str = "error"
-    resamples: int = 1000
+    resamples: int = RESAMPLES
     seed: int = 0
     refresh: bool = False
     alone: bool = False

@@ -33,6 +33,22 @@ def _predictions(block: Block) -> Any:
     return values
 
 
+def powers(scores: Any) -> tuple[Any, Any]:
+    """Return softmax in two parts: what is in proportion to it, and by what to divide that.
+
+    Args:
+        scores: (n, classes) float64.
+
+    Returns:
+        (n, classes) exponentials, 1 at each row's highest score, and (n, 1) their sums.
+    """
+    import numpy as np
+
+    exponentials = scores - scores.max(axis=1, keepdims=True)
+    np.exp(exponentials, out=exponentials)
+    return exponentials, exponentials.sum(axis=1, keepdims=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
     """What accuracies are made from; n records.

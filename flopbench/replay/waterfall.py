@@ -19,9 +19,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from flopbench.core.bootstrap import expanded_bootstrap
 from flopbench.core.statistics import (
     FEWEST_PROCESSES,
-    expanded_bootstrap,
     median,
     student_interval,
     wider,

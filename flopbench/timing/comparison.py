@@ -15,13 +15,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from flopbench.core.bootstrap import expanded_bootstrap, ratio_bootstrap
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.statistics import (
     FEWEST_PROCESSES,
-    expanded_bootstrap,
     median,
     median_of_medians,
-    ratio_bootstrap,
     student_interval,
     wider,
 )

@@ -8,7 +8,7 @@ the squares of (line − measured) / measured.
 
 from __future__ import annotations
 
-import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -67,21 +67,19 @@ def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> Line | Non
     if count < FEWEST_FOR_FIT[fit]:
         return None
     if fit == "proportional":
-        logs = [math.log(seconds / macs) for macs, seconds in points]
-        return Line(kind=fit, base_s=0.0, s_per_mac=math.exp(math.fsum(logs) / count), points=count)
-    # Minimise the sum of ((a + c·m) / t − 1)²: the normal equations of u = 1/t and v = m/t. MACs
-    # in units of their mean, so that the sums are of one size.
-    unit = math.fsum(macs for macs, _ in points) / count
-    u = [1 / seconds for _, seconds in points]
-    v = [macs / unit / seconds for macs, seconds in points]
-    uu, vv = math.fsum(x * x for x in u), math.fsum(x * x for x in v)
-    uv = math.fsum(x * y for x, y in zip(u, v, strict=True))
-    determinant = uu * vv - uv * uv
-    if determinant <= 1e-12 * uu * vv:
+        slope = statistics.geometric_mean(seconds / macs for macs, seconds in points)
+        return Line(kind=fit, base_s=0.0, s_per_mac=slope, points=count)
+    import numpy as np
+
+    # Minimise the sum of ((a + c·m) / t − 1)²; MACs in units of their mean, so that both columns
+    # are of one size.
+    macs, seconds = np.array(points, float).T
+    unit = macs.mean()
+    columns = np.stack([1 / seconds, macs / unit / seconds], axis=1)
+    (base, slope), _, rank, _ = np.linalg.lstsq(columns, np.ones(count), rcond=1e-6)
+    if rank < 2 or slope <= 0:
         return None
-    base = (math.fsum(u) * vv - math.fsum(v) * uv) / determinant
-    slope = (math.fsum(v) * uu - math.fsum(u) * uv) / determinant / unit
-    return Line(kind=fit, base_s=base, s_per_mac=slope, points=count) if slope > 0 else None
+    return Line(kind=fit, base_s=float(base), s_per_mac=float(slope / unit), points=count)
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
@@ -93,20 +91,13 @@ def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
     if len(a) < FEWEST_FOR_RANKS:
         return None
     x, y = _ranks(a), _ranks(b)
-    middle = (len(a) + 1) / 2
-    xx = sum((r - middle) ** 2 for r in x)
-    yy = sum((r - middle) ** 2 for r in y)
-    if not xx or not yy:
+    if len(set(x)) < 2 or len(set(y)) < 2:
         return None
-    xy = sum((r - middle) * (s - middle) for r, s in zip(x, y, strict=True))
-    return xy / math.sqrt(xx * yy)
+    return statistics.correlation(x, y)
 
 
 def _ranks(values: Sequence[float]) -> list[float]:
-    ordered = sorted(values)
-    first: dict[float, int] = {}
-    many: dict[float, int] = {}
-    for place, value in enumerate(ordered, start=1):
-        first.setdefault(value, place)
-        many[value] = many.get(value, 0) + 1
-    return [first[value] + (many[value] - 1) / 2 for value in values]
+    import numpy as np
+
+    _, place, many = np.unique(np.array(values), return_inverse=True, return_counts=True)
+    return [float(rank) for rank in (np.cumsum(many) - (many - 1) / 2)[place]]

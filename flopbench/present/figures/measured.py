@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.present.figures.inputs.logs import NamedRun, Takers
-from flopbench.present.figures.inputs.points import Ends
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
     Replays,

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flopbench.core.bootstrap import Z_95, resampled_means
+from flopbench.core.bootstrap import middle_of, resampled_means
 from flopbench.core.errors import InputError, near_match
+from flopbench.core.statistics import Z_95
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
@@ -179,7 +180,7 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
     shares = tops[bottoms > 0] / bottoms[bottoms > 0]
     if not len(shares):
         return Ratio(share=share)
-    low, high = (float(end) for end in np.quantile(shares, [0.025, 0.975]))
+    low, high = middle_of(shares)
     return Ratio(share=share, low=low, high=high, method=BOOTSTRAP)
 
 

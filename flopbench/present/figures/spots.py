@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
-from flopbench.estimate.methods import MAP_RESAMPLES, Approach, Metric, approach_of, choose_metric
+from flopbench.estimate.methods import Approach, Metric, approach_of, choose_metric
 from flopbench.estimate.runs import Choices
 from flopbench.estimate.scores import judged
 from flopbench.policy.file_kinds import POINTS, require_kind
 from flopbench.present.figures.charged import charged_as, charged_sentences
 from flopbench.present.figures.inputs.logs import NamedRun, Takers, left_out, videos_text
-from flopbench.present.figures.inputs.points import Ends, Point, read_points
+from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.measured import Measured
 from flopbench.present.figures.words import listed
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError
+from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.present.figures.inputs.logs import Takers
-from flopbench.present.figures.inputs.points import Ends
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
     Replays,

@@ -15,17 +15,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flopbench.core.bootstrap import expanded_bootstrap, ratio_bootstrap
 from flopbench.core.statistics import (
     FEWEST_FOR_INTERVAL,
     PERCENTILE_SAMPLES,
     T_95,
-    expanded_bootstrap,
     half_width,
     median,
     median_interval,
     median_of_medians,
     percentile,
-    ratio_bootstrap,
     repeat_interval,
     student_95,
 )

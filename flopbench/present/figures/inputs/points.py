@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.statistics import Ends
 from flopbench.estimate.compare import COMPARED
 from flopbench.estimate.methods import Metric, choose_metric
 
 COLUMNS = (*COMPARED, "ms_per_video", "source")
 NEEDED = ("approach", "percent")
 COSTS = ("gflops_per_video", "ms_per_video")
-
-Ends = tuple[float, float]
 
 LEAST, MOST = 1e-12, 1e15
 """No cost, time or share but 0 lies outside these, and axes cannot show numbers that do."""
