@@ -25,9 +25,6 @@ from flopbench.check.records import (
 )
 from flopbench.check.report import DrillResult, MetricResult, Report
 
-SHARE = Fraction(1, 100)
-"""Planted unless the user asks for another."""
-
 
 def drill(
     config: Config, baseline: Baseline | None, stock: Mapping[str, Cost | str], share: Fraction

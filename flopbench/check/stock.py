@@ -31,9 +31,6 @@ from flopbench.models.spec import ModelSpec, parse_spec
 if TYPE_CHECKING:
     from flopbench.estimate.runs import Run
 
-Stock = Mapping[str, Cost | str]
-"""Entry -> its cost, or why it could not be measured."""
-
 
 def take_stock(
     config: Config,

@@ -58,11 +58,6 @@ class Plan:
         action = self.actions[index]
         return f"{action.stream}: {action.name}" if action.stream is not None else action.name
 
-    def event_names(self) -> tuple[str, ...]:
-        """List the actions and then the exits by name."""
-        exits = tuple(f"exit {exit.name}" for exit in self.exits)
-        return (*(self.action_label(i) for i in range(len(self.actions))), *exits)
-
     def find_action(self, name: str, stream: str, where: str) -> int:
         """Return the index of an action.
 

@@ -25,7 +25,6 @@ from flopbench.policy.plan import Plan
 from flopbench.policy.readers.raw import SUFFIX_FORMS, duckdb_path, sql_text
 from flopbench.policy.samples import Sample, raise_first
 
-WRITTEN_FORMS = ("json", "jsonl", "csv", "parquet", "npz")
 _TEXT_FORMS = ("json", "jsonl", "csv")
 ZSTD_LEVEL = 10
 FRUGAL = {"threads": 1, "memory_limit": "512MB"}
