@@ -169,11 +169,8 @@ def read_json(path: Path, what: str) -> Any:
         # Half of a pair of UTF-16 can only come from an escape; text with one cannot be written.
         defect = _defect(data) if large or "\\ud" in text.lower() else ""
     except json.JSONDecodeError as error:
-        cut = " (the file looks cut off)" if error.pos >= len(text.rstrip()) else ""
-        raise DataError(
-            f"{path}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}",
-            f"expected {what}; write it again with the command that made it",
-        ) from None
+        hint = f"expected {what}; write it again with the command that made it"
+        raise not_json(error, str(path), hint) from None
     except RecursionError:
         raise DataError(f"{path} is not {what}: nested too deeply") from None
     except ValueError as error:  # a number of thousands of digits
@@ -181,6 +178,13 @@ def read_json(path: Path, what: str) -> Any:
     if defect:
         raise DataError(f"{path} is not {what}: {defect}")
     return data
+
+
+def not_json(error: json.JSONDecodeError, source: str, hint: str) -> DataError:
+    """Make the error about a text that stops being JSON; it names line and column."""
+    cut_off = " (the file looks cut off)" if error.pos >= len(error.doc.rstrip()) else ""
+    place = f"{source}:{error.lineno}:{error.colno}"
+    return DataError(f"{place} is not JSON: {error.msg}{cut_off}", hint)
 
 
 def _defect(value: Any, place: str = "") -> str:

@@ -18,7 +18,7 @@ from flopbench.check.baseline.reading import baseline_from
 from flopbench.check.baseline.text import KIND, SCHEMA, render_baseline
 from flopbench.check.records import Baseline
 from flopbench.core.errors import DataError, cut
-from flopbench.core.files import check_schema, read_if_there
+from flopbench.core.files import check_schema, not_json, read_if_there
 
 __all__ = [
     "KIND",
@@ -111,11 +111,7 @@ def _json(text: str, source: str) -> Any:
     except _RepeatedKey as error:
         raise _repeated(text, source, error.args[0]) from None
     except json.JSONDecodeError as error:
-        cut = " (the file looks cut off)" if error.pos >= len(text.rstrip()) else ""
-        raise DataError(
-            f"{source}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}",
-            f"expected {WHAT}; restore it with git",
-        ) from None
+        raise not_json(error, source, f"expected {WHAT}; restore it with git") from None
     except RecursionError:
         raise DataError(f"{source} is not {WHAT}: nested too deeply") from None
     except ValueError as error:  # no finite number, or one of thousands of digits

@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from flopbench.core.errors import DataError, describe
+from flopbench.core.files import not_json
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.header import Header, read_header
@@ -276,10 +277,7 @@ def _not_json(data: bytes, where: str) -> DataError:
     try:
         json.loads(data)
     except json.JSONDecodeError as error:
-        cut = " (the file looks cut off)" if error.pos >= len(error.doc.rstrip()) else ""
-        return DataError(
-            f"{where}:{error.lineno}:{error.colno} is not JSON: {error.msg}{cut}", hint
-        )
+        return not_json(error, where, hint)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return DataError(f"{where}:{line} is not UTF-8 text", hint)
