@@ -17,7 +17,7 @@ from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
 from flopbench.present.draw.kinds.theory import theory_drawing  # noqa: E402
 from flopbench.present.draw.style import paper  # noqa: E402
 from flopbench.present.figures.theory import Theory, theory_of  # noqa: E402
-from flopbench.timing.records import TimingFile  # noqa: E402
+from flopbench.timing.file import TimingFile  # noqa: E402
 
 REPORT = ROOT / "reports/latency-amd-epyc.json"
 

@@ -16,11 +16,14 @@ from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
 from flopbench.core.units import plain_number
+from flopbench.present.draw.legend import legend_lines
 from flopbench.present.draw.style import Style
 from flopbench.present.draw.text import fitting_names, plain
 
 LINE = 1.15
 """Distance of two names, in sizes of their text."""
+LEAST_LINES = 17
+"""Height of the axes where few names need less, in lines of small text."""
 WIDEST = 0.5
 """Of the figure's width, what the column takes at most; longer names are shortened."""
 ON_GRID = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
@@ -38,9 +41,16 @@ LEADER = {
 """The line from a name to its point: dotted, so that it is no line of the grid."""
 
 
-def lines_for(count: int) -> float:
-    """Return the lines of text that a column of so many names is high."""
-    return count * LINE / 1.25
+def height_in(names: int, legend: Sequence[str], style: Style) -> float:
+    """Return the height that axes need beside a column of so many names, inches.
+
+    Args:
+        names: one a point.
+        legend: the sentences above the axes.
+        style: how large text is.
+    """
+    lines = max(LEAST_LINES, names * LINE / 1.25 + 1)
+    return style.inches(lines + 3.5 + legend_lines(legend, style, sentences=True))
 
 
 def write_aside(

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.core.units import gflops, rate
-from flopbench.present.draw.aside import lines_for, plain_log_ticks, write_aside
+from flopbench.present.draw.aside import height_in, plain_log_ticks, write_aside
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above, legend_lines
+from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.roofline import RoofGroup, Roofline, RoofPoint
 
@@ -18,8 +18,6 @@ ROOM = 1.6
 """The axes reach this many times beyond the outermost point, and so far left of the ridge."""
 ABOVE = 1.3
 """And this many times above the highest roof."""
-LEAST_LINES = 17
-"""Height of the axes where few names need less, in lines of small text."""
 
 
 def roofline_drawing(roofline: Roofline) -> Drawing:
@@ -34,8 +32,7 @@ def roofline_drawing(roofline: Roofline) -> Drawing:
 def roofline_height_in(roofline: Roofline, style: Style) -> float:
     """Return the height that all names need, inches."""
     names = sum(len(group.points) for group in roofline.groups)
-    legend = legend_lines([text for _, text in _legend(roofline)], style, sentences=True)
-    return style.inches(max(LEAST_LINES, lines_for(names) + 1) + 3.5 + legend)
+    return height_in(names, [text for _, text in _legend(roofline)], style)
 
 
 def draw_roofline(roofline: Roofline, ax: Axes) -> None:

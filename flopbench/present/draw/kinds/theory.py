@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.core.units import GIGA, gflops, ms
-from flopbench.present.draw.aside import lines_for, plain_log_ticks, write_aside
+from flopbench.present.draw.aside import height_in, plain_log_ticks, write_aside
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above, legend_lines
+from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.theory import Theory, TheoryGroup, TheoryPoint
 from flopbench.present.figures.words import listed
@@ -18,7 +18,6 @@ from flopbench.timing.records import LEADS
 
 ROOM = 1.5
 """The axes reach this many times beyond the outermost point."""
-LEAST_LINES = 17
 STEPS = 60
 """Points of a curved line."""
 
@@ -35,8 +34,7 @@ def theory_drawing(theory: Theory) -> Drawing:
 def theory_height_in(theory: Theory, style: Style) -> float:
     """Return the height that all names need, inches."""
     names = sum(len(group.points) for group in theory.groups)
-    legend = legend_lines([text for _, text in _legend(theory)], style, sentences=True)
-    return style.inches(max(LEAST_LINES, lines_for(names) + 1) + 3.5 + legend)
+    return height_in(names, [text for _, text in _legend(theory)], style)
 
 
 def draw_theory(theory: Theory, ax: Axes) -> None:
