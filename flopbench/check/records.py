@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from flopbench.counting.agreement import REFERENCE
+from flopbench.estimate.charges import ChargeItem
 
 Metric = Literal["macs", "params", "activations", "gflops_per_video", "latency"]
 Gate = Literal["exact", "advisory", "same-machine", "paired"]
@@ -191,22 +192,6 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Something a policy log is charged for: an action, an exit, a step, a view, a sample.
-
-    Attributes:
-        name: the action's name; ``every step``, ``every view``, ``every sample`` for charges;
-            ``counts: NAME`` for further runs of a component.
-        times: how often it happens in a video, on average.
-        costs: component -> runs of it each time.
-    """
-
-    name: str
-    times: Fraction
-    costs: Mapping[str, Fraction]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LogCost:
     """What a policy costs, from its log.
 
@@ -218,7 +203,8 @@ class LogCost:
         macs: of one video, the mean.
         videos: how many, None for a published distribution.
         components: name -> price.
-        events: what happens in a video; the sum of times × costs × prices is ``macs``.
+        events: what an average video is charged for; the sum of times × costs × prices is
+            ``macs``.
         versions: libraries that the prices depend on.
     """
 
@@ -229,7 +215,7 @@ class LogCost:
     macs: Fraction
     videos: int | None
     components: Mapping[str, Component]
-    events: tuple[Event, ...]
+    events: tuple[ChargeItem[Fraction], ...]
     versions: Mapping[str, str] = field(default_factory=dict)
 
 

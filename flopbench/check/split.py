@@ -13,8 +13,9 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
-from flopbench.check.records import Event, LogCost
+from flopbench.check.records import LogCost
 from flopbench.check.report import ComponentChange, EventShare, Split
+from flopbench.estimate.charges import ChargeItem
 
 
 def split(old: LogCost, new: LogCost) -> Split:
@@ -80,7 +81,7 @@ def _renamed(before: _Events, after: _Events) -> _Events:
     return {names.get(key, key): value for key, value in before.items()}
 
 
-def _unit(event: Event, cost: LogCost) -> Fraction:
+def _unit(event: ChargeItem[Fraction], cost: LogCost) -> Fraction:
     prices = ((runs, cost.components[name].macs) for name, runs in event.costs.items())
     return sum((runs * macs for runs, macs in prices), Fraction(0))
 

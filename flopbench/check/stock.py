@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flopbench.check.records import (
@@ -15,7 +16,6 @@ from flopbench.check.records import (
     Config,
     Cost,
     Entry,
-    Event,
     LogCost,
     ModelCost,
     ModuleCost,
@@ -26,6 +26,7 @@ from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import find_counters
 from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
+from flopbench.estimate.charges import charge_items
 from flopbench.models.spec import ModelSpec, parse_spec
 
 if TYPE_CHECKING:
@@ -156,14 +157,12 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         policy_log: what the log is called.
         run: the log, counted and priced.
     """
-    from flopbench.estimate.charges import happenings
-
     totals, plan = run.counts.totals(), run.counts.plan
     videos = 1 if totals.videos is None else totals.videos
     events = tuple(
-        Event(name=e.name, times=e.times / videos, costs=e.costs)
-        for e in happenings(totals, plan, run.main.rule)
-        if e.times
+        replace(item, times=item.times / videos)
+        for item in charge_items(totals, plan, run.main.rule)
+        if item.times
     )
     specs = [parse_spec(price.spec) for price in run.prices.prices.values()]
     used = {name for event in events for name in event.costs}

@@ -2,80 +2,130 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from flopbench.core.errors import DataError
-from flopbench.policy.counts import Totals
-from flopbench.policy.header import Costs
-from flopbench.policy.plan import Plan
+
+if TYPE_CHECKING:
+    from flopbench.policy.counts import LogCounts, Totals
+    from flopbench.policy.header import Costs
+    from flopbench.policy.plan import Plan
 
 Rule = Literal["exact", "published"]
 RULES: tuple[Rule, ...] = ("exact", "published")
-_CHARGES = ("every step", "every view", "every sample")
+
+Times = TypeVar("Times")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Happening:
+class ChargeItem(Generic[Times]):
     """One kind of thing that a log is charged for.
 
     Attributes:
         name: an action, an exit, or what is charged for (``every step``).
-        times: how often in the whole log.
+        times: how often: a fraction for a whole log or for its average video; an array for the
+            records of a log.
         costs: component -> runs of it each time.
     """
 
     name: str
-    times: Fraction
+    times: Times
     costs: Mapping[str, Fraction]
 
 
-def happenings(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[Happening]:
+def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[ChargeItem[Fraction]]:
     """Return the estimate as what it sums over: times × costs × prices, exactly.
 
-    An action holds the charges of its decisions; what is charged per step, view and sample, and
-    further counts, stand by themselves.
+    The actions come first, in the plan's order, then the exits. An action holds the charges of its
+    decisions; what is charged per step, view and sample, and further counts, stand by themselves.
 
     Args:
         totals: sums over the log.
         plan: what its decisions could be.
-        rule: see ``estimate``'s docstring.
+        rule: see ``estimator``'s docstring.
 
     Raises:
         DataError: as ``decisions_of``.
     """
+    items = _charged(
+        plan,
+        decisions=decisions_of(totals, plan, rule),
+        exits=map(Fraction, totals.exits),
+        steps=exact(totals.steps),
+        views=Fraction(totals.views),
+        samples=Fraction(1 if totals.videos is None else totals.videos),
+        counts={name: exact(n) for name, n in totals.counts.items() if n},
+    )
+    return list(items)
+
+
+def record_items(counts: LogCounts, rule: Rule = "exact") -> Iterator[ChargeItem[Any]]:
+    """Yield the same items with their times in each record, (n,) each.
+
+    Args:
+        counts: a counted log with n records. What a video pays once, its first record pays.
+        rule: see ``estimator``'s docstring.
+    """
+    import numpy as np
+
+    plan = counts.plan
+    once: Any = np.ones(counts.records)
+    first = once
+    if counts.video is not None:
+        first = np.zeros(counts.records)
+        first[np.unique(counts.video, return_index=True)[1]] = 1
+    if rule == "exact":
+        decisions = (counts.decisions[:, i] for i in range(len(plan.actions)))
+    else:
+        decisions = (counts.frames[:, i] / a.span for i, a in enumerate(plan.actions))
+    exits = range(0 if counts.exits is None else len(plan.exits))
+    extra = {} if counts.counts is None else plan.header.components or {}
+    yield from _charged(
+        plan,
+        decisions=decisions,
+        exits=(counts.exits == i for i in exits),
+        steps=counts.steps,
+        views=once,
+        samples=first,
+        counts={name: counts.counts[:, i] for i, name in enumerate(extra)},
+    )
+
+
+def _charged(
+    plan: Plan,
+    *,
+    decisions: Iterable[Times],
+    exits: Iterable[Times],
+    steps: Times,
+    views: Times,
+    samples: Times,
+    counts: Mapping[str, Times],
+) -> Iterator[ChargeItem[Times]]:
+    """List what is paid for: the only place that says so."""
     charges = plan.charges
-    videos = Fraction(1 if totals.videos is None else totals.videos)
-    decided = decisions_of(totals, plan, rule)
-    found: list[tuple[str, Fraction, tuple[Costs, ...]]] = [
-        (plan.action_label(i), n, (action.costs, charges.per_decision))
-        for i, (action, n) in enumerate(zip(plan.actions, decided, strict=True))
-    ]
-    found += [
-        (f"exit {exit.name}", Fraction(n), (exit.costs,))
-        for exit, n in zip(plan.exits, totals.exits, strict=False)
-    ]
-    found += [
-        ("every step", exact(totals.steps), (charges.per_step,)),
-        ("every view", Fraction(totals.views), (charges.per_view,)),
-        ("every sample", videos, (charges.per_sample,)),
-    ]
-    found += [(f"counts: {name}", exact(n), ({name: 1},)) for name, n in totals.counts.items()]
-    return [
-        Happening(name=name, times=times, costs=_added(costs))
-        for name, times, costs in found
-        if name not in _CHARGES or costs[0]
-    ]
+    for i, (action, times) in enumerate(zip(plan.actions, decisions, strict=True)):
+        yield _item(plan.action_label(i), times, action.costs, charges.per_decision)
+    for exit, times in zip(plan.exits, exits, strict=False):
+        yield _item(f"exit {exit.name}", times, exit.costs)
+    if charges.per_step:
+        yield _item("every step", steps, charges.per_step)
+    if charges.per_view:
+        yield _item("every view", views, charges.per_view)
+    if charges.per_sample:
+        yield _item("every sample", samples, charges.per_sample)
+    for name, times in counts.items():
+        yield _item(f"counts: {name}", times, {name: 1})
 
 
-def _added(parts: Sequence[Costs]) -> dict[str, Fraction]:
+def _item(name: str, times: Times, *costs: Costs) -> ChargeItem[Times]:
     total: dict[str, Fraction] = {}
-    for part in parts:
-        for name, number in part.items():
-            total[name] = total.get(name, Fraction(0)) + exact(number)
-    return total
+    for part in costs:
+        for component, number in part.items():
+            total[component] = total.get(component, Fraction(0)) + exact(number)
+    return ChargeItem(name=name, times=times, costs=total)
 
 
 def decisions_of(totals: Totals, plan: Plan, rule: Rule) -> list[Fraction]:

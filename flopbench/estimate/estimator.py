@@ -25,7 +25,7 @@ from typing import Any
 
 from flopbench.core.errors import DataError
 from flopbench.core.units import gflops
-from flopbench.estimate.charges import Rule, decisions_of, exact
+from flopbench.estimate.charges import ChargeItem, Rule, charge_items, exact, record_items
 from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, Totals
 from flopbench.policy.header import Costs
@@ -134,36 +134,16 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
     videos = Fraction(1 if totals.videos is None else totals.videos)
     if not videos or not totals.views:
         raise DataError("the log holds no samples: there is nothing to estimate")
-    frames = [exact(n) for n in totals.frames]
-    decisions = decisions_of(totals, plan, rule)
-    all_decisions = sum(decisions, Fraction(0))
-    charges = plan.charges
     steps = exact(totals.steps)
-    runs: dict[str, Fraction] = {}
-
-    def run(costs: Costs, times: Fraction) -> Fraction:
-        macs = Fraction(0)
-        for name, number in costs.items():
-            n = exact(number) * times
-            runs[name] = runs.get(name, Fraction(0)) + n
-            macs += n * prices.prices[name].macs
-        return macs
-
-    own = [run(a.costs, n) for a, n in zip(plan.actions, decisions, strict=True)]
-    charged = [
-        run(charges.per_decision, n) + run(charges.per_step, _steps_share(f, plan))
-        for n, f in zip(decisions, frames, strict=True)
-    ]
-    exits = [run(e.costs, Fraction(n)) for e, n in zip(plan.exits, totals.exits, strict=False)]
-    rest = run(charges.per_view, Fraction(totals.views)) + run(charges.per_sample, videos)
-    rest += run({k: v for k, v in totals.counts.items() if v}, Fraction(1))
-    covered = sum((_steps_share(f, plan) for f in frames), Fraction(0))
-    rest += run(charges.per_step, steps - covered)
-    whole = sum(own, Fraction(0)) + sum(charged, Fraction(0)) + sum(exits, Fraction(0)) + rest
+    covered = [exact(n) / len(plan.streams) for n in totals.frames]
     processed = sum(
-        (_steps_share(f, plan) for a, f in zip(plan.actions, frames, strict=True) if _looks(a)),
+        (n for a, n in zip(plan.actions, covered, strict=True) if a.kind in {"run", "exit"}),
         Fraction(0),
     )
+    items = charge_items(totals, plan, rule)
+    decisions = sum((item.times for item in items[: len(plan.actions)]), Fraction(0))
+    whole = sum((item.times * _macs(item.costs, prices) for item in items), Fraction(0))
+    by_action, attributed = _by_action(totals, plan, prices, items, covered)
     return Estimate(
         rule=rule,
         counter=prices.counter,
@@ -171,39 +151,40 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
         gflops_per_video=gflops(whole / videos),
         gflops_per_frame=gflops(whole / steps) if steps else None,
         gflops_per_processed_frame=gflops(whole / processed) if processed else None,
-        gflops_per_decision=gflops(whole / all_decisions) if all_decisions else None,
-        by_component=_by_component(runs, prices, videos, whole),
-        by_action=_by_action(totals, plan, frames, decisions, (own, charged, exits), videos),
-        unattributed_gflops_per_video=gflops(rest / videos),
+        gflops_per_decision=gflops(whole / decisions) if decisions else None,
+        by_component=_by_component(items, prices, videos, whole),
+        by_action=by_action,
+        unattributed_gflops_per_video=gflops((whole - attributed) / videos),
         videos=totals.videos,
         records=totals.views,
         frames_per_video=float(steps / videos),
         processed_frames_per_video=float(processed / videos),
-        decisions_per_video=float(all_decisions / videos),
+        decisions_per_video=float(decisions / videos),
     )
 
 
-def _steps_share(frames: Fraction, plan: Plan) -> Fraction:
-    """Return the steps that a number of rows stands for: streams see the same step each."""
-    return frames / len(plan.streams)
-
-
-def _looks(action: Any) -> bool:
-    return action.kind in {"run", "exit"}
+def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
+    """Return what costs are worth."""
+    return sum((exact(n) * prices.prices[name].macs for name, n in costs.items()), Fraction(0))
 
 
 def _by_component(
-    runs: Mapping[str, Fraction], prices: PriceList, videos: Fraction, whole: Fraction
+    items: Sequence[ChargeItem[Fraction]], prices: PriceList, videos: Fraction, whole: Fraction
 ) -> dict[str, ComponentCost]:
+    runs: dict[str, Fraction] = {}
+    for item in items:
+        for name, number in item.costs.items():
+            runs[name] = runs.get(name, Fraction(0)) + item.times * number
     costs = {}
-    for name, times in runs.items():
-        price = prices.prices[name]
-        macs = times * price.macs
+    for name, price in prices.prices.items():
+        if name not in runs:
+            continue
+        macs = runs[name] * price.macs
         costs[name] = ComponentCost(
             spec=price.spec,
             variant=price.variant,
             macs=price.macs,
-            runs_per_video=float(times / videos),
+            runs_per_video=float(runs[name] / videos),
             gflops_per_video=gflops(macs / videos),
             share=float(macs / whole) if whole else 0.0,
             note=price.note,
@@ -214,38 +195,48 @@ def _by_component(
 def _by_action(
     totals: Totals,
     plan: Plan,
-    frames: Sequence[Fraction],
-    decisions: Sequence[Fraction],
-    macs: tuple[Sequence[Fraction], Sequence[Fraction], Sequence[Fraction]],
-    videos: Fraction,
-) -> dict[str, ActionCost]:
-    own, charged, exits = macs
+    prices: PriceList,
+    items: Sequence[ChargeItem[Fraction]],
+    covered: Sequence[Fraction],
+) -> tuple[dict[str, ActionCost], Fraction]:
+    """Return what each action and exit adds, and the MACs of all of them together.
+
+    An action carries, beyond its item, what is charged for the steps that it covers.
+    """
+    videos = Fraction(1 if totals.videos is None else totals.videos)
+    per_step = _macs(plan.charges.per_step, prices)
     streams = [a.stream for a in plan.actions]
+    attributed = Fraction(0)
     costs = {}
-    for i, action in enumerate(plan.actions):
+    for i, (action, item) in enumerate(zip(plan.actions, items, strict=False)):
         mates = [n for n, stream in enumerate(streams) if stream == action.stream]
-        all_frames = sum((frames[n] for n in mates), Fraction(0))
-        all_decisions = sum((decisions[n] for n in mates), Fraction(0))
-        costs[plan.action_label(i)] = ActionCost(
+        all_steps = sum((covered[n] for n in mates), Fraction(0))
+        all_decisions = sum((items[n].times for n in mates), Fraction(0))
+        macs = item.times * _macs(item.costs, prices) + covered[i] * per_step
+        attributed += macs
+        costs[item.name] = ActionCost(
             kind=action.kind,
             span=action.span,
-            share_of_frames=float(frames[i] / all_frames) if all_frames else 0.0,
-            share_of_decisions=float(decisions[i] / all_decisions) if all_decisions else 0.0,
-            decisions_per_video=float(decisions[i] / videos),
-            gflops_per_video=gflops((own[i] + charged[i]) / videos),
-            own_gflops_per_video=gflops(own[i] / videos),
+            share_of_frames=float(covered[i] / all_steps) if all_steps else 0.0,
+            share_of_decisions=float(item.times / all_decisions) if all_decisions else 0.0,
+            decisions_per_video=float(item.times / videos),
+            gflops_per_video=gflops(macs / videos),
+            own_gflops_per_video=gflops(item.times * _macs(action.costs, prices) / videos),
         )
-    for exit, cost, n in zip(plan.exits, exits, totals.exits, strict=False):
-        costs[f"exit {exit.name}"] = ActionCost(
+    first = len(plan.actions)
+    for item in items[first : first + len(totals.exits)]:
+        macs = item.times * _macs(item.costs, prices)
+        attributed += macs
+        costs[item.name] = ActionCost(
             kind="exit",
             span=1,
             share_of_frames=None,
-            share_of_decisions=n / totals.views,
-            decisions_per_video=float(n / videos),
-            gflops_per_video=gflops(cost / videos),
-            own_gflops_per_video=gflops(cost / videos),
+            share_of_decisions=float(item.times / totals.views),
+            decisions_per_video=float(item.times / videos),
+            gflops_per_video=gflops(macs / videos),
+            own_gflops_per_video=gflops(macs / videos),
         )
-    return costs
+    return costs, attributed
 
 
 def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> Any:
@@ -258,38 +249,8 @@ def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> A
     """
     import numpy as np
 
-    plan = counts.plan
-    price = {name: float(p.macs) for name, p in prices.prices.items()}
-
-    def cost(costs: Costs) -> float:
-        return sum(times * price[name] for name, times in costs.items())
-
-    charges = plan.charges
-    unit = np.array([cost(a.costs) for a in plan.actions]) + cost(charges.per_decision)
-    spans = np.array([a.span for a in plan.actions], float)
-    if not len(plan.actions):
-        macs = np.zeros(counts.records)
-    elif rule == "exact":
-        macs = _weighted(counts.decisions, unit)
-    else:
-        macs = _weighted(counts.frames, unit / spans)
-    macs += counts.steps * cost(charges.per_step) + cost(charges.per_view)
-    if counts.exits is not None:
-        exits = np.array([cost(e.costs) for e in plan.exits] + [0.0])
-        macs += exits[counts.exits]
-    if counts.counts is not None:
-        macs += counts.counts @ np.array([price[name] for name in plan.header.components or {}])
-    if counts.video is not None:
-        macs = np.bincount(counts.video, weights=macs)
-    return macs + cost(charges.per_sample)
-
-
-def _weighted(counts: Any, unit: Any) -> Any:
-    """Return (n,) sums of (n, a) counts times (a,) prices, column by column to spare memory."""
-    import numpy as np
-
-    total = np.zeros(len(counts))
-    for column, price in enumerate(unit):
-        if price:
-            total += counts[:, column] * price
-    return total
+    macs: Any = np.zeros(counts.records)
+    for item in record_items(counts, rule):
+        if unit := float(_macs(item.costs, prices)):
+            macs += item.times * unit
+    return macs if counts.video is None else np.bincount(counts.video, weights=macs)

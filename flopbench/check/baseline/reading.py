@@ -22,7 +22,6 @@ from flopbench.check.records import (
     Baseline,
     Component,
     Cost,
-    Event,
     Kept,
     LogCost,
     ModelCost,
@@ -31,6 +30,7 @@ from flopbench.check.records import (
 from flopbench.check.report import amount_from, plain_amount
 from flopbench.core.errors import DataError, cut
 from flopbench.core.units import LARGEST_COST
+from flopbench.estimate.charges import ChargeItem
 
 _FRACTION = re.compile("[0-9]{1,2000}/[0-9]{1,2000}")
 """A fraction as text. No exponent: ``1e999999999`` is short, and too long to work out."""
@@ -184,11 +184,11 @@ def _component(name: str, data: Any, entry: str) -> Component:
     return Component(spec=_text(content, "spec", where), macs=_count(content, "macs", where))
 
 
-def _event(data: Any, where: str) -> Event:
+def _event(data: Any, where: str) -> ChargeItem[Fraction]:
     content = _object(data, where)
     _keys(content, {"costs", "name", "times"}, where)
     costs = _object(content["costs"], f"{where}: 'costs'")
-    return Event(
+    return ChargeItem(
         name=_text(content, "name", where),
         times=_amount(content["times"], f"{where}: 'times'"),
         costs={name: _amount(runs, f"{where}: costs {name!r}") for name, runs in costs.items()},

@@ -30,13 +30,13 @@ from flopbench.check.records import (
     Acceptance,
     Baseline,
     Component,
-    Event,
     Kept,
     LogCost,
     ModelCost,
     ModuleCost,
 )
 from flopbench.core.errors import DataError, InputError
+from flopbench.estimate.charges import ChargeItem
 
 FILE = ".flopbench/baseline.json"
 
@@ -105,8 +105,10 @@ def log() -> LogCost:
             "policy": Component(spec="mobilenet_v2@84", macs=54_000_000),
         },
         events=(
-            Event(name="224", times=times, costs={"resnet50@224": runs, "policy": Fraction(1)}),
-            Event(name="skip 4", times=Fraction(1, 4), costs={}),
+            ChargeItem(
+                name="224", times=times, costs={"resnet50@224": runs, "policy": Fraction(1)}
+            ),
+            ChargeItem(name="skip 4", times=Fraction(1, 4), costs={}),
         ),
         versions={"torch": "2.8.0"},
     )
@@ -527,7 +529,9 @@ def logs(draw: st.DrawFn) -> LogCost:
     )
     no_runs: st.SearchStrategy[dict[str, Fraction]] = st.just({})
     some = st.dictionaries(st.sampled_from(sorted(components)), amounts) if components else no_runs
-    events = draw(st.lists(st.builds(Event, name=texts, times=amounts, costs=some), max_size=4))
+    events = draw(
+        st.lists(st.builds(ChargeItem, name=texts, times=amounts, costs=some), max_size=4)
+    )
     macs = sum(
         (e.times * n * components[name].macs for e in events for name, n in e.costs.items()),
         Fraction(0),

@@ -20,7 +20,6 @@ from flopbench.check.records import (
     Config,
     Cost,
     Entry,
-    Event,
     LogCost,
     Metric,
     ModelCost,
@@ -29,6 +28,7 @@ from flopbench.check.records import (
 )
 from flopbench.check.report import MetricResult, Report
 from flopbench.core.errors import InputError, MeasureError
+from flopbench.estimate.charges import ChargeItem
 
 MODEL = ModelCost(
     spec="nets:build@32",
@@ -58,7 +58,7 @@ LOG = LogCost(
     macs=Fraction(3500, 3),
     videos=3,
     components={"net": Component(spec="net@8", macs=500)},
-    events=(Event(name="run", times=Fraction(7, 3), costs={"net": Fraction(1)}),),
+    events=(ChargeItem(name="run", times=Fraction(7, 3), costs={"net": Fraction(1)}),),
 )
 CONFIG = Config(
     path="flopbench.toml",

@@ -8,8 +8,9 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.check.records import Component, Event, LogCost
+from flopbench.check.records import Component, LogCost
 from flopbench.check.split import split
+from flopbench.estimate.charges import ChargeItem
 
 R50_224, R50_168, POLICY = 4_089_184_256, 2_415_919_104, 54_000_000
 
@@ -19,7 +20,7 @@ def log_cost(
 ) -> LogCost:
     """Return a log's cost from how often, what each costs, and what it runs."""
     events = tuple(
-        Event(name=name, times=times, costs=runs.get(name, {})) for name, times in mix.items()
+        ChargeItem(name=name, times=times, costs=runs.get(name, {})) for name, times in mix.items()
     )
     components = {name: Component(spec=name, macs=macs) for name, macs in prices.items()}
     total = sum(
@@ -136,7 +137,7 @@ def logs(draw: st.DrawFn) -> LogCost:
     }
     names = draw(st.lists(st.sampled_from("abcd"), max_size=4))  # a name may repeat
     cost = log_cost({}, costs, runs)
-    events = tuple(Event(name=name, times=draw(amounts), costs=runs[name]) for name in names)
+    events = tuple(ChargeItem(name=name, times=draw(amounts), costs=runs[name]) for name in names)
     total = sum(
         (e.times * n * costs[part] for e in events for part, n in e.costs.items()), Fraction(0)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -23,7 +23,7 @@ from flopbench.core.bootstrap import (  # noqa: E402
     resampled_means,
 )
 from flopbench.core.errors import DataError, InputError  # noqa: E402
-from flopbench.estimate.charges import RULES, Rule  # noqa: E402
+from flopbench.estimate.charges import RULES, Rule, charge_items  # noqa: E402
 from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs  # noqa: E402
 from flopbench.estimate.estimator import estimate, video_costs  # noqa: E402
 from flopbench.estimate.prices import PriceList  # noqa: E402
@@ -153,6 +153,30 @@ def test_charges_by_view_by_sample_and_by_step() -> None:
     assert found.by_component["look"].runs_per_video == 8 * 0.5 / 2
 
 
+@pytest.mark.parametrize("early", [{"actions": [0, 0, 1]}, {"actions": [0, 0, 0], "exit": "out"}])
+def test_steps_behind_an_exit_are_charged(early: dict[str, Any]) -> None:
+    """What every sampled step pays is paid for the steps that an exit leaves out, too."""
+    header = header_of(
+        steps=8,
+        components={"net": "value:1", "look": "value:1"},
+        actions=[{"name": "run", "costs": {"net": 1}}, {"name": "stop", "kind": "exit"}],
+        exits=[{"name": "out"}],
+        charges={"per_step": {"look": 1}},
+    )
+    counts = counted(header, [early, {"actions": [0] * 8}])
+    prices = price_list({"net": 1000, "look": 10})
+    runs = 2 if "exit" not in early else 3
+    # 8 steps were sampled of each video, whether or not a network ran on them.
+    assert video_costs(counts, prices).tolist() == [runs * 1000 + 8 * 10, 8 * 1000 + 8 * 10]
+    found = estimate(counts.totals(), counts.plan, prices)
+    assert found.macs_per_video == Fraction((runs + 8) * 1000 + 16 * 10, 2)
+    assert found.by_component["look"].runs_per_video == 8
+    # 3 of 8 steps are under an action, and 5 are not: half of 5 × 10 a video.
+    assert found.unattributed_gflops_per_video == 25 / 1e9
+    items = {item.name: item for item in charge_items(counts.totals(), counts.plan)}
+    assert (items["every step"].times, items["every step"].costs) == (16, {"look": 1})
+
+
 def test_reuse_and_further_counts() -> None:
     """A reused step is sampled and not processed; counts of a sample come on top."""
     header = header_of(
@@ -206,7 +230,8 @@ def logs(draw: st.DrawFn) -> tuple[LogCounts, PriceList]:
         actions=actions,
         charges=charges,
         exits=exits,
-        steps="varies",
+        # Where each sample takes an exit, there may be fewer decisions than steps.
+        steps=draw(st.sampled_from(["varies", 9])) if exits else "varies",
         **({} if streams is None else {"streams": streams}),
     )
     samples = []
@@ -222,10 +247,55 @@ def logs(draw: st.DrawFn) -> tuple[LogCounts, PriceList]:
         if exits:
             sample["exit"] = draw(st.integers(0, len(exits) - 1))
         if draw(st.booleans()):
-            sample["counts"] = {"b": draw(number)}
+            # Halves: the sums of further counts are floats, and of these they are exact.
+            sample["counts"] = {"b": draw(st.sampled_from([0, 1, 2, 0.5]))}
         samples.append(sample)
     macs = {name: draw(st.integers(0, 10**12)) for name in "abc"}
     return counted(header, samples), price_list(macs)
+
+
+def paid(counts: LogCounts, prices: PriceList, rule: Rule, record: int) -> Fraction:
+    """Return what one record of a log without views pays, by the words of the documentation."""
+    plan, charges = counts.plan, counts.plan.charges
+
+    def macs(costs: Mapping[str, float]) -> Fraction:
+        return sum(
+            (Fraction(str(n)) * prices.prices[name].macs for name, n in costs.items()), Fraction(0)
+        )
+
+    total = macs(charges.per_view) + macs(charges.per_sample)
+    total += int(counts.steps[record]) * macs(charges.per_step)
+    for i, action in enumerate(plan.actions):
+        decisions = Fraction(int(counts.decisions[record, i]))
+        if rule == "published":
+            decisions = Fraction(int(counts.frames[record, i]), action.span)
+        total += decisions * (macs(action.costs) + macs(charges.per_decision))
+    if counts.exits is not None and counts.exits[record] >= 0:
+        total += macs(plan.exits[counts.exits[record]].costs)
+    if counts.counts is not None:
+        names = plan.header.components or {}
+        total += macs(dict(zip(names, counts.counts[record].tolist(), strict=True)))
+    return total
+
+
+@settings(max_examples=200, deadline=None)
+@given(logs(), st.sampled_from(RULES))
+def test_items_estimate_and_videos_are_one_sum(
+    log: tuple[LogCounts, PriceList], rule: Rule
+) -> None:
+    """Items add up to the estimate, to the last fraction, and videos to it as floats do."""
+    counts, prices = log
+    videos = [paid(counts, prices, rule, i) for i in range(counts.records)]
+    found = estimate(counts.totals(), counts.plan, prices, rule)
+    assert found.macs_per_video == sum(videos) / len(videos)
+    items = charge_items(counts.totals(), counts.plan, rule)
+    assert found.macs_per_video * counts.videos == sum(
+        item.times * runs * prices.prices[name].macs
+        for item in items
+        for name, runs in item.costs.items()
+    )
+    costs = video_costs(counts, prices, rule)
+    assert costs.tolist() == pytest.approx([float(macs) for macs in videos], rel=1e-12)
 
 
 @settings(max_examples=400, deadline=None)
