@@ -174,7 +174,7 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         macs=run.main.macs_per_video,
         videos=totals.videos,
         components={
-            name: Component(spec=price.spec, macs=price.macs)
+            name: Component(spec=price.spec, macs=price.total_macs)
             for name, price in run.prices.prices.items()
             if name in used
         },

@@ -14,7 +14,7 @@ from typing import Any
 from flopbench.core.bootstrap import Interval
 from flopbench.core.grid import to_csv
 from flopbench.core.units import CONVENTION
-from flopbench.estimate.estimator import Estimate
+from flopbench.estimate.estimator import ComponentCost, Estimate
 from flopbench.estimate.groups import Group
 from flopbench.estimate.runs import Run
 
@@ -56,7 +56,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "gflops_per_processed_frame": main.gflops_per_processed_frame,
         "gflops_per_decision": main.gflops_per_decision,
         "macs_per_video": str(main.macs_per_video),
-        "by_component": {name: asdict(cost) for name, cost in main.by_component.items()},
+        "by_component": {name: _component(cost) for name, cost in main.by_component.items()},
         "by_action": {name: asdict(cost) for name, cost in main.by_action.items()},
         "unattributed_gflops_per_video": main.unattributed_gflops_per_video,
         "decisions_per_video": main.decisions_per_video,
@@ -79,6 +79,11 @@ def _two_figures(estimate: Estimate) -> dict[str, Any]:
         "gflops_per_frame": estimate.gflops_per_frame,
         "gflops_per_video": estimate.gflops_per_video,
     }
+
+
+def _component(cost: ComponentCost) -> dict[str, Any]:
+    """Return the fields by the names that files give them."""
+    return {"macs" if name == "total_macs" else name: v for name, v in asdict(cost).items()}
 
 
 def _ends(interval: Interval | None) -> list[float] | None:
@@ -150,7 +155,7 @@ def _csv_rows(run: Run) -> Iterable[dict[str, Any]]:
     for name, estimate in run.under_counters.items():
         yield whole("under_counter", name, estimate, None)
     for name, cost in main.by_component.items():
-        yield {"part": "component", "name": name, **same, **asdict(cost)}
+        yield {"part": "component", "name": name, **same, **_component(cost)}
     for name, action in main.by_action.items():
         yield {"part": "action", "name": name, **same, **asdict(action)}
     for group in run.groups:

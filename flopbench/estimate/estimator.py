@@ -39,7 +39,7 @@ class ComponentCost:
     Attributes:
         spec: what it is.
         variant: the variant that is charged, empty where there is one only.
-        macs: price of one run.
+        total_macs: price of one run, under the list's counter.
         runs_per_video: how often it runs in a video, on average.
         gflops_per_video: what that costs.
         share: of the whole.
@@ -48,7 +48,7 @@ class ComponentCost:
 
     spec: str
     variant: str
-    macs: int
+    total_macs: int
     runs_per_video: float
     gflops_per_video: float
     share: float
@@ -165,7 +165,9 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
 
 def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
     """Return what costs are worth."""
-    return sum((exact(n) * prices.prices[name].macs for name, n in costs.items()), Fraction(0))
+    return sum(
+        (exact(n) * prices.prices[name].total_macs for name, n in costs.items()), Fraction(0)
+    )
 
 
 def _by_component(
@@ -179,11 +181,11 @@ def _by_component(
     for name, price in prices.prices.items():
         if name not in runs:
             continue
-        macs = runs[name] * price.macs
+        macs = runs[name] * price.total_macs
         costs[name] = ComponentCost(
             spec=price.spec,
             variant=price.variant,
-            macs=price.macs,
+            total_macs=price.total_macs,
             runs_per_video=float(runs[name] / videos),
             gflops_per_video=gflops(macs / videos),
             share=float(macs / whole) if whole else 0.0,

@@ -1,7 +1,6 @@
 """What each component of a policy costs, under each counter: components -> MACs.
 
-A component is a specification (``resnet50@224,classes=200``), a constant with its source
-(``value:3276800 "..."``), or one of several named variants of either. Prices come from a saved
+Prices come from a saved
 cost table, else from the cache or from measuring. Beside the counters stands ``published``: the
 figures as a publication printed them, misprints corrected and said so.
 """
@@ -11,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError, MeasureError, near_match
+from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import GIGA
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE
@@ -20,9 +19,10 @@ from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters, is_inst
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import measure
 from flopbench.counting.table import CostTable
+from flopbench.estimate.components import Chosen, resolve_components
 from flopbench.models.presets import find_published, load_preset
-from flopbench.models.spec import ModelSpec, parse_spec
-from flopbench.policy.header import Component, Header
+from flopbench.models.spec import ModelSpec
+from flopbench.policy.header import Header
 
 PUBLISHED = "published"
 """Name of the price list that quotes a publication's own printed figures."""
@@ -35,16 +35,18 @@ class Price:
     Attributes:
         component: its name in the log.
         spec: what it is.
-        macs: multiply-accumulates under the list's counter, exact.
+        total_macs: multiply-accumulates under the list's counter, exact.
         variant: the variant that was chosen, empty where the component has only one.
+        is_default: whether the log itself charges it so, unless something else is asked for.
         note: what a reader must know of this figure.
         doubtful: whether the counter left part of the component out, or all of it.
     """
 
     component: str
     spec: str
-    macs: int
+    total_macs: int
     variant: str = ""
+    is_default: bool = True
     note: str = ""
     doubtful: bool = False
 
@@ -114,7 +116,13 @@ def price_book(
             code; a price that would have to be measured and may not be.
         MeasureError: the leading counter could not count a component.
     """
-    chosen = _chosen_specs(header, variants or {}, overrides or {}, table)
+    chosen = resolve_components(
+        header,
+        variants or {},
+        overrides or {},
+        used_components(header),
+        trusted=() if table is None else {row.spec for row in table},
+    )
     names = _counters(header, counter, table)
     primary = names[0]
     names = names[:1] if alone else names
@@ -152,51 +160,6 @@ def used_components(header: Header) -> list[str]:
     return [*used, *(name for name in header.components or {} if name not in used)]
 
 
-def _chosen_specs(
-    header: Header,
-    variants: Mapping[str, str],
-    overrides: Mapping[str, str],
-    table: CostTable | None,
-) -> dict[str, tuple[ModelSpec, str]]:
-    components = header.components or {}
-    for given, flag in ((variants, "--variant"), (overrides, "--component")):
-        for name in given:
-            if name not in components:
-                hint = near_match(name, components, "components")
-                raise InputError(f"{flag} names {name!r}, which is no component of this log", hint)
-    known = {row.spec for row in table} if table is not None else set()
-    chosen = {}
-    for name in used_components(header):
-        text, variant = _spec_text(name, components[name], variants.get(name))
-        if name in overrides and name in variants:
-            raise InputError(
-                f"--variant {name}={variants[name]} and --component {name}={overrides[name]} "
-                "exclude each other"
-            )
-        if name in overrides:
-            text, variant = overrides[name], ""
-        spec = parse_spec(text)
-        if spec.is_user_code and name not in overrides and str(spec) not in known:
-            raise InputError(
-                f"the component {name!r} is {text!r}, code that a log may not start by itself",
-                f"if you trust it: --component {name}={text}",
-            )
-        chosen[name] = (spec, variant)
-    return chosen
-
-
-def _spec_text(name: str, component: str | Component, variant: str | None) -> tuple[str, str]:
-    if isinstance(component, str):
-        if variant is not None:
-            raise InputError(f"--variant {name}={variant}: the component {name!r} has no variants")
-        return component, ""
-    variant = component.default if variant is None else variant
-    if variant not in component.variants:
-        hint = near_match(variant, component.variants, "variants")
-        raise InputError(f"the component {name!r} has no variant {variant!r}", hint)
-    return component.variants[variant], variant
-
-
 def _counters(header: Header, counter: str | None, table: CostTable | None) -> list[str]:
     available = [*DEFAULT_COUNTERS]
     if table is not None:
@@ -214,7 +177,7 @@ def _counters(header: Header, counter: str | None, table: CostTable | None) -> l
 
 
 def _rows(
-    chosen: Mapping[str, tuple[ModelSpec, str]],
+    chosen: Mapping[str, Chosen],
     counters: Sequence[str],
     table: CostTable | None,
     refresh: bool,
@@ -229,7 +192,7 @@ def _rows(
     rows: dict[tuple[str, str], CostRow] = {}
     lead = counters[0] if counters else None
     missing: list[ModelSpec] = []
-    for spec, _ in chosen.values():
+    for spec in (one.spec for one in chosen.values()):
         if spec.source == "value":
             continue
         found = _in_table(spec, table) if table is not None else {}
@@ -259,7 +222,7 @@ def _in_table(spec: ModelSpec, table: CostTable) -> dict[str, CostRow]:
 
 
 def _measured_list(
-    chosen: Mapping[str, tuple[ModelSpec, str]],
+    chosen: Mapping[str, Chosen],
     counter: str,
     rows: Mapping[tuple[str, str], CostRow],
     table_source: str,
@@ -267,9 +230,11 @@ def _measured_list(
 ) -> PriceList | str:
     prices: dict[str, Price] = {}
     versions: list[str] = []
-    for name, (spec, variant) in chosen.items():
+    for name, one in chosen.items():
+        spec = one.spec
         if spec.source == "value":
-            prices[name] = _constant(name, spec, variant)
+            note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
+            prices[name] = _price(name, one, int(spec.name), note)
             continue
         row = rows.get((str(spec), counter))
         if row is None or row.total_macs is None:
@@ -282,14 +247,7 @@ def _measured_list(
         doubtful = bool(notes)
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
-        prices[name] = Price(
-            component=name,
-            spec=str(spec),
-            macs=macs,
-            variant=variant,
-            note="; ".join(notes),
-            doubtful=doubtful,
-        )
+        prices[name] = _price(name, one, macs, "; ".join(notes), doubtful)
     return PriceList(
         counter=counter,
         version=", ".join(dict.fromkeys(v for v in versions if v)),
@@ -314,12 +272,14 @@ def _seen(row: CostRow, reference: CostRow | None) -> tuple[int, list[str]]:
     return row.total_macs, [": ".join((f"{row.status} under {row.counter}", *row.notes[:1]))]
 
 
-def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | str:
+def _published_list(chosen: Mapping[str, Chosen]) -> PriceList | str:
     prices: dict[str, Price] = {}
     sources: list[str] = []
-    for name, (spec, variant) in chosen.items():
+    for name, one in chosen.items():
+        spec = one.spec
         if spec.source == "value":
-            prices[name] = _constant(name, spec, variant)
+            note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
+            prices[name] = _price(name, one, int(spec.name), note)
             continue
         quoted = find_published(spec)
         if quoted is None:
@@ -330,9 +290,7 @@ def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | 
             note += f", taken as {quoted.corrected}: {quoted.correction}"
         if spec.classes != quoted.spec.classes:
             note += f", for a head of {quoted.spec.classes} classes"
-        prices[name] = Price(
-            component=name, spec=str(spec), macs=int(figure * GIGA), variant=variant, note=note
-        )
+        prices[name] = _price(name, one, int(figure * GIGA), note)
         sources.append(quoted.source)
     if not sources:
         return "every component is a constant already"
@@ -341,9 +299,16 @@ def _published_list(chosen: Mapping[str, tuple[ModelSpec, str]]) -> PriceList | 
     )
 
 
-def _constant(name: str, spec: ModelSpec, variant: str) -> Price:
-    note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
-    return Price(component=name, spec=str(spec), macs=int(spec.name), variant=variant, note=note)
+def _price(name: str, one: Chosen, macs: int, note: str, doubtful: bool = False) -> Price:
+    return Price(
+        component=name,
+        spec=str(one.spec),
+        total_macs=macs,
+        variant=one.variant,
+        is_default=one.is_default,
+        note=note,
+        doubtful=doubtful,
+    )
 
 
 def _counter_hint(names: Iterable[str]) -> str:

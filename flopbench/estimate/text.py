@@ -146,7 +146,7 @@ def _components_grid(run: Run) -> Grid:
             (
                 f"{name}{variant}{mark}",
                 cost.spec.split(' "')[0],
-                f"{cost.macs:,}",
+                f"{cost.total_macs:,}",
                 f"{cost.runs_per_video:.4f}",
                 _figure(cost.gflops_per_video),
                 _percent(cost.share),

@@ -22,7 +22,7 @@ def candidates(plan: Plan, named: Sequence[str], ran: Ran) -> list[str]:
 
 
 def choose_baseline(
-    plan: Plan, named: Sequence[str], macs: Mapping[str, int], workload: Workload, ran: Ran
+    plan: Plan, named: Sequence[str], dense_macs: Mapping[str, int], workload: Workload, ran: Ran
 ) -> Baseline:
     """Choose the uniform program.
 
@@ -33,7 +33,7 @@ def choose_baseline(
         plan: what decisions can be.
         named: actions, exits or components from the command line; one for each stream, and the
             costliest for streams that are not named.
-        macs: component -> multiply-accumulates of a run.
+        dense_macs: component -> multiply-accumulates of a run.
         workload: gives steps and videos.
         ran: what runs.
 
@@ -52,7 +52,7 @@ def choose_baseline(
     if len(per) > 1:
         raise InputError("--baseline names an exit beside an action: one or the other")
     if not chosen or (per == {"step"} and plan.streams != ("",) and "" not in chosen):
-        for option in sorted(options, key=lambda o: -_cost(o[3], macs)):
+        for option in sorted(options, key=lambda o: -_cost(o[3], dense_macs)):
             if not per or option[1] in per:
                 chosen.setdefault(option[0], option)
     runs: dict[str, int] = {}
@@ -126,5 +126,5 @@ def _whole(options: Iterable[Option]) -> list[Option]:
     ]
 
 
-def _cost(costs: Costs, macs: Mapping[str, int]) -> float:
-    return sum(times * macs[name] for name, times in costs.items())
+def _cost(costs: Costs, dense_macs: Mapping[str, int]) -> float:
+    return sum(times * dense_macs[name] for name, times in costs.items())

@@ -41,12 +41,12 @@ class ModeFigures:
 def work_of(replay: Replay) -> Work:
     """Return what a video takes by count, exact."""
     videos = replay.videos
-    base = sum(replay.parts[name].macs * n for name, n in replay.baseline.runs.items())
+    base = sum(replay.parts[name].dense_macs * n for name, n in replay.baseline.runs.items())
     parts = replay.parts
     return Work(
         baseline_macs=Fraction(base * replay.baseline.units, videos),
-        arms_macs=Fraction(sum(p.macs * p.arm_runs for p in parts.values()), videos),
-        policy_macs=Fraction(sum(p.macs * p.policy_runs for p in parts.values()), videos),
+        arms_macs=Fraction(sum(p.dense_macs * p.arm_runs for p in parts.values()), videos),
+        policy_macs=Fraction(sum(p.dense_macs * p.policy_runs for p in parts.values()), videos),
         arm_runs={n: Fraction(p.arm_runs, videos) for n, p in parts.items() if p.arm_runs},
     )
 

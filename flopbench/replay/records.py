@@ -39,7 +39,7 @@ class Part(_Record, frozen=True, kw_only=True):
     Attributes:
         spec: the network that was run.
         variant: the variant of the log's component that it is, empty for none.
-        macs: dense multiply-accumulates of one run, by the reference counter.
+        dense_macs: multiply-accumulates of one run, by the reference counter.
         arm_runs: how often decisions ask for it, in all videos.
         policy_runs: how often it is decided on, in all videos.
         note: what a reader must know.
@@ -47,7 +47,7 @@ class Part(_Record, frozen=True, kw_only=True):
 
     spec: str
     variant: str = ""
-    macs: int
+    dense_macs: int = msgspec.field(name="macs")
     arm_runs: int
     policy_runs: int
     note: str = ""

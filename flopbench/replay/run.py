@@ -163,13 +163,13 @@ def _parts(
         plan.header, list(needed), choices.variants or {}, choices.components or {}
     )
     prices, counter = price_parts(plan.header, specs, progress)
-    macs = {name: price.macs for name, price in prices.items()}
-    baseline = choose_baseline(plan, choices.baseline, macs, workload, ran)
+    dense_macs = {name: price.total_macs for name, price in prices.items()}
+    baseline = choose_baseline(plan, choices.baseline, dense_macs, workload, ran)
     parts = {
         name: Part(
-            spec=specs[name].text,
+            spec=str(specs[name].spec),
             variant=specs[name].variant,
-            macs=macs[name],
+            dense_macs=dense_macs[name],
             arm_runs=ran[0].get(name, 0),
             policy_runs=ran[1].get(name, 0),
             note=prices[name].note,
@@ -198,9 +198,9 @@ def _check_choices(choices: ReplayChoices) -> None:
 
 def _check_parts(parts: Mapping[str, Part], baseline: Baseline, source: str) -> None:
     """Refuse a ratio that would be a division by nothing."""
-    if not any(p.macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
+    if not any(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
         raise InputError(f"nothing that runs in {source} holds a multiply-accumulate")
-    if not any(parts[name].macs * n for name, n in baseline.runs.items()):
+    if not any(parts[name].dense_macs * n for name, n in baseline.runs.items()):
         raise InputError(
             f"the baseline {baseline.name!r} costs nothing", "name another: --baseline"
         )

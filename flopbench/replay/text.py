@@ -158,7 +158,7 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
     for name, part in replay.parts.items():
         mark = f" [{notes.setdefault(part.note, len(notes) + 1)}]" if part.note else ""
         variant = f" ({part.variant})" if part.variant else ""
-        cells = [f"{name}{variant}{mark}", part.spec, millions(part.macs)]
+        cells = [f"{name}{variant}{mark}", part.spec, millions(part.dense_macs)]
         cells.append(f"{(part.arm_runs + part.policy_runs) / replay.videos:.3f}")
         for own in figures.values():
             unit = own.waterfall.unit_s.get(name)
@@ -179,8 +179,9 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         rows=tuple(rows),
         footnotes=tuple(notes),
         caption=(
-            f"GMACs a video: baseline {_giga(work.baseline_macs)}, adaptive {_giga(work.macs)}, of "
-            f"which {_giga(work.policy_macs)} policy and LSTM; dense MACs by {replay.counter}.",
+            f"GMACs a video: baseline {_giga(work.baseline_macs)}, adaptive "
+            f"{_giga(work.adaptive_macs)}, of which {_giga(work.policy_macs)} policy and LSTM; "
+            f"dense MACs by {replay.counter}.",
             "ms/item: one item in a full batch; batch: items of a call, on average.",
         ),
     )

@@ -54,7 +54,7 @@ class Work:
     arm_runs: Mapping[str, Fraction]
 
     @property
-    def macs(self) -> Fraction:
+    def adaptive_macs(self) -> Fraction:
         """Of the adaptive program."""
         return self.arms_macs + self.policy_macs
 
@@ -132,7 +132,7 @@ def waterfall(processes: Sequence[Sequence[Round]], work: Work, *, seed: int = 0
         ValueError: no rounds, or a video that takes no work.
     """
     kept = [rounds for rounds in processes if rounds]
-    if not kept or not work.macs or not work.baseline_macs:
+    if not kept or not work.adaptive_macs or not work.baseline_macs:
         raise ValueError("no rounds, or no work, to build a waterfall of")
 
     def ratio(time_s: Callable[[Round], float]) -> float:
@@ -144,14 +144,14 @@ def waterfall(processes: Sequence[Sequence[Round]], work: Work, *, seed: int = 0
     unit = {name: ratio(lambda one, name=name: one.unit_s[name]) for name in work.arm_runs}  # type: ignore[misc]
     whole = ratio(lambda one: one.full_s)
     chain = {
-        "theory": float(work.macs / work.baseline_macs),
+        "theory": float(work.adaptive_macs / work.baseline_macs),
         "arms": policy + sum(float(n) * unit[name] for name, n in work.arm_runs.items()),
         "fragmentation": policy + ratio(lambda one: one.arms_s),
         "policy": ratio(lambda one: one.nosync_s),
         "full": whole,
     }
     return Waterfall(
-        theory=float(work.baseline_macs / work.macs),
+        theory=float(work.baseline_macs / work.adaptive_macs),
         arms=chain["theory"] / chain["arms"],
         fragmentation=chain["arms"] / chain["fragmentation"],
         policy=chain["fragmentation"] / chain["policy"],

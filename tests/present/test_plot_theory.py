@@ -52,11 +52,11 @@ def test_points_residuals_and_line_are_where_the_numbers_are(drawn: tuple[Theory
     assert group.line is not None
     found = lines(ax)
     for point in group.points:
-        x, y = point.one.macs / 1e9, 1e3 * point.one.seconds
+        x, y = point.one.dense_macs / 1e9, 1e3 * point.one.seconds
         assert ([x], [y]) in found
         assert point.factor is not None
         ends = [ys for xs, ys in found if xs == [x, x] and ys[0] == y]
-        assert ends[0][1] == pytest.approx(1e3 * group.line.at(point.one.macs))
+        assert ends[0][1] == pytest.approx(1e3 * group.line.at(point.one.dense_macs))
     xs, ys = found[0]
     for x, y in zip(xs, ys, strict=True):
         assert y == pytest.approx(1e3 * group.line.at(x * 1e9))

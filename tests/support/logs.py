@@ -59,7 +59,7 @@ def counted(
 
 def price_list(macs: Mapping[str, int], counter: str = "torch") -> PriceList:
     """Return made-up prices."""
-    prices = {name: Price(component=name, spec=name, macs=n) for name, n in macs.items()}
+    prices = {name: Price(component=name, spec=name, total_macs=n) for name, n in macs.items()}
     return PriceList(counter=counter, version="1", source="a test", prices=prices)
 
 

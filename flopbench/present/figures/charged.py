@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Run
-from flopbench.models.spec import parse_spec
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.figures.words import listed
 
@@ -23,17 +23,13 @@ def charged_as(run: Run) -> str:
         Such as ``lstm as its variant 'published' (value:3276800 "Table 1"), policy as
         mobilenet_v2@84 in place of resnet18@84``.
     """
-    own = run.header.components or {}
     said = []
     for name, price in run.prices.prices.items():
-        component = own.get(name)
-        if component is None:
-            continue
-        first = component if isinstance(component, str) else component.variants[component.default]
-        if not isinstance(component, str) and price.variant not in ("", component.default):
+        if price.variant and not price.is_default:
             said.append(f"{name} as its variant {price.variant!r} ({price.spec})")
-        elif not price.variant and price.spec != str(parse_spec(first)):
-            said.append(f"{name} as {price.spec} in place of {first}")
+        elif not price.is_default:
+            default = default_text(run.header.components[name])
+            said.append(f"{name} as {price.spec} in place of {default}")
     return ", ".join(said)
 
 

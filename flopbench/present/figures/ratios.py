@@ -10,13 +10,16 @@ from typing import Any
 from flopbench.core.bootstrap import middle_of, resampled_means
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.statistics import Z_95
+from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Choices
+from flopbench.models.spec import parse_spec
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
-from flopbench.present.figures.resolutions import action_size
 from flopbench.present.figures.words import listed
 
 BOOTSTRAP, LIMIT = "bootstrap", "normal limit of the bootstrap"
+WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
+"""Sources of specifications whose size, where there is one, is not that of an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +132,45 @@ def _highest(plan: Plan, labels: Sequence[str], chosen: Sequence[int], high: str
             "--high ACTION says it",
         )
     return chosen[areas.index(max(areas))]
+
+
+def action_size(plan: Plan, index: int) -> tuple[int, int] | None:
+    """Return (height_px, width_px) of the frame as an action sees it.
+
+    It is the largest input among the networks that the action runs; an action without networks of
+    its own (AR-Net's 84 px, where the policy's prediction is used) is asked for by its name, where
+    that is a specification (``mobilenet_v2@84``).
+
+    Args:
+        plan: what the decisions can be.
+        index: of the action.
+
+    Returns:
+        None for a skip or a reuse, and where neither says.
+    """
+    action = plan.actions[index]
+    if action.kind in {"skip", "reuse"}:
+        return None
+    sizes = [_component_size(plan, name) for name, n in action.costs.items() if n]
+    known = [size for size in sizes if size is not None] or [
+        size for size in [_spec_size(action.name)] if size is not None
+    ]
+    return max(known, key=lambda size: size[0] * size[1]) if known else None
+
+
+def _component_size(plan: Plan, name: str) -> tuple[int, int] | None:
+    component = (plan.header.components or {}).get(name)
+    return None if component is None else _spec_size(default_text(component))
+
+
+def _spec_size(text: str) -> tuple[int, int] | None:
+    try:
+        spec = parse_spec(text)
+    except InputError:
+        return None
+    if not spec.size or spec.source in WITHOUT_PIXELS:
+        return None
+    return (spec.size[0], spec.size[0]) if len(spec.size) == 1 else (spec.size[-2], spec.size[-1])
 
 
 def video_sums(counts: LogCounts, own: Resolutions) -> Any:

@@ -164,8 +164,8 @@ class Theory:
                     (
                         *(value(point.one) for _, value in COLUMNS),
                         group.whole,
-                        point.one.macs,
-                        None if line is None else line.at(point.one.macs),
+                        point.one.dense_macs,
+                        None if line is None else line.at(point.one.dense_macs),
                         point.factor,
                         point.fitted,
                         *fit,
@@ -204,8 +204,8 @@ def theory_of(
     found = timed(
         timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
     )
-    good = [one for one in found.rows if one.macs]
-    unknown = [one for one in found.rows if not one.macs]
+    good = [one for one in found.rows if one.dense_macs]
+    unknown = [one for one in found.rows if not one.dense_macs]
     reasons = [
         (
             str(one.row.what),
@@ -237,10 +237,10 @@ def _group(
     name: str, whole: str, rows: Sequence[TimedRow], names: Sequence[str], fit: FitKind
 ) -> TheoryGroup:
     sound = [one for one in rows if one.summary.verdict != "invalid"]
-    line = fitted_line([(one.macs, one.seconds) for one in sound], fit)
+    line = fitted_line([(one.dense_macs, one.seconds) for one in sound], fit)
     points = []
     for one, own in zip(rows, names, strict=True):
-        there = line.at(one.macs) if line is not None else 0.0
+        there = line.at(one.dense_macs) if line is not None else 0.0
         points.append(
             TheoryPoint(
                 name=own,
@@ -251,7 +251,7 @@ def _group(
         )
     times = [one.seconds for one in sound]
     ranks = (
-        rank_correlation([one.macs for one in sound], times),
+        rank_correlation([one.dense_macs for one in sound], times),
         rank_correlation(
             [(one.row.work.activations or 0) * one.row.what.batch for one in sound], times
         )

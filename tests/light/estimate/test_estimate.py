@@ -260,7 +260,8 @@ def paid(counts: LogCounts, prices: PriceList, rule: Rule, record: int) -> Fract
 
     def macs(costs: Mapping[str, float]) -> Fraction:
         return sum(
-            (Fraction(str(n)) * prices.prices[name].macs for name, n in costs.items()), Fraction(0)
+            (Fraction(str(n)) * prices.prices[name].total_macs for name, n in costs.items()),
+            Fraction(0),
         )
 
     total = macs(charges.per_view) + macs(charges.per_sample)
@@ -290,7 +291,7 @@ def test_items_estimate_and_videos_are_one_sum(
     assert found.macs_per_video == sum(videos) / len(videos)
     items = charge_items(counts.totals(), counts.plan, rule)
     assert found.macs_per_video * counts.videos == sum(
-        item.times * runs * prices.prices[name].macs
+        item.times * runs * prices.prices[name].total_macs
         for item in items
         for name, runs in item.costs.items()
     )

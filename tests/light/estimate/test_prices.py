@@ -87,16 +87,18 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_variants_of_the_lstm(variant: str) -> None:
     """The supplement's d², the code's 2 d² and the counted 4 h (d + h) can each be charged."""
     price = book(variants={"lstm": variant}).lists["thop-2020"].prices["lstm"]
-    assert (price.macs, price.variant) == (LSTM[variant], variant)
+    assert (price.total_macs, price.variant) == (LSTM[variant], variant)
     # 1280² = 1,638,400; twice that; 4 × 512 × (1280 + 512)
-    assert price.macs == {"published": 1638400, "released": 3276800, "counted": 3670016}[variant]
+    assert (
+        price.total_macs == {"published": 1638400, "released": 3276800, "counted": 3670016}[variant]
+    )
 
 
 @pytest.mark.usefixtures("no_measuring")
 def test_the_released_code_is_the_default_variant() -> None:
     """Unless another is asked for, the LSTM costs what AR-Net's code charges, and says so."""
     price = book().lists["thop-2020"].prices["lstm"]
-    assert (price.macs, price.variant) == (3_276_800, "released")
+    assert (price.total_macs, price.variant) == (3_276_800, "released")
     assert "AR-Net released code" in price.note
 
 
@@ -105,9 +107,17 @@ def test_the_released_code_is_the_default_variant() -> None:
     ("choices", "said", "hint"),
     [
         ({"variants": {"lstm": "publisched"}}, "no variant 'publisched'", "'published'"),
-        ({"variants": {"lstn": "published"}}, "--variant names 'lstn'", "'lstm'"),
+        (
+            {"variants": {"lstn": "published"}},
+            "--variant lstn=published: there is no component 'lstn'",
+            "'lstm'",
+        ),
         ({"variants": {"policy": "published"}}, "'policy' has no variants", ""),
-        ({"overrides": {"polici": "value:1"}}, "--component names 'polici'", "'policy'"),
+        (
+            {"overrides": {"polici": "value:1"}},
+            "--component polici=value:1: there is no component 'polici'",
+            "'policy'",
+        ),
         ({"counter": "fvcor"}, "no counter 'fvcor'", "'fvcore'"),
         (
             {"variants": {"lstm": "released"}, "overrides": {"lstm": "value:1"}},
@@ -136,7 +146,7 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     """--component charges another model in the same decisions."""
     run = estimated(tmp_path, ARNET_ROWS["cut"], components={"policy": "value:1e6"})
     price = run.prices.prices["policy"]
-    assert (price.macs, price.spec) == (10**6, "value:1000000")
+    assert (price.total_macs, price.spec) == (10**6, "value:1000000")
     # 2 × 4.110285824 + 2.249000192 + 0.486322176 + 9 × (0.001 + 0.0032768)
     before = estimated(tmp_path, ARNET_ROWS["cut"]).main.macs_per_video
     assert before - run.main.macs_per_video == 9 * (52_921_376 - 10**6)
@@ -179,7 +189,7 @@ def test_published_prices_correct_the_misprint() -> None:
     found = book(counter="published")
     assert (found.primary, next(iter(found.lists))) == ("published", "published")
     prices = found.lists["published"].prices
-    macs = {name: price.macs for name, price in prices.items()}
+    macs = {name: price.total_macs for name, price in prices.items()}
     assert macs == {
         "resnet50": 4_110_300_000,
         "resnet34": 2_249_000_000,
@@ -243,4 +253,4 @@ def test_code_that_a_log_names_is_not_started() -> None:
         price_book(header)
     assert caught.value.hint == f"if you trust it: --component net={spec}"
     known = CostTable(rows=(row(spec, 5, "torch"),))
-    assert price_book(header, table=known).lists["torch"].prices["net"].macs == 5
+    assert price_book(header, table=known).lists["torch"].prices["net"].total_macs == 5

@@ -12,8 +12,10 @@ from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
 
 from flopbench.core.errors import DataError, InputError
+from flopbench.estimate.components import resolve_components
 from flopbench.estimate.difficulty import LEVELS
 from flopbench.estimate.estimator import video_costs
+from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
@@ -393,12 +395,15 @@ def test_data_is_the_same_twice() -> None:
 
 def test_frames_are_as_large_as_the_chosen_networks_input() -> None:
     """Another variant, or another network, is drawn at its own input size."""
-    net = {"variants": {"a": "resnet18@112", "b": "resnet18@168"}, "default": "a"}
+    own = {"variants": {"a": "resnet18@112", "b": "resnet18@168"}, "default": "a"}
     actions = [{"name": "look", "costs": {"net": 1}}]
-    plan = plan_of(header_of(actions=actions, components={"net": net}))
+    plan = plan_of(header_of(actions=actions, components={"net": own}))
     for choices, side in (
         (Choices(), 112),
         (Choices(variants={"net": "b"}), 168),
         (Choices(components={"net": "resnet18@224"}), 224),
     ):
-        assert largest_side(_priced_plan(plan, choices)) == side
+        chosen = resolve_components(plan.header, choices.variants or {}, choices.components or {})
+        net = Price(component="net", spec=str(chosen["net"].spec), total_macs=0)
+        prices = PriceList(counter="", version="", source="", prices={"net": net})
+        assert largest_side(_priced_plan(plan, prices)) == side

@@ -86,7 +86,7 @@ def test_residuals_are_factors_of_the_line(file: TimingFile) -> None:
     factors = [point.factor for point in group.points]
     for point in group.points:
         assert point.factor == pytest.approx(
-            point.one.seconds / (group.line.s_per_mac * point.one.macs)
+            point.one.seconds / (group.line.s_per_mac * point.one.dense_macs)
         )
     assert math.prod(f for f in factors if f is not None) == pytest.approx(1.0)
     assert group.line.text == "55.8 ms/GMAC (35.8 GFLOP/s)"
@@ -117,7 +117,7 @@ def test_devices_formats_and_batches_are_fitted_apart(file: TimingFile) -> None:
     assert one.line is not None
     assert four.line is not None
     assert four.line.s_per_mac == pytest.approx(one.line.s_per_mac / 4)
-    assert four.points[0].one.macs == 4 * 50612992
+    assert four.points[0].one.dense_macs == 4 * 50612992
     assert "each group by itself" in " ".join(figure.words.caption)
 
 

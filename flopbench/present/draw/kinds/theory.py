@@ -43,7 +43,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     points = [point for group in theory.groups for point in group.points]
     ax.set_xscale("log")
     ax.set_yscale("log")
-    macs = [gflops(point.one.macs) for point in points]
+    macs = [gflops(point.one.dense_macs) for point in points]
     times = [ms(second) for point in points for second in _reach(point)]
     ax.set_xlim(min(macs) / ROOM, max(macs) * ROOM)
     ax.set_ylim(min(times) / ROOM, max(times) * ROOM)
@@ -61,7 +61,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     )
     write_aside(
         ax,
-        [(gflops(point.one.macs), ms(point.one.seconds)) for point in points],
+        [(gflops(point.one.dense_macs), ms(point.one.seconds)) for point in points],
         [point.name for point in points],
         style,
         ["" if point.factor is None else f"  {_factor(point.factor)}×" for point in points],
@@ -133,7 +133,7 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
 
 def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
     """Draw a point with its error bar and the thin line to the fitted one."""
-    x, y = gflops(point.one.macs), ms(point.one.seconds)
+    x, y = gflops(point.one.dense_macs), ms(point.one.seconds)
     if point.factor is not None:
         ax.plot([x, x], [y, y / point.factor], color=own.color, linewidth=0.6, zorder=2.5)
     interval = point.one.summary.interval_s

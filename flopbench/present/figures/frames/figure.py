@@ -15,6 +15,7 @@ import msgspec
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import plural
+from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
@@ -159,7 +160,7 @@ def frames_of(
         user=user,
         takers=takers or {},
     )
-    plan = _priced_plan(choice.run.counts.plan, choices)
+    plan = _priced_plan(choice.run.counts.plan, choice.run.prices)
     source = source_of(frames, choice.file)
     films, hows, warnings = [], [], []
     for chosen in choice.chosen:
@@ -184,12 +185,7 @@ def frames_of(
     )
 
 
-def _priced_plan(plan: Plan, choices: Choices) -> Plan:
-    """Return the plan with the components and variants chosen, whose inputs have other sizes."""
-    own = choices.components or {}
-    components = {**(plan.header.components or {}), **own}
-    for name, variant in (choices.variants or {}).items():
-        component = components[name]
-        if isinstance(component, Component):
-            components[name] = msgspec.structs.replace(component, default=variant)
+def _priced_plan(plan: Plan, prices: PriceList) -> Plan:
+    """Return the plan with the networks that are charged, whose inputs may have other sizes."""
+    components: dict[str, str | Component] = {k: price.spec for k, price in prices.prices.items()}
     return plan_of(msgspec.structs.replace(plan.header, components=components))

@@ -10,7 +10,7 @@ from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.kernel import tally
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample, raise_first
-from flopbench.present.figures.resolutions import action_size
+from flopbench.present.figures.ratios import action_size
 
 Kind = Literal["run", "reuse", "skip", "exit", "unknown", "unreached"]
 

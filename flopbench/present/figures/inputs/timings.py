@@ -47,8 +47,8 @@ class TimedRow:
         return self.summary.headline_s or 0.0
 
     @property
-    def macs(self) -> int:
-        """Dense MACs of one call: of an image times the batch; 0 where they are not known."""
+    def dense_macs(self) -> int:
+        """Of one call: of an image times the batch; 0 where they are not known."""
         return (self.row.work.dense_macs or 0) * self.row.what.batch
 
     @property

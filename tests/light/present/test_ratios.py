@@ -6,7 +6,7 @@ import pytest
 from logs import arnet_plan, header_of
 
 from flopbench.policy.plan import plan_of
-from flopbench.present.figures.resolutions import action_size
+from flopbench.present.figures.ratios import action_size
 
 
 def test_arnet() -> None:
