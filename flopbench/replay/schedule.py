@@ -3,7 +3,7 @@
 A video becomes visits in the order in which a program would make them. A visit is a place (step
 and slot) and a task: networks that run before something is decided (policy, LSTM: the header's
 charges), the decision, and the networks that the decision asks for. Decisions are those of the
-exact rule: a run of n equal rows of an action with span k holds ceil(n / k), at rows 0, k, 2k, …
+exact rule (``policy.decisions``).
 
 Exits are cumulative, so an exit is reached in stages: stage e runs what exit e costs beyond exit
 e - 1, and after each stage but the last a gate decides whether to go on.
@@ -17,6 +17,7 @@ from typing import Any
 from flopbench.core.errors import InputError
 from flopbench.policy.blocks import Block
 from flopbench.policy.counts import LogCounts
+from flopbench.policy.decisions import decisions
 from flopbench.policy.header import Costs
 from flopbench.policy.log import Log, count_log, without_duplicates
 from flopbench.policy.plan import Plan
@@ -59,7 +60,6 @@ def workload_of(
             continue
         maker.add(record, video, block, i, rows)
     workload = maker.finish()
-    _check(workload, counts, wanted)
     if not any(task.runs or task.before for task in workload.tasks):
         raise InputError(
             f"nothing ever runs in {log.source}: no decision costs a component",
@@ -68,41 +68,16 @@ def workload_of(
     return workload, counts
 
 
-def decision_rows(block: Block, plan: Plan) -> list[Any]:
-    """Return (step, action) of every decision, one (m, 2) array a sequence of the block.
-
-    Args:
-        block: s sequences with d rows or decisions.
-        plan: what the decisions can be.
-    """
+def _records(log: Log, plan: Plan) -> Iterator[tuple[int, Block, int, list[Any]]]:
+    """Yield (number, block, index in it, (step, action) of each stream) of every record."""
     import numpy as np
 
-    d = len(block.codes)
-    ends = np.cumsum(block.lengths)
-    first: Any = np.repeat(ends - block.lengths, block.lengths)
-    spans: Any = np.array([action.span for action in plan.actions] or [1], np.int64)
-    codes = np.asarray(block.codes, np.int64)
-    if plan.per_step:
-        at = np.arange(d)
-        starts = at == first
-        starts[1:] |= codes[1:] != codes[:-1]
-        place = at - np.maximum.accumulate(np.where(starts, at, 0)) if d else at
-        kept = np.flatnonzero(place % spans[codes] == 0)
-        steps = (at - first)[kept]
-    else:
-        covered = spans[codes] if block.spans is None else np.asarray(block.spans, np.int64)
-        before = np.cumsum(covered) - covered
-        kept, steps = np.arange(d), before - before[first] if d else before
-    pairs = np.stack([steps, codes[kept]], axis=1) if d else np.empty((0, 2), np.int64)
-    bounds: Any = np.searchsorted(kept, ends)
-    return [pairs[a:b] for a, b in zip([0, *bounds[:-1]], bounds, strict=True)]
-
-
-def _records(log: Log, plan: Plan) -> Iterator[tuple[int, Block, int, list[Any]]]:
-    """Yield (number, block, index in it, decisions of each stream) of every record."""
     number = 0
     for block in log.blocks(raise_first):
-        rows = decision_rows(block, plan)
+        found = decisions(block, plan)
+        pairs = np.stack([found.first_step, found.action], axis=1)
+        bounds: Any = np.searchsorted(found.sequence, np.arange(len(block.lengths)), side="right")
+        rows = [pairs[a:b] for a, b in zip([0, *bounds[:-1]], bounds, strict=True)]
         sequences: list[list[Any]] = [[] for _ in range(block.size)]
         owners = range(block.size) if block.owner is None else block.owner
         for owner, own in zip(owners, rows, strict=True):
@@ -239,16 +214,3 @@ def _whole(costs: Costs, where: str) -> Runs:
                 "that runs once; 'flopbench estimate' takes fractions",
             )
     return tuple((name, int(times)) for name, times in costs.items() if times)
-
-
-def _check(workload: Workload, counts: LogCounts, videos: int) -> None:
-    """Assert that the visits hold the log's decisions as the counting kernel sees them."""
-    import numpy as np
-
-    records = np.arange(counts.records) if counts.video is None else counts.video
-    totals = counts.totals(np.flatnonzero(records < videos))
-    expected = tuple(int(n) for n in totals.decisions or ())
-    if workload.decisions() != expected or workload.steps != totals.steps:
-        raise AssertionError(f"{workload.decisions()} decisions where the log has {expected}")
-    if totals.exits and workload.exits_taken() != tuple(totals.exits):
-        raise AssertionError(f"{workload.exits_taken()} exits where the log has {totals.exits}")

@@ -15,6 +15,7 @@ from logs import block, counted, header_of, price_list, rows  # noqa: E402
 
 from flopbench.core.errors import DataError  # noqa: E402
 from flopbench.estimate.estimator import estimate, video_costs  # noqa: E402
+from flopbench.policy.decisions import decisions  # noqa: E402
 from flopbench.policy.engine import Gatherer  # noqa: E402
 from flopbench.policy.header import Header  # noqa: E402
 from flopbench.policy.kernel import count_columns, count_runs, is_dense, tally  # noqa: E402
@@ -64,14 +65,23 @@ def walks(draw: st.DrawFn) -> tuple[list[int], list[Walk]]:
 
 
 def check_against(walks: list[Walk], spans: list[int], header: Header, samples: list[Any]) -> None:
-    """Check frames and decisions exactly, the cost to 1e-12, whole and of each video."""
+    """Check frames and decisions exactly, one by one too; the cost to 1e-12, whole and by video."""
     counts = counted(header, samples)
     for i, walk in enumerate(walks):
-        decisions = [walk.taken.count(a) for a in range(len(spans))]
+        taken = [walk.taken.count(a) for a in range(len(spans))]
         frames = [walk.log.count(a) for a in range(len(spans))]
-        assert counts.decisions[i].tolist() == decisions
+        assert counts.decisions[i].tolist() == taken
         assert counts.frames[i].tolist() == frames
         assert counts.steps[i] == len(walk.log)
+    made, plan = block(header, samples), plan_of(header)
+    every = decisions(made, plan)
+    for i, walk in enumerate(walks):
+        own = every.sequence == i
+        starts = (np.cumsum(walk.covered) - walk.covered).tolist()
+        assert every.action[own].tolist() == walk.taken
+        assert every.first_step[own].tolist() == starts
+        cut = np.minimum(every.steps[own], len(walk.log) - every.first_step[own])
+        assert cut.tolist() == walk.covered
     unit = {f"c{a}": 1_000_003 * (a + 1) for a in range(len(spans))}
     macs = [
         sum(unit[f"c{a}"] + 777 for a in walk.taken) + 2 * 777 * len(walk.log) for walk in walks
@@ -133,9 +143,15 @@ def test_spans_of_the_log_win_over_those_of_the_actions(data: st.DataObject) -> 
 
 
 def same(header: Header, samples: list[dict[str, Any]]) -> tuple[int, str]:
-    """Check both ways of counting against each other; return what they say of odd runs."""
+    """Check the ways of counting against each other; return what they say of odd runs."""
     made, plan = block(header, samples), plan_of(header)
     by_columns, by_runs = count_columns(made, plan), count_runs(made, plan)
+    found = decisions(made, plan)
+    cell = found.sequence * len(plan.actions) + found.action
+    assert (
+        by_runs.decisions.ravel().tolist()
+        == np.bincount(cell, minlength=made.size * len(plan.actions)).tolist()
+    )
     assert by_columns.frames.tolist() == by_runs.frames.tolist()
     assert by_columns.decisions.tolist() == by_runs.decisions.tolist()
     assert by_columns.odd_runs == by_runs.odd_runs

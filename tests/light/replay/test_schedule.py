@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -245,3 +246,57 @@ def test_no_decision_and_no_run_is_lost(
             assert n <= bucket
             buckets[name] += n
     assert split == buckets == arms
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return header and samples: streams, spans, views, exits, both encodings."""
+    streams = draw(st.sampled_from([["x"], ["x", "y"]]))
+    spans = {
+        stream: draw(st.lists(st.integers(1, 4), min_size=1, max_size=3)) for stream in streams
+    }
+    header: dict[str, Any] = {
+        **TWO,
+        "steps": "varies",
+        "encoding": draw(st.sampled_from(["per_step", "per_decision"])),
+        "streams": streams,
+        "actions": [
+            {"name": f"{i}", "stream": stream, "span": span, "costs": {"a": 1}}
+            for stream in streams
+            for i, span in enumerate(spans[stream])
+        ],
+        "exits": [{"name": f"e{i}", "costs": {"b": i}} for i in range(3)],
+        "charges": {"per_step": {"p": 1}},
+    }
+    samples = []
+    for number in range(draw(st.integers(1, 5))):
+        rows: dict[str, list[int]] = {stream: [] for stream in streams}
+        steps = draw(st.integers(0, 9))
+        for stream, own in rows.items():
+            covered = 0
+            while covered < steps:
+                choice = draw(st.integers(0, len(spans[stream]) - 1))
+                per_step = header["encoding"] == "per_step"
+                covered += 1 if per_step else spans[stream][choice]
+                own.append(choice)
+        sample: dict[str, Any] = {"id": f"v{number // 2}", "view": number % 2, "actions": rows}
+        samples.append(sample | {"steps": steps, "exit": draw(st.integers(0, 2))})
+    return header, samples
+
+
+@settings(max_examples=100, deadline=None)
+@given(log=logs())
+def test_the_work_is_what_the_counting_kernel_counts(
+    tmp_path_factory: pytest.TempPathFactory, log: tuple[dict[str, Any], list[dict[str, Any]]]
+) -> None:
+    """Decisions, exits and steps of the work are those of the log, of its first videos too."""
+    path = write_log(tmp_path_factory.mktemp("logs") / "run.jsonl", *log)
+    opened = open_log([path], options=Options(exact=True))
+    counts = count_log(opened)
+    videos = np.arange(counts.records) if counts.video is None else counts.video
+    for first in range(1, counts.videos + 1):
+        workload, _ = workload_of(opened, videos=first)
+        totals = counts.totals(np.flatnonzero(videos < first))
+        assert list(workload.decisions()) == totals.decisions
+        assert workload.exits_taken() == tuple(totals.exits)
+        assert workload.steps == totals.steps

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from flopbench.policy.blocks import Place, block_of
+from flopbench.policy.decisions import decisions
 from flopbench.policy.kernel import tally
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample, raise_first
@@ -72,18 +74,13 @@ def decided(sample: Sample, plan: Plan, place: Place) -> Decided:
     block = block_of([sample], plan, place, raise_first)
     total = int(tally(block, plan, raise_first).steps[0])
     labels = action_labels(plan)
+    every = decisions(block, plan)
+    covered = np.minimum(every.steps, total - every.first_step)  # the end cuts the last one
+    cut = (covered < every.span) & (every.first_step + covered == total)
     streams: dict[str, tuple[Decision, ...]] = {}
-    first = 0
     for number, stream in enumerate(plan.streams):
-        length = int(block.lengths[number])
-        codes = [int(code) for code in block.codes[first : first + length]]
-        if plan.per_step:
-            runs = _runs(codes, plan)
-        else:
-            own = [plan.actions[code].span for code in codes]
-            if block.spans is not None:
-                own = [int(span) for span in block.spans[first : first + length]]
-            runs = _covered(codes, own, total)
+        columns = (every.action, every.first_step, covered, cut)
+        own = (column[every.sequence == number].tolist() for column in columns)
         found = [
             Decision(
                 action=plan.actions[code].name,
@@ -91,10 +88,10 @@ def decided(sample: Sample, plan: Plan, place: Place) -> Decided:
                 label=labels[code],
                 size=action_size(plan, code),
                 start=start,
-                steps=n,
-                cut=n < span and start + n == total,
+                steps=steps,
+                cut=is_cut,
             )
-            for code, start, n, span in runs
+            for code, start, steps, is_cut in zip(*own, strict=True)
         ]
         end = found[-1].start + found[-1].steps if found else 0
         if end < total and found:
@@ -102,35 +99,8 @@ def decided(sample: Sample, plan: Plan, place: Place) -> Decided:
         elif not found:
             found = [_without_action("unknown", step, 1) for step in range(total)]
         streams[stream] = tuple(found)
-        first += length
     taken = -1 if block.exits is None else int(block.exits[0])
     return Decided(steps=total, streams=streams, exit=plan.exits[taken].name if taken >= 0 else "")
-
-
-def _runs(codes: Sequence[int], plan: Plan) -> list[tuple[int, int, int, int]]:
-    """Cut rows into decisions: (action, first step, steps, span); ceil(n / k) in n equal rows."""
-    found: list[tuple[int, int, int, int]] = []
-    start = 0
-    while start < len(codes):
-        code, end = codes[start], start + 1
-        span = plan.actions[code].span
-        while end < len(codes) and codes[end] == code and end - start < span:
-            end += 1
-        found.append((code, start, end - start, span))
-        start = end
-    return found
-
-
-def _covered(
-    codes: Sequence[int], spans: Sequence[int], total: int
-) -> list[tuple[int, int, int, int]]:
-    """Lay decisions end to end, the last one cut where the sample ends."""
-    found, start = [], 0
-    for code, span in zip(codes, spans, strict=True):
-        n = min(span, total - start)
-        found.append((code, start, n, span))
-        start += n
-    return found
 
 
 def _without_action(kind: Kind, start: int, steps: int) -> Decision:
