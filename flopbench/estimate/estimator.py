@@ -93,7 +93,8 @@ class Estimate:
         gflops_per_decision: None where there are none.
         by_component: name -> cost; sums to the whole.
         by_action: name -> cost.
-        unattributed_gflops_per_video: charges per view and per sample, and further counts.
+        unattributed_gflops_per_video: charges per view and per sample, further counts, and what is
+            charged for steps behind an exit.
         videos: how many; None for a published distribution.
         records: how many views of videos.
         frames_per_video: sampled.
