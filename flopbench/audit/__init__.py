@@ -13,9 +13,10 @@ from fractions import Fraction
 from flopbench.audit.deriving import components_of, derive
 from flopbench.audit.pricing import Counted, Measured
 from flopbench.audit.reading import PUBLISHED, read_claims, shipped_claims
-from flopbench.audit.records import Claim, ClaimFile, as_printed, decimals, macs_per_unit, rounded
-from flopbench.audit.verdicts import VERDICTS, Verdict, judge, signed_percent
+from flopbench.audit.records import Claim, ClaimFile, Derived, as_printed, decimals, rounded
+from flopbench.audit.verdicts import VERDICTS, Judgement, Verdict, judge, signed_percent
 from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.units import FLOPS_PER_MAC, Count
 from flopbench.core.version import VERSION
 from flopbench.core.workers import Progress
 from flopbench.counting.registry import find_counter, installed_version, own_counters
@@ -46,6 +47,8 @@ class Finding:
         file: name of the claims file.
         claim: what was printed.
         verdict: one of ``verdicts.VERDICTS``.
+        read_as: the reading of a unit with two (``GFLOPS``) that gives the printed number; None
+            for another unit, and where neither does: ``recomputed`` is of MACs then.
         recomputed: in the claim's unit, exact; None where it could not be derived.
         off: printed / recomputed - 1 where the claim is off.
         reasons: why it is not reproduced, as far as that is known.
@@ -57,6 +60,7 @@ class Finding:
     file: str
     claim: Claim
     verdict: Verdict
+    read_as: Count | None = None
     recomputed: Fraction | None = None
     off: Fraction | None = None
     reasons: tuple[str, ...] = ()
@@ -83,7 +87,9 @@ class Finding:
 
     @property
     def verdict_text(self) -> str:
-        """The verdict in a few words: ``off by +87 %``."""
+        """The verdict in a few words: ``off by +87 %``; a reading is named if it is of FLOPs."""
+        if self.read_as == "FLOPs":
+            return f"{self.verdict} as FLOPs ({FLOPS_PER_MAC} per MAC)"
         return f"off by {self.off_text}" if self.off is not None else self.verdict
 
 
@@ -169,18 +175,31 @@ def _finding(file: str, claim: Claim, measured: Measured) -> Finding:
             notes=notes,
             unmeasured=any(isinstance(measured.get(key), str) for key in wanted),
         )
-    is_cost = macs_per_unit(claim.unit) is not None
-    judgement = judge(claim.printed, derived, is_cost=is_cost, reason=claim.reason)
+    read_as: Count | None = None
+    judgement = _judged(claim, derived)
+    if claim.has_two_readings:
+        if judgement.verdict != "off":
+            read_as = "MACs"
+        else:
+            of_flops = derive(claim, measured, "FLOPs")
+            if not isinstance(of_flops, str) and _judged(claim, of_flops).verdict != "off":
+                read_as, derived, judgement = "FLOPs", of_flops, _judged(claim, of_flops)
     return Finding(
         file=file,
         claim=claim,
         verdict=judgement.verdict,
+        read_as=read_as,
         recomputed=derived.value,
         off=judgement.off,
         reasons=judgement.reasons,
         derivation=derived.text,
         notes=(*notes, *derived.notes),
     )
+
+
+def _judged(claim: Claim, derived: Derived) -> Judgement:
+    is_cost = bool(claim.readings)
+    return judge(claim.printed, derived, is_cost=is_cost, reason=claim.reason)
 
 
 def _measured(claims: Sequence[Claim], refresh: bool, progress: Progress | None) -> Measured:

@@ -26,10 +26,9 @@ from flopbench.audit.records import (
     Stated,
     exact,
     half_unit,
-    macs_per_unit,
 )
 from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.units import GIGA
+from flopbench.core.units import FLOPS_PER_MAC, GIGA, Count
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.estimator import estimate
 from flopbench.estimate.prices import Price, PriceList
@@ -55,11 +54,12 @@ def components_of(claim: Claim) -> Mapping[str, Component]:
     return {}
 
 
-def derive(claim: Claim, measured: Measured) -> Derived | str:
+def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> Derived | str:
     """Carry a claim's derivation out.
 
     Args:
         claim: what was printed, and how to recompute it.
+        read_as: which of ``claim.readings`` to take; by default the first.
         measured: (specification, counter) -> what counting gave, for all that
             ``components_of`` asks for.
 
@@ -74,10 +74,11 @@ def derive(claim: Claim, measured: Measured) -> Derived | str:
         return derivation.why
     if isinstance(derivation, Divide):
         return _divided(derivation)
-    per_unit = macs_per_unit(claim.unit)
-    assert per_unit is not None, "reading refuses a claim of cost in another unit"
-    if isinstance(derivation, Scaled):
-        return _scaled(derivation, per_unit)
+    readings = claim.readings  # of another unit than of cost, reading refuses the claim
+    count = next(iter(readings)) if read_as is None else read_as
+    per_unit = readings[count]
+    if isinstance(derivation, Scaled):  # the figure counts what the claim counts
+        return _scaled(derivation, per_unit * (FLOPS_PER_MAC if count == "FLOPs" else 1))
     prices = {}
     for name, component in components_of(claim).items():
         price = price_of(component, measured, f"{claim.where}: component {name!r}")
@@ -91,7 +92,7 @@ def derive(claim: Claim, measured: Measured) -> Derived | str:
     return _shared(derivation, prices, per_unit, claim.where)
 
 
-def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: int) -> Derived:
+def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: Fraction) -> Derived:
     def total(pick: Callable[[UnitPrice], int]) -> Fraction:
         terms = (n * pick(prices[name]) for name, n in derivation.counts.items())
         return sum(terms, Fraction(0)) / per_unit
@@ -103,11 +104,11 @@ def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: int)
     stated = None
     if len(derivation.counts) == 1:
         ((name, count),) = derivation.counts.items()
-        one = Fraction(prices[name].macs, per_unit)
+        one = prices[name].total_macs / per_unit
         if count.denominator == 1 and count > 1:
             stated = Stated(what=f"× {name}", number=int(count), at=lambda n: n * one)
     return Derived(
-        value=total(lambda price: price.macs),
+        value=total(lambda price: price.total_macs),
         low=total(lambda price: price.low),
         high=total(lambda price: price.high),
         text=" + ".join(terms),
@@ -127,8 +128,8 @@ def _divided(derivation: Divide) -> Derived:
     )
 
 
-def _profiled(derivation: Profile, price: UnitPrice, per_unit: int) -> Derived:
-    value = Fraction(price.macs, per_unit)
+def _profiled(derivation: Profile, price: UnitPrice, per_unit: Fraction) -> Derived:
+    value = price.total_macs / per_unit
     readings: tuple[tuple[Fraction, str], ...] = ()
     row = find_published(derivation.spec)
     if row is not None and row.scaled_from is not None and row.spec.size:
@@ -152,7 +153,7 @@ def _profiled(derivation: Profile, price: UnitPrice, per_unit: int) -> Derived:
     )
 
 
-def _scaled(derivation: Scaled, per_unit: int) -> Derived:
+def _scaled(derivation: Scaled, per_unit: Fraction) -> Derived:
     value = _area(derivation, derivation.input_px, per_unit)
     room = value / Fraction(derivation.gflops) * half_unit(derivation.gflops) if value else value
     notes = ["scaled by area, not profiled"]
@@ -172,7 +173,7 @@ def _scaled(derivation: Scaled, per_unit: int) -> Derived:
     )
 
 
-def _area(scaled: Scaled, from_px: int, per_unit: int) -> Fraction:
+def _area(scaled: Scaled, from_px: int, per_unit: Fraction) -> Fraction:
     return Fraction(scaled.gflops) * Fraction(scaled.to_px, from_px) ** 2 * GIGA / per_unit
 
 
@@ -210,7 +211,7 @@ def _share_components(derivation: Shares, where: str) -> dict[str, Component]:
 
 
 def _shared(
-    derivation: Shares, prices: Mapping[str, UnitPrice], per_unit: int, where: str
+    derivation: Shares, prices: Mapping[str, UnitPrice], per_unit: Fraction, where: str
 ) -> Derived:
     """Put a price on a distribution.
 
@@ -246,7 +247,7 @@ def _shared(
     exact_shares = [Fraction(share) for share in given]
 
     def at(n: int) -> Fraction:
-        return cost(exact_shares, lambda price: price.macs, n)
+        return cost(exact_shares, lambda price: price.total_macs, n)
 
     terms = (f"{share:f} {a.name}" for share, a in zip(given, plan.actions, strict=True) if share)
     spelled = ", ".join(f"{k} {p.text(per_unit)} ({p.origin})" for k, p in prices.items())

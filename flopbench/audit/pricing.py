@@ -26,22 +26,22 @@ class UnitPrice:
     """The cost of one run.
 
     Attributes:
-        macs: multiply-accumulates.
-        low: the least that a printed figure's own rounding allows; ``macs`` where it is exact.
+        total_macs: multiply-accumulates, as whoever gives the price counts them.
+        low: the least that a printed figure's own rounding allows; the same where it is exact.
         high: the most.
         origin: a few words: ``published resnet50@224``.
         notes: what a reader must know of it: its source, a misprint.
     """
 
-    macs: int
+    total_macs: int
     low: int
     high: int
     origin: str
     notes: tuple[str, ...] = ()
 
-    def text(self, per_unit: int) -> str:
+    def text(self, per_unit: Fraction) -> str:
         """Print it in units of ``per_unit`` MACs, all digits."""
-        return exact(Fraction(self.macs, per_unit))
+        return exact(self.total_macs / per_unit)
 
 
 def price_of(component: Component, measured: Measured, where: str) -> UnitPrice | str:
@@ -62,14 +62,14 @@ def price_of(component: Component, measured: Measured, where: str) -> UnitPrice 
     if spec.source == "value":
         macs = int(spec.name)
         origin = f"constant, {spec.quote}" if spec.quote else "a constant without a source"
-        return UnitPrice(macs=macs, low=macs, high=macs, origin=origin)
+        return UnitPrice(total_macs=macs, low=macs, high=macs, origin=origin)
     if component.counter == PUBLISHED:
         return _published(spec, where)
     counted = measured[spec, component.counter]
     if isinstance(counted, str):
         return f"{spec} could not be counted by {component.counter}: {counted}"
     return UnitPrice(
-        macs=counted.total,
+        total_macs=counted.total,
         low=counted.total,
         high=counted.total,
         origin=f"{component.counter} {spec}",
@@ -93,7 +93,7 @@ def _published(spec: ModelSpec, where: str) -> UnitPrice:
         notes.insert(0, f"{row.spec} was scaled by area there, not profiled")
     macs, room = _macs(figure), half_unit(figure) * GIGA
     return UnitPrice(
-        macs=macs,
+        total_macs=macs,
         low=math.floor(macs - room),
         high=math.ceil(macs + room),
         origin=f"published {row.spec}",

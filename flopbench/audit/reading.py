@@ -15,7 +15,8 @@ Components stand in ``components = { name = "resnet50@224" }``, for the file or 
 goes first): a specification that ``counter`` prices, a constant (``value:4.12e9 "source"``), or
 ``published:`` before a specification: the figure that a preset quotes. ``counter`` too may stand
 in the file or in the claim. ``reason`` says why a claim is off, ``note`` what is always shown.
-Version history of the schema: 1, the first.
+``read_as = "MACs"`` (or ``"FLOPs"``), in the file or the claim, says what a printed ``GFLOPS``
+counts; without it both readings are tried. Version history of the schema: 1, the first.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ from flopbench.audit.records import (
     Profile,
     Scaled,
     Shares,
-    macs_per_unit,
+    unit_readings,
 )
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.toml_lines import shown_value, toml_values
+from flopbench.core.units import Count
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.models.spec import ModelSpec, parse_spec
@@ -59,8 +61,8 @@ PUBLISHED = "published"
 """In place of a counter: a publication's own printed figures (as ``prices.PUBLISHED``)."""
 
 _FOLDER = Path(__file__).with_name("claims")
-_FILE_KEYS = ("schema", "title", "source", "counter", "components", "claim")
-_CLAIM_KEYS = ("id", "what", "printed", "unit", "reason", "note")
+_FILE_KEYS = ("schema", "title", "source", "counter", "read_as", "components", "claim")
+_CLAIM_KEYS = ("id", "what", "printed", "unit", "read_as", "reason", "note")
 _DERIVATIONS: Mapping[str, tuple[str, ...]] = {
     "counts": ("components", "counter"),
     "shares": ("preset", "steps", "variants", "counter"),
@@ -144,7 +146,7 @@ def _claim(entry: Any, file: Mapping[str, Any], number: int, shown: str) -> Clai
             f"{where} says not how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
         )
     unit = text_of(entry, "unit", where)
-    if kinds[0] not in {"divide", "not_derivable"} and macs_per_unit(unit) is None:
+    if kinds[0] not in {"divide", "not_derivable"} and not unit_readings(unit):
         raise DataError(
             f"{where}: 'unit' is {unit!r}, but {kinds[0]!r} gives a cost",
             "expected such as GFLOPS/video, GFLOPS/frame or GMACs",
@@ -155,10 +157,20 @@ def _claim(entry: Any, file: Mapping[str, Any], number: int, shown: str) -> Clai
         printed=figure_of(entry, "printed", where),
         unit=unit,
         derivation=_READERS[kinds[0]](entry, file, where),
+        read_as=_read_as(entry, where) or _read_as(file, shown),
         reason=text_of(entry, "reason", where, ""),
         note=text_of(entry, "note", where, ""),
         where=where,
     )
+
+
+def _read_as(data: Mapping[str, Any], where: str) -> Count | None:
+    found = data.get("read_as")
+    if found not in (None, "MACs", "FLOPs"):
+        raise DataError(
+            f"{where}: 'read_as' is {shown_value(found)} where 'MACs' or 'FLOPs' was expected"
+        )
+    return found
 
 
 def _counts(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:

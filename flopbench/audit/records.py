@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.core.units import GIGA
+from flopbench.core.units import Count, cost_readings
 from flopbench.models.spec import ModelSpec
-
-_COST_UNIT = re.compile(r"(?P<prefix>[kMGT]?)(?i:MACs?|FLOPs?)(?:/[a-z]+)?")
-_PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +125,7 @@ class Claim:
         printed: the number with its digits as printed.
         unit: as printed (``GFLOPS/video``).
         derivation: how to recompute it.
+        read_as: what a unit with two readings counts there, where that is known.
         reason: why it is off, where that is known.
         note: what a reader must know of it in any case.
         where: file and claim, for messages.
@@ -138,9 +136,24 @@ class Claim:
     printed: Decimal
     unit: str
     derivation: Derivation
+    read_as: Count | None = None
     reason: str = ""
     note: str = ""
     where: str = ""
+
+    @property
+    def readings(self) -> dict[Count, Fraction]:
+        """What the unit may count -> MACs in one unit; empty for what is no unit of cost."""
+        known = unit_readings(self.unit)
+        if self.read_as is not None and self.read_as in known:
+            return {self.read_as: known[self.read_as]}
+        return known
+
+    @property
+    def has_two_readings(self) -> bool:
+        """Whether what the unit counts decides about the recomputed number, and is open."""
+        priced = isinstance(self.derivation, (Counts, Shares, Profile))
+        return priced and len(self.readings) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,13 +173,12 @@ class ClaimFile:
     claims: tuple[Claim, ...]
 
 
-def macs_per_unit(unit: str) -> int | None:
-    """Return how many MACs one unit of cost is, None for what is no unit of cost.
+def unit_readings(unit: str) -> dict[Count, Fraction]:
+    """Return how many MACs one printed unit is, by what it may count (``cost_readings``).
 
-    ``GFLOPS`` counts as GMACs, which is what papers on efficient networks mean by it.
+    What a cost is of may follow it: ``GFLOPS/video``.
     """
-    match = _COST_UNIT.fullmatch(unit)
-    return _PREFIXES[match["prefix"]] if match is not None else None
+    return cost_readings(re.sub("/[a-z]+$", "", unit))
 
 
 def half_unit(printed: Decimal) -> Fraction:

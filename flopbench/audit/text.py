@@ -3,9 +3,11 @@
 File format (JSON): ``{"schema": 1, "kind": "flopbench.audit", "convention": ..., "counters":
 {name: rules}, "environment": {name: version}, "summary": {verdict: how many}, "files": [{"name",
 "title", "source"}], "results": [{"file", "id", "what", "printed", "unit", "recomputed",
-"recomputed_exact", "verdict", "off_percent", "reasons", "derivation", "notes", "unmeasured"}]}``.
+"recomputed_exact", "verdict", "read_as", "off_percent", "reasons", "derivation", "notes",
+"unmeasured"}]}``.
 ``printed`` and ``recomputed`` are text with their digits, ``recomputed_exact`` is a fraction; the
-last two are null where a number could not be derived.
+last two are null where a number could not be derived. ``read_as`` is ``MACs`` or ``FLOPs`` where a
+unit with two readings (``GFLOPS``) gives the printed number by one of them, else null.
 """
 
 from __future__ import annotations
@@ -26,6 +28,9 @@ STYLES = {"reproduced": "green", "rounding only": "yellow", "not derivable": "ye
 """Colours of verdicts; a claim that is off is drawn red."""
 
 MEANING = "off by: printed against recomputed, which is exact and shown with two digits more."
+READINGS = (
+    "GFLOPS is tried as MACs, then as FLOPs (2 per MAC): a verdict is by MACs unless it says FLOPs."
+)
 
 
 def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
@@ -122,6 +127,7 @@ def _record(finding: Finding) -> dict[str, Any]:
         "recomputed": finding.recomputed_text or None,
         "recomputed_exact": None if finding.recomputed is None else str(finding.recomputed),
         "verdict": finding.verdict,
+        "read_as": finding.read_as,
         "off_percent": finding.off_text.removesuffix(" %") or None,
         "reasons": list(finding.reasons),
         "derivation": finding.derivation,
@@ -143,6 +149,7 @@ def _below(audit: Audit) -> list[str]:
     return [
         f"{claims} {plural(claims, 'claim')}: {summary}.",
         f"{MEANING} {CONVENTION}",
+        *([READINGS] if any(f.claim.has_two_readings for f in audit.findings) else []),
         *(f"{name}: {rules}." for name, rules in audit.counters.items()),
         f"Made with {versions}.",
     ]

@@ -1,8 +1,9 @@
-"""Quantities: the MAC/FLOP convention, and the only place that divides by 1e9.
+"""Quantities: the MAC/FLOP convention, the only place that reads amounts or divides by 1e9.
 
 One MAC is one multiply-accumulate. One MAC is two FLOPs (a multiplication and an addition) when
-FLOPs are really counted; many papers print MACs and write "FLOPs" or "GFLOPS". Counts are exact
-integers everywhere; they are rounded here, when printed.
+FLOPs are really counted; many papers print MACs and write "FLOPs" or "GFLOPS". So ``GFLOPs`` is
+2 per MAC, and ``GFLOPS`` has two readings: an amount that is taken may not be written like that,
+only a quotation. Counts are exact integers everywhere; they are rounded here, when printed.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from typing import Literal
 
 from flopbench.core.errors import InputError
 
@@ -26,10 +28,20 @@ CONVENTION = (
     "networks print as GFLOPS is GMACs."
 )
 
-_PREFIXES = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_QUANTITY = re.compile(
-    r"\s*(?P<number>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*(?P<prefix>[kKMGT]?)(?P<unit>[A-Za-z]*)\s*"
-)
+Count = Literal["MACs", "FLOPs"]
+
+PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
+_IN_WORDS = {"": "", "k": "thousand ", "M": "million ", "G": "billion ", "T": "trillion "}
+_COST_UNIT = re.compile(r"(?P<prefix>[A-Za-z]?)(?P<noun>(?i:MACs?|FLOPs?))")
+
+LONGEST_NUMBER = 60
+"""Characters; it leaves room for the largest cost in the smallest unit with many decimals."""
+LARGEST_EXPONENT = 99
+"""10 to a power beyond this is a slip of the pen, and slow to write out."""
+LONGEST_SHOWN = 60
+
+_NUMBER = r"(?P<digits>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?"
+_QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?", re.DOTALL)
 
 
 def giga(count: int, digits: int = 4) -> str:
@@ -60,35 +72,130 @@ def percent(part: int, whole: int, digits: int = 1) -> str:
     return f"{100 * part / whole:.{digits}f} %" if whole else "-"
 
 
+def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
+    """Read a number and the unit after it, which may be missing.
+
+    Args:
+        text: ``4.2 GMACs``, ``2%``, ``1.8e9``.
+        expected: the hint where it is none.
+
+    Returns:
+        The number, exact, and the unit as it was written.
+
+    Raises:
+        InputError: no number, negative, or with more digits than anybody means.
+    """
+    match = _QUANTITY.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
+    digits, exponent = match["digits"], match["exponent"] or "0"
+    if len(digits) > LONGEST_NUMBER or len(exponent) > LONGEST_NUMBER:
+        raise InputError(f"{shown_amount(text)} has more digits than anybody means", expected)
+    if abs(int(exponent)) > LARGEST_EXPONENT:
+        raise InputError(
+            f"{shown_amount(text)} has an exponent beyond {LARGEST_EXPONENT}, beyond any model",
+            expected,
+        )
+    if match["sign"] == "-":
+        raise InputError(f"{shown_amount(text)} is negative", expected)
+    whole, _, decimals = digits.partition(".")
+    number = Fraction(int(whole + decimals), 10 ** len(decimals)) * Fraction(10) ** int(exponent)
+    return number, match["unit"] or ""
+
+
+def prefix_factor(prefix: str) -> int | None:
+    """Return what ``k`` (or ``K``), ``M``, ``G``, ``T`` or no prefix multiplies by; else None."""
+    return PREFIXES.get("k" if prefix == "K" else prefix)
+
+
+def cost_readings(unit: str) -> dict[Count, Fraction]:
+    """Return how many MACs one unit of cost is, by each count that it may mean.
+
+    ``GMACs`` counts MACs, ``GFLOPs`` FLOPs. ``GFLOPS`` and any other writing of it (``gflops``)
+    may count either, since papers on efficient networks print MACs under that name.
+
+    Returns:
+        count -> MACs in one unit; MACs first; empty for what is no unit of cost.
+    """
+    match = _COST_UNIT.fullmatch(unit)
+    if match is None:
+        return {}
+    prefix, noun = match["prefix"], match["noun"]
+    counts: tuple[Count, ...] = ("MACs", "FLOPs")
+    if noun.upper().startswith("MAC"):
+        counts = ("MACs",)
+    elif noun in {"FLOP", "FLOPs"}:
+        counts = ("FLOPs",)
+    else:
+        prefix = prefix.upper()
+    factor = prefix_factor(prefix)
+    if factor is None:
+        return {}
+    return {count: Fraction(factor, FLOPS_PER_MAC if count == "FLOPs" else 1) for count in counts}
+
+
+def macs_per_unit(text: str, number: Fraction, unit: str, per: str = "") -> Fraction | None:
+    """Return how many MACs one unit is of an amount that is to be taken.
+
+    Args:
+        text: the amount as it was written, for the message.
+        number: of the amount.
+        unit: of the amount, without ``per``.
+        per: what follows the unit: ``/video``.
+
+    Returns:
+        MACs in one unit; None for what is no unit of cost.
+
+    Raises:
+        InputError: the unit has two readings (``GFLOPS``); the message names both.
+    """
+    readings = cost_readings(unit)
+    if len(readings) < 2:
+        return next(iter(readings.values()), None)
+    prefix = next(name for name, factor in PREFIXES.items() if factor == readings["MACs"])
+    n, half = f"{float(number):.12g}", f"{float(number / FLOPS_PER_MAC):.12g}"
+    macs, flops = f"{prefix}MACs{per}", f"{prefix}FLOPs{per}"
+    raise InputError(
+        f"{shown_amount(text)} can mean {n} {macs} (as papers on efficient networks print it) or "
+        f"{n} {_IN_WORDS[prefix]}FLOPs{per} = {half} {macs}",
+        f"write '{n} {macs}' or '{n} {flops}'",
+    )
+
+
 def parse_macs(text: str) -> int:
     """Read an exact number of MACs: ``1.8e9``, ``1.8 GMACs``, ``3.6 GFLOPs`` (2 per MAC).
 
     Raises:
-        InputError: not a number, a unit other than MACs or FLOPs, or not a whole number of MACs.
+        InputError: not a number, a unit other than MACs or FLOPs, ``GFLOPS`` with its two
+            readings, or not a whole number of MACs.
     """
-    wanted = "expected a number of MACs such as 1.8e9, '1.8 GMACs' or '3.6 GFLOPs'"
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}")
-    try:
-        value = Decimal(match["number"]) * _PREFIXES[match["prefix"]]
-    except ArithmeticError:
-        raise InputError(f"cannot read {text.strip()!r} as a cost: {wanted}") from None
-    unit = match["unit"].lower()
-    if unit in {"flop", "flops"}:
-        value /= FLOPS_PER_MAC
-    elif unit not in {"", "mac", "macs"}:
-        raise InputError(f"{text.strip()!r} has the unit {match['unit']!r}: {wanted}")
-    if value > LARGEST_COST:
-        raise InputError(f"{text.strip()!r} is beyond any model: at most {LARGEST_COST:.0e} MACs")
-    if value != int(value):
-        raise InputError(f"{text.strip()!r} is not a whole number of MACs")
-    return int(value)
+    expected = "expected a number of MACs such as 1.8e9, '1.8 GMACs' or '3.6 GFLOPs'"
+    number, unit = parse_number(text, expected)
+    per_unit = prefix_factor(unit) or macs_per_unit(text, number, unit)
+    if per_unit is None:
+        raise InputError(
+            f"{shown_amount(text)} has the unit {shown_amount(unit)}, which is none of MACs",
+            expected,
+        )
+    macs = number * per_unit
+    if macs > LARGEST_COST:
+        raise InputError(
+            f"{shown_amount(text)} is beyond any model", f"at most {LARGEST_COST:.0e} MACs"
+        )
+    if macs.denominator != 1:
+        raise InputError(f"{shown_amount(text)} is not a whole number of MACs", expected)
+    return macs.numerator
 
 
-def gflops(macs: int | float | Fraction) -> float:
-    """Return MACs in units of 1e9, which papers on efficient networks print as GFLOPS."""
-    return float(macs / GIGA)
+def shown_amount(text: str) -> str:
+    """Show what was written, cut where it is long."""
+    shown = repr(text.strip())
+    return shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 3] + "..."
+
+
+def gflops(count: int | float | Fraction) -> float:
+    """Return a count in units of 1e9; of MACs what papers on efficient networks print as GFLOPS."""
+    return float(count / GIGA)
 
 
 def plural(count: int, one: str, many: str = "") -> str:

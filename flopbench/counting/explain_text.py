@@ -95,8 +95,8 @@ def operator_grid(profile: CostProfile) -> Grid:
             Column(title="activations"),
         ),
         rows=tuple(
-            (op, family, str(calls), f"{macs:,}", percent(macs, profile.dense_macs), f"{acts:,}")
-            for (family, op), (calls, macs, acts) in ordered
+            (op, family, str(calls), f"{dense:,}", percent(dense, profile.dense_macs), f"{acts:,}")
+            for (family, op), (calls, dense, acts) in ordered
         ),
     )
 

@@ -30,7 +30,7 @@ LAYER_SOURCES = ("lstm", "gru", "rnn", "linear")
 SOURCES = (*LIBRARY_SOURCES, *LAYER_SOURCES, "value", "python")
 
 _EXAMPLES = "expected something like resnet50@224, timm:efficientnet_b3@300 or pkg.module:factory"
-_VALUE = re.compile(r"value:(?P<macs>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")
+_VALUE = re.compile(r"value:(?P<amount>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -207,7 +207,9 @@ def _parse_value(text: str) -> ModelSpec:
             'value:1.8e9 "EfficientNet paper, 300 px"'
         )
     return ModelSpec(
-        source="value", name=str(parse_macs(match["macs"])), quote=(match["source"] or "").strip()
+        source="value",
+        name=str(parse_macs(match["amount"])),
+        quote=(match["source"] or "").strip(),
     )
 
 

@@ -262,6 +262,6 @@ def _explain_scaled(row: PublishedRow, dense_macs: int | None) -> str:
     return "; ".join(notes)
 
 
-def _too_much(gflops: Decimal, macs: int) -> str:
-    off = 100 * (float(gflops) * GIGA / macs - 1)
+def _too_much(gflops: Decimal, counted: int) -> str:
+    off = 100 * (float(gflops) * GIGA / counted - 1)
     return f"{abs(off):.0f} % too {'high' if off > 0 else 'low'}"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flopbench.audit import Audit, Finding, audit, check_claims, read_claims, shipped_claims
 from flopbench.audit.reading import PUBLISHED
-from flopbench.audit.records import Derived, exact, macs_per_unit, rounded
+from flopbench.audit.records import Derived, exact, rounded, unit_readings
 from flopbench.audit.text import render_audit
 from flopbench.audit.verdicts import judge, rounds_to, signed_percent
 from flopbench.core.errors import DataError, InputError
@@ -119,7 +119,9 @@ def test_verdicts_name_the_slip_that_gives_the_number(
     file: Path, printed: str, verdict: str, words: str
 ) -> None:
     """One run of a network of 2.05514 GMACs, printed in many ways."""
-    found = only(file, f'printed = "{printed}"\ncounts = {{ net = 1 }}\n{NET}')
+    entry = ENTRY.replace("GFLOPS", "GMACs")
+    claim = f'printed = "{printed}"\ncounts = {{ net = 1 }}\n{NET}'
+    found = read_text(file, HEAD + entry + claim).findings[0]
     assert found.verdict_text == verdict
     assert words in "; ".join(found.reasons)
     assert bool(words) == bool(found.reasons)
@@ -130,7 +132,7 @@ def test_another_number_of_frames_is_named_only_if_it_is_the_only_one(file: Path
     divide = 'divide = { numerator = "33.47", by = 16 }\n'
     assert only(file, f'printed = "1.34"\n{divide}').reasons == ("25 as T in place of 16 gives it",)
     assert "none of the known" in only(file, f'printed = "0.4"\n{divide}').reasons[0]
-    eight = f'printed = "32.8822"\ncounts = {{ net = 8 }}\n{NET}'  # 16 × 2.05514
+    eight = f'printed = "32.8822"\nread_as = "MACs"\ncounts = {{ net = 8 }}\n{NET}'  # 16 × 2.05514
     assert "16 × net in place of 8 gives it" in only(file, eight).reasons
 
 
@@ -158,6 +160,7 @@ def test_scaling_says_whose_input_the_figure_belongs_to(file: Path) -> None:
 def test_the_claims_own_reason_stands_first(file: Path) -> None:
     """A known reason is shown where the number is not reproduced, a note in any case."""
     own = f'counts = {{ net = 1 }}\nreason = "a slip"\nnote = "from a figure"\n{NET}'
+    own = f'read_as = "MACs"\n{own}'
     off = only(file, f'printed = "4.1103"\n{own}')
     assert off.reasons[0] == "a slip"
     assert len(off.reasons) == 2
@@ -192,11 +195,66 @@ def test_percentages_have_a_sign_and_two_digits(share: str, text: str) -> None:
 
 
 def test_units_of_cost_are_told_from_others() -> None:
-    """GFLOPS counts as GMACs; accuracy, ratios and frames are no cost."""
-    assert [macs_per_unit(u) for u in ("GFLOPS/video", "GMACs", "MMACs", "MACs")] == [
-        10**9, 10**9, 10**6, 1
-    ]  # fmt: skip
-    assert {macs_per_unit(u) for u in ("mAP", "ratio", "frames/video", "GB")} == {None}
+    """What a cost is of may follow its unit; accuracy, ratios and frames are no cost."""
+    assert unit_readings("GFLOPS/video") == {"MACs": 10**9, "FLOPs": 5 * 10**8}
+    assert unit_readings("MMACs/frame") == {"MACs": 10**6}
+    assert unit_readings("GFLOPs") == {"FLOPs": 5 * 10**8}
+    assert not any(unit_readings(u) for u in ("mAP", "ratio", "frames/video", "GB"))
+
+
+@pytest.mark.parametrize(
+    ("unit", "printed", "verdict", "recomputed", "read_as"),
+    [
+        ("GFLOPS/video", "2.0551", "reproduced", "2.05514", "MACs"),
+        ("GFLOPS", "4.1103", "reproduced as FLOPs (2 per MAC)", "4.11028", "FLOPs"),
+        ("gflops", "4.11", "reproduced as FLOPs (2 per MAC)", "4.11028", "FLOPs"),
+        ("MFLOPS", "4110.2", "rounding only as FLOPs (2 per MAC)", "4110.28", "FLOPs"),
+        ("GFLOPS", "2.0552", "rounding only", "2.05514", "MACs"),
+        ("GFLOPS", "3.3333", "off by +62 %", "2.05514", None),
+        ("GMACs", "4.1103", "off by +100 %", "2.05514", None),
+        ("GFLOPs", "4.1103", "reproduced", "4.11028", None),
+        ("GFLOPs", "2.0551", "off by -50 %", "4.11028", None),
+    ],
+)
+def test_a_printed_gflops_is_tried_as_macs_then_as_flops(
+    file: Path, unit: str, printed: str, verdict: str, recomputed: str, read_as: str | None
+) -> None:
+    """One run of a network of 2.05514 GMACs; the verdict names the reading in FLOPs."""
+    entry = ENTRY.replace("GFLOPS/video", unit)
+    claim = f'printed = "{printed}"\ncounts = {{ net = 1 }}\n{NET}'
+    found = read_text(file, HEAD + entry + claim).findings[0]
+    assert (found.verdict_text, found.read_as) == (verdict, read_as)
+    assert found.recomputed == Fraction(recomputed)
+    assert found.derivation.startswith(f"1 × {recomputed} (")
+
+
+def test_what_gflops_counts_may_be_said(file: Path) -> None:
+    """In the file, or in the claim, which goes first; then the other reading is not tried."""
+    claim = f'printed = "4.1103"\ncounts = {{ net = 1 }}\n{NET}'
+    macs = 'read_as = "MACs"\n'
+    assert read_text(file, HEAD + macs + ENTRY + claim).findings[0].verdict_text == "off by +100 %"
+    own = 'read_as = "FLOPs"\n'
+    found = read_text(file, HEAD + macs + ENTRY + own + claim)
+    assert found.findings[0].verdict_text == "reproduced"
+    assert "is tried as MACs" not in (render_audit(found, "md", StringIO()) or "")
+    with pytest.raises(DataError, match="'read_as' is 'GMACs' where 'MACs' or 'FLOPs' was expec"):
+        read_text(file, HEAD + ENTRY + 'read_as = "GMACs"\n' + claim)
+
+
+def test_the_two_readings_are_told_once(file: Path) -> None:
+    """Below the table, and by claim in JSON; figures over figures have no reading."""
+    claim = f'printed = "2.0551"\ncounts = {{ net = 1 }}\n{NET}'
+    found = read_text(file, HEAD + ENTRY + claim)
+    text = render_audit(found, "md", StringIO()) or ""
+    assert text.count("GFLOPS is tried as MACs, then as FLOPs (2 per MAC)") == 1
+    data = json.loads(render_audit(found, "json", StringIO()) or "")
+    assert [one["read_as"] for one in data["results"]] == ["MACs"]
+    scaled = "scaled = { gflops = '1.80', input_px = 224, figure_input_px = 224, to_px = 112 }\n"
+    for unit in ("GFLOPS", "GFLOPs", "GMACs"):
+        entry = ENTRY.replace("GFLOPS/video", unit)
+        found = read_text(file, HEAD + entry + f'printed = "0.45"\n{scaled}')
+        assert (found.findings[0].verdict, found.findings[0].read_as) == ("reproduced", None)
+        assert "is tried" not in (render_audit(found, "md", StringIO()) or "")
 
 
 def test_the_published_list_has_one_name() -> None:
@@ -322,11 +380,11 @@ def test_every_format_holds_every_claim() -> None:
 def test_the_verb_audits_and_strict_fails(run_cli: RunCli, tmp_path: Path) -> None:
     """Exit status 0 with a claim that is off, 1 under --strict; files and names mix."""
     path = tmp_path / "mine.toml"
-    off = f'printed = "4.1103"\ncounts = {{ net = 1 }}\n{NET}'
+    off = f'printed = "3.3333"\ncounts = {{ net = 1 }}\n{NET}'
     path.write_text(HEAD + ENTRY + off, encoding="utf-8")
     result = run_cli("audit", str(path), "scsampler")
     assert result.returncode == 0, result.stderr
-    assert "off by +100 %" in result.stdout
+    assert "off by +62 %" in result.stdout
     assert "3 claims: 2 reproduced, 1 off." in result.stdout
     strict = run_cli("audit", str(path), "--strict", "-o", "out.json")
     assert (strict.returncode, strict.stdout) == (1, "")

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.core.errors import InputError
-from flopbench.core.units import giga, millions, parse_macs, percent, plural, small_giga
+from flopbench.core.units import (
+    LARGEST_COST,
+    PREFIXES,
+    cost_readings,
+    giga,
+    macs_per_unit,
+    millions,
+    parse_macs,
+    parse_number,
+    percent,
+    plural,
+    small_giga,
+)
 
 
 def test_giga_rounds_half_to_even_on_exact_integers() -> None:
@@ -41,6 +55,56 @@ def test_millions_and_percent() -> None:
     assert percent(1, 0) == "-"
 
 
+UNITS = [
+    # unit, MACs in one by each reading
+    ("MACs", {"MACs": 1}),
+    ("MAC", {"MACs": 1}),
+    ("MMACs", {"MACs": 10**6}),
+    ("GMACS", {"MACs": 10**9}),  # one meaning in any writing
+    ("Gmacs", {"MACs": 10**9}),
+    ("FLOPs", {"FLOPs": Fraction(1, 2)}),
+    ("FLOP", {"FLOPs": Fraction(1, 2)}),
+    ("GFLOPs", {"FLOPs": 5 * 10**8}),
+    ("TFLOP", {"FLOPs": 5 * 10**11}),
+    ("FLOPS", {"MACs": 1, "FLOPs": Fraction(1, 2)}),
+    ("flops", {"MACs": 1, "FLOPs": Fraction(1, 2)}),
+    ("kFLOPS", {"MACs": 10**3, "FLOPs": 500}),
+    ("KFLOPS", {"MACs": 10**3, "FLOPs": 500}),
+    ("GFLOPS", {"MACs": 10**9, "FLOPs": 5 * 10**8}),
+    ("gflops", {"MACs": 10**9, "FLOPs": 5 * 10**8}),
+    ("Gflops", {"MACs": 10**9, "FLOPs": 5 * 10**8}),
+    ("GFlop", {"MACs": 10**9, "FLOPs": 5 * 10**8}),
+    ("mflops", {"MACs": 10**6, "FLOPs": 5 * 10**5}),
+    ("gmacs", {}),
+    ("gFLOPs", {}),
+    ("PFLOPS", {}),
+    ("G", {}),
+    ("", {}),
+    ("GB", {}),
+    ("mAP", {}),
+    ("GFLOPS/s", {}),
+    ("ratio", {}),
+]
+
+
+@pytest.mark.parametrize(("unit", "readings"), UNITS)
+def test_a_unit_of_cost_has_one_reading_or_two(unit: str, readings: dict[str, object]) -> None:
+    """GFLOPs is 2 per MAC; GFLOPS, and whatever else is not written GFLOPs, may be MACs too."""
+    assert cost_readings(unit) == readings
+    assert list(cost_readings(unit)) == list(readings)
+
+
+@pytest.mark.parametrize("prefix", [*PREFIXES, "K"])
+def test_every_prefix_goes_with_every_unit(prefix: str) -> None:
+    """MACs and FLOPs are read with each prefix, and FLOPS is refused with each."""
+    factor = PREFIXES[prefix.replace("K", "k")]
+    assert parse_macs(f"4 {prefix}MACs") == 4 * factor
+    assert parse_macs(f"4{prefix}FLOPs") == 2 * factor
+    assert parse_macs(f"4 {prefix}") == 4 * factor
+    with pytest.raises(InputError, match="can mean 4 "):
+        parse_macs(f"4 {prefix}FLOPS")
+
+
 @pytest.mark.parametrize(
     ("text", "macs"),
     [
@@ -48,10 +112,13 @@ def test_millions_and_percent() -> None:
         ("1.8 GMACs", 1_800_000_000),
         ("1.8G", 1_800_000_000),
         ("3.6 GFLOPs", 1_800_000_000),
-        ("3.6 gflops".replace("g", "G"), 1_800_000_000),
+        ("+3.6 GFLOP", 1_800_000_000),
+        (".5 kMACs", 500),
         ("52921376", 52_921_376),
         ("12 MMACs", 12_000_000),
         ("7k", 7_000),
+        ("0", 0),
+        (str(LARGEST_COST), LARGEST_COST),
     ],
 )
 def test_parse_macs(text: str, macs: int) -> None:
@@ -60,12 +127,66 @@ def test_parse_macs(text: str, macs: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "fast", "4.2 GB", "1.5", "3 FLOPs", "-4", "1..2", "nan", "1e"]
+    ("text", "words"),
+    [
+        ("", "'' is not a number"),
+        ("fast", "'fast' is not a number"),
+        ("nan", "'nan' is not a number"),
+        ("1..2", "'1..2' is not a number"),
+        ("4.2 GB", "the unit 'GB', which is none of MACs"),
+        ("1e", "the unit 'e'"),
+        ("1.8 GMACs/video", "the unit 'GMACs/video'"),
+        ("1.5", "not a whole number of MACs"),
+        ("3 FLOPs", "not a whole number of MACs"),
+        ("-4", "'-4' is negative"),
+        ("1e25", "beyond any model"),
+        ("1e999999999", "beyond any model"),
+        ("9" * 61, "more digits than anybody means"),
+    ],
 )
-def test_parse_macs_refuses(text: str) -> None:
+def test_parse_macs_refuses(text: str, words: str) -> None:
     """Another unit, a fraction of a MAC, or no number at all is refused."""
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as refused:
         parse_macs(text)
+    assert words in refused.value.message
+    assert "MACs" in refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "1.8 GFLOPS",
+            "'1.8 GFLOPS' can mean 1.8 GMACs (as papers on efficient networks print it) or "
+            "1.8 billion FLOPs = 0.9 GMACs: write '1.8 GMACs' or '1.8 GFLOPs'",
+        ),
+        (
+            "312mflops",
+            "'312mflops' can mean 312 MMACs (as papers on efficient networks print it) or "
+            "312 million FLOPs = 156 MMACs: write '312 MMACs' or '312 MFLOPs'",
+        ),
+        (
+            "7 FLOPS",
+            "'7 FLOPS' can mean 7 MACs (as papers on efficient networks print it) or "
+            "7 FLOPs = 3.5 MACs: write '7 MACs' or '7 FLOPs'",
+        ),
+    ],
+)
+def test_both_readings_of_flops_are_named(text: str, line: str) -> None:
+    """What it may be, what each comes to, and how to write each."""
+    with pytest.raises(InputError) as refused:
+        parse_macs(text)
+    assert refused.value.line == line
+
+
+def test_a_number_and_its_unit_are_told_apart() -> None:
+    """Exact, the unit as it was written; what follows a unit is named in a refusal."""
+    assert parse_number(" 4.20e1 GMACs ", "") == (42, "GMACs")
+    assert parse_number("0.1%", "") == (Fraction(1, 10), "%")
+    assert macs_per_unit("2 GMACs", Fraction(2), "GMACs") == 10**9
+    assert macs_per_unit("2 ms", Fraction(2), "ms") is None
+    with pytest.raises(InputError, match="write '2 GMACs/video' or '2 GFLOPs/video'"):
+        macs_per_unit("2 GFLOPS/video", Fraction(2), "GFLOPS", "/video")
 
 
 @given(st.integers(min_value=0, max_value=10**15))

@@ -141,6 +141,37 @@ def test_an_unknown_counter_is_refused_where_all_prices_are_constants() -> None:
         price_book(header_of(preset="frameexit"), counter="torhc")
 
 
+AMBIGUOUS = (
+    "'1.8 GFLOPS' can mean 1.8 GMACs (as papers on efficient networks print it) or 1.8 billion "
+    "FLOPs = 0.9 GMACs: write '1.8 GMACs' or '1.8 GFLOPs'"
+)
+
+
+@pytest.mark.usefixtures("no_measuring")
+def test_a_price_with_two_readings_is_refused_wherever_it_stands(tmp_path: Path) -> None:
+    """In the header of a log, in a preset, in an override: one sentence."""
+    actions = [{"name": "run", "costs": {"net": 1}}]
+    samples = [{"actions": ["run"]}]
+    components = {"net": 'value:1.8 GFLOPS "paper"'}
+    log = write_log(tmp_path / "a.jsonl", {"components": components, "actions": actions}, samples)
+    preset = tmp_path / "mine.toml"
+    preset.write_text(
+        'schema = 1\ntitle = "Mine"\nsource = "me"\n[policy]\nsteps = 1\n'
+        'actions = [{ name = "run", costs = { net = 1 } }]\n'
+        "[policy.components]\nnet = 'value:1.8 GFLOPS \"paper\"'\n",
+        encoding="utf-8",
+    )
+    by_preset = write_log(tmp_path / "b.jsonl", {"preset": str(preset)}, samples)
+    good = write_log(
+        tmp_path / "c.jsonl", {"components": {"net": "value:1"}, "actions": actions}, samples
+    )
+    override = Choices(components={"net": "value:1.8 GFLOPS"})
+    for path, choices in ((log, Choices()), (by_preset, Choices()), (good, override)):
+        with pytest.raises(InputError) as refused:
+            run_of_log([path], choices)
+        assert refused.value.line == AMBIGUOUS, path
+
+
 @pytest.mark.usefixtures("no_measuring")
 def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     """--component charges another model in the same decisions."""

@@ -48,6 +48,18 @@ def test_constants_are_exact_and_carry_their_source() -> None:
     assert parse_spec("value:3.6 GFLOPs").name == "1800000000"
 
 
+def test_a_constant_with_two_readings_is_refused() -> None:
+    """The figure of a paper is MACs or FLOPs, and only the user knows which."""
+    with pytest.raises(InputError) as refused:
+        parse_spec('value:4.1103 GFLOPS "paper"')
+    assert refused.value.line == (
+        "'4.1103 GFLOPS' can mean 4.1103 GMACs (as papers on efficient networks print it) or "
+        "4.1103 billion FLOPs = 2.05515 GMACs: write '4.1103 GMACs' or '4.1103 GFLOPs'"
+    )
+    assert parse_spec('value:4.1103 GMACs "paper"').name == "4110300000"
+    assert parse_spec('value:4.1103 GFLOPs "paper"').name == "2055150000"
+
+
 def test_options_are_typed_and_order_does_not_matter() -> None:
     """Options become Python values; two spellings of one model are one model."""
     one = parse_spec("pkg.nets:build@64,width=2,deep=true,name=abc,scale=0.5")
@@ -74,10 +86,10 @@ def test_options_are_typed_and_order_does_not_matter() -> None:
         ("lstm:1280", "INPUTxOUTPUT"),
         ("lstm:4x4@2x2", "number of steps"),
         ("pytorch:resnet-50", "is no model"),
-        ("value:lots", "cannot read"),
+        ("value:lots", "'lots' is not a number"),
         ("value:", "cannot read"),
         ("value:1e400", "beyond any model"),
-        ("value:1e999999999", "cannot read"),
+        ("value:1e999999999", "beyond any model"),
     ],
 )
 def test_nonsense_is_refused(text: str, needle: str) -> None:

@@ -257,8 +257,8 @@ def _operator(name: str) -> Any:
     return getattr(getattr(torch.ops, space or "aten"), base, None)
 
 
-def _in_flops(macs: _Formula) -> Callable[..., int]:
+def _in_flops(dense_macs: _Formula) -> Callable[..., int]:
     def flops(*args: Any, out_shape: Any = None, **_kwargs: Any) -> int:
-        return 2 * macs(args, out_shape)
+        return 2 * dense_macs(args, out_shape)
 
     return flops
