@@ -15,7 +15,7 @@ It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml`
 
     [[budgets]]
     match = "backbone*"                     # default "*"
-    metric = "macs"
+    metric = "dense_macs"
     limit = "4.2 GMACs"
     max-increase = "0%"
     min-delta = "1 MMACs"
@@ -31,7 +31,7 @@ Messages count from one: ``budgets[2]`` is the second.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
@@ -39,6 +39,7 @@ from pathlib import Path
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import (
     BASELINE,
+    EARLIER_NAMES,
     GATES,
     LATENCY_INCREASE,
     LOG_METRICS,
@@ -164,6 +165,7 @@ def read_config(path: Path) -> Config:
         budgets=tuple(_budget(block, entries) for block in top.blocks("budgets")),
         counter=_counter(top),
         baseline=top.text("baseline", BASELINE),
+        notes=tuple(_renamed(top.blocks("budgets"))),
     )
 
 
@@ -187,7 +189,7 @@ def latency_budget(config: Config, entry: Entry) -> Budget | None:
 
 
 def unmatched_budgets(config: Config) -> tuple[str, ...]:
-    """Return the budgets that no entry obeys, as ``flopbench.toml:14: resnet* macs``.
+    """Return the budgets that no entry obeys, as ``flopbench.toml:14: resnet* params``.
 
     A budget is obeyed by no entry where its glob matches none that has the metric, and where later
     budgets stand in its way for each.
@@ -278,7 +280,8 @@ def _budget(block: Block, entries: Sequence[Entry]) -> Budget:
     if "metric" not in block.data:
         hint = f"add one of metric = {', '.join(repr(name) for name in METRICS)}"
         raise block.fault(None, "has no metric", hint)
-    metric = block.choice("metric", METRICS, "macs")
+    name = block.text("metric", "")
+    metric = EARLIER_NAMES.get(name) or block.choice("metric", METRICS, "dense_macs")
     default = _default_budget(metric)
     gate = block.choice("gate", GATES, default.gate)
     fitting = TIME_GATES if metric == "latency" else _EXACT_GATES
@@ -308,6 +311,16 @@ def _budget(block: Block, entries: Sequence[Entry]) -> Budget:
         note=_note(block),
         line=block.line,
     )
+
+
+def _renamed(budgets: Sequence[Block]) -> Iterator[str]:
+    for block in budgets:
+        name = block.data["metric"]
+        if name in EARLIER_NAMES:
+            yield (
+                f"{block.file}:{block.line}: the metric {name!r} is called "
+                f"{EARLIER_NAMES[name]!r} now: write that"
+            )
 
 
 def _amount(block: Block, key: str, metric: Metric) -> Fraction | None:

@@ -41,7 +41,7 @@ def drill(
     for entry in config.entries:
         cost = stock[entry.name]
         if isinstance(cost, str):
-            results.append(_missed(entry, "macs", f"it could not be measured: {cost}"))
+            results.append(_missed(entry, "dense_macs", f"it could not be measured: {cost}"))
             continue
         results += [
             _planted(config, baseline, entry, cost, metric, share) for metric in amounts(cost)
@@ -112,9 +112,10 @@ def _dearer_log(cost: LogCost, extra: Fraction) -> LogCost:
         for name, number in event.costs.items():
             runs[name] = runs.get(name, Fraction(0)) + event.times * number
     if not any(runs.values()):
-        return replace(cost, macs=cost.macs + max(Fraction(1), extra))
-    name = max(runs, key=lambda one: runs[one] * cost.components[one].macs)
+        return replace(cost, macs_per_video=cost.macs_per_video + max(Fraction(1), extra))
+    name = max(runs, key=lambda one: runs[one] * cost.components[one].total_macs)
     more = max(1, ceil(extra / runs[name]))
     component: Component = cost.components[name]
-    dearer = {**cost.components, name: replace(component, macs=component.macs + more)}
-    return replace(cost, components=dearer, macs=cost.macs + more * runs[name])
+    dearer = {**cost.components, name: replace(component, total_macs=component.total_macs + more)}
+    new = cost.macs_per_video + more * runs[name]
+    return replace(cost, components=dearer, macs_per_video=new)

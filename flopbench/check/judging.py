@@ -111,7 +111,7 @@ def judge(
         entries=tuple(results),
         budgets=len(config.budgets),
         unmatched=unmatched_budgets(config),
-        notices=_notices(against, kept),
+        notices=(*config.notes, *_notices(against, kept)),
     )
 
 
@@ -293,7 +293,11 @@ def _notes(kept: Kept | None, cost: Cost) -> list[str]:
     if isinstance(old, ModelCost) and isinstance(cost, ModelCost):
         if old.spec != cost.spec:
             notes.append(f"it was {old.spec} in the baseline and is {cost.spec} now")
-        if old.macs == cost.macs and old.total != cost.total and old.counter == cost.counter:
+        if (
+            old.dense_macs == cost.dense_macs
+            and old.total != cost.total
+            and old.counter == cost.counter
+        ):
             notes.append(
                 f"the total of {cost.counter} moved from {old.total:,} to {cost.total:,} while the "
                 f"dense MACs are the same{f' ({moved})' if moved else ''}"

@@ -14,14 +14,18 @@ from typing import Any, Literal
 from flopbench.counting.agreement import REFERENCE
 from flopbench.estimate.charges import ChargeItem
 
-Metric = Literal["macs", "params", "activations", "gflops_per_video", "latency"]
+Metric = Literal["dense_macs", "params", "activations", "macs_per_video", "latency"]
 Gate = Literal["exact", "advisory", "same-machine", "paired"]
 
-METRICS: tuple[Metric, ...] = ("macs", "params", "activations", "gflops_per_video", "latency")
-MODEL_METRICS: tuple[Metric, ...] = ("macs", "params", "activations")
+METRICS: tuple[Metric, ...] = ("dense_macs", "params", "activations", "macs_per_video", "latency")
+MODEL_METRICS: tuple[Metric, ...] = ("dense_macs", "params", "activations")
 """What every model is guarded by, with or without a budget."""
-LOG_METRICS: tuple[Metric, ...] = ("gflops_per_video",)
+LOG_METRICS: tuple[Metric, ...] = ("macs_per_video",)
 """What every policy log is guarded by."""
+EARLIER_NAMES: Mapping[str, Metric] = {"macs": "dense_macs", "gflops_per_video": "macs_per_video"}
+"""What a metric was called: configurations may still say so, and baselines always do."""
+NAMES_ON_FILE: Mapping[str, str] = {metric: name for name, metric in EARLIER_NAMES.items()}
+"""What the moves in a baseline call a metric: their digests hold the earlier names."""
 GATES: tuple[Gate, ...] = ("exact", "advisory", "same-machine", "paired")
 TIME_GATES: tuple[Gate, ...] = ("advisory", "same-machine", "paired")
 
@@ -106,6 +110,7 @@ class Config:
         budgets: in the order of the file; the last that matches an entry and a metric counts.
         counter: whose MACs are guarded.
         baseline: path of the baseline, relative to ``root``.
+        notes: what the user must know of the file itself.
     """
 
     path: str
@@ -114,6 +119,7 @@ class Config:
     budgets: tuple[Budget, ...] = ()
     counter: str = REFERENCE
     baseline: str = BASELINE
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +129,7 @@ class ModuleCost:
     Attributes:
         path: dotted path, ``""`` for the model itself.
         type: class name.
-        macs: dense multiply-accumulates.
+        dense_macs: multiply-accumulates of its dense operators.
         params: parameter elements.
         activations: elements that its dense operators wrote.
         calls: how often its operators ran.
@@ -136,7 +142,7 @@ class ModuleCost:
 
     path: str
     type: str
-    macs: int
+    dense_macs: int
     params: int
     activations: int
     calls: int
@@ -155,7 +161,7 @@ class ModelCost:
         counter: who counted.
         counter_version: version of the library that counted.
         convention: what one unit of ``total`` is.
-        macs: dense multiply-accumulates of one sample.
+        dense_macs: multiply-accumulates of the dense operators, of one sample.
         total: the counter's own figure.
         params: parameter elements, shared ones once.
         activations: elements that dense operators wrote.
@@ -169,7 +175,7 @@ class ModelCost:
     counter: str
     counter_version: str
     convention: str
-    macs: int
+    dense_macs: int
     total: int
     params: int
     activations: int
@@ -184,11 +190,11 @@ class Component:
 
     Attributes:
         spec: what it is.
-        macs: of one run, under the log's counter.
+        total_macs: of one run, under the log's counter.
     """
 
     spec: str
-    macs: int
+    total_macs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,11 +206,11 @@ class LogCost:
         counter: whose prices.
         counter_version: version of the library that counted.
         rule: ``exact`` or ``published``.
-        macs: of one video, the mean.
+        macs_per_video: the mean.
         videos: how many, None for a published distribution.
         components: name -> price.
         events: what an average video is charged for; the sum of times × costs × prices is
-            ``macs``.
+            ``macs_per_video``.
         versions: libraries that the prices depend on.
     """
 
@@ -212,7 +218,7 @@ class LogCost:
     counter: str
     counter_version: str
     rule: str
-    macs: Fraction
+    macs_per_video: Fraction
     videos: int | None
     components: Mapping[str, Component]
     events: tuple[ChargeItem[Fraction], ...]
@@ -268,5 +274,5 @@ class Baseline:
 def amounts(cost: Cost) -> dict[Metric, Fraction]:
     """Return what a cost amounts to, by metric."""
     if isinstance(cost, LogCost):
-        return {"gflops_per_video": cost.macs}
+        return {"macs_per_video": cost.macs_per_video}
     return {metric: Fraction(getattr(cost, metric)) for metric in MODEL_METRICS}

@@ -1,8 +1,8 @@
 """The result of a check: one record, one JSON, from which every output is drawn.
 
-JSON: kind ``flopbench.check``, schema 1 (the first), keys as the attributes below. An amount is a
-JSON integer where it is whole, a JSON number where its decimal text is exact, else a fraction as
-text (``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs a video, seconds.
+JSON: kind ``flopbench.check``, schema 2, keys as the attributes below. An amount is a JSON integer
+where it is whole, a JSON number where its decimal text is exact, else a fraction as text
+(``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs a video, seconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from flopbench.check.records import Budget, Gate, Metric
+from flopbench.check.records import EARLIER_NAMES, Budget, Gate, Metric
 from flopbench.core.errors import (
     EXIT_CHECK_FAILED,
     EXIT_MEASURE,
@@ -23,7 +23,9 @@ from flopbench.core.errors import (
 )
 
 KIND = "flopbench.check"
-SCHEMA = 1
+SCHEMA = 2
+"""Schema history: 1; 2 calls ``dense_macs`` and ``macs_per_video`` what 1 called ``macs`` and
+``gflops_per_video``."""
 
 State = Literal[
     "same",
@@ -372,11 +374,24 @@ class Report:
             what="a report of flopbench check",
             remake="flopbench check --format json",
         )
-        fields = {key: value for key, value in data.items() if key in cls.__slots__}
+        fields = {key: _with_present_names(data[key]) for key in data if key in cls.__slots__}
         try:
             return msgspec.convert(fields, cls, dec_hook=_revive)
         except msgspec.ValidationError as error:
             raise DataError(f"{where} is no report of flopbench check: {error}") from None
+
+
+def _with_present_names(value: Any) -> Any:
+    """Call the metrics of a report of schema 1 by their present names."""
+    if isinstance(value, list):
+        return [_with_present_names(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    renamed = {key: _with_present_names(item) for key, item in value.items()}
+    name = renamed.get("metric")
+    if isinstance(name, str):
+        renamed["metric"] = EARLIER_NAMES.get(name, name)
+    return renamed
 
 
 def plain_amount(value: Fraction) -> int | float | str:

@@ -27,7 +27,7 @@ def split(old: LogCost, new: LogCost) -> Split:
 
     Returns:
         Both parts, of the whole and of each event: in the order of the new log, then what only the
-        old one has. They sum to ``new.macs - old.macs``.
+        old one has. They sum to ``new.macs_per_video - old.macs_per_video``.
     """
     before, after = _by_name(old), _by_name(new)
     before = _renamed(before, after)
@@ -82,8 +82,8 @@ def _renamed(before: _Events, after: _Events) -> _Events:
 
 
 def _unit(event: ChargeItem[Fraction], cost: LogCost) -> Fraction:
-    prices = ((runs, cost.components[name].macs) for name, runs in event.costs.items())
-    return sum((runs * macs for runs, macs in prices), Fraction(0))
+    prices = ((runs, cost.components[name].total_macs) for name, runs in event.costs.items())
+    return sum((runs * price for runs, price in prices), Fraction(0))
 
 
 def _share(
@@ -115,8 +115,8 @@ def _component_changes(old: LogCost, new: LogCost) -> tuple[ComponentChange, ...
                     name=name,
                     old_spec=was.spec if was else "",
                     new_spec=now.spec if now else "",
-                    old_macs=was.macs if was else None,
-                    new_macs=now.macs if now else None,
+                    old_macs=was.total_macs if was else None,
+                    new_macs=now.total_macs if now else None,
                 )
             )
     return tuple(changes)

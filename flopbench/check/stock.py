@@ -105,7 +105,7 @@ def model_cost(profile: CostProfile) -> ModelCost:
             ModuleCost(
                 path=path,
                 type=fact.type if fact else done.module_type if done else "",
-                macs=done.dense_macs if done else 0,
+                dense_macs=done.dense_macs if done else 0,
                 params=fact.params if fact else 0,
                 activations=done.activations if done else 0,
                 calls=done.calls if done and dense else 0,
@@ -120,7 +120,7 @@ def model_cost(profile: CostProfile) -> ModelCost:
         counter=profile.counter,
         counter_version=profile.counter_version,
         convention=profile.convention,
-        macs=profile.dense_macs,
+        dense_macs=profile.dense_macs,
         total=profile.total,
         params=profile.params,
         activations=profile.activations,
@@ -171,10 +171,10 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         counter=run.prices.counter,
         counter_version=run.prices.version,
         rule=run.main.rule,
-        macs=run.main.macs_per_video,
+        macs_per_video=run.main.macs_per_video,
         videos=totals.videos,
         components={
-            name: Component(spec=price.spec, macs=price.total_macs)
+            name: Component(spec=price.spec, total_macs=price.total_macs)
             for name, price in run.prices.prices.items()
             if name in used
         },

@@ -14,7 +14,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 from typing import Literal
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, cut
 
 GIGA = 10**9
 LARGEST_COST = 10**24
@@ -38,7 +38,6 @@ LONGEST_NUMBER = 60
 """Characters; it leaves room for the largest cost in the smallest unit with many decimals."""
 LARGEST_EXPONENT = 99
 """10 to a power beyond this is a slip of the pen, and slow to write out."""
-LONGEST_SHOWN = 60
 
 _NUMBER = r"(?P<digits>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?"
 _QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?", re.DOTALL)
@@ -189,8 +188,7 @@ def parse_macs(text: str) -> int:
 
 def shown_amount(text: str) -> str:
     """Show what was written, cut where it is long."""
-    shown = repr(text.strip())
-    return shown if len(shown) <= LONGEST_SHOWN else shown[: LONGEST_SHOWN - 3] + "..."
+    return cut(repr(text.strip()))
 
 
 def gflops(count: int | float | Fraction) -> float:

@@ -125,8 +125,8 @@ def test_expected_to_fail():
 
 def test_fixture(model_cost):
     cost = model_cost(net(), SHAPE)
-    assert (cost.macs, cost.params, cost.activations) == (24800, 260, 1200)
-    assert [module.path for module in cost.modules if module.macs] == ["0", "2"]
+    assert (cost.dense_macs, cost.params, cost.activations) == (24800, 260, 1200)
+    assert [module.path for module in cost.modules if module.dense_macs] == ["0", "2"]
 
 def test_fixture_fails(model_cost):
     model_cost(Bad(), SHAPE)
@@ -254,8 +254,8 @@ def test_other_outcomes_stay_what_they_are(judged: Ran) -> None:
 
 def test_head_room_is_shown_with_v(judged: Ran) -> None:
     """Each limit that holds has a bar in the summary of a verbose run."""
-    assert "test_met_exactly macs [##########] 100 % of 24800 MACs" in judged.text
-    assert "test_specification macs [#########-]" in judged.text
+    assert "test_met_exactly dense_macs [##########] 100 % of 24800 MACs" in judged.text
+    assert "test_specification dense_macs [#########-]" in judged.text
 
 
 def test_growth_from_first_run_to_acceptance(tmp_path: Path) -> None:
@@ -305,7 +305,7 @@ def test_growth_from_first_run_to_acceptance(tmp_path: Path) -> None:
     assert after is not None
     moved = after.entries[f"{test}growth[a b]"].accepted
     assert [one.reason for one in moved] == ["pytest --flopbench-update", "wider on purpose"]
-    assert (moved[1].old["macs"], moved[1].new["macs"]) == (24800, 27900)
+    assert (moved[1].old["dense_macs"], moved[1].new["dense_macs"]) == (24800, 27900)
     assert after.entries[f"{test}tolerant"] == baseline.entries[f"{test}tolerant"]
 
     cheaper = run(folder, "-k", "growth", WIDTH="8")

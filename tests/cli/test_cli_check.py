@@ -156,8 +156,8 @@ def test_no_baseline_yet_is_a_notice(tmp_path: Path, run: Run) -> None:
     found = report(run, status=0)
     assert [entry["state"] for entry in found["entries"]] == ["new"]
     assert "no baseline yet" in found["notices"][0]
-    edit(tmp_path, "[[entries]]", "[[budgets]]\nmetric = 'macs'\nlimit = '1 kMACs'\n\n[[entries]]",
-         "flopbench.toml")  # fmt: skip
+    budget = "[[budgets]]\nmetric = 'dense_macs'\nlimit = '1 kMACs'\n\n[[entries]]"
+    edit(tmp_path, "[[entries]]", budget, "flopbench.toml")
     assert report(run, status=1)["entries"][0]["failed"]
 
 
@@ -181,7 +181,7 @@ def test_a_wider_layer(repository: Path, run: Run) -> None:
     assert first["added_params"] == 16 * 56 + 56
     assert (second["path"], second["cause"], second["follows"]) == ("head", "width", True)
     assert [cause["cause"] for cause in entry["causes"]] == ["width"]
-    macs = next(one for one in entry["metrics"] if one["metric"] == "macs")
+    macs = next(one for one in entry["metrics"] if one["metric"] == "dense_macs")
     assert macs["new"] - macs["old"] == 16 * 56 * POSITIONS + 56 * 10
     assert entry["source"].startswith("nets.py:11")  # class Net
     said = run("check").stdout
@@ -338,7 +338,9 @@ def test_another_convention_is_not_compared(repository: Path, run: Run) -> None:
 
 def test_a_limit_is_inclusive_and_exact(repository: Path, run: Run) -> None:
     """The limit itself passes; one MAC less fails, with both integers, which round alike."""
-    budget = '[[budgets]]\nmatch = "n*"\nmetric = "macs"\nlimit = "{} MACs"\nnote = "ask Ada"\n\n'
+    budget = (
+        '[[budgets]]\nmatch = "n*"\nmetric = "dense_macs"\nlimit = "{} MACs"\nnote = "ask Ada"\n\n'
+    )
     whole = (repository / "flopbench.toml").read_text()
     (repository / "flopbench.toml").write_text(budget.format(NET_MACS) + whole)
     assert run("check").returncode == 0
@@ -366,7 +368,7 @@ def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: Run) ->
         ('max-increase = "0.1%"', 1),
         ('gate = "advisory"', 0),
     ):
-        text = f'[[budgets]]\nmetric = "macs"\n{extra}\n{whole}'
+        text = f'[[budgets]]\nmetric = "dense_macs"\n{extra}\n{whole}'
         (repository / "flopbench.toml").write_text(text)
         done = run("check")
         assert done.returncode == status, extra + done.stdout
@@ -449,7 +451,7 @@ def test_the_drill_fails_every_entry(repository: Path, run: Run) -> None:
     """Planted growth is caught for every exact metric; a gate that would sleep is named."""
     found = report(run, "--drill", status=0)
     assert [(d["metric"], d["caught"]) for d in found["drill"]] == [
-        ("macs", True),
+        ("dense_macs", True),
         ("params", True),
         ("activations", True),
     ]
@@ -602,7 +604,10 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
     )
     assert run("accept", "--all", "--reason", "first").returncode == 0
     found = report(run, status=0)
-    macs = [next(m["new"] for m in e["metrics"] if m["metric"] == "macs") for e in found["entries"]]
+    macs = [
+        next(m["new"] for m in e["metrics"] if m["metric"] == "dense_macs")
+        for e in found["entries"]
+    ]
     assert macs == [3 * 8 * 100, 3 * 64 * 100]
     edit(tmp_path, "64", "65", "b/check_util.py")
     assert [e["state"] for e in report(run, status=1)["entries"]] == ["same", "worse"]

@@ -394,7 +394,7 @@ def test_a_long_comment_is_cut_at_a_whole_explanation(repository: Path, tmp_path
     base = widen(repository)
     names = [f"net {number:04d}" for number in range(200)]
     entries = [f'[[entries]]\nmodel = "nets.py:net@8"\nname = "{name}"\n' for name in names]
-    budgets = '[[budgets]]\nmetric = "macs"\nlimit = "1 kMACs"\n'
+    budgets = '[[budgets]]\nmetric = "dense_macs"\nlimit = "1 kMACs"\n'
     (repository / "flopbench.toml").write_text("\n".join([*entries, budgets]), encoding="utf-8")
     place, log = fake_gh(tmp_path)
     job = run_action(repository, {"comment": "true"}, pull_request(base), (place,))

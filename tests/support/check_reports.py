@@ -77,7 +77,7 @@ def same(name: str = "resnet50", **more: Any) -> EntryResult:
     """Return an entry in which nothing moved."""
     return entry(
         name,
-        metric("macs", MACS, MACS, **more),
+        metric("dense_macs", MACS, MACS, **more),
         metric("params", PARAMS, PARAMS),
         metric("activations", ACTIVATIONS, ACTIVATIONS),
     )
@@ -88,7 +88,7 @@ def widened(name: str = "backbone") -> EntryResult:
     return entry(
         name,
         metric(
-            "macs",
+            "dense_macs",
             MACS,
             MACS + 310_500_000,
             limit=4_200_000_000,
@@ -142,7 +142,7 @@ def policy(leading: str = "choices") -> EntryResult:
     unit = Fraction(1, 3)
     return entry(
         "run",
-        metric("gflops_per_video", old, new),
+        metric("macs_per_video", old, new),
         what="logs/run.jsonl",
         split=Split(
             choices=new - old - unit,
@@ -185,21 +185,21 @@ def better(name: str = "small") -> EntryResult:
     """Return an entry that became cheaper."""
     return entry(
         name,
-        metric("macs", 1_814_073_344, 1_234_000_000, failed=False),
+        metric("dense_macs", 1_814_073_344, 1_234_000_000, failed=False),
         metric("params", 11_689_512, 11_689_512),
     )
 
 
 def new(name: str = "fresh") -> EntryResult:
     """Return an entry that the baseline lacks."""
-    return entry(name, metric("macs", None, 512_000), metric("params", None, 9_216))
+    return entry(name, metric("dense_macs", None, 512_000), metric("params", None, 9_216))
 
 
 def gone(name: str = "old-net") -> EntryResult:
     """Return an entry that the configuration lacks."""
     return entry(
         name,
-        metric("macs", MACS, None, state="gone", failed=True),
+        metric("dense_macs", MACS, None, state="gone", failed=True),
         metric("params", PARAMS, None, state="gone", failed=True),
         line=0,
         reason="the baseline has it, the configuration does not",
@@ -210,7 +210,7 @@ def not_comparable(name: str = "other") -> EntryResult:
     """Return an entry whose baseline follows another convention."""
     return entry(
         name,
-        metric("macs", None, 8_218_929_152, state="not comparable", allowed=None),
+        metric("dense_macs", None, 8_218_929_152, state="not comparable", allowed=None),
         reason="convention: 'MACs' in the baseline, 'FLOPs' now",
     )
 
@@ -233,7 +233,7 @@ def slow(name: str = "timed") -> EntryResult:
         allowed=Fraction("0.013541"),
         reason="the interval of the ratio reaches from 0.99 to 1.13",
     )
-    return entry(name, metric("macs", MACS, MACS), moved)
+    return entry(name, metric("dense_macs", MACS, MACS), moved)
 
 
 def everything() -> Report:
@@ -249,12 +249,12 @@ def everything() -> Report:
         slow(),
         entry(
             "advised",
-            metric("macs", 1000, 1001, failed=False, gate="advisory"),
+            metric("dense_macs", 1000, 1001, failed=False, gate="advisory"),
             metric("params", 2_000_000, 2_010_000, failed=False, accepted="wider head, see #12"),
             notes=("the total of torch moved from 10 to 12 while the dense MACs are the same",),
         ),
         gone(),
-        unmatched=("flopbench.toml:19: bakbone* macs",),
+        unmatched=("flopbench.toml:19: bakbone* dense_macs",),
         notices=("the cache was empty",),
     )
 
@@ -268,4 +268,6 @@ def drilled(*, caught: bool = True) -> Report:
         reason="" if caught else "its gate is advisory",
     )
     whole = report(same("backbone"), same("head"), drill_share=Fraction(1, 100))
-    return replace(whole, drill=(DrillResult(entry="backbone", metric="macs", caught=True), second))
+    return replace(
+        whole, drill=(DrillResult(entry="backbone", metric="dense_macs", caught=True), second)
+    )

@@ -17,7 +17,9 @@ from flopbench.check.baseline.text import (
     natural,
 )
 from flopbench.check.records import (
+    EARLIER_NAMES,
     METRICS,
+    NAMES_ON_FILE,
     Acceptance,
     Baseline,
     Component,
@@ -122,7 +124,7 @@ def _model(content: Mapping[str, Any], where: str) -> ModelCost:
         spec=_text(content, "spec", where),
         input=_text(content, "input", where),
         convention=_text(content, "convention", where),
-        macs=_count(content, "macs", where),
+        dense_macs=_count(content, "macs", where),
         total=_count(content, "total", where),
         params=_count(content, "params", where),
         activations=_count(content, "activations", where),
@@ -138,7 +140,7 @@ def _module(path: str, data: Any, entry: str) -> ModuleCost:
     if not content.keys() <= _MODULE_KEYS:
         raise DataError(f"{where} has the unknown key {min(content.keys() - _MODULE_KEYS)!r}")
     counts = (_count(content, key, where) if key in content else 0 for key in _COUNTS)
-    macs, params, activations, calls = counts
+    dense_macs, params, activations, calls = counts
     shape = _object(content.get("shape", {}), f"{where}: 'shape'")
     for key, value in shape.items():
         if not _is_plain(value):
@@ -146,7 +148,7 @@ def _module(path: str, data: Any, entry: str) -> ModuleCost:
     return ModuleCost(
         path=path,
         type=_text(content, "type", where),
-        macs=macs,
+        dense_macs=dense_macs,
         params=params,
         activations=activations,
         calls=calls,
@@ -169,7 +171,7 @@ def _log(content: Mapping[str, Any], where: str) -> LogCost:
     return LogCost(
         policy_log=_text(content, "policy_log", where),
         rule=_text(content, "rule", where),
-        macs=_amount(content["macs"], f"{where}: 'macs'"),
+        macs_per_video=_amount(content["macs"], f"{where}: 'macs'"),
         videos=None if content["videos"] is None else _count(content, "videos", where),
         components={name: _component(name, data, where) for name, data in components.items()},
         events=tuple(_event(data, f"{where}, events[{n}]") for n, data in enumerate(events)),
@@ -181,7 +183,7 @@ def _component(name: str, data: Any, entry: str) -> Component:
     where = f"{entry}, component {name!r}"
     content = _object(data, where)
     _keys(content, {"macs", "spec"}, where)
-    return Component(spec=_text(content, "spec", where), macs=_count(content, "macs", where))
+    return Component(spec=_text(content, "spec", where), total_macs=_count(content, "macs", where))
 
 
 def _event(data: Any, where: str) -> ChargeItem[Fraction]:
@@ -211,12 +213,12 @@ def _acceptance(data: Any, where: str) -> Acceptance:
     sides: dict[str, dict[str, Fraction]] = {}
     for side in ("old", "new"):
         held = _object(content[side], f"{where}: {side!r}")
-        unknown = sorted(held.keys() - set(METRICS))
+        unknown = sorted(held.keys() - {NAMES_ON_FILE.get(metric, metric) for metric in METRICS})
         if unknown:
             raise DataError(f"{where}: {side!r} has the unknown metric {unknown[0]!r}")
         sides[side] = {
-            metric: _amount(amount, f"{where}: {side} {metric!r}")
-            for metric, amount in held.items()
+            EARLIER_NAMES.get(name, name): _amount(amount, f"{where}: {side} {name!r}")
+            for name, amount in held.items()
         }
     return Acceptance(**sides, reason=_text(content, "reason", where))
 

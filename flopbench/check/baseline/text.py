@@ -19,6 +19,7 @@ from typing import Any
 
 from flopbench.check.records import (
     MODEL_METRICS,
+    NAMES_ON_FILE,
     Acceptance,
     Baseline,
     Cost,
@@ -115,8 +116,8 @@ def _check_log_sum(cost: LogCost, where: str) -> None:
                 raise DataError(
                     f"{where}: event {event.name!r} costs runs of {name!r}, which is no component"
                 )
-            total += event.times * runs * cost.components[name].macs
-    if total != cost.macs:
+            total += event.times * runs * cost.components[name].total_macs
+    if total != cost.macs_per_video:
         raise DataError(f"{where}: macs is not what its events add up to")
 
 
@@ -158,7 +159,7 @@ def _model_content(cost: ModelCost) -> dict[str, Any]:
         "convention": cost.convention,
         "gaps": list(cost.gaps),
         "input": cost.input,
-        "macs": cost.macs,
+        "macs": cost.dense_macs,
         "modules": {m.path: _module_content(m) for m in sorted(kept, key=_by_path)},
         "params": cost.params,
         "spec": cost.spec,
@@ -173,7 +174,7 @@ def _by_path(module: ModuleCost) -> tuple[Any, ...]:
 
 def says_something(module: ModuleCost) -> bool:
     """Whether a baseline keeps a module: it costs something, or its shape decides about others."""
-    costs = module.macs or module.params or module.activations or module.calls
+    costs = module.dense_macs or module.params or module.activations or module.calls
     return bool(costs or module.ops or module.shape)
 
 
@@ -181,7 +182,7 @@ def _module_content(module: ModuleCost) -> dict[str, Any]:
     content = {
         "activations": module.activations,
         "calls": module.calls,
-        "macs": module.macs,
+        "macs": module.dense_macs,
         "ops": list(module.ops),
         "params": module.params,
         "shape": dict(module.shape),
@@ -192,7 +193,7 @@ def _module_content(module: ModuleCost) -> dict[str, Any]:
 def _log_content(cost: LogCost) -> dict[str, Any]:
     return {
         "components": {
-            name: {"macs": component.macs, "spec": component.spec}
+            name: {"macs": component.total_macs, "spec": component.spec}
             for name, component in sorted(cost.components.items())
         },
         "events": [
@@ -203,7 +204,7 @@ def _log_content(cost: LogCost) -> dict[str, Any]:
             }
             for event in cost.events
         ],
-        "macs": plain_amount(cost.macs),
+        "macs": plain_amount(cost.macs_per_video),
         "policy_log": cost.policy_log,
         "rule": cost.rule,
         "videos": cost.videos,
@@ -213,9 +214,15 @@ def _log_content(cost: LogCost) -> dict[str, Any]:
 
 def _acceptance(move: Acceptance) -> dict[str, Any]:
     return {
-        "new": {metric: plain_amount(amount) for metric, amount in move.new.items()},
-        "old": {metric: plain_amount(amount) for metric, amount in move.old.items()},
+        "new": _by_metric(move.new),
+        "old": _by_metric(move.old),
         "reason": move.reason,
+    }
+
+
+def _by_metric(amounts: Mapping[str, Fraction]) -> dict[str, Any]:
+    return {
+        NAMES_ON_FILE.get(metric, metric): plain_amount(held) for metric, held in amounts.items()
     }
 
 

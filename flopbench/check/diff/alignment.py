@@ -83,7 +83,7 @@ def _side(modules: Sequence[ModuleCost]) -> _Side:
     return _Side(
         modules=ordered,
         costs=[
-            (shape, m.macs, m.params, m.activations, m.calls)
+            (shape, m.dense_macs, m.params, m.activations, m.calls)
             for shape, m in zip(shapes, ordered, strict=True)
         ],
         shapes=list(shapes),

@@ -43,7 +43,7 @@ def compare_models(
     found += [_gone(module) for module in gone if _is_reported(module)]
     found = settled(found, known)
     place = _source_finder(new.modules)
-    downwards = (new.macs - old.macs, new.params - old.params) < (0, 0)
+    downwards = (new.dense_macs - old.dense_macs, new.params - old.params) < (0, 0)
     changes = tuple(
         replace(item.change, follows=item.own is False, source=place(item.change.path))
         for item in sorted(found, key=_order(downwards=downwards))
@@ -56,13 +56,13 @@ def compare_models(
 
 
 def _counts(module: ModuleCost) -> bool:
-    costs = module.macs or module.params or module.activations or module.calls
+    costs = module.dense_macs or module.params or module.activations or module.calls
     return bool(costs or module.shape)
 
 
 def _is_reported(module: ModuleCost) -> bool:
     """Whether a module that came or went is news: it costs something, or it is a pooling layer."""
-    costs = module.macs or module.params or module.activations
+    costs = module.dense_macs or module.params or module.activations
     return bool(costs or "kernel_size" in module.shape)
 
 
@@ -74,7 +74,7 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
         path=new.path,
         old_path=old.path if old.path != new.path else "",
         type=new.type,
-        added_macs=new.macs - old.macs,
+        added_macs=new.dense_macs - old.dense_macs,
         added_params=new.params - old.params,
         added_activations=new.activations - old.activations,
         cause="other",
@@ -99,7 +99,7 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
     if _amounts(old) == _amounts(new):
         return []
     novel = sorted(set(new.ops) - known.ops)
-    if novel and new.macs != old.macs:
+    if novel and new.dense_macs != old.dense_macs:
         detail = f"operator {novel[0]} is new"
         return [_with(change, "new operator", detail, structural=True)]
     return [_of_equal_shape(change, old, new, known)]
@@ -114,28 +114,28 @@ def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[Difference])
     weights = [prod(module.shape.get("weight", ())) for module in (old, new)]
     if any(d.cause == "kernel" for d in differing) or not all(weights):
         return 0
-    before, rest_before = divmod(old.macs, weights[0])
-    now, rest_now = divmod(new.macs, weights[1])
+    before, rest_before = divmod(old.dense_macs, weights[0])
+    now, rest_now = divmod(new.dense_macs, weights[1])
     return 0 if rest_before or rest_now else weights[0] * (now - before)
 
 
 def _amounts(module: ModuleCost) -> tuple[int, int, int]:
-    return module.macs, module.params, module.activations
+    return module.dense_macs, module.params, module.activations
 
 
 def _of_equal_shape(change: ModuleChange, old: ModuleCost, new: ModuleCost, known: Known) -> Found:
     """Say why a module costs something else though its parameters are as they were."""
-    if (old.macs, old.activations) == (new.macs, new.activations):
+    if (old.dense_macs, old.activations) == (new.dense_macs, new.activations):
         detail = "parameters shared" if new.params < old.params else "parameters no longer shared"
         return _with(change, "other", detail)
-    if not new.params and old.macs == new.macs and not known.new_input:
+    if not new.params and old.dense_macs == new.dense_macs and not known.new_input:
         detail = f"output elements {old.activations} -> {new.activations}"
         return _with(change, "other", detail)
     if known.new_input:
         often = f", calls {old.calls} -> {new.calls}" if old.calls != new.calls else ""
         return _with(change, "resolution", known.new_input + often)
     same_each_time = (
-        old.macs * new.calls == new.macs * old.calls
+        old.dense_macs * new.calls == new.dense_macs * old.calls
         and old.activations * new.calls == new.activations * old.calls
     )
     if old.calls != new.calls and same_each_time:
@@ -144,7 +144,7 @@ def _of_equal_shape(change: ModuleChange, old: ModuleCost, new: ModuleCost, know
         return _with(change, "other", f"operators {_listed(old.ops)} -> {_listed(new.ops)}")
     detail = f"output elements {old.activations} -> {new.activations}"
     if old.activations == new.activations:
-        detail = "more a position" if new.macs > old.macs else "less a position"
+        detail = "more a position" if new.dense_macs > old.dense_macs else "less a position"
     found = _with(change, "resolution", detail)
     return replace(found, own=None, positions=True, weightless=not new.params)
 
@@ -174,7 +174,7 @@ def _added(module: ModuleCost, known: Known) -> Found:
     change = ModuleChange(
         path=module.path,
         type=module.type,
-        added_macs=module.macs,
+        added_macs=module.dense_macs,
         added_params=module.params,
         added_activations=module.activations,
         cause="other",
@@ -195,7 +195,7 @@ def _gone(module: ModuleCost) -> Found:
     change = ModuleChange(
         path=module.path,
         type=module.type,
-        added_macs=-module.macs,
+        added_macs=-module.dense_macs,
         added_params=-module.params,
         added_activations=-module.activations,
         cause="other",

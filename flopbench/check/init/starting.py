@@ -41,7 +41,7 @@ _BUDGETS = """\
 # Budgets: what differs from "may not grow". For each entry and metric the last budget that matches
 # counts, whole.
 #   match         glob over names of entries (*, ?, [ab]); default "*"
-#   metric        macs, params, activations, gflops_per_video or latency
+#   metric        dense_macs, params, activations, macs_per_video or latency
 #   limit         most that is allowed, the limit itself included; the unit is required, and
 #                 1 MAC = 2 FLOPs: "4.2 GMACs" and "8.4 GFLOPs" are the same
 #   max-increase  growth over the baseline that is let pass; default "0%", for a latency "10%"
@@ -51,7 +51,7 @@ _BUDGETS = """\
 #   note          to whoever meets the budget
 
 #[[budgets]]
-#metric = "macs"
+#metric = "dense_macs"
 #limit = "4.2 GMACs"
 #max-increase = "0%"
 #min-delta = "1 MMACs"
@@ -69,7 +69,7 @@ _BUDGETS = """\
 #gate = "advisory"
 
 #[[budgets]]
-#metric = "gflops_per_video"
+#metric = "macs_per_video"
 #limit = "33.5 GMACs/video"
 
 #[[budgets]]

@@ -167,14 +167,14 @@ def _metric(text: str) -> Metric:
     """Return the metric that a unit belongs to; a unit that is none is said to be none of MACs."""
     words = text.lower()
     named = (metric for metric, nouns in _NOUNS.items() if any(noun in words for noun in nouns))
-    return next(named, "macs")
+    return next(named, "dense_macs")
 
 
 def _read(parse: Callable[[str, Metric], Fraction], text: str, metric: Metric) -> Fraction:
     try:
         return parse(text, metric)
     except InputError as error:
-        others = f", {_OTHERS}" if metric == "macs" else ""
+        others = f", {_OTHERS}" if error.hint.startswith("expected such") else ""
         raise InputError(f"cost_budget: {error.message}", f"{error.hint}{others}") from None
 
 

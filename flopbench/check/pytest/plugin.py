@@ -73,11 +73,12 @@ def _runs_in_ci() -> bool:
 
 @pytest.fixture(scope="session")
 def model_cost() -> Callable[..., ModelCost]:
-    """Count a model: ``model_cost(net, (1, 3, 224, 224)).macs``.
+    """Count a model: ``model_cost(net, (1, 3, 224, 224)).dense_macs``.
 
     The function takes a module, ``(module, inputs)`` or a model specification, then ``input`` and
-    ``counter``, and returns a record with ``macs``, ``params``, ``activations`` and ``modules``. It
-    raises ``flopbench.InputError`` or ``MeasureError`` where the model cannot be counted.
+    ``counter``, and returns a record with ``dense_macs``, ``params``, ``activations`` and
+    ``modules``. It raises ``flopbench.InputError`` or ``MeasureError`` where the model cannot be
+    counted.
     """
 
     def cost(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:

@@ -11,22 +11,22 @@ from fractions import Fraction
 
 from flopbench.check.records import Metric
 from flopbench.check.report import MetricResult
-from flopbench.core.units import milliseconds
+from flopbench.core.units import PREFIXES, milliseconds
 
 ARROW = " -> "
 BAR = 10
 """Signs in a head-room bar: a tenth of the limit each."""
 
-_PREFIXES = ("", "k", "M", "G", "T")
+_PREFIXES = tuple(PREFIXES)
 _SMALL = 10_000
 """Whole numbers below this are shown whole: five digits are no rounding there."""
 _DECIMALS = 12
 """Longest decimal text of an exact amount; beyond it a fraction is easier to read."""
 _NOUNS: dict[Metric, tuple[str, str]] = {
-    "macs": ("MAC", "MACs"),
+    "dense_macs": ("MAC", "MACs"),
     "params": ("param", "params"),
     "activations": ("activation", "activations"),
-    "gflops_per_video": ("MAC/video", "MACs/video"),
+    "macs_per_video": ("MAC/video", "MACs/video"),
 }
 
 

@@ -10,7 +10,7 @@ from flopbench.check.report import EntryResult, ModuleChange, Part, Split
 from flopbench.check.text.amounts import ARROW, amount, arrow, exact_amount, times
 from flopbench.core.escaping import one_line
 
-VIDEO: Metric = "gflops_per_video"
+VIDEO: Metric = "macs_per_video"
 MEANING: dict[Part, str] = {
     "choices": "the policy chooses otherwise",
     "unit costs": "its networks cost something else",
@@ -107,9 +107,9 @@ def _split_lines(split: Split) -> list[str]:
     return lines
 
 
-def _macs_and_params(macs: int, params: int) -> tuple[str, str]:
+def _macs_and_params(dense_macs: int, params: int) -> tuple[str, str]:
     return (
-        exact_amount("macs", Fraction(macs), signed=True),
+        exact_amount("dense_macs", Fraction(dense_macs), signed=True),
         exact_amount("params", Fraction(params), signed=True),
     )
 
@@ -127,12 +127,14 @@ def _times_change(old: Fraction | None, new: Fraction | None) -> str:
 
 def _macs_change(old: Fraction | int | None, new: Fraction | int | None) -> str:
     if old is None or new is None or old == new:
-        return _change(*("-" if v is None else amount("macs", Fraction(v)) for v in (old, new)))
-    return arrow("macs", Fraction(old), Fraction(new))
+        return _change(
+            *("-" if v is None else amount("dense_macs", Fraction(v)) for v in (old, new))
+        )
+    return arrow("dense_macs", Fraction(old), Fraction(new))
 
 
 def _signed_macs(value: Fraction) -> str:
-    return ("+" if value > 0 else "") + amount("macs", value)
+    return ("+" if value > 0 else "") + amount("dense_macs", value)
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

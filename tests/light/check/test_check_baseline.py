@@ -47,7 +47,7 @@ def model(scale: int = 1, *, blocks: int = 12) -> ModelCost:
         ModuleCost(
             path="conv1",
             type="Conv2d",
-            macs=118_013_952 * scale,
+            dense_macs=118_013_952 * scale,
             params=9_408,
             activations=802_816,
             calls=1,
@@ -55,7 +55,7 @@ def model(scale: int = 1, *, blocks: int = 12) -> ModelCost:
             shape={"weight": [64, 3, 7, 7], "stride": [2, 2], "padding": [3, 3]},
         ),
         ModuleCost(
-            path="bn1", type="BatchNorm2d", macs=0, params=128, activations=0, calls=0,
+            path="bn1", type="BatchNorm2d", dense_macs=0, params=128, activations=0, calls=0,
             shape={"weight": [64], "bias": [64]},
         ),
     ]  # fmt: skip
@@ -63,7 +63,7 @@ def model(scale: int = 1, *, blocks: int = 12) -> ModelCost:
         ModuleCost(
             path=f"features.{n}",
             type="Conv2d",
-            macs=115_605_504 * scale,
+            dense_macs=115_605_504 * scale,
             params=36_864,
             activations=200_704,
             calls=1,
@@ -73,14 +73,14 @@ def model(scale: int = 1, *, blocks: int = 12) -> ModelCost:
         for n in range(blocks)
     ]
     modules.sort(key=lambda module: natural(module.path))
-    macs = sum(module.macs for module in modules)
+    macs = sum(module.dense_macs for module in modules)
     return ModelCost(
         spec="my_pkg.nets:build@224",
         input="224",
         counter="torch",
         counter_version="2.8.0",
         convention="1 unit = 1 FLOP",
-        macs=macs,
+        dense_macs=macs,
         total=2 * macs,
         params=sum(module.params for module in modules),
         activations=sum(module.activations for module in modules),
@@ -98,11 +98,11 @@ def log() -> LogCost:
         counter="torch",
         counter_version="2.8.0",
         rule="exact",
-        macs=times * (runs * price + 54_000_000),
+        macs_per_video=times * (runs * price + 54_000_000),
         videos=3,
         components={
-            "resnet50@224": Component(spec="resnet50@224,classes=200", macs=price),
-            "policy": Component(spec="mobilenet_v2@84", macs=54_000_000),
+            "resnet50@224": Component(spec="resnet50@224,classes=200", total_macs=price),
+            "policy": Component(spec="mobilenet_v2@84", total_macs=54_000_000),
         },
         events=(
             ChargeItem(
@@ -115,9 +115,10 @@ def log() -> LogCost:
 
 
 def kept(cost: ModelCost | LogCost, reason: str = "first baseline") -> Kept:
+    macs = cost.macs_per_video if isinstance(cost, LogCost) else cost.dense_macs
     return Kept(
         cost=cost,
-        accepted=(Acceptance(old={}, new={"macs": Fraction(cost.macs)}, reason=reason),),
+        accepted=(Acceptance(old={}, new={"dense_macs": Fraction(macs)}, reason=reason),),
     )
 
 
@@ -127,7 +128,7 @@ def small() -> Baseline:
         entries={"backbone": kept(model()), "run": kept(log())},
         removed={
             "older": Acceptance(
-                old={"macs": Fraction(7), "gflops_per_video": Fraction(1, 3)},
+                old={"dense_macs": Fraction(7), "macs_per_video": Fraction(1, 3)},
                 new={},
                 reason="replaced",
             )
@@ -146,6 +147,16 @@ def signed(change: Callable[[dict[str, Any]], object], entry: str = "backbone") 
     change(content)
     content["digest"] = digest_of(entry, content)
     return json.dumps(data)
+
+
+def test_moves_keep_the_names_that_their_digests_hold() -> None:
+    """What a metric is called now is not what a baseline on disk has: old files stay right."""
+    move = Acceptance(
+        old={"dense_macs": Fraction(7)}, new={"macs_per_video": Fraction(1, 3)}, reason="why"
+    )
+    text = render_baseline(Baseline(entries={"run": Kept(cost=log(), accepted=(move,))}))
+    assert '{"new": {"gflops_per_video": "1/3"}, "old": {"macs": 7}, "reason": "why"}' in text
+    assert verify_baseline(text, FILE).entries["run"].accepted == (move,)
 
 
 def refused(text: str, *needles: str) -> DataError:
@@ -199,7 +210,7 @@ def test_sources_and_empty_modules_are_not_kept() -> None:
     holder = ModuleCost(
         path="features",
         type="Sequential",
-        macs=0,
+        dense_macs=0,
         params=0,
         activations=0,
         calls=0,
@@ -324,7 +335,7 @@ def _set(*keys: Any, to: Any) -> Callable[[dict[str, Any]], None]:
         (_set("accepted", 0, "new", to={"macs": "2/4"}), ("2/4",)),
         (_set("accepted", 0, "new", to={"macs": "1/0"}), ("1/0",)),
         (_set("accepted", 0, "new", to={"macs": -3}), ("-3",)),
-        (_set("macs", to=1), ("macs is 1", "add up to")),
+        (_set("macs", to=1), ("dense_macs is 1", "add up to")),
         (_set("params", to=1), ("params is 1",)),
         (_set("modules", "conv1", "activations", to=1), ("activations is", "add up to")),
     ],
@@ -357,8 +368,8 @@ def test_a_wrong_field_of_a_log(
 
 def test_what_does_not_add_up_is_not_written() -> None:
     """A file that could not be read again is refused where it would begin."""
-    wrong = replace(model(), macs=1)
-    with pytest.raises(DataError, match="entry 'b': macs is 1"):
+    wrong = replace(model(), dense_macs=1)
+    with pytest.raises(DataError, match="entry 'b': dense_macs is 1"):
         render_baseline(Baseline(entries={"b": kept(wrong)}))
     twice = replace(model(), modules=(*model().modules, model().modules[0]))
     with pytest.raises(DataError, match="is there twice"):
@@ -485,8 +496,8 @@ settings_ = st.recursive(
 )
 acceptances = st.builds(
     Acceptance,
-    old=st.dictionaries(st.sampled_from(["macs", "params", "latency"]), amounts),
-    new=st.dictionaries(st.sampled_from(["macs", "gflops_per_video"]), amounts),
+    old=st.dictionaries(st.sampled_from(["dense_macs", "params", "latency"]), amounts),
+    new=st.dictionaries(st.sampled_from(["dense_macs", "macs_per_video"]), amounts),
     reason=texts,
 )
 
@@ -499,7 +510,7 @@ def models(draw: st.DrawFn) -> ModelCost:
         ModuleCost(
             path=path,
             type=draw(texts),
-            macs=draw(counts),
+            dense_macs=draw(counts),
             params=draw(counts),
             activations=draw(counts),
             calls=draw(st.integers(1, 9)),
@@ -511,7 +522,7 @@ def models(draw: st.DrawFn) -> ModelCost:
     return replace(
         model(),
         spec=draw(texts),
-        macs=sum(module.macs for module in modules),
+        dense_macs=sum(module.dense_macs for module in modules),
         params=sum(module.params for module in modules),
         activations=sum(module.activations for module in modules),
         total=draw(counts),
@@ -525,7 +536,7 @@ def models(draw: st.DrawFn) -> ModelCost:
 def logs(draw: st.DrawFn) -> LogCost:
     """Return a policy log's cost with random events that adds up."""
     components = draw(
-        st.dictionaries(texts, st.builds(Component, spec=texts, macs=counts), max_size=3)
+        st.dictionaries(texts, st.builds(Component, spec=texts, total_macs=counts), max_size=3)
     )
     no_runs: st.SearchStrategy[dict[str, Fraction]] = st.just({})
     some = st.dictionaries(st.sampled_from(sorted(components)), amounts) if components else no_runs
@@ -533,11 +544,13 @@ def logs(draw: st.DrawFn) -> LogCost:
         st.lists(st.builds(ChargeItem, name=texts, times=amounts, costs=some), max_size=4)
     )
     macs = sum(
-        (e.times * n * components[name].macs for e in events for name, n in e.costs.items()),
+        (e.times * n * components[name].total_macs for e in events for name, n in e.costs.items()),
         Fraction(0),
     )
     videos = draw(st.one_of(st.none(), st.integers(0, 10**6)))
-    return replace(log(), components=components, events=tuple(events), macs=macs, videos=videos)
+    return replace(
+        log(), components=components, events=tuple(events), macs_per_video=macs, videos=videos
+    )
 
 
 entries = st.builds(

@@ -36,16 +36,28 @@ MODEL = ModelCost(
     counter="thop",
     counter_version="0.1.1",
     convention="MACs as THOP counts them",
-    macs=1000,
+    dense_macs=1000,
     total=1100,
     params=50,
     activations=70,
     modules=(
         ModuleCost(
-            path="a", type="Conv2d", macs=900, params=40, activations=60, calls=1, ops=("conv",)
+            path="a",
+            type="Conv2d",
+            dense_macs=900,
+            params=40,
+            activations=60,
+            calls=1,
+            ops=("conv",),
         ),
         ModuleCost(
-            path="b", type="Linear", macs=100, params=10, activations=10, calls=1, ops=("linear",)
+            path="b",
+            type="Linear",
+            dense_macs=100,
+            params=10,
+            activations=10,
+            calls=1,
+            ops=("linear",),
         ),
     ),
     versions={"thop": "0.1.1", "torch": "2.8.0"},
@@ -55,9 +67,9 @@ LOG = LogCost(
     counter="thop",
     counter_version="0.1.1",
     rule="exact",
-    macs=Fraction(3500, 3),
+    macs_per_video=Fraction(3500, 3),
     videos=3,
-    components={"net": Component(spec="net@8", macs=500)},
+    components={"net": Component(spec="net@8", total_macs=500)},
     events=(ChargeItem(name="run", times=Fraction(7, 3), costs={"net": Fraction(1)}),),
 )
 CONFIG = Config(
@@ -102,7 +114,9 @@ def test_a_total_that_moved_alone_is_a_note() -> None:
 
 def test_libraries_are_named_where_a_cost_moved() -> None:
     """A growth under another library version says so, and fails all the same."""
-    other = replace(grown(MODEL, "macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"})
+    other = replace(
+        grown(MODEL, "dense_macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"}
+    )
     entry = judged({**STOCK, "net": other}).entries[0]  # type: ignore[dict-item]
     assert entry.failed
     assert "libraries changed since the baseline: torch 2.8.0 -> 2.9" in entry.notes
@@ -118,7 +132,7 @@ def test_libraries_are_named_where_a_cost_moved() -> None:
 )
 def test_what_is_not_comparable(change: dict[str, Any], needle: str) -> None:
     """Another counter, convention or blind spot: exit status 4, no old amount to compare with."""
-    report = judged({**STOCK, "net": replace(MODEL, macs=1, **change)})
+    report = judged({**STOCK, "net": replace(MODEL, dense_macs=1, **change)})
     entry = report.entries[0]
     assert entry.state == "not comparable"
     assert needle in entry.reason
@@ -136,7 +150,7 @@ def test_a_model_that_became_a_log() -> None:
 def test_which_exit_status_wins() -> None:
     """A certain failure outweighs what could not be measured, and that what cannot be compared."""
     other = replace(MODEL, counter="torch")
-    worse = grown(LOG, "gflops_per_video", Fraction(1))
+    worse = grown(LOG, "macs_per_video", Fraction(1))
     assert judged({"net": "no torch", "run": worse}).exit_status == 1
     assert judged({"net": other, "run": "no torch"}).exit_status == 3
     assert judged({"net": other, "run": LOG}).exit_status == 4
@@ -179,7 +193,7 @@ def test_an_amount_fails_exactly_beyond_what_is_allowed(
 ) -> None:
     """Growth fails beyond both tolerances, a limit beyond itself; nothing else does."""
     budget = Budget(
-        metric="macs",
+        metric="dense_macs",
         max_increase=share,
         min_delta=Fraction(delta),
         limit=None if limit is None else Fraction(limit),
@@ -193,13 +207,13 @@ def test_an_amount_fails_exactly_beyond_what_is_allowed(
     assert not advisory.failed
 
 
-@given(st.sampled_from(["macs", "params", "activations"]), st.integers(1, 10**9))
+@given(st.sampled_from(["dense_macs", "params", "activations"]), st.integers(1, 10**9))
 def test_what_a_drill_plants_adds_up(metric: Metric, extra: int) -> None:
     """Planted growth is in one module and in the total alike, as a real one would be."""
     cost = grown(MODEL, metric, Fraction(extra))
     assert isinstance(cost, ModelCost)
     assert amounts(cost)[metric] - amounts(MODEL)[metric] == extra
-    for name in ("macs", "params", "activations"):
+    for name in ("dense_macs", "params", "activations"):
         assert sum(getattr(module, name) for module in cost.modules) == getattr(cost, name)
 
 
@@ -207,10 +221,10 @@ def test_a_drill_catches_all() -> None:
     """Every exact metric of every entry is caught; an advisory gate is named as asleep."""
     found = drill(CONFIG, accepted(), STOCK, Fraction(1, 100))
     assert [(d.entry, d.metric, d.caught) for d in found] == [
-        ("net", "macs", True),
+        ("net", "dense_macs", True),
         ("net", "params", True),
         ("net", "activations", True),
-        ("run", "gflops_per_video", True),
+        ("run", "macs_per_video", True),
     ]
     asleep = replace(CONFIG, budgets=(Budget(metric="params", gate="advisory"),))
     missed = [d for d in drill(asleep, accepted(), STOCK, Fraction(1, 100)) if not d.caught]

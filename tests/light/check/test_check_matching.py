@@ -44,7 +44,9 @@ class Net:
         shape |= {"stride": [stride, stride]} if stride > 1 else {}
         shape |= {"padding": [kernel // 2] * 2} if kernel > 1 else {}
         shape |= {"groups": groups} if groups > 1 else {}
-        self.add(path, "Conv2d", shape, macs=prod(weight) * size**2, activations=out * size**2)
+        self.add(
+            path, "Conv2d", shape, dense_macs=prod(weight) * size**2, activations=out * size**2
+        )
         if not beside:
             self.size, self.channels = size, out
 
@@ -63,7 +65,7 @@ class Net:
         features = self.channels * self.size**2 if flat else self.channels
         shape = {"weight": [out, features], "bias": [out]}
         macs, activations = out * features * positions, out * positions
-        self.add(path, "Linear", shape, macs=macs, activations=activations, op="addmm")
+        self.add(path, "Linear", shape, dense_macs=macs, activations=activations, op="addmm")
         self.channels = out
 
     def add(
@@ -72,7 +74,7 @@ class Net:
         type_: str,
         shape: dict[str, Any],
         *,
-        macs: int = 0,
+        dense_macs: int = 0,
         activations: int = 0,
         op: str = "convolution",
     ) -> None:
@@ -82,7 +84,7 @@ class Net:
             ModuleCost(
                 path=path,
                 type=type_,
-                macs=macs,
+                dense_macs=dense_macs,
                 params=params,
                 activations=activations,
                 calls=1,
@@ -96,14 +98,14 @@ class Net:
 
 
 def cost_of(modules: list[ModuleCost], input_: str = "224") -> ModelCost:
-    macs = sum(module.macs for module in modules)
+    macs = sum(module.dense_macs for module in modules)
     return ModelCost(
         spec="net",
         input=input_,
         counter="torch",
         counter_version="2.8",
         convention="1 MAC",
-        macs=macs,
+        dense_macs=macs,
         total=2 * macs,
         params=sum(module.params for module in modules),
         activations=sum(module.activations for module in modules),
@@ -199,13 +201,15 @@ def vit(layers: int = 12, *, width: int = 192, mlp: int = 768, size: int = 224) 
     weight = [width, 3, 16, 16]
     macs, out = prod(weight) * (tokens - 1), width * (tokens - 1)
     shape = {"weight": weight, "stride": [16, 16]}
-    net.add("conv_proj", "Conv2d", shape, macs=macs, activations=out)
+    net.add("conv_proj", "Conv2d", shape, dense_macs=macs, activations=out)
     for layer in range(layers):
         at = f"encoder.layers.encoder_layer_{layer}"
         shape = {"in_proj_weight": [3 * width, width], "in_proj_bias": [3 * width]}
         products = 2 * tokens**2 * width
         macs, out = 3 * width**2 * tokens + products, 4 * width * tokens
-        net.add(f"{at}.self_attention", "MultiheadAttention", shape, macs=macs, activations=out)
+        net.add(
+            f"{at}.self_attention", "MultiheadAttention", shape, dense_macs=macs, activations=out
+        )
         net.add(f"{at}.ln_1", "LayerNorm", {"weight": [width], "bias": [width]}, op="layer_norm")
         net.channels = width
         net.linear(f"{at}.mlp.0", mlp, positions=tokens)
@@ -220,7 +224,7 @@ def compared(
     """Compare, and assert what holds of every comparison: exact sums, origins first."""
     changes, shares = compare_models(old, new)
     for parts in (changes, shares):
-        assert sum(part.added_macs for part in parts) == new.macs - old.macs
+        assert sum(part.added_macs for part in parts) == new.dense_macs - old.dense_macs
         assert sum(part.added_params for part in parts) == new.params - old.params
     assert sum(c.added_activations for c in changes) == new.activations - old.activations
     follows = [change.follows for change in changes]
@@ -232,7 +236,7 @@ def compared(
 def test_the_generator_knows_resnet18() -> None:
     """The networks of this file are real ones: MACs and parameters as torchvision's resnet18."""
     cost = resnet()
-    assert (cost.macs, cost.params) == (1_814_073_344, 11_689_512)
+    assert (cost.dense_macs, cost.params) == (1_814_073_344, 11_689_512)
 
 
 @pytest.mark.parametrize("make", [resnet, vgg, mobilenet, vit])
@@ -265,7 +269,7 @@ def test_a_larger_input_is_the_one_cause() -> None:
         ("resolution", "input 224 -> 256", False)
     }
     assert {change.path for change in changes} == {
-        module.path for module in resnet().modules if module.macs and module.path != "fc"
+        module.path for module in resnet().modules if module.dense_macs and module.path != "fc"
     }
 
 
@@ -377,10 +381,10 @@ def test_a_block_put_into_a_sequential_is_all_that_was_added(place: int) -> None
     (block,) = at
     parts = [module for module in new.modules if module.path.startswith(f"{block}.")]
     assert {change.path for change in changes} == {module.path for module in parts}
-    assert share.added_macs == sum(module.macs for module in parts)
+    assert share.added_macs == sum(module.dense_macs for module in parts)
     assert (share.cause, share.detail) == ("depth", f"{block}: added, 6 modules")
     _, (share,) = compared(new, mobilenet())
-    assert (share.cause, share.added_macs) == ("depth", -sum(m.macs for m in parts))
+    assert (share.cause, share.added_macs) == ("depth", -sum(m.dense_macs for m in parts))
 
 
 def test_one_layer_put_between_equal_ones_of_another_resolution() -> None:
@@ -430,7 +434,7 @@ def test_a_new_kind_of_layer_is_a_new_operator() -> None:
     """A module of a type that the baseline has nowhere, and a type replaced at its path."""
     net = list(resnet().modules)
     squeeze = ModuleCost(
-        path="layer4.1.gate", type="Gate", macs=10**6, params=500, activations=9, calls=1,
+        path="layer4.1.gate", type="Gate", dense_macs=10**6, params=500, activations=9, calls=1,
         ops=("aten.bmm",), shape={"w": [5, 100]},
     )  # fmt: skip
     (change,), (share,) = compared(resnet(), cost_of([*net, squeeze]))
@@ -442,7 +446,10 @@ def test_a_new_kind_of_layer_is_a_new_operator() -> None:
     ]
     (change,), _ = compared(resnet(), cost_of(swapped))
     assert (change.cause, change.detail) == ("new operator", "BatchNorm2d -> GroupNorm")
-    again = [replace(m, ops=("aten.bmm",), macs=m.macs + 7) if m.path == "fc" else m for m in net]
+    again = [
+        replace(m, ops=("aten.bmm",), dense_macs=m.dense_macs + 7) if m.path == "fc" else m
+        for m in net
+    ]
     (change,), _ = compared(resnet(), cost_of(again))
     assert (change.cause, change.detail) == ("new operator", "operator aten.bmm is new")
 
@@ -450,7 +457,9 @@ def test_a_new_kind_of_layer_is_a_new_operator() -> None:
 def test_a_module_called_twice() -> None:
     """Twice the calls at the same cost each: cause calls."""
     twice = [
-        replace(m, calls=2, macs=2 * m.macs, activations=2 * m.activations) if m.path == "fc" else m
+        replace(m, calls=2, dense_macs=2 * m.dense_macs, activations=2 * m.activations)
+        if m.path == "fc"
+        else m
         for m in resnet().modules
     ]
     (change,), (share,) = compared(resnet(), cost_of(twice))
@@ -480,7 +489,10 @@ def test_inputs_of_another_number_of_channels_began_it_themselves() -> None:
 
 def test_positions_without_a_cause_in_any_module() -> None:
     """A resize in code of no module: those that do more began it, as far as one can see."""
-    more = [replace(m, macs=4 * m.macs, activations=4 * m.activations) for m in resnet().modules]
+    more = [
+        replace(m, dense_macs=4 * m.dense_macs, activations=4 * m.activations)
+        for m in resnet().modules
+    ]
     changes, (share,) = compared(resnet(), cost_of(more))
     assert share.cause == "resolution"
     assert not any(change.follows for change in changes)
@@ -495,7 +507,7 @@ def test_layouts_of_torch() -> None:
             return cost_of(
                 [
                     ModuleCost(
-                        path="x", type=type_, macs=prod(extents), params=prod(extents),
+                        path="x", type=type_, dense_macs=prod(extents), params=prod(extents),
                         activations=1, calls=1, ops=("aten.op",), shape=shape,
                     )
                 ]
@@ -524,7 +536,9 @@ def test_the_source_is_the_nearest_class_of_the_user() -> None:
     new = [replace(m, source="") for m in resnet(inner={"layer1.0": 128}).modules]
     around = {"": "nets.py:40", "layer1.0": "nets.py:12"}
     holders = [
-        ModuleCost(path=path, type="Block", macs=0, params=0, activations=0, calls=0, source=source)
+        ModuleCost(
+            path=path, type="Block", dense_macs=0, params=0, activations=0, calls=0, source=source
+        )
         for path, source in around.items()
     ]
     changes, _ = compared(resnet(), cost_of([*new, *holders]))
@@ -587,7 +601,7 @@ def models(draw: st.DrawFn) -> ModelCost:
             ModuleCost(
                 path=path,
                 type=type_,
-                macs=draw(small),
+                dense_macs=draw(small),
                 params=draw(small),
                 activations=draw(small),
                 calls=draw(small),

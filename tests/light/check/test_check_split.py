@@ -22,7 +22,7 @@ def log_cost(
     events = tuple(
         ChargeItem(name=name, times=times, costs=runs.get(name, {})) for name, times in mix.items()
     )
-    components = {name: Component(spec=name, macs=macs) for name, macs in prices.items()}
+    components = {name: Component(spec=name, total_macs=macs) for name, macs in prices.items()}
     total = sum(
         (e.times * n * prices[name] for e in events for name, n in e.costs.items()), Fraction(0)
     )
@@ -31,7 +31,7 @@ def log_cost(
         counter="torch",
         counter_version="2.8",
         rule="exact",
-        macs=total,
+        macs_per_video=total,
         videos=3,
         components=components,
         events=events,
@@ -58,7 +58,7 @@ def test_a_mix_that_moved_is_choices_alone() -> None:
     moved = {**MIX, "224": Fraction(14, 3), "168": Fraction(4)}
     old, new = log_cost(MIX, PRICES, RUNS), log_cost(moved, PRICES, RUNS)
     done = split(old, new)
-    assert (done.choices, done.unit_costs) == (new.macs - old.macs, 0)
+    assert (done.choices, done.unit_costs) == (new.macs_per_video - old.macs_per_video, 0)
     assert done.choices == Fraction(4, 3) * (R50_224 - R50_168)
     assert (done.leading, done.components) == ("choices", ())
     by_name = {event.name: event for event in done.events}
@@ -73,7 +73,7 @@ def test_a_network_that_moved_is_unit_costs_alone() -> None:
     dearer = {**PRICES, "resnet50@224": R50_224 + 10**9}
     old, new = log_cost(MIX, PRICES, RUNS), log_cost(MIX, dearer, RUNS)
     done = split(old, new)
-    assert (done.choices, done.unit_costs) == (0, new.macs - old.macs)
+    assert (done.choices, done.unit_costs) == (0, new.macs_per_video - old.macs_per_video)
     assert done.unit_costs == Fraction(10, 3) * 10**9
     assert done.leading == "unit costs"
     (component,) = done.components
@@ -112,7 +112,7 @@ def test_an_action_on_one_side_is_a_choice() -> None:
 def test_another_network_of_the_same_price_is_named() -> None:
     """A component's specification moved and its price did not: named, though it adds nothing."""
     old = log_cost(MIX, PRICES, RUNS)
-    swapped = {**old.components, "policy": Component(spec="mobilenet_v2@84", macs=POLICY)}
+    swapped = {**old.components, "policy": Component(spec="mobilenet_v2@84", total_macs=POLICY)}
     (component,) = split(old, replace(old, components=swapped)).components
     assert (component.old_spec, component.new_spec) == ("policy", "mobilenet_v2@84")
 
@@ -141,14 +141,14 @@ def logs(draw: st.DrawFn) -> LogCost:
     total = sum(
         (e.times * n * costs[part] for e in events for part, n in e.costs.items()), Fraction(0)
     )
-    return replace(cost, events=events, macs=total)
+    return replace(cost, events=events, macs_per_video=total)
 
 
 @given(old=logs(), new=logs())
 def test_the_parts_sum_to_the_change(old: LogCost, new: LogCost) -> None:
     """Of the whole and of each event, exactly; and the way back is the negative."""
     done, back = split(old, new), split(new, old)
-    assert done.choices + done.unit_costs == new.macs - old.macs
+    assert done.choices + done.unit_costs == new.macs_per_video - old.macs_per_video
     assert sum(e.choices for e in done.events) == done.choices
     assert sum(e.unit_costs for e in done.events) == done.unit_costs
     for event in done.events:
@@ -168,5 +168,5 @@ def test_what_did_not_move_has_no_part(old: LogCost, times: list[Fraction], pric
         for event, n in zip(old.events, times[: len(old.events)], strict=True)
     )
     assert split(old, replace(old, events=mix)).unit_costs == 0
-    dearer = {**old.components, "x": Component(spec="x", macs=price)}
+    dearer = {**old.components, "x": Component(spec="x", total_macs=price)}
     assert split(old, replace(old, components=dearer)).choices == 0

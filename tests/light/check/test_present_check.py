@@ -31,6 +31,7 @@ from flopbench.check.text.blocks import command_to_accept
 from flopbench.check.text.ci import annotations, badge_json, junit_xml, report_json
 from flopbench.check.text.markdown import MARKER, MOST_BYTES, code, escape_text, github_summary
 from flopbench.check.text.terminal import explain_entry, render_check
+from flopbench.core.errors import DataError
 
 WORKFLOW_COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^:,\n]*,?)+)::([^\n\r]+)")
 
@@ -63,19 +64,19 @@ def all_texts(report: Report) -> list[str]:
 @pytest.mark.parametrize(
     ("metric", "value", "text"),
     [
-        ("macs", 4_109_464_576, "4.1095 GMACs"),
-        ("macs", 814_272_000, "814.27 MMACs"),
-        ("macs", 36_864, "36.864 kMACs"),
-        ("macs", 9_999, "9,999 MACs"),
-        ("macs", 1, "1 MAC"),
-        ("macs", 999_999_999, "1.0000 GMACs"),
-        ("macs", 9_999_960_000, "10.000 GMACs"),
-        ("macs", 3 * 10**15, "3,000.00 TMACs"),
-        ("macs", -1_500_000_000, "-1.5000 GMACs"),
+        ("dense_macs", 4_109_464_576, "4.1095 GMACs"),
+        ("dense_macs", 814_272_000, "814.27 MMACs"),
+        ("dense_macs", 36_864, "36.864 kMACs"),
+        ("dense_macs", 9_999, "9,999 MACs"),
+        ("dense_macs", 1, "1 MAC"),
+        ("dense_macs", 999_999_999, "1.0000 GMACs"),
+        ("dense_macs", 9_999_960_000, "10.000 GMACs"),
+        ("dense_macs", 3 * 10**15, "3,000.00 TMACs"),
+        ("dense_macs", -1_500_000_000, "-1.5000 GMACs"),
         ("params", 25_557_032, "25.557 M params"),
         ("params", 0, "0 params"),
         ("activations", 11_113_984, "11.114 M activations"),
-        ("gflops_per_video", Fraction(41_131_473_600, 3), "13.710 GMACs/video"),
+        ("macs_per_video", Fraction(41_131_473_600, 3), "13.710 GMACs/video"),
         ("latency", Fraction("0.01231"), "12.31 ms"),
         ("latency", Fraction("-0.01231"), "-12.31 ms"),
     ],
@@ -90,13 +91,13 @@ def test_an_amount_has_five_digits_and_the_prefix_that_fits(
 def test_amounts_that_would_look_equal_are_printed_exactly() -> None:
     """One MAC apart: both as exact integers; fractions as n/d; equal amounts stay short."""
     one, other = Fraction(4_110_000_000), Fraction(4_110_000_001)
-    assert amounts_apart("macs", one, other) == ("4,110,000,000 MACs", "4,110,000,001 MACs")
-    assert amounts_apart("macs", one, one) == ("4.1100 GMACs", "4.1100 GMACs")
+    assert amounts_apart("dense_macs", one, other) == ("4,110,000,000 MACs", "4,110,000,001 MACs")
+    assert amounts_apart("dense_macs", one, one) == ("4.1100 GMACs", "4.1100 GMACs")
     thirds = amounts_apart(
-        "gflops_per_video", Fraction(41_131_473_601, 7), Fraction(41_131_473_602, 7)
+        "macs_per_video", Fraction(41_131_473_601, 7), Fraction(41_131_473_602, 7)
     )
     assert thirds == ("41,131,473,601/7 MACs/video", "41,131,473,602/7 MACs/video")
-    assert arrow("macs", one, other) == "4,110,000,000 -> 4,110,000,001 MACs"
+    assert arrow("dense_macs", one, other) == "4,110,000,000 -> 4,110,000,001 MACs"
     assert arrow("latency", Fraction("0.0123100"), Fraction("0.0123101")) == "12.31 -> 12.3101 ms"
 
 
@@ -106,7 +107,7 @@ def test_amounts_that_would_look_equal_are_printed_exactly() -> None:
 )
 def test_amounts_look_different_where_they_are(old: Fraction, new: Fraction) -> None:
     """Whatever two amounts are, they print equal only where they are equal."""
-    for metric in ("macs", "gflops_per_video", "latency"):
+    for metric in ("dense_macs", "macs_per_video", "latency"):
         before, after = amounts_apart(metric, old, new)  # type: ignore[arg-type]
         assert (before == after) == (old == new)
 
@@ -114,7 +115,7 @@ def test_amounts_look_different_where_they_are(old: Fraction, new: Fraction) -> 
 @given(st.integers(min_value=-(10**15), max_value=10**15))
 def test_an_exact_amount_can_be_read_back(value: int) -> None:
     """An exact amount has every digit."""
-    number, unit = exact_amount("macs", Fraction(value), signed=True).split()
+    number, unit = exact_amount("dense_macs", Fraction(value), signed=True).split()
     assert int(number.replace(",", "")) == value
     assert unit == ("MAC" if abs(value) == 1 else "MACs")
 
@@ -125,13 +126,18 @@ def test_a_growth_looks_different_from_the_growth_that_is_allowed() -> None:
     assert share_of_change(Fraction(10_000), Fraction(10_200), Fraction(2, 100)) == "+2.0 %"
     assert share_of_change(Fraction(10**9), Fraction(10**9 + 1)) == "+under 0.1 %"
     assert share_of_change(Fraction(0), Fraction(5)) == ""
-    assert growth("macs", Fraction(2), Fraction(1)) == "-1 MAC"
+    assert growth("dense_macs", Fraction(2), Fraction(1)) == "-1 MAC"
 
 
 def test_one_mac_over_a_limit_prints_exact_integers() -> None:
     """Both amounts round to 4.1100 GMACs; the message shows the one MAC between them."""
     metric = samples.metric(
-        "macs", None, 4_110_000_001, limit=4_110_000_000, limit_text="4.11 GMACs", budget_line=7
+        "dense_macs",
+        None,
+        4_110_000_001,
+        limit=4_110_000_000,
+        limit_text="4.11 GMACs",
+        budget_line=7,
     )
     text = drawn(samples.report(samples.entry("net", metric)))
     assert "4,110,000,001 MACs, limit 4,110,000,000 MACs: 1 MAC over" in text
@@ -143,20 +149,20 @@ def test_head_room_is_never_rounded_over_or_under_the_limit() -> None:
     """What is met exactly is 100 %, one MAC less is 99 %, and FLOPs are shown with their MACs."""
 
     def bar(new: int, limit: int, text: str) -> str:
-        return head_room_bar(samples.metric("macs", None, new, limit=limit, limit_text=text))
+        return head_room_bar(samples.metric("dense_macs", None, new, limit=limit, limit_text=text))
 
     assert bar(4_200_000_000, 4_200_000_000, "4.2 GMACs") == "[##########] 100 % of 4.2 GMACs"
     assert bar(4_199_999_999, 4_200_000_000, "4.2 GMACs") == "[#########-] 99 % of 4.2 GMACs"
     assert bar(3_486_000_000, 4_200_000_000, "8.4  GFLOPs") == (
         "[########--] 83 % of 8.4 GFLOPs = 4.2 GMACs"
     )
-    assert head_room_bar(samples.metric("macs", None, 5)) == ""
+    assert head_room_bar(samples.metric("dense_macs", None, 5)) == ""
 
 
 BACKBONE = """\
 backbone costs more than allowed and is over its limit
   what: nets:backbone@224
-  macs: 4.4200 GMACs, limit 4.2 GMACs: 219,964,576 MACs over
+  dense_macs: 4.4200 GMACs, limit 4.2 GMACs: 219,964,576 MACs over
       baseline 4.1095 -> 4.4200 GMACs: +310,500,000 MACs (+7.6 %)
       allowed growth: 2 %, up to 4.1917 GMACs
       budget: flopbench.toml:12
@@ -195,7 +201,7 @@ def test_another_command_may_accept() -> None:
 
 def test_only_over_a_limit_no_command_is_offered_that_would_not_help() -> None:
     """Accepting moves a baseline, never a limit."""
-    result = samples.metric("macs", 5, 5, limit=4, limit_text="4 MACs", budget_line=3)
+    result = samples.metric("dense_macs", 5, 5, limit=4, limit_text="4 MACs", budget_line=3)
     lines = explain_entry(samples.entry("net", result), "flopbench.toml")
     assert not any("flopbench accept" in line for line in lines)
     assert "raise the limit in flopbench.toml:3" in lines[-1]
@@ -242,7 +248,8 @@ note  new     fresh     512.00 kMACs  9,216 params
 FAIL  gone    old-net   was  4.1095 GMACs  25.557 M params
                         the baseline has it, the configuration does not
 
-Cheaper, well done: small (macs -32.0 %). Lock it in: flopbench accept --improvements --reason "why"
+Cheaper, well done: small (dense_macs -32.0 %). Lock it in: flopbench accept --improvements \
+--reason "why"
 New, with nothing to compare with yet: fresh. Record: flopbench accept fresh --reason "why"
 
 FAIL old-net is gone
@@ -252,7 +259,7 @@ FAIL old-net is gone
 
 baseline .flopbench/baseline.json; counter torch
 1 GMAC = 1e9 MACs
-no entry obeys flopbench.toml:19: bakbone* macs
+no entry obeys flopbench.toml:19: bakbone* dense_macs
 4 entries checked, 1 budget matched nothing; failed: 1 of 4
 """
 
@@ -283,7 +290,7 @@ def test_the_terminal_shows_each_entry_then_failures_then_the_summary() -> None:
         samples.better(),
         samples.new(),
         samples.gone(),
-        unmatched=("flopbench.toml:19: bakbone* macs",),
+        unmatched=("flopbench.toml:19: bakbone* dense_macs",),
     )
     assert drawn(report) == TERMINAL
 
@@ -303,7 +310,7 @@ def test_what_lets_a_growth_pass_is_said() -> None:
     """An accepted growth has its reason; an advisory budget says that it only advises."""
     text = drawn(samples.everything())
     assert "params accepted: wider head, see #12" in text
-    assert "macs is more than allowed; its budget only advises" in text
+    assert "dense_macs is more than allowed; its budget only advises" in text
     assert "note: the total of torch moved from 10 to 12" in text
     assert "the interval of the ratio reaches from 0.99 to 1.13" in text
     assert "notice: the cache was empty" in text
@@ -338,8 +345,8 @@ def test_a_drill_shows_what_was_planted_and_what_was_missed() -> None:
     """A row an entry and metric, with the reason where the gate did not fail."""
     text = drawn(samples.drilled(caught=False))
     assert text.startswith("drill: 1 % more planted in every entry and metric")
-    assert "caught  backbone  macs\n" in text
-    assert "MISSED  head      params  its gate is advisory\n" in text
+    assert "caught  backbone  dense_macs\n" in text
+    assert "MISSED  head      params      its gate is advisory\n" in text
 
 
 def test_a_command_can_be_pasted() -> None:
@@ -544,17 +551,19 @@ def test_junit_is_well_formed_and_its_counts_are_right() -> None:
         assert node.get("failures") == str(len(suite.findall("testcase/failure"))) == "5"
         assert node.get("errors") == str(len(suite.findall("testcase/error"))) == "2"
     by_name = {(c.get("classname"), c.get("name")): c for c in cases}
-    failure = by_name["backbone", "macs"].find("failure")
+    failure = by_name["backbone", "dense_macs"].find("failure")
     assert failure is not None
     assert failure.text is not None
     assert failure.text + "\n" == BACKBONE
     assert (failure.get("message") or "").startswith("4.4200 GMACs, limit 4.2 GMACs: 219,964,576")
     assert by_name["broken", "entry"].find("error") is not None
-    assert by_name["other", "macs"].find("error") is not None
-    assert "nothing to compare with" in (by_name["fresh", "macs"].findtext("system-out") or "")
-    assert "only advises" in (by_name["advised", "macs"].findtext("system-out") or "")
+    assert by_name["other", "dense_macs"].find("error") is not None
+    assert "nothing to compare with" in (
+        by_name["fresh", "dense_macs"].findtext("system-out") or ""
+    )
+    assert "only advises" in (by_name["advised", "dense_macs"].findtext("system-out") or "")
     assert "see #12" in (by_name["advised", "params"].findtext("system-out") or "")
-    assert not list(by_name["resnet50", "macs"])
+    assert not list(by_name["resnet50", "dense_macs"])
     drill = ElementTree.fromstring(junit_xml(samples.drilled(caught=False)))
     assert (drill.get("tests"), drill.get("failures")) == ("2", "1")
 
@@ -562,7 +571,7 @@ def test_junit_is_well_formed_and_its_counts_are_right() -> None:
 def test_junit_agrees_with_the_exit_status_on_a_tripwire_that_was_not_set() -> None:
     """A latency that could not be measured leaves its entry as it is: no error, but the reason."""
     latency = samples.metric("latency", 1, None, state="not measured", reason="another machine")
-    entry = replace(samples.entry("net", samples.metric("macs", 5, 5), latency), state="same")
+    entry = replace(samples.entry("net", samples.metric("dense_macs", 5, 5), latency), state="same")
     report = samples.report(entry)
     root = ElementTree.fromstring(junit_xml(report))
     assert report.exit_status == 0
@@ -577,6 +586,16 @@ def test_junit_holds_any_name(name: str) -> None:
     root = ElementTree.fromstring(junit_xml(samples.report(samples.same(name))).encode())
     legal = re.sub("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "", name)
     assert root[0][0].get("classname") == legal
+
+
+def test_a_report_of_schema_1_is_read_under_the_present_names() -> None:
+    """It called two metrics otherwise; a newer schema is refused."""
+    report = samples.report(samples.not_comparable(), drill=samples.drilled(caught=True).drill)
+    old = json.loads(json.dumps(report.to_json()).replace('"dense_macs"', '"macs"'))
+    assert old["entries"][0]["metrics"][0]["metric"] == "macs"
+    assert Report.from_json({**old, "schema": 1}, "report.json") == report
+    with pytest.raises(DataError, match="has schema 3; this flopbench reads up to 2"):
+        Report.from_json({**old, "schema": 3}, "report.json")
 
 
 @pytest.mark.parametrize(
