@@ -101,7 +101,7 @@ def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
     write_atomic(Path(args.output), stream.getvalue() if text is None else text)
 
 
-def warn(texts: Iterable[str]) -> None:
+def warn(texts: Iterable[object]) -> None:
     """Print warnings on stderr, one a line."""
     for text in texts:
         sys.stderr.write(f"flopbench: warning: {text}\n")

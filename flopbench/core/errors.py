@@ -1,9 +1,11 @@
-"""The exceptions a caller may meet, their exit statuses, and the words that messages share."""
+"""Exceptions and their exit statuses, remarks on results, and the words that messages share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import msgspec
@@ -70,6 +72,40 @@ class NotComparableError(FlopbenchError):
 def cut(text: str) -> str:
     """Cut what a message quotes to ``LONGEST_SHOWN`` characters."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A warning or a note; one line of text where it is printed.
+
+    Attributes:
+        text: what is said.
+        subject: the run, approach or component that it is said of; empty where the text says it.
+        kind: what some readers of remarks look for: samples that were ``left out``, or costs that
+            follow different ``rules``.
+    """
+
+    text: str
+    subject: str = ""
+    kind: Literal["", "left out", "rules"] = field(default="", compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.subject}: {self.text}" if self.subject else self.text
+
+    def of(self, subject: str) -> Remark:
+        """Return the remark as one on ``subject``."""
+        return replace(self, text=str(self), subject=subject)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names that are all different: equal ones are numbered, ``a #1`` and ``a #2``."""
+    found: list[str] = []
+    for name in names:
+        if names.count(name) > 1:
+            numbered = (f"{name} #{n}" for n in count(1))
+            name = next(own for own in numbered if own not in names and own not in found)
+        found.append(name)
+    return found
 
 
 def near_match(name: str, known: Iterable[str], what: str) -> str:

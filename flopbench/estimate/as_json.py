@@ -42,7 +42,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "split": header.split,
         "seed": header.seed,
         "preset": header.preset,
-        "source": run.source,
+        "source": str(run.source),
         "rule": main.rule,
         "table": {
             "counter": run.prices.counter,
@@ -70,7 +70,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "grouped_by": run.grouped_by or None,
         "group_note": run.group_note or None,
         "groups": [_group_data(group) for group in run.groups],
-        "warnings": list(run.warnings),
+        "warnings": list(map(str, run.warnings)),
     }
 
 

@@ -12,18 +12,18 @@ from fractions import Fraction
 from itertools import permutations
 
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
-from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.methods import (
     Approach,
     Metric,
-    approach_of,
-    choose_metric,
+    approaches_of,
+    names_of_logs,
     predicted,
 )
 from flopbench.estimate.runs import Choices, Run
-from flopbench.estimate.scores import Judged, judged
+from flopbench.estimate.scores import Judged
 from flopbench.policy.counts import LogCounts
 
 COMPARED = (
@@ -80,17 +80,23 @@ class Comparison:
     differences: tuple[Difference, ...]
     dominance: tuple[Dominance, ...]
     front: tuple[str, ...]
-    notes: tuple[str, ...]
+    notes: tuple[Remark, ...]
 
 
 def compare(
-    runs: Sequence[Run], choices: Choices, *, metric: str | None = None, anyway: bool = False
+    runs: Sequence[Run],
+    choices: Choices,
+    *,
+    names: Sequence[str] = (),
+    metric: str | None = None,
+    anyway: bool = False,
 ) -> Comparison:
     """Set runs side by side.
 
     Args:
         runs: estimates made with ids and scores kept, under one counter and rule.
         choices: for resamples and seed.
+        names: what to call the runs; none means by ``names_of``.
         metric: ``mAP`` or ``top-1``; None takes mAP where every log has scores or quotes it.
         anyway: compare also what differs in ``MUST_MATCH``.
 
@@ -101,15 +107,10 @@ def compare(
     """
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
-    notes = _check_comparable(runs, anyway)
-    known = [judged(run.counts) for run in runs]
-    notes += _check_labels(runs, [found for found, _ in known], anyway)
-    chosen = choose_metric(metric, runs, [found for found, _ in known])
-    names = _names(runs)
-    approaches = tuple(
-        approach_of(name, run, found, why, chosen, choices)
-        for name, run, (found, why) in zip(names, runs, known, strict=True)
-    )
+    names = names_of_logs([run.counts for run in runs], names)
+    notes = _check_comparable(runs, names, anyway)
+    chosen, approaches = approaches_of(runs, names, metric, choices)
+    notes += _check_labels(approaches, anyway)
     differences = tuple(
         difference(approaches[0], other, chosen, choices) for other in approaches[1:]
     )
@@ -121,7 +122,7 @@ def compare(
     losers = {d.loser for d in dominance}
     complete = all(a.percent is not None for a in approaches)
     for approach in approaches:
-        notes += [f"{approach.name}: {text}" for text in accuracy_notes(approach)]
+        notes += accuracy_notes(approach)
     return Comparison(
         metric=chosen,
         approaches=approaches,
@@ -132,33 +133,37 @@ def compare(
     )
 
 
-def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[str]:
+def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -> list[Remark]:
     notes = []
     for key in MUST_MATCH:
         values = {getattr(run.header, key) for run in runs} - {None}
         if len(values) > 1:
             said = " and ".join(repr(v) for v in sorted(values))
+            text = f"the logs differ in {key!r}: {said}"
             if not anyway:
                 raise NotComparableError(
-                    f"the logs differ in {key!r}: {said}",
+                    text,
                     "figures of different videos cannot be set side by side; --anyway does it",
                 )
-            notes.append(f"the logs differ in {key!r}: {said}")
-    exact = [run for run in runs if run.main.rule == "exact"]
+            notes.append(Remark(text))
+    named = list(zip(names, runs, strict=True))
+    exact = [(name, run) for name, run in named if run.main.rule == "exact"]
     if 0 < len(exact) < len(runs):
-        published = ", ".join(run.method for run in runs if run.main.rule == "published")
-        note = f"rules differ: without runs of rows, only the published rule applies to {published}"
+        published = ", ".join(name for name, run in named if run.main.rule == "published")
+        text = f"rules differ: without runs of rows, only the published rule applies to {published}"
         other = [
-            f"{run.method} {run.published.gflops_per_video:.4f}" for run in exact if run.published
+            f"{name} {run.published.gflops_per_video:.4f}" for name, run in exact if run.published
         ]
-        notes.append(note + (f"; GFLOPS/v under it: {', '.join(other)}" if other else ""))
+        text += f"; GFLOPS/v under it: {', '.join(other)}" if other else ""
+        notes.append(Remark(text, kind="rules"))
     return notes
 
 
-def _check_labels(runs: Sequence[Run], known: Sequence[Judged | None], anyway: bool) -> list[str]:
+def _check_labels(approaches: Sequence[Approach], anyway: bool) -> list[Remark]:
     """Check that runs over the same videos agree on what these show."""
-    first, first_judged = runs[0], known[0]
-    for other, found in zip(runs[1:], known[1:], strict=True):
+    first, first_judged = approaches[0].run, approaches[0].judged
+    for approach in approaches[1:]:
+        other, found = approach.run, approach.judged
         if first_judged is None or found is None or not same_videos(first, other):
             continue
         assert isinstance(first.counts, LogCounts)
@@ -174,25 +179,12 @@ def _check_labels(runs: Sequence[Run], known: Sequence[Judged | None], anyway: b
                         "accuracies over different labels cannot be set side by side; "
                         "--anyway does it",
                     )
-                return [text]
+                return [Remark(text)]
     return []
 
 
 def _labels(found: Judged, i: int) -> list[int]:
     return sorted(set(found.codes[found.offsets[i] : found.offsets[i + 1]].tolist()))
-
-
-def _names(runs: Sequence[Run]) -> list[str]:
-    methods = [run.method for run in runs]
-    names: list[str] = []
-    for method, run in zip(methods, runs, strict=True):
-        name = full = method if methods.count(method) == 1 else f"{method} ({run.source})"
-        number = 1
-        while name in names:  # one log given twice
-            number += 1
-            name = f"{full} #{number}"
-        names.append(name)
-    return names
 
 
 def dominates(a: Place, b: Place) -> bool:
@@ -215,7 +207,12 @@ def _is_clear(loser_less_winner: Difference) -> bool | None:
     return cost[0] > 0 and percent[1] < 0
 
 
-def accuracy_notes(approach: Approach) -> list[str]:
+def accuracy_notes(approach: Approach) -> list[Remark]:
+    """Return what is to be said of one accuracy."""
+    return [Remark(text, approach.name) for text in _accuracy_texts(approach)]
+
+
+def _accuracy_texts(approach: Approach) -> list[str]:
     if approach.accuracy is None:
         if approach.quoted is not None:
             return ["accuracy as its header quotes it, not recomputed"]

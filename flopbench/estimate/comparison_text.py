@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
+from flopbench.core.errors import Remark
 from flopbench.core.grid import (
     Column,
     Grid,
@@ -39,14 +40,14 @@ def comparison_json(comparison: Comparison) -> str:
         "differences": [asdict(d) for d in comparison.differences],
         "dominance": [asdict(d) for d in comparison.dominance],
         "pareto_front": list(comparison.front),
-        "notes": list(comparison.notes),
+        "notes": list(map(str, comparison.notes)),
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
-def comparison_warnings(comparison: Comparison) -> list[str]:
+def comparison_warnings(comparison: Comparison) -> list[Remark]:
     """List what is odd about each run, its name first."""
-    return [f"{a.name}: {text}" for a in comparison.approaches for text in a.run.warnings]
+    return [remark.of(a.name) for a in comparison.approaches for remark in a.run.warnings]
 
 
 def _approach_data(approach: Approach) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def approaches_grid(comparison: Comparison) -> Grid:
     ]
     if comparison.metric == "mAP" and any(a.accuracy for a in comparison.approaches):
         caption.append(f"mAP intervals: at most {MAP_RESAMPLES} resamples.")
-    caption += [f"Note: {text}." for text in comparison.notes]
+    caption += [f"Note: {note}." for note in comparison.notes]
     return Grid(
         title="Method against method",
         columns=tuple(columns),
@@ -143,7 +144,6 @@ def _beaten(dominance: Dominance) -> str:
 def differences_grid(comparison: Comparison) -> Grid:
     """Lay out every other approach less the first."""
     first = comparison.approaches[0].name
-    ruled = [text for text in comparison.notes if text.startswith("rules differ: ")]
     return Grid(
         title=f"Difference from {first}",
         columns=(
@@ -155,7 +155,7 @@ def differences_grid(comparison: Comparison) -> Grid:
         caption=(
             "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
             "are drawn by themselves.",
-            *(f"Note: {text}." for text in ruled),
+            *(f"Note: {note}." for note in comparison.notes if note.kind == "rules"),
         ),
     )
 

@@ -11,10 +11,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.estimate.scores import powers
 from flopbench.policy.counts import LogCounts
 
@@ -42,9 +43,22 @@ def difficulty_needs(
     return {measure: lambda block: _own_column(block, measure)}, ["extra"]
 
 
-def difficulty_groups(
-    counts: LogCounts, measure: str, costs_macs: Any
-) -> tuple[list[tuple[str, Any]], str]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """The records of a log by how hard their videos are.
+
+    Attributes:
+        groups: name of the level -> (k,) indices of records.
+        note: what a reader must know.
+        thirds: whether a number was cut into thirds; else each value is a level.
+    """
+
+    groups: Mapping[str, Any]
+    note: str
+    thirds: bool
+
+
+def difficulty_groups(counts: LogCounts, measure: str, costs_macs: Any) -> Levels:
     """Sort records into groups.
 
     Args:
@@ -52,36 +66,33 @@ def difficulty_groups(
         measure: see the module's docstring.
         costs_macs: (videos,) cost of each video.
 
-    Returns:
-        The groups, each a name and (k,) indices of records; and what a reader must know.
-
     Raises:
         InputError: the log lacks what the measure needs, or the views of one video differ in it.
     """
-    groups, note = _groups(counts, measure, costs_macs)
+    levels = _levels(counts, measure, costs_macs)
     if counts.video is not None and measure != COST:
-        _check_views(counts, measure, groups)
-    return groups, note
+        _check_views(counts, measure, list(levels.groups.values()))
+    return levels
 
 
-def _groups(counts: LogCounts, measure: str, costs_macs: Any) -> tuple[list[tuple[str, Any]], str]:
+def _levels(counts: LogCounts, measure: str, costs_macs: Any) -> Levels:
     import numpy as np
 
     if measure == COST:
         note = "circular: the groups are made from the cost itself, so harder must cost more"
         groups, ties = _thirds(costs_macs, LEVELS)
         if counts.video is not None:
-            groups = [(k, np.flatnonzero(np.isin(counts.video, v))) for k, v in groups]
-        return groups, _joined(note, ties)
+            groups = {k: np.flatnonzero(np.isin(counts.video, v)) for k, v in groups.items()}
+        return Levels(groups=groups, note=_joined(note, ties), thirds=True)
     _require(measure in counts.columns, counts, "samples", measure)
     values = counts.columns[measure]
     if measure == CORRECT:
-        known = [("right", values == 1), ("wrong", values == 0)]
+        known = {"right": values == 1, "wrong": values == 0}
         missing = int((values < 0).sum())
         _require(missing < len(values), counts, "predictions or scores, and labels", measure)
         note = "right: the prediction is one of the video's labels"
-        found = [(name, np.flatnonzero(mask)) for name, mask in known if mask.any()]
-        return found, _joined(note, _left_out(missing))
+        groups = {name: np.flatnonzero(mask) for name, mask in known.items() if mask.any()}
+        return Levels(groups=groups, note=_joined(note, _left_out(missing)), thirds=False)
     if measure == MARGIN:
         known_at = np.flatnonzero(~np.isnan(values))
         _require(len(known_at) > 0, counts, "scores of two classes or more", measure)
@@ -95,15 +106,18 @@ def _groups(counts: LogCounts, measure: str, costs_macs: Any) -> tuple[list[tupl
             return _by_value(counts, measure, values, present)
         thirds, ties = _thirds(values[known_at].astype(np.float64), ("low", "middle", "high"))
         note = f"thirds by the column {measure!r}"
-    left_out = _left_out(len(values) - len(known_at))
-    return [(k, known_at[v]) for k, v in thirds], _joined(note, ties, left_out)
+    return Levels(
+        groups={k: known_at[v] for k, v in thirds.items()},
+        note=_joined(note, ties, _left_out(len(values) - len(known_at))),
+        thirds=True,
+    )
 
 
-def _check_views(counts: LogCounts, measure: str, groups: Sequence[tuple[str, Any]]) -> None:
+def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None:
     import numpy as np
 
-    videos = sum(len(np.unique(counts.video[chosen])) for _, chosen in groups)
-    among = [counts.video[chosen] for _, chosen in groups]
+    among = [counts.video[chosen] for chosen in groups]
+    videos = sum(len(np.unique(own)) for own in among)
     if videos > len(np.unique(np.concatenate(among))):
         raise InputError(
             f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
@@ -112,7 +126,7 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[tuple[str, An
         )
 
 
-def _thirds(values: Any, names: Sequence[str]) -> tuple[list[tuple[str, Any]], str]:
+def _thirds(values: Any, names: Sequence[str]) -> tuple[dict[str, Any], str]:
     """Cut (n,) values into thirds; return the indices of each, and what ties do."""
     import numpy as np
 
@@ -120,13 +134,11 @@ def _thirds(values: Any, names: Sequence[str]) -> tuple[list[tuple[str, Any]], s
     parts = [part for part in np.array_split(order, len(names)) if len(part)]
     tied = any(values[a[-1]] == values[b[0]] for a, b in pairwise(parts))
     ties = "equal values stand on both sides of a border, in the order of the log" if tied else ""
-    groups = [(k, np.sort(part)) for k, part in zip(names, parts, strict=False)]
+    groups = {k: np.sort(part) for k, part in zip(names, parts, strict=False)}
     return groups, ties
 
 
-def _by_value(
-    counts: LogCounts, measure: str, values: Any, present: Any
-) -> tuple[list[tuple[str, Any]], str]:
+def _by_value(counts: LogCounts, measure: str, values: Any, present: Any) -> Levels:
     import numpy as np
 
     texts = np.array([str(v) if known else "" for v, known in zip(values, present, strict=True)])
@@ -136,8 +148,11 @@ def _by_value(
             f"{counts.source}: the column {measure!r} has {len(names)} distinct texts",
             f"a column of levels has at most {MOST_VALUES}; a number is cut into thirds",
         )
-    groups = [(name or "(empty)", np.flatnonzero((texts == name) & present)) for name in names]
-    return groups, _left_out(int((~present).sum()))
+    groups = {
+        shown: np.flatnonzero((texts == name) & present)
+        for shown, name in zip(distinct([n or "(empty)" for n in names]), names, strict=True)
+    }
+    return Levels(groups=groups, note=_left_out(int((~present).sum())), thirds=False)
 
 
 def _joined(*notes: str) -> str:

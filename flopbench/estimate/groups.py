@@ -65,7 +65,8 @@ def groups_of(
     if by == "class":
         members, note = _classes(counts)
     else:
-        members, note = difficulty_groups(counts, difficulty, costs)
+        levels = difficulty_groups(counts, difficulty, costs)
+        members, note = list(levels.groups.items()), levels.note
     # Many groups share what one log may draw.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
     groups = []

@@ -1,23 +1,30 @@
-"""One run as a line of a comparison: its cost, and its accuracy computed or quoted."""
+"""One run as a line of a comparison: its name, its cost, its accuracy computed or quoted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
-from flopbench.estimate.runs import Choices, Run
-from flopbench.estimate.scores import Judged
+from flopbench.estimate.runs import Choices, Run, method_of
+from flopbench.estimate.scores import Judged, NoAccuracy, judged
+from flopbench.policy.counts import LogCounts, ShareCounts
 
 Metric = Literal["mAP", "top-1"]
 METRICS: tuple[Metric, ...] = ("mAP", "top-1")
 AGREES = 0.051
 """Percentage points that a quoted figure of one decimal may be off by its rounding alone."""
 
-_ALIASES = {"map": "mAP", "top1": "top-1", "top-1": "top-1", "accuracy": "top-1", "acc": "top-1"}
+_ALIASES: Mapping[str, Metric] = {
+    "map": "mAP",
+    "top1": "top-1",
+    "top-1": "top-1",
+    "accuracy": "top-1",
+    "acc": "top-1",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,22 +55,102 @@ class Approach:
         return self.quoted if self.accuracy is None else self.accuracy.percent
 
 
-def choose_metric(asked: str | None, runs: Sequence[Run], known: Sequence[Judged | None]) -> Metric:
-    """Return the accuracy to compare by.
+def approaches_of(
+    runs: Sequence[Run], names: Sequence[str], metric: str | None, choices: Choices
+) -> tuple[Metric, tuple[Approach, ...]]:
+    """Work out the accuracies of runs.
 
     Args:
-        asked: what the user typed; None takes the first that every run has or quotes.
-        runs: the runs.
-        known: what each one's accuracy can be made from.
+        runs: made with ids and scores kept.
+        names: what to call them.
+        metric: what the user typed; None takes the first that every run has or quotes.
+        choices: for resamples and seed.
+
+    Returns:
+        The metric, and a line of the comparison for each run.
 
     Raises:
         InputError: there is no such metric.
     """
-    if asked is not None:
-        found = _ALIASES.get(asked.lower())
-        if found not in METRICS:
-            raise InputError(f"there is no metric {asked!r}", near_match(asked, METRICS, "metrics"))
-        return found
+    known: list[Judged | None] = []
+    reasons = []
+    for run in runs:
+        try:
+            known.append(judged(run.counts))
+            reasons.append("")
+        except NoAccuracy as none:
+            known.append(None)
+            reasons.append(str(none))
+    chosen = _metric(runs, known) if metric is None else metric_named(metric)
+    return chosen, tuple(
+        _approach(name, run, found, why, chosen, choices)
+        for name, run, found, why in zip(names, runs, known, reasons, strict=True)
+    )
+
+
+def names_of(
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    sources: Sequence[object],
+    given: Sequence[str] = (),
+) -> list[str]:
+    """Name runs: by method, with the dataset where that differs, with the file where both agree.
+
+    Args:
+        methods: of the runs.
+        datasets: with their splits; empty where they are not known.
+        sources: the runs' files.
+        given: names of the caller's; empty for none.
+
+    Raises:
+        InputError: another number of names than of runs, or one name twice.
+    """
+    if given:
+        if len(given) != len(methods):
+            raise InputError(f"{len(given)} names for {len(methods)} runs: give one a run")
+        if len(set(given)) < len(given):
+            raise InputError(f"the names {', '.join(map(repr, given))} are not all different")
+        return list(given)
+    names = list(methods)
+    if len(set(datasets)) > 1:
+        one_method = len(set(methods)) == 1
+        names = [
+            d if one_method and d else f"{m}, {d}" if d else m
+            for m, d in zip(methods, datasets, strict=True)
+        ]
+    return distinct(
+        [
+            name if names.count(name) == 1 else f"{name} ({source})"
+            for name, source in zip(names, sources, strict=True)
+        ]
+    )
+
+
+def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] = ()) -> list[str]:
+    """Name logs, as ``names_of``.
+
+    Raises:
+        InputError: as ``names_of``.
+    """
+    headers = [counts.plan.header for counts in logs]
+    datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
+    return names_of(list(map(method_of, logs)), datasets, [c.source for c in logs], given)
+
+
+def metric_named(text: str) -> Metric:
+    """Return the accuracy that a user named.
+
+    Raises:
+        InputError: there is no such metric.
+    """
+    found = _ALIASES.get(text.lower())
+    if found is None:
+        raise InputError(f"there is no metric {text!r}", near_match(text, METRICS, "metrics"))
+    return found
+
+
+def _metric(runs: Sequence[Run], known: Sequence[Judged | None]) -> Metric:
+    """Return the first accuracy that every run has or quotes."""
     for metric in METRICS:
         if all(
             _quoted(run, metric) is not None or _can(found, metric)
@@ -84,7 +171,7 @@ def _quoted(run: Run, metric: Metric) -> float | None:
     return None
 
 
-def approach_of(
+def _approach(
     name: str, run: Run, found: Judged | None, why: str, metric: Metric, choices: Choices
 ) -> Approach:
     """Return one line of the comparison; ``why`` says why ``found`` is None."""

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.bootstrap import RESAMPLES, Interval, interval
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
@@ -18,7 +18,7 @@ from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
-from flopbench.policy.counts import LogCounts, ShareCounts, Totals
+from flopbench.policy.counts import LogCounts, ShareCounts, Source, Totals
 from flopbench.policy.plan import Plan, plan_of
 
 
@@ -29,7 +29,7 @@ class Run:
     Attributes:
         method: as the header names it, else the file.
         header: what the log says of itself, the preset filled in.
-        source: the files.
+        source: the log's files.
         table: where the prices come from.
         book: the prices under every counter.
         main: the estimate that leads.
@@ -45,7 +45,7 @@ class Run:
 
     method: str
     header: Any
-    source: str
+    source: Source
     table: str
     book: PriceBook
     main: Estimate
@@ -55,7 +55,7 @@ class Run:
     groups: tuple[Group, ...] = ()
     grouped_by: str = ""
     group_note: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
     counts: LogCounts | ShareCounts
 
     @property
@@ -238,7 +238,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
             seed=choices.seed,
         )
     return Run(
-        method=plan.header.method or Path(counts.source.split(" and ")[0]).name,
+        method=method_of(counts),
         header=plan.header,
         source=counts.source,
         table=prices.source,
@@ -257,10 +257,15 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     )
 
 
-def _doubts(main: Estimate, prices: PriceList) -> list[str]:
+def method_of(counts: LogCounts | ShareCounts) -> str:
+    """Return the method as the log's header names it, else the log's first file."""
+    return counts.plan.header.method or counts.source.name
+
+
+def _doubts(main: Estimate, prices: PriceList) -> list[Remark]:
     """Say which components that ran have a price which leaves something out."""
     used = [prices.prices[name] for name, cost in main.by_component.items() if cost.runs_per_video]
-    return [f"{price.component}: {price.note}" for price in used if price.doubtful]
+    return [Remark(price.note, price.component) for price in used if price.doubtful]
 
 
 def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -68,43 +68,62 @@ class Judged:
     first: Any
 
 
-def judged(counts: LogCounts | ShareCounts) -> tuple[Judged | None, str]:
-    """Return what accuracies are made from, or None and why there are none."""
+class NoAccuracy(Exception):
+    """A log from which no accuracy can be computed; its text says why."""
+
+
+def judged(counts: LogCounts | ShareCounts) -> Judged:
+    """Return what accuracies are made from.
+
+    Raises:
+        NoAccuracy: there are none.
+    """
     import numpy as np
 
     if isinstance(counts, ShareCounts):
-        return None, "a table of shares has no scores"
+        raise NoAccuracy("a table of shares has no scores")
     if counts.video is not None:
-        return None, "several views a video: their scores would have to be merged first"
+        raise NoAccuracy("several views a video: their scores would have to be merged first")
+    number = {name: i for i, name in enumerate(counts.plan.header.class_names or ())}
     lengths = counts.label_lengths.astype(np.int64)
-    if not len(lengths) or not lengths.all():
-        return None, "some samples have no label" if lengths.any() else "no sample has a label"
-    names = counts.plan.header.class_names
-    values = list(counts.label_values)
-    known = {name: i for i, name in enumerate(names or [])}
-    if any(not isinstance(v, int) and v not in known for v in values):
-        return None, "labels are names, and the header has no class_names to number them"
-    index = np.array([v if isinstance(v, int) else known[v] for v in values], np.int64)
-    codes = index[counts.label_codes]
+    codes = _label_codes(counts, lengths, number)
     offsets: Any = np.append(0, np.cumsum(lengths))
-    rows = counts.columns["scores"]
-    scores = None
-    widths = {None if row is None else len(row) for row in rows}
-    if len(widths) == 1 and None not in widths and min(w for w in widths if w is not None) > 0:
-        scores = np.array(list(rows), np.float64)
-    predicted = [known.get(p, p) if isinstance(p, str) else p for p in counts.columns["prediction"]]
-    predictions = None
-    if all(isinstance(p, int) for p in predicted):
-        predictions = np.array(predicted, np.int64)
+    scores = _matrix(counts.columns["scores"])
+    predictions = _indices(counts.columns["prediction"], number)
     if scores is None and predictions is None:
-        return None, "not every sample has scores of one length, or a prediction"
-    return (
-        Judged(
-            scores=scores,
-            predictions=predictions,
-            codes=codes,
-            offsets=offsets,
-            first=codes[offsets[:-1]],
-        ),
-        "",
+        raise NoAccuracy("not every sample has scores of one length, or a prediction")
+    return Judged(
+        scores=scores,
+        predictions=predictions,
+        codes=codes,
+        offsets=offsets,
+        first=codes[offsets[:-1]],
     )
+
+
+def _label_codes(counts: LogCounts, lengths: Any, number: Mapping[str, int]) -> Any:
+    """Return every label as a class index, record after record."""
+    import numpy as np
+
+    if not len(lengths) or not lengths.all():
+        raise NoAccuracy("some samples have no label" if lengths.any() else "no sample has a label")
+    values = [number.get(v, v) if isinstance(v, str) else v for v in counts.label_values]
+    if not all(isinstance(v, int) for v in values):
+        raise NoAccuracy("labels are names, and the header has no class_names to number them")
+    return np.array(values, np.int64)[counts.label_codes]
+
+
+def _matrix(rows: Any) -> Any:
+    """Return (n, classes) float64 scores; None where some record has none, or fewer."""
+    import numpy as np
+
+    widths = {0 if row is None else len(row) for row in rows}
+    return np.array(list(rows), np.float64) if len(widths) == 1 and 0 not in widths else None
+
+
+def _indices(predictions: Any, number: Mapping[str, int]) -> Any:
+    """Return (n,) class indices; None where some record has none."""
+    import numpy as np
+
+    found = [number.get(p, p) if isinstance(p, str) else p for p in predictions]
+    return np.array(found, np.int64) if all(isinstance(p, int) for p in found) else None

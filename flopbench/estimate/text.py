@@ -12,6 +12,7 @@ from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.estimator import ActionCost, Estimate
 from flopbench.estimate.runs import Run
+from flopbench.models.spec import parse_spec
 
 RULES = {
     "exact": "exact rule: decisions as they were taken",
@@ -44,29 +45,28 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
         return estimate_csv(run)
     grids = estimate_grids(run)
     if format != "table":  # there the warnings go to stderr
-        grids[0] = with_warnings(grids[0], run.warnings)
-    labels = [f"flopbench-{label}" for label in estimate_labels(grids)]
-    return render_grids(grids, labels, format, stream)
+        grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
+    labels = [f"flopbench-{label}" for label in grids]
+    return render_grids(list(grids.values()), labels, format, stream)
 
 
-def estimate_grids(run: Run) -> list[Grid]:
-    """Lay an estimate out: the figures, by component, by action, by counter, by group."""
-    parts = [_components_grid(run), _actions_grid(run), _counters_grid(run), _groups_grid(run)]
-    return [_figures_grid(run), *(grid for grid in parts if grid.rows)]
+def estimate_grids(run: Run) -> dict[str, Grid]:
+    """Lay an estimate out: the figures (``estimate``), by component, by action, by counter, …
+
+    Returns:
+        A word that tells each table from the others -> the table.
+    """
+    grids = {
+        "estimate": _figures_grid(run),
+        "component": _components_grid(run),
+        "action": _actions_grid(run),
+        "counters": _counters_grid(run),
+        run.grouped_by: _groups_grid(run),
+    }
+    return {word: grid for word, grid in grids.items() if grid.rows}
 
 
-def estimate_labels(grids: Sequence[Grid]) -> list[str]:
-    """Return a word for each grid of ``estimate_grids``."""
-    return ["estimate", *map(_slug, grids[1:])]
-
-
-def _slug(grid: Grid) -> str:
-    """Return a word that tells the tables of one estimate apart."""
-    start, _, what = grid.title.partition(" ")
-    return what if start == "By" else "counters"
-
-
-def with_warnings(grid: Grid, warnings: Sequence[str]) -> Grid:
+def with_warnings(grid: Grid, warnings: Sequence[object]) -> Grid:
     """Return a grid that carries warnings below it, for a document that stands by itself."""
     return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
 
@@ -145,7 +145,7 @@ def _components_grid(run: Run) -> Grid:
         rows.append(
             (
                 f"{name}{variant}{mark}",
-                cost.spec.split(' "')[0],
+                str(replace(parse_spec(cost.spec), quote="")),
                 f"{cost.total_macs:,}",
                 f"{cost.runs_per_video:.4f}",
                 _figure(cost.gflops_per_video),

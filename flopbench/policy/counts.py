@@ -5,9 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
+from flopbench.core.errors import Remark
 from flopbench.policy.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The files of a log, for people: ``run.jsonl``, or ``run.rank0.jsonl and 3 more``.
+
+    Attributes:
+        first: path of the first file.
+        more: how many files follow.
+    """
+
+    first: str = ""
+    more: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.first} and {self.more} more" if self.more else self.first
+
+    @property
+    def name(self) -> str:
+        """The first file's name, without its folder."""
+        return Path(self.first).name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +78,7 @@ class LogCounts:
         columns: further columns that were asked for, (n,) each.
         ids: names of the records, where they were asked for.
         warnings: what the reader should know.
-        source: the files, for people.
+        source: the files.
     """
 
     plan: Plan
@@ -71,8 +94,8 @@ class LogCounts:
     label_values: tuple[Any, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     ids: Sequence[str] | None = None
-    warnings: tuple[str, ...] = ()
-    source: str = ""
+    warnings: tuple[Remark, ...] = ()
+    source: Source = Source()
 
     @property
     def records(self) -> int:
@@ -161,15 +184,15 @@ class ShareCounts:
         of: ``frames`` or ``decisions``: what the shares are shares of.
         rows: how many rows they were counted from, None where that is not said.
         warnings: what the reader should know, above all what such a table cannot give.
-        source: the file, for people.
+        source: the file.
     """
 
     plan: Plan
     shares: tuple[Fraction, ...]
     of: str
     rows: int | None = None
-    warnings: tuple[str, ...] = ()
-    source: str = ""
+    warnings: tuple[Remark, ...] = ()
+    source: Source = Source()
 
     def totals(self) -> Totals:
         """Return the sums for one video of the plan's length, or for one step without it.

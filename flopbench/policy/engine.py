@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, near_match
+from flopbench.core.errors import DataError, Remark, near_match
 from flopbench.policy.blocks import Block
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Report
@@ -203,7 +203,7 @@ class Gatherer:
         hashes.sort()
         return bool((hashes[1:] == hashes[:-1]).any())
 
-    def finish(self, source: str) -> LogCounts:
+    def finish(self, source: Source) -> LogCounts:
         """Put the parts together."""
         self._parts.pop("hashes", None)
         joined = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
@@ -225,15 +225,17 @@ class Gatherer:
             source=source,
         )
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Remark, ...]:
         """Say what is odd without being wrong."""
         if not self._odd_runs:
             return ()
         more = f"; {self._odd_runs:,} such runs in all" if self._odd_runs > 1 else ""
         return (
-            f"{self._first_odd_run}, is impossible for that span before the end of a sample{more}. "
-            "Each started decision is charged. Rows drawn independently look like this, and so "
-            "does a wrong span",
+            Remark(
+                f"{self._first_odd_run}, is impossible for that span before the end of a "
+                f"sample{more}. Each started decision is charged. Rows drawn independently look "
+                "like this, and so does a wrong span"
+            ),
         )
 
 

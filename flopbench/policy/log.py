@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.header import Header, resolve
 from flopbench.policy.plan import Plan, plan_of
@@ -32,13 +32,13 @@ class Log:
         readers: one a file, in order.
         header: as the files have it, the preset of the command line filled in by name.
         plan: what its decisions can be.
-        source: the files, for people.
+        source: the files.
     """
 
     readers: tuple[Reader, ...]
     header: Header
     plan: Plan
-    source: str
+    source: Source
 
     @property
     def form(self) -> str:
@@ -56,10 +56,10 @@ class Log:
         for reader in self.readers:
             yield from reader.blocks(self.plan, report, wanted)
 
-    def warnings(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[Remark, ...]:
         """Return what the readers found odd."""
         # A reader that reads twice warns twice.
-        return tuple(dict.fromkeys(text for reader in self.readers for text in reader.warnings))
+        return tuple(dict.fromkeys(remark for reader in self.readers for remark in reader.warnings))
 
 
 def open_log(
@@ -95,13 +95,13 @@ def open_log(
     if len(forms) > 1:
         raise DataError(f"the shards have different forms: {', '.join(sorted(forms))}")
     header = _common_header(readers, preset)
-    source = str(paths[0]) if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     resolved = resolve(header, str(paths[0]))
     if not resolved.actions and not resolved.exits and not resolved.components:
         raise DataError(
             f"{paths[0]}: the header declares no actions, exits or components",
             "name a preset in the header or with --preset, or list them",
         )
+    source = Source(str(paths[0]), len(paths) - 1)
     return Log(readers=readers, header=header, plan=plan_of(resolved), source=source)
 
 
@@ -200,7 +200,7 @@ def _exactly(log: Log) -> Log:
     return replace(log, readers=readers)
 
 
-def check_log(log: Log) -> tuple[list[DataError], tuple[str, ...], int]:
+def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
     """Read a whole log with the exact reader and gather its defects.
 
     Returns:
@@ -306,4 +306,5 @@ class _FirstOnly(Reader):
                     left_out += 1
             yield [samples[i] for i in kept], lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
         if left_out:
-            self.warnings.append(f"{self.path}: {left_out} repeated samples were left out")
+            text = f"{self.path}: {left_out} repeated samples were left out"
+            self.warnings.append(Remark(text, kind="left out"))

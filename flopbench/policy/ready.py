@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, InputError, Remark, near_match
 from flopbench.core.files import read_json
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.header import read_header, resolve
 from flopbench.policy.log import with_preset
 from flopbench.policy.plan import Plan, plan_of
@@ -165,8 +165,8 @@ def _counted(
         label_codes=codes[codes >= 0],
         label_lengths=(codes >= 0).astype(np.int64),
         label_values=labels,
-        warnings=tuple(warnings),
-        source=str(path),
+        warnings=tuple(map(Remark, warnings)),
+        source=Source(str(path)),
     )
 
 

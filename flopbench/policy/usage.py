@@ -14,9 +14,9 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.files import read_json
-from flopbench.policy.counts import ShareCounts
+from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.header import Header, read_header, resolve
 from flopbench.policy.log import with_preset
 from flopbench.policy.plan import Plan, plan_of
@@ -67,7 +67,11 @@ def read_usage(
         if normalize:
             shares = [share / total for share in shares]
     return ShareCounts(
-        plan=plan, shares=tuple(shares), of=of, warnings=tuple(warnings), source=str(path)
+        plan=plan,
+        shares=tuple(shares),
+        of=of,
+        warnings=tuple(map(Remark, warnings)),
+        source=Source(str(path)),
     )
 
 
@@ -186,8 +190,8 @@ def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
         shares=tuple(Fraction(n, total) for n in rows),
         of="frames",
         rows=total,
-        warnings=tuple(warnings),
-        source=str(path),
+        warnings=tuple(map(Remark, warnings)),
+        source=Source(str(path)),
     )
 
 

@@ -11,6 +11,8 @@ import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, near_match
 from flopbench.core.workers import Progress, run_job
+from flopbench.estimate.runs import method_of
+from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Options
@@ -132,7 +134,7 @@ def replay_of_log(
     job = _job(choices, workload, parts, baseline, modes)
 
     def recorded(results: Sequence[Mapping[str, Any]], failure: str = "") -> Replay:
-        replay = _record(results, choices, log.plan, log.source, workload)
+        replay = _record(results, choices, counts, workload)
         replay = msgspec.structs.replace(
             replay,
             parts=parts,
@@ -140,7 +142,7 @@ def replay_of_log(
             modes=modes,
             counter=counter,
             notes=[*said, *more, *replay.notes],
-            warnings=list(counts.warnings),
+            warnings=list(map(str, counts.warnings)),
             failure=failure,
         )
         _compare(replay)
@@ -196,7 +198,7 @@ def _check_choices(choices: ReplayChoices) -> None:
         image_files(Path(choices.frames))
 
 
-def _check_parts(parts: Mapping[str, Part], baseline: Baseline, source: str) -> None:
+def _check_parts(parts: Mapping[str, Part], baseline: Baseline, source: Source) -> None:
     """Refuse a ratio that would be a division by nothing."""
     if not any(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
         raise InputError(f"nothing that runs in {source} holds a multiply-accumulate")
@@ -284,22 +286,19 @@ def _processes(
 def _record(
     results: Sequence[Mapping[str, Any]],
     choices: ReplayChoices,
-    plan: Plan,
-    source: str,
+    counts: LogCounts,
     workload: Workload,
 ) -> Replay:
     """Return what the processes gave, the parts still to be filled in."""
-    file, _, more = source.partition(" and ")
-    name = Path(file).name + (f" and {more}" if more else "")
     runs = [
         msgspec.convert({k: result[k] for k in ("modes", "notes")}, ProcessRun)
         for result in results
     ]
-    header = plan.header
+    header, source = counts.plan.header, counts.source
     return Replay(
-        method=header.method or name,
+        method=method_of(counts),
         dataset=" ".join(part for part in (header.dataset, header.split) if part),
-        source=name,
+        source=str(replace(source, first=source.name)),
         videos=len(workload.videos),
         steps=workload.steps,
         actions=dict(zip(workload.actions, workload.decisions(), strict=True)),

@@ -159,7 +159,7 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
         NotComparableError: they differ in device, threads or batch.
     """
     changed = _changed(a, b)
-    apart = [text for text in changed if text.split(":")[0] in MUST_BE_EQUAL]
+    apart = [text for name, text in changed.items() if name in MUST_BE_EQUAL]
     if apart:
         raise NotComparableError(
             f"{a.what} and {b.what} cannot be set side by side: " + "; ".join(apart)
@@ -181,7 +181,7 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
         macs_ratio=macs,
         verdict=verdict,
         reason=reason,
-        changed=tuple(changed),
+        changed=tuple(changed.values()),
     )
 
 
@@ -239,13 +239,13 @@ def _verdict(
     return "inconclusive", f"the interval {low:.3f} to {high:.3f} holds 1 and more than ±2 %"
 
 
-def _changed(a: Timing, b: Timing) -> list[str]:
-    names = a.what.__slots__
-    return [
-        f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
-        for name in names
+def _changed(a: Timing, b: Timing) -> dict[str, str]:
+    """Return field of the specification -> what differs in it, as ``field: a and b``."""
+    return {
+        name: f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
+        for name in a.what.__slots__
         if getattr(a.what, name) != getattr(b.what, name)
-    ]
+    }
 
 
 def _refuse_other_machine(

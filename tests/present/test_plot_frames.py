@@ -316,7 +316,7 @@ def test_missing_frames_are_placeholders_and_one_warning(tmp_path: Path) -> None
     named = [f"v/img_{n}.png" for n in range(STEPS)]
     named[0] = "v/gone.png"
     data = frames_of(own_log(tmp_path, {"id": "v", "actions": CHOSEN, "frames": named}))
-    (warning,) = data.warnings
+    (warning,) = map(str, data.warnings)
     assert "2 of 3 frames" in warning
     assert "gone.png does not exist" in warning
     assert any("2 of 3 frames were not found" in sentence for sentence in data.words.caption)
@@ -343,7 +343,7 @@ def test_unreadable_media_are_warnings(tmp_path: Path, content: Any, said: str) 
     else:
         np.save(tmp_path / "v.npy", content)
     log = own_log(tmp_path, {"id": "v", "actions": CHOSEN, "frames": [7] * STEPS})
-    (warning,) = frames_of(log, frames=tmp_path).warnings
+    (warning,) = map(str, frames_of(log, frames=tmp_path).warnings)
     assert said in warning
     assert "v.npy" in warning
 
@@ -372,7 +372,7 @@ def test_a_damaged_video_is_a_warning(tmp_path: Path) -> None:
     """A file that no decoder reads is placeholders."""
     pytest.importorskip("av", reason="PyAV is not installed")
     (tmp_path / "v.mp4").write_bytes(b"no video")
-    (warning,) = frames_of(own_log(tmp_path), frames=tmp_path).warnings
+    (warning,) = map(str, frames_of(own_log(tmp_path), frames=tmp_path).warnings)
     assert "v.mp4 cannot be read" in warning
 
 

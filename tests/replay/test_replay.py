@@ -110,6 +110,12 @@ def log(tmp_path: Path) -> Path:
     return write_log(tmp_path / "run.jsonl", ADAPTIVE, [{"actions": row} for row in VIDEOS])
 
 
+def test_a_log_without_a_method_is_named_by_its_file(tmp_path: Path) -> None:
+    """The whole name of the file, whatever words it holds."""
+    replay = replayed(write_log(tmp_path / "cats and dogs.jsonl", ADAPTIVE, [{"actions": [0]}]))
+    assert (replay.method, replay.source) == ("cats and dogs.jsonl", "cats and dogs.jsonl")
+
+
 # Of the four videos, by hand: the sizes of the arms' calls, of the policy's calls (the LSTM's are
 # the same), the host's reads, and the baseline's size of a call.
 BY_HAND = {

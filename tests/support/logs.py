@@ -9,7 +9,7 @@ from typing import Any
 
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.policy.blocks import Block, block_of
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.engine import Gatherer
 from flopbench.policy.header import Header, read_header, resolve
 from flopbench.policy.plan import Plan, plan_of
@@ -54,7 +54,7 @@ def counted(
     numbered = [{"id": f"v{n}", **sample} for n, sample in enumerate(samples)]
     for start in range(0, len(numbered), block_size):
         gatherer.add(block(header, numbered[start : start + block_size], fields))
-    return gatherer.finish("log")
+    return gatherer.finish(Source("log"))
 
 
 def price_list(macs: Mapping[str, int], counter: str = "torch") -> PriceList:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from flopbench.core.errors import Remark
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan
@@ -42,7 +43,7 @@ class Reader:
     def __init__(self, path: Path, options: Options) -> None:
         self.path = path
         self.options = options
-        self.warnings: list[str] = []
+        self.warnings: list[Remark] = []
 
     def header(self) -> Header | None:
         """Return the header that the file holds, None where it holds none."""

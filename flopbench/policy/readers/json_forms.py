@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.core.errors import DataError, describe
+from flopbench.core.errors import DataError, Remark, describe
 from flopbench.core.files import not_json
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import json_value
@@ -113,7 +113,8 @@ class JsonlReader(Reader):
             except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 cut = offset == last and not piece.endswith(b"\n")
                 if cut and self.options.allow_truncated:
-                    self.warnings.append(f"{place(0)} is cut off and was left out")
+                    cut_off = f"{place(0)} is cut off and was left out"
+                    self.warnings.append(Remark(cut_off, kind="left out"))
                 else:
                     report(_sample_error(error, place(0), text, cut))
                 continue

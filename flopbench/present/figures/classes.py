@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.present.figures.class_choice import (
@@ -98,7 +98,7 @@ class Classes:
     views: int
     whole: ClassRatios
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -207,7 +207,7 @@ def classes_of(
     drawn, warned = _drawn(own, ratio, high)
     order = sort or ("usage" if drawn == "usage" else "high")
     made = _made(counts, own, drawn, order, classes, choices)
-    return replace(made, run=found.name, warnings=(*counts.warnings, *warned))
+    return replace(made, run=found.name, warnings=(*counts.warnings, *map(Remark, warned)))
 
 
 def _made(
@@ -227,7 +227,7 @@ def _made(
     ratios = [_ratios(n, sums[:, videos], drawn, choices, largest) for n, videos in chosen]
     return Classes(
         run="",
-        source=counts.source,
+        source=str(counts.source),
         resolutions=own,
         others=tuple(a for a in own.looking if a not in own.among),
         ratio=drawn,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flopbench.core.bootstrap import Interval
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import CONVENTION, GIGA
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
@@ -91,7 +91,7 @@ class Cost:
     prices: str
     charged: tuple[str, ...]
     rule: str
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
     @property
     def cumulative(self) -> bool:
@@ -257,7 +257,7 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
         steps = tuple((float(costs[end]), int(end) + 1) for end in ends)
     return CostsOfRun(
         name=one.name,
-        source=one.run.source,
+        source=str(one.run.source),
         videos=len(costs),
         views=one.run.main.records,
         mean=one.run.main.gflops_per_video,

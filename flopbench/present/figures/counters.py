@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from flopbench.core.errors import Remark, distinct
 from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES
@@ -125,7 +126,7 @@ class Counters:
             title=f"Counter against counter: {listed([model.name for model in self.models])}",
             caption=tuple(caption),
             alt=" ".join(_alt(model) for model in self.models),
-            warnings=tuple(doubts),
+            warnings=tuple(map(Remark, doubts)),
         )
 
     @property
@@ -215,11 +216,7 @@ def counters_of(
         DataError: a damaged file.
     """
     found = profiled(profiles, user=user, takers=takers)
-    names = [one.reference.spec for one in found]
-    names = [
-        name if names.count(name) == 1 else f"{name} #{names[: n + 1].count(name)}"
-        for n, name in enumerate(names)
-    ]
+    names = distinct([one.reference.spec for one in found])
     return Counters(models=tuple(_model(one, name) for one, name in zip(found, names, strict=True)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
 from flopbench.counting.module_sums import Part, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
@@ -145,7 +145,7 @@ class Layers:
                 f"Bars of the dense MACs of {len(self.bars)} modules. Most are in {largest.name}: "
                 f"{percent(largest.dense_macs, self.whole)} of {self.whole:,}."
             ),
-            warnings=tuple(doubt),
+            warnings=tuple(map(Remark, doubt)),
         )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import gflops, percentage
 from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.timing_groups import Group, brief_names, doubted, grouped
@@ -126,7 +126,7 @@ class Roofline:
             title=f"Roofline of {listed([group.whole for group in self.groups])}",
             caption=tuple(caption),
             alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
-            warnings=tuple(warnings),
+            warnings=tuple(map(Remark, warnings)),
         )
 
     @property

@@ -104,7 +104,7 @@ def usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
     ]
     return UsageOfRun(
         name=one.name,
-        source=counts.source,
+        source=str(counts.source),
         videos=totals.videos,
         views=totals.views,
         unit=plan.header.step_unit or "",

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
-from flopbench.estimate.methods import Approach, Metric, approach_of, choose_metric
+from flopbench.estimate.methods import Approach, Metric, approaches_of
 from flopbench.estimate.runs import Choices
-from flopbench.estimate.scores import judged
 from flopbench.policy.file_kinds import POINTS, require_kind
 from flopbench.present.figures.charged import charged_as, charged_sentences
 from flopbench.present.figures.inputs.logs import NamedRun, Takers, left_out, videos_text
@@ -72,7 +71,7 @@ class Spots:
 
     spots: tuple[Spot, ...]
     terms: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,21 +121,14 @@ def judged_of(
         InputError: an unknown metric, or a log without that accuracy.
         NotComparableError: different datasets or labels, without ``anyway``.
     """
-    runs = [one.run for one in found]
+    runs, names = [one.run for one in found], [one.name for one in found]
     if len(runs) > 1:
-        result = compare(runs, choices, metric=metric, anyway=anyway)
-        names = {a.name: one.name for a, one in zip(result.approaches, found, strict=True)}
+        result = compare(runs, choices, names=names, metric=metric, anyway=anyway)
         chosen, approaches = result.metric, result.approaches
-        notes = [_renamed(text, names) for text in result.notes]
-        notes += _open_pairs(result, names) if cost == "gflops" else []
+        notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
     else:
-        known = [judged(run.counts) for run in runs]
-        chosen = choose_metric(metric, runs, [own for own, _ in known])
-        approaches = tuple(
-            approach_of(one.name, one.run, own, why, chosen, choices)
-            for one, (own, why) in zip(found, known, strict=True)
-        )
-        notes = [f"{a.name}: {text}" for a in approaches for text in accuracy_notes(a)]
+        chosen, approaches = approaches_of(runs, names, metric, choices)
+        notes = [note for a in approaches for note in accuracy_notes(a)]
     for approach in approaches:
         if approach.percent is None:
             raise InputError(
@@ -145,30 +137,25 @@ def judged_of(
                 "samples labels and scores",
             )
     return Judgement(
-        metric=chosen, approaches=approaches, notes=tuple(f"Note: {text}." for text in notes)
+        metric=chosen, approaches=approaches, notes=tuple(f"Note: {note}." for note in notes)
     )
 
 
-def _renamed(note: str, names: Mapping[str, str]) -> str:
-    name, colon, rest = note.partition(": ")
-    return f"{names[name]}: {rest}" if colon and name in names else note
-
-
-def _open_pairs(result: Comparison, names: Mapping[str, str]) -> list[str]:
+def _open_pairs(result: Comparison) -> list[Remark]:
     """Say whose order an interval leaves open."""
-    pairs = [
-        f"{names[d.winner]} over {names[d.loser]}" for d in result.dominance if d.clear is False
-    ]
+    pairs = [f"{d.winner} over {d.loser}" for d in result.dominance if d.clear is False]
     if not pairs:
         return []
     more = f" and {len(pairs) - SHOWN} more" if pairs[SHOWN:] else ""
     return [
-        "at least as accurate at no more GFLOPS, but a 95 % interval of a difference includes 0: "
-        f"{', '.join(pairs[:SHOWN])}{more}"
+        Remark(
+            "at least as accurate at no more GFLOPS, but a 95 % interval of a difference includes "
+            f"0: {', '.join(pairs[:SHOWN])}{more}"
+        )
     ]
 
 
-def check_metric(rows: Sequence[Point], metric: Metric) -> list[str]:
+def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
     """Refuse rows of another metric; return what to say of rows that name none.
 
     Raises:
@@ -181,7 +168,7 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[str]:
                 "accuracies of different kinds cannot share an axis",
             )
     silent = dict.fromkeys(row.file for row in rows if row.metric is None)
-    return [f"{file}: rows that name no metric are taken as {metric}" for file in silent]
+    return [Remark(f"{file}: rows that name no metric are taken as {metric}") for file in silent]
 
 
 def counted_spots(found: Sequence[NamedRun], judgement: Judgement) -> Spots:
@@ -206,7 +193,7 @@ def measured_spots(found: Sequence[NamedRun], judgement: Judgement, times: Measu
     return Spots(
         spots=tuple(spots),
         terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(judgement)),
-        warnings=times.warnings,
+        warnings=tuple(map(Remark, times.warnings)),
     )
 
 
@@ -234,7 +221,7 @@ def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
                 cost_ends=row.gflops_ends if cost == "gflops" else None,
             )
         )
-    return Spots(spots=tuple(spots), warnings=tuple(warnings))
+    return Spots(spots=tuple(spots), warnings=tuple(map(Remark, warnings)))
 
 
 def _spot(one: NamedRun, approach: Approach, cost: float, ends: Ends | None) -> Spot:
@@ -242,7 +229,7 @@ def _spot(one: NamedRun, approach: Approach, cost: float, ends: Ends | None) -> 
     assert percent is not None  # judged_of refused it
     return Spot(
         name=one.name,
-        file=one.run.source,
+        file=str(one.run.source),
         published=False,
         source="",
         percent=percent,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.present.figures.fits import (
     FEWEST_FOR_FIT,
@@ -115,7 +115,7 @@ class Theory:
             alt=" ".join(
                 [f"{timed_models(len(rows))}.", *(text for g in self.groups for text in _alt(g))]
             ),
-            warnings=tuple(warnings),
+            warnings=tuple(map(Remark, warnings)),
         )
 
     @property

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.compare import dominates
 from flopbench.estimate.methods import Metric
@@ -54,7 +54,7 @@ class Tradeoff:
     log_scale: bool
     terms: tuple[str, ...]
     notes: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
     @property
     def front(self) -> tuple[Spot, ...]:
@@ -168,10 +168,12 @@ def tradeoff_of(
         own = measured_spots(found, judgement, times)
     published = published_spots(rows, cost)
     spots = (*own.spots, *published.spots)
-    warnings = [f"{one.name}: {text}" for one in found for text in one.run.warnings]
+    warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
     warnings += [*doubts, *own.warnings, *published.warnings]
     if not spots:
-        raise InputError(f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(warnings[:3]))
+        raise InputError(
+            f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
+        )
     _check_scale(spots, log_scale)
     places = [(spot.percent, spot.cost) for spot in spots]
     return Tradeoff(

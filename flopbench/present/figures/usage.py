@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts, ShareCounts
@@ -55,7 +55,7 @@ class Usage:
     groups: tuple[SmallOnes, ...]
     grouped_below: float | None
     of: Of
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
     def bar(self, run: UsageOfRun, action: str) -> float | None:
         """Return the length of one bar, a share; None where the run has no such action."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.present.figures.inputs.logs import Takers
@@ -127,7 +127,7 @@ class Waterfall:
             title=f"From the theoretical to the measured speed-up: {listed(names)}",
             caption=tuple(caption),
             alt=f"Waterfall of ms/video. {found}.",
-            warnings=self.warnings,
+            warnings=tuple(map(Remark, self.warnings)),
         )
 
     def _intervals(self) -> str:

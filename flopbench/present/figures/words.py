@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from flopbench.core.errors import Remark
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Words:
@@ -22,7 +24,7 @@ class Words:
     title: str
     caption: tuple[str, ...]
     alt: str
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

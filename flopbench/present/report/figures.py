@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.grid import to_csv
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.report.material import USER
@@ -51,7 +51,7 @@ class Drawn:
 
     pictures: tuple[Picture, ...]
     left_out: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
     missing: tuple[str, ...]
 
 
@@ -66,7 +66,7 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
     from flopbench.present.draw.style import paper
 
     pictures, left_out = [], []
-    warnings: list[str] = []
+    warnings: list[Remark] = []
     missing: list[str] = []
     for sketch in sketches:
         try:

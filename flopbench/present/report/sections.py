@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import NotComparableError
+from flopbench.core.errors import NotComparableError, Remark
 from flopbench.core.grid import Grid
 from flopbench.counting.explain_text import (
     counter_grid,
@@ -30,7 +30,7 @@ from flopbench.estimate.comparison_text import (
     comparison_warnings,
     differences_grid,
 )
-from flopbench.estimate.text import estimate_grids, estimate_labels, with_warnings
+from flopbench.estimate.text import estimate_grids, with_warnings
 from flopbench.present.report import figures as drawing
 from flopbench.present.report.material import Material
 from flopbench.present.report.records import Listing, Part, Section, Table
@@ -54,7 +54,7 @@ DEPTH = 2
 class Told:
     """Warnings gathered on the way, for stderr."""
 
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
 
     def drawn(self, drawn: drawing.Drawn, name: str = "") -> drawing.Drawn:
         """Keep the warnings of figures that nothing gave before; give the figures back.
@@ -63,14 +63,12 @@ class Told:
             drawn: the figures.
             name: of what they show, where that is one thing.
         """
-        for text in drawn.warnings:
-            if not name:
-                given = any(w == text or w.endswith(f": {text}") for w in self.warnings)
-            else:
-                given = f"{name}: {text}" in self.warnings
-            if not given:
-                self.warnings.append(f"{name}: {text}" if name else text)
-        self.warnings += [text for text in drawn.missing if text not in self.warnings]
+        for remark in drawn.warnings:
+            own = remark.of(name) if name else remark
+            # Figures of several runs say without a name what was told of one of them.
+            if not any(str(own) in (str(one), one.text) for one in self.warnings):
+                self.warnings.append(own)
+        self.warnings += [one for one in map(Remark, drawn.missing) if one not in self.warnings]
         return drawn
 
 
@@ -121,7 +119,7 @@ def sections_of(
             parts=tuple(_replays(material, told)),
         ),
     ]
-    return tuple(section for section in found if section.parts), tuple(told.warnings)
+    return tuple(section for section in found if section.parts), tuple(map(str, told.warnings))
 
 
 def _number(index: int, of: int) -> str:
@@ -191,14 +189,15 @@ def _estimates(material: Material, told: Told) -> Iterator[Part]:
 
 def _estimate(one: NamedRun, choices: Choices, suffix: str, told: Told) -> Part:
     run = one.run
-    told.warnings += [f"{one.name}: {text}" for text in run.warnings]
+    told.warnings += [remark.of(one.name) for remark in run.warnings]
     grids = estimate_grids(run)
-    words = estimate_labels(grids)[1:]
-    grids[0] = with_warnings(grids[0], run.warnings)
+    grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
     drawn = told.drawn(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
     return Part(
         title=one.name,
-        tables=tuple(_tables(f"estimate{suffix}", words, grids, estimate_csv(run))),
+        tables=tuple(
+            _tables(f"estimate{suffix}", list(grids)[1:], list(grids.values()), estimate_csv(run))
+        ),
         pictures=drawn.pictures,
         left_out=drawn.left_out,
     )
@@ -208,7 +207,7 @@ def _comparison(
     material: Material, comparison: Comparison | None, why_none: str, told: Told
 ) -> Iterator[Part]:
     if why_none:
-        told.warnings.append(f"the logs are not set side by side: {why_none}")
+        told.warnings.append(Remark(f"the logs are not set side by side: {why_none}"))
         yield Part(lines=(f"The logs cannot be set side by side: {why_none}.",))
         return
     if comparison is None:
@@ -250,7 +249,7 @@ def _replays(material: Material, told: Told) -> Iterator[Part]:
 def _replay(replay: Replay, suffix: str, told: Told) -> Part:
     figures = {mode: figures_of(replay, mode) for mode in replay.modes}
     warnings = warnings_of(replay, figures)
-    told.warnings += [f"{replay.method}: {text}" for text in warnings]
+    told.warnings += [Remark(text, replay.method) for text in warnings]
     grids = replay_grids(replay, figures)
     grids[-1] = with_warnings(grids[-1], warnings)
     unrounded = replay_csv([replay], [figures])

@@ -20,9 +20,13 @@ from flopbench.core.errors import InputError, NotComparableError  # noqa: E402
 from flopbench.estimate.accuracy import mean_average_precision, top1  # noqa: E402
 from flopbench.estimate.as_json import estimate_data  # noqa: E402
 from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms  # noqa: E402
-from flopbench.estimate.comparison_text import approaches_grid, render_comparison  # noqa: E402
+from flopbench.estimate.comparison_text import (  # noqa: E402
+    approaches_grid,
+    differences_grid,
+    render_comparison,
+)
 from flopbench.estimate.runs import Choices, Run, run_of_log  # noqa: E402
-from flopbench.estimate.text import render_estimate  # noqa: E402
+from flopbench.estimate.text import estimate_grids, render_estimate  # noqa: E402
 
 NETS: dict[str, Any] = {
     "components": {"big": "value:4e9", "small": "value:1e9"},
@@ -92,7 +96,7 @@ def test_other_data_is_refused(tmp_path: Path, key: str) -> None:
     assert f"differ in {key!r}" in caught.value.message
     assert "'other'" in caught.value.message
     assert repr(NETS[key]) in caught.value.message
-    assert f"differ in {key!r}" in compare(runs, Choices(), anyway=True).notes[0]
+    assert f"differ in {key!r}" in str(compare(runs, Choices(), anyway=True).notes[0])
 
 
 def test_other_labels_of_the_same_videos_are_refused(tmp_path: Path) -> None:
@@ -102,7 +106,7 @@ def test_other_labels_of_the_same_videos_are_refused(tmp_path: Path) -> None:
     runs = [log(tmp_path, "a", same), log(tmp_path, "b", other)]
     with pytest.raises(NotComparableError, match=r"labels of 'v4': \[1\] and \[2\]"):
         compare(runs, Choices())
-    assert "labels of 'v4'" in compare(runs, Choices(), anyway=True).notes[0]
+    assert "labels of 'v4'" in str(compare(runs, Choices(), anyway=True).notes[0])
 
 
 def quoting(folder: Path, name: str, actions: list[int], percent: float | None) -> Run:
@@ -131,7 +135,7 @@ def test_dominance_and_the_front(tmp_path: Path) -> None:
     }
     assert found.front == ("dear", "cheap", "twin")
     assert [a.percent for a in found.approaches] == [75, 60, 59, 60, 60]
-    assert "dear: accuracy as its header quotes it, not recomputed" in found.notes
+    assert "dear: accuracy as its header quotes it, not recomputed" in map(str, found.notes)
     assert found.differences[0].percent == -15
     assert found.differences[0].ci95_percent is None
 
@@ -169,7 +173,7 @@ def test_a_missing_metric_is_no_place_on_the_front(tmp_path: Path) -> None:
     found = compare(runs, Choices(), metric="map")
     assert (found.metric, found.front, found.dominance) == ("mAP", (), ())
     assert found.approaches[1].percent is None
-    assert any(note.startswith("b: no accuracy: ") for note in found.notes)
+    assert any(note.startswith("b: no accuracy: ") for note in map(str, found.notes))
 
 
 def test_metrics_and_number_of_runs_are_checked(tmp_path: Path) -> None:
@@ -188,7 +192,55 @@ def test_one_method_twice_stays_two_lines(tmp_path: Path) -> None:
     runs = [log(tmp_path, "m", mixed(1)), log(tmp_path / "x", "m", mixed(2))]
     names = [a.name for a in compare([*runs, runs[0]], Choices()).approaches]
     a, b = tmp_path / "m.jsonl", tmp_path / "x" / "m.jsonl"
-    assert names == [f"m ({a})", f"m ({b})", f"m ({a}) #2"]
+    assert names == [f"m ({a}) #1", f"m ({b})", f"m ({a}) #2"]
+
+
+def test_a_run_without_a_method_has_the_whole_name_of_its_first_file(tmp_path: Path) -> None:
+    """A file whose name holds `` and `` is named whole, alone or as the first of several."""
+    samples = [{"id": "v0", "actions": [0]}]
+    header = {k: v for k, v in NETS.items() if k != "method"}
+    path = write_log(tmp_path / "cats and dogs.jsonl", header, samples)
+    run = run_of_log([path], Choices())
+    assert run.method == "cats and dogs.jsonl"
+    assert estimate_data(run)["source"] == str(path)
+    other = write_log(tmp_path / "more.jsonl", header, [{"id": "v1", "actions": [0]}])
+    both = run_of_log([path, other], Choices())
+    assert both.method == "cats and dogs.jsonl"
+    assert estimate_data(both)["source"] == f"{path} and 1 more"
+
+
+def test_runs_are_named_by_dataset_where_that_differs(tmp_path: Path) -> None:
+    """As in figures; the names of the caller's stand in every note."""
+    runs = [
+        log(tmp_path, "a", mixed(1), metrics={"mAP": 70}),
+        log(tmp_path, "b", mixed(2), dataset="fcvid", metrics={"mAP": 71}),
+    ]
+    found = compare(runs, Choices(), anyway=True)
+    assert [a.name for a in found.approaches] == ["a, activitynet val", "b, fcvid val"]
+    given = compare(runs, Choices(), names=["one", "two"], anyway=True)
+    quoted = "accuracy as its header quotes it, not recomputed"
+    assert [str(note) for note in given.notes[1:]] == [f"one: {quoted}", f"two: {quoted}"]
+
+
+def test_a_method_may_be_called_as_a_note_begins(tmp_path: Path) -> None:
+    """Only a note on rules stands below the differences, whatever a method is called."""
+    runs = [log(tmp_path, name, mixed(1), metrics={"mAP": 70}) for name in ("rules differ", "b")]
+    found = compare(runs, Choices())
+    assert "rules differ: accuracy as its header" in str(found.notes[0])
+    assert len(differences_grid(found).caption) == 1
+
+
+def test_tables_of_an_estimate_are_labelled_by_what_they_are(tmp_path: Path) -> None:
+    """Labels follow from the table; a component's text loses its source, not its own quote."""
+    path = write_log(tmp_path / "run.jsonl", {"method": "By hand", **NETS}, mixed(1, labels=["x"]))
+    run = run_of_log([path], Choices(by="class"))
+    assert list(estimate_grids(run)) == ["estimate", "component", "action", "counters", "class"]
+    costs = {
+        "big": replace(run.main.by_component["big"], spec='my "own" nets.py:big'),
+        "small": replace(run.main.by_component["small"], spec='value:1 "a paper"'),
+    }
+    grid = estimate_grids(replace(run, main=replace(run.main, by_component=costs)))["component"]
+    assert [row[1] for row in grid.rows] == ['my "own" nets.py:big', "value:1"]
 
 
 def test_top1_is_that_of_a_direct_computation(tmp_path: Path) -> None:
@@ -265,9 +317,10 @@ def test_map_is_that_of_a_direct_computation(tmp_path: Path) -> None:
         assert approach.accuracy is not None
         assert approach.accuracy.absent_classes == (4,)
         assert approach.quoted is None
-    assert "a: 1 classes without a video are left out of the mean: 4" in found.notes
+    assert "a: 1 classes without a video are left out of the mean: 4" in map(str, found.notes)
     assert any(
-        note.startswith("a: its header quotes 12.3 %; its scores give") for note in found.notes
+        note.startswith("a: its header quotes 12.3 %; its scores give")
+        for note in map(str, found.notes)
     )
     expected = (found.approaches[1].percent or 0) - (found.approaches[0].percent or 0)
     assert found.differences[0].percent == pytest.approx(expected)
@@ -287,8 +340,9 @@ def test_a_table_of_shares_beside_a_log(tmp_path: Path) -> None:
     found = compare([whole, shares], Choices())
     (difference,) = found.differences
     assert (difference.paired, difference.ci95_gflops_per_video) == (False, None)
-    assert "rules differ" in found.notes[0]
-    assert "log 4.0000" in found.notes[0]
+    assert "rules differ" in str(found.notes[0])
+    assert differences_grid(found).caption[1:] == (f"Note: {found.notes[0]}.",)
+    assert "log 4.0000" in str(found.notes[0])
     assert "exact and published rule" in render(found, "md")
     beside.write_text(json.dumps(header), encoding="utf-8")
     with pytest.raises(InputError, match="how many steps a video has"):

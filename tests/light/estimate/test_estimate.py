@@ -76,7 +76,7 @@ def test_rows_of_arnet(text: str, rule: Rule, expected: float, decisions: float)
 
 def test_rows_drawn_independently_are_noticed() -> None:
     """A skip 4 that is one row long is impossible before the end of a video, and is said so."""
-    (warning,) = arnet(ARNET_ROWS["independent"]).warnings
+    (warning,) = map(str, arnet(ARNET_ROWS["independent"]).warnings)
     assert "log:0: actions[0]: a run of 1 × 'skip 4', which covers 4 steps" in warning
     assert "8 such runs in all" in warning
     assert arnet(ARNET_ROWS["uncut"], ARNET_ROWS["cut"]).warnings == ()
@@ -432,8 +432,8 @@ def grouped(
     columns, wanted = difficulty_needs(measure, header.class_names)
     counts = counted(header, samples, columns=columns, fields=wanted, block_size=size)
     costs = video_costs(counts, price_list({"resnet50": 1000, "sampler": 1}))
-    groups, note = difficulty_groups(counts, measure, costs)
-    return {name: chosen.tolist() for name, chosen in groups}, note
+    levels = difficulty_groups(counts, measure, costs)
+    return {name: chosen.tolist() for name, chosen in levels.groups.items()}, levels.note
 
 
 def test_difficulty_by_cost_is_marked_circular() -> None:

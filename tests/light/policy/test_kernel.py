@@ -225,8 +225,8 @@ def test_an_odd_run_is_named_and_charged() -> None:
     )
     counts = counted(header, samples)
     assert counts.decisions[:, 1].tolist() == [1, 2, 2, 1]
-    assert "3 such runs in all" in counts.warnings[0]
-    assert "log:1: actions[1]" in counts.warnings[0]
+    assert "3 such runs in all" in str(counts.warnings[0])
+    assert "log:1: actions[1]" in str(counts.warnings[0])
 
 
 def test_blocks_do_not_change_what_is_counted() -> None:

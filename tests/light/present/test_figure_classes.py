@@ -222,7 +222,7 @@ def test_one_network(tmp_path: Path) -> None:
     log = own_actions(tmp_path, actions, [0, 0, 0, 1])
     classes = classes_of(log)
     assert classes.ratio == "usage"
-    assert "look alone runs a network of its own" in classes.warnings[0]
+    assert "look alone runs a network of its own" in str(classes.warnings[0])
     with pytest.raises(InputError, match="there is no relative high-resolution usage"):
         classes_of(log, ratio="high")
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
 
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.difficulty import LEVELS
 from flopbench.estimate.estimator import video_costs
@@ -189,7 +189,15 @@ def test_too_small_groups_are_said(tmp_path: Path) -> None:
     log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2]} for n in range(3)])
     data = frames_of(log, per_group=2)
     assert len(data.films) == 3
-    assert any("'easy' has only 1 video where 2 were asked for" in w for w in data.warnings)
+    said = "'easy' has only 1 video where 2 were asked for"
+    assert any(said in str(w) for w in data.warnings)
+
+
+def test_a_column_of_texts_makes_groups_by_its_values(tmp_path: Path) -> None:
+    """The caption says by which column, whatever the column is called."""
+    samples = [{"actions": [0], "extra": {"thirds by": level}} for level in ("low", "high")]
+    data = frames_of(own_log(tmp_path / "run.jsonl", samples), difficulty="thirds by")
+    assert "Groups: by the column 'thirds by'." in data.words.caption
 
 
 def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
@@ -282,7 +290,7 @@ def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
 def test_frames_are_not_needed(tmp_path: Path) -> None:
     """Without any media the strips are drawn all the same; caption and a warning say so."""
     data = frames_of(SELECTIVE, PUBLISHED)
-    assert data.warnings == (NO_FRAMES,)
+    assert data.warnings == (Remark(NO_FRAMES),)
     assert any("No frames were found" in sentence for sentence in data.words.caption)
     assert all(film.missing == film.looked_at > 0 for film in data.films)
 
@@ -363,7 +371,7 @@ def test_a_file_name_that_leads_out_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "logs").mkdir()
     sample = {"id": "v", "actions": [0], "frames": ["../secret.png"]}
     log = own_log(tmp_path / "logs" / "run.jsonl", [sample])
-    (warning,) = frames_of(log).warnings
+    (warning,) = map(str, frames_of(log).warnings)
     assert "secret.png lies outside of" in warning
     assert "--frames" in warning
     with pytest.raises(InputError, match="lies outside of"):
@@ -374,7 +382,7 @@ def test_missing_files_are_one_warning_a_video(tmp_path: Path) -> None:
     """The warning names the first file and counts the others."""
     sample = {"id": "v", "actions": [0, 0, 2], "frames": ["a.png", "b.png", "c.png"]}
     log = own_log(tmp_path / "run.jsonl", [sample])
-    (warning,) = frames_of(log).warnings
+    (warning,) = map(str, frames_of(log).warnings)
     assert warning.startswith("v: no picture for 2 of 2 frames that were looked at: ")
     assert "a.png does not exist (and 1 more)" in warning
 

@@ -9,14 +9,17 @@ import pytest
 from conftest import ROOT
 from logs import header_of, write_log
 
-from flopbench.core.errors import DataError, InputError
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.counting.table import CostTable
+from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import ShareCounts, Source
+from flopbench.policy.plan import plan_of
 from flopbench.present.draw.text import plain, shortened
 from flopbench.present.figures.classes import classes_of
 from flopbench.present.figures.cost import cost_of
 from flopbench.present.figures.frames.figure import frames_of
-from flopbench.present.figures.inputs.logs import counted, names_of, priced
+from flopbench.present.figures.inputs.logs import counted, left_out, priced
 from flopbench.present.figures.tradeoff import tradeoff_of
 from flopbench.present.figures.usage import usage_of
 from flopbench.present.figures.words import listed
@@ -33,6 +36,12 @@ def own_log(path: Path, **header: object) -> Path:
         {"actions": actions, "components": {"net": "resnet18@33"}, **header},
         [{"actions": [0, 1]}],
     )
+
+
+def nameable(source: str, **header: str) -> ShareCounts:
+    """Return counts of which only the names matter."""
+    plan = plan_of(header_of(**header))
+    return ShareCounts(plan=plan, shares=(), of="frames", source=Source(source))
 
 
 def test_counting_needs_no_prices(tmp_path: Path) -> None:
@@ -109,19 +118,19 @@ def test_wrong_kind_and_nothing(tmp_path: Path) -> None:
 )
 def test_names(headers: list[dict[str, str]], names: list[str]) -> None:
     """Runs are named by what tells them apart."""
-    made = [header_of(**fields) for fields in headers]
-    assert names_of(made, [f"d/f{i}.jsonl" for i in range(len(made))]) == names
+    logs = [nameable(f"d/f{i}.jsonl", **fields) for i, fields in enumerate(headers)]
+    assert names_of_logs(logs) == names
 
 
 def test_one_file_twice_and_given_names() -> None:
     """One log given twice is numbered; names of the caller's must be as many, and different."""
-    header = header_of(method="a")
-    assert names_of([header, header], ["f", "f"]) == ["a (f) #1", "a (f) #2"]
-    assert names_of([header, header], ["f", "g"], ["x", "y"]) == ["x", "y"]
+    f, g = nameable("f", method="a"), nameable("g", method="a")
+    assert names_of_logs([f, f]) == ["a (f) #1", "a (f) #2"]
+    assert names_of_logs([f, g], ["x", "y"]) == ["x", "y"]
     with pytest.raises(InputError, match="1 names for 2 runs"):
-        names_of([header, header], ["f", "g"], ["x"])
+        names_of_logs([f, g], ["x"])
     with pytest.raises(InputError, match="not all different"):
-        names_of([header, header], ["f", "g"], ["x", "x"])
+        names_of_logs([f, g], ["x", "x"])
 
 
 def test_words_and_text() -> None:
@@ -162,3 +171,25 @@ def test_captions_count_views_and_what_is_left_out(tmp_path: Path) -> None:
         assert "4 videos (12 views)" in caption
         assert "1 repeated samples were left out." in caption
         assert "is cut off and was left out." in caption
+
+
+def test_only_samples_that_are_missing_are_left_out() -> None:
+    """A caption repeats what reading left out, not whatever ends in these words."""
+    read = Remark("log:2 is cut off and was left out", kind="left out")
+    priced = Remark("what the counter left out", "x: left out")
+    assert left_out([read, priced, read]) == ["Note: log:2 is cut off and was left out."]
+
+
+def test_the_caller_s_names_stand_in_notes(tmp_path: Path) -> None:
+    """A note begins with what the figure calls a log, whatever its method is called."""
+    header = {"preset": "arnet-resnet", "metrics": {"mAP": 73.8}}
+    logs = [
+        write_log(tmp_path / f"{n}.jsonl", {**header, "method": name}, [{"actions": [0] * 16}])
+        for n, name in enumerate(["x: left out", "y"])
+    ]
+    table = CostTable.load(ROOT / "reports" / "table2.json")
+    figure = tradeoff_of(
+        logs, Choices(table=table, table_source="t", resamples=20), names=["one", "two"]
+    )
+    quoted = "accuracy as its header quotes it, not recomputed"
+    assert figure.notes == (f"Note: one: {quoted}.", f"Note: two: {quoted}.")

@@ -104,7 +104,7 @@ def test_rows_that_cannot_be_drawn_are_left_out_and_said(file: TimingFile) -> No
     )
     figure = roofline_of(replace(file, rows=rows))
     assert [point.name for point in figure.groups[0].points] == ["mobilenet_v2@84"]
-    (warning,) = figure.words.warnings
+    (warning,) = map(str, figure.words.warnings)
     for needle in ("(out of memory)", "(no measured roofs)", "parameters or activations are not"):
         assert needle in warning
     assert len(figure.numbers.rows) == 1

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from flopbench.core.errors import Remark
+from flopbench.present.report.figures import Drawn
 from flopbench.present.report.page import pieces, sort_key
+from flopbench.present.report.sections import Told
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,17 @@ def test_only_references_to_notes_become_links() -> None:
     """A cell's ``[1]`` refers to a note if there is one; another number in brackets is text."""
     assert pieces("net [1][2] x[9]", 2) == [("net ", 0), ("[1]", 1), ("[2]", 2), (" x[9]", 0)]
     assert pieces("[0]", 2) == [("[0]", 0)]
+
+
+def drawn(*warnings: Remark) -> Drawn:
+    """Return what became of figures that only warn."""
+    return Drawn(pictures=(), left_out=(), warnings=warnings, missing=())
+
+
+def test_a_figure_s_warning_is_told_once() -> None:
+    """What was told of a run is not told again; what only ends in the same words is."""
+    told = Told([Remark("net: a guess", "run")])
+    told.drawn(drawn(Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")))
+    told.drawn(drawn(Remark("a guess", "net")), "run")
+    told.drawn(drawn(Remark("a guess")), "other")
+    assert list(map(str, told.warnings)) == ["run: net: a guess", "a guess", "other: a guess"]

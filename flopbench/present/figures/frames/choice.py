@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.units import gflops
-from flopbench.estimate.difficulty import CORRECT, COST, MARGIN, difficulty_groups
+from flopbench.estimate.difficulty import CORRECT, COST, MARGIN, Levels, difficulty_groups
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.blocks import Place
@@ -60,7 +60,7 @@ class Choice:
         file: its first file.
         chosen: the records, group by group, or as they were named.
         measure: of difficulty.
-        note: how the groups were made.
+        levels: the groups.
         by_hand: whether the videos were named.
         warnings: groups with fewer videos than asked for.
     """
@@ -69,9 +69,9 @@ class Choice:
     file: Path
     chosen: tuple[Chosen, ...]
     measure: str
-    note: str
+    levels: Levels
     by_hand: bool
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
 
 
 def choose(
@@ -108,11 +108,11 @@ def choose(
     counts = run.counts
     assert isinstance(counts, LogCounts)
     costs = video_costs(counts, run.prices, run.main.rule)
-    groups, note = difficulty_groups(counts, measure, costs)
+    levels = difficulty_groups(counts, measure, costs)
     records = costs if counts.video is None else costs[counts.video]
     picks = {
         name: _nearest(members, records, counts.video, per_group)
-        for name, members in groups
+        for name, members in levels.groups.items()
         if not videos
     }
     if choices.duplicates == "first":
@@ -120,12 +120,15 @@ def choose(
     return Choice(
         run=run,
         file=files[0],
-        chosen=_records(log, counts, picks, videos, groups, records),
+        chosen=_records(log, counts, picks, videos, levels.groups, records),
         measure=measure,
-        note=note,
+        levels=levels,
         by_hand=bool(videos),
         warnings=tuple(
-            f"the group {name!r} has only {videos_text(len(own))} where {per_group} were asked for"
+            Remark(
+                f"the group {name!r} has only {videos_text(len(own))} where {per_group} were asked "
+                "for"
+            )
             for name, own in picks.items()
             if len(own) < per_group
         ),
@@ -137,7 +140,7 @@ def _records(
     counts: LogCounts,
     picks: Mapping[str, Sequence[int]],
     videos: Sequence[str],
-    groups: Sequence[tuple[str, Any]],
+    groups: Mapping[str, Any],
     costs: Any,
 ) -> tuple[Chosen, ...]:
     """Read what is drawn: the picks of each group, or the videos that were named.
@@ -153,7 +156,7 @@ def _records(
     order = [record for own in picks.values() for record in own]
     found, ids = _find(log, set(order), set(videos), views=counts.video is not None)
     if videos:
-        order = _named(videos, found, ids, counts.source)
+        order = _named(videos, found, ids, str(counts.source))
     return tuple(
         Chosen(
             record=record,
@@ -251,8 +254,8 @@ def _named(
     return order
 
 
-def _group_of(record: int, groups: Sequence[tuple[str, Any]]) -> str:
-    return next((name for name, members in groups if (members == record).any()), "")
+def _group_of(record: int, groups: Mapping[str, Any]) -> str:
+    return next((name for name, members in groups.items() if (members == record).any()), "")
 
 
 def choice_sentences(choice: Choice, per_group: int) -> list[str]:
@@ -273,8 +276,9 @@ def choice_sentences(choice: Choice, per_group: int) -> list[str]:
             f"quantiles {listed(quantiles)} of the group's costs"
         )
     what = {COST: "thirds by cost", CORRECT: "by whether the prediction is right"}
-    usual = "" if choice.note.startswith("thirds by") else f"by the column {choice.measure!r}"
-    groups = "; ".join(text for text in (what.get(choice.measure, usual), choice.note) if text)
+    usual = "" if choice.levels.thirds else f"by the column {choice.measure!r}"
+    note = choice.levels.note
+    groups = "; ".join(text for text in (what.get(choice.measure, usual), note) if text)
     return [
         f"{how}; the log has {videos_text(counts.videos, counts.records)}.",
         f"Groups: {groups}.",

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
@@ -54,7 +54,7 @@ class Frames:
     name: str
     charged: str
     sentences: tuple[str, ...]
-    warnings: tuple[str, ...]
+    warnings: tuple[Remark, ...]
 
     @property
     def words(self) -> Words:
@@ -181,7 +181,9 @@ def frames_of(
             *choice_sentences(choice, per_group),
             *cost_sentences(choice),
         ),
-        warnings=tuple(dict.fromkeys([*choice.run.warnings, *choice.warnings, *warnings])),
+        warnings=tuple(
+            dict.fromkeys([*choice.run.warnings, *choice.warnings, *map(Remark, warnings)])
+        ),
     )
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.compare import same_terms
+from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, require_kind
@@ -80,8 +81,7 @@ def counted(
         else:
             require_kind(log, (LOG,), user=user, takers=takers or {})
             found.append(counts_of_log([log], choices, keep_scores=keep_scores))
-    headers = [counts.plan.header for counts in found]
-    chosen = names_of(headers, [counts.source for counts in found], names)
+    chosen = names_of_logs(found, names)
     return [NamedCounts(name=n, counts=c) for n, c in zip(chosen, found, strict=True)]
 
 
@@ -121,7 +121,7 @@ def priced(
         terms = same_terms(terms, runs[0]) if runs else terms
         runs.append(run_of_log([log], terms, keep_scores=keep_scores))
     _check_terms(runs, user)
-    chosen = names_of([run.header for run in runs], [run.source for run in runs], names)
+    chosen = names_of_logs([run.counts for run in runs], names)
     return [NamedRun(name=n, run=r) for n, r in zip(chosen, runs, strict=True)]
 
 
@@ -133,9 +133,9 @@ def videos_text(videos: int | None, views: int | None = None) -> str:
     return f"{videos:,} {plural(videos, 'video')}{more}"
 
 
-def left_out(warnings: Sequence[str]) -> list[str]:
+def left_out(warnings: Sequence[Remark]) -> list[str]:
     """Return what a caption must say of warnings from reading: samples that are not counted."""
-    return [f"Note: {text}." for text in dict.fromkeys(warnings) if text.endswith("left out")]
+    return [f"Note: {one}." for one in dict.fromkeys(warnings) if one.kind == "left out"]
 
 
 def _several(logs: Log | Sequence[Log]) -> list[Log]:
@@ -153,41 +153,3 @@ def _check_terms(runs: Sequence[Run], user: str) -> None:
             f"{user}: the runs are priced under {listed(list(counters))}",
             "figures under different counters cannot be set side by side: choose one",
         )
-
-
-def names_of(
-    headers: Sequence[Any], sources: Sequence[str], given: Sequence[str] = ()
-) -> list[str]:
-    """Name runs: by method, with the dataset where that differs, with the file where both agree.
-
-    Args:
-        headers: of the logs.
-        sources: their files.
-        given: names of the caller's; empty for none.
-
-    Raises:
-        InputError: another number of names than of runs, or one name twice.
-    """
-    if given:
-        if len(given) != len(headers):
-            raise InputError(f"{len(given)} names for {len(headers)} runs: give one a run")
-        if len(set(given)) < len(given):
-            raise InputError(f"the names {', '.join(map(repr, given))} are not all different")
-        return list(given)
-    methods = [h.method or Path(s).name for h, s in zip(headers, sources, strict=True)]
-    datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
-    names = methods
-    if len(set(datasets)) > 1:
-        one_method = len(set(methods)) == 1
-        names = [
-            d if one_method and d else f"{m}, {d}" if d else m
-            for m, d in zip(methods, datasets, strict=True)
-        ]
-    names = [
-        name if names.count(name) == 1 else f"{name} ({source})"
-        for name, source in zip(names, sources, strict=True)
-    ]
-    return [
-        name if names.count(name) == 1 else f"{name} #{names[: i + 1].count(name)}"
-        for i, name in enumerate(names)
-    ]

@@ -17,7 +17,7 @@ from pathlib import Path
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.statistics import Ends
 from flopbench.estimate.compare import COMPARED
-from flopbench.estimate.methods import Metric, choose_metric
+from flopbench.estimate.methods import Metric, metric_named
 
 COLUMNS = (*COMPARED, "ms_per_video", "source")
 NEEDED = ("approach", "percent")
@@ -192,6 +192,6 @@ class _Row:
         if not self.row.get("metric"):
             return None
         try:
-            return choose_metric(self.row["metric"], [], [])
+            return metric_named(self.row["metric"])
         except InputError as error:
             raise self.wrong("metric", "a metric that is known", error.hint) from None

@@ -9,8 +9,9 @@ from typing import TypeAlias
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.units import plural
+from flopbench.estimate.methods import names_of
 from flopbench.policy.file_kinds import REPLAY, require_kind
-from flopbench.present.figures.inputs.logs import Takers, names_of
+from flopbench.present.figures.inputs.logs import Takers
 from flopbench.replay.records import Replay, load_replay
 
 Replays: TypeAlias = "str | Path | Replay | Sequence[str | Path | Replay]"
@@ -29,15 +30,6 @@ class NamedReplay:
     name: str
     file: str
     replay: Replay
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
-    """What ``names_of`` asks of a header."""
-
-    method: str
-    dataset: str
-    split: str = ""
 
 
 def several(replays: Replays) -> list[str | Path | Replay]:
@@ -69,8 +61,7 @@ def loaded(
         require_kind(one, (REPLAY,), user=user, takers=takers or {})
         read.append(load_replay(one))
         files.append(str(one))
-    headers = [_Named(method=one.method, dataset=one.dataset) for one in read]
-    called = names_of(headers, files, names)
+    called = names_of([one.method for one in read], [one.dataset for one in read], files, names)
     return [
         NamedReplay(name=name, file=file, replay=one)
         for name, file, one in zip(called, files, read, strict=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, distinct
 from flopbench.core.units import plural
 from flopbench.present.figures.inputs.timings import TimedRow
 from flopbench.present.figures.words import listed, printable
@@ -95,10 +95,8 @@ def brief_names(groups: Sequence[Group], by: Sequence[str]) -> tuple[list[list[s
             spec = ",".join([head, *(text for text in options if text not in common)])
             more = [PARTS[part](one) for part in others]
             own.append(_joined([*([] if one_model else [spec]), *more]) or spec)
-        names.append(
-            [n if own.count(n) == 1 else f"{n} #{own[: i + 1].count(n)}" for i, n in enumerate(own)]
-        )
-    return [[printable(name) for name in own] for own in names], printable(shared)
+        names.append(distinct([printable(name) for name in own]))
+    return names, printable(shared)
 
 
 def doubted(groups: Sequence[Group], names: Sequence[Sequence[str]]) -> list[tuple[str, str]]:

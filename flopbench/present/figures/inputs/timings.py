@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.units import CONVENTION, plural
 from flopbench.policy.file_kinds import TIMINGS, require_kind
 from flopbench.present.figures.inputs.logs import Takers
@@ -203,11 +203,8 @@ def _machine_names(devices: Sequence[DeviceFacts]) -> list[str]:
         )
         facts = differing(kind, against)
         unlike.append(f"{kind.name} ({facts[0][0]} {facts[0][1]})" if facts else kind.name)
-    unlike = [
-        name if unlike.count(name) == 1 else f"{name} #{unlike[: n + 1].count(name)}"
-        for n, name in enumerate(unlike)
-    ]
-    return [unlike[place] for place in places]
+    named = distinct(unlike)
+    return [named[place] for place in places]
 
 
 def said(rows: Sequence[tuple[str, str]]) -> str:
