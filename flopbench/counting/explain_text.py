@@ -40,9 +40,8 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
     _write_list(stream, "Not counted", gap_lines(explanation.profiles))
     _write_list(stream, "Notes", note_lines(explanation.profiles))
     _write_list(stream, "Published", explanation.published)
-    versions = ", ".join(f"{k} {v}" for p in explanation.profiles for k, v in p.versions.items())
-    unique = ", ".join(dict.fromkeys(versions.split(", ")))
-    stream.write(f"\n{CONVENTION}\nMade with {unique}.\n")
+    versions = [f"{k} {v}" for p in explanation.profiles for k, v in p.versions.items()]
+    stream.write(f"\n{CONVENTION}\nMade with {', '.join(dict.fromkeys(versions))}.\n")
 
 
 def module_grid(profile: CostProfile, depth: int) -> Grid:

@@ -38,9 +38,7 @@ def render_cost_table(table: CostTable, format: str, stream: TextIO) -> str | No
     if format == "latex":
         return to_latex(grid, "flopbench-costs")
     statuses = {row[-1] for row in grid.rows}
-    styles = {
-        s: STATUS_STYLES.get(s.split(" ")[0], "" if s == "quoted" else "red") for s in statuses
-    }
+    styles = {s: STATUS_STYLES.get(s, "" if s == "quoted" else "red") for s in statuses}
     to_terminal(grid, stream, styles=styles)
     return None
 

@@ -156,12 +156,12 @@ def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> E
 
 def explanation(asked: Asked, result: EntryResult) -> str:
     """Return why a test fails: limit, actual, excess, cause, modules, what to do."""
-    from flopbench.check.text.terminal import explain_entry
+    from flopbench.check.text.blocks import explain_entry, finding
 
     command = f"pytest {shlex.quote(asked.name)} --flopbench-update"
-    first, *rest = explain_entry(result, asked.file, accept_command=command)
+    _, *rest = explain_entry(result, asked.file, accept_command=command)
     # pytest names the test above, and has little room for more in its summary.
-    return "\n".join([f"the model {first.removeprefix(asked.name).strip()}", *rest])
+    return "\n".join([f"the model {finding(result)}", *rest])
 
 
 def read_recorded(root: Path) -> Baseline | None:

@@ -66,26 +66,28 @@ def explain_entry(
 
 
 def headline(entry: EntryResult) -> str:
-    """Return one line that says what is the matter with an entry."""
-    name = one_line(entry.name)
+    """Return one line that says what is the matter with an entry, its name first."""
+    return f"{one_line(entry.name)} {finding(entry)}"
+
+
+def finding(entry: EntryResult) -> str:
+    """Return what is the matter with an entry, without its name: ``costs more than allowed``."""
     over = any(r.over_limit and r.failed for r in entry.metrics)
     if entry.state == "gone":
-        text = "is gone"
-    elif entry.failed and over:
+        return "is gone"
+    if entry.failed and over:
         grew = any(r.failed and grown(r) for r in entry.metrics)
-        text = f"{'costs more than allowed and ' if grew else ''}is over its limit"
-    elif entry.failed:
-        text = "costs more than allowed"
-    else:
-        text = {
-            "not comparable": "is not comparable with its baseline",
-            "not measured": "could not be measured",
-            "inconclusive": "could not be told from its baseline",
-            "better": "became cheaper",
-            "worse": "costs more, which is allowed",
-            "new": "is new",
-        }.get(entry.state, "is the same")
-    return f"{name} {text}"
+        return f"{'costs more than allowed and ' if grew else ''}is over its limit"
+    if entry.failed:
+        return "costs more than allowed"
+    return {
+        "not comparable": "is not comparable with its baseline",
+        "not measured": "could not be measured",
+        "inconclusive": "could not be told from its baseline",
+        "better": "became cheaper",
+        "worse": "costs more, which is allowed",
+        "new": "is new",
+    }.get(entry.state, "is the same")
 
 
 def grown(result: MetricResult) -> bool:

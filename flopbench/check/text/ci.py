@@ -35,19 +35,17 @@ def annotations(report: Report, *, base: str = "") -> list[str]:
         *(("warning", entry) for entry in unknown),
         *(("notice", entry) for entry in cheaper),
     ]
-    lines = [_annotation(level, entry, report.config, base) for level, entry in said]
-    lines += [
-        _command("error", {"title": TITLE}, f"{d.entry} {d.metric}: not caught: {d.reason}")
-        for d in report.drill
-        if not d.caught
-    ]
-    if len(lines) <= MOST_ANNOTATIONS:
-        return lines
-    shown = lines[: MOST_ANNOTATIONS - 1]
-    left = lines[MOST_ANNOTATIONS - 1 :]
-    level = left[0].removeprefix("::").partition(" ")[0]
-    message = f"{len(left)} more; the job summary and the log of flopbench check have them all"
-    return [*shown, _command(level, {"title": TITLE}, message)]
+    found = [(level, _annotation(level, entry, report.config, base)) for level, entry in said]
+    for d in report.drill:
+        if not d.caught:
+            text = f"{d.entry} {d.metric}: not caught: {d.reason}"
+            found.append(("error", _command("error", {"title": TITLE}, text)))
+    shown, left = found, found[MOST_ANNOTATIONS - 1 :]
+    if len(left) > 1:
+        message = f"{len(left)} more; the job summary and the log of flopbench check have them all"
+        more = _command(left[0][0], {"title": TITLE}, message)
+        shown = [*found[: MOST_ANNOTATIONS - 1], (left[0][0], more)]
+    return [line for _, line in shown]
 
 
 def badge_json(report: Report) -> str:
@@ -71,9 +69,9 @@ def _badge(report: Report) -> tuple[str, str]:
     dearer = sum(any(r.failed and r.state == "worse" for r in e.metrics) for e in report.failures)
     over = len(report.failures) - gone - dearer
     counts = ((dearer, "dearer"), (over, "over limit"), (gone, "gone"))
-    parts = [f"{count} {word}" for count, word in counts if count]
-    first, _, word = parts[0].partition(" ")
-    return ", ".join([f"{first} of {len(report.entries)} {word}", *parts[1:]]), "red"
+    (count, word), *rest = [(count, word) for count, word in counts if count]
+    first = f"{count} of {len(report.entries)} {word}"
+    return ", ".join([first, *(f"{count} {word}" for count, word in rest)]), "red"
 
 
 def _annotation(level: str, entry: EntryResult, config: str, base: str) -> str:

@@ -23,7 +23,7 @@ from flopbench.check.text.blocks import (
     closing,
     drill_line,
     explain_entry,
-    headline,
+    finding,
     summary_line,
     unmatched_lines,
     verdict,
@@ -120,7 +120,7 @@ def _details(entry: EntryResult, report: Report) -> str:
     """Return one entry's block, folded away; ``<pre>`` keeps its columns and links nothing."""
     lines = explain_entry(entry, report.config)[1:]
     text = "\n".join(html.escape(line, quote=False) for line in lines)
-    title = code(entry.name) + headline(entry).removeprefix(one_line(entry.name))
+    title = code(entry.name) + " " + finding(entry)
     return f"<details><summary>{title}</summary>\n\n<pre>\n{text}\n</pre>\n\n</details>\n"
 
 

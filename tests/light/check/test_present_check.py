@@ -17,6 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flopbench.check.pytest.costs import explanation
+from flopbench.check.pytest.marks import Asked
 from flopbench.check.report import EntryResult, MetricResult, Report
 from flopbench.check.text.amounts import (
     amount,
@@ -197,6 +199,22 @@ def test_another_command_may_accept() -> None:
     assert "  If this growth is meant, accept it: pytest --flopbench-update" in lines
     assert not any("flopbench accept" in line for line in lines)
     assert "      budget: the default; budgets stand in tests/test_net.py:4" in lines
+
+
+def test_a_test_of_any_name_is_called_the_model() -> None:
+    """The name of a test, which pytest prints above, does not stand in the explanation's start."""
+    name = "test_net.py::test[a\x1bb costs]"
+    asked = Asked(
+        name=name,
+        file="test_net.py",
+        line=1,
+        budgets=(),
+        guarded=True,
+        input=None,
+        counter="torch",
+    )
+    first = explanation(asked, samples.widened(name)).splitlines()[0]
+    assert first == "the model costs more than allowed and is over its limit"
 
 
 def test_only_over_a_limit_no_command_is_offered_that_would_not_help() -> None:
