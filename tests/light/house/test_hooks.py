@@ -70,14 +70,14 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "flopbench.toml").write_text(
         '[[entries]]\nmodel = "resnet18@224"\nname = "net"\n', encoding="utf-8"
     )
-    layer = ModuleCost(path="0", type="Linear", macs=6, params=6, activations=2, calls=1)
+    layer = ModuleCost(path="0", type="Linear", dense_macs=6, params=6, activations=2, calls=1)
     cost = ModelCost(
         spec="resnet18@224",
         input="224",
         counter="torch",
         counter_version="1",
         convention="MACs",
-        macs=6,
+        dense_macs=6,
         total=6,
         params=6,
         activations=2,
