@@ -9,16 +9,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+from running import run_here
 
 ROOT = Path(__file__).resolve().parents[1]
 
 RunCli = Callable[..., "subprocess.CompletedProcess[str]"]
 
+# A deadline would fail on a busy machine. Where CI runs, each run tries the same examples.
+settings.register_profile("flopbench", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("flopbench")
+
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for the whole test run, so that each library model is measured once."""
-    return tmp_path_factory.mktemp("cache")
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # which all workers share
+    cache = folder / "cache"
+    cache.mkdir(exist_ok=True)
+    return cache
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,19 +39,29 @@ def _use_shared_cache(shared_cache: Path) -> None:
 
 @pytest.fixture
 def run_cli(tmp_path: Path) -> RunCli:
-    """Run ``python -m flopbench`` in an empty folder; return the finished process."""
+    """Run ``flopbench`` in an empty folder; return what the finished process would.
+
+    It runs in this process; ``process=True`` starts one, where that is what the test is about.
+    """
 
     def run(
-        *args: str, cwd: Path | None = None, env: dict[str, str] | None = None, timeout: float = 300
+        *args: str,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
+        process: bool = False,
     ) -> subprocess.CompletedProcess[str]:
+        folder, environment = cwd or tmp_path, {**os.environ, **(env or {})}
+        if not process:
+            assert not any(name.startswith("PYTHON") for name in env or {}), "read at start-up"
+            return run_here(args, folder, environment)
         return subprocess.run(
             [sys.executable, "-m", "flopbench", *args],
-            cwd=cwd or tmp_path,
-            env={**os.environ, **(env or {})},
+            cwd=folder,
+            env=environment,
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=timeout,
+            timeout=300,
             stdin=subprocess.DEVNULL,
         )
 

@@ -171,11 +171,11 @@ def test_a_warm_cache_needs_no_torch(run_cli: RunCli, log: Path, tmp_path: Path)
     broken.mkdir()
     (broken / "torch.py").write_text(BROKEN_TORCH, encoding="utf-8")
     env = {"PYTHONPATH": str(broken)}
-    again = run_cli("estimate", "--policy-log", str(log), "--by", "class", env=env)
+    again = run_cli("estimate", "--policy-log", str(log), "--by", "class", env=env, process=True)
     assert (again.returncode, again.stdout) == (0, warm.stdout), again.stderr
-    both = run_cli("compare", str(log), str(log), env=env)
+    both = run_cli("compare", str(log), str(log), env=env, process=True)
     assert both.returncode == 0, both.stderr
-    refresh = run_cli("estimate", "--policy-log", str(log), "--refresh", env=env)
+    refresh = run_cli("estimate", "--policy-log", str(log), "--refresh", env=env, process=True)
     assert "torch was imported" in refresh.stderr
 
 

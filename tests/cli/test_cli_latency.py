@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, assert_refused
+from running import Done, run_here
 
 from flopbench.timing.file import TimingFile
 
@@ -71,8 +72,6 @@ def three(): return Net(), (torch.rand(3, 3, 32, 32),)
 # One 3 × 3 convolution, 3 -> 8 channels, 32 × 32 to 30 × 30: 8 · 3 · 9 · 900 MACs.
 MACS = 8 * 3 * 9 * 900
 
-Done = subprocess.CompletedProcess[str]
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -84,15 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def flopbench(folder: Path, *args: str) -> Done:
     """Run the command line in the folder of the models."""
-    return subprocess.run(
-        [sys.executable, "-m", "flopbench", *args],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-    )
+    return run_here(args, folder, os.environ)
 
 
 @pytest.fixture(scope="module")
@@ -375,9 +366,10 @@ def test_an_impossible_output_is_refused_before_anything_is_measured(
     blocked = tmp_path / "torch.py"
     blocked.write_text("raise ImportError('torch must not be imported')")
     env = {"PYTHONPATH": str(tmp_path)}
-    missing = run_cli("latency", "resnet18@32", "-o", "nowhere/t.json", env=env)
+    missing = run_cli("latency", "resnet18@32", "-o", "nowhere/t.json", env=env, process=True)
     assert_refused(missing, "cannot write nowhere/t.json", "there is no directory")
-    assert_refused(run_cli("latency", "resnet18@32", "-o", ".", env=env), "it is a directory")
+    itself = run_cli("latency", "resnet18@32", "-o", ".", env=env, process=True)
+    assert_refused(itself, "it is a directory")
 
 
 # --- interrupts

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, assert_refused
+from running import run_here
 
 # Table 2 of the AR-Net supplement: THOP's rules of January 2020 on heads of 200 classes (FACTS of
 # the project: measured with the THOP of that month), and the printed figures.
@@ -52,12 +53,8 @@ KEYS = [
 @pytest.fixture(scope="module")
 def arnet(shared_cache: Path) -> dict[str, Any]:
     """The default table as JSON, measured once."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flopbench", "table", "--format", "json"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = run_here(("table", "--format", "json"), shared_cache, os.environ)
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)  # type: ignore[no-any-return]
 
 
@@ -181,7 +178,7 @@ def test_an_unknown_operator_is_never_a_silent_zero(run_cli: RunCli, tmp_path: P
 def test_the_second_run_imports_no_torch(run_cli: RunCli, tmp_path: Path, arnet: object) -> None:
     """With everything in the cache, the table is printed without the measuring half."""
     (tmp_path / "torch.py").write_text("raise ImportError('torch must not be imported')")
-    result = run_cli("table", env={"PYTHONPATH": str(tmp_path)})
+    result = run_cli("table", env={"PYTHONPATH": str(tmp_path)}, process=True)
     assert result.returncode == 0, result.stderr
     assert "resnet50" in result.stdout
 

@@ -446,7 +446,7 @@ def test_failure_of_the_library_is_told_apart() -> None:
         count(Scripted(), zeros(1, 3))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     channels=st.lists(st.integers(1, 5), min_size=2, max_size=4),
     kernel=st.integers(1, 3),

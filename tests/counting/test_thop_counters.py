@@ -413,7 +413,7 @@ def test_failure_of_the_library_is_told_apart() -> None:
         count(TODAY, Scripted(), torch.zeros(1, 3))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     widths=st.lists(st.integers(1, 9), min_size=2, max_size=5),
     kinds=st.lists(st.sampled_from([nn.ReLU, nn.PReLU, nn.LeakyReLU]), min_size=4, max_size=4),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from flopbench.core import bootstrap
@@ -241,7 +241,6 @@ def test_same_seed_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
 # Weighted average precision
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.integers(0, 4), st.booleans(), st.integers(0, 3), st.floats(0.01, 9.0)),

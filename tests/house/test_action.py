@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 from conftest import ROOT
 from repositories import GIT, commit, git
+from running import run_here, run_shell
 
 yaml = pytest.importorskip("yaml")
 
@@ -93,17 +94,17 @@ def run_action(
     files = {name: scratch / name.lower() for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
     for file in files.values():
         file.touch()
-    folders = [*path, Path(sys.executable).parent, *os.environ["PATH"].split(os.pathsep)]
+    folders = [*path, *os.environ["PATH"].split(os.pathsep)]
     job = Job()
     for step in STEPS:
         if "if" in step and not evaluate(step["if"], context):
             continue
         script = scratch / "script.sh"
         script.write_text(step["run"], encoding="utf-8")
-        done = subprocess.run(
+        done = run_shell(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
-            cwd=folder,
-            env={
+            folder,
+            {
                 **os.environ,
                 **GIT,
                 **{name: str(file) for name, file in files.items()},
@@ -112,10 +113,6 @@ def run_action(
                 "PATH": os.pathsep.join(map(str, folders)),
                 **{name: filled(value, context) for name, value in step["env"].items()},
             },
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=300,
         )
         job.ran.append(step["name"])
         job.text += done.stdout + done.stderr
@@ -150,7 +147,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "flopbench.toml").write_text(CONFIG, encoding="utf-8")
     (folder / ".gitignore").write_text("__pycache__\n", encoding="utf-8")
     accept = ("accept", "--all", "--reason", "first", "--in-ci")
-    subprocess.run([sys.executable, "-m", "flopbench", *accept], cwd=folder, check=True)
+    assert run_here(accept, folder, os.environ).returncode == 0
     commit(folder, "first")
     return folder
 
@@ -240,7 +237,7 @@ def test_growth_that_the_pull_request_accepts_passes(repository: Path) -> None:
     """Held against its base, a pull request may carry the baseline that accepts its growth."""
     base = widen(repository)
     accept = ("accept", "net", "--reason", "needed", "--in-ci")
-    subprocess.run([sys.executable, "-m", "flopbench", *accept], cwd=repository, check=True)
+    assert run_here(accept, repository, os.environ).returncode == 0
     job = run_action(repository, event=pull_request(base))
     assert job.status == 0, job.text
 

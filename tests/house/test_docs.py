@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from running import Done, run_shell
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -30,6 +31,13 @@ EXTRAS = {
     "flopbench report": "sklearn",
 }
 """Part of a command -> the library of the extra ``logs`` that it needs."""
+AS_A_PROCESS = (
+    "flopbench audit arnet",
+    "flopbench counters",
+    "flopbench log validate typo.jsonl",
+    'flopbench compare tests/data/selective.jsonl other.jsonl; echo "status $?"',
+)
+"""Run by the installed program, in a process of its own; all others in this one (``run_shell``)."""
 INSTALLS = (
     "python -m pip install -c constraints.txt '.[measure,logs,plots]' && flopbench table",
     "python -m pip install -c constraints.txt tox && tox",
@@ -103,11 +111,24 @@ def workplace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def shown() -> dict[str, list[tuple[str, str | None]]]:
+    """Return command -> (page, expected output, None in a sh block) wherever it is shown."""
+    found: dict[str, list[tuple[str, str | None]]] = {}
+    for page, command, expected in console_commands():
+        found.setdefault(command, []).append((page, expected))
+    for page, command in shell_commands():
+        if command not in INSTALLS:  # executed by CI itself
+            found.setdefault(command, []).append((page, None))
+    return found
+
+
+def run(command: str, folder: Path) -> Done:
     """Run one command line as the reader's shell would; skip it where an extra is missing."""
     for part, library in EXTRAS.items():
         if part in command:
             pytest.importorskip(library)
+    if command not in AS_A_PROCESS:
+        return run_shell(command, folder, os.environ)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return subprocess.run(
         ["bash", "-c", command],
@@ -134,24 +155,24 @@ def test_every_block_is_of_a_known_kind() -> None:
             assert tag in {"console", "pycon", "sh", *SHOWN_ONLY}, f"{page.name}: {text[:60]}"
 
 
-@pytest.mark.parametrize(("page", "command", "expected"), console_commands())
-def test_console_blocks(page: str, command: str, expected: str, workplace: Path) -> None:
-    """The command prints what the page shows."""
-    done = run(command, workplace)
-    assert matches(expected, done.stdout + done.stderr), f"{page}: $ {command}\n{done.stdout}"
-
-
-@pytest.mark.parametrize(("page", "command"), shell_commands())
-def test_shell_blocks(page: str, command: str, workplace: Path) -> None:
-    """The command succeeds; the two that install are what CI runs."""
-    if command in INSTALLS:
-        pytest.skip("installs: executed by CI itself")
+@pytest.mark.parametrize("command", shown())
+def test_commands(command: str, workplace: Path) -> None:
+    """It prints what each page shows; in a sh block, which shows no output, it succeeds."""
     for library in ("timm", "transformers", "ptflops", "calflops", "torchinfo", "deepspeed"):
         if library in command:
             pytest.importorskip(library)
     done = run(command, workplace)
-    assert done.returncode == 0, f"{page}: {command}\n{done.stderr}"
-    assert done.stdout or "-o" in command
+    for page, expected in shown()[command]:
+        if expected is None:
+            assert done.returncode == 0, f"{page}: {command}\n{done.stderr}"
+            assert done.stdout or "-o" in command
+        else:
+            assert matches(expected, done.stdout + done.stderr), f"{page}: $ {command}\n{done}"
+
+
+def test_commands_that_run_as_a_process_are_shown() -> None:
+    """The few that prove that the installed program does what it does in this process."""
+    assert set(AS_A_PROCESS) <= set(shown())
 
 
 @pytest.mark.parametrize(("page", "text"), blocks("pycon"))

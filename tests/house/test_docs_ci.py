@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from running import run_shell
 from test_docs import SESSIONS, matches
 
 from flopbench.check import report
@@ -58,24 +57,7 @@ def surroundings() -> dict[str, str]:
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
         "LC_ALL": "C.UTF-8",
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
-
-
-def run(command: str, folder: Path) -> str:
-    """Run one line in bash; return what it printed, errors too, in the order printed."""
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=folder,
-        env=surroundings(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-    )
-    return done.stdout
 
 
 def table_keys(heading: str) -> set[str]:
@@ -96,7 +78,7 @@ def test_the_session_prints_what_the_page_shows(tmp_path: Path) -> None:
             (tmp_path / what).write_text(content, encoding="utf-8")
             continue
         commands += 1
-        printed = run(what, tmp_path)
+        printed = run_shell(what, tmp_path, surroundings(), together=True).stdout
         assert matches(content, printed), f"$ {what}\n{printed}"
     assert commands == len(re.findall(r"^\$ ", TEXT, re.MULTILINE)) > 0
 

@@ -434,9 +434,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(
-    max_examples=120, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
-)
+@settings(max_examples=120, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(logs(), st.lists(st.sampled_from(FORMS), min_size=1, max_size=4))
 def test_no_chain_of_forms_loses_anything(
     folder: Path, log: tuple[Header, list[Sample]], chain: list[str]

@@ -73,5 +73,6 @@ def test_what_reaches_over_the_edge_is_told(
 def test_a_backend_that_does_not_exist_is_told(run_cli: RunCli) -> None:
     """No figure needs matplotlib's backend, but matplotlib does not start with a wrong one."""
     log = str(DATA / "steady.jsonl")
-    result = run_cli("plot", "usage", log, "-o", "x.svg", env={"MPLBACKEND": "nonsense"})
+    command = ("plot", "usage", log, "-o", "x.svg")
+    result = run_cli(*command, env={"MPLBACKEND": "nonsense"}, process=True)
     assert_refused(result, "matplotlib does not start", "nonsense", "MPLBACKEND")

@@ -458,9 +458,8 @@ def test_all_modes_on_real_networks(run_cli: RunCli, tmp_path: Path) -> None:
         ("latex", r"\toprule"),
         ("json", '"flopbench.replay"'),
     ):
-        shown = run_cli(
-            "replay", "--from", "replay.json", "--format", format, env={"PYTHONPATH": path}
-        )
+        command = ("replay", "--from", "replay.json", "--format", format)
+        shown = run_cli(*command, env={"PYTHONPATH": path}, process=True)
         assert shown.returncode == 0, shown.stderr
         assert needle in shown.stdout
 

@@ -56,7 +56,7 @@ def test_sweep_ends(run_cli: RunCli, tmp_path: Path) -> None:
     """A sweep ends by saturation, memory or its limit, and knows the peak memory of each batch."""
     path = tmp_path / "t.json"
     command = ["latency", "resnet18@224", "--throughput", "--max-batch", "64", "--device", "cuda"]
-    done = run_cli(*command, "--processes", "1", "--budget", "0.3", "-o", str(path), timeout=900)
+    done = run_cli(*command, "--processes", "1", "--budget", "0.3", "-o", str(path))
     rows = measured(done, path)["rows"]
     peaks = [row["processes"][0]["peak_bytes"] for row in rows if row["processes"]]
     assert peaks == sorted(peaks)

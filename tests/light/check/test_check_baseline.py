@@ -567,7 +567,6 @@ baselines = st.builds(
 
 
 @given(baseline=baselines)
-@settings(deadline=None)
 def test_any_baseline_comes_back(baseline: Baseline) -> None:
     """Written, read, equal; written again, the same bytes."""
     text = render_baseline(baseline)
@@ -594,7 +593,7 @@ def read_or_refused(text: str) -> Baseline | None:
 
 
 @given(data=st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_damage_goes_unnoticed(data: st.DataObject) -> None:
     """A file changed at random places is refused with a message, or means the same."""
     text = _damaged(data)
@@ -618,7 +617,7 @@ any_json = st.recursive(
 
 
 @given(data=st.data(), value=any_json)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_no_value_in_any_place_gives_a_traceback(data: st.DataObject, value: Any) -> None:
     """Any JSON value in the place of any other, digests made anew: a message, or it is read."""
     whole = json.loads(TEXT)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from flopbench.check.config import (
@@ -183,7 +183,6 @@ def decimal_text(value: Fraction) -> str:
     return f"{whole}.{decimals:015d}".rstrip("0").rstrip(".")
 
 
-@settings(deadline=None)
 @given(st.sampled_from(METRICS), st.integers(1, 10**18), st.data())
 def test_a_written_amount_is_read_back_exactly(metric: Metric, value: int, data: Any) -> None:
     """Any amount, in any unit, comes back to the last digit."""
@@ -191,7 +190,6 @@ def test_a_written_amount_is_read_back_exactly(metric: Metric, value: int, data:
     assert parse_limit(f"{decimal_text(value / factor)} {unit}", metric) == value
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.text(max_size=40),
@@ -330,7 +328,6 @@ def documents(draw: st.DrawFn) -> tuple[str, dict[tuple[str | int, ...], int]]:
     return text, lines
 
 
-@settings(deadline=None)
 @given(documents())
 def test_every_key_is_found_on_its_line(document: tuple[str, dict[Any, int]]) -> None:
     """The scanner finds exactly the keys that ``tomllib`` reads, on the lines they were put."""
@@ -341,7 +338,6 @@ def test_every_key_is_found_on_its_line(document: tuple[str, dict[Any, int]]) ->
     assert {path: found[path] for path in expected} == expected
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="[]{}=\"'.#,\n ab1\\", max_size=60))
 def test_what_is_no_toml_does_not_hang_the_scanner(text: str) -> None:
     """Any text comes to an end."""
@@ -782,7 +778,6 @@ def test_signs_of_a_glob_in_a_name_are_written_in_brackets(folder: Path) -> None
     )
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_is_a_configuration_or_one_clear_error(
     tmp_path_factory: pytest.TempPathFactory, text: str

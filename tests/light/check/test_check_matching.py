@@ -613,7 +613,7 @@ def models(draw: st.DrawFn) -> ModelCost:
 
 
 @given(old=models(), new=models())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_sums_are_exact_whatever_changed(old: ModelCost, new: ModelCost) -> None:
     """Added MACs, parameters and activations of all changes sum to the change of the whole."""
     changes, _ = compared(old, new)

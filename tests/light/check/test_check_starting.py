@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.check.config import read_config
@@ -382,7 +382,6 @@ PRINTABLE = st.text(min_size=1, max_size=30).map(
 )
 
 
-@settings(deadline=None)
 @given(PRINTABLE, PRINTABLE, st.text(max_size=60))
 def test_any_name_and_any_reason_can_be_written(name: str, log: str, reason: str) -> None:
     """What stands in quotes comes back; what stands in a comment stays there."""

@@ -266,7 +266,7 @@ def test_many_differences_are_counted() -> None:
 # --- for any figures
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     factor=st.floats(0.5, 2.0),
     spread=st.floats(0.0, 0.1),

@@ -172,7 +172,8 @@ def test_bad_input_is_one_message_and_2(
 def test_a_terminal_without_the_characters_is_no_error(run_cli: RunCli) -> None:
     """ASCII output loses a multiplication sign, not the table."""
     saved = str(ROOT / "tests" / "data" / "table-schema1.json")
-    result = run_cli("table", "--from", saved, env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    env = {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    result = run_cli("table", "--from", saved, env=env, process=True)
     assert result.returncode == 0, result.stderr
     assert "0.39 ? (112/224)" in result.stdout
 

@@ -8,6 +8,7 @@ from html import unescape
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sweeps import each
 
 from flopbench.core.escaping import (
     LATEX_FALLBACK,
@@ -84,10 +85,9 @@ def check(text: str) -> None:
     assert plain(unescape(found[1])) == plain(text)
 
 
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_hostile_text_is_text_in_markdown(text: str) -> None:
+def test_a_hostile_text_is_text_in_markdown() -> None:
     """On a line, in a bullet, in a sentence, as a picture's text: no element, no sign lost."""
-    check(text)
+    each(HOSTILE, check)
 
 
 @given(SIGNS)
@@ -115,16 +115,19 @@ def table(*cells: str) -> Grid:
     )
 
 
-@pytest.mark.parametrize("text", [text for text in HOSTILE if text.strip()])
-def test_a_table_holds_hostile_texts(text: str) -> None:
+def test_a_table_holds_hostile_texts() -> None:
     """Title, heading, cells, notes and captions of a Markdown table are text."""
-    html = rendered(to_markdown(table(text, text)))
-    assert tags(html) == [
-        *("p", "strong", "table", "thead", "tr", "th", "tbody", "tr", "td", "tr", "td"),
-        *("p",) * 4,
-    ]
-    cells = [shown(cell) for cell in re.findall(r"<td>(.*)</td>", html)]
-    assert cells == [plain(text)] * 2
+
+    def check(text: str) -> None:
+        html = rendered(to_markdown(table(text, text)))
+        assert tags(html) == [
+            *("p", "strong", "table", "thead", "tr", "th", "tbody", "tr", "td", "tr", "td"),
+            *("p",) * 4,
+        ]
+        cells = [shown(cell) for cell in re.findall(r"<td>(.*)</td>", html)]
+        assert cells == [plain(text)] * 2
+
+    each([text for text in HOSTILE if text.strip()], check)
 
 
 def test_what_a_cell_is_indented_by_stays() -> None:

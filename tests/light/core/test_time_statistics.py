@@ -14,6 +14,7 @@ from math import comb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sweeps import each
 
 from flopbench.core.bootstrap import expanded_bootstrap, ratio_bootstrap
 from flopbench.core.statistics import (
@@ -125,15 +126,18 @@ def test_too_few_values_have_no_interval() -> None:
     assert half_width([0.0] * 20) == math.inf
 
 
-@pytest.mark.parametrize("n", [*range(6, 120), 250, 662, 1000])
-def test_the_interval_of_a_median_covers_it_by_the_binomial_rule(n: int) -> None:
+def test_the_interval_of_a_median_covers_it_by_the_binomial_rule() -> None:
     """Ranks low and high hold the median whenever low ≤ #(values below it) < high: 95 % or more.
 
     From 95.0 % to 99.2 %, which is as near as ranks of few values come.
     """
-    low, high = median_interval([float(rank) for rank in range(1, n + 1)]) or (0.0, 0.0)
-    covered = sum(comb(n, below) for below in range(int(low), int(high))) / 2**n
-    assert 0.95 <= covered < 0.993
+
+    def check(n: int) -> None:
+        low, high = median_interval([float(rank) for rank in range(1, n + 1)]) or (0.0, 0.0)
+        covered = sum(comb(n, below) for below in range(int(low), int(high))) / 2**n
+        assert 0.95 <= covered < 0.993
+
+    each([*range(6, 120), 250, 662, 1000], check)
 
 
 @pytest.mark.parametrize("n", [10, 30, 100])
@@ -174,20 +178,23 @@ def test_student_points_are_those_of_the_tables(degrees: int, point: float) -> N
     assert student_95(degrees) == pytest.approx(point, abs=1e-9 if degrees <= 30 else 2e-3)
 
 
-@pytest.mark.parametrize("degrees", [*range(1, 36), 60, 1000])
-def test_student_points_hold_95_per_cent_of_the_density(degrees: int) -> None:
+def test_student_points_hold_95_per_cent_of_the_density() -> None:
     """Simpson's rule over the density, from minus to plus the point."""
-    scale = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
-    scale /= math.sqrt(degrees * math.pi)
 
-    def density(x: float) -> float:
-        return scale * (1 + x * x / degrees) ** (-(degrees + 1) / 2)
+    def check(degrees: int) -> None:
+        scale = math.exp(math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2))
+        scale /= math.sqrt(degrees * math.pi)
 
-    steps, reach = 4000, student_95(degrees)
-    step = 2 * reach / steps
-    inner = sum((4 if k % 2 else 2) * density(-reach + k * step) for k in range(1, steps))
-    covered = (2 * density(reach) + inner) * step / 3
-    assert covered == pytest.approx(0.95, abs=2e-4)
+        def density(x: float) -> float:
+            return scale * (1 + x * x / degrees) ** (-(degrees + 1) / 2)
+
+        steps, reach = 4000, student_95(degrees)
+        step = 2 * reach / steps
+        inner = sum((4 if k % 2 else 2) * density(-reach + k * step) for k in range(1, steps))
+        covered = (2 * density(reach) + inner) * step / 3
+        assert covered == pytest.approx(0.95, abs=2e-4)
+
+    each([*range(1, 36), 60, 1000], check)
 
 
 def test_student_points_fall() -> None:
@@ -287,7 +294,7 @@ def test_a_ratio_without_noise_is_exact() -> None:
     assert ratio_bootstrap([[1.0] * 4] * 3, [[2.0] * 4] * 3, median_of_medians) == (2.0, 2.0)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(times, min_size=1, max_size=5), min_size=2, max_size=4))
 def test_a_bootstrap_scales_with_the_unit(groups: list[list[float]]) -> None:
     """Milliseconds give a thousand times the interval in seconds; a ratio does not change."""

@@ -159,7 +159,7 @@ def test_a_saved_table_is_printed_without_torch(run_cli: RunCli, tmp_path: Path)
     blocked.write_text("raise ImportError('torch must not be imported')")
     env = {"PYTHONPATH": str(tmp_path)}
     for format in ("table", "md", "csv", "json", "latex"):
-        result = run_cli("table", "--from", str(SAVED), "--format", format, env=env)
+        result = run_cli("table", "--from", str(SAVED), "--format", format, env=env, process=True)
         assert result.returncode == 0, result.stderr
         assert "resnet50" in result.stdout.replace("\\_", "_")
     again = run_cli("table", "--from", str(SAVED), "--format", "json").stdout

@@ -279,7 +279,7 @@ def paid(counts: LogCounts, prices: PriceList, rule: Rule, record: int) -> Fract
     return total
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(logs(), st.sampled_from(RULES))
 def test_items_estimate_and_videos_are_one_sum(
     log: tuple[LogCounts, PriceList], rule: Rule
@@ -299,7 +299,7 @@ def test_items_estimate_and_videos_are_one_sum(
     assert costs.tolist() == pytest.approx([float(macs) for macs in videos], rel=1e-12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(logs(), st.sampled_from(RULES))
 def test_parts_add_up_to_the_whole(log: tuple[LogCounts, PriceList], rule: Rule) -> None:
     """Components, actions, videos and classes each sum to the estimate, under both rules."""
@@ -323,7 +323,7 @@ def test_parts_add_up_to_the_whole(log: tuple[LogCounts, PriceList], rule: Rule)
     assert classes / counts.videos == near(total)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(logs())
 def test_without_longer_spans_the_rules_agree(log: tuple[LogCounts, PriceList]) -> None:
     """The two rules differ only by cut decisions: never upwards, and not at span 1."""

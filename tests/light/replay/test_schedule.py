@@ -219,7 +219,7 @@ def test_a_gate_does_not_wait_for_a_full_bucket(tmp_path: Path) -> None:
     assert sizes == [4, 1, 4, 1]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     data=st.lists(st.lists(st.integers(0, 6), min_size=6, max_size=6), min_size=1, max_size=7),
     bucket=st.integers(1, 5),

@@ -236,7 +236,7 @@ def test_between_is_told_after_each_sample() -> None:
     assert ticks == [21, 22, 23]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([0.0, 0.001, 0.02, 0.3]),

@@ -340,14 +340,14 @@ def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path
         "list.json": ("list.json is not a flopbench timing file", "flopbench latency ... -o"),
         "none.json": ("none.json", "No such file"),
     }.items():
-        assert_refused(run_cli("latency", "--from", name, env=env), *needles)
+        assert_refused(run_cli("latency", "--from", name, env=env, process=True), *needles)
     for format in ("table", "md", "csv", "latex"):
-        result = run_cli("latency", "--from", str(SAVED), "--format", format, env=env)
+        result = run_cli("latency", "--from", str(SAVED), "--format", format, env=env, process=True)
         assert "resnet18@32" in result.stdout
         assert "Traceback" not in result.stderr
         assert result.returncode == 0, result.stderr
     for extra in (["resnet18"], ["--vs", "resnet18"], ["-r", "32"], ["--preset", "arnet"]):
-        refused = run_cli("latency", *extra, "--from", str(SAVED), env=env)
+        refused = run_cli("latency", *extra, "--from", str(SAVED), env=env, process=True)
         assert_refused(refused, "--from prints saved timings as they are")
 
 

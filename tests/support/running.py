@@ -1,0 +1,238 @@
+"""The command line without a new interpreter: what a process of its own does, in this one.
+
+Importing torch takes a process seconds, so most tests run ``flopbench.cli.main`` here, between the
+streams, the folder, the environment and the import path that a process of its own would have. A
+shell's lines run in a real shell, whose ``flopbench`` hands its arguments and its streams over.
+What is about the process itself (signals, imports, start-up) must be tested in one.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import importlib
+import json
+import os
+import select
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+Done = subprocess.CompletedProcess[str]
+
+CLIENT = """\
+import json, os, socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.connect({address!r})
+sent = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+socket.send_fds(server, [len(sent).to_bytes(8, "big")], [0, 1, 2])
+server.sendall(sent)
+sys.exit(server.recv(1)[0])
+"""
+
+
+def call(
+    args: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
+) -> int:
+    """Run the command line in this process as a process of its own would; return its status.
+
+    Args:
+        args: what stands behind ``flopbench``.
+        cwd: the folder to stand in.
+        environment: the whole environment.
+        streams: file descriptors of stdin, stdout and stderr.
+    """
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_streams(streams))
+        stack.enter_context(_process_state(cwd, environment))
+        stack.enter_context(_printed_warnings())
+        try:
+            from flopbench.cli import main
+
+            status = main(args)
+        except SystemExit as ended:
+            if isinstance(ended.code, str):
+                sys.stderr.write(f"{ended.code}\n")
+            status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+        except BaseException:
+            traceback.print_exc(file=sys.stderr)
+            status = 1
+    return status
+
+
+def run_here(args: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Done:
+    """Run the command line in this process; return what a process would have returned."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with open(os.devnull, "rb") as nothing:
+            streams = [nothing.fileno(), out.fileno(), err.fileno()]
+            status = call(args, cwd, environment, streams)
+        return subprocess.CompletedProcess(list(args), status, _text(out), _text(err))
+
+
+def run_shell(
+    command: str | Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    *,
+    together: bool = False,
+) -> Done:
+    """Run a line in bash, or a program, whose ``flopbench`` is this process.
+
+    Pipes, loops and ``$?`` are the shell's own. Two commands of one pipe cannot both be
+    ``flopbench``: there is one process to run them.
+
+    Args:
+        environment: the whole environment; ``PATH`` gets this interpreter's programs, too.
+        together: stderr goes into stdout, in the order printed.
+    """
+    server, programs = _server()
+    path = [str(programs), str(Path(sys.executable).parent), environment["PATH"]]
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            ["bash", "-c", command] if isinstance(command, str) else command,
+            cwd=cwd,
+            env={**environment, "PATH": os.pathsep.join(path)},
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out if together else err,
+        )
+        while process.poll() is None:
+            if select.select([server], [], [], 0.01)[0]:
+                _answer(server)
+        return subprocess.CompletedProcess(command, process.returncode, _text(out), _text(err))
+
+
+@cache
+def _server() -> tuple[socket.socket, Path]:
+    """Return where a ``flopbench`` asks, and the folder that holds it; both last for the run."""
+    folder = Path(tempfile.mkdtemp(prefix="shell-"))  # not pytest's: a socket has a short path
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(folder / "socket"))
+    server.listen()
+    client = folder / "client.py"
+    client.write_text(CLIENT.format(address=str(folder / "socket")), encoding="utf-8")
+    program = folder / "bin" / "flopbench"
+    program.parent.mkdir()
+    words = shlex.join([sys.executable, "-I", "-S", str(client)])
+    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
+    program.chmod(0o755)
+    return server, program.parent
+
+
+def _answer(server: socket.socket) -> None:
+    """Run what one ``flopbench`` was asked for, on its streams; give it the status."""
+    client, _ = server.accept()
+    with client:
+        head, streams, _, _ = socket.recv_fds(client, 8, 3)
+        sent = b""
+        while len(sent) < int.from_bytes(head, "big"):
+            sent += client.recv(1 << 16)
+        args, cwd, environment = json.loads(sent)
+        try:
+            status = call(args, Path(cwd), environment, streams)
+        finally:
+            for stream in streams:
+                os.close(stream)
+        client.sendall(bytes([status & 255]))
+
+
+def _text(file: Any) -> str:
+    file.seek(0)
+    return str(file.read().decode("utf-8"))
+
+
+@contextlib.contextmanager
+def _streams(given: Sequence[int]) -> Iterator[None]:
+    """Put the streams of a new process in place of ours: for Python, for C, for children."""
+    ours = sys.stdin, sys.stdout, sys.stderr
+    for stream in ours[1:]:
+        stream.flush()
+    saved = [os.dup(number) for number in range(3)]
+    for number, stream in enumerate(given):
+        os.dup2(stream, number)
+    try:
+        with (
+            open(0, encoding="utf-8", closefd=False) as sys.stdin,
+            contextlib.suppress(BrokenPipeError),
+            open(1, "w", encoding="utf-8", closefd=False) as sys.stdout,
+            open(2, "w", encoding="utf-8", closefd=False, buffering=1) as sys.stderr,
+        ):
+            yield
+    finally:
+        sys.stdin, sys.stdout, sys.stderr = ours
+        for number, kept in enumerate(saved):
+            os.dup2(kept, number)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def _process_state(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
+    """Stand in a folder, with an environment; forget what was imported from there."""
+    before = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules), gc.get_threshold()
+    writes = sys.dont_write_bytecode
+    # A file that is edited twice within a second would be taken from its bytecode.
+    sys.dont_write_bytecode = True
+    importlib.invalidate_caches()
+    try:
+        os.chdir(cwd)
+        _set_environment(environment)
+        sys.path.insert(0, str(cwd))
+        yield
+    finally:
+        _set_environment(before[0])
+        os.chdir(before[1])
+        sys.path[:] = before[2]
+        for name in set(sys.modules) - before[3]:
+            if _of_the_user(name, cwd):
+                del sys.modules[name]
+        gc.set_threshold(*before[4])
+        sys.dont_write_bytecode = writes
+
+
+def _set_environment(wanted: Mapping[str, str]) -> None:
+    for name in set(os.environ) - set(wanted):
+        del os.environ[name]
+    os.environ.update(wanted)
+
+
+def _of_the_user(name: str, cwd: Path) -> bool:
+    """Tell whether a module came from a file that was named, or lies in the folder."""
+    known = getattr(sys.modules[name], "__dict__", {})  # some objects there are no modules
+    places = [known.get("__file__"), *known.get("__path__", ())]
+    return name.startswith("_flopbench_") or any(
+        place and Path(place).is_relative_to(cwd) for place in places
+    )
+
+
+@contextlib.contextmanager
+def _printed_warnings() -> Iterator[None]:
+    """Print warnings on stderr as an interpreter does, in place of pytest's list of them."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: Any = None,
+        line: str | None = None,
+    ) -> None:
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
+
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        for quiet in (DeprecationWarning, PendingDeprecationWarning, ImportWarning):
+            warnings.simplefilter("ignore", quiet)
+        warnings.simplefilter("ignore", ResourceWarning)
+        warnings.showwarning = show
+        yield
