@@ -21,6 +21,23 @@ settings.register_profile("flopbench", deadline=None, derandomize="CI" in os.env
 settings.load_profile("flopbench")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the environment with torch leave out what the one without has run (see tox.ini)."""
+    parser.addoption(
+        "--without-light",
+        action="store_true",
+        help="leave out the files below tests/light that skip nothing where extras are missing",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Keep a file that may skip a test for want of an extra: that test must run somewhere."""
+    light = collection_path.is_relative_to(ROOT / "tests" / "light")
+    if config.getoption("--without-light") and light and collection_path.suffix == ".py":
+        return "importorskip" not in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache folder for the whole test run, so that each library model is measured once."""

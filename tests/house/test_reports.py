@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,15 @@ from conftest import ROOT
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-from make_reports import COMMANDS, ENVIRONMENT, commands, environment, outputs
+from make_reports import (
+    COMMANDS,
+    ENVIRONMENT,
+    commands,
+    copy_to,
+    environment,
+    outputs,
+    run,
+)
 
 MEASURED = {
     "latency-amd-epyc.json",
@@ -65,19 +73,44 @@ def test_the_readme_names_every_measured_file() -> None:
         assert re.search(rf"`{re.escape(name)}`", text) or Path(name).stem in text, name
 
 
-@pytest.mark.slow
-def test_the_files_are_current(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of all that the commands read."""
+    folder = tmp_path_factory.mktemp("repository")
+    copy_to(folder)
+    return folder
+
+
+def made_by(command: list[str]) -> list[str]:
+    """Return the committed files that a command makes."""
+    targets = outputs(command)
+    names = [n for n in committed() if any(n == t or n.startswith(f"{t}/") for t in targets)]
+    return [name for name in names if Path(name).name not in MEASURED]
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in listed() if command[0] == "flopbench"], ids=shlex.join
+)
+def test_the_files_are_current(command: list[str], place: Path) -> None:
     """Made again, every file has the committed bytes; under other versions the numbers agree."""
-    script = ROOT / "benchmarks" / "make_reports.py"
-    done = subprocess.run(
-        [sys.executable, str(script), "--into", str(tmp_path)], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    for other in listed():
+        if other[0] != "flopbench" and set(outputs(other)) & set(command):
+            run(other, place)  # it makes what this command reads, and is not committed
+    run(command, place)
+    names = made_by(command)
+    assert names
     strict = environment() == ENVIRONMENT.read_text(encoding="utf-8")
-    stale = []
-    for name in committed():
-        if Path(name).name in MEASURED or not (strict or name.endswith(".csv")):
-            continue
-        if (tmp_path / name).read_bytes() != (ROOT / name).read_bytes():
-            stale.append(name)
+    stale = [
+        name
+        for name in names
+        if strict or name.endswith(".csv")
+        if (place / name).read_bytes() != (ROOT / name).read_bytes()
+    ]
     assert not stale, "tox -e reports makes these files otherwise now: " + ", ".join(stale)
+
+
+def test_no_other_command_makes_a_committed_file() -> None:
+    """Those that are no ``flopbench`` command make what the others read, and nothing else."""
+    for command in listed():
+        if command[0] != "flopbench":
+            assert not made_by(command)
