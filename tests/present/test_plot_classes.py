@@ -9,13 +9,12 @@ import pytest
 from conftest import ROOT
 
 pytest.importorskip("matplotlib")
-import matplotlib as mpl
+from figures import assert_nothing_clipped
 from logs import write_log
-from matplotlib.figure import Figure
 
 from flopbench.cli import main
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
-from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.classes import classes_drawing
 from flopbench.present.draw.style import paper
 from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes_of, ratio_in
@@ -103,16 +102,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
         classes_of(LOG),
     ):
         with paper():
-            figure = drawn(classes).get_figure(root=True)
-            assert isinstance(figure, Figure)
-            figure.dpi = 300
-            figure.draw_without_rendering()
-            tight = figure.get_tightbbox()
-        width, height = figure.get_size_inches()
-        assert tight.x0 >= -0.02
-        assert tight.y0 >= -0.02
-        assert tight.x1 <= width + 0.02
-        assert tight.y1 <= height + 0.02
+            assert_nothing_clipped(drawn(classes))
 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
@@ -125,15 +115,6 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     assert names[2].endswith("water (3)")
     assert "…" in names[2]
     assert names[3] == "a b (3)"
-
-
-def test_same_bytes_and_no_traces() -> None:
-    """Twice the same figure is twice the same file, and no setting of matplotlib changes."""
-    before = dict(mpl.rcParams)
-    for format in ("pdf", "svg"):
-        first, second = (bytes_of(classes_drawing(classes_of(LOG)), format)[0] for _ in range(2))
-        assert first == second
-    assert dict(mpl.rcParams) == before
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

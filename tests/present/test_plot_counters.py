@@ -16,7 +16,7 @@ from flopbench.counting.agreement import judge  # noqa: E402
 from flopbench.counting.profile import CostProfile, OpCost  # noqa: E402
 from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
-from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.counters import counters_drawing  # noqa: E402
 from flopbench.present.figures.counters import counters_of  # noqa: E402
 
@@ -127,15 +127,6 @@ def test_bars_of_nothing_are_drawn() -> None:
     ax = on_axes(counters_drawing(counters_of(nothing)))
     assert not ax.patches
     assert [text.get_text() for text in ax.texts] == ["0 (= dense)"]
-
-
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_profiles_give_the_same_bytes_and_settings_stay(format: str) -> None:
-    """Rendered twice, byte for byte; matplotlib's settings are as before."""
-    before = dict(mpl.rcParams)
-    one, two = (bytes_of(counters_drawing(counters_of(explained())), format) for _ in range(2))
-    assert one == two
-    assert dict(mpl.rcParams) == before
 
 
 def test_the_command_writes_numbers_and_warnings(

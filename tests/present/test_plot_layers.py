@@ -13,7 +13,7 @@ mpl = pytest.importorskip("matplotlib")
 from flopbench.counting.profile import CostProfile, ModuleFacts, OpCost  # noqa: E402
 from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
-from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.layers import layers_drawing, short_paths  # noqa: E402
 from flopbench.present.draw.style import paper  # noqa: E402
 from flopbench.present.figures.layers import layers_of  # noqa: E402
@@ -143,15 +143,6 @@ def test_the_group_of_small_modules_is_one_bar() -> None:
     """``--top 2``: two by themselves, the others last."""
     ax = on_axes(layers_drawing(layers_of(NET, top=2)))
     assert [t.get_text() for t in ax.get_yticklabels()] == ["block.0", "block.1", "3 others"]
-
-
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_profiles_give_the_same_bytes_and_settings_stay(format: str) -> None:
-    """Rendered twice, byte for byte; matplotlib's settings are as before."""
-    before = dict(mpl.rcParams)
-    one, two = (bytes_of(layers_drawing(layers_of(NET)), format) for _ in range(2))
-    assert one == two
-    assert dict(mpl.rcParams) == before
 
 
 def test_the_command_draws_what_explain_wrote(

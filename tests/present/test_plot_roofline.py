@@ -14,9 +14,8 @@ mpl = pytest.importorskip("matplotlib")
 
 from matplotlib.axes import Axes  # noqa: E402
 
-from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.roofline import roofline_drawing  # noqa: E402
-from flopbench.present.draw.style import paper  # noqa: E402
 from flopbench.present.figures.roofline import Roofline, roofline_of  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
 
@@ -143,14 +142,6 @@ def test_it_draws_on_axes_of_the_callers_own() -> None:
     assert on_axes(roofline_drawing(roofline_of(REPORT)), ax) is ax
     assert ax.get_xlabel()
     assert dict(mpl.rcParams) == before
-
-
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_file_gives_the_same_bytes(format: str) -> None:
-    """Rendered twice, byte for byte."""
-    with paper("page"):
-        one, two = (bytes_of(roofline_drawing(roofline_of(REPORT)), format) for _ in range(2))
-    assert one == two
 
 
 def test_the_command_writes_the_figure_and_its_numbers(

@@ -13,9 +13,8 @@ mpl = pytest.importorskip("matplotlib")
 
 from matplotlib.axes import Axes  # noqa: E402
 
-from flopbench.present.draw.drawing import bytes_of, on_axes  # noqa: E402
+from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.theory import theory_drawing  # noqa: E402
-from flopbench.present.draw.style import paper  # noqa: E402
 from flopbench.present.figures.theory import Theory, theory_of  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
 
@@ -138,14 +137,6 @@ def test_no_setting_changes() -> None:
     assert on_axes(theory_drawing(theory_of(REPORT, fit="affine")), ax) is ax
     on_axes(theory_drawing(theory_of(REPORT)))
     assert dict(mpl.rcParams) == before
-
-
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_file_gives_the_same_bytes(format: str) -> None:
-    """Rendered twice, byte for byte."""
-    with paper("column"):
-        one, two = (bytes_of(theory_drawing(theory_of(REPORT)), format) for _ in range(2))
-    assert one == two
 
 
 def test_the_command_takes_a_fit_and_rows(

@@ -196,15 +196,6 @@ def test_text_of_logs_is_not_parsed() -> None:
     assert "…" in texts[3]
 
 
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_points_give_the_same_bytes(format: str) -> None:
-    """PDF and SVG are byte-for-byte reproducible."""
-    with paper("column"):
-        first, _ = bytes_of(tradeoff_drawing(scattered(9, seed=2)), format)
-        again, _ = bytes_of(tradeoff_drawing(scattered(9, seed=2)), format)
-    assert first == again
-
-
 def test_places_are_none_where_there_is_no_room() -> None:
     """A label wider than the axes has no place; the others have theirs."""
     spots = Spots(xy=np.array([[50.0, 50.0], [20.0, 20.0]]), lines=np.empty((0, 4)), radius=2.0)

@@ -9,9 +9,8 @@ import pytest
 from conftest import ROOT
 
 pytest.importorskip("matplotlib")
-import matplotlib as mpl
+from figures import assert_nothing_clipped
 from logs import write_log
-from matplotlib.figure import Figure
 
 import flopbench
 from flopbench.cli import main
@@ -136,17 +135,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
     long = hostile_log(tmp_path, "a method whose name is long, " * 4)
     one = write_log(tmp_path / "one.jsonl", {"actions": [{"name": "x" * 99}]}, [{"actions": [0]}])
     for logs in (LOGS, [long, *LOGS], [one], [one, long]):
-        figure = drawn(logs).get_figure(root=True)
-        assert isinstance(figure, Figure)
-        with paper():
-            figure.dpi = 300
-            figure.draw_without_rendering()
-            tight = figure.get_tightbbox()
-        width, height = figure.get_size_inches()
-        assert tight.x0 >= -0.02
-        assert tight.y0 >= -0.02
-        assert tight.x1 <= width + 0.02
-        assert tight.y1 <= height + 0.02
+        assert_nothing_clipped(drawn(logs))
 
 
 def test_long_names_are_shortened() -> None:
@@ -159,15 +148,6 @@ def test_long_names_are_shortened() -> None:
     assert long.startswith("timm:")
     assert long.endswith("=200")
     assert len(wide) < len(narrow)
-
-
-def test_same_bytes_and_no_traces() -> None:
-    """Twice the same figure is twice the same file, and no setting of matplotlib changes."""
-    before = dict(mpl.rcParams)
-    for format in ("pdf", "svg"):
-        first, second = (bytes_of(usage_drawing(usage_of(LOGS)), format)[0] for _ in range(2))
-        assert first == second
-    assert dict(mpl.rcParams) == before
 
 
 def test_public_function() -> None:

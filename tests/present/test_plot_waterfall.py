@@ -15,7 +15,7 @@ from conftest import ROOT
 from matplotlib.figure import Figure
 
 from flopbench.cli import main
-from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.waterfall import waterfall_drawing
 from flopbench.present.draw.style import paper
 from flopbench.present.figures.waterfall import waterfall_of
@@ -109,15 +109,6 @@ def test_names_are_text_and_settings_stay() -> None:
     assert on_axes(waterfall_drawing(figure), ax) is ax
     assert dict(mpl.rcParams) == before
     assert ax.texts[0].get_text() == "\\$\\frac{1}{0}\\$ <script>, online"
-
-
-@pytest.mark.parametrize("format", ["pdf", "svg"])
-def test_the_same_replay_gives_the_same_bytes(format: str) -> None:
-    """PDF and SVG are byte-for-byte reproducible."""
-    with paper("column"):
-        first, _ = bytes_of(waterfall_drawing(waterfall_of(REPLAY)), format)
-        again, _ = bytes_of(waterfall_drawing(waterfall_of(REPLAY)), format)
-    assert first == again
 
 
 def test_the_verb_draws_chosen_modes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import check_reports as samples
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from flopbench.check.pytest.costs import explanation
 from flopbench.check.pytest.marks import Asked
@@ -415,7 +416,7 @@ class Tree(HTMLParser):
 
 def rendered(markdown: str) -> Tree:
     """Return the tree of Markdown rendered as GitHub does, without its filters."""
-    parser = pytest.importorskip("markdown_it").MarkdownIt("commonmark", {"html": True})
+    parser = MarkdownIt("commonmark", {"html": True})
     tree = Tree()
     tree.feed(parser.enable("table").render(markdown))
     tree.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from html import unescape
 
+import markdown_it
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +20,6 @@ from flopbench.core.escaping import (
     markdown_line,
 )
 from flopbench.core.grid import Column, Grid, to_latex, to_markdown
-
-markdown_it = pytest.importorskip("markdown_it")
 
 HARMLESS = (
     "mobilenet_v2 (200) [1]",

@@ -9,24 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from logs import write_log
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("msgspec")
-
-from logs import write_log  # noqa: E402
-
-from flopbench.core.errors import InputError, NotComparableError  # noqa: E402
-from flopbench.estimate.accuracy import mean_average_precision, top1  # noqa: E402
-from flopbench.estimate.as_json import estimate_data  # noqa: E402
-from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms  # noqa: E402
-from flopbench.estimate.comparison_text import (  # noqa: E402
-    approaches_grid,
-    differences_grid,
-    render_comparison,
-)
-from flopbench.estimate.runs import Choices, Run, run_of_log  # noqa: E402
-from flopbench.estimate.text import estimate_grids, render_estimate  # noqa: E402
+from flopbench.core.errors import InputError, NotComparableError
+from flopbench.estimate.accuracy import mean_average_precision, top1
+from flopbench.estimate.as_json import estimate_data
+from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms
+from flopbench.estimate.comparison_text import approaches_grid, differences_grid, render_comparison
+from flopbench.estimate.runs import Choices, Run, run_of_log
+from flopbench.estimate.text import estimate_grids, render_estimate
 
 NETS: dict[str, Any] = {
     "components": {"big": "value:4e9", "small": "value:1e9"},

@@ -7,28 +7,25 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import ARNET_ROWS, counted, header_of, price_list, rows
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("msgspec")
-
-from logs import ARNET_ROWS, counted, header_of, price_list, rows  # noqa: E402
-
-from flopbench.core.bootstrap import (  # noqa: E402
+from flopbench.core.bootstrap import (
     LARGEST_BOOTSTRAP,
     difference_interval,
     interval,
     resampled_means,
 )
-from flopbench.core.errors import DataError, InputError  # noqa: E402
-from flopbench.estimate.charges import RULES, Rule, charge_items  # noqa: E402
-from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs  # noqa: E402
-from flopbench.estimate.estimator import estimate, video_costs  # noqa: E402
-from flopbench.estimate.prices import PriceList  # noqa: E402
-from flopbench.policy.counts import LogCounts, ShareCounts  # noqa: E402
-from flopbench.policy.plan import plan_of  # noqa: E402
+from flopbench.core.errors import DataError, InputError
+from flopbench.estimate.charges import RULES, Rule, charge_items
+from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs
+from flopbench.estimate.estimator import estimate, video_costs
+from flopbench.estimate.prices import PriceList
+from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.plan import plan_of
 
 # Table 2 of AR-Net's supplement, ResNet-18 with its two digits put right; the released LSTM.
 TABLE2 = {

@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("numpy")
-pytest.importorskip("msgspec")
-
 from logs import ARNET_ROWS, header_of, rows, write_log
 
 from flopbench.core.errors import InputError, MeasureError

@@ -5,24 +5,21 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from logs import block, counted, header_of, price_list, rows
+from sweeps import each
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("msgspec")
-
-from logs import block, counted, header_of, price_list, rows  # noqa: E402
-from sweeps import each  # noqa: E402
-
-from flopbench.core.errors import DataError  # noqa: E402
-from flopbench.estimate.estimator import estimate, video_costs  # noqa: E402
-from flopbench.policy.decisions import decisions  # noqa: E402
-from flopbench.policy.engine import Gatherer  # noqa: E402
-from flopbench.policy.header import Header  # noqa: E402
-from flopbench.policy.kernel import count_columns, count_runs, is_dense, tally  # noqa: E402
-from flopbench.policy.plan import plan_of  # noqa: E402
-from flopbench.policy.samples import raise_first  # noqa: E402
+from flopbench.core.errors import DataError
+from flopbench.estimate.estimator import estimate, video_costs
+from flopbench.policy.decisions import decisions
+from flopbench.policy.engine import Gatherer
+from flopbench.policy.header import Header
+from flopbench.policy.kernel import count_columns, count_runs, is_dense, tally
+from flopbench.policy.plan import plan_of
+from flopbench.policy.samples import raise_first
 
 
 def spans_header(spans: list[int], **fields: Any) -> Header:

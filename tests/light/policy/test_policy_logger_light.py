@@ -13,21 +13,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-np = pytest.importorskip("numpy")
-pytest.importorskip("msgspec")
-
-from flopbench.core.errors import DataError, FlopbenchError, InputError  # noqa: E402
-from flopbench.policy.batches import short_floats  # noqa: E402
-from flopbench.policy.header import Header, read_header  # noqa: E402
-from flopbench.policy.log import count_log, open_log  # noqa: E402
-from flopbench.policy.logger import PolicyLogger  # noqa: E402
-from flopbench.policy.readers.base import Options  # noqa: E402
-from flopbench.policy.readers.json_forms import JsonlReader  # noqa: E402
-from flopbench.policy.samples import Sample  # noqa: E402
+from flopbench.core.errors import DataError, FlopbenchError, InputError
+from flopbench.policy.batches import short_floats
+from flopbench.policy.header import Header, read_header
+from flopbench.policy.log import count_log, open_log
+from flopbench.policy.logger import PolicyLogger
+from flopbench.policy.readers.base import Options
+from flopbench.policy.readers.json_forms import JsonlReader
+from flopbench.policy.samples import Sample
 
 ACTIONS = ["resnet50@224", "resnet34@168", "resnet18@112", "mobilenet_v2@84"]
 ACTIONS += ["skip 1", "skip 2", "skip 4"]
