@@ -78,7 +78,7 @@ def run_cli(tmp_path: Path) -> RunCli:
             capture_output=True,
             text=True,
             encoding="utf-8",
-            timeout=300,
+            timeout=900,
             stdin=subprocess.DEVNULL,
         )
 

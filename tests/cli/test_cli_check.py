@@ -5,12 +5,9 @@ A real git repository with a model of the user's own, changed the way pull reque
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +15,7 @@ from typing import Any
 import pytest
 from conftest import RunCli, assert_refused
 from repositories import commit, git
+from running import Done
 
 NETS = '''\
 """A small network, and its factory."""
@@ -52,7 +50,6 @@ CONFIG = """\
 name = "net"
 model = "nets.py:build@32"
 """
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
 POSITIONS = 16 * 16
 """Of the stem's output at 32 px, stride 2."""
 NET_MACS = (
@@ -64,33 +61,18 @@ NET_MACS = (
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command line in this process, which has torch loaded already, outside of any CI."""
-    from flopbench.cli import main
+def run(run_cli: RunCli) -> RunCli:
+    """Run the command line outside of any CI."""
 
-    # A file that is edited twice within a second would be taken from its bytecode.
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-
-    def call(
-        *args: str, cwd: Path | None = None, env: dict[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
-        out, err = io.StringIO(), io.StringIO()
-        with monkeypatch.context() as patch:
-            patch.chdir(cwd or tmp_path)
-            for name, value in {"CI": "", "GITHUB_STEP_SUMMARY": "", **(env or {})}.items():
-                patch.setenv(name, value)
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                try:
-                    status = main(args)
-                except SystemExit as ended:
-                    status = int(ended.code or 0)
-        return subprocess.CompletedProcess(args, status, out.getvalue(), err.getvalue())
+    def call(*args: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> Done:
+        outside = {"CI": "", "GITHUB_STEP_SUMMARY": ""}
+        return run_cli(*args, cwd=cwd, env={**outside, **(env or {})})
 
     return call
 
 
 @pytest.fixture
-def repository(tmp_path: Path, run: Run) -> Path:
+def repository(tmp_path: Path, run: RunCli) -> Path:
     """A repository with a model, its configuration and its accepted baseline."""
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "flopbench.toml").write_text(CONFIG)
@@ -109,14 +91,14 @@ def edit(folder: Path, old: str, new: str, file: str = "nets.py") -> None:
     path.write_text(text.replace(old, new))
 
 
-def report(run: Run, *args: str, status: int) -> dict[str, Any]:
+def report(run: RunCli, *args: str, status: int) -> dict[str, Any]:
     """Check, and return the report."""
     done = run("check", "--format", "json", *args)
     assert done.returncode == status, done.stdout + done.stderr
     return dict(json.loads(done.stdout))
 
 
-def test_init_then_check_passes(tmp_path: Path, run: Run) -> None:
+def test_init_then_check_passes(tmp_path: Path, run: RunCli) -> None:
     """From a bare repository to a guarded model: two commands, and nothing else is touched."""
     (tmp_path / "nets.py").write_text(NETS)
     git(tmp_path, "init", "-qb", "main")
@@ -149,7 +131,7 @@ def test_exit_status_of_the_command(repository: Path, run_cli: RunCli) -> None:
     assert_refused(run_cli("check"), "flopbench.toml", "flopbench init")
 
 
-def test_no_baseline_yet_is_a_notice(tmp_path: Path, run: Run) -> None:
+def test_no_baseline_yet_is_a_notice(tmp_path: Path, run: RunCli) -> None:
     """The first run has nothing to compare with: that is no failure, and is said."""
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "flopbench.toml").write_text(CONFIG)
@@ -168,7 +150,7 @@ def test_the_counted_cost_is_the_networks(repository: Path) -> None:
     assert kept["params"] == (27 * 16 + 16) + 2 * (16 * 9 * 16 + 16 + 32) + (16 * 8 + 8) + 90
 
 
-def test_a_wider_layer(repository: Path, run: Run) -> None:
+def test_a_wider_layer(repository: Path, run: RunCli) -> None:
     """A widened layer fails the check; it is named first, exactly, with the cause; what only
     follows from it comes after it, although it grew more.
     """
@@ -190,7 +172,7 @@ def test_a_wider_layer(repository: Path, run: Run) -> None:
     assert said.index("squeeze") < said.index("head")
 
 
-def test_a_larger_input(repository: Path, run: Run) -> None:
+def test_a_larger_input(repository: Path, run: RunCli) -> None:
     """A larger input is called by its name, not a change of every layer."""
     edit(repository, "build@32", "build@64", "flopbench.toml")
     entry = report(run, status=1)["entries"][0]
@@ -201,7 +183,7 @@ def test_a_larger_input(repository: Path, run: Run) -> None:
     assert all(module["added_params"] == 0 for module in entry["modules"])
 
 
-def test_a_further_block(repository: Path, run: Run) -> None:
+def test_a_further_block(repository: Path, run: RunCli) -> None:
     """A block more is depth, with exactly its own cost."""
     edit(repository, "blocks=2", "blocks=3")
     entry = report(run, status=1)["entries"][0]
@@ -213,7 +195,7 @@ def test_a_further_block(repository: Path, run: Run) -> None:
 
 
 def test_a_block_put_first_shifts_the_others_and_is_depth_all_the_same(
-    repository: Path, run: Run
+    repository: Path, run: RunCli
 ) -> None:
     """A layer put before others changes their indices, not their cost: only it was added."""
     edit(repository, "*(Block(width)", "nn.Conv2d(width, width, 5, padding=2), *(Block(width)")
@@ -231,14 +213,14 @@ def test_a_block_put_first_shifts_the_others_and_is_depth_all_the_same(
         ("nn.ReLU()", "nn.ConvTranspose2d(width, width, 1)", "new operator"),
     ],
 )
-def test_other_causes(repository: Path, run: Run, old: str, new: str, cause: str) -> None:
+def test_other_causes(repository: Path, run: RunCli, old: str, new: str, cause: str) -> None:
     """Kernel, stride and a kind of layer that was not there before are told apart."""
     edit(repository, old, new)
     entry = report(run, status=1)["entries"][0]
     assert entry["causes"][0]["cause"] == cause
 
 
-def test_groups(repository: Path, run: Run) -> None:
+def test_groups(repository: Path, run: RunCli) -> None:
     """Dense where it was grouped: the cause is the groups."""
     edit(repository, "3, padding=1), nn.Batch", "3, padding=1, groups=4), nn.Batch")
     assert run("accept", "net", "--reason", "grouped").returncode == 0
@@ -247,7 +229,7 @@ def test_groups(repository: Path, run: Run) -> None:
     assert [cause["cause"] for cause in entry["causes"]] == ["groups"]
 
 
-def test_accept_is_the_way_out(repository: Path, run: Run) -> None:
+def test_accept_is_the_way_out(repository: Path, run: RunCli) -> None:
     """After ``accept`` the check passes, and the baseline says what moved and why."""
     edit(repository, "squeeze=8", "squeeze=64")
     accepted = run("accept", "net", "--reason", "wider  squeeze:\n+2 points top-1")
@@ -268,7 +250,7 @@ def test_accept_is_the_way_out(repository: Path, run: Run) -> None:
     assert int(changed[0]) <= 9  # one line a module, not the file
 
 
-def test_accept_is_refused_in_ci(repository: Path, run: Run) -> None:
+def test_accept_is_refused_in_ci(repository: Path, run: RunCli) -> None:
     """A CI job may not accept its own cost, unless it is told to."""
     before = (repository / ".flopbench/baseline.json").read_bytes()
     edit(repository, "squeeze=8", "squeeze=64")
@@ -280,7 +262,7 @@ def test_accept_is_refused_in_ci(repository: Path, run: Run) -> None:
     assert (repository / ".flopbench/baseline.json").read_bytes() != before
 
 
-def test_accept_says_what_it_needs(repository: Path, run: Run) -> None:
+def test_accept_says_what_it_needs(repository: Path, run: RunCli) -> None:
     """No entry, several ways, an unknown name, an empty reason: one message each."""
     assert_refused(run("accept", "--reason", "x"), "--all", "--improvements")
     assert_refused(run("accept", "net", "--all", "--reason", "x"), "exclude each other")
@@ -289,7 +271,7 @@ def test_accept_says_what_it_needs(repository: Path, run: Run) -> None:
     assert_refused(run("accept", "nothing", "--reason", "x", cwd=repository / ".git"), "entr")
 
 
-def test_a_decrease_is_praised_and_locked_in(repository: Path, run: Run) -> None:
+def test_a_decrease_is_praised_and_locked_in(repository: Path, run: RunCli) -> None:
     """A cheaper model passes, is praised, and one command makes it the new baseline."""
     edit(repository, "blocks=2", "blocks=1")
     said = run("check")
@@ -301,7 +283,7 @@ def test_a_decrease_is_praised_and_locked_in(repository: Path, run: Run) -> None
     assert run("check").returncode == 1
 
 
-def test_improvements_leave_what_grew(repository: Path, run: Run) -> None:
+def test_improvements_leave_what_grew(repository: Path, run: RunCli) -> None:
     """``--improvements`` never accepts growth."""
     edit(repository, "squeeze=8", "squeeze=64")
     done = run("accept", "--improvements", "--reason", "x")
@@ -309,7 +291,7 @@ def test_improvements_leave_what_grew(repository: Path, run: Run) -> None:
     assert run("check").returncode == 1
 
 
-def test_a_renamed_entry_is_gone_and_new(repository: Path, run: Run) -> None:
+def test_a_renamed_entry_is_gone_and_new(repository: Path, run: RunCli) -> None:
     """A renamed model is not silently green; accepting both names settles it."""
     edit(repository, 'name = "net"', 'name = "network"', "flopbench.toml")
     found = report(run, status=1)
@@ -324,7 +306,7 @@ def test_a_renamed_entry_is_gone_and_new(repository: Path, run: Run) -> None:
     assert kept["removed"]["net"]["move"]["reason"] == "renamed"
 
 
-def test_another_convention_is_not_compared(repository: Path, run: Run) -> None:
+def test_another_convention_is_not_compared(repository: Path, run: RunCli) -> None:
     """Another counter is another convention: exit status 4, and no percentage anywhere."""
     edit(repository, "[[entries]]", 'counter = "thop"\n\n[[entries]]', "flopbench.toml")
     done = run("check")
@@ -336,7 +318,7 @@ def test_another_convention_is_not_compared(repository: Path, run: Run) -> None:
     assert run("check").returncode == 0
 
 
-def test_a_limit_is_inclusive_and_exact(repository: Path, run: Run) -> None:
+def test_a_limit_is_inclusive_and_exact(repository: Path, run: RunCli) -> None:
     """The limit itself passes; one MAC less fails, with both integers, which round alike."""
     budget = (
         '[[budgets]]\nmatch = "n*"\nmetric = "dense_macs"\nlimit = "{} MACs"\nnote = "ask Ada"\n\n'
@@ -353,7 +335,7 @@ def test_a_limit_is_inclusive_and_exact(repository: Path, run: Run) -> None:
     assert "ask Ada" in done.stdout
 
 
-def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: Run) -> None:
+def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: RunCli) -> None:
     """``max-increase`` and ``min-delta`` let pass what they say; advisory never fails."""
     edit(repository, "squeeze=8", "squeeze=9")
     added = 16 * POSITIONS + 10
@@ -374,7 +356,7 @@ def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: Run) ->
         assert done.returncode == status, extra + done.stdout
 
 
-def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: Run) -> None:
+def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: RunCli) -> None:
     """Exit status 3 where one entry cannot be measured; the others are reported all the same."""
     (repository / "bad.py").write_text("def build():\n    raise RuntimeError('no weights here')\n")
     with (repository / "flopbench.toml").open("a") as stream:
@@ -390,7 +372,7 @@ def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: R
     assert_refused(run("accept", "--all", "--reason", "x"), "no weights here", status=3)
 
 
-def test_a_factory_that_goes_elsewhere(repository: Path, run: Run) -> None:
+def test_a_factory_that_goes_elsewhere(repository: Path, run: RunCli) -> None:
     """A factory that changes the working folder keeps no other entry from being found."""
     (repository / "wandering_nets.py").write_text(NETS)
     (repository / "wander.py").write_text(
@@ -405,7 +387,7 @@ def test_a_factory_that_goes_elsewhere(repository: Path, run: Run) -> None:
     assert [entry["state"] for entry in found["entries"]] == ["same", "same"]
 
 
-def test_against_a_revision(repository: Path, run: Run) -> None:
+def test_against_a_revision(repository: Path, run: RunCli) -> None:
     """A branch is held against main's baseline; what it accepted passes, with the reason."""
     git(repository, "checkout", "-qb", "wider")
     edit(repository, "squeeze=8", "squeeze=64")
@@ -422,7 +404,9 @@ def test_against_a_revision(repository: Path, run: Run) -> None:
     assert run("check", "--against", "main").returncode == 1
 
 
-def test_against_something_that_is_none(repository: Path, run: Run, tmp_path_factory: Any) -> None:
+def test_against_something_that_is_none(
+    repository: Path, run: RunCli, tmp_path_factory: Any
+) -> None:
     """An unknown revision, an option in its place, a folder without git."""
     assert_refused(run("check", "--against", "nowhere"), "nowhere", "fetch")
     assert_refused(run("check", "--against=--output=x"), "--output=x")
@@ -432,7 +416,7 @@ def test_against_something_that_is_none(repository: Path, run: Run, tmp_path_fac
     assert_refused(run("check", "--against", "main", cwd=bare), "git", "--against")
 
 
-def test_against_a_revision_without_baseline(repository: Path, run: Run) -> None:
+def test_against_a_revision_without_baseline(repository: Path, run: RunCli) -> None:
     """What a revision has no baseline of is held against the one at hand, so growth still fails."""
     git(repository, "rm", "-q", "--cached", ".flopbench/baseline.json")
     git(repository, "commit", "-qm", "none")
@@ -447,7 +431,7 @@ def test_against_a_revision_without_baseline(repository: Path, run: Run) -> None
     assert "no baseline yet" in found["notices"][0]
 
 
-def test_the_drill_fails_every_entry(repository: Path, run: Run) -> None:
+def test_the_drill_fails_every_entry(repository: Path, run: RunCli) -> None:
     """Planted growth is caught for every exact metric; a gate that would sleep is named."""
     found = report(run, "--drill", status=0)
     assert [(d["metric"], d["caught"]) for d in found["drill"]] == [
@@ -466,7 +450,7 @@ def test_the_drill_fails_every_entry(repository: Path, run: Run) -> None:
     assert "accept it first" in report(run, "--drill", status=1)["drill"][0]["reason"]
 
 
-def test_the_drill_hides_no_failure(repository: Path, run: Run) -> None:
+def test_the_drill_hides_no_failure(repository: Path, run: RunCli) -> None:
     """Where the check itself fails, so does a drill, and it says so."""
     edit(repository, "squeeze=8", "squeeze=64")
     done = run("check", "--drill")
@@ -474,7 +458,7 @@ def test_the_drill_hides_no_failure(repository: Path, run: Run) -> None:
     assert "the check itself" in done.stdout
 
 
-def test_another_convention_that_was_accepted(repository: Path, run: Run) -> None:
+def test_another_convention_that_was_accepted(repository: Path, run: RunCli) -> None:
     """A branch may move to another counter: what it accepts holds against the old branch too."""
     git(repository, "checkout", "-qb", "thop")
     edit(repository, "[[entries]]", 'counter = "thop"\n\n[[entries]]', "flopbench.toml")
@@ -487,7 +471,7 @@ def test_another_convention_that_was_accepted(repository: Path, run: Run) -> Non
     assert run("check", "--against", "main").returncode == 1
 
 
-def test_outputs_beside_the_terminal(repository: Path, run: Run) -> None:
+def test_outputs_beside_the_terminal(repository: Path, run: RunCli) -> None:
     """One run writes report, JUnit, badge and job summary; the report draws them again."""
     edit(repository, "squeeze=8", "squeeze=64")
     summary = repository / "summary.md"
@@ -506,7 +490,7 @@ def test_outputs_beside_the_terminal(repository: Path, run: Run) -> None:
     assert json.loads(made["b.json"])["schemaVersion"] == 1
 
 
-def test_combinations_that_mean_nothing(repository: Path, run: Run) -> None:
+def test_combinations_that_mean_nothing(repository: Path, run: RunCli) -> None:
     """Options that cannot go together are refused before any work."""
     assert_refused(run("check", "--from", "x.json", "--refresh"), "--from", "--refresh")
     assert_refused(run("check", "--verify-baseline", "--github"), "--verify-baseline")
@@ -518,7 +502,7 @@ def test_combinations_that_mean_nothing(repository: Path, run: Run) -> None:
     assert_refused(run("check", "--config", "other.toml"), "other.toml")
 
 
-def test_from_another_folder(repository: Path, run: Run) -> None:
+def test_from_another_folder(repository: Path, run: RunCli) -> None:
     """The configuration is found upward, its paths are its own, outputs are the caller's."""
     (repository / "sub").mkdir()
     done = run("check", "--junit", "j.xml", cwd=repository / "sub")
@@ -528,7 +512,7 @@ def test_from_another_folder(repository: Path, run: Run) -> None:
     assert named.returncode == 0
 
 
-def test_an_edited_baseline_is_refused(repository: Path, run: Run) -> None:
+def test_an_edited_baseline_is_refused(repository: Path, run: RunCli) -> None:
     """Edited by hand, in conflict, of a newer schema: exit status 2, and the way out."""
     path = repository / ".flopbench/baseline.json"
     text = path.read_text()
@@ -549,7 +533,7 @@ def test_an_edited_baseline_is_refused(repository: Path, run: Run) -> None:
         assert path.read_text() == broken
 
 
-def test_a_baseline_that_is_not_canonical(repository: Path, run: Run) -> None:
+def test_a_baseline_that_is_not_canonical(repository: Path, run: RunCli) -> None:
     """Right content in another form passes a check, not the verification."""
     path = repository / ".flopbench/baseline.json"
     path.write_text(json.dumps(json.loads(path.read_text())))
@@ -557,7 +541,7 @@ def test_a_baseline_that_is_not_canonical(repository: Path, run: Run) -> None:
     assert_refused(run("check", "--verify-baseline"), "not as flopbench writes it")
 
 
-def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: Run) -> None:
+def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: RunCli) -> None:
     """Work moved into an operator that no counter prices is not praised: it is not comparable."""
     edit(
         repository,
@@ -570,7 +554,7 @@ def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: Run) -> N
     assert "fft" in entry["reason"]
 
 
-def test_input_and_width_at_once(repository: Path, run: Run) -> None:
+def test_input_and_width_at_once(repository: Path, run: RunCli) -> None:
     """Where both moved, each has its own share: more positions, then more channels."""
     edit(repository, "squeeze=8", "squeeze=16")
     edit(repository, "build@32", "build@64", "flopbench.toml")
@@ -580,7 +564,7 @@ def test_input_and_width_at_once(repository: Path, run: Run) -> None:
     assert shares == {"resolution": 3 * rest, "width": 16 * 8 * 4 * POSITIONS + 80}
 
 
-def test_a_pooling_layer_is_named(repository: Path, run: Run) -> None:
+def test_a_pooling_layer_is_named(repository: Path, run: RunCli) -> None:
     """A pool costs nothing itself; that its kernel changed what follows is said all the same."""
     edit(repository, "*(Block(width)", "nn.MaxPool2d(2), *(Block(width)")
     assert run("accept", "net", "--reason", "pooled").returncode == 0
@@ -590,7 +574,7 @@ def test_a_pooling_layer_is_named(repository: Path, run: Run) -> None:
     assert "blocks.0" in entry["causes"][0]["detail"]
 
 
-def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
+def test_files_of_one_name_in_two_folders(tmp_path: Path, run: RunCli) -> None:
     """Two entries whose files each import a ``check_util.py`` of their own are counted apart."""
     for folder, width in (("a", 8), ("b", 64)):
         (tmp_path / folder).mkdir()
@@ -613,7 +597,7 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path, run: Run) -> None:
     assert [e["state"] for e in report(run, status=1)["entries"]] == ["same", "worse"]
 
 
-def test_annotations_from_another_folder(repository: Path, run: Run) -> None:
+def test_annotations_from_another_folder(repository: Path, run: RunCli) -> None:
     """Places are the checkout's, wherever the command stands and the configuration lies."""
     (repository / "sub").mkdir()
     for name in ("nets.py", "flopbench.toml"):
@@ -626,7 +610,7 @@ def test_annotations_from_another_folder(repository: Path, run: Run) -> None:
         assert "::error file=sub/nets.py,line=11," in said
 
 
-def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: Run) -> None:
+def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: RunCli) -> None:
     """Nothing is written, and no folder made, where nothing is accepted."""
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "flopbench.toml").write_text(CONFIG)
@@ -636,7 +620,7 @@ def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: Run) -> None:
     assert not (tmp_path / ".flopbench").exists()
 
 
-def test_init_names_logs_apart(tmp_path: Path, run: Run) -> None:
+def test_init_names_logs_apart(tmp_path: Path, run: RunCli) -> None:
     """Two logs of one file name become two entries, each with its own cost."""
     for folder, networks in (("a", {**NETWORKS, "large": "resnet34@64"}), ("b", NETWORKS)):
         (tmp_path / folder).mkdir()
@@ -673,7 +657,7 @@ MIX = [["large", "small", "small", "skip"], ["large", "large", "small", "skip"],
 
 
 @pytest.fixture
-def policy(tmp_path: Path, run: Run) -> Path:
+def policy(tmp_path: Path, run: RunCli) -> Path:
     """A repository that guards a policy log."""
     (tmp_path / "run.jsonl").write_text(log_text(MIX, NETWORKS))
     (tmp_path / "flopbench.toml").write_text(
@@ -696,7 +680,7 @@ def split_of(entry: dict[str, Any]) -> tuple[Fraction, Fraction, Fraction]:
     return choices, units, whole
 
 
-def test_a_policy_that_chooses_the_large_network_more_often(policy: Path, run: Run) -> None:
+def test_a_policy_that_chooses_the_large_network_more_often(policy: Path, run: RunCli) -> None:
     """The mix moved and the networks did not: all of it is choices, to the last MAC."""
     (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], NETWORKS))
     entry = report(run, status=1)["entries"][0]
@@ -706,7 +690,7 @@ def test_a_policy_that_chooses_the_large_network_more_often(policy: Path, run: R
     assert entry["split"]["components"] == []
 
 
-def test_a_policy_whose_network_became_dearer(policy: Path, run: Run) -> None:
+def test_a_policy_whose_network_became_dearer(policy: Path, run: RunCli) -> None:
     """A network moved and the mix did not: all of it is unit costs, and the network is named."""
     (policy / "run.jsonl").write_text(log_text(MIX, {**NETWORKS, "large": "resnet34@64"}))
     entry = report(run, status=1)["entries"][0]
@@ -719,7 +703,7 @@ def test_a_policy_whose_network_became_dearer(policy: Path, run: Run) -> None:
     assert "resnet34@64" in said
 
 
-def test_both_moved(policy: Path, run: Run) -> None:
+def test_both_moved(policy: Path, run: RunCli) -> None:
     """Both halves are shown where both moved, and still add up exactly."""
     dearer = {**NETWORKS, "large": "resnet34@64"}
     (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], dearer))
@@ -728,7 +712,7 @@ def test_both_moved(policy: Path, run: Run) -> None:
     assert units > 0
 
 
-def test_an_action_with_another_name(policy: Path, run: Run) -> None:
+def test_an_action_with_another_name(policy: Path, run: RunCli) -> None:
     """A renamed action that happens as often is the same one: its price moved, not the mix."""
     dearer = {**NETWORKS, "large": "resnet34@64"}
     text = log_text(MIX, dearer).replace('"name": "large"', '"name": "huge"')
@@ -738,7 +722,7 @@ def test_an_action_with_another_name(policy: Path, run: Run) -> None:
     assert (choices, units) == (0, whole)
 
 
-def test_another_rule_is_not_compared(policy: Path, run: Run) -> None:
+def test_another_rule_is_not_compared(policy: Path, run: RunCli) -> None:
     """A log under the published rule is not set against one under the exact rule."""
     with (policy / "flopbench.toml").open("a") as stream:
         stream.write('rule = "published"\n')
@@ -751,7 +735,7 @@ TEN = (
 )  # fmt: skip
 
 
-def test_ten_library_models_need_no_torch(tmp_path: Path, run: Run) -> None:
+def test_ten_library_models_need_no_torch(tmp_path: Path, run: RunCli) -> None:
     """With a warm cache ten torchvision models are checked without importing torch or numpy."""
     named = "".join(f'[[entries]]\nmodel = "{name}@64"\n' for name in TEN)
     (tmp_path / "flopbench.toml").write_text(named)

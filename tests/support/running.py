@@ -17,6 +17,7 @@ import os
 import select
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ from pathlib import Path
 from typing import Any
 
 Done = subprocess.CompletedProcess[str]
+
+STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 
 CLIENT = """\
 import json, os, socket, sys
@@ -64,9 +67,11 @@ def call(
             if isinstance(ended.code, str):
                 sys.stderr.write(f"{ended.code}\n")
             status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
-        except BaseException:
+        except Exception:
             traceback.print_exc(file=sys.stderr)
             status = 1
+    if status in STOPPED:
+        raise KeyboardInterrupt  # who stops the tests stops more than one command
     return status
 
 

@@ -27,7 +27,7 @@ def test_columns_and_flags_of_cuda(run_cli: RunCli, tmp_path: Path) -> None:
     """A CUDA row has enqueue, gpu, end-to-end and graph time, and says how TF32 was set."""
     path = tmp_path / "t.json"
     command = ["latency", "resnet18@112", "--device", "cuda", "--dtype", "fp32", "--dtype", "tf32"]
-    done = run_cli(*command, "--processes", "1", "--budget", "0.5", "-o", str(path))
+    done = run_cli(*command, "--processes", "1", "--budget", "0.5", "-o", str(path), process=True)
     data = measured(done, path)
     flags = []
     for row in data["rows"]:
@@ -46,9 +46,8 @@ def test_cuda_graph_and_channels_last(run_cli: RunCli, tmp_path: Path) -> None:
     """Graphs, memory format and half precision run together."""
     path = tmp_path / "t.json"
     command = ["latency", "resnet18@112", "--device", "cuda", "--dtype", "fp16", "--cuda-graph"]
-    done = run_cli(
-        *command, "--channels-last", "--processes", "1", "--budget", "0.5", "-o", str(path)
-    )
+    command += ["--channels-last", "--processes", "1", "--budget", "0.5", "-o", str(path)]
+    done = run_cli(*command, process=True)
     assert measured(done, path)["rows"][0]["failure"] == ""
 
 
@@ -56,7 +55,7 @@ def test_sweep_ends(run_cli: RunCli, tmp_path: Path) -> None:
     """A sweep ends by saturation, memory or its limit, and knows the peak memory of each batch."""
     path = tmp_path / "t.json"
     command = ["latency", "resnet18@224", "--throughput", "--max-batch", "64", "--device", "cuda"]
-    done = run_cli(*command, "--processes", "1", "--budget", "0.3", "-o", str(path))
+    done = run_cli(*command, "--processes", "1", "--budget", "0.3", "-o", str(path), process=True)
     rows = measured(done, path)["rows"]
     peaks = [row["processes"][0]["peak_bytes"] for row in rows if row["processes"]]
     assert peaks == sorted(peaks)
@@ -70,7 +69,7 @@ def test_replay_on_cuda(run_cli: RunCli, tmp_path: Path) -> None:
     log.write_text("\n".join(json.dumps(line) for line in [header, *samples]) + "\n")
     done = run_cli(
         "replay", "--policy-log", str(log), "--device", "cuda", "--rounds", "1",
-        "--processes", "1", timeout=900,
+        "--processes", "1", process=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "bucketed" in done.stdout

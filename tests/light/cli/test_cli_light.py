@@ -169,6 +169,22 @@ def test_bad_input_is_one_message_and_2(
     assert_refused(run_cli(*args), *needles)
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("--version",),
+        ("table", "--colour"),
+        ("table", "--from", str(ROOT / "tests" / "data" / "table-schema1.json")),
+        ("table", "--from", "nowhere.json"),
+        ("log", "validate", str(ROOT / "tests" / "data" / "selective.jsonl")),
+    ],
+)
+def test_a_process_says_what_is_said_here(run_cli: RunCli, args: tuple[str, ...]) -> None:
+    """Tests run commands in their own process: a process of the command's own does the same."""
+    own, here = run_cli(*args, process=True), run_cli(*args)
+    assert (own.returncode, own.stdout, own.stderr) == (here.returncode, here.stdout, here.stderr)
+
+
 def test_a_terminal_without_the_characters_is_no_error(run_cli: RunCli) -> None:
     """ASCII output loses a multiplication sign, not the table."""
     saved = str(ROOT / "tests" / "data" / "table-schema1.json")
