@@ -58,6 +58,9 @@ def run(command: Sequence[str], root: Path) -> None:
         SystemExit: it failed; what it said on stderr is passed on.
     """
     said = io.StringIO()
+    if command[:2] == ["flopbench", "report"]:
+        # Without its page, which is not committed, the folder would not be taken for one.
+        shutil.rmtree(root / outputs(command)[0], ignore_errors=True)
     if command[0] == "flopbench":
         before = Path.cwd()
         os.chdir(root)
@@ -99,9 +102,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for command in commands(COMMANDS.read_text(encoding="utf-8")):
         if args.only is None or any(args.only in part for part in command):
             print(shlex.join(command), flush=True)
-            if command[:2] == ["flopbench", "report"]:
-                # Without its page, which is not committed, the folder would not be taken for one.
-                shutil.rmtree(root / outputs(command)[0], ignore_errors=True)
             run(command, root)
     (root / ENVIRONMENT.relative_to(ROOT)).write_text(environment(), encoding="utf-8")
     return 0
