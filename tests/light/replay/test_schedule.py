@@ -284,7 +284,7 @@ def logs(draw: st.DrawFn) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     return header, samples
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(log=logs())
 def test_the_work_is_what_the_counting_kernel_counts(
     tmp_path_factory: pytest.TempPathFactory, log: tuple[dict[str, Any], list[dict[str, Any]]]
