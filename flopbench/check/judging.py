@@ -245,7 +245,7 @@ def not_comparable(old: Cost, new: Cost) -> str:
 
 def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) -> MetricResult:
     """Let growth against another revision pass where this working tree accepts it."""
-    if kept is None or not one.failed or one.over_limit or not_comparable(kept.cost, cost):
+    if kept is None or not one.failed or not_comparable(kept.cost, cost):
         return one
     assert one.new is not None
     if judge_amount(amounts(kept.cost).get(one.metric), one.new, budget).failed:

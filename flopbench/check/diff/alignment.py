@@ -20,7 +20,6 @@ from flopbench.check.records import ModuleCost
 
 SAME_COST = 12_000
 SAME_SHAPE = 10_000
-SAME_PATH_OTHER_INPUT = 9_600
 OTHER_INPUT = 9_400
 SAME_PATH_SAME_TYPE = 9_000
 SAME_PATH = 3_000
@@ -30,11 +29,6 @@ each layer has the parameters of a later one; to read that as a shift leaves som
 so those that only share path and type weigh nearly as much."""
 PATH_TOO = 1
 """Decides between pairs that are equal otherwise, over less than 2,000 modules."""
-
-NEAR = 4
-"""Modules of one form are tried as a pair only where their ranks among that form, from the front or
-from the back, are at most so far apart. Enough for any one insertion, and it keeps a model of a
-thousand equal layers from being tried a million times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +150,9 @@ def _candidates(
         j = at_path.get(a.modules[i].path)
         if j is not None:
             weights[i, j] = _weight_at_path(a, b, i, j)
-    for i, j in _near_ranks(a.inputs, b.inputs, left, right):
+    for i, j in _equal_ranks(a.inputs, b.inputs, left, right):
         weights.setdefault((i, j), OTHER_INPUT)
-    for i, j in _near_ranks(a.shapes, b.shapes, left, right):
+    for i, j in _equal_ranks(a.shapes, b.shapes, left, right):
         weight = SAME_COST if a.costs[i] == b.costs[j] else SAME_SHAPE
         weights[i, j] = max(weight, weights.get((i, j), 0))
     found: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
@@ -173,22 +167,24 @@ def _weight_at_path(a: _Side, b: _Side, i: int, j: int) -> int:
     if a.shapes[i] == b.shapes[j]:
         return SAME_SHAPE + PATH_TOO
     if a.inputs[i] is not None and a.inputs[i] == b.inputs[j]:
-        return SAME_PATH_OTHER_INPUT
+        return OTHER_INPUT + PATH_TOO
     return SAME_PATH_SAME_TYPE if a.modules[i].type == b.modules[j].type else SAME_PATH
 
 
-def _near_ranks(
+def _equal_ranks(
     forms: Sequence[Hashable], others: Sequence[Hashable], left: range, right: range
 ) -> Iterator[tuple[int, int]]:
-    """Yield pairs of one form whose ranks are near, counted from the front or from the back."""
+    """Yield pairs of one form whose ranks are equal, counted from the front or from the back.
+
+    Enough for any one insertion, and it keeps a model of a thousand equal layers from being tried a
+    million times.
+    """
     ours, theirs = _by_form(forms, left), _by_form(others, right)
     for form, places in ours.items():
         fitting = theirs.get(form, [])
         for rank, i in enumerate(places):
             from_back = rank + len(fitting) - len(places)
-            near = {*range(rank - NEAR, rank + NEAR + 1)}
-            near.update(range(from_back - NEAR, from_back + NEAR + 1))
-            for other in sorted(near):
+            for other in sorted({rank, from_back}):
                 if 0 <= other < len(fitting):
                     yield i, fitting[other]
 

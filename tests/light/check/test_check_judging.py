@@ -172,6 +172,44 @@ def test_a_latency_counts_where_it_trips() -> None:
     assert state(replace(lost, gate="advisory")) == ("same", 0)
 
 
+def test_growth_without_macs_names_its_largest_module_first() -> None:
+    """Where only activations grew, they decide which module is named, not the paths."""
+    more = {"a": 5, "b": 300}
+    modules = [replace(m, activations=m.activations + more[m.path]) for m in MODEL.modules]
+    grown = replace(MODEL, activations=MODEL.activations + 305, modules=tuple(modules))
+    entry = judged({**STOCK, "net": grown}).entries[0]
+    assert [(one.path, one.added_activations) for one in entry.modules] == [("b", 300), ("a", 5)]
+
+
+@pytest.mark.parametrize("accepted_macs", [1000, 1200, 1500])
+def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
+    """Growth over the revision fails unless this tree's own baseline holds all of it."""
+    new = grown(MODEL, "macs", Fraction(300))
+    assert isinstance(new, ModelCost)
+    ours = accepted({**STOCK, "net": replace(MODEL, macs=accepted_macs)})
+    against = Against(baseline=accepted(), accepted_here=ours)
+    entry = judge(CONFIG, against, {**STOCK, "net": new}).entries[0]
+    macs = next(one for one in entry.metrics if one.metric == "macs")
+    assert (macs.old, macs.new, macs.state) == (1000, 1300, "worse")
+    assert macs.failed == (accepted_macs < 1300)
+
+
+def test_a_limit_cannot_be_accepted_away() -> None:
+    """A cost beyond its limit fails though this tree's baseline holds it."""
+    new = grown(MODEL, "macs", Fraction(300))
+    assert isinstance(new, ModelCost)
+    limits = replace(CONFIG, budgets=(Budget(metric="macs", limit=Fraction(1299)),))
+    against = Against(baseline=accepted(), accepted_here=accepted({**STOCK, "net": new}))
+    assert judge(limits, against, {**STOCK, "net": new}).exit_status == 1
+
+
+def test_a_limit_hit_exactly_holds() -> None:
+    """One more is over it."""
+    budget = Budget(metric="macs", limit=Fraction(1000))
+    assert not judge_amount(None, Fraction(1000), budget).failed
+    assert judge_amount(None, Fraction(1001), budget).failed
+
+
 def test_a_removal_that_was_accepted() -> None:
     """Against a revision, an entry that this tree took out with a reason does not fail."""
     config = replace(CONFIG, entries=CONFIG.entries[1:])

@@ -407,6 +407,28 @@ def test_a_model_wider_throughout_is_no_shift() -> None:
     assert len(changes) == len(resnet().modules) - 1  # all but the pooling layer
 
 
+def test_a_dense_block_behind_a_wider_stem_is_no_shift() -> None:
+    """DenseNet with a stem wider by one growth, at a larger input: each layer is still itself.
+
+    Each has the parameters of the next one before, and none costs what any did.
+    """
+
+    def dense(stem: int, size: int, growth: int = 32) -> ModelCost:
+        net = Net(size)
+        net.conv("stem", stem, 3)
+        for layer in range(12):
+            net.channels = stem + layer * growth
+            net.conv(f"dense.{layer}", growth, 3, beside=True)
+        return net.cost()
+
+    changes, shares = compared(dense(64, 28), dense(96, 32))
+    assert [share.cause for share in shares] == ["resolution", "width"]
+    assert shares[1].detail == "stem: out channels 64 -> 96"
+    assert [change.path for change in changes if not change.follows] == ["stem"]
+    assert len(changes) == 13
+    assert {change.old_path for change in changes} == {""}
+
+
 def test_the_channels_of_a_depthwise_convolution_follow() -> None:
     """A wider expansion: the depthwise convolution has as many channels and groups as it gets."""
     changes, (share,) = compared(mobilenet(), mobilenet(hidden={3: 288}))
@@ -474,6 +496,27 @@ def test_two_causes_at_once_are_told_apart() -> None:
         ("kernel", "layer3.1.conv1: kernel 3x3 -> 7x7"),
         ("width", "layer1.0.conv1: out channels 64 -> 80"),
     ]
+
+
+def test_a_layer_behind_joined_branches_follows_the_wider_branch() -> None:
+    """Two branches joined, one wider: 96 -> 112 is its doing, not that of a layer added later."""
+
+    def net(branch: int, *, tail: bool) -> ModelCost:
+        made = Net(32)
+        made.conv("a", branch, 3, beside=True)
+        made.conv("b", 64, 3, beside=True)
+        made.channels = branch + 64
+        made.conv("joined", 64, 1)
+        if tail:
+            made.conv("tail", 64, 3)
+        return made.cost()
+
+    _, shares = compared(net(32, tail=False), net(48, tail=True))
+    added = {share.cause: share.added_macs for share in shares}
+    assert added == {
+        "width": (16 * 3 * 9 + 16 * 64) * 32**2,
+        "depth": 64 * 64 * 9 * 32**2,
+    }
 
 
 def test_inputs_of_another_number_of_channels_began_it_themselves() -> None:

@@ -148,9 +148,9 @@ def _trilinear(args: Sequence[Any], _out: Any) -> int:
 
 
 def _broadcast(a: Sequence[int], b: Sequence[int]) -> list[int]:
-    """Broadcast two shapes; where both are longer than 1 (grouped-query heads) the larger one."""
+    """Broadcast two shapes; where both are longer than 1 (grouped-query heads) the first's size."""
     pairs = zip_longest(reversed(a), reversed(b), fillvalue=1)
-    return [y if x == 1 else x if y == 1 else max(x, y) for x, y in pairs][::-1]
+    return [y if x == 1 else x for x, y in pairs][::-1]
 
 
 def _first(out: Any) -> Any:
