@@ -359,6 +359,15 @@ LINEAR = [
         (B, T, J),
     ),
     fn("F.bilinear", B * O * J * (I + 1), F.bilinear, (B, I), (B, J), (O, I, J)),
+    # a[i] * b[i] * c[i], summed where c has no size: each sum is scaled by c, which counts nothing.
+    fn(
+        "_trilinear with one sum",
+        B * I * J,
+        lambda a, b, c: torch._trilinear(a, b, c, [], [], [2], [2]),
+        (B, I, J),
+        (B, I, J),
+        (B, I),
+    ),
 ]
 
 # (…, I, J) @ (…, J, O): I x O sums of J products, for each batch after broadcasting.

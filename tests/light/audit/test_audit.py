@@ -148,6 +148,15 @@ def test_a_tie_is_rounded_either_way() -> None:
     assert "the tie was rounded down" in judged.reasons[0]
 
 
+def test_a_slip_explains_only_the_number_that_it_gives(file: Path) -> None:
+    """Twice 2.05514 is 4.11028, printed 4.1103; a unit of the last digit away is no slip."""
+    net = f"counts = {{ net = 1 }}\n{NET}"
+    assert "as FLOPs" in only(file, f'printed = "4.1103"\n{net}').reasons[0]
+    for near in ("4.1102", "4.1104"):
+        (reason,) = only(file, f'printed = "{near}"\n{net}').reasons
+        assert reason == "none of the known slips gives the printed number"
+
+
 def test_scaling_says_whose_input_the_figure_belongs_to(file: Path) -> None:
     """The rule, that nothing was profiled, and what the rule gives from the right input."""
     scaled = "scaled = { gflops = '1.80', input_px = 224, figure_input_px = 300, to_px = 224 }\n"

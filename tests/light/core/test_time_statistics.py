@@ -28,6 +28,7 @@ from flopbench.core.statistics import (
     percentile,
     repeat_interval,
     student_95,
+    student_interval,
 )
 
 times = st.floats(min_value=1e-6, max_value=1e3)
@@ -243,6 +244,17 @@ def test_the_repeat_interval_holds_the_headline_in_any_unit(
     assert scaled == pytest.approx((low * factor, high * factor), rel=1e-6)
 
 
+def test_the_interval_of_a_ratio_has_the_degrees_of_welch() -> None:
+    """By hand: logs -1 and 1 (mean 0, variance 2) below, three times 0 above.
+
+    The squared error is 2 / 2 + 0, and all of it is of the two: 1 degree of freedom. Degrees
+    pooled over both sides, as for equal variances, would be 3, and the interval a fourth of it.
+    """
+    low, high = student_interval([1 / math.e, math.e], [1.0] * 3) or (0.0, 0.0)
+    assert math.log(low) == pytest.approx(-12.706)
+    assert math.log(high) == pytest.approx(12.706)
+
+
 # --- bootstrap over processes
 
 
@@ -287,6 +299,15 @@ def test_processes_without_noise_bound_their_bootstrap() -> None:
     halves = [[0.5] * 5, [1.0] * 5, [2.0] * 5]
     low, high = ratio_bootstrap(halves, groups, median_of_medians, resamples=2000) or (0.0, 0.0)
     assert (low, high) == (1.0 / 2.0, 4.0 / 0.5)
+
+
+def test_the_bootstrap_of_few_processes_reaches_its_rarest_draws() -> None:
+    """Of four processes one is drawn four times in 1 of 256 draws, and that is inside.
+
+    The plain percentiles cut off 2.5 % on each side; Hesterberg's, Φ(-√(4/3) · 3.182), 0.01 %.
+    """
+    groups = [[1.0] * 5, [2.0] * 5, [4.0] * 5, [8.0] * 5]
+    assert expanded_bootstrap(groups, mean_of_means, resamples=5000) == (1.0, 8.0)
 
 
 def test_a_ratio_without_noise_is_exact() -> None:

@@ -13,13 +13,22 @@ from flopbench.core.units import (
     LARGEST_COST,
     PREFIXES,
     cost_readings,
+    gflops,
     giga,
+    gigabytes,
     macs_per_unit,
     millions,
+    milliseconds,
+    ms,
     parse_macs,
     parse_number,
     percent,
+    percentage,
+    plain_number,
     plural,
+    rate,
+    readable_giga,
+    scale_of,
     small_giga,
 )
 
@@ -103,6 +112,69 @@ def test_every_prefix_goes_with_every_unit(prefix: str) -> None:
     assert parse_macs(f"4 {prefix}") == 4 * factor
     with pytest.raises(InputError, match="can mean 4 "):
         parse_macs(f"4 {prefix}FLOPS")
+
+
+@pytest.mark.parametrize(
+    ("printed", "text"),
+    [
+        # four decimals from a million on, three digits below
+        (readable_giga(0), "0.0000"),
+        (readable_giga(999_999), "1.00e-03"),
+        (readable_giga(1_000_000), "0.0010"),
+        (readable_giga(8_960), "8.96e-06"),
+        (millions(1_234_500, 2), "1.23"),
+        (percent(2, 3, 2), "66.67 %"),
+        # four digits, at most four decimals
+        (milliseconds(0.000_012_34), "0.0123"),
+        (milliseconds(0.000_999_94), "0.9999"),
+        (milliseconds(0.001_234_56), "1.235"),
+        (milliseconds(0.012_345_6), "12.35"),
+        (milliseconds(0.123_456), "123.5"),
+        (milliseconds(1.234_56), "1235"),
+        # one decimal below ten per cent, either way
+        (percentage(0.0), "0.0 %"),
+        (percentage(0.0526), "5.3 %"),
+        (percentage(-0.0526), "-5.3 %"),
+        (percentage(0.1), "10 %"),
+        (percentage(-0.526), "-53 %"),
+        (gigabytes(1_234_567_890), "1.23"),
+        (plain_number(0.05), "0.05"),
+        (plain_number(1449.9), "1,450"),
+        (plain_number(1e-7), "0.0000001"),
+        (rate(35.84e9, "FLOP"), "35.8 GFLOP/s"),
+        (rate(999.4e9, "B"), "999 GB/s"),
+        (rate(1000e9, "B"), "1 TB/s"),
+        (rate(1.4499e12, "FLOP"), "1.45 TFLOP/s"),
+    ],
+)
+def test_quantities_are_printed_with_the_digits_that_they_have(printed: str, text: str) -> None:
+    """Where the number of decimals changes, on both sides; the unit is the one that is meant."""
+    assert printed == text
+
+
+def test_units_are_converted_by_their_factor() -> None:
+    """1e9 MACs are one GFLOPS of the papers, whatever type holds them; a second is 1,000 ms."""
+    assert gflops(2_500_000_000) == gflops(2.5e9) == gflops(Fraction(5 * 10**9, 2)) == 2.5
+    assert ms(0.25) == 250.0
+
+
+@pytest.mark.parametrize(
+    ("largest", "prefix", "value"),
+    [(0, "", 0.0), (999, "", 999.0), (1000, "k", 1.0), (10**6, "M", 1.0), (2 * 10**9, "G", 2.0)],
+)
+def test_an_axis_has_the_largest_unit_that_its_bars_reach(
+    largest: int, prefix: str, value: float
+) -> None:
+    """A bar of exactly one unit is one; below a thousand there is no prefix."""
+    scale = scale_of(largest)
+    assert (scale.prefix, scale.of(largest)) == (prefix, value)
+
+
+def test_a_cost_beyond_any_model_is_refused() -> None:
+    """The most is a septillion of MACs, and it can be read itself."""
+    assert parse_macs("1e24") == LARGEST_COST == 10**24
+    with pytest.raises(InputError, match=r"beyond any model: at most 1e\+24 MACs"):
+        parse_macs("1.1e24")
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,13 @@ def test_a_counter_that_says_too_much_is_disputed() -> None:
     assert judged == {"thop": "disputed", "torch": "verified", "fvcore": "verified"}
 
 
+def test_the_operators_of_an_excess_are_those_of_the_counter_that_says_more() -> None:
+    """What it counted and nobody else did is named, not what the others have."""
+    high = profile("thop", op("conv", "conv", 400, name="thop.Conv2d"))
+    judged = judge([high, profile("torch", CONV), profile("fvcore", CONV)])
+    assert judged["thop"].reason == "against torch: conv 400 of 100 MACs (thop.Conv2d)"
+
+
 def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
     """When the reference met an operator without a price, no figure is the whole."""
     reference = profile("torch", CONV, gaps=(gap("operator", "my::op", ""),))
@@ -82,3 +89,17 @@ def test_the_reference_wins_where_two_pairs_agree() -> None:
     judged = statuses(*low, *high)
     assert judged["torch"] == judged["fvcore"] == "verified"
     assert judged["thop"] == judged["torchinfo"] == "disputed"
+
+
+def test_without_the_reference_the_majority_of_libraries_is_believed() -> None:
+    """Three libraries outvote two, though the two give more; where as many do, more is believed."""
+    low = [profile(name, CONV) for name in ("thop", "torchinfo", "deepspeed")]
+    high = [profile(name, CONV, ATTENTION) for name in ("fvcore", "calflops")]
+    judged = statuses(*high, *low)
+    assert {name for name, status in judged.items() if status == "verified"} == {
+        "thop", "torchinfo", "deepspeed"
+    }  # fmt: skip
+    tied = statuses(*low[:2], *high)
+    assert {name for name, status in tied.items() if status == "verified"} == {
+        "fvcore", "calflops"
+    }  # fmt: skip

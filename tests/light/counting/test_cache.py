@@ -48,6 +48,7 @@ def test_the_key_holds_everything_the_figure_depends_on(monkeypatch: pytest.Monk
         entry("resnet34@64"),
         entry("resnet18@64,classes=7"),
         entry(counter="thop"),
+        entry(counter="thop-2020"),  # of the same library
     ]
     monkeypatch.setattr("flopbench.counting.cache.installed_version", lambda name: name + "-2.0")
     others.append(entry())

@@ -160,6 +160,24 @@ def test_dominance_says_where_an_interval_leaves_it_open(tmp_path: Path) -> None
     assert [d.clear for d in quoted.dominance] == [None]
 
 
+@pytest.mark.parametrize(("right", "heavy"), [(149, 120), (90, 21)])
+def test_dominance_is_open_where_one_of_two_intervals_holds_0(
+    tmp_path: Path, right: int, heavy: int
+) -> None:
+    """A clear saving at an accuracy that may be chance is not clear, nor is the reverse."""
+
+    def samples(right: int, heavy: int) -> list[dict[str, Any]]:
+        return [
+            {"actions": [int(n >= heavy)], "labels": [0], "prediction": int(n < 200 - right)}
+            for n in range(200)
+        ]
+
+    best = log(tmp_path, "best", samples(right=150, heavy=20))
+    other = log(tmp_path, "other", samples(right=right, heavy=heavy))
+    (found,) = compare([best, other], Choices(), metric="top-1").dominance
+    assert (found.winner, found.clear) == ("best", False)
+
+
 def test_a_missing_metric_is_no_place_on_the_front(tmp_path: Path) -> None:
     """Without an accuracy of every run there is no front, and the gap is named."""
     runs = [quoting(tmp_path, "a", [0], 70.0), quoting(tmp_path, "b", [1], None)]

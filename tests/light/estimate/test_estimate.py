@@ -23,6 +23,7 @@ from flopbench.core.errors import DataError, InputError
 from flopbench.estimate.charges import RULES, Rule, charge_items
 from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs
 from flopbench.estimate.estimator import estimate, video_costs
+from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.plan import plan_of
@@ -418,6 +419,34 @@ def test_a_difference_over_other_videos_is_wider() -> None:
     assert many.resamples == 0
     assert many.high - many.low == pytest.approx(2 * 1.96 * math.sqrt(b.var() / 300) / 1e9, rel=0.1)
     assert difference_interval(a[:1], b) is None
+
+
+def test_videos_of_two_runs_are_drawn_apart() -> None:
+    """Two runs of equal costs, unpaired: drawn with one seed, their difference would be 0 ± 0."""
+    costs = np.random.default_rng(7).gamma(2.0, 1e9, size=400)
+    found = difference_interval(costs, costs.copy())
+    assert found is not None
+    width = 2 * 1.96 * math.sqrt(2 * costs.var() / 400) / 1e9
+    assert found.high - found.low == pytest.approx(width, rel=0.1)
+
+
+def test_many_groups_share_what_one_log_may_draw() -> None:
+    """Of 51 classes each may draw 1,000 videos, fewer than 50,000 / 49: beyond it is the limit."""
+    header = header_of(
+        components={"net": "value:9"}, actions=[{"name": "run", "costs": {"net": 1}}]
+    )
+
+    def largest(classes: int) -> Group:
+        labels = [0] * 1010 + list(range(1, classes))
+        counts = counted(header, [{"actions": [0], "labels": [label]} for label in labels])
+        chosen = {"by": "class", "difficulty": "cost", "resamples": 10, "seed": 0}
+        groups, _ = groups_of(counts, price_list({"net": 9}), "exact", **chosen)
+        return next(group for group in groups if group.estimate.videos == 1010)
+
+    few, many = largest(49).interval, largest(51).interval
+    assert few is not None
+    assert many is not None
+    assert (few.method, many.method) == ("bootstrap", "normal limit of the bootstrap")
 
 
 def grouped(

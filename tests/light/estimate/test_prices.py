@@ -180,6 +180,21 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_measuring")
+def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
+    """It is charged, with the doubt beside it and in the run's warnings; others are not named."""
+    disputed = row("resnet50@224,classes=200", 4_110_285_824, status="disputed")
+    other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), disputed))
+    run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
+    doubted = {name: price.doubtful for name, price in run.prices.prices.items()}
+    assert [name for name, doubtful in doubted.items() if doubtful] == ["resnet50"]
+    assert "resnet50: disputed under thop-2020" in run.warnings
+    assert not any(
+        "doubt" in note or "disputed" in note
+        for note in estimated(tmp_path, ARNET_ROWS["uncut"]).warnings
+    )
+
+
+@pytest.mark.usefixtures("no_measuring")
 def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
     """Prices come from the table that was given, whatever the network really costs."""
     doctored = [row("resnet50@224,classes=200", 10**12)]

@@ -1,0 +1,516 @@
+"""Plant known faults one at a time in a copy of the repository: do the tests notice each?
+
+    python benchmarks/planted_faults.py [--only NAME ...] [--list]
+
+A fault is a text of one file and what stands there instead; the tests named beside it must fail
+then, and pass without it. The table it prints says of each fault what caught it. The exit status is
+1 where a fault was not caught, or where its text no longer stands in its file exactly once: then
+it is to be planted anew, or to be deleted together with what it was about.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+LONGEST_S = 600
+"""A test run that takes longer hangs: the fault was not caught."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: what goes wrong, in a few words.
+        file: where, from the repository's root.
+        old: the sound text, which stands there once.
+        new: the fault in its place.
+        tests: files, or tests of a file, of which one must fail.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+FAULTS = (
+    # --- core
+    Fault(
+        "milliseconds lose a decimal",
+        "flopbench/core/units.py",
+        "4 if value < 1 else 3 if value < 10 else",
+        "4 if value < 1 else 2 if value < 10 else",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "small percentages without a decimal",
+        "flopbench/core/units.py",
+        "if abs(share) < 0.1 else",
+        "if abs(share) < 0.01 else",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "tera begins too late",
+        "flopbench/core/units.py",
+        "if billions < 1000:",
+        "if billions <= 1000:",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "small costs printed as 0.0010",
+        "flopbench/core/units.py",
+        "count >= SMALLEST_AT_FOUR_DECIMALS",
+        "count >= SMALLEST_AT_FOUR_DECIMALS // 10",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "the largest cost is a thousandth",
+        "flopbench/core/units.py",
+        "LARGEST_COST = 10**24",
+        "LARGEST_COST = 10**21",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "a bar of exactly one unit",
+        "flopbench/core/units.py",
+        "if largest >= scale.divisor",
+        "if largest > scale.divisor",
+        ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "pooled degrees of freedom",
+        "flopbench/core/statistics.py",
+        "degrees = max(1, int(sum(errors) ** 2 / spread)) if spread else len(below) - 1",
+        "degrees = len(below) + len(above) - 2",
+        ("tests/light/core/test_time_statistics.py::"
+         "test_the_interval_of_a_ratio_has_the_degrees_of_welch",),
+    ),
+    Fault(
+        "plain percentiles of a bootstrap",
+        "flopbench/core/statistics.py",
+        "tail = statistics.NormalDist().cdf(-math.sqrt(n / (n - 1)) * student_95(n - 1))",
+        "tail = 0.025",
+        ("tests/light/core/test_time_statistics.py::"
+         "test_the_bootstrap_of_few_processes_reaches_its_rarest_draws",),
+    ),
+    Fault(
+        "expanded as if for one process more",
+        "flopbench/core/statistics.py",
+        "n = min(len(below), len(above))",
+        "n = len(below) + len(above)",
+        ("tests/light/core/test_time_statistics.py",),
+    ),
+    Fault(
+        "both runs drawn with one seed",
+        "flopbench/core/bootstrap.py",
+        "seed=seed + n)[0]",
+        "seed=seed)[0]",
+        ("tests/light/estimate/test_estimate.py::test_videos_of_two_runs_are_drawn_apart",),
+    ),
+    Fault(
+        "an atomic write in place",
+        "flopbench/core/files.py",
+        "os.replace(temporary, path)",
+        "path.write_bytes(data)",
+        ("tests/light/core/test_files.py",),
+    ),
+    Fault(
+        "a rewritten file loses its mode",
+        "flopbench/core/files.py",
+        "mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()",
+        "mode = 0o666 & ~_umask()",
+        ("tests/light/core/test_files.py",),
+    ),
+    Fault(
+        "a bar ends a Markdown cell",
+        "flopbench/core/escaping.py",
+        r'_MARKUP = r"[\\|<`*~$_]',
+        r'_MARKUP = r"[\\<`*~$_]',
+        ("tests/light/core/test_escaping.py",),
+    ),
+    # --- counting
+    Fault(
+        "the larger value beats the majority",
+        "flopbench/counting/agreement.py",
+        "key=lambda p: (len(witnesses[p.dense_macs]), p.dense_macs)",
+        "key=lambda p: p.dense_macs",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "an excess has the other counter's operators",
+        "flopbench/counting/agreement.py",
+        "source = reference if other > mine else profile",
+        "source = reference",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "THOP is its own second witness",
+        "flopbench/counting/agreement.py",
+        '_LIBRARY = {"thop-2020": "thop"}',
+        "_LIBRARY: dict[str, str] = {}",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "a listed gap explains an excess",
+        "flopbench/counting/agreement.py",
+        "path in listed and ours.get(path, 0) < theirs.get(path, 0)",
+        "path in listed",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "the cache forgets the counter",
+        "flopbench/counting/cache.py",
+        '            "counter": info.name,\n',
+        "",
+        ("tests/light/counting/test_cache.py",),
+    ),
+    Fault(
+        "the cache outlives a change of the measuring code",
+        "flopbench/counting/cache.py",
+        '            "code": _code_digest(),\n',
+        "",
+        ("tests/light/counting/test_cache.py",),
+    ),
+    Fault(
+        "trilinear always counts a second sum",
+        "flopbench/counting/measure/counters/torch_formulas.py",
+        "(prod(_broadcast(left, shapes[2])) if second else 0)",
+        "prod(_broadcast(left, shapes[2]))",
+        ("tests/counting/test_torch_counter.py::test_counts_the_truth[_trilinear with one "
+         "sum-meta]",),
+    ),
+    # --- policy
+    Fault(
+        "an exit excuses no missing steps",
+        "flopbench/policy/kernel.py",
+        "((over < 0) & ~early)",
+        "(over < 0)",
+        ("tests/light/policy/test_kernel.py::test_an_exit_field_excuses_missing_steps_too",),
+    ),
+    Fault(
+        "a cut decision is not counted",
+        "flopbench/policy/kernel.py",
+        "more = -(-lengths // spans) - lengths",
+        "more = lengths // spans - lengths",
+        ("tests/light/policy/test_kernel.py",),
+    ),
+    Fault(
+        "runs go on over the end of a sample",
+        "flopbench/policy/kernel.py",
+        "np.not_equal(cell[1:], cell[:-1], out=is_start[1:])",
+        "np.not_equal(block.codes[1:], block.codes[:-1], out=is_start[1:])",
+        ("tests/light/policy/test_kernel.py",),
+    ),
+    # --- estimate
+    Fault(
+        "no charge for steps behind an exit",
+        "flopbench/estimate/estimator.py",
+        "    rest += run(charges.per_step, steps - covered)\n",
+        "",
+        ("tests/light/estimate/test_estimate.py",),
+    ),
+    Fault(
+        "a charge per sample is paid for each view",
+        "flopbench/estimate/estimator.py",
+        "run(charges.per_sample, videos)",
+        "run(charges.per_sample, Fraction(totals.views))",
+        ("tests/light/estimate/test_estimate.py",),
+    ),
+    Fault(
+        "a disputed price is not flagged",
+        "flopbench/estimate/prices.py",
+        "doubtful = bool(notes)",
+        "doubtful = False",
+        ("tests/light/estimate/test_prices.py",),
+    ),
+    Fault(
+        "dominance is clear by its cost alone",
+        "flopbench/estimate/compare.py",
+        "return cost[0] > 0 and percent[1] < 0",
+        "return cost[0] > 0",
+        ("tests/light/estimate/test_compare.py::"
+         "test_dominance_is_open_where_one_of_two_intervals_holds_0",),
+    ),
+    Fault(
+        "dominance is clear by its accuracy alone",
+        "flopbench/estimate/compare.py",
+        "return cost[0] > 0 and percent[1] < 0",
+        "return percent[1] < 0",
+        ("tests/light/estimate/test_compare.py::"
+         "test_dominance_is_open_where_one_of_two_intervals_holds_0",),
+    ),
+    Fault(
+        "equal runs dominate each other",
+        "flopbench/estimate/compare.py",
+        "return no_worse and (a.percent > b.percent or cost_a < cost_b)",
+        "return no_worse",
+        ("tests/light/estimate/test_compare.py::"
+         "test_dominance_and_the_front",),
+    ),
+    Fault(
+        "many groups draw as much as one log",
+        "flopbench/estimate/groups.py",
+        "largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))",
+        "largest = LARGEST_BOOTSTRAP",
+        ("tests/light/estimate/test_estimate.py::test_many_groups_share_what_one_log_may_draw",),
+    ),
+    Fault(
+        "average precision leaves ties out",
+        "flopbench/estimate/average_precision.py",
+        'np.searchsorted(tie_ends, hits, side="right")',
+        'np.searchsorted(tie_ends, hits, side="left")',
+        ("tests/estimate/test_accuracy.py",),
+    ),
+    # --- timing
+    Fault(
+        "of equal batches the larger is the best",
+        "flopbench/timing/sweeps.py",
+        "(done[batch], -batch)",
+        "(done[batch], batch)",
+        ("tests/light/timing/test_sweeps.py",),
+    ),
+    Fault(
+        "one doubling without gain ends a sweep",
+        "flopbench/timing/sweeps.py",
+        "DOUBLINGS_WITHOUT_GAIN = 2",
+        "DOUBLINGS_WITHOUT_GAIN = 1",
+        ("tests/light/timing/test_sweeps.py",),
+    ),
+    Fault(
+        "no slack over the measured roof",
+        "flopbench/timing/verdicts.py",
+        "achieved > ROOF_SLACK * roof",
+        "achieved > roof",
+        ("tests/light/timing/test_time_verdicts.py",),
+    ),
+    Fault(
+        "processes that differ are only noise",
+        "flopbench/timing/verdicts.py",
+        "(grave if reach > NOISY_WITHIN else light)",
+        "(light)",
+        ("tests/light/timing/test_time_verdicts.py",),
+    ),
+    # --- audit
+    Fault(
+        "a slip explains a number a unit away",
+        "flopbench/audit/verdicts.py",
+        "return abs(value - Fraction(printed)) <= half_unit(printed)",
+        "return abs(value - Fraction(printed)) <= 2 * half_unit(printed)",
+        ("tests/light/audit/test_audit.py",),
+    ),
+    # --- check
+    Fault(
+        "a limit that is hit exactly fails",
+        "flopbench/check/judging.py",
+        "new > budget.limit",
+        "new >= budget.limit",
+        ("tests/light/check/test_check_judging.py",),
+    ),
+    Fault(
+        "an advisory latency that is lost counts",
+        "flopbench/check/judging.py",
+        'lost = latency.state == "not measured" and latency.gate != "advisory"',
+        'lost = latency.state == "not measured"',
+        ("tests/light/check/test_check_judging.py",),
+    ),
+    Fault(
+        "the working tree's baseline beats the revision's",
+        "flopbench/check/judging.py",
+        "return {**here, **there}",
+        "return {**there, **here}",
+        ("tests/light/check/test_check_judging.py",),
+    ),
+    Fault(
+        "growth that this tree accepts fails",
+        "flopbench/check/judging.py",
+        "return replace(one, failed=False, accepted=reason)",
+        "return replace(one, accepted=reason)",
+        ("tests/light/check/test_check_judging.py",),
+    ),
+    Fault(
+        "modules in the order of MACs that did not grow",
+        "flopbench/check/judging.py",
+        'if sign * totals["added_macs"] <= 0:',
+        'if sign * totals["added_macs"] < 0:',
+        ("tests/light/check/test_check_judging.py",),
+    ),
+    Fault(
+        "a layer of another input is no better than one of its type",
+        "flopbench/check/diff/alignment.py",
+        "return OTHER_INPUT + PATH_TOO",
+        "return SAME_PATH_SAME_TYPE",
+        ("tests/light/check/test_check_matching.py::"
+         "test_a_dense_block_behind_a_wider_stem_is_no_shift",),
+    ),
+    Fault(
+        "pairs of equal rank from the front alone",
+        "flopbench/check/diff/alignment.py",
+        "for other in sorted({rank, from_back}):",
+        "for other in (rank,):",
+        ("tests/light/check/test_check_matching.py::"
+         "test_one_layer_put_between_equal_ones_of_another_resolution",
+         "tests/light/check/test_check_matching.py::"
+         "test_a_block_put_into_a_sequential_is_all_that_was_added",),
+    ),
+    Fault(
+        "what follows a wider branch is booked elsewhere",
+        "flopbench/check/diff/following.py",
+        "(move[1] - move[0]) % (one[1] - one[0]) == 0",
+        "False",
+        ("tests/light/check/test_check_matching.py::"
+         "test_a_layer_behind_joined_branches_follows_the_wider_branch",),
+    ),
+    Fault(
+        "a cost is split by the old mix alone",
+        "flopbench/check/split.py",
+        "unit_costs=(after - before) * (n0 + n1) / 2,",
+        "unit_costs=(after - before) * n0,",
+        ("tests/light/check/test_check_split.py",),
+    ),
+    # --- present
+    Fault(
+        "labels have one attempt",
+        "flopbench/present/draw/placing.py",
+        "ATTEMPTS, FEW_ATTEMPTS, HOPEFUL = 24,",
+        "ATTEMPTS, FEW_ATTEMPTS, HOPEFUL = 1,",
+        ("tests/present/test_plot_tradeoff.py::"
+         "test_a_label_without_a_place_chooses_earlier_next_time",),
+    ),
+    Fault(
+        "labels between two points cost nothing",
+        "flopbench/present/draw/placing.py",
+        "0.04, 1.3, 0.7",
+        "0.04, 1.3, 0.0",
+        ("tests/present/test_plot_tradeoff.py::"
+         "test_a_label_does_not_stand_between_two_points",),
+    ),
+)  # fmt: skip
+
+
+def problems(fault: Fault, root: Path) -> str:
+    """Say why a fault cannot be planted or judged; an empty text where it can.
+
+    Args:
+        fault: the fault.
+        root: of the repository.
+    """
+    file = root / fault.file
+    if not file.is_file():
+        return f"{fault.file} does not exist"
+    stands = file.read_text(encoding="utf-8").count(fault.old)
+    if stands != 1:
+        return f"its text stands {stands} times in {fault.file}"
+    for test in fault.tests:
+        name, _, function = test.partition("[")[0].partition("::")
+        if not (root / name).is_file():
+            return f"{name} does not exist"
+        if function and f"def {function}(" not in (root / name).read_text(encoding="utf-8"):
+            return f"{name} has no {function}"
+    return ""
+
+
+def copied(to: Path) -> None:
+    """Copy what git tracks or would track."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(ROOT / name, to / name)
+
+
+def run_tests(root: Path, tests: Sequence[str]) -> tuple[int, str]:
+    """Run tests of a copy until one fails.
+
+    Returns:
+        pytest's exit status (1: a test failed), and the test that failed or the last line.
+    """
+    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    own |= {"PYTHONPATH": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    try:
+        done = subprocess.run(
+            command,
+            cwd=root,
+            env=own,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=LONGEST_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        return -1, f"no end after {LONGEST_S} s"
+    failed = re.search(r"^FAILED (\S+)", done.stdout, re.MULTILINE)
+    lines = (done.stdout + done.stderr).splitlines()
+    return done.returncode, failed[1] if failed else (lines[-1] if lines else "")
+
+
+def outcome_of(fault: Fault, root: Path) -> tuple[bool, str]:
+    """Plant one fault in a copy, run its tests, and take it out again.
+
+    Returns:
+        Whether it was caught, and by what; or why not.
+    """
+    wrong = problems(fault, root)
+    if wrong:
+        return False, wrong
+    file = root / fault.file
+    sound = file.read_text(encoding="utf-8")
+    try:
+        file.write_text(sound.replace(fault.old, fault.new), encoding="utf-8")
+        status, said = run_tests(root, fault.tests)
+    finally:
+        file.write_text(sound, encoding="utf-8")
+    if status == 1:
+        return True, said.rpartition("/")[2]
+    return False, "every test passed" if status == 0 else f"pytest ended with {status}: {said}"
+
+
+def main() -> int:
+    """Plant the faults that were asked for; return 1 unless each is caught."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--only", metavar="NAME", action="append", help="faults named like this")
+    parser.add_argument("--list", action="store_true", help="print the faults, plant none")
+    args = parser.parse_args()
+    chosen = [f for f in FAULTS if not args.only or any(name in f.name for name in args.only)]
+    if not chosen:
+        parser.error(f"no fault is named like {' or '.join(args.only)}")
+    width = max(len(fault.name) for fault in chosen)
+    if args.list:
+        for fault in chosen:
+            print(f"{fault.name:{width}}  {fault.file}")
+        return 0
+    lost = 0
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        copied(root)
+        status, said = run_tests(root, sorted({test for fault in chosen for test in fault.tests}))
+        if status:
+            print(f"without any fault the tests do not pass: {said}")
+            return 1
+        for fault in chosen:
+            began = time.monotonic()
+            caught, said = outcome_of(fault, root)
+            lost += not caught
+            text = said if caught else f"NOT CAUGHT: {said}"
+            print(f"{fault.name:{width}}  {time.monotonic() - began:5.1f} s  {text}", flush=True)
+    print(f"{len(chosen) - lost} of {len(chosen)} faults caught")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
