@@ -184,28 +184,28 @@ def test_growth_without_macs_names_its_largest_module_first() -> None:
 @pytest.mark.parametrize("accepted_macs", [1000, 1200, 1500])
 def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
     """Growth over the revision fails unless this tree's own baseline holds all of it."""
-    new = grown(MODEL, "macs", Fraction(300))
+    new = grown(MODEL, "dense_macs", Fraction(300))
     assert isinstance(new, ModelCost)
-    ours = accepted({**STOCK, "net": replace(MODEL, macs=accepted_macs)})
+    ours = accepted({**STOCK, "net": replace(MODEL, dense_macs=accepted_macs)})
     against = Against(baseline=accepted(), accepted_here=ours)
     entry = judge(CONFIG, against, {**STOCK, "net": new}).entries[0]
-    macs = next(one for one in entry.metrics if one.metric == "macs")
+    macs = next(one for one in entry.metrics if one.metric == "dense_macs")
     assert (macs.old, macs.new, macs.state) == (1000, 1300, "worse")
     assert macs.failed == (accepted_macs < 1300)
 
 
 def test_a_limit_cannot_be_accepted_away() -> None:
     """A cost beyond its limit fails though this tree's baseline holds it."""
-    new = grown(MODEL, "macs", Fraction(300))
+    new = grown(MODEL, "dense_macs", Fraction(300))
     assert isinstance(new, ModelCost)
-    limits = replace(CONFIG, budgets=(Budget(metric="macs", limit=Fraction(1299)),))
+    limits = replace(CONFIG, budgets=(Budget(metric="dense_macs", limit=Fraction(1299)),))
     against = Against(baseline=accepted(), accepted_here=accepted({**STOCK, "net": new}))
     assert judge(limits, against, {**STOCK, "net": new}).exit_status == 1
 
 
 def test_a_limit_hit_exactly_holds() -> None:
     """One more is over it."""
-    budget = Budget(metric="macs", limit=Fraction(1000))
+    budget = Budget(metric="dense_macs", limit=Fraction(1000))
     assert not judge_amount(None, Fraction(1000), budget).failed
     assert judge_amount(None, Fraction(1001), budget).failed
 

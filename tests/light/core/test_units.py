@@ -173,7 +173,7 @@ def test_an_axis_has_the_largest_unit_that_its_bars_reach(
 def test_a_cost_beyond_any_model_is_refused() -> None:
     """The most is a septillion of MACs, and it can be read itself."""
     assert parse_macs("1e24") == LARGEST_COST == 10**24
-    with pytest.raises(InputError, match=r"beyond any model: at most 1e\+24 MACs"):
+    with pytest.raises(InputError, match="beyond any model"):
         parse_macs("1.1e24")
 
 
