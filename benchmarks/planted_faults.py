@@ -190,8 +190,7 @@ FAULTS = (
         "flopbench/counting/measure/counters/torch_formulas.py",
         "(prod(_broadcast(left, shapes[2])) if second else 0)",
         "prod(_broadcast(left, shapes[2]))",
-        ("tests/counting/test_torch_counter.py::test_counts_the_truth[_trilinear with one "
-         "sum-meta]",),
+        ("tests/counting/test_torch_counter.py::test_counts_the_truth[meta]",),
     ),
     # --- policy
     Fault(
