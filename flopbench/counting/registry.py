@@ -8,7 +8,7 @@ from importlib import metadata
 
 from flopbench.core.errors import InputError, near_match
 
-GROUP = "flopbench.counting.registry"
+GROUP = "flopbench.counters"
 DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
 
 

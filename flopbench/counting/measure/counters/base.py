@@ -65,7 +65,7 @@ class Counted:
 
 
 class Counter(Protocol):
-    """One way of counting. Register it in the entry-point group ``flopbench.counting.registry``.
+    """One way of counting. Register it in the entry-point group ``flopbench.counters``.
 
     Attributes:
         name: what the user types (``fvcore``).
