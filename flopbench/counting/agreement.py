@@ -1,9 +1,9 @@
-"""Do the counters agree? One verdict a counter for one model at one input.
+"""Do the counters agree? One verdict per counter for one model at one input.
 
 The dense MACs of a model are one integer. It is **verified** when two counters built on different
-libraries give it. A counter that gives less is **partial** if it says itself where it is blind,
-and every module in which it falls short is one that it listed; otherwise it is **disputed**, and
-the verdict names the operators that differ. There is no tolerance: the counts are integers.
+libraries give it. A counter that gives less is **partial** if it reports its own gaps, and every
+module in which it falls short is among them; otherwise it is **disputed**, and the verdict names
+the operators that differ. There is no tolerance: the counts are integers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
 
 REFERENCE = "torch"
-"""The counter that sees every dispatched operator; others are held against it."""
+"""The counter that sees every dispatched operator; the others are compared with it."""
 
 SELF_REPORTED = ("operator", "module")
-"""Kinds of gaps that a counter reports itself; others were found by watching it from outside."""
+"""Kinds of gaps that a counter reports itself; the others were found by observing it."""
 
 _LIBRARY = {"thop-2020": "thop"}
-"""Counters that run on another counter's library are no second witness for it."""
+"""Counters that share a library with another counter are not a second witness for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +41,10 @@ class Verdict:
 
 
 def judge(profiles: Sequence[CostProfile]) -> dict[str, Verdict]:
-    """Hold the counters of one model at one input against each other.
+    """Compare the counters of one model at one input with each other.
 
     Args:
-        profiles: one profile a counter, all of the same model and input.
+        profiles: one profile per counter, all of the same model and input.
 
     Returns:
         Counter name -> verdict.

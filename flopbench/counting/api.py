@@ -43,16 +43,15 @@ def profile(
 
     Args:
         model: a specification (``"resnet50@224"``), or a live ``torch.nn.Module`` on any device
-            and in any mode, which comes back as it was: a private copy in evaluation mode is
-            counted.
+            and in any mode, which stays unchanged: a private copy in evaluation mode is counted.
         input: for a module: a shape such as ``(1, 3, 224, 224)``, a tensor, a tuple of positional
             arguments, a dict of keyword arguments, or a size such as ``224`` or ``"16x112x112"``
             for one RGB image or clip. For a specification: nothing, or a size.
-        counters: one counter, or several.
+        counters: one counter or several.
 
     Returns:
-        One profile for one counter, a list of profiles for several. The count is that of the
-        given input: a batch of eight costs eight times as much.
+        One profile for one counter, a list of profiles for several. The count is for the given
+        input: a batch of eight costs eight times as much as one sample.
 
     Raises:
         InputError: an unknown model or counter, or an input that the model does not run on.
@@ -75,11 +74,11 @@ def cost_table(
     refresh: bool = False,
     jobs: int = 1,
 ) -> CostTable:
-    """Build the offline cost table.
+    """Build a cost table.
 
     Args:
         models: specifications, such as ``["resnet50@224", "value:1.8e9"]``.
-        resolutions: input sizes to cross with models that name none.
+        resolutions: input sizes to combine with models that name none.
         counters: counters, in the table's order.
         classes: width of every head, None to leave heads as they are.
         refresh: measure again instead of reading the cache.

@@ -1,10 +1,10 @@
-"""Profiles of library models on disk, so that the second run measures nothing.
+"""Keeps profiles of library models on disk, so that a second run measures nothing.
 
-One file a profile, in the user's cache folder (``FLOPBENCH_CACHE_DIR`` overrides it). The key
+One file per profile, in the user's cache folder (``FLOPBENCH_CACHE_DIR`` overrides it). The key
 holds everything the figure depends on: the specification, the counter, the version of every
-library involved, and a digest of flopbench's own measuring code. Entries are written beside and
-renamed, so that two processes may write at once; a damaged entry is dropped with a warning and
-measured again. The user's own code is never cached.
+library involved, and a digest of flopbench's measuring code. Entries are written to a temporary
+file and renamed, so that two processes may write at once; a damaged entry is dropped with a
+warning and measured again. The user's own code is never cached.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MEASURING_CODE = (
 
 
 def cache_folder() -> Path:
-    """Return the folder that profiles are kept in; it may not exist yet."""
+    """Return the folder of the cache; it may not exist yet."""
     chosen = os.environ.get(ENVIRONMENT_VARIABLE)
     if chosen:
         return Path(chosen)
@@ -46,7 +46,7 @@ def cache_folder() -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Where one profile is kept.
+    """Where one profile is stored.
 
     Attributes:
         key: everything the profile depends on, as canonical JSON.
@@ -58,7 +58,7 @@ class Entry:
 
 
 def entry(spec: ModelSpec, info: CounterInfo) -> Entry | None:
-    """Return where a profile is kept, None where it must not be (the user's own code)."""
+    """Return where a profile is stored, None if it must not be (the user's own code)."""
     if spec.is_user_code:
         return None
     libraries = ["torch", info.distribution]
@@ -79,7 +79,7 @@ def entry(spec: ModelSpec, info: CounterInfo) -> Entry | None:
 
 
 def load(where: Entry) -> CostProfile | None:
-    """Read a profile; None where there is none, with a warning on stderr where it is damaged."""
+    """Read a profile; None if there is none, or, with a warning on stderr, if it is damaged."""
     try:
         text = where.path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -93,18 +93,18 @@ def load(where: Entry) -> CostProfile | None:
             raise DataError("it belongs to another profile")
         return CostProfile.from_json(data["profile"])
     except (ValueError, KeyError, TypeError, AttributeError, DataError) as error:
-        _warn(f"{where.path} is damaged and is measured again ({error})")
+        _warn(f"{where.path} is damaged and will be measured again ({error})")
         return None
 
 
 def store(where: Entry, profile: CostProfile) -> None:
-    """Keep a profile; a cache that cannot be written costs a warning, never the result."""
+    """Store a profile; a cache that cannot be written causes a warning, never an error."""
     text = json.dumps({"key": where.key, "profile": profile.to_json()}, separators=(",", ":"))
     try:
         where.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(where.path, text + "\n")
     except (OSError, FlopbenchError) as error:
-        _warn(f"cannot keep a profile in {where.path.parent}: {error}")
+        _warn(f"cannot store a profile in {where.path.parent}: {error}")
 
 
 def size() -> int:
@@ -127,7 +127,7 @@ def _entries() -> Iterator[Path]:
 
 @lru_cache(maxsize=1)
 def _code_digest() -> str:
-    """Digest the code that measures, so that no entry outlives a change of it."""
+    """Digest the measuring code, so that no entry outlives a change to it."""
     package = Path(__file__).parents[1]
     digest = hashlib.sha256()
     for name in _MEASURING_CODE:

@@ -1,4 +1,4 @@
-"""Where a number comes from: one model under several counters, as text."""
+"""The text of ``explain``: one model under several counters."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
     """Draw an explanation on a stream.
 
     Args:
-        explanation: what to say.
+        explanation: what to show.
         depth: how many levels of the module tree to show, 0 for the model alone.
-        stream: where to.
+        stream: where to write it.
     """
     profile = explanation.reference
     head = f", head of {profile.classes} classes" if profile.classes is not None else ""
@@ -75,7 +75,7 @@ def module_grid(profile: CostProfile, depth: int) -> Grid:
 
 
 def operator_grid(profile: CostProfile) -> Grid:
-    """Lay out the operators of one profile, the costliest first."""
+    """Lay out the operators of one profile, the most expensive first."""
     sums: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for op in profile.operators:
         entry = sums[op.family, op.op]
@@ -114,7 +114,7 @@ def counter_grid(explanation: Explanation) -> Grid:
         rows.append((family, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
     for title, values in (
         ("total", [p.total for p in profiles]),
-        ("of it dense", [p.dense_macs for p in profiles]),
+        ("of which dense", [p.dense_macs for p in profiles]),
     ):
         spread = max(values) - min(values)
         rows.append((title, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
@@ -131,7 +131,7 @@ def counter_grid(explanation: Explanation) -> Grid:
 
 
 def verdict_lines(explanation: Explanation) -> list[str]:
-    """Return one line a counter: whether it agrees, or why it could not count."""
+    """Return one line per counter: whether it agrees, or why it could not count."""
     lines = [
         f"{name}: {verdict.status}" + (f" - {verdict.reason}" if verdict.reason else "")
         for name, verdict in explanation.verdicts.items()
@@ -140,7 +140,7 @@ def verdict_lines(explanation: Explanation) -> list[str]:
 
 
 def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
-    """Return what each counter left out, what may multiply first."""
+    """Return what each counter left out; gaps that may multiply come first."""
     lines = []
     for profile in profiles:
         gaps = summarise_gaps(profile.not_counted)
@@ -150,7 +150,7 @@ def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
             lines.append(f"{profile.counter}: {', '.join(costly)}")
         if free:
             lines.append(
-                f"{profile.counter}: {', '.join(free)} - these multiply-accumulate nothing dense"
+                f"{profile.counter}: {', '.join(free)} - these do no dense multiply-accumulates"
             )
     return lines or ["nothing: every counter priced every operator it met"]
 
@@ -161,7 +161,7 @@ def _times(gap: Mapping[str, Any]) -> str:
 
 
 def note_lines(profiles: Sequence[CostProfile]) -> list[str]:
-    """Return what a reader must know of each counter's figures."""
+    """Return the notes on each counter's figures."""
     return [f"{p.counter}: {note}" for p in profiles for note in p.notes]
 
 

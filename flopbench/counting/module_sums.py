@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flopbench.counting.profile import CostProfile
 
 ITSELF = "(itself)"
-"""Behind the name of a module whose children are counted apart."""
+"""Follows the name of a module whose children are counted separately."""
 MODEL = "(model)"
 """The model itself, which has no path."""
 
@@ -35,12 +35,12 @@ class ModuleCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One part of a model that was cut into parts at some depth of its tree.
+    """One part of a model that was split at some depth of its tree.
 
     Attributes:
         path: dotted path, ``""`` for the model itself.
         name: the path; with ``ITSELF`` where children of the module are parts of their own.
-        by_family: dense operator family -> MACs, those of children deeper down included.
+        by_family: dense operator family -> MACs, including those of deeper children.
     """
 
     path: str
@@ -54,7 +54,7 @@ class Part:
 
 
 def ancestors(path: str) -> list[str]:
-    """Return a module's path and those of all that it lies in, the model's ``""`` first."""
+    """Return the paths of a module's ancestors and its own, the model's ``""`` first."""
     parts = path.split(".") if path else []
     return ["", *(".".join(parts[: n + 1]) for n in range(len(parts)))]
 
@@ -87,15 +87,15 @@ def module_costs(profile: CostProfile) -> tuple[ModuleCost, ...]:
 
 
 def parts_at(profile: CostProfile, depth: int) -> tuple[Part, ...]:
-    """Cut a model into modules at a depth; every dense MAC lies in exactly one part.
+    """Split a model into modules at a depth; every dense MAC is in exactly one part.
 
     Args:
         profile: under one counter.
         depth: how many levels of the tree to go down; 0 is the model as one part.
 
     Returns:
-        Parts that have dense MACs, in order of registration; those that the tree does not list in
-        order of first execution.
+        Parts that have dense MACs, in order of registration; parts missing from the tree follow,
+        in order of first execution.
     """
     sums: dict[str, dict[str, int]] = {}
     for op in profile.operators:
@@ -117,5 +117,5 @@ def parts_at(profile: CostProfile, depth: int) -> tuple[Part, ...]:
 
 
 def deepest_cut(profile: CostProfile) -> int:
-    """Return the depth from which on going deeper cuts nothing further."""
+    """Return the depth beyond which nothing is split any further."""
     return max((level_of(op.module) for op in profile.operators if op.dense_macs), default=0)

@@ -1,8 +1,8 @@
-"""What a model costs, as records: one operator, one profile.
+"""The records of a model's cost: operators, gaps, modules, profile.
 
 A MAC is one multiply-accumulate. ``dense_macs`` are those of convolutions, linear layers, matrix
-products, attention and recurrent layers; every honest counter gives the same integer. ``total``
-is what one counter says under its own rules and in its own unit (see ``convention``).
+products, attention and recurrent layers; every correct counter gives the same integer. ``total``
+is the figure of one counter by its own rules, in its own unit (see ``convention``).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ OTHER_FAMILIES = (
     "softmax",
     "other",
 )
-"""Families that only some counters price, each by rules of its own."""
+"""Families that only some counters price, each by its own rules."""
 
 GapKind = Literal["operator", "module", "unseen", "uncalled"]
 
@@ -50,7 +50,7 @@ class OpCost:
         op: the operator or layer as the counter calls it (``aten.convolution``, ``Conv2d``).
         calls: how many times it ran.
         dense_macs: multiply-accumulates, 0 outside the dense families.
-        total: what the counter charges for it, in the counter's own unit.
+        total: what the counter charges for it, in its own unit.
         activations: elements that dense operators wrote, 0 for others.
     """
 
@@ -66,14 +66,14 @@ class OpCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Something a counter met, or should have met, and gave no price.
+    """Something that a counter met, or should have met, and did not price.
 
     Attributes:
-        kind: what the counter itself reports: ``operator`` (ran, no formula) or ``module`` (a
-            leaf with parameters for whose class there is no rule); or what the adapter found by
-            watching: ``unseen`` (an operator that ran where the counter cannot look) or
-            ``uncalled`` (a leaf with parameters that was never called: unused, or used through a
-            function that the counter cannot see).
+        kind: reported by the counter itself: ``operator`` (ran, no formula) or ``module`` (a leaf
+            with parameters whose class has no rule); or found by the adapter observing it:
+            ``unseen`` (an operator that ran where the counter cannot see it) or ``uncalled`` (a
+            leaf with parameters that was never called: unused, or used through a function that
+            the counter cannot see).
         name: operator or class name.
         module: dotted path of the module it happened in.
         calls: how many times, 0 for an uncalled module.
@@ -93,12 +93,12 @@ class ModuleFacts:
     """One module of a model, whether it ran or not.
 
     Attributes:
-        path: dotted path, ``""`` for the model itself; the first one where a module is shared.
+        path: dotted path, ``""`` for the model itself; the first path of a shared module.
         type: class name.
-        params: parameter elements of the module itself, its children apart.
-        shape: what decides about its cost: extents of its own parameters by name
-            (``weight: [64, 3, 7, 7]``), and settings that are not the default (``stride: [2, 2]``).
-        source: ``file:line`` of its class where that is code in the working folder, else empty.
+        params: parameter elements of the module itself, without its children.
+        shape: what determines its cost: shapes of its own parameters by name
+            (``weight: [64, 3, 7, 7]``), and non-default settings (``stride: [2, 2]``).
+        source: ``file:line`` of its class if that is code in the working folder, else empty.
     """
 
     path: str
@@ -113,10 +113,10 @@ class CostProfile:
     """One model at one input under one counter.
 
     Attributes:
-        spec: the whole specification (``resnet50@224,classes=200``), or a name of the caller's.
+        spec: the whole specification (``resnet50@224,classes=200``), or the caller's name.
         model: the network alone (``resnet50``, ``timm:efficientnet_b3``).
         input: the input as resolved (``224``, ``112x168``, ``16x112x112``).
-        classes: width of the head that was asked for, None where the head was left as it is.
+        classes: requested width of the head, None if the head was left as it is.
         counter: name of the counter (``thop``, ``thop-2020``, ``fvcore``, ``torch``, ...).
         counter_version: version of the library that counted.
         convention: what one unit of ``total`` is under this counter.
@@ -128,8 +128,8 @@ class CostProfile:
         device: ``meta`` (shapes only) or ``cpu`` (real values), where the forward pass ran.
         operators: the breakdown, by module and operator, in order of first execution.
         modules: the module tree, in order of registration.
-        not_counted: every gap that the counter, or its adapter, knows of.
-        notes: what a reader of this number must know (mended gaps, fallbacks).
+        not_counted: every gap that the counter or its adapter knows of.
+        notes: notes on the figure (corrected gaps, fallbacks).
         versions: every library the figure depends on.
     """
 
@@ -160,7 +160,7 @@ class CostProfile:
         }
 
     def by_module(self) -> dict[str, OpCost]:
-        """Sum the operators of each module itself, its children apart: path -> ``OpCost``."""
+        """Sum the operators of each module itself, without its children: path -> ``OpCost``."""
         return {
             module: _sum(ops, module=module, module_type=ops[0].module_type, family="", op="")
             for module, ops in _group(self.operators, lambda op: op.module).items()

@@ -58,7 +58,7 @@ def load(path: str | Path) -> Explanation:
     import msgspec
 
     try:
-        # msgspec checks types, but no unknown fields.
+        # msgspec checks types, but does not refuse unknown fields.
         for item in data["profiles"]:
             CostProfile.from_json(item)
         for item in data["verdicts"].values():
@@ -78,28 +78,28 @@ def load(path: str | Path) -> Explanation:
 
 
 def _check_together(profiles: Sequence[CostProfile]) -> None:
-    """Refuse profiles that are not one of each counter, all of one model at one input."""
+    """Refuse profiles of different models or inputs, and two of one counter."""
     if not profiles:
         raise DataError("the file holds no profile")
     counters: set[str] = set()
     first = profiles[0]
     for number, profile in enumerate(profiles):
         if profile.counter in counters:
-            raise DataError(f"profiles[{number}]: the counter {profile.counter!r} is there twice")
+            raise DataError(f"profiles[{number}]: the counter {profile.counter!r} appears twice")
         counters.add(profile.counter)
         for name in ("spec", "input", "classes"):
-            own, other = getattr(profile, name), getattr(first, name)
-            if own != other:
+            value, other = getattr(profile, name), getattr(first, name)
+            if value != other:
                 raise DataError(
-                    f"profiles[{number}].{name} is {own!r} where {other!r} was expected, as in "
+                    f"profiles[{number}].{name} is {value!r} where {other!r} was expected, as in "
                     "profiles[0]"
                 )
 
 
 def _check_counts(profile: CostProfile, place: str) -> None:
-    """Refuse sums that are not those of the operators, and counts below 0.
+    """Refuse sums that differ from those of the operators, and negative counts.
 
-    An operator's total may be a remainder, and so below 0.
+    An operator's total may be a remainder and so be negative.
     """
     records: list[tuple[str, object, tuple[str, ...]]] = [
         (place, profile, ("dense_macs", "params", "activations"))
@@ -115,6 +115,6 @@ def _check_counts(profile: CostProfile, place: str) -> None:
                     f"{where}.{name} is {getattr(record, name)} where a count was expected"
                 )
     for name in ("total", "dense_macs"):
-        told, added = getattr(profile, name), sum(getattr(op, name) for op in profile.operators)
-        if told != added:
-            raise DataError(f"{place}.{name} is {told:,}, but its operators add up to {added:,}")
+        stated, added = getattr(profile, name), sum(getattr(op, name) for op in profile.operators)
+        if stated != added:
+            raise DataError(f"{place}.{name} is {stated:,}, but its operators add up to {added:,}")

@@ -1,4 +1,4 @@
-"""The counters by name: what each needs and how to get it, without importing any of them."""
+"""The counters by name: what each one needs and how to install it, without importing any."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CounterInfo:
         name: what the user types.
         target: ``module:Class`` of the adapter.
         distribution: the installed distribution that counts.
-        extra: the extra of flopbench that installs it, empty for a counter of somebody else's.
+        extra: the extra of flopbench that installs it, empty for a third-party counter.
     """
 
     name: str
@@ -60,7 +60,7 @@ def own_counters() -> tuple[CounterInfo, ...]:
 
 
 def find_counter(name: str) -> CounterInfo:
-    """Look a counter up by name, first among our own, then among entry points.
+    """Look up a counter by name, first among our own, then among entry points.
 
     Raises:
         InputError: no such counter, or the library it needs is not installed.
@@ -82,18 +82,18 @@ def find_counter(name: str) -> CounterInfo:
 
 
 def find_counters(names: Sequence[str]) -> list[CounterInfo]:
-    """Look several counters up; a name given twice counts once."""
+    """Look up several counters; repeated names are dropped."""
     return [find_counter(name) for name in dict.fromkeys(names)]
 
 
 def is_installed(name: str) -> bool:
-    """Say whether there is a counter of that name and the library it needs."""
+    """Whether there is a counter of that name, with the library it needs installed."""
     info = _OWN.get(name) or _foreign(name)
     return info is not None and info.version is not None
 
 
 def installed_version(distribution: str) -> str | None:
-    """Read a distribution's version from its metadata; nothing of it is imported."""
+    """Read a distribution's version from its metadata, without importing it."""
     try:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:

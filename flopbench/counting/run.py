@@ -1,7 +1,6 @@
-"""Specifications times counters -> profiles and the cost table.
+"""Counts models: specifications times counters -> profiles, cost table, explanation.
 
-The one place that decides between the cache and measuring, and the only door through which
-anything outside ``measure`` reaches it.
+The only place that decides between the cache and measuring, and the only entry to ``measure``.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
 from flopbench.models.spec import ModelSpec, parse_spec
 
-NOT_CACHED = "not in the cache, and nothing was to be measured"
+NOT_CACHED = "not in the cache, and measuring was not requested"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +30,10 @@ class Explanation:
     """Everything that is known of one model at one input.
 
     Attributes:
-        profiles: one a counter, in the order asked; at least one.
+        profiles: one per counter, in the requested order; at least one.
         verdicts: counter -> verdict.
         failures: counter -> why it could not count this model.
-        published: sentences on a published figure of this model, empty where none is known.
+        published: sentences on a published figure of this model, empty if none is known.
     """
 
     profiles: tuple[CostProfile, ...]
@@ -57,15 +56,15 @@ def measure(
     progress: Progress | None = None,
     cached_only: bool = False,
 ) -> list[Measurement]:
-    """Profile every specification under every counter, from the cache where it is there.
+    """Profile every specification under every counter, from the cache if possible.
 
     Args:
         specs: models; no ``value:`` constants.
         counters: names of counters.
-        refresh: measure again even where the cache has an answer, and keep the new one.
+        refresh: measure again even if the cache has an answer, and store the new one.
         jobs: worker processes to measure in; 1 measures in this process.
-        progress: told before each measurement.
-        cached_only: measure nothing; what the cache lacks is a failure.
+        progress: called before each measurement.
+        cached_only: measure nothing; what is not in the cache is a failure.
 
     Raises:
         InputError: an unknown counter or model, a missing library, an input that does not fit.
@@ -116,12 +115,12 @@ def build_table(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> CostTable:
-    """Build the offline cost table.
+    """Build a cost table.
 
     Args:
         specs: models and ``value:`` constants, in the table's order.
         counters: names of counters, in the table's order.
-        published: rows of publications to set beside the measured ones, matched by specification.
+        published: published rows to show with the measured ones, matched by specification.
         refresh: see ``measure``.
         jobs: see ``measure``.
         progress: see ``measure``.
@@ -140,7 +139,7 @@ def build_table(
             rows.append(constant_row(spec))
         else:
             rows += measured_rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
-    # A default size may be the size that another row names: one row for one cost.
+    # A default size may equal the size that another row names: keep one row.
     rows = list({(*row.key, row.counter): row for row in rows}.values())
     return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
 
@@ -154,8 +153,7 @@ def explain(
 ) -> Explanation:
     """Gather everything known of one model: profiles, verdicts, and its published figure.
 
-    A published figure is explained with the publication's own head, also where ``spec`` names
-    none.
+    A published figure is explained with the publication's head, even if ``spec`` names none.
 
     Raises:
         InputError: as ``measure``.
@@ -224,12 +222,12 @@ def _measure_missing(
             progress(len(todo), len(todo), "")
     except BrokenProcessPool:
         raise MeasureError(
-            f"a worker process died, probably at {latest} and probably for want of memory",
+            f"a worker process died, probably at {latest} and probably for lack of memory",
             "use fewer --jobs",
         ) from None
     except BaseException:
         for process in (pool._processes or {}).values():
-            process.terminate()  # the pool itself would wait for the work in hand
+            process.terminate()  # the pool itself would wait for running jobs
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

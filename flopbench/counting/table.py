@@ -1,4 +1,4 @@
-"""The offline cost table: a file that every other verb can read.
+"""The cost table: a file that every other verb can read.
 
 File format (JSON): ``{"schema": 1, "kind": "flopbench.cost-table", "convention": ..., "rows":
 [...], "environment": {...}}``, one row per model, input and counter, integers as integers. A row

@@ -13,13 +13,13 @@ TITLE = "Offline cost table: GMACs per forward pass"
 
 
 def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> Grid:
-    """Lay a cost table out with one line a model and input, one column a counter."""
+    """Lay out a cost table with one line per model and input, and one column per counter."""
     counters = counters_of(rows)
     published = any(row.published_gflops is not None for row in rows)
     columns = [Column(title="network", align="left"), Column(title="input")]
     if published:
         columns.append(Column(title="published"))
-    # The reference counter's total is the dense count itself: one column says both.
+    # The reference counter's total is the dense count itself: one column shows both.
     columns += [Column(title="torch (dense)" if c == REFERENCE else c) for c in counters]
     columns += [] if REFERENCE in counters else [Column(title="dense")]
     columns += [Column(title=title) for title in ("act. M", "params M", "feature dim")]
@@ -36,7 +36,7 @@ def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> 
 
 
 def line_status(line: list[CostRow]) -> str:
-    """Put the statuses of one line into a few words: the worst, and whose it is."""
+    """Summarise the statuses of one line: the worst one, and which counters have it."""
     statuses = {row.counter: row.status for row in line}
     for worst in ("failed", "disputed", "partial", "unverified"):
         who = [counter for counter, status in statuses.items() if status == worst]
@@ -54,8 +54,8 @@ def _line(
     first = line[0]
     marks = ""
     for note in dict.fromkeys(note for row in line for note in row.notes):
-        whose = [row.counter for row in line if note in row.notes]
-        text = note if len(whose) == len(line) else f"{', '.join(whose)}: {note}"
+        counted_by = [row.counter for row in line if note in row.notes]
+        text = note if len(counted_by) == len(line) else f"{', '.join(counted_by)}: {note}"
         marks += f"[{footnotes.setdefault(text, len(footnotes) + 1)}]"
     totals = {row.counter: row.total_macs for row in line}
     name = first.model if first.classes is None else f"{first.model} ({first.classes})"

@@ -1,4 +1,4 @@
-"""The offline cost table as text: which columns, which notes, which formats."""
+"""The cost table as text: terminal, Markdown, LaTeX, CSV and JSON, and sorting."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def render_cost_table(table: CostTable, format: str, stream: TextIO) -> str | No
 
 
 def cost_table_csv(table: CostTable) -> str:
-    """Return one line a row (long form), integers exact, notes joined by ``; ``."""
+    """Return one line per row (long form), integers exact, notes joined by ``; ``."""
     rows = []
     for row in table:
         fields: dict[str, Any] = asdict(row)
@@ -68,7 +68,7 @@ _SORT_KEYS: dict[str, Callable[[CostRow], Any]] = {
 
 
 def check_sort_key(key: str, counters: Sequence[str]) -> None:
-    """Refuse a column that no table of these counters has.
+    """Refuse a column that a table of these counters does not have.
 
     Raises:
         InputError: there is no such column.

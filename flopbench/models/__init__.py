@@ -1,1 +1,1 @@
-"""Which network at which input: specifications and published set-ups."""
+"""Models: specifications, published set-ups (presets), and building them."""

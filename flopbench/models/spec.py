@@ -1,4 +1,4 @@
-"""Which network at which input: the text a user types, as a record.
+"""Model specifications: the text that a user types for a network and its input, as a record.
 
 Grammar (everything in brackets is optional)::
 
@@ -8,7 +8,7 @@ Grammar (everything in brackets is optional)::
     timm:efficientnet_b3@300             timm
     transformers:vit@224                 a transformers model type, or a local config.json
     r3d_18@16x112x112,classes=400        a clip: frames x height x width, 400-way head
-    my_pkg.nets:build@224,width=2        a function of yours that returns a Module
+    my_pkg.nets:build@224,width=2        your own function that returns a Module
     nets.py:build@224                    the same from a file
     lstm:1280x512@16                     LSTMCell-like work for 16 steps; also gru: and rnn:
     linear:1280x7                        one fully connected layer
@@ -41,7 +41,7 @@ class ModelSpec:
     Attributes:
         source: one of ``SOURCES``; ``python`` is the user's own code.
         name: what the source calls it (``resnet50``, ``pkg.module:factory``, ``1280x512``).
-        size: the input's extents as typed: ``(224,)``, ``(height_px, width_px)``,
+        size: the input size as typed: ``(224,)``, ``(height_px, width_px)``,
             ``(frames, height_px, width_px)`` or ``(steps,)``; empty means the model's own default.
         classes: width of the classification head, None to leave the head as it is.
         options: further keyword arguments of the builder, sorted by name.
@@ -69,7 +69,7 @@ class ModelSpec:
 
     @property
     def is_user_code(self) -> bool:
-        """Whether the model comes from code of the user's own, which is never cached."""
+        """Whether the model comes from the user's own code, which is never cached."""
         return self.source == "python" or (
             self.source == "transformers" and self.name.endswith(".json")
         )
@@ -148,11 +148,11 @@ def parse_size(text: str, where: str = "") -> tuple[int, ...]:
         ) from None
     if len(size) > 3:
         raise InputError(
-            f"input size {text!r} in {where!r} has {len(size)} extents: expected one to three"
+            f"input size {text!r} in {where!r} has {len(size)} dimensions: expected one to three"
         )
     if min(size) < 1:
         raise InputError(
-            f"input size {text!r} in {where!r}: every extent must be at least 1, got {min(size)}"
+            f"input size {text!r} in {where!r}: every dimension must be at least 1, got {min(size)}"
         )
     return size[:1] if len(size) == 2 and size[0] == size[1] else size
 
@@ -174,7 +174,7 @@ def cross(models: list[ModelSpec], sizes: list[tuple[int, ...]]) -> list[ModelSp
         if spec.size or spec.source == "value":
             raise InputError(
                 f"{str(spec)!r} already has its own input, so -r/--resolution cannot apply to it",
-                "write the input after '@' for every model, or use -r for all of them",
+                "write the input after '@' for every model, or use -r and no '@'",
             )
     return [spec.at(size) for spec in models for size in sizes]
 
@@ -192,8 +192,8 @@ def _split_source(named: str) -> tuple[str, str]:
     path, _, factory = named.rpartition(":")
     if not path or not factory.isidentifier():
         raise InputError(
-            f"{named!r} is no model: {source!r} is not one of the sources "
-            f"{', '.join((*LIBRARY_SOURCES, *LAYER_SOURCES, 'value'))}, and for code of your own "
+            f"{named!r} is not a model: {source!r} is not one of the sources "
+            f"{', '.join((*LIBRARY_SOURCES, *LAYER_SOURCES, 'value'))}, and in your own code "
             "the part after the last ':' must be the name of a function"
         )
     return "python", named
@@ -225,7 +225,7 @@ def _parse_option(option: str, where: str) -> tuple[str, Any]:
     if not equals or not _KEY.fullmatch(key.strip()) or not value.strip():
         raise InputError(f"{where!r}: expected key=value after a comma, got {option!r}")
     if "@" in value:
-        raise InputError(f"{where!r}: the input size stands before the first comma: name@size,...")
+        raise InputError(f"{where!r}: the input size goes before the first comma: name@size,...")
     try:
         return key.strip(), literal_eval(value.strip())
     except (ValueError, SyntaxError):

@@ -1,1 +1,1 @@
-"""Policy logs: what an adaptive model decided, from any file form to exact counts."""
+"""Policy logs: what an adaptive model decided, from any file format to exact counts."""

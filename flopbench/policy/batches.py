@@ -1,7 +1,7 @@
-"""One batch of an evaluation loop as samples: tensors, arrays, lists and names.
+"""Turns one batch of an evaluation loop (tensors, arrays, lists, names) into samples.
 
-Nothing is guessed: two axes are action ids, three are one-hot rows, and what could be read in two
-ways is refused. Whole arrays are converted at once; only lists are looked at row by row.
+Nothing is guessed: two axes are action ids, three are one-hot rows, and anything ambiguous is
+refused. Whole arrays are converted at once; only lists are processed row by row.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample, sample_error
 
 PADDING = -1
-"""A label that fills up a row of labels; it is left out."""
+"""Pads a row of labels; it is dropped."""
 
 FLOAT32_DIGITS = 9
-"""Decimal digits that tell any two float32 numbers apart."""
+"""Decimal digits that distinguish any two float32 numbers."""
 
-_ONE_HOT_HINT = "ids have the shape (B, T); one-hot rows have (B, T, A), one column an action"
+_ONE_HOT_HINT = "ids have the shape (B, T); one-hot rows have (B, T, A), one column per action"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """What the makers of columns need to know. B samples."""
+    """What the column makers need to know. B samples."""
 
     plan: Plan
     place: Place
@@ -52,7 +52,7 @@ def samples_of(plan: Plan, ids: Any, given: Mapping[str, Any]) -> tuple[list[Sam
 
     Raises:
         InputError: an argument of the wrong shape, length or kind.
-        DataError: a value that means nothing; the message names the sample and the field.
+        DataError: an invalid value; the message names the sample and the field.
     """
     names = _ids(ids)
     batch = _Batch(plan=plan, place=place_of(names), size=len(names))
@@ -78,7 +78,7 @@ def place_of(names: Sequence[str]) -> Place:
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value is a tensor or an array, a single number of one included."""
+    """Whether a value is a tensor or an array, or a scalar of one."""
     return hasattr(value, "detach") or hasattr(value, "__array__")
 
 
@@ -107,12 +107,13 @@ def _load(value: Any, argument: str, size: int) -> Any:
     if is_array(value):
         value = to_array(value, argument)
         if value.ndim == 0:
-            raise InputError(f"{argument}: one number where one for each of {size} ids was wanted")
+            wanted = f"one value for each of {size} ids"
+            raise InputError(f"{argument}: a single number where {wanted} was expected")
         if value.dtype.kind in "OUS":
             value = value.tolist()
     elif isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         kind = type(value).__name__
-        raise InputError(f"{argument}: {kind} where one value for each of {size} ids was wanted")
+        raise InputError(f"{argument}: {kind} where one value for each of {size} ids was expected")
     else:
         value = list(value)
     if len(value) != size:
@@ -121,7 +122,7 @@ def _load(value: Any, argument: str, size: int) -> Any:
 
 
 def _plain(value: Any, argument: str) -> Any:
-    """Return a single number of a tensor or array, or a path, as Python's own kind."""
+    """Return a single number of a tensor or array, or a path, as a plain Python value."""
     if isinstance(value, (str, int, float)) and not isinstance(value, np.generic):
         return value
     if is_array(value):
@@ -144,24 +145,24 @@ def _ids(ids: Any) -> list[str]:
 
 
 def _scalars(value: Any, argument: str, batch: _Batch) -> list[Any]:
-    """(B,) of any one kind -> B values."""
+    """(B,) values of any kind -> B values."""
     items = _load(value, argument, batch.size)
     if isinstance(items, np.ndarray):
         if items.ndim != 1:
             hint = "per-class numbers go into scores=" if argument == "predictions" else ""
-            said = f"shape {items.shape} where ({batch.size},) was expected"
-            raise InputError(f"{argument}: {said}", hint)
+            problem = f"shape {items.shape} where ({batch.size},) was expected"
+            raise InputError(f"{argument}: {problem}", hint)
         items = items.tolist()
     plain: list[Any] = [_plain(item, argument) for item in items]
     for i, item in enumerate(plain):
         if isinstance(item, float) and not math.isfinite(item):
             hint = "None stands for a missing value"
-            raise DataError(f"{batch.place(i)}: {argument} is {item}, no number", hint)
+            raise DataError(f"{batch.place(i)}: {argument} is {item}, not a finite number", hint)
     return plain
 
 
 def _whole_scalars(value: Any, argument: str, batch: _Batch) -> list[Any]:
-    """(B,) whole numbers or names; whole floats, as some tensors hold them, will do."""
+    """(B,) whole numbers or names; whole floats, which some tensors hold, are accepted."""
     items = _scalars(value, argument, batch)
     return [int(v) if isinstance(v, float) and v.is_integer() else v for v in items]
 
@@ -175,7 +176,7 @@ def _whole(array: Any, argument: str, batch: _Batch, first: int = 0) -> Any:
     """(n, T) numbers -> the same as integers.
 
     Raises:
-        InputError: true and false, or no real numbers.
+        InputError: booleans, or not real numbers.
         DataError: one of them is not whole.
     """
     if array.dtype.kind in "iu":
@@ -188,9 +189,9 @@ def _whole(array: Any, argument: str, batch: _Batch, first: int = 0) -> Any:
     wrong = np.argwhere(~(np.isfinite(array) & (array == np.rint(array))))
     if len(wrong):
         i, t = wrong[0]
-        said = f"{argument}[{t}] is {array[i, t]:g} where a whole number was expected"
+        problem = f"{argument}[{t}] is {array[i, t]:g} where a whole number was expected"
         hint = _ONE_HOT_HINT if argument.startswith("actions") else ""
-        raise DataError(f"{batch.place(first + int(i))}: {said}", hint)
+        raise DataError(f"{batch.place(first + int(i))}: {problem}", hint)
     return array.astype(np.int64)
 
 
@@ -208,7 +209,7 @@ def _labels(value: Any, argument: str, batch: _Batch) -> list[Any]:
         if len(row) > 2 and all(v in (0, 1) for v in row):
             raise DataError(
                 f"{batch.place(i)}: labels: {len(row)} values, all 0 or 1: a multi-hot row?",
-                "give class indices, one row a sample, padded with -1",
+                "give class indices, one row per sample, padded with -1",
             )
     return [[v for v in row if v != PADDING] or None for row in rows]
 
@@ -234,13 +235,13 @@ def _scores(value: Any, argument: str, batch: _Batch) -> list[Any]:
     wrong = np.argwhere(~np.isfinite(items))
     if len(wrong):
         i, c = wrong[0]
-        raise DataError(f"{batch.place(int(i))}: scores[{c}] is {items[i, c]}, no number")
+        raise DataError(f"{batch.place(int(i))}: scores[{c}] is {items[i, c]}, not a finite number")
     rows_of_floats: list[Any] = short_floats(items).tolist()
     return rows_of_floats
 
 
 def short_floats(array: Any) -> Any:
-    """Return numbers as float64 that print in few digits and still are the numbers held.
+    """Return numbers as float64 that print in few digits and still equal the given ones.
 
     A float32 (and anything narrower) becomes the nearest decimal of 9 digits, which rounds back to
     it bit for bit: 0.1 prints as 0.100000001, not as 0.10000000149011612. Wider numbers stay as
@@ -259,7 +260,7 @@ def short_floats(array: Any) -> Any:
 
 
 def _decisions(value: Any, argument: str, stream: str, batch: _Batch) -> list[Any]:
-    """(B, T) ids, (B, T, A) one-hot rows, or B rows of any of the kinds -> B lists."""
+    """(B, T) ids, (B, T, A) one-hot rows, or B rows of either kind or of names -> B lists."""
     items = _load(value, argument, batch.size)
     if isinstance(items, np.ndarray):
         return _decisions_of_array(items, argument, stream, batch)
@@ -273,13 +274,13 @@ def _decisions_of_array(
         rows: list[Any] = _whole(array, argument, batch, first).tolist()
         return rows
     if array.ndim != 3:
-        said = f"shape {array.shape} is neither ids nor one-hot rows"
-        raise InputError(f"{argument}: {said}", _ONE_HOT_HINT)
+        problem = f"shape {array.shape} is neither ids nor one-hot rows"
+        raise InputError(f"{argument}: {problem}", _ONE_HOT_HINT)
     n, steps, width = array.shape
     size = batch.plan.size(stream)
     if width != size or array.dtype.kind not in "fiub":
-        said = f"one-hot rows of {width} {array.dtype} where this log has {size} actions"
-        raise InputError(f"{argument}: {said}", _ONE_HOT_HINT)
+        problem = f"one-hot rows of {width} {array.dtype} where this log has {size} actions"
+        raise InputError(f"{argument}: {problem}", _ONE_HOT_HINT)
     if array.dtype.kind == "b":
         array = array.astype(np.uint8)
 
@@ -299,8 +300,8 @@ def _decision_row(item: Any, argument: str, stream: str, batch: _Batch, i: int) 
             return _decisions_of_array(array[None], argument, stream, batch, i)[0]
         item = array.tolist()
     if not isinstance(item, (list, tuple)):
-        said = f"{argument} is {item!r} where a list of decisions was expected"
-        raise DataError(f"{batch.place(i)}: {said}", _ONE_HOT_HINT)
+        problem = f"{argument} is {item!r} where a list of decisions was expected"
+        raise DataError(f"{batch.place(i)}: {problem}", _ONE_HOT_HINT)
     return item if set(map(type, item)) <= {int, str} else [_choice(v, argument) for v in item]
 
 
@@ -348,7 +349,7 @@ def _by_stream(make: Callable[..., list[Any]]) -> Callable[[Any, str, _Batch], l
 def _table(value: Any, argument: str, batch: _Batch) -> list[Any]:
     """A dict name -> (B,) values -> B dicts."""
     if not isinstance(value, Mapping):
-        raise InputError(f"{argument}: expected a dict of names with one value a sample each")
+        raise InputError(f"{argument}: expected a dict of names, each with one value per sample")
     columns = [_scalars(values, f"{argument}.{name}", batch) for name, values in value.items()]
     if not columns:
         return [None] * batch.size
@@ -356,7 +357,7 @@ def _table(value: Any, argument: str, batch: _Batch) -> list[Any]:
 
 
 def _holds_names(sample: Sample) -> bool:
-    """Whether a decision or the exit is not an id yet."""
+    """Whether a decision or the exit is still a name or a one-hot row."""
     actions = sample.actions
     rows = actions.values() if isinstance(actions, dict) else (actions or (),)
     return isinstance(sample.exit, str) or any(set(map(type, row)) - {int} for row in rows)

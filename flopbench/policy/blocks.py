@@ -1,4 +1,4 @@
-"""Samples as arrays: what every reader hands to the kernel, some thousands at a time."""
+"""Samples as arrays: what every reader passes to the kernel, a few thousand at a time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from flopbench.core.errors import DataError, near_match
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 Place = Callable[[int], str]
 """Index of a sample in its block -> where it stands (``run.jsonl:12``)."""
@@ -22,22 +22,22 @@ LARGEST_CODE = 2**31
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Some samples as arrays. n samples, s sequences (one a sample and stream), d decisions.
+    """Some samples as arrays. n samples, s sequences (one per sample and stream), d decisions.
 
     Attributes:
         place: where each sample stands.
         ids: (n,) names.
         codes: (d,) index among the plan's actions of every decision, sequence after sequence.
         lengths: (s,) decisions of each sequence.
-        owner: (s,) which sample a sequence belongs to; None means one sequence a sample.
-        spans: (d,) steps each decision covers, where the log says so.
-        steps: (n,) steps of each sample where it says so, else -1; None where none does.
+        owner: (s,) which sample a sequence belongs to; None means one sequence per sample.
+        spans: (d,) steps each decision covers, where the log gives them.
+        steps: (n,) steps of each sample that gives them, else -1; None where none does.
         exits: (n,) index among the plan's exits, -1 for none; None where the log has none.
-        counts: (n, components) further runs of each component; None where the log has none.
+        counts: (n, components) additional runs of each component; None where the log has none.
         views: (n,) views, None where no sample names one.
         labels: every label, sample after sample.
         label_lengths: (n,) labels of each sample.
-        columns: name -> (n,) values of further fields that were asked for.
+        columns: name -> (n,) values of the requested further fields.
         hashes: (n,) of id and view, where the decoder made them; ids may then be stand-ins.
     """
 
@@ -63,17 +63,17 @@ class Block:
 
 
 COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
-"""Fields that the kernel does not need; a block carries those that are asked for."""
+"""Fields that the kernel does not need; a block carries the requested ones."""
 
 IDS = "id"
-"""Asked for among the columns: real names in ``Block.ids``, which a decoder may leave out."""
+"""Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
 
 
 def block_of(
     samples: Sequence[Sample],
     plan: Plan,
     place: Place,
-    report: Report,
+    report: OnDefect,
     columns: Iterable[str] = (),
     rows: Any = None,
 ) -> Block:
@@ -83,11 +83,11 @@ def block_of(
         samples: decoded samples.
         plan: what their decisions can be.
         place: where each stands, for messages.
-        report: told of each defect. Where it returns, a defective decision counts as the first
-            action, so that the rest can be looked at.
-        columns: names out of ``COLUMNS`` to carry along.
-        rows: (n, steps) indices of the decisions, where the reader has them as an array already;
-            the samples' own are not looked at then.
+        report: called with each defect. If it returns, a defective decision counts as the first
+            action, so that the rest can be checked.
+        columns: names from ``COLUMNS`` to carry along.
+        rows: (n, steps) indices of the decisions, where the reader already has them as an array;
+            the samples' own decisions are then ignored.
     """
     n = len(samples)
     if rows is None:
@@ -101,15 +101,15 @@ def block_of(
     if views is not None and views.count(None) == n:
         views = None
     labels = [s.labels or () for s in samples]
-    steps_said = [s.steps for s in samples]
+    given_steps = [s.steps for s in samples]
     steps = None
-    if steps_said.count(None) < n:
-        for i, v in enumerate(steps_said):
+    if given_steps.count(None) < n:
+        for i, v in enumerate(given_steps):
             if v is not None and not 0 <= v <= LARGEST_CODE:
                 wanted = f"0 to {LARGEST_CODE}"
                 report(DataError(f"{place(i)}: steps: is {v} where {wanted} was expected"))
-                steps_said[i] = None
-        steps = np.array([-1 if v is None else v for v in steps_said], np.int64)
+                given_steps[i] = None
+        steps = np.array([-1 if v is None else v for v in given_steps], np.int64)
     return Block(
         place=place,
         ids=[s.id for s in samples],
@@ -128,7 +128,7 @@ def block_of(
 
 
 def _decisions(
-    samples: Sequence[Sample], plan: Plan, place: Place, report: Report
+    samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect
 ) -> tuple[Any, Any, Any]:
     actions: list[Any] = [s.actions for s in samples]
     kinds = set(map(type, actions))
@@ -138,7 +138,7 @@ def _decisions(
         wanted = f"an object with {', '.join(plan.streams)}" if has_streams else "a list"
         for i, value in enumerate(actions):
             if isinstance(value, wrong):
-                why = "" if has_streams else ": the header names no 'streams'"
+                why = "" if has_streams else ": the header declares no 'streams'"
                 report(DataError(f"{place(i)}: actions: expected {wanted}{why}"))
                 actions[i] = None
     if not has_streams:
@@ -160,7 +160,7 @@ def _decisions(
 
 
 def _sequences(
-    sequences: list[Any], plan: Plan, stream: str, place: Place, report: Report
+    sequences: list[Any], plan: Plan, stream: str, place: Place, report: OnDefect
 ) -> tuple[Any, Any]:
     """Turn the decisions of one stream into indices among the plan's actions."""
     if not plan.size(stream):
@@ -178,7 +178,7 @@ def _sequences(
         name = f"actions.{stream}" if stream else "actions"
         report(DataError(f"{place(i)}: {name}[{step}] {text}", hint))
 
-    if len(kinds) > 1:  # names among ids: rare, and still exact
+    if len(kinds) > 1:  # names mixed with ids: rare, and still exact
         parts = [_codes([choice], plan, stream, say, at) for at, choice in enumerate(flat)]
         return np.concatenate(parts), lengths
     return _codes(flat, plan, stream, say, 0), lengths
@@ -194,7 +194,7 @@ def _codes(flat: list[Any], plan: Plan, stream: str, say: Callable[..., None], f
         codes = np.fromiter(map(known.get, flat, repeat(-1)), np.int64, len(flat))
         for at in np.flatnonzero(codes < 0):
             hint = near_match(flat[at], known, "actions")
-            say(first + int(at), f"is {flat[at]!r}, which is no action of this log", hint)
+            say(first + int(at), f"is {flat[at]!r}, which is not an action of this log", hint)
         return np.maximum(codes, base)
     if isinstance(flat[0], list):
         return one_hot_codes(flat, size, say, first) + base
@@ -243,22 +243,22 @@ def one_hot_codes(rows: Any, size: int, say: Callable[..., None], first: int = 0
 
 
 def _spans(
-    samples: Sequence[Sample], plan: Plan, place: Place, report: Report, lengths: Any, codes: Any
+    samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect, lengths: Any, codes: Any
 ) -> Any:
-    """Return the span of every decision, its action's where the sample says none."""
-    said = [s.spans for s in samples]
-    if said.count(None) == len(said):
+    """Return the span of every decision: the sample's, or that of its action."""
+    given = [s.spans for s in samples]
+    if given.count(None) == len(given):
         return None
     spans: Any = np.array([action.span for action in plan.actions], np.int64)[codes]
     ends = np.cumsum(lengths)
     n = len(samples)
-    for i, value in enumerate(said):
+    for i, value in enumerate(given):
         if value is None:
             continue
         if plan.per_step:
-            report(DataError(f"{place(i)}: spans: only with 'encoding': 'per_decision'"))
+            report(DataError(f"{place(i)}: spans: allowed only with 'encoding': 'per_decision'"))
         if isinstance(value, dict) == (plan.streams == ("",)):
-            report(DataError(f"{place(i)}: spans: must have the form of 'actions'"))
+            report(DataError(f"{place(i)}: spans: must have the same form as 'actions'"))
             continue
         for at, stream in enumerate(plan.streams):
             own = value.get(stream) if isinstance(value, dict) else value
@@ -283,19 +283,21 @@ def _span_defect(own: list[int] | None, wanted: int) -> str:
     return ""
 
 
-def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> Any:
-    said = [s.exit for s in samples]
-    if said.count(None) == len(said):
+def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> Any:
+    given = [s.exit for s in samples]
+    if given.count(None) == len(given):
         return None
     names = {exit.name: index for index, exit in enumerate(plan.exits)}
     found = []
-    for i, value in enumerate(said):
+    for i, value in enumerate(given):
         index = -1
         if isinstance(value, str):
             if value not in names:
                 hint = near_match(value, names, "exits")
                 report(
-                    DataError(f"{place(i)}: exit: is {value!r}, which is no exit of this log", hint)
+                    DataError(
+                        f"{place(i)}: exit: is {value!r}, which is not an exit of this log", hint
+                    )
                 )
             index = names.get(value, -1)
         elif value is not None:
@@ -309,9 +311,9 @@ def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) 
     return np.array(found, np.int64)
 
 
-def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> Any:
-    said = [s.counts for s in samples]
-    if said.count(None) == len(said):
+def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> Any:
+    given = [s.counts for s in samples]
+    if given.count(None) == len(given):
         return None
     names = {name: at for at, name in enumerate(plan.header.components or {})}
     array = np.zeros((len(samples), len(names)))
@@ -322,19 +324,24 @@ def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: Report)
                 report(DataError(f"{place(i)}: counts: there is no component {name!r}", hint))
             elif not 0 <= times < math.inf:
                 report(
-                    DataError(f"{place(i)}: counts.{name}: is {times} where an amount was expected")
+                    DataError(
+                        f"{place(i)}: counts.{name}: is {times} where a number of at least 0 was "
+                        "expected"
+                    )
                 )
             else:
                 array[i, names[name]] = times
     return array
 
 
-def _check_something(samples: Sequence[Sample], place: Place, report: Report) -> None:
+def _check_something(samples: Sequence[Sample], place: Place, report: OnDefect) -> None:
     actions = [s.actions for s in samples]
     if None not in actions and {} not in actions:
         return
     for i, s in enumerate(samples):
         if s.actions in (None, {}) and s.exit is None and s.counts is None:
             report(
-                DataError(f"{place(i)}: none of 'actions', 'exit' and 'counts': nothing to count")
+                DataError(
+                    f"{place(i)}: no 'actions', 'exit' or 'counts': there is nothing to count"
+                )
             )

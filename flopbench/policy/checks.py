@@ -1,4 +1,4 @@
-"""Checks of the fields that counting does not need: scores, predictions, frames, times."""
+"""Checks the fields that counting does not need: scores, predictions, frames, times."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 
-def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: Report) -> None:
-    """Report what is wrong with fields that counting does not look at."""
+def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> None:
+    """Report defects in the fields that counting does not use."""
     names = plan.header.class_names
     for i, sample in enumerate(samples):
         for field, text, hint in _defects(sample, plan, names):
             report(DataError(f"{place(i)}: {field}: {text}", hint))
 
 
-def check_scores(block: Block, report: Report) -> None:
-    """Report scores that are no numbers, where a block carries them along."""
+def check_scores(block: Block, report: OnDefect) -> None:
+    """Report scores that are not finite, where a block carries scores."""
     for i, scores in enumerate(block.columns.get("scores", ())):
         for field, text, hint in _score_defects(scores or ()):
             report(DataError(f"{block.place(i)}: {field}: {text}", hint))
@@ -30,7 +30,7 @@ def _score_defects(scores: Sequence[float]) -> list[tuple[str, str, str]]:
     if all(map(math.isfinite, scores)):
         return []
     bad = next(n for n, value in enumerate(scores) if not math.isfinite(value))
-    return [(f"scores[{bad}]", f"is {scores[bad]}, no number", "")]
+    return [(f"scores[{bad}]", f"is {scores[bad]}, not a finite number", "")]
 
 
 def _defects(sample: Sample, plan: Plan, names: list[str] | None) -> list[tuple[str, str, str]]:
@@ -40,14 +40,14 @@ def _defects(sample: Sample, plan: Plan, names: list[str] | None) -> list[tuple[
     scores = sample.scores
     if scores is not None:
         if names is not None and len(scores) != len(names):
-            said = f"{len(scores)} numbers where {len(names)} classes are named"
-            found.append(("scores", said, ""))
+            text = f"{len(scores)} numbers where {len(names)} classes are named"
+            found.append(("scores", text, ""))
         found += _score_defects(scores)
     if sample.latency_ms is not None and not 0 <= sample.latency_ms < math.inf:
         found.append(("latency_ms", f"is {sample.latency_ms} where a time was expected", ""))
     for name, value in (sample.extra or {}).items():
         if isinstance(value, float) and not math.isfinite(value):
-            found.append((f"extra.{name}", f"is {value}, no number", ""))
+            found.append((f"extra.{name}", f"is {value}, not a finite number", ""))
     if names is not None and sample.prediction is not None:
         prediction = sample.prediction
         if isinstance(prediction, int) and not 0 <= prediction < len(names):

@@ -1,9 +1,9 @@
 """Samples as columns: the layout that the Parquet and NPZ forms share.
 
 A field becomes a typed column where all samples agree on its type, else a column of JSON text with
-the suffix ``_json``; a stream's decisions stand in ``actions.STREAM``. Decisions are stored as ids.
-Nothing is lost: reading gives the samples back, names of actions and exits turned into ids, and an
-empty list of labels into none.
+the suffix ``_json``; a stream's decisions go into ``actions.STREAM``. Decisions are stored as ids.
+Nothing is lost: reading gives the samples back, except that names of actions and exits have become
+ids, and an empty list of labels has become none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import msgspec
 from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import FIELDS, Report, Sample, raise_first, sample_error
+from flopbench.policy.samples import FIELDS, OnDefect, Sample, raise_first, sample_error
 
 SCALARS = ("view", "prediction")
 LISTS = ("labels", "frames")
@@ -35,14 +35,14 @@ class Layout:
 
     Attributes:
         kinds: field -> the types that its values, or the items of its lists, have.
-        present: fields that some sample gives.
+        present: fields that at least one sample has.
     """
 
     kinds: dict[str, set[type]] = field(default_factory=dict)
     present: set[str] = field(default_factory=set)
 
-    def look_at(self, samples: Iterable[Sample]) -> None:
-        """Take note of what some samples hold."""
+    def update(self, samples: Iterable[Sample]) -> None:
+        """Add what some samples hold."""
         for sample in samples:
             for name in FIELDS:
                 value = getattr(sample, name)
@@ -75,7 +75,7 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
     """Return samples with every decision and exit as an id, checked.
 
     Raises:
-        DataError: a decision is no action of the log.
+        DataError: a decision is not an action of the log.
     """
     block = block_of(samples, plan, place, raise_first)
     base = [plan.base[stream] for stream in plan.streams]
@@ -105,7 +105,7 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
 
 
 def row_of(sample: Sample, layout: Layout) -> dict[str, Any]:
-    """Return one sample as column -> value, what it does not give left out."""
+    """Return one sample as column -> value, without the fields that it does not have."""
     row: dict[str, Any] = {}
     for name in FIELDS:
         value = getattr(sample, name)
@@ -124,7 +124,7 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
     """Turn one row back into a sample.
 
     Raises:
-        DataError: a value of the wrong type, or a column of JSON text that is none.
+        DataError: a value of the wrong type, or invalid text in a column of JSON.
     """
     values: dict[str, Any] = {}
     for name, value in row.items():
@@ -132,7 +132,7 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
             continue
         base, dot, part = name.partition(".")
         if name.startswith(EXTRA_PREFIX):
-            if value == value:  # NaN is how tables of floats say that there is no value
+            if value == value:  # NaN marks a missing value in tables of floats
                 values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
         elif dot and base in {"actions", "spans"}:
             if isinstance(value, str):
@@ -152,12 +152,12 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
 
 
 def samples_of(
-    rows: Iterable[Mapping[str, Any]], place: Place, report: Report
+    rows: Iterable[Mapping[str, Any]], place: Place, report: OnDefect
 ) -> tuple[list[Sample], Place]:
-    """Turn rows back into samples, leaving out those that are defects.
+    """Turn rows back into samples, leaving out the defective ones.
 
     Returns:
-        The samples, and where each of them stands.
+        The samples, and where each one is.
     """
     samples, kept = [], []
     for i, row in enumerate(rows):
@@ -170,7 +170,7 @@ def samples_of(
 
 
 def check_columns(names: Iterable[str], where: str) -> None:
-    """Refuse columns that mean nothing in a policy log.
+    """Refuse columns that a policy log cannot have.
 
     Raises:
         DataError: an unknown column, two columns for one field, or no column ``id``.
@@ -184,24 +184,24 @@ def check_columns(names: Iterable[str], where: str) -> None:
         if not known and not dotted:
             raise DataError(
                 f"{where}: unknown column {name!r}",
-                f"{near_match(name, FIELDS, 'columns')}; your own go by extra.NAME",
+                f"{near_match(name, FIELDS, 'columns')}; name columns of your own extra.NAME",
             )
         form = "." if dotted else name
         field = base if dotted else name.removesuffix(JSON_SUFFIX)
         if fields.setdefault(field, form) != form:
-            raise DataError(f"{where}: {field!r} stands in two columns, one of them {name!r}")
+            raise DataError(f"{where}: there are two columns for {field!r}, one of them {name!r}")
     if "id" not in fields:
         raise DataError(f"{where}: there is no column 'id'", f"columns: {', '.join(names)}")
 
 
 def json_value(text: Any, where: str) -> Any:
-    """Read JSON, strictly: no NaN, no halves of surrogate pairs, no numbers out of range.
+    """Read JSON strictly: no NaN, no unpaired surrogates, no numbers out of range.
 
     Raises:
-        DataError: it is none.
+        DataError: the text is not JSON.
     """
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:
-        said = str(error).replace("JSON is malformed: ", "")
-        raise DataError(f"{where} is not JSON: {said}") from None
+        text = str(error).replace("JSON is malformed: ", "")
+        raise DataError(f"{where} is not JSON: {text}") from None

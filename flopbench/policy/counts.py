@@ -1,4 +1,4 @@
-"""What a whole log adds up to: counts per sample, and their sums."""
+"""What a whole log adds up to: counts per record, and their sums."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ class Totals:
     """Sums over some videos, exact integers where the log holds decisions.
 
     Attributes:
-        videos: how many videos (distinct ids); None where a source does not say.
+        videos: how many videos (distinct ids); None where the source does not say.
         views: how many records; a video may have several views.
         steps: sampled steps (frames) in all.
         frames: steps under each action of the plan.
         decisions: decisions for each action; None where only shares of steps are known.
-        own_spans: whether decisions covered other steps than their action's span.
+        own_spans: whether decisions covered a number of steps other than their action's span.
         exits: how often each exit was taken.
-        counts: further runs of each component.
+        counts: additional runs of each component.
     """
 
     videos: int | None
@@ -60,24 +60,24 @@ class Totals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCounts:
-    """One log, counted. n records (a record is one view of one video), a actions.
+    """The counts of one log. n records (a record is one view of one video), a actions.
 
     Attributes:
         plan: what the decisions could be.
         frames: (n, a) steps under each action.
         decisions: (n, a) decisions for each action; None where only rows are known.
         steps: (n,) sampled steps.
-        own_spans: whether some decision says itself how many steps it covers, and other than its
+        own_spans: whether some decision states how many steps it covers, and the number is not its
             action's span.
         exits: (n,) index of the exit taken, -1 for none; None where the log has no exits.
-        counts: (n, components) further runs of components; None where the log has none.
+        counts: (n, components) additional runs of components; None where the log has none.
         video: (n,) index of the video a record belongs to; None where each is a video.
         label_codes: every label as an index into ``label_values``, record after record.
         label_lengths: (n,) labels of each record.
         label_values: labels as the log has them, in order of first appearance.
-        columns: further columns that were asked for, (n,) each.
-        ids: names of the records, where they were asked for.
-        warnings: what the reader should know.
+        columns: the requested further columns, (n,) each.
+        ids: names of the records, if requested.
+        warnings: what is odd about the log.
         source: the files.
     """
 
@@ -138,7 +138,7 @@ class LogCounts:
         )
 
     def whole_videos(self, chosen: Any) -> tuple[Any, Any]:
-        """Return all records of the videos that some records belong to, and those videos.
+        """Return all records of the videos that the chosen records belong to, and those videos.
 
         Args:
             chosen: (k,) indices of records.
@@ -154,7 +154,7 @@ class LogCounts:
         return np.flatnonzero(np.isin(self.video, videos)), videos
 
     def by_label(self) -> dict[Any, Any]:
-        """Return label -> (k,) indices of the records that carry it, labels in their order."""
+        """Return label -> (k,) indices of the records that carry it, labels sorted."""
         import numpy as np
 
         owner: Any = np.repeat(np.arange(self.records), self.label_lengths)
@@ -169,21 +169,21 @@ class LogCounts:
         return dict(sorted(groups.items(), key=lambda item: (isinstance(item[0], str), item[0])))
 
     def label_name(self, value: Any) -> str:
-        """Return a label as the log's readers know it."""
+        """Return the name of a label: its class name where the log has class names."""
         names = self.plan.header.class_names
         return names[value] if names is not None and isinstance(value, int) else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareCounts:
-    """A published distribution: shares of actions without the runs behind them.
+    """A published distribution: shares of actions, without the sequences they came from.
 
     Attributes:
         plan: what the decisions could be.
         shares: share of each action, in the plan's order.
         of: ``frames`` or ``decisions``: what the shares are shares of.
-        rows: how many rows they were counted from, None where that is not said.
-        warnings: what the reader should know, above all what such a table cannot give.
+        rows: how many rows they were counted from, None where that is unknown.
+        warnings: above all, what such a table cannot give.
         source: the file.
     """
 
@@ -197,7 +197,7 @@ class ShareCounts:
     def totals(self) -> Totals:
         """Return the sums for one video of the plan's length, or for one step without it.
 
-        Where the end of a video cut a decision, no share says: decisions are frames / span, the
+        Shares do not tell where the end of a video cut a decision: decisions are frames / span, the
         published rule, whatever the shares are of.
         """
         steps = Fraction(self.plan.steps or 1)

@@ -1,4 +1,4 @@
-"""A log, counted: blocks from a reader through the kernel into one record.
+"""Counts a log: passes a reader's blocks through the kernel and gathers the counts.
 
 Nothing here loops over decisions, and only the counts of each record stay in memory: 1e8
 decisions in 6.25 million videos take some hundred megabytes.
@@ -16,29 +16,29 @@ from flopbench.policy.blocks import Block
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Report
+from flopbench.policy.samples import OnDefect
 
 LARGEST_TABLE = 1 << 20
 """Labels below this are coded through a table, without sorting them."""
 
 Column = Callable[[Block], Any]
-"""Makes (n, ...) numbers from a block, kept beside the counts."""
+"""Makes (n, ...) numbers from a block, kept along with the counts."""
 
 
 class Gatherer:
-    """Takes blocks one after the other and ends in a ``LogCounts``.
+    """Takes blocks one by one and joins their counts into a ``LogCounts``.
 
     Args:
         plan: what the decisions can be.
-        report: told of each defect.
-        columns: name -> function that makes further numbers from each block.
+        report: called with each defect.
+        columns: name -> function that makes additional numbers from each block.
         keep_ids: keep the records' names.
     """
 
     def __init__(
         self,
         plan: Plan,
-        report: Report,
+        report: OnDefect,
         *,
         columns: Mapping[str, Column] | None = None,
         keep_ids: bool = False,
@@ -60,7 +60,7 @@ class Gatherer:
 
     @property
     def records(self) -> int:
-        """How many records came so far."""
+        """How many records have been added."""
         return sum(self._sizes)
 
     def add(self, block: Block) -> None:
@@ -95,7 +95,7 @@ class Gatherer:
         self._parts.setdefault(name, []).append(values)
 
     def _pad(self, name: str, earlier: list[Any]) -> None:
-        """Fill in what earlier blocks did not have of their own."""
+        """Fill in what earlier blocks did not have."""
         if name not in self._parts:
             self._parts[name] = list(earlier)
 
@@ -122,11 +122,11 @@ class Gatherer:
         if (block.views is not None) != named or (named and None in views):
             for i, view in enumerate(views):
                 if (view is not None) != named:
-                    own = "names none" if named else f"names {view!r}, unlike the first"
+                    this = "names none" if named else f"names {view!r}, unlike the first"
                     self._report(
                         DataError(
                             f"{block.place(i)}: view: some samples of this log name a view and "
-                            f"some do not; this one {own}",
+                            f"some do not; this one {this}",
                             "name a view for every sample or for none",
                         )
                     )
@@ -156,7 +156,7 @@ class Gatherer:
             )
 
     def _label_codes(self, block: Block) -> Any:
-        """Turn labels into indices among those met so far, checking each new one."""
+        """Turn labels into indices among those seen so far, checking each new one."""
         if not len(block.labels):
             return np.empty(0, np.int32)
         if isinstance(block.labels, np.ndarray):
@@ -184,27 +184,27 @@ class Gatherer:
         if isinstance(key, int):
             wrong = key < 0 or (names is not None and key >= len(names))
             wanted = "0 or more" if names is None else f"0 to {len(names) - 1}"
-            said, hint = f"is {key} where a class index of {wanted} was expected", ""
+            problem, hint = f"is {key} where a class index of {wanted} was expected", ""
         else:
             wrong = names is not None
-            said = f"is {key!r}, which is not in 'class_names'"
+            problem = f"is {key!r}, which is not in 'class_names'"
             hint = near_match(str(key), names or [], "classes")
         if wrong:
             ends = np.cumsum(block.label_lengths)
             for at in [n for n, label in enumerate(block.labels) if label == value]:
                 i = int(np.searchsorted(ends, at, side="right"))
-                self._report(DataError(f"{block.place(i)}: labels: {said}", hint))
+                self._report(DataError(f"{block.place(i)}: labels: {problem}", hint))
             return 0
         return self._labels.setdefault(key, len(self._labels))
 
     def has_duplicates(self) -> bool:
-        """Whether two records have one id and view, as far as hashes tell."""
+        """Whether two records share id and view, as far as hashes tell."""
         hashes = np.concatenate(self._parts.get("hashes", [np.empty(0, np.int64)]))
         hashes.sort()
         return bool((hashes[1:] == hashes[:-1]).any())
 
     def finish(self, source: Source) -> LogCounts:
-        """Put the parts together."""
+        """Join the parts."""
         self._parts.pop("hashes", None)
         joined = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
         return LogCounts(
@@ -226,7 +226,7 @@ class Gatherer:
         )
 
     def warnings(self) -> tuple[Remark, ...]:
-        """Say what is odd without being wrong."""
+        """Return what is odd without being wrong."""
         if not self._odd_runs:
             return ()
         more = f"; {self._odd_runs:,} such runs in all" if self._odd_runs > 1 else ""

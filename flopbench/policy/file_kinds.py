@@ -1,4 +1,4 @@
-"""What a result file is: a cost table, a timing file, a policy log, …, told from its content."""
+"""What kind of result file a file is (cost table, timing file, policy log, …), by its content."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MADE_BY = {
     REPLAY: "flopbench replay -o replay.json",
     POINTS: "flopbench compare -o points.csv",
 }
-"""Kind -> what writes such a file."""
+"""Kind -> what makes such a file."""
 
 PLURALS = {**{kind: f"{kind}s" for kind in MADE_BY}, POINTS: "tables of points"}
-"""Kind -> several of it."""
+"""Kind -> its plural."""
 
 _KINDS = {
     "flopbench.cost-table": TABLE,
@@ -38,10 +38,10 @@ _KINDS = {
     "flopbench.replay": REPLAY,
 }
 _OTHERS = {
-    "flopbench.estimate": "an estimate, already worked out",
-    "flopbench.comparison": "a comparison, already worked out",
-    "flopbench.time-comparison": "a comparison of timings, already worked out",
-    "flopbench.audit": "an audit, already worked out",
+    "flopbench.estimate": "an estimate, which is already a result",
+    "flopbench.comparison": "a comparison, which is already a result",
+    "flopbench.time-comparison": "a comparison of timings, which is already a result",
+    "flopbench.audit": "an audit, which is already a result",
 }
 _KIND = re.compile(rb'"kind"\s*:\s*"(flopbench\.[\w-]+)"')
 _LOG_FORMAT = re.compile(rb'"format"\s*:\s*"flopbench\.policy-log"')
@@ -50,14 +50,14 @@ POINT_COLUMNS = frozenset({"approach", "percent"})
 
 
 def kind_of(path: str | Path) -> str:
-    """Say what a file is: one of ``MADE_BY``.
+    """Return the kind of a file: one of ``MADE_BY``.
 
     Args:
         path: a file; for a policy log also a glob, or the name that its shards share.
 
     Raises:
         InputError: no such file, a folder, or one that cannot be read.
-        DataError: a file that is none of these; the message says what it is, where that is known.
+        DataError: a file of another kind; the message says which, where that is known.
     """
     from flopbench.policy.readers.raw import find_files, open_bytes, read_some, sniff
 
@@ -66,7 +66,7 @@ def kind_of(path: str | Path) -> str:
     first = find_files([str(path)])[0]
     with open_bytes(first) as stream:
         head = read_some(stream, first, HEAD_BYTES)
-    kind = _said(head)
+    kind = _named_kind(head)
     if kind in _KINDS:
         return _KINDS[kind]
     if kind:
@@ -81,7 +81,7 @@ def kind_of(path: str | Path) -> str:
 
 
 def _check_any(name: str) -> None:
-    """Refuse a name or a glob that no file has; the shards of a log share a name without one."""
+    """Refuse a name or glob that matches no file, not even the shards of a log of that name."""
     from flopbench.policy.readers.raw import find_files
 
     try:
@@ -92,16 +92,16 @@ def _check_any(name: str) -> None:
 
 
 def is_timing_file(path: str | Path) -> bool:
-    """Say whether a file calls itself a timing file; whatever cannot be read does not."""
+    """Whether a file names itself a timing file; False for one that cannot be read."""
     try:
         with open(path, "rb") as stream:
-            return _KINDS.get(_said(stream.read(HEAD_BYTES))) == TIMINGS
+            return _KINDS.get(_named_kind(stream.read(HEAD_BYTES))) == TIMINGS
     except OSError:
         return False
 
 
-def _said(head: bytes) -> str:
-    """Return the kind that a JSON file names, empty for none and for a policy log."""
+def _named_kind(head: bytes) -> str:
+    """Return the kind that a JSON file names; empty if none is named, and for a policy log."""
     if head.lstrip()[:1] != b"{" or _LOG_FORMAT.search(head) is not None:
         return ""
     named = _KIND.search(head)
@@ -114,7 +114,7 @@ def _is_points(head: bytes) -> bool:
 
 
 def _is_old_table(path: Path, head: bytes) -> bool:
-    """Say whether a file is a cost table from before tables named their kind."""
+    """Whether a file is a cost table from before tables named their kind."""
     if b'"rows"' not in head or b'"schema"' not in head:
         return False
     try:
@@ -127,16 +127,16 @@ def _is_old_table(path: Path, head: bytes) -> bool:
 def require_kind(
     path: str | Path, wanted: Sequence[str], *, user: str, takers: Mapping[str, Sequence[str]]
 ) -> str:
-    """Return what a file is, if it is one of the kinds wanted.
+    """Return the kind of a file, if it is one of the wanted ones.
 
     Args:
         path: as for ``kind_of``.
-        wanted: the kinds that the caller takes.
-        user: who takes them, for the message (``plot usage``).
-        takers: kind of file -> the kinds of figures that take it.
+        wanted: the kinds that the caller accepts.
+        user: the caller's name in the message (``plot usage``).
+        takers: kind of file -> the kinds of figures that accept it.
 
     Raises:
-        InputError: another kind; the message says which one, and who takes it. Else as
+        InputError: another kind; the message names it, and what accepts it. Else as
             ``kind_of``.
         DataError: as ``kind_of``.
     """

@@ -1,8 +1,8 @@
-"""The header of a policy log: what the decisions mean and which components they cost.
+"""The header of a policy log: what the decisions mean and which components they run.
 
 File format: an object with ``format: "flopbench.policy-log"``, ``version: 1`` and the fields of
-``Header``. A field that is left out is taken from the preset that the header names, then from the
-field's default. Version history: 1, the first.
+``Header``. A missing field is taken from the preset that the header names, then from its default.
+Version history: 1, the first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from flopbench.models.presets import load_preset
 FORMAT = "flopbench.policy-log"
 VERSION = 1
 MOST_STEPS = 2**31 - 1
-"""What a 32-bit count holds; no video has as many frames."""
+"""The largest 32-bit count; no video has so many frames."""
 
 Number = int | float
 Costs = dict[str, Number]
@@ -32,16 +32,16 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """One thing that the policy may decide.
+    """One choice of the policy.
 
     Attributes:
         name: unique within its stream.
         kind: ``run`` (networks run on the step), ``reuse`` (an earlier result is used again),
-            ``skip`` (nothing looks at the step), ``exit`` (the sample ends here).
+            ``skip`` (the step is not processed), ``exit`` (the sample ends here).
         costs: component -> how often it runs for one such decision.
         span: steps that one decision covers; "skip 4" has span 4.
-        predicts: whether the step contributes a prediction; None means unless it is a skip.
-        stream: the modality it belongs to, where a log has several.
+        predicts: whether the step contributes a prediction; None means yes, unless it is a skip.
+        stream: the modality it belongs to, in a log with several.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Exit(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A place where a sample may leave the network; its costs are cumulative."""
+    """A point where a sample may leave the network; its costs are cumulative."""
 
     name: str
     costs: Costs = {}
 
 
 class Charges(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What is paid beside the actions: component -> how often, for each of these."""
+    """What is charged besides the actions: component -> how often, for each of these."""
 
     per_decision: Costs = {}
     per_step: Costs = {}
@@ -73,8 +73,8 @@ class Component(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         variants: name -> specification (``lstm:1280x512``, ``value:3276800 "source"``).
-        default: the variant that is charged unless another is asked for.
-        role: a word for tables: backbone, policy, lstm.
+        default: the variant that is charged unless another is chosen.
+        role: its label in tables: backbone, policy, lstm.
     """
 
     variants: dict[str, str]
@@ -90,12 +90,12 @@ class Shard(_Record, frozen=True, kw_only=True):
 
 
 class Header(_Record, frozen=True, kw_only=True, omit_defaults=True):
-    """What a log is about; see docs/policy-log.md for each field.
+    """What a log describes; see docs/policy-log.md for each field.
 
     Attributes:
-        steps: decisions points of every sample, or ``"varies"``; None means that the first
-            sample sets it.
-        encoding: ``per_step`` (a decision over k steps stands k times) or ``per_decision``.
+        steps: decision points of every sample, or ``"varies"``; None means that the first
+            sample sets the number.
+        encoding: ``per_step`` (a decision over k steps is written k times) or ``per_decision``.
     """
 
     format: str = FORMAT
@@ -120,10 +120,10 @@ class Header(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read_header(data: Any, where: str) -> Header:
-    """Turn the plain values of a header into the record.
+    """Turn the plain values of a header into a ``Header``.
 
     Args:
-        data: what JSON gave: a dict.
+        data: decoded JSON: a dict.
         where: names the place in messages.
 
     Raises:
@@ -173,7 +173,7 @@ def resolve(header: Header, where: str) -> Header:
 
 
 def preset_header(name: str, where: str = "") -> Header:
-    """Return what a preset says of decisions: actions, charges, components.
+    """Return what a preset says about decisions: actions, charges, components.
 
     Raises:
         InputError: there is no such preset, or it describes no policy.
@@ -216,8 +216,8 @@ def check(header: Header, where: str) -> None:
     """Check that a header is consistent.
 
     Raises:
-        DataError: a name that stands twice, a span below 1, a component that is not declared, a
-            cost that is no amount, a stream that is not declared.
+        DataError: a repeated name, a span below 1, an undeclared component or stream, or a cost
+            that is negative or not finite.
     """
     actions, exits = header.actions or [], header.exits or []
     _check_storable(header, where)
@@ -255,14 +255,16 @@ def check(header: Header, where: str) -> None:
 
 
 def _check_storable(header: Header, where: str) -> None:
-    """Refuse what no file could hold: half characters, and metrics that are no numbers."""
+    """Refuse what no file could hold: unpaired surrogates, and metrics that are not finite."""
     try:
         msgspec.json.encode(header)
     except UnicodeEncodeError:
-        raise DataError(f"{where}: header: a text holds half a character (a surrogate)") from None
+        raise DataError(
+            f"{where}: header: a text contains an unpaired surrogate, which UTF-8 cannot store"
+        ) from None
     for name, value in (header.metrics or {}).items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise DataError(f"{where}: header: metrics.{name} is {value}, no number")
+            raise DataError(f"{where}: header: metrics.{name} is {value}, not a finite number")
 
 
 def _all_costs(header: Header) -> Iterable[tuple[str, Costs]]:
@@ -279,11 +281,13 @@ def _check_costs(costs: Costs, components: Mapping[str, Any], where: str) -> Non
     for name, times in costs.items():
         if name not in components:
             raise DataError(
-                f"{where} costs the component {name!r}, which 'components' does not declare",
+                f"{where} charges the component {name!r}, which 'components' does not declare",
                 near_match(name, components, "components"),
             )
         if not 0 <= times < math.inf:
-            raise DataError(f"{where}: {name!r} is {times!r} where an amount was expected")
+            raise DataError(
+                f"{where}: {name!r} is {times!r} where a number of at least 0 was expected"
+            )
 
 
 def _unique(names: list[Any], where: str, field: str) -> None:

@@ -1,4 +1,4 @@
-"""The file of a running log: lines that are only ever appended, and each process's name for it."""
+"""The file of a running log, which only grows, and the name that each process gives it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _PIECE_BYTES = 1 << 16
 
 
 class AppendFile:
-    """Whole lines, appended to a file that nobody else writes."""
+    """Whole lines, appended to a file that no other process writes."""
 
     def __init__(self, path: Path, header: Header, *, append: bool, sync: bool) -> None:
         check_writable(path)
@@ -45,8 +45,8 @@ class AppendFile:
             self._fd = os.open(path, flags | (0 if old else os.O_CREAT | os.O_EXCL), 0o666)
         except FileExistsError:
             raise InputError(
-                f"{path} exists already",
-                "append=True goes on with it; otherwise choose another name, or remove it",
+                f"{path} already exists",
+                "append=True continues it; otherwise choose another name, or remove it",
             ) from None
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from None
@@ -59,38 +59,38 @@ class AppendFile:
             sync_path(path.parent)
 
     def is_mine(self) -> bool:
-        """Whether this is the process that opened it, not a fork."""
+        """Whether this is the process that opened the file, not a fork of it."""
         return os.getpid() == self._process
 
     def check_open(self) -> None:
-        """Refuse a closed file, and one that came through a fork."""
+        """Refuse a closed file, and one inherited through a fork."""
         if self._closed:
             raise InputError(f"the log {self._path} is closed")
         if not self.is_mine():
             raise InputError(
-                f"the log {self._path} belongs to process {self._process}, this is a fork of it",
-                "make a PolicyLogger in each process, with a rank or a name of its own",
+                f"the log {self._path} belongs to process {self._process}, of which this is a fork",
+                "make a PolicyLogger in each process, each with its own rank or file name",
             )
 
     def hold(self, lines: bytes, records: int) -> None:
-        """Take lines into the buffer."""
+        """Add lines to the buffer."""
         self._parts.append(lines)
         self.held += records
 
     def flush(self) -> None:
-        """Write the buffer whole; where that fails, file and buffer are as before.
+        """Write the whole buffer; on failure, file and buffer stay as they were.
 
         Raises:
             InputError: the file cannot be written.
-            DataError: somebody else changed it.
+            DataError: another process changed it.
         """
         data = b"".join(self._parts)
         if not data:
             return
         if os.fstat(self._fd).st_size != self._size:
             raise DataError(
-                f"{self._path} was changed by somebody else while it was being written",
-                "each process needs a log of its own: another name, or rank= and world_size=",
+                f"{self._path} was changed by another process while it was being written",
+                "each process needs its own log: another name, or rank= and world_size=",
             )
         done = False
         try:
@@ -103,7 +103,7 @@ class AppendFile:
         except OSError as error:
             raise InputError(
                 f"cannot write {self._path}: {error.strerror}",
-                f"{self.held} records are held back; flush() or close() tries again",
+                f"{self.held} records are still in memory; flush() or close() tries again",
             ) from None
         finally:
             if not done:
@@ -123,14 +123,14 @@ class AppendFile:
 
 
 def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
-    """Look at a log that is to be continued.
+    """Find the complete part of a log that is to be continued.
 
     Returns:
-        How many bytes of it are whole, and what its last line still needs (a line end, or nothing).
+        Its length in bytes, and what its last line still needs (a line end, or nothing).
 
     Raises:
-        InputError: another header, or no file.
-        DataError: no policy log.
+        InputError: another header, or not a file.
+        DataError: not a policy log.
     """
     if not path.is_file():
         raise InputError(f"cannot continue {path}: it is not a file")
@@ -138,7 +138,7 @@ def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
         first = stream.readline()
         if not first.endswith(b"\n"):  # cut off within the header
             if not first.startswith(_START[: len(first)]):
-                raise DataError(f"{path} is no policy log: it starts with {first[:40]!r}")
+                raise DataError(f"{path} is not a policy log: it starts with {first[:40]!r}")
             return 0, b""
         _check_same_header(path, first, header)
         end = start_of_last = stream.seek(0, os.SEEK_END)
@@ -176,7 +176,7 @@ def _header_line(header: Header) -> bytes:
 
 
 def sync_path(path: Path) -> None:
-    """Put a file, or the names in a folder, on the disk, where the system knows how."""
+    """Flush a file, or the names in a folder, to disk, where the system supports it."""
     with contextlib.suppress(OSError):
         number = os.open(path, os.O_RDONLY)
         try:
@@ -189,31 +189,31 @@ def is_parquet(path: Path) -> bool:
     suffix = path.suffix.lower()
     if suffix in _COMPRESSED:
         raise InputError(
-            f"cannot log to {path}: what is compressed cannot be appended to safely",
+            f"cannot log to {path}: a compressed file cannot be appended to safely",
             f"log to {path.with_suffix('').name}, then: flopbench log convert "
             f"{path.with_suffix('').name} {path.name}",
         )
     if suffix not in (*_LINES, ".parquet"):
         raise InputError(
             f"cannot log to {path}: expected a name ending in {', '.join(_LINES)} or .parquet",
-            "flopbench log convert turns such a log into other forms",
+            "flopbench log convert turns such a log into other formats",
         )
     return suffix == ".parquet"
 
 
 def refuse_finished(target: Path, journal: Path, append: bool) -> None:
-    """Refuse a Parquet log that is there, whole or as the journal of a killed run."""
+    """Refuse a Parquet log that exists, complete or as the journal of a killed run."""
     if target.exists():
-        raise InputError(f"{target} exists already", "a Parquet log cannot be continued")
+        raise InputError(f"{target} already exists", "a Parquet log cannot be continued")
     if journal.exists() and not append:
         raise InputError(
-            f"{journal} is there: the log of a run that did not end",
-            f"append=True goes on with it; flopbench log convert {journal} {target} finishes it",
+            f"{journal} exists: the log of a run that did not finish",
+            f"append=True continues it; flopbench log convert {journal} {target} finishes it",
         )
 
 
 def shard_of(rank: int | None, world_size: int | None) -> Shard | None:
-    """Return which shard this process writes, None where it is alone.
+    """Return which shard this process writes, None where there is only one process.
 
     Raises:
         InputError: only one of the two is known, or they contradict each other.
@@ -242,9 +242,9 @@ def _found_rank() -> tuple[int, int, str]:
         try:
             rank, world_size = (int(value or "") for value in values)
         except ValueError:
-            said = ", ".join(f"{n}={v!r}" for n, v in zip(names, values, strict=True))
+            given = ", ".join(f"{n}={v!r}" for n, v in zip(names, values, strict=True))
             raise InputError(
-                f"{source} are not both numbers: {said}",
+                f"{source} are not both numbers: {given}",
                 "set both or neither, or give rank= and world_size=",
             ) from None
         return rank, world_size, source
@@ -255,20 +255,20 @@ def shard_path(path: Path, shard: Shard | None) -> Path:
     """Return the file of one shard.
 
     Raises:
-        InputError: files are there that would be read instead of this run's shards, or with them.
+        InputError: files exist that would be read instead of this run's shards, or with them.
     """
     if shard is None:
         return path
     if path.exists():
         raise InputError(
-            f"{path} is there and would be read instead of the {shard.of} shards of this run",
+            f"{path} exists and would be read instead of the {shard.of} shards of this run",
             "choose another name, or remove it",
         )
     pattern = f"{glob.escape(path.stem)}.rank*-of-*{glob.escape(path.suffix)}"
     for other in path.parent.glob(pattern):
         if not other.name.endswith(f"-of-{shard.of}{path.suffix}"):
             raise InputError(
-                f"{other} is there, the shard of a run with another number of processes",
+                f"{other} exists, a shard of a run with a different number of processes",
                 "choose another name, or remove it",
             )
     return path.with_name(f"{path.stem}.rank{shard.rank}-of-{shard.of}{path.suffix}")

@@ -15,12 +15,12 @@ from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Block
 from flopbench.policy.decisions import decisions_in, run_starts, spans_of
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Report
+from flopbench.policy.samples import OnDefect
 
 LONGEST_COLUMN = 255
 """Steps that a byte can count; longer samples are counted by runs."""
 MOST_ACTIONS = 64
-"""Counting by columns looks at every step once an action."""
+"""Counting by columns reads every step once per action."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +31,10 @@ class Tally:
         frames: (n, a) steps under each action.
         decisions: (n, a) decisions for each action.
         steps: (n,) steps of each sample.
-        own_spans: whether some decision covers other steps than its action's span, the end of the
-            sample apart.
-        odd_runs: how many runs no policy of the declared spans could make.
-        first_odd_run: where the first one stands.
+        own_spans: whether some decision covers a number of steps other than its action's span,
+            except where the sample ends.
+        odd_runs: how many runs no policy with the declared spans could make.
+        first_odd_run: where the first one is.
     """
 
     frames: Any
@@ -45,13 +45,13 @@ class Tally:
     first_odd_run: str = ""
 
 
-def tally(block: Block, plan: Plan, report: Report) -> Tally:
+def tally(block: Block, plan: Plan, report: OnDefect) -> Tally:
     """Count one block.
 
     Args:
         block: s sequences with d decisions, see ``Block``.
         plan: what the decisions can be.
-        report: told of samples whose steps contradict their decisions.
+        report: called with each sample whose steps contradict its decisions.
     """
     if plan.per_step:
         counted = count_columns(block, plan) if is_dense(block, plan) else count_runs(block, plan)
@@ -75,7 +75,7 @@ def _samples_of_decisions(block: Block) -> Any:
 
 
 def _has_own_spans(block: Block, declared: Any) -> bool:
-    """Whether a decision covers what its action does not declare, a cut last one apart."""
+    """Whether a decision covers other than its action's span, except a last one cut short."""
     differs = block.spans != declared
     filled = block.lengths > 0
     last = (np.cumsum(block.lengths) - 1)[filled]
@@ -197,7 +197,7 @@ def _longest(block: Block) -> Any:
     return longest
 
 
-def _steps_per_step(block: Block, plan: Plan, report: Report) -> Any:
+def _steps_per_step(block: Block, plan: Plan, report: OnDefect) -> Any:
     steps = _longest(block)
     if block.owner is not None:
         uneven = block.owner[(block.lengths != steps[block.owner]) & (block.lengths > 0)]
@@ -208,7 +208,7 @@ def _steps_per_step(block: Block, plan: Plan, report: Report) -> Any:
         steps = np.full(block.size, plan.steps)  # early exits: the header says how many there are
     early = _left_early(block, plan)
     if plan.steps is not None and early.any():
-        # Who leaves early was sampled as often as the others, and looked at less often.
+        # A sample that exits early has as many steps as the others; fewer are processed.
         steps = np.where(early, np.maximum(taken, plan.steps), steps)
     if block.steps is None:
         return steps
@@ -236,7 +236,7 @@ def _left_early(block: Block, plan: Plan) -> Any:
     return early
 
 
-def _cut_last(block: Block, plan: Plan, spans: Any, report: Report) -> tuple[Any, Any]:
+def _cut_last(block: Block, plan: Plan, spans: Any, report: OnDefect) -> tuple[Any, Any]:
     """Shorten the last span of each sequence to the sample's end; return spans and steps."""
     ends = np.cumsum(block.lengths)
     totals = np.add.reduceat(np.append(spans, 0), np.append(0, ends[:-1])) if len(ends) else ends

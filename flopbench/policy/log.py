@@ -18,10 +18,10 @@ from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.readers import SHARE_FORMS, reader_for
 from flopbench.policy.readers.base import NeedsExactReader, Options, Reader
 from flopbench.policy.readers.raw import find_files, sniff
-from flopbench.policy.samples import Report, Sample, raise_first
+from flopbench.policy.samples import OnDefect, Sample, raise_first
 
 MOST_DEFECTS = 100
-"""After so many defects a check stops looking: the file is of another kind, or rotten."""
+"""A check stops after so many defects: the file is of another kind, or badly damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class Log:
     """An opened log.
 
     Attributes:
-        readers: one a file, in order.
-        header: as the files have it, the preset of the command line filled in by name.
+        readers: one per file, in order.
+        header: as in the files, with the name of the preset from the command line.
         plan: what its decisions can be.
         source: the files.
     """
@@ -42,15 +42,15 @@ class Log:
 
     @property
     def form(self) -> str:
-        """The form of the files."""
+        """The format of the files."""
         return self.readers[0].form
 
-    def samples(self, report: Report = raise_first) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield all samples with where they stand, some at a time."""
+    def samples(self, report: OnDefect = raise_first) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield all samples with their places, some at a time."""
         for reader in self.readers:
             yield from reader.samples(self.plan, report)
 
-    def blocks(self, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+    def blocks(self, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield all samples as arrays, some at a time."""
         wanted = tuple(columns)
         for reader in self.readers:
@@ -72,14 +72,14 @@ def open_log(
     """Open the files of one log.
 
     Args:
-        patterns: files or globs; several are shards of one run.
-        preset: what the decisions mean, where the files do not say.
+        patterns: files or globs; several files are shards of one run.
+        preset: what the decisions mean, if the files do not say.
         options: how to read.
         complete: refuse a set of shards that lacks one.
 
     Raises:
-        InputError: no such file, or a form without samples.
-        DataError: no policy log, shards of different runs, a missing shard, no header.
+        InputError: no such file, or a format without samples.
+        DataError: not a policy log, shards of different runs, a missing shard, no header.
     """
     options = options or Options()
     paths = find_files([str(p) for p in patterns], complete=complete)
@@ -88,12 +88,12 @@ def open_log(
         if form in SHARE_FORMS:
             raise InputError(
                 f"{path} holds shares of actions ({form}), not samples",
-                "flopbench estimate takes it; validate, convert and head need samples",
+                "flopbench estimate accepts it; validate, convert and head need samples",
             )
     readers = tuple(reader_for(path, options) for path in paths)
     forms = {reader.form for reader in readers}
     if len(forms) > 1:
-        raise DataError(f"the shards have different forms: {', '.join(sorted(forms))}")
+        raise DataError(f"the shards have different formats: {', '.join(sorted(forms))}")
     header = _common_header(readers, preset)
     resolved = resolve(header, str(paths[0]))
     if not resolved.actions and not resolved.exits and not resolved.components:
@@ -116,7 +116,7 @@ def _common_header(readers: Sequence[Reader], preset: str | None) -> Header:
             raise DataError(
                 f"{reader.path}: its header differs from that of {readers[0].path} in "
                 f"{', '.join(names)}",
-                "shards of one log have one header; name other runs apart",
+                "all shards of a log have the same header; give other runs other names",
             )
         header = header or own
     assert header is not None
@@ -139,14 +139,14 @@ def with_preset(header: Header | None, preset: str | None, where: str) -> Header
     if header is None:
         if preset is None:
             raise DataError(
-                f"{where} has no header, so its actions mean nothing",
+                f"{where} has no header, so the meaning of its actions is unknown",
                 "say what they are: --preset arnet-resnet, another preset, or a .toml file",
             )
         return Header(preset=preset)
     if preset is None or preset == header.preset:
         return header
     if header.preset is not None:
-        raise InputError(f"{where} names the preset {header.preset!r}, --preset says {preset!r}")
+        raise InputError(f"{where} names the preset {header.preset!r}, but --preset is {preset!r}")
     return msgspec.structs.replace(header, preset=preset)
 
 
@@ -162,8 +162,8 @@ def count_log(
 
     Args:
         log: an opened log.
-        columns: further numbers to make from each block.
-        fields: fields of samples that those need.
+        columns: additional numbers to make from each block.
+        fields: fields of samples that these need.
         keep_ids: keep the records' names.
         duplicates: ``error``, or ``first`` to keep the first record of each id and view.
 
@@ -201,7 +201,7 @@ def _exactly(log: Log) -> Log:
 
 
 def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
-    """Read a whole log with the exact reader and gather its defects.
+    """Read a whole log with the exact reader and collect its defects.
 
     Returns:
         The defects in the order of the files (at most ``MOST_DEFECTS``), the warnings, and how
@@ -227,22 +227,22 @@ def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
         pass
     except DataError as error:
         defects.append(error)
-    # Decisions that are defects stand in for others: runs are judged where there are none.
+    # Defective decisions were replaced, so runs are checked only where there are no defects.
     odd = () if defects else gatherer.warnings()
     return defects, (*log.warnings(), *odd), gatherer.records
 
 
 def _no_samples(log: Log) -> DataError:
-    return DataError(f"{log.source} holds a header and no samples", "there is nothing to count")
+    return DataError(f"{log.source} has a header but no samples", "there is nothing to count")
 
 
 class _Enough(Exception):
-    """Stops a check that has found plenty."""
+    """Stops a check that has found enough."""
 
 
-def _report_duplicates(log: Log, report: Report) -> None:
-    """Find the records whose id and view came before; the hashes only said that there are some."""
-    # A place is worked out when it is asked for: of a JSON file that takes a while.
+def _report_duplicates(log: Log, report: OnDefect) -> None:
+    """Report the records whose id and view are repeated; hashes only show that there are some."""
+    # A place is computed only when needed: for a JSON file that takes a while.
     seen: dict[tuple[str, object], tuple[Place, int]] = {}
     for samples, place in log.samples(_ignore):
         for i, sample in enumerate(samples):
@@ -252,9 +252,10 @@ def _report_duplicates(log: Log, report: Report) -> None:
                 first_place, first = seen[key]
                 report(
                     DataError(
-                        f"{place(i)}: id: {sample.id!r}{view} came before, at {first_place(first)}",
-                        "ids are unique within a view. Under DDP the sampler repeats samples to "
-                        "even out the ranks: --duplicates first keeps the first of each",
+                        f"{place(i)}: id: {sample.id!r}{view} already appeared at "
+                        f"{first_place(first)}",
+                        "ids must be unique within a view. Under DDP the sampler repeats samples "
+                        "to even out the ranks: --duplicates first keeps the first of each",
                     )
                 )
             else:
@@ -262,7 +263,7 @@ def _report_duplicates(log: Log, report: Report) -> None:
 
 
 def _ignore(error: DataError) -> None:
-    """Take no notice: the defect was reported before."""
+    """Ignore a defect that was reported before."""
 
 
 def without_duplicates(log: Log) -> Log:
@@ -273,7 +274,7 @@ def without_duplicates(log: Log) -> Log:
 
 
 class _FirstOnly(Reader):
-    """A reader that leaves out what came before.
+    """A reader that skips repeated samples.
 
     Args:
         inner: the reader of one file.
@@ -293,7 +294,7 @@ class _FirstOnly(Reader):
     def header(self) -> Header | None:
         return self._inner.header()
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         left_out = at = 0
         for samples, place in self._inner.samples(plan, report):
             kept = []

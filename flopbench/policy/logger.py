@@ -1,9 +1,9 @@
-"""``PolicyLogger``: a policy log written from inside anyone's evaluation loop.
+"""``PolicyLogger``: writes a policy log from inside an evaluation loop.
 
-What survives: after ``flush`` returns, every record is in the file, whole, and with ``sync`` on the
-disk. ``kill -9`` loses at most ``buffer`` records (64 unless told) of the ``add`` calls that
-returned. It may leave one last line half written, which was of the buffer: readers leave it out
-with ``--allow-truncated``, and ``append=True`` cuts it off.
+What survives: after ``flush`` returns, every record is completely in the file, and with ``sync`` on
+the disk. ``kill -9`` loses at most ``buffer`` records (64 by default) of the ``add`` calls that
+returned. It may leave one incomplete last line, which was in the buffer: readers leave it out with
+``--allow-truncated``, and ``append=True`` cuts it off.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample, raise_first
 
 BUFFER = 64
-"""Records held back before they are written: what ``kill -9`` can cost."""
+"""Records kept in memory before they are written: what ``kill -9`` can lose."""
 
 _ENCODER = msgspec.json.Encoder()
 
@@ -51,34 +51,34 @@ class PolicyLogger:
 
     ``path`` ends in ``.jsonl`` (or ``.ndjson``) or ``.parquet``. A Parquet log is a JSONL journal,
     ``NAME.parquet.journal.jsonl``, until ``close`` turns it into the Parquet file. After
-    ``kill -9`` the journal is there, a log by itself:
+    ``kill -9`` the journal remains and is a valid log;
     ``flopbench log convert JOURNAL NAME.parquet`` finishes the work.
 
-    Where several processes evaluate, each writes a shard (``run.rank0-of-4.jsonl``), and whoever
-    reads ``run.jsonl`` gets all of them. Rank and world size come from ``torch.distributed`` where
-    it runs, else from the variables of torchrun, Slurm or Open MPI; where one of many processes
-    evaluates alone, say ``world_size=1``. A ``DistributedSampler`` repeats samples to even out the
-    ranks: a reader sees those, no single rank can.
+    Where several processes evaluate, each writes a shard (``run.rank0-of-4.jsonl``), and reading
+    ``run.jsonl`` reads all of them. Rank and world size come from ``torch.distributed`` where it
+    runs, else from the variables of torchrun, Slurm or Open MPI; where one of many processes
+    evaluates alone, pass ``world_size=1``. A ``DistributedSampler`` repeats samples to even out the
+    ranks; only a reader can find these, not a single rank.
 
     Threads may share a logger. A forked process may not: make one there.
 
     Args:
         path: the log to write.
         header: a ``Header`` or its fields as a dict.
-        buffer: records held back before they are written, at least 1.
-        append: go on with an existing log of the same header; what it holds is not looked at, so
-            records that come twice are found by the reader.
-        sync: have the system put each flush on the disk (``fsync``).
-        rank: of this process, from 0; None: found out.
-        world_size: how many processes log, None: found out.
-        **fields: fields of the header (``preset``, ``method``, ``dataset``, ``actions``, ...), over
-            those of ``header``. Of a preset in a file of your own everything is written out, so
-            that the log does not need that file.
+        buffer: records kept in memory before they are written, at least 1.
+        append: continue an existing log with the same header; its records are not read, so
+            repeated ones are found only by the reader.
+        sync: flush to disk each time (``fsync``).
+        rank: of this process, from 0; None: detected.
+        world_size: how many processes log; None: detected.
+        **fields: fields of the header (``preset``, ``method``, ``dataset``, ``actions``, ...),
+            overriding those of ``header``. A preset from a ``.toml`` file is written out in full,
+            so that the log does not need that file.
 
     Attributes:
         path: the file that this process writes, its shard where there are several.
-        header: what it says.
-        records: how many records were taken.
+        header: its header.
+        records: how many records were accepted.
 
     Raises:
         InputError: a path or header that cannot be used, an existing file, ranks that contradict
@@ -115,7 +115,7 @@ class PolicyLogger:
         self._first: Block | None = None
         self._seen: set[int] = set()
         self._lock = threading.RLock()
-        # Whoever forgets to close it gets the buffer written at the end of the process.
+        # If it is never closed, the buffer is written when the process ends.
         self._finalizer = weakref.finalize(self, self._file.close)
 
     def add(
@@ -135,23 +135,23 @@ class PolicyLogger:
         latency_ms: Any = None,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
-        """Log a batch of B samples with T decisions each; either all of it is taken or nothing.
+        """Log a batch of B samples with T decisions each; it is accepted whole or not at all.
 
         Each argument is a torch tensor (any device and type), a numpy array or a list. The log
-        holds ids of actions, whatever was given.
+        stores action ids, whatever was given.
 
         Args:
             ids: (B,) names or numbers, written as text.
             actions: (B, T) action ids; (B, T, A) one-hot rows over the A actions; or B rows, of any
-                lengths, of ids, names or one-hot rows. A dict stream -> those, in a log of streams.
+                lengths, of ids, names or one-hot rows. With streams: a dict stream -> any of these.
             labels: (B,) class indices or names; (B, L) padded with -1; or B lists.
             predictions: (B,) predicted classes.
-            scores: (B, C) one number a class. Numbers up to 32 bits wide are written with the 9
+            scores: (B, C) one number per class. Numbers up to 32 bits wide are written with the 9
                 digits that give back the same float32, wider ones in full.
-            views: (B,) which crop or clip of its sample each is.
+            views: (B,) which crop or clip of its sample each one is.
             spans: (B, T) steps each decision covers, in the form of ``actions``.
             exits: (B,) ids or names of the exits taken, None for none.
-            counts: component -> (B,) further runs of it.
+            counts: component -> (B,) additional runs of it.
             steps: (B,) steps of each sample, or one number for all.
             frames: (B, T) frame numbers, or B lists of paths or numbers.
             latency_ms: (B,) measured milliseconds of each sample.
@@ -160,8 +160,8 @@ class PolicyLogger:
         Raises:
             InputError: an argument of the wrong shape or length; a file that cannot be written; a
                 closed log.
-            DataError: a value that means nothing, or an id (and view) that came before; the message
-                names the sample, its id and the field.
+            DataError: an invalid value, or a repeated id (and view); the message names the sample,
+                its id and the field.
         """
         self._file.check_open()
         given = {
@@ -200,7 +200,7 @@ class PolicyLogger:
 
         Args:
             id: its name or number.
-            actions: (T,) action ids or names, or (T, A) one-hot rows; a dict in a log of streams.
+            actions: (T,) action ids or names, or (T, A) one-hot rows; a dict of these with streams.
             **fields: as in ``add`` without the batch axis, ``predictions``, ``views`` and ``exits``
                 in the singular: ``labels=3, prediction=5, scores=(C,), exit="exit 2"``.
 
@@ -217,10 +217,10 @@ class PolicyLogger:
         self.add([id], **given)
 
     def flush(self) -> None:
-        """Write what is held back; on return it is in the file.
+        """Write the buffered records; on return they are in the file.
 
         Raises:
-            InputError: the file cannot be written; nothing is lost, and it may be tried again.
+            InputError: the file cannot be written; nothing is lost, and you can try again.
             DataError: another process changed the file.
         """
         self._file.check_open()
@@ -228,7 +228,7 @@ class PolicyLogger:
             self._file.flush()
 
     def close(self) -> None:
-        """Write what is held back and finish the log; once is enough, more is no error.
+        """Write the buffered records and finish the log; calling it again does nothing.
 
         Raises:
             InputError: the file cannot be written.
@@ -251,7 +251,7 @@ class PolicyLogger:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the log, also where the loop raised: what was logged so far is good."""
+        """Close the log, even if the loop raised: what was logged so far is valid."""
         try:
             self.close()
         except FlopbenchError as problem:
@@ -261,13 +261,13 @@ class PolicyLogger:
             warnings.warn(f"the log was not finished: {problem}", RuntimeWarning, stacklevel=2)
 
     def _convert(self) -> None:
-        """Turn the journal into the Parquet file; the journal goes when that is complete."""
+        """Turn the journal into the Parquet file, then delete the journal."""
         from flopbench.policy.writers import convert_file
 
         try:
             convert_file(self._journal, self.path)
         except FlopbenchError as error:
-            way_out = f"the log is whole in {self._journal}, which flopbench log convert reads"
+            way_out = f"the complete log is in {self._journal}; flopbench log convert reads it"
             raise type(error)(error.message, f"{error.hint}; {way_out}".lstrip("; ")) from None
         if self._sync:
             sync_path(self.path)
@@ -275,7 +275,7 @@ class PolicyLogger:
         self._journal.unlink()
 
     def _check_with_earlier(self, block: Block) -> None:
-        """Check a batch as a reader will: beside the first sample, its length and its view."""
+        """Check a batch as a reader will: lengths and views against those of the first sample."""
         gatherer = Gatherer(self._plan, raise_first)
         if self._first is not None:
             gatherer.add(self._first)
@@ -289,11 +289,11 @@ class PolicyLogger:
         i = next(i for i, key in enumerate(keys) if key in self._seen or key in keys[:i])
         view = samples[i].view
         raise DataError(
-            f"{place(i)}: id{'' if view is None else f' and view {view!r}'} came before",
-            "a sampler that repeats samples to even out the ranks? Evaluate each one once, for "
+            f"{place(i)}: id{'' if view is None else f' and view {view!r}'} already appeared",
+            "is a sampler repeating samples to even out the ranks? Evaluate each one once, for "
             "example with Subset(data, range(rank, len(data), world_size))"
             if self.header.shard is not None
-            else "ids are unique; several crops or clips of one sample need views=",
+            else "ids must be unique; several crops or clips of one sample need views=",
         )
 
 
@@ -303,7 +303,7 @@ def _header(
     shard: Shard | None,
     where: str,
 ) -> tuple[Header, Plan]:
-    """Return the header to write, and what it means."""
+    """Return the header to write, and its plan."""
     if given is not None and not isinstance(given, (Header, Mapping)):
         raise InputError(
             f"header is a {type(given).__name__} where a Header or a dict was expected"
@@ -332,7 +332,7 @@ def _header(
 
 
 def _builtin(value: Any) -> Any:
-    """Turn numbers and arrays of other libraries in a header into Python's own."""
+    """Turn numbers and arrays of other libraries in a header into plain Python values."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):
@@ -354,6 +354,6 @@ def _lines(samples: list[Sample], place: Place) -> bytes:
 
 
 def _first_of(samples: list[Sample], plan: Plan) -> Block:
-    """Return a block of one sample, the first one with decisions, for later ones to be held to."""
+    """Return a block of one sample, the first with decisions, that later ones must match."""
     first = next((sample for sample in samples if sample.actions), samples[0])
     return block_of([first], plan, lambda _: f"the first sample (id {first.id!r})", raise_first)

@@ -1,4 +1,4 @@
-"""A resolved header as the kernel and the estimator want it: names to indices, spans, costs."""
+"""A resolved header in the form that kernel and estimator need: names to indices, spans, costs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class Plan:
 
     Attributes:
         header: the header, its preset filled in.
-        actions: every action; those of one stream stand together, in the order of their ids.
+        actions: every action, grouped by stream, in the order of their ids.
         exits: every exit.
-        charges: what is paid beside the actions.
-        streams: names of the streams; one stream is ``("",)``.
+        charges: what is charged besides the actions.
+        streams: names of the streams; ``("",)`` where the log declares none.
         base: stream -> index of its first action; ids in a log count from there.
         indices: stream -> action name -> index among ``actions``.
     """
@@ -33,7 +33,7 @@ class Plan:
 
     @property
     def per_step(self) -> bool:
-        """Whether a decision over k steps stands k times in the log."""
+        """Whether a decision over k steps is written k times in the log."""
         return self.header.encoding != "per_decision"
 
     @property
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def steps_may_vary(self) -> bool:
-        """Whether samples of different lengths are no error."""
+        """Whether samples may have different lengths."""
         if self.header.steps == "varies" or not self.per_step or not self.actions:
             return True
         early = bool(self.exits) or any(action.kind == "exit" for action in self.actions)
@@ -62,12 +62,12 @@ class Plan:
         """Return the index of an action.
 
         Raises:
-            DataError: there is no such action; the message holds a near match.
+            DataError: there is no such action; the message suggests a near match.
         """
         found = self.indices[stream].get(name)
         if found is None:
             raise DataError(
-                f"{where} is {name!r}, which is no action of this log",
+                f"{where} is {name!r}, which is not an action of this log",
                 near_match(name, self.indices[stream], "actions"),
             )
         return found

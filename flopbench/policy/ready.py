@@ -1,8 +1,8 @@
-"""Ready-made counts that any engine may have made: ``video, label, action, n``.
+"""Ready-made counts, from any engine: ``video, label, action, n``.
 
-CSV or Parquet; one line a video and action. ``n`` counts what the log's encoding counts: rows of
-steps, or decisions. With rows and actions that span several steps, a column ``decisions`` brings
-the number of decisions; without it only the published rule applies. Repeated pairs add up.
+CSV or Parquet; one line per video and action. ``n`` counts what the log's encoding counts: rows of
+steps, or decisions. If rows are counted and actions span several steps, a column ``decisions``
+gives the number of decisions; without it only the published rule applies. Repeated pairs add up.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
 
     Raises:
         InputError: the file cannot be read, or a preset without actions of one stream.
-        DataError: a missing column, an unknown action, a count that is none.
+        DataError: a missing column, an unknown action, or an invalid count.
     """
     beside = header_path(path)
     header = None
@@ -60,7 +60,7 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
             hint = near_match(name, COLUMNS, "columns")
             raise DataError(f"{first}: unknown column {name!r}", hint)
         if list(names).count(name) > 1:
-            raise DataError(f"{first}: the column {name!r} stands twice")
+            raise DataError(f"{first}: the column {name!r} appears twice")
     for name in REQUIRED:
         if name not in names:
             raise DataError(f"{first}: the column {name!r} is missing")
@@ -153,8 +153,8 @@ def _counted(
     elif "decisions" not in names and (spans > 1).any():
         decisions = None
         warnings.append(
-            f"{path}: rows of actions that span several steps hold no runs; without a column "
-            "'decisions' only the published rule applies"
+            f"{path}: counted rows do not show the decisions of actions that span several steps; "
+            "without a column 'decisions' only the published rule applies"
         )
     codes = np.array(own_labels, np.int32)
     return LogCounts(

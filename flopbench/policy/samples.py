@@ -1,4 +1,4 @@
-"""One sample of a policy log, as the text forms hold it."""
+"""One sample of a policy log, as the text formats hold it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flopbench.core.errors import DataError, describe, near_match
 Choice = int | str | list[float]
 """One decision: an action's id, its name, or a one-hot row over the actions."""
 
-Report = Callable[[DataError], None]
-"""Told of each defect; the strict one raises it."""
+OnDefect = Callable[[DataError], None]
+"""Called with each defect; the strict one, ``raise_first``, raises it."""
 
 
 class Sample(
@@ -28,14 +28,14 @@ class Sample(
 
     Attributes:
         id: the sample's name, unique within its view.
-        view: which crop or clip of the sample this is, where there are several.
+        view: which crop or clip of the sample this is, if there are several.
         labels: class indices or names.
         prediction: the predicted class.
-        scores: one number a class.
-        actions: decisions in order; an object of such lists where the log has streams.
+        scores: one number per class.
+        actions: decisions in order; with streams, an object of such lists.
         spans: steps each decision covers, only with encoding ``per_decision``.
         exit: id or name of the exit taken.
-        counts: component -> how often it ran, beyond what actions and charges say.
+        counts: component -> how often it ran, beyond what actions and charges imply.
         steps: how many steps the sample has.
         frames: file names or indices of the steps, for figures.
         latency_ms: a measured time, carried along.
@@ -66,7 +66,7 @@ def raise_first(error: DataError) -> NoReturn:
 
 
 def sample_error(error: msgspec.MsgspecError, where: str) -> DataError:
-    """Turn msgspec's complaint about one sample into ours."""
+    """Turn msgspec's error about one sample into ours."""
     if not isinstance(error, msgspec.ValidationError):
         text = str(error)
         if text == "Input data was truncated":
@@ -75,16 +75,16 @@ def sample_error(error: msgspec.MsgspecError, where: str) -> DataError:
             text = text.replace("JSON is malformed: ", "")
         return DataError(
             f"{where} is not JSON: {text}",
-            "NaN and Infinity are no JSON either; one JSON object a line is expected",
+            "NaN and Infinity are not valid JSON either; one JSON object per line is expected",
         )
-    said = describe(error)
+    text = describe(error)
     hint = ""
-    unknown = said.partition("unknown field '")[2]
+    unknown = text.partition("unknown field '")[2]
     if unknown:
         name = unknown.split("'")[0]
-        said = f"unknown field {name!r}"
+        text = f"unknown field {name!r}"
         hint = f"{near_match(name, FIELDS, 'fields')}; columns of your own go into 'extra'"
-    return DataError(f"{where}: {said}", hint)
+    return DataError(f"{where}: {text}", hint)
 
 
 CUT_HINT = "if the run was killed while writing, --allow-truncated leaves this last line out"

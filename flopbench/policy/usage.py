@@ -1,4 +1,4 @@
-"""Shares of actions without the runs behind them: usage tables and AR-Net's console output.
+"""Reads shares of actions: usage tables and AR-Net's console output.
 
 A usage table is CSV with the columns ``action`` and ``share`` (``0.31`` or ``31 %``), a published
 distribution as papers print it. AR-Net's test script prints a block of lines such as
@@ -28,7 +28,7 @@ CANNOT = (
     "difficulty"
 )
 NEAR_ONE = (Fraction(1, 2), Fraction(3, 2))
-"""Shares that sum to anything outside are no shares of one thing."""
+"""Shares whose sum lies outside are not shares of one whole."""
 
 _LINE = re.compile(
     r"^\s*(?P<kind>[rms])\d+\s*\((?P<what>[^)]*)\)\s*:\s*(?P<rows>[0-9]{1,18})\s*\(\s*[\d.]+\s*%\s*\)\s*$"
@@ -36,7 +36,7 @@ _LINE = re.compile(
 _ESTIMATE = re.compile(r"^\s*GFLOPS:\s*(?P<gflops>[\d.]+)")
 _SKIP = re.compile(r"skip\s+([0-9]{1,9})(?![0-9])")
 MOST_DIGITS = 50
-"""A share with more digits or zeros is no share; its exact fraction could fill the memory."""
+"""More digits or zeros are refused: the exact fraction could fill the memory."""
 
 
 def read_usage(
@@ -47,13 +47,13 @@ def read_usage(
     Args:
         path: the file.
         form: ``usage`` or ``arnet-console``.
-        preset: what the actions mean; a usage table may have a header beside it instead.
+        preset: what the actions mean; a usage table may have a header file instead.
         of: whether the shares are of ``frames`` or of ``decisions``.
         normalize: divide shares by their sum.
 
     Raises:
         InputError: the file cannot be read.
-        DataError: an unknown or repeated action, a share that is none, no preset.
+        DataError: an unknown or repeated action, an invalid share, no preset.
     """
     plan = _plan(path, form, preset)
     text = _text(path)
@@ -96,7 +96,7 @@ def _text(path: Path) -> str:
 
 
 def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
-    """Return the share of every action, and the fewest decimals that a share is printed with."""
+    """Return the share of every action, and the fewest decimals of any share."""
     reader = csv.reader(text.splitlines(), strict=True)
     found: dict[int, Fraction] = {}
     decimals: list[int] = []
@@ -104,7 +104,7 @@ def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
         names = [name.strip().lower() for name in next(reader, [])]
         for name in ("action", "share"):
             if names.count(name) != 1:
-                raise DataError(f"{path}:1: there is not one column {name!r}")
+                raise DataError(f"{path}:1: expected exactly one column {name!r}")
         at = names.index("action"), names.index("share")
         for row in reader:
             if not any(cell.strip() for cell in row):
@@ -115,7 +115,7 @@ def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
             action = row[at[0]].strip()
             index = plan.find_action(action, "", f"{where}: action")
             if index in found:
-                raise DataError(f"{where}: action: {action!r} stands twice")
+                raise DataError(f"{where}: action: {action!r} appears twice")
             found[index], digits = _share(row[at[1]].strip(), f"{where}: share")
             decimals.append(digits)
     except csv.Error as error:
@@ -155,23 +155,23 @@ def _judge_sum(path: Path, total: Fraction, decimals: int, count: int, normalize
 
 def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
     blocks: list[list[tuple[int, str, int]]] = []
-    said = ""
+    printed = ""
     lines = text.splitlines()
     for number, line in enumerate(lines, 1):
         match = _LINE.match(line)
         if match is None:
             estimate = _ESTIMATE.match(line)
             if estimate is not None and blocks:
-                said = estimate["gflops"]
+                printed = estimate["gflops"]
             continue
         key = match["kind"], match["what"].strip(), int(match["rows"])
         if not blocks or blocks[-1][-1][0] != number - 1:
             blocks.append([])
-            said = ""
+            printed = ""
         blocks[-1].append((number, f"{key[0]}:{key[1]}", key[2]))
     if not blocks:
         raise DataError(
-            f"{path} has no usage block that can be read",
+            f"{path} has no readable usage block",
             "expected lines such as: r0(resnet50 224)     :   1234 (12.34%)",
         )
     rows = [0] * len(plan.actions)
@@ -183,8 +183,8 @@ def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
     warnings = [CANNOT]
     if len(blocks) > 1:
         warnings.append(f"{path}: {len(blocks)} usage blocks; the last one was read")
-    if said:
-        warnings.append(f"{path}: the run itself printed GFLOPS: {said} a frame")
+    if printed:
+        warnings.append(f"{path}: the run itself printed GFLOPS: {printed} per frame")
     return ShareCounts(
         plan=plan,
         shares=tuple(Fraction(n, total) for n in rows),
@@ -196,7 +196,7 @@ def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
 
 
 def _console_action(what: str, plan: Plan, where: str) -> int:
-    """Find the action that a line such as ``r0(resnet50 224)`` is about."""
+    """Find the action of a line such as ``r0(resnet50 224)``."""
     kind, _, text = what.partition(":")
     if kind == "s":
         match = _SKIP.search(text)

@@ -1,4 +1,4 @@
-"""Writing a log in any form, and turning one form into another without loss."""
+"""Writes a log in any format, and converts one format into another without loss."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from flopbench.policy.samples import Sample, raise_first
 _TEXT_FORMS = ("json", "jsonl", "csv")
 ZSTD_LEVEL = 10
 FRUGAL = {"threads": 1, "memory_limit": "512MB"}
-"""DuckDB's settings for writing: a log of any size in bounded memory, rows in order."""
+"""DuckDB's settings for writing: bounded memory for a log of any size, rows in order."""
 LEAST_OBJECT_BYTES = 1 << 24
-"""DuckDB sets twice the longest line aside."""
+"""DuckDB reserves twice the longest line."""
 
 Samples = Callable[[], Iterator[Sequence[Sample]]]
-"""Starts over: some forms need to see all samples before the first is written."""
+"""Starts over: some formats need to see all samples before the first one is written."""
 
 
 def form_of(path: Path) -> str:
-    """Return the form that a file name asks for.
+    """Return the format that a file name asks for.
 
     Raises:
-        InputError: its suffix means no form.
+        InputError: its suffix is unknown.
     """
     suffixes = [s.lower() for s in path.suffixes]
     packed = bool(suffixes) and suffixes[-1] in {".gz", ".zst"}
@@ -49,16 +49,16 @@ def form_of(path: Path) -> str:
     form = SUFFIX_FORMS.get(suffixes[-1] if suffixes else "", "")
     if not form:
         raise InputError(
-            f"cannot tell from {path.name!r} which form to write",
-            f"suffixes: {', '.join(SUFFIX_FORMS)}; text forms also with .gz or .zst",
+            f"cannot tell from {path.name!r} which format to write",
+            f"suffixes: {', '.join(SUFFIX_FORMS)}; text formats also with .gz or .zst",
         )
     if packed and form not in _TEXT_FORMS:
-        raise InputError(f"{path.name!r}: {form} is compressed already; leave {path.suffix} out")
+        raise InputError(f"{path.name!r}: {form} is already compressed; leave out {path.suffix}")
     return form
 
 
 def convert(log: Log, target: Path) -> int:
-    """Write a log in the form that a file name asks for, whole or not at all.
+    """Write a log in the format that a file name asks for, whole or not at all.
 
     Args:
         log: an opened log.
@@ -68,7 +68,7 @@ def convert(log: Log, target: Path) -> int:
         How many samples were written.
 
     Raises:
-        InputError: the form cannot be written, or the file cannot.
+        InputError: the format or the file cannot be written.
         DataError: a defect in the log.
     """
     form = form_of(target)
@@ -79,7 +79,7 @@ def convert(log: Log, target: Path) -> int:
             check_samples(group, log.plan, place, raise_first)
             yield coded(group, log.plan, place)
 
-    with _beside(target) as temporary:
+    with _replacing(target) as temporary:
         if form in _TEXT_FORMS:
             return _write_text(form, log, samples, target, temporary)
         writer = _write_parquet if form == "parquet" else _write_npz
@@ -92,8 +92,8 @@ def convert_file(source: Path, target: Path) -> int:
 
 
 @contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """Give a path beside the target that takes its place when all went well."""
+def _replacing(target: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same folder; on success it replaces the target."""
     target = target.resolve()
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
     try:
@@ -106,7 +106,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def header_json(header: Header) -> bytes:
-    """Return a header as JSON, its format and version always said."""
+    """Return a header as JSON, always with format and version."""
     data = {"format": header.format, "version": header.version, **msgspec.to_builtins(header)}
     return msgspec.json.encode(data)
 
@@ -192,7 +192,7 @@ def _write_csv(log: Log, samples: Samples, target: Path, temporary: Path) -> int
 
 
 class _Lines:
-    """Ends lines in a line feed; told so itself, csv would not quote carriage returns."""
+    """Ends lines in a line feed; csv itself, set to do so, would not quote carriage returns."""
 
     def __init__(self, text: IO[str]) -> None:
         self._text = text
@@ -204,7 +204,7 @@ class _Lines:
 def _layout(samples: Samples) -> tuple[Layout, int]:
     layout, count = Layout(), 0
     for group in samples():
-        layout.look_at(group)
+        layout.update(group)
         count += len(group)
     return layout, count
 
@@ -245,7 +245,7 @@ def _write_parquet(header: Header, plan: Plan, samples: Samples, temporary: Path
 
 
 def _sql_types(layout: Layout, plan: Plan) -> Iterable[tuple[str, str]]:
-    """Yield column and SQL type; ids take the smallest type that holds every action's."""
+    """Yield column and SQL type; ids take the smallest type that holds them all."""
     size = max((plan.size(stream) for stream in plan.streams), default=0)
     id_type = "UTINYINT" if size <= 1 << 8 else "USMALLINT" if size <= 1 << 16 else "UINTEGER"
     yield "id", "VARCHAR"
@@ -304,7 +304,7 @@ def _arrays(name: str, values: list[Any]) -> dict[str, Any]:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a column of lists may become arrays; a stream may have the name of an array."""
+    """Whether a column of lists may become arrays; a stream may be named like one."""
     arrays = name.partition(".")[0] in {"actions", "scores", "labels", "spans"}
     return arrays and not name.endswith(("_offsets", JSON_SUFFIX))
 

@@ -280,7 +280,7 @@ def test_recurrent_layers_have_flops_but_no_macs(name: str) -> None:
     """A layer that the library prices in FLOPs alone has no MACs there, and is a gap."""
     counted = count(name, nn.Sequential(nn.LSTM(8, 16)), torch.rand(5, 2, 8))
     assert (counted.total, counted.operators) == (0, ())
-    assert "own FLOPs figure" in counted.notes[0]
+    assert f"{name}'s FLOPs figure" in counted.notes[0]
     assert gaps(counted) == {("module", "LSTM", "0")}
 
 

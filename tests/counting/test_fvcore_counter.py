@@ -324,7 +324,7 @@ def test_only_the_mends_that_were_used_are_noted() -> None:
     assert note.startswith("matmul priced by flopbench's handle")
     (note,) = count(Call(SDPA), *[zeros(1, 1, 2, 2)] * 3).notes
     assert note == (
-        "scaled_dot_product_attention priced by flopbench's handle; fvcore alone leaves it out"
+        "scaled_dot_product_attention priced by flopbench's handle; fvcore itself leaves it out"
     )
 
 

@@ -112,7 +112,7 @@ SAMPLE_DEFECTS = {
         "run.jsonl:3 is not JSON: actions[1][0] is NaN",
     ),
     '{"id": "b", "actions": [0, 1, 1]}': ("run.jsonl:3: actions: 3 steps where 4",),
-    '{"id": "a", "actions": [0, 1, 1, 1]}': ("run.jsonl:3: id: 'a' came before, at", ":2"),
+    '{"id": "a", "actions": [0, 1, 1, 1]}': ("run.jsonl:3: id: 'a' already appeared at", ":2"),
     '{"id": "b", "view": 1, "actions": [0, 1, 1, 1]}': ("run.jsonl:", "view: some samples"),
     '{"id": "b", "actions": [0, 1, 1, 1], "steps": 5}': ("run.jsonl:3: steps: is 5",),
     '{"id": "b", "actions": [0, 1, 1, 1], "steps": -1}': ("run.jsonl:3: steps: is -1",),
@@ -184,7 +184,7 @@ HEADER_DEFECTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"actions": [{"name": "run", "kind": "walk"}]}, ("actions[0].kind",)),
     ({"actions": [{"name": "run", "costs": {"nett": 1}}]}, ("actions[0]", "'nett'", "'net'")),
     ({"actions": [{"name": "run", "costs": {"net": -1}}]}, ("actions[0]", "'net' is -1")),
-    ({"components": {}}, ("costs the component 'net'", "'components'")),
+    ({"components": {}}, ("charges the component 'net'", "'components'")),
     ({"charges": {"per_step": {"lstm": 1}}}, ("charges.per_step", "'lstm'")),
     ({"steps": 0}, ("'steps' is 0",)),
     ({"encoding": "per_frame"}, ("encoding",)),
@@ -272,7 +272,7 @@ def csv_log(tmp_path: Path, text: str | bytes, header: Any = HEADER) -> Path:
 CSV_DEFECTS = {
     "id,step\na,0\n": ("run.csv:1: the column 'action' is missing",),
     "action\n0\n": ("run.csv:1",),
-    "id,action,id\na,0,a\n": ("run.csv:1: the column 'id' stands twice",),
+    "id,action,id\na,0,a\n": ("run.csv:1: the column 'id' appears twice",),
     "id,acton\na,0\n": ("run.csv:1: unknown column 'acton'", "'action'"),
     "id,action,extra,extra.x\na,0,{},1\n": ("run.csv:1", "'extra'"),
     "id,action\na,0\na,1,1\na,1\na,1\n": ("run.csv:3: 3 fields where 2",),
@@ -291,7 +291,7 @@ CSV_DEFECTS = {
     "id,action,latency_ms\na,0,1e400\n": ("run.csv:2: latency_ms: is '1e400'",),
     "id,action\na,0\na,9\na,1\na,1\n": ("run.csv:2: actions[1] is 9",),
     "id,action\na,0\na,runn\na,1\na,1\n": ("run.csv:2: actions[1] is 'runn'", "'run'"),
-    "id,exit\na,first\na,first\n": ("run.csv:3: id: 'a' came before, at", "run.csv:2"),
+    "id,exit\na,first\na,first\n": ("run.csv:3: id: 'a' already appeared at", "run.csv:2"),
     'id,action,frames\n"a\nb",0,\n"a\nb",0,\nc,7,\n': ("run.csv:6: actions[0] is 7",),
 }
 
@@ -319,7 +319,7 @@ def test_a_large_csv_with_a_defective_header_is_refused(
 def test_a_sample_in_two_places_is_a_repeated_id(tmp_path: Path) -> None:
     """Lines of one sample that do not stand together are reported where they go on."""
     path = csv_log(tmp_path, "id,action\na,0\na,0\nb,0\na,1\na,1\n", VARIES)
-    assert "run.csv:5: id: 'a' came before, at" in raised(path)
+    assert "run.csv:5: id: 'a' already appeared at" in raised(path)
 
 
 def test_bytes_that_are_no_text_are_found_at_their_line(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ NPZ_DEFECTS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "text": ({"id": IDS, "actions": IDS_4.astype(str)}, "sample 1: actions[0] is '0'"),
     "unknown": ({"id": IDS, "acts": IDS_4}, "unknown column 'acts'"),
-    "two columns": ({"id": IDS, "actions": IDS_4, "actions.x": IDS_4}, "'actions' stands in two"),
+    "two columns": ({"id": IDS, "actions": IDS_4, "actions.x": IDS_4}, "two columns for 'actions'"),
     "label -2": ({"id": IDS, "actions": IDS_4, "labels": np.array([1, -2])}, "sample 2: labels"),
     "wide labels": ({"id": IDS, "actions": IDS_4, "labels": IDS_4[:1]}, "labels has shape (1, 4)"),
     "bad json": (
@@ -485,7 +485,7 @@ ARNET_DEFECTS: list[tuple[dict[str, Any], str]] = [
     ({"rs": np.zeros((3, 4, 7), complex)}, "rs has shape (3, 4, 7) of type complex128"),
     ({"rs": np.zeros((3, 4, 7), bool)}, "sample 1: rs[0]"),
     ({"names": np.array(["a", "b"])}, "names has shape (2,), but rs holds 3 videos"),
-    ({"names": np.array(["a", "b", "a"])}, "sample 3: id: 'a' came before, at"),
+    ({"names": np.array(["a", "b", "a"])}, "sample 3: id: 'a' already appeared at"),
     ({"names": None}, "lacks the array 'names'"),
     ({"target": np.zeros(3, int)}, "unknown array 'target'"),
     ({"targets": np.zeros((3, 2))}, "targets has shape (3, 2) of type float64"),
@@ -509,7 +509,9 @@ def test_scores_that_are_no_numbers_are_a_defect(tmp_path: Path) -> None:
     path = arnet(tmp_path, results=results)
     defects, _, samples = check_log(open_log([path], preset="arnet-resnet"))
     assert samples == 3
-    assert [str(d) for d in defects] == [f"{path}, sample 2: scores[3]: is nan, no number"]
+    assert [str(d) for d in defects] == [
+        f"{path}, sample 2: scores[3]: is nan, not a finite number"
+    ]
     assert "sample 2: scores[3]: is nan" in raised(path, "arnet-resnet", ("scores",))
     target = tmp_path / "out.jsonl"
     with pytest.raises(DataError, match=r"sample 2: scores\[3\]: is nan"):
@@ -531,7 +533,7 @@ def test_a_preset_that_does_not_fit_is_refused(tmp_path: Path, write: Write) -> 
     assert "the preset has 1" in raised(path, preset="uniform")
     assert "the preset has 0" in raised(path, preset="frameexit")
     named = write(A, header={"preset": "uniform"})
-    with pytest.raises(InputError, match="names the preset 'uniform', --preset says 'scsampler'"):
+    with pytest.raises(InputError, match="names the preset 'uniform', but --preset is 'scsampler'"):
         open_log([named], preset="scsampler")
     early = write({"id": "a", "actions": [[]]}, B, header={"preset": "frameexit"})
     assert "run.jsonl:2: actions: this log declares no actions" in raised(early)
@@ -556,7 +558,7 @@ PARQUET_DEFECTS = {
     f"{GOOD} UNION ALL SELECT 'b', [0, NULL, 0, 0]": "row 2: actions[1]",
     f"{GOOD} UNION ALL SELECT 'b', [0, 9, 0, 0]": "row 2: actions[1] is 9",
     f"{GOOD} UNION ALL SELECT 'b', [0, 0, 0]": "row 2: actions: 3 steps where 4",
-    f"{GOOD} UNION ALL SELECT 'a', [0, 0, 0, 0]": "row 2: id: 'a' came before, at",
+    f"{GOOD} UNION ALL SELECT 'a', [0, 0, 0, 0]": "row 2: id: 'a' already appeared at",
     "SELECT 7 AS id, [0, 0, 0, 0] AS actions": "row 1: id: expected 'str', got 'int'",
     "SELECT 'a' AS id, 3 AS actions": "row 1: actions",
     "SELECT 'a' AS id, ['run', 'runn', 'run', 'run'] AS actions": "row 1: actions[1] is 'runn'",
@@ -571,7 +573,7 @@ PARQUET_DEFECTS = {
     f'{GOOD}, INTERVAL 3 DAY AS "extra.x"': "extra",
     f"{GOOD}, 'inf'::DOUBLE AS \"extra.x\"": "",
     f"{GOOD}, '{{' AS counts_json": "row 1: counts_json is not JSON",
-    f'{GOOD}, [0] AS "actions.rgb"': "'actions' stands in two columns",
+    f'{GOOD}, [0] AS "actions.rgb"': "two columns for 'actions'",
 }
 
 
@@ -611,16 +613,16 @@ def test_views_are_named_for_all_or_for_none(write: Write) -> None:
     path = write({**A, "view": 0}, {**A, "view": 1}, {**B, "view": 0}, B)
     assert "run.jsonl:5: view: some samples" in raised(path)
     path = write({**A, "view": 0}, {**A, "view": 1}, {**A, "view": 0})
-    assert "run.jsonl:4: id: 'a', view 0 came before, at" in raised(path)
+    assert "run.jsonl:4: id: 'a', view 0 already appeared at" in raised(path)
 
 
 def test_shards_belong_together(tmp_path: Path, write: Write) -> None:
     """A missing shard, mixed sets, headers or forms that differ."""
     write(A, name="run.rank0-of-3.jsonl")
     write(B, name="run.rank2-of-3.jsonl")
-    with pytest.raises(DataError, match="lacks number 1"):
+    with pytest.raises(DataError, match="is missing number 1"):
         open_log([tmp_path / "run.jsonl"])
-    with pytest.raises(DataError, match="lacks number 1"):
+    with pytest.raises(DataError, match="is missing number 1"):
         open_log([tmp_path / "run.rank*.jsonl"])
     other = write({"id": "c", "actions": [9, 0, 0, 0]}, name="run.rank1-of-3.jsonl")
     assert f"{other}:2: actions[0] is 9" in raised(tmp_path / "run.jsonl")
@@ -628,13 +630,13 @@ def test_shards_belong_together(tmp_path: Path, write: Write) -> None:
     with pytest.raises(DataError, match=r"rank1-of-3.*differs from that of .*rank0.* in steps"):
         open_log([tmp_path / "run.jsonl"])
     write(A, name="run.rank1-of-3.jsonl")
-    assert "rank1-of-3.jsonl:2: id: 'a' came before" in raised(tmp_path / "run.jsonl")
+    assert "rank1-of-3.jsonl:2: id: 'a' already appeared" in raised(tmp_path / "run.jsonl")
     write(A, name="run.rank0-of-2.jsonl")
     with pytest.raises(DataError, match="sets of 2 and 3 files are mixed"):
         open_log([tmp_path / "run.rank*.jsonl"])
     (tmp_path / "s0.json").write_text(json.dumps({"header": HEADER, "samples": [A]}))
     write(B, name="s1.jsonl")
-    with pytest.raises(DataError, match="different forms: json, jsonl"):
+    with pytest.raises(DataError, match="different formats: json, jsonl"):
         open_log([tmp_path / "s0.json", tmp_path / "s1.jsonl"])
 
 
@@ -649,7 +651,7 @@ def test_json_as_a_whole_must_be_a_log(tmp_path: Path) -> None:
         f'{{"header": 3, "samples": [{json.dumps(A)}]}}': "the header is a number",
         f'{{"header": {head},\n"samples": [{json.dumps(A)},\n{{"id": "b"': ":3:11 is not JSON",
         f'{{"header": {head},\n"samples": [NaN]}}': ":2 is not JSON: NaN",
-        f'{{"header": {head}, "samples": []}}': "holds a header and no samples",
+        f'{{"header": {head}, "samples": []}}': "has a header but no samples",
         f'{{"samples": [{json.dumps(A)}]}}': "has no header",
     }
     for text, needle in cases.items():
@@ -665,7 +667,7 @@ def test_a_log_without_samples_is_refused(write: Write, tmp_path: Path) -> None:
         target = tmp_path / f"empty.{form}"
         convert_file(path, target)
         assert "empty" in raised(target)
-    assert "holds a header and no samples" in raised(path)
+    assert "has a header but no samples" in raised(path)
 
 
 def usage(tmp_path: Path, text: str, name: str = "usage.csv") -> Path:
@@ -683,7 +685,7 @@ USAGE_DEFECTS = {
     "action,share\nrun,NaN\n": ("usage.csv:2: share: is 'NaN'",),
     "action,share\nrun,1e999999999\n": ("usage.csv:2: share: is '1e999999999'",),
     "action,share\nrun,1e-999999999\n": ("usage.csv:2: share: is '1e-999999999'",),
-    "action,share\nrun,0.5\nrun,0.5\n": ("usage.csv:3: action: 'run' stands twice",),
+    "action,share\nrun,0.5\nrun,0.5\n": ("usage.csv:3: action: 'run' appears twice",),
     "action,share\nrun,0.5,1\n": ("usage.csv:2: 3 fields where 2",),
     "action,share\nrun,40\nsmall,60\n": ("sum to 100, not to 1", "% sign"),
     "action,share\nrun,0.2\n": ("sum to 0.2, not to 1", "missing"),
@@ -729,9 +731,9 @@ CONSOLE_DEFECTS = {
     "r0(resnet51 224)  :  12 (50.00%)\n": "console.txt:1: (resnet51 224) is 'resnet51@224'",
     "r0(resnet50 224) : 12 (50%)\ns1 (skip 3 frames) : 12 (50%)\n": "console.txt:2: no action",
     "r0(resnet50 224)  :  0 (0.00%)\n": "console.txt:1: the usage block counts no rows",
-    "r0(resnet(50) 224)  :  12 (50.00%)\n": "no usage block",
-    "r0(resnet50 224)  :  12 (50.00%) more\n": "no usage block",
-    f"r0(resnet50 224)  :  {'9' * 5000} (50.00%)\n": "no usage block",
+    "r0(resnet(50) 224)  :  12 (50.00%)\n": "no readable usage block",
+    "r0(resnet50 224)  :  12 (50.00%) more\n": "no readable usage block",
+    f"r0(resnet50 224)  :  {'9' * 5000} (50.00%)\n": "no readable usage block",
     f"s1 (skip {'9' * 5000} frames) : 12 (50.00%)\n": "console.txt:1: no action",
 }
 
@@ -749,7 +751,7 @@ def test_a_defective_console_block_is_named_with_its_line(tmp_path: Path, text: 
 COUNTS_DEFECTS = {
     "video,action\na,run\n": ("usage.csv:1: the column 'n' is missing",),
     "video,action,n,x\na,run,1,2\n": ("usage.csv:1: unknown column 'x'",),
-    "video,action,n,n\na,run,1,2\n": ("usage.csv:1: the column 'n' stands twice",),
+    "video,action,n,n\na,run,1,2\n": ("usage.csv:1: the column 'n' appears twice",),
     "video,action,n\na,runn,1\n": ("usage.csv:2: action is 'runn'", "'run'"),
     "video,action,n\na,3,1\n": ("usage.csv:2: action: is 3", "ids 0 to 2"),
     "video,action,n\na,run,-1\n": ("usage.csv:2: n: is '-1'",),
@@ -815,7 +817,7 @@ def test_checking_lists_every_defect_at_its_place(write: Write) -> None:
     )
     found = [message.partition("run.jsonl")[2].split("\n")[0] for message in checked(path)]
     starts = [":3: actions[3] is 9", ":4 is", ":5: actions: 3 steps", ":6: latency_ms: is -1.0"]
-    starts += [":7: actions[1] is 'runn'", ":8: id: 'a' came before"]
+    starts += [":7: actions[1] is 'runn'", ":8: id: 'a' already appeared"]
     assert len(found) == len(starts)
     assert all(message.startswith(start) for message, start in zip(found, starts, strict=True))
 
@@ -861,7 +863,7 @@ CLI_CASES: dict[str, tuple[str, ...]] = {
     '{"id": "b", "actions": [0, 1': ("run.jsonl:3 is cut off", "--allow-truncated"),
     "not JSON": ("run.jsonl:3 is not JSON",),
     '{"id": "b", "actions": [0, "runn", 1, 1]}': ("run.jsonl:3: actions[1]", "did you mean 'run'"),
-    '{"id": "a", "actions": [0, 1, 1, 1]}': ("run.jsonl:3: id: 'a' came before",),
+    '{"id": "a", "actions": [0, 1, 1, 1]}': ("run.jsonl:3: id: 'a' already appeared",),
     '{"id": "b", "actions": DEEP': ("run.jsonl:3",),
     '{"id": "\udcff", "actions": [0, 1, 1, 1]}': ("run.jsonl:3 is not UTF-8",),
 }
@@ -873,7 +875,8 @@ CLI_CASES: dict[str, tuple[str, ...]] = {
         (verb, text)
         for verb in ("estimate", "validate", "convert")
         for text, needles in CLI_CASES.items()
-        if verb != "convert" or "came before" not in needles[0]  # which looks at single samples
+        # convert checks single samples only.
+        if verb != "convert" or "already appeared" not in needles[0]
     ],
     ids=lambda value: value[:40],
 )
@@ -943,10 +946,10 @@ def test_head_shows_the_header_and_n_samples(run_cli: RunCli, write: Write) -> N
 @pytest.mark.parametrize(
     ("target", "needle"),
     [
-        ("out.txt", "which form to write"),
-        ("out", "which form to write"),
-        ("out.gz", "which form to write"),
-        ("out.parquet.gz", "compressed already"),
+        ("out.txt", "which format to write"),
+        ("out", "which format to write"),
+        ("out.gz", "which format to write"),
+        ("out.parquet.gz", "already compressed"),
         ("none/out.csv", "there is no directory"),
         ("folder.csv", "it is a directory"),
     ],

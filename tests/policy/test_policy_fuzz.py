@@ -317,7 +317,7 @@ def shorten(sample: dict[str, Any], rng: random.Random) -> str:
 def repeat_id(sample: dict[str, Any], rng: random.Random) -> str:
     """Give the sample the name of one long before it."""
     sample["id"] = f"v{rng.randrange(int(sample['id'][1:]) - 1)}"
-    return "came before"
+    return "already appeared"
 
 
 DEFECTS: list[Defect] = [
@@ -457,7 +457,7 @@ def test_lines_of_a_sample_that_went_astray_are_reported(
         names = [f"v{i}" for i in range(COUNT)]
         names[at] = names[rng.randrange(at - 1)]
         path.write_text("id,action\n" + "".join(f"{name},0\n" * 6 for name in names))
-        assert_reported(path, f":{2 + 6 * at}: id: '{names[at]}'", "came before")
+        assert_reported(path, f":{2 + 6 * at}: id: '{names[at]}'", "already appeared")
 
 
 PARQUET_TYPES = {
@@ -536,7 +536,7 @@ def npz_defects() -> dict[str, Callable[[dict[str, Any], int], str]]:
 
     def repeated(arrays: dict[str, Any], i: int) -> str:
         arrays["id"][i] = arrays["id"][i // 2]
-        return "came before"
+        return "already appeared"
 
     def column(name: str, plain: Any, value: Any) -> Callable[[dict[str, Any], int], str]:
         def change(arrays: dict[str, Any], i: int) -> str:

@@ -137,7 +137,7 @@ def test_scores_are_what_the_tensor_holds(path: Path, kind: Any) -> None:
         ({"labels": torch.eye(4)[:2]}, "multi-hot"),
         ({"scores": torch.zeros(2, 2, device="meta")}, "scores: cannot turn Tensor into numbers"),
         ({"scores": torch.zeros(2, 2, dtype=torch.complex64)}, "scores: complex64"),
-        ({"latency_ms": torch.tensor(3.0)}, "latency_ms: one number"),
+        ({"latency_ms": torch.tensor(3.0)}, "latency_ms: a single number"),
     ],
 )
 def test_tensors_that_are_refused(path: Path, fields: dict[str, Any], needle: str) -> None:

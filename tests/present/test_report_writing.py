@@ -50,7 +50,7 @@ def test_unusable_files_are_refused_before_anything_is_written(
     capsys.readouterr()
     o = ("-o", "out")
     assert "none.json" in refused(capsys, "none.json", *o)
-    assert "already worked out" in refused(capsys, "estimate.json", *o)
+    assert "already a result" in refused(capsys, "estimate.json", *o)
     assert "table of points" in refused(capsys, "points.csv", *o)
     assert "cut.json" in refused(capsys, "cut.json", *o)
     assert "given twice" in refused(capsys, "table.json", "table.json", *o)

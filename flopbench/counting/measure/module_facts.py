@@ -1,4 +1,4 @@
-"""The modules of a model: what decides about the cost of each, and where its class stands."""
+"""The modules of a model: what determines the cost of each, and where its class is defined."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _DEFAULTS: dict[str, Any] = {
     "num_layers": 1,
     "bidirectional": False,
 }
-"""Settings of torch's layers that decide about their cost, and what each is when not said."""
+"""Settings of torch's layers that determine their cost, and their defaults."""
 
 _ELSEWHERE = {"site-packages", "dist-packages"}
-"""Folders of installed code: also where they lie in the working folder, as in ``.venv``."""
+"""Folders of installed code, even if inside the working folder, as in ``.venv``."""
 
 
 def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]:
@@ -31,7 +31,7 @@ def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]
 
     Args:
         module: the model.
-        located: whether to look up where classes stand: for code of the user's own.
+        located: whether to look up where classes are defined; for the user's own code.
     """
     seen: set[int] = set()
     places: dict[type, str] = {}
@@ -61,14 +61,14 @@ def _shape(module: nn.Module) -> dict[str, Any]:
     for name, default in _DEFAULTS.items():
         value = _plain(vars(module).get(name))
         if name == "kernel_size" and "weight" in shape:
-            continue  # the weight's extents say it
+            continue  # the weight's shape contains it
         if value is not None and value != default and value != _everywhere(default, value):
             shape[name] = value
     return shape
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting as JSON holds it, None where it is none."""
+    """Return a setting as JSON can hold it, else None."""
     if isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, (tuple, list)) and all(type(n) is int for n in value):
@@ -81,7 +81,7 @@ def _everywhere(default: Any, value: Any) -> Any:
 
 
 def _place(kind: type) -> str:
-    """Return ``file:line`` of a class below the working folder, else an empty text."""
+    """Return ``file:line`` of a class below the working folder, else an empty string."""
     try:
         file = Path(inspect.getsourcefile(kind) or "").resolve()
         inside = file.relative_to(Path.cwd().resolve())

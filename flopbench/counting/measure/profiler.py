@@ -1,8 +1,8 @@
-"""Run counters on one model: the harness around the adapters in ``counters``.
+"""Runs counters on one model: the harness around the adapters in ``counters``.
 
-Each counter gets a private copy of the model in evaluation mode, on the meta device where the
-counter and the model allow it (no memory, no arithmetic), else on the CPU with real values. The
-original is never changed.
+Each counter gets a private copy of the model in evaluation mode, on the meta device if counter and
+model allow it (no memory, no arithmetic), else on the CPU with real values. The original is never
+changed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProf
         infos: the counters, from ``flopbench.counting.registry.find_counters``.
 
     Returns:
-        One profile a counter, or why that counter could not count this model, in order.
+        One profile per counter, or why that counter could not count this model, in order.
 
     Raises:
         InputError: the model cannot be built, or does not run at this input.
@@ -81,7 +81,7 @@ def profile_module(
     name: str,
     input: str,
 ) -> list[CostProfile | Failure]:
-    """Count a live module under several counters; it comes back as it was.
+    """Count a live module, which stays unchanged, under several counters.
 
     Args:
         module: any module, on any device, in any mode.
@@ -115,7 +115,7 @@ def _profile(
     counters = {info.name: _load(info) for info in infos}
     values_wanted = any(counter.needs_values for counter in counters.values())
     source = Source(spec=spec, live=live, values_wanted=values_wanted)
-    # Those that need only shapes first: they find out whether shapes suffice.
+    # Counters that need only shapes come first: they show whether shapes suffice.
     for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
         try:
             done = _count(counters[info.name], source)
@@ -142,7 +142,7 @@ def _load(info: CounterInfo) -> Counter:
 
 def _count(counter: Counter, source: Source) -> Subjected:
     if not counter.needs_values and source.shapes_suffice is not False:
-        # Whatever fails on shapes alone (building, running, counting) is tried again on values.
+        # What fails on shapes alone (building, running, counting) is tried again with values.
         with quick_shapes(), contextlib.suppress(Exception, SystemExit):
             subject = source.subject("meta")
             with counting_state(), source.originals_guarded():
@@ -161,7 +161,7 @@ def _count(counter: Counter, source: Source) -> Subjected:
 
 
 def _require_running(source: Source, name: str) -> None:
-    """Tell a model that does not run from a counter that cannot follow it.
+    """Distinguish a model that does not run from a counter that cannot follow it.
 
     Raises:
         InputError: the model itself does not run at this input.
@@ -183,10 +183,10 @@ def _to_profile(
 ) -> CostProfile:
     counted, built, spec = done.counted, source.built, source.spec
     operators = merge_operators(counted.operators)
-    booked = sum(op.total for op in operators)
-    if booked != counted.total:
+    charged = sum(op.total for op in operators)
+    if charged != counted.total:
         raise AssertionError(
-            f"{info.name} on {name}: its breakdown adds up to {booked}, its total is "
+            f"{info.name} on {name}: its breakdown adds up to {charged}, its total is "
             f"{counted.total}; this is a bug in the counter's adapter"
         )
     return CostProfile(
@@ -212,7 +212,7 @@ def _to_profile(
 
 
 def environment(*distributions: str) -> dict[str, str]:
-    """Name the versions that a count depends on: Python, torch and the given distributions."""
+    """Return the versions that a count depends on: Python, torch and the given distributions."""
     names = dict.fromkeys(("flopbench", "torch", *distributions))
     versions = {name: installed_version(name) for name in names}
     return {

@@ -1,4 +1,4 @@
-"""Where subjects come from: a model built as late and as cheaply as possible, or a live one."""
+"""Provides subjects: from a model built as late and as cheaply as possible, or a live one."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from flopbench.models.spec import ModelSpec
 
 
 class Source:
-    """One model that several counters are to see, each as if it were the first.
+    """One model for several counters, each of which sees it as if it were the first.
 
     A live module and a model from the user's own code are copied for every counter. A library
     model is ours alone and stateless in evaluation mode, so the model itself serves one counter
-    after the other, its tensors exchanged for shapes on the meta device and back; what a counter
-    leaves behind in it has it built anew.
+    after the other, its tensors swapped for shapes on the meta device and back; if a counter
+    leaves something behind in it, it is built again.
 
     Args:
         spec: what to build; None for a live module.
         live: the live module with its inputs; None for a specification.
-        values_wanted: whether some counter will need real values, so that the model had better
-            be built with them at once.
+        values_wanted: whether some counter will need real values, so that the model should be
+            built with them at once.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Source:
 
     @property
     def built(self) -> Built:
-        """The model and its inputs; only after a subject was asked for."""
+        """The model and its inputs; only after a subject was requested."""
         assert self._built is not None
         return self._built
 
@@ -77,8 +77,8 @@ class Source:
     def originals_guarded(self) -> Iterator[None]:
         """Refuse calls of the original's modules while a copy of it is counted.
 
-        A forward that holds a layer in a closure would run the original's layer: its statistics
-        would move, and its work would belong to no module of the copy.
+        A forward that holds a layer in a closure would run the original's layer: it would change
+        its statistics, and its work would belong to no module of the copy.
         """
         if self._ours:
             yield
@@ -100,7 +100,7 @@ class Source:
             hook.remove()
 
     def _needs_values(self) -> bool:
-        """Whether weights must be drawn: where the work may depend on them."""
+        """Whether weights must be drawn, because the work may depend on them."""
         assert self.spec is not None
         return self.spec.is_user_code or self.shapes_suffice is False or not self._values_wanted
 
@@ -115,9 +115,9 @@ class Source:
 
     def _build(self, device: str) -> None:
         assert self.spec is not None
-        # One build serves every counter, so that a factory of the user's runs once. A library
-        # model for a counter that needs values gets zeros for weights until it turns out that
-        # the work depends on them.
+        # One build serves every counter, so that a user's factory runs once. A library model for
+        # a counter that needs values gets zero weights until it turns out that the work depends
+        # on them.
         self._device = "cpu" if self._values_wanted else device
         self._initialised = self._needs_values()
         self._built = build(self.spec, self._device, initialise=self._initialised)
@@ -127,7 +127,7 @@ class Source:
 
 
 def _signature(module: nn.Module) -> list[Any]:
-    """Take down what a counter may leave behind: hooks, buffers, attributes, flags."""
+    """Record what a counter may leave behind: hooks, buffers, attributes, flags."""
     return [
         (
             id(child),

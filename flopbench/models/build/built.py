@@ -1,4 +1,4 @@
-"""A model with its input, as a record, and what every source of models needs to make one."""
+"""A built model with its input, as a record, and the helpers that every source of models shares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from flopbench.core.errors import InputError
 from flopbench.models.spec import ModelSpec
 
 LONGEST_REASON = 300
-"""Characters of somebody else's message that are passed on; some hold whole tensors or stacks."""
+"""Characters of another library's message to pass on; some hold whole tensors or stack traces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Built:
         kwargs: keyword inputs, a batch of one.
         input: the input size as resolved, such as ``224`` or ``16x112x112``.
         feature_dim: input width of the classification head, None where there is none.
-        notes: what a reader of this model's cost must know.
+        notes: notes on the model's cost.
     """
 
     module: nn.Module
@@ -42,7 +42,7 @@ def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) ->
 
     Args:
         spec: gives the size, if it has one.
-        default: the size to take otherwise.
+        default: the size to use otherwise.
         channels: C.
     """
     size = spec.size or default
@@ -52,7 +52,7 @@ def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) ->
 
 
 def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
-    """Find the last fully connected layer in registration order, which is the head, by path."""
+    """Return path and module of the last linear layer in registration order: the head."""
     layers = [(path, m) for path, m in module.named_modules() if isinstance(m, nn.Linear)]
     return layers[-1] if layers else None
 
@@ -64,7 +64,7 @@ def head_width(module: nn.Module) -> int | None:
 
 
 def replace_head(module: nn.Module, classes: int, name: str) -> None:
-    """Put a new ``nn.Linear(in_features, classes)`` where the last linear layer is.
+    """Replace the last linear layer by a new ``nn.Linear(in_features, classes)``.
 
     Raises:
         InputError: there is no linear layer to replace.
@@ -81,7 +81,7 @@ def replace_head(module: nn.Module, classes: int, name: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Put an exception of other people's code into one line of printable text."""
+    """Return an exception of foreign code as one line of printable text."""
     text = "".join(c if c.isprintable() else " " for c in str(error))
     text = " ".join(text.split())
     if len(text) > LONGEST_REASON:

@@ -1,4 +1,4 @@
-"""From a specification to a model and one sample to run it on. Nothing is ever downloaded."""
+"""Builds a model, and one sample to run it on, from a specification. Nothing is ever downloaded."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
     Args:
         spec: what to build; not a ``value:`` constant.
         device: ``meta`` (no memory, no values) or ``cpu``.
-        initialise: False gives library models zeros for weights: quicker, for counting models
-            whose cost was seen not to depend on values.
+        initialise: False gives library models zero weights, which is quicker; for models whose
+            cost is known not to depend on values.
 
     Raises:
         InputError: the model does not exist, its library is not installed, an option or the input
@@ -66,9 +66,9 @@ def _build_layer(spec: ModelSpec) -> Built:
 
 
 class _ZerosForDraws(TorchFunctionMode):
-    """Zero the weights where a model would draw them: far quicker, and as quick to compute with.
+    """Zero the weights where a model would draw them, which is much quicker.
 
-    Memory as allocated would be quicker still to get, but holds denormal numbers, which make the
+    Uninitialised memory would be quicker still, but holds denormal numbers, which make the
     arithmetic several times slower.
     """
 

@@ -1,4 +1,4 @@
-"""Private copies of a live module, so that a user's own model is never touched."""
+"""Private copies of a live module, so that a user's model is never changed."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
     """Copy a module, in evaluation mode.
 
     Args:
-        module: the original; nothing of it is changed.
-        device: ``meta`` copies shapes only; anything else clones every tensor where it is, since
-            a forward pass may write to its weights.
+        module: the original, which stays unchanged.
+        device: ``meta`` copies shapes only; anything else clones every tensor on its device,
+            since a forward pass may write to its weights.
 
     Raises:
-        MeasureError: the module cannot be copied, or has parameters without a shape yet.
+        MeasureError: the module cannot be copied, or has parameters that have no shape yet.
     """
     if any(is_lazy(parameter) for parameter in module.parameters()):
         raise MeasureError(
@@ -51,7 +51,7 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
         for tensor in tensors:
             if tensor is None or id(tensor) in memo or not _plain(tensor):
                 continue
-            memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _beside(tensor)
+            memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _clone(tensor)
     try:
         copied: nn.Module = copy.deepcopy(module, memo)
     except Exception as error:
@@ -64,11 +64,11 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
 
 
 class TensorSwap:
-    """Exchange the tensors of a module for shapes on the meta device, and back.
+    """Swap the tensors of a module for shapes on the meta device, and back.
 
     Args:
-        module: a module that is ours to change.
-        device: where it was built; from ``meta`` there is no way to ``cpu``.
+        module: a module that may be changed.
+        device: where it was built; from ``meta`` it cannot return to ``cpu``.
     """
 
     def __init__(self, module: nn.Module, device: str) -> None:
@@ -86,7 +86,7 @@ class TensorSwap:
                     self._places.append((names, name, choices))
 
     def to(self, device: str) -> None:
-        """Put the tensors of one device in place."""
+        """Install the tensors of one device."""
         if device != self._device:
             for names, name, choices in self._places:
                 names[name] = choices[device]
@@ -94,7 +94,7 @@ class TensorSwap:
 
 
 def move_inputs(value: Any, device: str) -> Any:
-    """Return a copy of inputs: shapes on the meta device, or clones where they are."""
+    """Return a copy of inputs: shapes on the meta device, or clones on their device."""
     if isinstance(value, torch.Tensor):
         return _on_meta(value.detach()) if device == "meta" else value.detach().clone()
     if isinstance(value, dict):
@@ -118,7 +118,7 @@ def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
     return shape_only
 
 
-def _beside(tensor: torch.Tensor) -> torch.Tensor:
+def _clone(tensor: torch.Tensor) -> torch.Tensor:
     clone = tensor.detach().clone()
     if isinstance(tensor, nn.Parameter):
         return nn.Parameter(clone, requires_grad=tensor.requires_grad)

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 SEED = 0
-"""Random weights, inputs and draws come from this seed, so that value-dependent costs repeat."""
+"""Seed of random weights, inputs and draws, so that value-dependent costs are reproducible."""
 
 
 @contextlib.contextmanager
@@ -22,10 +22,10 @@ def counting_state() -> Iterator[None]:
     """Silence libraries, disable gradients and the fused multi-head attention fast path.
 
     The fast path hides whole encoder layers behind one operator that no counter prices, so the
-    plain path, which does the same arithmetic, is counted instead. One thread computes: on a
-    busy machine idle threads spin for longer than the arithmetic takes. Random numbers come from
-    a fixed seed, and tensors are made on the CPU, whatever the caller's default is. Everything is
-    restored on leaving, also after an exception.
+    plain path, which does the same arithmetic, is counted instead. A single thread computes: on
+    a busy machine idle threads spin for longer than the arithmetic takes. Random numbers come
+    from a fixed seed, and tensors are made on the CPU, whatever the caller's default is.
+    Everything is restored on exit, also after an exception.
     """
     fast_path = torch.backends.mha.get_fastpath_enabled()
     threads = torch.get_num_threads()
@@ -41,12 +41,12 @@ def counting_state() -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded() -> Iterator[None]:
-    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then put the generators back."""
+    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then restore the generators."""
     ours = random.getstate()
     arrays: Any = sys.modules.get("numpy")
     arrays_state = arrays.random.get_state() if arrays is not None else None
     with torch.random.fork_rng(devices=[]):
-        # torch.manual_seed would seed the generators of every device, which are the caller's.
+        # torch.manual_seed would also seed the caller's generators on other devices.
         torch.random.default_generator.manual_seed(SEED)
         random.seed(SEED)
         if arrays is not None:
@@ -60,8 +60,8 @@ def seeded() -> Iterator[None]:
 
 
 def made_on_cpu() -> contextlib.AbstractContextManager[Any]:
-    """Return a context in which tensors are made on the CPU unless told otherwise."""
-    # Asked of a tensor: torch 2.4's get_default_device does not know of ``with torch.device(...)``.
+    """Return a context in which tensors are made on the CPU by default."""
+    # A tensor tells: torch 2.4's get_default_device ignores ``with torch.device(...)``.
     if torch.empty(0).device.type == "cpu":
         return contextlib.nullcontext()  # a device context slows every call down
     return torch.device("cpu")
@@ -69,7 +69,7 @@ def made_on_cpu() -> contextlib.AbstractContextManager[Any]:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Drop what libraries print, log and warn about while they build or count a model."""
+    """Discard what libraries print, log and warn about while they build or count a model."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -86,15 +86,15 @@ def silence() -> Iterator[None]:
 
 @contextlib.contextmanager
 def quick_shapes() -> Iterator[None]:
-    """Make batch normalisation on the meta device quick.
+    """Speed up batch normalisation on the meta device.
 
-    torch takes it apart in Python there, a dozen operators a layer, only to learn the shape of
-    its input again; that is half of the time of a whole model. The kernel set here returns that
-    shape at once. It serves meta tensors only and is taken out again on leaving.
+    torch decomposes it in Python there, a dozen operators per layer, only to return the shape of
+    its input; that takes half of the time of a whole model. The kernel installed here returns
+    that shape at once. It serves meta tensors only and is removed on exit.
     """
     with warnings.catch_warnings(), contextlib.ExitStack() as stack:
-        warnings.simplefilter("ignore")  # torch says that it overrides a kernel: that is meant
-        with contextlib.suppress(Exception):  # where torch refuses, its own kernel serves, slower
+        warnings.simplefilter("ignore")  # torch warns that a kernel is overridden, as intended
+        with contextlib.suppress(Exception):  # where torch refuses, its slower kernel is used
             library = stack.enter_context(torch.library._scoped_library("aten", "IMPL", "Meta"))
             # Not library.impl: before allow_override it refuses where torch has a kernel in Python.
             library.m.impl("native_batch_norm", "Meta", _batch_norm_shapes, False)

@@ -1,4 +1,4 @@
-"""Models of torchvision, timm and transformers, always with random weights."""
+"""Builds models of torchvision, timm and transformers, always with random weights."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import silence
 from flopbench.models.spec import ModelSpec, format_size
 
-RESIZES = "the model resizes its input itself, so the cost is that of its own working size"
+RESIZES = "the model resizes its input, so the cost is that of the resized input"
 
 FRAMES = 16
-"""Frames of a clip when none are given, as torchvision publishes its figures for videos."""
+"""Default number of frames of a clip, as in torchvision's published figures for videos."""
 
 DEFAULT_STEPS = 128
-"""Sequence length of a text model when none is given."""
+"""Default sequence length of a text model."""
 
 
 def build_on_meta(spec: ModelSpec) -> Built:
     """Build a model of one of the three libraries on the meta device.
 
-    A few builders compute with tensors, which the meta device does not let them do (RegNet's, for
-    one). Those get the CPU, and only their parameters are put on the meta device, each as soon as
-    a module registers it, so that they never take memory together.
+    A few builders (RegNet's, for example) compute with tensors, which the meta device does not
+    allow. They run on the CPU, and only their parameters are put on the meta device, each as soon
+    as a module registers it, so that they never all take memory at once.
 
     Raises:
         InputError: as ``build_library_model``.
@@ -71,7 +71,7 @@ def parameters_on_meta() -> Iterator[None]:
 
 
 def build_library_model(spec: ModelSpec) -> Built:
-    """Build a model of one of the three libraries; see ``models.build``.
+    """Build a model of one of the three libraries; see ``by_source.build``.
 
     Raises:
         InputError: unknown model, missing library, option or size that does not fit.
@@ -98,7 +98,7 @@ def _torchvision(spec: ModelSpec) -> Built:
         if name in parameters:
             options.setdefault(name, None)
     if spec.name in {"googlenet", "inception_v3"}:
-        options.setdefault("init_weights", False)  # their own initialisation takes a minute
+        options.setdefault("init_weights", False)  # their initialisation takes a minute
     if spec.classes is not None:
         options["num_classes"] = spec.classes
     module = _call(spec, lambda: models.get_model(spec.name, **options))
@@ -196,7 +196,7 @@ def _transformers(spec: ModelSpec) -> Built:
 
 
 def _transformers_module(transformers: Any, config: Any, spec: ModelSpec) -> nn.Module:
-    """Build the bare encoder, or the classifier where a head was asked for."""
+    """Build the bare encoder, or the classifier where a head was requested."""
     kinds = [transformers.AutoModel]
     if spec.classes is not None:
         kinds = [
@@ -244,12 +244,12 @@ def _transformers_input(
         return {"input_values": torch.rand(1, size[0])}, size
     raise InputError(
         f"transformers:{spec.name} takes {name!r}, for which there is no example input",
-        "write a factory that returns (model, inputs) and name it as package.module:factory",
+        "write a factory that returns (model, inputs), and name it as package.module:factory",
     )
 
 
 def _call(spec: ModelSpec, builder: Callable[[], Any]) -> Any:
-    """Run a library's builder; what it objects to is the user's to mend."""
+    """Run a library's builder; what it rejects is the user's error."""
     try:
         with silence():
             return builder()
@@ -269,5 +269,5 @@ def _unknown(spec: ModelSpec, library: str, known: Iterable[str]) -> InputError:
     hint = f"did you mean {', '.join(near)}? " if near else ""
     return InputError(
         f"{library} has no model {spec.name!r}",
-        f"{hint}{len(names)} models are known; for code of your own write package.module:factory",
+        f"{hint}{len(names)} models are known; for your own code write package.module:factory",
     )

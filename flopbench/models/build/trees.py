@@ -1,10 +1,10 @@
-"""Importing one model from several source trees in one process: two revisions of one repository.
+"""Imports one model from several source trees (two revisions of a repository) in one process.
 
-Both trees have modules of the same names, so what one row imported is taken out of
-``sys.modules`` before the next row imports its own. The models keep the functions and classes they
-have; only the names become free. What a model imports after its first call, inside ``forward``, is
-therefore found in neither tree: the row fails and says so. Code that registers something once a
-process (a torch operator, for example) cannot be imported from a second tree.
+Both trees have modules of the same names, so what one row imported is removed from ``sys.modules``
+before the next row imports its own. The models keep their functions and classes; only the names
+become free. What a model imports later, inside ``forward``, is therefore found in neither tree: the
+row fails and says so. Code that registers something once per process (a torch operator, for
+example) cannot be imported from a second tree.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from flopbench.core.errors import MeasureError
 from flopbench.models.spec import ModelSpec
 
 SOURCES = "src"
-"""Folder below the root of many repositories that their packages lie in."""
+"""Folder in the root of many repositories that holds their packages."""
 
 _OWN = "flopbench"
 
 
 @contextlib.contextmanager
 def standing_in(root: str, roots: Sequence[str], spec: ModelSpec) -> Iterator[None]:
-    """Build the model of ``spec`` inside; leave the process as it was, apart from the libraries.
+    """Build the model of ``spec`` inside; restore the process afterwards, except for libraries.
 
-    The working folder is put back and the modules of the tree are taken out also where building
-    fails. The import path loses the trees, so that nothing is imported from the wrong one later.
-    No byte code is written into a tree.
+    The working folder is restored and the modules of the tree are removed even if building fails.
+    The import path loses the trees, so that nothing is imported from the wrong one later. No byte
+    code is written into a tree.
 
     Args:
-        root: the tree to stand in; comes first on the import path.
+        root: the tree to work in; it comes first on the import path.
         roots: all trees of the job; nothing is imported from the others.
         spec: the model, whose module must come from ``root``.
 
@@ -65,13 +65,13 @@ def standing_in(root: str, roots: Sequence[str], spec: ModelSpec) -> Iterator[No
 
 
 def imported_late(roots: Sequence[str], known: set[str]) -> str:
-    """Return a module that came from one of the trees outside of ``standing_in``, or an empty text.
+    """Return a module imported from one of the trees outside ``standing_in``, or an empty string.
 
-    Nobody knows whose it was: a hook of an installed project finds one tree for both rows.
+    Which row it belongs to is unknown: an import hook finds the same tree for both rows.
 
     Args:
         roots: all trees of the job.
-        known: names of modules that were there before any tree was stood in.
+        known: names of the modules loaded before the first ``standing_in``.
     """
     trees = [_real(root) for root in roots]
     return next(_imported_from(trees, known, _libraries()), "")
@@ -80,7 +80,7 @@ def imported_late(roots: Sequence[str], known: set[str]) -> str:
 def _path_in(
     here: str, others: Sequence[str], path: Sequence[str], libraries: Sequence[str]
 ) -> list[str]:
-    """Return the import path with every folder of another tree read in this one."""
+    """Return the import path with every folder of another tree replaced by this tree's."""
     moved = [here, os.path.join(here, SOURCES)]
     for entry in path:
         other = next((tree for tree in others if _lies_in([entry], tree, libraries)), None)
@@ -98,7 +98,7 @@ def _check_origin(
     for name in _imported_from(others, known, libraries):
         raise MeasureError(
             f"{name} was imported from the other revision, so both would run the same code",
-            "an installed copy of the project comes before the revision's own: keep packages at "
+            "an installed copy of the project takes precedence over the revision: keep packages at "
             f"the root or in {SOURCES}/",
         )
     module = sys.modules.get(spec.name.rpartition(":")[0]) if spec.source == "python" else None
@@ -113,7 +113,7 @@ def _check_origin(
 def _imported_from(
     trees: Sequence[str], known: set[str], libraries: Sequence[str]
 ) -> Iterator[str]:
-    """Yield the names of modules that are new and lie in one of the trees; ours never do."""
+    """Yield the names of new modules that lie in one of the trees, flopbench's own excepted."""
     for name, module in list(sys.modules.items()):
         if name in known or name.partition(".")[0] == _OWN:
             continue
@@ -124,7 +124,7 @@ def _imported_from(
 
 def _places(module: ModuleType) -> list[str]:
     """Return where a module lies: its file, or the folders of a package that has none."""
-    names = getattr(module, "__dict__", {})  # some objects in sys.modules are no modules
+    names = getattr(module, "__dict__", {})  # some objects in sys.modules are not modules
     file = names.get("__file__")
     if isinstance(file, str):
         return [file]
@@ -135,7 +135,7 @@ def _places(module: ModuleType) -> list[str]:
 
 
 def _lies_in(places: Iterable[str], tree: str, libraries: Sequence[str]) -> bool:
-    """Say whether a place lies in a tree; libraries of an environment inside of it do not."""
+    """Whether a place lies in a tree, but not among the libraries of an environment in it."""
     inside = [library for library in libraries if _below(library, tree)]
     return any(
         _below(place, tree) and not any(_below(place, library) for library in inside)
@@ -144,7 +144,7 @@ def _lies_in(places: Iterable[str], tree: str, libraries: Sequence[str]) -> bool
 
 
 def _below(place: str, folder: str) -> bool:
-    """Say whether a path is a folder or lies in it, as it is written or with links followed."""
+    """Whether a path is a folder or lies in it, as written or with links resolved."""
     paths = (os.path.abspath(place), _real(place))
     return any(path == folder or path.startswith(folder + os.sep) for path in paths)
 

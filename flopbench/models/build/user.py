@@ -1,4 +1,4 @@
-"""Models from code of the user's own: ``package.module:factory`` and ``file.py:factory``.
+"""Builds models from the user's own code: ``package.module:factory`` and ``file.py:factory``.
 
 The code runs only because the user named it. A factory is called with the options of the
 specification and returns an ``nn.Module``, or ``(module, inputs)`` where inputs is a tensor, a
@@ -32,11 +32,11 @@ from flopbench.models.spec import ModelSpec, format_size, parse_size
 DEFAULT_SIZE = (224,)
 
 _FOLDERS: set[str] = set()
-"""Folders of files that were named as models: those that ``_prefer`` put on the import path."""
+"""Folders of files that were named as models, which ``_prefer`` put on the import path."""
 
 
 def build_user_model(spec: ModelSpec) -> Built:
-    """Import the module, call the factory, make an input; see ``models.build``.
+    """Import the module, call the factory, make an input; see ``by_source.build``.
 
     Raises:
         InputError: the code cannot be imported or fails, or returns something else.
@@ -101,12 +101,12 @@ def example_inputs(module: nn.Module, given: Any) -> tuple[tuple[Any, ...], dict
     """Make a live module's inputs from whatever the caller gave.
 
     Args:
-        module: tells the device that made-up tensors go to.
+        module: gives the device for generated tensors.
         given: a full shape ``(N, C, H, W)``, a size (``224``, ``"16x112x112"``) for one RGB image
             or clip, or ready inputs (see ``split_inputs``).
 
     Raises:
-        InputError: nothing was given, or something that is no input.
+        InputError: nothing was given, or something that is not an input.
     """
     if given is None:
         raise InputError(
@@ -120,7 +120,7 @@ def example_inputs(module: nn.Module, given: Any) -> tuple[tuple[Any, ...], dict
     elif isinstance(given, (tuple, list)) and given and all(type(n) is int for n in given):
         shape = tuple(given)
         if min(shape) < 1:
-            raise InputError(f"input shape {shape}: every extent must be at least 1")
+            raise InputError(f"input shape {shape}: every dimension must be at least 1")
     else:
         return split_inputs(given)
     generator = torch.Generator().manual_seed(SEED)
@@ -143,7 +143,9 @@ def _import(path: str) -> ModuleType:
     if path.endswith(".py"):
         return _import_file(Path(path))
     if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # as `python -m` does: users name modules they stand in
+        sys.path.insert(
+            0, os.getcwd()
+        )  # as `python -m` does: users name modules in the working folder
     try:
         return importlib.import_module(path)
     except (Exception, SystemExit) as error:
@@ -172,10 +174,10 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _prefer(folder: Path) -> None:
-    """Let what a file imports come from its own folder first.
+    """Let what a file imports come from its folder first.
 
-    Two files of one process may each have a ``util.py`` beside them: a module that came from
-    another file's folder, and that this folder has too, is forgotten, so that it is imported anew.
+    Two files of one process may each have a ``util.py`` next to them: a module that came from
+    another file's folder, and that this folder has too, is dropped, so that it is imported again.
     """
     others = _FOLDERS - {str(folder)}
     for name in list(sys.modules):
@@ -202,7 +204,7 @@ def _find(module: ModuleType, name: str, path: str) -> Any:
 def _call(factory: Any, options: dict[str, Any], spec: ModelSpec) -> Any:
     if isinstance(factory, nn.Module):
         if options:
-            raise InputError(f"{spec.name} is a Module already: it takes no options")
+            raise InputError(f"{spec.name} is already a Module: it takes no options")
         return factory
     if not callable(factory):
         raise InputError(f"{spec.name} is {type(factory).__name__}: expected a function")

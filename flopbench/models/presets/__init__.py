@@ -1,12 +1,12 @@
-"""Published set-ups, as TOML files beside this one: networks, inputs, heads, printed figures.
+"""Published set-ups, as TOML files in this folder: networks, inputs, heads, printed figures.
 
 File format: ``schema = 1``, ``title``, ``source`` (the publication), ``classes`` (width of the
 heads there), ``counted_by`` (the counter whose rules the publication used), and one ``[[table]]``
-entry a published row: ``model``, ``input``, ``published_gflops`` (text, digits as printed),
-``feature_dim``, and for figures that were not profiled ``scaled_from = {gflops, input_px,
-figure_input_px, source}``, and for a misprint ``corrected_gflops`` with ``correction``, its
-reason. A preset may instead name others: ``include = [...]``. A ``[policy]`` table says what an
-adaptive method decides and what each decision costs: the fields of a policy log's header
+entry per published row: ``model``, ``input``, ``published_gflops`` (text, digits as printed),
+``feature_dim``, for figures that were not profiled ``scaled_from = {gflops, input_px,
+figure_input_px, source}``, and for a misprint ``corrected_gflops`` with its reason,
+``correction``. A preset may instead include others: ``include = [...]``. A ``[policy]`` table says
+what an adaptive method decides and what each decision costs: the fields of a policy log's header
 (``policy.header``).
 """
 
@@ -33,9 +33,9 @@ class ScaledFigure:
     """How a publication got a figure without profiling: another figure times (r / r0)².
 
     Attributes:
-        gflops: the figure that was scaled, as printed in its own source.
+        gflops: the figure that was scaled, as printed in its source.
         input_px: the input size that the scaling assumed.
-        figure_input_px: the input size that the figure really belongs to.
+        figure_input_px: the input size that the figure actually belongs to.
         source: where the figure was printed.
     """
 
@@ -61,7 +61,7 @@ class PublishedRow:
         source: the publication.
         scaled_from: set where the figure was scaled, not profiled.
         corrected: the figure that was meant, where the printed one is a misprint.
-        correction: why that is known.
+        correction: how that is known.
     """
 
     spec: ModelSpec
@@ -80,10 +80,10 @@ class Preset:
 
     Attributes:
         name: file name without its suffix, or the path of a user's file.
-        title: one line for people.
+        title: one line.
         rows: in the publication's order.
         policy: what the method decides, as the fields of a policy log's header.
-        counted_by: the counter whose rules the publication used, empty where none is named.
+        counted_by: the counter whose rules the publication used, empty if none is named.
     """
 
     name: str
@@ -178,22 +178,22 @@ def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> Published
 
 def _figure(text: str) -> Decimal:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        raise ValueError(f"{text!r} is no figure with its digits as printed")
+        raise ValueError(f"{text!r} is not a figure with its digits as printed")
     return Decimal(text)
 
 
 def _pixels(value: Any) -> int:
     if type(value) is not int or value < 1:
-        raise ValueError(f"{value!r} is no number of pixels")
+        raise ValueError(f"{value!r} is not a number of pixels")
     return value
 
 
 def explain_published(row: PublishedRow, total: int | None, dense_macs: int | None) -> str:
-    """Say how a published figure relates to the measured ones.
+    """Explain how a published figure relates to the measured ones.
 
     Args:
         row: the publication's row.
-        total: what the publication's counter says of this model today, in MACs of its own rules.
+        total: what the publication's counter gives for this model today, by its own rules.
         dense_macs: the exact dense multiply-accumulates.
 
     Returns:
@@ -220,14 +220,14 @@ def explain_published(row: PublishedRow, total: int | None, dense_macs: int | No
 
 
 def rule_value(row: PublishedRow) -> float | None:
-    """Return the figure that the publication's scaling rule gives, None where it profiled."""
+    """Return the figure that the publication's scaling rule gives, None if it profiled."""
     if row.scaled_from is None:
         return None
     return row.scaled_from.at(row.spec.size[0])
 
 
 def digits_exchanged(one: str, other: str) -> bool:
-    """Whether two numbers differ by exactly one swap of two neighbouring digits."""
+    """Whether two numbers differ by exactly one swap of two adjacent digits."""
     if len(one) != len(other):
         return False
     places = [i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b]

@@ -1,4 +1,4 @@
-"""Readers of a policy log, one file a form; ``reader_for`` picks one."""
+"""Readers of policy logs, one module per format; ``reader_for`` picks one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _READERS = {
     "arnet-npz": "arnet_npz:ArnetNpzReader",
 }
 SHARE_FORMS = ("arnet-console", "usage")
-"""Forms that hold shares of actions and no samples; see ``policy.usage``."""
+"""Formats that hold shares of actions instead of samples; see ``policy.usage``."""
 
 
 def reader_for(path: Path, options: Options) -> Reader:
-    """Return the reader of a file's form.
+    """Return a reader for a file, by its format.
 
     Raises:
         InputError: the file cannot be read.
-        DataError: it is no policy log.
+        DataError: it is not a policy log.
     """
     module, cls = _READERS[sniff(path)].split(":")
     reader: Reader = getattr(import_module(f"{__name__}.{module}"), cls)(path, options)

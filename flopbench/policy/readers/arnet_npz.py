@@ -1,8 +1,8 @@
-"""AR-Net's own file of a validation run, ``meta-val-*.npy.npz`` (repository mengyuest/AR-Net).
+"""Reads AR-Net's file of a validation run, ``meta-val-*.npy.npz`` (repository mengyuest/AR-Net).
 
 ``rs`` (N, T, A) one-hot rows, ``names`` (N,), ``results`` (N, C) video logits, ``targets`` (N, 3)
 label ids padded with -1, ``indices`` (N, T) frame numbers counted from 1, and ``all_preds``, which
-is left out. It names no actions, so it needs a preset.
+is ignored. It names no actions, so it needs a preset.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flopbench.policy.blocks import Block, Place, one_hot_codes
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.npy_stream import ROWS_AT_ONCE, Member, NpzFile, padded, sayer
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 _ARNET_KINDS = {
     "rs": ("biuf", (3,)),
@@ -32,7 +32,7 @@ ARNET_ARRAYS = ("rs", "names", "results", "targets", "indices", "all_preds")
 
 
 class ArnetNpzReader(NpzFile):
-    """AR-Net's own file of a validation run."""
+    """AR-Net's file of a validation run."""
 
     form = "arnet-npz"
 
@@ -71,7 +71,7 @@ class ArnetNpzReader(NpzFile):
                 )
         return members
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, straight from the file."""
         wanted = set(columns)
         with self._open() as archive:
@@ -101,7 +101,7 @@ class ArnetNpzReader(NpzFile):
                     columns=extra,
                 )
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples, their decisions as ids."""
         for block in self.blocks(plan, report, ("scores", "frames")):
             steps = block.lengths[0] if block.size else 0

@@ -1,4 +1,4 @@
-"""What every reader of one file offers."""
+"""What every reader of a file provides."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flopbench.core.errors import Remark
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.header import Header
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Options:
 
 
 class NeedsExactReader(Exception):
-    """A faster decoder met something that only the exact reader can judge."""
+    """A faster decoder found something that only the exact reader can decide."""
 
 
 class Reader:
@@ -49,12 +49,12 @@ class Reader:
         """Return the header that the file holds, None where it holds none."""
         raise NotImplementedError
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples, some at a time, each defect reported where it stands."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples, some at a time, and report each defect with its place."""
         raise NotImplementedError
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
-        """Yield the samples as arrays; a form with a faster way overrides this."""
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays; formats with a faster way override this."""
         wanted = tuple(columns)
         for samples, place in self.samples(plan, report):
             yield block_of(samples, plan, place, report, wanted)

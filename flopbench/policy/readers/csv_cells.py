@@ -1,4 +1,4 @@
-"""Cells of a CSV log: which columns there are, and values to text and back."""
+"""Cells of a CSV log: the columns, and how values become text and back."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LINE_COLUMNS = ("stream", "step", "action", "span")
 """Columns of the single decision."""
 COLUMNS = (*OWN_COLUMNS, *LINE_COLUMNS)
 EMPTY = "[]"
-"""Stands for an empty list of decisions or spans, where an empty cell stands for none at all."""
+"""An empty list of decisions or spans; an empty cell means that there is none."""
 
 INTEGER = re.compile(r"-?[0-9]{1,4300}")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
@@ -40,7 +40,7 @@ def scalar(cell: str) -> int | str:
 
 
 def number(cell: str) -> int | float | str:
-    """Read a cell of the user's own: a finite number, or text."""
+    """Read a cell of a user-defined column: a finite number, or text."""
     value = scalar(cell)
     if isinstance(value, str) and _NUMBER.fullmatch(value) and math.isfinite(float(value)):
         return float(value)

@@ -1,8 +1,8 @@
-"""Large CSV files through DuckDB: the fast way, which gives up on anything unusual.
+"""Reads large CSV files through DuckDB: the fast way, which gives up on anything unusual.
 
 A row is a decision. DuckDB parses, hashes ids and turns actions into ids; numpy cuts the rows into
 samples. Only plain files qualify: ``id`` and ``action``, with ``step`` and integer ``labels`` at
-most, one stream, every cell in order. For any other the exact reader is asked.
+most, one stream, every cell valid. All others go to the exact reader.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ SCANNED_BYTES = 1 << 20
 
 
 def fast_blocks(path: Path, plan: Plan) -> Iterator[Block] | None:
-    """Return the blocks of a plain file, None where the exact reader is needed at once.
+    """Return the blocks of a plain file, None where the exact reader is needed from the start.
 
     Raises:
-        NeedsExactReader: on the way, at anything that only the exact reader can judge.
+        NeedsExactReader: while iterating, at anything that only the exact reader can decide.
     """
     try:
         import duckdb  # noqa: F401
@@ -146,7 +146,7 @@ def _batches(connection: Any, query: str, path: Path) -> Iterator[Any]:
 
 
 def _is_a_line_a_row(path: Path) -> bool:
-    """Whether a file has no blank lines, and no quotes that a line's end could stand in."""
+    """Whether a file has no blank lines, and no quotes that could contain a line end."""
     last = b""
     with open_bytes(path) as stream:
         while piece := read_some(stream, path, SCANNED_BYTES):

@@ -1,14 +1,14 @@
-"""CSV: one decision a line; the header in ``NAME.header.json`` beside the file, or from a preset.
+"""Reads CSV: one decision per line; the header is in ``NAME.header.json``, or comes from a preset.
 
 Columns: ``id`` and ``action`` (or ``exit``, or ``counts``), and any of ``view``, ``stream``,
 ``step`` (0, 1, 2 … within a sample), ``span``, ``labels``, ``prediction``, ``scores``, ``exit``,
 ``counts``, ``steps``, ``frames``, ``latency_ms``, ``extra`` and ``extra.NAME``. The lines of a
-sample stand together. What belongs to the sample stands on its first line; further lines repeat it
-or leave it empty. A whole number is a number, anything else text; lists and objects are JSON. A
-sample without decisions is one line: ``action`` is empty, or ``[]`` for a list that is empty.
+sample are consecutive. What belongs to the sample is on its first line; further lines repeat it or
+leave it empty. A whole number is a number, anything else text; lists and objects are JSON. A
+sample without decisions is one line: ``action`` is empty, or ``[]`` for an empty list.
 
-Strict: RFC 4180, every line as many fields as the first. Large files take a faster way through
-DuckDB, which gives up on anything unusual, so that the exact reader says what is wrong and where.
+Strict: RFC 4180, as many fields on every line as on the first. Large files take a faster way
+through DuckDB, which gives up on anything unusual, so that the exact reader can report it.
 """
 
 from __future__ import annotations
@@ -39,22 +39,22 @@ from flopbench.policy.readers.csv_cells import (
     scalar,
 )
 from flopbench.policy.readers.raw import not_text, open_bytes, unpacking_errors
-from flopbench.policy.samples import Report, Sample, sample_error
+from flopbench.policy.samples import OnDefect, Sample, sample_error
 
 HEADER_SUFFIX = ".header.json"
 LINES_AT_ONCE = 8192
 LARGE_BYTES = 1 << 25
-"""From this size on DuckDB decodes; below it, starting DuckDB costs as much as it saves."""
+"""DuckDB decodes files of at least this size; below, starting it costs as much as it saves."""
 
 LARGEST_CELL = 2**31 - 1
-"""Characters; what the csv module takes unless told is less than the scores of some samples."""
+"""In characters; the csv module's default is less than the scores of some samples."""
 
 
 class Records:
     """CSV records, each with the line that it starts on.
 
     Attributes:
-        line: where the record starts that comes next.
+        line: where the next record starts.
     """
 
     def __init__(self, rows: Any) -> None:
@@ -69,7 +69,7 @@ class Records:
 
 @contextmanager
 def large_cells() -> Iterator[None]:
-    """Let the csv module read cells of any length, and leave its setting as it was."""
+    """Let the csv module read cells of any length, then restore its setting."""
     before = csv.field_size_limit(LARGEST_CELL)
     try:
         yield
@@ -78,7 +78,7 @@ def large_cells() -> Iterator[None]:
 
 
 class _Choices(dict[str, int | str]):
-    """Cell -> action id or name, each distinct cell looked at once."""
+    """Cell -> action id or name, each distinct cell parsed once."""
 
     def __missing__(self, cell: str) -> int | str:
         value = self[cell] = int(cell) if INTEGER.fullmatch(cell) else cell
@@ -91,18 +91,18 @@ class CsvReader(Reader):
     form = "csv"
 
     def header_path(self) -> Path:
-        """Return where the header stands."""
+        """Return the path of the header file."""
         return header_path(self.path)
 
     def header(self) -> Header | None:
-        """Return the header beside the file, None where there is none."""
+        """Return the header from its own file, None where there is none."""
         path = self.header_path()
         if not path.exists():
             return None
         return read_header(read_json(path, "the header of a policy log"), str(path))
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; the line of a sample's first decision is its place."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a sample's place is the line of its first decision."""
         with open_bytes(self.path) as stream:
             text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
             rows = Records(csv.reader(text, strict=True))
@@ -122,7 +122,7 @@ class CsvReader(Reader):
                 yield self._decode([kept], names, report)
 
     def _chunks(self, rows: Records) -> Iterator[tuple[list[list[str]], list[int]]]:
-        """Yield records and the lines they start on; what stands before a defect comes first."""
+        """Yield records and the lines they start on; those before a defect come first."""
         records = iter(rows)
         chunk: list[list[str]] = [[]]
         failed: DataError | None = None
@@ -151,25 +151,25 @@ class CsvReader(Reader):
             if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
                 raise DataError(
                     f"{self.path}:1: unknown column {name!r}",
-                    f"{near_match(name, COLUMNS, 'columns')}; your own go by extra.NAME",
+                    f"{near_match(name, COLUMNS, 'columns')}; name columns of your own extra.NAME",
                 )
             if names.count(name) > 1:
-                raise DataError(f"{self.path}:1: the column {name!r} stands twice")
+                raise DataError(f"{self.path}:1: the column {name!r} appears twice")
         if "id" not in names:
             raise DataError(f"{self.path}:1: the column 'id' is missing")
         if "extra" in names and any(name.startswith(EXTRA_PREFIX) for name in names):
-            raise DataError(f"{self.path}:1: there are columns 'extra' and 'extra.NAME': use one")
+            raise DataError(f"{self.path}:1: columns 'extra' and 'extra.NAME' exclude each other")
         if not {"action", "exit", "counts"} & set(names):
             raise DataError(
                 f"{self.path}:1: the column 'action' is missing",
-                "a log needs 'action', 'exit' or 'counts' beside 'id'",
+                "a log needs 'action', 'exit' or 'counts' besides 'id'",
             )
         return names
 
     def _whole(
-        self, chunk: list[list[str]], lines: list[int], width: int, report: Report
+        self, chunk: list[list[str]], lines: list[int], width: int, report: OnDefect
     ) -> tuple[list[list[str]], list[int]]:
-        """Leave out blank lines, and lines of another width, which are reported."""
+        """Drop blank lines; report and drop lines of another width."""
         if set(map(len, chunk)) <= {width}:
             return chunk, lines
         kept = []
@@ -183,7 +183,7 @@ class CsvReader(Reader):
         return [row for row, _ in kept], [line for _, line in kept]
 
     def _decode(
-        self, groups: list[tuple[list[list[str]], list[int]]], names: list[str], report: Report
+        self, groups: list[tuple[list[list[str]], list[int]]], names: list[str], report: OnDefect
     ) -> tuple[list[Sample], Place]:
         decoder = _Decoder(self.path, names)
         samples, places = [], []
@@ -195,7 +195,7 @@ class CsvReader(Reader):
                 report(error)
         return samples, lambda i: f"{self.path}:{places[i]}"
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays; a large plain file goes through DuckDB."""
         wanted = tuple(columns)
         if not self.options.exact and not wanted and self.path.stat().st_size >= LARGE_BYTES:
@@ -209,7 +209,7 @@ class CsvReader(Reader):
 
 
 def header_path(path: Path) -> Path:
-    """Return where the header of a CSV log stands: ``run.csv`` -> ``run.header.json``."""
+    """Return the path of a CSV log's header: ``run.csv`` -> ``run.header.json``."""
     stem = path.name.split(".csv")[0] if ".csv" in path.name else path.stem
     return path.with_name(stem + HEADER_SUFFIX)
 
@@ -226,7 +226,7 @@ class _Ends:
     def split(
         self, rows: list[list[str]], lines: list[int]
     ) -> list[tuple[list[list[str]], list[int]]]:
-        """Cut lines into samples; of lines without a decision each is a sample."""
+        """Cut lines into samples; each line without a decision is a sample."""
         keys: list[Any] = [row[self._id] for row in rows]
         if self._view is not None:
             keys = list(zip(keys, (row[self._view] for row in rows), strict=True))
@@ -284,7 +284,7 @@ class _Decoder:
             raise DataError(
                 f"{self._path}:{line}: {name}: differs from the sample's first line "
                 f"({lines[0]}), which has {cell!r}",
-                "a sample's own columns stand on its first line; lines of one sample together",
+                "what belongs to the sample goes on its first line; its lines are consecutive",
             )
         return cell
 

@@ -1,7 +1,7 @@
-"""The JSON forms: ``{"header": ..., "samples": [...]}`` and JSONL, the header on its first line.
+"""Reads JSON, ``{"header": ..., "samples": [...]}``, and JSONL with the header on its first line.
 
-Typed decoding by msgspec, some hundred samples at a time; where a group does not decode, each of
-its samples is decoded alone, so that a defect is reported at its own line.
+msgspec decodes some hundred samples at a time; where a group does not decode, each of its samples
+is decoded alone, so that a defect is reported with its line.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
 from flopbench.policy.readers.raw import BOM, open_bytes, pieces, read_some
-from flopbench.policy.samples import CUT_HINT, Report, Sample, sample_error
+from flopbench.policy.samples import CUT_HINT, OnDefect, Sample, sample_error
 
 PIECE_BYTES = 1 << 16
 """Pieces that fit a core's own cache decode twice as fast as pieces of 256 KiB (measured)."""
 SAMPLES_AT_ONCE = 512
 DEEPEST = 256
-"""No log nests as deeply; readers of JSON give up somewhat later."""
+"""No log nests so deeply; JSON decoders give up somewhat later."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', re.DOTALL)
 
@@ -70,12 +70,12 @@ class JsonlReader(Reader):
                     yield piece, line, lines
                 line += lines
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; a line's number is its place."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a sample's place is its line."""
         for piece, line, lines in self._pieces():
             yield from self._decode(piece, line, lines, report)
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, one-digit ids straight from the text."""
         wanted = tuple(columns)
         for piece, line, lines in self._pieces():
@@ -89,7 +89,7 @@ class JsonlReader(Reader):
                 yield block_of(samples, plan, place, report, wanted)
 
     def _decode(
-        self, piece: bytes, line: int, lines: int, report: Report
+        self, piece: bytes, line: int, lines: int, report: OnDefect
     ) -> Iterator[tuple[Sequence[Sample], Place]]:
         try:
             samples = _DECODER.decode_lines(piece)
@@ -101,7 +101,7 @@ class JsonlReader(Reader):
             yield from self._one_by_one(piece, line, report)
 
     def _one_by_one(
-        self, piece: bytes, line: int, report: Report
+        self, piece: bytes, line: int, report: OnDefect
     ) -> Iterator[tuple[Sequence[Sample], Place]]:
         last = piece.rstrip(b"\n").count(b"\n")
         for offset, text in enumerate(piece.split(b"\n")):
@@ -138,9 +138,9 @@ _TEXT_DECODER = msgspec.json.Decoder(_TextSample)
 
 
 def _digit_block(
-    piece: bytes, lines: int, plan: Plan, place: Place, report: Report, columns: tuple[str, ...]
+    piece: bytes, lines: int, plan: Plan, place: Place, report: OnDefect, columns: tuple[str, ...]
 ) -> Block | None:
-    """Return a block of lines whose decisions are one-digit ids, None where they are not."""
+    """Return a block of lines whose decisions are one-digit ids, else None."""
     try:
         samples = _TEXT_DECODER.decode_lines(piece)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -184,8 +184,8 @@ class JsonReader(Reader):
             return None
         return read_header(_loads(text, str(self.path)), str(self.path))
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; a sample's line and its number are its place."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a sample's place is its line and its number."""
         data, document = self._document()
         raw = document.samples
         for start in range(0, len(raw), SAMPLES_AT_ONCE):
@@ -199,7 +199,7 @@ class JsonReader(Reader):
             yield samples, place
 
     def _one_by_one(
-        self, group: list[msgspec.Raw], place: Place, report: Report
+        self, group: list[msgspec.Raw], place: Place, report: OnDefect
     ) -> Iterator[tuple[Sequence[Sample], Place]]:
         for i, text in enumerate(group):
             try:
@@ -211,7 +211,7 @@ class JsonReader(Reader):
 
     def _place(self, data: bytes, group: list[msgspec.Raw], start: int) -> Place:
         def place(i: int) -> str:
-            # What msgspec leaves undecoded is a view into the document: its address tells where.
+            # What msgspec leaves undecoded is a view into the document: its address gives the line.
             line = data.count(b"\n", 0, _address(group[i]) - _address(data)) + 1
             return f"{self.path}:{line}, sample {start + i + 1}"
 
@@ -228,16 +228,16 @@ def _lines(path: Any, first: int) -> Place:
 
 def _sample_error(error: Exception, where: str, text: bytes, cut: bool) -> DataError:
     if isinstance(error, msgspec.MsgspecError):
-        found = None if isinstance(error, msgspec.ValidationError) else _no_number(text)
+        found = None if isinstance(error, msgspec.ValidationError) else _not_finite(text)
         if found is not None:
-            return DataError(f"{where} is not JSON: {found}, which is no JSON number")
+            return DataError(f"{where} is not JSON: {found}, which is not a JSON number")
         return sample_error(error, where)
     if isinstance(error, RecursionError):
         return DataError(f"{where} is not a sample: nested too deeply")
     return DataError(f"{where} is not UTF-8 text", CUT_HINT if cut else "")
 
 
-def _no_number(text: bytes) -> str | None:
+def _not_finite(text: bytes) -> str | None:
     """Name the field of a sample that holds NaN or Infinity, which Python reads and JSON lacks."""
     try:
         sample = json.loads(text)
@@ -259,7 +259,7 @@ def _loads(text: bytes, where: str) -> Any:
     with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return msgspec.json.decode(text)
     try:
-        # Takes more than JSON allows, but says where it goes wrong.
+        # Accepts more than JSON allows, but says where an error is.
         json.loads(text)
     except (ValueError, RecursionError) as error:
         if isinstance(error, json.JSONDecodeError):
@@ -273,7 +273,7 @@ def _loads(text: bytes, where: str) -> Any:
 
 
 def _not_json(data: bytes, where: str) -> DataError:
-    """Say where a document stops being JSON."""
+    """Say where a document is not JSON."""
     hint = "write it again with the command that made it"
     try:
         json.loads(data)
@@ -284,21 +284,21 @@ def _not_json(data: bytes, where: str) -> DataError:
         return DataError(f"{where}:{line} is not UTF-8 text", hint)
     except (RecursionError, ValueError):
         pass  # nested too deeply, or a number of thousands of digits
-    # Python's reader takes NaN, Infinity and halves of surrogate pairs, which are no JSON.
+    # Python's decoder accepts NaN, Infinity and unpaired surrogates, which are not JSON.
     depth = 0
     for token in _TOKEN.finditer(data):
-        said = ""
+        problem = ""
         word = token[0]
         depth += (word in b"[{") - (word in b"]}")
         if word[:1] == b'"':
-            said = "" if _is_text(word) else "half of a surrogate pair"
+            problem = "" if _is_text(word) else "an unpaired surrogate"
         elif word not in b"[]{}":
-            said = f"{word[:40].decode()} is no number that can be read"
+            problem = f"{word[:40].decode()} is not a number that can be read"
         elif depth > DEEPEST:
-            said = "nested too deeply"
-        if said:
+            problem = "nested too deeply"
+        if problem:
             line = data.count(b"\n", 0, token.start()) + 1
-            return DataError(f"{where}:{line} is not JSON: {said}", hint)
+            return DataError(f"{where}:{line} is not JSON: {problem}", hint)
     return DataError(f"{where} is not JSON", hint)
 
 
@@ -317,13 +317,13 @@ _ZERO = ord("0")
 
 
 def digit_rows(texts: Sequence[Any]) -> Any:
-    """Turn texts of lists into a matrix of ids.
+    """Turn lists of one-digit ids, as text of equal layout, into a matrix.
 
     Args:
         texts: n pieces of JSON, bytes-like.
 
     Returns:
-        (n, steps) uint8, or None where the lists are not all of this simple form.
+        (n, steps) uint8, or None unless all lists have this simple form.
     """
     first = bytes(texts[0])
     if _ROW.fullmatch(first) is None:

@@ -1,4 +1,4 @@
-"""Arrays in an NPZ file, read some rows at a time and never unpickled."""
+"""Reads arrays from an NPZ file, some rows at a time and never unpickled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import numpy as np
 from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Place
 from flopbench.policy.readers.base import Reader
-from flopbench.policy.samples import Report
+from flopbench.policy.samples import OnDefect
 
 ROWS_AT_ONCE = 1 << 15
 DAMAGE = (
@@ -30,7 +30,7 @@ DAMAGE = (
     TokenError,
     ValueError,
 )
-"""What zipfile and numpy raise at a file that is broken, encrypted or from elsewhere."""
+"""What zipfile and numpy raise for a file that is broken, encrypted or foreign."""
 _PLAIN_ZIP = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -47,7 +47,7 @@ class Member:
         self._where = f"{path}: {name}"
         try:
             if archive.getinfo(f"{name}.npy").compress_type not in _PLAIN_ZIP:
-                raise DataError(f"{self._where} is packed in a way that numpy does not write")
+                raise DataError(f"{self._where} is compressed in a way that numpy does not write")
             stream: IO[bytes] = archive.open(f"{name}.npy")
             version = np.lib.format.read_magic(stream)
             read = (
@@ -63,7 +63,7 @@ class Member:
         if self.dtype.hasobject:
             raise DataError(
                 f"{self._where} holds pickled objects, which are never loaded",
-                "save plain arrays: numpy.savez with texts and numbers only",
+                "save plain arrays: numpy.savez with text and numbers only",
             )
         if min((*self.shape, self.dtype.itemsize)) < 0 or not self.dtype.itemsize:
             raise DataError(f"{self._where} has shape {self.shape} of type {self.dtype}")
@@ -90,7 +90,7 @@ class Member:
         if self.dtype.kind == "U":
             points = array.reshape(-1).view(self.dtype.byteorder.replace("|", "=") + "u4")
             if ((points > 0x10FFFF) | ((points >= 0xD800) & (points < 0xE000))).any():
-                raise DataError(f"{self._where} holds text that is no Unicode")
+                raise DataError(f"{self._where} holds text that is not valid Unicode")
         return array
 
     def _read(self, count: int) -> bytes:
@@ -120,8 +120,8 @@ class NpzFile(Reader):
         return {name: Member(self.path, archive, name) for name in names}
 
 
-def sayer(place: Place, steps: int, report: Report, name: str = "actions") -> Any:
-    """Return a reporter of (position among all decisions, text, hint), ``steps`` a sample."""
+def sayer(place: Place, steps: int, report: OnDefect, name: str = "actions") -> Any:
+    """Return a reporter of (position among all decisions, text, hint), ``steps`` per sample."""
 
     def say(position: int, text: str, hint: str = "") -> None:
         report(DataError(f"{place(position // steps)}: {name}[{position % steps}] {text}", hint))

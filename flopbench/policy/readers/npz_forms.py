@@ -1,8 +1,8 @@
-"""NPZ, flopbench's own form: numpy arrays, read in blocks and never unpickled.
+"""Reads NPZ in flopbench's layout: numpy arrays, read in blocks and never unpickled.
 
 ``header`` (JSON text) and the columns of ``policy.columns``: a field of one length is one array,
-(N,) or (N, K); decisions of differing lengths are ``actions`` (flat) with ``actions_offsets``
-(N + 1); whatever else differs from sample to sample is JSON text.
+(N,) or (N, K); decisions of different lengths are ``actions`` (flat) with ``actions_offsets``
+(N + 1); everything else of varying length is JSON text.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from flopbench.policy.columns import JSON_SUFFIX, check_columns, json_value, sam
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.npy_stream import ROWS_AT_ONCE, Member, NpzFile, padded, sayer
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 OFFSETS_SUFFIX = "_offsets"
 
 
 class NpzReader(NpzFile):
-    """flopbench's own NPZ form."""
+    """flopbench's NPZ layout."""
 
     form = "npz"
 
@@ -45,8 +45,8 @@ class NpzReader(NpzFile):
         check_columns([n.removesuffix(OFFSETS_SUFFIX) for n in names], str(self.path))
         return names
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; a sample's number is its place."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a sample's place is its number."""
         with self._open() as archive:
             members = self._members(archive, self._names(archive))
             n = _length(members, self.path)
@@ -58,8 +58,8 @@ class NpzReader(NpzFile):
                 rows = [{name: v[i] for name, v in columns.items()} for i in range(size)]
                 yield samples_of(rows, place, report)
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
-        """Yield the samples as arrays, straight from the file where it holds ids of one length."""
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays, straight from the file if it holds ids of one length."""
         with self._open() as archive:
             members = self._members(archive, self._names(archive))
             fast = (
@@ -78,7 +78,7 @@ class NpzReader(NpzFile):
         yield from super().blocks(plan, report, columns)
 
     def _fast_blocks(
-        self, members: dict[str, Member], plan: Plan, report: Report
+        self, members: dict[str, Member], plan: Plan, report: OnDefect
     ) -> Iterator[Block]:
         n = _length(members, self.path)
         steps = members["actions"].shape[1]
@@ -118,7 +118,7 @@ def _is_padded(labels: Member, ids: Member) -> bool:
 
 
 def _ragged(members: dict[str, Member]) -> list[str]:
-    """List the columns whose items stand flat, beside offsets."""
+    """List the columns whose items are stored flat, with offsets."""
     names = [name.removesuffix(OFFSETS_SUFFIX) for name in members if name.endswith(OFFSETS_SUFFIX)]
     return [name for name in names if name in members]
 

@@ -1,8 +1,8 @@
-"""Parquet: one row a sample, decisions in a list column; the header in the file's metadata.
+"""Reads Parquet: one row per sample, decisions in a list column, the header in the metadata.
 
-DuckDB decodes, and hands its vectors over as Arrow arrays (nanoarrow), which numpy reads where they
-are. The common columns take the fast way, in which no Python object is made for a sample: names
-are hashed by DuckDB, decisions stay the bytes they are. Anything else takes the exact way.
+DuckDB decodes and passes its vectors on as Arrow arrays (nanoarrow), which numpy reads in place.
+The common columns take the fast way, which makes no Python object per sample: DuckDB hashes the
+names, and decisions stay bytes. Anything else takes the exact way.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from flopbench.policy.header import FORMAT, Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.readers.base import Reader
 from flopbench.policy.readers.raw import duckdb_path
-from flopbench.policy.samples import Report, Sample
+from flopbench.policy.samples import OnDefect, Sample
 
 FAST_COLUMNS = {"id", "actions", "labels", "steps", "exit"}
-"""A log of these columns alone, its decisions ids, takes the fast way."""
+"""A log with only these columns, its decisions as ids, takes the fast way."""
 _INTEGERS = {
     f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
 }
@@ -53,7 +53,7 @@ class ParquetReader(Reader):
     _connection: Any = None
 
     def _connect(self) -> Any:
-        """Return the reader's one connection, made when it is first needed."""
+        """Return the reader's only connection, made on first use."""
         if self._connection is None:
             # One thread costs the least CPU time and memory, and keeps the rows in order.
             self._connection = require_duckdb(self.path).connect(config={"threads": 1})
@@ -100,8 +100,8 @@ class ParquetReader(Reader):
         where = f"{self.path}, metadata"
         return read_header(json_value(bytes(rows[0][0]), f"{where}: the header"), where)
 
-    def samples(self, plan: Plan, report: Report) -> Iterator[tuple[Sequence[Sample], Place]]:
-        """Yield the samples; a row's number is its place."""
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples; a sample's place is its row."""
         self._columns()
         first = 1
         for batch in self._stream("SELECT * FROM read_parquet(?)"):
@@ -110,7 +110,7 @@ class ParquetReader(Reader):
             first += len(rows)
             yield samples_of(rows, place, report)
 
-    def blocks(self, plan: Plan, report: Report, columns: Iterable[str] = ()) -> Iterator[Block]:
+    def blocks(self, plan: Plan, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield the samples as arrays, the fast way where it applies."""
         types = self._columns()
         wanted = tuple(columns)
@@ -119,7 +119,7 @@ class ParquetReader(Reader):
             return
         names = [name for name in ("actions", "labels", "steps", "exit") if name in types]
         listed = ", ".join(f'"{name}"' for name in names)
-        # A missing name would hash like any other: it is looked for apart.
+        # A missing name would hash like any other, so it is queried separately.
         query = f"SELECT hash(id) AS h, id IS NULL AS nameless, {listed} FROM read_parquet(?)"
         first = 1
         for batch in self._stream(query):
@@ -128,7 +128,7 @@ class ParquetReader(Reader):
             first += len(batch)
 
     def _block(
-        self, fields: dict[str, Any], n: int, first: int, plan: Plan, report: Report
+        self, fields: dict[str, Any], n: int, first: int, plan: Plan, report: OnDefect
     ) -> Block:
         place = self._place(first)
         nameless = fields["nameless"]
@@ -183,7 +183,9 @@ def _values(batch: Any, path: Path) -> list[dict[str, Any]]:
     try:
         rows: list[dict[str, Any]] = batch.to_pylist()
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise DataError(f"{path} has a column of a type that no policy log has: {error}") from None
+        raise DataError(
+            f"{path} has a column of a type that a policy log cannot have: {error}"
+        ) from None
     return rows
 
 
@@ -203,7 +205,7 @@ def nulls(array: Any, start: int, stop: int) -> Any:
     return _bits(validity, begin, end) == 0
 
 
-def _integers(array: Any, n: int, largest: int, place: Place, name: str, report: Report) -> Any:
+def _integers(array: Any, n: int, largest: int, place: Place, name: str, report: OnDefect) -> Any:
     """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
     if array is None:
         return None
@@ -213,14 +215,14 @@ def _integers(array: Any, n: int, largest: int, place: Place, name: str, report:
     values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
     wrong = ~missing & ((values < 0) | (values > largest))
     for i in np.flatnonzero(wrong).tolist():
-        said = f"is {int(values[i])}, but this log has {largest + 1} exits"
+        problem = f"is {int(values[i])}, but this log has {largest + 1} exits"
         if name == "steps":
-            said = f"is {int(values[i])} where 0 to {largest} was expected"
-        report(DataError(f"{place(i)}: {name}: {said}"))
+            problem = f"is {int(values[i])} where 0 to {largest} was expected"
+        report(DataError(f"{place(i)}: {name}: {problem}"))
     return np.where(missing | wrong, -1, values.astype(np.int64))
 
 
-def _lists(array: Any, n: int, place: Place, name: str, report: Report) -> tuple[Any, Any]:
+def _lists(array: Any, n: int, place: Place, name: str, report: OnDefect) -> tuple[Any, Any]:
     """Return the items of a list column, flat, and (n,) lengths."""
     offsets = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
     child = array.child(0)

@@ -1,4 +1,4 @@
-"""Files as bytes: compression, globs and shards, and what form a file has."""
+"""Files as bytes: compression, globs and shards, and the format of a file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMS = ("json", "jsonl", "csv", "parquet", "npz", "arnet-npz", "arnet-console",
 SNIFFED_BYTES = 1 << 16
 PACKED_BYTES = 1 << 14
 BOM = b"\xef\xbb\xbf"
-"""Some editors and spreadsheets put it before UTF-8 text."""
+"""Byte order mark, which some editors and spreadsheets put before UTF-8 text."""
 SUFFIX_FORMS = {
     ".json": "json",
     ".jsonl": "jsonl",
@@ -29,7 +29,7 @@ SUFFIX_FORMS = {
     ".parquet": "parquet",
     ".npz": "npz",
 }
-SHARD_HINT = "all shards of one run are needed, and of no other: find the file of the missing rank"
+SHARD_HINT = "all shards of one run are needed, and none of any other: find the missing file"
 _COMPRESSED = {".gz", ".zst"}
 _NUMBERED = re.compile(r"^(?P<stem>.*?)(?P<number>\d+)(?:-of-(?P<of>\d+))?(?P<rest>\D*)$")
 _USAGE_LINE = re.compile(rb"^\s*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*\)", re.MULTILINE)
@@ -68,7 +68,7 @@ def _zstd(stream: IO[bytes], path: Path) -> IO[bytes]:
 
 
 def _unzstd(stream: IO[bytes], decompressor: Any) -> Iterator[bytes]:
-    """Yield what zstd frames hold; zstandard's own reader takes a cut file for a whole one."""
+    """Yield what zstd frames hold; zstandard's reader does not notice a truncated file."""
     frame: Any = None
     while packed := stream.read(PACKED_BYTES):
         while packed:
@@ -82,7 +82,7 @@ def _unzstd(stream: IO[bytes], decompressor: Any) -> Iterator[bytes]:
 
 
 class _Chunks(io.RawIOBase):
-    """An iterator of bytes as a stream, which closes the file behind it."""
+    """An iterator of bytes as a stream; closing it closes the underlying file."""
 
     def __init__(self, chunks: Iterator[bytes], behind: IO[bytes]) -> None:
         self._chunks, self._behind = chunks, behind
@@ -131,7 +131,7 @@ def pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
 
 
 def duckdb_path(path: Path) -> str:
-    """Return a path as DuckDB takes it: to DuckDB every path is a glob."""
+    """Escape a path for DuckDB, to which every path is a glob."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
@@ -164,11 +164,11 @@ def not_text(path: Path) -> DataError:
 
 
 def sniff(path: Path) -> str:
-    """Return which of ``FORMS`` a file has, by its content first and its suffix second.
+    """Return which of ``FORMS`` a file is, by its content first and its suffix second.
 
     Raises:
         InputError: the file cannot be read.
-        DataError: it has none of the forms.
+        DataError: it is none of them.
     """
     with open_bytes(path) as stream:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
@@ -184,7 +184,7 @@ def sniff(path: Path) -> str:
     if _USAGE_LINE.search(head):
         return "arnet-console"
     if by_name in {"json", "jsonl", "parquet", "npz"}:
-        return by_name  # its reader says where it goes wrong
+        return by_name  # its reader says where the defect is
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
     columns = [name.strip().strip('"') for name in first.split(",")]
     if {"action", "share"} <= set(columns):
@@ -192,8 +192,8 @@ def sniff(path: Path) -> str:
     if by_name == "csv" or ("id" in columns and len(columns) > 1):
         return "csv"
     raise DataError(
-        f"{path} is no policy log: it starts with {first[:40]!r}",
-        f"forms: {', '.join(FORMS)}; see docs/policy-log.md",
+        f"{path} is not a policy log: it starts with {first[:40]!r}",
+        f"formats: {', '.join(FORMS)}; see docs/policy-log.md",
     )
 
 
@@ -211,7 +211,7 @@ def _sniff_json(head: bytes, by_name: str) -> str:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
-        # Cut off by the window, damaged, or spread over lines: only the name can tell.
+        # Cut off by the window, damaged, or spread over several lines: only the name can tell.
         return by_name if by_name in {"json", "jsonl"} else "json" if newline else "jsonl"
     whole = isinstance(value, dict) and "samples" in value
     return "json" if whole else "jsonl"
@@ -231,7 +231,7 @@ def _sniff_npz(path: Path) -> str:
 def find_files(patterns: Sequence[str], *, complete: bool = True) -> list[Path]:
     """Expand globs and sets of shards, each file once, shards in the order of their numbers.
 
-    ``run.jsonl`` stands for ``run.rank0-of-4.jsonl`` and its brothers where it does not exist
+    ``run.jsonl`` means ``run.rank0-of-4.jsonl`` and its sibling shards if it does not exist
     itself.
 
     Args:
@@ -288,18 +288,18 @@ def _check_complete(paths: list[Path]) -> None:
     for (parent, stem, _), sizes in sets.items():
         where = f"{parent / stem}*"
         if len(sizes) > 1:
-            said = " and ".join(str(size) for size in sizes)
-            raise DataError(f"{where}: shards of sets of {said} files are mixed", SHARD_HINT)
+            mixed = " and ".join(str(size) for size in sizes)
+            raise DataError(f"{where}: shards from sets of {mixed} files are mixed", SHARD_HINT)
         ((of, numbers),) = sizes.items()
         if of is None and len(numbers) < 2:
-            continue  # a number in a name is not yet a set
+            continue  # a number in a name does not make a set
         first = 0 if of or min(numbers) == 0 else min(numbers)
         wanted = range(first, int(of) if of else max(numbers) + 1)
         missing = sorted(set(wanted) - set(numbers))
         if missing:
             listed = ", ".join(map(str, missing[:8]))
             files = "1 shard" if len(numbers) == 1 else f"{len(numbers)} shards"
-            raise DataError(f"{where}: the set of {files} lacks number {listed}", SHARD_HINT)
+            raise DataError(f"{where}: the set of {files} is missing number {listed}", SHARD_HINT)
 
 
 def _without_suffixes(path: Path) -> str:

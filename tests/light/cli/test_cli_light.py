@@ -159,7 +159,7 @@ def test_a_missing_counter_library_is_named(run_cli: RunCli) -> None:
         (("table", "-o", "no/such/dir.md"), ("there is no directory",)),
         (("explain", "value:7"), ("is a constant",)),
         (("explain", "resnet18", "--depth", "-1"), ("--depth",)),
-        (("explain", "pytorch:resnet-18"), ("is no model",)),
+        (("explain", "pytorch:resnet-18"), ("is not a model",)),
     ],
 )
 def test_bad_input_is_one_message_and_2(

@@ -78,7 +78,7 @@ def test_a_damaged_entry_is_dropped_with_a_warning(
     where.path.parent.mkdir(parents=True)
     where.path.write_text(content)
     assert cache.load(where) is None
-    assert "is damaged and is measured again" in capsys.readouterr().err
+    assert "is damaged and will be measured again" in capsys.readouterr().err
 
 
 def test_every_single_damaged_byte_is_survived(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_a_cache_that_cannot_be_written_costs_only_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
     cache.store(entry(), PROFILE)
-    assert "cannot keep a profile" in capsys.readouterr().err
+    assert "cannot store a profile" in capsys.readouterr().err
 
 
 def test_a_profile_of_another_shape_is_refused() -> None:

@@ -70,7 +70,7 @@ FIRST = json.loads(dumps(explanation()))["profiles"][0]
         (change(profiles=[{**FIRST, "params": "many"}]), r"profiles\[0\].params: expected 'int'"),
         (change_operator(calls="two"), r"profiles\[0\].operators\[0\].calls: expected 'int'"),
         (change_operator(family=1), r"profiles\[0\].operators\[0\].family: expected 'str'"),
-        (change(profiles=[FIRST, FIRST]), r"profiles\[1\]: the counter 'torch' is there twice"),
+        (change(profiles=[FIRST, FIRST]), r"profiles\[1\]: the counter 'torch' appears twice"),
         (
             change(profiles=[FIRST, {**FIRST, "counter": "thop", "spec": "other"}]),
             r"profiles\[1\].spec is 'other' where .* was expected, as in profiles",

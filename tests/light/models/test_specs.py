@@ -85,7 +85,7 @@ def test_options_are_typed_and_order_does_not_matter() -> None:
         ("resnet50,,a=1", "expected something like"),
         ("lstm:1280", "INPUTxOUTPUT"),
         ("lstm:4x4@2x2", "number of steps"),
-        ("pytorch:resnet-50", "is no model"),
+        ("pytorch:resnet-50", "is not a model"),
         ("value:lots", "'lots' is not a number"),
         ("value:", "cannot read"),
         ("value:1e400", "beyond any model"),

@@ -424,14 +424,14 @@ def test_an_id_comes_once(path: Path) -> None:
     """Within a batch and across batches, unless views tell the records apart."""
     with PolicyLogger(path, preset="arnet-resnet") as log:
         log.add(["a", "b"], ROWS)
-        with pytest.raises(DataError, match=r"batch sample 1 \(id 'b'\): id came before"):
+        with pytest.raises(DataError, match=r"batch sample 1 \(id 'b'\): id already appeared"):
             log.add(["c", "b"], ROWS)
         with pytest.raises(DataError, match=r"batch sample 1 \(id 'd'\)") as refused:
             log.add(["d", "d"], ROWS)
         assert "rank" not in str(refused.value)
     with PolicyLogger(path.with_name("views.jsonl"), preset="arnet-resnet") as log:
         log.add(["a", "a"], ROWS, views=[0, 1])
-        with pytest.raises(DataError, match="id and view 1 came before"):
+        with pytest.raises(DataError, match="id and view 1 already appeared"):
             log.add(["a"], ROWS[:1], views=[1])
     with PolicyLogger(
         path.with_name("s.jsonl"), preset="arnet-resnet", rank=0, world_size=2
@@ -503,7 +503,7 @@ def test_an_own_preset_is_written_out(path: Path, tmp_path: Path) -> None:
 def test_an_existing_file_is_refused(path: Path) -> None:
     """A second run does not overwrite the first one, nor add to it unasked."""
     before = logged(path, IDS, ROWS)
-    with pytest.raises(InputError, match="append=True goes on with it"):
+    with pytest.raises(InputError, match="append=True continues it"):
         PolicyLogger(path, preset="arnet-resnet")
     assert b"".join(lines(path)) == before
 
@@ -541,7 +541,7 @@ def test_going_on_after_a_torn_header(path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "needle"),
     [
-        (b"my notes", "no policy log"),
+        (b"my notes", "not a policy log"),
         (b"my notes\nmore\n", "not the header"),
         (b'{"id":"v_0","actions":[0]}\n', "unknown header field"),
         (b'{"format":"flopbench.policy-log","preset":"arnet-resnet","seed":1}\n', "seed 1"),
@@ -652,7 +652,7 @@ def test_shards_are_read_by_the_name_of_the_run(path: Path) -> None:
             log.add([str(rank)], ROWS[:1])
     assert [s.id for s in read(path)] == ["0", "1", "2"]
     log.path.unlink()
-    with pytest.raises(DataError, match="lacks number 2"):
+    with pytest.raises(DataError, match="is missing number 2"):
         read(path)
 
 
@@ -699,7 +699,7 @@ def test_a_lone_process_under_a_launcher(
 def test_shards_do_not_mix_with_other_files(path: Path) -> None:
     """A file that would be read instead of the shards, or with them, is named before the run."""
     PolicyLogger(path, preset="arnet-resnet", rank=0, world_size=2).close()
-    with pytest.raises(InputError, match="another number of processes"):
+    with pytest.raises(InputError, match="a different number of processes"):
         PolicyLogger(path, preset="arnet-resnet", rank=0, world_size=3)
     PolicyLogger(path, preset="arnet-resnet").close()
     with pytest.raises(InputError, match="would be read instead of the 2 shards"):
@@ -770,7 +770,7 @@ try:
     while True:
         log.add_one(next(ids), [0, 1, 6, 6, 6, 6, 2, 3])
 except InputError as error:
-    assert "cannot write" in str(error) and "held back" in str(error), error
+    assert "cannot write" in str(error) and "still in memory" in str(error), error
 print(log.records, open(sys.argv[1], "rb").read().endswith(b"\\n"))
 resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
 log.close()
@@ -791,7 +791,7 @@ def test_a_second_writer_is_noticed(path: Path) -> None:
     log.add(["a"], ROWS[:1])
     with PolicyLogger(path, preset="arnet-resnet", append=True) as other:
         other.add(["b"], ROWS[:1])
-    with pytest.raises(DataError, match="changed by somebody else"):
+    with pytest.raises(DataError, match="changed by another process"):
         log.flush()
     assert [s.id for s in read(path)] == ["b"]
     log._finalizer.detach()

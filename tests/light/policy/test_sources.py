@@ -101,7 +101,7 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
         kind_of(tmp_path)
     text = tmp_path / "notes.txt"
     text.write_text("Dear diary,\n")
-    with pytest.raises(DataError, match="no policy log"):
+    with pytest.raises(DataError, match="not a policy log"):
         kind_of(text)
 
 

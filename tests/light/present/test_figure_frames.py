@@ -236,7 +236,7 @@ def test_first_of_duplicates_are_the_records_that_are_counted(tmp_path: Path) ->
         {"id": "y", "actions": [0, 1]},
     ]
     log = own_log(tmp_path / "run.jsonl", samples)
-    with pytest.raises(DataError, match="came before"):
+    with pytest.raises(DataError, match="already appeared"):
         frames_of(log)
     data = frames_of(log, Choices(duplicates="first"), videos=["y", "x"])
     assert [film.gflops_per_video for film in data.films] == [5.0, 2.0]

@@ -1,1 +1,1 @@
-"""The counters, one file each."""
+"""The counter adapters, one file each."""

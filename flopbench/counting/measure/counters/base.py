@@ -1,8 +1,8 @@
-"""What a counter adapter gets and gives: the protocol every counter is written to.
+"""The protocol of counter adapters: what each gets and returns.
 
-An adapter translates one library's answer into exact integers per module and operator. It never
-builds or copies a model: the harness (``measure.profiler``) hands it a private, evaluation-mode
-module that it may change as it likes, silences the library, switches the fused attention path
+An adapter translates one library's result into exact integers per module and operator. It never
+builds or copies a model: the harness (``measure.profiler``) passes it a private module in
+evaluation mode that it may change freely, silences the library, switches the fused attention path
 off, and disables gradients.
 """
 
@@ -49,13 +49,13 @@ class Subject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What one counter says of one forward pass.
+    """One counter's result for one forward pass.
 
     Attributes:
-        total: the library's own figure, exact, in the unit that ``Counter.convention`` names.
+        total: the library's figure, exact, in the unit that ``Counter.convention`` names.
         operators: the breakdown; its ``total`` fields add up to ``total``.
         not_counted: the gaps that the library or the adapter knows of.
-        notes: what a reader of the figure must know.
+        notes: notes on the figure.
     """
 
     total: int
@@ -125,7 +125,7 @@ class ModuleStack:
 
 
 def parameterised_leaves(module: nn.Module) -> dict[str, nn.Module]:
-    """Return the leaves that own parameters: first dotted path -> module."""
+    """Return the leaves that have parameters: first dotted path -> module."""
     leaves: dict[str, nn.Module] = {}
     seen: set[nn.Module] = set()
     for name, child in module.named_modules():

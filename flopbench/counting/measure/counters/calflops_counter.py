@@ -1,11 +1,11 @@
-"""Counting with calflops, which patches torch's functions.
+"""Counts with calflops, which patches torch's functions.
 
-``total`` is calflops' own figure of MACs, which holds convolutions, linear layers and ``matmul``;
-its figure of FLOPs (two for each MAC, and bias of convolutions, norms, pools, activations,
-softmax, ``torch.add`` and ``torch.mul`` by its own rules) is noted beside. ``dense_macs`` are the
-MACs of the calls whose formula holds. It does not see ``a @ b``, ``bmm``, ``mm`` or
+``total`` is calflops' figure for MACs, which covers convolutions, linear layers and ``matmul``; its
+figure for FLOPs (two for each MAC, plus bias of convolutions, norms, pools, activations, softmax,
+``torch.add`` and ``torch.mul`` by its own rules) is given in a note. ``dense_macs`` are the MACs of
+the calls whose formula holds. It does not see ``a @ b``, ``bmm``, ``mm`` or
 ``scaled_dot_product_attention``, and gives recurrent layers and ``einsum`` FLOPs but no MACs: all
-are listed as gaps. Wants real values: on the meta device torch's own Python shape functions run
+are listed as gaps. Needs real values: on the meta device torch's own Python shape functions run
 through the patched names and are counted again.
 """
 
@@ -56,9 +56,9 @@ class CalflopsCounter:
 
 
 def _overstretched(name: str, args: tuple[Any, ...], kwargs: Any) -> bool:
-    """Tell where calflops' formulas are known not to hold, with the grouped transposed one.
+    """Whether calflops' formula is known not to hold: ``matmul``, grouped transposed convolution.
 
-    Its ``conv_transpose`` divides the filters by ``groups``, which the weight has done already.
+    Its ``conv_transpose`` divides the filters by ``groups``, as the weight's shape already does.
     """
     if name.startswith("conv_transpose"):
         return bool((args[6] if len(args) > 6 else kwargs.get("groups", 1)) != 1)

@@ -10,7 +10,7 @@ def chain_macs(shapes: Sequence[Sequence[int]]) -> int:
     """Count a chain of matrix products in its cheapest order, as ``multi_dot`` does.
 
     Args:
-        shapes: of the matrices; the first may be a row vector, the last a column vector.
+        shapes: shapes of the matrices; the first may be a row vector, the last a column vector.
     """
     if len(shapes) < 2:
         return 0
@@ -33,7 +33,7 @@ def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[i
 
     Args:
         equation: as ``torch.einsum`` takes it (``"bij,bjk->bik"``, ``"...i,i"``).
-        shapes: of the operands.
+        shapes: shapes of the operands.
         path: flat positions of the operands to contract, each result going to the end of the
             list; without one they are contracted from left to right.
     """
@@ -49,7 +49,7 @@ def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[i
         at = sorted(path[2 * step : 2 * step + 2]) if path else [0, 1]
         right, left = operands.pop(at[1]), operands.pop(at[0])
         later = set(result).union(*operands)
-        # What only one of the two has, and nobody needs later, is summed before they meet.
+        # What only one of the two has, and nothing needs later, is summed before they meet.
         left, right = left & (right | later), right & (left | later)
         if left & right - later:
             macs += math.prod(sizes[a] for a in left | right)

@@ -1,10 +1,10 @@
-"""Counting with DeepSpeed's FLOPs profiler, which patches torch's functions.
+"""Counts with DeepSpeed's FLOPs profiler, which patches torch's functions.
 
-``total`` is DeepSpeed's own figure of MACs, which holds matrix products, attention, convolutions
-and linear layers and nothing else; its figure of FLOPs (two for each MAC, and bias of
-convolutions, norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own
-rules) is noted beside. ``dense_macs`` are the MACs of the calls whose formula holds. Recurrent
-layers have FLOPs but no MACs there, ``einsum`` too: both are listed as gaps. Wants real values:
+``total`` is DeepSpeed's figure for MACs, which covers matrix products, attention, convolutions and
+linear layers, nothing else; its figure for FLOPs (two for each MAC, plus bias of convolutions,
+norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own rules) is given in a
+note. ``dense_macs`` are the MACs of the calls whose formula holds. Recurrent layers and ``einsum``
+have FLOPs there but no MACs, and are listed as gaps. Needs real values:
 on the meta device torch's own Python shape functions run through the patched names and are
 counted again.
 """
@@ -19,8 +19,8 @@ from flopbench.counting.measure.counters.base import Counted, Subject
 from flopbench.counting.measure.counters.patching import PatchingLibrary, count_functions
 from flopbench.counting.measure.counters.watching import OWNERS
 
-# On import DeepSpeed warns that it found no accelerator; only its logging is silenced, for its
-# handler keeps whatever stream is standard output at that moment.
+# On import DeepSpeed warns that it found no accelerator; only its logging is silenced,
+# because its handler keeps whatever stream is standard output at that moment.
 _disabled = logging.root.manager.disable
 logging.disable(logging.CRITICAL)
 try:

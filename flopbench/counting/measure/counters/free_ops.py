@@ -1,7 +1,7 @@
-"""Operators that multiply-accumulate nothing: the reviewed list, and ``is_free``.
+"""The reviewed list of operators that do no multiply-accumulates, and ``is_free``.
 
 An operator that is neither priced nor listed is reported as a gap that may hide dense work. So
-the list errs on the short side: left out on purpose are FFTs, linear algebra (solve, inv, svd,
+the list errs on the short side: deliberately left out are FFTs, linear algebra (solve, inv, svd,
 qr, det, matrix_exp, ...), cdist and pdist, quantised layers, sparse products, backward
 operators, ``embedding_bag`` (its ``per_sample_weights`` multiply-accumulate), collectives and
 every custom operator.
@@ -240,7 +240,7 @@ _FREE = {
 
 
 def is_free(name: str) -> bool:
-    """Say whether an operator is on the reviewed list of those that do no dense work.
+    """Whether an operator is on the reviewed list of those that do no dense work.
 
     Args:
         name: the operator with or without namespace, overload and in-place underscore:

@@ -1,9 +1,8 @@
-"""Counting with fvcore, which prices the operators of a jit trace.
+"""Counts with fvcore, which prices the operators of a jit trace.
 
-The tracer drops operators whose result reaches no output. Where a module that ran is missing
-from the trace, or the model returns no tensor, it is traced once more with something of every
-result among the outputs, which takes half as long again. Wants real values: the tracer fails on
-the meta device.
+The tracer drops operators whose result does not reach an output. If a module that ran is missing
+from the trace, or the model returns no tensor, it is traced again with a part of every result among
+the outputs, which takes half as long again. Needs real values: the tracer fails on the meta device.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ from flopbench.counting.profile import DENSE_FAMILIES, Gap, OpCost, merge_operat
 
 
 class FvcoreCounter:
-    """Price every operator as ``fvcore.nn.FlopCountAnalysis`` does, mended where it is blind."""
+    """Price every operator as ``fvcore.nn.FlopCountAnalysis`` does, corrected where it is blind."""
 
     name = "fvcore"
     distribution = "fvcore"
@@ -87,7 +86,7 @@ class _Ledger:
         self._failed: collections.Counter[tuple[str, str]] = collections.Counter()
 
     def handle(self, kind: str, own: Handle) -> Handle:
-        """Return fvcore's handle of an operator, or its mend, made to write down each price."""
+        """Return fvcore's handle of an operator, or its correction, made to record each price."""
         name = kind.partition("::")[2]
         mend = MENDS.get(kind)
 
@@ -110,7 +109,7 @@ class _Ledger:
             family = (
                 "conv_transpose" if is_transposed(name, inputs) else FAMILIES.get(name, "other")
             )
-            self._book(label, family, path, amount, outputs)
+            self._record(label, family, path, amount, outputs)
             return amount
 
         return price
@@ -133,7 +132,7 @@ class _Ledger:
             for path in self._modules
             for kind, calls in _with_failures(path, unpriced, self._failed).items()
         ]
-        # A weight that is used without a call is priced where it is used, so no work is hidden.
+        # A weight used without a call is priced where it is used, so no work is hidden.
         gaps += [
             Gap(
                 kind="uncalled",
@@ -152,7 +151,7 @@ class _Ledger:
             notes=tuple(self._notes),
         )
 
-    def _book(self, op: str, family: str, path: str, amount: int, outputs: Values) -> None:
+    def _record(self, op: str, family: str, path: str, amount: int, outputs: Values) -> None:
         dense = family in DENSE_FAMILIES
         self._operators.append(
             OpCost(
@@ -169,7 +168,7 @@ class _Ledger:
 
 
 class _TensorsOnly(nn.Module):
-    """A model that takes nothing and returns a flat tuple of tensors, as the tracer wants it.
+    """A model that takes nothing and returns a flat tuple of tensors, as the tracer requires.
 
     Args:
         subject: the model with its inputs.
@@ -224,14 +223,14 @@ def _tensors(output: Any) -> Iterator[torch.Tensor]:
 
 
 def _no_price(_inputs: Values, _outputs: Values) -> int:
-    """Stand in for a handle that fvcore lacks: such an operator is always mended."""
+    """Replace a handle that fvcore lacks: such an operator always has a correction."""
     raise TypeError
 
 
 def _own(analysis: Any) -> dict[str, collections.Counter[str]]:
-    """Return the operators without a price of each module itself, its children apart.
+    """Return the unpriced operators of each module itself, without its children.
 
-    fvcore counts them for a module and all that it owns.
+    fvcore counts them for a module with all its children.
     """
     names = list(analysis.by_module())
     own = {name: collections.Counter(analysis.unsupported_ops(name)) for name in names}
@@ -259,7 +258,7 @@ def _exact(value: Any, what: str) -> int:
     """Return a whole number.
 
     Raises:
-        MeasureError: it is none.
+        MeasureError: it is not a whole number.
     """
     if value != int(value):
         raise MeasureError(f"fvcore gives {value!r} as {what}: not a whole number")

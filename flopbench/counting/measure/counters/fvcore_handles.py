@@ -1,8 +1,8 @@
 """Prices for operators that fvcore leaves out or gets wrong, written from what they compute.
 
-The formulas are independent of torch's own, so that the two counters can witness for each other.
-Where an operator leaves the order of work open (``einsum``, ``bilinear``, ``multi_dot``) the
-order is the one that torch takes.
+The formulas are independent of torch's, so that the two counters can confirm each other. Where an
+operator leaves the order of work open (``einsum``, ``bilinear``, ``multi_dot``), the order is the
+one that torch takes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Values = Sequence[Any]
 Handle = Callable[[Values, Values], int]
 """A price: (inputs, outputs) -> multiply-accumulates."""
 
-LEFT_OUT = "fvcore alone leaves it out"
-MISREAD = "fvcore alone gets it wrong"
+LEFT_OUT = "fvcore itself leaves it out"
+MISREAD = "fvcore itself gets it wrong"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +30,8 @@ class Mend:
 
     Attributes:
         handle: the price.
-        reason: what fvcore does by itself.
-        needed: whether fvcore's own price will not do for these inputs.
+        reason: what fvcore itself does.
+        needed: whether fvcore's price is wrong for these inputs.
     """
 
     handle: Handle
@@ -57,11 +57,11 @@ FAMILIES = {
     **dict.fromkeys(("upsample_nearest2d", "upsample_bilinear2d", "grid_sampler"), "resample"),
     "adaptive_avg_pool2d": "pool",
 }
-"""Operator without its namespace -> one of the families of ``costs``."""
+"""Operator without its namespace -> one of the families of ``profile``."""
 
 
 def is_transposed(name: str, inputs: Values) -> bool:
-    """Tell a transposed convolution from a plain one, for both are ``_convolution``."""
+    """Whether a convolution is transposed: torch calls both kinds ``_convolution``."""
     return name == "_convolution" and bool(inputs[6].toIValue())
 
 
@@ -75,7 +75,7 @@ def _elements(value: Any) -> int:
 
 
 def _listed(value: Any) -> list[Any]:
-    """Return the members of a list in a graph, none of a constant."""
+    """Return the members of a list in a graph; a constant has none."""
     return list(value.node().inputs())
 
 
@@ -206,7 +206,7 @@ def _is_vector(inputs: Values) -> bool:
 MENDS: dict[str, Mend] = {
     "aten::matmul": Mend(handle=_product, reason=MISREAD, needed=_broadcasts),
     "aten::linear": Mend(handle=_product, reason=MISREAD, needed=_is_vector),
-    "aten::einsum": Mend(handle=_einsum, reason="fvcore alone reads a rounded figure"),
+    "aten::einsum": Mend(handle=_einsum, reason="fvcore itself reads a rounded figure"),
     "aten::inner": Mend(handle=_inner),
     "aten::linalg_vecdot": Mend(handle=_vecdot),
     "aten::affine_grid_generator": Mend(handle=_affine_grid),

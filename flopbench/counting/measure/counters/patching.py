@@ -1,4 +1,4 @@
-"""Counting with libraries that replace torch's functions: DeepSpeed, and calflops after it."""
+"""Counts with libraries that replace torch's functions: DeepSpeed, and its derivative calflops."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from flopbench.counting.profile import OpCost, merge_operators
 
 
 def matmul_overstretched(name: str, args: tuple[Any, ...], _kwargs: Any) -> bool:
-    """Tell where elements of the first operand times columns of the second is no MAC count.
+    """Whether elements of the first operand times columns of the second is not the MAC count.
 
     DeepSpeed's formula for ``matmul`` holds unless the second operand is a vector, or the batch
     of the first one is broadcast.
@@ -45,18 +45,18 @@ def matmul_overstretched(name: str, args: tuple[Any, ...], _kwargs: Any) -> bool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatchingLibrary:
-    """A library that replaces torch's functions by ones that note a price and then call on.
+    """A library that replaces torch's functions by ones that note a price and then call them.
 
     Attributes:
         name: of the counter.
         start: installs the library's functions and hooks.
-        total: the library's own figure of MACs, between ``start`` and ``end``.
-        flops_total: its own figure of FLOPs, which is noted beside.
-        end: takes them out again.
-        flops, macs: the library's own notes, a list of (function, price) a running module.
-        overstretched: tells from name, args and kwargs where a formula is known not to hold;
-            such a call keeps its price in ``total``, gives no dense MACs, and is a gap.
-        owners: namespaces it replaces functions in.
+        total: the library's figure for MACs, between ``start`` and ``end``.
+        flops_total: its figure for FLOPs, which is given in a note.
+        end: removes functions and hooks again.
+        flops, macs: the library's records, a list of (function, price) per running module.
+        overstretched: whether, for name, args and kwargs, a formula is known not to hold; such
+            a call keeps its price in ``total``, gives no dense MACs, and is a gap.
+        owners: the namespaces in which it replaces functions.
     """
 
     name: str
@@ -71,7 +71,7 @@ class PatchingLibrary:
 
 
 def count_functions(subject: Subject, library: PatchingLibrary) -> Counted:
-    """Count with a patching library, reading each price where the library notes it.
+    """Count with a patching library, reading each price where the library records it.
 
     Raises:
         MeasureError: the library raised on a model that runs without it.
@@ -85,7 +85,7 @@ def count_functions(subject: Subject, library: PatchingLibrary) -> Counted:
             total, flops = int(library.total()), int(library.flops_total())
         finally:
             library.end()
-            # A forward that raised leaves its open lists behind, for the next model to fill.
+            # A forward that raised leaves open lists behind, which the next model would fill.
             library.flops.clear()
             library.macs.clear()
     return ledger.counted(total, flops)
@@ -113,7 +113,7 @@ class _Ledger:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Run one function, and record the price that the library put down for it."""
+        """Run one function, and record the price that the library gave it."""
         path, module_type = self.stack.current
         flops = self._library.flops[-1] if self._library.flops else []
         macs = self._library.macs[-1] if self._library.macs else []
@@ -121,8 +121,8 @@ class _Ledger:
         output = function(*args, **kwargs)
         name = key[1]
         if len(flops) > at:
-            # The library notes before it calls on, so the first new entry is this call's; it
-            # notes no MACs that are zero, so theirs may be those of a function called within.
+            # The library records before it calls, so the first new entry is this call's; it does
+            # not record zero MACs, so a MAC entry may be that of a function called within.
             label, flop_price = flops[at]
             own_macs = len(macs) > macs_at and macs[macs_at][0] == label
             price = int(macs[macs_at][1]) if own_macs else 0
@@ -147,16 +147,16 @@ class _Ledger:
         return output
 
     def counted(self, total: int, flops: int) -> Counted:
-        """Return operators, gaps and, where the library's total is another, the remainder."""
+        """Return operators, gaps and, where the library's total differs, the remainder."""
         notes: tuple[str, ...] = (
-            f"{self._library.name}'s own FLOPs figure, by its other rules: {flops:,}",
+            f"{self._library.name}'s FLOPs figure, which follows other rules: {flops:,}",
         )
         remainder = total - sum(op.total for op in self._operators)
         if remainder:
             self._operators.append(remainder_of(total=remainder))
             notes += (
-                f"{self._library.name} adds up to {remainder:+,} more than its prices of the "
-                "calls: it counts modules once for each place they stand in",
+                f"{self._library.name}'s total differs by {remainder:+,} from its prices of the "
+                "calls: it counts a module once for each place it appears in",
             )
         priced = {op.module for op in self._operators}
         gaps = tuple(

@@ -1,11 +1,12 @@
-"""Counting with ptflops' ATen backend, a dispatch mode with ptflops' own formulas.
+"""Counts with ptflops' ATen backend, a dispatch mode with its own formulas.
 
 ``total`` are its MACs: convolutions, ``addmm``, ``mm``, ``bmm`` and ``matmul``, their bias
-included (one for each output element). ``dense_macs`` are the same without the bias. All else is
-free, ``mv``, ``baddbmm`` and fused attention and LSTM kernels too; what ran without a formula is
-listed as a gap. Works on the meta device, where there are no fused kernels to miss. (ptflops'
-older default backend is not used: its hooks and its patched functions both price an ``nn.ReLU``
-and the products within ``MultiheadAttention``, and on the meta device linear layers as well.)
+included (one for each output element). ``dense_macs`` are the same without the bias. Everything
+else is free, including ``mv``, ``baddbmm`` and fused attention and LSTM kernels; what ran without a
+formula is listed as a gap. Works on the meta device, where there are no fused kernels to miss.
+(ptflops' older default backend is not used: its hooks and its patched functions both price an
+``nn.ReLU`` and the products within ``MultiheadAttention``, and on the meta device linear layers as
+well.)
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from flopbench.counting.profile import Gap, OpCost, merge_operators
 
 _FAMILIES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear"}
 
-# Moving, making and describing tensors is no arithmetic, so it is not listed as left out.
+# Moving, making and describing tensors is not arithmetic, so it is not listed as a gap.
 _NO_ARITHMETIC = FREE_OPS["movement"] | FREE_OPS["creation"] | FREE_OPS["bookkeeping"]
 
 
@@ -66,7 +67,7 @@ class PtflopsCounter:
 
 
 class _Recording(aten_engine.FlopCounterMode):
-    """ptflops' own mode, with each price noted for the module that was running."""
+    """ptflops' mode, which also records each price for the running module."""
 
     def __init__(self, stack: ModuleStack) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Counting with THOP under its rules of January 2020, those of version 0.0.31.post2001170342.
+"""Counts with THOP under its rules of January 2020, those of version 0.0.31.post2001170342.
 
-They charge a multiply-add of a convolution 1 and of a linear layer 2, and bias 1 an output
-element. Whatever class they do not name is charged nothing, also where today's THOP has a rule.
+They charge 1 for a multiply-add of a convolution, 2 for that of a linear layer, and 1 per output
+element for a bias. Classes that they do not name are free, even if today's THOP has a rule.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from flopbench.counting.measure.counters.base import Counted, Subject
 from flopbench.counting.measure.counters.thop_ledger import Rule, RuleBook, count_by_rules
 
 Charge = Callable[[Any, torch.Tensor, torch.Tensor], int]
-"""What one call costs: (module, first input, output) -> charge."""
+"""Charge of one call: (module, first input, output) -> charge."""
 
 UPSAMPLE = {"linear": 5, "bilinear": 11, "bicubic": 259}
-"""Charge of an output element by mode; every other mode is free."""
+"""Charge per output element by mode; every other mode is free."""
 
 
 class Thop2020Counter:
@@ -42,7 +42,7 @@ def dense_2020(module: Any, _inputs: tuple[Any, ...], output: Any, _charge: int)
 
 
 def _reduced(module: Any) -> int:
-    """Return how many products one output element sums up."""
+    """Return how many products one output element sums."""
     if isinstance(module, nn.Linear):
         return module.in_features
     return module.in_channels // module.groups * math.prod(module.kernel_size)

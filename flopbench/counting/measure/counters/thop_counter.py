@@ -1,7 +1,7 @@
-"""Counting with the installed THOP, under its current rules.
+"""Counts with the installed THOP, under its current rules.
 
-Transposed convolutions are charged at the size of their output, which is too much by the stride
-squared. That is THOP's answer, and stays.
+Transposed convolutions are charged at the size of their output, which is too high by a factor of
+the stride squared. That is THOP's figure, so it is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class ThopCounter:
     """Count with the rules of the installed THOP.
 
     Args:
-        custom_ops: further rules, or replacements, by class, as ``thop.profile`` takes them.
+        custom_ops: additional rules, or replacements, by class, as for ``thop.profile``.
     """
 
     name = "thop"
@@ -43,10 +43,10 @@ class ThopCounter:
 
 
 def dense_today(module: nn.Module, inputs: tuple[Any, ...], _output: Any, charge: int) -> int:
-    """Take the multiply-accumulates out of a charge by today's rules.
+    """Return the multiply-accumulates in a charge by today's rules.
 
-    Convolutions and linear layers are charged these and nothing else. Recurrent layers are
-    charged pointwise work on top, so theirs are counted from the dimensions as the rules do it:
+    Convolutions and linear layers are charged these and nothing else. Recurrent layers are also
+    charged for pointwise work, so their MACs are counted from the dimensions as the rules do:
     whole batch, all steps, state as wide as ``hidden_size``.
     """
     if not isinstance(module, (nn.RNNBase, nn.RNNCellBase)):

@@ -1,8 +1,8 @@
-"""Running THOP under a rule book, and accounting for every charge.
+"""Runs THOP under a rule book, and accounts for every charge.
 
 THOP prices modules by their exact class through forward hooks, so it sees no function call, no
-subclass and no module that is used without being called. It counts modules that stand in two
-places again; the breakdown says how much that is.
+subclass and no module that is used without being called. It counts a module that
+appears in two places twice; the breakdown says how much that is.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ("ReLU", "activation"),
 )
 
-# What multiplies and accumulates, as torch's dispatcher names it (aten::convolution, addmm, ...).
+# What multiplies and accumulates, by the dispatcher's names (aten::convolution, addmm, ...).
 _MULTIPLIES = re.compile(
     r"convolution|conv2d|mm$|mm_out$|mv$|dot$|matmul|attention|_trilinear$|lstm|gru|rnn"
 )
@@ -77,10 +77,10 @@ def count_by_rules(
 
     Args:
         subject: what to count.
-        rules: what to charge, by exact class. What THOP has a rule for and this book does not
-            is charged nothing.
+        rules: what to charge, by exact class. Classes that only THOP's own rules name are
+            free.
         dense: the multiply-accumulates in a charge.
-        leaves_only: charge nothing for modules that have children.
+        leaves_only: do not charge modules that have children.
 
     Raises:
         MeasureError: a charge is not a whole number, or THOP fails on a model that runs.
@@ -88,7 +88,7 @@ def count_by_rules(
     ledger = _Ledger(subject, rules, dense, leaves_only)
     hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
     hooks |= {kind: ledger.wrap(rule) for kind, rule in rules.items()}
-    # THOP hands over positional arguments only.
+    # THOP passes positional arguments only.
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
     try:
         with failures_told_apart("thop", subject), ledger.watching():
@@ -127,13 +127,13 @@ class _Ledger:
         self._ruled_paths = {self._names[module] for module in self._ruled}
         self._stack = ModuleStack(self._names)
         self._calls: collections.Counter[nn.Module] = collections.Counter()
-        self._booked: collections.Counter[nn.Module] = collections.Counter()
+        self._charged: collections.Counter[nn.Module] = collections.Counter()
         self._operators: list[OpCost] = []
         self._missed: collections.Counter[tuple[str, str]] = collections.Counter()
         self._unreadable: set[nn.Module] = set()
 
     def wrap(self, rule: Rule) -> Rule:
-        """Return the rule, made to write down what it charges."""
+        """Return the rule, made to record what it charges."""
 
         def charge(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             if module not in self._ruled:
@@ -146,10 +146,10 @@ class _Ledger:
                 return
             path = self._names[module]
             amount = _exact(module.total_ops.item() - before, f"the charge for {path!r}")
-            # A module in two places carries two hooks. Only the first one a call is work.
-            if self._booked[module] < self._calls[module]:
-                self._booked[module] = self._calls[module]
-                self._book(module, inputs, output, amount)
+            # A module in two places has two hooks; only the first one of a call is work.
+            if self._charged[module] < self._calls[module]:
+                self._charged[module] = self._calls[module]
+                self._record(module, inputs, output, amount)
 
         return charge
 
@@ -160,7 +160,7 @@ class _Ledger:
 
         def before(module: nn.Module, _inputs: Any) -> None:
             self._calls.update((module,))
-            # A leaf with a rule is THOP's own business, and most of the work of a model.
+            # A leaf with a rule, most of a model's work, need not be watched.
             if module in self._ruled and next(module.children(), None) is None:
                 operators.pause_during(module)
 
@@ -172,7 +172,7 @@ class _Ledger:
             hook.remove()
 
     def counted(self, total: int) -> Counted:
-        """Return the breakdown, corrected where THOP's sum is another, and the gaps."""
+        """Return the breakdown, corrected where THOP's sum differs, and the gaps."""
         operators = list(merge_operators(self._operators))
         notes = [
             f"THOP's rule for {type(module).__name__} cannot read the call of "
@@ -182,7 +182,7 @@ class _Ledger:
         difference = total - sum(op.total for op in operators)
         if difference:
             what = "counted twice" if difference > 0 else "left out of the sum"
-            why = "modules in two places" if difference > 0 else "layers below one with a rule"
+            why = "modules that appear twice" if difference > 0 else "layers below one with a rule"
             operators.append(_correction(what, difference, type(self._root).__name__))
             notes.append(f"THOP's total differs by {difference:+,} from its charges: {why}")
         gaps = self._leaf_gaps()
@@ -201,7 +201,7 @@ class _Ledger:
         if path not in self._ruled_paths and _MULTIPLIES.search(name):
             self._missed[name, path] += 1
 
-    def _book(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:
+    def _record(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:
         family = family_of(module)
         dense = family in DENSE_FAMILIES
         if not (dense or amount):
@@ -222,7 +222,7 @@ class _Ledger:
         )
 
     def _leaf_gaps(self) -> list[Gap]:
-        """List leaves with parameters that have no rule, or whose rule was never asked."""
+        """List leaves with parameters that have no rule, or whose rule was never called."""
         gaps = []
         for path, module in parameterised_leaves(self._root).items():
             calls = self._calls[module]
@@ -245,8 +245,8 @@ class _Ledger:
 class _Operators(TorchDispatchMode):
     """Call ``note`` with the name of each operator that runs (``aten::mm``).
 
-    THOP's own arithmetic in its hooks runs through torch too, many operators a layer, so the mode
-    steps aside while a module that need not be watched runs with its hooks.
+    THOP's arithmetic in its hooks runs through torch too, many operators per layer, so the mode
+    pauses while a module that need not be watched runs with its hooks.
     """
 
     def __init__(self, note: Callable[[str], None]) -> None:
@@ -262,7 +262,7 @@ class _Operators(TorchDispatchMode):
     def pause_during(self, module: nn.Module) -> None:
         """Leave the stack of modes until the last forward hook of this call of ``module``."""
         if _get_current_dispatch_mode() is not self:
-            return  # the model has a mode of its own on top
+            return  # the model has its own mode on top
 
         def resume(*_call: Any) -> None:
             hook.remove()
@@ -291,21 +291,21 @@ def _correction(what: str, amount: int, module_type: str) -> OpCost:
 
 
 def _may_multiply(module: nn.Module) -> bool:
-    """Tell whether a leaf can hold products: a norm, a table or a vector of scales cannot."""
+    """Whether a leaf can hold products: a norm, a table or a vector of scales cannot."""
     if isinstance(module, _NORMS_AND_TABLES):
         return False
     return any(parameter.dim() >= 2 for parameter in module.parameters(recurse=False))
 
 
 def _charge_nothing(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:
-    """Stand in for a rule of THOP's that the rule book does not have."""
+    """Replace a rule of THOP that the rule book does not have."""
 
 
 def _exact(value: float, what: str) -> int:
     """Return a whole number that float64 held exactly.
 
     Raises:
-        MeasureError: it is no whole number, or too large to be exact.
+        MeasureError: it is not a whole number, or is too large to be exact.
     """
     if value != int(value) or abs(value) >= 2**53:
         raise MeasureError(f"THOP gives {value!r} as {what}: not a whole number below 2**53")

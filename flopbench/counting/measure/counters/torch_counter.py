@@ -1,21 +1,21 @@
-"""The ``torch`` counter: ``FlopCounterMode`` with the prices and the eyes that it lacks.
+"""The ``torch`` counter: ``FlopCounterMode`` with the prices and the observer that it lacks.
 
-The modes, outermost first, so in the order in which an operator meets them:
+The modes, in the order in which an operator meets them:
 
-1. ``_Lowering`` takes apart composite operators that have no price, in every version of torch
-   alike (the ``FlopCounterMode`` of torch 2.4 does not), and chooses the branch of ``torch.cond``.
+1. ``_Lowering`` decomposes composite operators that have no price, in every version of torch
+   (the ``FlopCounterMode`` of torch 2.4 does not), and chooses the branch of ``torch.cond``.
 2. ``FlopCounterMode`` prices what remains: its sum is the counter's figure.
 3. ``_Observer`` prices the same operators by the same registry, per module, and reports each one
-   that has no price and is not on the reviewed list of those that multiply-accumulate nothing.
-   Its sum must be FlopCounterMode's.
+   that has no price and is not on the reviewed list of those that do no multiply-accumulates.
+   Its sum must equal FlopCounterMode's.
 
 The forward pass runs in inference mode, where composite operators such as ``linear``, ``lstm`` and
 ``scaled_dot_product_attention`` reach the modes whole: names and integers then do not depend on
-the kernels of the device. A model that inference mode breaks is run again under ``no_grad``, whose
+the device's kernels. A model that fails in inference mode is run again under ``no_grad``, whose
 lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
 save nothing, and a complex multiply-accumulate counts as one.
 
-Work that bypasses the dispatcher is invisible. Tensors handed to NumPy are reported; kernels
+Work that bypasses the dispatcher is invisible. Tensors passed to NumPy are reported; kernels
 launched without an operator, and threads that the model starts itself, cannot be.
 """
 
@@ -56,7 +56,7 @@ _METADATA = frozenset(
         "prim.layout",
     ]
 )
-"""Questions about a tensor that a mode must leave to the tensor's own class."""
+"""Queries of a tensor that a mode must leave to the tensor's class."""
 
 _BAG_WEIGHTS = 6
 """Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
@@ -118,7 +118,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
 
 @contextlib.contextmanager
 def _leaving_torch(observer: _Observer) -> Iterator[None]:
-    """Report tensors that are handed to NumPy: what is done with them there nobody can see."""
+    """Report tensors that are passed to NumPy: what happens to them there is invisible."""
 
     def watched(name: str, original: Any) -> Any:
         def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -134,9 +134,9 @@ def _leaving_torch(observer: _Observer) -> Iterator[None]:
 
 
 class _WholeModel:
-    """Stands in for FlopCounterMode's own module tracker.
+    """Replaces FlopCounterMode's module tracker.
 
-    The tracker hangs autograd hooks on module inputs that require gradients. They fail for a
+    The tracker puts autograd hooks on module inputs that require gradients. They fail for a
     parameter passed to a module in inference mode (every weight parametrization does that) and
     in ``autograd.grad`` inside forward. ``ModuleStack`` attributes operators instead.
     """
@@ -151,7 +151,7 @@ class _WholeModel:
 
 
 class _Lowering(TorchDispatchMode):
-    """Takes apart composite operators that have no price; runs one branch of a condition."""
+    """Decomposes composite operators that have no price; runs one branch of a condition."""
 
     supports_higher_order_operators = True
 
@@ -182,14 +182,16 @@ class _Lowering(TorchDispatchMode):
         with self:
             if not isinstance(condition, torch.Tensor) or not condition.is_meta:
                 return (if_true if bool(condition) else if_false)(*operands)
-            self.notes["torch.cond: both branches counted, no value on meta to choose by"] = None
+            self.notes["torch.cond: both branches counted, as meta has no value to choose by"] = (
+                None
+            )
             if_false(*operands)
             return if_true(*operands)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What one operator of one module came to."""
+    """The sums of one operator in one module."""
 
     module_type: str
     operator: Any
@@ -199,7 +201,7 @@ class _Tally:
 
 
 class _Observer(TorchDispatchMode):
-    """Records every operator that is executed: priced, or free, or a gap."""
+    """Records every executed operator: priced, free, or a gap."""
 
     supports_higher_order_operators = True
 
@@ -241,7 +243,7 @@ class _Observer(TorchDispatchMode):
         if isinstance(operator, torch._ops.OpOverloadPacket) and not name.startswith(
             ("aten.", "torchvision.")
         ):
-            self.notes[f"{name}: priced by a formula that other code registered"] = None
+            self.notes[f"{name}: priced by a formula registered by other code"] = None
         if any(isinstance(arg, torch.Tensor) and _is_sparse(arg) for arg in args):
             self.notes[f"{name}: sparse operands counted as dense"] = None
 
@@ -249,7 +251,7 @@ class _Observer(TorchDispatchMode):
         """Compare with FlopCounterMode, operator by operator.
 
         Raises:
-            MeasureError: an operator has another sum here than there.
+            MeasureError: the sums of an operator differ.
         """
         mine: dict[Any, int] = {}
         for tally in self._priced.values():
@@ -303,12 +305,12 @@ def _is_sparse(tensor: torch.Tensor) -> bool:
 
 
 def _first_tensor(out: Any) -> Any:
-    """Return the result proper: what follows it are states, statistics and workspaces."""
+    """Return the actual result; states, statistics and workspaces follow it."""
     return _first_tensor(out[0]) if isinstance(out, (list, tuple)) and out else out
 
 
 def _uncompiled() -> Any:
-    """Run what ``torch.compile`` wrapped as it was written: compiled code passes no mode."""
+    """Run what ``torch.compile`` wrapped uncompiled: compiled code bypasses the modes."""
     if hasattr(torch.compiler, "set_stance"):
         return torch.compiler.set_stance("force_eager")
     from torch._dynamo import config

@@ -1,8 +1,8 @@
-"""Prices of operators for ``FlopCounterMode``: what its own table lacks, and what it gets wrong.
+"""Prices of operators for ``FlopCounterMode``: what its table lacks, and what it gets wrong.
 
 Each formula gives MACs from the shapes of the arguments and of the output (``_Shape`` is a tuple
-of sizes; arguments that are no tensors stay as they are); ``custom_mapping`` doubles them, since
-``FlopCounterMode`` counts two operations a MAC. Formulas are dense: a mask, a causal attention or
+of sizes; arguments that are not tensors stay as they are); ``custom_mapping`` doubles them, since
+``FlopCounterMode`` counts two operations per MAC. Formulas are dense: a mask, a causal attention or
 a sparse layout saves nothing. Complex products count one MAC, not four.
 
 Priced are composite operators (``linear``, ``matmul``, ``lstm``, ...), which reach a dispatch mode
@@ -24,7 +24,7 @@ _Formula = Callable[[Sequence[Any], Any], int]
 
 
 def _contraction(args: Sequence[Any], out: Any) -> int:
-    """Out elements times the contracted length: ``a (..., m, k) @ b``, in any broadcast form."""
+    """Out elements times the contracted length: ``a (..., m, k) @ b``, however broadcast."""
     if not args[0] or not args[1]:
         return 0  # inner with a 0-d operand only scales
     return prod(out) * args[0][-1]
@@ -46,7 +46,7 @@ def _vecdot(args: Sequence[Any], _out: Any) -> int:
 
 
 def _grouped_mm(args: Sequence[Any], _out: Any) -> int:
-    """Every row meets the one matrix of its group: ``(m, k) x (g, k, n)`` and the like."""
+    """Every row is multiplied by the matrix of its group: ``(m, k) x (g, k, n)`` and the like."""
     a, b = args[0], args[1]
     return prod(a) * b[-1] if len(a) == 2 or len(b) == 3 else prod(a[1:]) * b[-1]
 
@@ -106,7 +106,7 @@ def _encoder_layer(args: Sequence[Any], _out: Any) -> int:
 
 
 def _recurrent(args: Sequence[Any], _out: Any) -> int:
-    """Every weight matrix meets every time step of every sequence, in all layers and directions.
+    """Every weight matrix multiplies every time step of every sequence, layer and direction.
 
     ``lstm``, ``gru``, ``rnn_*`` and their backends take ``(input, hx, weights, ...)``, or
     ``(data, batch_sizes, hx, weights, ...)`` for packed sequences, whose rows are the real steps.
@@ -216,7 +216,7 @@ _PRICES: tuple[tuple[str, _Formula, str], ...] = (
 
 
 def custom_mapping() -> dict[Any, Callable[..., int]]:
-    """Return the formulas that this torch has operators for, in FLOPs, by operator.
+    """Return the formulas for the operators of the installed torch, in FLOPs.
 
     Returns:
         operator -> formula in the form of ``FlopCounterMode``'s ``custom_mapping``. Keys are the
@@ -236,8 +236,8 @@ def family(name: str, transposed: bool = False) -> str:
     """Return the dense family of a priced operator.
 
     Args:
-        name: the operator as ``aten.linear``. One that has its price from torch itself or from
-            the user is placed by the words in its name.
+        name: the operator as ``aten.linear``. One whose price comes from torch itself or
+            from the user is classified by its name.
         transposed: whether ``convolution`` ran transposed.
     """
     if known := _FAMILIES.get(name.removeprefix("aten.")):

@@ -1,11 +1,11 @@
-"""Counting with torchinfo's ``summary``: parameters times positions, leaf by leaf.
+"""Counts with torchinfo's ``summary``: parameters times positions, leaf by leaf.
 
 ``total`` are torchinfo's "mult-adds": for each leaf, its parameters (bias, norms and embeddings
 too) times the batch, and for a class named "...Conv..." times the output positions. That is
 exact for convolutions, for linear and bilinear layers on vectors, and for recurrent layers on
-batched sequences: there ``dense_macs`` is torchinfo's figure less its bias term. For the rest
-(a linear layer over tokens is charged once a sample, a transposed convolution by its output,
-LSTM cells by their width squared) torchinfo's figure stays in ``total``, gives no dense MACs,
+batched sequences: there ``dense_macs`` is torchinfo's figure minus its bias term. For the rest
+(a linear layer over tokens is charged once per sample, a transposed convolution by its output,
+LSTM cells by their width squared) torchinfo's figure stays in ``total`` and gives no dense MACs,
 and the leaf is listed as a gap, like every function call outside a leaf, which torchinfo cannot
 see. Works on the meta device.
 """
@@ -55,7 +55,7 @@ class TorchinfoCounter:
 
         Raises:
             MeasureError: torchinfo raised on a model that runs without it, or an argument of
-                ``forward`` has the name of one of ``summary``'s own.
+                ``forward`` has the name of an argument of ``summary``.
         """
         names = subject.module_names()
         leaves = parameterised_leaves(subject.module)
@@ -110,7 +110,7 @@ def _arguments(subject: Subject) -> dict[str, Any]:
     clash = set(subject.kwargs) & set(inspect.signature(torchinfo.summary).parameters)
     if clash:
         raise MeasureError(
-            f"torchinfo cannot pass {', '.join(sorted(clash))} on to forward: its own summary() "
+            f"torchinfo cannot pass {', '.join(sorted(clash))} on to forward: its summary() "
             "has arguments of that name",
             "leave the counter torchinfo out for this model",
         )
@@ -137,7 +137,7 @@ def _operator(info: LayerInfo, path: str) -> OpCost:
 
 
 def _rule(info: LayerInfo) -> tuple[str, int]:
-    """Return the family, and the positions that torchinfo multiplies by (0: not a true count)."""
+    """Return the family, and the positions that torchinfo multiplies by (0: a wrong count)."""
     module, size = info.module, info.output_size
     if isinstance(module, nn.modules.conv._ConvTransposeNd):
         return "conv_transpose", 0

@@ -1,4 +1,4 @@
-"""What the adapters of further libraries share: torch's functions, watched and put back."""
+"""Helpers that the adapters share: watching and restoring torch's functions, and gaps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MULTIPLYING: frozenset[tuple[Any, str]] = frozenset(
     )
     for name in names
 )
-"""The Python names under which torch offers a multiply-accumulate."""
+"""The Python names of torch's multiply-accumulates."""
 
 Names = Iterable[tuple[Any, str]]
 Around = Callable[[tuple[Any, str], Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
@@ -43,11 +43,11 @@ Around = Callable[[tuple[Any, str], Callable[..., Any], tuple[Any, ...], dict[st
 
 @contextmanager
 def namespaces_restored(*owners: Any) -> Iterator[Callable[[], set[tuple[Any, str]]]]:
-    """Put every replaced function back on leaving, also after an exception.
+    """Restore every replaced function on exit, also after an exception.
 
     Yields a function that names what has been replaced so far. What a library adds to a class is
-    taken out again (``Tensor.matmul`` set on ``Tensor`` hides the inherited one); what is added
-    to a module stays, for submodules appear there whenever one is imported.
+    removed again (``Tensor.matmul`` set on ``Tensor`` hides the inherited one); what is added to
+    a module stays, since submodules appear there whenever one is imported.
     """
     before = [(owner, dict(vars(owner))) for owner in owners]
 
@@ -87,7 +87,7 @@ def calls_watched(names: Names, around: Around) -> Iterator[None]:
 
 @contextmanager
 def failures_told_apart(library: str, subject: Subject) -> Iterator[None]:
-    """Raise what the model raises by itself; otherwise say that the library failed.
+    """Raise what the model itself raises; otherwise report that the library failed.
 
     Raises:
         MeasureError: the library raised on a model that runs without it.
@@ -97,7 +97,7 @@ def failures_told_apart(library: str, subject: Subject) -> Iterator[None]:
     except MeasureError:
         raise
     except Exception as error:
-        subject.run()  # the model's own exception, if it has one, leaves from here
+        subject.run()  # raises the model's own exception, if there is one
         raise MeasureError(
             f"{library} fails on a model that runs without it: {type(error).__name__}: {error}",
             f"leave the counter {library} out for this model",
@@ -113,7 +113,7 @@ def operator_gaps(missed: collections.Counter[tuple[str, str]]) -> tuple[Gap, ..
 
 
 def module_gap(path: str, module: nn.Module, *, calls: int) -> Gap:
-    """Name a leaf that got no price. A product needs a parameter of two dimensions or more."""
+    """Return the gap of an unpriced leaf. A product needs a parameter of two or more dimensions."""
     return Gap(
         kind="module" if calls else "uncalled",
         name=type(module).__name__,
@@ -124,7 +124,7 @@ def module_gap(path: str, module: nn.Module, *, calls: int) -> Gap:
 
 
 def storages(values: Iterable[Any]) -> set[int]:
-    """Return where the tensors among ``values`` keep their elements; views share their base's."""
+    """Identify the storages of the tensors among ``values``; views share that of their base."""
     found: set[int] = set()
     for value in values:
         if isinstance(value, (list, tuple)):
