@@ -1,4 +1,4 @@
-"""The Python API: live modules come back as they were, and the count is that of the input."""
+"""The Python API: live modules stay unchanged, and the count is for the given input."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_inputs_may_require_gradients_and_weights_be_of_another_type() -> None:
 
 
 def test_work_handed_to_numpy_is_reported() -> None:
-    """Nobody can count it, so it is a gap of the reference counter."""
+    """It cannot be counted, so it is a gap of the reference counter."""
 
     class Arrays(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -173,7 +173,7 @@ def test_several_counters_give_a_list_in_order() -> None:
 
 
 def test_specifications_and_modules_agree() -> None:
-    """A text and the same network live cost the same."""
+    """A specification and the same live network cost the same."""
     from torchvision.models import resnet18
 
     live = flopbench.profile(resnet18(), (1, 3, 64, 64))
@@ -246,7 +246,7 @@ def test_outputs_without_tensors_are_no_obstacle() -> None:
 
 
 def test_cost_table(tmp_path: Path) -> None:
-    """Models cross resolutions; constants stand beside; pandas and notebooks take it."""
+    """Models are combined with resolutions, constants added; pandas and notebooks accept it."""
     table = flopbench.cost_table(
         ["resnet18", "squeezenet1_1"],
         resolutions=[64, "32x48"],

@@ -1,4 +1,4 @@
-"""Adapters of ptflops, calflops, DeepSpeed and torchinfo, against their library and the truth."""
+"""Adapters of ptflops, calflops, DeepSpeed and torchinfo, against their libraries and the truth."""
 
 from __future__ import annotations
 
@@ -185,11 +185,11 @@ def test_total_is_the_library_s_own(name: str, make: Any, shape: tuple[int, ...]
 
 
 def test_calflops_counts_a_shared_module_twice_and_it_is_said() -> None:
-    """What calflops adds beyond its own prices is a remainder without dense MACs."""
+    """What calflops adds beyond its prices is a remainder without dense MACs."""
     counted = count("calflops", twice(nn.Linear(8, 8)), torch.rand(3, 8))
     assert dense_macs(counted) == 2 * 3 * 64
     assert counted.operators[-1].op == "remainder"
-    assert "counts modules once for each place" in counted.notes[-1]
+    assert "counts a module once for each place" in counted.notes[-1]
 
 
 # Two heads of attention over 5 tokens of width 8: 2 products × 2 heads × 5 · 5 · 8.
@@ -267,7 +267,7 @@ def test_ptflops_sees_through_attention_and_lstm_on_meta() -> None:
 def test_torchinfo_claims_dense_macs_only_where_its_rule_holds(
     make: Any, shape: tuple[int, ...], dense: int
 ) -> None:
-    """Where parameters times positions is no MAC count, the layer becomes a gap."""
+    """Where parameters times positions is not a MAC count, the layer becomes a gap."""
     model = make()
     counted = count("torchinfo", model, torch.rand(*shape))
     assert dense_macs(counted) == dense
@@ -277,7 +277,7 @@ def test_torchinfo_claims_dense_macs_only_where_its_rule_holds(
 
 @pytest.mark.parametrize("name", PATCHING)
 def test_recurrent_layers_have_flops_but_no_macs(name: str) -> None:
-    """A layer that the library prices in FLOPs alone has no MACs there, and is a gap."""
+    """A layer that the library prices only in FLOPs has no MACs there, and is a gap."""
     counted = count(name, nn.Sequential(nn.LSTM(8, 16)), torch.rand(5, 2, 8))
     assert (counted.total, counted.operators) == (0, ())
     assert f"{name}'s FLOPs figure" in counted.notes[0]
@@ -295,7 +295,7 @@ def test_grouped_transposed_convolution(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_uncalled_leaf_is_listed_unless_its_weight_was_priced(name: str) -> None:
-    """An unused layer is a gap; one whose weight went through a priced function is none."""
+    """An unused layer is a gap; one whose weight a priced function used is not."""
 
     class Odd(nn.Module):
         def __init__(self) -> None:
@@ -338,7 +338,7 @@ def test_torchinfo_refuses_keywords_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", PATCHING)
 def test_library_failure_is_told_from_the_model_s(name: str) -> None:
-    """A model that runs, and that the library cannot price, gives an error that says so."""
+    """A model that runs but cannot be priced by the library gives an error that says so."""
     with pytest.raises(MeasureError, match=f"{name} fails on a model that runs without it"):
         count(name, nn.Conv2d(3, 4, 3), torch.rand(3, 8, 8))
 
@@ -371,7 +371,7 @@ def test_nothing_is_left_behind(name: str) -> None:
 
 @pytest.mark.parametrize("name", PATCHING)
 def test_open_lists_are_closed_after_a_failure(name: str) -> None:
-    """The library's notes of a model that raised do not reach the next one."""
+    """The library's records of a model that raised do not reach the next one."""
     module = counter(name).__module__
     with pytest.raises(ValueError, match="on purpose"):
         count(name, Fails(), torch.rand(4, 4))
@@ -381,7 +381,7 @@ def test_open_lists_are_closed_after_a_failure(name: str) -> None:
 
 
 def test_torchinfo_keeps_no_model_alive() -> None:
-    """``torchinfo`` caches every summary by class name; ours is taken out again."""
+    """``torchinfo`` caches every summary by class name; ours is removed again."""
     counter("torchinfo")
     cache = importlib.import_module("torchinfo.torchinfo")._cached_forward_pass
     before = dict(cache)

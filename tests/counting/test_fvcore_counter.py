@@ -1,4 +1,4 @@
-"""fvcore with its mended handles, against arithmetic written beside each case."""
+"""fvcore with corrected handles, against the arithmetic written next to each case."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_networks(name: str, shape: tuple[int, ...], dense_macs: int) -> None:
     ],
 )
 def test_fvcores_own_total(name: str, side: int, total: int) -> None:
-    """The total keeps fvcore's own rules: batch norm 2 an element, adaptive pooling 1."""
+    """The total keeps fvcore's rules: batch norm 2 per element, adaptive pooling 1."""
     model = getattr(torchvision.models, name)()
     if name == "mobilenet_v2":
         model.classifier = nn.Linear(1280, 200)
@@ -254,7 +254,7 @@ def test_functions(_name: str, function: Any, shapes: list[tuple[int, ...]], mac
 
 @pytest.mark.parametrize(("equation", "shapes", "macs"), EINSUMS, ids=ids(EINSUMS))
 def test_einsum(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
-    """Contractions are priced pair by pair, as torch works them off."""
+    """Contractions are priced pair by pair, as torch computes them."""
     model = Call(lambda *operands: torch.einsum(equation, *operands))
     with opt_einsum.flags(enabled=False):  # it would choose another order
         counted = count(model, *[zeros(*shape) for shape in shapes])
@@ -329,7 +329,7 @@ def test_only_the_mends_that_were_used_are_noted() -> None:
 
 
 def test_operators_without_a_price_are_gaps_of_their_own_module() -> None:
-    """fvcore counts unsupported operators for all ancestors; here each has one home."""
+    """fvcore counts unsupported operators for all ancestors; here each belongs to one module."""
     model = nn.Sequential(nn.Sequential(nn.GELU(), nn.GELU()), Call(torch.linalg.inv))
     counted = count(model, torch.eye(3))
     assert [(g.kind, g.name, g.module, g.calls, g.may_multiply) for g in counted.not_counted] == [
@@ -392,7 +392,7 @@ def test_any_output(wrap: Callable[[Any], Any]) -> None:
 
 
 def test_results_that_reach_no_output() -> None:
-    """Work whose result is dropped was done all the same."""
+    """Work whose result is dropped still counts."""
 
     class Drops(nn.Module):
         def __init__(self) -> None:
@@ -427,7 +427,7 @@ def test_dict_and_keyword_inputs() -> None:
 
 
 def test_shared_layer() -> None:
-    """A layer in two places is booked under its first path, for each call."""
+    """A layer in two places is recorded under its first path, for each call."""
     layer = nn.Linear(3, 3)
     model = nn.Sequential(nn.Sequential(layer), nn.Sequential(layer))
     (op,) = count(model, zeros(1, 3)).operators

@@ -1,4 +1,4 @@
-"""Counting on shapes works on every torch: nothing of flopbench's own drives it to the CPU."""
+"""Counting on shapes works on every torch: flopbench itself never forces it to the CPU."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def net() -> nn.Module:
 
 @pytest.mark.parametrize("counter", ["thop-2020", "thop", "torch"])
 def test_shapes_suffice_on_every_torch(counter: str) -> None:
-    """These counters need no values, so they run on the meta device and say nothing of values."""
+    """These counters need no values, so they run on the meta device and have no note on values."""
     profile = flopbench.profile(net(), torch.empty(1, 3, 8, 8), counters=counter)
 
     assert profile.device == "meta"
@@ -29,7 +29,7 @@ def test_shapes_suffice_on_every_torch(counter: str) -> None:
 
 
 def test_quick_batch_norm_takes_effect_inside_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel serves meta tensors within the block; after it torch's own does again."""
+    """The kernel serves meta tensors within the block; afterwards torch's own does again."""
     served = []
     original = environment._batch_norm_shapes
 

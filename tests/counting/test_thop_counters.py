@@ -1,4 +1,4 @@
-"""THOP today and under its rules of January 2020, against arithmetic written beside each case."""
+"""THOP today and under its rules of January 2020, against the arithmetic next to each case."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ def test_2020_knows_no_recurrent_layer() -> None:
     ],
 )
 def test_recurrent_dense_macs(module: Any, inputs: list[tuple[int, ...]], dense_macs: int) -> None:
-    """Only matrix products are dense; THOP's total holds pointwise work as well."""
+    """Only matrix products are dense; THOP's total includes pointwise work as well."""
     counted = count(TODAY, on_meta(module), *[empty(*shape) for shape in inputs])
     assert dense(counted) == dense_macs
     assert counted.total > dense_macs
@@ -207,7 +207,7 @@ def test_packed_sequence() -> None:
 
 
 def test_transposed_convolution_is_thops_figure() -> None:
-    """At stride 2 THOP says four times the work; it is left as it is."""
+    """At stride 2 THOP gives four times the work; its figure is kept."""
     counted = count(TODAY, on_meta(lambda: nn.ConvTranspose2d(4, 6, 2, 2)), empty(1, 4, 5, 5))
     assert dense(counted) == 4 * (25 * 4 * 6 * 4)
     assert counted.operators[0].family == "conv_transpose"
@@ -225,7 +225,7 @@ def test_custom_rule() -> None:
 
 
 def test_custom_rule_with_a_fraction_is_refused() -> None:
-    """A charge that is no whole number is an error, not a rounded figure."""
+    """A charge that is not a whole number is an error, not a rounded figure."""
 
     def rule(module: Any, _inputs: Any, output: Any) -> None:
         module.total_ops += 0.5
@@ -350,11 +350,11 @@ def test_layer_in_two_branches() -> None:
     # two hooks x two calls x two places
     assert counted.total == 8 * 9
     assert counted.operators[-1].op == "counted twice"
-    assert "two places" in counted.notes[0]
+    assert "appear twice" in counted.notes[0]
 
 
 def test_layer_called_twice() -> None:
-    """A layer in one place and called twice is two honest calls."""
+    """A layer in one place called twice counts as two calls."""
     layer = nn.Linear(3, 3)
     counted = count(TODAY, nn.Sequential(layer, nn.ReLU(), layer), torch.zeros(1, 3))
     assert counted.total == dense(counted) == 18

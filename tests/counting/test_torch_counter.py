@@ -1,4 +1,4 @@
-"""The torch counter against truths by hand, whole models, and its own rules."""
+"""The torch counter against hand-computed truths, whole models, and its rules."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def count_truth(name: str, device: str) -> Counted:
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 def test_counts_the_truth(device: str) -> None:
-    """Every model of the zoo costs what the formula beside it says, with no gap left."""
+    """Every model of the zoo costs what the formula next to it says, without gaps."""
 
     def check(case: Truth) -> None:
         counted = count_truth(case.name, device)
@@ -122,7 +122,7 @@ def test_prices_the_fused_encoder_layer() -> None:
 
 
 def test_zoo_is_large_and_its_names_differ() -> None:
-    """The table has at least seventy truths, each under a name of its own."""
+    """The table has at least seventy truths, each with its own name."""
     assert len({case.name for case in TRUTHS}) == len(TRUTHS) >= 70
 
 
@@ -229,7 +229,7 @@ def test_prices_flex_attention() -> None:
 
 @needs_higher_order
 def test_counts_both_branches_of_a_condition_on_meta() -> None:
-    """Without a value to choose by, both branches are counted and a note says so."""
+    """Without a value for the condition, both branches are counted and a note says so."""
 
     def branches(x: torch.Tensor) -> torch.Tensor:
         return torch.cond(x.sum() > 0, lambda x: x @ x, lambda x: x @ x @ x, (x,))
@@ -246,7 +246,7 @@ def linear_layers(*sizes: int) -> nn.Sequential:
 
 
 def test_files_operators_under_the_module_that_ran_them() -> None:
-    """Children are apart from their parents; a direct ``forward`` belongs to the caller."""
+    """Children are separate from their parents; a direct ``forward`` belongs to the caller."""
 
     class Net(nn.Module):
         def __init__(self) -> None:

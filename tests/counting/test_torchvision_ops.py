@@ -35,7 +35,7 @@ def test_reproduces_the_published_count(entry: Entry) -> None:
 
 
 def test_every_name_of_the_sample_exists() -> None:
-    """A model that torchvision renames is missed, not skipped in silence."""
+    """A model that torchvision renames is reported missing, not silently skipped."""
     assert {entry.model for entry in entries()} >= SAMPLE
 
 

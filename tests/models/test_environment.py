@@ -18,7 +18,7 @@ from flopbench.models.spec import parse_spec
 
 
 def global_state() -> dict[str, object]:
-    """Take down what counting changes for its own time."""
+    """Record what counting changes temporarily."""
     return {
         "threads": torch.get_num_threads(),
         "grad": torch.is_grad_enabled(),
@@ -31,7 +31,7 @@ def global_state() -> dict[str, object]:
 
 
 def test_the_state_is_left_as_it_was_entered(capsys: pytest.CaptureFixture[str]) -> None:
-    """Also after an exception; inside it, one thread, no gradients, no chatter."""
+    """Also after an exception; inside it, one thread, no gradients, no output."""
     before = global_state()
 
     def work() -> None:
@@ -73,7 +73,7 @@ def test_quick_batch_norm_changes_no_shape(training: bool, shape: tuple[int, ...
 
 
 def test_tensors_are_exchanged_and_come_back() -> None:
-    """Parameters, buffers and tied weights leave for the meta device and return as they were."""
+    """Parameters, buffers and tied weights go to the meta device and come back unchanged."""
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3), nn.Linear(3, 3))
     net[2].weight = net[0].weight
     net.eval()
@@ -89,7 +89,7 @@ def test_tensors_are_exchanged_and_come_back() -> None:
 
 
 def test_private_copies_share_nothing_that_can_be_written_to() -> None:
-    """A copy has weights and statistics of its own, or shapes alone."""
+    """A copy has its own weights and statistics, or only shapes."""
     net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)).train()
     copied = private_copy(net, "cpu")
     assert copied[0].weight is not net[0].weight

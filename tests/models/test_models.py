@@ -39,7 +39,7 @@ number = 7
 
 @pytest.fixture
 def nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a module of the user's own, which is also the working directory."""
+    """A folder with a user's module, which is also the working directory."""
     (tmp_path / "own_nets.py").write_text(NETS)
     (tmp_path / "bad_syntax.py").write_text("def build(:\n")
     monkeypatch.chdir(tmp_path)

@@ -62,7 +62,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def raised(path: Path | str, preset: str | None = None, fields: tuple[str, ...] = ()) -> str:
-    """Return the message that counting ends in; checking must find the same, at the same place."""
+    """Return the message that counting fails with; checking must find it at the same place."""
     with pytest.raises(FlopbenchError) as caught:
         count_log(open_log([path], preset=preset), fields=fields)
     try:
@@ -75,13 +75,13 @@ def raised(path: Path | str, preset: str | None = None, fields: tuple[str, ...] 
 
 
 def spelled(text: str) -> str:
-    """Write out what would be too long in a table of cases."""
+    """Expand what would be too long in a table of cases."""
     text = text.replace("HUGEST", "9" * 5000).replace("HUGE", str(10**30))
     return text.replace("DEEP", "[" * 100_000).replace("PEED", "]" * 100_000)
 
 
 def place(message: str) -> str:
-    """Return where a message says that a defect stands."""
+    """Return where a message says that a defect is."""
     found = re.match(r".*?(row \d+|sample \d+|:\d+)", message)
     return found[0] if found else message
 
@@ -143,7 +143,7 @@ SAMPLE_DEFECTS = {
 
 @pytest.mark.parametrize("text", SAMPLE_DEFECTS, ids=lambda text: text[:60])
 def test_a_defective_sample_is_named_with_line_and_field(write: Write, text: str) -> None:
-    """JSONL: the message names the line, the field where there is one, and what was expected."""
+    """JSONL: the message names the line, the field if there is one, and what was expected."""
     after = {"id": "z", "actions": [0, 0, 0, 0]}
     cut = text.endswith("[0, 1")
     message = raised(write(A, spelled(text), *([] if cut else [after])))
@@ -167,7 +167,7 @@ def test_json_names_the_line_of_a_defect_too(tmp_path: Path, text: str) -> None:
 
 
 def test_a_sample_that_also_stands_in_the_header_has_its_own_line(tmp_path: Path) -> None:
-    """A defect whose text the header holds as well is not looked for there."""
+    """A defect whose text also occurs in the header is not located there."""
     path = tmp_path / "run.json"
     path.write_text('{"header": ' + json.dumps(HEADER) + ',\n"samples": [\n\n1\n]}\n')
     assert "run.json:4, sample 1: expected 'object'" in raised(path)
@@ -198,7 +198,7 @@ HEADER_DEFECTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
 def test_a_defective_header_is_named_with_its_field(
     write: Write, change: dict[str, Any], needles: tuple[str, ...]
 ) -> None:
-    """A header that means nothing is refused before any sample is read."""
+    """An invalid header is refused before any sample is read."""
     message = raised(write(A, B, header={**HEADER, **change}))
     for needle in needles:
         assert needle in message
@@ -246,7 +246,7 @@ def packed(path: Path) -> bytes:
 def test_a_compressed_file_that_is_cut_off_is_refused(
     tmp_path: Path, kept: float, suffix: str
 ) -> None:
-    """A cut anywhere in a packed file is an error, never a shorter log; packed frames add up."""
+    """A cut anywhere in a compressed file is an error, never a shorter log; frames add up."""
     text = packed(tmp_path)
     half = text.index(b"\n", len(text) // 2) + 1
     pack = gzip.compress if suffix == "gz" else zstandard.ZstdCompressor().compress
@@ -262,7 +262,7 @@ def test_a_compressed_file_that_is_cut_off_is_refused(
 
 
 def csv_log(tmp_path: Path, text: str | bytes, header: Any = HEADER) -> Path:
-    """Write a CSV log with its header beside it."""
+    """Write a CSV log and its header file."""
     (tmp_path / "run.header.json").write_text(json.dumps(header))
     path = tmp_path / "run.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -311,19 +311,19 @@ def test_a_defective_csv_is_named_with_line_and_column(tmp_path: Path, text: str
 def test_a_large_csv_with_a_defective_header_is_refused(
     tmp_path: Path, text: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the first line of a large file holds is judged by the exact reader."""
+    """The first line of a large file is checked by the exact reader."""
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1)
     assert "run.csv:1" in raised(csv_log(tmp_path, text))
 
 
 def test_a_sample_in_two_places_is_a_repeated_id(tmp_path: Path) -> None:
-    """Lines of one sample that do not stand together are reported where they go on."""
+    """Lines of one sample that are not consecutive are reported where they continue."""
     path = csv_log(tmp_path, "id,action\na,0\na,0\nb,0\na,1\na,1\n", VARIES)
     assert "run.csv:5: id: 'a' already appeared at" in raised(path)
 
 
 def test_bytes_that_are_no_text_are_found_at_their_line(tmp_path: Path) -> None:
-    """A byte that is not UTF-8 is reported at its own line, however far the reader looked ahead."""
+    """A byte that is not UTF-8 is reported at its line, however far the reader has read ahead."""
     text = b"id,action\n" + b"".join(b"v%d,0\n" % (i // 4) for i in range(4000))
     lines = text.split(b"\n")
     lines[3210] = b"v\xff,0"
@@ -342,7 +342,7 @@ def test_bytes_that_are_no_text_are_found_at_their_line(tmp_path: Path) -> None:
 def test_spreadsheets_csv_is_read(
     tmp_path: Path, text: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A byte order mark, CRLF and blank lines change nothing, for DuckDB neither."""
+    """A byte order mark, CRLF and blank lines change nothing, nor for DuckDB."""
     path = csv_log(tmp_path, text)
     for large in (1 << 25, 1):
         monkeypatch.setattr(csv_form, "LARGE_BYTES", large)
@@ -498,12 +498,12 @@ ARNET_DEFECTS: list[tuple[dict[str, Any], str]] = [
 def test_a_defective_arnet_file_is_named_with_its_video(
     tmp_path: Path, changes: dict[str, Any], needle: str
 ) -> None:
-    """AR-Net's own arrays: shape, type, one-hot rows, and the preset that fits."""
+    """AR-Net's arrays: shape, type, one-hot rows, and a matching preset."""
     assert needle in raised(arnet(tmp_path, **changes), preset="arnet-resnet")
 
 
 def test_scores_that_are_no_numbers_are_a_defect(tmp_path: Path) -> None:
-    """NaN among AR-Net's logits: found by the check, and by whatever uses or copies the scores."""
+    """NaN among AR-Net's logits: found by the check, and by what uses or copies the scores."""
     results = np.zeros((3, 5), np.float32)
     results[1, 3] = np.nan
     path = arnet(tmp_path, results=results)
@@ -591,7 +591,7 @@ def test_a_defective_parquet_is_named_with_its_row(tmp_path: Path, select: str) 
 
 
 def test_parquet_without_a_header_needs_a_preset(tmp_path: Path) -> None:
-    """A file without metadata says nothing of its actions; a damaged header is named."""
+    """A file without metadata does not describe its actions; a damaged header is named."""
     assert "has no header" in raised(parquet(tmp_path, GOOD, None))
     path = parquet(tmp_path, GOOD, None)
     assert count_log(open_log([path], preset="uniform")).records == 1
@@ -602,7 +602,7 @@ def test_parquet_without_a_header_needs_a_preset(tmp_path: Path) -> None:
 
 
 def test_a_parquet_file_with_brackets_in_its_name_is_itself(tmp_path: Path) -> None:
-    """DuckDB would read another file that the name matches as a pattern."""
+    """DuckDB would also read other files that the name matches as a pattern."""
     path = parquet(tmp_path, f"{GOOD} UNION ALL SELECT 'b', [0, 0, 0, 0]", name="run[1]?.parquet")
     parquet(tmp_path, GOOD, name="run1x.parquet")
     assert count_log(open_log([path])).records == 2
@@ -617,7 +617,7 @@ def test_views_are_named_for_all_or_for_none(write: Write) -> None:
 
 
 def test_shards_belong_together(tmp_path: Path, write: Write) -> None:
-    """A missing shard, mixed sets, headers or forms that differ."""
+    """A missing shard, mixed sets, different headers or formats."""
     write(A, name="run.rank0-of-3.jsonl")
     write(B, name="run.rank2-of-3.jsonl")
     with pytest.raises(DataError, match="is missing number 1"):
@@ -641,7 +641,7 @@ def test_shards_belong_together(tmp_path: Path, write: Write) -> None:
 
 
 def test_json_as_a_whole_must_be_a_log(tmp_path: Path) -> None:
-    """Samples that are no list, missing samples, an unknown field, a truncated file."""
+    """Samples that are not a list, missing samples, an unknown field, a truncated file."""
     head = json.dumps(HEADER)
     cases = {
         f'{{"header": {head}, "samples": {{}}}}': "samples: expected 'array'",
@@ -661,7 +661,7 @@ def test_json_as_a_whole_must_be_a_log(tmp_path: Path) -> None:
 
 
 def test_a_log_without_samples_is_refused(write: Write, tmp_path: Path) -> None:
-    """A header alone is nothing to count, in any form."""
+    """A header alone is nothing to count, in any format."""
     path = write()
     for form in ("json", "csv", "parquet", "npz"):
         target = tmp_path / f"empty.{form}"
@@ -697,7 +697,7 @@ USAGE_DEFECTS = {
 
 @pytest.mark.parametrize("text", USAGE_DEFECTS, ids=lambda text: text[:60])
 def test_a_defective_table_of_shares_is_named_with_its_line(tmp_path: Path, text: str) -> None:
-    """Shares: unknown and repeated actions, shares that are none, sums that cannot be."""
+    """Shares: unknown and repeated actions, invalid shares, impossible sums."""
     with pytest.raises(DataError) as caught:
         run_of_log([usage(tmp_path, text)])
     for needle in USAGE_DEFECTS[text]:
@@ -714,7 +714,7 @@ def test_shares_in_percent_and_as_fractions_mean_the_same(tmp_path: Path) -> Non
 
 
 def test_shares_that_nearly_sum_to_one_are_a_warning(tmp_path: Path) -> None:
-    """A sum of 1.005 is taken as it is, and divided out only when that is asked for."""
+    """A sum of 1.005 is used as it is, and normalised only on request."""
     path = usage(tmp_path, "action,share\nrun,0.505\nsmall,0.5\n")
     taken = run_of_log([path])
     normalized = run_of_log([path], Choices(normalize=True))
@@ -778,7 +778,7 @@ def test_defective_counts_are_named_with_their_line(tmp_path: Path, text: str) -
 
 
 def test_counts_that_are_damaged_are_refused(tmp_path: Path) -> None:
-    """Counts cut off in a packed file, and bytes that are no text, are errors."""
+    """Counts cut off in a compressed file, and bytes that are not text, are errors."""
     path = usage(tmp_path, "")
     text = b"\xef\xbb\xbfvideo,action,n\n" + b"".join(b"v%d,run,4\n" % i for i in range(9000))
     path.write_bytes(gzip.compress(text))
@@ -795,7 +795,7 @@ def test_counts_that_are_damaged_are_refused(tmp_path: Path) -> None:
 
 
 def test_run_lengths_no_skip_could_make_are_a_warning(write: Write) -> None:
-    """A run of three rows of "skip 2" before the end of a sample: charged, and said."""
+    """A run of three rows of "skip 2" before the end of a sample: charged, with a warning."""
     log = open_log([write({"id": "a", "actions": [2, 2, 2, 0]}, B)])
     counts = count_log(log)
     assert counts.decisions.tolist()[0] == [1, 0, 2]
@@ -823,7 +823,7 @@ def test_checking_lists_every_defect_at_its_place(write: Write) -> None:
 
 
 def test_a_check_of_csv_lists_what_stands_before_broken_csv(tmp_path: Path) -> None:
-    """A quote that does not end hides nothing that came before it."""
+    """A quote that does not end hides nothing before it."""
     text = "id,action\na,9\na,0\na,0\na,0\nb,0\nb,0\nb,0\nb,0\n" + '"c,0\n'
     found = checked(csv_log(tmp_path, text))
     assert [message.partition("run.csv")[2][:2] for message in found] == [":2", ":1"]
@@ -831,7 +831,7 @@ def test_a_check_of_csv_lists_what_stands_before_broken_csv(tmp_path: Path) -> N
 
 
 def test_repeated_samples_can_be_left_out_in_every_form(write: Write, tmp_path: Path) -> None:
-    """Keeping the first of each id works for forms that are written in two passes, too."""
+    """Keeping the first of each id also works for formats that are written in two passes."""
     path = write(A, B, A, {"id": "c", "actions": [0] * 4}, B)
     from flopbench.policy.writers import convert
 
@@ -845,7 +845,7 @@ def test_repeated_samples_can_be_left_out_in_every_form(write: Write, tmp_path: 
 
 
 def test_a_last_line_that_is_cut_off_can_be_left_out(write: Write, tmp_path: Path) -> None:
-    """As a killed run leaves it: left out when that is asked for, and said once."""
+    """As a killed run leaves it: left out on request, with one warning."""
     path = write(A, B)
     path.write_bytes(path.read_bytes() + b'{"id": "c", "act')
     assert "run.jsonl:4 is cut off" in raised(path)
@@ -901,7 +901,7 @@ def test_the_command_line_refuses_a_defect(
 def test_a_defect_in_the_last_line_leaves_the_target_untouched(
     write: Write, tmp_path: Path, form: str
 ) -> None:
-    """Whatever is written is written whole or not at all, the header beside a CSV included."""
+    """Everything is written whole or not at all, including the header file of a CSV."""
     many = [{"id": f"v{i}", "actions": [0, 0, 0, 0]} for i in range(3000)]
     path = write(*many, {"id": "z", "actions": [0, 0, 0, 9]}, name="source.jsonl")
     target = tmp_path / f"target.{form}"
@@ -957,7 +957,7 @@ def test_head_shows_the_header_and_n_samples(run_cli: RunCli, write: Write) -> N
 def test_convert_refuses_a_target_that_cannot_be(
     run_cli: RunCli, write: Write, tmp_path: Path, target: str, needle: str
 ) -> None:
-    """An unknown suffix, a form packed twice, a missing folder, a folder."""
+    """An unknown suffix, a format compressed twice, a missing folder, a folder."""
     (tmp_path / "folder.csv").mkdir()
     path = write(A, B)
     assert_refused(run_cli("log", "convert", str(path), "-o", target), needle)

@@ -66,7 +66,7 @@ FORMS = (*TEXT_FORMS, "parquet", "npz")
 
 
 def policy_rows(seed: int) -> Any:
-    """Return (VIDEOS, STEPS) ids of a policy whose skips last as long as they say."""
+    """Return (VIDEOS, STEPS) ids of a policy whose skips last as long as declared."""
     rng = np.random.default_rng(seed)
     rows = np.empty((VIDEOS, STEPS), np.int64)
     spans = np.array([1, 1, 1, 1, 1, 2, 4])
@@ -89,7 +89,7 @@ def padded_labels(seed: int) -> Any:
 
 
 class Corpus:
-    """The same 20,000 videos in every form."""
+    """The same 20,000 videos in every format."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -110,7 +110,7 @@ class Corpus:
         self._write_counts()
 
     def path(self, form: str) -> Path:
-        """Return where a form stands."""
+        """Return the path of a format."""
         return self.folder / f"log-{form.replace('.', '-')}.{form}"
 
     def _write_arnet(self) -> None:
@@ -141,13 +141,13 @@ class Corpus:
         (self.folder / "counts.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def counts(self, path: Path | str, exact: bool = False) -> LogCounts:
-        """Count one form."""
+        """Count one format."""
         return count_log(open_log([path], preset=self.preset, options=Options(exact=exact)))
 
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """The log in every form, written once."""
+    """The log in every format, written once."""
     return Corpus(tmp_path_factory.mktemp("forms"))
 
 
@@ -201,7 +201,7 @@ def test_decisions_of_the_log_are_those_of_a_loop(corpus: Corpus) -> None:
 
 
 def single_labels(corpus: Corpus, path: Path) -> Path:
-    """Write the log with one label a video, as CSV for the fast way."""
+    """Write the log with one label per video, as CSV for the fast way."""
     lines = ["id,step,action,labels"]
     names = ["large", "medium", "small", "tiny", "skip 1", "skip 2", "skip 4"]
     for i, row in enumerate(corpus.rows.tolist()):
@@ -216,7 +216,7 @@ def single_labels(corpus: Corpus, path: Path) -> Path:
 def test_the_fast_way_through_csv_counts_the_same(
     corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a CSV is large DuckDB decodes it, and the counts stay what the exact reader gives."""
+    """DuckDB decodes a large CSV, and the counts equal those of the exact reader."""
     path = single_labels(corpus, tmp_path / "one[1].csv")
     (tmp_path / "one1.csv").write_text("id,action\nother,0\n")  # what a glob would find
     exact = corpus.counts(path)
@@ -259,7 +259,7 @@ def test_ready_counts_hold_what_the_log_holds(corpus: Corpus, counts: bool, tmp_
 
 
 def estimated(corpus: Corpus, capsys: pytest.CaptureFixture[str], *source: str) -> str:
-    """Return the estimate as JSON text, less what names the files and the warnings of the form."""
+    """Return the estimate as JSON text, without file names and warnings of the format."""
     status = main(
         ["estimate", *source, "--preset", corpus.preset, "--format", "json", "--by", "difficulty"]
     )
@@ -271,7 +271,7 @@ def estimated(corpus: Corpus, capsys: pytest.CaptureFixture[str], *source: str) 
 def test_estimates_are_equal_in_every_form(
     corpus: Corpus, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The estimate as text, its interval and its groups do not depend on the form."""
+    """The estimate as text, its interval and its groups do not depend on the format."""
     first = estimated(corpus, capsys, "--policy-log", str(corpus.path("jsonl")))
     assert '"gflops' in first
     for name, exact in SOURCES:
@@ -282,7 +282,7 @@ def test_estimates_are_equal_in_every_form(
 
 @pytest.mark.parametrize("form", FORMS)
 def test_converting_back_gives_the_same_bytes(corpus: Corpus, form: str, tmp_path: Path) -> None:
-    """JSONL to any form and back is the file that it came from."""
+    """JSONL converted to any format and back is the original file."""
     target = tmp_path / "back.jsonl"
     assert convert_file(corpus.path(form), target) == VIDEOS
     assert target.read_bytes() == corpus.path("jsonl").read_bytes()
@@ -439,7 +439,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_chain_of_forms_loses_anything(
     folder: Path, log: tuple[Header, list[Sample]], chain: list[str]
 ) -> None:
-    """Whatever a log holds comes back from any chain of forms: every text, number and type."""
+    """Everything in a log survives any chain of formats: every text, number and type."""
     header, samples = log
     path = folder / "start.jsonl"
     lines = [header_json(header), *map(msgspec.json.encode, samples)]

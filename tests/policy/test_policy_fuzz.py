@@ -74,7 +74,7 @@ def write_jsonl(path: Path, samples: list[dict[str, Any]]) -> Path:
 
 
 def originals(folder: Path) -> Iterator[Path]:
-    """Write one small log in every form that flopbench reads."""
+    """Write one small log in every format that flopbench reads."""
     rng = random.Random(5)
     full = write_jsonl(folder / "full.jsonl", sample_log(rng, 6))
     plain = write_jsonl(folder / "plain.jsonl", sample_log(rng, 6, plain=True))
@@ -139,13 +139,13 @@ INSERTED += [b"9" * 5000, b"\r", b'\\ud800"', b"[" * 2000, b"true", b"\xef\xbb\x
 
 
 def insert(rng: random.Random, data: bytes) -> bytes:
-    """Put something in that may mean something."""
+    """Insert something that may mean something."""
     at = rng.randrange(len(data) + 1)
     return data[:at] + rng.choice(INSERTED) + data[at:]
 
 
 def swap(rng: random.Random, data: bytes) -> bytes:
-    """Exchange two pieces."""
+    """Swap two pieces."""
     a, b, c, d = sorted(rng.randrange(len(data) + 1) for _ in range(4))
     return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
 
@@ -156,14 +156,14 @@ def truncate(rng: random.Random, data: bytes) -> bytes:
 
 
 def double_line(rng: random.Random, data: bytes) -> bytes:
-    """Let a line stand twice."""
+    """Repeat a line."""
     lines = data.split(b"\n")
     at = rng.randrange(len(lines))
     return b"\n".join([*lines[: at + 1], lines[at], *lines[at + 1 :]])
 
 
 def token(rng: random.Random, data: bytes) -> bytes:
-    """Replace a number or a word by another thing of JSON or CSV."""
+    """Replace a number or a word by another token of JSON or CSV."""
     found = list(re.finditer(rb'-?\d+(?:\.\d+)?|"[^"\n]{0,20}"|[a-z]{2,}', data))
     if not found:
         return flip(rng, data)
@@ -185,7 +185,7 @@ EACH = 20
 
 
 def read_all(path: Path, target: str) -> str:
-    """Read a file in every way and convert it; return what was said, empty where all was well."""
+    """Read a file in every way and convert it; return the messages, empty if there are none."""
     said = []
     ways: list[Callable[[], Any]] = []
     if path.name.startswith("counts"):
@@ -223,12 +223,12 @@ def read_all(path: Path, target: str) -> str:
 
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The small log in every form."""
+    """The small log in every format."""
     return list(originals(tmp_path_factory.mktemp("originals")))
 
 
 def test_the_undamaged_logs_are_read(forms: list[Path]) -> None:
-    """Before anything is damaged nothing is refused: the fuzz test starts from good files."""
+    """Undamaged files are not refused: the fuzz test starts from good files."""
     assert [path.name for path in forms if read_all(path, "csv")] == []
 
 
@@ -239,7 +239,7 @@ def test_no_damaged_log_ends_in_a_traceback(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of 2,940 damaged logs each is read, or refused with a message that names the file."""
+    """Each of 2,940 damaged logs is read, or refused with a message that names the file."""
     refused = total = 0
     for original in forms:
         data = original.read_bytes()
@@ -315,7 +315,7 @@ def shorten(sample: dict[str, Any], rng: random.Random) -> str:
 
 
 def repeat_id(sample: dict[str, Any], rng: random.Random) -> str:
-    """Give the sample the name of one long before it."""
+    """Give the sample the name of a much earlier one."""
     sample["id"] = f"v{rng.randrange(int(sample['id'][1:]) - 1)}"
     return "already appeared"
 
@@ -394,7 +394,7 @@ BROKEN_LINES = [
 
 @pytest.mark.parametrize("text", [line for line in BROKEN_LINES if line])
 def test_a_broken_line_is_reported_where_it_is(tmp_path: Path, text: str) -> None:
-    """A line that is no sample at all, anywhere among 300 that are."""
+    """A line that is not a sample, anywhere among 300 that are."""
     for seed in range(4):
         rng = random.Random(f"{text!a} {seed}")
         lines = write_jsonl(tmp_path / "run.jsonl", sample_log(rng, COUNT)).read_text("utf-8")
@@ -422,7 +422,7 @@ CSV_DEFECTS: dict[str, tuple[list[str] | None, bool, str]] = {
 def test_a_defect_planted_in_csv_is_reported_where_it_is(
     tmp_path: Path, name: str, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CSV: the very line, or the sample's first one where samples are looked at as a whole."""
+    """CSV: the line itself, or the sample's first one where samples are checked as a whole."""
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1 if large else 1 << 25)
     row, own_line, said = CSV_DEFECTS[name]
     (tmp_path / "run.header.json").write_text(json.dumps(HEADER))
@@ -447,7 +447,7 @@ def test_a_defect_planted_in_csv_is_reported_where_it_is(
 def test_lines_of_a_sample_that_went_astray_are_reported(
     tmp_path: Path, large: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sample whose name stands for a second time is reported at its first line there."""
+    """A sample whose name is repeated is reported at its first line."""
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1 if large else 1 << 25)
     (tmp_path / "run.header.json").write_text(json.dumps(HEADER))
     path = tmp_path / "run.csv"
@@ -580,7 +580,7 @@ def test_a_defect_planted_in_npz_is_reported_where_it_is(tmp_path: Path, name: s
 
 
 def test_several_planted_defects_are_all_listed(tmp_path: Path) -> None:
-    """A check names every one of a file's defects, each at its line and in order."""
+    """A check names every defect of a file, each with its line and in order."""
     kinds = [d for d in DEFECTS if d[0] not in {"wrong steps", "repeated id"}]
     for seed in range(10):
         rng = random.Random(seed)

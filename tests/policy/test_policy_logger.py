@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def logged(path: Path, *args: Any, **fields: Any) -> bytes:
-    """Log one batch; return what stands below the header."""
+    """Log one batch; return what follows the header."""
     with PolicyLogger(path, preset="arnet-resnet", rank=0, world_size=1) as log:
         log.add(*args, **fields)
     return path.read_bytes().partition(b"\n")[2]
@@ -67,12 +67,12 @@ def read(path: Path) -> list[Sample]:
     ],
 )
 def test_every_kind_of_tensor_gives_one_file(path: Path, actions: Any) -> None:
-    """Type, strides, a graph and lists around it make no difference."""
+    """Type, strides, a graph, and being in a list make no difference."""
     assert logged(path, IDS, actions) == EXPECTED
 
 
 def test_gumbel_rows_of_a_straight_through_policy_are_one_hot(path: Path) -> None:
-    """What F.gumbel_softmax(hard=True) returns in training is taken as it is."""
+    """What F.gumbel_softmax(hard=True) returns in training is accepted as it is."""
     torch.manual_seed(0)
     for number, kind in enumerate((torch.float32, torch.bfloat16, torch.float16)):
         logits = torch.randn(64, 16, 7, dtype=kind, requires_grad=True)
@@ -122,7 +122,7 @@ def test_an_evaluation_loop(path: Path) -> None:
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_scores_are_what_the_tensor_holds(path: Path, kind: Any) -> None:
-    """Read back in their own type, scores are equal bit for bit."""
+    """Read back in their original type, scores are equal bit for bit."""
     scores = torch.randn(2, 200, generator=torch.Generator().manual_seed(0)).to(kind)
     logged(path, IDS, torch.tensor(ROWS), scores=scores)
     stored = torch.tensor([s.scores for s in read(path)], dtype=torch.float64)
@@ -151,7 +151,7 @@ def test_tensors_that_are_refused(path: Path, fields: dict[str, Any], needle: st
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_tensors_on_a_gpu(path: Path) -> None:
-    """Nobody has to call .cpu()."""
+    """Calling .cpu() is not necessary."""
     scores = torch.randn(2, 200, device="cuda", requires_grad=True)
     logged(path, IDS.cuda(), ONE_HOT.cuda().bfloat16(), scores=scores, labels=IDS.cuda())
     samples = read(path)
@@ -174,7 +174,7 @@ dist.destroy_process_group()
 
 @pytest.mark.slow
 def test_two_ranks_of_torch_distributed(path: Path) -> None:
-    """Each rank writes its shard; what the sampler repeats is there when both are read."""
+    """Each rank writes its shard; reading both finds the samples that the sampler repeats."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -191,7 +191,7 @@ def test_two_ranks_of_torch_distributed(path: Path) -> None:
 def test_the_rank_of_torch_goes_before_the_environment(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A group that runs is asked, whatever the variables say."""
+    """A running process group decides, whatever the variables say."""
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "4")
     torch.distributed.init_process_group(

@@ -1,4 +1,4 @@
-"""The judgement of counters against each other, case by case."""
+"""Verdicts on counters compared with each other, case by case."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_one_library_is_no_witness_for_itself() -> None:
 
 
 def test_a_lone_counter_is_unverified() -> None:
-    """Nobody has confirmed it."""
+    """Nothing confirms it."""
     assert statuses(profile("torch", CONV)) == {"torch": "unverified"}
     assert judge([]) == {}
 
@@ -75,7 +75,7 @@ def test_the_operators_of_an_excess_are_those_of_the_counter_that_says_more() ->
 
 
 def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
-    """When the reference met an operator without a price, no figure is the whole."""
+    """When the reference met an unpriced operator, every figure is incomplete."""
     reference = profile("torch", CONV, gaps=(gap("operator", "my::op", ""),))
     verdicts = judge([profile("thop", CONV), reference])
     assert {v.status for v in verdicts.values()} == {"partial"}
@@ -83,7 +83,7 @@ def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
 
 
 def test_the_reference_wins_where_two_pairs_agree() -> None:
-    """With two agreeing pairs, the one that holds the reference counter is believed."""
+    """With two agreeing pairs, the one with the reference counter is trusted."""
     low = [profile("thop", CONV), profile("torchinfo", CONV)]
     high = [profile("torch", CONV, ATTENTION), profile("fvcore", CONV, ATTENTION)]
     judged = statuses(*low, *high)

@@ -1,4 +1,4 @@
-"""The cache: keyed by everything that matters, safe, and never the reason for a crash."""
+"""The cache: keyed by everything that matters, safe, and never the cause of a crash."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_user_code_is_never_cached() -> None:
 def test_a_damaged_entry_is_dropped_with_a_warning(
     content: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is as if the entry were not there, and the user is told."""
+    """It is as if the entry did not exist, with a warning."""
     where = entry()
     where.path.parent.mkdir(parents=True)
     where.path.write_text(content)
@@ -94,7 +94,7 @@ def test_every_single_damaged_byte_is_survived(capsys: pytest.CaptureFixture[str
 
 
 def test_two_writers_at_once_leave_a_whole_entry() -> None:
-    """Readers meet no half-written file while others write it again and again."""
+    """Readers never see a half-written file while others write it again and again."""
     where = entry()
     cache.store(where, PROFILE)
     with ThreadPoolExecutor(8) as pool:
@@ -108,7 +108,7 @@ def test_two_writers_at_once_leave_a_whole_entry() -> None:
 def test_a_cache_that_cannot_be_written_costs_only_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The result was measured; not keeping it is no error."""
+    """The result was measured; failing to store it is not an error."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
     cache.store(entry(), PROFILE)

@@ -1,4 +1,4 @@
-"""The list of counters: what it says is what the package's metadata says."""
+"""The list of counters matches the package's metadata."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from flopbench.counting.run import Explanation
 
 
 def explanation() -> Explanation:
-    """Return what two counters say of a small net."""
+    """Return the profiles of a small net under two counters."""
     profiles = (
         profile("torch", op("stem", "conv", 1000), op("head", "linear", 40)),
         profile("thop", op("stem", "conv", 1000), gaps=(gap("module", "Head", "head"),)),
@@ -38,7 +38,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def change(**fields: Any) -> str:
-    """Return the file's text with top-level fields replaced; None takes a field out."""
+    """Return the file's text with top-level fields replaced; None removes a field."""
     data = {**json.loads(dumps(explanation())), **fields}
     return json.dumps({key: value for key, value in data.items() if value is not None})
 

@@ -83,7 +83,7 @@ def test_a_file_of_schema_1_is_read() -> None:
     ],
 )
 def test_other_files_are_refused(change: dict[str, Any], needle: str) -> None:
-    """A newer schema, another kind or no table at all is said to be so."""
+    """A newer schema, another kind or not a table at all: the message says which."""
     data = {**CostTable(rows=(row(),)).to_json(), **change}
     with pytest.raises(DataError, match=needle):
         CostTable.from_json(data)
@@ -113,7 +113,7 @@ def test_a_wrong_field_is_named_with_its_row(field: str, value: Any, needle: str
 
 
 def test_a_missing_field_is_named() -> None:
-    """A row without its counter is no row."""
+    """A row without a counter is refused."""
     data = CostTable(rows=(row(),)).to_json()
     del data["rows"][0]["counter"]
     with pytest.raises(DataError, match="'counter' is missing"):
@@ -148,7 +148,7 @@ def test_sorting_is_by_number_not_by_text() -> None:
 
 
 def test_a_note_of_one_counter_names_it() -> None:
-    """A note that every row carries stands alone; another says whose it is."""
+    """A note that every row carries stands alone; any other names its counters."""
     table = CostTable(rows=(row(notes=("both", "mine")), row(counter="thop", notes=("both",))))
     assert cost_table_grid(table.rows, table.environment).footnotes == ("both", "torch: mine")
 

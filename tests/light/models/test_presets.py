@@ -67,7 +67,7 @@ def published(model: str, gflops: str) -> PublishedRow:
     ],
 )
 def test_a_profiled_figure_is_explained(printed: str, total: int | None, words: str) -> None:
-    """Reproduced, exchanged digits, off by so much, or not compared."""
+    """Reproduced, exchanged digits, off by some percentage, or not compared."""
     assert words in explain_published(published("resnet18@112", printed), total, None)
 
 
@@ -119,7 +119,7 @@ def test_a_broken_preset_file_is_named(tmp_path: Path, text: str, needle: str) -
 
 
 def test_a_users_own_preset_is_read(tmp_path: Path) -> None:
-    """A TOML file of the user's own works like one that ships."""
+    """A user's TOML file works like one that ships."""
     path = tmp_path / "mine.toml"
     path.write_text(
         'schema = 1\ntitle = "Mine"\nsource = "my paper"\ncounted_by = "thop"\n'

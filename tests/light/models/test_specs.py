@@ -41,7 +41,7 @@ def test_parse(text: str, source: str, model: str, input: str, classes: int | No
 
 
 def test_constants_are_exact_and_carry_their_source() -> None:
-    """A constant is a whole number of MACs with the words that say where it comes from."""
+    """A constant is a whole number of MACs with a text that gives its source."""
     spec = parse_spec('value:1.8e9 "EfficientNet paper, 300 px"')
     assert (spec.name, spec.quote) == ("1800000000", "EfficientNet paper, 300 px")
     assert parse_spec(str(spec)) == spec
@@ -129,7 +129,7 @@ def test_cross_pairs_models_with_sizes() -> None:
 
 
 def test_user_code_is_known_as_such() -> None:
-    """Code of the user's own is never cached, so it must be recognised."""
+    """The user's own code is never cached, so it must be recognised."""
     assert parse_spec("nets.py:build").is_user_code
     assert parse_spec("transformers:my/config.json").is_user_code
     assert not parse_spec("timm:resnet18").is_user_code

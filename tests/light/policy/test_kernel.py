@@ -35,7 +35,7 @@ def spans_header(spans: list[int], **fields: Any) -> Header:
 
 
 class Walk:
-    """A policy that walks over one video: it decides, covers steps, and the end cuts it.
+    """A policy that walks through one video: it decides, covers steps, and is cut by the end.
 
     Nothing is shared with the kernel: decisions are counted when they are taken.
     """
@@ -95,7 +95,7 @@ def check_against(walks: list[Walk], spans: list[int], header: Header, samples: 
 @settings(max_examples=1000)
 @given(walks())
 def test_a_log_per_step_gives_back_the_decisions(case: tuple[list[int], list[Walk]]) -> None:
-    """Runs of rows hold as many decisions as the policy took, the cut last one included."""
+    """Runs of rows hold as many decisions as the policy took, including a cut last one."""
     spans, made = case
     header = spans_header(spans, steps="varies")
     check_against(made, spans, header, [{"actions": walk.log} for walk in made])
@@ -126,7 +126,7 @@ def test_a_log_per_decision_gives_back_the_frames(
 @settings(max_examples=300)
 @given(st.data())
 def test_spans_of_the_log_win_over_those_of_the_actions(data: st.DataObject) -> None:
-    """Explicit spans say what each decision covered, whatever its action declares."""
+    """Explicit spans give what each decision covered, whatever its action declares."""
     spans = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=3))
     own = data.draw(
         st.lists(st.tuples(st.integers(0, len(spans) - 1), st.integers(1, 9)), min_size=1)
@@ -142,7 +142,7 @@ def test_spans_of_the_log_win_over_those_of_the_actions(data: st.DataObject) -> 
 
 
 def same(header: Header, samples: list[dict[str, Any]]) -> tuple[int, str]:
-    """Check the ways of counting against each other; return what they say of odd runs."""
+    """Check the ways of counting against each other; return what they report on odd runs."""
     made, plan = block(header, samples), plan_of(header)
     by_columns, by_runs = count_columns(made, plan), count_runs(made, plan)
     found = decisions(made, plan)
@@ -170,7 +170,7 @@ def test_columns_and_runs_count_alike(data: st.DataObject) -> None:
 
 
 def test_counts_fit_into_bytes() -> None:
-    """The longest columns and spans beyond a byte are counted as runs are."""
+    """The longest columns and spans beyond a byte are counted like runs."""
 
     def check(spans: list[int], steps: int) -> None:
         rng = np.random.default_rng(steps)
@@ -207,7 +207,7 @@ def test_one_sample_of_one_step() -> None:
 
 
 def test_samples_of_no_steps_count_nothing() -> None:
-    """An empty list of actions neither counts nor shifts its neighbours."""
+    """An empty list of actions counts nothing and does not shift its neighbours."""
     header = spans_header([1, 3], steps="varies")
     samples = [[], [1, 1, 1, 1], [], [], [1, 1], []]
     counts = counted(header, [{"actions": s} for s in samples])
@@ -217,7 +217,7 @@ def test_samples_of_no_steps_count_nothing() -> None:
 
 
 def test_an_odd_run_is_named_and_charged() -> None:
-    """A run that no policy makes is a warning with its place; the end of a sample is none."""
+    """A run that no policy can make gives a warning with its place; a sample's end does not."""
     header = spans_header([1, 4])
     texts = ["0 1 1 1 1 0", "0 1 1 0 1 0", "1 1 1 1 1 1", "0 0 0 1 0 0"]
     samples = [{"actions": rows(text)} for text in texts]
@@ -232,7 +232,7 @@ def test_an_odd_run_is_named_and_charged() -> None:
 
 
 def test_blocks_do_not_change_what_is_counted() -> None:
-    """A log cut into blocks adds up to the same, the first odd run included."""
+    """A log cut into blocks adds up to the same, including the first odd run."""
     header = spans_header([1, 4], steps="varies")
     samples = [{"actions": [0, 1, 1, 1, 1][: 1 + n % 5] + [0] * (n % 3)} for n in range(40)]
     whole, cut = counted(header, samples), counted(header, samples, block_size=7)
@@ -255,7 +255,7 @@ STREAMS: dict[str, Any] = {
 
 
 def test_streams_are_counted_apart() -> None:
-    """Each stream has runs of its own; a step is one step, however many streams look at it."""
+    """Each stream has its own runs; a step is one step, however many streams process it."""
     header = header_of(**STREAMS)
     sample = {"actions": {"rgb": [1, 1, 1, 1, 0], "audio": [0, 1, 1, 0, 0]}}
     counts = counted(header, [sample, sample])
@@ -295,7 +295,7 @@ EXITING: dict[str, Any] = {
 
 @pytest.mark.parametrize("steps", [None, 8])
 def test_an_exit_shortens_what_is_looked_at(steps: int | None) -> None:
-    """A sample that exits was sampled as long as the header says, else as long as it lasted."""
+    """A sample that exits has the header's number of steps, else as many as it lasted."""
     fields = EXITING if steps is None else {**EXITING, "steps": steps}
     full = [0, 1, 1, 0, 0, 0, 0, 0]
     counts = counted(header_of(**fields), [{"actions": full}, {"actions": [0, 1, 1, 2]}])

@@ -52,7 +52,7 @@ PER_DECISION: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No launcher's variables: the tests run as one process."""
+    """Remove launchers' variables: the tests run as one process."""
     for name in ("RANK", "WORLD_SIZE", "SLURM_PROCID", "SLURM_NTASKS"):
         monkeypatch.delenv(name, raising=False)
 
@@ -75,7 +75,7 @@ def lines(path: Path) -> list[bytes]:
 
 
 def logged(path: Path, *args: Any, header: dict[str, Any] | None = None, **fields: Any) -> bytes:
-    """Log one batch; return what stands below the header."""
+    """Log one batch; return what follows the header."""
     with PolicyLogger(path, **(header or {"preset": "arnet-resnet"})) as log:
         log.add(*args, **fields)
     return b"".join(lines(path))
@@ -144,13 +144,13 @@ def test_every_kind_of_actions_gives_one_file(path: Path, actions: Any) -> None:
     "ids", [[7, 8], (7, 8), np.array([7, 8]), ["7", "8"], list(np.arange(7, 9))]
 )
 def test_ids_become_text(path: Path, ids: Any) -> None:
-    """Numbers of any kind name samples as well as text does."""
+    """Samples may be named by numbers of any kind, as by text."""
     logged(path, ids, ROWS)
     assert [sample.id for sample in read(path)] == ["7", "8"]
 
 
 def test_all_fields_come_back(path: Path, tmp_path: Path) -> None:
-    """Everything that was logged is read again by the JSONL reader."""
+    """The JSONL reader reads back everything that was logged."""
     with PolicyLogger(path, preset="arnet-resnet", method="gumbel", seed=np.int64(3)) as log:
         log.add(
             IDS,
@@ -209,7 +209,7 @@ def test_a_log_counts_as_it_was_decided(path: Path) -> None:
 
 
 def test_the_first_line_is_a_header_that_names_its_format(path: Path) -> None:
-    """Format and version stand in the file although they are the defaults."""
+    """Format and version are in the file although they are the defaults."""
     PolicyLogger(path, preset="arnet-resnet").close()
     data = json.loads(path.read_bytes())
     assert (data["format"], data["version"]) == ("flopbench.policy-log", 1)
@@ -218,7 +218,7 @@ def test_the_first_line_is_a_header_that_names_its_format(path: Path) -> None:
 
 
 def test_a_header_may_be_a_record_or_a_dict(tmp_path: Path) -> None:
-    """Keywords go over the fields of a header; another run's environment and shard do not stay."""
+    """Keywords override the fields of a header; another run's environment and shard are dropped."""
     old = read_header(
         {"preset": "arnet-resnet", "seed": 1, "shard": {"rank": 1, "of": 2}}
         | {"environment": {"torch": "0.1", "gpu": "none"}},
@@ -233,7 +233,7 @@ def test_a_header_may_be_a_record_or_a_dict(tmp_path: Path) -> None:
 
 
 def test_streams_and_spans(tmp_path: Path) -> None:
-    """Decisions of several modalities, and decisions that say how far they reach."""
+    """Decisions of several modalities, and decisions with their spans."""
     path = tmp_path / "streams.jsonl"
     actions = {"rgb": np.array([[0, 1], [1, 1]]), "flow": [["half", "skip"], [0, 1]]}
     logged(path, IDS, actions, header=STREAMED)
@@ -260,7 +260,7 @@ def test_exits_by_id_and_name(path: Path) -> None:
 
 
 def test_samples_of_several_lengths(path: Path) -> None:
-    """Ragged rows are good where the header says that steps vary, and an error where not."""
+    """Ragged rows are valid if the header says that steps vary, else an error."""
     logged(path, IDS, [[0], [1, 2, 3]], header={"preset": "arnet-resnet", "steps": "varies"})
     assert [len(s.actions or ()) for s in read(path)] == [1, 3]
 
@@ -278,7 +278,7 @@ def test_samples_of_several_lengths(path: Path) -> None:
     ],
 )
 def test_labels_of_every_kind(path: Path, labels: Any, expected: Any) -> None:
-    """One label, several, padded ones and names; padding goes."""
+    """One label, several, padded ones and names; padding is dropped."""
     logged(path, IDS, ROWS, labels=labels)
     assert [s.labels for s in read(path)] == expected
 
@@ -290,7 +290,7 @@ def test_labels_of_every_kind(path: Path, labels: Any, expected: Any) -> None:
 @example(9.999999e9)
 @example(0.1)
 def test_scores_print_short_and_are_the_ones_held(value: float) -> None:
-    """The number written rounds back to the float32 held, bit for bit, in at most 9 digits."""
+    """The written number rounds back to the same float32, bit for bit, in at most 9 digits."""
     held = np.array([value], np.float32)
     short = short_floats(held)
     assert np.float32(short[0]).tobytes() == held.tobytes()
@@ -400,7 +400,7 @@ def test_a_refused_batch_leaves_nothing(
 def test_defects_of_other_headers(
     path: Path, header: dict[str, Any], actions: Any, needles: tuple[str, ...]
 ) -> None:
-    """Streams, spans and class names are held to what the header says."""
+    """Streams, spans and class names must match the header."""
     with PolicyLogger(path, **header) as log, pytest.raises(FlopbenchError) as refused:
         log.add(IDS, actions, labels=["cat", "x"])
     for needle in needles:
@@ -410,7 +410,7 @@ def test_defects_of_other_headers(
 
 @pytest.mark.parametrize("ids", ["ab", [None, 1], [b"a", "b"], [1.5, 2], 7, np.array(7), [True, 1]])
 def test_names_that_are_none(path: Path, ids: Any) -> None:
-    """One name for a batch, bytes, fractions and nothing at all are no ids."""
+    """One name for a batch, bytes, fractions and None are not ids."""
     with PolicyLogger(path, preset="arnet-resnet") as log, pytest.raises(InputError, match="ids"):
         log.add(ids, ROWS)
 
@@ -421,7 +421,7 @@ def test_an_empty_batch_is_nothing(path: Path) -> None:
 
 
 def test_an_id_comes_once(path: Path) -> None:
-    """Within a batch and across batches, unless views tell the records apart."""
+    """Within a batch and across batches, unless views distinguish the records."""
     with PolicyLogger(path, preset="arnet-resnet") as log:
         log.add(["a", "b"], ROWS)
         with pytest.raises(DataError, match=r"batch sample 1 \(id 'b'\): id already appeared"):
@@ -462,7 +462,7 @@ def test_an_id_comes_once(path: Path) -> None:
 def test_mistakes_surface_before_the_evaluation(
     path: Path, fields: dict[str, Any], needle: str
 ) -> None:
-    """A header that means nothing is refused at once, and no file is left."""
+    """An invalid header is refused at once, and no file is left."""
     with pytest.raises(FlopbenchError) as refused:
         PolicyLogger(path, **fields)
     assert needle in str(refused.value)
@@ -480,7 +480,7 @@ def test_mistakes_surface_before_the_evaluation(
     ],
 )
 def test_names_that_cannot_be_logged_to(tmp_path: Path, name: str, needle: str) -> None:
-    """Compressed and foreign forms are made afterwards."""
+    """Compressed and foreign formats are made afterwards."""
     with pytest.raises(InputError) as refused:
         PolicyLogger(tmp_path / name, preset="arnet-resnet")
     assert needle in str(refused.value)
@@ -501,7 +501,7 @@ def test_an_own_preset_is_written_out(path: Path, tmp_path: Path) -> None:
 
 
 def test_an_existing_file_is_refused(path: Path) -> None:
-    """A second run does not overwrite the first one, nor add to it unasked."""
+    """A second run neither overwrites the first one nor appends to it by default."""
     before = logged(path, IDS, ROWS)
     with pytest.raises(InputError, match="append=True continues it"):
         PolicyLogger(path, preset="arnet-resnet")
@@ -519,7 +519,7 @@ def test_an_existing_file_is_refused(path: Path) -> None:
     ],
 )
 def test_going_on_after_a_torn_line(path: Path, tail: bytes, kept: int) -> None:
-    """A partial last line goes; a whole one that only lacks its end stays."""
+    """A partial last line is removed; a complete one that only lacks its end stays."""
     logged(path, IDS, ROWS)
     with open(path, "ab") as stream:
         stream.write(tail)
@@ -531,7 +531,7 @@ def test_going_on_after_a_torn_line(path: Path, tail: bytes, kept: int) -> None:
 
 @pytest.mark.parametrize("content", [b"", b'{"form', b'{"format":"flopbench.policy-log","vers'])
 def test_going_on_after_a_torn_header(path: Path, content: bytes) -> None:
-    """A run that was killed at its first line starts anew."""
+    """A run that was killed at its first line starts again."""
     path.write_bytes(content)
     with PolicyLogger(path, preset="arnet-resnet", append=True) as log:
         log.add(IDS, ROWS)
@@ -558,7 +558,7 @@ def test_only_the_same_run_is_continued(path: Path, content: bytes, needle: str)
 
 
 def test_append_makes_a_log_that_is_not_there(path: Path) -> None:
-    """A job that is requeued says append=True from the start."""
+    """A job that may be requeued passes append=True from the start."""
     for name in ("a", "b"):
         with PolicyLogger(path, preset="arnet-resnet", append=True) as log:
             log.add([name], ROWS[:1])
@@ -603,7 +603,7 @@ for n in range(100000):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")
 @pytest.mark.parametrize("lines_first", [1, 57, 150])
 def test_kill_9_loses_at_most_the_buffer(path: Path, lines_first: int) -> None:
-    """Of the records whose add returned at most ``buffer`` are missing, and the rest is whole."""
+    """At most ``buffer`` of the records whose add returned are missing; the rest are complete."""
     process = subprocess.Popen([sys.executable, "-c", KILLED, str(path)], stdout=subprocess.PIPE)
     assert process.stdout is not None
     for _ in range(lines_first):
@@ -646,7 +646,7 @@ def test_each_rank_writes_a_shard(tmp_path: Path, names: tuple[str, str]) -> Non
 
 
 def test_shards_are_read_by_the_name_of_the_run(path: Path) -> None:
-    """Whoever asks for run.jsonl gets all shards, and hears of a missing one."""
+    """Reading run.jsonl reads all shards, and reports a missing one."""
     for rank in range(3):
         with PolicyLogger(path, preset="arnet-resnet", rank=rank, world_size=3) as log:
             log.add([str(rank)], ROWS[:1])
@@ -671,7 +671,7 @@ def test_shards_are_read_by_the_name_of_the_run(path: Path) -> None:
 def test_ranks_that_make_no_sense(
     path: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], needle: str
 ) -> None:
-    """Half a rank is refused rather than guessed, and no file is made."""
+    """An incomplete rank is refused rather than guessed, and no file is made."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(InputError) as refused:
@@ -745,13 +745,13 @@ with PolicyLogger(sys.argv[1], preset="arnet-resnet") as log:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_fork_neither_logs_nor_writes_the_buffer_again(path: Path) -> None:
-    """The child is refused, and what the parent held back is written once."""
+    """The child is refused, and the parent's buffer is written once."""
     run_python(FORKED, path)
     assert [s.id for s in read(path)] == ["a", "c"]
 
 
 def test_a_logger_that_nobody_closed_is_written_at_the_end(path: Path) -> None:
-    """Forgetting close() loses nothing where the process ends by itself."""
+    """Forgetting close() loses nothing if the process ends normally."""
     code = KILLED.replace("range(100000)", "range(5)")
     run_python(code, path)
     assert len(read(path)) == 5
@@ -779,14 +779,14 @@ log.close()
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limits on the size of files here")
 def test_a_full_disk_leaves_no_half_line_and_loses_nothing(path: Path) -> None:
-    """A write that fails half way is taken back; the next one has the whole buffer."""
+    """A write that fails halfway is undone; the next one writes the whole buffer."""
     records, whole = run_python(FULL_DISK, path).split()
     assert whole == "True"
     assert [s.id for s in read(path)] == [str(n) for n in range(int(records))]
 
 
 def test_a_second_writer_is_noticed(path: Path) -> None:
-    """Two processes with one name stop before they write into each other's lines."""
+    """Two processes with the same file stop before they write into each other's lines."""
     log = PolicyLogger(path, preset="arnet-resnet")
     log.add(["a"], ROWS[:1])
     with PolicyLogger(path, preset="arnet-resnet", append=True) as other:
@@ -809,7 +809,7 @@ def parquet(tmp_path: Path) -> Path:
 def test_a_parquet_log_is_a_journal_until_it_is_closed(
     parquet: Path, loop: Callable[[PolicyLogger], None]
 ) -> None:
-    """While it is open the journal can be read; afterwards only the Parquet file is there."""
+    """While it is open the journal can be read; afterwards only the Parquet file exists."""
     journal = parquet.with_name("run.parquet.journal.jsonl")
     try:
         with PolicyLogger(parquet, preset="arnet-resnet", method="m") as log:
@@ -850,7 +850,7 @@ def test_parquet_shards_are_one_log(parquet: Path) -> None:
 
 
 def test_the_logger_does_not_import_torch() -> None:
-    """Whoever evaluates without torch does not pay for it."""
+    """Evaluating without torch does not import it."""
     code = "import sys, flopbench.policy.logger; print({'torch', 'duckdb'} & set(sys.modules))"
     assert run_python(code).strip() == "set()"
 
@@ -866,6 +866,6 @@ def test_a_batch_costs_little(path: Path) -> None:
 
 
 def test_the_header_is_a_record(path: Path) -> None:
-    """Header is what other code may build on."""
+    """``Header`` is public: other code may build on it."""
     with PolicyLogger(path, header=Header(preset="arnet-resnet")) as log:
         assert isinstance(log.header, Header)

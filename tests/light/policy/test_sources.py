@@ -34,7 +34,7 @@ from flopbench.policy.file_kinds import (
     ],
 )
 def test_committed_files_are_recognised(path: str, kind: str) -> None:
-    """Each kind of file is told from its content."""
+    """Each kind of file is recognised by its content."""
     assert kind_of(ROOT / path) == kind
 
 
@@ -49,7 +49,7 @@ def test_the_name_does_not_decide(tmp_path: Path) -> None:
 
 
 def test_a_log_that_speaks_of_kinds_is_a_log(tmp_path: Path) -> None:
-    """Text inside a log that looks like another file's mark changes nothing."""
+    """Text in a log that looks like another file's marker changes nothing."""
     log = tmp_path / "run.jsonl"
     header = {
         "format": "flopbench.policy-log",
@@ -83,7 +83,7 @@ def test_points(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["estimate", "comparison", "audit", "time-comparison", "other"])
 def test_results_that_are_worked_out_already(tmp_path: Path, kind: str) -> None:
-    """An estimate, a comparison or an audit is named, and what to give instead."""
+    """An estimate, a comparison or an audit is named, with what to give instead."""
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"schema": 1, "kind": f"flopbench.{kind}", "rows": []}))
     with pytest.raises(DataError, match=str(path)) as refusal:
@@ -92,7 +92,7 @@ def test_results_that_are_worked_out_already(tmp_path: Path, kind: str) -> None:
 
 
 def test_nonsense_is_refused(tmp_path: Path) -> None:
-    """No such file, a folder, and a file of no known form are one message each."""
+    """A missing file, a folder, and a file of unknown format give one message each."""
     with pytest.raises(InputError, match=r"there is no file '.*nothing\.json'"):
         kind_of(tmp_path / "nothing.json")
     with pytest.raises(InputError, match=r"no file matches '.*\*\.json'"):
@@ -106,7 +106,7 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_wrong_kind_names_its_takers() -> None:
-    """The message says what the file is, what was wanted, and who takes it."""
+    """The message says what the file is, what was expected, and what accepts it."""
     takers = {TIMINGS: ("plot theory", "plot roofline")}
     path = ROOT / "tests/data/timings.json"
     with pytest.raises(
@@ -118,6 +118,6 @@ def test_a_wrong_kind_names_its_takers() -> None:
 
 
 def test_every_kind_says_what_makes_it() -> None:
-    """No kind of file is without a way to get one."""
+    """Every kind of file has a way to make one."""
     assert set(MADE_BY) >= {LOG, TABLE, TIMINGS, REPLAY, POINTS}
     assert all(MADE_BY.values())
