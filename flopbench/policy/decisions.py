@@ -1,8 +1,8 @@
-"""Decisions out of rows: which action, from which step on, over how many steps.
+"""Turns rows into decisions: which action, from which step on, over how many steps.
 
-In a log with encoding ``per_step`` a decision over k steps is written k times, so a maximal run of n
-equal rows of an action with span k holds ceil(n / k) decisions, at its rows 0, k, 2k, …; only the
-end of the sample may cut the last one (AR-Net, ECCV 2020, and its released code).
+In a log with encoding ``per_step`` a decision over k steps is written k times, so a maximal run of
+n equal rows of an action with span k holds ceil(n / k) decisions, at its rows 0, k, 2k, …; only
+the end of the sample may cut the last one (AR-Net, ECCV 2020, and its released code).
 """
 
 from __future__ import annotations
