@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
 
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import text_to_path
-
 from flopbench.present.figures.words import printable
 
 ELLIPSIS = "…"
@@ -70,6 +67,9 @@ FEWEST_LETTERS = 3
 
 def drawn_width_in(text: str, size_pt: float) -> float:
     """Return how wide a text will be drawn in the font in force, inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
     shown = plain(text).replace(r"\$", "$")
     with warnings.catch_warnings():
         # Letters that no font has are warned of when the figure is drawn.
@@ -90,6 +90,7 @@ def fitting_names(
         size_pt: of the font.
         endings: what stands behind each name and is never shortened.
     """
+
     ends = endings or [""] * len(names)
     alone = [
         text
