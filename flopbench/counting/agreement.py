@@ -28,7 +28,7 @@ _LIBRARY = {"thop-2020": "thop"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class CounterVerdict:
     """What one counter's dense MACs are worth.
 
     Attributes:
@@ -40,7 +40,7 @@ class Verdict:
     reason: str = ""
 
 
-def judge(profiles: Sequence[CostProfile]) -> dict[str, Verdict]:
+def judge_counters(profiles: Sequence[CostProfile]) -> dict[str, CounterVerdict]:
     """Compare the counters of one model at one input with each other.
 
     Args:
@@ -51,7 +51,7 @@ def judge(profiles: Sequence[CostProfile]) -> dict[str, Verdict]:
     """
     agreed = _agreed_profile(profiles)
     reference = agreed or _find(profiles, REFERENCE) or (profiles[0] if profiles else None)
-    verdicts: dict[str, Verdict] = {}
+    verdicts: dict[str, CounterVerdict] = {}
     for profile in profiles:
         assert reference is not None
         if profile.dense_macs == reference.dense_macs:
@@ -78,19 +78,21 @@ def _find(profiles: Sequence[CostProfile], counter: str) -> CostProfile | None:
     return next((p for p in profiles if p.counter == counter), None)
 
 
-def _agreeing(profile: CostProfile, reference: CostProfile, agreed: bool) -> Verdict:
+def _agreeing(profile: CostProfile, reference: CostProfile, agreed: bool) -> CounterVerdict:
     unseen = sorted({gap.name for gap in reference.gaps_that_may_multiply()})
     if unseen:
-        return Verdict(
+        return CounterVerdict(
             status="partial",
             reason=f"no counter prices {', '.join(unseen)}: the true cost is higher",
         )
     if not agreed:
-        return Verdict(status="unverified", reason="no second library gives these dense MACs")
-    return Verdict(status="verified")
+        return CounterVerdict(
+            status="unverified", reason="no second library gives these dense MACs"
+        )
+    return CounterVerdict(status="verified")
 
 
-def _differing(profile: CostProfile, reference: CostProfile) -> Verdict:
+def _differing(profile: CostProfile, reference: CostProfile) -> CounterVerdict:
     ours = {path: op.dense_macs for path, op in profile.by_module().items()}
     theirs = {path: op.dense_macs for path, op in reference.by_module().items()}
     gaps = [g for g in profile.gaps_that_may_multiply() if g.kind in SELF_REPORTED]
@@ -102,10 +104,10 @@ def _differing(profile: CostProfile, reference: CostProfile) -> Verdict:
     described = describe_difference(profile, reference)
     if explained:
         names = sorted({gap.name for gap in gaps if gap.module in differing})
-        return Verdict(
+        return CounterVerdict(
             status="partial", reason=f"lists what it leaves out ({', '.join(names)}): {described}"
         )
-    return Verdict(status="disputed", reason=described)
+    return CounterVerdict(status="disputed", reason=described)
 
 
 def describe_difference(profile: CostProfile, reference: CostProfile) -> str:

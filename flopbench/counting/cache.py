@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class CacheEntry:
     """Where one profile is stored.
 
     Attributes:
@@ -57,7 +57,7 @@ class Entry:
     path: Path
 
 
-def entry(spec: ModelSpec, info: CounterInfo) -> Entry | None:
+def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
     """Return where a profile is stored, None if it must not be (the user's own code)."""
     if spec.is_user_code:
         return None
@@ -75,10 +75,10 @@ def entry(spec: ModelSpec, info: CounterInfo) -> Entry | None:
         sort_keys=True,
     )
     name = hashlib.sha256(key.encode()).hexdigest()[:40]
-    return Entry(key=key, path=cache_folder() / f"{name}.json")
+    return CacheEntry(key=key, path=cache_folder() / f"{name}.json")
 
 
-def load(where: Entry) -> CostProfile | None:
+def load(where: CacheEntry) -> CostProfile | None:
     """Read a profile; None if there is none, or, with a warning on stderr, if it is damaged."""
     try:
         text = where.path.read_text(encoding="utf-8")
@@ -97,7 +97,7 @@ def load(where: Entry) -> CostProfile | None:
         return None
 
 
-def store(where: Entry, profile: CostProfile) -> None:
+def store(where: CacheEntry, profile: CostProfile) -> None:
     """Store a profile; a cache that cannot be written causes a warning, never an error."""
     text = json.dumps({"key": where.key, "profile": profile.to_json()}, separators=(",", ":"))
     try:

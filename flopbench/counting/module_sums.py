@@ -34,7 +34,7 @@ class ModuleCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ModelPart:
     """One part of a model that was split at some depth of its tree.
 
     Attributes:
@@ -86,7 +86,7 @@ def module_costs(profile: CostProfile) -> tuple[ModuleCost, ...]:
     )
 
 
-def parts_at(profile: CostProfile, depth: int) -> tuple[Part, ...]:
+def parts_at(profile: CostProfile, depth: int) -> tuple[ModelPart, ...]:
     """Split a model into modules at a depth; every dense MAC is in exactly one part.
 
     Args:
@@ -107,7 +107,7 @@ def parts_at(profile: CostProfile, depth: int) -> tuple[Part, ...]:
     ordered = sorted(sums, key=lambda path: places.get(path, len(places)))
     parents = {above for path in sums for above in ancestors(path)[:-1]}
     return tuple(
-        Part(
+        ModelPart(
             path=path,
             name=f"{path or MODEL} {ITSELF}" if path in parents else path or MODEL,
             by_family=sums[path],

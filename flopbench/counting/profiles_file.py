@@ -17,7 +17,7 @@ from pathlib import Path
 from flopbench.core.errors import DataError, describe
 from flopbench.core.files import check_schema, read_json
 from flopbench.core.units import CONVENTION
-from flopbench.counting.agreement import Verdict
+from flopbench.counting.agreement import CounterVerdict
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
 
@@ -62,7 +62,7 @@ def load(path: str | Path) -> Explanation:
         for item in data["profiles"]:
             CostProfile.from_json(item)
         for item in data["verdicts"].values():
-            Verdict(**item)
+            CounterVerdict(**item)
         parts = {name: data[name] for name in ("profiles", "verdicts", "failures", "published")}
         explanation = msgspec.convert(parts, Explanation)
         _check_together(explanation.profiles)

@@ -6,7 +6,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flopbench.counting.agreement import REFERENCE, Verdict, judge
+from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow, summarise_gaps
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import find_counter, find_counters, installed_version
@@ -37,7 +37,7 @@ def measured_rows(
     measurement: Measurement, counters: list[str], quoted: PublishedRow | None
 ) -> list[CostRow]:
     """Return one row a counter, beside the published figure where there is one."""
-    verdicts = judge(measurement.profiles)
+    verdicts = judge_counters(measurement.profiles)
     notes: list[str] = []
     if quoted is not None:
         counted = measurement.under(quoted.counted_by)
@@ -55,13 +55,13 @@ def measured_rows(
     return rows
 
 
-def _agreed_dense(measurement: Measurement, verdicts: dict[str, Verdict]) -> int | None:
+def _agreed_dense(measurement: Measurement, verdicts: dict[str, CounterVerdict]) -> int | None:
     agreed = [p for p in measurement.profiles if verdicts[p.counter].status == "verified"]
     chosen = agreed[0] if agreed else measurement.under(REFERENCE)
     return chosen.dense_macs if chosen is not None else None
 
 
-def _row(profile: CostProfile, verdict: Verdict, notes: list[str]) -> CostRow:
+def _row(profile: CostProfile, verdict: CounterVerdict, notes: list[str]) -> CostRow:
     reasons = [verdict.reason] if verdict.reason else []
     return CostRow(
         model=profile.model,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.workers import Progress
 from flopbench.counting import cache
-from flopbench.counting.agreement import REFERENCE, Verdict, judge
+from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import CounterInfo, find_counters
@@ -37,7 +37,7 @@ class Explanation:
     """
 
     profiles: tuple[CostProfile, ...]
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, CounterVerdict]
     failures: Mapping[str, str]
     published: tuple[str, ...] = ()
 
@@ -179,7 +179,7 @@ def explain(
         ]
     return Explanation(
         profiles=measured.profiles,
-        verdicts=judge(measured.profiles),
+        verdicts=judge_counters(measured.profiles),
         failures=measured.failures,
         published=tuple(sentences),
     )

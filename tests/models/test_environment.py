@@ -11,7 +11,7 @@ from torch import nn
 
 from flopbench.counting.measure.counters.base import Subject
 from flopbench.counting.measure.counters.torch_counter import TorchCounter
-from flopbench.counting.measure.sources import Source
+from flopbench.counting.measure.sources import SubjectSource
 from flopbench.models.build.copies import TensorSwap, private_copy
 from flopbench.models.build.environment import counting_state, quick_shapes
 from flopbench.models.spec import parse_spec
@@ -104,7 +104,7 @@ def test_private_copies_share_nothing_that_can_be_written_to() -> None:
 
 def test_a_library_model_serves_every_counter_unless_one_left_a_trace() -> None:
     """The same module again while it is clean; a new one after a hook was left in it."""
-    source = Source(spec=parse_spec("resnet18@64"), values_wanted=True)
+    source = SubjectSource(spec=parse_spec("resnet18@64"), values_wanted=True)
     first = source.subject("meta")
     assert source.subject("meta").module is first.module
     with counting_state():
@@ -121,7 +121,7 @@ def test_a_library_model_serves_every_counter_unless_one_left_a_trace() -> None:
 
 def test_a_builder_that_computes_is_built_on_meta_all_the_same() -> None:
     """RegNet computes its widths with tensors; its cost still needs no values."""
-    source = Source(spec=parse_spec("regnet_x_400mf@64"), values_wanted=False)
+    source = SubjectSource(spec=parse_spec("regnet_x_400mf@64"), values_wanted=False)
     subject = source.subject("meta")
     assert {p.device.type for p in subject.module.parameters()} == {"meta"}
     with counting_state():

@@ -12,7 +12,7 @@ mpl = pytest.importorskip("matplotlib")
 
 from matplotlib.axes import Axes  # noqa: E402
 
-from flopbench.counting.agreement import judge  # noqa: E402
+from flopbench.counting.agreement import judge_counters  # noqa: E402
 from flopbench.counting.profile import CostProfile, OpCost  # noqa: E402
 from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
@@ -62,7 +62,7 @@ def explained(spec: str = "net@8", times: int = 1) -> Explanation:
         profile("torch", spec, conv=900_000 * times, linear=100_000 * times),
     )
     return Explanation(
-        profiles=profiles, verdicts=judge(profiles), failures={"calflops": "it raised"}
+        profiles=profiles, verdicts=judge_counters(profiles), failures={"calflops": "it raised"}
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import ROOT
 
 from flopbench.cli import main
-from flopbench.counting.agreement import Status, Verdict
+from flopbench.counting.agreement import CounterVerdict, Status
 
 INPUTS = {
     "table.json": "tests/data/table-schema1.json",
@@ -114,10 +114,10 @@ def write_profiles(
             operators=(operator,), versions={"torch": "2.15.0"},
         )  # fmt: skip
 
-    second = Verdict(status=status, reason="" if status == "verified" else "against torch")
+    second = CounterVerdict(status=status, reason="" if status == "verified" else "against torch")
     found = Explanation(
         profiles=(made("torch", 0), made("thop", 24)),
-        verdicts={"torch": Verdict(status="verified"), "thop": second},
+        verdicts={"torch": CounterVerdict(status="verified"), "thop": second},
         failures={},
         published=said,
     )

@@ -19,7 +19,7 @@ from torch import nn
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.counting.measure.counters.base import Counted, Counter
 from flopbench.counting.measure.module_facts import module_facts
-from flopbench.counting.measure.sources import Source
+from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import CostProfile, merge_operators
 from flopbench.counting.registry import CounterInfo, installed_version
 from flopbench.models.build.built import Built, head_width, reason
@@ -114,7 +114,7 @@ def _profile(
     results: dict[str, CostProfile | Failure] = {}
     counters = {info.name: _load(info) for info in infos}
     values_wanted = any(counter.needs_values for counter in counters.values())
-    source = Source(spec=spec, live=live, values_wanted=values_wanted)
+    source = SubjectSource(spec=spec, live=live, values_wanted=values_wanted)
     # Counters that need only shapes come first: they show whether shapes suffice.
     for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
         try:
@@ -140,7 +140,7 @@ def _load(info: CounterInfo) -> Counter:
     return counter
 
 
-def _count(counter: Counter, source: Source) -> Subjected:
+def _count(counter: Counter, source: SubjectSource) -> Subjected:
     if not counter.needs_values and source.shapes_suffice is not False:
         # What fails on shapes alone (building, running, counting) is tried again with values.
         with quick_shapes(), contextlib.suppress(Exception, SystemExit):
@@ -160,7 +160,7 @@ def _count(counter: Counter, source: Source) -> Subjected:
     return Subjected(counted=counted, device="cpu", notes=notes)
 
 
-def _require_running(source: Source, name: str) -> None:
+def _require_running(source: SubjectSource, name: str) -> None:
     """Distinguish a model that does not run from a counter that cannot follow it.
 
     Raises:
@@ -179,7 +179,7 @@ def _require_running(source: Source, name: str) -> None:
 
 
 def _to_profile(
-    info: CounterInfo, counter: Counter, source: Source, done: Subjected, name: str
+    info: CounterInfo, counter: Counter, source: SubjectSource, done: Subjected, name: str
 ) -> CostProfile:
     counted, built, spec = done.counted, source.built, source.spec
     operators = merge_operators(counted.operators)

@@ -16,7 +16,7 @@ from flopbench.models.build.copies import TensorSwap, move_inputs, private_copy
 from flopbench.models.spec import ModelSpec
 
 
-class Source:
+class SubjectSource:
     """One model for several counters, each of which sees it as if it were the first.
 
     A live module and a model from the user's own code are copied for every counter. A library

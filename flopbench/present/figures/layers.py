@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
-from flopbench.counting.module_sums import Part, deepest_cut, parts_at
+from flopbench.counting.module_sums import ModelPart, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
 from flopbench.present.figures.inputs.logs import Takers
@@ -55,7 +55,7 @@ class Layers:
     status: str
     reason: str
     depth: int
-    parts: tuple[Part, ...]
+    parts: tuple[ModelPart, ...]
     top: int | None
 
     @property
@@ -86,7 +86,7 @@ class Layers:
         return sum(part.dense_macs for part in self.parts)
 
     @property
-    def others(self) -> tuple[Part, ...]:
+    def others(self) -> tuple[ModelPart, ...]:
         """Modules that are drawn together: all but the ``top`` largest, if there are two."""
         if self.top is None or len(self.parts) < self.top + 2:
             return ()

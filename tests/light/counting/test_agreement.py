@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from records import gap, op, profile
 
-from flopbench.counting.agreement import judge
+from flopbench.counting.agreement import judge_counters
 
 CONV = op("conv", "conv", 100)
 ATTENTION = op("attn", "attention", 40, name="aten.scaled_dot_product_attention")
@@ -12,7 +12,7 @@ ATTENTION = op("attn", "attention", 40, name="aten.scaled_dot_product_attention"
 
 def statuses(*profiles: object) -> dict[str, str]:
     """Return counter -> status."""
-    return {name: v.status for name, v in judge(profiles).items()}  # type: ignore[arg-type]
+    return {name: v.status for name, v in judge_counters(profiles).items()}  # type: ignore[arg-type]
 
 
 def test_two_libraries_that_agree_are_verified() -> None:
@@ -32,14 +32,14 @@ def test_one_library_is_no_witness_for_itself() -> None:
 def test_a_lone_counter_is_unverified() -> None:
     """Nothing confirms it."""
     assert statuses(profile("torch", CONV)) == {"torch": "unverified"}
-    assert judge([]) == {}
+    assert judge_counters([]) == {}
 
 
 def test_a_counter_that_lists_its_gap_is_partial() -> None:
     """Every module in which it falls short is one that it reported itself."""
     blind = profile("fvcore", CONV, gaps=(gap("operator", "aten::sdpa", "attn"),))
     full = [profile("torch", CONV, ATTENTION), profile("deepspeed", CONV, ATTENTION)]
-    verdict = judge([blind, *full])["fvcore"]
+    verdict = judge_counters([blind, *full])["fvcore"]
     assert verdict.status == "partial"
     assert "aten::sdpa" in verdict.reason
 
@@ -54,7 +54,7 @@ def test_a_counter_that_is_silent_is_disputed_and_the_operators_are_named() -> N
         (gap("unseen", "aten::bmm", "attn"),),
         (gap("uncalled", "Linear", "attn"),),
     ):
-        verdict = judge([profile("thop", CONV, gaps=gaps), *full])["thop"]
+        verdict = judge_counters([profile("thop", CONV, gaps=gaps), *full])["thop"]
         assert verdict.status == "disputed", gaps
         assert "aten.scaled_dot_product_attention" in verdict.reason
         assert "against torch" in verdict.reason
@@ -70,14 +70,14 @@ def test_a_counter_that_says_too_much_is_disputed() -> None:
 def test_the_operators_of_an_excess_are_those_of_the_counter_that_says_more() -> None:
     """What it counted and nobody else did is named, not what the others have."""
     high = profile("thop", op("conv", "conv", 400, name="thop.Conv2d"))
-    judged = judge([high, profile("torch", CONV), profile("fvcore", CONV)])
+    judged = judge_counters([high, profile("torch", CONV), profile("fvcore", CONV)])
     assert judged["thop"].reason == "against torch: conv 400 of 100 MACs (thop.Conv2d)"
 
 
 def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
     """When the reference met an unpriced operator, every figure is incomplete."""
     reference = profile("torch", CONV, gaps=(gap("operator", "my::op", ""),))
-    verdicts = judge([profile("thop", CONV), reference])
+    verdicts = judge_counters([profile("thop", CONV), reference])
     assert {v.status for v in verdicts.values()} == {"partial"}
     assert "my::op" in verdicts["thop"].reason
 

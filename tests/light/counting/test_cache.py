@@ -26,7 +26,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flopbench.counting.registry.installed_version", lambda _name: "1.0")
 
 
-def entry(text: str = "resnet18@64", counter: str = "torch") -> cache.Entry:
+def entry(text: str = "resnet18@64", counter: str = "torch") -> cache.CacheEntry:
     """Return the entry of one specification."""
     found = cache.entry(parse_spec(text), find_counter(counter))
     assert found is not None

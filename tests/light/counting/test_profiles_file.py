@@ -10,7 +10,7 @@ import pytest
 from records import gap, op, profile
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.counting.agreement import judge
+from flopbench.counting.agreement import judge_counters
 from flopbench.counting.profiles_file import KIND, dumps, load
 from flopbench.counting.run import Explanation
 
@@ -23,7 +23,7 @@ def explanation() -> Explanation:
     )
     return Explanation(
         profiles=profiles,
-        verdicts=judge(profiles),
+        verdicts=judge_counters(profiles),
         failures={"fvcore": "no such operator"},
         published=("published 0.1: reproduced",),
     )

@@ -9,7 +9,7 @@ from conftest import ROOT
 from records import gap, op, profile
 
 from flopbench.core.errors import InputError
-from flopbench.counting.agreement import Verdict, judge
+from flopbench.counting.agreement import CounterVerdict, judge_counters
 from flopbench.counting.profile import OTHER_FAMILIES
 from flopbench.counting.run import Explanation
 from flopbench.present.figures.counters import counters_of, difference
@@ -25,7 +25,7 @@ def net() -> Explanation:
         profile("torch", CONV, LINEAR),
     )
     return Explanation(
-        profiles=profiles, verdicts=judge(profiles), failures={"calflops": "it raised."}
+        profiles=profiles, verdicts=judge_counters(profiles), failures={"calflops": "it raised."}
     )
 
 
@@ -84,7 +84,7 @@ def test_a_count_that_no_second_library_gives_is_not_called_agreed() -> None:
     """One counter alone: the line is its own, and the caption says so."""
     alone = profile("torch", CONV)
     figure = counters_of(
-        Explanation(profiles=(alone,), verdicts=judge([alone]), failures={}),
+        Explanation(profiles=(alone,), verdicts=judge_counters([alone]), failures={}),
     )
     assert not figure.models[0].agreed
     assert "see the verdicts" in figure.words.caption[0]
@@ -129,7 +129,9 @@ def test_a_model_without_dense_macs_is_drawn_without_a_line() -> None:
     """Zeros divide nothing."""
     bare = replace(profile("torch", op("n", "norm", 0, total=5)), counter="thop")
     figure = counters_of(
-        Explanation(profiles=(bare,), verdicts={"thop": Verdict(status="unverified")}, failures={})
+        Explanation(
+            profiles=(bare,), verdicts={"thop": CounterVerdict(status="unverified")}, failures={}
+        )
     )
     assert figure.models[0].dense_macs == 0
     assert figure.words.alt == "net@8: thop 5."

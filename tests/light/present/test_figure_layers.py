@@ -10,7 +10,7 @@ from records import gap, op, profile
 
 from flopbench.core.errors import InputError
 from flopbench.core.units import scale_of
-from flopbench.counting.agreement import Verdict
+from flopbench.counting.agreement import CounterVerdict
 from flopbench.counting.module_sums import module_costs, parts_at
 from flopbench.counting.profile import CostProfile, ModuleFacts
 from flopbench.counting.profiles_file import dumps
@@ -40,7 +40,7 @@ def net(counter: str = "torch", *, gaps: bool = False) -> CostProfile:
 
 def explained(*profiles: CostProfile, status: str = "verified", **more: object) -> Explanation:
     """Return an explanation of profiles with one verdict for all."""
-    verdicts = {p.counter: Verdict(status=status, reason="so") for p in profiles}  # type: ignore[arg-type]
+    verdicts = {p.counter: CounterVerdict(status=status, reason="so") for p in profiles}  # type: ignore[arg-type]
     return Explanation(profiles=profiles, verdicts=verdicts, **{"failures": {}, **more})  # type: ignore[arg-type]
 
 
