@@ -232,8 +232,8 @@ FAULTS = (
     Fault(
         "a disputed price is not flagged",
         "flopbench/estimate/prices.py",
-        "doubtful = bool(notes)",
-        "doubtful = False",
+        "flagged = bool(notes)",
+        "flagged = False",
         ("tests/light/estimate/test_prices.py",),
     ),
     Fault(

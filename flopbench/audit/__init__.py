@@ -14,7 +14,7 @@ from flopbench.audit.deriving import components_of, derive
 from flopbench.audit.pricing import Counted, Measured
 from flopbench.audit.reading import PUBLISHED, read_claims, shipped_claims
 from flopbench.audit.records import Claim, ClaimFile, Derived, as_printed, decimals, rounded
-from flopbench.audit.verdicts import VERDICTS, Judgement, Verdict, judge, signed_percent
+from flopbench.audit.verdicts import VERDICTS, ClaimVerdict, Verdict, judge_claim, signed_percent
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import FLOPS_PER_MAC, Count
 from flopbench.core.version import VERSION
@@ -28,7 +28,7 @@ __all__ = [
     "Audit",
     "Claim",
     "ClaimFile",
-    "Finding",
+    "ClaimResult",
     "audit",
     "check_claims",
     "read_claims",
@@ -40,7 +40,7 @@ FURTHER_DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class ClaimResult:
     """One claim and what became of it.
 
     Attributes:
@@ -99,23 +99,23 @@ class Audit:
 
     Attributes:
         files: in the order asked.
-        findings: in the files' order.
+        results: of every claim, in the files' order.
         counters: counter -> its rules, for those that counted something.
         environment: name -> version of whatever counted.
     """
 
     files: tuple[ClaimFile, ...]
-    findings: tuple[Finding, ...]
+    results: tuple[ClaimResult, ...]
     counters: Mapping[str, str]
     environment: Mapping[str, str]
 
-    def of(self, file: ClaimFile) -> tuple[Finding, ...]:
-        """Return the findings of one file."""
-        return tuple(f for f in self.findings if f.file == file.name)
+    def of(self, file: ClaimFile) -> tuple[ClaimResult, ...]:
+        """Return the results of one file."""
+        return tuple(f for f in self.results if f.file == file.name)
 
     def counts(self) -> dict[Verdict, int]:
         """Return how many claims have each verdict."""
-        found = Counter(finding.verdict for finding in self.findings)
+        found = Counter(result.verdict for result in self.results)
         return {verdict: found[verdict] for verdict in VERDICTS}
 
 
@@ -142,7 +142,7 @@ def audit(
         versions = table_environment(specs, counters)
     return Audit(
         files=tuple(files),
-        findings=tuple(_finding(name, claim, measured) for name, claim in claims),
+        results=tuple(_result(name, claim, measured) for name, claim in claims),
         counters={p.counter: p.convention for p in counted.values()},
         environment=versions,
     )
@@ -162,12 +162,12 @@ def check_claims(files: Sequence[ClaimFile]) -> None:
                 derive(claim, {})
 
 
-def _finding(file: str, claim: Claim, measured: Measured) -> Finding:
+def _result(file: str, claim: Claim, measured: Measured) -> ClaimResult:
     derived = derive(claim, measured)
     notes = (claim.note,) if claim.note else ()
     if isinstance(derived, str):
         wanted = [(c.spec, c.counter) for c in components_of(claim).values()]
-        return Finding(
+        return ClaimResult(
             file=file,
             claim=claim,
             verdict="not derivable",
@@ -176,30 +176,30 @@ def _finding(file: str, claim: Claim, measured: Measured) -> Finding:
             unmeasured=any(isinstance(measured.get(key), str) for key in wanted),
         )
     read_as: Count | None = None
-    judgement = _judged(claim, derived)
+    judged = _judge(claim, derived)
     if claim.has_two_readings:
-        if judgement.verdict != "off":
+        if judged.verdict != "off":
             read_as = "MACs"
         else:
             of_flops = derive(claim, measured, "FLOPs")
-            if not isinstance(of_flops, str) and _judged(claim, of_flops).verdict != "off":
-                read_as, derived, judgement = "FLOPs", of_flops, _judged(claim, of_flops)
-    return Finding(
+            if not isinstance(of_flops, str) and _judge(claim, of_flops).verdict != "off":
+                read_as, derived, judged = "FLOPs", of_flops, _judge(claim, of_flops)
+    return ClaimResult(
         file=file,
         claim=claim,
-        verdict=judgement.verdict,
+        verdict=judged.verdict,
         read_as=read_as,
         recomputed=derived.value,
-        off=judgement.off,
-        reasons=judgement.reasons,
+        off=judged.off,
+        reasons=judged.reasons,
         derivation=derived.text,
         notes=(*notes, *derived.notes),
     )
 
 
-def _judged(claim: Claim, derived: Derived) -> Judgement:
+def _judge(claim: Claim, derived: Derived) -> ClaimVerdict:
     is_cost = bool(claim.readings)
-    return judge(claim.printed, derived, is_cost=is_cost, reason=claim.reason)
+    return judge_claim(claim.printed, derived, is_cost=is_cost, reason=claim.reason)
 
 
 def _measured(claims: Sequence[Claim], refresh: bool, progress: Progress | None) -> Measured:

@@ -15,7 +15,7 @@ from fractions import Fraction
 from flopbench.audit.pricing import Measured, UnitPrice, price_notes, price_of
 from flopbench.audit.records import (
     Claim,
-    Component,
+    ClaimComponent,
     Counts,
     Derived,
     Divide,
@@ -24,7 +24,7 @@ from flopbench.audit.records import (
     Scaled,
     Shares,
     Stated,
-    exact,
+    exact_text,
     half_unit,
 )
 from flopbench.core.errors import DataError, InputError, near_match
@@ -38,7 +38,7 @@ from flopbench.policy.header import preset_header
 from flopbench.policy.plan import Plan, plan_of
 
 
-def components_of(claim: Claim) -> Mapping[str, Component]:
+def components_of(claim: Claim) -> Mapping[str, ClaimComponent]:
     """List what a claim needs the price of, by name.
 
     Raises:
@@ -48,7 +48,7 @@ def components_of(claim: Claim) -> Mapping[str, Component]:
     if isinstance(derivation, Counts):
         return derivation.components
     if isinstance(derivation, Profile):
-        return {"model": Component(spec=derivation.spec, counter=derivation.counter)}
+        return {"model": ClaimComponent(spec=derivation.spec, counter=derivation.counter)}
     if isinstance(derivation, Shares):
         return _share_components(derivation, claim.where)
     return {}
@@ -98,7 +98,7 @@ def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: Frac
         return sum(terms, Fraction(0)) / per_unit
 
     terms = (
-        f"{exact(n)} × {prices[name].text(per_unit)} ({prices[name].origin})"
+        f"{exact_text(n)} × {prices[name].text(per_unit)} ({prices[name].origin})"
         for name, n in derivation.counts.items()
     )
     stated = None
@@ -161,7 +161,7 @@ def _scaled(derivation: Scaled, per_unit: Fraction) -> Derived:
     if derivation.figure_input_px != derivation.input_px:
         rightly = _area(derivation, derivation.figure_input_px, per_unit)
         rule = _rule(derivation, derivation.figure_input_px)
-        notes.append(f"{_belongs(derivation)}: {rule} = {exact(rightly, 4)}")
+        notes.append(f"{_belongs(derivation)}: {rule} = {exact_text(rightly, 4)}")
         readings = ((rightly, f"{rule} gives it"),)
     return Derived(
         value=value,
@@ -185,7 +185,7 @@ def _belongs(scaled: Scaled) -> str:
     return f"{scaled.gflops:f} belongs to {scaled.figure_input_px} px, not to {scaled.input_px} px"
 
 
-def _share_components(derivation: Shares, where: str) -> dict[str, Component]:
+def _share_components(derivation: Shares, where: str) -> dict[str, ClaimComponent]:
     """List the components that the actions with a share, and the charges, cost.
 
     Raises:
@@ -203,7 +203,7 @@ def _share_components(derivation: Shares, where: str) -> dict[str, Component]:
     except InputError as error:
         raise DataError(f"{where}: {error.message}", error.hint) from None
     return {
-        name: Component(
+        name: ClaimComponent(
             spec=one.spec, counter="" if one.spec.source == "value" else derivation.counter
         )
         for name, one in chosen.items()

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from flopbench.audit.reading import PUBLISHED
-from flopbench.audit.records import Component, exact, half_unit
+from flopbench.audit.records import ClaimComponent, exact_text, half_unit
 from flopbench.core.errors import DataError, near_match
 from flopbench.core.units import GIGA
 from flopbench.counting.profile import CostProfile
@@ -41,10 +41,10 @@ class UnitPrice:
 
     def text(self, per_unit: Fraction) -> str:
         """Print it in units of ``per_unit`` MACs, all digits."""
-        return exact(self.total_macs / per_unit)
+        return exact_text(self.total_macs / per_unit)
 
 
-def price_of(component: Component, measured: Measured, where: str) -> UnitPrice | str:
+def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitPrice | str:
     """Find the price of one run.
 
     Args:

@@ -38,8 +38,8 @@ from flopbench.audit.fields import (
 )
 from flopbench.audit.records import (
     Claim,
+    ClaimComponent,
     ClaimFile,
-    Component,
     Counts,
     Derivation,
     Divide,
@@ -193,14 +193,14 @@ def _counts(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> De
     return Counts(counts=counts, components=components)
 
 
-def _component(text: Any, counter: str, where: str) -> Component:
+def _component(text: Any, counter: str, where: str) -> ClaimComponent:
     if not isinstance(text, str):
         raise DataError(f"{where} is {shown_value(text)} where text in quotes was expected")
     prefix, colon, rest = text.partition(":")
     if colon and prefix.strip() == PUBLISHED:
-        return Component(spec=read_spec(rest, where), counter=PUBLISHED)
+        return ClaimComponent(spec=read_spec(rest, where), counter=PUBLISHED)
     spec = read_spec(text, where)
-    return Component(spec=spec, counter="" if spec.source == "value" else counter)
+    return ClaimComponent(spec=spec, counter="" if spec.source == "value" else counter)
 
 
 def _shares(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:

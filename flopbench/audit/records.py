@@ -13,7 +13,7 @@ from flopbench.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class ClaimComponent:
     """Where the price of one run comes from.
 
     Attributes:
@@ -36,7 +36,7 @@ class Counts:
     """
 
     counts: Mapping[str, Fraction]
-    components: Mapping[str, Component]
+    components: Mapping[str, ClaimComponent]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class Shares:
         shares: action -> its share with its digits as printed; a whole number is exact.
         preset: what the actions mean and cost.
         steps: sampled frames of a video; 1 gives the cost of one frame.
-        counter: as ``Component.counter``.
+        counter: as ``ClaimComponent.counter``.
         variants: component -> name of the variant to charge.
     """
 
@@ -199,7 +199,7 @@ def rounded(value: Fraction, digits: int) -> str:
     return ("-" if units < 0 else "") + (f"{whole}.{part}" if digits else whole)
 
 
-def exact(value: Fraction, digits: int = 12) -> str:
+def exact_text(value: Fraction, digits: int = 12) -> str:
     """Print a number with no more decimals than it needs, and at most ``digits``."""
     text = rounded(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text

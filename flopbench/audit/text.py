@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 from typing import Any, TextIO
 
-from flopbench.audit import Audit, ClaimFile, Finding
+from flopbench.audit import Audit, ClaimFile, ClaimResult
 from flopbench.audit.records import as_printed
 from flopbench.core.escaping import markdown_line, one_line
 from flopbench.core.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
@@ -35,17 +35,17 @@ READINGS = (
 
 def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     """Lay out the claims of one file, with the derivation and reasons of each as a footnote."""
-    findings = audit.of(file)
-    footnotes = [_footnote(finding) for finding in findings]
+    results = audit.of(file)
+    footnotes = [_footnote(result) for result in results]
     rows = tuple(
         (
-            f"{finding.claim.id} [{number}]",
-            finding.claim.what,
-            finding.printed_text,
-            finding.recomputed_text or "-",
-            finding.verdict_text,
+            f"{result.claim.id} [{number}]",
+            result.claim.what,
+            result.printed_text,
+            result.recomputed_text or "-",
+            result.verdict_text,
         )
-        for number, finding in enumerate(findings, 1)
+        for number, result in enumerate(results, 1)
     )
     return Grid(
         title=f"{file.title} ({file.source})",
@@ -84,7 +84,7 @@ def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
         comments = "".join(f"% {one_line(line)}\n" for line in below)
         tables = [to_latex(grid, f"flopbench-audit-{n}") for n, grid in enumerate(grids, 1)]
         return "\n".join(tables) + comments
-    styles = {f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.findings}
+    styles = {f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.results}
     for grid in grids:
         to_terminal(grid, stream, styles=styles)
         stream.write("\n")
@@ -102,14 +102,14 @@ def audit_json(audit: Audit) -> str:
         "environment": dict(audit.environment),
         "summary": audit.counts(),
         "files": [{"name": f.name, "title": f.title, "source": f.source} for f in audit.files],
-        "results": [_record(finding) for finding in audit.findings],
+        "results": [_record(result) for result in audit.results],
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def audit_csv(audit: Audit) -> str:
     """Return one line a claim, lists joined by ``; ``."""
-    records = [_record(finding) for finding in audit.findings]
+    records = [_record(result) for result in audit.results]
     rows = [
         ["; ".join(value) if isinstance(value, list) else value for value in record.values()]
         for record in records
@@ -117,39 +117,39 @@ def audit_csv(audit: Audit) -> str:
     return to_csv(list(records[0]), rows)
 
 
-def _record(finding: Finding) -> dict[str, Any]:
+def _record(result: ClaimResult) -> dict[str, Any]:
     return {
-        "file": finding.file,
-        "id": finding.claim.id,
-        "what": finding.claim.what,
-        "printed": as_printed(finding.claim.printed),
-        "unit": finding.claim.unit,
-        "recomputed": finding.recomputed_text or None,
-        "recomputed_exact": None if finding.recomputed is None else str(finding.recomputed),
-        "verdict": finding.verdict,
-        "read_as": finding.read_as,
-        "off_percent": finding.off_text.removesuffix(" %") or None,
-        "reasons": list(finding.reasons),
-        "derivation": finding.derivation,
-        "notes": list(finding.notes),
-        "unmeasured": finding.unmeasured,
+        "file": result.file,
+        "id": result.claim.id,
+        "what": result.claim.what,
+        "printed": as_printed(result.claim.printed),
+        "unit": result.claim.unit,
+        "recomputed": result.recomputed_text or None,
+        "recomputed_exact": None if result.recomputed is None else str(result.recomputed),
+        "verdict": result.verdict,
+        "read_as": result.read_as,
+        "off_percent": result.off_text.removesuffix(" %") or None,
+        "reasons": list(result.reasons),
+        "derivation": result.derivation,
+        "notes": list(result.notes),
+        "unmeasured": result.unmeasured,
     }
 
 
-def _footnote(finding: Finding) -> str:
-    parts = [finding.derivation, *finding.reasons, *finding.notes]
+def _footnote(result: ClaimResult) -> str:
+    parts = [result.derivation, *result.reasons, *result.notes]
     return "; ".join(part.rstrip(".") for part in parts if part) + "."
 
 
 def _below(audit: Audit) -> list[str]:
     counts = audit.counts()
     summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
-    claims = len(audit.findings)
+    claims = len(audit.results)
     versions = ", ".join(f"{name} {value}" for name, value in audit.environment.items())
     return [
         f"{claims} {plural(claims, 'claim')}: {summary}.",
         f"{MEANING} {CONVENTION}",
-        *([READINGS] if any(f.claim.has_two_readings for f in audit.findings) else []),
+        *([READINGS] if any(f.claim.has_two_readings for f in audit.results) else []),
         *(f"{name}: {rules}." for name, rules in audit.counters.items()),
         f"Made with {versions}.",
     ]

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from flopbench.audit.records import Derived, as_printed, decimals, exact, half_unit, rounded
+from flopbench.audit.records import Derived, as_printed, decimals, exact_text, half_unit, rounded
 from flopbench.core.units import FLOPS_PER_MAC
 from flopbench.models.presets import digits_exchanged
 
@@ -26,7 +26,7 @@ LARGEST_T = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class ClaimVerdict:
     """What became of one claim.
 
     Attributes:
@@ -41,7 +41,9 @@ class Judgement:
     reasons: tuple[str, ...] = ()
 
 
-def judge(printed: Decimal, derived: Derived, *, is_cost: bool, reason: str = "") -> Judgement:
+def judge_claim(
+    printed: Decimal, derived: Derived, *, is_cost: bool, reason: str = ""
+) -> ClaimVerdict:
     """Compare a printed number with the recomputed one.
 
     Args:
@@ -51,15 +53,15 @@ def judge(printed: Decimal, derived: Derived, *, is_cost: bool, reason: str = ""
         reason: the claim's own, given where it is not reproduced.
     """
     if rounds_to(derived.value, printed):
-        return Judgement(verdict="reproduced")
+        return ClaimVerdict(verdict="reproduced")
     own = (reason,) if reason else ()
     rounding = _rounding(printed, derived)
     if rounding:
-        return Judgement(verdict="rounding only", reasons=(*own, rounding))
+        return ClaimVerdict(verdict="rounding only", reasons=(*own, rounding))
     found = tuple(_slips(printed, derived, is_cost))
     none = "none of the known slips gives the printed number"
     off = Fraction(printed) / derived.value - 1 if derived.value else None
-    return Judgement(verdict="off", off=off, reasons=(*own, *found) or (none,))
+    return ClaimVerdict(verdict="off", off=off, reasons=(*own, *found) or (none,))
 
 
 def rounds_to(value: Fraction, printed: Decimal) -> bool:
@@ -81,7 +83,7 @@ def _rounding(printed: Decimal, derived: Derived) -> str:
     difference = Fraction(printed) - value
     nearest = rounded(value, digits)
     if abs(difference) == half_unit(printed):
-        return f"{exact(value)} is as near to {text} as to {nearest}: the tie was rounded down"
+        return f"{exact_text(value)} is as near to {text} as to {nearest}: the tie was rounded down"
     if abs(difference) < 2 * half_unit(printed):
         how = "truncated" if difference < 0 else "rounded up"
         return f"{text} is {how} where {nearest} is the nearest"
@@ -89,7 +91,7 @@ def _rounding(printed: Decimal, derived: Derived) -> str:
         return f"{text} is one unit of its last digit away from {nearest}"
     room = half_unit(printed)
     if derived.low - room <= Fraction(printed) <= derived.high + room:
-        low, high = exact(derived.low, digits + 2), exact(derived.high, digits + 2)
+        low, high = exact_text(derived.low, digits + 2), exact_text(derived.high, digits + 2)
         return f"the rounding of the printed inputs allows {low} to {high}"
     return ""
 

@@ -161,7 +161,7 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
     videos = 1 if totals.videos is None else totals.videos
     events = tuple(
         replace(item, times=item.times / videos)
-        for item in charge_items(totals, plan, run.main.rule)
+        for item in charge_items(totals, plan, run.primary.rule)
         if item.times
     )
     specs = [parse_spec(price.spec) for price in run.prices.prices.values()]
@@ -170,8 +170,8 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         policy_log=policy_log,
         counter=run.prices.counter,
         counter_version=run.prices.version,
-        rule=run.main.rule,
-        macs_per_video=run.main.macs_per_video,
+        rule=run.primary.rule,
+        macs_per_video=run.primary.macs_per_video,
         videos=totals.videos,
         components={
             name: Component(spec=price.spec, total_macs=price.total_macs)

@@ -71,9 +71,9 @@ def run(args: argparse.Namespace) -> int:
     with progress_bar() as progress:
         found = audit(files, refresh=args.refresh, progress=progress)
     emit(args, lambda stream: render_audit(found, chosen_format(args, FORMATS), stream))
-    for finding in found.findings:
-        if finding.unmeasured:
-            sys.stderr.write(f"flopbench: {finding.claim.where}: {finding.reasons[-1]}\n")
+    for result in found.results:
+        if result.unmeasured:
+            sys.stderr.write(f"flopbench: {result.claim.where}: {result.reasons[-1]}\n")
     if args.strict and found.counts()["off"]:
         return EXIT_CHECK_FAILED
-    return EXIT_MEASURE if any(f.unmeasured for f in found.findings) else EXIT_OK
+    return EXIT_MEASURE if any(f.unmeasured for f in found.results) else EXIT_OK

@@ -29,7 +29,7 @@ def estimate_json(run: Run) -> str:
 
 def estimate_data(run: Run) -> dict[str, Any]:
     """Return the estimate as plain JSON values."""
-    main, header = run.main, run.header
+    primary, header = run.primary, run.header
     published = None
     if run.published is not None:
         published = _two_figures(run.published)
@@ -43,27 +43,27 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "seed": header.seed,
         "preset": header.preset,
         "source": str(run.source),
-        "rule": main.rule,
+        "rule": primary.rule,
         "table": {
             "counter": run.prices.counter,
             "version": run.prices.version,
             "source": run.table,
         },
-        "gflops_per_frame": main.gflops_per_frame,
-        "gflops_per_video": main.gflops_per_video,
+        "gflops_per_frame": primary.gflops_per_frame,
+        "gflops_per_video": primary.gflops_per_video,
         "ci95_gflops_per_video": _ends(run.interval),
         "ci95_method": None if run.interval is None else _interval_data(run.interval),
-        "gflops_per_processed_frame": main.gflops_per_processed_frame,
-        "gflops_per_decision": main.gflops_per_decision,
-        "macs_per_video": str(main.macs_per_video),
-        "by_component": {name: _component(cost) for name, cost in main.by_component.items()},
-        "by_action": {name: asdict(cost) for name, cost in main.by_action.items()},
-        "unattributed_gflops_per_video": main.unattributed_gflops_per_video,
-        "decisions_per_video": main.decisions_per_video,
-        "frames_per_video": main.frames_per_video,
-        "processed_frames_per_video": main.processed_frames_per_video,
-        "videos": main.videos,
-        "records": main.records,
+        "gflops_per_processed_frame": primary.gflops_per_processed_frame,
+        "gflops_per_decision": primary.gflops_per_decision,
+        "macs_per_video": str(primary.macs_per_video),
+        "by_component": {name: _component(cost) for name, cost in primary.by_component.items()},
+        "by_action": {name: asdict(cost) for name, cost in primary.by_action.items()},
+        "unattributed_gflops_per_video": primary.unattributed_gflops_per_video,
+        "decisions_per_video": primary.decisions_per_video,
+        "frames_per_video": primary.frames_per_video,
+        "processed_frames_per_video": primary.processed_frames_per_video,
+        "videos": primary.videos,
+        "records": primary.records,
         "published_rule": published,
         "under_counters": {name: _two_figures(e) for name, e in run.under_counters.items()},
         "without_prices": dict(run.book.gaps),
@@ -147,16 +147,16 @@ def _csv_rows(run: Run) -> Iterable[dict[str, Any]]:
             "videos": e.videos,
         }
 
-    main = run.main
-    same = {"rule": main.rule, "counter": main.counter}
-    yield whole("run", run.method, main, run.interval)
+    primary = run.primary
+    same = {"rule": primary.rule, "counter": primary.counter}
+    yield whole("run", run.method, primary, run.interval)
     if run.published is not None:
         yield whole("published_rule", run.method, run.published, None)
     for name, estimate in run.under_counters.items():
         yield whole("under_counter", name, estimate, None)
-    for name, cost in main.by_component.items():
+    for name, cost in primary.by_component.items():
         yield {"part": "component", "name": name, **same, **_component(cost)}
-    for name, action in main.by_action.items():
+    for name, action in primary.by_action.items():
         yield {"part": "action", "name": name, **same, **asdict(action)}
     for group in run.groups:
         yield whole(run.grouped_by, group.name, group.estimate, group.interval)

@@ -16,14 +16,14 @@ from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.methods import (
-    Approach,
+    Method,
     Metric,
-    approaches_of,
+    methods_of,
     names_of_logs,
     predicted,
 )
 from flopbench.estimate.runs import Choices, Run
-from flopbench.estimate.scores import Judged
+from flopbench.estimate.scores import Predictions
 from flopbench.policy.counts import LogCounts
 
 COMPARED = (
@@ -48,11 +48,11 @@ MUST_MATCH = ("dataset", "split")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dominance:
-    """One approach that is at least as accurate and at most as costly as another.
+    """One method that is at least as accurate and at most as costly as another.
 
     Attributes:
-        winner: the better one.
-        loser: the other one.
+        winner: the better method.
+        loser: the other method.
         clear: whether the 95 % intervals of both differences exclude 0; None where there is no
             interval of one of them.
     """
@@ -68,15 +68,15 @@ class Comparison:
 
     Attributes:
         metric: which accuracy.
-        approaches: in the order given.
-        differences: every other approach less the first.
+        methods: in the order given.
+        differences: every other method minus the first.
         dominance: pairs, empty where accuracies are missing.
-        front: names of the approaches that nobody dominates.
+        front: names of the methods that no other one dominates.
         notes: what a reader must know.
     """
 
     metric: Metric
-    approaches: tuple[Approach, ...]
+    methods: tuple[Method, ...]
     differences: tuple[Difference, ...]
     dominance: tuple[Dominance, ...]
     front: tuple[str, ...]
@@ -109,26 +109,24 @@ def compare(
         raise InputError("a comparison needs two logs or more")
     names = names_of_logs([run.counts for run in runs], names)
     notes = _check_comparable(runs, names, anyway)
-    chosen, approaches = approaches_of(runs, names, metric, choices)
-    notes += _check_labels(approaches, anyway)
-    differences = tuple(
-        difference(approaches[0], other, chosen, choices) for other in approaches[1:]
-    )
+    chosen, methods = methods_of(runs, names, metric, choices)
+    notes += _check_labels(methods, anyway)
+    differences = tuple(difference(methods[0], other, chosen, choices) for other in methods[1:])
     dominance = tuple(
         Dominance(winner=a.name, loser=b.name, clear=_is_clear(difference(a, b, chosen, choices)))
-        for a, b in permutations(approaches, 2)
+        for a, b in permutations(methods, 2)
         if dominates(_place(a), _place(b))
     )
     losers = {d.loser for d in dominance}
-    complete = all(a.percent is not None for a in approaches)
-    for approach in approaches:
-        notes += accuracy_notes(approach)
+    complete = all(a.percent is not None for a in methods)
+    for method in methods:
+        notes += accuracy_notes(method)
     return Comparison(
         metric=chosen,
-        approaches=approaches,
+        methods=methods,
         differences=differences,
         dominance=dominance,
-        front=tuple(a.name for a in approaches if a.name not in losers) if complete else (),
+        front=tuple(a.name for a in methods if a.name not in losers) if complete else (),
         notes=tuple(notes),
     )
 
@@ -147,9 +145,9 @@ def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -
                 )
             notes.append(Remark(text))
     named = list(zip(names, runs, strict=True))
-    exact = [(name, run) for name, run in named if run.main.rule == "exact"]
+    exact = [(name, run) for name, run in named if run.primary.rule == "exact"]
     if 0 < len(exact) < len(runs):
-        published = ", ".join(name for name, run in named if run.main.rule == "published")
+        published = ", ".join(name for name, run in named if run.primary.rule == "published")
         text = f"rules differ: without runs of rows, only the published rule applies to {published}"
         other = [
             f"{name} {run.published.gflops_per_video:.4f}" for name, run in exact if run.published
@@ -159,18 +157,18 @@ def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -
     return notes
 
 
-def _check_labels(approaches: Sequence[Approach], anyway: bool) -> list[Remark]:
+def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
     """Check that runs over the same videos agree on what these show."""
-    first, first_judged = approaches[0].run, approaches[0].judged
-    for approach in approaches[1:]:
-        other, found = approach.run, approach.judged
-        if first_judged is None or found is None or not same_videos(first, other):
+    first, first_predictions = methods[0].run, methods[0].predictions
+    for method in methods[1:]:
+        other, found = method.run, method.predictions
+        if first_predictions is None or found is None or not same_videos(first, other):
             continue
         assert isinstance(first.counts, LogCounts)
         for i, (at, name) in enumerate(
             zip(order_of(first, other), first.counts.ids or (), strict=True)
         ):
-            ours, theirs = _labels(first_judged, i), _labels(found, at)
+            ours, theirs = _labels(first_predictions, i), _labels(found, at)
             if ours != theirs:
                 text = f"the logs differ in the labels of {name!r}: {ours} and {theirs}"
                 if not anyway:
@@ -183,7 +181,7 @@ def _check_labels(approaches: Sequence[Approach], anyway: bool) -> list[Remark]:
     return []
 
 
-def _labels(found: Judged, i: int) -> list[int]:
+def _labels(found: Predictions, i: int) -> list[int]:
     return sorted(set(found.codes[found.offsets[i] : found.offsets[i + 1]].tolist()))
 
 
@@ -196,8 +194,8 @@ def dominates(a: Place, b: Place) -> bool:
     return no_worse and (percent_a > percent_b or cost_a < cost_b)
 
 
-def _place(approach: Approach) -> Place:
-    return approach.percent, approach.run.main.macs_per_video
+def _place(method: Method) -> Place:
+    return method.percent, method.run.primary.macs_per_video
 
 
 def _is_clear(loser_less_winner: Difference) -> bool | None:
@@ -207,23 +205,23 @@ def _is_clear(loser_less_winner: Difference) -> bool | None:
     return cost[0] > 0 and percent[1] < 0
 
 
-def accuracy_notes(approach: Approach) -> list[Remark]:
+def accuracy_notes(method: Method) -> list[Remark]:
     """Return what is to be said of one accuracy."""
-    return [Remark(text, approach.name) for text in _accuracy_texts(approach)]
+    return [Remark(text, method.name) for text in _accuracy_texts(method)]
 
 
-def _accuracy_texts(approach: Approach) -> list[str]:
-    if approach.accuracy is None:
-        if approach.quoted is not None:
+def _accuracy_texts(method: Method) -> list[str]:
+    if method.accuracy is None:
+        if method.quoted is not None:
             return ["accuracy as its header quotes it, not recomputed"]
-        return [f"no accuracy: {approach.why_none}"]
-    notes = list(approach.accuracy.notes)
-    if approach.quotes_other is not None:
+        return [f"no accuracy: {method.why_none}"]
+    notes = list(method.accuracy.notes)
+    if method.quotes_other is not None:
         notes.append(
-            f"its header quotes {approach.quotes_other:g} %; its scores give "
-            f"{approach.accuracy.percent:.2f} %"
+            f"its header quotes {method.quotes_other:g} %; its scores give "
+            f"{method.accuracy.percent:.2f} %"
         )
-    absent = approach.accuracy.absent_classes
+    absent = method.accuracy.absent_classes
     if absent:
         shown = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
         notes.append(f"{len(absent)} classes without a video are left out of the mean: {shown}")
@@ -237,11 +235,11 @@ def same_terms(choices: Choices, first: Run) -> Choices:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One approach less another.
+    """One method minus another.
 
     Attributes:
-        name: which approach.
-        less: the one that it is compared with.
+        name: the method.
+        less: the method that is subtracted.
         gflops_per_video: the difference.
         ci95_gflops_per_video: its interval, None where there is none.
         percent: difference of accuracies, in percentage points; None without both.
@@ -258,8 +256,8 @@ class Difference:
     paired: bool
 
 
-def difference(first: Approach, other: Approach, metric: Metric, choices: Choices) -> Difference:
-    """Return ``other`` less ``first``."""
+def difference(first: Method, other: Method, metric: Metric, choices: Choices) -> Difference:
+    """Return ``other`` minus ``first``."""
     a, b = first.run, other.run
     paired = same_videos(a, b)
     order = order_of(a, b) if paired else None
@@ -267,12 +265,14 @@ def difference(first: Approach, other: Approach, metric: Metric, choices: Choice
     if first.percent is not None and other.percent is not None:
         percent = other.percent - first.percent
     computed = first.accuracy is not None and other.accuracy is not None
-    if computed and first.judged is not None and other.judged is not None:
-        percent_ci = _accuracy_interval(first.judged, other.judged, order, metric, choices)
+    if computed and first.predictions is not None and other.predictions is not None:
+        percent_ci = _accuracy_interval(
+            first.predictions, other.predictions, order, metric, choices
+        )
     return Difference(
         name=other.name,
         less=first.name,
-        gflops_per_video=b.main.gflops_per_video - a.main.gflops_per_video,
+        gflops_per_video=b.primary.gflops_per_video - a.primary.gflops_per_video,
         ci95_gflops_per_video=_cost_interval(a, b, order, choices),
         percent=percent,
         ci95_percent=percent_ci,
@@ -304,8 +304,8 @@ def _cost_interval(
 ) -> tuple[float, float] | None:
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
         return None
-    costs_a = video_costs(a.counts, a.prices, a.main.rule)
-    costs_b = video_costs(b.counts, b.prices, b.main.rule)
+    costs_a = video_costs(a.counts, a.prices, a.primary.rule)
+    costs_b = video_costs(b.counts, b.prices, b.primary.rule)
     if order is not None:
         found = interval(costs_b[order] - costs_a, resamples=choices.resamples, seed=choices.seed)
     else:
@@ -316,7 +316,7 @@ def _cost_interval(
 
 
 def _accuracy_interval(
-    a: Judged, b: Judged, order: list[int] | None, metric: Metric, choices: Choices
+    a: Predictions, b: Predictions, order: list[int] | None, metric: Metric, choices: Choices
 ) -> tuple[float, float] | None:
     import numpy as np
 

@@ -20,13 +20,13 @@ from flopbench.core.grid import (
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import COMPARED, Comparison, Difference, Dominance
-from flopbench.estimate.methods import Approach
+from flopbench.estimate.methods import Method
 from flopbench.estimate.text import with_warnings
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
 MOST_NAMED = 3
-"""So many better approaches are named in a cell; the JSON has all."""
+"""So many better methods are named in a cell; the JSON has all."""
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -36,7 +36,7 @@ def comparison_json(comparison: Comparison) -> str:
         "kind": KIND,
         "convention": CONVENTION,
         "metric": comparison.metric,
-        "approaches": [_approach_data(a) for a in comparison.approaches],
+        "approaches": [_method_data(a) for a in comparison.methods],
         "differences": [asdict(d) for d in comparison.differences],
         "dominance": [asdict(d) for d in comparison.dominance],
         "pareto_front": list(comparison.front),
@@ -47,18 +47,18 @@ def comparison_json(comparison: Comparison) -> str:
 
 def comparison_warnings(comparison: Comparison) -> list[Remark]:
     """List what is odd about each run, its name first."""
-    return [remark.of(a.name) for a in comparison.approaches for remark in a.run.warnings]
+    return [remark.of(a.name) for a in comparison.methods for remark in a.run.warnings]
 
 
-def _approach_data(approach: Approach) -> dict[str, Any]:
-    accuracy = approach.accuracy
+def _method_data(method: Method) -> dict[str, Any]:
+    accuracy = method.accuracy
     return {
-        "name": approach.name,
-        "percent": approach.percent,
-        "percent_is_quoted": approach.quoted is not None,
+        "name": method.name,
+        "percent": method.percent,
+        "percent_is_quoted": method.quoted is not None,
         "ci95_percent": None if accuracy is None else accuracy.ci95_percent,
         "absent_classes": [] if accuracy is None else list(accuracy.absent_classes),
-        "estimate": estimate_data(approach.run),
+        "estimate": estimate_data(method.run),
     }
 
 
@@ -77,17 +77,17 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
         return comparison_json(comparison)
     if format == "csv":
         return comparison_csv(comparison)
-    grids = [approaches_grid(comparison), differences_grid(comparison)]
+    grids = [methods_grid(comparison), differences_grid(comparison)]
     if format != "table":
         grids[0] = with_warnings(grids[0], comparison_warnings(comparison))
     labels = ("flopbench-comparison", "flopbench-differences")
     return render_grids(grids, labels, format, stream)
 
 
-def approaches_grid(comparison: Comparison) -> Grid:
-    """Lay out one line an approach, in the form of AR-Net's Table 3."""
-    first = comparison.approaches[0].run
-    rules = dict.fromkeys(a.run.main.rule for a in comparison.approaches)
+def methods_grid(comparison: Comparison) -> Grid:
+    """Lay out one line a method, in the form of AR-Net's Table 3."""
+    first = comparison.methods[0].run
+    rules = dict.fromkeys(a.run.primary.rule for a in comparison.methods)
     columns = [Column(title="approach", align="left")]
     columns += [
         Column(title=t)
@@ -99,38 +99,38 @@ def approaches_grid(comparison: Comparison) -> Grid:
         f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
         "cost over all sampled frames; GFLOPS/v: per video.",
     ]
-    if comparison.metric == "mAP" and any(a.accuracy for a in comparison.approaches):
+    if comparison.metric == "mAP" and any(a.accuracy for a in comparison.methods):
         caption.append(f"mAP intervals: at most {MAP_RESAMPLES} resamples.")
     caption += [f"Note: {note}." for note in comparison.notes]
     return Grid(
         title="Method against method",
         columns=tuple(columns),
-        rows=tuple(_row(a, comparison) for a in comparison.approaches),
+        rows=tuple(_row(a, comparison) for a in comparison.methods),
         caption=tuple(caption),
     )
 
 
-def _row(approach: Approach, comparison: Comparison) -> tuple[str, ...]:
-    main, ci = approach.run.main, approach.run.interval
-    percent = "-" if approach.percent is None else f"{approach.percent:.2f}"
-    if approach.quoted is not None:
-        percent = f"{approach.quoted:g} (quoted)"
-    accuracy_ci = None if approach.accuracy is None else approach.accuracy.ci95_percent
-    beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == approach.name]
-    place = "front" if approach.name in comparison.front else ""
+def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
+    primary, ci = method.run.primary, method.run.interval
+    percent = "-" if method.percent is None else f"{method.percent:.2f}"
+    if method.quoted is not None:
+        percent = f"{method.quoted:g} (quoted)"
+    accuracy_ci = None if method.accuracy is None else method.accuracy.ci95_percent
+    beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == method.name]
+    place = "front" if method.name in comparison.front else ""
     if beaten_by:
         more = len(beaten_by) - (MOST_NAMED - 1)
         if more > 1:
             beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
         place = f"dominated by {', '.join(beaten_by)}"
     return (
-        approach.name,
+        method.name,
         percent,
         _range(accuracy_ci, 2),
-        "-" if main.gflops_per_frame is None else f"{main.gflops_per_frame:.4f}",
-        f"{main.gflops_per_video:.4f}",
+        "-" if primary.gflops_per_frame is None else f"{primary.gflops_per_frame:.4f}",
+        f"{primary.gflops_per_video:.4f}",
         "-" if ci is None else _range((ci.low, ci.high), 4),
-        "-" if main.videos is None else f"{main.videos:,}",
+        "-" if primary.videos is None else f"{primary.videos:,}",
         place or "-",
     )
 
@@ -142,8 +142,8 @@ def _beaten(dominance: Dominance) -> str:
 
 
 def differences_grid(comparison: Comparison) -> Grid:
-    """Lay out every other approach less the first."""
-    first = comparison.approaches[0].name
+    """Lay out every other method minus the first."""
+    first = comparison.methods[0].name
     return Grid(
         title=f"Difference from {first}",
         columns=(
@@ -178,22 +178,22 @@ def _range(ends: tuple[float, float] | None, digits: int, sign: str = "") -> str
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """Return one line an approach, unrounded."""
+    """Return one line a method, unrounded."""
     rows = []
-    for approach in comparison.approaches:
-        main, ci = approach.run.main, approach.run.interval
-        accuracy = None if approach.accuracy is None else approach.accuracy.ci95_percent
+    for method in comparison.methods:
+        primary, ci = method.run.primary, method.run.interval
+        accuracy = None if method.accuracy is None else method.accuracy.ci95_percent
         rows.append(
             [
-                approach.name,
+                method.name,
                 comparison.metric,
-                approach.percent,
+                method.percent,
                 *(accuracy or (None, None)),
-                main.gflops_per_frame,
-                main.gflops_per_video,
+                primary.gflops_per_frame,
+                primary.gflops_per_video,
                 *((None, None) if ci is None else (ci.low, ci.high)),
-                main.videos,
-                approach.name in comparison.front,
+                primary.videos,
+                method.name in comparison.front,
             ]
         )
     return to_csv(COMPARED, rows)

@@ -177,15 +177,15 @@ def _margins(block: Block) -> Any:
     scores = block.columns["scores"]
     widths = {0 if row is None else len(row) for row in scores}
     if len(widths) == 1 and max(widths) > 1:  # the usual case, without a loop over samples
-        return _lead(list(scores))
+        return _softmax_margins(list(scores))
     margins = np.full(block.size, np.nan)
     for i, row in enumerate(scores):
         if row is not None and len(row) > 1:
-            margins[i] = _lead([row])[0]
+            margins[i] = _softmax_margins([row])[0]
     return margins
 
 
-def _lead(scores: Sequence[Any]) -> Any:
+def _softmax_margins(scores: Sequence[Any]) -> Any:
     """Return (n,) how far the first class is ahead of the second, of n rows of scores."""
     import numpy as np
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
-from flopbench.estimate.runs import Choices, Run, method_of
-from flopbench.estimate.scores import Judged, NoAccuracy, judged
+from flopbench.estimate.runs import Choices, Run, method_name
+from flopbench.estimate.scores import NoAccuracy, Predictions, predictions_of
 from flopbench.policy.counts import LogCounts, ShareCounts
 
 Metric = Literal["mAP", "top-1"]
@@ -28,17 +28,17 @@ _ALIASES: Mapping[str, Metric] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Approach:
+class Method:
     """One line of the comparison.
 
     Attributes:
-        name: the run's method, made unique.
+        name: the run's method, made unique among the runs compared.
         run: its estimate.
         accuracy: from the log's scores; None where it has none.
         quoted: the figure that the header quotes instead, in percent.
         why_none: why there is no accuracy.
         quotes_other: what the header quotes where the scores give another figure, in percent.
-        judged: what the accuracy was made from.
+        predictions: what the accuracy was computed from.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Approach:
     quoted: float | None
     why_none: str = ""
     quotes_other: float | None = None
-    judged: Judged | None = field(default=None, repr=False)
+    predictions: Predictions | None = field(default=None, repr=False)
 
     @property
     def percent(self) -> float | None:
@@ -55,9 +55,9 @@ class Approach:
         return self.quoted if self.accuracy is None else self.accuracy.percent
 
 
-def approaches_of(
+def methods_of(
     runs: Sequence[Run], names: Sequence[str], metric: str | None, choices: Choices
-) -> tuple[Metric, tuple[Approach, ...]]:
+) -> tuple[Metric, tuple[Method, ...]]:
     """Work out the accuracies of runs.
 
     Args:
@@ -72,18 +72,18 @@ def approaches_of(
     Raises:
         InputError: there is no such metric.
     """
-    known: list[Judged | None] = []
+    known: list[Predictions | None] = []
     reasons = []
     for run in runs:
         try:
-            known.append(judged(run.counts))
+            known.append(predictions_of(run.counts))
             reasons.append("")
         except NoAccuracy as none:
             known.append(None)
             reasons.append(str(none))
     chosen = _metric(runs, known) if metric is None else metric_named(metric)
     return chosen, tuple(
-        _approach(name, run, found, why, chosen, choices)
+        _method(name, run, found, why, chosen, choices)
         for name, run, found, why in zip(names, runs, known, reasons, strict=True)
     )
 
@@ -134,7 +134,7 @@ def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] 
     """
     headers = [counts.plan.header for counts in logs]
     datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
-    return names_of(list(map(method_of, logs)), datasets, [c.source for c in logs], given)
+    return names_of(list(map(method_name, logs)), datasets, [c.source for c in logs], given)
 
 
 def metric_named(text: str) -> Metric:
@@ -149,7 +149,7 @@ def metric_named(text: str) -> Metric:
     return found
 
 
-def _metric(runs: Sequence[Run], known: Sequence[Judged | None]) -> Metric:
+def _metric(runs: Sequence[Run], known: Sequence[Predictions | None]) -> Metric:
     """Return the first accuracy that every run has or quotes."""
     for metric in METRICS:
         if all(
@@ -160,7 +160,7 @@ def _metric(runs: Sequence[Run], known: Sequence[Judged | None]) -> Metric:
     return METRICS[0]
 
 
-def _can(found: Judged | None, metric: Metric) -> bool:
+def _can(found: Predictions | None, metric: Metric) -> bool:
     return found is not None and (metric == "top-1" or found.scores is not None)
 
 
@@ -171,9 +171,9 @@ def _quoted(run: Run, metric: Metric) -> float | None:
     return None
 
 
-def _approach(
-    name: str, run: Run, found: Judged | None, why: str, metric: Metric, choices: Choices
-) -> Approach:
+def _method(
+    name: str, run: Run, found: Predictions | None, why: str, metric: Metric, choices: Choices
+) -> Method:
     """Return one line of the comparison; ``why`` says why ``found`` is None."""
     quoted = _quoted(run, metric)
     accuracy = None
@@ -184,18 +184,18 @@ def _approach(
     other = None
     if accuracy is not None and quoted is not None and abs(accuracy.percent - quoted) > AGREES:
         other = quoted
-    return Approach(
+    return Method(
         name=name,
         run=run,
         accuracy=accuracy,
         quoted=None if accuracy is not None else quoted,
         why_none="" if accuracy is not None or quoted is not None else why,
         quotes_other=other,
-        judged=found,
+        predictions=found,
     )
 
 
-def _accuracy(found: Judged, metric: Metric, choices: Choices) -> Accuracy:
+def _accuracy(found: Predictions, metric: Metric, choices: Choices) -> Accuracy:
     if metric == "mAP":
         return mean_average_precision(
             found.scores,
@@ -207,6 +207,6 @@ def _accuracy(found: Judged, metric: Metric, choices: Choices) -> Accuracy:
     return top1(predicted(found), found.first, resamples=choices.resamples, seed=choices.seed)
 
 
-def predicted(found: Judged) -> Any:
+def predicted(found: Predictions) -> Any:
     """Return what top-1 is made from: predictions where there are some, else scores."""
-    return found.scores if found.predictions is None else found.predictions
+    return found.scores if found.classes is None else found.classes

@@ -39,7 +39,7 @@ class Price:
         variant: the variant that was chosen, empty where the component has only one.
         is_default: whether the log itself charges it so, unless something else is asked for.
         note: what a reader must know of this figure.
-        doubtful: whether the counter left part of the component out, or all of it.
+        flagged: whether the counter left part of the component out, or all of it.
     """
 
     component: str
@@ -48,7 +48,7 @@ class Price:
     variant: str = ""
     is_default: bool = True
     note: str = ""
-    doubtful: bool = False
+    flagged: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,14 +190,14 @@ def _rows(
     kept, and the rest is measured.
     """
     rows: dict[tuple[str, str], CostRow] = {}
-    lead = counters[0] if counters else None
+    primary = counters[0] if counters else None
     missing: list[ModelSpec] = []
     for spec in (one.spec for one in chosen.values()):
         if spec.source == "value":
             continue
         found = _in_table(spec, table) if table is not None else {}
         rows |= {(str(spec), name): row for name, row in found.items()}
-        if not found or (lead is not None and lead not in found):
+        if not found or (primary is not None and primary not in found):
             missing.append(spec)
     # Without a counter's library its profiles in the cache cannot be told from older ones.
     asked = [name for name in counters if may_measure or is_installed(name)]
@@ -244,10 +244,10 @@ def _measured_list(
             return f"{name} ({spec}): {why}"
         versions.append(row.counter_version)
         macs, notes = _seen(row, rows.get((str(spec), REFERENCE)))
-        doubtful = bool(notes)
+        flagged = bool(notes)
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
-        prices[name] = _price(name, one, macs, "; ".join(notes), doubtful)
+        prices[name] = _price(name, one, macs, "; ".join(notes), flagged)
     return PriceList(
         counter=counter,
         version=", ".join(dict.fromkeys(v for v in versions if v)),
@@ -299,7 +299,7 @@ def _published_list(chosen: Mapping[str, Chosen]) -> PriceList | str:
     )
 
 
-def _price(name: str, one: Chosen, macs: int, note: str, doubtful: bool = False) -> Price:
+def _price(name: str, one: Chosen, macs: int, note: str, flagged: bool = False) -> Price:
     return Price(
         component=name,
         spec=str(one.spec),
@@ -307,7 +307,7 @@ def _price(name: str, one: Chosen, macs: int, note: str, doubtful: bool = False)
         variant=one.variant,
         is_default=one.is_default,
         note=note,
-        doubtful=doubtful,
+        flagged=flagged,
     )
 
 

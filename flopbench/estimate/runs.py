@@ -32,7 +32,7 @@ class Run:
         source: the log's files.
         table: where the prices come from.
         book: the prices under every counter.
-        main: the estimate that leads.
+        primary: the estimate under the chosen counter and rule.
         published: the same under the published rule; None where that rule does not apply.
         interval: of GFLOPS a video; None for a published distribution and for a single video.
         under_counters: counter -> estimate under the leading rule.
@@ -48,7 +48,7 @@ class Run:
     source: Source
     table: str
     book: PriceBook
-    main: Estimate
+    primary: Estimate
     published: Estimate | None
     interval: Interval | None
     under_counters: Mapping[str, Estimate]
@@ -224,7 +224,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     prices = book.lists[book.primary]
     totals = counts.totals()
     rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
-    main = estimate(totals, plan, prices, rule)
+    primary = estimate(totals, plan, prices, rule)
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
@@ -238,13 +238,13 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
             seed=choices.seed,
         )
     return Run(
-        method=method_of(counts),
+        method=method_name(counts),
         header=plan.header,
         source=counts.source,
         table=prices.source,
         book=book,
-        main=main,
-        published=_published(totals, plan, prices, main),
+        primary=primary,
+        published=_published(totals, plan, prices, primary),
         interval=_interval(counts, prices, rule, choices),
         under_counters={
             name: estimate(totals, plan, own, rule) for name, own in book.lists.items()
@@ -252,20 +252,22 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         groups=groups,
         grouped_by=choices.by or "",
         group_note=group_note,
-        warnings=(*counts.warnings, *_doubts(main, prices)),
+        warnings=(*counts.warnings, *_flagged(primary, prices)),
         counts=counts,
     )
 
 
-def method_of(counts: LogCounts | ShareCounts) -> str:
+def method_name(counts: LogCounts | ShareCounts) -> str:
     """Return the method as the log's header names it, else the log's first file."""
     return counts.plan.header.method or counts.source.name
 
 
-def _doubts(main: Estimate, prices: PriceList) -> list[Remark]:
+def _flagged(primary: Estimate, prices: PriceList) -> list[Remark]:
     """Say which components that ran have a price which leaves something out."""
-    used = [prices.prices[name] for name, cost in main.by_component.items() if cost.runs_per_video]
-    return [Remark(price.note, price.component) for price in used if price.doubtful]
+    used = [
+        prices.prices[name] for name, cost in primary.by_component.items() if cost.runs_per_video
+    ]
+    return [Remark(price.note, price.component) for price in used if price.flagged]
 
 
 def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:
@@ -292,9 +294,9 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
     return replace(counts, plan=plan_of(header))
 
 
-def _published(totals: Totals, plan: Plan, prices: PriceList, main: Estimate) -> Estimate | None:
-    if main.rule == "published":
-        return main
+def _published(totals: Totals, plan: Plan, prices: PriceList, primary: Estimate) -> Estimate | None:
+    if primary.rule == "published":
+        return primary
     if totals.own_spans:
         return None
     return estimate(totals, plan, prices, "published")

@@ -50,19 +50,19 @@ def powers(scores: Any) -> tuple[Any, Any]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Predictions:
     """What accuracies are made from; n records.
 
     Attributes:
         scores: (n, classes) float64, None where some record has none.
-        predictions: (n,) class indices, None where some record has neither.
+        classes: (n,) predicted class indices, None where some record has none.
         codes: every label as a class index, record after record.
         offsets: (n + 1,) where each record's labels begin.
         first: (n,) first label of each record.
     """
 
     scores: Any
-    predictions: Any
+    classes: Any
     codes: Any
     offsets: Any
     first: Any
@@ -72,7 +72,7 @@ class NoAccuracy(Exception):
     """A log from which no accuracy can be computed; its text says why."""
 
 
-def judged(counts: LogCounts | ShareCounts) -> Judged:
+def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
     """Return what accuracies are made from.
 
     Raises:
@@ -89,12 +89,12 @@ def judged(counts: LogCounts | ShareCounts) -> Judged:
     codes = _label_codes(counts, lengths, number)
     offsets: Any = np.append(0, np.cumsum(lengths))
     scores = _matrix(counts.columns["scores"])
-    predictions = _indices(counts.columns["prediction"], number)
-    if scores is None and predictions is None:
+    classes = _indices(counts.columns["prediction"], number)
+    if scores is None and classes is None:
         raise NoAccuracy("not every sample has scores of one length, or a prediction")
-    return Judged(
+    return Predictions(
         scores=scores,
-        predictions=predictions,
+        classes=classes,
         codes=codes,
         offsets=offsets,
         first=codes[offsets[:-1]],

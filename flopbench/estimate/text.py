@@ -72,13 +72,15 @@ def with_warnings(grid: Grid, warnings: Sequence[object]) -> Grid:
 
 
 def _figures_grid(run: Run) -> Grid:
-    main, published = run.main, run.published
-    rows = [_figures_row(main, run.interval)]
-    if published is not None and published.gflops_per_video != main.gflops_per_video:
+    primary, published = run.primary, run.published
+    rows = [_figures_row(primary, run.interval)]
+    if published is not None and published.gflops_per_video != primary.gflops_per_video:
         rows.append(_figures_row(published, None))
     header = run.header
     what = " ".join(part for part in (header.dataset, header.split) if part)
-    videos = "a published distribution" if main.videos is None else _videos(main, main.videos)
+    videos = (
+        "a published distribution" if primary.videos is None else _videos(primary, primary.videos)
+    )
     title = f"{run.method}{' on ' + what if what else ''}: {videos}"
     columns = (
         "GFLOPS/video",
@@ -111,7 +113,7 @@ def _videos(estimate: Estimate, videos: int) -> str:
 def _made_with(run: Run) -> str:
     prices = run.prices
     version = f" {prices.version}" if prices.version else ""
-    return f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[run.main.rule]}."
+    return f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[run.primary.rule]}."
 
 
 def _interval_text(interval: Interval) -> str:
@@ -139,7 +141,7 @@ def _figures_row(estimate: Estimate, interval: Interval | None) -> tuple[str, ..
 def _components_grid(run: Run) -> Grid:
     notes: dict[str, int] = {}
     rows = []
-    for name, cost in run.main.by_component.items():
+    for name, cost in run.primary.by_component.items():
         mark = f" [{notes.setdefault(cost.note, len(notes) + 1)}]" if cost.note else ""
         variant = f" ({cost.variant})" if cost.variant else ""
         rows.append(
@@ -165,7 +167,7 @@ def _components_grid(run: Run) -> Grid:
 
 
 def _actions_grid(run: Run) -> Grid:
-    published = run.main.rule == "published"
+    published = run.primary.rule == "published"
     return Grid(
         title="By action",
         columns=(
@@ -176,7 +178,7 @@ def _actions_grid(run: Run) -> Grid:
                 for t in ("of frames", "of decisions", "decisions/video", "GFLOPS/video", "own")
             ),
         ),
-        rows=tuple(_action_row(name, cost) for name, cost in run.main.by_action.items()),
+        rows=tuple(_action_row(name, cost) for name, cost in run.primary.by_action.items()),
         caption=(
             "GFLOPS/video: what the action's decisions cost, charges included; own: its own "
             "networks alone." + (" Decisions by the published rule." if published else ""),
@@ -186,7 +188,7 @@ def _actions_grid(run: Run) -> Grid:
 
 
 def _unattributed(run: Run) -> tuple[str, ...]:
-    left = run.main.unattributed_gflops_per_video
+    left = run.primary.unattributed_gflops_per_video
     if not left:
         return ()
     what = "charges per view, per video and per step beyond the actions, and further counts"
@@ -206,24 +208,28 @@ def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
 
 
 def _counters_grid(run: Run) -> Grid:
-    lead, lead_name = run.main.gflops_per_video, run.main.counter
+    primary = run.primary
     rows = []
     for name, estimate in run.under_counters.items():
-        more = 100 * (estimate.gflops_per_video / lead - 1) if lead else 0.0
+        whole = primary.gflops_per_video
+        more = 100 * (estimate.gflops_per_video / whole - 1) if whole else 0.0
         rows.append(
             (
                 name,
                 _figure(estimate.gflops_per_video),
                 _figure(estimate.gflops_per_frame),
-                "-" if name == run.main.counter else f"{more:+.2f} %",
+                "-" if name == primary.counter else f"{more:+.2f} %",
             )
         )
     gaps = run.book.gaps.items()
     return Grid(
-        title=f"The same decisions under every counter ({run.main.rule} rule)",
+        title=f"The same decisions under every counter ({run.primary.rule} rule)",
         columns=(
             Column(title="counter", align="left"),
-            *(Column(title=t) for t in ("GFLOPS/video", "GFLOPS/frame", f"against {lead_name}")),
+            *(
+                Column(title=t)
+                for t in ("GFLOPS/video", "GFLOPS/frame", f"against {primary.counter}")
+            ),
         ),
         rows=tuple(rows),
         caption=tuple(f"Without {name}: {why}." for name, why in gaps),

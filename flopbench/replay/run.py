@@ -11,7 +11,7 @@ import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, near_match
 from flopbench.core.workers import Progress, run_job
-from flopbench.estimate.runs import method_of
+from flopbench.estimate.runs import method_name
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
@@ -296,7 +296,7 @@ def _record(
     ]
     header, source = counts.plan.header, counts.source
     return Replay(
-        method=method_of(counts),
+        method=method_name(counts),
         dataset=" ".join(part for part in (header.dataset, header.split) if part),
         source=str(replace(source, first=source.name)),
         videos=len(workload.videos),

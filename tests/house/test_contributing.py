@@ -79,7 +79,7 @@ def test_the_form_is_read(
     log = tmp_path / "log.txt"
     log.write_text("# decisions\nv1 0 1 6 6 6 6\nv2 0 0 5 5 1 1\n")
     run = run_of_log([log], Choices(preset="arnet-resnet", counter="published", alone=True))
-    assert (run.main.videos, run.main.decisions_per_video) == (2, 4.0)
+    assert (run.primary.videos, run.primary.decisions_per_video) == (2, 4.0)
     log.write_text("# decisions\nv1 0 1\nv2 0 x\n")
     assert main(["log", "validate", str(log), "--preset", "arnet-resnet"]) == 2
     assert f"{log}:3: expected a name and whole numbers" in capsys.readouterr().err

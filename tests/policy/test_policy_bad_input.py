@@ -708,7 +708,7 @@ def test_shares_in_percent_and_as_fractions_mean_the_same(tmp_path: Path) -> Non
     """``31 %`` is 0.31; a byte order mark changes nothing; validate says what the file is."""
     plain = run_of_log([usage(tmp_path, "action,share\nrun,0.31\nsmall,0.69\n")])
     percent = run_of_log([usage(tmp_path, "\ufeffaction,share\nrun,31%\nsmall,69 %\n")])
-    assert percent.main == plain.main
+    assert percent.primary == plain.primary
     with pytest.raises(InputError, match=r"holds shares of actions \(usage\), not samples"):
         open_log([tmp_path / "usage.csv"])
 
@@ -724,7 +724,7 @@ def test_shares_that_nearly_sum_to_one_are_a_warning(tmp_path: Path) -> None:
     )
     warnings = map(str, normalized.warnings)
     assert any("sum to 1.005" in text and "normalised" in text for text in warnings)
-    assert taken.main.macs_per_video / normalized.main.macs_per_video == Fraction(1005, 1000)
+    assert taken.primary.macs_per_video / normalized.primary.macs_per_video == Fraction(1005, 1000)
 
 
 CONSOLE_DEFECTS = {

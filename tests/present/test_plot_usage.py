@@ -52,7 +52,7 @@ def test_bars_are_as_long_as_the_estimator_says(of: Any) -> None:
     ax = drawn(LOGS, of=of)
     assert len(ax.containers) == 2
     for bars, log in zip(ax.containers, LOGS, strict=True):
-        by_action = run_of_log([log], choices).main.by_action
+        by_action = run_of_log([log], choices).primary.by_action
         share = [getattr(cost, f"share_of_{of}") for cost in by_action.values()]
         assert [bar.get_width() for bar in bars] == [100 * s for s in share]
         assert labels_of(ax) == list(by_action)

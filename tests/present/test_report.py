@@ -200,7 +200,7 @@ def test_tables_are_those_of_the_verbs(everything: Path, page: Element) -> None:
     unrounded = (everything / "tables" / "estimate-2-unrounded.csv").read_text()
     assert unrounded == estimate_csv(run)
     summary = next(e for e in page.all("section") if e.attributes["id"] == "summary").text
-    assert f"{run.main.gflops_per_video:.4f} GFLOPS/video (= GMACs" in summary
+    assert f"{run.primary.gflops_per_video:.4f} GFLOPS/video (= GMACs" in summary
 
 
 def test_a_figure_without_data_is_left_out_with_its_reason(tmp_path: Path) -> None:

@@ -205,7 +205,7 @@ def cost_of(
                 "could be distributed",
                 "give the policy log itself",
             )
-    rules = list(dict.fromkeys(one.run.main.rule for one in found))
+    rules = list(dict.fromkeys(one.run.primary.rule for one in found))
     if len(rules) > 1:
         raise InputError(
             f"{user}: the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
@@ -228,7 +228,7 @@ def cost_of(
 def _gflops(one: NamedRun) -> Any:
     import numpy as np
 
-    macs = video_costs(one.run.counts, one.run.prices, one.run.main.rule)  # type: ignore[arg-type]
+    macs = video_costs(one.run.counts, one.run.prices, one.run.primary.rule)  # type: ignore[arg-type]
     return np.sort(macs) / GIGA
 
 
@@ -259,8 +259,8 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
         name=one.name,
         source=str(one.run.source),
         videos=len(costs),
-        views=one.run.main.records,
-        mean=one.run.main.gflops_per_video,
+        views=one.run.primary.records,
+        mean=one.run.primary.gflops_per_video,
         median=float(np.median(costs)),
         least=float(costs[0]),
         most=float(costs[-1]),

@@ -68,7 +68,7 @@ def measured_of(
         return Measured(ms={}, ends_ms={}, terms=(), warnings=(bare,) if found else ())
     chosen = _mode(read, mode)
     by_log, warnings = _joined(found, read, chosen)
-    videos = {one.name: one.run.main.videos for one in found}
+    videos = {one.name: one.run.primary.videos for one in found}
     warnings += _check_terms(list(by_log.values()), anyway)
     mismatched: list[str] = []
     found_ms: dict[str, float] = {}

@@ -12,7 +12,7 @@ from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
-from flopbench.estimate.methods import Approach, Metric, approaches_of
+from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
 from flopbench.policy.file_kinds import POINTS, require_kind
 from flopbench.present.figures.charged import charged_as, charged_sentences
@@ -85,7 +85,7 @@ class Judgement:
     """
 
     metric: Metric
-    approaches: tuple[Approach, ...]
+    approaches: tuple[Method, ...]
     notes: tuple[str, ...]
 
 
@@ -124,10 +124,10 @@ def judged_of(
     runs, names = [one.run for one in found], [one.name for one in found]
     if len(runs) > 1:
         result = compare(runs, choices, names=names, metric=metric, anyway=anyway)
-        chosen, approaches = result.metric, result.approaches
+        chosen, approaches = result.metric, result.methods
         notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
     else:
-        chosen, approaches = approaches_of(runs, names, metric, choices)
+        chosen, approaches = methods_of(runs, names, metric, choices)
         notes = [note for a in approaches for note in accuracy_notes(a)]
     for approach in approaches:
         if approach.percent is None:
@@ -176,7 +176,7 @@ def counted_spots(found: Sequence[NamedRun], judgement: Judgement) -> Spots:
     spots = []
     for one, approach in zip(found, judgement.approaches, strict=True):
         ends = one.run.interval
-        cost = one.run.main.gflops_per_video
+        cost = one.run.primary.gflops_per_video
         spot = _spot(one, approach, cost, None if ends is None else (ends.low, ends.high))
         spots.append(replace(spot, charged=charged_as(one.run)))
     return Spots(spots=tuple(spots), terms=(*_count_terms(found), *_accuracy_terms(judgement)))
@@ -224,7 +224,7 @@ def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
     return Spots(spots=tuple(spots), warnings=tuple(map(Remark, warnings)))
 
 
-def _spot(one: NamedRun, approach: Approach, cost: float, ends: Ends | None) -> Spot:
+def _spot(one: NamedRun, approach: Method, cost: float, ends: Ends | None) -> Spot:
     percent = approach.percent
     assert percent is not None  # judged_of refused it
     return Spot(
@@ -244,7 +244,7 @@ def _count_terms(found: Sequence[NamedRun]) -> list[str]:
     if not found:
         return [CONVENTION]
     first = found[0].run
-    rules = listed(list(dict.fromkeys(one.run.main.rule for one in found)))
+    rules = listed(list(dict.fromkeys(one.run.primary.rule for one in found)))
     known = [one.run.interval for one in found if one.run.interval is not None]
     ways = dict.fromkeys(
         i.method
@@ -264,7 +264,7 @@ def _count_terms(found: Sequence[NamedRun]) -> list[str]:
 def _log_terms(found: Sequence[NamedRun]) -> list[str]:
     """Return which videos the logs are of, and which samples of them are left out."""
     logs = [
-        f"{o.name}: {videos_text(o.run.main.videos, o.run.main.records)}, {o.run.source}"
+        f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
         for o in found
     ]
     return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]

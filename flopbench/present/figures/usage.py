@@ -246,7 +246,7 @@ def check_number(runs: int, user: str) -> None:
 
 def _rule(log: Log, choices: Choices | None) -> Rule | None:
     chosen = (choices or Choices()).rule
-    return log.main.rule if chosen is None and isinstance(log, Run) else chosen
+    return log.primary.rule if chosen is None and isinstance(log, Run) else chosen
 
 
 def _group(

@@ -25,10 +25,10 @@ from flopbench.counting.table_text import cost_table_csv
 from flopbench.estimate.as_json import estimate_csv
 from flopbench.estimate.compare import Comparison, compare
 from flopbench.estimate.comparison_text import (
-    approaches_grid,
     comparison_csv,
     comparison_warnings,
     differences_grid,
+    methods_grid,
 )
 from flopbench.estimate.text import estimate_grids, with_warnings
 from flopbench.present.report import figures as drawing
@@ -213,7 +213,7 @@ def _comparison(
     if comparison is None:
         return
     drawn = told.drawn(drawing.draw(drawing.of_comparison(material.runs, material.choices)))
-    approaches = with_warnings(approaches_grid(comparison), comparison_warnings(comparison))
+    approaches = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
     yield Part(
         tables=(
             Table(name="comparison", grid=approaches, unrounded=comparison_csv(comparison)),

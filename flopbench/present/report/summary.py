@@ -76,7 +76,7 @@ def _profiles(explanation: Explanation) -> str:
 
 def _run(one: NamedRun) -> str:
     run = one.run
-    main, ci = run.main, run.interval
+    main, ci = run.primary, run.interval
     what = " ".join(part for part in (run.header.dataset, run.header.split) if part)
     on = f" on {what}" if what and what not in one.name else ""
     text = f"{one.name}{on}: {main.gflops_per_video:.4f} GFLOPS/video (= GMACs"
@@ -90,12 +90,12 @@ def _run(one: NamedRun) -> str:
 
 
 def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Iterator[str]:
-    ordered = sorted(runs, key=lambda one: one.run.main.gflops_per_video)
+    ordered = sorted(runs, key=lambda one: one.run.primary.gflops_per_video)
     yield f"{len(runs)} runs. The cheapest: {_run(ordered[0])}"
     yield f"The dearest of them: {_run(ordered[-1])}"
     if comparison is None or not comparison.front:
         return
-    percents = {a.name: a.percent for a in comparison.approaches}
+    percents = {a.name: a.percent for a in comparison.methods}
     front = [f"{name} ({percents[name]:.2f} %)" for name in comparison.front[:MOST_RUNS]]
     more = len(comparison.front) - len(front)
     front += [f"{more} more"] if more else []
@@ -103,7 +103,7 @@ def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Itera
 
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
-    rules = {a.name: a.run.main.rule for a in comparison.approaches}
+    rules = {a.name: a.run.primary.rule for a in comparison.methods}
     for one in comparison.differences:
         text = f"{one.name} against {one.less}: {one.gflops_per_video:+.4f} GFLOPS/video"
         ends = one.ci95_gflops_per_video

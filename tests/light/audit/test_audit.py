@@ -13,11 +13,11 @@ from conftest import RunCli, assert_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.audit import Audit, Finding, audit, check_claims, read_claims, shipped_claims
+from flopbench.audit import Audit, ClaimResult, audit, check_claims, read_claims, shipped_claims
 from flopbench.audit.reading import PUBLISHED
-from flopbench.audit.records import Derived, exact, rounded, unit_readings
+from flopbench.audit.records import Derived, exact_text, rounded, unit_readings
 from flopbench.audit.text import render_audit
-from flopbench.audit.verdicts import judge, rounds_to, signed_percent
+from flopbench.audit.verdicts import judge_claim, rounds_to, signed_percent
 from flopbench.core.errors import DataError, InputError
 
 HEAD = 'schema = 1\ntitle = "Mine"\nsource = "my paper"\n'
@@ -39,15 +39,15 @@ def read_text(file: Path, text: str) -> Audit:
     return audit(files)
 
 
-def only(file: Path, claim: str) -> Finding:
+def only(file: Path, claim: str) -> ClaimResult:
     """Audit a file of one claim."""
-    return read_text(file, HEAD + ENTRY + claim).findings[0]
+    return read_text(file, HEAD + ENTRY + claim).results[0]
 
 
 def test_the_publications_sums_come_out() -> None:
     """The sums that any estimator must hit, each from the table entry of a preset."""
     files = [read_claims(name) for name in ("uniform", "scsampler", "videoiq")]
-    found = audit(files).findings
+    found = audit(files).results
     assert {f.verdict for f in found} == {"reproduced"}
     assert [f.recomputed for f in found] == [
         Fraction("32.8824"),
@@ -121,7 +121,7 @@ def test_verdicts_name_the_slip_that_gives_the_number(
     """One run of a network of 2.05514 GMACs, printed in many ways."""
     entry = ENTRY.replace("GFLOPS", "GMACs")
     claim = f'printed = "{printed}"\ncounts = {{ net = 1 }}\n{NET}'
-    found = read_text(file, HEAD + entry + claim).findings[0]
+    found = read_text(file, HEAD + entry + claim).results[0]
     assert found.verdict_text == verdict
     assert words in "; ".join(found.reasons)
     assert bool(words) == bool(found.reasons)
@@ -141,7 +141,7 @@ def test_a_tie_is_rounded_either_way() -> None:
     assert rounds_to(Fraction("0.125"), Decimal("0.12"))
     assert rounds_to(Fraction("0.125"), Decimal("0.13"))
     value = Fraction("0.39375")
-    judged = judge(
+    judged = judge_claim(
         Decimal("0.3937"), Derived(value=value, low=value, high=value, text=""), is_cost=True
     )
     assert judged.verdict == "rounding only"
@@ -190,7 +190,7 @@ def test_a_number_reproduces_itself_at_any_digits(millionths: int, digits: int) 
     text = rounded(value, digits)
     assert rounds_to(value, Decimal(text))
     assert abs(Fraction(text) - value) * 2 <= Fraction(1, 10**digits)
-    assert Fraction(exact(value)) == value
+    assert Fraction(exact_text(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_printed_gflops_is_tried_as_macs_then_as_flops(
     """One run of a network of 2.05514 GMACs; the verdict names the reading in FLOPs."""
     entry = ENTRY.replace("GFLOPS/video", unit)
     claim = f'printed = "{printed}"\ncounts = {{ net = 1 }}\n{NET}'
-    found = read_text(file, HEAD + entry + claim).findings[0]
+    found = read_text(file, HEAD + entry + claim).results[0]
     assert (found.verdict_text, found.read_as) == (verdict, read_as)
     assert found.recomputed == Fraction(recomputed)
     assert found.derivation.startswith(f"1 × {recomputed} (")
@@ -241,10 +241,10 @@ def test_what_gflops_counts_may_be_said(file: Path) -> None:
     """In the file, or in the claim, which goes first; then the other reading is not tried."""
     claim = f'printed = "4.1103"\ncounts = {{ net = 1 }}\n{NET}'
     macs = 'read_as = "MACs"\n'
-    assert read_text(file, HEAD + macs + ENTRY + claim).findings[0].verdict_text == "off by +100 %"
+    assert read_text(file, HEAD + macs + ENTRY + claim).results[0].verdict_text == "off by +100 %"
     own = 'read_as = "FLOPs"\n'
     found = read_text(file, HEAD + macs + ENTRY + own + claim)
-    assert found.findings[0].verdict_text == "reproduced"
+    assert found.results[0].verdict_text == "reproduced"
     assert "is tried as MACs" not in (render_audit(found, "md", StringIO()) or "")
     with pytest.raises(DataError, match="'read_as' is 'GMACs' where 'MACs' or 'FLOPs' was expec"):
         read_text(file, HEAD + ENTRY + 'read_as = "GMACs"\n' + claim)
@@ -262,7 +262,7 @@ def test_the_two_readings_are_told_once(file: Path) -> None:
     for unit in ("GFLOPS", "GFLOPs", "GMACs"):
         entry = ENTRY.replace("GFLOPS/video", unit)
         found = read_text(file, HEAD + entry + f'printed = "0.45"\n{scaled}')
-        assert (found.findings[0].verdict, found.findings[0].read_as) == ("reproduced", None)
+        assert (found.results[0].verdict, found.results[0].read_as) == ("reproduced", None)
         assert "is tried" not in (render_audit(found, "md", StringIO()) or "")
 
 

@@ -17,7 +17,7 @@ from flopbench.core.errors import InputError, NotComparableError
 from flopbench.estimate.accuracy import mean_average_precision, top1
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms
-from flopbench.estimate.comparison_text import approaches_grid, differences_grid, render_comparison
+from flopbench.estimate.comparison_text import differences_grid, methods_grid, render_comparison
 from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.estimate.text import estimate_grids, render_estimate
 
@@ -127,7 +127,7 @@ def test_dominance_and_the_front(tmp_path: Path) -> None:
         ("twin", "as good, dearer"),
     }
     assert found.front == ("dear", "cheap", "twin")
-    assert [a.percent for a in found.approaches] == [75, 60, 59, 60, 60]
+    assert [a.percent for a in found.methods] == [75, 60, 59, 60, 60]
     assert "dear: accuracy as its header quotes it, not recomputed" in map(str, found.notes)
     assert found.differences[0].percent == -15
     assert found.differences[0].ci95_percent is None
@@ -183,7 +183,7 @@ def test_a_missing_metric_is_no_place_on_the_front(tmp_path: Path) -> None:
     runs = [quoting(tmp_path, "a", [0], 70.0), quoting(tmp_path, "b", [1], None)]
     found = compare(runs, Choices(), metric="map")
     assert (found.metric, found.front, found.dominance) == ("mAP", (), ())
-    assert found.approaches[1].percent is None
+    assert found.methods[1].percent is None
     assert any(note.startswith("b: no accuracy: ") for note in map(str, found.notes))
 
 
@@ -201,7 +201,7 @@ def test_one_method_twice_stays_two_lines(tmp_path: Path) -> None:
     """Runs of one name are told apart by their files, one file by a number."""
     (tmp_path / "x").mkdir()
     runs = [log(tmp_path, "m", mixed(1)), log(tmp_path / "x", "m", mixed(2))]
-    names = [a.name for a in compare([*runs, runs[0]], Choices()).approaches]
+    names = [a.name for a in compare([*runs, runs[0]], Choices()).methods]
     a, b = tmp_path / "m.jsonl", tmp_path / "x" / "m.jsonl"
     assert names == [f"m ({a}) #1", f"m ({b})", f"m ({a}) #2"]
 
@@ -227,7 +227,7 @@ def test_runs_are_named_by_dataset_where_that_differs(tmp_path: Path) -> None:
         log(tmp_path, "b", mixed(2), dataset="fcvid", metrics={"mAP": 71}),
     ]
     found = compare(runs, Choices(), anyway=True)
-    assert [a.name for a in found.approaches] == ["a, activitynet val", "b, fcvid val"]
+    assert [a.name for a in found.methods] == ["a, activitynet val", "b, fcvid val"]
     given = compare(runs, Choices(), names=["one", "two"], anyway=True)
     quoted = "accuracy as its header quotes it, not recomputed"
     assert [str(note) for note in given.notes[1:]] == [f"one: {quoted}", f"two: {quoted}"]
@@ -247,10 +247,12 @@ def test_tables_of_an_estimate_are_labelled_by_what_they_are(tmp_path: Path) -> 
     run = run_of_log([path], Choices(by="class"))
     assert list(estimate_grids(run)) == ["estimate", "component", "action", "counters", "class"]
     costs = {
-        "big": replace(run.main.by_component["big"], spec='my "own" nets.py:big'),
-        "small": replace(run.main.by_component["small"], spec='value:1 "a paper"'),
+        "big": replace(run.primary.by_component["big"], spec='my "own" nets.py:big'),
+        "small": replace(run.primary.by_component["small"], spec='value:1 "a paper"'),
     }
-    grid = estimate_grids(replace(run, main=replace(run.main, by_component=costs)))["component"]
+    grid = estimate_grids(replace(run, primary=replace(run.primary, by_component=costs)))[
+        "component"
+    ]
     assert [row[1] for row in grid.rows] == ['my "own" nets.py:big', "value:1"]
 
 
@@ -272,10 +274,10 @@ def test_top1_is_that_of_a_direct_computation(tmp_path: Path) -> None:
     ]
     found = compare(runs, Choices(resamples=500, seed=3))
     assert found.metric == "top-1"
-    for approach, guess in zip(found.approaches, predicted, strict=True):
+    for method, guess in zip(found.methods, predicted, strict=True):
         direct = top1(guess, labels, resamples=500, seed=3)
-        assert approach.accuracy == direct
-        assert approach.percent == pytest.approx(100 * (guess == labels).mean(), rel=1e-12)
+        assert method.accuracy == direct
+        assert method.percent == pytest.approx(100 * (guess == labels).mean(), rel=1e-12)
     difference = found.differences[0]
     rights = [100 * (guess == labels).mean() for guess in predicted]
     assert difference.percent == pytest.approx(rights[1] - rights[0])
@@ -323,17 +325,17 @@ def test_map_is_that_of_a_direct_computation(tmp_path: Path) -> None:
     offsets = np.cumsum([0, *map(len, labels)])
     codes = np.concatenate(labels)
     assert found.metric == "mAP"
-    for approach, s in zip(found.approaches, scores, strict=True):
-        assert approach.accuracy == mean_average_precision(s, codes, offsets)
-        assert approach.accuracy is not None
-        assert approach.accuracy.absent_classes == (4,)
-        assert approach.quoted is None
+    for method, s in zip(found.methods, scores, strict=True):
+        assert method.accuracy == mean_average_precision(s, codes, offsets)
+        assert method.accuracy is not None
+        assert method.accuracy.absent_classes == (4,)
+        assert method.quoted is None
     assert "a: 1 classes without a video are left out of the mean: 4" in map(str, found.notes)
     assert any(
         note.startswith("a: its header quotes 12.3 %; its scores give")
         for note in map(str, found.notes)
     )
-    expected = (found.approaches[1].percent or 0) - (found.approaches[0].percent or 0)
+    expected = (found.methods[1].percent or 0) - (found.methods[0].percent or 0)
     assert found.differences[0].percent == pytest.approx(expected)
 
 
@@ -346,7 +348,7 @@ def test_a_table_of_shares_beside_a_log(tmp_path: Path) -> None:
     beside.write_text(json.dumps({**header, "steps": 4}), encoding="utf-8")
     shares = run_of_log([usage], Choices(), keep_scores=True)
     # 4 steps × 0.25 × 4 GFLOPS
-    assert (shares.main.rule, shares.main.gflops_per_video) == ("published", 4.0)
+    assert (shares.primary.rule, shares.primary.gflops_per_video) == ("published", 4.0)
     whole = log(tmp_path, "log", [{"actions": [0, 2, 2, 2]}] * 3)
     found = compare([whole, shares], Choices())
     (difference,) = found.differences
@@ -358,7 +360,7 @@ def test_a_table_of_shares_beside_a_log(tmp_path: Path) -> None:
     beside.write_text(json.dumps(header), encoding="utf-8")
     with pytest.raises(InputError, match="how many steps a video has"):
         run_of_log([usage], Choices())
-    assert run_of_log([usage], Choices(steps=8)).main.gflops_per_video == 8.0
+    assert run_of_log([usage], Choices(steps=8)).primary.gflops_per_video == 8.0
 
 
 def test_all_runs_are_under_the_first_one_s_counter(tmp_path: Path) -> None:
@@ -386,7 +388,7 @@ def nasty(tmp_path: Path) -> Comparison:
 @pytest.mark.parametrize("format", FORMATS)
 def test_formats_are_deterministic_and_escaped(nasty: Comparison, format: str) -> None:
     """Text from a log ends no cell and starts no markup, in both verbs and every format."""
-    run = nasty.approaches[0].run
+    run = nasty.methods[0].run
     stream = io.StringIO()
     texts = [render(nasty, format), render_estimate(run, format, stream) or stream.getvalue()]
     again = io.StringIO()
@@ -454,10 +456,10 @@ def test_few_of_many_better_approaches_are_named(tmp_path: Path) -> None:
 
     def place(better: int) -> str:
         beaten = tuple(
-            Dominance(winner=f"r{n}", loser=found.approaches[0].name, clear=True)
+            Dominance(winner=f"r{n}", loser=found.methods[0].name, clear=True)
             for n in range(better)
         )
-        return approaches_grid(replace(found, dominance=beaten)).rows[0][-1]
+        return methods_grid(replace(found, dominance=beaten)).rows[0][-1]
 
     assert place(3) == "dominated by r0, r1, r2"
     assert place(5) == "dominated by r0, r1, 3 more"

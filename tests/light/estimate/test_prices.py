@@ -175,8 +175,8 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     price = run.prices.prices["policy"]
     assert (price.total_macs, price.spec) == (10**6, "value:1000000")
     # 2 × 4.110285824 + 2.249000192 + 0.486322176 + 9 × (0.001 + 0.0032768)
-    before = estimated(tmp_path, ARNET_ROWS["cut"]).main.macs_per_video
-    assert before - run.main.macs_per_video == 9 * (52_921_376 - 10**6)
+    before = estimated(tmp_path, ARNET_ROWS["cut"]).primary.macs_per_video
+    assert before - run.primary.macs_per_video == 9 * (52_921_376 - 10**6)
 
 
 @pytest.mark.usefixtures("no_measuring")
@@ -185,8 +185,8 @@ def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
     disputed = row("resnet50@224,classes=200", 4_110_285_824, status="disputed")
     other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), disputed))
     run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
-    doubted = {name: price.doubtful for name, price in run.prices.prices.items()}
-    assert [name for name, doubtful in doubted.items() if doubtful] == ["resnet50"]
+    flags = {name: price.flagged for name, price in run.prices.prices.items()}
+    assert [name for name, flagged in flags.items() if flagged] == ["resnet50"]
     assert "resnet50: disputed under thop-2020" in run.warnings
     assert not any(
         "doubt" in note or "disputed" in note
@@ -201,7 +201,9 @@ def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
     other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), *doctored))
     run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
     before = estimated(tmp_path, ARNET_ROWS["uncut"])
-    assert run.main.macs_per_video - before.main.macs_per_video == 2 * (10**12 - 4_110_285_824)
+    assert run.primary.macs_per_video - before.primary.macs_per_video == 2 * (
+        10**12 - 4_110_285_824
+    )
     assert run.table == "t.json"
 
 
@@ -252,7 +254,7 @@ def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
         for name in ("uncut", "cut", "independent")
     ]
     shown = [
-        (f"{run.main.gflops_per_video:.4f}", f"{run.published.gflops_per_video:.4f}")  # type: ignore[union-attr]
+        (f"{run.primary.gflops_per_video:.4f}", f"{run.published.gflops_per_video:.4f}")  # type: ignore[union-attr]
         for run in found
     ]
     expected = [("13.7105", "13.7105"), ("11.4615", "11.4194"), ("14.5900", "14.2530")]
@@ -267,12 +269,12 @@ def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
     run = estimated(tmp_path, ARNET_ROWS["cut"], table=table(*more, failed))
     assert run.book.primary == "thop-2020"
     assert list(run.under_counters) == ["thop-2020", "published"]
-    assert run.under_counters["thop-2020"] == run.main
+    assert run.under_counters["thop-2020"] == run.primary
     assert run.book.gaps["torch"].startswith("resnet18 (resnet18@112,classes=200)")
 
 
 @pytest.mark.usefixtures("no_measuring")
-def test_a_doubtful_row_is_marked() -> None:
+def test_a_flagged_row_is_marked() -> None:
     """A price whose counter missed something says so beside the figure."""
     partial = replace(
         row("resnet50@224,classes=200", 7, status="partial"), notes=("leaves out Layer",)

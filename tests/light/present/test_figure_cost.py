@@ -50,11 +50,11 @@ def test_bins_hold_the_estimators_costs() -> None:
     cost = cost_of(LOGS, CHOICES)
     for one, log in zip(cost.runs, LOGS, strict=True):
         run = run_of_log([log], CHOICES)
-        costs = video_costs(run.counts, run.prices, run.main.rule) / 1e9  # type: ignore[arg-type]
+        costs = video_costs(run.counts, run.prices, run.primary.rule) / 1e9  # type: ignore[arg-type]
         for low, high, count in zip(cost.edges, cost.edges[1:], one.counts, strict=False):
             assert count == ((costs >= low) & (costs < high)).sum()
         assert sum(one.counts) == one.videos == 200
-        assert one.mean == run.main.gflops_per_video
+        assert one.mean == run.primary.gflops_per_video
         assert one.interval == run.interval
         assert one.median == np.median(costs)
 
@@ -79,7 +79,7 @@ def test_steps_of_the_cumulative_form() -> None:
     """Each step is a cost that some video has, with the videos that cost at most that."""
     (one,) = cost_of(LOGS[0], CHOICES, cumulative=True).runs
     run = run_of_log([LOGS[0]], CHOICES)
-    costs = video_costs(run.counts, run.prices, run.main.rule) / 1e9  # type: ignore[arg-type]
+    costs = video_costs(run.counts, run.prices, run.primary.rule) / 1e9  # type: ignore[arg-type]
     assert [at for at, _ in one.steps] == sorted(set(costs))
     assert all(n == (costs <= at).sum() for at, n in one.steps)
     assert one.steps[-1] == (costs.max(), 200)

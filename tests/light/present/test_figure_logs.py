@@ -66,8 +66,8 @@ def test_prices_from_a_table() -> None:
     table = CostTable.load(ROOT / "reports" / "table2.json")
     runs = priced(LOGS, Choices(table=table, table_source="table2.json"), user="plot cost")
     assert [one.name for one in runs] == ["selective", "steady"]
-    assert {one.run.main.counter for one in runs} == {"thop-2020"}
-    assert runs[0].run.main.gflops_per_video == pytest.approx(18.6590, abs=5e-5)
+    assert {one.run.primary.counter for one in runs} == {"thop-2020"}
+    assert runs[0].run.primary.gflops_per_video == pytest.approx(18.6590, abs=5e-5)
 
 
 def test_runs_under_different_counters() -> None:

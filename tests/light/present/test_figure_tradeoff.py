@@ -54,11 +54,11 @@ def test_logs_have_the_accuracy_and_cost_of_compare() -> None:
     expected = compare(runs, choices())
     figure = tradeoff_of(LOGS, choices())
     assert [s.name for s in figure.spots] == ["selective", "steady"]
-    for spot, approach in zip(figure.spots, expected.approaches, strict=True):
+    for spot, approach in zip(figure.spots, expected.methods, strict=True):
         assert spot.percent == approach.percent
         assert approach.accuracy is not None
         assert spot.percent_ends == approach.accuracy.ci95_percent
-        assert spot.cost == approach.run.main.gflops_per_video
+        assert spot.cost == approach.run.primary.gflops_per_video
         ends = approach.run.interval
         assert ends is not None
         assert spot.cost_ends == (ends.low, ends.high)

@@ -47,7 +47,7 @@ def test_shares_are_the_estimators(of: Any, rule: Any) -> None:
     for one, log in zip(usage.runs, LOGS, strict=True):
         run = run_of_log([log], choices)
         from_run = usage_of(run, of=of).runs[0]
-        for name, cost in run.main.by_action.items():
+        for name, cost in run.primary.by_action.items():
             share = cost.share_of_frames if of == "frames" else cost.share_of_decisions
             assert one.share_of(name) == share
             assert from_run.share_of(name) == share, "a Run keeps its own rule"

@@ -107,7 +107,7 @@ def choose(
     run = priced([path], terms, user=user, takers=takers)[0].run
     counts = run.counts
     assert isinstance(counts, LogCounts)
-    costs = video_costs(counts, run.prices, run.main.rule)
+    costs = video_costs(counts, run.prices, run.primary.rule)
     levels = difficulty_groups(counts, measure, costs)
     records = costs if counts.video is None else costs[counts.video]
     picks = {

@@ -102,7 +102,7 @@ def cost_sentences(choice: Choice) -> list[str]:
     counter = f"{prices.counter} {prices.version}".strip()
     views = "" if getattr(run.counts, "video", None) is None else ", all of its views together"
     return [
-        f"GFLOPS are those of the video{views}: rule {run.main.rule}, counter {counter}, prices "
+        f"GFLOPS are those of the video{views}: rule {run.primary.rule}, counter {counter}, prices "
         f"from {prices.source}; {run.source}.",
         CONVENTION,
         *charged_sentences([NamedRun(name=run.method, run=run)]),

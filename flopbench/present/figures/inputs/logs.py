@@ -147,7 +147,7 @@ def _several(logs: Log | Sequence[Log]) -> list[Log]:
 
 
 def _check_terms(runs: Sequence[Run], user: str) -> None:
-    counters = dict.fromkeys(run.main.counter for run in runs)
+    counters = dict.fromkeys(run.primary.counter for run in runs)
     if len(counters) > 1:
         raise InputError(
             f"{user}: the runs are priced under {listed(list(counters))}",
