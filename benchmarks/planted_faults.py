@@ -300,8 +300,8 @@ FAULTS = (
     Fault(
         "processes that differ are only noise",
         "flopbench/timing/verdicts.py",
-        "(grave if reach > NOISY_WITHIN else light)",
-        "(light)",
+        "(severe if reach > NOISY_WITHIN else minor)",
+        "(minor)",
         ("tests/light/timing/test_time_verdicts.py",),
     ),
     # --- audit

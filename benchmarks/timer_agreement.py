@@ -52,10 +52,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    what = TimingSpec(spec=args.model, device=args.device, threads=args.threads)
+    spec = TimingSpec(spec=args.model, device=args.device, threads=args.threads)
     others: dict[str, tuple[str, Callable[[], float]]] = {}
     with precision("fp32"), torch.inference_mode():
-        call = guarded(what, 0, prepare(what))  # as the command times it
+        call = guarded(spec, 0, prepare(spec))  # as the command times it
         first_call(clock_for(args.device, args.threads), call)
         if args.device == "cpu":
             others["torch Timer, wall"] = (
@@ -79,7 +79,7 @@ def main() -> None:
                 found[name].append((ours(args.device, args.threads, call)[column], timed()))
     name = device_facts(args.device).name
     print(
-        f"{name}: {what}, {args.threads} threads, torch {torch.__version__}, {args.rounds} rounds"
+        f"{name}: {spec}, {args.threads} threads, torch {torch.__version__}, {args.rounds} rounds"
     )
     for name, pairs in found.items():
         mine, theirs = (median([pair[side] for pair in pairs]) for side in (0, 1))

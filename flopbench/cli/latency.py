@@ -155,11 +155,11 @@ def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any
     if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
         return render_timings(file, format, stream)
     from flopbench.timing.comparison import compare_interleaved
-    from flopbench.timing.comparison_text import comparison_grid
+    from flopbench.timing.comparison_text import time_comparison_grid
     from flopbench.timing.text import timing_grids
 
     name = args.models[0] if args.models else "A"
-    grids = [*timing_grids(file), comparison_grid(compare_interleaved(file), (name, name))]
+    grids = [*timing_grids(file), time_comparison_grid(compare_interleaved(file), (name, name))]
     return render_timing_grids(grids, format, stream)
 
 
@@ -195,13 +195,13 @@ def _saved(args: argparse.Namespace) -> TimingFile:
 def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return what was finished, with the exit status that says so."""
     from flopbench.timing.file import merge
-    from flopbench.timing.run import describe, time_models, time_throughput
+    from flopbench.timing.run import describe_device, time_models, time_throughput
     from flopbench.timing.sweeps import LARGEST_BATCH
 
     _check_combinations(args)
     models = _models(args)
-    facts = describe(args.device, args.dtype or ["fp32"])
-    whats = _specs(args, models, facts.device)
+    facts = describe_device(args.device, args.dtype or ["fp32"])
+    specs = _specs(args, models, facts.device)
     done: list[TimingFile] = []
     latest: list[TimingFile] = []
 
@@ -214,11 +214,11 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
         with progress_bar() as progress:
             effort = _effort(args, facts, progress, keep)
             if not args.throughput:
-                return time_models(whats, effort, interleaved=bool(args.vs)), EXIT_OK
+                return time_models(specs, effort, interleaved=bool(args.vs)), EXIT_OK
             most = args.max_batch or LARGEST_BATCH
             reference = args.reference_batch or min(DEFAULT_REFERENCE, most)
-            for what in whats:
-                done.append(time_throughput(what, effort, reference=reference, most=most))
+            for spec in specs:
+                done.append(time_throughput(spec, effort, reference=reference, most=most))
                 latest.clear()
             return merge(done), EXIT_OK
     except KeyboardInterrupt:
@@ -265,7 +265,7 @@ def _specs(args: argparse.Namespace, models: list[ModelSpec], device: str) -> li
         not args.cuda_graph or device == "cuda",
         f"--cuda-graph needs --device cuda, this is {device}",
     )
-    whats = [
+    specs = [
         TimingSpec(
             spec=str(model),
             device=device,
@@ -280,7 +280,7 @@ def _specs(args: argparse.Namespace, models: list[ModelSpec], device: str) -> li
         for dtype in args.dtype or ["fp32"]
         for batch in args.batch or [1]
     ]
-    return list(dict.fromkeys(whats))
+    return list(dict.fromkeys(specs))
 
 
 def _check_combinations(args: argparse.Namespace) -> None:

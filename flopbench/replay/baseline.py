@@ -8,7 +8,7 @@ from typing import Literal
 from flopbench.core.errors import InputError, near_match
 from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
-from flopbench.replay.records import Baseline
+from flopbench.replay.records import UniformBaseline
 from flopbench.replay.workload import Workload
 
 Ran = tuple[Mapping[str, int], Mapping[str, int]]
@@ -23,7 +23,7 @@ def candidates(plan: Plan, named: Sequence[str], ran: Ran) -> list[str]:
 
 def choose_baseline(
     plan: Plan, named: Sequence[str], dense_macs: Mapping[str, int], workload: Workload, ran: Ran
-) -> Baseline:
+) -> UniformBaseline:
     """Choose the uniform program.
 
     Without ``named`` it is the costliest ``run`` action of each stream; where no action runs
@@ -61,7 +61,7 @@ def choose_baseline(
             runs[name] = runs.get(name, 0) + int(times)
     kind: Literal["step", "video"] = next(iter(chosen.values()))[1]
     whole_steps = kind == "step" and workload.steps > 0
-    return Baseline(
+    return UniformBaseline(
         name=" + ".join(option[2] for option in chosen.values()),
         per="step" if whole_steps else "video",
         runs=runs,

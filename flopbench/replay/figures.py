@@ -10,7 +10,7 @@ from typing import Any
 
 from flopbench.core.statistics import FEWEST_PROCESSES, PERCENTILE_SAMPLES, median, percentile
 from flopbench.replay.records import ModeRun, Replay, Row
-from flopbench.replay.waterfall import WIDE, Round, Waterfall, Work, waterfall
+from flopbench.replay.waterfall import WIDE, Round, VideoWork, Waterfall, waterfall
 
 PERCENTILES = (50, 90, 99)
 
@@ -33,17 +33,17 @@ class ModeFigures:
     latency_s: Mapping[int, float | None]
     latency_samples: int
     videos_per_s: float
-    beside_s: tuple[float, float]
+    secondary_s: tuple[float, float]
     batch: Mapping[str, float]
     calls: Mapping[str, int]
 
 
-def work_of(replay: Replay) -> Work:
+def work_of(replay: Replay) -> VideoWork:
     """Return what a video takes by count, exact."""
     videos = replay.videos
     base = sum(replay.parts[name].dense_macs * n for name, n in replay.baseline.runs.items())
     parts = replay.parts
-    return Work(
+    return VideoWork(
         baseline_macs=Fraction(base * replay.baseline.units, videos),
         arms_macs=Fraction(sum(p.dense_macs * p.arm_runs for p in parts.values()), videos),
         policy_macs=Fraction(sum(p.dense_macs * p.policy_runs for p in parts.values()), videos),
@@ -69,9 +69,9 @@ def figures_of(replay: Replay, mode: str) -> ModeFigures:
         latency_s={q: _percentile(latencies, q, samples) for q in PERCENTILES},
         latency_samples=samples,
         videos_per_s=1 / chain.chain_s["full"],
-        beside_s=(
-            _beside([run.baseline for run in runs]) * replay.baseline.units / replay.videos,
-            _beside([run.full for run in runs]),
+        secondary_s=(
+            _secondary_s([run.baseline for run in runs]) * replay.baseline.units / replay.videos,
+            _secondary_s([run.full for run in runs]),
         ),
         batch={name: items[name] / calls[name] for name in calls},
         calls=calls,
@@ -144,13 +144,13 @@ def _per_item(rows: Sequence[Row]) -> dict[int, float]:
     """Return round -> seconds an item, over all chunks."""
     seconds: dict[int, float] = defaultdict(float)
     items: dict[int, int] = defaultdict(int)
-    for number, _, n, lead, _ in rows:
-        seconds[number] += lead
+    for number, _, n, primary_s, _ in rows:
+        seconds[number] += primary_s
         items[number] += n
     return {number: seconds[number] / items[number] for number in seconds}
 
 
-def _beside(passes: Sequence[Sequence[Row]]) -> float:
+def _secondary_s(passes: Sequence[Sequence[Row]]) -> float:
     """Return the median of the processes' seconds an item on the clock beside."""
     return median([sum(r[4] for r in rows) / sum(r[2] for r in rows) for rows in passes])
 

@@ -33,7 +33,7 @@ class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """A strict record: unknown fields are refused."""
 
 
-class Part(_Record, frozen=True, kw_only=True):
+class ReplayPart(_Record, frozen=True, kw_only=True):
     """One component.
 
     Attributes:
@@ -53,7 +53,7 @@ class Part(_Record, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Baseline(_Record, frozen=True, kw_only=True):
+class UniformBaseline(_Record, frozen=True, kw_only=True):
     """The uniform program.
 
     Attributes:
@@ -139,7 +139,7 @@ class ModeRun(_Record, frozen=True, kw_only=True):
     executed: Executed
 
 
-class ProcessRun(_Record, frozen=True, kw_only=True):
+class ReplayProcess(_Record, frozen=True, kw_only=True):
     """What one process measured."""
 
     modes: dict[str, ModeRun]
@@ -180,12 +180,12 @@ class Replay(_Record, frozen=True, kw_only=True):
     steps: int
     actions: dict[str, int]
     exits: dict[str, int]
-    parts: dict[str, Part]
-    baseline: Baseline
+    parts: dict[str, ReplayPart]
+    baseline: UniformBaseline
     modes: dict[str, Arrangement]
     settings: Settings
     clocks: list[str]
-    runs: list[ProcessRun]
+    runs: list[ReplayProcess]
     device: dict[str, Any]
     notes: list[str] = []
     warnings: list[str] = []

@@ -23,15 +23,15 @@ from flopbench.replay.parts import price_parts, runnable_specs
 from flopbench.replay.records import (
     MODES,
     Arrangement,
-    Baseline,
-    Part,
-    ProcessRun,
     Replay,
+    ReplayPart,
+    ReplayProcess,
     Settings,
+    UniformBaseline,
 )
 from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload
-from flopbench.timing.run import describe
+from flopbench.timing.run import describe_device
 
 JOB = "flopbench.replay.measure.jobs:run"
 
@@ -124,7 +124,7 @@ def replay_of_log(
     choices = choices or ReplayChoices()
     _check_choices(choices)
     if choices.device is None:
-        choices = replace(choices, device=describe(None, [choices.dtype]).device)
+        choices = replace(choices, device=describe_device(None, [choices.dtype]).device)
     options = Options(allow_truncated=choices.allow_truncated, exact=True)
     log = open_log(list(patterns), preset=choices.preset, options=options)
     workload, counts = workload_of(log, videos=choices.videos, duplicates=choices.duplicates)
@@ -157,7 +157,7 @@ def replay_of_log(
 
 def _parts(
     plan: Plan, workload: Workload, choices: ReplayChoices, progress: Progress | None
-) -> tuple[dict[str, Part], Baseline, list[str], str]:
+) -> tuple[dict[str, ReplayPart], UniformBaseline, list[str], str]:
     """Return the components that run, the baseline, what is to be said of them, the counter."""
     ran = workload.component_runs()
     needed = dict.fromkeys([*ran[0], *ran[1], *candidates(plan, choices.baseline, ran)])
@@ -168,7 +168,7 @@ def _parts(
     dense_macs = {name: price.total_macs for name, price in prices.items()}
     baseline = choose_baseline(plan, choices.baseline, dense_macs, workload, ran)
     parts = {
-        name: Part(
+        name: ReplayPart(
             spec=str(specs[name].spec),
             variant=specs[name].variant,
             dense_macs=dense_macs[name],
@@ -198,7 +198,9 @@ def _check_choices(choices: ReplayChoices) -> None:
         image_files(Path(choices.frames))
 
 
-def _check_parts(parts: Mapping[str, Part], baseline: Baseline, source: Source) -> None:
+def _check_parts(
+    parts: Mapping[str, ReplayPart], baseline: UniformBaseline, source: Source
+) -> None:
     """Refuse a ratio that would be a division by nothing."""
     if not any(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
         raise InputError(f"nothing that runs in {source} holds a multiply-accumulate")
@@ -227,8 +229,8 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
 def _job(
     choices: ReplayChoices,
     workload: Workload,
-    parts: Mapping[str, Part],
-    baseline: Baseline,
+    parts: Mapping[str, ReplayPart],
+    baseline: UniformBaseline,
     modes: Mapping[str, Arrangement],
 ) -> dict[str, Any]:
     """Return what a process is told, as JSON values."""
@@ -291,7 +293,7 @@ def _record(
 ) -> Replay:
     """Return what the processes gave, the parts still to be filled in."""
     runs = [
-        msgspec.convert({k: result[k] for k in ("modes", "notes")}, ProcessRun)
+        msgspec.convert({k: result[k] for k in ("modes", "notes")}, ReplayProcess)
         for result in results
     ]
     header, source = counts.plan.header, counts.source
@@ -304,7 +306,7 @@ def _record(
         actions=dict(zip(workload.actions, workload.decisions(), strict=True)),
         exits=dict(zip(workload.exits, workload.exits_taken(), strict=True)),
         parts={},
-        baseline=Baseline(name="", per="step", runs={}, units=0),
+        baseline=UniformBaseline(name="", per="step", runs={}, units=0),
         modes={},
         settings=_settings(choices),
         clocks=results[0]["clocks"],

@@ -81,20 +81,20 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
                 milliseconds(chain.chain_s["full"]),
                 f"{own.videos_per_s:.4g}",
                 *(_latency(own, q) for q in PERCENTILES),
-                milliseconds(own.beside_s[0]),
-                milliseconds(own.beside_s[1]),
+                milliseconds(own.secondary_s[0]),
+                milliseconds(own.secondary_s[1]),
             )
         )
     on = f" on {replay.dataset}" if replay.dataset else ""
     what = f"{replay.videos:,} {plural(replay.videos, 'video')}, {replay.steps:,} steps"
-    beside = replay.clocks[1]
+    secondary = replay.clocks[1]
     titles = (
         "baseline ms/video",
         "adaptive",
         "videos/s",
         *(f"p{q} ms" for q in PERCENTILES),
-        f"baseline, {beside}",
-        f"adaptive, {beside}",
+        f"baseline, {secondary}",
+        f"adaptive, {secondary}",
     )
     return Grid(
         title=f"{replay.method}{on}, replayed: {what}",
@@ -103,7 +103,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         caption=(
             *_arranged(replay),
             f"Baseline: {_baseline(replay)}. No policy, no LSTM.",
-            f"Clock: {replay.clocks[0]}, beside it {beside}. p50 to p99: ms until a video was "
+            f"Clock: {replay.clocks[0]}, beside it {secondary}. p50 to p99: ms until a video was "
             f"done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
             f"{PERCENTILE_SAMPLES[99]}, - where there are fewer.",
             "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "

@@ -38,7 +38,7 @@ machine may disagree by more than most policies save."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class VideoWork:
     """Multiply-accumulates and runs of a video, on average, exact.
 
     Attributes:
@@ -120,7 +120,7 @@ class Waterfall:
         return any(abs(end / self.measured - 1) > WIDE for end in self.interval)
 
 
-def waterfall(processes: Sequence[Sequence[Round]], work: Work, *, seed: int = 0) -> Waterfall:
+def waterfall(processes: Sequence[Sequence[Round]], work: VideoWork, *, seed: int = 0) -> Waterfall:
     """Return the chain of one mode.
 
     Args:

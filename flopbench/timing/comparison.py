@@ -35,7 +35,7 @@ MUST_BE_EQUAL = ("device", "threads", "batch")
 """Fields of a specification without which a ratio means nothing. Dtype, memory format, compiling
 and graphs may be what is compared; they are named beside the ratio."""
 
-Verdict = Literal["faster", "slower", "same", "inconclusive"]
+ComparisonVerdict = Literal["faster", "slower", "same", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ class TimeComparison:
     interval: tuple[float, float] | None
     paired: bool
     macs_ratio: float | None
-    verdict: Verdict
+    verdict: ComparisonVerdict
     reason: str
     changed: tuple[str, ...]
 
@@ -124,10 +124,10 @@ def compare_files(
     left = list(b.rows)
     matched: list[tuple[Timing, Timing]] = []
     for row in a.rows:
-        twin = next((other for other in left if other.what == row.what), None)
-        if twin is not None:
-            left = [other for other in left if other is not twin]
-            matched.append((row, twin))
+        match = next((other for other in left if other.what == row.what), None)
+        if match is not None:
+            left = [other for other in left if other is not match]
+            matched.append((row, match))
     if not matched and len(a.rows) == len(b.rows) == 1:
         matched = [(a.rows[0], b.rows[0])]
     if not matched:
@@ -221,7 +221,7 @@ def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[floa
 
 def _verdict(
     a: Timing, b: Timing, ratio: float | None, interval: tuple[float, float] | None
-) -> tuple[Verdict, str]:
+) -> tuple[ComparisonVerdict, str]:
     if ratio is None:
         failed = next((row for row in (a, b) if _failed(row)), a)
         return "inconclusive", f"{failed.what}: {failed.failure or 'a sample took no time'}"

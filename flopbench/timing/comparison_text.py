@@ -24,13 +24,13 @@ def render_time_comparison(
     "only_a": [...], "only_b": [...]}``.
     """
     if format == "json":
-        return comparison_json(result, names)
+        return time_comparison_json(result, names)
     if format == "csv":
-        return comparison_csv(result)
-    return render_timing_grids([comparison_grid(result, names)], format, stream)
+        return time_comparison_csv(result)
+    return render_timing_grids([time_comparison_grid(result, names)], format, stream)
 
 
-def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
+def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
     """Lay out rows against rows: ratios of times below 1 mean that the second is faster."""
     notes = Notes({})
     lines: list[tuple[str, ...]] = []
@@ -72,7 +72,7 @@ def comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
     )
 
 
-def comparison_csv(result: ComparedFiles) -> str:
+def time_comparison_csv(result: ComparedFiles) -> str:
     """Return one line a pair."""
     header = ["a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"]
     lines = [_comparison_line(pair) for pair in result.pairs]
@@ -82,7 +82,7 @@ def comparison_csv(result: ComparedFiles) -> str:
     return to_csv([*header, "reason"], lines)
 
 
-def comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
+def time_comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
     """Return the comparison as JSON, specifications in full, samples left out."""
     data = {
         "schema": COMPARISON_SCHEMA,

@@ -127,7 +127,7 @@ class DeviceFacts:
 
 
 @dataclass(slots=True)
-class Findings:
+class GatheredFacts:
     """Facts while they are being gathered: a value, or the reason why there is none."""
 
     facts: dict[str, Fact] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class Findings:
         else:
             self.absent.pop(key, None)
 
-    def add(self, other: Findings) -> None:
+    def add(self, other: GatheredFacts) -> None:
         """Take over everything that another part has found."""
         self.facts.update(other.facts)
         self.absent.update(other.absent)

@@ -246,13 +246,13 @@ def _check_run(run: ProcessRun) -> None:
 
 
 def _check_row(row: Timing, devices: int) -> None:
-    what, work = row.what, row.work
-    for name, value, known in (("dtype", what.dtype, DTYPES), ("device", what.device, DEVICES)):
+    spec, work = row.what, row.work
+    for name, value, known in (("dtype", spec.dtype, DTYPES), ("device", spec.device, DEVICES)):
         if value not in known:
             raise DataError(f"{name} is {value!r} where one of {', '.join(known)} was expected")
     for name in ("batch", "threads"):
-        if getattr(what, name) < 1:
-            raise DataError(f"{name} is {getattr(what, name)} where at least 1 was expected")
+        if getattr(spec, name) < 1:
+            raise DataError(f"{name} is {getattr(spec, name)} where at least 1 was expected")
     for name in ("dense_macs", "activations", "params"):
         if (getattr(work, name) or 0) < 0:
             raise DataError(f"{name} is {getattr(work, name)} where a count was expected")

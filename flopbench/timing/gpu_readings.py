@@ -145,12 +145,12 @@ def throttled(readings: Sequence[GpuReading]) -> str:
     than ``NO_THROTTLING``; and an SM clock that
     fell more than ``CLOCK_FALL`` below the highest one seen, both while busy.
     """
-    told = [set(r.throttle_reasons) for r in readings if r.throttle_reasons is not None]
-    seen = Counter(name for names in told for name in sorted(names - NO_THROTTLING))
+    reported = [set(r.throttle_reasons) for r in readings if r.throttle_reasons is not None]
+    seen = Counter(name for names in reported for name in sorted(names - NO_THROTTLING))
     parts = [
-        f"{name} in {count} of {len(told)} readings ({count / len(told):.0%})"
+        f"{name} in {count} of {len(reported)} readings ({count / len(reported):.0%})"
         for name, count in seen.most_common()
-        if count >= THROTTLED_SHARE * len(told)
+        if count >= THROTTLED_SHARE * len(reported)
     ]
     clocks = [r.sm_mhz for r in readings if r.sm_mhz is not None and _busy(r)]
     if clocks and min(clocks) < max(clocks) * (1 - CLOCK_FALL):

@@ -8,7 +8,7 @@ from typing import Any
 
 from flopbench.core.statistics import median
 
-LEADS = {
+PRIMARY_COLUMNS = {
     "cpu_s": "CPU time",
     "wall_s": "wall",
     "end_to_end_s": "end to end",

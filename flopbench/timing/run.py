@@ -63,7 +63,7 @@ class Effort:
     facts: DeviceFacts | None = None
 
 
-def describe(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
+def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
     """Find out about a device.
 
     Args:
@@ -74,16 +74,16 @@ def describe(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
         InputError: there is no such device here, or it lacks a dtype.
     """
     job = {"device": device, "dtypes": list(dtypes)}
-    return DeviceFacts.from_json(run_job(f"{_JOBS}:describe", job))
+    return DeviceFacts.from_json(run_job(f"{_JOBS}:inspect_device", job))
 
 
 def time_models(
-    whats: Sequence[TimingSpec], effort: Effort, *, interleaved: bool = False
+    specs: Sequence[TimingSpec], effort: Effort, *, interleaved: bool = False
 ) -> TimingFile:
     """Time every specification in fresh processes.
 
     Args:
-        whats: of one device; of one dtype and thread count where interleaved.
+        specs: of one device; of one dtype and thread count where interleaved.
         effort: how much, and whom to tell.
         interleaved: let all specifications take turns in the same processes, so that ratios
             between them are sharp.
@@ -95,36 +95,36 @@ def time_models(
         InputError: an unknown model, a device that is not here, a dtype that it lacks, several
             devices, or rows of unlike dtype or threads that are to take turns.
     """
-    whats = list(dict.fromkeys(whats))
-    _check_together(whats, interleaved)
-    scene = _scene(whats, effort)
-    groups = [list(whats)] if interleaved else [[what] for what in whats]
+    specs = list(dict.fromkeys(specs))
+    _check_together(specs, interleaved)
+    session = _session(specs, effort)
+    groups = [list(specs)] if interleaved else [[spec] for spec in specs]
     # Two runs of one command take no turns with each other, so their labels differ.
-    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})" if interleaved else ""
-    rows = {what: scene.row(what, label) for what in whats}
+    label = f"{' against '.join(map(str, specs))} ({uuid4().hex[:8]})" if interleaved else ""
+    rows = {spec: session.row(spec, label) for spec in specs}
     done = 0
     for _ in range(effort.processes):
         for group in groups:
-            todo = [rows[what] for what in group if not rows[what].failure]
+            todo = [rows[spec] for spec in group if not rows[spec].failure]
             if effort.progress is not None:
                 effort.progress(done, effort.processes * len(groups), str(group[0]))
             done += 1
             if todo:
                 rows.update((row.what, row) for row in _run(todo, effort))
-                _keep(effort, scene, rows.values())
+                _keep(effort, session, rows.values())
     if effort.progress is not None:
         effort.progress(done, done, "")
-    return scene.file(rows.values())
+    return session.file(rows.values())
 
 
-def time_revisions(whats: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
+def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
     """Time models of several source trees, calls taking turns in the same processes.
 
     There is no theory beside these rows, and no roof: a model is imported in the worker only,
     where modules of one name from several trees can be told apart.
 
     Args:
-        whats: of one device, dtype and thread count; equal ones stay apart.
+        specs: of one device, dtype and thread count; equal ones stay apart.
         roots: the source tree that each is imported from.
         effort: how much, and whom to tell.
 
@@ -134,28 +134,29 @@ def time_revisions(whats: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
     Raises:
         InputError: as ``time_models``, but for models: those that cannot be built have failed.
     """
-    _check_together(whats, interleaved=True)
-    facts = effort.facts or describe(whats[0].device, [whats[0].dtype])
-    label = f"{' against '.join(map(str, whats))} ({uuid4().hex[:8]})"
+    _check_together(specs, interleaved=True)
+    facts = effort.facts or describe_device(specs[0].device, [specs[0].dtype])
+    label = f"{' against '.join(map(str, specs))} ({uuid4().hex[:8]})"
     rows = [
-        Timing(what=what, lead=lead_of(what), processes=(), interleaved=label) for what in whats
+        Timing(what=spec, lead=primary_column_of(spec), processes=(), interleaved=label)
+        for spec in specs
     ]
     for done in range(effort.processes):
         if any(row.failure for row in rows):
             break
         if effort.progress is not None:
-            effort.progress(done, effort.processes, str(whats[-1]))
+            effort.progress(done, effort.processes, str(specs[-1]))
         rows = _run(rows, effort, roots)
     if effort.progress is not None:
         effort.progress(effort.processes, effort.processes, "")
     return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
 
 
-def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: int) -> TimingFile:
+def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: int) -> TimingFile:
     """Sweep the batch size of one model by doubling, then replicate what the sweep points out.
 
     Args:
-        what: the model; its batch does not matter.
+        spec: the model; its batch does not matter.
         effort: how much; the sweep itself takes one process a batch, its key batches all of them.
         reference: a batch that is measured in any case.
         most: the largest batch.
@@ -166,54 +167,54 @@ def time_throughput(what: TimingSpec, effort: Effort, *, reference: int, most: i
     Raises:
         InputError: as ``time_models``.
     """
-    scene = _scene([what], effort)
+    session = _session([spec], effort)
     rows: dict[TimingSpec, Timing] = {}
-    label = f"{replace(what, batch=1)} ({uuid4().hex[:8]})"
+    label = f"{replace(spec, batch=1)} ({uuid4().hex[:8]})"
 
     def measured(batch: int, budget_s: float) -> Timing:
-        one = replace(what, batch=batch)
+        one = replace(spec, batch=batch)
         if one not in rows:
-            rows[one] = replace(scene.row(one), sweep=label)
+            rows[one] = replace(session.row(one), sweep=label)
         if effort.progress is not None:
             effort.progress(len(rows) - 1, len(rows), str(one))
         rows[one] = _run([rows[one]], replace(effort, budget_s=budget_s))[0]
-        _keep(effort, scene, rows.values())
+        _keep(effort, session, rows.values())
         return rows[one]
 
     def probe(batch: int) -> Probe:
         row = measured(batch, min(PROBE_BUDGET_S, effort.budget_s))
         return Probe.of(batch, row)
 
-    sweep(probe, reference=reference, most=most, memory_bytes=scene.memory_bytes())
+    sweep(probe, reference=reference, most=most, memory_bytes=session.memory_bytes())
     while True:  # more processes may move the best batch to another, which then gets as many
         probes = [Probe.of(one.batch, row) for one, row in rows.items()]
         wanted = {batch for batch in key_batches(probes, reference).values() if batch is not None}
-        todo = [b for b in wanted if _wants_more(rows[replace(what, batch=b)], effort)]
+        todo = [b for b in wanted if _wants_more(rows[replace(spec, batch=b)], effort)]
         if not todo:
             break
         for batch in sorted(todo):
             measured(batch, effort.budget_s)
     if effort.progress is not None:
         effort.progress(len(rows), len(rows), "")
-    return scene.file(sorted(rows.values(), key=lambda row: row.what.batch))
+    return session.file(sorted(rows.values(), key=lambda row: row.what.batch))
 
 
 def _wants_more(row: Timing, effort: Effort) -> bool:
     return not row.failure and len(row.processes) < effort.processes
 
 
-def _check_together(whats: Sequence[TimingSpec], interleaved: bool) -> None:
-    if not whats:
+def _check_together(specs: Sequence[TimingSpec], interleaved: bool) -> None:
+    if not specs:
         raise InputError("there is nothing to time: name at least one model")
     alike = ["device", "dtype", "threads"] if interleaved else ["device"]
     for name in alike:
-        values = list(dict.fromkeys(str(getattr(what, name)) for what in whats))
+        values = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
         if len(values) > 1:
             raise InputError(f"one run has one {name}, got {', '.join(values)}")
 
 
 @dataclass(slots=True)
-class _Scene:
+class _Session:
     """What holds for a whole run: the device, its roofs, the theory of each model."""
 
     facts: DeviceFacts
@@ -222,16 +223,16 @@ class _Scene:
     notes: Mapping[str, tuple[str, ...]]
     protocol: Mapping[str, float]
 
-    def row(self, what: TimingSpec, label: str = "") -> Timing:
-        roofs = self.roofs[what.threads]
+    def row(self, spec: TimingSpec, label: str = "") -> Timing:
+        roofs = self.roofs[spec.threads]
         return Timing(
-            what=what,
-            lead=lead_of(what),
+            what=spec,
+            lead=primary_column_of(spec),
             processes=(),
-            work=self.work[what.spec],
-            notes=self.notes[what.spec],
+            work=self.work[spec.spec],
+            notes=self.notes[spec.spec],
             interleaved=label,
-            roofs={"flops_per_s": roofs.flops_per_s(what.dtype), "bytes_per_s": roofs.bytes_per_s},
+            roofs={"flops_per_s": roofs.flops_per_s(spec.dtype), "bytes_per_s": roofs.bytes_per_s},
         )
 
     def file(self, rows: Any) -> TimingFile:
@@ -243,16 +244,16 @@ class _Scene:
         return int(total) if self.facts.device == "cpu" and isinstance(total, int) else None
 
 
-def lead_of(what: TimingSpec) -> str:
+def primary_column_of(spec: TimingSpec) -> str:
     """Return the column that the headline is made of.
 
     End to end on an accelerator: what a caller waits for. On a CPU with one thread the process's
     CPU time, which leaves out what other processes took; else the wall, since threads that wait
     for each other spin.
     """
-    if what.device != "cpu":
+    if spec.device != "cpu":
         return "end_to_end_s"
-    return "cpu_s" if what.threads == 1 else "wall_s"
+    return "cpu_s" if spec.threads == 1 else "wall_s"
 
 
 def protocol(effort: Effort) -> dict[str, float]:
@@ -270,31 +271,31 @@ def protocol(effort: Effort) -> dict[str, float]:
     }
 
 
-def _scene(whats: Sequence[TimingSpec], effort: Effort) -> _Scene:
-    dtypes = list(dict.fromkeys(what.dtype for what in whats))
-    facts = effort.facts or describe(whats[0].device, dtypes)
-    specs = list(dict.fromkeys(parse_spec(what.spec) for what in whats))
+def _session(specs: Sequence[TimingSpec], effort: Effort) -> _Session:
+    dtypes = list(dict.fromkeys(spec.dtype for spec in specs))
+    facts = effort.facts or describe_device(specs[0].device, dtypes)
+    models = list(dict.fromkeys(parse_spec(spec.spec) for spec in specs))
     work: dict[str, Work] = {}
     notes: dict[str, tuple[str, ...]] = {}
-    measured = measure(specs, [REFERENCE], refresh=effort.refresh)
-    for spec, one in zip(specs, measured, strict=True):
+    measured = measure(models, [REFERENCE], refresh=effort.refresh)
+    for model, one in zip(models, measured, strict=True):
         profile = one.under(REFERENCE)
-        notes[str(spec)] = ()
+        notes[str(model)] = ()
         if profile is None:
-            work[str(spec)] = Work(input=spec.input)
-            notes[str(spec)] = (f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}",)
+            work[str(model)] = Work(input=model.input)
+            notes[str(model)] = (f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}",)
             continue
-        work[str(spec)] = Work(
+        work[str(model)] = Work(
             dense_macs=profile.dense_macs,
             activations=profile.activations,
             params=profile.params,
             input=profile.input,
         )
         if profile.gaps_that_may_multiply():
-            notes[str(spec)] = (f"{REFERENCE} left part of it out: see flopbench explain {spec}",)
-    threads = dict.fromkeys(what.threads for what in whats)
+            notes[str(model)] = (f"{REFERENCE} left part of it out: see flopbench explain {model}",)
+    threads = dict.fromkeys(spec.threads for spec in specs)
     roofs = {count: _roofs(facts, dtypes, count, effort) for count in threads}
-    return _Scene(facts, roofs, work, notes, protocol(effort))
+    return _Session(facts, roofs, work, notes, protocol(effort))
 
 
 def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:
@@ -343,6 +344,6 @@ def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> l
     return updated
 
 
-def _keep(effort: Effort, scene: _Scene, rows: Any) -> None:
+def _keep(effort: Effort, session: _Session, rows: Any) -> None:
     if effort.keep is not None:
-        effort.keep(scene.file(row for row in rows if row.processes or row.failure))
+        effort.keep(session.file(row for row in rows if row.processes or row.failure))

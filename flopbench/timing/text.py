@@ -19,7 +19,7 @@ from flopbench.timing.as_json import timings_csv
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import no_peak_reason, peak_of
-from flopbench.timing.records import LEADS, Timing
+from flopbench.timing.records import PRIMARY_COLUMNS, Timing
 from flopbench.timing.sweeps import NEAR_BEST, Probe, key_batches
 from flopbench.timing.verdicts import Summary, summarise
 
@@ -199,9 +199,9 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     titles = ["batch", "ms", "repeat within", "img/s", *(["queued"] if queued else [])]
     titles += ["of best", "of roof", "peak GB", "mark", "verdict"]
     left = {"mark", "verdict"}
-    what = rows[0].what
+    spec = rows[0].what
     return Grid(
-        title=f"Throughput of {what.spec}, {_dtype(rows[0])}, on {device.name}",
+        title=f"Throughput of {spec.spec}, {_dtype(rows[0])}, on {device.name}",
         columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
@@ -216,7 +216,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
 def _caption(
     rows: Sequence[Timing], summaries: Sequence[Summary], device: DeviceFacts
 ) -> tuple[str, ...]:
-    lead = " / ".join(dict.fromkeys(LEADS.get(row.lead, row.lead) for row in rows))
+    lead = " / ".join(dict.fromkeys(PRIMARY_COLUMNS.get(row.lead, row.lead) for row in rows))
     counts = sorted({s.processes for s in summaries if s.processes})
     processes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
     threads = ", ".join(map(str, dict.fromkeys(row.what.threads for row in rows)))

@@ -43,7 +43,7 @@ processor."""
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
-Verdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
+TimingVerdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
 Bound = Literal["compute", "memory", "compute or memory", "launch", ""]
 
 
@@ -77,7 +77,7 @@ class Summary:
         energy: joules an image, or the reason why there is none; None off CUDA.
     """
 
-    verdict: Verdict
+    verdict: TimingVerdict
     reasons: tuple[str, ...]
     headline_s: float | None = None
     interval_s: tuple[float, float] | None = None
@@ -214,15 +214,15 @@ def _readings(readings: Sequence[object]) -> list[GpuReading]:
 
 def _verdict(
     row: Timing, columns: dict[str, float], achieved: float | None, sheet: float | None
-) -> tuple[Verdict, tuple[str, ...]]:
+) -> tuple[TimingVerdict, tuple[str, ...]]:
     """Judge a row: the gravest finding gives the verdict, every finding its reason."""
     impossible = _impossible(row, achieved, sheet)
-    grave, light = _findings(row, columns)
+    severe, minor = _findings(row, columns)
     if impossible:
-        return "invalid", (*impossible, *grave, *light)
-    if grave:
-        return "unstable", (*grave, *light)
-    return ("noisy" if light else "stable"), tuple(light)
+        return "invalid", (*impossible, *severe, *minor)
+    if severe:
+        return "unstable", (*severe, *minor)
+    return ("noisy" if minor else "stable"), tuple(minor)
 
 
 def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> list[str]:
@@ -249,50 +249,50 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
 
 def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[str]]:
     """Return what makes a row unstable, and what makes it noisy."""
-    grave: list[str] = []
-    light: list[str] = []
+    severe: list[str] = []
+    minor: list[str] = []
     unsettled = sum(not run.settled for run in row.processes)
     if unsettled:
         calls = max(run.warm_up_calls for run in row.processes)
-        grave.append(
+        severe.append(
             f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
         )
     for run in row.processes:
         held = throttled(_readings(run.readings))
         if held:
-            grave.append(f"the GPU was held back: {held}")
+            severe.append(f"the GPU was held back: {held}")
             break
-    guests = max((foreign(_readings(run.readings)) or 0 for run in row.processes), default=0)
-    if guests:
-        light.append(f"{guests} other processes used the GPU")
-    _spread(row, grave, light)
+    others = max((foreign(_readings(run.readings)) or 0 for run in row.processes), default=0)
+    if others:
+        minor.append(f"{others} other processes used the GPU")
+    _spread(row, severe, minor)
     widths = [half_width(run.columns[row.lead]) for run in row.processes]
     if max(widths) > STABLE_WITHIN:
-        light.append(
+        minor.append(
             f"a process knows its own median only to ±{max(widths):.1%}"
             if max(widths) < 1
             else "a process has too few samples to know its own median: raise --budget"
         )
     wall, waited = columns.get("wall_s"), columns.get("wait_s")
     if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:
-        light.append(f"the process waited for the processor {waited / wall:.0%} of the time")
-    return grave, light
+        minor.append(f"the process waited for the processor {waited / wall:.0%} of the time")
+    return severe, minor
 
 
-def _spread(row: Timing, grave: list[str], light: list[str]) -> None:
+def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
     medians = row.medians()
     if row.sweep and len(medians) == 1:
-        light.append("the sweep only passed this batch, in one process")
+        minor.append("the sweep only passed this batch, in one process")
         return
     if len(medians) < FEWEST_PROCESSES:
         count = "1 process says" if len(medians) == 1 else f"{len(medians)} processes say"
-        light.append(f"{count} little of others: use --processes {FEWEST_PROCESSES} or more")
+        minor.append(f"{count} little of others: use --processes {FEWEST_PROCESSES} or more")
         return
     span = repeat_interval(medians) if min(medians) > 0 else None
     if span is None:
         return
     reach = (span[1] - span[0]) / 2 / median(medians)
     if reach > STABLE_WITHIN:
-        (grave if reach > NOISY_WITHIN else light).append(
+        (severe if reach > NOISY_WITHIN else minor).append(
             f"processes differ: a repeat is expected within ±{reach:.0%} only"
         )

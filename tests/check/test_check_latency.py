@@ -168,10 +168,10 @@ def test_each_revision_runs_its_own_code(
 
 def test_the_reverse_is_better(project: Path) -> None:
     """Narrow trees come second as well as first: the order decides nothing."""
-    whats = [TimingSpec(spec="my_pkg.nets:build@32")] * 2
+    specs = [TimingSpec(spec="my_pkg.nets:build@32")] * 2
     git(project, "worktree", "add", "-q", "--detach", str(project.parent / "narrow"), "before")
     try:
-        file = time_revisions(whats, [str(project), str(project.parent / "narrow")], ONE)
+        file = time_revisions(specs, [str(project), str(project.parent / "narrow")], ONE)
     finally:
         git(project, "worktree", "remove", str(project.parent / "narrow"))
     wide, narrow = file.rows
@@ -388,9 +388,9 @@ def test_the_row_of_an_absent_device_is_not_comparable(work: Path) -> None:
     asked = alone(work, ("net", "my_pkg.nets:build@32"))
     saved = ROOT / "tests" / "data" / "timings.json"
     file = TimingFile.load(saved)
-    what = TimingSpec(spec="my_pkg.nets:build@32", device="cuda")
+    spec = TimingSpec(spec="my_pkg.nets:build@32", device="cuda")
     latency_path(asked).parent.mkdir()
-    replace(file, rows=(replace(file.rows[0], what=what, device=0),)).save(latency_path(asked))
+    replace(file, rows=(replace(file.rows[0], what=spec, device=0),)).save(latency_path(asked))
     result = check_latency(asked, effort=ONE)["net"]
     assert (result.state, result.failed) == ("not comparable", False)
     assert "CUDA" in result.reason

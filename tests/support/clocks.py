@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from flopbench.timing.devices import DeviceFacts, Findings
+from flopbench.timing.devices import DeviceFacts, GatheredFacts
 from flopbench.timing.measure.sampling import Sampled, first_call, sample
 from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
 
@@ -101,7 +101,7 @@ def idle() -> None:
 
 def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> DeviceFacts:
     """Return the facts of a machine; changes by key with ``__`` for the dot."""
-    found = Findings()
+    found = GatheredFacts()
     found.put("cpu.model", "AMD EPYC", "")
     found.put("torch.version", "2.15.0", "")
     found.put("gpu.ecc", None, "no GPU")
@@ -119,7 +119,7 @@ def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
 
 def timed(
     clocks: Sequence[NoiseClock],
-    what: TimingSpec | None = None,
+    spec: TimingSpec | None = None,
     *,
     budget_s: float = 2.0,
     fewest: int = 10,
@@ -130,7 +130,7 @@ def timed(
 
     Args:
         clocks: one a process.
-        what: the specification.
+        spec: the specification.
         budget_s: of the loop.
         fewest: of the loop.
         run: fields of every process's record to be changed.
@@ -141,8 +141,8 @@ def timed(
         first_s = first_call(clock, idle)
         (sampled,) = sample(clock, [idle], budget_s=budget_s, fewest=fewest)
         runs.append(as_run(sampled, first_s, **(run or {})))
-    what = what or TimingSpec(spec="resnet18@32")
-    return Timing(**{"what": what, "lead": clocks[0].lead, "processes": tuple(runs), **changes})
+    spec = spec or TimingSpec(spec="resnet18@32")
+    return Timing(**{"what": spec, "lead": clocks[0].lead, "processes": tuple(runs), **changes})
 
 
 def interleaved(

@@ -14,7 +14,7 @@ from flopbench.models.spec import ModelSpec, parse_spec
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import TimingSpec
-from flopbench.timing.run import Effort, describe, time_models
+from flopbench.timing.run import Effort, describe_device, time_models
 
 LATENCY_FILE = "latency.json"
 
@@ -88,7 +88,7 @@ class Bench:
         """
         key = (what.device, what.dtype)
         if key not in self.devices:
-            self.devices[key] = describe(what.device, [what.dtype])
+            self.devices[key] = describe_device(what.device, [what.dtype])
         return self.devices[key]
 
     def time(self, what: TimingSpec) -> TimingFile:

@@ -30,15 +30,15 @@ class Device:
 
     def __init__(self, threads: int = 1) -> None:
         self.torch_device = torch.device(self.kind)
-        self.lead, self.beside = (CPU_TIME, WALL) if threads == 1 else (WALL, CPU_TIME)
+        self.primary, self.secondary = (CPU_TIME, WALL) if threads == 1 else (WALL, CPU_TIME)
 
     def now(self) -> float:
         """Return the leading clock, seconds."""
-        return time.process_time() if self.lead == CPU_TIME else time.perf_counter()
+        return time.process_time() if self.primary == CPU_TIME else time.perf_counter()
 
-    def other(self) -> float:
+    def secondary_now(self) -> float:
         """Return the clock beside it, seconds."""
-        return time.perf_counter() if self.lead == CPU_TIME else time.process_time()
+        return time.perf_counter() if self.primary == CPU_TIME else time.process_time()
 
     def synchronise(self) -> None:
         """Wait until the device has done everything."""
@@ -46,14 +46,14 @@ class Device:
     def start(self) -> Any:
         """Begin to time; returns what ``stop`` and ``since`` want."""
         self.synchronise()
-        beside = self.other()
-        return self.now(), beside
+        secondary = self.secondary_now()
+        return self.now(), secondary
 
     def stop(self, start: Any) -> tuple[float, float]:
         """Wait for the device; return the seconds since ``start`` on both clocks."""
         self.synchronise()
-        lead = self.now() - start[0]
-        return lead, self.other() - start[1]
+        primary_s = self.now() - start[0]
+        return primary_s, self.secondary_now() - start[1]
 
     def mark(self) -> Any:
         """Put a mark behind what the device has been given so far; see ``has_marks``."""
@@ -96,7 +96,7 @@ class CudaDevice(Device):
 
     def __init__(self) -> None:
         super().__init__(threads=0)
-        self.beside = EVENTS
+        self.secondary = EVENTS
 
     def synchronise(self) -> None:
         torch.cuda.synchronize()

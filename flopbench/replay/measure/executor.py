@@ -23,7 +23,7 @@ Marks = list[tuple[Sequence[int], Any]]
 
 
 @dataclass(slots=True)
-class Executed:
+class ExecutionCounts:
     """What really ran.
 
     Attributes:
@@ -66,7 +66,7 @@ class Executor:
         self._marks: Marks = []
         self._gate = 0
         self._asked: list[Any] = []
-        self.executed = Executed()
+        self.executed = ExecutionCounts()
 
     def whole(self, ticks: Sequence[Tick], of: int, *, read: bool = True) -> Marks:
         """Run a chunk with everything that it takes.

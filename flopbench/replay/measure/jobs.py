@@ -16,7 +16,7 @@ import torch
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
 from flopbench.replay.measure.device import Device, open_device
-from flopbench.replay.measure.executor import Executed
+from flopbench.replay.measure.executor import ExecutionCounts
 from flopbench.replay.measure.frames import frames_for, open_images
 from flopbench.replay.measure.networks import RECURRENT, Network, faults, run_once
 from flopbench.replay.measure.plan import (
@@ -51,7 +51,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **result,
         "notes": [*notes, *result["notes"]],
-        "clocks": [device.lead, device.beside],
+        "clocks": [device.primary, device.secondary],
         "device": device_facts(job["device"]).to_json(),
     }
 
@@ -107,7 +107,7 @@ def replay(
         device: where they are, and the clock.
 
     Returns:
-        ``modes`` and ``notes`` as ``replay.records.ProcessRun`` has them.
+        ``modes`` and ``notes`` as ``replay.records.ReplayProcess`` has them.
 
     Raises:
         MeasureError: a model that fails, or that ``torch.compile`` makes nothing of; memory that is
@@ -165,11 +165,11 @@ def _warm_up(
         for _, work in passes_of(plan, chunk).values():
             work()
     device.synchronise()
-    plan.executor.executed = Executed()
+    plan.executor.executed = ExecutionCounts()
 
 
 def _round(plan: ModePlan, number: int, device: Device) -> None:
-    plan.executor.executed = Executed()
+    plan.executor.executed = ExecutionCounts()
     for chunk in plan.chunks:
         passes = passes_of(plan, chunk)
         names = list(passes)
@@ -181,22 +181,28 @@ def _round(plan: ModePlan, number: int, device: Device) -> None:
             items, work = passes[name]
             start = device.start()
             marks = work()
-            lead, beside = device.stop(start)
-            row = (number, chunk.number, items, lead, beside)
+            primary_s, secondary_s = device.stop(start)
+            row = (number, chunk.number, items, primary_s, secondary_s)
             if name.startswith("unit "):
                 plan.units.setdefault(name.removeprefix("unit "), []).append(row)
             else:
                 plan.rows.setdefault(name, []).append(row)
             if name == "full":
-                _note_latencies(plan, chunk, number, marks, lead, start, device)
+                _note_latencies(plan, chunk, number, marks, primary_s, start, device)
 
 
 def _note_latencies(
-    plan: ModePlan, chunk: Chunk, number: int, marks: Any, lead: float, start: Any, device: Device
+    plan: ModePlan,
+    chunk: Chunk,
+    number: int,
+    marks: Any,
+    primary_s: float,
+    start: Any,
+    device: Device,
 ) -> None:
     """Keep when each video was done: by its last mark, or with its whole chunk."""
     if not plan.executor.buckets or not device.has_marks:
-        plan.latencies += [(number, video, lead) for video in chunk.videos]
+        plan.latencies += [(number, video, primary_s) for video in chunk.videos]
         return
     done: dict[int, float] = {}
     for rows, mark in marks:
@@ -204,4 +210,4 @@ def _note_latencies(
         for row in rows:
             done[row] = max(done.get(row, 0.0), at)
     for row, video in enumerate(chunk.videos):
-        plan.latencies.append((number, video, done.get(row, lead)))
+        plan.latencies.append((number, video, done.get(row, primary_s)))

@@ -9,7 +9,7 @@ from typing import Any
 
 from flopbench.replay.lockstep import Calls, Tick, bucket_calls, split_calls, ticks_of
 from flopbench.replay.measure.device import Device
-from flopbench.replay.measure.executor import Executed, Executor
+from flopbench.replay.measure.executor import ExecutionCounts, Executor
 from flopbench.replay.measure.networks import Bucket, Network
 from flopbench.replay.workload import Runs, Workload
 
@@ -56,7 +56,7 @@ class ModePlan:
     rows: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
     units: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
     latencies: list[tuple[int, int, float]] = field(default_factory=list)
-    executed: Executed | None = None
+    executed: ExecutionCounts | None = None
 
 
 def plan_mode(
@@ -120,7 +120,7 @@ def passes_of(plan: ModePlan, chunk: Chunk) -> dict[str, tuple[int, Callable[[],
     executor, of = plan.executor, len(chunk.videos)
 
     def unmeasured() -> None:
-        kept, executor.executed = executor.executed, Executed()
+        kept, executor.executed = executor.executed, ExecutionCounts()
         executor.whole(chunk.ticks, of, read=False)
         executor.executed = kept
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from flopbench.timing.devices import Findings
+from flopbench.timing.devices import GatheredFacts
 
 FLAGS = (
     "avx2",
@@ -48,13 +48,13 @@ _SYSCTL = {
 _LINUX_ONLY = "this operating system does not tell it"
 
 
-def cpu_facts(root: Path = Path("/")) -> Findings:
+def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
     """Return ``cpu.*``, ``memory.*``, ``os.*`` of a Linux tree, or of this machine elsewhere.
 
     Args:
         root: where ``proc`` and ``sys`` lie.
     """
-    found = Findings()
+    found = GatheredFacts()
     if (root / "proc/cpuinfo").is_file():
         _processor(found, root)
         _cores(found, root)
@@ -118,7 +118,7 @@ def _share(quota: str, period: str) -> float | None:
     return None
 
 
-def _processor(found: Findings, root: Path) -> None:
+def _processor(found: GatheredFacts, root: Path) -> None:
     """Read the first processor of /proc/cpuinfo, which x86 and ARM write with other words."""
     first = _text(root / "proc/cpuinfo").strip().split("\n\n")[0]
     lines = (line.partition(":") for line in first.splitlines())
@@ -151,7 +151,7 @@ def _processor(found: Findings, root: Path) -> None:
     found.put("cpu.hypervisor", hypervisor or None, "this processor does not tell its guests")
 
 
-def _cores(found: Findings, root: Path) -> None:
+def _cores(found: GatheredFacts, root: Path) -> None:
     """Count what this process may run on, and the cores behind the hardware threads."""
     status = dict(
         line.split(":\t", 1)
@@ -170,7 +170,7 @@ def _cores(found: Findings, root: Path) -> None:
     found.put("cpu.cores_physical", len(siblings) or None, "no core topology under /sys")
 
 
-def _caches(found: Findings, root: Path) -> None:
+def _caches(found: GatheredFacts, root: Path) -> None:
     """Read the caches that the first processor sees: one L2 a core, one L3 a cluster of cores."""
     sizes: dict[str, int] = {}
     for folder in (root / "sys/devices/system/cpu/cpu0/cache").glob("index*"):
@@ -183,7 +183,7 @@ def _caches(found: Findings, root: Path) -> None:
         found.put(f"cpu.l{level}_bytes", sizes.get(level), why_not)
 
 
-def _clocks(found: Findings, root: Path) -> None:
+def _clocks(found: GatheredFacts, root: Path) -> None:
     folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
     why_not = "no cpufreq on this machine, as usual in a virtual one"
     found.put("cpu.governor", _text(folder / "scaling_governor").strip() or None, why_not)
@@ -203,7 +203,7 @@ def _os_name(root: Path) -> str | None:
     return match[1] if match else None
 
 
-def _without_proc(found: Findings) -> None:
+def _without_proc(found: GatheredFacts) -> None:
     """Ask sysctl on macOS; elsewhere only Python's own words are left."""
     for key in ("cpu.family_model_stepping", "cpu.affinity", "cpu.quota_cores", "cpu.flags"):
         found.put(key, None, _LINUX_ONLY)

@@ -12,7 +12,7 @@ import torch
 
 from flopbench.core.errors import InputError
 from flopbench.counting.registry import installed_version
-from flopbench.timing.devices import DEVICES, DeviceFacts, Findings, refuse_dtype
+from flopbench.timing.devices import DEVICES, DeviceFacts, GatheredFacts, refuse_dtype
 from flopbench.timing.measure.cpu_facts import cpu_facts
 from flopbench.timing.measure.gpu_facts import gpu_facts
 from flopbench.timing.measure.precision import TORCH_DTYPES
@@ -124,9 +124,9 @@ def _problem(device: str, dtype: str) -> str:
         return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _library_facts() -> Findings:
+def _library_facts() -> GatheredFacts:
     """Return versions, and how torch was built and which kernels it chose."""
-    found = Findings()
+    found = GatheredFacts()
     found.put("python.version", platform.python_version(), "")
     found.put("torch.version", str(torch.__version__), "")
     found.put("torch.git_version", torch.version.git_version, "this build names no commit")
@@ -139,9 +139,9 @@ def _library_facts() -> Findings:
     return found
 
 
-def _environment_facts() -> Findings:
+def _environment_facts() -> GatheredFacts:
     """Return the variables that change speed; of a path only its last part, for privacy."""
-    found = Findings()
+    found = GatheredFacts()
     for name, value in sorted(os.environ.items()):
         if ENVIRONMENT.fullmatch(name):
             found.put(f"env.{name}", without_folders(value), "")
@@ -166,7 +166,7 @@ def without_folders(value: str) -> str:
     return re.sub(r"\b(GPU|MIG)-[0-9a-fA-F-]{8,}", r"\1-hidden", "".join(hidden))
 
 
-def _name(device: str, found: Findings) -> str:
+def _name(device: str, found: GatheredFacts) -> str:
     if device == "cuda":
         return str(found.facts["gpu.name"])
     model = found.facts["cpu.model"] or platform.machine() or "unknown processor"

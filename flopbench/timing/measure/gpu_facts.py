@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from flopbench.core.errors import MeasureError
-from flopbench.timing.devices import Findings
+from flopbench.timing.devices import GatheredFacts
 from flopbench.timing.measure.nvml import NOT_INSTALLED, Nvml, load_pynvml, nvml_index
 
 NVML_KEYS = (
@@ -27,9 +27,9 @@ NVML_KEYS = (
 )
 
 
-def gpu_facts() -> Findings:
+def gpu_facts() -> GatheredFacts:
     """Return the facts of torch's current CUDA device. There must be one."""
-    found = Findings()
+    found = GatheredFacts()
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     cudnn = torch.backends.cudnn.version()
     found.put("gpu.name", properties.name, "")

@@ -35,7 +35,7 @@ DIGITS = 10
 """Decimals of a second that are kept: a tenth of what the finest clock tells."""
 
 
-def describe(job: Mapping[str, Any]) -> dict[str, Any]:
+def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
     """Check that a device has the dtypes asked for; return its facts.
 
     Args:
@@ -72,27 +72,27 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
         One object a row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
         Where one of several interleaved rows fails, the others are timed without it.
     """
-    whats = [TimingSpec(**row) for row in job["rows"]]
-    torch.set_num_threads(whats[0].threads)
-    answers: list[dict[str, Any]] = [{} for _ in whats]
+    specs = [TimingSpec(**row) for row in job["rows"]]
+    torch.set_num_threads(specs[0].threads)
+    answers: list[dict[str, Any]] = [{} for _ in specs]
     ready: dict[int, _Ready] = {}
     roots: Sequence[str] = job.get("roots", ())
     known = set(sys.modules)
-    clock = clock_for(whats[0].device, whats[0].threads)
-    if whats[0].device == "cuda":
+    clock = clock_for(specs[0].device, specs[0].threads)
+    if specs[0].device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    with seeded(), precision(whats[0].dtype), torch.inference_mode():
-        for number, what in enumerate(whats):
-            tree = _tree(what, roots[number], roots) if roots else contextlib.nullcontext()
+    with seeded(), precision(specs[0].dtype), torch.inference_mode():
+        for number, spec in enumerate(specs):
+            tree = _tree(spec, roots[number], roots) if roots else contextlib.nullcontext()
             try:
                 with tree:
-                    first = _first(clock, what)
+                    first = _first(clock, spec)
                 ready[number] = first
             except FlopbenchError as error:
                 answers[number] = {"failure": error.line}
         while ready:
             try:
-                _sample(whats, ready, job, answers)
+                _sample(specs, ready, job, answers)
                 break
             except _Failed as failed:  # the others are timed again without it
                 answers[failed.place] = {"failure": failed.error.line}
@@ -105,32 +105,32 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _tree(
-    what: TimingSpec, root: str, roots: Sequence[str]
+    spec: TimingSpec, root: str, roots: Sequence[str]
 ) -> contextlib.AbstractContextManager[None]:
-    return standing_in(root, roots, parse_spec(what.spec))
+    return standing_in(root, roots, parse_spec(spec.spec))
 
 
 def _sample(
-    whats: Sequence[TimingSpec],
+    specs: Sequence[TimingSpec],
     ready: Mapping[int, _Ready],
     job: Mapping[str, Any],
     answers: list[dict[str, Any]],
 ) -> None:
     """Time what is ready, and fill in the answers."""
-    clock = clock_for(whats[0].device, whats[0].threads)
-    calls = [guarded(whats[place], place, one.call) for place, one in ready.items()]
+    clock = clock_for(specs[0].device, specs[0].threads)
+    calls = [guarded(specs[place], place, one.call) for place, one in ready.items()]
     results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
     for (place, one), sampled in zip(ready.items(), results, strict=True):
-        what = whats[place]
+        spec = specs[place]
         run = {
             "first_s": round(one.first_s, DIGITS),
             **_columns(sampled),
             # Of several models in one process nobody knows whose memory it is.
-            "peak_bytes": peak_bytes(what.device) if len(ready) == 1 else None,
-            **watch_gpu(what, one.call),
+            "peak_bytes": peak_bytes(spec.device) if len(ready) == 1 else None,
+            **watch_gpu(spec, one.call),
             "flags": precision_facts(),
         }
-        if isinstance(clock, CudaClock) and job["graphs"] and not what.cuda_graph:
+        if isinstance(clock, CudaClock) and job["graphs"] and not spec.cuda_graph:
             run["columns"] |= _graph_column(clock, one.call, len(run["columns"]["gpu_s"]))
         answers[place] = {"run": run}
 
@@ -157,14 +157,14 @@ class _Failed(Exception):
         self.place, self.error = place, error
 
 
-def guarded(what: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
+def guarded(spec: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
     """Return the call; what it raises says whose it is. Costs a tenth of a microsecond."""
 
     def run() -> Any:
         try:
             return call()
         except (Exception, SystemExit) as error:
-            raise _Failed(place, explanation(what, "the model failed", error)) from error
+            raise _Failed(place, explanation(spec, "the model failed", error)) from error
 
     return run
 
@@ -177,16 +177,16 @@ class _Ready:
     first_s: float
 
 
-def _first(clock: Clock, what: TimingSpec) -> _Ready:
+def _first(clock: Clock, spec: TimingSpec) -> _Ready:
     """Prepare a call and make its first run, after which a graph of it can be captured."""
-    call = prepare(what)
-    before = compiled_graphs() if what.compiled else None
-    with explained(what, "torch.compile failed" if what.compiled else "the model failed"):
+    call = prepare(spec)
+    before = compiled_graphs() if spec.compiled else None
+    with explained(spec, "torch.compile failed" if spec.compiled else "the model failed"):
         first_s = first_call(clock, call)
     if before is not None and compiled_graphs() == before:
         raise MeasureError("torch.compile compiled nothing of it: what ran is the eager model")
-    if what.cuda_graph:
-        with explained(what, "capturing a CUDA graph failed"):
+    if spec.cuda_graph:
+        with explained(spec, "capturing a CUDA graph failed"):
             call = capture(call)
     return _Ready(call=call, first_s=first_s)
 

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from flopbench.core.errors import MeasureError
-from flopbench.timing.devices import Findings
+from flopbench.timing.devices import GatheredFacts
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
 
 NOT_INSTALLED = "nvidia-ml-py is not installed: python -m pip install 'flopbench[gpu]'"
@@ -106,7 +106,7 @@ class Nvml:
             utilization_percent=None if rates is None else rates.gpu,
         )
 
-    def facts(self) -> Findings:
+    def facts(self) -> GatheredFacts:
         """Return the ``gpu.*`` facts that only NVML knows. No serial number and no UUID."""
         ask = self._ask
         driver = ask("gpu.driver", "nvmlSystemGetDriverVersion", device=False)
@@ -139,7 +139,7 @@ class Nvml:
                 (f"gpu.application_clock_{name}_mhz", "nvmlDeviceGetApplicationsClock"),
             ):
                 values[key] = ask(key, call, clock)
-        found = Findings()
+        found = GatheredFacts()
         for key, value in values.items():
             found.put(key, value, self.absent.get(key, "NVML gives a value of no known meaning"))
         return found

@@ -27,17 +27,17 @@ AHEAD = 8
 """Calls that may be under way: enough to keep the device busy, few enough to know what is done."""
 
 
-def watch_gpu(what: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
+def watch_gpu(spec: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
     """Repeat a call for ``WATCH_S`` seconds; return ``readings`` and ``images_done``.
 
     Both are empty off CUDA; readings are empty where NVML cannot be asked (the facts of the
     device hold the reason).
     """
-    if what.device != "cuda":
+    if spec.device != "cuda":
         return {"readings": [], "images_done": []}
     nvml = open_nvml()
     if isinstance(nvml, str):
-        return {"readings": [], "images_done": _repeat(what.batch, call)}
+        return {"readings": [], "images_done": _repeat(spec.batch, call)}
     readings: list[Any] = []
     over = threading.Event()
 
@@ -49,7 +49,7 @@ def watch_gpu(what: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
         reader = threading.Thread(target=keep_reading, daemon=True)
         reader.start()
         try:
-            done = _repeat(what.batch, call)
+            done = _repeat(spec.batch, call)
         finally:
             over.set()
             reader.join()

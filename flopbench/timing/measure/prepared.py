@@ -34,7 +34,7 @@ class OutOfMemory(MeasureError):
 
 
 @contextlib.contextmanager
-def explained(what: TimingSpec, doing: str) -> Iterator[None]:
+def explained(spec: TimingSpec, doing: str) -> Iterator[None]:
     """Turn what a model or a library raises into a measuring error that names the row.
 
     Raises:
@@ -44,16 +44,16 @@ def explained(what: TimingSpec, doing: str) -> Iterator[None]:
     try:
         yield
     except (Exception, SystemExit) as error:  # a model that ends the program ends its row only
-        raise explanation(what, doing, error) from error
+        raise explanation(spec, doing, error) from error
 
 
-def explanation(what: TimingSpec, doing: str, error: BaseException) -> FlopbenchError:
+def explanation(spec: TimingSpec, doing: str, error: BaseException) -> FlopbenchError:
     """Return the measuring error that an exception of a model or a library means."""
     if isinstance(error, FlopbenchError):
         return error
     if is_out_of_memory(error):
-        hint = "use a smaller --batch" if what.batch > 1 else ""
-        return OutOfMemory(f"{OUT_OF_MEMORY} at batch {what.batch}", hint)
+        hint = "use a smaller --batch" if spec.batch > 1 else ""
+        return OutOfMemory(f"{OUT_OF_MEMORY} at batch {spec.batch}", hint)
     return MeasureError(f"{doing}: {reason(error)}")
 
 
@@ -66,7 +66,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
 
 
-def prepare(what: TimingSpec) -> Callable[[], Any]:
+def prepare(spec: TimingSpec) -> Callable[[], Any]:
     """Build a model and return a call that runs it on the next of several random inputs.
 
     Nothing has run when this returns: the first call, which may compile, is the caller's to time.
@@ -76,14 +76,14 @@ def prepare(what: TimingSpec) -> Callable[[], Any]:
         OutOfMemory: there is no room for it.
         MeasureError: it cannot be put on this device or into this dtype.
     """
-    spec = parse_spec(what.spec)
-    with explained(what, "building failed"):
-        built = build(spec, "cpu")
-        module = built.module.to(device=what.device, dtype=TORCH_DTYPES[what.dtype])
-        inputs = _inputs(built, what)
-        if what.channels_last:
+    model = parse_spec(spec.spec)
+    with explained(spec, "building failed"):
+        built = build(model, "cpu")
+        module = built.module.to(device=spec.device, dtype=TORCH_DTYPES[spec.dtype])
+        inputs = _inputs(built, spec)
+        if spec.channels_last:
             module = _channels_last(module, inputs)
-        if what.compiled:
+        if spec.compiled:
             module = torch.compile(module)  # compiles at the first call
     turns = itertools.cycle(inputs)
 
@@ -133,38 +133,38 @@ def capture(call: Callable[[], Any]) -> Callable[[], Any]:
     return replay
 
 
-def _inputs(built: Built, what: TimingSpec) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+def _inputs(built: Built, spec: TimingSpec) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     one = [t for t in (*built.args, *built.kwargs.values()) if isinstance(t, torch.Tensor)]
-    nbytes = sum(t.numel() * t.element_size() for t in one) * what.batch
+    nbytes = sum(t.numel() * t.element_size() for t in one) * spec.batch
     count = max(1, min(INPUTS, MOST_INPUT_BYTES // max(nbytes, 1)))
     made = []
     for number in range(count):
-        args = tuple(_batched(value, what, number) for value in built.args)
-        kwargs = {name: _batched(value, what, number) for name, value in built.kwargs.items()}
+        args = tuple(_batched(value, spec, number) for value in built.args)
+        kwargs = {name: _batched(value, spec, number) for name, value in built.kwargs.items()}
         made.append((args, kwargs))
     return made
 
 
-def _batched(value: Any, what: TimingSpec, number: int) -> Any:
+def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
     """Return one input at the wanted batch: fresh random values where it holds real numbers."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_batched(item, what, number) for item in value)
+        return type(value)(_batched(item, spec, number) for item in value)
     if isinstance(value, dict):
-        return {key: _batched(item, what, number) for key, item in value.items()}
+        return {key: _batched(item, spec, number) for key, item in value.items()}
     if not isinstance(value, torch.Tensor):
         return value
-    if what.batch > 1 and (value.dim() == 0 or value.shape[0] != 1):
+    if spec.batch > 1 and (value.dim() == 0 or value.shape[0] != 1):
         raise InputError(
-            f"{what.spec} brings an input of shape {tuple(value.shape)}, which has no batch of one "
-            f"to make {what.batch} of",
+            f"{spec.spec} brings an input of shape {tuple(value.shape)}, which has no batch of one "
+            f"to make {spec.batch} of",
             "let the factory return inputs for a batch of one, or time it with --batch 1",
         )
-    shape = (what.batch, *value.shape[1:]) if what.batch > 1 else tuple(value.shape)
+    shape = (spec.batch, *value.shape[1:]) if spec.batch > 1 else tuple(value.shape)
     if value.is_floating_point():
         generator = torch.Generator().manual_seed(number)
         fresh = torch.rand(shape, generator=generator)
-        return fresh.to(device=what.device, dtype=TORCH_DTYPES[what.dtype])
-    return value.expand(shape).contiguous().to(what.device)
+        return fresh.to(device=spec.device, dtype=TORCH_DTYPES[spec.dtype])
+    return value.expand(shape).contiguous().to(spec.device)
 
 
 def _channels_last(module: nn.Module, inputs: list[Any]) -> nn.Module:

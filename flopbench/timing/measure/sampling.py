@@ -103,26 +103,26 @@ def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP
         limit_s: seconds after which it is given up.
     """
     start = clock.now()
-    lead = [clock.time(call, 1)[clock.lead]]
+    primary = [clock.time(call, 1)[clock.lead]]
     each_s = clock.now() - start
     block = WARM_UP_CALLS
     if 2 * block * each_s > limit_s:
         block = max(2, min(block, int(limit_s / (2 * each_s))))
     while True:
-        while len(lead) % block:
-            lead.append(clock.time(call, 1)[clock.lead])
+        while len(primary) % block:
+            primary.append(clock.time(call, 1)[clock.lead])
         elapsed = clock.now() - start
-        if len(lead) >= 2 * block and elapsed >= WARM_UP_S:
-            before, after = median(lead[-2 * block : -block]), median(lead[-block:])
+        if len(primary) >= 2 * block and elapsed >= WARM_UP_S:
+            before, after = median(primary[-2 * block : -block]), median(primary[-block:])
             if abs(after - before) <= WARM_UP_WITHIN * before:
                 sampled.settled = True
                 break
             if elapsed >= limit_s:
                 break
-        lead.append(clock.time(call, 1)[clock.lead])
-    sampled.warm_up_calls = len(lead)
+        primary.append(clock.time(call, 1)[clock.lead])
+    sampled.warm_up_calls = len(primary)
     sampled.warm_up_s = clock.now() - start
-    typical = median(lead[-block:])
+    typical = median(primary[-block:])
     if clock.groups_calls and 0 < typical < SHORTEST_SAMPLE_S:
         sampled.calls_per_sample = math.ceil(SHORTEST_SAMPLE_S / typical)
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.replay.waterfall import Round, Work, waterfall
+from flopbench.replay.waterfall import Round, VideoWork, waterfall
 
 # Of a baseline of 1000 MACs: 300 in arms (2 runs of "a", 1 of "b"), 100 in the policy.
-WORK = Work(
+WORK = VideoWork(
     baseline_macs=Fraction(1000),
     arms_macs=Fraction(300),
     policy_macs=Fraction(100),

@@ -15,7 +15,7 @@ from flopbench.timing.devices import (
     MUST_MATCH,
     DeviceFacts,
     Fact,
-    Findings,
+    GatheredFacts,
     differing,
     refuse_dtype,
 )
@@ -24,7 +24,7 @@ from flopbench.timing.roofs import CopyRoof, Roof, Roofs, load_roofs, store_roof
 
 def facts(**changes: Fact) -> DeviceFacts:
     """Return the facts of a CPU; changes by key with ``__`` for the dot."""
-    found = Findings()
+    found = GatheredFacts()
     found.put("cpu.model", "AMD EPYC", "")
     found.put("cpu.cores_visible", 2, "")
     found.put("cpu.max_mhz", None, "no cpufreq")

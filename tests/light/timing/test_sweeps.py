@@ -146,14 +146,14 @@ def test_key_batches_of_a_sweep() -> None:
 
 def test_a_probe_reads_a_row() -> None:
     """Batch over the median of process medians, the largest peak, or the failure."""
-    what = TimingSpec(spec="resnet18@32", batch=8)
-    row = timed([NoiseClock(1 / 16), NoiseClock(1 / 8), NoiseClock(1 / 4)], what)
+    spec = TimingSpec(spec="resnet18@32", batch=8)
+    row = timed([NoiseClock(1 / 16), NoiseClock(1 / 8), NoiseClock(1 / 4)], spec)
     assert Probe.of(8, row) == Probe(batch=8, images_per_s=64.0)
-    row = timed([NoiseClock(1 / 16)], what, run={"peak_bytes": 7})
+    row = timed([NoiseClock(1 / 16)], spec, run={"peak_bytes": 7})
     assert Probe.of(8, row).peak_bytes == 7
-    failed = Timing(what=what, lead="cpu_s", processes=(), failure="out of memory")
+    failed = Timing(what=spec, lead="cpu_s", processes=(), failure="out of memory")
     assert Probe.of(8, failed) == Probe(batch=8, images_per_s=None, failure="out of memory")
-    empty = Timing(what=what, lead="cpu_s", processes=())
+    empty = Timing(what=spec, lead="cpu_s", processes=())
     assert Probe.of(8, empty).failure == "not measured"
 
 

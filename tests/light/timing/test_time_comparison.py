@@ -258,8 +258,8 @@ def test_single_rows_are_compared_as_they_are() -> None:
 def test_what_changed_is_named() -> None:
     """Options may be what is compared, so they are named and not refused."""
     one = row(1.0)
-    what = replace(one.what, dtype="bf16", channels_last=True, compiled=True)
-    (pair,) = compare_files(file(one), file(replace(one, what=what)), names=NAMES).pairs
+    spec = replace(one.what, dtype="bf16", channels_last=True, compiled=True)
+    (pair,) = compare_files(file(one), file(replace(one, what=spec)), names=NAMES).pairs
     assert pair.changed == (
         "dtype: fp32 and bf16",
         "channels_last: False and True",

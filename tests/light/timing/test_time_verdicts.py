@@ -314,8 +314,8 @@ def test_half_precision_moves_half_the_bytes() -> None:
     """bf16 and fp16 have twice the intensity of fp32; tf32 lies in memory as fp32 does."""
     found = {}
     for dtype in ("fp32", "tf32", "bf16", "fp16"):
-        what = TimingSpec(spec="resnet18@32", device="cuda", dtype=dtype)
-        found[dtype] = summarise(timed(alike(), what, work=WORK), CPU).intensity
+        spec = TimingSpec(spec="resnet18@32", device="cuda", dtype=dtype)
+        found[dtype] = summarise(timed(alike(), spec, work=WORK), CPU).intensity
     # one image: 2e9 / (4e7 + 1.6e7) and 2e9 / 4e7
     assert found["fp32"] == found["tf32"] == (pytest.approx(2e9 / 5.6e7), 50.0)
     assert found["bf16"] == found["fp16"] == (pytest.approx(2e9 / 2.8e7), 100.0)

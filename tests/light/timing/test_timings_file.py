@@ -134,7 +134,7 @@ seconds = st.floats(min_value=0, max_value=1e6)
     st.text(max_size=9),
 )
 def test_any_row_survives_the_file(
-    what: TimingSpec, processes: list[list[float]], failure: str
+    spec: TimingSpec, processes: list[list[float]], failure: str
 ) -> None:
     """Whatever the model is called, whatever it took, however it failed."""
     runs = tuple(
@@ -149,7 +149,7 @@ def test_any_row_survives_the_file(
         )
         for samples in processes
     )
-    row = Timing(what=what, lead="cpu_s", processes=runs, failure=failure)
+    row = Timing(what=spec, lead="cpu_s", processes=runs, failure=failure)
     file = TimingFile(rows=(row,), devices=(CPU,))
     assert TimingFile.from_json(json.loads(file.dumps())) == file
 

@@ -14,7 +14,7 @@ from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.theory import Theory, TheoryGroup, TheoryPoint
 from flopbench.present.figures.words import listed
-from flopbench.timing.records import LEADS
+from flopbench.timing.records import PRIMARY_COLUMNS
 
 ROOM = 1.5
 """The axes reach this many times beyond the outermost point."""
@@ -51,7 +51,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
         _draw_group(ax, group, look(n), several=len(theory.groups) > 1)
     one_image = all(point.one.row.what.batch == 1 for point in points)
     ax.set_xlabel("dense GMACs an image" if one_image else "dense GMACs a call (batch × image)")
-    leads = list(dict.fromkeys(LEADS.get(p.one.row.lead, p.one.row.lead) for p in points))
+    leads = list(dict.fromkeys(PRIMARY_COLUMNS.get(p.one.row.lead, p.one.row.lead) for p in points))
     ax.set_ylabel(f"measured ms a call ({listed(leads, 'or')})")
     ax.grid(visible=True)
     entries = _legend(theory)

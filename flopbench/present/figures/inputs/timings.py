@@ -14,7 +14,7 @@ from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.words import listed
 from flopbench.timing.devices import DTYPES, DeviceFacts, differing
 from flopbench.timing.file import TimingFile, merge
-from flopbench.timing.records import LEADS, Timing
+from flopbench.timing.records import PRIMARY_COLUMNS, Timing
 from flopbench.timing.verdicts import Summary, summarise
 
 Timings: TypeAlias = "str | Path | TimingFile"
@@ -217,7 +217,9 @@ def said(rows: Sequence[tuple[str, str]]) -> str:
 
 def how_timed(rows: Sequence[TimedRow]) -> str:
     """Say how the times were made, for a caption."""
-    leads = listed(list(dict.fromkeys(LEADS.get(o.row.lead, o.row.lead) for o in rows)), "or")
+    leads = listed(
+        list(dict.fromkeys(PRIMARY_COLUMNS.get(o.row.lead, o.row.lead) for o in rows)), "or"
+    )
     counts = sorted({one.summary.processes for one in rows})
     many = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     fresh = "fresh process" if counts == [1] else "fresh processes"
