@@ -367,8 +367,8 @@ FAULTS = (
          "test_a_block_put_into_a_sequential_is_all_that_was_added",),
     ),
     Fault(
-        "what follows a wider branch is booked elsewhere",
-        "flopbench/check/diff/following.py",
+        "what derives from a wider branch is attributed elsewhere",
+        "flopbench/check/diff/derived.py",
         "(move[1] - move[0]) % (one[1] - one[0]) == 0",
         "False",
         ("tests/light/check/test_check_matching.py::"

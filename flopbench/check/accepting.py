@@ -56,13 +56,13 @@ def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[s
 
 
 def accept(
-    baseline: Baseline | None, stock: Mapping[str, Cost | str], names: Sequence[str], reason: str
+    baseline: Baseline | None, costs: Mapping[str, Cost | str], names: Sequence[str], reason: str
 ) -> tuple[Baseline, list[Move]]:
     """Return the baseline with the costs of some entries as they are now.
 
     Args:
         baseline: as it is; None where there is none yet.
-        stock: entry -> its cost now, or why it could not be measured; an entry that is not in it
+        costs: entry -> its cost now, or why it could not be measured; an entry that is not in it
             is gone.
         names: entries to accept.
         reason: why, kept beside old and new.
@@ -82,7 +82,7 @@ def accept(
     moves = []
     for name in names:
         old = entries.get(name)
-        cost = stock.get(name)
+        cost = costs.get(name)
         if isinstance(cost, str):
             raise MeasureError(f"cannot accept {name!r}, which could not be measured: {cost}")
         if cost is None:

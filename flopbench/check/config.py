@@ -53,7 +53,7 @@ from flopbench.check.records import (
     Metric,
 )
 from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.toml_lines import Block, key_lines, line_of, read_toml, shown_value
+from flopbench.core.toml_lines import TomlBlock, key_lines, line_of, read_toml, shown_value
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.models.presets import preset_names
@@ -152,7 +152,7 @@ def read_config(path: Path) -> Config:
             )
     if prefix and not data:
         raise DataError(f"{path} has no table [tool.flopbench]", "flopbench init writes one")
-    top = Block(file=str(path), lines=lines, keys=prefix, data=data)
+    top = TomlBlock(file=str(path), lines=lines, keys=prefix, data=data)
     top.only(_FILE_KEYS)
     entries = tuple(_entry(block) for block in top.blocks("entries"))
     if not entries:
@@ -206,7 +206,7 @@ def unmatched_budgets(config: Config) -> tuple[str, ...]:
     )
 
 
-def _entry(block: Block) -> Entry:
+def _entry(block: TomlBlock) -> Entry:
     block.only(_ENTRY_KEYS)
     model, log = block.text("model", ""), block.text("policy-log", "")
     if model and log:
@@ -239,7 +239,7 @@ def _entry(block: Block) -> Entry:
     )
 
 
-def _check_model(block: Block, model: str) -> None:
+def _check_model(block: TomlBlock, model: str) -> None:
     try:
         spec = parse_spec(model)
     except InputError as error:
@@ -252,7 +252,7 @@ def _check_model(block: Block, model: str) -> None:
         )
 
 
-def _check_names(top: Block, entries: Sequence[Entry]) -> None:
+def _check_names(top: TomlBlock, entries: Sequence[Entry]) -> None:
     first: dict[str, int] = {}
     for number, (block, entry) in enumerate(zip(top.blocks("entries"), entries, strict=True)):
         if entry.name in first:
@@ -264,7 +264,7 @@ def _check_names(top: Block, entries: Sequence[Entry]) -> None:
         first[entry.name] = number
 
 
-def _counter(top: Block) -> str:
+def _counter(top: TomlBlock) -> str:
     """Return the counter's name; whether its library is installed matters only when it counts."""
     name = top.text("counter", DEFAULT_COUNTER)
     if name not in {info.name for info in own_counters()}:
@@ -275,7 +275,7 @@ def _counter(top: Block) -> str:
     return name
 
 
-def _budget(block: Block, entries: Sequence[Entry]) -> Budget:
+def _budget(block: TomlBlock, entries: Sequence[Entry]) -> Budget:
     block.only(_BUDGET_KEYS)
     if "metric" not in block.data:
         hint = f"add one of metric = {', '.join(repr(name) for name in METRICS)}"
@@ -313,7 +313,7 @@ def _budget(block: Block, entries: Sequence[Entry]) -> Budget:
     )
 
 
-def _renamed(budgets: Sequence[Block]) -> Iterator[str]:
+def _renamed(budgets: Sequence[TomlBlock]) -> Iterator[str]:
     for block in budgets:
         name = block.data["metric"]
         if name in EARLIER_NAMES:
@@ -323,7 +323,7 @@ def _renamed(budgets: Sequence[Block]) -> Iterator[str]:
             )
 
 
-def _amount(block: Block, key: str, metric: Metric) -> Fraction | None:
+def _amount(block: TomlBlock, key: str, metric: Metric) -> Fraction | None:
     if key not in block.data:
         return None
     parse = parse_limit if key == "limit" else parse_amount
@@ -334,7 +334,7 @@ def _amount(block: Block, key: str, metric: Metric) -> Fraction | None:
         raise block.fault(key, f"of {metric}: {error.message}", error.hint) from None
 
 
-def _share(block: Block, key: str, default: Fraction) -> Fraction:
+def _share(block: TomlBlock, key: str, default: Fraction) -> Fraction:
     if key not in block.data:
         return default
     text = _quantity_text(block, key)
@@ -344,7 +344,7 @@ def _share(block: Block, key: str, default: Fraction) -> Fraction:
         raise block.fault(key, f"is wrong: {error.message}", error.hint) from None
 
 
-def _quantity_text(block: Block, key: str) -> str:
+def _quantity_text(block: TomlBlock, key: str) -> str:
     """Return the text of a quantity; a bare number has no unit, and is told so."""
     value = block.data[key]
     if type(value) in {int, float}:
@@ -354,7 +354,7 @@ def _quantity_text(block: Block, key: str) -> str:
     return block.text(key, "")
 
 
-def _note(block: Block) -> str:
+def _note(block: TomlBlock) -> str:
     """Return the note in one line; it may be written in several."""
     value = block.data.get("note", "")
     text = " ".join(value.split()) if isinstance(value, str) else None

@@ -34,7 +34,7 @@ from flopbench.core.units import CONVENTION
 SHOWN_MODULES = 5
 """How many modules a failure names."""
 
-_GRAVITY: tuple[State, ...] = (
+_SEVERITY: tuple[State, ...] = (
     "not measured",
     "not comparable",
     "gone",
@@ -75,10 +75,10 @@ class Against:
         return self.accepted_here.entries.get(name) if self.accepted_here is not None else None
 
 
-def judge(
+def judge_entries(
     config: Config,
     against: Against,
-    stock: Mapping[str, Cost | str],
+    costs: Mapping[str, Cost | str],
     latencies: Mapping[str, MetricResult] | None = None,
 ) -> Report:
     """Hold every entry against its baseline and its budgets.
@@ -86,7 +86,7 @@ def judge(
     Args:
         config: entries and budgets.
         against: the accepted costs.
-        stock: entry -> its cost now, or why it could not be measured.
+        costs: entry -> its cost now, or why it could not be measured.
         latencies: entry -> verdict on its latency.
     """
     kept = against.kept()
@@ -96,7 +96,7 @@ def judge(
             config,
             kept.get(entry.name),
             against.here(entry.name),
-            stock[entry.name],
+            costs[entry.name],
             (latencies or {}).get(entry.name),
         )
         for entry in config.entries
@@ -156,9 +156,9 @@ def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricR
     )
 
 
-def gravest(states: Iterable[State]) -> State:
+def worst(states: Iterable[State]) -> State:
     """Return the gravest of some states; ``same`` for none."""
-    return min(states, key=_GRAVITY.index, default="same")
+    return min(states, key=_SEVERITY.index, default="same")
 
 
 def _entry(
@@ -193,10 +193,10 @@ def _entry(
     if apart:
         metrics = [replace(one, state="not comparable") for one in metrics]
     metrics = [_accepted(one, budget_for(config, entry, one.metric), here, cost) for one in metrics]
-    state = gravest(one.state for one in metrics)
+    state = worst(one.state for one in metrics)
     if latency is not None:
         metrics.append(latency)
-        state = gravest([state, *_of_latency(latency)])
+        state = worst([state, *_of_latency(latency)])
     result = replace(
         plain,
         state=state,

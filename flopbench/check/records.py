@@ -185,7 +185,7 @@ class ModelCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Component:
+class PricedComponent:
     """One network of a policy log, and its price.
 
     Attributes:
@@ -220,7 +220,7 @@ class LogCost:
     rule: str
     macs_per_video: Fraction
     videos: int | None
-    components: Mapping[str, Component]
+    components: Mapping[str, PricedComponent]
     events: tuple[ChargeItem[Fraction], ...]
     versions: Mapping[str, str] = field(default_factory=dict)
 

@@ -277,7 +277,7 @@ class EntryResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrillResult:
+class SelfTestResult:
     """One planted growth.
 
     Attributes:
@@ -317,7 +317,7 @@ class Report:
     entries: tuple[EntryResult, ...]
     budgets: int = 0
     unmatched: tuple[str, ...] = ()
-    drill: tuple[DrillResult, ...] = ()
+    drill: tuple[SelfTestResult, ...] = ()
     drill_share: Fraction | None = None
     notices: tuple[str, ...] = ()
 
@@ -337,7 +337,7 @@ class Report:
 
         A failure that is certain outweighs one that could not be looked at.
         """
-        if self.failures or not all(planted.caught for planted in self.drill):
+        if self.failures or not all(result.caught for result in self.drill):
             return EXIT_CHECK_FAILED
         states = {entry.state for entry in self.entries}
         if "not measured" in states:

@@ -1,4 +1,4 @@
-"""One whole check: read the baseline, take stock, judge."""
+"""One whole check: read the baseline, measure the entries, judge them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from flopbench.check.baseline.file import load_baseline, parse_baseline
-from flopbench.check.drill import drill
+from flopbench.check.entry_costs import measure_entries
 from flopbench.check.git import show
-from flopbench.check.judging import Against, judge
+from flopbench.check.judging import Against, judge_entries
 from flopbench.check.records import Config
 from flopbench.check.report import Report
-from flopbench.check.stock import take_stock
+from flopbench.check.self_test import self_test
 from flopbench.core.errors import InputError
 from flopbench.core.workers import Progress
 
@@ -25,7 +25,7 @@ def run_check(
     *,
     against: str | None = None,
     paired: str | None = None,
-    drill_share: Fraction | None = None,
+    self_test_share: Fraction | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Report:
@@ -35,7 +35,7 @@ def run_check(
         config: what is guarded.
         against: a git revision whose baseline to compare with; None for the one at hand.
         paired: a git revision to time budgets of gate ``paired`` against.
-        drill_share: growth to plant in every entry, as a share; None plants nothing.
+        self_test_share: growth to inject into every entry, as a share; None injects nothing.
         refresh: count again instead of reading the cache.
         progress: told before each measurement.
 
@@ -50,17 +50,18 @@ def run_check(
         )
     with inside(config):
         held = _against(config, against)
-        stock = take_stock(config, refresh=refresh, progress=progress)
-        if drill_share is not None:
-            planted = drill(config, held.baseline, stock, drill_share)
-            return replace(judge(config, held, stock), drill=planted, drill_share=drill_share)
+        costs = measure_entries(config, refresh=refresh, progress=progress)
+        if self_test_share is not None:
+            injected = self_test(config, held.baseline, costs, self_test_share)
+            report = judge_entries(config, held, costs)
+            return replace(report, drill=injected, drill_share=self_test_share)
         if not any(budget.metric == "latency" for budget in config.budgets):
-            return judge(config, held, stock)
+            return judge_entries(config, held, costs)
         from flopbench.check.latency.gate import check_latency, guarded
 
         timed = bool(guarded(config))
         latencies = check_latency(config, paired=paired, progress=progress) if timed else {}
-        return judge(config, held, stock, latencies)
+        return judge_entries(config, held, costs, latencies)
 
 
 @contextlib.contextmanager

@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
 def _accept(args: argparse.Namespace, config: Config) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import WHAT, parse_baseline, render_baseline
+    from flopbench.check.entry_costs import measure_entries
     from flopbench.check.latency.gate import accept_latency, guarded
-    from flopbench.check.stock import take_stock
     from flopbench.check.text.blocks import describe_moves
 
     path = Path(config.baseline)
@@ -83,10 +83,10 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
     names = _chosen(args, config, baseline)
     with progress_bar() as progress:
         chosen = [entry for entry in config.entries if entry.name in names]
-        stock = take_stock(config, entries=chosen, refresh=args.refresh, progress=progress)
+        costs = measure_entries(config, entries=chosen, refresh=args.refresh, progress=progress)
         if args.improvements:
-            names = _improved(config, baseline, stock)
-        moved, moves = accept(baseline, stock, names, args.reason)
+            names = _improved(config, baseline, costs)
+        moved, moves = accept(baseline, costs, names, args.reason)
         path.parent.mkdir(parents=True, exist_ok=True)
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
@@ -122,9 +122,9 @@ def _chosen(args: argparse.Namespace, config: Config, baseline: Baseline | None)
 
 
 def _improved(
-    config: Config, baseline: Baseline | None, stock: Mapping[str, Cost | str]
+    config: Config, baseline: Baseline | None, costs: Mapping[str, Cost | str]
 ) -> list[str]:
-    from flopbench.check.judging import Against, judge
+    from flopbench.check.judging import Against, judge_entries
 
-    report = judge(config, Against(baseline=baseline), stock)
+    report = judge_entries(config, Against(baseline=baseline), costs)
     return [entry.name for entry in report.improvements]

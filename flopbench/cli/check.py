@@ -183,7 +183,7 @@ def _measured(args: argparse.Namespace) -> Report:
             config,
             against=args.against,
             paired=args.paired,
-            drill_share=share,
+            self_test_share=share,
             refresh=args.refresh,
             progress=progress,
         )

@@ -116,20 +116,20 @@ def _found(folder: Path) -> list[Entry]:
 def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import render_baseline
+    from flopbench.check.entry_costs import measure_entries
     from flopbench.check.init.starting import ci_snippet, config_text
     from flopbench.check.records import Config
-    from flopbench.check.stock import take_stock
     from flopbench.check.text.blocks import describe_moves
 
     config = Config(path=str(path), root=".", entries=tuple(entries))
     with progress_bar() as progress:
-        stock = take_stock(config, progress=progress)
-    failures = {name: cost for name, cost in stock.items() if isinstance(cost, str)}
+        costs = measure_entries(config, progress=progress)
+    failures = {name: cost for name, cost in costs.items() if isinstance(cost, str)}
     good = [entry.name for entry in entries if entry.name not in failures]
     if not good:
         name, why = next(iter(failures.items()))
         raise MeasureError(f"nothing could be counted; {name}: {why}", "nothing was written")
-    baseline, moves = accept(None, stock, good, FIRST_REASON)
+    baseline, moves = accept(None, costs, good, FIRST_REASON)
     kept = Path(config.baseline)
     kept.parent.mkdir(exist_ok=True)
     write_atomic(kept, render_baseline(baseline))

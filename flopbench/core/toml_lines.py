@@ -119,7 +119,7 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class TomlBlock:
     """One table of a file, and where it stands.
 
     Attributes:
@@ -180,16 +180,16 @@ class Block:
         value = self.data.get(key, {})
         if not isinstance(value, dict):
             raise self.fault(key, f"is {shown_value(value)} where a table was expected")
-        inner = Block(file=self.file, lines=self.lines, keys=(*self.keys, key), data=value)
+        inner = TomlBlock(file=self.file, lines=self.lines, keys=(*self.keys, key), data=value)
         return {name: inner.text(name, "") for name in value}
 
-    def blocks(self, key: str) -> list[Block]:
+    def blocks(self, key: str) -> list[TomlBlock]:
         """Return the blocks of an array of tables, none where the key is missing."""
         value = self.data.get(key, [])
         if not isinstance(value, list):
             raise self.fault(key, f"is {shown_value(value)} where [[{key}]] blocks were expected")
         blocks = [
-            Block(file=self.file, lines=self.lines, keys=(*self.keys, key, n), data=item)
+            TomlBlock(file=self.file, lines=self.lines, keys=(*self.keys, key, n), data=item)
             for n, item in enumerate(value)
         ]
         for block in blocks:

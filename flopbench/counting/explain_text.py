@@ -9,7 +9,7 @@ from typing import Any, TextIO
 from flopbench.core.grid import Column, Grid, to_terminal
 from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
-from flopbench.counting.module_sums import MODEL, module_costs
+from flopbench.counting.module_sums import MODEL, module_sums
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
 from flopbench.counting.run import Explanation
 
@@ -47,7 +47,7 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
 def module_grid(profile: CostProfile, depth: int) -> Grid:
     """Lay out the module tree with inclusive dense MACs, shares and parameters."""
     rows = []
-    for module in module_costs(profile):
+    for module in module_sums(profile):
         costless = not module.dense_macs and not module.params
         if module.level > depth or (costless and module.level):
             continue

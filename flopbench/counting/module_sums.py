@@ -15,7 +15,7 @@ MODEL = "(model)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleCost:
+class ModuleSum:
     """One module, its children included.
 
     Attributes:
@@ -64,7 +64,7 @@ def level_of(path: str) -> int:
     return path.count(".") + 1 if path else 0
 
 
-def module_costs(profile: CostProfile) -> tuple[ModuleCost, ...]:
+def module_sums(profile: CostProfile) -> tuple[ModuleSum, ...]:
     """Return every module in order of registration, children included."""
     dense: dict[str, int] = defaultdict(int)
     params: dict[str, int] = defaultdict(int)
@@ -75,7 +75,7 @@ def module_costs(profile: CostProfile) -> tuple[ModuleCost, ...]:
         for ancestor in ancestors(module.path):
             params[ancestor] += module.params
     return tuple(
-        ModuleCost(
+        ModuleSum(
             path=module.path,
             type=module.type,
             level=level_of(module.path),

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from flopbench.check.baseline.file import load_baseline, verify_baseline
+from flopbench.check.entry_costs import measure_entries
 from flopbench.check.pytest.costs import count
 from flopbench.check.records import Config, Entry, ModelCost
-from flopbench.check.stock import take_stock
 
 # Two convolutions on 10 x 10 positions: 27·width + 4·width MACs a position.
 NETS = """
@@ -387,7 +387,7 @@ def test_the_count_is_that_of_flopbench_check(
     import nets_of_check  # type: ignore[import-not-found]
 
     entry = Entry(name="it", model="nets_of_check:net@10")
-    stock = take_stock(Config(path="flopbench.toml", root=".", entries=(entry,)))["it"]
+    measured = measure_entries(Config(path="flopbench.toml", root=".", entries=(entry,)))["it"]
     here = count(nets_of_check.net(), (1, 3, 10, 10))
-    assert isinstance(stock, ModelCost)
-    assert replace(here, spec=stock.spec, input=stock.input) == stock
+    assert isinstance(measured, ModelCost)
+    assert replace(here, spec=measured.spec, input=measured.input) == measured

@@ -120,7 +120,7 @@ def test_the_table_of_the_report_has_all_keys() -> None:
         report.Split,
         report.EventShare,
         report.ComponentChange,
-        report.DrillResult,
+        report.SelfTestResult,
     ]
     keys = {field.name for record in records for field in fields(record)}
     assert keys - named == set()

@@ -10,12 +10,12 @@ from flopbench.check.records import Metric
 from flopbench.check.report import (
     CauseShare,
     ComponentChange,
-    DrillResult,
     EntryResult,
     EventShare,
     MetricResult,
     ModuleChange,
     Report,
+    SelfTestResult,
     Split,
     State,
 )
@@ -259,9 +259,9 @@ def everything() -> Report:
     )
 
 
-def drilled(*, caught: bool = True) -> Report:
+def self_tested(*, caught: bool = True) -> Report:
     """Return a fire drill of two planted growths."""
-    second = DrillResult(
+    second = SelfTestResult(
         entry="head",
         metric="params",
         caught=caught,
@@ -269,5 +269,5 @@ def drilled(*, caught: bool = True) -> Report:
     )
     whole = report(same("backbone"), same("head"), drill_share=Fraction(1, 100))
     return replace(
-        whole, drill=(DrillResult(entry="backbone", metric="dense_macs", caught=True), second)
+        whole, drill=(SelfTestResult(entry="backbone", metric="dense_macs", caught=True), second)
     )

@@ -22,12 +22,12 @@ from flopbench.check.records import (
     NAMES_ON_FILE,
     Acceptance,
     Baseline,
-    Component,
     Cost,
     Kept,
     LogCost,
     ModelCost,
     ModuleCost,
+    PricedComponent,
 )
 from flopbench.check.report import amount_from, plain_amount
 from flopbench.core.errors import DataError, cut
@@ -179,11 +179,13 @@ def _log(content: Mapping[str, Any], where: str) -> LogCost:
     )
 
 
-def _component(name: str, data: Any, entry: str) -> Component:
+def _component(name: str, data: Any, entry: str) -> PricedComponent:
     where = f"{entry}, component {name!r}"
     content = _object(data, where)
     _keys(content, {"macs", "spec"}, where)
-    return Component(spec=_text(content, "spec", where), total_macs=_count(content, "macs", where))
+    return PricedComponent(
+        spec=_text(content, "spec", where), total_macs=_count(content, "macs", where)
+    )
 
 
 def _event(data: Any, where: str) -> ChargeItem[Fraction]:

@@ -64,7 +64,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class ShapeChange:
     """One thing that differs between a module's two forms.
 
     Attributes:
@@ -115,13 +115,13 @@ def _convolution(weight: tuple[int, ...], shape: Mapping[str, Any], *, transpose
     return Layer(kind="conv", out=out, in_=in_, kernel=weight[2:], groups=groups)
 
 
-def differences(old: ModuleCost, new: ModuleCost) -> tuple[Difference, ...]:
+def shape_changes(old: ModuleCost, new: ModuleCost) -> tuple[ShapeChange, ...]:
     """List what differs between two forms of one module, its own choices first.
 
     Nothing here looks at other modules, so a position more or less is not found here.
     """
     before, after = layer_of(old), layer_of(new)
-    found: list[Difference] = []
+    found: list[ShapeChange] = []
     if before.kind == after.kind == "conv" and len(before.kernel) == len(after.kernel):
         found += _of_convolution(before, after)
     elif before.kind == after.kind and before.kind in {"linear", "recurrent", "attention"}:
@@ -144,14 +144,14 @@ def dimensions(extents: Any) -> str:
     return "x".join(map(str, extents)) if many else str(extents)
 
 
-def _of_convolution(before: Layer, after: Layer) -> list[Difference]:
+def _of_convolution(before: Layer, after: Layer) -> list[ShapeChange]:
     found = []
     if before.kernel != after.kernel:
         found.append(_own("kernel", "kernel", dimensions(before.kernel), dimensions(after.kernel)))
     if before.depthwise and after.depthwise:
         # Its channels are its input's; only more outputs a channel would be its own choice.
         if before.in_ != after.in_:
-            found.append(_follower("channels", before.in_, after.in_))
+            found.append(_derived("channels", before.in_, after.in_))
         if before.out * after.in_ != after.out * before.in_:
             found.append(_wider("out channels", before, after))
         return found
@@ -160,7 +160,7 @@ def _of_convolution(before: Layer, after: Layer) -> list[Difference]:
     return found + _of_widths(before, after)
 
 
-def _of_widths(before: Layer, after: Layer) -> list[Difference]:
+def _of_widths(before: Layer, after: Layer) -> list[ShapeChange]:
     if before.kind == "attention":
         return [_wider("width", before, after)] if before.out != after.out else []
     out, in_ = {
@@ -169,24 +169,24 @@ def _of_widths(before: Layer, after: Layer) -> list[Difference]:
     }.get(before.kind, ("out features", "in features"))
     found = [_wider(out, before, after)] if before.out != after.out else []
     if before.in_ != after.in_:
-        found.append(_follower(in_, before.in_, after.in_))
+        found.append(_derived(in_, before.in_, after.in_))
     return found
 
 
-def _of_embedding(before: Layer, after: Layer) -> list[Difference]:
+def _of_embedding(before: Layer, after: Layer) -> list[ShapeChange]:
     found = [_wider("width", before, after)] if before.out != after.out else []
     if before.in_ != after.in_:
         found.append(_own("width", "rows", before.in_, after.in_))
     return found
 
 
-def _of_norm(before: Layer, after: Layer) -> list[Difference]:
-    return [_follower("features", before.out, after.out)] if before.out != after.out else []
+def _of_norm(before: Layer, after: Layer) -> list[ShapeChange]:
+    return [_derived("features", before.out, after.out)] if before.out != after.out else []
 
 
 def _of_settings(
     before: Mapping[str, Any], after: Mapping[str, Any], *, kernel: bool
-) -> list[Difference]:
+) -> list[ShapeChange]:
     found = []
     for name, cause in SETTINGS.items():
         was, now = (shape.get(name, DEFAULTS.get(name)) for shape in (before, after))
@@ -196,7 +196,7 @@ def _of_settings(
     return found
 
 
-def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ShapeChange]:
     """Compare parameters of an unknown layout: extents that moved may be another module's."""
     found = []
     for name in sorted(before.keys() | after.keys()):
@@ -205,7 +205,7 @@ def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
             continue
         if was is None or now is None:
             found.append(
-                Difference(
+                ShapeChange(
                     cause="other", detail=f"{name} {'added' if was is None else 'gone'}", own=True
                 )
             )
@@ -214,26 +214,26 @@ def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[
         if a and len(a) == len(b):
             moves = tuple((x, y) for x, y in zip(a, b, strict=True) if x != y)
             detail = f"{name} {dimensions(a)} -> {dimensions(b)}"
-            found.append(Difference(cause="width", detail=detail, own=None, moves=moves))
+            found.append(ShapeChange(cause="width", detail=detail, own=None, moves=moves))
         else:
             found.append(_own("other", name, dimensions(was), dimensions(now)))
     return found
 
 
-def _own(cause: Cause, name: str, was: object, now: object) -> Difference:
-    return Difference(cause=cause, detail=f"{name} {was} -> {now}", own=True)
+def _own(cause: Cause, name: str, was: object, now: object) -> ShapeChange:
+    return ShapeChange(cause=cause, detail=f"{name} {was} -> {now}", own=True)
 
 
-def _wider(name: str, before: Layer, after: Layer) -> Difference:
+def _wider(name: str, before: Layer, after: Layer) -> ShapeChange:
     widens = (before.out, after.out)
-    return Difference(
+    return ShapeChange(
         cause="width", detail=f"{name} {widens[0]} -> {widens[1]}", own=True, widens=widens
     )
 
 
-def _follower(name: str, was: int, now: int) -> Difference:
+def _derived(name: str, was: int, now: int) -> ShapeChange:
     detail = f"{name} {was} -> {now}"
-    return Difference(cause="width", detail=detail, own=False, moves=((was, now),))
+    return ShapeChange(cause="width", detail=detail, own=False, moves=((was, now),))
 
 
 def _extents(value: Any) -> tuple[int, ...]:

@@ -8,8 +8,8 @@ from math import prod
 
 from flopbench.check.baseline.text import natural
 from flopbench.check.diff.alignment import align
-from flopbench.check.diff.causes import Difference, differences
-from flopbench.check.diff.following import Found, Known, settled
+from flopbench.check.diff.causes import ShapeChange, shape_changes
+from flopbench.check.diff.derived import Inferred, Known, resolved
 from flopbench.check.records import ModelCost, ModuleCost
 from flopbench.check.report import Cause, CauseShare, ModuleChange
 
@@ -41,7 +41,7 @@ def compare_models(
     found = [change for pair in pairs for change in _of_pair(*pair, known)]
     found += [_added(module, known) for module in added if _is_reported(module)]
     found += [_gone(module) for module in gone if _is_reported(module)]
-    found = settled(found, known)
+    found = resolved(found, known)
     place = _source_finder(new.modules)
     downwards = (new.dense_macs - old.dense_macs, new.params - old.params) < (0, 0)
     changes = tuple(
@@ -66,7 +66,7 @@ def _is_reported(module: ModuleCost) -> bool:
     return bool(costs or "kernel_size" in module.shape)
 
 
-def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
+def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Inferred]:
     """Return what changed in one module: nothing, or one change."""
     if old.shape == new.shape and _amounts(old) == _amounts(new):
         return []
@@ -83,14 +83,14 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
         cause: Cause = "other" if _novelty(new, known) == "" else "new operator"
         detail = f"{old.type} -> {new.type}"
         return [_with(change, cause, detail, structural=True)]
-    differing = differences(old, new) if old.shape != new.shape else ()
+    differing = shape_changes(old, new) if old.shape != new.shape else ()
     if differing:
         own = [d for d in differing if d.own] or list(differing)
         return [
-            Found(
+            Inferred(
                 change=replace(change, cause=own[0].cause, detail=", ".join(d.detail for d in own)),
                 own=own[0].own,
-                booked=own[0].cause,
+                attributed=own[0].cause,
                 moves=tuple(move for d in own for move in d.moves),
                 widens=next((d.widens for d in differing if d.widens), None),
                 of_input=_of_input(old, new, differing) if known.new_input else 0,
@@ -105,7 +105,7 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Found]:
     return [_of_equal_shape(change, old, new, known)]
 
 
-def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[Difference]) -> int:
+def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[ShapeChange]) -> int:
     """Return the MACs that other positions add to the module as it was.
 
     The MACs of a convolution or a linear layer are its weight's elements times its positions; 0
@@ -123,7 +123,9 @@ def _amounts(module: ModuleCost) -> tuple[int, int, int]:
     return module.dense_macs, module.params, module.activations
 
 
-def _of_equal_shape(change: ModuleChange, old: ModuleCost, new: ModuleCost, known: Known) -> Found:
+def _of_equal_shape(
+    change: ModuleChange, old: ModuleCost, new: ModuleCost, known: Known
+) -> Inferred:
     """Say why a module costs something else though its parameters are as they were."""
     if (old.dense_macs, old.activations) == (new.dense_macs, new.activations):
         detail = "parameters shared" if new.params < old.params else "parameters no longer shared"
@@ -159,17 +161,17 @@ def _with(
     detail: str,
     *,
     structural: bool = False,
-) -> Found:
+) -> Inferred:
     """Return a change of the module's own."""
-    return Found(
+    return Inferred(
         change=replace(change, cause=cause, detail=detail),
         own=True,
-        booked=cause,
+        attributed=cause,
         structural=structural,
     )
 
 
-def _added(module: ModuleCost, known: Known) -> Found:
+def _added(module: ModuleCost, known: Known) -> Inferred:
     novelty = _novelty(module, known)
     change = ModuleChange(
         path=module.path,
@@ -191,7 +193,7 @@ def _novelty(module: ModuleCost, known: Known) -> str:
     return f"operator {novel[0]} is new" if novel else ""
 
 
-def _gone(module: ModuleCost) -> Found:
+def _gone(module: ModuleCost) -> Inferred:
     change = ModuleChange(
         path=module.path,
         type=module.type,
@@ -203,11 +205,11 @@ def _gone(module: ModuleCost) -> Found:
     return _with(change, "depth", "gone", structural=True)
 
 
-def _order(*, downwards: bool) -> Callable[[Found], tuple[object, ...]]:
+def _order(*, downwards: bool) -> Callable[[Inferred], tuple[object, ...]]:
     """Return the key that sorts what began it first, then the largest growth (or decrease)."""
     sign = 1 if downwards else -1
 
-    def key(item: Found) -> tuple[object, ...]:
+    def key(item: Inferred) -> tuple[object, ...]:
         change = item.change
         return (
             item.own is False,
@@ -220,13 +222,13 @@ def _order(*, downwards: bool) -> Callable[[Found], tuple[object, ...]]:
 
 
 def _shares(
-    found: Sequence[Found], known: Known, blocks: dict[tuple[str, str], str]
+    found: Sequence[Inferred], known: Known, blocks: dict[tuple[str, str], str]
 ) -> tuple[CauseShare, ...]:
-    by_cause: dict[Cause, list[Found]] = {}
+    by_cause: dict[Cause, list[Inferred]] = {}
     for item in found:
-        by_cause.setdefault(item.booked, []).append(item)
+        by_cause.setdefault(item.attributed, []).append(item)
     # What a module owes to the input is no part of what else happened to it.
-    of_input = sum(item.of_input for item in found if item.booked != "resolution")
+    of_input = sum(item.of_input for item in found if item.attributed != "resolution")
     if of_input:
         by_cause.setdefault("resolution", [])
     shares = []

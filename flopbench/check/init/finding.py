@@ -62,7 +62,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Candidate:
     """Something that could be guarded.
 
     Attributes:
@@ -78,7 +78,7 @@ class Found:
     why: str
 
 
-def find_entries(root: Path) -> list[Found]:
+def find_entries(root: Path) -> list[Candidate]:
     """Find models and policy logs below a folder; see the module's docstring.
 
     Tests, hidden folders, virtual environments and build outputs are left out, as is what cannot
@@ -90,8 +90,8 @@ def find_entries(root: Path) -> list[Found]:
     Returns:
         Models by file and line, then policy logs by path.
     """
-    models: list[Found] = []
-    logs: list[Found] = []
+    models: list[Candidate] = []
+    logs: list[Candidate] = []
     names: set[str] = set()
     for path in _files(root):
         inside = PurePosixPath(path.relative_to(root).as_posix())
@@ -103,11 +103,11 @@ def find_entries(root: Path) -> list[Found]:
                     short = inside.parent.name if inside.stem == "__init__" else inside.stem
                     wanted = short if name in _GENERIC else name
                     unique = unique_name([wanted, f"{short}.{name}"], names)
-                    models.append(Found(name=unique, model=model, why=why))
+                    models.append(Candidate(name=unique, model=model, why=why))
         elif _is_log(path) and inside.as_posix().isprintable():
             unique = unique_name([inside.stem, inside.with_suffix("").as_posix()], names)
             why = f"holds {_LOG_FORMAT}"
-            logs.append(Found(name=unique, policy_log=inside.as_posix(), why=why))
+            logs.append(Candidate(name=unique, policy_log=inside.as_posix(), why=why))
     return models + logs
 
 

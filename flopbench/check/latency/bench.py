@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flopbench.check.latency.judging import Finding, Timed, judge_time, other_machine, outcome
+from flopbench.check.latency.judging import (
+    LatencyState,
+    TimedModel,
+    judge_time,
+    other_machine,
+    outcome,
+)
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
@@ -50,12 +56,12 @@ class Bench:
         effort = effort or Effort()
         return cls(file=file, effort=replace(effort, progress=progress or effort.progress))
 
-    def accepted(self, entry: Entry) -> Timed | None:
+    def accepted(self, entry: Entry) -> TimedModel | None:
         """Return the accepted row of an entry: this machine's, where there are several."""
         spec = str(parse_spec(entry.model))
         rows = [row for row in self.file.rows if row.what.spec == spec and row.processes]
         timed = [
-            Timed(row=row, facts=self.file.device_of(row))
+            TimedModel(row=row, facts=self.file.device_of(row))
             for row in rows
             if not (row.failure or row.sweep)
         ]
@@ -63,7 +69,7 @@ class Bench:
             return next((one for one in timed if not self.apart(one)), timed[0])
         return timed[0] if timed else None
 
-    def apart(self, accepted: Timed) -> str:
+    def apart(self, accepted: TimedModel) -> str:
         """Say what keeps an accepted row from being compared here; empty if nothing does."""
         try:
             here = self.facts(accepted.row.what)
@@ -118,25 +124,25 @@ def timeable(model: str) -> ModelSpec:
 
 def judge_alone(
     budget: Budget,
-    finding: Finding,
+    found: LatencyState,
     what: TimingSpec,
     bench: Bench,
-    accepted: Timed | None = None,
+    accepted: TimedModel | None = None,
 ) -> MetricResult:
     """Time an entry without another revision; not at all where no limit and no row asks for it.
 
     Args:
         budget: what is allowed.
-        finding: the state where there is nothing to compare with.
+        found: the state where there is nothing to compare with.
         what: how to time it.
         bench: what to time it with.
         accepted: the row to compare with, None for none.
     """
     if accepted is None and budget.limit is None:
-        return outcome(budget, finding)
+        return outcome(budget, found)
     try:
         file = bench.time(what)
     except FlopbenchError as error:
-        return outcome(budget, Finding(state="not measured", reason=error.line))
-    new = Timed(row=file.rows[0], facts=file.device_of(file.rows[0]))
-    return judge_time(budget, accepted, new, otherwise=finding)
+        return outcome(budget, LatencyState(state="not measured", reason=error.line))
+    new = TimedModel(row=file.rows[0], facts=file.device_of(file.rows[0]))
+    return judge_time(budget, accepted, new, otherwise=found)

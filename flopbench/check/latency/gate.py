@@ -14,7 +14,7 @@ from pathlib import Path
 
 from flopbench.check.config import latency_budget
 from flopbench.check.latency.bench import Bench, judge_alone, latency_path, timeable
-from flopbench.check.latency.judging import Finding, Timed, outcome
+from flopbench.check.latency.judging import LatencyState, TimedModel, outcome
 from flopbench.check.latency.pairs import check_pairs
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
@@ -115,20 +115,20 @@ def _against_accepted(entry: Entry, budget: Budget, bench: Bench) -> MetricResul
         apart = bench.apart(accepted) if accepted is not None else ""
         what = bench.what(entry)
     except FlopbenchError as error:
-        return outcome(budget, Finding(state="not measured", reason=error.line))
+        return outcome(budget, LatencyState(state="not measured", reason=error.line))
     accept = f"flopbench accept {entry.name!r} on this machine accepts one"
     if accepted is None:
-        finding = Finding(state="new", reason=f"no latency was accepted yet: {accept}")
-        return judge_alone(budget, finding, what, bench)
+        found = LatencyState(state="new", reason=f"no latency was accepted yet: {accept}")
+        return judge_alone(budget, found, what, bench)
     if apart:
-        finding = Finding(state="not comparable", reason=f"{apart}: {accept}")
-        return judge_alone(budget, finding, what, bench)
-    return judge_alone(budget, Finding(state="new"), what, bench, accepted)
+        found = LatencyState(state="not comparable", reason=f"{apart}: {accept}")
+        return judge_alone(budget, found, what, bench)
+    return judge_alone(budget, LatencyState(state="new"), what, bench, accepted)
 
 
-def _accepted_line(entry: Entry, file: TimingFile, before: Timed | None) -> str:
+def _accepted_line(entry: Entry, file: TimingFile, before: TimedModel | None) -> str:
     """Say what was accepted, and if it will not do to compare with, why."""
-    timed = Timed(row=file.rows[0], facts=file.device_of(file.rows[0]))
+    timed = TimedModel(row=file.rows[0], facts=file.device_of(file.rows[0]))
     summary = timed.summary
     line = f"{entry.name}: latency {milliseconds(summary.headline_s or 0)} ms on {timed.facts.name}"
     if before is not None and before.summary.headline_s is not None:

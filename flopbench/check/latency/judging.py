@@ -35,7 +35,7 @@ _LIBRARY = "torch."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
+class TimedModel:
     """One row, and the machine that it was taken on."""
 
     row: Timing
@@ -48,7 +48,7 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class LatencyState:
     """A state with its reason."""
 
     state: State
@@ -57,7 +57,7 @@ class Finding:
 
 def outcome(
     budget: Budget,
-    finding: Finding,
+    found: LatencyState,
     *,
     old: Fraction | None = None,
     new: Fraction | None = None,
@@ -67,22 +67,22 @@ def outcome(
 
     Args:
         budget: what is allowed.
-        finding: the state.
+        found: the state.
         old: seconds before.
         new: seconds now.
         over: whether the limit is exceeded for sure.
     """
     spared = old is not None and new is not None and new - old <= budget.min_delta
-    worse = finding.state == "worse" and not spared
+    worse = found.state == "worse" and not spared
     violated = worse or over
-    reasons = [finding.reason]
-    if finding.state == "worse" and spared:
+    reasons = [found.reason]
+    if found.state == "worse" and spared:
         reasons.append("at most min-delta more, so it is let pass")
     if violated and budget.gate == "advisory":
         reasons.append(ADVISORY)
     return MetricResult.under(
         budget,
-        state=finding.state,
+        state=found.state,
         violated=violated,
         old=old,
         new=new,
@@ -92,7 +92,11 @@ def outcome(
 
 
 def judge_time(
-    budget: Budget, old: Timed | None, new: Timed, *, otherwise: Finding | None = None
+    budget: Budget,
+    old: TimedModel | None,
+    new: TimedModel,
+    *,
+    otherwise: LatencyState | None = None,
 ) -> MetricResult:
     """Hold a time against an earlier one, and against its limit.
 
@@ -101,26 +105,26 @@ def judge_time(
         old: the accepted time, or that of the other revision; None where there is none to compare
             with. Rows that took turns are compared sample by sample.
         new: the time now.
-        otherwise: the finding where there is no old time (default: ``new``).
+        otherwise: the state where there is no old time (default: ``new``).
     """
     if new.row.failure or not new.row.processes:
         return outcome(
             budget,
-            Finding(state="not measured", reason=new.row.failure or "no process has timed it"),
+            LatencyState(state="not measured", reason=new.row.failure or "no process has timed it"),
         )
-    finding = otherwise or Finding(state="new")
+    found = otherwise or LatencyState(state="new")
     if old is not None:
-        finding = _change(budget, old, new)
+        found = _change(budget, old, new)
     over, doubt = _limit(budget, new)
     if doubt:
-        sure = finding.state in {"worse", "not comparable"}
-        finding = Finding(
-            state=finding.state if sure else "inconclusive",
-            reason="; ".join(filter(None, (finding.reason, doubt))),
+        sure = found.state in {"worse", "not comparable"}
+        found = LatencyState(
+            state=found.state if sure else "inconclusive",
+            reason="; ".join(filter(None, (found.reason, doubt))),
         )
     return outcome(
         budget,
-        finding,
+        found,
         old=_seconds(old) if old is not None else None,
         new=_seconds(new),
         over=over,
@@ -141,41 +145,45 @@ def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
     return f"the accepted time was taken {what} ({listed}{more})"
 
 
-def _change(budget: Budget, old: Timed, new: Timed) -> Finding:
+def _change(budget: Budget, old: TimedModel, new: TimedModel) -> LatencyState:
     try:
         comparison = compare_rows(old.row, new.row)
     except NotComparableError as error:
-        return Finding(state="not comparable", reason=error.message)
+        return LatencyState(state="not comparable", reason=error.message)
     doubt = _doubt(old, "the earlier time", comparison) or _doubt(new, "the time", comparison)
     fewest = min(len(row.processes) for row in (old.row, new.row))
     if comparison.interval is None or comparison.ratio is None or fewest < FEWEST_PROCESSES:
-        return Finding(state="inconclusive", reason=doubt or comparison.reason)
+        return LatencyState(state="inconclusive", reason=doubt or comparison.reason)
     if doubt:
-        return Finding(state="inconclusive", reason=doubt)
+        return LatencyState(state="inconclusive", reason=doubt)
     low, high = comparison.interval
     said = f"{comparison.ratio:.3f} times as long (95 %: {low:.3f} to {high:.3f})"
     most = 1 + budget.max_increase
     if low > most:
-        return Finding(state="worse", reason=said)
+        return LatencyState(state="worse", reason=said)
     if high > most:
-        return Finding(state="inconclusive", reason=f"{said}, and {float(most):.3f} is allowed")
-    return Finding(state="better", reason=said) if high * most < 1 else Finding(state="same")
+        return LatencyState(
+            state="inconclusive", reason=f"{said}, and {float(most):.3f} is allowed"
+        )
+    return (
+        LatencyState(state="better", reason=said) if high * most < 1 else LatencyState(state="same")
+    )
 
 
-def _doubt(timed: Timed, name: str, comparison: TimeComparison) -> str:
+def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:
     """Say why a row is not to be judged by; an empty text where it is.
 
     Processes that differ make a row unstable; where rows took turns that is no matter, since what
     disturbed one disturbed the other.
     """
     summary = timed.summary
-    grave = {"invalid"} if comparison.paired else {"invalid", "unstable"}
-    if summary.verdict not in grave:
+    severe = {"invalid"} if comparison.paired else {"invalid", "unstable"}
+    if summary.verdict not in severe:
         return ""
     return f"{name} is {summary.verdict}: {summary.reasons[0]}"
 
 
-def _limit(budget: Budget, new: Timed) -> tuple[bool, str]:
+def _limit(budget: Budget, new: TimedModel) -> tuple[bool, str]:
     """Return whether the limit is exceeded for sure, and if it only seems so, why."""
     summary = new.summary
     if budget.limit is None or _seconds(new) <= budget.limit:
@@ -191,7 +199,7 @@ def _limit(budget: Budget, new: Timed) -> tuple[bool, str]:
     return False, f"{seems}, but a repeat may give {milliseconds(low)} ms"
 
 
-def _seconds(timed: Timed) -> Fraction:
+def _seconds(timed: TimedModel) -> Fraction:
     """Return the headline as it is printed in full: its shortest exact decimal text."""
     headline = timed.summary.headline_s
     return Fraction(repr(headline if headline is not None else 0.0))

@@ -16,7 +16,7 @@ from pathlib import Path
 from flopbench.check import git
 from flopbench.check.config import read_config
 from flopbench.check.latency.bench import Bench, judge_alone, timeable
-from flopbench.check.latency.judging import Finding, Timed, judge_time, outcome
+from flopbench.check.latency.judging import LatencyState, TimedModel, judge_time, outcome
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
 from flopbench.core.errors import FlopbenchError
@@ -77,19 +77,19 @@ def _against_revision(
         what = bench.what(entry)
         bench.facts(what)
     except FlopbenchError as error:
-        return outcome(budget, Finding(state="not measured", reason=error.line))
+        return outcome(budget, LatencyState(state="not measured", reason=error.line))
     if before.models is not None and entry.name not in before.models:
-        finding = Finding(state="new", reason=f"{before.ref} has no entry of this name")
-        return judge_alone(budget, finding, what, bench)
+        found = LatencyState(state="new", reason=f"{before.ref} has no entry of this name")
+        return judge_alone(budget, found, what, bench)
     model = entry.model if before.models is None else before.models[entry.name]
     try:
         old = timeable(model)
     except FlopbenchError as error:
-        finding = Finding(state="not comparable", reason=f"in {before.ref}: {error.line}")
-        return judge_alone(budget, finding, what, bench)
+        found = LatencyState(state="not comparable", reason=f"in {before.ref}: {error.line}")
+        return judge_alone(budget, found, what, bench)
     if old == spec and not spec.is_user_code:
-        finding = Finding(state="same", reason="the same library model in both revisions")
-        return judge_alone(budget, finding, what, bench)
+        found = LatencyState(state="same", reason="the same library model in both revisions")
+        return judge_alone(budget, found, what, bench)
     return _timed(budget, (old, spec), config, before, bench, entry)
 
 
@@ -108,10 +108,10 @@ def _timed(
         [str(before.root.resolve()), str(Path(config.root).resolve())],
         effort,
     )
-    old, new = (Timed(row=row, facts=file.device_of(row)) for row in file.rows)
+    old, new = (TimedModel(row=row, facts=file.device_of(row)) for row in file.rows)
     if new.row.failure:
-        return outcome(budget, Finding(state="not measured", reason=new.row.failure))
+        return outcome(budget, LatencyState(state="not measured", reason=new.row.failure))
     if old.row.failure:
         reason = f"the model of {before.ref} could not be timed: {old.row.failure}"
-        return judge_alone(budget, Finding(state="not comparable", reason=reason), what, bench)
+        return judge_alone(budget, LatencyState(state="not comparable", reason=reason), what, bench)
     return judge_time(budget, old, new)

@@ -18,7 +18,7 @@ from typing import Any
 
 from flopbench.check.accepting import accept
 from flopbench.check.baseline.file import load_baseline, parse_baseline, render_baseline
-from flopbench.check.judging import Against, judge
+from flopbench.check.judging import Against, judge_entries
 from flopbench.check.pytest.marks import Asked
 from flopbench.check.records import Baseline, Config, Entry, Kept, ModelCost
 from flopbench.check.report import EntryResult
@@ -112,7 +112,7 @@ def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
         InputError: no model, no input, or the model does not run on it.
         MeasureError: the counter could not count this model.
     """
-    from flopbench.check.stock import model_cost
+    from flopbench.check.entry_costs import model_cost
     from flopbench.counting.api import profile
 
     if isinstance(model, tuple) and len(model) == 2:
@@ -151,17 +151,17 @@ def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> E
         counter=asked.counter,
     )
     alone = Baseline(entries={asked.name: kept} if kept is not None else {}, source=PLACE)
-    return judge(config, Against(baseline=alone), {asked.name: cost}).entries[0]
+    return judge_entries(config, Against(baseline=alone), {asked.name: cost}).entries[0]
 
 
 def explanation(asked: Asked, result: EntryResult) -> str:
     """Return why a test fails: limit, actual, excess, cause, modules, what to do."""
-    from flopbench.check.text.blocks import explain_entry, finding
+    from flopbench.check.text.blocks import explain_entry, status_phrase
 
     command = f"pytest {shlex.quote(asked.name)} --flopbench-update"
     _, *rest = explain_entry(result, asked.file, accept_command=command)
     # pytest names the test above, and has little room for more in its summary.
-    return "\n".join([f"the model {finding(result)}", *rest])
+    return "\n".join([f"the model {status_phrase(result)}", *rest])
 
 
 def read_recorded(root: Path) -> Baseline | None:

@@ -67,10 +67,10 @@ def explain_entry(
 
 def headline(entry: EntryResult) -> str:
     """Return one line that says what is the matter with an entry, its name first."""
-    return f"{one_line(entry.name)} {finding(entry)}"
+    return f"{one_line(entry.name)} {status_phrase(entry)}"
 
 
-def finding(entry: EntryResult) -> str:
+def status_phrase(entry: EntryResult) -> str:
     """Return what is the matter with an entry, without its name: ``costs more than allowed``."""
     over = any(r.over_limit and r.failed for r in entry.metrics)
     if entry.state == "gone":
@@ -177,7 +177,7 @@ def verdict(report: Report) -> str:
     return "; ".join(unknown) or ("not measured" if report.exit_status == EXIT_MEASURE else "")
 
 
-def drill_line(report: Report) -> str:
+def self_test_line(report: Report) -> str:
     """Return what a drill planted."""
     share = allowed_share(report.drill_share or Fraction(0))
     return f"drill: {share} more planted in every entry and metric; each must fail the check"

@@ -18,11 +18,11 @@ from flopbench.check.report import EntryResult, MetricResult, Report
 from flopbench.check.text.blocks import (
     UNKNOWN,
     advised,
-    drill_line,
     explain_entry,
     growth_line,
     headline,
     limit_line,
+    self_test_line,
     summary_line,
     verdict,
 )
@@ -44,7 +44,7 @@ class Case:
 
 def junit_xml(report: Report) -> str:
     """Return a check as JUnit XML."""
-    cases = list(_drill(report)) if report.drill else []
+    cases = list(_self_test(report)) if report.drill else []
     if not cases:
         cases = [case for entry in report.entries for case in _cases(entry, report.config)]
     counts = {
@@ -120,11 +120,11 @@ def _passed(result: MetricResult) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _drill(report: Report) -> Iterator[Case]:
-    for drill in report.drill:
-        plain = Case(classname=drill.entry, name=drill.metric)
-        missed = f"not caught: {drill.reason}"
-        yield plain if drill.caught else _wrong(plain, "failure", missed, drill_line(report))
+def _self_test(report: Report) -> Iterator[Case]:
+    for result in report.drill:
+        plain = Case(classname=result.entry, name=result.metric)
+        missed = f"not caught: {result.reason}"
+        yield plain if result.caught else _wrong(plain, "failure", missed, self_test_line(report))
 
 
 def _clean(text: str) -> str:

@@ -21,9 +21,9 @@ from flopbench.check.text.amounts import (
 from flopbench.check.text.blocks import (
     UNKNOWN,
     closing,
-    drill_line,
     explain_entry,
-    finding,
+    self_test_line,
+    status_phrase,
     summary_line,
     unmatched_lines,
     verdict,
@@ -38,7 +38,7 @@ MOST_BYTES = 900_000
 """GitHub refuses a job summary beyond 1 MiB; the rest is for what other steps write."""
 
 _TITLES = ("entry", "state", "metric", "baseline", "now", "change", "head-room")
-_DRILL_TITLES = ("entry", "metric", "planted growth", "why")
+_SELF_TEST_TITLES = ("entry", "metric", "planted growth", "why")
 
 
 def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
@@ -52,7 +52,7 @@ def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
     sign = {EXIT_OK: "✅", EXIT_CHECK_FAILED: "❌"}.get(report.exit_status, "⚠️")
     head = [MARKER, f"## {sign} Model cost: {verdict(report)}", ""]
     if report.drill:
-        head += [escape_text(drill_line(report)), ""]
+        head += [escape_text(self_test_line(report)), ""]
         rows = [
             _row((code(d.entry), d.metric, "caught" if d.caught else "**missed**", code(d.reason)))
             for d in report.drill
@@ -69,7 +69,7 @@ def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
     foot.append(f"{summary_line(report)}. Baseline: {baseline}; counter: {code(report.counter)}.")
     if report.convention:
         foot.append(escape_text(report.convention))
-    titles = _DRILL_TITLES if report.drill else _TITLES
+    titles = _SELF_TEST_TITLES if report.drill else _TITLES
     table = [_row(titles), _row(["---"] * len(titles))]
     return _capped(head, table, rows, details, foot, most_bytes)
 
@@ -120,7 +120,7 @@ def _details(entry: EntryResult, report: Report) -> str:
     """Return one entry's block, folded away; ``<pre>`` keeps its columns and links nothing."""
     lines = explain_entry(entry, report.config)[1:]
     text = "\n".join(html.escape(line, quote=False) for line in lines)
-    title = code(entry.name) + " " + finding(entry)
+    title = code(entry.name) + " " + status_phrase(entry)
     return f"<details><summary>{title}</summary>\n\n<pre>\n{text}\n</pre>\n\n</details>\n"
 
 

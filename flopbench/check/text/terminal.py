@@ -22,8 +22,8 @@ from flopbench.check.text.blocks import (
     UNKNOWN,
     advised,
     closing,
-    drill_line,
     explain_entry,
+    self_test_line,
     summary_line,
     unmatched_lines,
     verdict,
@@ -51,7 +51,7 @@ Row = list[str] | str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class OutputLine:
     """One line, its style, and how much of its beginning has it."""
 
     text: str
@@ -98,26 +98,26 @@ def mark(entry: EntryResult) -> str:
     return "note" if entry.state in ("new", "inconclusive") else "ok"
 
 
-def _lines(report: Report, failures_first: bool) -> list[Line]:
+def _lines(report: Report, failures_first: bool) -> list[OutputLine]:
     if report.drill:
-        parts = [_drill(report), _summary(report)]
+        parts = [_self_test(report), _summary(report)]
     else:
-        head = [Line(text=f"notice: {one_line(n)}", style="cyan") for n in report.notices]
-        below = [Line(text=f"{text} {command}") for text, command in closing(report)]
+        head = [OutputLine(text=f"notice: {one_line(n)}", style="cyan") for n in report.notices]
+        below = [OutputLine(text=f"{text} {command}") for text, command in closing(report)]
         blocks = list(_blocks(report))
         overview = [*head, *_overview(report.entries)]
         if failures_first:
             parts = [*blocks, overview, below, _summary(report)]
         else:
             parts = [overview, below, *blocks, _summary(report)]
-    lines: list[Line] = []
+    lines: list[OutputLine] = []
     for part in parts:
         if part:
-            lines += [*([Line(text="")] if lines else []), *part]
+            lines += [*([OutputLine(text="")] if lines else []), *part]
     return lines
 
 
-def _overview(entries: Sequence[EntryResult]) -> Iterator[Line]:
+def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
     """Yield an entry's line, and what does not fit on it below."""
     heads = aligned([(mark(e), e.state, one_line(e.name)) for e in entries]) if entries else []
     indent = max(map(len, heads), default=0) + 2
@@ -127,7 +127,7 @@ def _overview(entries: Sequence[EntryResult]) -> Iterator[Line]:
             word = mark(entry)
             left = head.ljust(indent) if not number else " " * indent
             line = (left + text).rstrip()
-            yield Line(text=line, style=MARKS[word], styled=0 if number else len(word))
+            yield OutputLine(text=line, style=MARKS[word], styled=0 if number else len(word))
 
 
 def _rows(entry: EntryResult) -> list[Row]:
@@ -193,39 +193,41 @@ def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
         yield f"{result.metric} is {over}; its budget only advises"
 
 
-def _blocks(report: Report) -> Iterator[list[Line]]:
+def _blocks(report: Report) -> Iterator[list[OutputLine]]:
     """Yield what fails, then what is not known, each explained."""
     unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
     for entry in (*report.failures, *unknown):
         word = mark(entry)
         first, *rest = explain_entry(entry, report.config)
-        head = Line(text=f"{word} {first}", style=MARKS[word], styled=len(word) + 1 + len(first))
-        yield [head, *(Line(text=text) for text in rest)]
+        head = OutputLine(
+            text=f"{word} {first}", style=MARKS[word], styled=len(word) + 1 + len(first)
+        )
+        yield [head, *(OutputLine(text=text) for text in rest)]
 
 
-def _drill(report: Report) -> list[Line]:
-    lines = [Line(text=drill_line(report))]
+def _self_test(report: Report) -> list[OutputLine]:
+    lines = [OutputLine(text=self_test_line(report))]
     rows = [
         ("caught" if d.caught else "MISSED", one_line(d.entry), d.metric, one_line(d.reason))
         for d in report.drill
     ]
-    for drill, text in zip(report.drill, aligned(rows), strict=True):
-        style = MARKS["ok" if drill.caught else "FAIL"]
-        lines.append(Line(text=text, style=style, styled=len("caught")))
+    for result, text in zip(report.drill, aligned(rows), strict=True):
+        style = MARKS["ok" if result.caught else "FAIL"]
+        lines.append(OutputLine(text=text, style=style, styled=len("caught")))
     return lines
 
 
-def _summary(report: Report) -> list[Line]:
+def _summary(report: Report) -> list[OutputLine]:
     known = report.baseline and f"baseline {one_line(report.baseline)}"
     facts = [known or "no baseline yet", f"counter {one_line(report.counter)}"]
     status = report.exit_status
     style = MARKS["ok" if status == EXIT_OK else "FAIL" if status == 1 else "??"]
     last = f"{summary_line(report)}; {verdict(report)}"
     return [
-        Line(text="; ".join(facts)),
-        *(Line(text=text) for text in _folded([one_line(report.convention)], WIDTH) if text),
-        *(Line(text=text) for text in unmatched_lines(report)),
-        Line(text=last, style=style, styled=len(last)),
+        OutputLine(text="; ".join(facts)),
+        *(OutputLine(text=text) for text in _folded([one_line(report.convention)], WIDTH) if text),
+        *(OutputLine(text=text) for text in unmatched_lines(report)),
+        OutputLine(text=last, style=style, styled=len(last)),
     ]
 
 
@@ -245,7 +247,7 @@ def _folded(rows: Sequence[Row], width: int) -> list[str]:
     return lines
 
 
-def _draw(lines: Sequence[Line], stream: TextIO) -> None:
+def _draw(lines: Sequence[OutputLine], stream: TextIO) -> None:
     """Write lines, in colour where the stream is a terminal."""
     if not stream.isatty():
         stream.write("".join(f"{line.text}\n" for line in lines))

@@ -29,11 +29,11 @@ from flopbench.check.baseline.text import digest_of, natural
 from flopbench.check.records import (
     Acceptance,
     Baseline,
-    Component,
     Kept,
     LogCost,
     ModelCost,
     ModuleCost,
+    PricedComponent,
 )
 from flopbench.core.errors import DataError, InputError
 from flopbench.estimate.charges import ChargeItem
@@ -101,8 +101,8 @@ def log() -> LogCost:
         macs_per_video=times * (runs * price + 54_000_000),
         videos=3,
         components={
-            "resnet50@224": Component(spec="resnet50@224,classes=200", total_macs=price),
-            "policy": Component(spec="mobilenet_v2@84", total_macs=54_000_000),
+            "resnet50@224": PricedComponent(spec="resnet50@224,classes=200", total_macs=price),
+            "policy": PricedComponent(spec="mobilenet_v2@84", total_macs=54_000_000),
         },
         events=(
             ChargeItem(
@@ -536,7 +536,9 @@ def models(draw: st.DrawFn) -> ModelCost:
 def logs(draw: st.DrawFn) -> LogCost:
     """Return a policy log's cost with random events that adds up."""
     components = draw(
-        st.dictionaries(texts, st.builds(Component, spec=texts, total_macs=counts), max_size=3)
+        st.dictionaries(
+            texts, st.builds(PricedComponent, spec=texts, total_macs=counts), max_size=3
+        )
     )
     no_runs: st.SearchStrategy[dict[str, Fraction]] = st.just({})
     some = st.dictionaries(st.sampled_from(sorted(components)), amounts) if components else no_runs

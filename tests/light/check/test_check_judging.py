@@ -11,12 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.check.accepting import accept
-from flopbench.check.drill import drill, grown
-from flopbench.check.judging import Against, gravest, judge, judge_amount
+from flopbench.check.judging import Against, judge_amount, judge_entries, worst
 from flopbench.check.records import (
     Baseline,
     Budget,
-    Component,
     Config,
     Cost,
     Entry,
@@ -24,9 +22,11 @@ from flopbench.check.records import (
     Metric,
     ModelCost,
     ModuleCost,
+    PricedComponent,
     amounts,
 )
 from flopbench.check.report import MetricResult, Report
+from flopbench.check.self_test import grown, self_test
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.estimate.charges import ChargeItem
 
@@ -69,7 +69,7 @@ LOG = LogCost(
     rule="exact",
     macs_per_video=Fraction(3500, 3),
     videos=3,
-    components={"net": Component(spec="net@8", total_macs=500)},
+    components={"net": PricedComponent(spec="net@8", total_macs=500)},
     events=(ChargeItem(name="run", times=Fraction(7, 3), costs={"net": Fraction(1)}),),
 )
 CONFIG = Config(
@@ -81,22 +81,22 @@ CONFIG = Config(
     ),
     counter="thop",
 )
-STOCK: dict[str, Cost | str] = {"net": MODEL, "run": LOG}
+COSTS: dict[str, Cost | str] = {"net": MODEL, "run": LOG}
 
 
-def accepted(stock: dict[str, Cost | str] = STOCK) -> Baseline:
-    """Return a baseline that holds everything of a stock."""
-    return accept(None, stock, list(stock), "first")[0]
+def accepted(costs: dict[str, Cost | str] = COSTS) -> Baseline:
+    """Return a baseline that holds all these costs."""
+    return accept(None, costs, list(costs), "first")[0]
 
 
-def judged(stock: dict[str, Cost | str], config: Config = CONFIG, **options: Any) -> Report:
-    """Judge a stock against the baseline of ``STOCK``."""
-    return judge(config, Against(baseline=accepted()), stock, **options)
+def judged(costs: dict[str, Cost | str], config: Config = CONFIG, **options: Any) -> Report:
+    """Judge costs against the baseline of ``COSTS``."""
+    return judge_entries(config, Against(baseline=accepted()), costs, **options)
 
 
 def test_nothing_moved() -> None:
     """Equal costs are the same, and the check passes."""
-    report = judged(STOCK)
+    report = judged(COSTS)
     assert [entry.state for entry in report.entries] == ["same", "same"]
     assert report.exit_status == 0
 
@@ -104,7 +104,7 @@ def test_nothing_moved() -> None:
 def test_a_total_that_moved_alone_is_a_note() -> None:
     """A library that moves its own total and no dense MACs is reported as that, and passes."""
     other = replace(MODEL, total=1150, versions={"thop": "0.2.0", "torch": "2.8.0"})
-    entry = judged({**STOCK, "net": other}).entries[0]
+    entry = judged({**COSTS, "net": other}).entries[0]
     assert (entry.state, entry.failed) == ("same", False)
     assert entry.notes == (
         "the total of thop moved from 1,100 to 1,150 while the dense MACs are the same "
@@ -117,7 +117,7 @@ def test_libraries_are_named_where_a_cost_moved() -> None:
     other = replace(
         grown(MODEL, "dense_macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"}
     )
-    entry = judged({**STOCK, "net": other}).entries[0]  # type: ignore[dict-item]
+    entry = judged({**COSTS, "net": other}).entries[0]  # type: ignore[dict-item]
     assert entry.failed
     assert "libraries changed since the baseline: torch 2.8.0 -> 2.9" in entry.notes
 
@@ -132,7 +132,7 @@ def test_libraries_are_named_where_a_cost_moved() -> None:
 )
 def test_what_is_not_comparable(change: dict[str, Any], needle: str) -> None:
     """Another counter, convention or blind spot: exit status 4, no old amount to compare with."""
-    report = judged({**STOCK, "net": replace(MODEL, dense_macs=1, **change)})
+    report = judged({**COSTS, "net": replace(MODEL, dense_macs=1, **change)})
     entry = report.entries[0]
     assert entry.state == "not comparable"
     assert needle in entry.reason
@@ -143,7 +143,7 @@ def test_what_is_not_comparable(change: dict[str, Any], needle: str) -> None:
 def test_a_model_that_became_a_log() -> None:
     """An entry that names something else altogether is not compared."""
     config = replace(CONFIG, entries=(Entry(name="net", policy_log="run.jsonl"),))
-    report = judge(config, Against(baseline=accepted({"net": MODEL})), {"net": LOG})
+    report = judge_entries(config, Against(baseline=accepted({"net": MODEL})), {"net": LOG})
     assert "a model in the baseline and is a policy log now" in report.entries[0].reason
 
 
@@ -160,7 +160,7 @@ def test_a_latency_counts_where_it_trips() -> None:
     """Latency fails an entry, or is missing from it; it never makes it incomparable."""
 
     def state(found: MetricResult) -> tuple[str, int]:
-        report = judged(STOCK, latencies={"net": found})
+        report = judged(COSTS, latencies={"net": found})
         return report.entries[0].state, report.exit_status
 
     plain = MetricResult(metric="latency", state="worse", failed=True, gate="same-machine")
@@ -177,7 +177,7 @@ def test_growth_without_macs_names_its_largest_module_first() -> None:
     more = {"a": 5, "b": 300}
     modules = [replace(m, activations=m.activations + more[m.path]) for m in MODEL.modules]
     grown = replace(MODEL, activations=MODEL.activations + 305, modules=tuple(modules))
-    entry = judged({**STOCK, "net": grown}).entries[0]
+    entry = judged({**COSTS, "net": grown}).entries[0]
     assert [(one.path, one.added_activations) for one in entry.modules] == [("b", 300), ("a", 5)]
 
 
@@ -186,9 +186,9 @@ def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
     """Growth over the revision fails unless this tree's own baseline holds all of it."""
     new = grown(MODEL, "dense_macs", Fraction(300))
     assert isinstance(new, ModelCost)
-    ours = accepted({**STOCK, "net": replace(MODEL, dense_macs=accepted_macs)})
+    ours = accepted({**COSTS, "net": replace(MODEL, dense_macs=accepted_macs)})
     against = Against(baseline=accepted(), accepted_here=ours)
-    entry = judge(CONFIG, against, {**STOCK, "net": new}).entries[0]
+    entry = judge_entries(CONFIG, against, {**COSTS, "net": new}).entries[0]
     macs = next(one for one in entry.metrics if one.metric == "dense_macs")
     assert (macs.old, macs.new, macs.state) == (1000, 1300, "worse")
     assert macs.failed == (accepted_macs < 1300)
@@ -199,8 +199,8 @@ def test_a_limit_cannot_be_accepted_away() -> None:
     new = grown(MODEL, "dense_macs", Fraction(300))
     assert isinstance(new, ModelCost)
     limits = replace(CONFIG, budgets=(Budget(metric="dense_macs", limit=Fraction(1299)),))
-    against = Against(baseline=accepted(), accepted_here=accepted({**STOCK, "net": new}))
-    assert judge(limits, against, {**STOCK, "net": new}).exit_status == 1
+    against = Against(baseline=accepted(), accepted_here=accepted({**COSTS, "net": new}))
+    assert judge_entries(limits, against, {**COSTS, "net": new}).exit_status == 1
 
 
 def test_a_limit_hit_exactly_holds() -> None:
@@ -215,11 +215,11 @@ def test_a_removal_that_was_accepted() -> None:
     config = replace(CONFIG, entries=CONFIG.entries[1:])
     here, moves = accept(accepted(), {"run": LOG}, ["net"], "retired")
     assert moves[0].acceptance is not None
-    report = judge(config, Against(baseline=accepted(), accepted_here=here), {"run": LOG})
+    report = judge_entries(config, Against(baseline=accepted(), accepted_here=here), {"run": LOG})
     gone = report.entries[-1]
     assert (gone.name, gone.state, gone.failed) == ("net", "gone", False)
     assert {one.accepted for one in gone.metrics} == {"retired"}
-    assert judge(config, Against(baseline=accepted()), {"run": LOG}).exit_status == 1
+    assert judge_entries(config, Against(baseline=accepted()), {"run": LOG}).exit_status == 1
 
 
 counts = st.integers(0, 10**12)
@@ -255,36 +255,36 @@ def test_what_a_drill_plants_adds_up(metric: Metric, extra: int) -> None:
         assert sum(getattr(module, name) for module in cost.modules) == getattr(cost, name)
 
 
-def test_a_drill_catches_all() -> None:
-    """Every exact metric of every entry is caught; an advisory gate is named as asleep."""
-    found = drill(CONFIG, accepted(), STOCK, Fraction(1, 100))
+def test_a_self_test_catches_all() -> None:
+    """Every exact metric of every entry is caught; an advisory gate is named as inactive."""
+    found = self_test(CONFIG, accepted(), COSTS, Fraction(1, 100))
     assert [(d.entry, d.metric, d.caught) for d in found] == [
         ("net", "dense_macs", True),
         ("net", "params", True),
         ("net", "activations", True),
         ("run", "macs_per_video", True),
     ]
-    asleep = replace(CONFIG, budgets=(Budget(metric="params", gate="advisory"),))
-    missed = [d for d in drill(asleep, accepted(), STOCK, Fraction(1, 100)) if not d.caught]
+    inactive = replace(CONFIG, budgets=(Budget(metric="params", gate="advisory"),))
+    missed = [d for d in self_test(inactive, accepted(), COSTS, Fraction(1, 100)) if not d.caught]
     assert [(d.metric, d.reason) for d in missed] == [
         ("params", "its gate is advisory, which never fails")
     ]
-    unknown = drill(CONFIG, accepted(), {**STOCK, "net": "no torch"}, Fraction(1, 100))[0]
+    unknown = self_test(CONFIG, accepted(), {**COSTS, "net": "no torch"}, Fraction(1, 100))[0]
     assert (unknown.caught, unknown.reason) == (False, "it could not be measured: no torch")
 
 
 def test_gravity() -> None:
     """An entry has the gravest of its metrics' states."""
-    assert gravest(["same", "better"]) == "better"
-    assert gravest(["better", "worse", "same"]) == "worse"
-    assert gravest(["worse", "not comparable"]) == "not comparable"
-    assert gravest([]) == "same"
+    assert worst(["same", "better"]) == "better"
+    assert worst(["better", "worse", "same"]) == "worse"
+    assert worst(["worse", "not comparable"]) == "not comparable"
+    assert worst([]) == "same"
 
 
 def test_what_accept_refuses() -> None:
     """An empty reason, an entry that was not measured, one that nobody knows."""
     with pytest.raises(InputError, match="--reason is empty"):
-        accept(None, STOCK, ["net"], " \n ")
+        accept(None, COSTS, ["net"], " \n ")
     with pytest.raises(MeasureError, match="no torch"):
         accept(None, {"net": "no torch"}, ["net"], "x")
     with pytest.raises(InputError, match="in no baseline"):

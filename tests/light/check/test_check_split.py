@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.check.records import Component, LogCost
+from flopbench.check.records import LogCost, PricedComponent
 from flopbench.check.split import split
 from flopbench.estimate.charges import ChargeItem
 
@@ -22,7 +22,9 @@ def log_cost(
     events = tuple(
         ChargeItem(name=name, times=times, costs=runs.get(name, {})) for name, times in mix.items()
     )
-    components = {name: Component(spec=name, total_macs=macs) for name, macs in prices.items()}
+    components = {
+        name: PricedComponent(spec=name, total_macs=macs) for name, macs in prices.items()
+    }
     total = sum(
         (e.times * n * prices[name] for e in events for name, n in e.costs.items()), Fraction(0)
     )
@@ -112,7 +114,10 @@ def test_an_action_on_one_side_is_a_choice() -> None:
 def test_another_network_of_the_same_price_is_named() -> None:
     """A component's specification moved and its price did not: named, though it adds nothing."""
     old = log_cost(MIX, PRICES, RUNS)
-    swapped = {**old.components, "policy": Component(spec="mobilenet_v2@84", total_macs=POLICY)}
+    swapped = {
+        **old.components,
+        "policy": PricedComponent(spec="mobilenet_v2@84", total_macs=POLICY),
+    }
     (component,) = split(old, replace(old, components=swapped)).components
     assert (component.old_spec, component.new_spec) == ("policy", "mobilenet_v2@84")
 
@@ -168,5 +173,5 @@ def test_what_did_not_move_has_no_part(old: LogCost, times: list[Fraction], pric
         for event, n in zip(old.events, times[: len(old.events)], strict=True)
     )
     assert split(old, replace(old, events=mix)).unit_costs == 0
-    dearer = {**old.components, "x": Component(spec="x", total_macs=price)}
+    dearer = {**old.components, "x": PricedComponent(spec="x", total_macs=price)}
     assert split(old, replace(old, components=dearer)).choices == 0

@@ -344,12 +344,12 @@ def test_what_lets_a_growth_pass_is_said() -> None:
             "2 entries checked, 0 budgets matched nothing; not measured: 1 of 2",
         ),
         (
-            samples.drilled(),
+            samples.self_tested(),
             "2 entries checked, 0 budgets matched nothing; "
             "drill passed: 2 of 2 planted growths caught",
         ),
         (
-            samples.drilled(caught=False),
+            samples.self_tested(caught=False),
             "2 entries checked, 0 budgets matched nothing; "
             "drill failed: 1 of 2 planted growths not caught",
         ),
@@ -362,7 +362,7 @@ def test_the_last_line_says_how_much_was_checked(report: Report, line: str) -> N
 
 def test_a_drill_shows_what_was_planted_and_what_was_missed() -> None:
     """A row an entry and metric, with the reason where the gate did not fail."""
-    text = drawn(samples.drilled(caught=False))
+    text = drawn(samples.self_tested(caught=False))
     assert text.startswith("drill: 1 % more planted in every entry and metric")
     assert "caught  backbone  dense_macs\n" in text
     assert "MISSED  head      params      its gate is advisory\n" in text
@@ -377,7 +377,7 @@ def test_a_command_can_be_pasted() -> None:
 
 def test_every_output_is_the_same_from_the_json() -> None:
     """A report written and read again gives the same bytes everywhere, twice."""
-    for report in (samples.everything(), samples.drilled()):
+    for report in (samples.everything(), samples.self_tested()):
         text = report_json(report)
         assert text == render_check(report, "json", StringIO(), failures_first=False)
         again = Report.from_json(json.loads(text), "report.json")
@@ -583,7 +583,7 @@ def test_junit_is_well_formed_and_its_counts_are_right() -> None:
     assert "only advises" in (by_name["advised", "dense_macs"].findtext("system-out") or "")
     assert "see #12" in (by_name["advised", "params"].findtext("system-out") or "")
     assert not list(by_name["resnet50", "dense_macs"])
-    drill = ElementTree.fromstring(junit_xml(samples.drilled(caught=False)))
+    drill = ElementTree.fromstring(junit_xml(samples.self_tested(caught=False)))
     assert (drill.get("tests"), drill.get("failures")) == ("2", "1")
 
 
@@ -609,7 +609,7 @@ def test_junit_holds_any_name(name: str) -> None:
 
 def test_a_report_of_schema_1_is_read_under_the_present_names() -> None:
     """It called two metrics otherwise; a newer schema is refused."""
-    report = samples.report(samples.not_comparable(), drill=samples.drilled(caught=True).drill)
+    report = samples.report(samples.not_comparable(), drill=samples.self_tested(caught=True).drill)
     old = json.loads(json.dumps(report.to_json()).replace('"dense_macs"', '"macs"'))
     assert old["entries"][0]["metrics"][0]["metric"] == "macs"
     assert Report.from_json({**old, "schema": 1}, "report.json") == report
@@ -626,7 +626,7 @@ def test_a_report_of_schema_1_is_read_under_the_present_names() -> None:
         (samples.report(samples.same(limit=5)), "1 of 1 over limit", "red"),
         (samples.report(samples.not_comparable()), "not comparable", "yellow"),
         (samples.report(samples.not_measured(), samples.same()), "not measured", "orange"),
-        (samples.drilled(caught=False), "drill failed", "red"),
+        (samples.self_tested(caught=False), "drill failed", "red"),
     ],
 )
 def test_the_badge_follows_the_schema_of_an_endpoint(

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flopbench.check.latency.judging import (
-    Finding,
-    Timed,
+    LatencyState,
+    TimedModel,
     judge_time,
     other_machine,
     outcome,
@@ -29,7 +29,7 @@ CPU = some_device()
 BASE_S = 1 / 16
 
 
-def row(factor: float, *, seed: int = 0, spread: float = 0.003, processes: int = 3) -> Timed:
+def row(factor: float, *, seed: int = 0, spread: float = 0.003, processes: int = 3) -> TimedModel:
     """Return a row of processes that differ a little, a call of ``factor`` / 16 s."""
     clocks = [
         NoiseClock(
@@ -37,7 +37,7 @@ def row(factor: float, *, seed: int = 0, spread: float = 0.003, processes: int =
         )
         for number in range(processes)
     ]
-    return Timed(row=timed(clocks), facts=CPU)
+    return TimedModel(row=timed(clocks), facts=CPU)
 
 
 def budget(gate: str = "same-machine", **changes: Any) -> Budget:
@@ -46,7 +46,7 @@ def budget(gate: str = "same-machine", **changes: Any) -> Budget:
     return Budget(**{**fields, **changes})
 
 
-def changed(timed: Timed, **changes: Any) -> Timed:
+def changed(timed: TimedModel, **changes: Any) -> TimedModel:
     """Return a row with fields of every process changed."""
     runs = tuple(replace(run, **changes) for run in timed.row.processes)
     return replace(timed, row=replace(timed.row, processes=runs))
@@ -57,12 +57,12 @@ def times(factor: float) -> Callable[[], float]:
     return lambda: factor
 
 
-def pair(factor: float) -> tuple[Timed, Timed]:
+def pair(factor: float) -> tuple[TimedModel, TimedModel]:
     """Return two rows that took turns in three processes that differ by 60 %."""
     clocks = [NoiseClock((1 + 0.3 * n) * BASE_S, noise=0.002, seed=n) for n in range(3)]
     rows = interleaved(clocks, [times(1.0), times(factor)])
     same = [replace(one, what=replace(one.what, spec="net@32")) for one in rows]
-    return Timed(row=same[0], facts=CPU), Timed(row=same[1], facts=CPU)
+    return TimedModel(row=same[0], facts=CPU), TimedModel(row=same[1], facts=CPU)
 
 
 # --- against an accepted time
@@ -196,9 +196,12 @@ def test_a_limit_met_exactly_passes() -> None:
 def test_a_limit_holds_without_an_accepted_time() -> None:
     """New, or of another machine: the state says so, and the limit fails all the same."""
     strict = budget(limit=Fraction(1, 1000), limit_text="1 ms")
-    for finding in (Finding(state="new"), Finding(state="not comparable", reason="elsewhere")):
-        result = judge_time(strict, None, row(1.0), otherwise=finding)
-        assert (result.state, result.reason) == (finding.state, finding.reason)
+    for found in (
+        LatencyState(state="new"),
+        LatencyState(state="not comparable", reason="elsewhere"),
+    ):
+        result = judge_time(strict, None, row(1.0), otherwise=found)
+        assert (result.state, result.reason) == (found.state, found.reason)
         assert (result.failed, result.over_limit, result.old) == (True, True, None)
         assert result.limit_text == "1 ms"
 
@@ -287,7 +290,7 @@ def test_nothing_fails_but_what_is_worse(
 
 def test_an_outcome_without_amounts_fails_nothing() -> None:
     """New, gone elsewhere, not measured: a notice with its reason."""
-    result = outcome(budget(), Finding(state="new", reason="no latency was accepted yet"))
+    result = outcome(budget(), LatencyState(state="new", reason="no latency was accepted yet"))
     assert (result.failed, result.allowed, result.delta) == (False, None, None)
 
 
@@ -299,6 +302,6 @@ def test_the_records_are_those_of_a_timing_file() -> None:
 
     file = TimingFile.load(ROOT / "tests/data/timings.json")
     first: Timing = file.rows[0]
-    one = Timed(row=first, facts=file.device_of(first))
+    one = TimedModel(row=first, facts=file.device_of(first))
     result = judge_time(budget(), one, one)
     assert (result.failed, result.old) == (False, result.new)

@@ -11,7 +11,7 @@ from records import gap, op, profile
 from flopbench.core.errors import InputError
 from flopbench.core.units import scale_of
 from flopbench.counting.agreement import CounterVerdict
-from flopbench.counting.module_sums import module_costs, parts_at
+from flopbench.counting.module_sums import module_sums, parts_at
 from flopbench.counting.profile import CostProfile, ModuleFacts
 from flopbench.counting.profiles_file import dumps
 from flopbench.counting.run import Explanation
@@ -70,7 +70,7 @@ def test_parts_are_in_order_of_registration() -> None:
 
 def test_module_costs_include_children() -> None:
     """The model has everything, a module what lies in it; parameters too."""
-    costs = {module.path: module for module in module_costs(net())}
+    costs = {module.path: module for module in module_sums(net())}
     assert (costs[""].dense_macs, costs[""].params) == (1000, 27)
     assert (costs["body"].dense_macs, costs["body"].params, costs["body"].level) == (850, 15, 1)
     assert costs["idle"].dense_macs == 0

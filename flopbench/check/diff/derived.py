@@ -14,7 +14,7 @@ from flopbench.check.report import Cause, ModuleChange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Inferred:
     """A change, and what decides whether it began anything.
 
     Attributes:
@@ -32,7 +32,7 @@ class Found:
 
     change: ModuleChange
     own: bool | None
-    booked: Cause
+    attributed: Cause
     moves: tuple[tuple[int, int], ...] = ()
     widens: tuple[int, int] | None = None
     structural: bool = False
@@ -55,10 +55,10 @@ class Known:
     new_input: str
 
 
-def settled(found: list[Found], known: Known) -> list[Found]:
+def resolved(found: list[Inferred], known: Known) -> list[Inferred]:
     """Decide which changes follow, and from which cause."""
     wider = [item.widens for item in found if item.own and item.widens]
-    found = [_settled_parameters(item, wider, known) if item.moves else item for item in found]
+    found = [_resolved_parameters(item, wider, known) if item.moves else item for item in found]
     origins = [item for item in found if item.own]
     movers = [o for o in origins if o.structural or o.change.cause == "kernel"]
     decided = []
@@ -66,13 +66,15 @@ def settled(found: list[Found], known: Known) -> list[Found]:
         if item.own:
             decided.append(item)
         elif item.positions:
-            decided.append(_settled_positions(item, origins, movers))
+            decided.append(_resolved_positions(item, origins, movers))
         else:
-            decided.append(_settled_width(item, origins, wider, known))
+            decided.append(_resolved_width(item, origins, wider, known))
     return decided
 
 
-def _settled_parameters(item: Found, wider: Sequence[tuple[int, int]], known: Known) -> Found:
+def _resolved_parameters(
+    item: Inferred, wider: Sequence[tuple[int, int]], known: Known
+) -> Inferred:
     """Decide about parameters of an unknown layout: whether another module's width explains them.
 
     A table of positions that costs nothing itself has as many rows as the input has positions.
@@ -83,50 +85,52 @@ def _settled_parameters(item: Found, wider: Sequence[tuple[int, int]], known: Kn
         return replace(item, own=False)
     if known.new_input and not item.change.added_macs:
         change = replace(item.change, cause="resolution")
-        return replace(item, own=True, booked="resolution", change=change)
+        return replace(item, own=True, attributed="resolution", change=change)
     # A table that multiplies nothing began nothing where something else did.
     return replace(item, own=True if item.change.added_macs else None)
 
 
-def _settled_positions(item: Found, origins: Sequence[Found], movers: Sequence[Found]) -> Found:
+def _resolved_positions(
+    item: Inferred, origins: Sequence[Inferred], movers: Sequence[Inferred]
+) -> Inferred:
     """Decide what a module with other positions follows, the input being as it was."""
     kernels = [o for o in movers if o.change.cause == "kernel"]
     if kernels:
-        return replace(item, own=False, booked="kernel")
+        return replace(item, own=False, attributed="kernel")
     # What holds no parameters may also work on other widths: the products of attention.
     if item.weightless and any(o.widens for o in origins):
         change = replace(item.change, cause="width")
-        return replace(item, own=False, booked="width", change=change)
+        return replace(item, own=False, attributed="width", change=change)
     if movers:
-        return replace(item, own=False, booked=max(movers, key=_size).booked)
+        return replace(item, own=False, attributed=max(movers, key=_size).attributed)
     return replace(item, own=True)
 
 
-def _settled_width(
-    item: Found, origins: Sequence[Found], wider: Sequence[tuple[int, int]], known: Known
-) -> Found:
+def _resolved_width(
+    item: Inferred, origins: Sequence[Inferred], wider: Sequence[tuple[int, int]], known: Known
+) -> Inferred:
     """Decide what a module with another width of input follows."""
     if not origins:
         return replace(item, own=True)
     structural = [o for o in origins if o.structural]
     kernels = [o for o in origins if o.change.cause == "kernel"]
-    booked: Cause
+    attributed: Cause
     if any(_explains(one, move) for one in wider for move in item.moves) or any(
         # Several inputs are joined, and one of them is wider.
         (move[1] - move[0]) % (one[1] - one[0]) == 0
         for one in wider
         for move in item.moves
     ):
-        booked = "width"
+        attributed = "width"
     elif structural:
-        booked = max(structural, key=_size).booked
+        attributed = max(structural, key=_size).attributed
     elif known.new_input:
-        booked = "resolution"  # positions flattened into features
+        attributed = "resolution"  # positions flattened into features
     elif wider:
-        booked = "width"
+        attributed = "width"
     else:
-        booked = max(kernels or origins, key=_size).booked
-    return replace(item, own=False, booked=booked)
+        attributed = max(kernels or origins, key=_size).attributed
+    return replace(item, own=False, attributed=attributed)
 
 
 def _explains(wider: tuple[int, int], move: tuple[int, int]) -> bool:
@@ -134,5 +138,5 @@ def _explains(wider: tuple[int, int], move: tuple[int, int]) -> bool:
     return move[0] % wider[0] == 0 and move[0] * wider[1] == move[1] * wider[0]
 
 
-def _size(item: Found) -> tuple[int, int]:
+def _size(item: Inferred) -> tuple[int, int]:
     return item.size

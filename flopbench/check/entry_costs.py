@@ -1,4 +1,4 @@
-"""Taking stock: entries of a configuration -> what each costs now.
+"""Measuring entries: a configuration -> what each of its entries costs now.
 
 Library models come from the cache where they are in it, so that a check of them loads no torch;
 code of the user's own is counted anew each time.
@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from flopbench.check.records import (
-    Component,
     Config,
     Cost,
     Entry,
     LogCost,
     ModelCost,
     ModuleCost,
+    PricedComponent,
 )
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.workers import Progress
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from flopbench.estimate.runs import Run
 
 
-def take_stock(
+def measure_entries(
     config: Config,
     *,
     entries: Sequence[Entry] | None = None,
@@ -57,13 +57,13 @@ def take_stock(
     chosen = config.entries if entries is None else tuple(entries)
     specs = {entry.name: parse_spec(entry.model) for entry in chosen if entry.model}
     models = _models(list(dict.fromkeys(specs.values())), config.counter, refresh, progress)
-    stock: dict[str, Cost | str] = {}
+    costs: dict[str, Cost | str] = {}
     for entry in chosen:
         if entry.model:
-            stock[entry.name] = models[specs[entry.name]]
+            costs[entry.name] = models[specs[entry.name]]
         else:
-            stock[entry.name] = _log(entry, config, refresh, progress)
-    return stock
+            costs[entry.name] = _log(entry, config, refresh, progress)
+    return costs
 
 
 def _models(
@@ -174,7 +174,7 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
         macs_per_video=run.primary.macs_per_video,
         videos=totals.videos,
         components={
-            name: Component(spec=price.spec, total_macs=price.total_macs)
+            name: PricedComponent(spec=price.spec, total_macs=price.total_macs)
             for name, price in run.prices.prices.items()
             if name in used
         },

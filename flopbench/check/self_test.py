@@ -12,68 +12,68 @@ from dataclasses import replace
 from fractions import Fraction
 from math import ceil
 
-from flopbench.check.judging import Against, judge
+from flopbench.check.judging import Against, judge_entries
 from flopbench.check.records import (
     Baseline,
-    Component,
     Config,
     Cost,
     Entry,
     LogCost,
     Metric,
+    PricedComponent,
     amounts,
 )
-from flopbench.check.report import DrillResult, MetricResult, Report
+from flopbench.check.report import MetricResult, Report, SelfTestResult
 
 
-def drill(
-    config: Config, baseline: Baseline | None, stock: Mapping[str, Cost | str], share: Fraction
-) -> tuple[DrillResult, ...]:
+def self_test(
+    config: Config, baseline: Baseline | None, costs: Mapping[str, Cost | str], share: Fraction
+) -> tuple[SelfTestResult, ...]:
     """Plant growth in every exact metric of every entry, and see whether the gate fails.
 
     Args:
         config: entries and budgets.
         baseline: the accepted costs.
-        stock: entry -> its cost now, or why it could not be measured.
+        costs: entry -> its cost now, or why it could not be measured.
         share: how much to plant, of the accepted or the present amount, whichever is larger.
     """
     results = []
     for entry in config.entries:
-        cost = stock[entry.name]
+        cost = costs[entry.name]
         if isinstance(cost, str):
             results.append(_missed(entry, "dense_macs", f"it could not be measured: {cost}"))
             continue
         results += [
-            _planted(config, baseline, entry, cost, metric, share) for metric in amounts(cost)
+            _injected(config, baseline, entry, cost, metric, share) for metric in amounts(cost)
         ]
     return tuple(results)
 
 
-def _missed(entry: Entry, metric: Metric, reason: str) -> DrillResult:
-    return DrillResult(entry=entry.name, metric=metric, caught=False, reason=reason)
+def _missed(entry: Entry, metric: Metric, reason: str) -> SelfTestResult:
+    return SelfTestResult(entry=entry.name, metric=metric, caught=False, reason=reason)
 
 
-def _planted(
+def _injected(
     config: Config,
     baseline: Baseline | None,
     entry: Entry,
     cost: Cost,
     metric: Metric,
     share: Fraction,
-) -> DrillResult:
+) -> SelfTestResult:
     kept = baseline.entries.get(entry.name) if baseline is not None else None
     before = amounts(kept.cost).get(metric, Fraction(0)) if kept is not None else Fraction(0)
     now = amounts(cost)[metric]
     extra = max(before, now) * (1 + share) - now
     alone = Baseline(entries={entry.name: kept} if kept is not None else {})
-    report: Report = judge(
+    report: Report = judge_entries(
         replace(config, entries=(entry,)),
         Against(baseline=alone),
         {entry.name: grown(cost, metric, extra)},
     )
     verdict = next(one for one in report.entries[0].metrics if one.metric == metric)
     if verdict.failed:
-        return DrillResult(entry=entry.name, metric=metric, caught=True)
+        return SelfTestResult(entry=entry.name, metric=metric, caught=True)
     return _missed(entry, metric, _why(verdict, share))
 
 
@@ -93,7 +93,7 @@ def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:
     The growth is planted where most of the cost is: in one module, or in one component's price.
     """
     if isinstance(cost, LogCost):
-        return _dearer_log(cost, extra)
+        return _grown_log(cost, extra)
     more = max(1, ceil(extra))
     changed = {metric: getattr(cost, metric) + more}
     if not cost.modules:
@@ -106,7 +106,7 @@ def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:
     return replace(cost, modules=modules, **changed)
 
 
-def _dearer_log(cost: LogCost, extra: Fraction) -> LogCost:
+def _grown_log(cost: LogCost, extra: Fraction) -> LogCost:
     runs: dict[str, Fraction] = {}
     for event in cost.events:
         for name, number in event.costs.items():
@@ -115,7 +115,7 @@ def _dearer_log(cost: LogCost, extra: Fraction) -> LogCost:
         return replace(cost, macs_per_video=cost.macs_per_video + max(Fraction(1), extra))
     name = max(runs, key=lambda one: runs[one] * cost.components[one].total_macs)
     more = max(1, ceil(extra / runs[name]))
-    component: Component = cost.components[name]
-    dearer = {**cost.components, name: replace(component, total_macs=component.total_macs + more)}
+    component: PricedComponent = cost.components[name]
+    raised = {**cost.components, name: replace(component, total_macs=component.total_macs + more)}
     new = cost.macs_per_video + more * runs[name]
-    return replace(cost, components=dearer, macs_per_video=new)
+    return replace(cost, components=raised, macs_per_video=new)
