@@ -66,21 +66,21 @@ def run(args: argparse.Namespace) -> int:
     require_matplotlib()
     from flopbench.core.grid import to_csv
     from flopbench.present.draw.drawing import bytes_of, format_of
-    from flopbench.present.draw.style import paper
+    from flopbench.present.draw.style import paper_style
 
     format = format_of(output)
-    with paper(args.width, venue=args.venue, font=args.font, text_pt=args.font_size):
+    with paper_style(args.width, venue=args.venue, font=args.font, text_pt=args.font_size):
         drawing = args.module.drawing(args, user=f"plot {args.kind}", takers=takers(KINDS))
         content, warnings = bytes_of(drawing, format)
-    words, numbers = drawing.data.words, drawing.data.numbers
+    caption, table = drawing.data.caption, drawing.data.table
     if args.data is not None:
-        text = to_csv(numbers.header, numbers.rows)
+        text = to_csv(table.header, table.rows)
         if args.data == "-":
             sys.stdout.write(text)
         else:
             write_atomic(outputs["--data"], text)
     write_atomic(output, content)
     if args.data != "-":
-        sys.stdout.write("\n".join([f"{words.title}.", *words.caption]) + "\n")
-    warn([*words.warnings, *warnings])
+        sys.stdout.write("\n".join([f"{caption.title}.", *caption.sentences]) + "\n")
+    warn([*caption.warnings, *warnings])
     return EXIT_OK

@@ -15,7 +15,7 @@ from flopbench.core.errors import EXIT_OK
 from flopbench.core.units import plural
 
 if TYPE_CHECKING:
-    from flopbench.present.report.records import Report
+    from flopbench.present.report.records import CostReport
 
 NO_OPTIONS = ("files", "output", "verb", "run", "parser")
 """What the parsed arguments hold beside options."""
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
     warnings: list[str] = []
     lines: list[str] = []
 
-    def done(report: Report, doubts: tuple[str, ...]) -> None:
+    def done(report: CostReport, doubts: tuple[str, ...]) -> None:
         warnings.extend(doubts)
         lines.extend(_lines(report))
 
@@ -110,10 +110,10 @@ def _option(flag: str, value: str) -> list[str]:
     return [f"{flag}={value}" if flag.startswith("--") else f"{flag}{value}"]
 
 
-def _lines(report: Report) -> list[str]:
+def _lines(report: CostReport) -> list[str]:
     return [
         f"  {section.title}: {_many(len(section.tables), 'table')}, "
-        f"{_many(len(section.pictures), 'figure')}"
+        f"{_many(len(section.figures), 'figure')}"
         for section in report.sections
     ]
 

@@ -16,7 +16,7 @@ from flopbench.cli import main
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.classes import classes_drawing
-from flopbench.present.draw.style import paper
+from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes_of, ratio_in
 
 DATA = ROOT / "tests" / "data"
@@ -101,7 +101,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
         classes_of(LOG, classes=["tango"]),
         classes_of(LOG),
     ):
-        with paper():
+        with paper_style():
             assert_nothing_clipped(drawn(classes))
 
 
@@ -169,4 +169,4 @@ def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:
     classes = classes_of(write_log(tmp_path / "log.jsonl", header, samples))
     shown = {text.get_text() for text in drawn(classes).get_yticklabels()}
     assert shown == {"(empty name) (2)", "a (2)"}
-    assert {row[1] for row in classes.numbers.rows if row[0] == "class"} == {"", "a"}
+    assert {row[1] for row in classes.table.rows if row[0] == "class"} == {"", "a"}

@@ -20,7 +20,7 @@ from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.cost import cost_drawing
-from flopbench.present.draw.style import paper
+from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.cost import Cost, cost_of
 
 DATA = ROOT / "tests" / "data"
@@ -103,7 +103,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
     long = free_log(tmp_path, "_$a$ method whose name is <b>long</b>, " * 4)
     for logs in ([free], LOGS, [free, long, *LOGS]):
         for cumulative in (False, True):
-            with paper():
+            with paper_style():
                 assert_nothing_clipped(drawn(cost_of(logs, CHOICES, cumulative=cumulative)))
 
 

@@ -26,9 +26,9 @@ from flopbench.cli import main
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import bytes_of, on_axes
-from flopbench.present.draw.frame_layout import Ruler
 from flopbench.present.draw.kinds.frames import FILLED, frames_drawing
-from flopbench.present.draw.style import paper
+from flopbench.present.draw.strip_layout import Ruler
+from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.frames.figure import Frames, frames_of
 
 SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
@@ -73,7 +73,7 @@ def own_log(folder: Path, *samples: dict[str, Any], **header: Any) -> Path:
 
 def drawn(data: Frames, width: str | float = "column") -> Axes:
     """Draw in the paper's style; return the axes, laid out."""
-    with paper(width):
+    with paper_style(width):
         ax = on_axes(frames_drawing(data))
         figure: Any = ax.get_figure(root=True)
         figure.set_dpi(300)  # as files have it: at fewer, hinting widens text
@@ -202,12 +202,12 @@ def test_nothing_is_wider_than_the_figure(tmp_path: Path) -> None:
         assert box.x0 >= -1
         assert box.x1 <= renderer_width + 1
     assert any("…" in text for text in texts(ax))
-    assert data.numbers.rows[0][data.numbers.header.index("label")] == name
+    assert data.table.rows[0][data.table.header.index("label")] == name
 
 
 def test_ruler_measures_what_is_drawn() -> None:
     """Shortened text fits its room; text that fits is left alone."""
-    with paper("column"):
+    with paper_style("column"):
         ruler = Ruler(8)
         assert ruler.fitted("short", 1.0) == "short"
         short = ruler.fitted("a rather long name of a class", 0.6)
@@ -262,8 +262,8 @@ def test_frames_come_from_any_medium(tmp_path: Path, medium: str) -> None:
     assert not data.warnings
     found = [None if n is None else round(n / 10) for n in numbers_drawn(data)]
     assert found == [11, 3, 2, *[None] * 5]
-    header = data.numbers.header
-    origins = [row[header.index("frame")] for row in data.numbers.rows]
+    header = data.table.header
+    origins = [row[header.index("frame")] for row in data.table.rows]
     assert str(origins[0]).endswith("frame 11")
     assert origins[3:] == [None] * 5
 
@@ -279,8 +279,8 @@ def test_frames_come_from_files_that_the_log_names(tmp_path: Path) -> None:
     log = own_log(other, {"id": "v", "actions": CHOSEN, "frames": short})
     data = frames_of(log, frames=tmp_path / "images")
     assert numbers_drawn(data) == [0, 1, 2, *[None] * 5]
-    header = data.numbers.header
-    assert str(data.numbers.rows[1][header.index("frame")]).endswith("img_1.png")
+    header = data.table.header
+    assert str(data.table.rows[1][header.index("frame")]).endswith("img_1.png")
 
 
 def test_ids_may_name_folders_inside(tmp_path: Path) -> None:
@@ -295,9 +295,9 @@ def test_steps_without_numbers_are_evenly_spaced(tmp_path: Path) -> None:
     """Of a longer video the middle frame of each part is drawn, and the caption says so."""
     data = frames_of(own_log(tmp_path), frames={"v": clip(80)})
     assert numbers_drawn(data)[:3] == [5, 15, 25]
-    assert any("evenly spaced" in sentence for sentence in data.words.caption)
+    assert any("evenly spaced" in sentence for sentence in data.caption.sentences)
     exact = frames_of(own_log(tmp_path / "b"), frames={"v": clip()})
-    assert not any("evenly spaced" in sentence for sentence in exact.words.caption)
+    assert not any("evenly spaced" in sentence for sentence in exact.caption.sentences)
 
 
 def test_pictures_are_cropped_at_the_centre(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_pictures_are_cropped_at_the_centre(tmp_path: Path) -> None:
     video[:, :, 25:75] = 255
     data = frames_of(own_log(tmp_path), frames={"v": video})
     assert data.films[0].strips[0].pictures[1].pixels.min() == 255
-    assert any("cropped at its centre" in sentence for sentence in data.words.caption)
+    assert any("cropped at its centre" in sentence for sentence in data.caption.sentences)
 
 
 def test_missing_frames_are_placeholders_and_one_warning(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_missing_frames_are_placeholders_and_one_warning(tmp_path: Path) -> None
     (warning,) = map(str, data.warnings)
     assert "2 of 3 frames" in warning
     assert "gone.png does not exist" in warning
-    assert any("2 of 3 frames were not found" in sentence for sentence in data.words.caption)
+    assert any("2 of 3 frames were not found" in sentence for sentence in data.caption.sentences)
     ax = drawn(data)
     assert len(images(ax)) == 1
     hatched = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_hatch()]
@@ -395,7 +395,7 @@ def test_lower_axes_make_everything_smaller() -> None:
 def test_bytes_are_reproducible(tmp_path: Path, format: str) -> None:
     """The same log and frames give the same file."""
     log = own_log(tmp_path)
-    with paper("column"):
+    with paper_style("column"):
         first, second = (
             bytes_of(frames_drawing(frames_of(log, frames={"v": clip()})), format)[0]
             for _ in range(2)

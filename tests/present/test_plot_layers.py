@@ -15,7 +15,7 @@ from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.layers import layers_drawing, short_paths  # noqa: E402
-from flopbench.present.draw.style import paper  # noqa: E402
+from flopbench.present.draw.style import paper_style  # noqa: E402
 from flopbench.present.figures.layers import layers_of  # noqa: E402
 
 
@@ -120,7 +120,7 @@ def test_one_module_of_one_family_needs_no_legend() -> None:
 def test_height_grows_with_bars() -> None:
     """Forty modules are as legible as four."""
     many = explained(*(cost(f"layer{n}", "conv", n + 1) for n in range(40)))
-    with paper() as style:
+    with paper_style() as style:
         few = layers_drawing(layers_of(NET)).height_in(style)
         high = layers_drawing(layers_of(many, depth=1)).height_in(style)
     assert high > few + 35 * style.small_pt / 72

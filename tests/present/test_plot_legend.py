@@ -18,7 +18,7 @@ from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.cost import cost_drawing, cost_height_in
 from flopbench.present.draw.legend import NO_BREAK, legend_above, legend_lines
-from flopbench.present.draw.style import Style, chosen_style, paper
+from flopbench.present.draw.style import Style, chosen_style, paper_style
 from flopbench.present.draw.text import drawn_width_in, fitting_names
 from flopbench.present.figures.cost import cost_of
 
@@ -48,7 +48,7 @@ def drawn(style: Style, texts: list[str], **options: Any) -> tuple[Any, Any]:
 def test_costs_of_two_runs_have_a_low_legend(width: str, rows: int) -> None:
     """Two runs, mean and median: one row at page width, two in a column; the figure is as low."""
     cost = cost_of([DATA / "selective.jsonl", DATA / "steady.jsonl"], CHOICES)
-    with paper(width) as style:
+    with paper_style(width) as style:
         ax = on_axes(cost_drawing(cost))
         figure: Any = ax.get_figure(root=True)
         figure.draw_without_rendering()
@@ -70,7 +70,7 @@ def test_costs_of_two_runs_have_a_low_legend(width: str, rows: int) -> None:
 )
 def test_legends_stay_inside_the_figure(width: str, texts: list[str]) -> None:
     """However long names are, they are drawn within the figure, in rows that are accounted for."""
-    with paper(width) as style:
+    with paper_style(width) as style:
         legend, ax = drawn(style, texts)
         figure = ax.get_figure()
         box = legend.get_window_extent()
@@ -98,7 +98,7 @@ def test_side_by_side_axes_of_the_callers_own() -> None:
 
 def test_no_column_more_than_the_rows_need() -> None:
     """Texts stand in the fewest rows that fit, and in no more columns than those rows need."""
-    with paper() as style:
+    with paper_style() as style:
         legend, _ = drawn(style, [f"method {n}" for n in "abcde"])
         assert rows_of(legend) == 2
         assert len({round(t.get_window_extent().x0) for t in legend.get_texts()}) == 3
@@ -106,7 +106,7 @@ def test_no_column_more_than_the_rows_need() -> None:
 
 def test_names_that_differ_stay_apart() -> None:
     """Long names that differ in the middle only do not become one when they are shortened."""
-    with paper() as style:
+    with paper_style() as style:
         legend, _ = drawn(style, [f"{'x' * 60}{n}{'y' * 60}" for n in range(3)])
     assert len({text.get_text() for text in legend.get_texts()}) == 3
 
@@ -114,7 +114,7 @@ def test_names_that_differ_stay_apart() -> None:
 def test_sentences_break_into_lines() -> None:
     """A sentence breaks where it must, never between a number and its unit; none is shortened."""
     text = f"a device with a name of many words: 55.8{NO_BREAK}ms/GMAC (35.8{NO_BREAK}GFLOP/s)"
-    with paper() as style:
+    with paper_style() as style:
         legend, _ = drawn(style, [text, "hollow"], sentences=True)
         lines = legend_lines([text, "hollow"], style, sentences=True)
     shown = legend.get_texts()[0].get_text()

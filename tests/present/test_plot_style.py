@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 import flopbench
 from flopbench.cli import main
 from flopbench.core.errors import InputError
-from flopbench.present.draw.style import FONT, LOOKS, found_font, look, paper
+from flopbench.present.draw.style import FONT, LOOKS, found_font, look, paper_style
 from flopbench.present.draw.venues import VENUES, find_venue, width_in_of
 
 DATA = ROOT / "tests" / "data"
@@ -37,10 +37,10 @@ def settings() -> dict[str, Any]:
 def test_the_style_puts_everything_back() -> None:
     """No setting of matplotlib outlives a block, a call, or an error inside."""
     before = settings()
-    with paper("page", venue="eccv") as style:
+    with paper_style("page", venue="eccv") as style:
         assert mpl.rcParams["pdf.fonttype"] == 42
         assert style.width_in == pytest.approx(122 / 25.4)
-    with pytest.raises(RuntimeError), paper():
+    with pytest.raises(RuntimeError), paper_style():
         raise RuntimeError
     flopbench.plots.usage(LOG)
     assert settings() == before
@@ -50,7 +50,7 @@ def test_the_users_settings_do_not_leak_in() -> None:
     """Inside the style matplotlib's own defaults rule, whatever the user set before."""
     with mpl.rc_context({"axes.grid": True, "lines.color": "red", "font.size": 30}):
         mine = settings()
-        with paper():
+        with paper_style():
             assert mpl.rcParams["axes.grid"] is False
             assert mpl.rcParams["font.size"] == 9
         assert settings() == mine
@@ -58,8 +58,8 @@ def test_the_users_settings_do_not_leak_in() -> None:
 
 def test_nested_styles() -> None:
     """A figure is made in the style of the innermost block."""
-    with paper("column"):
-        with paper(5.0):
+    with paper_style("column"):
+        with paper_style(5.0):
             inner = flopbench.plots.usage(LOG).get_figure(root=True)
         outer = flopbench.plots.usage(LOG).get_figure(root=True)
     assert isinstance(inner, Figure)
@@ -116,7 +116,7 @@ def test_threads_draw_one_after_the_other() -> None:
     most: list[int] = []
 
     def draw(number: int) -> float:
-        with paper(text_pt=6 + number):
+        with paper_style(text_pt=6 + number):
             inside.append(number)
             time.sleep(0.01)
             most.append(len(inside))
@@ -135,10 +135,10 @@ def test_a_thread_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("flopbench.present.draw.style.LONGEST_WAIT_S", 0.05)
 
     def draw() -> None:
-        with paper():
+        with paper_style():
             pass
 
-    with paper(), ThreadPoolExecutor(1) as pool:
+    with paper_style(), ThreadPoolExecutor(1) as pool:
         draw()  # the same thread may
         with pytest.raises(InputError, match="another thread has been inside 'paper'"):
             pool.submit(draw).result()
@@ -150,7 +150,7 @@ def test_fonts() -> None:
     with pytest.raises(InputError, match="the font 'DejaVu Sand' is not installed") as error:
         found_font("DejaVu Sand")
     for name in ("", f"{FONT}:bold"):
-        with pytest.raises(InputError, match="is not installed"), paper(font=name):
+        with pytest.raises(InputError, match="is not installed"), paper_style(font=name):
             pass
     assert "did you mean 'DejaVu Sans'" in error.value.hint
 

@@ -22,10 +22,10 @@ from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import bytes_of, on_axes
 from flopbench.present.draw.kinds.tradeoff import number, tradeoff_drawing
 from flopbench.present.draw.labels import Haloed
-from flopbench.present.draw.placing import Spots, found_places
-from flopbench.present.draw.style import paper
-from flopbench.present.figures.spots import Spot
+from flopbench.present.draw.placing import LabelledPoints, found_places
+from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.tradeoff import Tradeoff, tradeoff_of
+from flopbench.present.figures.tradeoff_points import TradeoffPoint
 
 LOGS = [ROOT / "tests/data/selective.jsonl", ROOT / "tests/data/steady.jsonl"]
 TABLE = ROOT / "tests/data/table-schema1.json"
@@ -36,12 +36,12 @@ NAMES = (
 )  # fmt: skip
 
 
-def of(spots: list[Spot], **fields: Any) -> Tradeoff:
+def of(points: list[TradeoffPoint], **fields: Any) -> Tradeoff:
     """Return spots as a figure's data; the front is the most accurate point."""
-    best = max(spots, key=lambda spot: spot.percent)
+    best = max(points, key=lambda point: point.percent)
     whole: dict[str, Any] = {"metric": "mAP", "cost": "gflops", "log_scale": True, **fields}
     return Tradeoff(
-        spots=tuple(replace(spot, on_front=spot is best) for spot in spots),
+        points=tuple(replace(point, on_front=point is best) for point in points),
         terms=(),
         notes=(),
         warnings=(),
@@ -49,24 +49,24 @@ def of(spots: list[Spot], **fields: Any) -> Tradeoff:
     )
 
 
-def spot(name: str, cost: float, percent: float, **fields: Any) -> Spot:
+def point(name: str, cost: float, percent: float, **fields: Any) -> TradeoffPoint:
     """Return one point without intervals."""
     whole: dict[str, Any] = {
         "file": "f", "published": False, "source": "", "percent_ends": None, "quoted": False,
         "cost_ends": None, **fields,
     }  # fmt: skip
-    return Spot(name=name, cost=cost, percent=percent, **whole)
+    return TradeoffPoint(name=name, cost=cost, percent=percent, **whole)
 
 
 def scattered(count: int, seed: int) -> Tradeoff:
     """Return seeded points over a decade and a half of cost, half of them with intervals."""
     draw = random.Random(seed)
-    spots = []
+    points = []
     for i in range(count):
         cost, percent = 10 ** draw.uniform(0.8, 2.2), draw.uniform(65, 82)
         sure = draw.random() < 0.5
-        spots.append(
-            spot(
+        points.append(
+            point(
                 NAMES[i % len(NAMES)] + ("" if i < len(NAMES) else f" {i}"),
                 cost,
                 percent,
@@ -75,7 +75,7 @@ def scattered(count: int, seed: int) -> Tradeoff:
                 cost_ends=None if sure else (cost * 0.93, cost * 1.07),
             )
         )
-    return of(spots)
+    return of(points)
 
 
 def boxes_of(ax: Any) -> list[tuple[str, Any]]:
@@ -90,7 +90,7 @@ def check_free(ax: Any, tradeoff: Tradeoff) -> None:
     """Assert that labels overlap neither each other nor points, and stay inside the axes."""
     boxes = boxes_of(ax)
     around = ax.get_window_extent()
-    centres = [ax.transData.transform((s.cost, s.percent)) for s in tradeoff.spots]
+    centres = [ax.transData.transform((s.cost, s.percent)) for s in tradeoff.points]
     for i, (text, box) in enumerate(boxes):
         for other, theirs in boxes[:i]:
             assert not box.overlaps(theirs), (text, other)
@@ -104,31 +104,31 @@ def check_free(ax: Any, tradeoff: Tradeoff) -> None:
 def test_labels_do_not_overlap_at_column_width(count: int) -> None:
     """Names of 3 to 15 scattered points are whole, apart, and inside the axes, also when saved."""
     tradeoff = scattered(count, seed=count)
-    with paper("column"):
+    with paper_style("column"):
         ax = on_axes(tradeoff_drawing(tradeoff))
-        assert [text for text, _ in boxes_of(ax)] == [s.name for s in tradeoff.spots]
+        assert [text for text, _ in boxes_of(ax)] == [s.name for s in tradeoff.points]
         check_free(ax, tradeoff)
 
 
 def test_labels_without_room_become_numbers_with_a_key() -> None:
     """Points in one place cannot all be named there: numbers stand there, names below."""
-    spots = [
-        spot(f"a method with a long name {n}", 10 + n * 1e-4, 70 + n * 1e-4) for n in range(24)
+    points = [
+        point(f"a method with a long name {n}", 10 + n * 1e-4, 70 + n * 1e-4) for n in range(24)
     ]
-    tradeoff = of(spots)
-    with paper("column"):
+    tradeoff = of(points)
+    with paper_style("column"):
         ax = on_axes(tradeoff_drawing(tradeoff))
         assert [text for text, _ in boxes_of(ax)] == [str(n) for n in range(1, 25)]
         legend: Any = ax.get_legend()
         key = [text.get_text() for text in legend.get_texts()]
-    assert key == [f"{n}  {s.name}" for n, s in enumerate(spots, 1)]
+    assert key == [f"{n}  {s.name}" for n, s in enumerate(points, 1)]
 
 
 def test_points_in_one_place_share_a_number() -> None:
     """The label of equal points lists their numbers."""
-    spots = [spot(f"a method with a long name {n}", 10, 70) for n in range(40)]
-    with paper("column"):
-        ax = on_axes(tradeoff_drawing(of(spots)))
+    points = [point(f"a method with a long name {n}", 10, 70) for n in range(40)]
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of(points)))
         ((text, _),) = boxes_of(ax)
     assert text.startswith("1, 2, 3")
 
@@ -145,7 +145,7 @@ def test_labels_fit_the_callers_own_axes() -> None:
 
 def test_axes_are_named_with_units_and_plain_ticks() -> None:
     """Accuracy in percent against GFLOPS = GMACs a video, a log axis with plain numbers."""
-    with paper("column"):
+    with paper_style("column"):
         ax = on_axes(tradeoff_drawing(scattered(6, seed=1)))
         ax.get_figure(root=True).draw_without_rendering()  # type: ignore[union-attr]
         ticks = [t.get_text() for t in ax.get_xticklabels() if t.get_text()]
@@ -166,30 +166,30 @@ def test_points_stand_where_the_numbers_say() -> None:
         table=CostTable.load(TABLE), table_source="t", resamples=50, may_measure=False
     )
     data = tradeoff_of(LOGS, choices)
-    published = spot("theirs", 30.0, 90.0, published=True)
-    data = replace(data, spots=(*data.spots, replace(published, on_front=True)))
-    with paper("column"):
+    published = point("theirs", 30.0, 90.0, published=True)
+    data = replace(data, points=(*data.points, replace(published, on_front=True)))
+    with paper_style("column"):
         ax = on_axes(tradeoff_drawing(data))
     lines = {str(line.get_label()): line for line in ax.get_lines()}
     xy = lines["from a log"].get_xydata()
-    assert xy.tolist() == [[s.cost, s.percent] for s in data.spots[:2]]
+    assert xy.tolist() == [[s.cost, s.percent] for s in data.points[:2]]
     assert lines["as published"].get_xydata().tolist() == [[30.0, 90.0]]
     assert lines["as published"].get_markerfacecolor() == "white"
     front = [[s.cost, s.percent] for s in data.front]
     drawn = lines["Pareto front"].get_xydata().tolist()
     assert drawn == [*front, [ax.get_xlim()[1], front[-1][1]]]
     bars = [line.get_xydata().tolist() for line in ax.get_lines()]
-    ends = data.spots[0].percent_ends
+    ends = data.points[0].percent_ends
     assert ends is not None
-    assert [[data.spots[0].cost, ends[0]], [data.spots[0].cost, ends[1]]] in bars
+    assert [[data.points[0].cost, ends[0]], [data.points[0].cost, ends[1]]] in bars
 
 
 def test_text_of_logs_is_not_parsed() -> None:
     """Names with $, backslashes and newlines are drawn as text; long ones are shortened."""
     names = ["$\\frac{a}{b}$", "<script>", "a\nb", "x" * 200, "", "_^{2}"]
-    spots = [spot(name, 10.0 * (n + 1), 70 + n) for n, name in enumerate(names)]
-    with paper("column"):
-        ax = on_axes(tradeoff_drawing(of(spots)))
+    points = [point(name, 10.0 * (n + 1), 70 + n) for n, name in enumerate(names)]
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of(points)))
         texts = [text for text, _ in boxes_of(ax)]
     assert texts[0] == "\\$\\frac{a}{b}\\$"
     assert texts[2] == "a b"
@@ -198,9 +198,11 @@ def test_text_of_logs_is_not_parsed() -> None:
 
 def test_places_are_none_where_there_is_no_room() -> None:
     """A label wider than the axes has no place; the others have theirs."""
-    spots = Spots(xy=np.array([[50.0, 50.0], [20.0, 20.0]]), lines=np.empty((0, 4)), radius=2.0)
+    points = LabelledPoints(
+        xy=np.array([[50.0, 50.0], [20.0, 20.0]]), lines=np.empty((0, 4)), radius=2.0
+    )
     sizes = np.array([[200.0, 8.0], [20.0, 8.0]])
-    places = found_places(spots, sizes, (0, 0, 100, 100), gap=2.0, pad=1.0)
+    places = found_places(points, sizes, (0, 0, 100, 100), gap=2.0, pad=1.0)
     assert places[0] is None
     assert places[1] is not None
 
@@ -210,14 +212,16 @@ def test_a_label_without_a_place_chooses_earlier_next_time() -> None:
     draw = random.Random(29)
     xy = np.array([[draw.uniform(15, 225), draw.uniform(10, 140)] for _ in range(10)])
     sizes = np.array([[draw.choice([30, 45, 60, 75]), 8.0] for _ in range(10)])
-    spots = Spots(xy=xy, lines=np.empty((0, 4)), radius=3.0)
-    assert None not in found_places(spots, sizes, (0, 0, 240, 150), gap=2.0, pad=1.0)
+    points = LabelledPoints(xy=xy, lines=np.empty((0, 4)), radius=3.0)
+    assert None not in found_places(points, sizes, (0, 0, 240, 150), gap=2.0, pad=1.0)
 
 
 def test_a_label_does_not_stand_between_two_points() -> None:
     """There is room between them, where it might be either's; it stands on the far side."""
-    spots = Spots(xy=np.array([[80.0, 50.0], [118.0, 50.0]]), lines=np.empty((0, 4)), radius=2.0)
-    places = found_places(spots, np.array([[30.0, 8.0]] * 2), (0, 0, 200, 100), gap=2.0, pad=1.0)
+    points = LabelledPoints(
+        xy=np.array([[80.0, 50.0], [118.0, 50.0]]), lines=np.empty((0, 4)), radius=2.0
+    )
+    places = found_places(points, np.array([[30.0, 8.0]] * 2), (0, 0, 200, 100), gap=2.0, pad=1.0)
     left, right = (place[0] for place in places if place is not None)
     assert left[2] < 80
     assert right[0] > 118
@@ -247,12 +251,12 @@ def test_the_verb_sorts_files_by_kind_and_writes_the_numbers(
 
 def test_the_front_is_seen_beside_intervals_that_lie_along_it() -> None:
     """The front is a band below the intervals, several times as wide as they are."""
-    spots = [
-        spot(f"m{n}", 5.0 + n, 60.0 + n, cost_ends=(4.0 + n, 6.0 + n), percent_ends=(55.0, 70.0))
+    points = [
+        point(f"m{n}", 5.0 + n, 60.0 + n, cost_ends=(4.0 + n, 6.0 + n), percent_ends=(55.0, 70.0))
         for n in range(4)
     ]
-    with paper("column"):
-        ax = on_axes(tradeoff_drawing(of(spots)))
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of(points)))
     front = next(line for line in ax.lines if line.get_label() == "Pareto front")
     bars = [line for line in ax.lines if line.get_marker() in {"|", "_"}]
     assert len(bars) == 8
@@ -264,8 +268,8 @@ def test_the_front_is_seen_beside_intervals_that_lie_along_it() -> None:
 
 def test_labels_have_a_rim() -> None:
     """A label is readable across an interval: its letters have a white rim, then themselves."""
-    tradeoff = of([spot("Quixotic", 10, 70, cost_ends=(1, 100), percent_ends=(10, 90))])
-    with paper("column"):
+    tradeoff = of([point("Quixotic", 10, 70, cost_ends=(1, 100), percent_ends=(10, 90))])
+    with paper_style("column"):
         ax = on_axes(tradeoff_drawing(tradeoff))
         (label,) = [text for text in ax.texts if text.get_text() == "Quixotic"]
         assert isinstance(label, Haloed)
@@ -277,8 +281,8 @@ def test_labels_have_a_rim() -> None:
 def test_labels_that_differ_stay_apart() -> None:
     """Long names that differ in the middle only are not shortened to one."""
     names = [f"a method with {n} networks and one of the longest names there are" for n in (3, 4)]
-    with paper("column"):
-        ax = on_axes(tradeoff_drawing(of([spot(names[0], 5, 60), spot(names[1], 50, 80)])))
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of([point(names[0], 5, 60), point(names[1], 50, 80)])))
     shown = {text.get_text() for text in ax.texts if "…" in text.get_text()}
     assert len(shown) == 2
 
@@ -295,14 +299,14 @@ def test_labels_leave_the_ends_of_intervals_free() -> None:
         (8.6, 40.1, (7.3, 9.9), (31.1, 51.8)),
         (6.6, 50.8, (5.2, 8.1), (40.3, 61.9)),
     ]
-    spots = [
-        spot(f"selective policy {n}", cost, percent, cost_ends=costs, percent_ends=percents)
+    points = [
+        point(f"selective policy {n}", cost, percent, cost_ends=costs, percent_ends=percents)
         for n, (cost, percent, costs, percents) in enumerate(found)
     ]
-    with paper("column"):
-        ax = on_axes(tradeoff_drawing(of(spots)))
-        ends = [(x, one.percent) for one in spots for x in one.cost_ends or ()]
-        ends += [(one.cost, y) for one in spots for y in one.percent_ends or ()]
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of(points)))
+        ends = [(x, one.percent) for one in points for x in one.cost_ends or ()]
+        ends += [(one.cost, y) for one in points for y in one.percent_ends or ()]
         for text, box in boxes_of(ax):
             for x, y in ax.transData.transform(ends):
                 assert not (box.x0 < x < box.x1 and box.y0 < y < box.y1), text

@@ -19,7 +19,7 @@ from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.present.draw.drawing import bytes_of, on_axes
 from flopbench.present.draw.kinds.usage import percent_text, usage_drawing
-from flopbench.present.draw.style import LOOKS, paper
+from flopbench.present.draw.style import LOOKS, paper_style
 from flopbench.present.draw.text import fitting_names
 from flopbench.present.figures.usage import MOST_RUNS, usage_of
 
@@ -122,7 +122,7 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
         r" _\$m\$",
         "selective, simulated validation",
     ]
-    with paper():
+    with paper_style():
         drawing = usage_drawing(usage_of(hostile_log(tmp_path)))
         content, warnings = bytes_of(drawing, "svg")
     assert b"<script>" not in content

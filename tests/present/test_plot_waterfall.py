@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from flopbench.cli import main
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.waterfall import waterfall_drawing
-from flopbench.present.draw.style import paper
+from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.waterfall import waterfall_of
 from flopbench.replay.records import read_replay
 
@@ -26,7 +26,7 @@ REPLAY = ROOT / "reports/replay-amd-epyc.json"
 
 def drawn(**options: Any) -> Any:
     """Draw the committed replay at column width."""
-    with paper("column"):
+    with paper_style("column"):
         return on_axes(waterfall_drawing(waterfall_of(REPLAY, **options)))
 
 
@@ -72,7 +72,7 @@ def test_what_saves_and_what_costs_time_differ_in_colour_and_hatch() -> None:
 @pytest.mark.parametrize("width", ["column", "page"])
 def test_texts_stay_inside_and_apart(width: str) -> None:
     """What is written beside bars fits the axes, and no two texts overlap."""
-    with paper(width):
+    with paper_style(width):
         ax = on_axes(waterfall_drawing(waterfall_of(REPLAY)))
         figure: Any = ax.get_figure(root=True)
         figure.draw_without_rendering()
@@ -89,7 +89,7 @@ def test_a_measured_time_as_long_as_the_baselines_has_room_for_its_interval() ->
     for run in data["runs"]:
         mode = run["modes"]["split"]
         mode["full"] = [[*row[:3], row[3] * 3.7, row[4]] for row in mode["full"]]
-    with paper("column"):
+    with paper_style("column"):
         ax = on_axes(waterfall_drawing(waterfall_of(read_replay(data), modes=["split"])))
         figure: Any = ax.get_figure(root=True)
         figure.draw_without_rendering()

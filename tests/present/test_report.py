@@ -165,15 +165,15 @@ def test_pictures_are_drawn_from_the_same_data(everything: Path, page: Element) 
     )
     figure = next(e for e in page.all("figure") if e.attributes["id"] == "figure-usage")
     image = figure.all("img")[0]
-    assert image.attributes["alt"] == own.words.alt
-    assert own.words.title in figure.all("figcaption")[0].text
+    assert image.attributes["alt"] == own.caption.alt
+    assert own.caption.title in figure.all("figcaption")[0].text
     data = base64.b64decode(image.attributes["src"].partition(",")[2])
     assert data == (everything / "figures" / "usage.svg").read_bytes()
     (narrow,) = figure.all("source")
     assert int(narrow.attributes["width"]) < int(image.attributes["width"])
     rows = list(csv.reader(io.StringIO((everything / "figures" / "usage.csv").read_text())))
-    assert rows[0] == list(own.numbers.header)
-    assert [row[4] for row in rows[1:]] == [str(row[4]) for row in own.numbers.rows]
+    assert rows[0] == list(own.table.header)
+    assert [row[4] for row in rows[1:]] == [str(row[4]) for row in own.table.rows]
 
 
 def check_grid(folder: Path, page: Element, name: str, grid: Grid) -> None:

@@ -249,9 +249,9 @@ def test_keyboard_reaches_the_summary_first(driver: Any, page: Path) -> None:
 def test_prints_whole_tables(driver: Any, page: Path) -> None:
     """Printing gives a PDF of several pages, and no table or figure is wider than the sheet."""
     browser.open_page(driver, page)
-    paper = browser.printed(driver)
-    assert paper.startswith(b"%PDF-")
-    assert paper.count(b"/Type /Page\n") + paper.count(b"/Type /Page/") >= 3
+    paper_style = browser.printed(driver)
+    assert paper_style.startswith(b"%PDF-")
+    assert paper_style.count(b"/Type /Page\n") + paper_style.count(b"/Type /Page/") >= 3
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
     # A4 less its margins, 182 mm, at 96 px an inch.
     width = int(182 / 25.4 * 96)

@@ -35,12 +35,12 @@ from markdown_it import MarkdownIt
 
 from flopbench.cli import main
 from flopbench.estimate.runs import Choices
-from flopbench.present.figures.words import Words
-from flopbench.present.report.building import build, files_of
-from flopbench.present.report.figures import Drawn, Sketch
+from flopbench.present.figures.caption import Caption
+from flopbench.present.report.building import build_report, files_of
+from flopbench.present.report.figures import DrawnFigures, Sketch
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import read_material
-from flopbench.present.report.records import Picture, Report, Section
+from flopbench.present.report.records import CostReport, ReportFigure, Section
 
 
 def test_nothing_that_a_log_says_gets_out_of_its_text(
@@ -121,23 +121,27 @@ def everywhere(folder: Path, text: str) -> list[str]:
     ]
 
 
-def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> Report:
+def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostReport:
     """Return the report of such inputs; its figures are words only."""
 
-    def drawn(sketches: Sequence[Sketch], suffix: str = "") -> Drawn:
-        words = Words(title=text, caption=(text, text), alt=text, warnings=(text,))
-        pictures = [
-            Picture(name=f"{one.kind}{suffix}", words=words, svg=b"", narrow=b"", pdf=b"", csv="")
+    def drawn(sketches: Sequence[Sketch], suffix: str = "") -> DrawnFigures:
+        caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(text,))
+        figures = [
+            ReportFigure(
+                name=f"{one.kind}{suffix}", caption=caption, svg=b"", narrow=b"", pdf=b"", csv=""
+            )
             for one in sketches
         ]
         reason = f"kind: {text}"
-        return Drawn(pictures=tuple(pictures), left_out=(reason,), warnings=(text,), missing=())
+        return DrawnFigures(
+            figures=tuple(figures), left_out=(reason,), warnings=(text,), missing=()
+        )
 
     monkeypatch.setattr("flopbench.present.report.figures.draw", drawn)
     names = everywhere(folder, text)
     monkeypatch.chdir(folder)
     material = read_material(names, Choices(resamples=10))
-    return build(material, title=text, command=text)
+    return build_report(material, title=text, command=text)
 
 
 def elements(markdown: str) -> list[tuple[str, str]]:
@@ -159,14 +163,14 @@ def test_markdown_has_the_same_elements_whatever_is_said(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names, notes, warnings, captions, alternative texts add no element and lose none."""
-    plain = elements(markdown_of(report_of(tmp_path / "plain", "plain", monkeypatch)))
+    plain_text = elements(markdown_of(report_of(tmp_path / "plain", "plain", monkeypatch)))
     found = elements(markdown_of(report_of(tmp_path / "hostile", text, monkeypatch)))
-    assert found == plain
+    assert found == plain_text
 
 
 def without_pictures(section: Section) -> Section:
     """Return a section without its figures, which are words only here."""
-    return replace(section, parts=tuple(replace(p, pictures=()) for p in section.parts))
+    return replace(section, parts=tuple(replace(p, figures=()) for p in section.parts))
 
 
 @pytest.mark.slow

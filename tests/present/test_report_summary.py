@@ -36,15 +36,15 @@ def test_warnings_say_what_they_are_about(
     for model in ("one", "two"):
         write_profiles(Path(f"{model}.json"), model, "disputed")
     assert main(["report", "one.json", "two.json", "-o", "out"]) == 0
-    told = [f"{model} at 8: thop: disputed - against torch" for model in ("one", "two")]
+    gathered = [f"{model} at 8: thop: disputed - against torch" for model in ("one", "two")]
     assert [
         w.removeprefix("flopbench: warning: ") for w in capsys.readouterr().err.splitlines()
-    ] == (told)
+    ] == (gathered)
     root = Page(Path("out/index.html").read_text(encoding="utf-8")).root
     summary = next(e for e in root.all("section") if e.attributes["id"] == "summary")
-    assert [e.text for e in summary.all("ul")[1].all("li")] == told
+    assert [e.text for e in summary.all("ul")[1].all("li")] == gathered
     markdown = Path("out/report.md").read_text(encoding="utf-8")
-    assert "### Warnings\n\n" + "\n".join(f"- {text}" for text in told) in markdown
+    assert "### Warnings\n\n" + "\n".join(f"- {text}" for text in gathered) in markdown
 
 
 def test_many_runs_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

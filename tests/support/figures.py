@@ -5,14 +5,14 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flopbench.present.draw.style import paper
+from flopbench.present.draw.style import paper_style
 
 
 def assert_nothing_clipped(ax: Axes) -> None:
     """Assert that all text and marks lie inside the figure, to a fiftieth of an inch."""
     figure = ax.get_figure(root=True)
     assert isinstance(figure, Figure)
-    with paper():
+    with paper_style():
         figure.dpi = 300
         figure.draw_without_rendering()
         tight = figure.get_tightbbox()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from flopbench.cli.plots.timed_options import add_rows, rows_of
+from flopbench.cli.plots.timed_options import add_rows, row_choices_of
 from flopbench.policy.file_kinds import TIMINGS
 
 if TYPE_CHECKING:
@@ -31,4 +31,6 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     from flopbench.present.draw.kinds.roofline import roofline_drawing
     from flopbench.present.figures.roofline import roofline_of
 
-    return roofline_drawing(roofline_of(args.files, **rows_of(args), user=user, takers=takers))
+    return roofline_drawing(
+        roofline_of(args.files, **row_choices_of(args), user=user, takers=takers)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from flopbench.cli.plots.timed_options import add_rows, rows_of
+from flopbench.cli.plots.timed_options import add_rows, row_choices_of
 from flopbench.policy.file_kinds import TIMINGS
 
 if TYPE_CHECKING:
@@ -39,5 +39,5 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     from flopbench.present.figures.theory import theory_of
 
     return theory_drawing(
-        theory_of(args.files, fit=args.fit, **rows_of(args), user=user, takers=takers)
+        theory_of(args.files, fit=args.fit, **row_choices_of(args), user=user, takers=takers)
     )

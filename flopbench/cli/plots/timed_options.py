@@ -42,6 +42,6 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def rows_of(args: argparse.Namespace) -> Rows:
+def row_choices_of(args: argparse.Namespace) -> Rows:
     """Return the rows that were chosen, as the figures take them."""
     return Rows(devices=args.device, dtypes=args.dtype, batches=args.batch)

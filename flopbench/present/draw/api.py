@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from flopbench.present.figures.inputs.replays import Replays
     from flopbench.present.figures.inputs.timings import Timings
     from flopbench.present.figures.shares import Of
-    from flopbench.present.figures.spots import Cost
+    from flopbench.present.figures.tradeoff_points import Cost
 
 
 @contextmanager
 def paper(width: str | float = "column", **options: Any) -> Iterator[Style]:
-    """Draw and save in the style of a paper; see ``style.paper`` for the options.
+    """Draw and save in the style of a paper; see ``style.paper_style`` for the options.
 
     Args:
         width: ``column``, ``page``, or inches.
@@ -40,9 +40,9 @@ def paper(width: str | float = "column", **options: Any) -> Iterator[Style]:
     Raises:
         InputError: an unknown venue, width or font.
     """
-    from flopbench.present.draw.style import paper as in_paper
+    from flopbench.present.draw.style import paper_style
 
-    with in_paper(width, **options) as style:
+    with paper_style(width, **options) as style:
         yield style
 
 
@@ -59,7 +59,7 @@ def save(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: an unknown suffix, or a path that cannot be written.
     """
-    from flopbench.present.draw.drawing import save as save_figure
+    from flopbench.present.draw.drawing import save_figure
 
     return save_figure(target, path)
 

@@ -18,7 +18,7 @@ from flopbench.core.errors import InputError
 from flopbench.core.files import check_writable, write_atomic
 from flopbench.core.version import VERSION
 from flopbench.present.draw.style import Style, in_style
-from flopbench.present.figures.words import FigureData, Words, printable
+from flopbench.present.figures.caption import Caption, FigureData, printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,7 @@ class Drawing:
     height_in: Callable[[Style], float]
 
 
-_WORDS: WeakKeyDictionary[Figure, Words] = WeakKeyDictionary()
+_CAPTIONS: WeakKeyDictionary[Figure, Caption] = WeakKeyDictionary()
 
 
 def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
@@ -54,11 +54,11 @@ def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
             ax = figure.subplots()
             drawing.draw(ax)
     if isinstance(figure, Figure):
-        _WORDS.setdefault(figure, drawing.data.words)
+        _CAPTIONS.setdefault(figure, drawing.data.caption)
     return ax
 
 
-def save(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
+def save_figure(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
     """Write a figure as PDF, SVG or PNG, whole or not at all; the same figure, the same bytes.
 
     Args:
@@ -78,7 +78,7 @@ def save(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
     if not isinstance(figure, Figure):
         raise InputError("only a whole figure can be saved")
     with in_style():
-        content, warnings = rendered(figure, format, _WORDS.get(figure, _wordless()))
+        content, warnings = rendered(figure, format, _CAPTIONS.get(figure, _no_caption()))
     write_atomic(where, content)
     return warnings
 
@@ -87,11 +87,11 @@ def bytes_of(drawing: Drawing, format: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a new figure as the bytes of a file, and warnings, in the style in force."""
     with in_style():
         figure: Any = on_axes(drawing).get_figure(root=True)
-        return rendered(figure, format, drawing.data.words)
+        return rendered(figure, format, drawing.data.caption)
 
 
-def _wordless() -> Words:
-    return Words(title="", caption=(), alt="")
+def _no_caption() -> Caption:
+    return Caption(title="", sentences=(), alt="")
 
 
 TOLERATED_IN = 0.03
@@ -115,7 +115,7 @@ def format_of(path: Path) -> str:
     return found
 
 
-def rendered(figure: Figure, format: str, words: Words) -> tuple[bytes, tuple[str, ...]]:
+def rendered(figure: Figure, format: str, caption: Caption) -> tuple[bytes, tuple[str, ...]]:
     """Return a figure as the bytes of a file; to be called inside ``paper``.
 
     Args:
@@ -129,7 +129,7 @@ def rendered(figure: Figure, format: str, words: Words) -> tuple[bytes, tuple[st
     stream = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        figure.savefig(stream, format=format, metadata=_metadata(format, words))
+        figure.savefig(stream, format=format, metadata=_metadata(format, caption))
         cut = _cut(figure)
     doubts = sorted({str(w.message) for w in caught if "missing from" in str(w.message)})
     return stream.getvalue(), (*doubts, *cut)
@@ -147,16 +147,16 @@ def _cut(figure: Figure) -> tuple[str, ...]:
     )
 
 
-def _metadata(format: str, words: Words) -> dict[str, Any]:
+def _metadata(format: str, caption: Caption) -> dict[str, Any]:
     made_by = f"flopbench {VERSION}, matplotlib {mpl.__version__}"
-    title, caption = printable(words.title), printable(" ".join(words.caption))
+    title, sentences = printable(caption.title), printable(" ".join(caption.sentences))
     if format == "pdf":
         return {
             "Title": title,
-            "Subject": caption,
+            "Subject": sentences,
             "Creator": made_by,
             "CreationDate": None,
         }
     if format == "svg":
-        return {"Title": title, "Description": caption, "Creator": made_by, "Date": None}
-    return {"Title": title, "Description": caption, "Software": made_by}
+        return {"Title": title, "Description": sentences, "Creator": made_by, "Date": None}
+    return {"Title": title, "Description": sentences, "Software": made_by}

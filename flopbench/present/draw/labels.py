@@ -12,9 +12,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Annotation
 from matplotlib.transforms import IdentityTransform
 
-from flopbench.present.draw.placing import Spots, found_places
+from flopbench.present.draw.placing import LabelledPoints, found_places
 from flopbench.present.draw.style import INK, chosen_style
-from flopbench.present.draw.text import FEWEST_LETTERS, fitting_names, plain, shortened
+from flopbench.present.draw.text import FEWEST_LETTERS, fitting_names, plain_text, shortened
 
 GAP_PT, PAD_PT = 2.0, 0.8
 """Between a marker and its label, and between two labels, points."""
@@ -38,12 +38,14 @@ class Haloed(Annotation):
         super().draw(renderer)
 
 
-def label_points(ax: Axes, spots: Spots, names: Sequence[str], *, must: bool = False) -> bool:
+def label_points(
+    ax: Axes, points: LabelledPoints, names: Sequence[str], *, must: bool = False
+) -> bool:
     """Write each name beside its point, for the layout as it is now.
 
     Args:
         ax: the axes; their limits are final.
-        spots: in data coordinates.
+        points: in data coordinates.
         names: one a point, as in the log.
         must: write labels also where some overlap; else none is written then.
 
@@ -53,13 +55,13 @@ def label_points(ax: Axes, spots: Spots, names: Sequence[str], *, must: bool = F
     figure: Any = ax.get_figure(root=True)
     lay_out(ax)
     px = figure.dpi / 72
-    texts = _written(ax, spots, names)
+    texts = _written(ax, points, names)
     extents = [extent(text) for text in texts]
     sizes = np.array([(box.width, box.height) for box in extents]).reshape(-1, 2)
-    shown = Spots(
-        xy=ax.transData.transform(spots.xy),
-        lines=_in_pixels(ax, spots.lines),
-        radius=spots.radius * px,
+    shown = LabelledPoints(
+        xy=ax.transData.transform(points.xy),
+        lines=_in_pixels(ax, points.lines),
+        radius=points.radius * px,
     )
     bounds = ax.get_window_extent().extents
     found = found_places(shown, sizes, bounds, gap=GAP_PT * px, pad=PAD_PT * px)
@@ -74,7 +76,7 @@ def label_points(ax: Axes, spots: Spots, names: Sequence[str], *, must: bool = F
         dy = ((box[1] + box[3]) - (extents[i].y0 + extents[i].y1)) / 2 / px
         text.set_position((dx, dy))
         if far:
-            _lead(ax, spots.xy[i], shown.xy[i], box, px, spots.radius)
+            _draw_leader(ax, points.xy[i], shown.xy[i], box, px, points.radius)
     return all(one is not None for one in found)
 
 
@@ -105,7 +107,7 @@ def extent(text: Any) -> Any:
 def width_px(ax: Axes, text: str, size_pt: float) -> float:
     """Return how wide text is as drawn, pixels."""
     figure: Any = ax.get_figure(root=True)
-    probe = figure.text(0, 0, plain(text), fontsize=size_pt)
+    probe = figure.text(0, 0, plain_text(text), fontsize=size_pt)
     width = float(extent(probe).width)
     probe.remove()
     return width
@@ -127,15 +129,15 @@ def _in_pixels(ax: Axes, lines: Any) -> Any:
     return ax.transData.transform(ends).reshape(-1, 4) if len(ends) else np.empty((0, 4))
 
 
-def _written(ax: Axes, spots: Spots, names: Sequence[str]) -> list[Any]:
+def _written(ax: Axes, points: LabelledPoints, names: Sequence[str]) -> list[Any]:
     small = chosen_style(ax).small_pt
     most = LARGEST_SHARE * ax.get_window_extent().width
     texts = []
     figure: Any = ax.get_figure(root=True)
     short = fitting_names(names, most / figure.dpi, small)
-    for (x, y), name in zip(spots.xy, short, strict=True):
+    for (x, y), name in zip(points.xy, short, strict=True):
         text = Haloed(
-            plain(name),
+            plain_text(name),
             (x, y),
             xytext=(0, 0),
             textcoords="offset points",
@@ -152,7 +154,7 @@ def _written(ax: Axes, spots: Spots, names: Sequence[str]) -> list[Any]:
     return texts
 
 
-def _lead(ax: Axes, xy: Any, shown: Any, box: Any, px: float, radius_pt: float) -> None:
+def _draw_leader(ax: Axes, xy: Any, shown: Any, box: Any, px: float, radius_pt: float) -> None:
     """Draw a line from a point to its label."""
     end = (np.clip(shown, box[:2], box[2:]) - shown) / px
     line = ax.annotate(

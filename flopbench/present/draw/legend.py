@@ -15,7 +15,7 @@ from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
 from matplotlib.transforms import offset_copy
 
 from flopbench.present.draw.style import INK, Style
-from flopbench.present.draw.text import drawn_width_in, fitting_names, plain
+from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text
 
 HANDLE, PAD = 1.6, 0.8
 """Width of a key, and of the space behind it, in sizes of its text."""
@@ -125,10 +125,12 @@ def _laid_out(
     em = style.small_pt / 72
     room = width_in - (LEFT_OF_AXES * em if sentences else BESIDE_IN)
     if sentences:
-        labels = ["\n".join(map(plain, _wrapped(text, room - KEY * em, style))) for text in texts]
+        labels = [
+            "\n".join(map(plain_text, _wrapped(text, room - KEY * em, style))) for text in texts
+        ]
     else:
         short = fitting_names(texts, room - KEY * em, style.small_pt)
-        labels = [plain(text) for text in short]
+        labels = [plain_text(text) for text in short]
     # matplotlib leaves out what begins with an underscore.
     labels = [f" {label}" if label.startswith("_") else label for label in labels]
     if any("\n" in label for label in labels):

@@ -39,7 +39,7 @@ MOST_CROSSINGS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spots:
+class LabelledPoints:
     """Points and what is drawn around them, in pixels or in data, as the user says.
 
     Attributes:
@@ -69,14 +69,14 @@ class _Places:
 
 
 def found_places(
-    spots: Spots, sizes: Any, bounds: Any, *, gap: float, pad: float
+    points: LabelledPoints, sizes: Any, bounds: Any, *, gap: float, pad: float
 ) -> list[tuple[Any, bool] | None]:
     """Find a place for each label.
 
     A label that finds none is the first to choose in the next attempt.
 
     Args:
-        spots: everything in pixels.
+        points: everything in pixels.
         sizes: (n, 2) width and height of each label, pixels.
         bounds: x0, y0, x1, y1 of the axes.
         gap: between a marker and its label.
@@ -85,10 +85,10 @@ def found_places(
     Returns:
         Box and whether it needs a line to its point, or None, in the order of the points.
     """
-    near = spots.radius + gap / 2
-    markers = np.hstack([spots.xy - near, spots.xy + near])
+    near = points.radius + gap / 2
+    markers = np.hstack([points.xy - near, points.xy + near])
     choices = [
-        _places_of(i, spots, sizes[i], markers, bounds, spots.radius + gap, pad)
+        _places_of(i, points, sizes[i], markers, bounds, points.radius + gap, pad)
         for i in range(len(sizes))
     ]
     # Points with the fewest places choose first.
@@ -136,10 +136,10 @@ def _one_attempt(
 
 
 def _places_of(
-    i: int, spots: Spots, size: Any, markers: Any, bounds: Any, nearest: float, pad: float
+    i: int, points: LabelledPoints, size: Any, markers: Any, bounds: Any, nearest: float, pad: float
 ) -> _Places:
     """Return where a label may stand: inside the axes, on no marker, the best first."""
-    x, y = spots.xy[i]
+    x, y = points.xy[i]
     width, height = size
     ring: Any = np.repeat(np.arange(RINGS), len(SIDES))
     side = np.tile(np.arange(len(SIDES)), RINGS)
@@ -165,9 +165,9 @@ def _places_of(
     able &= (boxes[:, 2:] <= np.array(bounds[2:]) - pad).all(axis=1)
     able &= ~_overlap(boxes, markers).any(axis=1)
     able &= ~(_hits(leaders, apart).any(axis=1) & (ring > 0))
-    crossed = _hits(spots.lines, boxes).sum(axis=0)
+    crossed = _hits(points.lines, boxes).sum(axis=0)
     cost = ring + SIDE_COST * side + CROSSING_COST * np.minimum(crossed, MOST_CROSSINGS)
-    cost = cost + DOUBT_COST * _nearer(boxes, np.delete(spots.xy, i, axis=0), spots.xy[i])
+    cost = cost + DOUBT_COST * _nearer(boxes, np.delete(points.xy, i, axis=0), points.xy[i])
     order = np.argsort(cost, kind="stable")
     order = order[able[order]]
     return _Places(boxes=boxes[order], leaders=leaders[order], ring=ring[order])

@@ -102,7 +102,7 @@ _IN_FORCE: ContextVar[Style | None] = ContextVar("style in force", default=None)
 
 
 @contextmanager
-def paper(
+def paper_style(
     width: str | float = "column",
     *,
     venue: str = DEFAULT_VENUE,
@@ -169,7 +169,7 @@ def in_style() -> Iterator[Style]:
     if around is not None:
         yield around
         return
-    with paper() as style:
+    with paper_style() as style:
         yield style
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import takewhile
 
-from flopbench.present.figures.words import printable
+from flopbench.present.figures.caption import printable
 
 ELLIPSIS = "…"
 
 
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """Return text that matplotlib draws as it is: no mathtext, no control characters."""
     return printable(text).replace("$", r"\$")
 
@@ -70,7 +70,7 @@ def drawn_width_in(text: str, size_pt: float) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    shown = plain(text).replace(r"\$", "$")
+    shown = plain_text(text).replace(r"\$", "$")
     with warnings.catch_warnings():
         # Letters that no font has are warned of when the figure is drawn.
         warnings.simplefilter("ignore")

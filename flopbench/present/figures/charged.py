@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Run
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun
-from flopbench.present.figures.words import listed
 
 COLUMN = "charged_otherwise"
 """Of the numbers: ``charged_as`` of the row's run."""

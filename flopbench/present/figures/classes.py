@@ -18,6 +18,7 @@ from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import (
     HIGH,
     MOST,
@@ -32,12 +33,11 @@ from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out
 from flopbench.present.figures.ratios import (
     Ratio,
     Resolutions,
+    interval_sentence,
     ratio_of,
     resolutions_of,
-    said_of_intervals,
     video_sums,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 
 Which = Literal["both", "high", "usage"]
 
@@ -106,23 +106,23 @@ class Classes:
         return {"both": (HIGH, USAGE), "high": (HIGH,), "usage": (USAGE,)}[self.ratio]
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         among = listed(self.resolutions.among)
-        caption = []
+        sentences = []
         if HIGH in self.series:
-            caption.append(f"{HIGH.capitalize()}: frames at {self.resolutions.high} of {among}.")
+            sentences.append(f"{HIGH.capitalize()}: frames at {self.resolutions.high} of {among}.")
         if USAGE in self.series:
-            caption.append(f"{USAGE.capitalize()}: frames at {among} of all frames.")
+            sentences.append(f"{USAGE.capitalize()}: frames at {among} of all frames.")
         if self.others:
-            caption.append(
+            sentences.append(
                 f"{listed(self.others)}: without a network of its own, so in neither numerator."
             )
         files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
-        caption += [*self.notes, "Dashed: the whole run.", files, *left_out(self.warnings)]
-        return Words(
+        sentences += [*self.notes, "Dashed: the whole run.", files, *left_out(self.warnings)]
+        return Caption(
             title=f"Resolutions by class: {self.run}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=self._alt,
             warnings=self.warnings,
         )
@@ -141,14 +141,14 @@ class Classes:
         return " ".join(parts)
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a class that is drawn, and one for the whole run."""
         header: tuple[str, ...] = ("row", "class", "videos")
         header += ("frames_high", "frames_among", "frames")
         for name in ("relative_high_resolution_usage", "resolution_usage"):
             header += (name, f"{name}_ci95_low", f"{name}_ci95_high", f"{name}_interval")
         rows = [("class", *_row(c)) for c in self.classes]
-        return Numbers(header=header, rows=(*rows, ("whole run", *_row(self.whole))))
+        return FigureTable(header=header, rows=(*rows, ("whole run", *_row(self.whole))))
 
 
 def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
@@ -283,7 +283,7 @@ def _ratios(name: str, sums: Any, drawn: Which, choices: Choices, largest: int) 
 
 def _said(made: Sequence[ClassRatios], drawn: Which, choices: Choices) -> list[str]:
     """Return what is to be said of intervals, and of what is undefined."""
-    notes = said_of_intervals(
+    notes = interval_sentence(
         [r for c in made for r in (c.high, c.usage) if r is not None], choices
     )
     undefined = [c.name for c in made if drawn != "usage" and c.high is None]

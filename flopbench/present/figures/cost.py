@@ -13,6 +13,7 @@ from flopbench.core.units import CONVENTION, GIGA
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
 from flopbench.present.figures.inputs.logs import (
     Log,
@@ -23,7 +24,6 @@ from flopbench.present.figures.inputs.logs import (
     videos_text,
 )
 from flopbench.present.figures.usage import check_number
-from flopbench.present.figures.words import Numbers, Words, listed
 
 MOST_STEPS = 1000
 """Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""
@@ -99,26 +99,26 @@ class Cost:
         return not self.edges
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
-        caption = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
-        caption += self.charged
+        sentences = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
+        sentences += self.charged
         if self.cumulative:
-            caption.append("Share of videos that cost at most this much.")
+            sentences.append("Share of videos that cost at most this much.")
             if any(run.cut for run in self.runs):
-                caption.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
+                sentences.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
         else:
-            caption.append(
+            sentences.append(
                 f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, which hold "
                 f"their lower edge ({self.bins_by})."
             )
-        caption += [_summary(run) for run in self.runs]
-        caption += [*self._intervals, *left_out(self.warnings)]
+        sentences += [_summary(run) for run in self.runs]
+        sentences += [*self._intervals, *left_out(self.warnings)]
         names = listed([run.name for run in self.runs])
         form = "Cumulative distribution" if self.cumulative else "Distribution"
-        return Words(
+        return Caption(
             title=f"{form} of the cost of a video: {names}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=" ".join(
                 f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
                 f"GFLOPS/video, mean {four_digits(run.mean)}, median {four_digits(run.median)}."
@@ -141,7 +141,7 @@ class Cost:
         return notes
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a run and bin, or a run and step."""
         if self.cumulative:
             header: tuple[str, ...] = ("run", "gflops_per_video", "videos_at_most", "share_at_most")
@@ -158,7 +158,7 @@ class Cost:
                 for run in self.runs
                 for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
             ]
-        return Numbers(header=(*header, COLUMN), rows=tuple(rows))
+        return FigureTable(header=(*header, COLUMN), rows=tuple(rows))
 
 
 def _summary(run: CostsOfRun) -> str:

@@ -14,6 +14,7 @@ from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES
 from flopbench.counting.run import Explanation
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.profiles import (
     PLAIN_NAMES,
@@ -21,7 +22,6 @@ from flopbench.present.figures.inputs.profiles import (
     in_order,
     profiled,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 
 MOST_FAMILIES = 8
 """The style has as many looks; the smallest families beyond are drawn together."""
@@ -112,19 +112,19 @@ class Counters:
         return (*alone, (f"{len(small)} smaller families", small))
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
-        caption = [self._drawn]
+        sentences = [self._drawn]
         grouped = next((f for label, f in self.stacked if len(f) > 1), ())
         if grouped:
-            caption.append(f"Drawn together: {listed([PLAIN_NAMES[name] for name in grouped])}.")
-        caption += self._conventions()
+            sentences.append(f"Drawn together: {listed([PLAIN_NAMES[name] for name in grouped])}.")
+        sentences += self._conventions()
         doubts = self._doubts()
-        caption += [f"{text}." for text in doubts]
-        caption.append(CONVENTION)
-        return Words(
+        sentences += [f"{text}." for text in doubts]
+        sentences.append(CONVENTION)
+        return Caption(
             title=f"Counter against counter: {listed([model.name for model in self.models])}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=" ".join(_alt(model) for model in self.models),
             warnings=tuple(map(Remark, doubts)),
         )
@@ -165,7 +165,7 @@ class Counters:
         return texts
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a model, counter and family; a counter that failed has one row without counts."""
         rows: list[tuple[object, ...]] = []
         for model in self.models:
@@ -195,7 +195,7 @@ class Counters:
             "reason",
             "convention",
         )
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def counters_of(
@@ -253,7 +253,7 @@ def _model(explanation: Explanation, name: str) -> ModelBars:
     )
 
 
-def difference(total: int, dense: int) -> str:
+def dense_difference(total: int, dense: int) -> str:
     """Return how far a total is from the dense MACs: ``+1.09 %``, ``= dense``.
 
     A difference never rounds to nothing: it gets as many decimals as it needs.
@@ -269,13 +269,13 @@ def difference(total: int, dense: int) -> str:
     return f"{value:+.{digits}f} %".replace("-", "−")
 
 
-def counted(model: ModelBars, bar: CounterBar) -> str:
+def total_text(model: ModelBars, bar: CounterBar) -> str:
     """Return a total with how far it is from the dense MACs: ``1,030 (+3.00 %)``."""
-    far = difference(bar.total, model.dense_macs)
+    far = dense_difference(bar.total, model.dense_macs)
     return f"{bar.total:,} ({far})" if far else f"{bar.total:,}"
 
 
 def _alt(model: ModelBars) -> str:
-    parts = [f"{bar.counter} {counted(model, bar)}" for bar in model.bars]
+    parts = [f"{bar.counter} {total_text(model, bar)}" for bar in model.bars]
     parts += [f"{name} could not count it" for name in model.failures]
     return f"{model.name}: {', '.join(parts)}."

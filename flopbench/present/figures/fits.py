@@ -27,7 +27,7 @@ would call a finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class FittedLine:
     """A fitted line.
 
     Attributes:
@@ -56,7 +56,7 @@ class Line:
         return f"{base}{slope} ({rate(FLOPS_PER_MAC / self.s_per_mac, 'FLOP')})"
 
 
-def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> Line | None:
+def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> FittedLine | None:
     """Fit a line to (MACs, seconds), both positive.
 
     Returns:
@@ -68,7 +68,7 @@ def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> Line | Non
         return None
     if fit == "proportional":
         slope = statistics.geometric_mean(seconds / macs for macs, seconds in points)
-        return Line(kind=fit, base_s=0.0, s_per_mac=slope, points=count)
+        return FittedLine(kind=fit, base_s=0.0, s_per_mac=slope, points=count)
     import numpy as np
 
     # Minimise the sum of ((a + c·m) / t − 1)²; MACs in units of their mean, so that both columns
@@ -79,7 +79,7 @@ def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> Line | Non
     (base, slope), _, rank, _ = np.linalg.lstsq(columns, np.ones(count), rcond=1e-6)
     if rank < 2 or slope <= 0:
         return None
-    return Line(kind=fit, base_s=float(base), s_per_mac=float(slope / unit), points=count)
+    return FittedLine(kind=fit, base_s=float(base), s_per_mac=float(slope / unit), points=count)
 
 
 def rank_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:

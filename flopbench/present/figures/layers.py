@@ -10,9 +10,9 @@ from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
 from flopbench.counting.module_sums import ModelPart, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.profiles import Profiles, in_order, profiled
-from flopbench.present.figures.words import Numbers, Words, listed
 
 FEWEST_BARS, MOST_BARS = 5, 20
 """How many bars the default depth aims at: fewer show no shape, more fill a column."""
@@ -110,24 +110,26 @@ class Layers:
         return self.profile.spec
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         profile = self.profile
         levels = f"{self.depth} {plural(self.depth, 'level')}"
-        caption = [
+        sentences = [
             f"Dense MACs of {self.model} for one sample by module, {levels} down the module tree, "
             "everything below included, in order of registration; every MAC is in exactly one "
             f"bar, together {self.whole:,}. Percent: share of them.",
         ]
         if self.others:
-            caption.append(
+            sentences.append(
                 f"The {self.top} largest are drawn by themselves, the other {len(self.others)} "
                 f"together ({percent(self.bars[-1].dense_macs, self.whole)})."
             )
         counted = {op.module for op in profile.operators if op.dense_macs}
         if any(module.params and module.path not in counted for module in profile.modules):
-            caption.append("Modules without dense MACs (normalisation, activation) are not drawn.")
-        caption.append(f"Counter: {profile.counter} {profile.counter_version}. {CONVENTION}")
+            sentences.append(
+                "Modules without dense MACs (normalisation, activation) are not drawn."
+            )
+        sentences.append(f"Counter: {profile.counter} {profile.counter_version}. {CONVENTION}")
         doubt = []
         if self.status not in {"", "verified"}:
             doubt.append(
@@ -136,11 +138,11 @@ class Layers:
         hidden = sorted({gap.name for gap in profile.gaps_that_may_multiply()})
         if hidden:
             doubt.append(f"{profile.counter} did not count {listed(hidden)}")
-        caption += [f"{text}." for text in doubt]
+        sentences += [f"{text}." for text in doubt]
         largest = max(self.parts, key=lambda part: part.dense_macs)
-        return Words(
+        return Caption(
             title=f"Where the MACs of {self.model} are",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=(
                 f"Bars of the dense MACs of {len(self.bars)} modules. Most are in {largest.name}: "
                 f"{percent(largest.dense_macs, self.whole)} of {self.whole:,}."
@@ -149,7 +151,7 @@ class Layers:
         )
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a module and family."""
         small = {part.name for part in self.others}
         types = {module.path: module.type for module in self.profile.modules}
@@ -177,7 +179,7 @@ class Layers:
             "share_of_dense_macs",
             "drawn_in_group",
         )
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def layers_of(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun, Takers
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
@@ -17,7 +18,6 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
-from flopbench.present.figures.words import listed
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 
 

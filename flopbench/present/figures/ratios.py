@@ -15,7 +15,7 @@ from flopbench.estimate.runs import Choices
 from flopbench.models.spec import parse_spec
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
-from flopbench.present.figures.words import listed
+from flopbench.present.figures.caption import listed
 
 BOOTSTRAP, LIMIT = "bootstrap", "normal limit of the bootstrap"
 WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
@@ -226,7 +226,7 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
     return Ratio(share=share, low=low, high=high, method=BOOTSTRAP)
 
 
-def said_of_intervals(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
+def interval_sentence(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
     """Return sentences on how intervals were made, and what they cannot say."""
     notes = []
     methods = {ratio.method for ratio in ratios}

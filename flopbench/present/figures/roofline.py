@@ -11,19 +11,24 @@ from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import gflops, percentage
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.logs import Takers
-from flopbench.present.figures.inputs.timing_groups import Group, brief_names, doubted, grouped
+from flopbench.present.figures.inputs.timing_groups import (
+    TimingGroup,
+    brief_names,
+    flagged_rows,
+    grouped,
+)
 from flopbench.present.figures.inputs.timings import (
     COLUMNS,
     MACS_NOTE,
     TimedRow,
     Timings,
+    chosen_timings,
+    first_few,
     how_timed,
-    said,
-    timed,
     timed_models,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 from flopbench.timing.peaks import no_peak_reason, peak_of
 
 BY = ("machine", "threads", "dtype")
@@ -89,20 +94,20 @@ class Roofline:
         groups: in the order of the files.
         shared: what all names share, empty for nothing.
         left_out: (row, why) of what is not drawn.
-        doubted: (name, verdict and reasons) of what is drawn hollow.
+        flagged: (name, verdict and reasons) of what is drawn hollow.
     """
 
     groups: tuple[RoofGroup, ...]
     shared: str
     left_out: tuple[tuple[str, str], ...]
-    doubted: tuple[tuple[str, str], ...]
+    flagged: tuple[tuple[str, str], ...]
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         rows = [point.one for group in self.groups for point in group.points]
         roofs = "; ".join(_roofs(group) for group in self.groups)
-        caption = [
+        sentences = [
             "Achieved GFLOP/s (2 FLOPs a multiply-accumulate of dense operators) against "
             "arithmetic intensity. Each line runs from the intensity with every activation of "
             "dense operators written to memory and read once more (marker) to that with nothing "
@@ -112,19 +117,19 @@ class Roofline:
             *dict.fromkeys(_sheet(group) for group in self.groups),
         ]
         if any(group.spread for group in self.groups):
-            caption.append("Files hold several measurements of one roof: the highest is drawn.")
+            sentences.append("Files hold several measurements of one roof: the highest is drawn.")
         if self.shared:
-            caption.append(f"All with {self.shared}.")
-        caption += [how_timed(rows), MACS_NOTE]
-        if self.doubted:
-            caption.append(f"Hollow, verdict other than stable: {said(self.doubted)}.")
+            sentences.append(f"All with {self.shared}.")
+        sentences += [how_timed(rows), MACS_NOTE]
+        if self.flagged:
+            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
         warnings = []
         if self.left_out:
-            caption.append(f"Left out: {said(self.left_out)}.")
-            warnings.append(f"left out: {said(self.left_out)}")
-        return Words(
+            sentences.append(f"Left out: {first_few(self.left_out)}.")
+            warnings.append(f"left out: {first_few(self.left_out)}")
+        return Caption(
             title=f"Roofline of {listed([group.whole for group in self.groups])}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
             warnings=tuple(map(Remark, warnings)),
         )
@@ -146,7 +151,7 @@ class Roofline:
         )
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a point."""
         header = (
             *(name for name, _ in COLUMNS),
@@ -176,7 +181,7 @@ class Roofline:
             for group in self.groups
             for point in group.points
         ]
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def roofline_of(
@@ -192,17 +197,17 @@ def roofline_of(
 
     Args:
         timings: timing files, or what was read from them.
-        devices: as for ``timed``.
-        dtypes: as for ``timed``.
-        batches: as for ``timed``.
+        devices: as for ``chosen_timings``.
+        dtypes: as for ``chosen_timings``.
+        batches: as for ``chosen_timings``.
         user: who asks, for messages.
         takers: for messages about files of other kinds.
 
     Raises:
-        InputError: as ``timed``; or no row has both roofs and a known cost.
+        InputError: as ``chosen_timings``; or no row has both roofs and a known cost.
         DataError: a damaged file.
     """
-    found = timed(
+    found = chosen_timings(
         timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
     )
     lacking = [(one, _lacks(one)) for one in found.rows]
@@ -210,7 +215,7 @@ def roofline_of(
     good = [one for one, why in lacking if not why]
     if not good:
         raise InputError(
-            f"{user}: no row can be drawn: {said(left_out)}",
+            f"{user}: no row can be drawn: {first_few(left_out)}",
             "'flopbench latency MODEL -o timings.json' measures the roofs and counts the model; "
             "with --refresh it measures and counts again",
         )
@@ -220,7 +225,7 @@ def roofline_of(
         groups=tuple(_group(group, own) for group, own in zip(groups, names, strict=True)),
         shared=shared,
         left_out=left_out,
-        doubted=tuple(doubted(groups, names)),
+        flagged=tuple(flagged_rows(groups, names)),
     )
 
 
@@ -234,7 +239,7 @@ def _lacks(one: TimedRow) -> str:
     return ""
 
 
-def _group(group: Group, names: Sequence[str]) -> RoofGroup:
+def _group(group: TimingGroup, names: Sequence[str]) -> RoofGroup:
     flops = [float(one.row.roofs["flops_per_s"] or 0) for one in group.rows]
     copied = [float(one.row.roofs["bytes_per_s"] or 0) for one in group.rows]
     first = group.rows[0]

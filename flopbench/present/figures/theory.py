@@ -7,27 +7,27 @@ from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.fits import (
     FEWEST_FOR_FIT,
     FITS,
     FitKind,
-    Line,
+    FittedLine,
     fitted_line,
     rank_correlation,
 )
 from flopbench.present.figures.inputs.logs import Takers
-from flopbench.present.figures.inputs.timing_groups import brief_names, doubted, grouped
+from flopbench.present.figures.inputs.timing_groups import brief_names, flagged_rows, grouped
 from flopbench.present.figures.inputs.timings import (
     COLUMNS,
     MACS_NOTE,
     TimedRow,
     Timings,
+    chosen_timings,
+    first_few,
     how_timed,
-    said,
-    timed,
     timed_models,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 
 BY = ("machine", "threads", "dtype", "batch", "options")
 """What one line holds for: everything but the model."""
@@ -65,7 +65,7 @@ class TheoryGroup:
     name: str
     whole: str
     points: tuple[TheoryPoint, ...]
-    line: Line | None
+    line: FittedLine | None
     ranks: tuple[float | None, float | None]
 
 
@@ -78,20 +78,20 @@ class Theory:
         fit: which line.
         shared: what all names share, empty for nothing.
         left_out: (row, why) of what is not drawn.
-        doubted: (name, verdict and reasons) of what is drawn hollow.
+        flagged: (name, verdict and reasons) of what is drawn hollow.
     """
 
     groups: tuple[TheoryGroup, ...]
     fit: FitKind
     shared: str
     left_out: tuple[tuple[str, str], ...]
-    doubted: tuple[tuple[str, str], ...]
+    flagged: tuple[tuple[str, str], ...]
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         rows = [point.one for group in self.groups for point in group.points]
-        caption = [
+        sentences = [
             "Dense MACs of one call (of one image times the batch) against measured time.",
             self._line,
             *(text for group in self.groups for text in _lines(group, self.fit)),
@@ -99,19 +99,19 @@ class Theory:
             self._bars(rows),
         ]
         if any(not p.fitted for g in self.groups if g.line is not None for p in g.points):
-            caption.append("Rows with the verdict invalid are drawn and not fitted.")
+            sentences.append("Rows with the verdict invalid are drawn and not fitted.")
         if self.shared:
-            caption.append(f"All with {self.shared}.")
-        caption.append(MACS_NOTE)
-        if self.doubted:
-            caption.append(f"Hollow, verdict other than stable: {said(self.doubted)}.")
+            sentences.append(f"All with {self.shared}.")
+        sentences.append(MACS_NOTE)
+        if self.flagged:
+            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
         warnings = []
         if self.left_out:
-            caption.append(f"Left out: {said(self.left_out)}.")
-            warnings.append(f"left out: {said(self.left_out)}")
-        return Words(
+            sentences.append(f"Left out: {first_few(self.left_out)}.")
+            warnings.append(f"left out: {first_few(self.left_out)}")
+        return Caption(
             title=f"MACs against time on {listed([group.whole for group in self.groups])}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=" ".join(
                 [f"{timed_models(len(rows))}.", *(text for g in self.groups for text in _alt(g))]
             ),
@@ -143,7 +143,7 @@ class Theory:
         )
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a point."""
         header = (
             *(name for name, _ in COLUMNS),
@@ -171,7 +171,7 @@ class Theory:
                         *fit,
                     )
                 )
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def theory_of(
@@ -189,19 +189,19 @@ def theory_of(
     Args:
         timings: timing files, or what was read from them.
         fit: ``proportional`` (through the origin) or ``affine``.
-        devices: as for ``timed``.
-        dtypes: as for ``timed``.
-        batches: as for ``timed``.
+        devices: as for ``chosen_timings``.
+        dtypes: as for ``chosen_timings``.
+        batches: as for ``chosen_timings``.
         user: who asks, for messages.
         takers: for messages about files of other kinds.
 
     Raises:
-        InputError: as ``timed``; an unknown fit; no row whose MACs are known; too many groups.
+        InputError: as ``chosen_timings``; an unknown fit; no row with known MACs; too many groups.
         DataError: a damaged file.
     """
     if fit not in FITS:
         raise InputError(f"unknown fit {fit!r}", f"fits: {', '.join(FITS)}")
-    found = timed(
+    found = chosen_timings(
         timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
     )
     good = [one for one in found.rows if one.dense_macs]
@@ -216,7 +216,7 @@ def theory_of(
     left_out = (*found.left_out, *reasons)
     if not good:
         raise InputError(
-            f"{user}: no row has both a time and MACs: {said(left_out)}",
+            f"{user}: no row has both a time and MACs: {first_few(left_out)}",
             "'flopbench explain MODEL' says why a model could not be counted",
         )
     groups = grouped(good, BY, user)
@@ -229,7 +229,7 @@ def theory_of(
         fit=fit,
         shared=shared,
         left_out=left_out,
-        doubted=tuple(doubted(groups, names)),
+        flagged=tuple(flagged_rows(groups, names)),
     )
 
 

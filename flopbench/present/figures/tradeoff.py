@@ -15,23 +15,23 @@ from flopbench.core.units import plural
 from flopbench.estimate.compare import dominates
 from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN
 from flopbench.present.figures.inputs.logs import Log, Takers, priced
 from flopbench.present.figures.inputs.replays import Replays, several
 from flopbench.present.figures.measured import measured_of
-from flopbench.present.figures.spots import (
+from flopbench.present.figures.tradeoff_points import (
     COSTS,
     UNITS,
     Cost,
-    Spot,
+    TradeoffPoint,
+    accuracies_of,
     check_metric,
-    counted_spots,
-    judged_of,
-    measured_spots,
-    published_spots,
-    rows_of,
+    counted_points,
+    measured_points,
+    published_points,
+    read_point_tables,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Tradeoff:
     """Points and how they are drawn.
 
     Attributes:
-        spots: logs first, in the order given.
+        points: logs first, in the order given.
         metric: which accuracy.
         cost: ``gflops`` or ``ms``.
         log_scale: whether the axis of the cost is logarithmic.
@@ -48,7 +48,7 @@ class Tradeoff:
         warnings: from reading.
     """
 
-    spots: tuple[Spot, ...]
+    points: tuple[TradeoffPoint, ...]
     metric: Metric
     cost: Cost
     log_scale: bool
@@ -57,60 +57,60 @@ class Tradeoff:
     warnings: tuple[Remark, ...]
 
     @property
-    def front(self) -> tuple[Spot, ...]:
+    def front(self) -> tuple[TradeoffPoint, ...]:
         """The points on the Pareto front, the cheapest first."""
-        found = [spot for spot in self.spots if spot.on_front]
-        return tuple(sorted(found, key=lambda spot: (spot.cost, spot.name)))
+        found = [point for point in self.points if point.on_front]
+        return tuple(sorted(found, key=lambda point: (point.cost, point.name)))
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         unit = UNITS[self.cost]
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
         best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
-        caption = [
-            f"{name} (%) against {unit} of {_points(len(self.spots))}; upper left is better.",
+        sentences = [
+            f"{name} (%) against {unit} of {_points(len(self.points))}; upper left is better.",
             *self.terms,
-            *_published(self.spots),
+            *_published(self.points),
             self._intervals(),
             "Step line: Pareto front of the centres of all points drawn (no other is at least as "
             f"accurate and at most as costly): {listed([s.name for s in self.front])}. Intervals "
             "may overlap across it.",
             *self.notes,
         ]
-        return Words(
+        return Caption(
             title=f"{name} against {unit}",
-            caption=tuple(caption),
-            alt=f"{_points(len(self.spots))}, {self.metric} against {unit}. On the Pareto front: "
+            sentences=tuple(sentences),
+            alt=f"{_points(len(self.points))}, {self.metric} against {unit}. On the Pareto front: "
             f"{best}.",
             warnings=self.warnings,
         )
 
     def _intervals(self) -> str:
-        ends = [spot.percent_ends or spot.cost_ends for spot in self.spots]
-        bare = [spot.name for spot, own in zip(self.spots, ends, strict=True) if own is None]
+        ends = [point.percent_ends or point.cost_ends for point in self.points]
+        bare = [point.name for point, own in zip(self.points, ends, strict=True) if own is None]
         if not any(ends):
             return "No point has an interval."
         return "Bars: 95 % intervals." + (f" Without any: {listed(bare)}." if bare else "")
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a point."""
         rows = [
             (
-                spot.name, self.metric, spot.percent, *(spot.percent_ends or (None, None)),
-                spot.cost, *(spot.cost_ends or (None, None)), spot.on_front,
-                "published" if spot.published else "log", spot.quoted, spot.source, spot.file,
-                spot.charged or None,
+                point.name, self.metric, point.percent, *(point.percent_ends or (None, None)),
+                point.cost, *(point.cost_ends or (None, None)), point.on_front,
+                "published" if point.published else "log", point.quoted, point.source, point.file,
+                point.charged or None,
             )
-            for spot in self.spots
+            for point in self.points
         ]  # fmt: skip
         header = (
             "approach", "metric", "percent", "percent_low", "percent_high",
             f"{self.cost}_per_video", f"{self.cost}_low", f"{self.cost}_high", "pareto_front",
             "kind", "percent_is_quoted", "source", "file", COLUMN,
         )  # fmt: skip
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def tradeoff_of(
@@ -152,40 +152,40 @@ def tradeoff_of(
     """
     _check_cost(cost, bool(several(replays)) or mode is not None, user)
     terms = choices or Choices()
-    rows = rows_of(points, user, takers)
+    rows = read_point_tables(points, user, takers)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
     single = isinstance(logs, (str, Path)) or not isinstance(logs, Sequence)
     found = []
     if single or logs:
         found = priced(logs, terms, names=names, user=user, takers=takers, keep_scores=True)
     _check_given(bool(found), rows[0].file if rows else None, wanted, user)
-    judgement = judged_of(found, terms, wanted, anyway=anyway, cost=cost)
-    doubts = check_metric(rows, judgement.metric)
+    accuracies = accuracies_of(found, terms, wanted, anyway=anyway, cost=cost)
+    doubts = check_metric(rows, accuracies.metric)
     if cost == "gflops":
-        own = counted_spots(found, judgement)
+        own = counted_points(found, accuracies)
     else:
         times = measured_of(found, replays, mode=mode, anyway=anyway, user=user, takers=takers)
-        own = measured_spots(found, judgement, times)
-    published = published_spots(rows, cost)
-    spots = (*own.spots, *published.spots)
+        own = measured_points(found, accuracies, times)
+    published = published_points(rows, cost)
+    drawn = (*own.points, *published.points)
     warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
     warnings += [*doubts, *own.warnings, *published.warnings]
-    if not spots:
+    if not drawn:
         raise InputError(
             f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
         )
-    _check_scale(spots, log_scale)
-    places = [(spot.percent, spot.cost) for spot in spots]
+    _check_scale(drawn, log_scale)
+    places = [(point.percent, point.cost) for point in drawn]
     return Tradeoff(
-        spots=tuple(
+        points=tuple(
             replace(s, on_front=not any(dominates(other, (s.percent, s.cost)) for other in places))
-            for s in spots
+            for s in drawn
         ),
-        metric=judgement.metric,
+        metric=accuracies.metric,
         cost=cost,
         log_scale=log_scale,
         terms=own.terms,
-        notes=judgement.notes,
+        notes=accuracies.notes,
         warnings=tuple(dict.fromkeys(warnings)),
     )
 
@@ -210,23 +210,23 @@ def _check_given(any_log: bool, points: str | None, metric: str | None, user: st
         )
 
 
-def _published(spots: Sequence[Spot]) -> list[str]:
+def _published(drawn: Sequence[TradeoffPoint]) -> list[str]:
     """Name the papers of hollow points."""
-    rows = [spot for spot in spots if spot.published]
+    rows = [point for point in drawn if point.published]
     if not rows:
         return []
     by_source: dict[str, list[str]] = {}
-    for spot in rows:
-        by_source.setdefault(spot.source or "source not stated", []).append(spot.name)
+    for point in rows:
+        by_source.setdefault(point.source or "source not stated", []).append(point.name)
     said = "; ".join(f"{listed(names)}: {source}" for source, names in by_source.items())
     return [f"Hollow: as published, counted or timed as their papers did. {said}."]
 
 
-def _check_scale(spots: Sequence[Spot], log_scale: bool) -> None:
-    for spot in spots:
-        if log_scale and spot.cost <= 0:
+def _check_scale(drawn: Sequence[TradeoffPoint], log_scale: bool) -> None:
+    for point in drawn:
+        if log_scale and point.cost <= 0:
             raise InputError(
-                f"{spot.name} ({spot.file}) costs 0, which a logarithmic axis cannot show",
+                f"{point.name} ({point.file}) costs 0, which a logarithmic axis cannot show",
                 "--linear draws it",
             )
 

@@ -13,9 +13,9 @@ from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out, videos_text
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
-from flopbench.present.figures.words import Numbers, Words, listed
 
 MOST_RUNS = 8
 """So many runs have a colour, a hatch and a marker of their own."""
@@ -91,33 +91,33 @@ class Usage:
         return f"share of {own}{f'; exits: of {records}' if EXITS in self.wholes else ''} (%)"
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
-        caption = []
+        sentences = []
         streams = set(self.wholes) - {EXITS}
         if streams:
-            caption.append(f"Share of each action, of all {self.unit}{self._why}.")
+            sentences.append(f"Share of each action, of all {self.unit}{self._why}.")
         if len(streams) > 1:
-            caption.append("Each stream's actions add up to 100 %.")
+            sentences.append("Each stream's actions add up to 100 %.")
         if EXITS in self.wholes:
-            caption.append("An exit's share is of all records (views of videos).")
+            sentences.append("An exit's share is of all records (views of videos).")
         if self.groups:
             below = f"{100 * (self.grouped_below or 0):g} %"
             parts = "; ".join(listed(group.actions) for group in self.groups)
-            caption.append(f"Drawn together, each below {below} in every run: {parts}.")
+            sentences.append(f"Drawn together, each below {below} in every run: {parts}.")
         elif self.grouped_below is not None:
             below = f"{100 * self.grouped_below:g} %"
-            caption.append(
+            sentences.append(
                 f"No two actions of one stream are below {below} in every run: each is shown."
             )
         else:
-            caption.append("Every action is shown, however rare.")
+            sentences.append("Every action is shown, however rare.")
         if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
-            caption.append("A dash in place of a bar: that run has no such action.")
-        caption += [self._files, *left_out(self.warnings)]
-        return Words(
+            sentences.append("A dash in place of a bar: that run has no such action.")
+        sentences += [self._files, *left_out(self.warnings)]
+        return Caption(
             title=f"Policy usage: {listed([run.name for run in self.runs])}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=f"Bars of the share of each of {len(self.actions)} actions. {self._tops}.",
             warnings=self.warnings,
         )
@@ -146,7 +146,7 @@ class Usage:
         return "; ".join(parts) + "."
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a run and action."""
         small = set(self.grouped)
         rows = [
@@ -155,7 +155,7 @@ class Usage:
             for share in run.shares
         ]
         header = ("run", "action", "kind", self.of, f"share_of_{self.of}", "drawn_in_group")
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def usage_of(

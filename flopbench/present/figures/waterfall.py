@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
+from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
@@ -17,7 +18,6 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
-from flopbench.present.figures.words import Numbers, Words, listed
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 from flopbench.replay.waterfall import PARTS_MEANING
 
@@ -86,7 +86,7 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Waterfall:
+class WaterfallFigure:
     """Chains, one below the other.
 
     Attributes:
@@ -102,7 +102,7 @@ class Waterfall:
     warnings: tuple[str, ...]
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         names = list(dict.fromkeys(chain.replay for chain in self.chains))
         machines: dict[str, list[str]] = {}
@@ -113,7 +113,7 @@ class Waterfall:
         found = "; ".join(
             f"{c.name}: {c.theory:.2f}× by count, {c.measured:.2f}× measured" for c in self.chains
         )
-        caption = [
+        sentences = [
             "Time of a video, from the uniform baseline to the measured adaptive program; each "
             "step starts where the one before it ends.",
             MEANING,
@@ -123,9 +123,9 @@ class Waterfall:
             self._intervals(),
             *self.notes,
         ]
-        return Words(
+        return Caption(
             title=f"From the theoretical to the measured speed-up: {listed(names)}",
-            caption=tuple(caption),
+            sentences=tuple(sentences),
             alt=f"Waterfall of ms/video. {found}.",
             warnings=tuple(map(Remark, self.warnings)),
         )
@@ -144,7 +144,7 @@ class Waterfall:
         return f"{text}; none for {listed(bare)}: fewer than three processes."
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a bar."""
         header = (
             "replay", "mode", "step", "start_s", "end_s", "factor", "speedup", "speedup_low",
@@ -160,7 +160,7 @@ class Waterfall:
             for chain in self.chains
             for step in chain.steps
         ]  # fmt: skip
-        return Numbers(header=header, rows=tuple(rows))
+        return FigureTable(header=header, rows=tuple(rows))
 
 
 def waterfall_of(
@@ -170,7 +170,7 @@ def waterfall_of(
     names: Sequence[str] = (),
     user: str = "plots.waterfall",
     takers: Takers | None = None,
-) -> Waterfall:
+) -> WaterfallFigure:
     """Return the steps from theory to measurement.
 
     Args:
@@ -202,7 +202,7 @@ def waterfall_of(
     for one in found:
         _add(networks, _networks(one), one.name)
     notes = dict.fromkeys(note for one in found for note in one.replay.notes)
-    return Waterfall(
+    return WaterfallFigure(
         chains=tuple(chains),
         counters=tuple(dict.fromkeys(one.replay.counter for one in found)),
         notes=(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices
-    from flopbench.present.report.records import Report
+    from flopbench.present.report.records import CostReport
 
 DEFAULT_TITLE = "Cost report"
 
@@ -21,7 +21,7 @@ def write_report(
     choices: Choices | None = None,
     names: Sequence[str] = (),
     command: str = "",
-    done: Callable[[Report, tuple[str, ...]], None] | None = None,
+    done: Callable[[CostReport, tuple[str, ...]], None] | None = None,
 ) -> Path:
     """Write a report: an HTML page, the same as Markdown, and its tables and figures as files.
 
@@ -47,7 +47,7 @@ def write_report(
             a report cannot use, a price that is nowhere, a folder that cannot be written.
         DataError: a damaged file.
     """
-    from flopbench.present.report.building import build, files_of, require_libraries
+    from flopbench.present.report.building import build_report, files_of, require_libraries
     from flopbench.present.report.material import read_material
     from flopbench.present.report.writing import PAGE, check_folder, write_folder
 
@@ -57,7 +57,7 @@ def write_report(
     given = [files] if isinstance(files, (str, Path)) else files
     material = read_material(given, choices, names)
     titled = (title or "").strip() or DEFAULT_TITLE
-    report = build(material, title=titled, command=command or "flopbench.write_report")
+    report = build_report(material, title=titled, command=command or "flopbench.write_report")
     left_over = write_folder(where, files_of(report))
     if done is not None:
         more = f"left there by an earlier report, no part of this one: {', '.join(left_over)}"

@@ -10,9 +10,9 @@ from flopbench.core.errors import InputError
 from flopbench.core.grid import Column, Grid, to_csv, to_latex
 from flopbench.core.version import VERSION
 from flopbench.present.report.markdown import markdown_of
-from flopbench.present.report.material import Material, Source
+from flopbench.present.report.material import InputFile, Material
 from flopbench.present.report.page import page_of
-from flopbench.present.report.records import Origin, Report, Section, Table
+from flopbench.present.report.records import CostReport, Origin, Section, Table
 from flopbench.present.report.sections import compared, sections_of
 from flopbench.present.report.summary import summary_of
 
@@ -37,7 +37,7 @@ def require_libraries() -> None:
         )
 
 
-def build(material: Material, *, title: str, command: str) -> Report:
+def build_report(material: Material, *, title: str, command: str) -> CostReport:
     """Return the report of what was read.
 
     Raises:
@@ -50,7 +50,7 @@ def build(material: Material, *, title: str, command: str) -> Report:
         grid=_sources_grid(material.sources),
         short=_sources_grid(material.sources, DIGITS),
     )
-    return Report(
+    return CostReport(
         title=title,
         summary=summary_of(material, comparison),
         sections=sections,
@@ -64,7 +64,7 @@ def build(material: Material, *, title: str, command: str) -> Report:
     )
 
 
-def files_of(report: Report) -> dict[str, bytes]:
+def files_of(report: CostReport) -> dict[str, bytes]:
     """Return the files of a report, the page last: name inside its folder -> content.
 
     A file name whose bytes are no UTF-8 is shown with question marks.
@@ -79,10 +79,10 @@ def files_of(report: Report) -> dict[str, bytes]:
             table.short or table.grid, f"flopbench-{table.name}"
         )
     for section in report.sections:
-        for picture in section.pictures:
-            files[f"figures/{picture.name}.svg"] = picture.svg
-            files[f"figures/{picture.name}.pdf"] = picture.pdf
-            files[f"figures/{picture.name}.csv"] = picture.csv
+        for figure in section.figures:
+            files[f"figures/{figure.name}.svg"] = figure.svg
+            files[f"figures/{figure.name}.pdf"] = figure.pdf
+            files[f"figures/{figure.name}.csv"] = figure.csv
     files["report.md"] = markdown_of(report)
     files["index.html"] = page_of(report)
     return {
@@ -101,8 +101,8 @@ def _outputs(sections: tuple[Section, ...], sources: Table) -> list[str]:
         suffixes = (".csv", "-unrounded.csv", ".tex") if table.unrounded else (".csv", ".tex")
         names += [f"tables/{table.name}{suffix}" for suffix in suffixes]
     for section in sections:
-        for picture in section.pictures:
-            names += [f"figures/{picture.name}{suffix}" for suffix in (".svg", ".pdf", ".csv")]
+        for figure in section.figures:
+            names += [f"figures/{figure.name}{suffix}" for suffix in (".svg", ".pdf", ".csv")]
     return names
 
 
@@ -111,7 +111,7 @@ def _versions() -> dict[str, str]:
     return own | {name: version(name) for name in LIBRARIES}
 
 
-def _sources_grid(sources: tuple[Source, ...], digits: int | None = None) -> Grid:
+def _sources_grid(sources: tuple[InputFile, ...], digits: int | None = None) -> Grid:
     return Grid(
         title="The input files",
         columns=(

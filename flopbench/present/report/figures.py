@@ -15,7 +15,7 @@ from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.grid import to_csv
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.report.material import USER
-from flopbench.present.report.records import Picture
+from flopbench.present.report.records import ReportFigure
 
 if TYPE_CHECKING:
     from flopbench.counting.run import Explanation
@@ -39,23 +39,23 @@ class Sketch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
+class DrawnFigures:
     """What became of sketches.
 
     Attributes:
-        pictures: those that could be drawn.
+        figures: those that could be drawn.
         left_out: the others, each with its reason.
         warnings: from the data.
         missing: from drawing: letters that no font here has.
     """
 
-    pictures: tuple[Picture, ...]
+    figures: tuple[ReportFigure, ...]
     left_out: tuple[str, ...]
     warnings: tuple[Remark, ...]
     missing: tuple[str, ...]
 
 
-def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
+def draw(sketches: Iterable[Sketch], suffix: str = "") -> DrawnFigures:
     """Draw figures: at the width of a page, and at that of a column for small screens.
 
     Args:
@@ -63,44 +63,44 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> Drawn:
         suffix: ends the names of their files (``-2``).
     """
     from flopbench.present.draw.drawing import bytes_of
-    from flopbench.present.draw.style import paper
+    from flopbench.present.draw.style import paper_style
 
-    pictures, left_out = [], []
+    figures, left_out = [], []
     warnings: list[Remark] = []
     missing: list[str] = []
     for sketch in sketches:
         try:
             drawing = sketch.make()
-            with paper("page"):
+            with paper_style("page"):
                 svg, letters = bytes_of(drawing, "svg")
                 pdf, _ = bytes_of(drawing, "pdf")
-            with paper("column"):
+            with paper_style("column"):
                 narrow, _ = bytes_of(drawing, "svg")
         except (InputError, NotComparableError) as error:
             left_out.append(f"{sketch.kind}: {error.message.removeprefix(f'{USER}: ')}")
             continue
-        words, numbers = drawing.data.words, drawing.data.numbers
-        pictures.append(
-            Picture(
+        caption, table = drawing.data.caption, drawing.data.table
+        figures.append(
+            ReportFigure(
                 name=f"{sketch.kind}{suffix}",
-                words=words,
+                caption=caption,
                 svg=svg,
                 narrow=narrow,
                 pdf=pdf,
-                csv=to_csv(numbers.header, numbers.rows),
+                csv=to_csv(table.header, table.rows),
             )
         )
-        warnings += words.warnings
+        warnings += caption.warnings
         missing += letters
-    return Drawn(
-        pictures=tuple(pictures),
+    return DrawnFigures(
+        figures=tuple(figures),
         left_out=tuple(left_out),
         warnings=tuple(dict.fromkeys(warnings)),
         missing=tuple(dict.fromkeys(missing)),
     )
 
 
-def groups_of(runs: Sequence[NamedRun]) -> list[Sequence[NamedRun]]:
+def figure_groups(runs: Sequence[NamedRun]) -> list[Sequence[NamedRun]]:
     """Split logs into groups of about one size, each of no more than one figure can show."""
     from flopbench.present.figures.usage import MOST_RUNS
 

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from flopbench.core.escaping import markdown_bracketed, markdown_escape, markdown_line
 from flopbench.core.grid import to_markdown
 from flopbench.core.units import CONVENTION
-from flopbench.present.report.records import Part, Picture, Report, Section
+from flopbench.present.report.records import CostReport, ReportFigure, ReportPart, Section
 
 _CLOSING = re.compile(r"(?<= )(?=#+$)")
 """Before the signs that would end a heading."""
 
 
-def markdown_of(report: Report) -> str:
+def markdown_of(report: CostReport) -> str:
     """Return the report; the same report gives the same text."""
     blocks = [
         _heading("#", report.title),
@@ -36,14 +36,14 @@ def _section(section: Section) -> Iterator[str]:
         yield from _part(part)
 
 
-def _part(part: Part) -> Iterator[str]:
+def _part(part: ReportPart) -> Iterator[str]:
     if part.title:
         yield _heading("###", part.title)
     yield from map(markdown_line, part.lines)
     for table in part.tables:
         yield to_markdown(table.grid)
-    for picture in part.pictures:
-        yield _picture(picture)
+    for figure in part.figures:
+        yield _figure(figure)
     for listing in part.lists:
         yield f"{listing.title}:"
         yield _bullets(listing.items)
@@ -52,16 +52,16 @@ def _part(part: Part) -> Iterator[str]:
         yield _bullets(part.left_out)
 
 
-def _picture(picture: Picture) -> str:
-    words = picture.words
+def _figure(figure: ReportFigure) -> str:
+    caption = figure.caption
     return (
-        f"![{markdown_bracketed(words.alt)}](figures/{picture.name}.svg)\n\n"
-        f"**{markdown_escape(words.title.strip())}.** "
-        f"{' '.join(map(markdown_escape, words.caption))}"
+        f"![{markdown_bracketed(caption.alt)}](figures/{figure.name}.svg)\n\n"
+        f"**{markdown_escape(caption.title.strip())}.** "
+        f"{' '.join(map(markdown_escape, caption.sentences))}"
     )
 
 
-def _origin(report: Report) -> Iterator[str]:
+def _origin(report: CostReport) -> Iterator[str]:
     origin = report.origin
     yield "## How this was made"
     yield "With this command; nothing was measured for it:"

@@ -39,7 +39,7 @@ PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class InputFile:
     """One input file.
 
     Attributes:
@@ -76,7 +76,7 @@ class Material:
     timings: tuple[tuple[str, TimingFile], ...]
     replays: tuple[tuple[str, Replay], ...]
     profiles: tuple[tuple[str, Explanation], ...]
-    sources: tuple[Source, ...]
+    sources: tuple[InputFile, ...]
     choices: Choices
 
 
@@ -117,7 +117,7 @@ def read_material(
         for name in given
         for file in parts[name]
     ]
-    sources += _beside(chosen, parts, bool(runs))
+    sources += _unnamed_files(chosen, parts, bool(runs))
     return Material(
         tables=of(TABLE),
         runs=tuple(runs),
@@ -230,7 +230,9 @@ def _runs(logs: Sequence[str], choices: Choices, names: Sequence[str]) -> list[N
     return [NamedRun(name=one.name, run=replace(one.run, method=one.name)) for one in runs]
 
 
-def _beside(choices: Choices, parts: dict[str, list[Path]], runs: bool) -> Iterator[Source]:
+def _unnamed_files(
+    choices: Choices, parts: dict[str, list[Path]], runs: bool
+) -> Iterator[InputFile]:
     """Yield files that were read without being named: headers of CSV logs, presets, the table."""
     from flopbench.policy.readers.csv_form import header_path
 
@@ -249,7 +251,7 @@ def _beside(choices: Choices, parts: dict[str, list[Path]], runs: bool) -> Itera
             yield _source(path, str(path), kind, made_with)
 
 
-def _source(file: Path, name: str, kind: str, made_with: str) -> Source:
+def _source(file: Path, name: str, kind: str, made_with: str) -> InputFile:
     digest, size = hashlib.sha256(), 0
     try:
         with open(file, "rb") as stream:
@@ -259,7 +261,7 @@ def _source(file: Path, name: str, kind: str, made_with: str) -> Source:
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
     shown = name if os.path.exists(name) else str(file)
-    return Source(
+    return InputFile(
         name=shown,
         kind=kind,
         sha256=digest.hexdigest(),

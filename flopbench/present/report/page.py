@@ -19,7 +19,7 @@ from flopbench.core.escaping import one_line
 from flopbench.core.grid import Grid
 from flopbench.core.units import CONVENTION
 from flopbench.core.version import VERSION
-from flopbench.present.report.records import Report
+from flopbench.present.report.records import CostReport
 
 GENERATOR = "flopbench report"
 """Begins the page's generator mark, by which a later run knows a folder as one of ours."""
@@ -37,7 +37,7 @@ _SIZES = re.compile(r"\d+(?:x\d+)+")
 _NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def page_of(report: Report) -> str:
+def page_of(report: CostReport) -> str:
     """Return the page; the same report gives the same text."""
     style, script = _template("page.css"), _template("sort.js")
     return str(
@@ -85,7 +85,7 @@ def pieces(text: str, notes: int) -> list[tuple[str, int]]:
     return [*found, (shown[end:], 0)] if end < len(shown) else found
 
 
-def classes_of(grid: Grid) -> str:
+def css_classes_of(grid: Grid) -> str:
     """Return the classes of a table: how small it must be on paper, and whether it may break."""
     columns = len(grid.columns)
     size = [" widest"] if columns >= WIDEST else [" wide"] if columns >= WIDE else []
@@ -119,7 +119,7 @@ def _page() -> Any:
     environment.globals |= {
         "sort_key": sort_key,
         "pieces": pieces,
-        "classes_of": classes_of,
+        "css_classes_of": css_classes_of,
         "long_text": LONG_TEXT,
         "data_url": data_url,
         "size_px": size_px,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flopbench.core.grid import Grid
-from flopbench.present.figures.words import Words
+from flopbench.present.figures.caption import Caption
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +26,12 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class ReportFigure:
     """One figure, drawn.
 
     Attributes:
         name: of its files, without suffix.
-        words: title, caption, alternative text.
+        caption: title, sentences, alternative text.
         svg: for the page, as wide as a printed page.
         narrow: the same as wide as a column, for small screens.
         pdf: for papers.
@@ -39,7 +39,7 @@ class Picture:
     """
 
     name: str
-    words: Words
+    caption: Caption
     svg: bytes
     narrow: bytes
     pdf: bytes
@@ -55,22 +55,22 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ReportPart:
     """What a section says of one file, or of all of them together.
 
     Attributes:
         title: a heading; empty for none.
         lines: paragraphs.
         tables: in order.
-        pictures: below the tables.
-        lists: below the pictures.
+        figures: below the tables.
+        lists: below the figures.
         left_out: figures that could not be drawn, each with its reason.
     """
 
     title: str = ""
     lines: tuple[str, ...] = ()
     tables: tuple[Table, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    figures: tuple[ReportFigure, ...] = ()
     lists: tuple[Listing, ...] = ()
     left_out: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ class Section:
 
     anchor: str
     title: str
-    parts: tuple[Part, ...]
+    parts: tuple[ReportPart, ...]
 
     @property
     def tables(self) -> list[Table]:
@@ -95,9 +95,9 @@ class Section:
         return [table for part in self.parts for table in part.tables]
 
     @property
-    def pictures(self) -> list[Picture]:
+    def figures(self) -> list[ReportFigure]:
         """All its figures."""
-        return [picture for part in self.parts for picture in part.pictures]
+        return [figure for part in self.parts for figure in part.figures]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class CostReport:
     """All of it.
 
     Attributes:

@@ -33,7 +33,7 @@ from flopbench.estimate.comparison_text import (
 from flopbench.estimate.text import estimate_grids, with_warnings
 from flopbench.present.report import figures as drawing
 from flopbench.present.report.material import Material
-from flopbench.present.report.records import Listing, Part, Section, Table
+from flopbench.present.report.records import Listing, ReportPart, Section, Table
 from flopbench.replay.figures import figures_of, warnings_of
 from flopbench.replay.text import LABELS, replay_csv, replay_grids
 from flopbench.timing.as_json import timings_csv
@@ -51,12 +51,12 @@ DEPTH = 2
 
 
 @dataclass(slots=True)
-class Told:
+class ReportWarnings:
     """Warnings gathered on the way, for stderr."""
 
     warnings: list[Remark] = field(default_factory=list)
 
-    def drawn(self, drawn: drawing.Drawn, name: str = "") -> drawing.Drawn:
+    def keep(self, drawn: drawing.DrawnFigures, name: str = "") -> drawing.DrawnFigures:
         """Keep the warnings of figures that nothing gave before; give the figures back.
 
         Args:
@@ -90,36 +90,36 @@ def sections_of(
     material: Material, comparison: Comparison | None, why_none: str
 ) -> tuple[tuple[Section, ...], tuple[str, ...]]:
     """Return the sections in order, and warnings."""
-    told = Told()
+    warned = ReportWarnings()
     found = [
         Section(anchor="costs", title="Offline cost", parts=tuple(_costs(material))),
         Section(
             anchor="explanations",
             title="Where the MACs are",
-            parts=tuple(_explanations(material, told)),
+            parts=tuple(_explanations(material, warned)),
         ),
         Section(
             anchor="estimates",
             title="What the policies cost",
-            parts=tuple(_estimates(material, told)),
+            parts=tuple(_estimates(material, warned)),
         ),
         Section(
             anchor="comparison",
             title="Method against method",
-            parts=tuple(_comparison(material, comparison, why_none, told)),
+            parts=tuple(_comparison(material, comparison, why_none, warned)),
         ),
         Section(
             anchor="latency",
             title="Latency beside theory",
-            parts=tuple(_latency(material, told)),
+            parts=tuple(_latency(material, warned)),
         ),
         Section(
             anchor="replay",
             title="From theoretical to measured speed-up",
-            parts=tuple(_replays(material, told)),
+            parts=tuple(_replays(material, warned)),
         ),
     ]
-    return tuple(section for section in found if section.parts), tuple(map(str, told.warnings))
+    return tuple(section for section in found if section.parts), tuple(map(str, warned.warnings))
 
 
 def _number(index: int, of: int) -> str:
@@ -127,7 +127,7 @@ def _number(index: int, of: int) -> str:
     return f"-{index}" if of > 1 else ""
 
 
-def _costs(material: Material) -> Iterator[Part]:
+def _costs(material: Material) -> Iterator[ReportPart]:
     for n, (name, table) in enumerate(material.tables, 1):
         own = f"costs{_number(n, len(material.tables))}"
         one = Table(
@@ -135,18 +135,18 @@ def _costs(material: Material) -> Iterator[Part]:
             grid=cost_table_grid(table.rows, table.environment),
             unrounded=cost_table_csv(table),
         )
-        yield Part(title=name, tables=(one,))
+        yield ReportPart(title=name, tables=(one,))
 
 
-def _explanations(material: Material, told: Told) -> Iterator[Part]:
+def _explanations(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
     for n, (_, explanation) in enumerate(material.profiles, 1):
-        yield _explanation(explanation, _number(n, len(material.profiles)), told)
+        yield _explanation(explanation, _number(n, len(material.profiles)), warned)
 
 
-def _explanation(explanation: Explanation, suffix: str, told: Told) -> Part:
+def _explanation(explanation: Explanation, suffix: str, warned: ReportWarnings) -> ReportPart:
     profile = explanation.reference
     title = f"{profile.model} at {profile.input}"
-    drawn = told.drawn(drawing.draw(drawing.of_profiles(explanation), suffix), title)
+    drawn = warned.keep(drawing.draw(drawing.of_profiles(explanation), suffix), title)
     grids = {
         "modules": module_grid(profile, DEPTH),
         "operators": operator_grid(profile),
@@ -158,107 +158,107 @@ def _explanation(explanation: Explanation, suffix: str, told: Told) -> Part:
         "Notes": note_lines(explanation.profiles),
         "Published": list(explanation.published),
     }
-    return Part(
+    return ReportPart(
         title=title,
         tables=tuple(
             Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()
         ),
-        pictures=drawn.pictures,
+        figures=drawn.figures,
         left_out=drawn.left_out,
         lists=tuple(Listing(title=t, items=tuple(lines)) for t, lines in lists.items() if lines),
     )
 
 
-def _estimates(material: Material, told: Told) -> Iterator[Part]:
+def _estimates(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
     runs = material.runs
     if not runs:
         return
     for n, one in enumerate(runs, 1):
-        yield _estimate(one, material.choices, _number(n, len(runs)), told)
-    groups = drawing.groups_of(runs)
+        yield _estimate(one, material.choices, _number(n, len(runs)), warned)
+    groups = drawing.figure_groups(runs)
     found = [
-        told.drawn(drawing.draw(drawing.of_runs(group, material.choices), _number(n, len(groups))))
+        warned.keep(drawing.draw(drawing.of_runs(group, material.choices), _number(n, len(groups))))
         for n, group in enumerate(groups, 1)
     ]
-    yield Part(
+    yield ReportPart(
         title="All runs" if len(runs) > 1 else "The run in figures",
-        pictures=tuple(picture for drawn in found for picture in drawn.pictures),
+        figures=tuple(figure for drawn in found for figure in drawn.figures),
         left_out=tuple(dict.fromkeys(text for drawn in found for text in drawn.left_out)),
     )
 
 
-def _estimate(one: NamedRun, choices: Choices, suffix: str, told: Told) -> Part:
+def _estimate(one: NamedRun, choices: Choices, suffix: str, warned: ReportWarnings) -> ReportPart:
     run = one.run
-    told.warnings += [remark.of(one.name) for remark in run.warnings]
+    warned.warnings += [remark.of(one.name) for remark in run.warnings]
     grids = estimate_grids(run)
     grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
-    drawn = told.drawn(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
-    return Part(
+    drawn = warned.keep(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
+    return ReportPart(
         title=one.name,
         tables=tuple(
             _tables(f"estimate{suffix}", list(grids)[1:], list(grids.values()), estimate_csv(run))
         ),
-        pictures=drawn.pictures,
+        figures=drawn.figures,
         left_out=drawn.left_out,
     )
 
 
 def _comparison(
-    material: Material, comparison: Comparison | None, why_none: str, told: Told
-) -> Iterator[Part]:
+    material: Material, comparison: Comparison | None, why_none: str, warned: ReportWarnings
+) -> Iterator[ReportPart]:
     if why_none:
-        told.warnings.append(Remark(f"the logs are not set side by side: {why_none}"))
-        yield Part(lines=(f"The logs cannot be set side by side: {why_none}.",))
+        warned.warnings.append(Remark(f"the logs are not set side by side: {why_none}"))
+        yield ReportPart(lines=(f"The logs cannot be set side by side: {why_none}.",))
         return
     if comparison is None:
         return
-    drawn = told.drawn(drawing.draw(drawing.of_comparison(material.runs, material.choices)))
+    drawn = warned.keep(drawing.draw(drawing.of_comparison(material.runs, material.choices)))
     approaches = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
-    yield Part(
+    yield ReportPart(
         tables=(
             Table(name="comparison", grid=approaches, unrounded=comparison_csv(comparison)),
             Table(name="differences", grid=differences_grid(comparison)),
         ),
-        pictures=drawn.pictures,
+        figures=drawn.figures,
         left_out=drawn.left_out,
     )
 
 
-def _latency(material: Material, told: Told) -> Iterator[Part]:
+def _latency(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
     for n, (name, file) in enumerate(material.timings, 1):
-        yield _timing(name, file, _number(n, len(material.timings)), told)
+        yield _timing(name, file, _number(n, len(material.timings)), warned)
 
 
-def _timing(name: str, file: TimingFile, suffix: str, told: Told) -> Part:
-    drawn = told.drawn(drawing.draw(drawing.of_timings(file), suffix), name)
+def _timing(name: str, file: TimingFile, suffix: str, warned: ReportWarnings) -> ReportPart:
+    drawn = warned.keep(drawing.draw(drawing.of_timings(file), suffix), name)
     grids = timing_grids(file)
     words = [str(n) for n in range(2, len(grids) + 1)]
-    return Part(
+    return ReportPart(
         title=name,
         tables=tuple(_tables(f"latency{suffix}", words, grids, timings_csv(file))),
-        pictures=drawn.pictures,
+        figures=drawn.figures,
         left_out=drawn.left_out,
     )
 
 
-def _replays(material: Material, told: Told) -> Iterator[Part]:
+def _replays(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
     for n, (_, replay) in enumerate(material.replays, 1):
-        yield _replay(replay, _number(n, len(material.replays)), told)
+        yield _replay(replay, _number(n, len(material.replays)), warned)
 
 
-def _replay(replay: Replay, suffix: str, told: Told) -> Part:
+def _replay(replay: Replay, suffix: str, warned: ReportWarnings) -> ReportPart:
     figures = {mode: figures_of(replay, mode) for mode in replay.modes}
     warnings = warnings_of(replay, figures)
-    told.warnings += [Remark(text, replay.method) for text in warnings]
+    warned.warnings += [Remark(text, replay.method) for text in warnings]
     grids = replay_grids(replay, figures)
     grids[-1] = with_warnings(grids[-1], warnings)
     unrounded = replay_csv([replay], [figures])
-    drawn = told.drawn(drawing.draw(drawing.of_replay(replay), suffix), replay.method)
+    drawn = warned.keep(drawing.draw(drawing.of_replay(replay), suffix), replay.method)
     on = f" on {replay.dataset}" if replay.dataset else ""
-    return Part(
+    return ReportPart(
         title=f"{replay.method}{on}",
         tables=tuple(_tables(f"replay{suffix}", LABELS[1:], grids, unrounded)),
-        pictures=drawn.pictures,
+        figures=drawn.figures,
         left_out=drawn.left_out,
     )
 

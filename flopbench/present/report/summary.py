@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from flopbench.core.units import giga, millions, milliseconds, plural, readable_giga
 from flopbench.counting.table import CostTable
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun
-from flopbench.present.figures.words import listed
 from flopbench.present.report.material import Material
 from flopbench.replay.figures import figures_of
 from flopbench.timing.verdicts import summarise

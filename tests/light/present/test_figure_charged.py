@@ -14,7 +14,7 @@ from flopbench.present.figures.cost import cost_of
 from flopbench.present.figures.frames.figure import frames_of
 from flopbench.present.figures.tradeoff import tradeoff_of
 
-SAID = "Charged otherwise than by the log's default"
+CHARGED_OTHERWISE = "Charged otherwise than by the log's default"
 NET = 'value:3000000000 "a paper"'
 LEAN = 'value:1000000000 "another"'
 
@@ -36,8 +36,8 @@ def own_log(folder: Path, name: str = "own") -> Path:
 
 def columns(data: Any) -> set[object]:
     """Return what the numbers say of charging."""
-    at = data.numbers.header.index(COLUMN)
-    return {row[at] for row in data.numbers.rows}
+    at = data.table.header.index(COLUMN)
+    return {row[at] for row in data.table.rows}
 
 
 def choices(**other: Any) -> Choices:
@@ -66,7 +66,7 @@ def test_figures_say_what_is_charged_otherwise(
         frames_of(log, terms),
     ]
     for figure in figures:
-        assert f"{SAID}: {said}." in figure.words.caption
+        assert f"{CHARGED_OTHERWISE}: {said}." in figure.caption.sentences
         assert columns(figure) == {said}
 
 
@@ -76,7 +76,7 @@ def test_the_default_is_nothing_to_tell(tmp_path: Path, given: dict[str, Any]) -
     log = own_log(tmp_path)
     terms = choices(**given)
     for figure in (cost_of(log, terms), tradeoff_of(log, terms), frames_of(log, terms)):
-        assert SAID not in " ".join(figure.words.caption)
+        assert CHARGED_OTHERWISE not in " ".join(figure.caption.sentences)
         assert columns(figure) == {None}
 
 
@@ -87,5 +87,5 @@ def test_only_the_runs_that_it_concerns_are_named(tmp_path: Path) -> None:
     plain = run_of_log([own_log(tmp_path, "plain")], choices())
     lean = run_of_log([own_log(tmp_path, "lean")], choices(variants={"net": "lean"}))
     cost = cost_of([plain, lean])
-    assert f"{SAID} (lean): {WAYS[0][1]}." in cost.words.caption
+    assert f"{CHARGED_OTHERWISE} (lean): {WAYS[0][1]}." in cost.caption.sentences
     assert columns(cost) == {None, WAYS[0][1]}

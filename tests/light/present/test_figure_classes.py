@@ -58,7 +58,7 @@ def test_ratios_by_hand(tmp_path: Path) -> None:
     assert classes.whole.high is not None
     assert classes.whole.high.share == 7 / 14
     assert classes.resolutions.high == "resnet50@224"
-    said = " ".join(classes.words.caption)
+    said = " ".join(classes.caption.sentences)
     assert "mobilenet_v2@84: without a network of its own" in said
     assert "A class of one video has no interval." in said
 
@@ -116,12 +116,12 @@ def test_which_classes(tmp_path: Path) -> None:
     classes = classes_of(log)
     assert len(classes.classes) == 40
     assert "40 classes of 90, sorted by relative high-resolution usage, evenly spaced" in " ".join(
-        classes.words.caption
+        classes.caption.sentences
     )
     assert len(classes_of(log, classes=20).classes) == 20
     named = classes_of(log, classes=["c3", "c40"])
     assert {one.name for one in named.classes} == {"c3", "c40"}
-    assert "chosen by name" in " ".join(named.words.caption)
+    assert "chosen by name" in " ".join(named.caption.sentences)
     with pytest.raises(InputError, match="no video has the class 'c11x'") as error:
         classes_of(log, classes=["c11x"])
     assert "did you mean 'c" in error.value.hint
@@ -144,7 +144,7 @@ def test_several_labels_and_none(tmp_path: Path) -> None:
     classes = classes_of(arnet(tmp_path, samples), sort="name")
     assert [(one.name, one.videos) for one in classes.classes] == [("a", 2), ("b", 1)]
     assert classes.whole.videos == 3
-    said = " ".join(classes.words.caption)
+    said = " ".join(classes.caption.sentences)
     assert "counts in each of its classes" in said
     assert "In no class, for want of a label: 1 record." in said
 
@@ -170,15 +170,15 @@ def test_undefined(tmp_path: Path) -> None:
     assert [one.name for one in classes.classes] == ["some", "none"]
     assert classes.classes[1].high is None
     assert classes.classes[1].usage is not None
-    assert "undefined (0 of 0 frames) for none." in " ".join(classes.words.caption)
-    row = next(row for row in classes.numbers.rows if row[1] == "none")
-    assert dict(zip(classes.numbers.header, row, strict=True))["resolution_usage"] == 0
+    assert "undefined (0 of 0 frames) for none." in " ".join(classes.caption.sentences)
+    row = next(row for row in classes.table.rows if row[1] == "none")
+    assert dict(zip(classes.table.header, row, strict=True))["resolution_usage"] == 0
 
 
 def test_one_class(tmp_path: Path) -> None:
     """A log of one class is drawn; the caption says that nothing is compared."""
     log = arnet(tmp_path, [{"labels": ["a"], "actions": rows_of(8, 8)}] * 1)
-    assert "nothing to compare it with" in " ".join(classes_of(log).words.caption)
+    assert "nothing to compare it with" in " ".join(classes_of(log).caption.sentences)
 
 
 def test_the_highest_resolution(tmp_path: Path) -> None:
@@ -293,22 +293,22 @@ def test_intervals_that_cannot_be(tmp_path: Path) -> None:
     """Videos that all agree give an interval without width, and the caption warns of it."""
     samples = [{"labels": ["a"], "actions": rows_of(8, 8)} for _ in range(3)]
     classes = classes_of(arnet(tmp_path, samples))
-    assert "An interval without width" in " ".join(classes.words.caption)
+    assert "An interval without width" in " ".join(classes.caption.sentences)
     assert ratio_of(np.zeros(2), np.zeros(2), resamples=9, seed=0, largest=9) is None
 
 
 def test_the_same_again() -> None:
     """The seed decides the intervals; another seed gives others."""
     first, second = classes_of(LOG), classes_of(LOG)
-    assert first.numbers == second.numbers
-    assert classes_of(LOG, Choices(seed=1)).numbers != first.numbers
+    assert first.table == second.table
+    assert classes_of(LOG, Choices(seed=1)).table != first.table
 
 
 def test_numbers_are_whole(tmp_path: Path) -> None:
     """Names stay whole and rows stay unrounded; the whole run is a row of its own."""
     name = "a very long class name, " * 4
     log = arnet(tmp_path, [{"labels": [name], "actions": rows_of(1, 2)}])
-    rows = classes_of(log).numbers.rows
+    rows = classes_of(log).table.rows
     assert [(row[0], row[1]) for row in rows] == [("class", name), ("whole run", "")]
     assert rows[0][6] == 1 / 3
     json.dumps(rows)

@@ -61,7 +61,7 @@ def test_bins_hold_the_estimators_costs() -> None:
 
 def test_words_say_how() -> None:
     """Counter with version, rule, convention, bin width and its rule, means with intervals, n."""
-    said = " ".join(cost_of(LOGS, CHOICES).words.caption)
+    said = " ".join(cost_of(LOGS, CHOICES).caption.sentences)
     for part in (
         "Prices: thop-2020 0.1.1",
         "Rule: exact.",
@@ -96,7 +96,7 @@ def test_many_steps_are_thinned(tmp_path: Path) -> None:
     assert all(at == n for at, n in one.steps)
     assert one.steps[0] == (1, 1)
     assert one.steps[-1] == (1500, 1500)
-    assert "Drawn at 1,000 quantiles" in " ".join(cost.words.caption)
+    assert "Drawn at 1,000 quantiles" in " ".join(cost.caption.sentences)
 
 
 @pytest.mark.parametrize(
@@ -107,15 +107,15 @@ def test_videos_of_equal_cost(tmp_path: Path, counts: Any, edges: Any) -> None:
     cost = cost_of(constant_log(tmp_path / "log.jsonl", looks(*counts)))
     assert cost.edges == pytest.approx(edges)
     assert cost.runs[0].counts == (len(counts),)
-    assert "all videos cost the same" in " ".join(cost.words.caption)
+    assert "all videos cost the same" in " ".join(cost.caption.sentences)
 
 
 def test_a_single_video_has_no_interval(tmp_path: Path) -> None:
     """A mean of one says nothing of others."""
     cost = cost_of(constant_log(tmp_path / "log.jsonl", looks(3)))
     assert cost.runs[0].interval is None
-    assert "A single video has no interval." in cost.words.caption
-    assert "1 video," in " ".join(cost.words.caption)
+    assert "A single video has no interval." in cost.caption.sentences
+    assert "1 video," in " ".join(cost.caption.sentences)
 
 
 def test_mostly_equal_costs(tmp_path: Path) -> None:
@@ -172,8 +172,8 @@ def test_runs_share_bins(tmp_path: Path) -> None:
     cost = cost_of([near, far])
     assert all(len(run.counts) == len(cost.edges) - 1 for run in cost.runs)
     assert [run.name for run in cost.runs] == ["near", "far"]
-    assert len(cost.numbers.rows) == 2 * (len(cost.edges) - 1)
-    assert sum(row[3] for row in cost.numbers.rows) == 40  # type: ignore[misc]
+    assert len(cost.table.rows) == 2 * (len(cost.edges) - 1)
+    assert sum(row[3] for row in cost.table.rows) == 40  # type: ignore[misc]
 
 
 def test_refused(tmp_path: Path) -> None:

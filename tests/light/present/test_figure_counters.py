@@ -12,7 +12,7 @@ from flopbench.core.errors import InputError
 from flopbench.counting.agreement import CounterVerdict, judge_counters
 from flopbench.counting.profile import OTHER_FAMILIES
 from flopbench.counting.run import Explanation
-from flopbench.present.figures.counters import counters_of, difference
+from flopbench.present.figures.counters import counters_of, dense_difference
 
 CONV, LINEAR = op("c", "conv", 900), op("f", "linear", 100)
 
@@ -53,28 +53,28 @@ def test_bars_are_the_profiles_own_totals() -> None:
 )
 def test_differences_in_percent(total: int, text: str) -> None:
     """Signed, two decimals, equality said in words."""
-    assert difference(total, 1000) == text
+    assert dense_difference(total, 1000) == text
 
 
 def test_a_difference_never_rounds_to_nothing() -> None:
     """One in ten million gets the decimals that it needs; against nothing there is none."""
-    assert difference(10_000_001, 10_000_000) == "+0.00001 %"
-    assert difference(3, 0) == ""
+    assert dense_difference(10_000_001, 10_000_000) == "+0.00001 %"
+    assert dense_difference(3, 0) == ""
 
 
 def test_words_hold_conventions_verdicts_and_gaps() -> None:
     """What each unit is, what is doubted, what was not counted, who failed."""
-    words = counters_of(net()).words
-    caption = " ".join(words.caption)
-    assert "thop 1.0: MACs." in caption
-    assert "dense MACs of torch (vertical line; on which two libraries agree)" in caption
+    caption = counters_of(net()).caption
+    sentences = " ".join(caption.sentences)
+    assert "thop 1.0: MACs." in sentences
+    assert "dense MACs of torch (vertical line; on which two libraries agree)" in sentences
     assert any(
         text.startswith("fvcore: partial - lists what it leaves out")
-        for text in map(str, words.warnings)
+        for text in map(str, caption.warnings)
     )
-    assert "fvcore did not count Odd (1 module)" in map(str, words.warnings)
-    assert "calflops could not count it: it raised" in map(str, words.warnings)
-    assert words.alt == (
+    assert "fvcore did not count Odd (1 module)" in map(str, caption.warnings)
+    assert "calflops could not count it: it raised" in map(str, caption.warnings)
+    assert caption.alt == (
         "net@8: thop 1,030 (+3.00 %), fvcore 900 (−10.00 %), torch 1,000 (= dense), "
         "calflops could not count it."
     )
@@ -87,7 +87,7 @@ def test_a_count_that_no_second_library_gives_is_not_called_agreed() -> None:
         Explanation(profiles=(alone,), verdicts=judge_counters([alone]), failures={}),
     )
     assert not figure.models[0].agreed
-    assert "see the verdicts" in figure.words.caption[0]
+    assert "see the verdicts" in figure.caption.sentences[0]
 
 
 def test_several_models_are_in_percent_of_their_own_dense_macs() -> None:
@@ -96,7 +96,7 @@ def test_several_models_are_in_percent_of_their_own_dense_macs() -> None:
     both = counters_of([net(), net()])
     assert both.relative
     assert [model.name for model in both.models] == ["net@8 #1", "net@8 #2"]
-    assert any(text.startswith("net@8 #1, fvcore:") for text in map(str, both.words.warnings))
+    assert any(text.startswith("net@8 #1, fvcore:") for text in map(str, both.caption.warnings))
 
 
 def test_more_families_than_looks_are_drawn_together() -> None:
@@ -109,13 +109,13 @@ def test_more_families_than_looks_are_drawn_together() -> None:
     assert len(labels) == 8
     assert labels[:2] == ["convolution", "linear"]
     assert labels[-1] == "2 smaller families"
-    assert "Drawn together: batch norm and layer or group norm." in figure.words.caption
+    assert "Drawn together: batch norm and layer or group norm." in figure.caption.sentences
     assert sum(len(families) for _, families in figure.stacked) == 9
 
 
 def test_numbers_add_up_to_the_totals() -> None:
     """The families of a counter sum to its total; a failure has a row without counts."""
-    numbers = counters_of(net()).numbers
+    numbers = counters_of(net()).table
     rows = [dict(zip(numbers.header, row, strict=True)) for row in numbers.rows]
     thop = [row for row in rows if row["counter"] == "thop"]
     assert sum(row["family_total"] for row in thop) == thop[0]["total"] == 1030  # type: ignore[misc]
@@ -134,7 +134,7 @@ def test_a_model_without_dense_macs_is_drawn_without_a_line() -> None:
         )
     )
     assert figure.models[0].dense_macs == 0
-    assert figure.words.alt == "net@8: thop 5."
+    assert figure.caption.alt == "net@8: thop 5."
 
 
 def test_files_of_other_kinds_are_refused() -> None:

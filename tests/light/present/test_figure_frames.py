@@ -162,7 +162,7 @@ def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
         best = min(own, key=lambda i: (abs(costs[i] - np.median(costs[own])), i))
         assert (film.group, film.id) == (level, counts.ids[best])
         assert film.gflops_per_video == pytest.approx(costs[best], rel=1e-12)
-    text = " ".join(data.words.caption)
+    text = " ".join(data.caption.sentences)
     assert "nearest to the group's median cost" in text
     assert "circular" in text
     assert "counter published" in text
@@ -171,9 +171,9 @@ def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
 
 def test_the_margin_makes_the_groups_where_a_log_has_scores(tmp_path: Path) -> None:
     """The cost, which is circular, is the last resort, and the caption says so."""
-    assert "softmax margin" in " ".join(frames_of(SELECTIVE, PUBLISHED).words.caption)
+    assert "softmax margin" in " ".join(frames_of(SELECTIVE, PUBLISHED).caption.sentences)
     log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2, 1]} for n in range(6)])
-    assert "circular" in " ".join(frames_of(log).words.caption)
+    assert "circular" in " ".join(frames_of(log).caption.sentences)
 
 
 def test_several_videos_of_a_group_spread_over_its_costs() -> None:
@@ -197,7 +197,7 @@ def test_a_column_of_texts_makes_groups_by_its_values(tmp_path: Path) -> None:
     """The caption says by which column, whatever the column is called."""
     samples = [{"actions": [0], "extra": {"thirds by": level}} for level in ("low", "high")]
     data = frames_of(own_log(tmp_path / "run.jsonl", samples), difficulty="thirds by")
-    assert "Groups: by the column 'thirds by'." in data.words.caption
+    assert "Groups: by the column 'thirds by'." in data.caption.sentences
 
 
 def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
@@ -205,7 +205,7 @@ def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
     data = frames_of(SELECTIVE, PUBLISHED, videos=["v007", "v002", "v007"])
     assert [film.id for film in data.films] == ["v007", "v002"]
     assert all(film.group in LEVELS for film in data.films)
-    assert any("chosen by hand" in sentence for sentence in data.words.caption)
+    assert any("chosen by hand" in sentence for sentence in data.caption.sentences)
 
 
 def test_an_unknown_video_has_a_near_match() -> None:
@@ -224,7 +224,7 @@ def test_each_view_is_a_row(tmp_path: Path) -> None:
     data = frames_of(log, videos=["v1"])
     assert [(film.id, film.view) for film in data.films] == [("v1", "a"), ("v1", "b")]
     assert [film.gflops_per_video for film in data.films] == [10.0, 10.0]
-    assert "all of its views together" in " ".join(data.words.caption)
+    assert "all of its views together" in " ".join(data.caption.sentences)
     assert [film.id for film in frames_of(log).films] == ["v0", "v1", "v2"]
 
 
@@ -267,7 +267,7 @@ def test_predictions_are_judged_by_name(tmp_path: Path) -> None:
 def test_numbers_hold_every_step(tmp_path: Path) -> None:
     """The CSV has one row a step: action, input size, whether it was skipped, the video's cost."""
     log = own_log(tmp_path / "run.jsonl", [{"id": "v", "actions": [0, 2, 2, 3, 1]}])
-    numbers = frames_of(log).numbers
+    numbers = frames_of(log).table
     steps = [dict(zip(numbers.header, row, strict=True)) for row in numbers.rows]
     assert [step["step"] for step in steps] == [0, 1, 2, 3, 4]
     assert [step["decision"] for step in steps] == [0, 1, 1, 2, 3]
@@ -284,15 +284,15 @@ def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
     data = frames_of(log, most_frames=2)
     (film,) = data.films
     assert [(d.label, d.steps) for d in film.strips[0].decisions] == [("224", 1), ("skip 2", 1)]
-    assert "2 of 5 of v" in " ".join(data.words.caption)
+    assert "2 of 5 of v" in " ".join(data.caption.sentences)
 
 
 def test_frames_are_not_needed(tmp_path: Path) -> None:
     """Without any media the strips are drawn all the same; caption and a warning say so."""
     data = frames_of(SELECTIVE, PUBLISHED)
     assert data.warnings == (Remark(NO_FRAMES),)
-    assert any("No frames were found" in sentence for sentence in data.words.caption)
-    assert all(film.missing == film.looked_at > 0 for film in data.films)
+    assert any("No frames were found" in sentence for sentence in data.caption.sentences)
+    assert all(film.missing == film.processed > 0 for film in data.films)
 
 
 def test_the_users_own_component_has_its_own_size(tmp_path: Path) -> None:
@@ -397,8 +397,8 @@ def test_data_is_the_same_twice() -> None:
     """The same log gives the same rows and words."""
     first, second = (frames_of(SELECTIVE, PUBLISHED) for _ in range(2))
     assert isinstance(first, Frames)
-    assert first.words == second.words
-    assert first.numbers == second.numbers
+    assert first.caption == second.caption
+    assert first.table == second.table
 
 
 def test_frames_are_as_large_as_the_chosen_networks_input() -> None:

@@ -95,23 +95,23 @@ def test_shares_and_the_group_of_small_modules() -> None:
         ("3 others", 160, 0.16),
     ]
     assert "The 2 largest are drawn by themselves, the other 3 together (16.0 %)." in (
-        figure.words.caption
+        figure.caption.sentences
     )
     assert [bar.name for bar in layers_of(explained(net()), top=4).bars][-1] == "head"
 
 
 def test_words_name_counter_depth_and_total() -> None:
     """Counter with version, convention, levels, the exact sum; doubts are warnings too."""
-    words = layers_of(explained(net())).words
-    caption = " ".join(words.caption)
-    assert "2 levels down" in caption
-    assert "together 1,000" in caption
-    assert "Counter: torch 1.0." in caption
-    assert "1 MAC = 2 FLOPs" in caption
-    assert "Modules without dense MACs" in caption
-    assert words.warnings == ()
-    assert "body.1: 54.0 % of 1,000" in words.alt
-    doubtful = layers_of(explained(net(gaps=True), status="partial")).words
+    caption = layers_of(explained(net())).caption
+    sentences = " ".join(caption.sentences)
+    assert "2 levels down" in sentences
+    assert "together 1,000" in sentences
+    assert "Counter: torch 1.0." in sentences
+    assert "1 MAC = 2 FLOPs" in sentences
+    assert "Modules without dense MACs" in sentences
+    assert caption.warnings == ()
+    assert "body.1: 54.0 % of 1,000" in caption.alt
+    doubtful = layers_of(explained(net(gaps=True), status="partial")).caption
     assert [*map(str, doubtful.warnings)] == [
         "torch: partial - so",
         "torch did not count aten.odd",
@@ -158,8 +158,8 @@ def test_numbers_are_one_row_a_module_and_family(tmp_path: object) -> None:
 
     path = Path(str(tmp_path)) / "p.json"
     path.write_text(dumps(explained(net())))
-    numbers = layers_of(path, top=2).numbers
-    rows = [dict(zip(numbers.header, row, strict=True)) for row in numbers.rows]
+    table = layers_of(path, top=2).table
+    rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
     assert [(r["module"], r["family"], r["dense_macs"], r["drawn_in_group"]) for r in rows] == [
         ("stem", "conv", 100, True),
         ("body (itself)", "matmul", 10, True),

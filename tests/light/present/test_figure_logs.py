@@ -15,14 +15,14 @@ from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.plan import plan_of
-from flopbench.present.draw.text import plain, shortened
+from flopbench.present.draw.text import plain_text, shortened
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.classes import classes_of
 from flopbench.present.figures.cost import cost_of
 from flopbench.present.figures.frames.figure import frames_of
 from flopbench.present.figures.inputs.logs import counted, left_out, priced
 from flopbench.present.figures.tradeoff import tradeoff_of
 from flopbench.present.figures.usage import usage_of
-from flopbench.present.figures.words import listed
 
 DATA = ROOT / "tests" / "data"
 LOGS = [DATA / "selective.jsonl", DATA / "steady.jsonl"]
@@ -136,7 +136,7 @@ def test_one_file_twice_and_given_names() -> None:
 def test_words_and_text() -> None:
     """Lists read as prose; names are shortened in their middle and never parsed as formulas."""
     assert [listed([]), listed(["a"]), listed(["a", "b", "c"])] == ["", "a", "a, b and c"]
-    assert plain("a$b$\n\x1b[31m_c") == r"a\$b\$  [31m_c"
+    assert plain_text("a$b$\n\x1b[31m_c") == r"a\$b\$  [31m_c"
     assert shortened("efficientnet_b3@300", 30) == "efficientnet_b3@300"
     assert shortened("timm:efficientnet_b3@300,classes=200", 17) == "timm:eff…sses=200"
     assert len(shortened("x" * 99, 10)) == 10
@@ -167,10 +167,10 @@ def test_captions_count_views_and_what_is_left_out(tmp_path: Path) -> None:
         frames_of(log, choices),
     ]
     for figure in figures:
-        caption = " ".join(figure.words.caption)
-        assert "4 videos (12 views)" in caption
-        assert "1 repeated samples were left out." in caption
-        assert "is cut off and was left out." in caption
+        sentences = " ".join(figure.caption.sentences)
+        assert "4 videos (12 views)" in sentences
+        assert "1 repeated samples were left out." in sentences
+        assert "is cut off and was left out." in sentences
 
 
 def test_only_samples_that_are_missing_are_left_out() -> None:

@@ -54,8 +54,8 @@ def test_points_are_the_summaries_own(file: TimingFile) -> None:
 
 def test_words_say_what_a_flop_is_and_how_roofs_were_made() -> None:
     """The caption has the convention, the bounds, the roofs, the processes, the shared option."""
-    words = roofline_of(REPORT).words
-    caption = " ".join(words.caption)
+    caption = roofline_of(REPORT).caption
+    sentences = " ".join(caption.sentences)
     for needle in (
         "2 FLOPs a multiply-accumulate",
         "104.2 GFLOP/s, 29.3 GB/s, ridge at 3.6 FLOP/byte",
@@ -65,8 +65,8 @@ def test_words_say_what_a_flop_is_and_how_roofs_were_made() -> None:
         "counter torch",
         "Hollow, verdict other than stable: mobilenet_v2@84 (noisy",
     ):
-        assert needle in caption
-    assert "resnet34@168 reaches most of its compute roof, 76 %" in words.alt
+        assert needle in sentences
+    assert "resnet34@168 reaches most of its compute roof, 76 %" in caption.alt
 
 
 def test_a_gpu_brings_the_peaks_of_its_data_sheet(file: TimingFile) -> None:
@@ -83,7 +83,7 @@ def test_a_gpu_brings_the_peaks_of_its_data_sheet(file: TimingFile) -> None:
         f"{H100}, fp32",
         f"{H100}, bf16",
     ]
-    assert peak.source in " ".join(figure.words.caption)
+    assert peak.source in " ".join(figure.caption.sentences)
 
 
 def test_the_higher_of_two_measured_roofs_is_drawn(file: TimingFile) -> None:
@@ -91,7 +91,7 @@ def test_the_higher_of_two_measured_roofs_is_drawn(file: TimingFile) -> None:
     lower = replace(file.rows[0], roofs={"flops_per_s": 1e10, "bytes_per_s": 1e9})
     figure = roofline_of([file, replace(file, rows=(lower,))])
     assert figure.groups[0].flops_per_s == file.rows[0].roofs["flops_per_s"]
-    assert "the highest is drawn" in " ".join(figure.words.caption)
+    assert "the highest is drawn" in " ".join(figure.caption.sentences)
 
 
 def test_rows_that_cannot_be_drawn_are_left_out_and_said(file: TimingFile) -> None:
@@ -104,10 +104,10 @@ def test_rows_that_cannot_be_drawn_are_left_out_and_said(file: TimingFile) -> No
     )
     figure = roofline_of(replace(file, rows=rows))
     assert [point.name for point in figure.groups[0].points] == ["mobilenet_v2@84"]
-    (warning,) = map(str, figure.words.warnings)
+    (warning,) = map(str, figure.caption.warnings)
     for needle in ("(out of memory)", "(no measured roofs)", "parameters or activations are not"):
         assert needle in warning
-    assert len(figure.numbers.rows) == 1
+    assert len(figure.table.rows) == 1
 
 
 def test_nothing_left_to_draw_is_refused(file: TimingFile) -> None:
@@ -155,7 +155,8 @@ def test_names_hold_what_differs(file: TimingFile) -> None:
     names = [p.name for p in roofline_of(renamed(batch=[1, 8])).groups[0].points]
     assert names == ["batch 1", "batch 8"]
     assert (
-        "All with mobilenet_v2@84,classes=200." in roofline_of(renamed(batch=[1, 8])).words.caption
+        "All with mobilenet_v2@84,classes=200."
+        in roofline_of(renamed(batch=[1, 8])).caption.sentences
     )
     names = [p.name for p in roofline_of(renamed(batch=[1, 1])).groups[0].points]
     assert names == ["mobilenet_v2@84 #1", "mobilenet_v2@84 #2"]
@@ -193,9 +194,9 @@ def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
 
 def test_numbers_hold_every_point_whole() -> None:
     """One row a point, unrounded, with both bounds and both roofs."""
-    numbers = roofline_of(REPORT).numbers
-    assert len(numbers.rows) == 7
-    row = dict(zip(numbers.header, numbers.rows[0], strict=True))
+    table = roofline_of(REPORT).table
+    assert len(table.rows) == 7
+    row = dict(zip(table.header, table.rows[0], strict=True))
     assert row["spec"] == "mobilenet_v2@84,classes=200"
     assert row["dense_macs_per_image"] == 50612992
     assert row["measured_bytes_per_s"] == 29306330963.534874

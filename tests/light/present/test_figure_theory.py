@@ -94,8 +94,8 @@ def test_residuals_are_factors_of_the_line(file: TimingFile) -> None:
 
 def test_words_say_which_fit_and_which_interval() -> None:
     """Fit, slope with what it means, n, ranks, processes, meaning of the bars, convention."""
-    words = theory_of(REPORT).words
-    caption = " ".join(words.caption)
+    caption = theory_of(REPORT).caption
+    sentences = " ".join(caption.sentences)
     for needle in (
         "time = c · MACs, least squares on the logarithms",
         "55.8 ms/GMAC (35.8 GFLOP/s), n = 7",
@@ -103,9 +103,9 @@ def test_words_say_which_fit_and_which_interval() -> None:
         "where the same command run again is expected to land (95 %",
         "1 MAC = 2 FLOPs",
     ):
-        assert needle in caption
-    assert "mobilenet_v2@84 at 2.71 times" in words.alt
-    assert "time = a + c · MACs" in " ".join(theory_of(REPORT, fit="affine").words.caption)
+        assert needle in sentences
+    assert "mobilenet_v2@84 at 2.71 times" in caption.alt
+    assert "time = a + c · MACs" in " ".join(theory_of(REPORT, fit="affine").caption.sentences)
 
 
 def test_devices_formats_and_batches_are_fitted_apart(file: TimingFile) -> None:
@@ -118,7 +118,7 @@ def test_devices_formats_and_batches_are_fitted_apart(file: TimingFile) -> None:
     assert four.line is not None
     assert four.line.s_per_mac == pytest.approx(one.line.s_per_mac / 4)
     assert four.points[0].one.dense_macs == 4 * 50612992
-    assert "each group by itself" in " ".join(figure.words.caption)
+    assert "each group by itself" in " ".join(figure.caption.sentences)
 
 
 def test_one_point_is_drawn_without_a_line(file: TimingFile) -> None:
@@ -126,21 +126,21 @@ def test_one_point_is_drawn_without_a_line(file: TimingFile) -> None:
     figure = theory_of(replace(file, rows=file.rows[:1]))
     assert figure.groups[0].line is None
     assert figure.groups[0].points[0].factor is None
-    caption = " ".join(figure.words.caption)
-    assert "No line is fitted." in caption
-    assert "1 point, and a line of this kind needs 2" in caption
-    assert figure.words.alt == "1 timed model."
+    sentences = " ".join(figure.caption.sentences)
+    assert "No line is fitted." in sentences
+    assert "1 point, and a line of this kind needs 2" in sentences
+    assert figure.caption.alt == "1 timed model."
 
 
 def test_one_process_has_no_error_bar_and_says_so(file: TimingFile) -> None:
     """Rows of one process have no interval."""
     rows = tuple(replace(row, processes=row.processes[:1]) for row in file.rows)
-    caption = " ".join(theory_of(replace(file, rows=rows)).words.caption)
-    assert "No error bars: one process a row" in caption
-    assert "of 1 fresh process," in caption
+    sentences = " ".join(theory_of(replace(file, rows=rows)).caption.sentences)
+    assert "No error bars: one process a row" in sentences
+    assert "of 1 fresh process," in sentences
     mixed = theory_of(replace(file, rows=(*rows[:1], *file.rows[1:])))
-    assert "1 to 3 fresh processes" in " ".join(mixed.words.caption)
-    assert ", where there is one." in " ".join(mixed.words.caption)
+    assert "1 to 3 fresh processes" in " ".join(mixed.caption.sentences)
+    assert ", where there is one." in " ".join(mixed.caption.sentences)
 
 
 def test_impossible_rows_are_drawn_and_not_fitted(file: TimingFile) -> None:
@@ -150,7 +150,7 @@ def test_impossible_rows_are_drawn_and_not_fitted(file: TimingFile) -> None:
     without = theory_of(replace(file, rows=file.rows[1:]))
     assert with_it.groups[0].line == without.groups[0].line
     assert [point.fitted for point in with_it.groups[0].points] == [False, *[True] * 6]
-    assert "drawn and not fitted" in " ".join(with_it.words.caption)
+    assert "drawn and not fitted" in " ".join(with_it.caption.sentences)
 
 
 def test_rows_without_macs_are_left_out_and_said(file: TimingFile) -> None:
@@ -158,10 +158,10 @@ def test_rows_without_macs_are_left_out_and_said(file: TimingFile) -> None:
     unknown = replace(file.rows[0], work=Work(input="84"))
     none = replace(file.rows[1], work=replace(file.rows[1].work, dense_macs=0))
     figure = theory_of(replace(file, rows=(unknown, none, *file.rows[2:])))
-    (warning,) = map(str, figure.words.warnings)
+    (warning,) = map(str, figure.caption.warnings)
     assert "its MACs are not known" in warning
     assert "no dense MACs" in warning
-    assert len(figure.numbers.rows) == 5
+    assert len(figure.table.rows) == 5
     with pytest.raises(InputError, match="no row has both a time and MACs"):
         theory_of(replace(file, rows=(unknown, none)))
 
@@ -175,8 +175,8 @@ def test_an_unknown_fit_is_refused() -> None:
 
 def test_numbers_hold_activations_intervals_and_verdicts() -> None:
     """Beside the MACs the CSV has what else may explain the time, and how far to trust it."""
-    numbers = theory_of(REPORT).numbers
-    row = dict(zip(numbers.header, numbers.rows[0], strict=True))
+    table = theory_of(REPORT).table
+    row = dict(zip(table.header, table.rows[0], strict=True))
     assert row["activations_per_image"] == 1026392
     assert row["params"] == 2480072
     assert row["repeat_low_s"] < row["latency_s"] < row["repeat_high_s"]  # type: ignore[operator]

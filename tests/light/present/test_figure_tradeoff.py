@@ -53,41 +53,41 @@ def test_logs_have_the_accuracy_and_cost_of_compare() -> None:
     runs = [run_of_log([path], choices(), keep_scores=True) for path in LOGS]
     expected = compare(runs, choices())
     figure = tradeoff_of(LOGS, choices())
-    assert [s.name for s in figure.spots] == ["selective", "steady"]
-    for spot, approach in zip(figure.spots, expected.methods, strict=True):
-        assert spot.percent == approach.percent
+    assert [s.name for s in figure.points] == ["selective", "steady"]
+    for point, approach in zip(figure.points, expected.methods, strict=True):
+        assert point.percent == approach.percent
         assert approach.accuracy is not None
-        assert spot.percent_ends == approach.accuracy.ci95_percent
-        assert spot.cost == approach.run.primary.gflops_per_video
+        assert point.percent_ends == approach.accuracy.ci95_percent
+        assert point.cost == approach.run.primary.gflops_per_video
         ends = approach.run.interval
         assert ends is not None
-        assert spot.cost_ends == (ends.low, ends.high)
-        assert spot.on_front == (approach.name in expected.front)
-    assert "thop-2020" in " ".join(figure.words.caption)
+        assert point.cost_ends == (ends.low, ends.high)
+        assert point.on_front == (approach.name in expected.front)
+    assert "thop-2020" in " ".join(figure.caption.sentences)
 
 
 def test_one_log_alone_is_drawn() -> None:
     """A single log, which ``compare`` refuses, gives the same point."""
     both, one = tradeoff_of(LOGS, choices()), tradeoff_of(LOGS[1], choices())
     assert one.metric == "mAP"
-    assert one.spots[0].percent == both.spots[1].percent
-    assert one.front == one.spots
+    assert one.points[0].percent == both.points[1].percent
+    assert one.front == one.points
 
 
 def test_points_alone_need_no_log(tmp_path: Path) -> None:
     """Published points are drawn by themselves; the caption names the papers."""
     figure = tradeoff_of(points=points(tmp_path))
-    assert [(s.name, s.cost, s.percent) for s in figure.spots] == [
+    assert [(s.name, s.cost, s.percent) for s in figure.points] == [
         ("AR-Net", 33.5, 73.8),
         ("LiteEval", 95.1, 72.7),
         ("SCSampler", 42.0, 72.9),
     ]
     assert [s.name for s in figure.front] == ["AR-Net"]
-    caption = " ".join(figure.words.caption)
-    assert "AR-Net: Meng et al., ECCV 2020" in caption
-    assert "SCSampler: source not stated" in caption
+    sentences = " ".join(figure.caption.sentences)
+    assert "AR-Net: Meng et al., ECCV 2020" in sentences
+    assert "SCSampler: source not stated" in sentences
     said = "line 4: SCSampler: source not stated"
-    assert any(said in str(w) for w in figure.words.warnings)
+    assert any(said in str(w) for w in figure.caption.warnings)
 
 
 def test_the_front_goes_over_logs_and_points(tmp_path: Path) -> None:
@@ -102,11 +102,11 @@ def test_the_front_goes_over_logs_and_points(tmp_path: Path) -> None:
 def test_numbers_are_what_is_drawn(tmp_path: Path) -> None:
     """Every point is a row with its ends, kind and file, as the columns say."""
     figure = tradeoff_of(LOGS, choices(), points=points(tmp_path))
-    table = figure.numbers
+    table = figure.table
     rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
-    assert [row["approach"] for row in rows] == [s.name for s in figure.spots]
-    assert rows[0]["gflops_per_video"] == figure.spots[0].cost
-    assert (rows[0]["percent_low"], rows[0]["percent_high"]) == figure.spots[0].percent_ends
+    assert [row["approach"] for row in rows] == [s.name for s in figure.points]
+    assert rows[0]["gflops_per_video"] == figure.points[0].cost
+    assert (rows[0]["percent_low"], rows[0]["percent_high"]) == figure.points[0].percent_ends
     assert [row["kind"] for row in rows] == ["log", "log", *["published"] * 3]
 
 
@@ -117,7 +117,7 @@ def test_what_compare_writes_is_read_back(tmp_path: Path) -> None:
     runs = [run_of_log([path], choices(), keep_scores=True) for path in LOGS]
     path = points(tmp_path, comparison_csv(compare(runs, choices())))
     again, logs = tradeoff_of(points=path), tradeoff_of(LOGS, choices())
-    for a, b in zip(again.spots, logs.spots, strict=True):
+    for a, b in zip(again.points, logs.points, strict=True):
         assert (a.percent, a.percent_ends, a.cost, a.cost_ends) == (
             b.percent, b.percent_ends, b.cost, b.cost_ends
         )  # fmt: skip
@@ -186,7 +186,7 @@ def test_points_decide_the_metric_of_logs(tmp_path: Path) -> None:
 def test_rows_without_this_cost_are_left_out_and_told(tmp_path: Path) -> None:
     """A table may hold GFLOPS for some rows and ms for others."""
     figure = tradeoff_of(points=points(tmp_path), cost="ms")
-    assert [(s.name, s.cost) for s in figure.spots] == [("LiteEval", 40.0)]
+    assert [(s.name, s.cost) for s in figure.points] == [("LiteEval", 40.0)]
     assert sum("has no ms/video and is left out" in w for w in map(str, figure.warnings)) == 2
 
 
@@ -205,8 +205,8 @@ def test_a_quoted_accuracy_is_drawn_and_told(tmp_path: Path) -> None:
     header = {"method": "quoted", "preset": "arnet-resnet", "metrics": {"mAP": 73.8}}
     log = write_log(tmp_path / "q.jsonl", header, [{"actions": [0] * 16}])
     figure = tradeoff_of(log, choices())
-    assert (figure.spots[0].percent, figure.spots[0].quoted) == (73.8, True)
-    assert "not recomputed" in " ".join(figure.words.caption)
+    assert (figure.points[0].percent, figure.points[0].quoted) == (73.8, True)
+    assert "not recomputed" in " ".join(figure.caption.sentences)
 
 
 def test_other_datasets_are_refused_unless_asked(tmp_path: Path) -> None:
@@ -218,25 +218,25 @@ def test_other_datasets_are_refused_unless_asked(tmp_path: Path) -> None:
     with pytest.raises(NotComparableError, match="dataset"):
         tradeoff_of([LOGS[1], other], choices())
     figure = tradeoff_of([LOGS[1], other], choices(), anyway=True)
-    assert "the logs differ in 'dataset'" in " ".join(figure.words.caption)
+    assert "the logs differ in 'dataset'" in " ".join(figure.caption.sentences)
 
 
 def test_replays_give_ms_joined_by_method_and_dataset() -> None:
     """A log's time is that of its replay; a log without one is left out and told."""
     figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
     chain = figures_of(load_replay(REPLAY), "split").waterfall
-    assert [s.name for s in figure.spots] == ["steady"]
-    spot = figure.spots[0]
-    assert spot.cost == pytest.approx(1e3 * chain.baseline_s / chain.measured)
+    assert [s.name for s in figure.points] == ["steady"]
+    point = figure.points[0]
+    assert point.cost == pytest.approx(1e3 * chain.baseline_s / chain.measured)
     assert chain.interval is not None
-    assert spot.cost_ends == (
+    assert point.cost_ends == (
         1e3 * chain.baseline_s / chain.interval[1],
         1e3 * chain.baseline_s / chain.interval[0],
     )
     warnings = " ".join(map(str, figure.warnings))
     assert "selective: no replay of method 'selective'" in warnings
     assert "the time is of 64 videos, the accuracy of 200" in warnings
-    assert "AMD EPYC" in " ".join(figure.words.caption)
+    assert "AMD EPYC" in " ".join(figure.caption.sentences)
 
 
 @pytest.mark.parametrize(
@@ -267,7 +267,7 @@ def test_times_of_unlike_machines_are_refused_unless_asked(tmp_path: Path) -> No
     with pytest.raises(NotComparableError, match=r"'device': .*'another'"):
         tradeoff_of(LOGS, choices(), **given)
     figure = tradeoff_of(LOGS, choices(), **given, anyway=True)
-    assert len(figure.spots) == 2
+    assert len(figure.points) == 2
     assert any("differ in 'device'" in w for w in map(str, figure.warnings))
 
 
@@ -278,7 +278,7 @@ def test_a_log_axis_refuses_a_cost_of_zero(tmp_path: Path) -> None:
         tradeoff_of(points=path)
     assert "free" in caught.value.message
     assert "--linear" in caught.value.hint
-    assert tradeoff_of(points=path, log_scale=False).spots[0].cost == 0
+    assert tradeoff_of(points=path, log_scale=False).points[0].cost == 0
 
 
 def test_nothing_to_draw_and_wrong_files_are_refused(tmp_path: Path) -> None:
@@ -291,6 +291,6 @@ def test_nothing_to_draw_and_wrong_files_are_refused(tmp_path: Path) -> None:
 def test_times_say_which_videos_the_accuracy_is_of() -> None:
     """With measured times the caption still names logs, their videos, and where these differ."""
     figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
-    caption = " ".join(figure.words.caption)
-    assert "Logs: steady: 200 videos, " in caption
-    assert "Note: steady: the time is of 64 videos, the accuracy of 200." in caption
+    sentences = " ".join(figure.caption.sentences)
+    assert "Logs: steady: 200 videos, " in sentences
+    assert "Note: steady: the time is of 64 videos, the accuracy of 200." in sentences

@@ -56,7 +56,7 @@ def test_shares_are_the_estimators(of: Any, rule: Any) -> None:
 def test_decisions_under_the_published_rule_are_named() -> None:
     """The caption says that a row is a part of a decision there."""
     usage = usage_of(LOGS[0], Choices(rule="published"), of="decisions")
-    assert "published rule" in usage.words.caption[0]
+    assert "published rule" in usage.caption.sentences[0]
     assert all(share.count is None for share in usage.runs[0].shares)
 
 
@@ -66,7 +66,7 @@ def test_every_action_is_shown(tmp_path: Path) -> None:
     usage = usage_of(write_log(tmp_path / "log.jsonl", {"preset": "arnet-resnet"}, samples))
     assert len(usage.actions) == 7
     assert usage.bar(usage.runs[0], "skip 4") == 0
-    assert "Every action is shown, however rare." in usage.words.caption
+    assert "Every action is shown, however rare." in usage.caption.sentences
 
 
 def test_small_ones_together() -> None:
@@ -79,10 +79,10 @@ def test_small_ones_together() -> None:
         assert usage.bar(run, name) == sum(run.share_of(a) or 0 for a in usage.grouped)
         assert sum(usage.bar(run, action) or 0 for action in usage.actions) == pytest.approx(1)
     said = "Drawn together, each below 8 % in every run: resnet18@112, mobilenet_v2@84 and skip 1."
-    assert said in usage.words.caption
-    grouped = {row[1] for row in usage.numbers.rows if row[5]}
+    assert said in usage.caption.sentences
+    grouped = {row[1] for row in usage.table.rows if row[5]}
     assert grouped == set(usage.grouped)
-    assert len(usage.numbers.rows) == 14
+    assert len(usage.table.rows) == 14
 
 
 def test_one_small_action_stays_itself() -> None:
@@ -99,7 +99,7 @@ def test_streams_add_up_by_themselves(tmp_path: Path) -> None:
     assert usage.wholes == ("rgb", "rgb", "flow", "flow")
     assert [s.share for s in usage.runs[0].shares] == [0.75, 0.25, 0.25, 0.75]
     assert usage.label == "share of the stream's frames (%)"
-    assert "Each stream's actions add up to 100 %." in usage.words.caption
+    assert "Each stream's actions add up to 100 %." in usage.caption.sentences
     grouped = usage_of(streams_log(tmp_path), group_below=0.5)
     assert grouped.groups == ()
 
@@ -109,7 +109,7 @@ def test_exits(tmp_path: Path) -> None:
     usage = usage_of(exits_log(tmp_path, [0, 0, 0, 9]))
     assert usage.runs[0].share_of("exit frame 1") == 0.75
     assert usage.label == "share of videos (%)"
-    assert usage.words.caption[0] == "An exit's share is of all records (views of videos)."
+    assert usage.caption.sentences[0] == "An exit's share is of all records (views of videos)."
 
 
 def test_a_run_without_an_action(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_run_without_an_action(tmp_path: Path) -> None:
     other = write_log(tmp_path / "log.jsonl", {"preset": "uniform"}, [{"actions": [0] * 8}])
     usage = usage_of([LOGS[0], other])
     assert usage.bar(usage.runs[1], "skip 4") is None
-    assert any("no such action" in text for text in usage.words.caption)
+    assert any("no such action" in text for text in usage.caption.sentences)
 
 
 def test_a_published_distribution(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_published_distribution(tmp_path: Path) -> None:
     usage = usage_of(table, Choices(preset="arnet-resnet"))
     assert usage.bar(usage.runs[0], "skip 4") == 0.25
     assert usage.runs[0].videos is None
-    assert "a published distribution" in usage.words.caption[-1]
+    assert "a published distribution" in usage.caption.sentences[-1]
 
 
 def test_the_logs_own_unit(tmp_path: Path) -> None:
@@ -165,5 +165,5 @@ def test_a_group_of_one_is_told() -> None:
     usage = usage_of(LOGS[0], group_below=0.015)
     assert not usage.groups
     said = "No two actions of one stream are below 1.5 % in every run: each is shown."
-    assert said in usage.words.caption
-    assert "Every action is shown, however rare." in usage_of(LOGS[0]).words.caption
+    assert said in usage.caption.sentences
+    assert "Every action is shown, however rare." in usage_of(LOGS[0]).caption.sentences

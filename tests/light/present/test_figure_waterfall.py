@@ -55,7 +55,7 @@ def test_factors_multiply_to_the_measured_speed_up() -> None:
 def test_numbers_are_one_row_a_bar_in_seconds() -> None:
     """Header and rows hold starts, ends, factors and the interval, unrounded."""
     figure = waterfall_of(REPLAY, modes=["split"])
-    table = figure.numbers
+    table = figure.table
     rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
     assert [row["step"] for row in rows] == [step.name for step in figure.chains[0].steps]
     assert [row["end_s"] for row in rows] == [step.end_s for step in figure.chains[0].steps]
@@ -65,19 +65,19 @@ def test_numbers_are_one_row_a_bar_in_seconds() -> None:
 
 def test_the_caption_says_where_it_was_measured() -> None:
     """Device, dtype, threads, clock, processes, baseline and counter are in the caption."""
-    caption = " ".join(waterfall_of(REPLAY).words.caption)
+    sentences = " ".join(waterfall_of(REPLAY).caption.sentences)
     for text in ("AMD EPYC", "fp32", "1 thread", "process CPU time", "3 processes", "torch 2.15.0",
                  "every step takes resnet50@224", "1 MAC = 2 FLOPs"):  # fmt: skip
-        assert text in caption
+        assert text in sentences
 
 
 def test_a_replay_of_one_process_has_no_interval_and_says_so() -> None:
     """Warning and caption both tell."""
     data = json.loads(REPLAY.read_text(encoding="utf-8"))
-    words = waterfall_of(read_replay({**data, "runs": data["runs"][:1]})).words
-    assert any("no interval" in w for w in map(str, words.warnings))
-    assert any("2 of 3" in w or "1 of 3" in w for w in map(str, words.warnings))
-    assert "No interval: fewer than three processes." in words.caption
+    caption = waterfall_of(read_replay({**data, "runs": data["runs"][:1]})).caption
+    assert any("no interval" in w for w in map(str, caption.warnings))
+    assert any("2 of 3" in w or "1 of 3" in w for w in map(str, caption.warnings))
+    assert "No interval: fewer than three processes." in caption.sentences
 
 
 def test_several_replays_are_told_apart() -> None:
@@ -122,6 +122,6 @@ def test_what_cannot_be_drawn_is_refused(given: Any, options: dict[str, Any], sa
 
 def test_the_caption_names_the_networks_that_ran() -> None:
     """What ``--component`` and ``--variant`` of the replay chose is said: specs and variants."""
-    caption = " ".join(waterfall_of(REPLAY).words.caption)
-    assert "policy is mobilenet_v2@84,classes=200" in caption
-    assert "lstm is lstm:1280x512 (variant 'counted')." in caption
+    sentences = " ".join(waterfall_of(REPLAY).caption.sentences)
+    assert "policy is mobilenet_v2@84,classes=200" in sentences
+    assert "lstm is lstm:1280x512 (variant 'counted')." in sentences

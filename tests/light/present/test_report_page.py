@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flopbench.core.errors import Remark
-from flopbench.present.report.figures import Drawn
+from flopbench.present.report.figures import DrawnFigures
 from flopbench.present.report.page import pieces, sort_key
-from flopbench.present.report.sections import Told
+from flopbench.present.report.sections import ReportWarnings
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,15 @@ def test_only_references_to_notes_become_links() -> None:
     assert pieces("[0]", 2) == [("[0]", 0)]
 
 
-def drawn(*warnings: Remark) -> Drawn:
+def drawn(*warnings: Remark) -> DrawnFigures:
     """Return what became of figures that only warn."""
-    return Drawn(pictures=(), left_out=(), warnings=warnings, missing=())
+    return DrawnFigures(figures=(), left_out=(), warnings=warnings, missing=())
 
 
 def test_a_figure_s_warning_is_told_once() -> None:
     """What was told of a run is not told again; what only ends in the same words is."""
-    told = Told([Remark("net: a guess", "run")])
-    told.drawn(drawn(Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")))
-    told.drawn(drawn(Remark("a guess", "net")), "run")
-    told.drawn(drawn(Remark("a guess")), "other")
-    assert list(map(str, told.warnings)) == ["run: net: a guess", "a guess", "other: a guess"]
+    warned = ReportWarnings([Remark("net: a guess", "run")])
+    warned.keep(drawn(Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")))
+    warned.keep(drawn(Remark("a guess", "net")), "run")
+    warned.keep(drawn(Remark("a guess")), "other")
+    assert list(map(str, warned.warnings)) == ["run: net: a guess", "a guess", "other: a guess"]

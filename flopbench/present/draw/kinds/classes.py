@@ -9,7 +9,7 @@ from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.kinds.usage import FEWEST_LINES, NAMES_TAKE
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.style import FAINT, INK, Style, chosen_style, look
-from flopbench.present.draw.text import fitting_names, plain
+from flopbench.present.draw.text import fitting_names, plain_text
 from flopbench.present.figures.classes import Classes, ratio_in
 
 NAMELESS = "(empty name)"
@@ -83,7 +83,7 @@ def _axes(classes: Classes, ax: Axes, style: Style) -> None:
         style.small_pt,
         many,
     )
-    names = [plain(name + count) for name, count in zip(short, many, strict=True)]
+    names = [plain_text(name + count) for name, count in zip(short, many, strict=True)]
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(names) - 0.45, -0.75)

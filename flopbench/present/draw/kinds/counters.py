@@ -8,12 +8,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from flopbench.present.draw.aside import ON_GRID
 from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.label_column import ON_GRID
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.style import INK, Style, chosen_style, look
-from flopbench.present.draw.text import fitting_names, plain, shortened
-from flopbench.present.figures.counters import CounterBar, Counters, ModelBars, counted
+from flopbench.present.draw.text import fitting_names, plain_text, shortened
+from flopbench.present.figures.counters import CounterBar, Counters, ModelBars, total_text
 
 BAR = 0.42
 """Height of a bar; the rest of its row is the line of text above it."""
@@ -72,7 +72,7 @@ def draw_counters(counters: Counters, ax: Axes) -> None:
             y += 1
         if model.dense_macs:
             longest = max(longest, model.dense_macs / unit)
-    ax.set_yticks([place for place, _ in ticks], [plain(shortened(n, 24)) for _, n in ticks])
+    ax.set_yticks([place for place, _ in ticks], [plain_text(shortened(n, 24)) for _, n in ticks])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(y - 0.4, -0.6)
     ax.set_xlim(0, (longest or 1) * ROOM)
@@ -133,7 +133,7 @@ def _draw_dense(ax: Axes, model: ModelBars, place: float, unit: float) -> None:
 
 
 def _write_total(ax: Axes, model: ModelBars, bar: CounterBar, place: float, style: Style) -> None:
-    text = counted(model, bar)
+    text = total_text(model, bar)
     if bar.status not in {"", "verified"}:
         text += f", {bar.status}"
     _note(ax, text, place, style)
@@ -146,7 +146,7 @@ def _heading(ax: Axes, model: ModelBars, place: float, style: Style) -> None:
 
 def _note(ax: Axes, text: str, place: float, style: Style, weight: str = "normal") -> None:
     ax.annotate(
-        plain(text),
+        plain_text(text),
         (0, place),
         xytext=(2, 0),
         textcoords="offset points",

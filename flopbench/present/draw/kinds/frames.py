@@ -13,13 +13,20 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.frame_layout import BETWEEN, PAD_IN, Layout, Ruler, layout_of, said_of
+from flopbench.present.draw.strip_layout import (
+    BETWEEN,
+    PAD_IN,
+    Ruler,
+    StripLayout,
+    heading_of,
+    strip_layout_of,
+)
 from flopbench.present.draw.style import FAINT, INK, SMALLEST_PT, Style, chosen_style
-from flopbench.present.draw.text import plain
+from flopbench.present.draw.text import plain_text
 from flopbench.present.figures.frames.figure import Frames
 from flopbench.present.figures.frames.films import Film, Strip
-from flopbench.present.figures.frames.images import Picture
-from flopbench.present.figures.frames.steps import LOOKED_AT, Decision
+from flopbench.present.figures.frames.images import FrameImage
+from flopbench.present.figures.frames.steps import PROCESSED, Decision
 
 FILLED = 0.94
 """Of a cell's side, what the largest input takes."""
@@ -44,7 +51,7 @@ def frames_drawing(frames: Frames) -> Drawing:
 
 def frames_height_in(frames: Frames, style: Style) -> float:
     """Return the height that all rows need, inches."""
-    return layout_of(frames, style, style.width_in - PAD_IN).height_in(frames) + PAD_IN
+    return strip_layout_of(frames, style, style.width_in - PAD_IN).height_in(frames) + PAD_IN
 
 
 def draw_frames(frames: Frames, ax: Axes) -> None:
@@ -54,10 +61,10 @@ def draw_frames(frames: Frames, ax: Axes) -> None:
     """
     style = chosen_style(ax)
     width, height = _room_in(ax)
-    layout = layout_of(frames, style, width)
+    layout = strip_layout_of(frames, style, width)
     while layout.height_in(frames) > height + TOLERANCE_IN and style.text_pt > SMALLEST_PT:
         style = replace(style, text_pt=SHRINK * style.text_pt)
-        layout = layout_of(frames, style, width)
+        layout = strip_layout_of(frames, style, width)
     ax.set_axis_off()
     ax.set_autoscale_on(False)
     ax.set_xlim(0, layout.width_in)
@@ -85,13 +92,13 @@ def _room_in(ax: Axes) -> tuple[float, float]:
     return float(width * wide - PAD_IN), float(height * high - PAD_IN)
 
 
-def _write(ax: Axes, layout: Layout, x: float, y: float, text: str, **options: Any) -> None:
+def _write(ax: Axes, layout: StripLayout, x: float, y: float, text: str, **options: Any) -> None:
     options = {"ha": "center", "va": "top", "color": INK, "fontsize": layout.text_pt, **options}
     # What stands where is settled: text must not move the axes.
-    ax.text(x, y, plain(text), **options).set_in_layout(False)
+    ax.text(x, y, plain_text(text), **options).set_in_layout(False)
 
 
-def _draw_film(film: Film, full_px: int | None, ax: Axes, layout: Layout, top: float) -> None:
+def _draw_film(film: Film, full_px: int | None, ax: Axes, layout: StripLayout, top: float) -> None:
     ruler = Ruler(layout.text_pt)
     cost = f"{_gflops(film.gflops_per_video)} GFLOPS (= GMACs)"
     _write(ax, layout, layout.width_in, top, cost, ha="right")
@@ -100,8 +107,8 @@ def _draw_film(film: Film, full_px: int | None, ax: Axes, layout: Layout, top: f
     room = layout.width_in - ruler.width_in(cost) - layout.text_in
     _write(ax, layout, 0, top, ruler.fitted(name, room, weight="bold"), ha="left", weight="bold")
     top += layout.text_in
-    if said_of(film):
-        said = ruler.line_of(said_of(film), layout.width_in)
+    if heading_of(film):
+        said = ruler.line_of(heading_of(film), layout.width_in)
         _write(ax, layout, 0, top, said, ha="left")
         top += layout.text_in
     for strip in film.strips:
@@ -120,14 +127,14 @@ def _gflops(cost: float) -> str:
 
 
 def _draw_decision(
-    decision: Decision, strip: Strip, full_px: int | None, ax: Axes, layout: Layout, top: float
+    decision: Decision, strip: Strip, full_px: int | None, ax: Axes, layout: StripLayout, top: float
 ) -> None:
     cell = layout.cell_in
     places = layout.places(decision.start, decision.steps)
     step = decision.start
     for n, (line, column, columns) in enumerate(places):
         left, middle = column * cell, top + line * layout.line_in() + cell / 2
-        if decision.kind in LOOKED_AT:
+        if decision.kind in PROCESSED:
             for offset in range(columns):
                 at = (left + (offset + 0.5) * cell, middle)
                 _draw_picture(strip.pictures[step + offset], decision, full_px, ax, cell, at)
@@ -137,7 +144,9 @@ def _draw_decision(
             _draw_box(decision, ax, cell, (left, middle), columns, starts=n == 0, ends=ends)
 
 
-def _draw_labels(decision: Decision, ax: Axes, layout: Layout, top: float, ruler: Ruler) -> None:
+def _draw_labels(
+    decision: Decision, ax: Axes, layout: StripLayout, top: float, ruler: Ruler
+) -> None:
     """Write what was decided below it; in brackets where it goes on from the line before."""
     if not decision.label:
         return
@@ -155,7 +164,7 @@ def _draw_labels(decision: Decision, ax: Axes, layout: Layout, top: float, ruler
 
 
 def _draw_picture(
-    picture: Picture,
+    picture: FrameImage,
     decision: Decision,
     full_px: int | None,
     ax: Axes,
@@ -191,7 +200,7 @@ def _draw_picture(
 
 
 def _shown(
-    picture: Picture, decision: Decision, full_px: int | None, cell: float
+    picture: FrameImage, decision: Decision, full_px: int | None, cell: float
 ) -> tuple[float, float]:
     """Return the height and width of a frame in the drawing, inches."""
     side = FILLED * cell

@@ -5,11 +5,11 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from flopbench.present.draw.aside import ON_GRID
 from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.label_column import ON_GRID
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.style import INK, Style, chosen_style, look
-from flopbench.present.draw.text import ELLIPSIS, plain, short_names, shortened, shortest_cut
+from flopbench.present.draw.text import ELLIPSIS, plain_text, short_names, shortened, shortest_cut
 from flopbench.present.figures.inputs.profiles import PLAIN_NAMES
 from flopbench.present.figures.layers import Layers
 
@@ -78,7 +78,7 @@ def draw_layers(layers: Layers, ax: Axes) -> None:
         WIDEST * style.width_in,
         style.small_pt,
     )
-    ax.set_yticks(range(len(bars)), [plain(name) for name in names])
+    ax.set_yticks(range(len(bars)), [plain_text(name) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(bars) - 0.4, -0.6)
     ax.set_xlim(0, max(ends) * ROOM_FOR_SHARE)

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.core.units import gflops, rate
-from flopbench.present.draw.aside import height_in, plain_log_ticks, write_aside
 from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.label_column import height_in, plain_log_ticks, write_label_column
 from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.roofline import RoofGroup, Roofline, RoofPoint
@@ -70,7 +70,7 @@ def draw_roofline(roofline: Roofline, ax: Axes) -> None:
     legend_above(
         ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
     )
-    write_aside(ax, places, [point.name for point in points], style)
+    write_label_column(ax, places, [point.name for point in points], style)
     plain_log_ticks(ax)
 
 
@@ -96,7 +96,7 @@ def _legend(roofline: Roofline) -> list[tuple[Any, str]]:
                     f"data sheet: {_pair(group.peak_flops_per_s, group.peak_bytes_per_s)}",
                 )
             )
-    if roofline.doubted:
+    if roofline.flagged:
         entries.append((hollow(), HOLLOW))
     return entries
 

@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.core.units import GIGA, gflops, ms
-from flopbench.present.draw.aside import height_in, plain_log_ticks, write_aside
 from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.label_column import height_in, plain_log_ticks, write_label_column
 from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.theory import Theory, TheoryGroup, TheoryPoint
-from flopbench.present.figures.words import listed
 from flopbench.timing.records import PRIMARY_COLUMNS
 
 ROOM = 1.5
@@ -59,7 +59,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     legend_above(
         ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
     )
-    write_aside(
+    write_label_column(
         ax,
         [(gflops(point.one.dense_macs), ms(point.one.seconds)) for point in points],
         [point.name for point in points],
@@ -91,7 +91,7 @@ def _legend(theory: Theory) -> list[tuple[Any, str]]:
                 name if line is None else f"{name}: {_unbroken(line.text)}",
             )
         )
-    if theory.doubted:
+    if theory.flagged:
         entries.append((hollow(), HOLLOW))
     return entries
 

@@ -17,11 +17,11 @@ from matplotlib.transforms import ScaledTranslation
 
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.labels import fitted, label_points, lay_out, width_px
-from flopbench.present.draw.placing import Spots
+from flopbench.present.draw.placing import LabelledPoints
 from flopbench.present.draw.style import FAINT, INK, Style, chosen_style, look
-from flopbench.present.draw.text import plain
-from flopbench.present.figures.spots import Spot
+from flopbench.present.draw.text import plain_text
 from flopbench.present.figures.tradeoff import Tradeoff
+from flopbench.present.figures.tradeoff_points import TradeoffPoint
 
 ASPECT, HIGHEST_IN = 0.74, 3.4
 """Height over width, and no higher than this."""
@@ -66,7 +66,7 @@ def _planned(tradeoff: Tradeoff, style: Style) -> tuple[float, bool]:
         ax = Figure(figsize=(style.width_in, times * low)).subplots()
         if _whole(tradeoff, ax):
             return times * low, False
-    rows = math.ceil(len(tradeoff.spots) / _key(tradeoff, ax))
+    rows = math.ceil(len(tradeoff.points) / _key(tradeoff, ax))
     return HIGHER[1] * low + style.inches(rows + 0.5), True
 
 
@@ -78,8 +78,8 @@ def draw_tradeoff(tradeoff: Tradeoff, ax: Axes) -> None:
         return
     _key(tradeoff, ax)
     at: dict[tuple[float, float], list[str]] = {}  # points in one place share a label
-    for n, spot in enumerate(tradeoff.spots, 1):
-        at.setdefault((spot.cost, spot.percent), []).append(str(n))
+    for n, point in enumerate(tradeoff.points, 1):
+        at.setdefault((point.cost, point.percent), []).append(str(n))
     around = replace(_around(tradeoff, ax), xy=np.array(list(at), float))
     label_points(ax, around, [", ".join(numbers) for numbers in at.values()], must=True)
 
@@ -98,7 +98,7 @@ def _has_key(tradeoff: Tradeoff, ax: Axes) -> bool:
 def _whole(tradeoff: Tradeoff, ax: Axes) -> bool:
     """Draw everything but, where they have no room, the labels; say whether they had."""
     _draw_marks(tradeoff, ax)
-    return label_points(ax, _around(tradeoff, ax), [spot.name for spot in tradeoff.spots])
+    return label_points(ax, _around(tradeoff, ax), [point.name for point in tradeoff.points])
 
 
 def _draw_marks(tradeoff: Tradeoff, ax: Axes) -> None:
@@ -106,7 +106,7 @@ def _draw_marks(tradeoff: Tradeoff, ax: Axes) -> None:
         ax.set_xscale("log")
     _set_limits(tradeoff, ax)
     right = ax.get_xlim()[1]
-    front = [(spot.cost, spot.percent) for spot in tradeoff.front]
+    front = [(point.cost, point.percent) for point in tradeoff.front]
     ax.step(
         [x for x, _ in front] + [right],
         [y for _, y in front] + [front[-1][1]],
@@ -119,13 +119,13 @@ def _draw_marks(tradeoff: Tradeoff, ax: Axes) -> None:
         label="Pareto front",
     )
     for published in (False, True):
-        own = [spot for spot in tradeoff.spots if spot.published is published]
-        for spot in own:
-            _draw_intervals(spot, ax)
+        own = [point for point in tradeoff.points if point.published is published]
+        for point in own:
+            _draw_intervals(point, ax)
         if own:
             ax.plot(
-                [spot.cost for spot in own],
-                [spot.percent for spot in own],
+                [point.cost for point in own],
+                [point.percent for point in own],
                 linestyle="none",
                 marker="s" if published else look(0).marker,
                 markerfacecolor="white" if published else look(0).color,
@@ -162,9 +162,9 @@ def _cost_label(tradeoff: Tradeoff) -> str:
     return "time (ms/video, measured)"
 
 
-def _draw_intervals(spot: Spot, ax: Axes) -> None:
-    color = INK if spot.published else look(0).color
-    for ends in _interval_lines(spot, ax):
+def _draw_intervals(point: TradeoffPoint, ax: Axes) -> None:
+    color = INK if point.published else look(0).color
+    for ends in _interval_lines(point, ax):
         ax.plot(
             ends[::2],
             ends[1::2],
@@ -178,22 +178,22 @@ def _draw_intervals(spot: Spot, ax: Axes) -> None:
         )
 
 
-def _interval_lines(spot: Spot, ax: Axes) -> list[tuple[float, float, float, float]]:
+def _interval_lines(point: TradeoffPoint, ax: Axes) -> list[tuple[float, float, float, float]]:
     """Return the bars of a point as segments; one that reaches 0 ends at a log axis's edge."""
     lines = []
-    if spot.cost_ends is not None:
-        low, high = spot.cost_ends
-        lines.append((max(low, ax.get_xlim()[0]), spot.percent, high, spot.percent))
-    if spot.percent_ends is not None:
-        lines.append((spot.cost, spot.percent_ends[0], spot.cost, spot.percent_ends[1]))
+    if point.cost_ends is not None:
+        low, high = point.cost_ends
+        lines.append((max(low, ax.get_xlim()[0]), point.percent, high, point.percent))
+    if point.percent_ends is not None:
+        lines.append((point.cost, point.percent_ends[0], point.cost, point.percent_ends[1]))
     return lines
 
 
 def _set_limits(tradeoff: Tradeoff, ax: Axes) -> None:
-    costs = [spot.cost for spot in tradeoff.spots]
-    costs += [end for s in tradeoff.spots for end in s.cost_ends or () if end > 0]
-    percents = [spot.percent for spot in tradeoff.spots]
-    percents += [end for s in tradeoff.spots for end in s.percent_ends or ()]
+    costs = [point.cost for point in tradeoff.points]
+    costs += [end for s in tradeoff.points for end in s.cost_ends or () if end > 0]
+    percents = [point.percent for point in tradeoff.points]
+    percents += [end for s in tradeoff.points for end in s.percent_ends or ()]
     low, high = min(percents), max(percents)
     room = max(MARGIN * (high - low), LEAST_PERCENT)
     ax.set_ylim(max(low - room, 0), min(high + room, 100))
@@ -222,17 +222,17 @@ def number(value: float) -> str:
     return f"{value:,.10g}" if value == 0 or 1e-4 <= abs(value) < 1e10 else f"{value:g}"
 
 
-def _around(tradeoff: Tradeoff, ax: Axes) -> Spots:
+def _around(tradeoff: Tradeoff, ax: Axes) -> LabelledPoints:
     """Return the points, and what their labels had better not cover."""
-    lines = [line for spot in tradeoff.spots for line in _interval_lines(spot, ax)]
+    lines = [line for point in tradeoff.points for line in _interval_lines(point, ax)]
     # An end is the worst part of an interval to cover: it counts for itself.
     lines += [end * 2 for line in lines for end in (line[:2], line[2:])]
-    front = [(spot.cost, spot.percent) for spot in tradeoff.front]
+    front = [(point.cost, point.percent) for point in tradeoff.front]
     front.append((ax.get_xlim()[1], front[-1][1]))
     for (x0, y0), (x1, y1) in pairwise(front):
         lines += [(x0, y0, x1, y0), (x1, y0, x1, y1)]
-    xy = [(spot.cost, spot.percent) for spot in tradeoff.spots]
-    return Spots(
+    xy = [(point.cost, point.percent) for point in tradeoff.points]
+    return LabelledPoints(
         xy=np.array(xy, float),
         lines=np.array(lines, float).reshape(-1, 4),
         radius=mpl.rcParams["lines.markersize"] / 2,
@@ -248,8 +248,8 @@ def _key(tradeoff: Tradeoff, ax: Axes) -> int:
     width = min(around.x1, KEY_SHARE * around.width)  # also below the ticks of the other axis
     em = style.small_pt * figure.dpi / 72
     entries = [
-        fitted(ax, f"{n}  {spot.name}", style.small_pt, width - em)
-        for n, spot in enumerate(tradeoff.spots, 1)
+        fitted(ax, f"{n}  {point.name}", style.small_pt, width - em)
+        for n, point in enumerate(tradeoff.points, 1)
     ]
     widest = max(width_px(ax, text, style.small_pt) for text in entries)
     columns = max(1, min(len(entries), int(width / (widest + 1.2 * em))))
@@ -258,7 +258,7 @@ def _key(tradeoff: Tradeoff, ax: Axes) -> int:
     place = ax.transAxes + ScaledTranslation(0, below, figure.dpi_scale_trans)
     ax.legend(
         [Line2D([], [], linestyle="none", color=FAINT) for _ in entries],
-        [plain(text) for text in entries],
+        [plain_text(text) for text in entries],
         loc="upper left" if columns == 1 else "upper right",
         bbox_to_anchor=(0, 0) if columns == 1 else (1, 0),
         bbox_transform=place,

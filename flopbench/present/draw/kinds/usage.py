@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.style import INK, Style, chosen_style, look
-from flopbench.present.draw.text import fitting_names, plain
+from flopbench.present.draw.text import fitting_names, plain_text
 from flopbench.present.figures.usage import Usage
 
 GROUP = 0.82
@@ -65,14 +65,14 @@ def draw_usage(usage: Usage, ax: Axes) -> None:
             _value(ax, style, place, share)
         longest = max([longest, *(length for _, length in bars)])
     names = fitting_names(usage.actions, NAMES_TAKE * style.width_in, style.small_pt)
-    ax.set_yticks(range(len(names)), [plain(name) for name in names])
+    ax.set_yticks(range(len(names)), [plain_text(name) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(usage.actions) - 0.45, -0.55)
     ax.set_xlim(0, (longest or 1) * ROOM_FOR_VALUE)
     if longest * ROOM_FOR_VALUE > 100:
         # There is room above 100 %, but no share.
         ax.set_xticks(range(0, 101, 20))
-    ax.set_xlabel(plain(usage.label))
+    ax.set_xlabel(plain_text(usage.label))
     ax.set_ylabel("action")
     for i, (above, below) in enumerate(zip(usage.wholes, usage.wholes[1:], strict=False)):
         if above != below:

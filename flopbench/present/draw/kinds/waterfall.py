@@ -13,7 +13,7 @@ from flopbench.core.units import milliseconds, ms
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.labels import extent, fitted, lay_out
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
-from flopbench.present.draw.text import plain
+from flopbench.present.draw.text import plain_text
 from flopbench.present.figures.waterfall import (
     BASELINE,
     MEASURED,
@@ -21,7 +21,7 @@ from flopbench.present.figures.waterfall import (
     THEORY,
     Chain,
     Step,
-    Waterfall,
+    WaterfallFigure,
 )
 
 THICK = 0.74
@@ -30,7 +30,7 @@ HEADING, BELOW = 1.0, 1.2
 """Rows for a block's name, and below its last bar, for the interval."""
 ROWS_A_LINE = 1.25
 """Lines of small text that a row takes."""
-BESIDE_PT = 3.0
+TEXT_GAP_PT = 3.0
 """Between a bar and what is written beside it."""
 LAYOUTS = 3
 """The reach of the axis moves the last tick, which moves the axes: so often it is found anew."""
@@ -49,7 +49,7 @@ LOOKS: dict[str, Look] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _BarRow:
     """One bar and where it stands."""
 
     y: float
@@ -57,7 +57,7 @@ class _Row:
     chain: Chain
 
 
-def waterfall_drawing(waterfall: Waterfall) -> Drawing:
+def waterfall_drawing(waterfall: WaterfallFigure) -> Drawing:
     """Return the steps, ready to be drawn."""
     return Drawing(
         data=waterfall,
@@ -66,7 +66,7 @@ def waterfall_drawing(waterfall: Waterfall) -> Drawing:
     )
 
 
-def waterfall_height_in(waterfall: Waterfall, style: Style) -> float:
+def waterfall_height_in(waterfall: WaterfallFigure, style: Style) -> float:
     """Return the height that all rows need, inches."""
     rows = sum(len(chain.steps) for chain in waterfall.chains)
     blocks = len(waterfall.chains)
@@ -74,7 +74,7 @@ def waterfall_height_in(waterfall: Waterfall, style: Style) -> float:
     return style.inches(ROWS_A_LINE * lines + 5.2)
 
 
-def draw_waterfall(waterfall: Waterfall, ax: Axes) -> None:
+def draw_waterfall(waterfall: WaterfallFigure, ax: Axes) -> None:
     """Draw the blocks, the first on top."""
     style = chosen_style(ax)
     rows, headings, bottom = _rows(waterfall)
@@ -111,16 +111,16 @@ def draw_waterfall(waterfall: Waterfall, ax: Axes) -> None:
     _write(rows, headings, ax, style)
 
 
-def _rows(waterfall: Waterfall) -> tuple[list[_Row], list[tuple[float, str]], float]:
+def _rows(waterfall: WaterfallFigure) -> tuple[list[_BarRow], list[tuple[float, str]], float]:
     """Return the bars, the blocks' names with their rows, and where the axes end."""
-    rows: list[_Row] = []
+    rows: list[_BarRow] = []
     headings: list[tuple[float, str]] = []
     y = 0.0
     for chain in waterfall.chains:
         headings.append((y + HEADING / 2, chain.name))
         y += HEADING
         for step in chain.steps:
-            rows.append(_Row(y=y + 0.5, step=step, chain=chain))
+            rows.append(_BarRow(y=y + 0.5, step=step, chain=chain))
             y += 1
         y += BELOW
     return rows, headings, y
@@ -136,7 +136,7 @@ def _tick(step: Step) -> str:
     return f"+ {step.name}" if step.name in PARTS else step.name
 
 
-def _connect(rows: list[_Row], ax: Axes) -> None:
+def _connect(rows: list[_BarRow], ax: Axes) -> None:
     """Draw from the end of a bar to where the next one begins, or ends; not from the baseline."""
     for above, below in pairwise(rows):
         if above.chain is not below.chain or above.step.name == BASELINE:
@@ -146,7 +146,7 @@ def _connect(rows: list[_Row], ax: Axes) -> None:
         ax.plot([x, x], ends, color=INK, linewidth=0.6, zorder=3)
 
 
-def _write(rows: list[_Row], headings: list[tuple[float, str]], ax: Axes, style: Style) -> None:
+def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, style: Style) -> None:
     """Write names of blocks and what bars say; reach so far that every text has room."""
     lay_out(ax)
     figure: Any = ax.get_figure(root=True)
@@ -154,7 +154,7 @@ def _write(rows: list[_Row], headings: list[tuple[float, str]], ax: Axes, style:
     width = ax.get_window_extent().width
     for y, name in headings:
         ax.annotate(
-            plain(fitted(ax, name, style.text_pt, 0.8 * width)),
+            plain_text(fitted(ax, name, style.text_pt, 0.8 * width)),
             (0, y),
             xytext=(2, 0),
             textcoords="offset points",
@@ -165,12 +165,12 @@ def _write(rows: list[_Row], headings: list[tuple[float, str]], ax: Axes, style:
         ).set_in_layout(False)
     texts = []
     for row in rows:
-        for at, said in ((row.y, _beside(row)), (row.y + 0.85, _interval(row))):
+        for at, said in ((row.y, _bar_text(row)), (row.y + 0.85, _interval(row))):
             if said:
                 text = ax.annotate(
                     said,
                     (ms(max(row.step.end_s, row.step.start_s)), at),
-                    xytext=(BESIDE_PT, 0),
+                    xytext=(TEXT_GAP_PT, 0),
                     textcoords="offset points",
                     va="center",
                     fontsize=style.small_pt,
@@ -180,13 +180,13 @@ def _write(rows: list[_Row], headings: list[tuple[float, str]], ax: Axes, style:
                 texts.append(text)
     for _ in range(LAYOUTS):
         width = ax.get_window_extent().width
-        taken = [min((extent(text).width + 2 * BESIDE_PT * px) / width, WIDEST) for text in texts]
+        taken = [min((extent(text).width + 2 * TEXT_GAP_PT * px) / width, WIDEST) for text in texts]
         reach = [text.xy[0] / (1 - part) for text, part in zip(texts, taken, strict=True)]
         ax.set_xlim(0, max(reach) or 1)
         lay_out(ax)
 
 
-def _beside(row: _Row) -> str:
+def _bar_text(row: _BarRow) -> str:
     """Return what stands beside a bar: its time, and what that is of a speed-up."""
     step = row.step
     if step.factor is not None:
@@ -196,7 +196,7 @@ def _beside(row: _Row) -> str:
     return f"{milliseconds(step.end_s)} ms, {step.speedup:.2f}×"
 
 
-def _interval(row: _Row) -> str:
+def _interval(row: _BarRow) -> str:
     """Return what stands below the last bar."""
     if row.step.name != MEASURED:
         return ""

@@ -25,15 +25,15 @@ from flopbench.policy.readers import SHARE_FORMS
 from flopbench.policy.readers.base import Options
 from flopbench.policy.readers.raw import find_files, sniff
 from flopbench.policy.samples import Sample
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import Takers, left_out, priced, videos_text
-from flopbench.present.figures.words import listed
 
 MOST_COMPARED = 20_000
 """Ids that an unknown one is compared with, for the hint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chosen:
+class ChosenRecord:
     """One record that is drawn.
 
     Attributes:
@@ -67,7 +67,7 @@ class Choice:
 
     run: Run
     file: Path
-    chosen: tuple[Chosen, ...]
+    chosen: tuple[ChosenRecord, ...]
     measure: str
     levels: Levels
     by_hand: bool
@@ -142,7 +142,7 @@ def _records(
     videos: Sequence[str],
     groups: Mapping[str, Any],
     costs: Any,
-) -> tuple[Chosen, ...]:
+) -> tuple[ChosenRecord, ...]:
     """Read what is drawn: the picks of each group, or the videos that were named.
 
     Args:
@@ -158,7 +158,7 @@ def _records(
     if videos:
         order = _named(videos, found, ids, str(counts.source))
     return tuple(
-        Chosen(
+        ChosenRecord(
             record=record,
             group=_group_of(record, groups),
             gflops_per_video=gflops(float(costs[record])),

@@ -19,18 +19,18 @@ from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
+from flopbench.present.figures.caption import Caption, FigureTable
 from flopbench.present.figures.charged import COLUMN, charged_as
-from flopbench.present.figures.frames.choice import choice_sentences, choose
-from flopbench.present.figures.frames.films import Film, Strip, film_of
-from flopbench.present.figures.frames.images import source_of
-from flopbench.present.figures.frames.steps import Decision, largest_side
-from flopbench.present.figures.frames.words import (
+from flopbench.present.figures.frames.caption import (
     cost_sentences,
     drawing_sentences,
     picture_sentences,
 )
+from flopbench.present.figures.frames.choice import choice_sentences, choose
+from flopbench.present.figures.frames.films import Film, Strip, film_of
+from flopbench.present.figures.frames.images import source_of
+from flopbench.present.figures.frames.steps import Decision, largest_side
 from flopbench.present.figures.inputs.logs import Takers
-from flopbench.present.figures.words import Numbers, Words
 
 MOST_FRAMES = 64
 """Steps that a row shows unless more are asked for."""
@@ -57,33 +57,33 @@ class Frames:
     warnings: tuple[Remark, ...]
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside the figure."""
         shown = []
         for film in self.films:
             group = f" ({film.group})" if film.group else ""
             verdict = {True: ", right", False: ", wrong", None: ""}[film.right]
-            looked = f"{film.looked_at} frames looked at in {film.drawn} steps"
+            looked = f"{film.processed} frames looked at in {film.drawn} steps"
             shown.append(f"{film.id}{group}: {looked}, {film.gflops_per_video:.2f} GFLOPS{verdict}")
         rows = f"{len(self.films)} {plural(len(self.films), 'row')}"
-        return Words(
+        return Caption(
             title=f"Frames as {self.name} saw them",
-            caption=self.sentences,
+            sentences=self.sentences,
             alt=f"Film strips in {rows}. {'; '.join(shown)}.",
             warnings=self.warnings,
         )
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """One row a step and stream."""
         rows = [
-            (*_numbers_of_step(film, strip, number, decision, step), self.charged or None)
+            (*_table_row(film, strip, number, decision, step), self.charged or None)
             for film in self.films
             for strip in film.strips
             for number, decision in enumerate(strip.decisions)
             for step in range(decision.start, decision.start + decision.steps)
         ]
-        return Numbers(header=(*NUMBERS, COLUMN), rows=tuple(rows))
+        return FigureTable(header=(*TABLE_HEADER, COLUMN), rows=tuple(rows))
 
 
 NO_FRAMES = (
@@ -91,14 +91,14 @@ NO_FRAMES = (
     "frames are"
 )
 
-NUMBERS = (
+TABLE_HEADER = (
     *("video", "view", "group", "stream", "step", "decision", "action", "kind"),
     *("input_height_px", "input_width_px", "skipped", "frame", "drawn"),
     *("gflops_per_video", "label", "prediction", "right"),
 )
 
 
-def _numbers_of_step(
+def _table_row(
     film: Film, strip: Strip, number: int, decision: Decision, step: int
 ) -> tuple[object, ...]:
     height, width = decision.size or (None, None)
@@ -168,7 +168,7 @@ def frames_of(
         films.append(film)
         hows.append(how)
         warnings += doubts
-    if not warnings and all(film.missing == film.looked_at for film in films):
+    if not warnings and all(film.missing == film.processed for film in films):
         warnings.append(NO_FRAMES)
     return Frames(
         films=tuple(films),

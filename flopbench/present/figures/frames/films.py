@@ -8,9 +8,15 @@ from dataclasses import dataclass, replace
 from flopbench.core.errors import InputError
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample
-from flopbench.present.figures.frames.choice import Chosen
-from flopbench.present.figures.frames.images import How, Picture, Pictures, Source, pictures_of
-from flopbench.present.figures.frames.steps import LOOKED_AT, Decided, Decision, decided
+from flopbench.present.figures.frames.choice import ChosenRecord
+from flopbench.present.figures.frames.images import (
+    FrameImage,
+    FrameImages,
+    FrameSource,
+    How,
+    frame_images_of,
+)
+from flopbench.present.figures.frames.steps import PROCESSED, Decided, Decision, decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +31,7 @@ class Strip:
 
     stream: str
     decisions: tuple[Decision, ...]
-    pictures: Mapping[int, Picture]
+    pictures: Mapping[int, FrameImage]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +70,14 @@ class Film:
         return sum(p.pixels is None for strip in self.strips for p in strip.pictures.values())
 
     @property
-    def looked_at(self) -> int:
+    def processed(self) -> int:
         """How many frames are drawn as looked at."""
         return sum(len(strip.pictures) for strip in self.strips)
 
 
-def film_of(chosen: Chosen, plan: Plan, source: Source, most: int) -> tuple[Film, How, list[str]]:
+def film_of(
+    chosen: ChosenRecord, plan: Plan, source: FrameSource, most: int
+) -> tuple[Film, How, list[str]]:
     """Return the row of one record, how its steps were matched with frames, and warnings.
 
     Args:
@@ -109,19 +117,19 @@ def film_of(chosen: Chosen, plan: Plan, source: Source, most: int) -> tuple[Film
 
 
 def _strips(
-    sample: Sample, found: Decided, drawn: int, source: Source
-) -> tuple[tuple[Strip, ...], Pictures]:
+    sample: Sample, found: Decided, drawn: int, source: FrameSource
+) -> tuple[tuple[Strip, ...], FrameImages]:
     """Return the streams with the frames that were looked at, as far as steps are drawn."""
     streams = {name: _first(own, drawn) for name, own in found.streams.items()}
     seen = {
         (name, step): decision.size
         for name, own in streams.items()
         for decision in own
-        if decision.kind in LOOKED_AT
+        if decision.kind in PROCESSED
         for step in range(decision.start, decision.start + decision.steps)
     }
     wanted = [(step, size) for (_, step), size in seen.items()]
-    pictures = pictures_of(sample.id, sample.frames, found.steps, wanted, source)
+    pictures = frame_images_of(sample.id, sample.frames, found.steps, wanted, source)
     strips = tuple(
         Strip(
             stream=name,

@@ -35,7 +35,7 @@ Size: TypeAlias = "tuple[int, int] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Picture:
+class FrameImage:
     """One frame.
 
     Attributes:
@@ -48,7 +48,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pictures:
+class FrameImages:
     """The pictures of one sample.
 
     Attributes:
@@ -57,13 +57,13 @@ class Pictures:
         warnings: one line at most: what was not found or could not be read.
     """
 
-    at: Mapping[tuple[int, Size], Picture]
+    at: Mapping[tuple[int, Size], FrameImage]
     how: How
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class FrameSource:
     """Where frames come from.
 
     Attributes:
@@ -88,7 +88,7 @@ class Source:
         )
 
 
-def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Source:
+def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> FrameSource:
     """Return where frames come from.
 
     Args:
@@ -99,12 +99,12 @@ def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Sourc
         InputError: no such folder, or a file of another kind.
     """
     if frames is None:
-        return Source(names_in=log.parent)
+        return FrameSource(names_in=log.parent)
     if isinstance(frames, Mapping):
-        return Source(names_in=log.parent, given=frames)
+        return FrameSource(names_in=log.parent, given=frames)
     path = Path(frames)
     if path.is_dir():
-        return Source(names_in=path, media=path, chosen=True)
+        return FrameSource(names_in=path, media=path, chosen=True)
     if not path.exists():
         raise InputError(f"the folder of frames {path} does not exist")
     if path.suffix.lower() != ".npz":
@@ -113,16 +113,16 @@ def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Sourc
             "expected a folder (with ID.npy, ID.mp4, or ID/ full of images), or a .npz file whose "
             "keys are ids",
         )
-    return Source(names_in=log.parent, media=path)
+    return FrameSource(names_in=log.parent, media=path)
 
 
-def pictures_of(
+def frame_images_of(
     id: str,
     named: Sequence[int | str] | None,
     steps: int,
     wanted: Iterable[tuple[int, Size]],
-    source: Source,
-) -> Pictures:
+    source: FrameSource,
+) -> FrameImages:
     """Read the frames of one sample.
 
     Args:
@@ -156,13 +156,13 @@ def pictures_of(
     for step, size in asked:
         found = frames[step]
         missing = isinstance(found, Unreadable)
-        at[step, size] = Picture(
+        at[step, size] = FrameImage(
             origin=origins.get(step, ""), pixels=None if missing else shaped(found, size)
         )
-    return Pictures(at=at, how=how, warnings=_warnings(id, frames))
+    return FrameImages(at=at, how=how, warnings=_warnings(id, frames))
 
 
-def _medium(id: str, source: Source) -> tuple[Medium | None, str]:
+def _medium(id: str, source: FrameSource) -> tuple[Medium | None, str]:
     """Open the frames under an id; else say why there are none, nothing where none were given."""
     if id in source.given:
         return given_medium(id, source.given[id]), ""
@@ -201,7 +201,7 @@ def _by_number(numbers: Mapping[int, int], medium: Medium | None) -> dict[int, A
     return found
 
 
-def _named(name: str, id: str, source: Source) -> tuple[str, Any]:
+def _named(name: str, id: str, source: FrameSource) -> tuple[str, Any]:
     """Read an image file that a log names: in the folder, else in the video's own one."""
     paths = [inside(source.names_in, name), inside(source.names_in, f"{id}/{name}")]
     found = [path for path in paths if path is not None]

@@ -16,7 +16,7 @@ from flopbench.present.figures.ratios import action_size
 
 Kind = Literal["run", "reuse", "skip", "exit", "unknown", "unreached"]
 
-LOOKED_AT = frozenset({"run", "exit", "unknown"})
+PROCESSED = frozenset({"run", "exit", "unknown"})
 """Kinds whose frame is drawn; of ``unknown`` the log does not say whether it was looked at."""
 
 
@@ -120,12 +120,12 @@ def action_labels(plan: Plan) -> list[str]:
         if size is None:
             labels.append(action.name)
             continue
-        mates = [
+        peers = [
             n
             for n, other in enumerate(plan.actions)
             if other.stream == action.stream and sizes[n] == size
         ]
-        letter = f" {_letter(mates.index(i))}" if len(mates) > 1 else ""
+        letter = f" {_letter(peers.index(i))}" if len(peers) > 1 else ""
         labels.append(size_text(size) + letter)
     return labels
 

@@ -14,7 +14,7 @@ from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, require_kind
-from flopbench.present.figures.words import listed
+from flopbench.present.figures.caption import listed
 
 Log: TypeAlias = "str | Path | Run | LogCounts | ShareCounts"
 """One log: a file (a glob names the shards of one), or what was already made of it."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, distinct
 from flopbench.core.units import plural
+from flopbench.present.figures.caption import listed, printable
 from flopbench.present.figures.inputs.timings import TimedRow
-from flopbench.present.figures.words import listed, printable
 
 MOST_GROUPS = 8
 """The style has as many looks; more groups could not be told apart."""
@@ -24,7 +24,7 @@ PARTS: Mapping[str, Callable[[TimedRow], str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class TimingGroup:
     """Rows that one line, or one roof, holds for.
 
     Attributes:
@@ -38,7 +38,7 @@ class Group:
     rows: tuple[TimedRow, ...]
 
 
-def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[Group, ...]:
+def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[TimingGroup, ...]:
     """Put rows into groups.
 
     Args:
@@ -63,7 +63,7 @@ def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[Gro
     groups = []
     for key, members in found.items():
         name = _joined(key[n] for n in shown) or "no options"
-        groups.append(Group(name=name, whole=_joined(key), rows=tuple(members)))
+        groups.append(TimingGroup(name=name, whole=_joined(key), rows=tuple(members)))
     return tuple(groups)
 
 
@@ -71,7 +71,7 @@ def _joined(parts: Iterable[str]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def brief_names(groups: Sequence[Group], by: Sequence[str]) -> tuple[list[list[str]], str]:
+def brief_names(groups: Sequence[TimingGroup], by: Sequence[str]) -> tuple[list[list[str]], str]:
     """Name the rows of groups by what differs between them.
 
     Args:
@@ -99,7 +99,9 @@ def brief_names(groups: Sequence[Group], by: Sequence[str]) -> tuple[list[list[s
     return names, printable(shared)
 
 
-def doubted(groups: Sequence[Group], names: Sequence[Sequence[str]]) -> list[tuple[str, str]]:
+def flagged_rows(
+    groups: Sequence[TimingGroup], names: Sequence[Sequence[str]]
+) -> list[tuple[str, str]]:
     """Return (name, verdict: reasons) of the rows whose verdict is not ``stable``."""
     return [
         (name, ": ".join(filter(None, (one.summary.verdict, "; ".join(one.summary.reasons)))))

@@ -10,8 +10,8 @@ from typing import TypeAlias
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.units import CONVENTION, plural
 from flopbench.policy.file_kinds import TIMINGS, require_kind
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import Takers
-from flopbench.present.figures.words import listed
 from flopbench.timing.devices import DTYPES, DeviceFacts, differing
 from flopbench.timing.file import TimingFile, merge
 from flopbench.timing.records import PRIMARY_COLUMNS, Timing
@@ -20,7 +20,7 @@ from flopbench.timing.verdicts import Summary, summarise
 Timings: TypeAlias = "str | Path | TimingFile"
 """One timing file, or what was read from it."""
 
-SAID = 6
+MOST_NAMED = 6
 """A caption names this many rows and counts the rest; the CSV has them all."""
 
 
@@ -58,7 +58,7 @@ class TimedRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timed:
+class ChosenTimings:
     """What was read.
 
     Attributes:
@@ -93,7 +93,7 @@ COLUMNS: tuple[tuple[str, Callable[[TimedRow], object]], ...] = (
 """Columns of ``--data`` that are of the row itself."""
 
 
-def timed(
+def chosen_timings(
     timings: Timings | Sequence[Timings],
     *,
     devices: Sequence[str] = (),
@@ -101,7 +101,7 @@ def timed(
     batches: Sequence[int] = (),
     user: str,
     takers: Takers | None = None,
-) -> Timed:
+) -> ChosenTimings:
     """Read timing files and choose rows.
 
     Args:
@@ -137,8 +137,8 @@ def timed(
     failed = tuple((str(o.row.what), o.summary.reasons[0]) for o in measured if not o.seconds)
     good = tuple(one for one in measured if one.seconds)
     if not good:
-        raise InputError(f"{user}: no row was measured: {said(failed)}")
-    return Timed(rows=good, left_out=failed)
+        raise InputError(f"{user}: no row was measured: {first_few(failed)}")
+    return ChosenTimings(rows=good, left_out=failed)
 
 
 def _chosen(
@@ -207,11 +207,11 @@ def _machine_names(devices: Sequence[DeviceFacts]) -> list[str]:
     return [named[place] for place in places]
 
 
-def said(rows: Sequence[tuple[str, str]]) -> str:
+def first_few(rows: Sequence[tuple[str, str]]) -> str:
     """Return ``name (why); name (why)``, the first few, and how many more."""
-    parts = [f"{name} ({why})" if why else name for name, why in rows[:SAID]]
-    if len(rows) > SAID:
-        parts.append(f"and {len(rows) - SAID} more")
+    parts = [f"{name} ({why})" if why else name for name, why in rows[:MOST_NAMED]]
+    if len(rows) > MOST_NAMED:
+        parts.append(f"and {len(rows) - MOST_NAMED} more")
     return "; ".join(parts)
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from flopbench.present.draw.style import Style
-from flopbench.present.draw.text import plain, shortened
+from flopbench.present.draw.text import plain_text, shortened
 from flopbench.present.figures.frames.figure import Frames
 from flopbench.present.figures.frames.films import Film
 
@@ -31,7 +31,7 @@ BETWEEN = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class StripLayout:
     """The measures that all rows share.
 
     Attributes:
@@ -58,7 +58,7 @@ class Layout:
 
     def film_in(self, film: Film) -> float:
         """Return the height of one row, the text above it included."""
-        texts = 1 + bool(said_of(film))
+        texts = 1 + bool(heading_of(film))
         for strip in film.strips:
             texts += bool(strip.stream)
         return texts * self.text_in + len(film.strips) * self.lines(film) * self.line_in()
@@ -92,7 +92,7 @@ class Layout:
         return found
 
 
-def layout_of(frames: Frames, style: Style, inner: float) -> Layout:
+def strip_layout_of(frames: Frames, style: Style, inner: float) -> StripLayout:
     """Return the measures of a drawing ``inner`` inches wide.
 
     Lines are as full as cells of the smallest size allow, then all alike.
@@ -100,7 +100,7 @@ def layout_of(frames: Frames, style: Style, inner: float) -> Layout:
     most = max(1, int(inner / (SMALLEST_CELL * style.small_pt / 72)))
     longest = max(film.drawn for film in frames.films)
     per_line = -(-longest // -(-longest // most))
-    return Layout(
+    return StripLayout(
         width_in=inner,
         per_line=per_line,
         cell_in=min(inner / per_line, LARGEST_CELL_IN),
@@ -109,7 +109,7 @@ def layout_of(frames: Frames, style: Style, inner: float) -> Layout:
     )
 
 
-def said_of(film: Film) -> list[tuple[str, str]]:
+def heading_of(film: Film) -> list[tuple[str, str]]:
     """Return the parts of the second line above a row, a word and a name each."""
     parts: list[tuple[str, str]] = []
     if film.prediction and film.label:
@@ -139,7 +139,7 @@ class Ruler:
 
     def width_in(self, text: str, **options: Any) -> float:
         """Return the width of a text, inches."""
-        own = Text(0, 0, plain(text), fontsize=self._size_pt, **options)
+        own = Text(0, 0, plain_text(text), fontsize=self._size_pt, **options)
         own.set_figure(self._figure)
         with warnings.catch_warnings():  # letters that no font has: said when the file is made
             warnings.simplefilter("ignore")

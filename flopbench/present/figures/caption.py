@@ -10,7 +10,7 @@ from flopbench.core.errors import Remark
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
+class Caption:
     """What stands beside a figure.
 
     Attributes:
@@ -22,13 +22,13 @@ class Words:
     """
 
     title: str
-    caption: tuple[str, ...]
+    sentences: tuple[str, ...]
     alt: str
     warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Numbers:
+class FigureTable:
     """The numbers behind a figure, unrounded: what ``--data`` writes as CSV.
 
     Attributes:
@@ -44,12 +44,12 @@ class FigureData(Protocol):
     """One figure as data, ready to be drawn: a frozen record with these two properties."""
 
     @property
-    def words(self) -> Words:
+    def caption(self) -> Caption:
         """What stands beside it."""
         ...
 
     @property
-    def numbers(self) -> Numbers:
+    def table(self) -> FigureTable:
         """The numbers behind it."""
         ...
 

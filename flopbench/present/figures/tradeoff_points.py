@@ -15,11 +15,11 @@ from flopbench.estimate.compare import Comparison, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
 from flopbench.policy.file_kinds import POINTS, require_kind
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_as, charged_sentences
 from flopbench.present.figures.inputs.logs import NamedRun, Takers, left_out, videos_text
 from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.measured import Measured
-from flopbench.present.figures.words import listed
 
 Cost = Literal["gflops", "ms"]
 COSTS: tuple[Cost, ...] = ("gflops", "ms")
@@ -29,7 +29,7 @@ SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spot:
+class TradeoffPoint:
     """One point.
 
     Attributes:
@@ -60,22 +60,22 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spots:
+class PointSet:
     """Points of one origin.
 
     Attributes:
-        spots: the points.
+        points: all of them.
         terms: sentences on where their costs come from.
         warnings: what makes them doubtful.
     """
 
-    spots: tuple[Spot, ...]
+    points: tuple[TradeoffPoint, ...]
     terms: tuple[str, ...] = ()
     warnings: tuple[Remark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judgement:
+class LogAccuracies:
     """Accuracies of logs.
 
     Attributes:
@@ -89,7 +89,7 @@ class Judgement:
     notes: tuple[str, ...]
 
 
-def rows_of(
+def read_point_tables(
     points: str | Path | Sequence[str | Path], user: str, takers: Takers | None
 ) -> list[Point]:
     """Read tables of points.
@@ -105,14 +105,14 @@ def rows_of(
     return rows
 
 
-def judged_of(
+def accuracies_of(
     found: Sequence[NamedRun],
     choices: Choices,
     metric: str | None,
     *,
     anyway: bool,
     cost: Cost,
-) -> Judgement:
+) -> LogAccuracies:
     """Work accuracies out, under the checks of ``compare`` where there are several logs.
 
     Whose order an interval leaves open is told for GFLOPS only, which ``compare`` goes by.
@@ -136,7 +136,7 @@ def judged_of(
                 f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
                 "samples labels and scores",
             )
-    return Judgement(
+    return LogAccuracies(
         metric=chosen, approaches=approaches, notes=tuple(f"Note: {note}." for note in notes)
     )
 
@@ -171,35 +171,39 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
     return [Remark(f"{file}: rows that name no metric are taken as {metric}") for file in silent]
 
 
-def counted_spots(found: Sequence[NamedRun], judgement: Judgement) -> Spots:
+def counted_points(found: Sequence[NamedRun], accuracies: LogAccuracies) -> PointSet:
     """Return the logs' points with their GFLOPS/video by count."""
-    spots = []
-    for one, approach in zip(found, judgement.approaches, strict=True):
+    points = []
+    for one, approach in zip(found, accuracies.approaches, strict=True):
         ends = one.run.interval
         cost = one.run.primary.gflops_per_video
-        spot = _spot(one, approach, cost, None if ends is None else (ends.low, ends.high))
-        spots.append(replace(spot, charged=charged_as(one.run)))
-    return Spots(spots=tuple(spots), terms=(*_count_terms(found), *_accuracy_terms(judgement)))
+        point = _log_point(one, approach, cost, None if ends is None else (ends.low, ends.high))
+        points.append(replace(point, charged=charged_as(one.run)))
+    return PointSet(
+        points=tuple(points), terms=(*_count_terms(found), *_accuracy_terms(accuracies))
+    )
 
 
-def measured_spots(found: Sequence[NamedRun], judgement: Judgement, times: Measured) -> Spots:
+def measured_points(
+    found: Sequence[NamedRun], accuracies: LogAccuracies, times: Measured
+) -> PointSet:
     """Return the points of the logs that were replayed, with their measured ms/video."""
     timed = [one for one in found if one.name in times.ms]
-    spots = [
-        _spot(one, approach, times.ms[one.name], times.ends_ms[one.name])
-        for one, approach in zip(found, judgement.approaches, strict=True)
+    points = [
+        _log_point(one, approach, times.ms[one.name], times.ends_ms[one.name])
+        for one, approach in zip(found, accuracies.approaches, strict=True)
         if one.name in times.ms
     ]
-    return Spots(
-        spots=tuple(spots),
-        terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(judgement)),
+    return PointSet(
+        points=tuple(points),
+        terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(accuracies)),
         warnings=tuple(map(Remark, times.warnings)),
     )
 
 
-def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
+def published_points(rows: Sequence[Point], cost: Cost) -> PointSet:
     """Return the rows that have this cost."""
-    spots, warnings = [], []
+    points, warnings = [], []
     for row in rows:
         value = row.gflops_per_video if cost == "gflops" else row.ms_per_video
         place = f"{row.file}, line {row.line}: {row.approach}"
@@ -208,8 +212,8 @@ def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
             continue
         if not row.source:
             warnings.append(f"{place}: source not stated")
-        spots.append(
-            Spot(
+        points.append(
+            TradeoffPoint(
                 name=row.approach,
                 file=row.file,
                 published=True,
@@ -221,13 +225,13 @@ def published_spots(rows: Sequence[Point], cost: Cost) -> Spots:
                 cost_ends=row.gflops_ends if cost == "gflops" else None,
             )
         )
-    return Spots(spots=tuple(spots), warnings=tuple(map(Remark, warnings)))
+    return PointSet(points=tuple(points), warnings=tuple(map(Remark, warnings)))
 
 
-def _spot(one: NamedRun, approach: Method, cost: float, ends: Ends | None) -> Spot:
+def _log_point(one: NamedRun, approach: Method, cost: float, ends: Ends | None) -> TradeoffPoint:
     percent = approach.percent
     assert percent is not None  # judged_of refused it
-    return Spot(
+    return TradeoffPoint(
         name=one.name,
         file=str(one.run.source),
         published=False,
@@ -270,8 +274,8 @@ def _log_terms(found: Sequence[NamedRun]) -> list[str]:
     return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
 
 
-def _accuracy_terms(judgement: Judgement) -> list[str]:
-    if not any(a.accuracy and a.accuracy.ci95_percent for a in judgement.approaches):
+def _accuracy_terms(accuracies: LogAccuracies) -> list[str]:
+    if not any(a.accuracy and a.accuracy.ci95_percent for a in accuracies.approaches):
         return []
-    few = f", at most {MAP_RESAMPLES} resamples" if judgement.metric == "mAP" else ""
-    return [f"Intervals of {judgement.metric}: bootstrap over videos{few}."]
+    few = f", at most {MAP_RESAMPLES} resamples" if accuracies.metric == "mAP" else ""
+    return [f"Intervals of {accuracies.metric}: bootstrap over videos{few}."]

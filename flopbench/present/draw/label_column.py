@@ -18,7 +18,7 @@ from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 from flopbench.core.units import plain_number
 from flopbench.present.draw.legend import legend_lines
 from flopbench.present.draw.style import Style
-from flopbench.present.draw.text import fitting_names, plain
+from flopbench.present.draw.text import fitting_names, plain_text
 
 LINE = 1.15
 """Distance of two names, in sizes of their text."""
@@ -53,7 +53,7 @@ def height_in(names: int, legend: Sequence[str], style: Style) -> float:
     return style.inches(lines + 3.5 + legend_lines(legend, style, sentences=True))
 
 
-def write_aside(
+def write_label_column(
     ax: Axes,
     points: Sequence[tuple[float, float]],
     names: Sequence[str],
@@ -81,7 +81,7 @@ def write_aside(
     short = fitting_names(names, WIDEST * style.width_in, style.small_pt, ends)
     for n, place in zip(order, places, strict=True):
         ax.annotate(
-            plain(short[n] + ends[n]),
+            plain_text(short[n] + ends[n]),
             points[n],
             xytext=(1.04, place),
             textcoords="axes fraction",

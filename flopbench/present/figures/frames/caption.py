@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from flopbench.core.units import CONVENTION
 from flopbench.policy.plan import Plan
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_sentences
 from flopbench.present.figures.frames.choice import Choice
 from flopbench.present.figures.frames.films import Film
-from flopbench.present.figures.frames.images import SIZE_UNKNOWN_PX, How, Source
+from flopbench.present.figures.frames.images import SIZE_UNKNOWN_PX, FrameSource, How
 from flopbench.present.figures.frames.steps import action_labels, largest_side
 from flopbench.present.figures.inputs.logs import NamedRun
-from flopbench.present.figures.words import listed
 
 
 def drawing_sentences(films: Sequence[Film], plan: Plan) -> list[str]:
@@ -74,10 +74,10 @@ def _label_key(films: Sequence[Film], plan: Plan) -> list[str]:
 
 
 def picture_sentences(
-    films: Sequence[Film], hows: Sequence[How], source: Source, plan: Plan
+    films: Sequence[Film], hows: Sequence[How], source: FrameSource, plan: Plan
 ) -> list[str]:
     """Say which frames are drawn, and what was not found."""
-    looked, missing = sum(f.looked_at for f in films), sum(f.missing for f in films)
+    looked, missing = sum(f.processed for f in films), sum(f.missing for f in films)
     if missing == looked:
         return ["No frames were found, so that placeholders (hatched) stand for all of them."]
     seen = f"whole, at {SIZE_UNKNOWN_PX} px on the longer side at most"
