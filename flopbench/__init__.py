@@ -1,7 +1,7 @@
 """flopbench: what a vision model really costs, and the proof.
 
-Public names are loaded when they are first used; importing the package imports nothing. What they
-are for type checkers stands in ``__init__.pyi``.
+Public names are loaded on first use; importing the package imports nothing else. Their types are in
+``__init__.pyi``.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""The public name of the figures: ``flopbench.plots.usage(log)``, a function a kind.
+"""The public name of the figures: ``flopbench.plots.usage(log)``, a function for each kind.
 
 >>> from flopbench import plots
 >>> axes = plots.usage("run.jsonl")

@@ -1,4 +1,4 @@
-"""The command line: arguments to one call to text. Every heavy import happens inside its verb."""
+"""The command line: arguments, one call, text. Heavy imports happen inside the verbs."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ VERBS = (
 )
 RARELY = (200_000, 50, 100)
 """Garbage collection thresholds: importing torch makes a million objects that all stay, and
-collecting them again and again takes a tenth of a short process."""
+scanning them again and again takes a tenth of a short process."""
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="flopbench",
-        description="What a vision model really costs: exact MACs under several counters.",
+        description="What a vision model really costs: exact MACs, policies, measured time.",
         epilog="Run 'flopbench VERB --help' for the options of one verb.",
     )
     parser.add_argument("--version", action="version", version=f"flopbench {VERSION}")
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write("flopbench: interrupted; nothing was written\n")
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output has left (as `| head` does): not an error of anybody's.
+        # The reader of our output has left, as `| head` does: that is not an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return status

@@ -1,4 +1,4 @@
-"""``flopbench cache``: where profiles are kept, and clearing them."""
+"""``flopbench cache``: where profiles are kept, and how to clear them."""
 
 from __future__ import annotations
 

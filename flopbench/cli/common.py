@@ -47,7 +47,7 @@ def add_counters(parser: argparse.ArgumentParser) -> None:
 
 
 def chosen_counters(args: argparse.Namespace) -> list[str]:
-    """Return the counters that were asked for; ``a,b`` names two."""
+    """Return the counters asked for; ``a,b`` names two."""
     if not args.counter:
         return list(DEFAULT_COUNTERS)
     names = [name.strip() for text in args.counter for name in text.split(",")]
@@ -60,7 +60,7 @@ def chosen_counters(args: argparse.Namespace) -> list[str]:
 
 
 def chosen_format(args: argparse.Namespace, formats: tuple[str, ...]) -> str:
-    """Return the format asked for, the one that the output's suffix means, or the first."""
+    """Return the format asked for, that of the output's suffix, or the first."""
     if args.format:
         return str(args.format)
     meant = SUFFIX_FORMATS.get(Path(args.output).suffix.lower(), "")
@@ -78,11 +78,11 @@ def check_output(args: argparse.Namespace) -> None:
 
 
 def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
-    """Send a result to stdout or, whole, to the file of ``-o``.
+    """Send a result to stdout or, in one piece, to the file of ``-o``.
 
     Args:
         args: the parsed arguments.
-        draw: gets a text stream; writes to it, or returns the text.
+        draw: takes a text stream; writes to it, or returns the text.
     """
     if args.output == "-":
         if sys.stdout is None:
@@ -102,7 +102,7 @@ def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
 
 
 def warn(texts: Iterable[object]) -> None:
-    """Print warnings on stderr, one a line."""
+    """Print warnings on stderr, one per line."""
     for text in texts:
         sys.stderr.write(f"flopbench: warning: {text}\n")
 
@@ -131,9 +131,9 @@ def positive_seconds(text: str) -> float:
 
 @contextmanager
 def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
-    """Give a progress callback that draws on stderr once a second has passed.
+    """Yield a progress callback that draws on stderr once a second has passed.
 
-    None where stderr is no terminal: logs want no bars.
+    None where stderr is not a terminal: log files need no bars.
     """
     if not sys.stderr.isatty():
         yield None
@@ -150,7 +150,7 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
 
 
 class _Bar:
-    """A rich progress bar that appears late, and only if it is still wanted."""
+    """A rich progress bar that appears late, and only if it is still needed."""
 
     def __init__(self) -> None:
         self._stream = sys.stderr  # counters silence sys.stderr while they run
@@ -174,7 +174,7 @@ class _Bar:
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
                 transient=True,
-                refresh_per_second=1,  # drawing takes time from what is being measured
+                refresh_per_second=1,  # drawing takes time from the measurement
                 redirect_stdout=False,
                 redirect_stderr=False,
             )

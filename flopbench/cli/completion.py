@@ -1,4 +1,4 @@
-"""``flopbench completion``: a completion script for the shell, made by shtab."""
+"""``flopbench completion``: a shell completion script, made by shtab."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``flopbench counters``: which counters there are, and which are installed."""
+"""``flopbench counters``: the counters, and which are installed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "counters",
-        help="list the counters and whether they are installed",
-        description="List the counters that flopbench knows and the versions installed here.",
+        help="list the counters and their installed versions",
+        description="List the counters that flopbench knows and their installed versions.",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a counter."""
+    """Print one line per counter."""
     from flopbench.core.grid import Column, Grid, to_terminal
     from flopbench.counting.registry import DEFAULT_COUNTERS, own_counters
 

@@ -1,4 +1,4 @@
-"""``flopbench explain``: where one model's number comes from, counter against counter."""
+"""``flopbench explain``: where one model's MACs are, counter against counter."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "explain",
-        help="where a model's cost is, and why counters differ on it",
+        help="show where a model's MACs are and why counters differ",
         description=(
             "Show where a model's MACs are (by module, by operator), which operators make the "
             "counters' totals differ and by how much, what each counter left out, and how a "
@@ -42,7 +42,7 @@ def add_parser(verbs: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Count one model and say where the number comes from."""
+    """Count one model and show where the number comes from."""
     check_output(args)
     require(args.depth >= 0, f"--depth is {args.depth} where 0 or more was expected")
     from flopbench.counting.explain_text import explanation_text
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     spec = parse_spec(args.model)
     require(
         spec.source != "value",
-        f"{args.model!r} is a constant: there is nothing to explain beyond its source",
+        f"{args.model!r} is a constant: there is nothing to explain but its source",
     )
     with progress_bar() as progress:
         explanation = explain(spec, chosen_counters(args), refresh=args.refresh, progress=progress)

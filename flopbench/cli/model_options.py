@@ -1,4 +1,4 @@
-"""Models on the command line, as ``table`` and ``latency`` take them."""
+"""Models on the command line, for ``table`` and ``latency``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,9 @@ def add_models(parser: argparse.ArgumentParser, *, models: str, preset: str) -> 
         metavar="SIZE",
         help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
     )
-    parser.add_argument("--classes", type=positive, help="give every MODEL a head of this width")
+    parser.add_argument(
+        "--classes", type=positive, help="give every MODEL a head with this many classes"
+    )
     parser.add_argument("--preset", help=preset)
 
 
@@ -40,11 +42,11 @@ def chosen_models(
     """Return the specifications asked for, a preset's first, and that preset's rows.
 
     Args:
-        args: the parsed arguments; without models and preset they mean ``DEFAULT_PRESET``.
+        args: the parsed arguments; with neither models nor preset, ``DEFAULT_PRESET`` is used.
         more: models that another option names.
 
     Raises:
-        InputError: a specification or size that means nothing, sizes without models, no such
+        InputError: an invalid specification or size, sizes without models, or an unknown
             preset.
     """
     from flopbench.counting.run import preset_specs

@@ -1,4 +1,4 @@
-"""``flopbench table``: models × input sizes × counters -> the offline cost table."""
+"""``flopbench table``: models × input sizes × counters -> the cost table."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "table",
-        help="exact costs of models at input sizes, under several counters",
+        help="count models at input sizes under several counters",
         description=(
             "Count models at input sizes under several counters. Without models it regenerates "
-            "Table 2 of the AR-Net supplement (preset arnet) beside the published figures."
+            "Table 2 of the AR-Net supplement (preset arnet) next to the published figures."
         ),
         epilog=(
             "models: resnet50@224, timm:efficientnet_b3@300, transformers:vit@224, "

@@ -1,4 +1,4 @@
-"""Resampling, all of it seeded: the bootstrap over videos with its limit, and over processes."""
+"""Seeded resampling: the bootstrap over videos and its normal limit, and over processes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from flopbench.core.units import gflops
 
 RESAMPLES = 1000
 MAP_RESAMPLES = 200
-"""A resample of mAP costs a pass over every class: fewer than of a mean, said in the caption."""
+"""A resample of mAP takes a pass over every class: fewer than of a mean; the caption says so."""
 PROCESS_RESAMPLES = 2000
 """Draws over processes; the ends of a 95 % interval then move by a few per cent of its width."""
 LARGEST_BOOTSTRAP = 50_000
-"""Videos beyond which the interval is the bootstrap's own limit: the mean ± 1.96 standard errors.
+"""Videos beyond which the interval is the limit of the bootstrap: the mean ± 1.96 standard errors.
 There the two differ by less than the bootstrap's noise at 1,000 resamples, and drawing 1,000 times
 from millions of videos takes minutes."""
 CHUNK = 1 << 22
-"""Draws (resamples × videos) held at once: 4 bytes each, and as much again while in use."""
+"""Draws (resamples × videos) held at once: 4 bytes each, and the same again while in use."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +56,10 @@ def interval(
         costs_macs: (videos,) MACs.
         resamples: of the percentile bootstrap over videos.
         seed: of its generator.
-        largest: videos beyond which the bootstrap's limit stands for it.
+        largest: number of videos beyond which the bootstrap's limit replaces it.
 
     Returns:
-        None for a single video, which says nothing of others.
+        None for a single video, which says nothing about others.
     """
     n = len(costs_macs)
     if n < 2:
@@ -74,7 +74,7 @@ def interval(
 def difference_interval(
     costs_a: Any, costs_b: Any, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval | None:
-    """Return the 95 % interval of the mean of b less that of a, over videos of their own.
+    """Return the 95 % interval of mean(b) − mean(a), each resampled over its own videos.
 
     Args:
         costs_a: (n,) MACs.
@@ -99,7 +99,7 @@ def difference_interval(
 
 
 def _squared_error(costs: Any) -> float:
-    """Return the squared standard error of a mean, as the bootstrap has it."""
+    """Return the squared standard error of a mean, with the bootstrap's divisor n."""
     return float(costs.var()) / len(costs)
 
 
@@ -115,7 +115,7 @@ def _limit(centre: float, squared_error: float, seed: int) -> Interval:
 
 
 def middle_of(drawn: Any, tail: float = 0.025) -> Ends:
-    """Return the ends of the middle of some draws, a share of ``tail`` cut off on either side."""
+    """Return the ends of the middle of some draws, with a share of ``tail`` cut off at each end."""
     import numpy as np
 
     low, high = np.quantile(drawn, [tail, 1 - tail])
@@ -150,15 +150,15 @@ def resampled_means(values: Any, *, resamples: int, seed: int) -> Any:
 
 
 def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tuple[slice, Any]]:
-    """Yield resamples as how often each drew a video, some at a time.
+    """Yield resamples as the number of times each drew each video, some at a time.
 
     Args:
-        videos: how many are drawn from, and how often a resample draws.
-        resamples: how many, all pieces together.
+        videos: how many there are, and how many a resample draws.
+        resamples: how many in all.
         seed: of the generator.
 
     Yields:
-        Which resamples, R of them, and (R, videos) int32.
+        A slice of R resamples, and (R, videos) int32.
     """
     import numpy as np
 
@@ -171,7 +171,7 @@ def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tup
 
 
 def resampled_counts(counts: Sequence[int], *, resamples: int, seed: int) -> Any:
-    """Return (resamples, k) counts of k kinds of videos, drawn without drawing each video.
+    """Return (resamples, k) counts of k kinds of videos, without drawing each video.
 
     Args:
         counts: how many videos are of each kind; together at least one.
@@ -193,9 +193,9 @@ def expanded_bootstrap(
 ) -> Ends | None:
     """Return a 95 % interval of a statistic over processes: groups are drawn, then their values.
 
-    The percentile bootstrap is too narrow for a handful of groups; its percentiles are moved out
-    as Hesterberg has it (What Teachers Should Know About the Bootstrap, 2015, "expanded
-    percentile"): Φ(-√(n/(n-1))·t). For three groups that is the whole range of the draws.
+    The percentile bootstrap is too narrow for a handful of groups, so its percentiles are expanded
+    (Hesterberg, What Teachers Should Know About the Bootstrap, 2015, "expanded percentile"):
+    Φ(-√(n/(n-1))·t). For three groups that is the whole range of the draws.
 
     Args:
         groups: one list of values a process.

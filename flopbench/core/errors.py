@@ -18,15 +18,15 @@ EXIT_NOT_COMPARABLE = 4
 EXIT_INTERRUPTED = 130
 
 SHOWN = 16
-"""More known names than this are not listed whole."""
+"""At most this many known names are listed."""
 LONGEST_SHOWN = 60
 
 
 class FlopbenchError(Exception):
-    """Something the user can mend: one message and, where there is one, a way out.
+    """Something that the user can fix: one message and, where there is one, a way out.
 
     Args:
-        message: what was wrong, naming the file, flag or field, what was expected and what came.
+        message: what was wrong: the file, flag or field, what was expected and what was found.
         hint: what to do about it, or an empty string.
     """
 
@@ -50,7 +50,7 @@ class FlopbenchError(Exception):
 
 
 class InputError(FlopbenchError):
-    """An argument, a specification or a configuration that does not mean anything."""
+    """An argument, a specification or a configuration without a meaning."""
 
 
 class DataError(FlopbenchError):
@@ -58,19 +58,19 @@ class DataError(FlopbenchError):
 
 
 class MeasureError(FlopbenchError):
-    """A model that was named correctly and still could not be measured."""
+    """A model that was named correctly but could not be measured."""
 
     exit_status = EXIT_MEASURE
 
 
 class NotComparableError(FlopbenchError):
-    """Two results that are well formed and still cannot be set side by side."""
+    """Two results that are well formed but cannot be compared."""
 
     exit_status = EXIT_NOT_COMPARABLE
 
 
 def cut(text: str) -> str:
-    """Cut what a message quotes to ``LONGEST_SHOWN`` characters."""
+    """Cut text that a message quotes to ``LONGEST_SHOWN`` characters."""
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
@@ -79,9 +79,9 @@ class Remark:
     """A warning or a note; one line of text where it is printed.
 
     Attributes:
-        text: what is said.
-        subject: the run, approach or component that it is said of; empty where the text says it.
-        kind: what some readers of remarks look for: samples that were ``left out``, or costs that
+        text: the remark.
+        subject: the run, method or component that it is about; empty where the text says so.
+        kind: for code that looks for some remarks: samples that were ``left out``, or costs that
             follow different ``rules``.
     """
 
@@ -93,12 +93,12 @@ class Remark:
         return f"{self.subject}: {self.text}" if self.subject else self.text
 
     def of(self, subject: str) -> Remark:
-        """Return the remark as one on ``subject``."""
+        """Return the remark as one about ``subject``."""
         return replace(self, text=str(self), subject=subject)
 
 
 def distinct(names: Sequence[str]) -> list[str]:
-    """Return names that are all different: equal ones are numbered, ``a #1`` and ``a #2``."""
+    """Return distinct names: equal ones are numbered, ``a #1`` and ``a #2``."""
     found: list[str] = []
     for name in names:
         if names.count(name) > 1:
@@ -114,7 +114,7 @@ def near_match(name: str, known: Iterable[str], what: str) -> str:
     Args:
         name: what was given.
         known: the names that exist, in the order to list them.
-        what: what they are called, in the plural.
+        what: what the names are, in the plural.
     """
     import difflib
 
@@ -125,7 +125,7 @@ def near_match(name: str, known: Iterable[str], what: str) -> str:
 
 
 def describe(error: msgspec.ValidationError) -> str:
-    """Put msgspec's message into our form: the field first."""
+    """Return msgspec's message with the field first, as ours are."""
     text, _, place = str(error).partition(" - at `$")
     place = place.rstrip("`").lstrip(".")
     text = text.replace("`", "'")

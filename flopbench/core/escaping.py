@@ -1,4 +1,4 @@
-r"""Text of files and of users as data in another notation: Markdown, LaTeX.
+r"""Escaping text from files and users for Markdown and LaTeX.
 
 A name may hold anything. It is shown as it is, and never becomes markup.
 """
@@ -10,12 +10,12 @@ import unicodedata
 from itertools import groupby
 
 _INTRAWORD = r"(?P<word>(?<=[^\W_])_+(?=[^\W_]))"
-"""Emphasis by underscores neither begins nor ends inside a word: ``mobilenet_v2`` stays."""
+"""Underscores inside a word make no emphasis: ``mobilenet_v2`` stays."""
 _MARKUP = r"[\\|<`*~$_]|&(?=#?\w+;)"
 _INLINE = re.compile(rf"{_INTRAWORD}|{_MARKUP}|\](?=[(:])|\](?=\[(?!\d+\]))")
 _BRACKETED = re.compile(rf"{_INTRAWORD}|{_MARKUP}|[\[\]]")
 _BLOCK = re.compile(r"[#>+=-]|\[(?=[ xX]\])|(?<=\d)[.)](?=\s|$)")
-"""Where a line would become a heading, a quotation, a list, a box to tick."""
+"""What would make a line a heading, a quotation, a list or a check box."""
 _NUMBERED = re.compile(r"\d{1,9}(?=[.)])")
 
 _MATHS = """
@@ -25,7 +25,7 @@ _MATHS = """
 × times ± pm · cdot ≤ leq ≥ geq ≈ approx ≠ neq ∞ infty √ surd ∑ sum ∏ prod ∂ partial ∈ in
 → rightarrow ← leftarrow ↔ leftrightarrow ⇒ Rightarrow ≪ ll ≫ gg ∼ sim ∝ propto
 """
-"""Signs of mathematics, each with its command."""
+"""Mathematical symbols, each with its command."""
 _LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -51,18 +51,18 @@ _LATEX = {
     **{sign: f"$\\{name}$" for sign, name in re.findall(r"(\S) (\w+)", _MATHS)},
 }
 _LIGATURES = "-,'"
-"""Signs that a font joins into another where two of them meet."""
+"""Characters that a font joins into a ligature where two of them meet."""
 _KNOWN = (
     {chr(number) for number in (*range(0x20, 0x7F), *range(0xA0, 0x180))} - set("ĦħĸĿŀŉŦŧſ")
 ) | set("ȘșȚț–—‘’‚“”„†‡•‰€™")
-"""What pdfLaTeX can set without another package than ``fontenc``: Latin letters, quotes, dashes."""
+"""What pdfLaTeX can set with no package but ``fontenc``: Latin letters, quotes, dashes."""
 OTHER_SCRIPTS = r"\flopbenchunicode"
 LATEX_FALLBACK = (
-    "% Some characters are none of pdfLaTeX's: LuaLaTeX and XeLaTeX show them, in a font that has\n"
-    "% them; pdfLaTeX shows their code points.\n"
+    "% pdfLaTeX lacks some of these characters and shows their code points; LuaLaTeX and XeLaTeX\n"
+    "% show them, in a font that has them.\n"
     rf"\providecommand{{{OTHER_SCRIPTS}}}[2]{{\ifdefined\Umathchar #1\else #2\fi}}"
 )
-"""What LaTeX text with ``OTHER_SCRIPTS`` in it needs before it."""
+"""What must precede LaTeX text with ``OTHER_SCRIPTS`` in it."""
 
 
 def one_line(text: str) -> str:
@@ -71,35 +71,36 @@ def one_line(text: str) -> str:
 
 
 def markdown_escape(text: str) -> str:
-    """Escape text for the middle of a line: a cell, a sentence behind another.
+    """Escape text for the middle of a line, such as a cell or a sentence after another.
 
-    What would end a cell, start HTML, an entity or a formula, emphasise, strike, or make a link.
+    Escaped is what would end a cell, start HTML, an entity or a formula, emphasise, strike out, or
+    make a link.
     """
     return _escaped(_INLINE, one_line(text))
 
 
 def markdown_line(text: str) -> str:
-    """Escape text that begins a line or a bullet: it begins no other block either."""
+    """Escape text at the start of a line or a bullet, where it must not start a block either."""
     plain = one_line(text).strip(" ")
     number = _NUMBERED.match(plain)
     start = _BLOCK.match(plain, number.end() if number else 0)
     if start is None:
         return _escaped(_INLINE, plain)
-    # The sign goes by itself: what stands before and behind it has no say in it.
+    # The character is escaped by itself: what precedes and follows it does not matter.
     before, behind = plain[: start.start()], plain[start.end() :]
     return f"{before}\\{start.group()}{_escaped(_INLINE, behind)}"
 
 
 def markdown_bracketed(text: str) -> str:
-    """Escape text that stands in brackets: the alternative text of a picture."""
+    """Escape text in brackets: the alternative text of a picture."""
     return _escaped(_BRACKETED, one_line(text))
 
 
 def latex_escape(text: str) -> str:
     """Escape text for LaTeX.
 
-    Signs such as ``×`` become commands, and letters of Latin scripts stay (UTF-8). Others go
-    through ``OTHER_SCRIPTS``, with which any engine takes them: see ``LATEX_FALLBACK``.
+    Symbols such as ``×`` become commands, and letters of Latin scripts stay (UTF-8). Others go
+    through ``OTHER_SCRIPTS``, which works with any engine: see ``LATEX_FALLBACK``.
     """
     plain = unicodedata.normalize("NFC", one_line(text))
     parts, last = [], ""

@@ -13,7 +13,7 @@ from typing import Any
 from flopbench.core.errors import DataError, InputError
 
 LARGEST = 1 << 64
-"""No integer in a file is as large: sums of larger ones leave the range of floating point."""
+"""Integers in a file are smaller than this: sums of larger ones exceed floating point."""
 
 
 def check_writable(path: Path) -> None:
@@ -38,11 +38,11 @@ def check_writable(path: Path) -> None:
 
 
 def check_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write two things into one file, or over a file that is read.
+    """Refuse to write two outputs into one file, or to overwrite an input.
 
     Args:
-        outputs: what names an output (``-o``) -> its path.
-        inputs: files that are read; those that do not exist are nobody's.
+        outputs: the option of an output (``-o``) -> its path.
+        inputs: files that are read; those that do not exist are ignored.
 
     Raises:
         InputError: two outputs are one file, or an output is an input; also through links.
@@ -53,20 +53,21 @@ def check_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
         for other, own in before.items():
             if _same(path, own):
                 raise InputError(
-                    f"{other} and {name} are one file, {path}: the second would replace the first",
+                    f"{other} and {name} are the same file, {path}: "
+                    "the second would replace the first",
                     "name two files",
                 )
         for own in read:
             if _same(path, own):
                 raise InputError(
-                    f"{name} {path} would be written over {own}, which is read",
+                    f"{name} {path} would overwrite {own}, which is an input",
                     "name another file",
                 )
         before[name] = path
 
 
 def _same(a: Path, b: Path) -> bool:
-    """Say whether two paths are one file; a device takes any number of things."""
+    """Return whether two paths are one file; a device takes any number of outputs."""
     try:
         return os.path.samefile(a, b) and a.is_file()
     except OSError:  # one of them does not exist yet
@@ -74,10 +75,9 @@ def _same(a: Path, b: Path) -> bool:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write beside the target and rename it over: readers see the old file or the new one.
+    """Write next to the target, then rename over it: readers see the old file or the new one.
 
-    Text becomes UTF-8. A link is followed. What is no file (a device, a pipe) is written to as it
-    is.
+    Text becomes UTF-8. A link is followed. A device or a pipe is written to directly.
 
     Raises:
         InputError: the file cannot be written.
@@ -88,7 +88,7 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     if path.exists() and not path.is_file():
         _write_through(path, data)
         return
-    # Named before it exists, so that an interrupt at any moment leaves no scrap.
+    # Named before it exists, so that an interrupt at any moment leaves nothing behind.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with open(temporary, "xb", opener=_private) as stream:
@@ -122,7 +122,7 @@ def read_text(path: Path, what: str) -> str:
 
 
 def read_if_there(path: Path, what: str) -> str | None:
-    """Read a text file, None where there is none.
+    """Read a text file; return None where there is none.
 
     Args:
         path: the file.
@@ -151,9 +151,9 @@ def read_json(path: Path, what: str) -> Any:
 
     Raises:
         InputError: no such file, or it cannot be read.
-        DataError: not UTF-8 or not JSON, where the message names line and column; or a value that
-            nothing can count with or write: an integer of more than 64 bits, half of a surrogate
-            pair.
+        DataError: not UTF-8 or not JSON (the message names line and column), or a value that can
+            be neither computed with nor written: an integer of more than 64 bits, half of a
+            surrogate pair.
     """
     text = read_text(path, what)
     large: list[str] = []
@@ -166,7 +166,7 @@ def read_json(path: Path, what: str) -> Any:
 
     try:
         data = json.loads(text, parse_int=integer)
-        # Half of a pair of UTF-16 can only come from an escape; text with one cannot be written.
+        # Half of a surrogate pair can only come from an escape; text with one cannot be written.
         defect = _defect(data) if large or "\\ud" in text.lower() else ""
     except json.JSONDecodeError as error:
         hint = f"expected {what}; write it again with the command that made it"
@@ -181,14 +181,14 @@ def read_json(path: Path, what: str) -> Any:
 
 
 def not_json(error: json.JSONDecodeError, source: str, hint: str) -> DataError:
-    """Make the error about a text that stops being JSON; it names line and column."""
+    """Return the error for text that is not JSON; it names line and column."""
     cut_off = " (the file looks cut off)" if error.pos >= len(error.doc.rstrip()) else ""
     place = f"{source}:{error.lineno}:{error.colno}"
     return DataError(f"{place} is not JSON: {error.msg}{cut_off}", hint)
 
 
 def _defect(value: Any, place: str = "") -> str:
-    """Name the first integer that is too large, or text that is no text; empty for none."""
+    """Describe the first integer that is too large or invalid text; empty where there is none."""
     if isinstance(value, dict):
         halved = next((key for key in value if _is_halved(key)), None)
         if halved is not None:
@@ -210,18 +210,18 @@ def _is_halved(text: str) -> bool:
 
 
 def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, remake: str) -> None:
-    """Check that a file's content is of our kind and of a schema that is known.
+    """Check that a file's content is of the right kind and of a known schema.
 
     Args:
-        data: what JSON gave.
+        data: decoded JSON.
         where: names the file.
         kind: what its ``kind`` must be (``flopbench.timings``).
-        schema: the newest known.
+        schema: the newest known one.
         what: what it should be, for messages (``a flopbench timing file``).
-        remake: how to get one, for the hint.
+        remake: the command that writes one, for the hint.
 
     Raises:
-        DataError: another kind, a schema that is no number, or a newer one.
+        DataError: another kind, or a schema that is newer or not a number.
     """
     if not isinstance(data, dict) or data.get("kind") != kind:
         has = data.get("kind") if isinstance(data, dict) else type(data).__name__

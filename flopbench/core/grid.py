@@ -1,4 +1,4 @@
-"""A table as a record, and its renderings: terminal, Markdown, CSV, LaTeX, HTML."""
+"""A table as a record, and how it is rendered: terminal, Markdown, CSV, LaTeX, HTML."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 LONG_CELL, LONG_WORD = 48, 24
 """In LaTeX a column with a cell of more characters is set as paragraphs, if its words are short."""
 PIECE = 6
-"""Characters of a long word between places where it may break."""
+"""Characters between the places where a long word may break."""
 PARAGRAPHS = r">{\raggedright\arraybackslash}p{18em}"
 FITTED = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
-"""The own width of a box, or the line's where that is less (graphicx)."""
+"""The natural width of a box, or that of the line if that is less (graphicx)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its heading, its alignment, and whether it holds text or numbers."""
+    """One column: its heading and its alignment, left for text and right for numbers."""
 
     title: str
     align: Literal["left", "right"] = "right"
@@ -46,7 +46,7 @@ class Grid:
     Attributes:
         title: one line above it.
         columns: headings.
-        rows: one list of cells a row, as long as ``columns``; ``-`` stands for no value.
+        rows: a tuple of cells for each row, as long as ``columns``; ``-`` where there is no value.
         footnotes: numbered below the table; cells refer to them as ``[1]``.
         caption: units, convention, environment: lines below the footnotes.
     """
@@ -59,7 +59,7 @@ class Grid:
 
 
 def console_for(stream: TextIO) -> Console:
-    """Return rich's console on a stream: it prints what it is given, in colour on a terminal."""
+    """Return rich's console on a stream: it prints text unchanged, in colour on a terminal."""
     from rich.console import Console
 
     class _Console(Console):
@@ -87,7 +87,7 @@ def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = N
     for row in grid.rows:
         table.add_row(*(Text(one_line(cell), style=(styles or {}).get(cell, "")) for cell in row))
     console = console_for(stream)
-    # A table is as wide as it needs to be: a wrapped number is a wrong number.
+    # The table takes the width that it needs: a wrapped number is a wrong number.
     needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.width = max(console.width, needed)
     console.print(Text(one_line(grid.title), style="bold"))
@@ -117,7 +117,7 @@ def to_markdown(grid: Grid) -> str:
 
 
 def _markdown_cell(text: str) -> str:
-    """Escape a cell; the blanks that it is indented by stay."""
+    """Escape a cell; its indentation stays."""
     bare = text.lstrip(" ")
     return "&nbsp;" * (len(text) - len(bare)) + markdown_escape(bare)
 
@@ -176,14 +176,14 @@ def _latex_columns(grid: Grid) -> Iterator[str]:
 
 
 def _latex_cell(text: str) -> str:
-    """Escape a cell; what it is indented by stays."""
+    """Escape a cell; its indentation stays."""
     bare = text.lstrip(" ")
     indent = len(text) - len(bare)
     return (f"\\hspace*{{{indent / 2:g}em}}" if indent else "") + latex_escape(bare)
 
 
 def _latex_sentence(text: str) -> str:
-    """Escape text that is set in lines; long words (paths, names) may break anywhere."""
+    """Escape text of a paragraph; long words (paths, names) may break anywhere."""
 
     parts = []
     for n, part in enumerate(re.split(rf"(\S{{{LONG_CELL},}})", text)):
@@ -224,9 +224,9 @@ def render_grids(
 
     Args:
         grids: what to render.
-        labels: one a grid, for references in LaTeX.
+        labels: one for each grid, for references in LaTeX.
         format: ``table``, ``md`` or ``latex``.
-        stream: where ``table`` is drawn.
+        stream: what ``table`` is drawn on.
         styles: cell text -> rich style, for ``table``.
 
     Returns:

@@ -1,8 +1,8 @@
-"""What repeated timings say: medians, intervals, percentiles, and how far two sets differ.
+"""Statistics of repeated timings: medians, intervals, percentiles, and ratios of two sets.
 
 The process is the unit of replication: within one process the standard error of a median was 1 %
 where processes differed by 8 to 16 % (two shared cores), so an interval from one process is many
-times too narrow. Nothing is ever left out for its value.
+times too narrow. No value is ever discarded as an outlier.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Ends = tuple[float, float]
 Z_95 = 1.959963984540054
 
 FEWEST_PROCESSES = 3
-"""Fewer than three processes cannot tell a spread from a slip: no row of them is called stable,
-no comparison decided."""
+"""Fewer than three processes do not show a spread: no row of them is called stable, and no
+comparison is decided."""
 
 FEWEST_FOR_INTERVAL = 6
 """Values below which the whole range of a sample covers its median with less than 95 %."""
 
 PERCENTILE_SAMPLES = {50: 1, 90: 64, 95: 130, 99: 662}
-"""Samples from which a percentile is stated: with these, two or more lie beyond the true
-percentile in 99 of 100 samples (binomial), so that it is not read off a single extreme."""
+"""The fewest samples for each percentile: with these, two or more lie beyond the true percentile
+in 99 of 100 cases (binomial), so that it is not read off a single extreme."""
 
 T_95 = (
     12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228,
@@ -65,8 +65,8 @@ def percentile(values: Sequence[float], q: int) -> float | None:
 def median_interval(values: Sequence[float]) -> Ends | None:
     """Return a 95 % interval of the median from order statistics.
 
-    By the normal limit of the binomial, corrected for continuity.
-    It assumes independent samples and so says how well *one process* knows its own median.
+    By the normal limit of the binomial, corrected for continuity. It assumes independent samples,
+    and so describes how well the median of *one process* is known.
 
     Returns:
         None for fewer than ``FEWEST_FOR_INTERVAL`` values.
@@ -96,13 +96,13 @@ def student_95(degrees: int) -> float:
 
 
 def repeat_interval(medians: Sequence[float]) -> Ends | None:
-    """Return where the headline of the same command run again is expected (95 %).
+    """Return where the headline of a repeat of the same command is expected (95 %).
 
     A prediction interval for the median of as many further processes, on the logarithm of the
-    time, taking process medians for normally distributed there: mean ± t·s·√(1/K + c/K), with c
-    the variance of a median of K in units of that of a mean (1 for K ≤ 2, π/2 for many; 1.35 for
-    3). It speaks of the same machine in the same state; a machine that changes its load between
-    two runs is not covered.
+    time, where process medians are assumed to be normally distributed: mean ± t·s·√(1/K + c/K),
+    with c the variance of a median of K in units of that of a mean (1 for K ≤ 2, π/2 for many;
+    1.35 for 3). It holds for the same machine in the same state; a load that changes between two
+    runs is not covered.
 
     Args:
         medians: one positive median a process.
@@ -125,11 +125,11 @@ def repeat_interval(medians: Sequence[float]) -> Ends | None:
 def student_interval(below: Sequence[float], above: Sequence[float] | None = None) -> Ends | None:
     """Return a 95 % interval of a ratio from one value a process, by Student's t on logarithms.
 
-    The bootstrap of three processes cannot leave their range, which holds the truth in three of
-    four cases only; t is calibrated for so few.
+    The bootstrap of three processes cannot leave their range, which holds the true ratio in only
+    three of four cases; t is calibrated for samples this small.
 
     Args:
-        below: ratios of paired processes; or, where ``above`` is given, medians of the one side.
+        below: ratios of paired processes; or, where ``above`` is given, medians of one side.
         above: medians of the other side (Welch's interval of above / below).
 
     Returns:
@@ -151,7 +151,7 @@ def student_interval(below: Sequence[float], above: Sequence[float] | None = Non
 
 
 def wider(one: Ends | None, other: Ends | None) -> Ends | None:
-    """Return the lower of the low ends and the higher of the high ones; None if either is."""
+    """Return the lower low end and the higher high end; None if either interval is None."""
     if one is None or other is None:
         return None
     return min(one[0], other[0]), max(one[1], other[1])

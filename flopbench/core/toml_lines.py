@@ -1,4 +1,4 @@
-"""TOML files whose keys know their line: ``tomllib`` gives values without it.
+"""TOML files with the line of each key, which ``tomllib`` does not give.
 
 A path is a tuple of keys and, inside arrays, indices from 0: ``("entries", 1, "model")``. The n-th
 ``[[entries]]`` block and the n-th element of ``entries = [...]`` both have the path
@@ -32,7 +32,7 @@ MOST_BITS = 200
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _STRING = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may stand right before the closing three
+    r'"""(?:\\.|[^\\])*?"{3,5}'  # up to two quotes may come right before the closing three
     r"|'''.*?'{3,5}"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'",
@@ -49,17 +49,17 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     mentioned.
 
     Args:
-        text: a document that ``tomllib`` accepts; for anything else the answer means nothing.
+        text: a document that ``tomllib`` accepts; for anything else the result is meaningless.
     """
     scanner = _Scanner(text)
-    # Arrays in arrays without end, or a key that is no TOML: the lines so far are right.
+    # Endlessly nested arrays, or a key that is not TOML: the lines so far are right.
     with contextlib.suppress(RecursionError, tomllib.TOMLDecodeError):
         scanner.document()
     return scanner.lines
 
 
 def line_of(lines: Mapping[KeyPath, int], path: Sequence[str | int]) -> int:
-    """Return the line of a path, or of the nearest thing around it; 1 where nothing is known."""
+    """Return the line of a path, or of the nearest key around it; 1 where none is known."""
     for length in range(len(path), 0, -1):
         line = lines.get(tuple(path[:length]))
         if line is not None:
@@ -70,12 +70,12 @@ def line_of(lines: Mapping[KeyPath, int], path: Sequence[str | int]) -> int:
 def toml_values(
     path: Path, shown: str, *, parse_float: Callable[[str], Any] = float
 ) -> dict[str, Any]:
-    """Return what TOML makes of a file, without its lines.
+    """Return the values of a TOML file, without their lines.
 
     Args:
         path: the file.
         shown: how messages name it.
-        parse_float: makes a number of its digits; ``Decimal`` keeps them as they are written.
+        parse_float: turns digits into a number; ``Decimal`` keeps them as written.
 
     Raises:
         InputError: the file cannot be read.
@@ -86,16 +86,16 @@ def toml_values(
     except OSError as error:
         raise InputError(f"cannot read {shown}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        # ValueError covers broken syntax, bytes that are no UTF-8, and numbers without end.
+        # ValueError covers broken syntax, bytes that are not UTF-8, and numbers without end.
         raise DataError(f"{shown} is not TOML: {error}") from None
 
 
 def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
-    """Return a file's text, its line ends as ``\\n``, and what TOML makes of it.
+    """Return a file's text, its line ends as ``\\n``, and its TOML values.
 
     Raises:
         InputError: the file cannot be read.
-        DataError: it is no UTF-8 or no TOML; names file and line.
+        DataError: it is not UTF-8 or not TOML; names file and line.
     """
     try:
         raw = path.read_bytes()
@@ -109,18 +109,18 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         return text, dict(tomllib.loads(text))
     except RecursionError:
-        raise DataError(f"{path}:1: no TOML: nested too deeply") from None
+        raise DataError(f"{path}:1: not TOML: nested too deeply") from None
     except ValueError as error:  # broken syntax, or a number of thousands of digits
         found = re.search(r" \(at line (\d+), column \d+\)$| \(at end of document\)$", str(error))
         line = int(found[1]) if found and found[1] else len(text.splitlines()) or 1
         reason = str(error)[: found.start()] if found else str(error)
-        hint = "text stands in quotes, a block begins with [[entries]] or [[budgets]]"
-        raise DataError(f"{path}:{line}: no TOML: {reason}", hint) from None
+        hint = "text is written in quotes, a block begins with [[entries]] or [[budgets]]"
+        raise DataError(f"{path}:{line}: not TOML: {reason}", hint) from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TomlBlock:
-    """One table of a file, and where it stands.
+    """One table of a file, and where it is.
 
     Attributes:
         file: the file as messages name it.
@@ -140,7 +140,7 @@ class TomlBlock:
         return line_of(self.lines, self.keys)
 
     def fault(self, key: str | None, what: str, hint: str = "") -> DataError:
-        """Make the error about a key, None for the table itself."""
+        """Return the error about a key; None means the table itself."""
         keys = self.keys if key is None else (*self.keys, key)
         label = "".join(f"[{k + 1}]" if isinstance(k, int) else f".{_shown_key(k)}" for k in keys)[
             1:
@@ -148,14 +148,14 @@ class TomlBlock:
         return DataError(f"{self.file}:{line_of(self.lines, keys)}: {label} {what}", hint)
 
     def only(self, known: Iterable[str]) -> None:
-        """Refuse a key that is none of some, with a near match."""
+        """Refuse any key that is not known, with a near match."""
         names = list(known)
         for key in self.data:
             if key not in names:
                 raise self.fault(key, "is an unknown key", near_match(key, names, "keys"))
 
     def text(self, key: str, default: str) -> str:
-        """Return a text in one line, without blanks around it."""
+        """Return text of one line, without blanks around it."""
         value = self.data.get(key, default)
         if not isinstance(value, str):
             raise self.fault(key, f"is {shown_value(value)} where text in quotes was expected")
@@ -166,7 +166,7 @@ class TomlBlock:
         return value.strip()
 
     def choice(self, key: str, known: Sequence[_Choice], default: _Choice) -> _Choice:
-        """Return one of some texts; anything else is refused with a near match."""
+        """Return one of the known texts; refuse anything else, with a near match."""
         value = self.text(key, default)
         for name in known:
             if name == value:
@@ -184,7 +184,7 @@ class TomlBlock:
         return {name: inner.text(name, "") for name in value}
 
     def blocks(self, key: str) -> list[TomlBlock]:
-        """Return the blocks of an array of tables, none where the key is missing."""
+        """Return the blocks of an array of tables; none where the key is missing."""
         value = self.data.get(key, [])
         if not isinstance(value, list):
             raise self.fault(key, f"is {shown_value(value)} where [[{key}]] blocks were expected")
@@ -200,7 +200,7 @@ class TomlBlock:
 
 
 def shown_value(value: Any) -> str:
-    """Show a value the way its author wrote it, cut where it is long."""
+    """Show a value as it was written, cut where it is long."""
     if value is None or isinstance(value, bool):
         return "missing" if value is None else str(value).lower()
     if isinstance(value, (dict, list)):
@@ -215,7 +215,7 @@ def _shown_key(key: str) -> str:
 
 
 class _Scanner:
-    """A walk through a document that notes where keys begin."""
+    """Walks through a document and notes where keys begin."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -234,7 +234,7 @@ class _Scanner:
             else:
                 self.pair(table)
             self.skip_blank()
-            if self.position == before:  # no TOML: nothing that could be walked over
+            if self.position == before:  # not TOML: there is nothing to walk over
                 break
 
     def header(self) -> KeyPath:
@@ -291,7 +291,7 @@ class _Scanner:
             self.pair(path)
 
     def more(self, end: str) -> bool:
-        """Step to the next element; False behind the last one, and behind the bracket."""
+        """Step to the next element; return False past the last one, and past the bracket."""
         self.skip_blank()
         if self.at(","):
             self.position += 1
@@ -321,7 +321,7 @@ class _Scanner:
         self.position = match.end() if match else self.position
 
     def at(self, characters: str) -> bool:
-        """Whether one of some characters stands here."""
+        """Return whether one of some characters is here."""
         return self.position < len(self.text) and self.text[self.position] in characters
 
     def line(self) -> int:

@@ -1,9 +1,9 @@
-"""Quantities: the MAC/FLOP convention, the only place that reads amounts or divides by 1e9.
+"""Quantities and the MAC/FLOP convention: the only place that reads amounts or divides by 1e9.
 
-One MAC is one multiply-accumulate. One MAC is two FLOPs (a multiplication and an addition) when
+One MAC is one multiply-accumulate. One MAC is two FLOPs (a multiplication and an addition) where
 FLOPs are really counted; many papers print MACs and write "FLOPs" or "GFLOPS". So ``GFLOPs`` is
-2 per MAC, and ``GFLOPS`` has two readings: an amount that is taken may not be written like that,
-only a quotation. Counts are exact integers everywhere; they are rounded here, when printed.
+2 per MAC, and ``GFLOPS`` has two readings: it is refused in an amount, and accepted only in a
+quotation. Counts are exact integers everywhere; they are rounded here, when printed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LARGEST_COST = 10**24
 FLOPS_PER_MAC = 2
 
 SMALLEST_AT_FOUR_DECIMALS = 1_000_000
-"""Below this many, four decimals of a unit of 1e9 show fewer than two digits."""
+"""Below this, four decimals of a unit of 1e9 show fewer than two significant digits."""
 
 CONVENTION = (
     "1 GMAC = 1e9 multiply-accumulates (MACs). 1 MAC = 2 FLOPs; what papers on efficient "
@@ -35,9 +35,9 @@ _IN_WORDS = {"": "", "k": "thousand ", "M": "million ", "G": "billion ", "T": "t
 _COST_UNIT = re.compile(r"(?P<prefix>[A-Za-z]?)(?P<noun>(?i:MACs?|FLOPs?))")
 
 LONGEST_NUMBER = 60
-"""Characters; it leaves room for the largest cost in the smallest unit with many decimals."""
+"""Characters; enough for the largest cost in the smallest unit with many decimals."""
 LARGEST_EXPONENT = 99
-"""10 to a power beyond this is a slip of the pen, and slow to write out."""
+"""A larger power of 10 is a typing error, and slow to write out."""
 
 _NUMBER = r"(?P<digits>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?"
 _QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?", re.DOTALL)
@@ -76,20 +76,20 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
 
     Args:
         text: ``4.2 GMACs``, ``2%``, ``1.8e9``.
-        expected: the hint where it is none.
+        expected: the hint where it is not a number.
 
     Returns:
         The number, exact, and the unit as it was written.
 
     Raises:
-        InputError: no number, negative, or with more digits than anybody means.
+        InputError: not a number, negative, or with too many digits.
     """
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
     digits, exponent = match["digits"], match["exponent"] or "0"
     if len(digits) > LONGEST_NUMBER or len(exponent) > LONGEST_NUMBER:
-        raise InputError(f"{shown_amount(text)} has more digits than anybody means", expected)
+        raise InputError(f"{shown_amount(text)} has too many digits", expected)
     if abs(int(exponent)) > LARGEST_EXPONENT:
         raise InputError(
             f"{shown_amount(text)} has an exponent beyond {LARGEST_EXPONENT}, beyond any model",
@@ -103,18 +103,18 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
 
 
 def prefix_factor(prefix: str) -> int | None:
-    """Return what ``k`` (or ``K``), ``M``, ``G``, ``T`` or no prefix multiplies by; else None."""
+    """Return the factor of ``k`` (or ``K``), ``M``, ``G``, ``T`` or no prefix; else None."""
     return PREFIXES.get("k" if prefix == "K" else prefix)
 
 
 def cost_readings(unit: str) -> dict[Count, Fraction]:
-    """Return how many MACs one unit of cost is, by each count that it may mean.
+    """Return how many MACs one unit of cost is, under each reading of it.
 
-    ``GMACs`` counts MACs, ``GFLOPs`` FLOPs. ``GFLOPS`` and any other writing of it (``gflops``)
+    ``GMACs`` counts MACs, ``GFLOPs`` FLOPs. ``GFLOPS`` and any other spelling of it (``gflops``)
     may count either, since papers on efficient networks print MACs under that name.
 
     Returns:
-        count -> MACs in one unit; MACs first; empty for what is no unit of cost.
+        count -> MACs in one unit; MACs first; empty if it is not a unit of cost.
     """
     match = _COST_UNIT.fullmatch(unit)
     if match is None:
@@ -134,7 +134,7 @@ def cost_readings(unit: str) -> dict[Count, Fraction]:
 
 
 def macs_per_unit(text: str, number: Fraction, unit: str, per: str = "") -> Fraction | None:
-    """Return how many MACs one unit is of an amount that is to be taken.
+    """Return how many MACs one unit of an amount is.
 
     Args:
         text: the amount as it was written, for the message.
@@ -143,7 +143,7 @@ def macs_per_unit(text: str, number: Fraction, unit: str, per: str = "") -> Frac
         per: what follows the unit: ``/video``.
 
     Returns:
-        MACs in one unit; None for what is no unit of cost.
+        MACs in one unit; None if it is not a unit of cost.
 
     Raises:
         InputError: the unit has two readings (``GFLOPS``); the message names both.
@@ -166,14 +166,14 @@ def parse_macs(text: str) -> int:
 
     Raises:
         InputError: not a number, a unit other than MACs or FLOPs, ``GFLOPS`` with its two
-            readings, or not a whole number of MACs.
+            readings, or a fraction of a MAC.
     """
     expected = "expected a number of MACs such as 1.8e9, '1.8 GMACs' or '3.6 GFLOPs'"
     number, unit = parse_number(text, expected)
     per_unit = prefix_factor(unit) or macs_per_unit(text, number, unit)
     if per_unit is None:
         raise InputError(
-            f"{shown_amount(text)} has the unit {shown_amount(unit)}, which is none of MACs",
+            f"{shown_amount(text)} has the unit {shown_amount(unit)}, which is not a unit of MACs",
             expected,
         )
     macs = number * per_unit
@@ -187,22 +187,22 @@ def parse_macs(text: str) -> int:
 
 
 def shown_amount(text: str) -> str:
-    """Show what was written, cut where it is long."""
+    """Show an amount as it was written, cut where it is long."""
     return cut(repr(text.strip()))
 
 
 def gflops(count: int | float | Fraction) -> float:
-    """Return a count in units of 1e9; of MACs what papers on efficient networks print as GFLOPS."""
+    """Return a count in units of 1e9; for MACs, what efficient-network papers print as GFLOPS."""
     return float(count / GIGA)
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Return the noun for so many things: ``plural(3, "view")`` is ``views``.
+    """Return the noun for a number of things: ``plural(3, "view")`` is ``views``.
 
     Args:
         count: how many.
-        one: the noun for one of them.
-        many: for any other number, where it is not ``one`` with an s.
+        one: the singular.
+        many: the plural, where it is not ``one`` with an s.
     """
     return one if count == 1 else many or f"{one}s"
 
@@ -251,7 +251,7 @@ def rate(per_second: float, unit: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """In what unit an axis counts.
+    """The unit of an axis.
 
     Attributes:
         divisor: counts a unit.
@@ -275,5 +275,5 @@ SCALES = (
 
 
 def scale_of(largest: int) -> Scale:
-    """Return the largest unit that the longest bar reaches."""
+    """Return the largest unit that the largest count reaches."""
     return next((scale for scale in SCALES if largest >= scale.divisor), SCALES[-1])

@@ -1,7 +1,7 @@
-"""The child's side of ``workers``: run one job, leave its answer in a file.
+"""The child's side of ``workers``: run one job and write its answer to a file.
 
 Started with ``package.module:function ANSWER_FILE``, the job and the parent's import path as JSON
-on stdin. What the user can mend becomes part of the answer; our own faults keep their traceback.
+on stdin. An error that the user can fix is part of the answer; our own faults keep their traceback.
 """
 
 from __future__ import annotations

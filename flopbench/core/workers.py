@@ -24,7 +24,7 @@ from flopbench.core import errors
 from flopbench.core.errors import FlopbenchError, MeasureError
 
 Progress = Callable[[int, int, str], None]
-"""Called with (done, all, what comes next)."""
+"""Called with (done, total, what comes next)."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 """Read by the libraries when they are loaded, so they are set before the child starts."""
@@ -35,8 +35,8 @@ _START = (
     "import sys; sys.path.remove('') if '' in sys.path else None; "
     "from flopbench.core.worker_main import main; main()"
 )
-"""The folder at hand would come before all libraries, and a file of the user's named like one of
-them would hide it."""
+"""The working directory would come before all libraries, and a file of the user's with a library's
+name would hide it."""
 
 LAST_WORDS = 2000
 """Characters of a dead child's stderr that are passed on."""
@@ -46,7 +46,7 @@ class WorkerDied(MeasureError):
     """A worker that ended without an answer.
 
     Attributes:
-        out_of_memory: whether the system killed it, which it does for want of memory.
+        out_of_memory: whether the system killed it, as it does when memory runs out.
     """
 
     out_of_memory = False
@@ -63,7 +63,7 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
     Raises:
         FlopbenchError: what the job raised, of the same class.
         WorkerDied: the child was killed.
-        RuntimeError: the job failed for a reason that is ours to mend; holds its traceback.
+        RuntimeError: the job failed through a fault of flopbench's; holds its traceback.
     """
     environment = dict(os.environ)
     if threads is not None:
@@ -72,7 +72,7 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
         paths = [_PACKAGE_ROOT, environment.get("PYTHONPATH", "")]
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     # The caller's import path comes after the child's own: a model of the user's is found, and a
-    # file of the user's named like a library hides nothing.
+    # file of the user's with a library's name hides nothing.
     sent = {"job": job, "path": [path or os.getcwd() for path in sys.path]}
     with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
         answer = Path(folder) / "answer.json"
@@ -109,7 +109,7 @@ def _death(status: int, said: str) -> Exception:
         name = signal.Signals(-status).name
         died = WorkerDied(
             f"the measuring process was killed ({name})",
-            "probably for want of memory: use a smaller --batch" if name == "SIGKILL" else "",
+            "probably out of memory: use a smaller --batch" if name == "SIGKILL" else "",
         )
         died.out_of_memory = name == "SIGKILL"
         return died

@@ -41,7 +41,7 @@ def test_what_is_read_is_not_written_over(
     monkeypatch.chdir(tmp_path)
     before = (tmp_path / read).read_bytes()
     assert main(["plot", *command.split()]) == EXIT_INPUT
-    assert f"would be written over {read}, which is read" in capsys.readouterr().err
+    assert f"would overwrite {read}, which is an input" in capsys.readouterr().err
     assert (tmp_path / read).read_bytes() == before
     assert not (tmp_path / "x.svg").exists()
 
@@ -52,7 +52,7 @@ def test_figure_and_numbers_are_two_files(
     """The figure does not replace the numbers; into two files both are written."""
     log, figure, data = str(DATA / "steady.jsonl"), tmp_path / "x.svg", tmp_path / "x.csv"
     assert main(["plot", "usage", log, "-o", str(figure), "--data", str(figure)]) == EXIT_INPUT
-    assert "-o and --data are one file" in capsys.readouterr().err
+    assert "-o and --data are the same file" in capsys.readouterr().err
     assert not figure.exists()
     assert main(["plot", "usage", log, "-o", str(figure), "--data", str(data)]) == EXIT_OK
     assert figure.read_bytes().startswith(b"<?xml")

@@ -164,7 +164,7 @@ def _min_delta(value: Any) -> dict[Metric, Fraction]:
 
 
 def _metric(text: str) -> Metric:
-    """Return the metric that a unit belongs to; a unit that is none is said to be none of MACs."""
+    """Return the metric that a unit belongs to; any other unit is refused as not one of MACs."""
     words = text.lower()
     named = (metric for metric, nouns in _NOUNS.items() if any(noun in words for noun in nouns))
     return next(named, "dense_macs")

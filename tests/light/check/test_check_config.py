@@ -400,7 +400,7 @@ def test_a_broken_pyproject_is_reported_only_where_it_names_us(folder: Path) -> 
     with pytest.raises(InputError, match="flopbench init"):
         find_config(None)
     (folder / "pyproject.toml").write_text("[tool.other]\n[tool.flopbench\n")
-    with pytest.raises(DataError, match=r"pyproject\.toml:2: no TOML"):
+    with pytest.raises(DataError, match=r"pyproject\.toml:2: not TOML"):
         find_config(None)
     (folder / "flopbench.toml").write_text(ENTRIES)
     assert find_config(None) == Path("flopbench.toml")
@@ -508,13 +508,13 @@ LATENCY = ENTRIES + '[[budgets]]\nmetric = "latency"\n'
 
 
 MISTAKES = [
-    # no TOML
-    ("a = 1\nb = \n", "flopbench.toml:2: no TOML: Invalid value", ""),
-    ("a = 1\n\n[[entries]\n", "flopbench.toml:3: no TOML: ", "[[entries]]"),
-    ("a = 1\na = 2\n", "flopbench.toml:2: no TOML: ", ""),
-    ('a = """\n', "flopbench.toml:1: no TOML: ", ""),
-    ("a = " + "1" * 5000, "flopbench.toml:1: no TOML: ", ""),
-    ("a = " + "[" * 100_000, "flopbench.toml:1: no TOML: nested too deeply", ""),
+    # not TOML
+    ("a = 1\nb = \n", "flopbench.toml:2: not TOML: Invalid value", ""),
+    ("a = 1\n\n[[entries]\n", "flopbench.toml:3: not TOML: ", "[[entries]]"),
+    ("a = 1\na = 2\n", "flopbench.toml:2: not TOML: ", ""),
+    ('a = """\n', "flopbench.toml:1: not TOML: ", ""),
+    ("a = " + "1" * 5000, "flopbench.toml:1: not TOML: ", ""),
+    ("a = " + "[" * 100_000, "flopbench.toml:1: not TOML: nested too deeply", ""),
     # unknown keys
     ("counters = 'torch'\n" + ENTRIES, "flopbench.toml:1: counters is", "mean 'counter'?"),
     (ENTRIES + "nmae = 'x'\n", "flopbench.toml:8: entries[2].nmae is an", "mean 'name'?"),

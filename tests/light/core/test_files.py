@@ -141,10 +141,10 @@ def test_outputs_are_apart_from_inputs_and_each_other(tmp_path: Path) -> None:
     os.link(log, hard)
     dangling.symlink_to(new)
     for path in (log, soft, hard, tmp_path / "." / "log.jsonl"):
-        with pytest.raises(InputError, match=r"--data .* would be written over .*, which is read"):
+        with pytest.raises(InputError, match=r"--data .* would overwrite .*, which is an input"):
             check_apart({"-o": new, "--data": path}, [tmp_path / "missing", log])
     for path in (new, dangling, tmp_path / "." / "new.csv"):
-        with pytest.raises(InputError, match="-o and --data are one file"):
+        with pytest.raises(InputError, match="-o and --data are the same file"):
             check_apart({"-o": new, "--data": path}, [])
     check_apart({"-o": Path(os.devnull), "--data": Path(os.devnull)}, [log, Path(os.devnull)])
     check_apart({"-o": new, "--data": tmp_path / "other.csv"}, [log])
