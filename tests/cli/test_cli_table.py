@@ -72,7 +72,7 @@ def test_the_default_table_is_table_2_exactly(arnet: dict[str, Any]) -> None:
 
 
 def test_the_efficientnet_rows_are_shown_to_be_scaled(arnet: dict[str, Any]) -> None:
-    """The published rule is reproduced, and the measured dense MACs stand beside it."""
+    """The published rule is reproduced, next to the measured dense MACs."""
     rows = {(r["model"], r["input"]): r for r in arnet["rows"] if r["counter"] == "torch"}
     for key, (dense, published, feature_dim) in EFFICIENTNETS.items():
         row = rows[key]
@@ -82,7 +82,7 @@ def test_the_efficientnet_rows_are_shown_to_be_scaled(arnet: dict[str, Any]) -> 
 
 
 def test_all_four_counters_agree_on_all_seven_rows(arnet: dict[str, Any]) -> None:
-    """One integer of dense MACs a model, every row verified."""
+    """One integer of dense MACs for each model, every row verified."""
     for model, _input in [*TABLE_2, *EFFICIENTNETS]:
         rows = [r for r in arnet["rows"] if r["model"] == model]
         assert [r["counter"] for r in rows] == COUNTERS
@@ -91,7 +91,7 @@ def test_all_four_counters_agree_on_all_seven_rows(arnet: dict[str, Any]) -> Non
 
 
 def test_the_file_has_the_promised_form(arnet: dict[str, Any]) -> None:
-    """Schema, one row a model, input and counter, integers as integers, the environment."""
+    """Schema, one row per model, input and counter, integers as integers, the environment."""
     assert arnet["schema"] == 1
     assert len(arnet["rows"]) == 7 * 4
     for row in arnet["rows"]:
@@ -106,7 +106,7 @@ def test_the_file_has_the_promised_form(arnet: dict[str, Any]) -> None:
 
 
 def test_every_format_states_unit_and_convention(run_cli: RunCli, arnet: dict[str, Any]) -> None:
-    """Terminal, Markdown and LaTeX say GMACs and what a MAC is; CSV and JSON say it by name."""
+    """Terminal, Markdown and LaTeX give GMACs and define a MAC; CSV and JSON name the unit."""
     for format in ("table", "md", "latex"):
         text = run_cli("table", "--format", format).stdout
         assert "GMACs" in text
@@ -119,7 +119,7 @@ def test_every_format_states_unit_and_convention(run_cli: RunCli, arnet: dict[st
 
 
 def test_the_suffix_of_the_output_chooses_the_format(run_cli: RunCli, tmp_path: Path) -> None:
-    """``-o x.csv`` is CSV; ``--format`` overrules; the file holds what stdout would."""
+    """``-o x.csv`` is CSV; ``--format`` overrides it; the file has what stdout would."""
     args = ("table", "resnet18@64", "--counter", "torch")
     assert run_cli(*args, "-o", "t.csv").returncode == 0
     assert (tmp_path / "t.csv").read_text() == run_cli(*args, "--format", "csv").stdout
@@ -176,7 +176,7 @@ def test_an_unknown_operator_is_never_a_silent_zero(run_cli: RunCli, tmp_path: P
 
 
 def test_the_second_run_imports_no_torch(run_cli: RunCli, tmp_path: Path, arnet: object) -> None:
-    """With everything in the cache, the table is printed without the measuring half."""
+    """With everything in the cache, the table is printed without the extra ``measure``."""
     (tmp_path / "torch.py").write_text("raise ImportError('torch must not be imported')")
     result = run_cli("table", env={"PYTHONPATH": str(tmp_path)}, process=True)
     assert result.returncode == 0, result.stderr
@@ -184,7 +184,7 @@ def test_the_second_run_imports_no_torch(run_cli: RunCli, tmp_path: Path, arnet:
 
 
 def test_a_damaged_cache_is_rebuilt_with_a_warning(run_cli: RunCli, tmp_path: Path) -> None:
-    """The figure is the same, the user is told, and the next run is silent again."""
+    """The figure is the same, a warning is printed, and the next run is silent again."""
     env = {"FLOPBENCH_CACHE_DIR": str(tmp_path / "own")}
     args = ("table", "resnet18@64", "--counter", "torch", "--format", "json")
     first = run_cli(*args, env=env)
@@ -228,7 +228,7 @@ def test_a_large_model_needs_no_memory(tmp_path: Path) -> None:
 
 
 def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -> None:
-    """Also one that draws its widths: every counter sees the same network, verified."""
+    """Even one with random widths: every counter sees the same network, verified."""
     (tmp_path / "drawn.py").write_text(
         "import random, sys\nfrom torch import nn\n"
         "def build():\n    print('called')\n"
@@ -242,7 +242,7 @@ def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -
 
 
 def test_one_cost_has_one_row(run_cli: RunCli) -> None:
-    """A model at its default size and at the same size by name is one row."""
+    """A model at its default size, implied or named, is one row."""
     args = ("table", "resnet18", "resnet18@224", "--counter", "torch", "--format", "json")
     assert len(json.loads(run_cli(*args).stdout)["rows"]) == 1
 
@@ -274,7 +274,7 @@ def test_jobs_give_the_same_table(run_cli: RunCli, tmp_path: Path) -> None:
 def test_bad_input_is_one_message_2_and_nothing_written(
     run_cli: RunCli, tmp_path: Path, args: tuple[str, ...], needles: tuple[str, ...]
 ) -> None:
-    """The output that was there stays as it was."""
+    """The existing output is left as it was."""
     (tmp_path / "bad.py").write_text(
         "def raises():\n    raise ValueError('on purpose')\ndef text():\n    return 'a model'\n"
         "def quits():\n    import sys; sys.exit('bye')\n"
@@ -288,7 +288,7 @@ def test_bad_input_is_one_message_2_and_nothing_written(
 
 
 def test_ctrl_c_leaves_the_old_file(tmp_path: Path) -> None:
-    """Interrupted while measuring: exit 130, one line, the output untouched, no scraps."""
+    """Interrupted while measuring: exit 130, one line, output untouched, nothing left behind."""
     out = tmp_path / "out.json"
     out.write_text("precious")
     # More than any machine measures before the signal comes.

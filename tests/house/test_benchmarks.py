@@ -1,4 +1,4 @@
-"""The suites of ``benchmarks`` are whole, and each still runs; no time is tested."""
+"""The suites of ``benchmarks`` are complete, and each still runs; no time is tested."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ QUICK = {
     ],
     "bench_startup.py": ["test_start[python -c pass]", "test_start[flopbench --version]"],
 }
-"""Suite -> the benchmarks of it that take a moment."""
+"""Suite -> its quick benchmarks."""
 
 
 def run_pytest(*args: str) -> subprocess.CompletedProcess[str]:
@@ -49,7 +49,7 @@ def run_pytest(*args: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_arm_and_counter_has_its_benchmark() -> None:
-    """Every arm of Table 2 is timed at each batch and device, and counted under each counter."""
+    """Every network of Table 2 is timed at each batch and device, and counted by each counter."""
     result = run_pytest("--collect-only", *SUITES)
     assert result.returncode == 0, result.stdout + result.stderr
     names = [line.rpartition("::")[2] for line in result.stdout.splitlines()]
@@ -69,7 +69,7 @@ def test_every_arm_and_counter_has_its_benchmark() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
 def test_suite_runs(suite: str) -> None:
-    """A few benchmarks of each suite run to their end."""
+    """A few benchmarks of each suite run to completion."""
     result = run_pytest(*(f"{suite}::{name}" for name in QUICK[suite]))
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{len(QUICK[suite])} passed" in result.stdout

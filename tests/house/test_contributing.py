@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md work as they stand on the page."""
+"""The examples of CONTRIBUTING.md work as shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation is executed: every block of every page, or it is named here as not to be."""
+"""The documentation is executed: every block of every page, except the kinds named here."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from running import Done, run_shell
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-"""A file that a page shows whole: its name on a line of its own, its content below."""
+"""A file that a page shows in full: its name on a line by itself, its content below."""
 SHOWN_ONLY = {"json", "toml", "text", "python", "yaml"}
 SESSIONS = {"ci.md"}
-"""Pages that are one session, each command in the state that those before it left: their files and
-console blocks are run by a test of their own (``test_docs_ci``).
+"""Pages that are one session, each command in the state that the previous one left: their files
+and console blocks are run by ``test_docs_ci``.
 """
 EXTRAS = {
     "parquet": "duckdb",
@@ -37,7 +37,7 @@ AS_A_PROCESS = (
     "flopbench log validate typo.jsonl",
     'flopbench compare tests/data/selective.jsonl other.jsonl; echo "status $?"',
 )
-"""Run by the installed program, in a process of its own; all others in this one (``run_shell``)."""
+"""Run by the installed program, in a separate process; all others in this one (``run_shell``)."""
 INSTALLS = (
     "python -m pip install -c constraints.txt '.[measure,logs,plots]' && flopbench table",
     "python -m pip install -c constraints.txt tox && tox",
@@ -74,7 +74,7 @@ def console_commands() -> list[tuple[str, str, str]]:
 
 
 def shell_commands() -> list[tuple[str, str]]:
-    """Return (page, command) of every line in sh blocks, comments cut off."""
+    """Return (page, command) of every line in sh blocks, without comments."""
     return [
         (page, re.sub(r"\s+#.*", "", line))
         for page, text in blocks("sh")
@@ -84,7 +84,7 @@ def shell_commands() -> list[tuple[str, str]]:
 
 
 def named_files() -> dict[str, str]:
-    """Return name -> content of every file that a page shows whole."""
+    """Return name -> content of every file that a page shows in full."""
     found: dict[str, str] = {}
     for page in PAGES:
         if page.name in SESSIONS:
@@ -96,8 +96,8 @@ def named_files() -> dict[str, str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder as the pages assume it: a checkout's test data, the files that the pages show,
-    factories of the reader's, a saved table.
+    """A folder as the pages assume it: test data, the files that the pages show, the reader's
+    factories, a saved table.
     """
     shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
     for name, content in named_files().items():
@@ -112,7 +112,7 @@ def workplace(tmp_path: Path) -> Path:
 
 
 def shown() -> dict[str, list[tuple[str, str | None]]]:
-    """Return command -> (page, expected output, None in a sh block) wherever it is shown."""
+    """Return command -> (page, expected output; None in a sh block) wherever it is shown."""
     found: dict[str, list[tuple[str, str | None]]] = {}
     for page, command, expected in console_commands():
         found.setdefault(command, []).append((page, expected))
@@ -142,14 +142,14 @@ def run(command: str, folder: Path) -> Done:
 
 
 def matches(expected: str, actual: str) -> bool:
-    """Compare texts line by line; ``...`` stands for anything, across lines too."""
+    """Compare texts line by line; ``...`` matches anything, across lines too."""
     pattern = "\n".join(line.rstrip() for line in expected.strip().splitlines())
     text = "\n".join(line.rstrip() for line in actual.strip().splitlines())
     return re.fullmatch(re.escape(pattern).replace(r"\.\.\.", ".*"), text, re.DOTALL) is not None
 
 
 def test_every_block_is_of_a_known_kind() -> None:
-    """A block that no test executes must be of a kind that cannot be."""
+    """A block that no test executes is of a kind that cannot be executed."""
     for page in PAGES:
         for tag, text in BLOCK.findall(page.read_text(encoding="utf-8")):
             assert tag in {"console", "pycon", "sh", *SHOWN_ONLY}, f"{page.name}: {text[:60]}"
@@ -171,7 +171,7 @@ def test_commands(command: str, workplace: Path) -> None:
 
 
 def test_commands_that_run_as_a_process_are_shown() -> None:
-    """The few that prove that the installed program does what it does in this process."""
+    """The commands that check the installed program are on the pages."""
     assert set(AS_A_PROCESS) <= set(shown())
 
 

@@ -31,7 +31,7 @@ MEASURED = {
     "timer_agreement.txt",
     "torchvision_ops.csv",
 }
-"""What a clock measured, or what one library's release fixes: made as reports/README.md says."""
+"""Timed results, or results of one library's release: made as reports/README.md says."""
 OWN = {"README.md", "commands.txt", "environment.txt"}
 
 
@@ -51,7 +51,7 @@ def committed() -> list[str]:
 
 
 def test_every_file_has_its_command() -> None:
-    """No file lies under reports/ that neither a command nor a clock made."""
+    """Every file under reports/ is made by a listed command or is a timed result."""
     targets = [target for command in listed() for target in outputs(command)]
     for name in committed():
         made = any(name == target or name.startswith(f"{target}/") for target in targets)
@@ -67,7 +67,7 @@ def test_every_kind_of_figure_is_there() -> None:
 
 
 def test_the_readme_names_every_measured_file() -> None:
-    """What no command of the list makes is explained in reports/README.md."""
+    """Files that no listed command makes are explained in reports/README.md."""
     text = (ROOT / "reports" / "README.md").read_text(encoding="utf-8")
     for name in MEASURED:
         assert re.search(rf"`{re.escape(name)}`", text) or Path(name).stem in text, name
@@ -75,7 +75,7 @@ def test_the_readme_names_every_measured_file() -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of all that the commands read."""
+    """A copy of everything that the commands read."""
     folder = tmp_path_factory.mktemp("repository")
     copy_to(folder)
     return folder
@@ -110,7 +110,7 @@ def test_the_files_are_current(command: list[str], place: Path) -> None:
 
 
 def test_no_other_command_makes_a_committed_file() -> None:
-    """Those that are no ``flopbench`` command make what the others read, and nothing else."""
+    """Commands other than ``flopbench`` make what the others read, and nothing else."""
     for command in listed():
         if command[0] != "flopbench":
             assert not made_by(command)

@@ -1,4 +1,4 @@
-"""A headless Chromium for tests: opens files, tells what a page said, asked for and looks like."""
+"""A headless Chromium for tests: a page's console, its requests, and what it looks like."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def open_page(driver: Any, page: Path, *, width: int = 1280, dark: bool = False)
 
 
 def console(driver: Any) -> list[str]:
-    """Return what the console said since it was last asked: errors, refusals of the policy."""
+    """Return the console's lines since the last call: errors, violations of the policy."""
     return [entry["message"] for entry in driver.get_log("browser")]
 
 
 def requests(driver: Any) -> list[str]:
-    """Return what was asked for since it was last asked."""
+    """Return what the page requested since the last call."""
     events = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
     sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
     return [params["request"]["url"] for params in sent]

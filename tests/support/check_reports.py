@@ -1,4 +1,4 @@
-"""Reports of checks made by hand, for tests of what is drawn from them."""
+"""Handmade reports of checks, for tests of what is printed from them."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def not_measured(name: str = "broken") -> EntryResult:
 
 
 def slow(name: str = "timed") -> EntryResult:
-    """Return an entry whose latency could not be told from its baseline."""
+    """Return an entry whose latency comparison was inconclusive."""
     moved = metric(
         "latency",
         "0.01231",

@@ -1,4 +1,4 @@
-"""A clock that never looks at the time: the noise of a machine, seeded, behind the real loop.
+"""A simulated clock: the seeded noise of a machine, behind the real loop.
 
 ``NoiseClock`` stands where a clock of ``measure.clocks`` stands, the one seam of the timing code.
 ``now`` moves only by what calls took, so a test of many seconds takes none, and every count can be
@@ -96,7 +96,7 @@ class NoiseClock:
 
 
 def idle() -> None:
-    """Be a call that takes the base time."""
+    """A call that takes the base time."""
 
 
 def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> DeviceFacts:
@@ -111,7 +111,7 @@ def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> 
 
 
 def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
-    """Turn what the loop saw into the record of one process."""
+    """Turn what the loop sampled into the record of one process."""
     fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
     columns = {name: tuple(values) for name, values in sampled.columns.items()}
     return ProcessRun(**{"first_s": first_s, **fields, "columns": columns, **changes})

@@ -1,4 +1,4 @@
-"""Layers and structures with their true cost, as ``operator_zoo`` has it for single operators."""
+"""Layers and structures with their true cost, like ``operator_zoo`` for single operators."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from torchvision.ops import roi_align
 
 
 class DictInOut(nn.Module):
-    """Takes a dict and gives one, nested, with a tensor that is not used."""
+    """Takes and returns a nested dict, with a tensor that is not used."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Small policy logs for tests of what is done with them; no file, no torch."""
+"""Small policy logs for tests; no file, no torch."""
 
 from __future__ import annotations
 

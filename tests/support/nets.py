@@ -39,7 +39,7 @@ class Awkward(nn.Module):
 
 
 class Failing(Awkward):
-    """Runs half way, then raises."""
+    """Runs halfway, then raises."""
 
     def forward(self, x: torch.Tensor) -> dict[str, Any]:
         super().forward(x)
@@ -71,7 +71,7 @@ class Scripted(nn.Module):
 
 
 class RefusingCounter:
-    """A counter that can follow no model."""
+    """A counter that cannot count any model."""
 
     name, distribution, convention, needs_values = "refusing", "torch", "MACs", False
 
@@ -80,7 +80,7 @@ class RefusingCounter:
 
 
 def state_of(module: nn.Module) -> dict[str, Any]:
-    """Take down everything about a module that counting must not change."""
+    """Return everything about a module that counting must not change."""
     return {
         "keys": list(module.state_dict()),
         "values": {name: value.clone() for name, value in module.state_dict().items()},
@@ -96,6 +96,6 @@ def state_of(module: nn.Module) -> dict[str, Any]:
 
 
 def same_state(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Compare two notes of ``state_of``."""
+    """Compare two results of ``state_of``."""
     values, others = one.pop("values"), other.pop("values")
     return one == other and all(torch.equal(values[name], others[name]) for name in values)

@@ -76,7 +76,7 @@ class Call(nn.Module):
 
 
 class OwnConv(nn.Conv2d):
-    """A subclass, which counters that look up exact classes do not know."""
+    """A subclass, unknown to counters that look up exact classes."""
 
 
 class Scaled(nn.Module):

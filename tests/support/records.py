@@ -1,4 +1,4 @@
-"""Small cost profiles made by hand, for tests of what is done with profiles."""
+"""Small handmade cost profiles for tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def op(module: str, family: str, macs: int, *, name: str = "", total: int | None
 
 
 def gap(kind: str, name: str, module: str, *, may_multiply: bool = True) -> Gap:
-    """Return one gap that was met once."""
+    """Return one gap that occurred once."""
     return Gap(kind=kind, name=name, module=module, calls=1, may_multiply=may_multiply)  # type: ignore[arg-type]
 
 

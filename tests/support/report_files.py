@@ -60,7 +60,7 @@ class Element:
 
 
 class Page(HTMLParser):
-    """A strict reader: what is opened is closed, in order."""
+    """A strict reader: every element is closed, in order."""
 
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -142,7 +142,7 @@ def write_log(path: Path, header: Mapping[str, Any], samples: Sequence[Mapping[s
 
 
 def hostile_log(path: Path) -> Path:
-    """Write a log whose every text is out to break the page."""
+    """Write a log whose every text tries to break the page."""
     classes = list(HOSTILE)
     samples = [
         {
@@ -164,7 +164,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def table_of(page: Element, name: str) -> Element:
-    """Return the table that stands in files of that name."""
+    """Return the table whose files have that name."""
     block = next(e for e in page.all("div") if e.attributes.get("id") == f"table-{name}")
     return block.all("table")[0]
 

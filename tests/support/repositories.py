@@ -1,4 +1,4 @@
-"""Git repositories of tests: an identity of their own, and none of the user's settings."""
+"""Git repositories for tests: with their own identity and none of the user's settings."""
 
 from __future__ import annotations
 

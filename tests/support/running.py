@@ -1,9 +1,9 @@
-"""The command line without a new interpreter: what a process of its own does, in this one.
+"""The command line without a new interpreter: what a new process does, in this one.
 
 Importing torch takes a process seconds, so most tests run ``flopbench.cli.main`` here, between the
-streams, the folder, the environment and the import path that a process of its own would have. A
-shell's lines run in a real shell, whose ``flopbench`` hands its arguments and its streams over.
-What is about the process itself (signals, imports, start-up) must be tested in one.
+streams, the folder, the environment and the import path that a new process would have. Shell
+commands run in a real shell, in which ``flopbench`` hands over its arguments and streams. What is
+about the process itself (signals, imports, start-up) must be tested in a new process.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ sys.exit(server.recv(1)[0])
 def call(
     args: Sequence[str], cwd: Path, environment: Mapping[str, str], streams: Sequence[int]
 ) -> int:
-    """Run the command line in this process as a process of its own would; return its status.
+    """Run the command line in this process as in a new one; return its status.
 
     Args:
         args: what stands behind ``flopbench``.
@@ -71,7 +71,7 @@ def call(
             traceback.print_exc(file=sys.stderr)
             status = 1
     if status in STOPPED:
-        raise KeyboardInterrupt  # who stops the tests stops more than one command
+        raise KeyboardInterrupt  # stopping the tests stops more than one command
     return status
 
 
@@ -119,7 +119,7 @@ def run_shell(
 
 @cache
 def _server() -> tuple[socket.socket, Path]:
-    """Return where a ``flopbench`` asks, and the folder that holds it; both last for the run."""
+    """Return the server that a ``flopbench`` calls, and its folder; both last for the run."""
     folder = Path(tempfile.mkdtemp(prefix="shell-"))  # not pytest's: a socket has a short path
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = socket.socket(socket.AF_UNIX)
@@ -136,7 +136,7 @@ def _server() -> tuple[socket.socket, Path]:
 
 
 def _answer(server: socket.socket) -> None:
-    """Run what one ``flopbench`` was asked for, on its streams; give it the status."""
+    """Run what one ``flopbench`` was called with, on its streams; send it the status."""
     client, _ = server.accept()
     with client:
         head, streams, _, _ = socket.recv_fds(client, 8, 3)
@@ -183,7 +183,7 @@ def _streams(given: Sequence[int]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _process_state(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
-    """Stand in a folder, with an environment; forget what was imported from there."""
+    """Work in a folder, with an environment; forget what was imported from there."""
     before = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules), gc.get_threshold()
     writes = sys.dont_write_bytecode
     # A file that is edited twice within a second would be taken from its bytecode.
@@ -212,8 +212,8 @@ def _set_environment(wanted: Mapping[str, str]) -> None:
 
 
 def _of_the_user(name: str, cwd: Path) -> bool:
-    """Tell whether a module came from a file that was named, or lies in the folder."""
-    known = getattr(sys.modules[name], "__dict__", {})  # some objects there are no modules
+    """Return whether a module came from a named file, or is in the folder."""
+    known = getattr(sys.modules[name], "__dict__", {})  # some objects there are not modules
     places = [known.get("__file__"), *known.get("__path__", ())]
     return name.startswith("_flopbench_") or any(
         place and Path(place).is_relative_to(cwd) for place in places

@@ -1,4 +1,4 @@
-"""Many cases in one test: all of them are tried, and the failure names each that failed."""
+"""Many cases in one test: all of them are tried, and the failure names every case that failed."""
 
 from __future__ import annotations
 

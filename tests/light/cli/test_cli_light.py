@@ -1,4 +1,4 @@
-"""The command line without measuring: help, completion, exit status, and no torch at hand."""
+"""The command line without measuring: help, completion, exit status, and no torch."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_verb_has_help(run_cli: RunCli) -> None:
 
 
 def test_every_kind_of_figure_has_help(capsys: pytest.CaptureFixture[str]) -> None:
-    """``plot --help`` lists the kinds; each has help of its own, every option with a word."""
+    """``plot --help`` lists the kinds; each has its own help."""
     with pytest.raises(SystemExit) as done:
         build_parser().parse_args(["plot", "--help"])
     assert done.value.code == 0
@@ -80,7 +80,7 @@ def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
 
 
 def test_every_argument_is_documented() -> None:
-    """No option or positional argument goes without a word of help."""
+    """Every option and positional argument has help."""
 
     def look(parser: argparse.ArgumentParser, name: str) -> None:
         for argument in parser._actions:
@@ -115,7 +115,7 @@ def test_usage_errors_end_with_2(run_cli: RunCli, args: tuple[str, ...], needle:
 
 
 def test_without_torch_measuring_says_how_to_install_it(run_cli: RunCli, tmp_path: Path) -> None:
-    """A missing measuring half is one message with the command that brings it."""
+    """Without the extra ``measure``, one message names the command that installs it."""
     code = (
         "import sys\n"
         "class Block:\n"
@@ -180,7 +180,7 @@ def test_bad_input_is_one_message_and_2(
     ],
 )
 def test_a_process_says_what_is_said_here(run_cli: RunCli, args: tuple[str, ...]) -> None:
-    """Tests run commands in their own process: a process of the command's own does the same."""
+    """Tests run commands in their own process: a separate process does the same."""
     own, here = run_cli(*args, process=True), run_cli(*args)
     assert (own.returncode, own.stdout, own.stderr) == (here.returncode, here.stdout, here.stderr)
 

@@ -1,4 +1,4 @@
-"""The words that messages share: remarks, and names that stay apart."""
+"""Words that messages share: remarks, and names that stay distinct."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from flopbench.core.errors import Remark, distinct
 
 
 def test_equal_names_are_numbered() -> None:
-    """Names that are alone stay; equal ones are numbered in their order."""
+    """Unique names stay; equal ones are numbered in order."""
     assert distinct([]) == []
     assert distinct(["a", "b", "a"]) == ["a #1", "b", "a #2"]
 
 
 @given(st.lists(st.sampled_from(["a", "a #1", "a #2", "a #1 #1", "b"])))
 def test_a_number_that_is_itself_a_name_is_not_given_again(names: list[str]) -> None:
-    """All names are different whatever they were, and what was alone keeps its name."""
+    """All names end up distinct, and a unique one is kept."""
     found = distinct(names)
     assert len(set(found)) == len(found) == len(names)
     assert all(
@@ -25,7 +25,7 @@ def test_a_number_that_is_itself_a_name_is_not_given_again(names: list[str]) -> 
 
 
 def test_a_remark_is_printed_with_its_subject() -> None:
-    """A remark on a part of a run becomes one on the run, word for word."""
+    """A remark about a part of a run becomes one about the run, word for word."""
     remark = Remark("a guess", "net", kind="left out")
     assert str(remark) == "net: a guess"
     assert str(remark.of("run: a")) == "run: a: net: a guess"

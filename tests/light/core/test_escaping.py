@@ -1,4 +1,4 @@
-"""Text of files in Markdown and LaTeX: it is shown as it is and never becomes markup."""
+"""Text from files in Markdown and LaTeX is shown as it is and never becomes markup."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def tags(html: str) -> list[str]:
 
 
 def check(text: str) -> None:
-    """Assert that a text is text wherever it may stand."""
+    """Assert that a text stays text wherever it is put."""
     line = rendered(markdown_line(text))
     assert (tags(line) or ["p"]) == ["p"], line
     assert shown(line) == plain(text)
@@ -85,19 +85,19 @@ def check(text: str) -> None:
 
 
 def test_a_hostile_text_is_text_in_markdown() -> None:
-    """On a line, in a bullet, in a sentence, as a picture's text: no element, no sign lost."""
+    """On a line, in a bullet, in a sentence, as a picture's text: no element, no character lost."""
     each(HOSTILE, check)
 
 
 @given(SIGNS)
 def test_any_text_is_text_in_markdown(text: str) -> None:
-    """What holds for the known ones holds for any mix of signs."""
+    """The same holds for any mix of characters."""
     check(text)
 
 
 @pytest.mark.parametrize("text", HARMLESS)
 def test_a_harmless_text_stays_as_it_is(text: str) -> None:
-    """Underscores inside words, marks of notes, numbers: nothing is escaped that need not be."""
+    """Underscores inside words, footnote marks, numbers: nothing is escaped needlessly."""
     assert markdown_escape(text) == text
     if text[-1] != ".":
         assert markdown_line(text) == text
@@ -152,7 +152,7 @@ def test_what_a_cell_is_indented_by_stays() -> None:
     ],
 )  # fmt: skip
 def test_latex_shows_what_was_said(text: str, latex: str) -> None:
-    """Commands, ligatures and the star behind a line's end are no more than signs."""
+    """Commands, ligatures and a star after a line break are plain characters."""
     assert latex_escape(text) == latex
 
 
@@ -163,7 +163,7 @@ def test_other_scripts_bring_what_they_need() -> None:
 
 
 def test_long_texts_are_set_as_paragraphs() -> None:
-    """Sentences in a cell wrap; hashes and numbers cannot, and the table shrinks to the line."""
+    """Sentences in a cell wrap; hashes and numbers cannot, so the table shrinks to the line."""
     sentence = "a sentence of many words that is too long for a line of any paper"
     assert r"p{18em}" in to_latex(table(sentence), "x")
     assert r"\usepackage{array}" in to_latex(table(sentence), "x")

@@ -23,7 +23,7 @@ def test_write_replaces_whole_files(tmp_path: Path) -> None:
 
 
 def test_new_files_follow_the_umask(tmp_path: Path) -> None:
-    """A new file is as readable as any other that the user makes."""
+    """A new file gets the permissions of any other that the user makes."""
     path = tmp_path / "table.json"
     write_atomic(path, "x")
     mask = os.umask(0)
@@ -34,7 +34,7 @@ def test_new_files_follow_the_umask(tmp_path: Path) -> None:
 def test_a_failing_write_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the disk refuses the rename, the old content stays and no scrap is left."""
+    """If the rename fails, the old content stays and nothing is left behind."""
     path = tmp_path / "table.json"
     path.write_text("old")
 
@@ -85,7 +85,7 @@ def test_impossible_outputs_are_refused(tmp_path: Path, where: str) -> None:
     ],
 )
 def test_bad_json_names_its_place(tmp_path: Path, content: bytes, needle: str) -> None:
-    """The message holds the file, and line and column where there are any."""
+    """The message names the file, and line and column where there are any."""
     path = tmp_path / "bad.json"
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"bad\.json") as caught:
@@ -94,7 +94,7 @@ def test_bad_json_names_its_place(tmp_path: Path, content: bytes, needle: str) -
 
 
 def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
-    """No such file is the user's to mend."""
+    """A missing file is an error that the user can fix."""
     with pytest.raises(InputError, match="No such file"):
         read_json(tmp_path / "none.json", "a cost table")
 
@@ -117,7 +117,7 @@ def test_bytes_are_written_as_they_are(tmp_path: Path) -> None:
     ],
 )
 def test_json_that_nothing_can_count_with_or_write(tmp_path: Path, text: str, message: str) -> None:
-    """Integers beyond floating point and halves of characters are refused where they stand."""
+    """Integers beyond floating point and half surrogate pairs are refused, with their place."""
     path = tmp_path / "t.json"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as caught:

@@ -1,4 +1,4 @@
-"""The statistics of timings: each claim of an interval is checked by counting or by simulation.
+"""Statistics of timings: each claim about an interval is checked by counting or by simulation.
 
 Every simulation is seeded, so that a figure that holds once holds always.
 """
@@ -36,7 +36,7 @@ several = st.lists(times, min_size=1, max_size=40)
 
 
 def mean_of_means(groups: Sequence[Sequence[float]]) -> float:
-    """A statistic that is quick to draw."""
+    """A statistic that is quick to compute."""
     return statistics.fmean(float(sum(group)) / len(group) for group in groups)
 
 
@@ -44,7 +44,7 @@ def mean_of_means(groups: Sequence[Sequence[float]]) -> float:
 
 
 def test_the_median_is_the_middle_or_between_the_two_middle_ones() -> None:
-    """Of an odd and of an even number; of none there is none."""
+    """The median of an odd and an even number of values; an empty list has none."""
     assert median([3.0, 1.0, 2.0]) == 2.0
     assert median([4.0, 1.0, 2.0, 3.0]) == 2.5
     with pytest.raises(ValueError, match="no median"):
@@ -55,7 +55,7 @@ def test_the_median_is_the_middle_or_between_the_two_middle_ones() -> None:
 def test_the_median_scales_and_forgets_the_order(
     values: list[float], power: int, shuffler: random.Random
 ) -> None:
-    """In other units it is the same time; samples may come in any order."""
+    """Units and the order of the samples do not matter."""
     shuffled = values[:]
     shuffler.shuffle(shuffled)
     assert median(shuffled) == median(values)
@@ -73,7 +73,7 @@ def test_the_median_scales_and_forgets_the_order(
     ],
 )
 def test_a_percentile_needs_its_samples(q: int, fewest: int, value: float) -> None:
-    """With one sample fewer it is not stated; with enough it is one of the samples."""
+    """With one sample too few it is not stated; with enough it is one of the samples."""
     assert PERCENTILE_SAMPLES[q] == fewest
     values = [float(number) for number in range(fewest, 0, -1)]
     assert percentile(values, q) == value
@@ -143,7 +143,7 @@ def test_the_interval_of_a_median_covers_it_by_the_binomial_rule() -> None:
 
 @pytest.mark.parametrize("n", [10, 30, 100])
 def test_the_interval_of_a_median_covers_it_in_simulation(n: int) -> None:
-    """Skewed times, as those of machines are: no shape of them is assumed."""
+    """Times are skewed, as on machines: no shape is assumed."""
     generator = random.Random(7)
     hits = 0
     for _ in range(2000):
@@ -199,7 +199,7 @@ def test_student_points_hold_95_per_cent_of_the_density() -> None:
 
 
 def test_student_points_fall() -> None:
-    """More processes never widen them, also where the table ends."""
+    """More processes never widen them, not even where the table ends."""
     points = [student_95(degrees) for degrees in range(1, len(T_95) + 200)]
     assert points == sorted(points, reverse=True)
     assert points[-1] > 1.96
@@ -272,7 +272,7 @@ def processes(
 
 
 def test_one_process_has_no_bootstrap() -> None:
-    """Nor has an empty one among several, nor a ratio with one process on either side."""
+    """Nor is there one for an empty process, or for a ratio with one process on either side."""
     two = [[1.0, 2.0], [1.5]]
     assert expanded_bootstrap([[1.0, 2.0]], median_of_medians) is None
     assert expanded_bootstrap([], median_of_medians) is None
@@ -283,7 +283,7 @@ def test_one_process_has_no_bootstrap() -> None:
 
 
 def test_a_bootstrap_is_seeded() -> None:
-    """The same samples give the same interval; another seed another one, within its noise."""
+    """The same samples give the same interval; another seed gives another, within the noise."""
     groups = processes(random.Random(1), 3, 0.02, 0.05)
     once = expanded_bootstrap(groups, median_of_medians, resamples=300)
     assert once == expanded_bootstrap(groups, median_of_medians, resamples=300)

@@ -38,7 +38,7 @@ def test_giga_rounds_half_to_even_on_exact_integers() -> None:
     assert giga(52_921_376) == "0.0529"
     assert giga(486_322_176) == "0.4863"
     assert giga(2_249_000_192) == "2.2490"
-    assert giga(50_000) == "0.0000"  # half way: to the even digit
+    assert giga(50_000) == "0.0000"  # a tie: to the even digit
     assert giga(150_000) == "0.0002"
     assert giga(1_800_000_000) == "1.8000"
     assert giga(10**18) == "1000000000.0000"
@@ -46,7 +46,7 @@ def test_giga_rounds_half_to_even_on_exact_integers() -> None:
 
 
 def test_small_costs_keep_their_digits() -> None:
-    """A cost that four decimals would print as nothing is printed in scientific notation."""
+    """A cost that four decimals would print as zero is printed in scientific notation."""
     assert small_giga(8_960) == "8.96e-06"
     assert small_giga(1) == "1.00e-09"
 
@@ -69,7 +69,7 @@ UNITS = [
     ("MACs", {"MACs": 1}),
     ("MAC", {"MACs": 1}),
     ("MMACs", {"MACs": 10**6}),
-    ("GMACS", {"MACs": 10**9}),  # one meaning in any writing
+    ("GMACS", {"MACs": 10**9}),  # one meaning in any spelling
     ("Gmacs", {"MACs": 10**9}),
     ("FLOPs", {"FLOPs": Fraction(1, 2)}),
     ("FLOP", {"FLOPs": Fraction(1, 2)}),
@@ -171,7 +171,7 @@ def test_an_axis_has_the_largest_unit_that_its_bars_reach(
 
 
 def test_a_cost_beyond_any_model_is_refused() -> None:
-    """The most is a septillion of MACs, and it can be read itself."""
+    """The largest cost is a septillion MACs, and it can be read itself."""
     assert parse_macs("1e24") == LARGEST_COST == 10**24
     with pytest.raises(InputError, match="beyond any model"):
         parse_macs("1.1e24")
@@ -245,7 +245,7 @@ def test_parse_macs_refuses(text: str, words: str) -> None:
     ],
 )
 def test_both_readings_of_flops_are_named(text: str, line: str) -> None:
-    """What it may be, what each comes to, and how to write each."""
+    """The message gives both readings, what each comes to, and how to write each."""
     with pytest.raises(InputError) as refused:
         parse_macs(text)
     assert refused.value.line == line

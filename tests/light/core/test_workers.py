@@ -1,4 +1,4 @@
-"""Fresh processes: an answer, an error of the same class, a traceback, or a death that is told.
+"""Fresh processes: an answer, an error of the same class, a traceback, or a reported death.
 
 The jobs are modules written for the test; none of them needs torch.
 """
@@ -46,7 +46,7 @@ def test_a_job_is_answered(write: Write) -> None:
 
 
 def test_a_job_runs_in_an_interpreter_of_its_own(write: Write) -> None:
-    """Neither our process nor a fork of it: nothing that was loaded here is loaded there."""
+    """It is neither our process nor a fork of it: nothing loaded here is loaded there."""
     name = write(
         """
         import os, sys
@@ -62,7 +62,7 @@ def test_a_job_runs_in_an_interpreter_of_its_own(write: Write) -> None:
 def test_threads_are_set_before_the_libraries_load(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every variable that they read; None leaves what the caller has."""
+    """Every variable that the libraries read is set; None leaves the caller's values."""
     name = write(
         "import os\ndef names(job):\n    return [os.environ.get(n) for n in job['names']]\n"
     )
@@ -86,7 +86,7 @@ def test_a_module_beside_the_caller_is_found(
 
 @pytest.mark.parametrize("kind", [InputError, DataError, MeasureError, NotComparableError])
 def test_an_error_comes_back_as_it_was(write: Write, kind: type[FlopbenchError]) -> None:
-    """Of the same class, with message and hint, so with the same exit status."""
+    """It has the same class, message and hint, and so the same exit status."""
     name = write(
         f"""
         from flopbench.core import errors
@@ -120,7 +120,7 @@ def test_an_error_of_a_subclass_comes_back_as_the_class_that_is_known(write: Wri
 def test_a_missing_library_says_how_to_get_it(
     write: Write, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
-    """What measuring needs is an extra; its absence is the user's to mend."""
+    """What measuring needs is an extra; the user can install it."""
     name = write(f"def need(job):\n    raise ModuleNotFoundError('no', name={package!r})\n")
     with pytest.raises(InputError, match=f"measuring needs {package}") as caught:
         run_job(f"{name}:need", {})
@@ -128,14 +128,14 @@ def test_a_missing_library_says_how_to_get_it(
 
 
 def test_a_library_that_ends_the_process_costs_its_row_only(write: Write) -> None:
-    """An exit status without a traceback is no fault of ours: the worker died."""
+    """An exit status without a traceback is not our fault: the worker died."""
     name = write("def job(job):\n    import os; os._exit(5)\n")
     with pytest.raises(WorkerDied, match="ended with exit status 5"):
         run_job(f"{name}:job", {})
 
 
 def test_a_file_named_like_a_library_hides_nothing(write: Write, tmp_path: Path) -> None:
-    """The folder at hand comes last on the child's path."""
+    """The working directory comes last on the child's path."""
     name = write("def job(job):\n    import random; return random.randint(3, 3)\n")
     (tmp_path / "random.py").write_text("raise SystemExit('hidden')\n")
     assert run_job(f"{name}:job", {}) == 3
@@ -150,7 +150,7 @@ def test_a_file_named_like_a_library_hides_nothing(write: Write, tmp_path: Path)
     ],
 )
 def test_a_fault_of_ours_keeps_its_traceback(write: Write, body: str, words: str) -> None:
-    """A RuntimeError that holds what the child wrote, never a tidy message."""
+    """It is a RuntimeError with what the child wrote, never a tidy message."""
     name = write(f"def job(job):\n    {body}\n")
     with pytest.raises(RuntimeError) as caught:
         run_job(f"{name}:job", {})
@@ -162,7 +162,7 @@ def test_a_fault_of_ours_keeps_its_traceback(write: Write, body: str, words: str
 
 
 def test_an_unknown_job_is_a_fault_of_ours(write: Write) -> None:
-    """A module or function that is not there, by name."""
+    """A module or function that does not exist is named."""
     name = write("")
     with pytest.raises(RuntimeError, match="has no attribute 'nothing'"):
         run_job(f"{name}:nothing", {})
@@ -171,7 +171,7 @@ def test_an_unknown_job_is_a_fault_of_ours(write: Write) -> None:
 
 
 def test_a_killed_child_is_told(write: Write) -> None:
-    """SIGKILL is what the system sends for want of memory: a measuring error with a way out."""
+    """SIGKILL is what the system sends when memory runs out: a measuring error with a way out."""
     name = write("import os, signal\ndef die(job):\n    os.kill(os.getpid(), job['signal'])\n")
     with pytest.raises(WorkerDied, match="SIGKILL") as caught:
         run_job(f"{name}:die", {"signal": int(signal.SIGKILL)})
@@ -184,7 +184,7 @@ def test_a_killed_child_is_told(write: Write) -> None:
 
 
 def test_an_interrupted_child_is_an_interrupt(write: Write) -> None:
-    """Ctrl-C reaches the whole process group: the child's end is not an error of its own."""
+    """Ctrl-C reaches the whole process group: the child's end is not another error."""
     name = write("import os, signal\ndef die(job):\n    os.kill(os.getpid(), signal.SIGINT)\n")
     with pytest.raises(KeyboardInterrupt):
         run_job(f"{name}:die", {})
@@ -192,7 +192,7 @@ def test_an_interrupted_child_is_an_interrupt(write: Write) -> None:
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_chatter_does_not_matter(write: Write, stream: str) -> None:
-    """Libraries print where they please, also a megabyte, from C, and what is no text."""
+    """Libraries print where they please: a megabyte, from C, or bytes that are not text."""
     number = {"stdout": 1, "stderr": 2}[stream]
     name = write(
         f"""
@@ -207,7 +207,7 @@ def test_chatter_does_not_matter(write: Write, stream: str) -> None:
 
 
 def test_the_last_words_of_a_talkative_child_are_its_traceback(write: Write) -> None:
-    """What is passed on is cut at the front, where the chatter is."""
+    """The output that is passed on is cut at the front, where the noise is."""
     name = write(
         """
         import sys
@@ -224,7 +224,7 @@ def test_the_last_words_of_a_talkative_child_are_its_traceback(write: Write) -> 
 def test_nothing_is_left_behind(
     write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither after an answer nor after a death: the folder of the answer is gone."""
+    """After an answer as after a death, the folder of the answer is gone."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(scratch))

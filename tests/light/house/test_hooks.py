@@ -1,4 +1,4 @@
-"""The hooks for pre-commit: a manifest that pre-commit takes, and entries that do what they say."""
+"""The hooks for pre-commit: a valid manifest, and entries that do what they say."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ KEYS = {
     "pass_filenames": bool,
     "minimum_pre_commit_version": str,
 }
-"""What our hooks may say, and of which type."""
+"""The keys that our hooks may have, and their types."""
 
 
 def hooks() -> dict[str, dict[str, object]]:
-    """Read the manifest, whose form is simple on purpose: one key a line."""
+    """Read the manifest, which is simple on purpose: one key per line."""
     found: list[dict[str, object]] = []
     for line in (ROOT / ".pre-commit-hooks.yaml").read_text(encoding="utf-8").splitlines():
         if not line or line.startswith("#"):
@@ -125,7 +125,7 @@ def test_yaml_reads_the_same() -> None:
     ],
 )
 def test_the_files_that_start_verification(path: str, wanted: bool) -> None:
-    """The baseline and the configuration start it, and nothing else does."""
+    """The baseline and the configuration trigger it, and nothing else does."""
     pattern = str(hooks()["flopbench-verify-baseline"]["files"])
     assert bool(re.search(pattern, path)) == wanted
 

@@ -1,4 +1,4 @@
-"""Who may import whom, and how little the command line loads."""
+"""Which file may import which, and how little the command line loads."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_nothing_imports_upward_or_across() -> None:
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:
-    """No file reaches itself over its imports, those inside functions and for types included."""
+    """No file reaches itself through imports, including those inside functions and for types."""
     left = edges()
     while leaves := {path for path, targets in left.items() if not targets & set(left)}:
         left = {path: targets for path, targets in left.items() if path not in leaves}
@@ -108,7 +108,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
 
 
 def test_heavy_libraries_are_imported_where_they_are_used() -> None:
-    """A file that is loaded loads torch only below ``measure``, matplotlib only where it draws."""
+    """Loading a file loads torch only below ``measure``, and matplotlib only below ``draw``."""
     wrong = []
     for path, (_, names) in sources().items():
         loaded = {name.split(".")[0] for name in names}
@@ -143,7 +143,7 @@ def test_start_up_loads_nothing_heavy(code: str) -> None:
 
 
 def test_lazy_names_are_all_there() -> None:
-    """Every public name resolves, stands in the stub, and an unknown one is an AttributeError."""
+    """Every public name resolves and is in the stub; an unknown one is an AttributeError."""
     import flopbench
 
     stub = ast.parse((PACKAGE / "__init__.pyi").read_text(encoding="utf-8"))

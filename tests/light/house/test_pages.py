@@ -1,4 +1,4 @@
-"""The pages about the code: every file, name, link and example on them is there."""
+"""The pages about the code: every file, name, link and example on them exists."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def anchors(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page: str) -> None:
-    """A link to a file or to a heading of a page is not stale."""
+    """Links to files and to headings lead somewhere."""
     wrong = []
     for target, anchor in LINK.findall(text_of(page)):
         if "://" in target:
@@ -96,7 +96,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def test_the_tree_is_drawn_as_it_is() -> None:
-    """Floors and packages of docs/architecture.md are those that the imports are held to."""
+    """Floors and packages of docs/architecture.md are those of the import test."""
     page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
     drawn = re.findall(r"^(\d)  (\S+(?: \S+)*)", page, re.MULTILINE)
     floors = {int(number): set(names.split()) for number, names in drawn}

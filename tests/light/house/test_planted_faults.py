@@ -7,7 +7,7 @@ from conftest import ROOT
 
 
 def test_every_fault_can_still_be_planted() -> None:
-    """Its text stands once in its file, its tests exist, and no two have one name."""
+    """Its text occurs once in its file, its tests exist, and names are unique."""
     assert not [
         said for one in planted_faults.FAULTS if (said := planted_faults.problems(one, ROOT))
     ]

@@ -1,4 +1,4 @@
-"""What must never stand in a file of this project."""
+"""What must never be in a file of this project."""
 
 from __future__ import annotations
 
