@@ -291,7 +291,7 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path) -> None:
     """Interrupted while measuring: exit 130, one line, output untouched, nothing left behind."""
     out = tmp_path / "out.json"
     out.write_text("precious")
-    # More than any machine measures before the signal comes.
+    # More than any machine can measure before the signal comes.
     sizes = [word for side in range(64, 704, 8) for word in ("-r", str(side))]
     process = subprocess.Popen(
         [sys.executable, "-m", "flopbench", "table", "resnet50", *sizes, "-o", str(out)],
@@ -309,7 +309,7 @@ def test_ctrl_c_leaves_the_old_file(tmp_path: Path) -> None:
     try:
         _, stderr = process.communicate(timeout=20)
     except subprocess.TimeoutExpired:
-        # A library may lose one in a callback of its own; people press again.
+        # A library may swallow one in a callback; people press again.
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=100)
     assert process.returncode == 130, stderr

@@ -186,7 +186,7 @@ def _process_state(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
     """Work in a folder, with an environment; forget what was imported from there."""
     before = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules), gc.get_threshold()
     writes = sys.dont_write_bytecode
-    # A file that is edited twice within a second would be taken from its bytecode.
+    # A file edited twice within a second would be loaded from its stale bytecode.
     sys.dont_write_bytecode = True
     importlib.invalidate_caches()
     try:

@@ -308,7 +308,7 @@ def test_the_bootstrap_of_few_processes_reaches_its_rarest_draws() -> None:
     """
     groups = [[1.0] * 5, [2.0] * 5, [4.0] * 5, [8.0] * 5]
     assert expanded_bootstrap(groups, mean_of_means, resamples=5000) == (1.0, 8.0)
-    # A ratio is no surer than its side of fewer processes.
+    # A ratio is only as certain as its side with fewer processes.
     twelve = [[1.0] * 5] * 12
     assert ratio_bootstrap(groups, twelve, mean_of_means, resamples=5000) == (1 / 8, 1.0)
 

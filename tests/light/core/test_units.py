@@ -65,7 +65,7 @@ def test_millions_and_percent() -> None:
 
 
 UNITS = [
-    # unit, MACs in one by each reading
+    # unit, MACs in one under each reading
     ("MACs", {"MACs": 1}),
     ("MAC", {"MACs": 1}),
     ("MMACs", {"MACs": 10**6}),

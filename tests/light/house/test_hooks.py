@@ -98,7 +98,7 @@ def test_the_manifest_is_well_formed() -> None:
         for key, value in hook.items():
             assert isinstance(value, KEYS[key]), key
         assert hook["pass_filenames"] is False
-    # Without torch: pre-commit installs flopbench alone for it. The other needs the project's own.
+    # Without torch: pre-commit installs only flopbench. The other needs the project's packages.
     assert hooks()["flopbench-verify-baseline"]["language"] == "python"
     assert hooks()["flopbench-check"]["language"] == "system"
     assert hooks()["flopbench-check"]["stages"] == ["pre-push"]

@@ -103,7 +103,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     left = edges()
     while leaves := {path for path, targets in left.items() if not targets & set(left)}:
         left = {path: targets for path, targets in left.items() if path not in leaves}
-    # What is left lies on a circle, or leads to one.
+    # What is left is on a circle, or leads to one.
     assert not left, "\n".join(f"{path}: {sorted(t & set(left))}" for path, t in left.items())
 
 
