@@ -1,8 +1,8 @@
 """A simulated clock: the seeded noise of a machine, behind the real loop.
 
-``NoiseClock`` stands where a clock of ``measure.clocks`` stands, the one seam of the timing code.
-``now`` moves only by what calls took, so a test of many seconds takes none, and every count can be
-worked out by hand. ``timed`` and ``interleaved`` run the real loop on it and return rows.
+``NoiseClock`` takes the place of a clock of ``measure.clocks``, the one seam of the timing code.
+``now`` advances only by the time of calls, so a test of many seconds takes none, and every count
+can be worked out by hand. ``timed`` and ``interleaved`` run the real loop on it and return rows.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
 
 
 class NoiseClock:
-    """Times calls by a model of a machine.
+    """Times calls by a simulated machine.
 
     A call that returns a number takes that many times as long; one that returns None takes the
     base time. Time is: base · that factor · warm-up · drift · noise · outlier.
@@ -27,13 +27,13 @@ class NoiseClock:
         base_s: seconds of a call when nothing disturbs it.
         columns: ``cpu`` (wall_s, cpu_s, wait_s) or ``cuda`` (enqueue_s, gpu_s, end_to_end_s).
         noise: standard deviation of the logarithm of a call's time.
-        drift: by how much of the base time each call is slower than the one before.
+        drift: how much slower each call is than the one before, as a share of the base time.
         warm_up: factors of the first calls.
         outliers: share of calls that are outliers.
         outlier_factor: how many times longer these take.
         waits: wall time beyond CPU time, as a share of it.
         enqueue_s: host time of launching one call, on CUDA.
-        tick_s: step of the clock behind cpu_s, 0 for none: what is below it reads as nothing.
+        tick_s: step of the clock behind cpu_s, 0 for none: shorter times read as 0.
         seed: of the generator.
     """
 

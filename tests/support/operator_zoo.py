@@ -1,8 +1,7 @@
 """Single operators with their true cost: multiply-accumulates by hand, from named dimensions.
 
-Each ``Truth`` has its arithmetic beside it; none was taken from a program's output. The dimensions
-that meet in one model are different, so that a formula which confuses two of them
-gives another integer.
+Each ``Truth`` comes with its arithmetic; none was taken from a program's output. The dimensions
+of one model are all different, so that a formula that confuses two of them gives another integer.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ class Truth:
         inputs: shapes of random inputs, or functions that make one.
         kwargs: the same, for keyword arguments.
         needs_values: True where the meta device cannot run it.
-        families: the dense families it shall be filed under.
+        families: the dense families that it belongs to.
     """
 
     name: str

@@ -50,8 +50,8 @@ def call(
     """Run the command line in this process as in a new one; return its status.
 
     Args:
-        args: what stands behind ``flopbench``.
-        cwd: the folder to stand in.
+        args: what follows ``flopbench``.
+        cwd: the working directory.
         environment: the whole environment.
         streams: file descriptors of stdin, stdout and stderr.
     """
@@ -91,10 +91,10 @@ def run_shell(
     *,
     together: bool = False,
 ) -> Done:
-    """Run a line in bash, or a program, whose ``flopbench`` is this process.
+    """Run a command in bash, or a program, in which ``flopbench`` is this process.
 
-    Pipes, loops and ``$?`` are the shell's own. Two commands of one pipe cannot both be
-    ``flopbench``: there is one process to run them.
+    Pipes, loops and ``$?`` are those of the shell. Two commands of one pipe cannot both be
+    ``flopbench``: there is only one process to run them.
 
     Args:
         environment: the whole environment; ``PATH`` gets this interpreter's programs, too.

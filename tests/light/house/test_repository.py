@@ -26,7 +26,7 @@ def tracked() -> list[str]:
 
 @pytest.mark.parametrize("what", FORBIDDEN)
 def test_no_file_holds(what: str) -> None:
-    """The repository names no host, no machine's path, and nothing left to do."""
+    """The repository names no registry host and no machine's path, and has no unfinished places."""
     found = []
     for name in tracked():
         try:
