@@ -34,6 +34,7 @@ pytest.importorskip("markdown_it")
 from markdown_it import MarkdownIt
 
 from flopbench.cli import main
+from flopbench.core.errors import Remark
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.caption import Caption
 from flopbench.present.report.building import build_report, files_of
@@ -125,7 +126,7 @@ def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostR
     """Return the report of such inputs; its figures are words only."""
 
     def drawn(sketches: Sequence[Sketch], suffix: str = "") -> DrawnFigures:
-        caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(text,))
+        caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(Remark(text),))
         figures = [
             ReportFigure(
                 name=f"{one.kind}{suffix}", caption=caption, svg=b"", narrow=b"", pdf=b"", csv=""
@@ -134,7 +135,7 @@ def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostR
         ]
         reason = f"kind: {text}"
         return DrawnFigures(
-            figures=tuple(figures), left_out=(reason,), warnings=(text,), missing=()
+            figures=tuple(figures), left_out=(reason,), warnings=(Remark(text),), missing=()
         )
 
     monkeypatch.setattr("flopbench.present.report.figures.draw", drawn)

@@ -81,7 +81,8 @@ def compared(material: Material) -> tuple[Comparison | None, str]:
     if len(material.runs) < 2:
         return None, ""
     try:
-        return compare([one.run for one in material.runs], material.choices), ""
+        runs, names = [one.run for one in material.runs], [one.name for one in material.runs]
+        return compare(runs, material.choices, names=names), ""
     except NotComparableError as error:
         return None, error.message
 
