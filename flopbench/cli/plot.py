@@ -39,12 +39,12 @@ def add_parser(verbs: Any) -> None:
 
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
-    """Return the files that are read: what was given, shards one by one, table, preset, frames."""
+    """Return the files that are read: those given, with shards expanded, table, preset, frames."""
     from flopbench.policy.readers.raw import find_files
 
     found: list[Path] = []
     for name in args.files:
-        with contextlib.suppress(FlopbenchError):  # told in its kind's own words, later
+        with contextlib.suppress(FlopbenchError):  # reported later, by the kind
             found += find_files([name], complete=False)
     more = (getattr(args, option, None) for option in ("table", "preset", "frames"))
     return found + [Path(name) for name in more if name]

@@ -1,4 +1,4 @@
-"""``flopbench report``: one page with everything, from result files; nothing is measured."""
+"""``flopbench report``: one page from result files; nothing is measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from flopbench.present.report.records import CostReport
 
 NO_OPTIONS = ("files", "output", "verb", "run", "parser")
-"""What the parsed arguments hold beside options."""
+"""Parsed arguments that are not options."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -46,7 +46,7 @@ def add_parser(verbs: Any) -> None:
         metavar="DIR",
         required=True,
         help="the report's folder: a new or an empty one, or one with an earlier report, which is "
-        "written anew; nothing in it is deleted",
+        "overwritten; nothing in it is deleted",
     )
     parser.add_argument(
         "--title", metavar="TEXT", help="of the page (default: Cost report)", default=None
@@ -55,7 +55,7 @@ def add_parser(verbs: Any) -> None:
     add_pricing(parser, measures=False)
     add_reading(parser)
     add_shares(parser)
-    # What a verb's own parser holds is needed again to say what was asked for.
+    # The verb's parser is needed again to reconstruct the command line.
     parser.set_defaults(run=run, parser=parser)
 
 
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """Return the command line, quoted for a shell: files, folder, and what is not as by default."""
+    """Return the command line, quoted for a shell: files, folder, non-default options."""
     parts = [f"./{name}" if name.startswith("-") else name for name in args.files]
     parts += _option("-o", args.output)
     for name, value in vars(args).items():

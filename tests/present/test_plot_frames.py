@@ -325,7 +325,7 @@ def test_missing_frames_are_placeholders_and_one_warning(tmp_path: Path) -> None
     hatched = [p for p in ax.patches if isinstance(p, Rectangle) and p.get_hatch()]
     assert len(hatched) == 2
     assert hatched[0].get_width() == pytest.approx(2 * hatched[1].get_width())
-    assert any("hatched: no picture" in text for text in texts(ax))
+    assert any("hatched: no image" in text for text in texts(ax))
 
 
 @pytest.mark.parametrize(
@@ -426,7 +426,7 @@ def test_command_draws_and_writes_the_numbers(
     assert done == 0
     assert said.out.startswith("Frames as selective saw them.\n")
     assert "chosen by hand" in said.out
-    assert "v000: no picture" in said.err
+    assert "v000: no image" in said.err
     assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
         steps = list(csv.DictReader(file))

@@ -95,7 +95,7 @@ def test_the_page_lists_its_files_and_its_sources(everything: Path, page: Elemen
         data = (everything.parent / name).read_bytes()
         assert size == f"{len(data):,}"
         assert digest == hashlib.sha256(data).hexdigest()
-        assert made != "not said"
+        assert made != "not stated"
         short = rf"& {digest[:12]} \\"
         assert short in (everything / "tables" / "sources.tex").read_text(encoding="utf-8")
     made = {row[0]: row[3] for row in rows}
@@ -225,9 +225,9 @@ def test_logs_that_are_not_comparable_are_shown_apart(
         Path("other.jsonl"), {"method": "x", "dataset": "y"}, [{"id": "v", "actions": [0] * 16}]
     )
     assert main(["report", "selective.jsonl", "other.jsonl", "table.json", "-o", "out"]) == 0
-    assert "the logs are not set side by side: " in capsys.readouterr().err
+    assert "the logs are not compared: " in capsys.readouterr().err
     text = Path("out/index.html").read_text(encoding="utf-8")
-    assert "The logs cannot be set side by side: " in text
+    assert "The logs cannot be compared: " in text
     assert not Path("out/tables/comparison.csv").exists()
     assert Path("out/tables/estimate-2.csv").exists()
 

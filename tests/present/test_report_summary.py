@@ -48,7 +48,7 @@ def test_warnings_say_what_they_are_about(
 
 
 def test_many_runs_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nine runs: the cheapest and the dearest in the summary, the figures in two parts."""
+    """Nine runs: the cheapest and the most expensive in the summary, the figures in two parts."""
     monkeypatch.chdir(gather(tmp_path / "in"))
     names = [f"run{n}.jsonl" for n in range(9)]
     for n, name in enumerate(names):
@@ -60,7 +60,7 @@ def test_many_runs_are_summed_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     said = [e.text for e in summary.all("ul")[0].all("li")]
     assert len(said) == 3
     assert said[1].startswith("9 runs. The cheapest: run ")
-    assert said[2].startswith("The dearest of them: run ")
+    assert said[2].startswith("The most expensive: run ")
     figures = [e.attributes["id"] for e in root.all("figure")]
     assert figures == [f"figure-{kind}-{n}" for n in (1, 2) for kind in ("usage", "cost")]
 
@@ -89,7 +89,9 @@ def test_a_difference_of_rules_is_named(tmp_path: Path) -> None:
     material = read_material([log, usage], choices)
     comparison, _ = compared(material)
     assert comparison is not None
-    assert summary_of(material, comparison)[-1].endswith("the published rule less the exact rule.")
+    assert summary_of(material, comparison)[-1].endswith(
+        "the first by the published rule, the second by the exact rule."
+    )
     assert any(
         text.startswith("Note: rules differ") for text in differences_grid(comparison).caption
     )

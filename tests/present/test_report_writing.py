@@ -72,7 +72,7 @@ def test_names_of_no_file_are_refused(inputs: Path, capsys: pytest.CaptureFixtur
     Path("nowhere").symlink_to("none")
     assert "none.json: there is no such file" in refused(capsys, "none.json", "-o", "out")
     assert "an empty name" in refused(capsys, "", "-o", "out")
-    assert "it is no file" in refused(capsys, "pipe", "-o", "out")
+    assert "not a file, and a report" in refused(capsys, "pipe", "-o", "out")
     assert "shards of a policy log" in refused(capsys, "tab*.json", "-o", "out")
     assert "holds no timing" in refused(capsys, "bare.json", "-o", "out")
     assert "a link to nothing" in refused(capsys, "table.json", "-o", "nowhere")
@@ -161,7 +161,7 @@ def test_an_interrupt_does_not_mix_two_reports(
     monkeypatch.setattr("flopbench.present.report.writing.os.replace", interrupted)
     monkeypatch.setattr("flopbench.present.report.writing.write_atomic", Path.write_bytes)
     assert main(["report", "table.json", "-o", "out", "--title", "second"]) == 0
-    assert "no part of this one: .flopbench-killed" in capsys.readouterr().err
+    assert "not part of this one: .flopbench-killed" in capsys.readouterr().err
     for name in ("index.html", "report.md"):
         assert "second" in Path("out", name).read_text(encoding="utf-8")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 NAME = "classes"
 HELP = "how much resolution each class gets, with 95 % intervals"
 DESCRIPTION = (
-    "Draw, class by class, the share of the highest resolution among the resolutions that run a "
-    "network of their own, and the share of these among all frames (AR-Net's Figures 1b and 1c)."
+    "Draw, class by class, the share of the highest resolution among the resolutions that run "
+    "their own network, and the share of these among all frames (AR-Net's Figures 1b and 1c)."
 )
 TAKES = (LOG,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     _add_rows(parser)
     _add_ratios(parser)
     parser.add_argument("--name", default="", metavar="TEXT", help="what to call the run")
@@ -66,15 +66,15 @@ def _add_ratios(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--high",
         metavar="ACTION",
-        help="the action at the highest resolution (default: that with the largest input)",
+        help="the action at the highest resolution (default: the one with the largest input)",
     )
     parser.add_argument(
         "--among",
         action="append",
         default=[],
         metavar="ACTION",
-        help="an action that runs a network of its own; repeat it for each (default: every one "
-        "that costs something)",
+        help="an action that runs its own network; repeatable (default: every one that costs "
+        "something)",
     )
 
 

@@ -59,16 +59,16 @@ def add_names(parser: argparse.ArgumentParser) -> None:
 
 
 def takers(kinds: Sequence[Any]) -> dict[str, tuple[str, ...]]:
-    """Return kind of file -> the figures that take it."""
+    """Return kind of file -> the figures that accept it."""
     files = dict.fromkeys(name for kind in kinds for name in kind.TAKES)
     return {f: tuple(f"plot {k.NAME}" for k in kinds if f in k.TAKES) for f in files}
 
 
 def require_matplotlib() -> None:
-    """Refuse where matplotlib is not installed, or does not start.
+    """Raise if matplotlib is not installed, or does not start.
 
     Raises:
-        InputError: it is not, or it refuses its settings.
+        InputError: it is not installed, or refuses its settings.
     """
     from importlib.util import find_spec
 
@@ -82,5 +82,5 @@ def require_matplotlib() -> None:
     except ValueError as error:
         raise InputError(
             f"matplotlib does not start: {error}",
-            "the environment variable MPLBACKEND says so; unset it: no figure needs it",
+            "this comes from the environment variable MPLBACKEND; unset it: no figure needs it",
         ) from None

@@ -20,11 +20,11 @@ TAKES = (LOG,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--cumulative",
         action="store_true",
-        help="draw the cumulative distribution in place of a histogram",
+        help="draw the cumulative distribution instead of a histogram",
     )
     add_names(parser)
     add_pricing(parser, measures=False)

@@ -22,7 +22,7 @@ TAKES = (PROFILES,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add nothing: this kind has no options of its own."""
+    """Add nothing: this kind has no options."""
 
 
 def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:

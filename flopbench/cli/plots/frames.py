@@ -24,7 +24,7 @@ TAKES = (LOG,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--frames",
         metavar="PATH",
@@ -56,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--most-frames",
         type=positive,
         metavar="N",
-        help="draw the first N steps of a video at most (default: 64)",
+        help="draw at most the first N steps of a video (default: 64)",
     )
     add_pricing(parser, measures=False, intervals=False)
     add_reading(parser)
@@ -67,7 +67,7 @@ def drawing(args: argparse.Namespace, *, user: str, takers: Takers) -> Drawing:
     require(
         len(args.files) == 1,
         f"{user} takes one log, not {len(args.files)}",
-        "the shards of one log are a glob in quotes, such as 'run-*.jsonl'",
+        "name the shards of one log by a glob in quotes, such as 'run-*.jsonl'",
     )
     from flopbench.present.draw.kinds.frames import frames_drawing
     from flopbench.present.figures.frames.figure import frames_of

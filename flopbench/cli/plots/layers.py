@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 NAME = "layers"
 HELP = "where a model's MACs are, module by module"
 DESCRIPTION = (
-    "Draw the dense MACs of a model's modules in order, each split by operator family. Makes no "
-    "count of its own: it reads what 'flopbench explain MODEL -o profiles.json' wrote."
+    "Draw the dense MACs of a model's modules in order, each split by operator family. Counts "
+    "nothing itself: it reads what 'flopbench explain MODEL -o profiles.json' wrote."
 )
 TAKES = (PROFILES,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--depth",
         type=int,
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--top",
         type=int,
         metavar="N",
-        help="draw the N largest modules by themselves, the others together (default: draw all)",
+        help="draw the N largest modules individually, the others together (default: draw all)",
     )
     parser.add_argument(
         "--counter", metavar="NAME", help="whose breakdown (default: torch, or the file's first)"

@@ -22,7 +22,7 @@ TAKES = (TIMINGS,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     add_rows(parser)
 
 

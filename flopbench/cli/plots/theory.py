@@ -17,13 +17,13 @@ HELP = "MACs against measured time, with the fitted line and each model's residu
 DESCRIPTION = (
     "Draw dense MACs against measured milliseconds, the line that would hold if time followed "
     "MACs, and how far each model is from it. Timings of different devices, formats or batches "
-    "get lines of their own."
+    "get separate lines."
 )
 TAKES = (TIMINGS,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--fit",
         choices=("proportional", "affine"),

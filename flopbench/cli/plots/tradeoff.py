@@ -24,7 +24,7 @@ TAKES = (LOG, POINTS, REPLAY)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--cost",
         choices=("gflops", "ms"),
@@ -42,12 +42,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="mAP or top-1 (default: what points say, else mAP where every log has it)",
     )
     parser.add_argument(
-        "--linear", action="store_true", help="a linear axis of cost (default: logarithmic)"
+        "--linear", action="store_true", help="a linear cost axis (default: logarithmic)"
     )
     parser.add_argument(
         "--anyway",
         action="store_true",
-        help="draw also logs of different datasets or splits, and times of unlike machines",
+        help="also draw logs of different datasets or splits, and times of different machines",
     )
     add_names(parser)
     add_pricing(parser, measures=False)

@@ -21,7 +21,7 @@ TAKES = (LOG,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--of",
         choices=("frames", "decisions"),
@@ -32,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--group-below",
         type=float,
         metavar="PERCENT",
-        help="draw actions below PERCENT in every run together (default: each by itself)",
+        help="draw actions below PERCENT in every run together (default: each individually)",
     )
     add_names(parser)
     add_meaning(parser)

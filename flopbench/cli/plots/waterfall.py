@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 NAME = "waterfall"
 HELP = "from the theoretical speed-up to the measured one, step by step"
 DESCRIPTION = (
-    "Draw where a policy's promised speed-up goes: ms/video of the uniform baseline, of the "
-    "adaptive program by count, and what each step takes until the measured time."
+    "Draw where a policy's theoretical speed-up goes: ms/video of the uniform baseline, of the "
+    "adaptive program by count, and what each step adds up to the measured time."
 )
 TAKES = (REPLAY,)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add this kind's own options."""
+    """Add the options of this kind."""
     parser.add_argument(
         "--mode",
         action="append",

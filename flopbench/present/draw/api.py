@@ -1,8 +1,8 @@
-"""Figures for papers, from files or records; nothing here ever measures.
+"""Figures for papers, from files or records; nothing is measured here.
 
 Every kind is a function that takes what it draws and ``ax``, and returns the axes. Without ``ax``
-it draws on a new figure in the style of ``paper``; matplotlib is imported when the first one is
-called, and its settings are as before afterwards.
+it draws on a new figure in the style of ``paper``; matplotlib is imported on the first call, and
+its settings are restored afterwards.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def save(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
 
     Args:
         target: axes that a function of this module returned, or their figure.
-        path: the suffix says which format.
+        path: its suffix selects the format.
 
     Returns:
         Warnings: letters that no installed font has.
@@ -117,8 +117,8 @@ def classes(
         ax: where to draw; None makes a new figure.
         classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond 40
             that many evenly spaced ones.
-        high: the action at the highest resolution; None finds it by the size of its input.
-        among: actions that run a network of their own; none means all that cost something.
+        high: the action at the highest resolution; None takes the one with the largest input.
+        among: actions that run their own network; empty means all with a cost.
         sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``; None takes the first
             ratio that is drawn.
         ratio: ``high`` (relative high-resolution usage), ``usage`` (resolution usage) or ``both``.
@@ -163,13 +163,13 @@ def frames(
 ) -> Axes:
     """Draw what a policy did with single videos (AR-Net's Figures 2 to 4), one a row.
 
-    Every frame that was looked at is drawn at the input size that its action chose, with as many
-    pixels; a decision to skip is one box over its steps. Above a row stand its level of
-    difficulty, id, cost, prediction and label. The axes have no ticks: their unit is the inch.
+    Every processed frame is drawn at the input size that its action chose, with as many pixels; a
+    decision to skip is one box over its steps. Above each row are its level of difficulty, id,
+    cost, prediction and label. The axes have no ticks: their unit is the inch.
 
     Args:
         log: a policy log's file, or a glob of its shards.
-        ax: where to draw; None makes a new figure, as high as the rows need.
+        ax: where to draw; None makes a new figure, as high as the rows require.
         frames: a folder with ``ID.npy`` (T, H, W, 3; uint8), ``ID.mp4`` (``.avi``, ``.mkv``,
             ``.webm``, ``.mov``) or ``ID/`` full of images, or with the files that the log names; a
             ``.npz`` file whose keys are ids; or id -> array (T, H, W, 3), or list of arrays
@@ -230,9 +230,9 @@ def tradeoff(
         replays: for ``cost="ms"``: files or records, joined to logs by method and dataset.
         cost: ``gflops`` (GFLOPS/video = GMACs/video, by count) or ``ms`` (ms/video, measured).
         metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
-        mode: of the replays; None where they have one only.
+        mode: of the replays; None where they have only one.
         log_scale: whether the axis of the cost is logarithmic.
-        anyway: draw also different datasets, splits and machines.
+        anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
         choices: prices, rule, resamples, seed.
 
@@ -277,7 +277,7 @@ def cost(
     Args:
         log: a policy log's file or a ``Run``; or several.
         ax: where to draw; None makes a new figure.
-        cumulative: draw the cumulative distribution in place of a histogram.
+        cumulative: draw the cumulative distribution instead of a histogram.
         names: what to call the runs.
         choices: prices, rule, reading; what has no price in its table comes from the cache.
 
@@ -372,7 +372,7 @@ def theory(
         timings: a file of ``flopbench latency``, a ``TimingFile``, or several.
         ax: where to draw; None makes a new figure.
         fit: ``proportional`` (time = c · MACs) or ``affine`` (time = a + c · MACs); devices,
-            threads, formats, batches and options are fitted apart.
+            threads, formats, batches and options are fitted separately.
         devices: ``cpu``, ``cuda``, ``mps`` or part of a machine's name; empty takes all.
         dtypes: number formats; empty takes all.
         batches: samples a call; empty takes all.
@@ -382,7 +382,7 @@ def theory(
 
     Raises:
         InputError: a file of another kind, an unknown fit, a choice that no row meets, no row with
-            a time and MACs, or more groups than can be told apart.
+            a time and MACs, or more groups than can be distinguished.
         DataError: a damaged file.
     """
     from flopbench.present.draw.drawing import on_axes
@@ -407,14 +407,14 @@ def layers(
         profiles: a file of ``flopbench explain -o``, or an ``Explanation``.
         ax: where to draw; None makes a new figure.
         depth: levels of the module tree; None takes the first with 5 to 20 bars.
-        top: how many of the largest modules to draw by themselves; None draws all.
+        top: how many of the largest modules to draw individually; None draws all.
         counter: whose breakdown; None takes the reference counter's.
 
     Returns:
         The axes: dense MACs a sample in the unit that their label names.
 
     Raises:
-        InputError: a file of another kind, an unknown counter, a depth or top that is none, or a
+        InputError: a file of another kind, an unknown counter, an invalid depth or top, or a
             model without dense MACs.
         DataError: a damaged file.
     """

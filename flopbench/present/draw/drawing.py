@@ -28,7 +28,7 @@ class Drawing:
     Attributes:
         data: what is drawn.
         draw: draws it on axes: labels, ticks and legend included.
-        height_in: style -> the height that a figure of its width needs, inches.
+        height_in: style -> the height that a figure of that width needs, inches.
     """
 
     data: FigureData
@@ -42,8 +42,8 @@ _CAPTIONS: WeakKeyDictionary[Figure, Caption] = WeakKeyDictionary()
 def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
     """Draw on the caller's axes, or on those of a new figure in the style that is in force.
 
-    On axes of the caller's own, the caller's settings of matplotlib rule, and none of them
-    changes. A new figure belongs to no window: ``save`` writes it.
+    On the caller's axes, the caller's settings of matplotlib apply, and none of them changes. A new
+    figure belongs to no window: ``save`` writes it.
     """
     if ax is not None:
         drawing.draw(ax)
@@ -59,11 +59,11 @@ def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
 
 
 def save_figure(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
-    """Write a figure as PDF, SVG or PNG, whole or not at all; the same figure, the same bytes.
+    """Write a figure as PDF, SVG or PNG, atomically; the same figure gives the same bytes.
 
     Args:
         target: a figure, or axes of one.
-        path: the suffix says which format.
+        path: its suffix selects the format.
 
     Returns:
         Warnings: letters that no installed font has.
@@ -95,12 +95,12 @@ def _no_caption() -> Caption:
 
 
 TOLERATED_IN = 0.03
-"""So far over the edge lies nothing that is read: the outer half of a line, the air of a letter."""
+"""An overhang of this much is harmless: the outer half of a line, the padding of a letter."""
 FORMATS = {".pdf": "pdf", ".svg": "svg", ".png": "png"}
 
 
 def format_of(path: Path) -> str:
-    """Return the format that a file's name asks for.
+    """Return the format given by a file's suffix.
 
     Raises:
         InputError: another suffix, or none.
@@ -110,7 +110,7 @@ def format_of(path: Path) -> str:
         has = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"
         raise InputError(
             f"cannot draw into {path}: {has}",
-            f"expected one of {', '.join(FORMATS)}: PDF and SVG for papers and pages, PNG to look",
+            f"expected one of {', '.join(FORMATS)}: PDF for papers, SVG for pages, PNG for viewing",
         )
     return found
 
@@ -121,7 +121,7 @@ def rendered(figure: Figure, format: str, caption: Caption) -> tuple[bytes, tupl
     Args:
         figure: what to render.
         format: ``pdf``, ``svg`` or ``png``.
-        words: title and caption, which go into the file's own metadata.
+        caption: title and sentences, which go into the file's metadata.
 
     Returns:
         The bytes, and warnings: letters that no installed font has, what is cut off.
@@ -136,14 +136,14 @@ def rendered(figure: Figure, format: str, caption: Caption) -> tuple[bytes, tupl
 
 
 def _cut(figure: Figure) -> tuple[str, ...]:
-    """Say whether something reaches over the figure's edge, where a file ends."""
+    """Warn if something extends beyond the figure's edge, where it is cut off."""
     drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     over = max(-drawn.x0, -drawn.y0, drawn.x1 - width, drawn.y1 - height)
     if over <= TOLERATED_IN:
         return ()
     return (
-        f"something reaches {over:.2f} in over the figure's edge and is cut off: a larger --width "
-        "or a smaller --font-size gives it room",
+        f"something extends {over:.2f} in beyond the figure's edge and is cut off: a larger "
+        "--width or a smaller --font-size makes room for it",
     )
 
 

@@ -1,7 +1,7 @@
-"""Names of points in a column beside the axes.
+"""Names of points in a column to the right of the axes.
 
-However close points lie, their names keep their distance: they stand in the order of the points
-from top to bottom, move apart only as far as they must, and a thin line leads to each point.
+However close the points, their names keep their distance: they are in the order of the points from
+top to bottom, move apart only as far as necessary, and a thin line leads to each point.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from flopbench.present.draw.text import fitting_names, plain_text
 LINE = 1.15
 """Distance of two names, in sizes of their text."""
 LEAST_LINES = 17
-"""Height of the axes where few names need less, in lines of small text."""
+"""Minimum height of the axes, in lines of small text."""
 WIDEST = 0.5
-"""Of the figure's width, what the column takes at most; longer names are shortened."""
+"""Largest share of the figure's width for the column; longer names are shortened."""
 ON_GRID = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-"""What a text that lies over the grid is drawn on."""
+"""Background of text that is drawn over the grid."""
 
 LEADER = {
     "arrowstyle": "-",
@@ -38,11 +38,11 @@ LEADER = {
     "shrinkB": 3,
     "relpos": (0, 0.5),
 }
-"""The line from a name to its point: dotted, so that it is no line of the grid."""
+"""The line from a name to its point: dotted, to distinguish it from the grid."""
 
 
 def height_in(names: int, legend: Sequence[str], style: Style) -> float:
-    """Return the height that axes need beside a column of so many names, inches.
+    """Return the height that axes need next to a column of this many names, inches.
 
     Args:
         names: one a point.
@@ -60,14 +60,14 @@ def write_label_column(
     style: Style,
     endings: Sequence[str] = (),
 ) -> None:
-    """Write a name beside the axes for every point; lay the figure out with them.
+    """Write a name next to the axes for every point; lay the figure out with them.
 
     Args:
         ax: with its final limits and legend.
-        points: where the lines lead to, in data.
+        points: where the lines lead, in data coordinates.
         names: one a point.
         style: in force.
-        endings: what stands behind each name and is never shortened.
+        endings: what follows each name and is never shortened.
     """
     if not points:
         return
@@ -96,32 +96,32 @@ def write_label_column(
 
 
 def laid_out(ax: Axes) -> None:
-    """Give the axes about the place that they will be drawn at: the layout runs, nothing else."""
+    """Move the axes to about where they will be drawn: only the layout runs."""
     figure: Any = ax.get_figure(root=True)
     engine = figure.get_layout_engine()
     if engine is not None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a missing letter is told when the figure is saved
+            warnings.simplefilter("ignore")  # missing letters are reported on saving
             engine.execute(figure)
 
 
 def height_of(ax: Axes) -> float:
-    """Return the height of axes as they are laid out, inches."""
+    """Return the height of axes as laid out, inches."""
     figure: Any = ax.get_figure(root=True)
     return float(ax.get_window_extent().height / figure.dpi)
 
 
 def width_of(ax: Axes) -> float:
-    """Return the width of axes as they are laid out, inches."""
+    """Return the width of axes as laid out, inches."""
     figure: Any = ax.get_figure(root=True)
     return float(ax.get_window_extent().width / figure.dpi)
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights apart to ``gap``, as little as possible in squares, within 0 and 1.
+    """Move heights at least ``gap`` apart, within 0 and 1, by least squares.
 
     Args:
-        heights: rising.
+        heights: ascending.
         gap: smallest distance; at most 1 / the number of heights.
     """
     blocks: list[list[float]] = []  # [mean of (height - own offset in the block), count]
@@ -144,11 +144,11 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Ticks within a decade, from many to few."""
 INCHES_A_TICK = {"x": 0.28, "y": 0.25}
-"""So much room does a tick get at least."""
+"""The least room for a tick."""
 
 
 def plain_log_ticks(ax: Axes) -> None:
-    """Put a few plain numbers on two logarithmic axes: as many as fit into their size as it is."""
+    """Put a few plain numbers on two logarithmic axes: as many as fit their current size."""
     for axis, inches in (("x", width_of(ax)), ("y", height_of(ax))):
         _put(ax.xaxis if axis == "x" else ax.yaxis, max(int(inches / INCHES_A_TICK[axis]), 2))
 
@@ -173,7 +173,7 @@ def _put(axis: Axis, most: int) -> None:
 
 
 def _few(low: float, high: float) -> list[float]:
-    """Return ticks of an axis that spans less than a step: both digits that lie inside, rounded."""
+    """Return ticks of an axis that spans less than a step: rounded values inside it."""
     digits = 1 - math.floor(math.log10(high - low))
     inner = [low + (high - low) * share for share in (0.15, 0.5, 0.85)]
     return sorted({round(value, digits) for value in inner if low <= round(value, digits) <= high})

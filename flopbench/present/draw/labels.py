@@ -1,4 +1,4 @@
-"""Names beside points."""
+"""Names next to points."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from flopbench.present.draw.text import FEWEST_LETTERS, fitting_names, plain_tex
 GAP_PT, PAD_PT = 2.0, 0.8
 """Between a marker and its label, and between two labels, points."""
 MOST_LAYOUTS, SAME_PX = 6, 0.05
-"""A layout that has not settled after so many is taken as it is; less than so many pixels is none.
+"""Layouts until one that has not settled is accepted; a move of fewer pixels counts as settled.
 """
 RIM_PT = 1.4
 """Width of the line around letters whose outer half is a label's white rim, points."""
 LARGEST_SHARE = 0.5
-"""Of the axes' width, what one label may take before its middle is left out."""
+"""Share of the axes' width that a label may take before its middle is left out."""
 
 
 class Haloed(Annotation):
-    """A text with a white rim, to be read across lines; it stays text in a vector file."""
+    """Text with a white rim, legible over lines; it stays text in a vector file."""
 
     def draw(self, renderer: Any) -> None:
         """Draw the rim as outlines, then the text itself."""
@@ -41,13 +41,13 @@ class Haloed(Annotation):
 def label_points(
     ax: Axes, points: LabelledPoints, names: Sequence[str], *, must: bool = False
 ) -> bool:
-    """Write each name beside its point, for the layout as it is now.
+    """Write each name next to its point, for the current layout.
 
     Args:
         ax: the axes; their limits are final.
         points: in data coordinates.
         names: one a point, as in the log.
-        must: write labels also where some overlap; else none is written then.
+        must: write labels even if some overlap; else none is written in that case.
 
     Returns:
         Whether every label found a free place.
@@ -81,14 +81,14 @@ def label_points(
 
 
 def lay_out(ax: Axes) -> None:
-    """Give the axes the place that they will be drawn at.
+    """Move the axes to where they will be drawn.
 
-    A layout depends on where it begins; it is repeated until it stays as it is.
+    A layout depends on its starting point; it is repeated until it no longer changes.
     """
     figure: Any = ax.get_figure(root=True)
     before = np.full(4, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a missing letter is told when the figure is saved
+        warnings.simplefilter("ignore")  # missing letters are reported on saving
         for _ in range(MOST_LAYOUTS):
             figure.draw_without_rendering()
             now = np.array(ax.get_window_extent().extents)
@@ -98,14 +98,14 @@ def lay_out(ax: Axes) -> None:
 
 
 def extent(text: Any) -> Any:
-    """Return the box of a text, pixels."""
+    """Return the bounding box of a text, pixels."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as in ``lay_out``
         return text.get_window_extent(text.get_figure(root=True)._get_renderer())
 
 
 def width_px(ax: Axes, text: str, size_pt: float) -> float:
-    """Return how wide text is as drawn, pixels."""
+    """Return the width of text as drawn, pixels."""
     figure: Any = ax.get_figure(root=True)
     probe = figure.text(0, 0, plain_text(text), fontsize=size_pt)
     width = float(extent(probe).width)
@@ -114,7 +114,7 @@ def width_px(ax: Axes, text: str, size_pt: float) -> float:
 
 
 def fitted(ax: Axes, text: str, size_pt: float, most_px: float) -> str:
-    """Return text, its middle left out where it is wider than ``most_px`` pixels."""
+    """Return text, its middle left out if it is wider than ``most_px`` pixels."""
     shown = text
     width = width_px(ax, shown, size_pt)
     while width > most_px and len(shown) > FEWEST_LETTERS:

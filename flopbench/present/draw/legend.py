@@ -1,6 +1,6 @@
 """A legend above the axes, in as many columns as fit.
 
-Names come from logs and may be long: their middles are left out. Sentences break into lines.
+Names come from logs and may be long: their middles are left out. Sentences wrap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from flopbench.present.draw.style import INK, Style
 from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text
 
 HANDLE, PAD = 1.6, 0.8
-"""Width of a key, and of the space behind it, in sizes of its text."""
+"""Width of a key, and of the space after it, in sizes of its text."""
 KEY = HANDLE + PAD
 BETWEEN = 1.2
 """Width between two columns, in sizes of its text."""
@@ -27,15 +27,15 @@ ROW = 1.2
 AROUND = 0.4
 """Height around the rows, in lines of small text."""
 BESIDE_IN = 0.3
-"""What the edges of figure and legend take of the width, inches."""
+"""Width taken by the edges of figure and legend, inches."""
 LEFT_OF_AXES = 8.1
-"""What labels of the vertical axis take beside a legend of sentences, in sizes of small text."""
+"""Width of the vertical axis's labels next to a legend of sentences, in sizes of small text."""
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a number and its unit in a sentence."""
 
 HOLLOW = "hollow: verdict other than stable"
-"""What a legend says of hollow marks."""
+"""The legend's entry for hollow marks."""
 
 
 def hollow() -> Line2D:
@@ -70,9 +70,9 @@ def legend_above(
         handles: keys; none draws no legend.
         texts: one a key.
         style: in force.
-        sentences: the texts break into lines, and stand at the left of axes that have names to
-            their right; else they are names, which are shortened, and stand at the right.
-        above_pt: what lies between axes and legend, points.
+        sentences: the texts wrap, and are at the left of axes that have names to their right; else
+            they are names, which are shortened, and are at the right.
+        above_pt: distance between axes and legend, points.
     """
     if not handles:
         return
@@ -90,11 +90,11 @@ def legend_above(
         handletextpad=PAD,
         columnspacing=BETWEEN,
     )
-    # A legend that is wider than its axes would press the layout ever narrower: it is left out of
-    # it, and an invisible strut of its height keeps its room.
+    # A legend wider than its axes would make the layout ever narrower: it is excluded from the
+    # layout, and an invisible strut of its height reserves its room.
     legend.set_in_layout(False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a missing letter is told when the figure is saved
+        warnings.simplefilter("ignore")  # missing letters are reported on saving
         height = legend.get_window_extent(figure._get_renderer()).height * 72 / figure.dpi
     height += legend.borderaxespad * style.small_pt
     strut = AnchoredOffsetbox(
@@ -110,7 +110,7 @@ def legend_above(
 
 
 def _room_in(ax: Axes, style: Style) -> float:
-    """Return how wide the part of the figure is that axes have, inches."""
+    """Return the width of the axes' part of the figure, inches."""
     place = ax.get_subplotspec()
     if place is None:
         return style.width_in
@@ -121,7 +121,7 @@ def _room_in(ax: Axes, style: Style) -> float:
 def _laid_out(
     texts: Sequence[str], style: Style, width_in: float, sentences: bool
 ) -> tuple[list[str], int]:
-    """Return texts as drawn, and in how many columns they stand: the fewest rows that fit."""
+    """Return texts as drawn, and the number of columns: the fewest rows that fit."""
     em = style.small_pt / 72
     room = width_in - (LEFT_OF_AXES * em if sentences else BESIDE_IN)
     if sentences:
@@ -131,7 +131,7 @@ def _laid_out(
     else:
         short = fitting_names(texts, room - KEY * em, style.small_pt)
         labels = [plain_text(text) for text in short]
-    # matplotlib leaves out what begins with an underscore.
+    # matplotlib omits labels that begin with an underscore.
     labels = [f" {label}" if label.startswith("_") else label for label in labels]
     if any("\n" in label for label in labels):
         return labels, 1
@@ -142,7 +142,7 @@ def _laid_out(
 
 
 def _width_in(widths: Sequence[float], columns: int, em: float) -> float:
-    """Return how wide a legend is: it fills column by column, the first ones one row deeper."""
+    """Return the width of a legend, inches; it fills by column, the first ones one row deeper."""
     rows, deeper = divmod(len(widths), columns)
     total, at = (columns - 1) * BETWEEN * em, 0
     for n in range(columns):
@@ -153,7 +153,7 @@ def _width_in(widths: Sequence[float], columns: int, em: float) -> float:
 
 
 def _wrapped(text: str, room_in: float, style: Style) -> list[str]:
-    """Return the lines that a sentence takes; it breaks at spaces that are no ``NO_BREAK``."""
+    """Return the lines of a wrapped sentence; it breaks at spaces other than ``NO_BREAK``."""
     lines = [""]
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}".strip()

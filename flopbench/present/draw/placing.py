@@ -1,10 +1,10 @@
-"""Places for labels beside points: overlapping neither each other nor the points.
+"""Places for labels next to points: overlapping neither each other nor the points.
 
-A label stands at one of 32 sides of its point, as near as there is room; moved away, it has a
-line to its point, which crosses no other line, label or point. Nothing is drawn at random: the
-same points give the same places. Libraries for this (adjustText) push labels apart step by step,
+A label is at one of 32 sides of its point, as near as there is room; if moved away, it has a line
+to its point, which crosses no other line, label or point. Nothing is random: the same points give
+the same places. Libraries for this (adjustText) push labels apart step by step,
 and stop after a number of steps or seconds whether or not some still overlap; here a place is
-free, or the caller is told that there is none.
+free, or reported as missing.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ SIDES = (
     (-1, -0.75), (0.25, 1), (-0.25, 1), (0.25, -1), (-0.25, -1), (0.75, 1), (-0.75, 1),
     (0.75, -1), (-0.75, -1),
 )  # fmt: skip
-"""Where a label may stand, the likeliest to be read rightly first."""
+"""Where a label may be, the easiest to associate with its point first."""
 ATTEMPTS, FEW_ATTEMPTS, HOPEFUL = 24, 2, 0.85
-"""Orders of choosing that are tried; after a few, only where this share had a place."""
+"""Orders of placement that are tried; after a few, only if this share of labels has a place."""
 RINGS = 22
-"""How many distances from a point are tried."""
+"""Number of distances from a point that are tried."""
 STEP = 0.55
-"""From ring to ring, in heights of a label."""
+"""Distance between rings, in heights of a label."""
 SIDE_COST, CROSSING_COST, DOUBT_COST = 0.04, 1.3, 0.7
-"""In rings: of each later side, of covering an error bar, its end or the front, and of standing
-about as near to another point."""
+"""In rings: of each later side, of covering an error bar, its end or the front, and of being about
+as near to another point."""
 
 
 MOST_CROSSINGS = 4
-"""A label that covers more is no worse."""
+"""Covering more than this many is no worse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelledPoints:
-    """Points and what is drawn around them, in pixels or in data, as the user says.
+    """Points and what is drawn around them, in pixels or in data coordinates.
 
     Attributes:
         xy: (n, 2) the points.
-        lines: (m, 4) segments that a label had better not cover: x0, y0, x1, y1.
+        lines: (m, 4) segments that a label should not cover: x0, y0, x1, y1.
         radius: of a marker, pixels or points.
     """
 
@@ -59,7 +59,7 @@ class _Places:
 
     Attributes:
         boxes: (k, 4) x0, y0, x1, y1.
-        leaders: (k, 4) from the point to the box; both ends alike where there is none.
+        leaders: (k, 4) from the point to the box; both ends equal where there is none.
         ring: (k,) how far away.
     """
 
@@ -73,7 +73,7 @@ def found_places(
 ) -> list[tuple[Any, bool] | None]:
     """Find a place for each label.
 
-    A label that finds none is the first to choose in the next attempt.
+    A label without a place chooses first in the next attempt.
 
     Args:
         points: everything in pixels.
@@ -138,7 +138,7 @@ def _one_attempt(
 def _places_of(
     i: int, points: LabelledPoints, size: Any, markers: Any, bounds: Any, nearest: float, pad: float
 ) -> _Places:
-    """Return where a label may stand: inside the axes, on no marker, the best first."""
+    """Return where a label may be: inside the axes, on no marker, the best first."""
     x, y = points.xy[i]
     width, height = size
     ring: Any = np.repeat(np.arange(RINGS), len(SIDES))

@@ -1,4 +1,4 @@
-"""Where everything of a film strip stands: cells, lines of cells, lines of text; in inches."""
+"""The layout of a film strip: cells, lines of cells, lines of text; in inches."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from flopbench.present.figures.frames.figure import Frames
 from flopbench.present.figures.frames.films import Film
 
 SMALLEST_CELL = 3.6
-"""A cell is at least so many sizes of small text wide: ``skip 4`` fits below it."""
+"""Minimum width of a cell, in sizes of small text: ``skip 4`` fits below it."""
 LARGEST_CELL_IN = 0.8
 PAD_IN = 0.06
-"""What constrained layout keeps free, left and right together."""
+"""What constrained layout leaves free, left and right together."""
 CHARACTER = 0.45
 """Width of a typical character of a note, in sizes of its text."""
 SHORTEST = 3
-"""Characters that are left of a name at least."""
+"""Minimum number of characters of a shortened name."""
 RULER_DPI = 300
-"""At fewer, rounding to whole pixels falsifies the width of small text."""
+"""At lower resolutions, rounding to whole pixels distorts the width of small text."""
 BETWEEN = 0.9
 """Lines of text between two rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StripLayout:
-    """The measures that all rows share.
+    """The dimensions that all rows share.
 
     Attributes:
         width_in: of the drawing.
@@ -75,7 +75,7 @@ class StripLayout:
         if frames.full_px is not None:
             notes.append(f"side of a frame = side of its input; full: {frames.full_px} px")
         if any(film.missing for film in frames.films):
-            notes.append("hatched: no picture")
+            notes.append("hatched: no image")
         one = "; ".join(notes)
         if len(one) * CHARACTER * self.text_pt / 72 > self.width_in:
             return notes
@@ -93,9 +93,9 @@ class StripLayout:
 
 
 def strip_layout_of(frames: Frames, style: Style, inner: float) -> StripLayout:
-    """Return the measures of a drawing ``inner`` inches wide.
+    """Return the layout of a drawing ``inner`` inches wide.
 
-    Lines are as full as cells of the smallest size allow, then all alike.
+    Lines hold as many cells of the smallest size as fit, then are evened out.
     """
     most = max(1, int(inner / (SMALLEST_CELL * style.small_pt / 72)))
     longest = max(film.drawn for film in frames.films)
@@ -110,7 +110,7 @@ def strip_layout_of(frames: Frames, style: Style, inner: float) -> StripLayout:
 
 
 def heading_of(film: Film) -> list[tuple[str, str]]:
-    """Return the parts of the second line above a row, a word and a name each."""
+    """Return the parts of the second line above a row, each a word and a name."""
     parts: list[tuple[str, str]] = []
     if film.prediction and film.label:
         parts.append(("✓ right:" if film.right else "✗ wrong:", film.prediction))
@@ -141,16 +141,16 @@ class Ruler:
         """Return the width of a text, inches."""
         own = Text(0, 0, plain_text(text), fontsize=self._size_pt, **options)
         own.set_figure(self._figure)
-        with warnings.catch_warnings():  # letters that no font has: said when the file is made
+        with warnings.catch_warnings():  # missing letters are reported on saving
             warnings.simplefilter("ignore")
             return float(own.get_window_extent().width) / RULER_DPI
 
     def fits(self, text: str, room_in: float, **options: Any) -> bool:
-        """Whether a text is no wider than so many inches."""
+        """Whether a text fits into this many inches."""
         return self.width_in(text, **options) <= room_in
 
     def fitted(self, text: str, room_in: float, **options: Any) -> str:
-        """Return a text that fits, its middle left out where the whole does not."""
+        """Return a text that fits, its middle left out if necessary."""
         return self.line_of([("", text)], room_in, **options)
 
     def line_of(self, parts: Sequence[tuple[str, str]], room_in: float, **options: Any) -> str:
@@ -163,7 +163,7 @@ class Ruler:
         if self.fits(line(high), room_in, **options):
             return line(high)
         low, high = SHORTEST, max(high - 1, SHORTEST)
-        while low < high:  # the most characters that fit, by halves
+        while low < high:  # the most characters that fit, by bisection
             most = (low + high + 1) // 2
             if self.fits(line(most), room_in, **options):
                 low = most

@@ -1,9 +1,9 @@
 """The style of figures in papers: widths of venues, sizes of text, colours, hatches, fonts.
 
-Everything is set for as long as a ``with`` block lasts and put back after it; no state of
-matplotlib outlives a call. Colours are Okabe and Ito's, which people with any kind of colour
-blindness tell apart (Wong, Nature Methods 8, 2011); each comes with a hatch, a marker and a dash
-of its own, so that a figure printed in black and white says the same.
+Settings last for a ``with`` block and are restored after it; no state of matplotlib outlives a
+call. Colours are Okabe and Ito's, distinguishable with any kind of colour blindness (Wong, Nature
+Methods 8, 2011); each has its own hatch, marker and dash, so that a figure printed in black and
+white carries the same information.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from flopbench.core.errors import InputError, near_match
 from flopbench.present.draw.venues import DEFAULT_VENUE, find_venue, width_in_of
 
 FONT = "STIXGeneral"
-"""A Times that comes with matplotlib: the same on every machine, and what most venues set in."""
+"""A Times that comes with matplotlib: the same on every machine, and close to most venues' font."""
 
 FALLBACK_FONT = "DejaVu Sans"
-"""Also with matplotlib: has the letters that ``FONT`` lacks (Greek, Cyrillic, arrows, …)."""
+"""Also comes with matplotlib; has letters that ``FONT`` lacks (Greek, Cyrillic, arrows, …)."""
 
 SMALLEST_PT, LARGEST_PT = 4.0, 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How one series looks: each of the four alone tells it from the others.
+    """How one series looks: each of the four alone distinguishes it from the others.
 
     Attributes:
         color: of fills, lines and markers.
@@ -49,7 +49,7 @@ class Look:
     dash: Any
 
 
-# Dots come late: their outlines are large in a vector file.
+# Dots come late: they make vector files large.
 LOOKS = (
     Look(color="#0072B2", hatch="", marker="o", dash="-"),
     Look(color="#E69F00", hatch="////", marker="s", dash=(0, (5, 1.5))),
@@ -67,17 +67,17 @@ FAINT = "#BBBBBB"
 
 
 def look(index: int) -> Look:
-    """Return how the series of that number looks; after eight they repeat."""
+    """Return the look of series number ``index``; after eight they repeat."""
     return LOOKS[index % len(LOOKS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """What ``paper`` was told.
+    """The settings that ``paper_style`` was given.
 
     Attributes:
         width_in: of the whole figure, inches.
-        text_pt: of labels; tick labels and notes are a point smaller.
+        text_pt: size of labels; tick labels and notes are a point smaller.
         font: family.
     """
 
@@ -91,12 +91,12 @@ class Style:
         return self.text_pt - 1
 
     def inches(self, lines: float) -> float:
-        """Return the height of that many lines of small text, for figures that grow by rows."""
+        """Return the height of this many lines of small text, for figures that grow by rows."""
         return lines * 1.25 * self.small_pt / 72
 
 
 LONGEST_WAIT_S = 120.0
-"""How long a thread waits for another one's block; figures take seconds."""
+"""How long a thread waits for another thread's block; figures take seconds."""
 _LOCK = threading.RLock()
 _IN_FORCE: ContextVar[Style | None] = ContextVar("style in force", default=None)
 
@@ -109,11 +109,11 @@ def paper_style(
     font: str | None = None,
     text_pt: float | None = None,
 ) -> Iterator[Style]:
-    """Draw and save in the style of a paper; put everything back at the end.
+    """Draw and save in the style of a paper; restore all settings at the end.
 
-    Inside the block matplotlib's own defaults rule, then these: whatever the user's
-    ``matplotlibrc`` says, the same numbers give the same figure. Other threads that draw wait
-    until the block ends: the settings are the process's.
+    Inside the block matplotlib's defaults apply, then these settings: the same numbers give the
+    same figure, whatever the user's ``matplotlibrc``. Other threads that draw wait until the block
+    ends: the settings are those of the process.
 
     Args:
         width: ``column``, ``page``, or inches.
@@ -122,8 +122,8 @@ def paper_style(
         text_pt: size of labels; None takes a point less than the venue's body text.
 
     Raises:
-        InputError: an unknown venue, width or font, a size that nobody can read, or another
-            thread that stays inside such a block.
+        InputError: an unknown venue, width or font, an illegible size, or another thread that stays
+            inside such a block.
     """
     place = find_venue(venue)
     size = place.body_pt - 1 if text_pt is None else text_pt
@@ -135,7 +135,7 @@ def paper_style(
     style = Style(width_in=width_in_of(width, place), text_pt=size, font=family)
     with _alone(), mpl.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore", mpl.MatplotlibDeprecationWarning)
-        # The backend is the process's, not the figure's: leave it.
+        # The backend belongs to the process, not to the figure: leave it.
         mpl.rcParams.update(
             {key: value for key, value in mpl.rcParamsDefault.items() if "backend" not in key}
         )
@@ -149,7 +149,7 @@ def paper_style(
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let one thread at a time change matplotlib's settings, which are the process's."""
+    """Let one thread at a time change matplotlib's settings, which are those of the process."""
     if not _LOCK.acquire(timeout=LONGEST_WAIT_S):
         raise InputError(
             f"another thread has been inside 'paper' for {LONGEST_WAIT_S:g} s",
@@ -164,7 +164,7 @@ def _alone() -> Iterator[None]:
 
 @contextmanager
 def in_style() -> Iterator[Style]:
-    """Stay in the style of the ``paper`` block around, or enter the default one."""
+    """Stay in the style of the enclosing block, or enter the default one."""
     around = _IN_FORCE.get()
     if around is not None:
         yield around
@@ -174,7 +174,7 @@ def in_style() -> Iterator[Style]:
 
 
 def chosen_style(ax: Axes) -> Style:
-    """Return the style to draw in: that of the block around, else what matplotlib is set to."""
+    """Return the style to draw in: that of the enclosing block, else matplotlib's settings."""
     around = _IN_FORCE.get()
     if around is not None:
         return around
@@ -194,7 +194,7 @@ def found_font(name: str) -> str:
         InputError: it is not; the message holds a near match.
     """
     try:
-        # By family: a bare text would be read as a pattern, such as ``Times:bold``.
+        # By family: plain text would be read as a pattern, such as ``Times:bold``.
         wanted = font_manager.FontProperties(family=[name])
         font_manager.findfont(wanted, fallback_to_default=False)
     except ValueError:
@@ -213,7 +213,7 @@ def _settings(style: Style) -> dict[str, Any]:
         "font.family": list(dict.fromkeys([style.font, FALLBACK_FONT])),
         "mathtext.fontset": "stix",
         "font.size": text,
-        "text.hinting": "none",  # else letters, and so layouts, depend on the resolution
+        "text.hinting": "none",  # else glyphs, and so layouts, depend on the resolution
         "axes.titlesize": text,
         "axes.labelsize": text,
         "xtick.labelsize": small,
@@ -252,7 +252,7 @@ def _settings(style: Style) -> dict[str, Any]:
         "figure.constrained_layout.w_pad": 0.03,
         "figure.facecolor": "white",
         "savefig.dpi": 300,
-        # Whole fonts as outlines of their own kind: venues refuse Type 3.
+        # TrueType fonts, embedded: venues refuse Type 3.
         "pdf.fonttype": 42,
         "ps.fonttype": 42,
         "svg.fonttype": "path",

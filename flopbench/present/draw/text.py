@@ -1,4 +1,4 @@
-"""Text that comes from a log, made safe to draw."""
+"""Text from a log, made safe to draw."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ ELLIPSIS = "…"
 
 
 def plain_text(text: str) -> str:
-    """Return text that matplotlib draws as it is: no mathtext, no control characters."""
+    """Return text that matplotlib draws literally: no mathtext, no control characters."""
     return printable(text).replace("$", r"\$")
 
 
 def shortened(text: str, most: int) -> str:
-    """Return text of at most ``most`` characters, its middle left out where it is longer."""
+    """Return text of at most ``most`` characters, its middle left out if it is longer."""
     if len(text) <= most:
         return text
     kept = max(most - len(ELLIPSIS), 2)
@@ -29,8 +29,8 @@ def shortened(text: str, most: int) -> str:
 def short_names(names: Sequence[str], most: int) -> list[str]:
     """Return names of at most ``most`` characters; different ones stay different.
 
-    The middle of a long name is left out; where that leaves two alike, what all begin with is
-    left out instead; where that does not help either, they are numbered.
+    The middle of a long name is left out; where that makes two equal, the common prefix is left out
+    instead; where that does not help either, they are numbered.
     """
     most = max(most, 8)
     short = [shortened(name, most) for name in names]
@@ -62,17 +62,17 @@ def _apart(short: Sequence[str], names: Sequence[str]) -> bool:
 
 
 FEWEST_LETTERS = 3
-"""No name is shortened further."""
+"""Names are never shorter than this."""
 
 
 def drawn_width_in(text: str, size_pt: float) -> float:
-    """Return how wide a text will be drawn in the font in force, inches."""
+    """Return the width of a text in the current font, inches."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     shown = plain_text(text).replace(r"\$", "$")
     with warnings.catch_warnings():
-        # Letters that no font has are warned of when the figure is drawn.
+        # Missing letters are reported when the figure is drawn.
         warnings.simplefilter("ignore")
         size = FontProperties(size=size_pt)
         width, _, _ = text_to_path.get_text_width_height_descent(shown, size, ismath=False)
@@ -85,10 +85,10 @@ def fitting_names(
     """Return names that fit, the middles of long ones left out; different ones stay different.
 
     Args:
-        names: as in a log; the answer is not yet ``plain``.
-        width_in: what each may take with its ending, inches.
+        names: as in a log; the result is not yet ``plain_text``.
+        width_in: maximum width of each with its ending, inches.
         size_pt: of the font.
-        endings: what stands behind each name and is never shortened.
+        endings: what follows each name and is never shortened.
     """
 
     ends = endings or [""] * len(names)
@@ -113,12 +113,12 @@ def shortest_cut(
     size_pt: float,
     endings: Sequence[str] = (),
 ) -> list[str]:
-    """Return what ``short`` makes of texts for the most letters with which all of them fit.
+    """Return the result of ``short`` for the most letters with which all texts fit.
 
     Args:
         short: most letters -> the texts.
         texts: whole.
-        width_in: what each may take with its ending, inches.
+        width_in: maximum width of each with its ending, inches.
         size_pt: of the font.
         endings: as for ``fitting_names``.
     """

@@ -1,7 +1,7 @@
-"""How wide the columns of venues are, and how large their text.
+"""Column widths and text sizes of venues.
 
-Figures are from the venues' own LaTeX classes and style files. A venue that sets one column has
-``column`` and ``page`` alike.
+Figures are from the venues' own LaTeX classes and style files. For a venue
+with one column, ``column`` and ``page`` are equal.
 """
 
 from __future__ import annotations
@@ -65,10 +65,10 @@ def width_in_of(width: str | float, venue: Venue) -> float:
 
     Args:
         width: ``column``, ``page``, or inches as a number or as text.
-        venue: whose columns.
+        venue: whose columns to use.
 
     Raises:
-        InputError: anything else, or a width that is no figure's.
+        InputError: anything else, or a width out of range.
     """
     if width == "column":
         return venue.column_in

@@ -1,4 +1,4 @@
-"""What every figure brings along besides its drawing: words, and the numbers behind it."""
+"""What comes with every figure: its caption, and the table of numbers behind it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from flopbench.core.errors import Remark
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caption:
-    """What stands beside a figure.
+    """The text that comes with a figure.
 
     Attributes:
         title: one line.
         caption: sentences: what is drawn, from which files, the counter with its version and the
-            convention, how intervals were made, and whatever a reader must know.
-        alt: what the figure shows, for who does not see it: its main finding in numbers.
-        warnings: what makes it doubtful, for stderr.
+            convention, how intervals were made, and what qualifies the figure.
+        alt: alternative text: what the figure shows, with its main finding in numbers.
+        warnings: what makes it questionable, for stderr.
     """
 
     title: str
@@ -45,7 +45,7 @@ class FigureData(Protocol):
 
     @property
     def caption(self) -> Caption:
-        """What stands beside it."""
+        """Its title, sentences and alternative text."""
         ...
 
     @property
@@ -64,6 +64,6 @@ def listed(names: Sequence[str], last: str = "and") -> str:
 def printable(text: str) -> str:
     """Return text with a space for each control character and lone surrogate.
 
-    A figure's one line cannot break, and the XML of an SVG cannot hold them.
+    Labels are a single line, and the XML of an SVG cannot contain such characters.
     """
     return "".join(c if c.isprintable() else " " for c in text)

@@ -1,4 +1,4 @@
-"""What a run's components are charged as, where that is not what its log says first.
+"""What a run's components are charged as, where that is not the log's default.
 
 ``--variant`` and ``--component`` change every figure in GFLOPS; captions and tables say so.
 """
@@ -13,11 +13,11 @@ from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun
 
 COLUMN = "charged_otherwise"
-"""Of the numbers: ``charged_as`` of the row's run."""
+"""Column of the table: ``charged_as`` of the row's run."""
 
 
 def charged_as(run: Run) -> str:
-    """Return what is charged otherwise than by default; empty for nothing.
+    """Return what is not charged by default; empty for nothing.
 
     Returns:
         Such as ``lstm as its variant 'published' (value:3276800 "Table 1"), policy as
@@ -34,7 +34,7 @@ def charged_as(run: Run) -> str:
 
 
 def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
-    """Return a sentence for each way of charging that is not the logs' own, for a caption."""
+    """Return a sentence for each non-default way of charging, for a caption."""
     ways: dict[str, list[str]] = {}
     for one in found:
         ways.setdefault(charged_as(one.run), []).append(one.name)
@@ -46,5 +46,5 @@ def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
 
 
 def _whose(names: Sequence[str], ways: int) -> str:
-    """Name runs where others are charged otherwise."""
+    """Name the runs where others are charged differently."""
     return "" if ways == 1 else f" ({listed(names)})"

@@ -12,15 +12,15 @@ from flopbench.policy.counts import LogCounts
 Sort = Literal["high", "usage", "name", "n"]
 
 SHOWN = 40
-"""More classes than this are drawn only when they are asked for."""
+"""More classes than this are drawn only on request."""
 MOST = 200
-"""More rows than this are no figure."""
+"""The most rows that a figure can show."""
 HIGH = "relative high-resolution usage"
 USAGE = "resolution usage"
 
 
 def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
-    """Return each class with the indices of its videos, and what is to be said.
+    """Return each class with the indices of its videos, and notes.
 
     Raises:
         InputError: the log has no labels.
@@ -42,7 +42,7 @@ def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
         records = f"{unlabelled:,} {plural(unlabelled, 'record')}"
-        notes.append(f"In no class, for want of a label: {records}.")
+        notes.append(f"In no class, since without a label: {records}.")
     return found, tuple(notes)
 
 
@@ -64,7 +64,7 @@ def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tup
             return (-len(videos), number, name)
         row = {"high": 0, "usage": 1}[sort]
         above, below = (int(n) for n in sums[row : row + 2, videos].sum(axis=1))
-        # What is undefined stands last.
+        # Undefined ratios come last.
         return (-above / below if below else 1.0, number, name)
 
     return sorted(members, key=key)
@@ -77,7 +77,7 @@ def chosen_of(
 
     Args:
         ordered: all classes.
-        classes: how many, or which; None means at most ``SHOWN``.
+        classes: how many, or which; None means at most ``SHOWN`` of them.
         sort: what they are sorted by.
 
     Raises:

@@ -1,7 +1,7 @@
 """How a policy treats each class: AR-Net's Figures 1b and 1c.
 
 Both ratios are of sums over a class's videos. Relative high-resolution usage: frames at the highest
-resolution / frames at any resolution that runs a network of its own. Resolution usage: frames at
+resolution / frames at any resolution that runs its own network. Resolution usage: frames at
 any such resolution / all frames.
 
 With AR-Net's preset these are 224 px / (224, 168 and 112 px) and (224, 168 and 112 px) / all. At
@@ -53,10 +53,10 @@ class ClassRatios:
         name: the class; empty for all videos.
         videos: how many.
         frames: of these videos.
-        frames_among: at resolutions that run a network of their own.
-        frames_high: at the highest of them; None where it is not asked for.
-        high: relative high-resolution usage; None where it is not asked for or is 0 / 0.
-        usage: resolution usage; None where it is not asked for.
+        frames_among: at resolutions that run their own network.
+        frames_high: at the highest of them; None where not requested.
+        high: relative high-resolution usage; None where not requested or 0 / 0.
+        usage: resolution usage; None where not requested.
     """
 
     name: str
@@ -76,15 +76,15 @@ class Classes:
         run: what the run is called.
         source: its files.
         resolutions: which actions count.
-        others: further actions that look at frames, but run no network of their own.
+        others: further actions that process frames without running their own network.
         ratio: which ratios are drawn.
-        sort: by what the classes are sorted.
+        sort: what the classes are sorted by.
         classes: those drawn, the first on top.
         of: how many classes there are.
         views: of all videos.
         whole: all videos, classes or not.
-        notes: what a reader must know.
-        warnings: from reading, and what differs from what was asked for.
+        notes: what qualifies the ratios.
+        warnings: from reading, and where the figure departs from the request.
     """
 
     run: str
@@ -107,7 +107,7 @@ class Classes:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         among = listed(self.resolutions.among)
         sentences = []
         if HIGH in self.series:
@@ -189,12 +189,12 @@ def classes_of(
             ratio that is drawn.
         ratio: which to draw.
         name: what to call the run.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: no labels, several logs, an unknown class or action, or a highest resolution
-            that cannot be told.
+            that cannot be determined.
         DataError: a defect in the log.
     """
     choices = choices or Choices()
@@ -222,7 +222,7 @@ def _made(
     sums = video_sums(counts, own)
     members, notes = members_of(counts)
     chosen, note = chosen_of(sorted_by(members, sums, order), classes, order)
-    # The classes share what one log may draw.
+    # The classes share one log's limit of the bootstrap.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(chosen))
     ratios = [_ratios(n, sums[:, videos], drawn, choices, largest) for n, videos in chosen]
     return Classes(
@@ -258,7 +258,7 @@ def _check(log: object, classes: object, sort: str | None, ratio: str, user: str
 
 
 def _drawn(own: Resolutions, ratio: Which, high: str | None) -> tuple[Which, tuple[str, ...]]:
-    """Return which ratios say something, and a warning."""
+    """Return which ratios are informative, and a warning."""
     if ratio == "usage" or len(own.among) > 1:
         return ratio, ()
     only = f"{own.among[0]} alone runs a network of its own, so its share of such frames is 100 %"
@@ -282,7 +282,7 @@ def _ratios(name: str, sums: Any, drawn: Which, choices: Choices, largest: int) 
 
 
 def _said(made: Sequence[ClassRatios], drawn: Which, choices: Choices) -> list[str]:
-    """Return what is to be said of intervals, and of what is undefined."""
+    """Return notes on the intervals, and on undefined ratios."""
     notes = interval_sentence(
         [r for c in made for r in (c.high, c.usage) if r is not None], choices
     )

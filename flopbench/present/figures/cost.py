@@ -41,9 +41,9 @@ class CostsOfRun:
         mean: GFLOPS a video (= GMACs).
         median: the same unit.
         least: the cheapest video.
-        most: the dearest video.
+        most: the most expensive video.
         interval: of the mean, 95 %; None for a single video.
-        charged: components that are charged otherwise than by default; empty for none.
+        charged: components that are not charged by default; empty for none.
         counts: videos in each bin; empty for the cumulative distribution.
         steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
         cut: whether only some of its steps are kept.
@@ -79,7 +79,7 @@ class Cost:
         width: of each bin.
         bins_by: how the width was chosen.
         prices: counter, version, table.
-        charged: sentences on components that are charged otherwise than by default.
+        charged: sentences on components that are not charged by default.
         rule: how decisions over several steps were counted.
         warnings: from reading and pricing.
     """
@@ -100,7 +100,7 @@ class Cost:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         sentences = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
         sentences += self.charged
         if self.cumulative:
@@ -109,8 +109,8 @@ class Cost:
                 sentences.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
         else:
             sentences.append(
-                f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, which hold "
-                f"their lower edge ({self.bins_by})."
+                f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, each "
+                f"including its lower edge ({self.bins_by})."
             )
         sentences += [_summary(run) for run in self.runs]
         sentences += [*self._intervals, *left_out(self.warnings)]
@@ -188,12 +188,12 @@ def cost_of(
         choices: prices, rule, reading.
         cumulative: steps of the cumulative distribution instead of bins.
         names: what to call the runs.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a table of shares, which has no videos; runs under different rules or counters;
-            more runs than can be told apart; a price that is not known.
+            more runs than can be distinguished; an unknown price.
         DataError: a defect in a log.
     """
     found = priced(logs, choices, names=names, user=user, takers=takers)
@@ -201,8 +201,8 @@ def cost_of(
     for one in found:
         if isinstance(one.run.counts, ShareCounts):
             raise InputError(
-                f"{one.run.source} is a table of shares: it has a mean, but no videos whose costs "
-                "could be distributed",
+                f"{one.run.source} is a table of shares: it has a mean, but no costs of "
+                "individual videos",
                 "give the policy log itself",
             )
     rules = list(dict.fromkeys(one.run.primary.rule for one in found))
@@ -273,18 +273,18 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
 
 
 def four_digits(number: float) -> str:
-    """Print a number with four significant digits, ending noughts included."""
+    """Print a number with four significant digits, trailing zeros included."""
     return f"{number:#.4g}".rstrip(".") if number else "0"
 
 
 MOST_BINS = 60
-"""More bins than this are narrower than a line in a column."""
+"""More bins would be narrower than a line in a column."""
 NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 """Widths of bins are one of these, times a power of ten."""
 
 
 def shared_bins(costs: Sequence[Any]) -> tuple[list[float], float, str]:
-    """Return shared edges, their distance, and the rule that gave it.
+    """Return shared edges, their spacing, and the rule that gave it.
 
     Freedman and Diaconis (1981): twice the interquartile range over the cube root of the number
     of values; the narrowest of all runs', rounded to a number that reads well.
@@ -322,7 +322,7 @@ def _edges(least: float, most: float, width: float) -> tuple[list[float], float]
     """Return edges at whole multiples of the width; the last is above all costs."""
     first = math.floor(least / width)
     count = math.floor(most / width) - first + 1
-    # Twelve digits: 0.3, not 0.30000000000000004; so an edge may move past a cost that lies on it.
+    # Twelve digits: 0.3, not 0.30000000000000004; so an edge may move past a cost that equals it.
     edges = [float(f"{(first + i) * width:.12g}") for i in range(-1, count + 2)]
     start = 0 if edges[1] > least else 1
     stop = len(edges) if edges[-2] <= most else len(edges) - 1
@@ -334,7 +334,7 @@ def nice(width: float, *, up: bool = False) -> float:
 
     Args:
         width: above 0.
-        up: the least that is no narrower, instead of the nearest.
+        up: the smallest that is at least as wide, instead of the nearest.
     """
     power = 10.0 ** math.floor(math.log10(width))
     if up:

@@ -24,7 +24,7 @@ from flopbench.present.figures.inputs.profiles import (
 )
 
 MOST_FAMILIES = 8
-"""The style has as many looks; the smallest families beyond are drawn together."""
+"""The style has this many looks; the smallest families beyond are drawn together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +34,13 @@ class CounterBar:
     Attributes:
         counter: its name.
         version: of the library that counted.
-        convention: what one unit of the total is.
-        total: what it says.
+        convention: what one unit of its total is.
+        total: its result.
         dense_macs: the dense part.
         by_family: operator family -> its share of the total, in the total's unit.
         status: the verdict, empty where the file has none.
         reason: of the verdict.
-        gaps: what it left out and may multiply, in words.
+        gaps: what it left out that may multiply, as text.
     """
 
     counter: str
@@ -60,8 +60,8 @@ class ModelBars:
 
     Attributes:
         name: its specification.
-        reference: the counter whose dense MACs the others are held against.
-        dense_macs: those.
+        reference: the counter whose dense MACs the others are compared with.
+        dense_macs: its dense MACs.
         agreed: whether two libraries give them.
         bars: one a counter, in the file's order.
         failures: counter -> why it could not count.
@@ -113,7 +113,7 @@ class Counters:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         sentences = [self._drawn]
         grouped = next((f for label, f in self.stacked if len(f) > 1), ())
         if grouped:
@@ -208,8 +208,8 @@ def counters_of(
 
     Args:
         profiles: profiles files, or what was read from them; one a model.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, or none.
@@ -256,7 +256,7 @@ def _model(explanation: Explanation, name: str) -> ModelBars:
 def dense_difference(total: int, dense: int) -> str:
     """Return how far a total is from the dense MACs: ``+1.09 %``, ``= dense``.
 
-    A difference never rounds to nothing: it gets as many decimals as it needs.
+    A difference never rounds to zero: it gets as many decimals as it needs.
     """
     if total == dense:
         return "= dense"

@@ -1,8 +1,8 @@
-"""Lines through (MACs, seconds), and how far one order follows another.
+"""Lines fitted to (MACs, seconds), and rank correlation.
 
 The line is ``time = c · MACs``, fitted by least squares on the logarithms: c is the geometric mean
 of time / MACs, so that a point's residual is a factor (1.8: takes 1.8 times as long as its MACs
-say) and no large model outweighs a small one. The affine line ``time = a + c · MACs`` minimises
+predict) and no large model outweighs a small one. The affine line ``time = a + c · MACs`` minimises
 the squares of (line − measured) / measured.
 """
 
@@ -19,11 +19,10 @@ FitKind = Literal["proportional", "affine"]
 FITS: tuple[FitKind, ...] = ("proportional", "affine")
 
 FEWEST_FOR_FIT = {"proportional": 2, "affine": 3}
-"""With fewer points a line passes through all of them and says nothing."""
+"""With fewer points a line passes through all of them and carries no information."""
 
 FEWEST_FOR_RANKS = 5
-"""Four points come into perfect order by accident once in 4! = 24 times, more often than one
-would call a finding."""
+"""Four points are in perfect order by chance once in 4! = 24 times, too often to be a finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class FittedLine:
         kind: ``proportional`` or ``affine``.
         base_s: seconds at no MACs; 0 for a proportional line.
         s_per_mac: slope, seconds a MAC.
-        points: how many it was fitted to.
+        points: how many points it was fitted to.
     """
 
     kind: FitKind
@@ -43,7 +42,7 @@ class FittedLine:
     points: int
 
     def at(self, macs: float) -> float:
-        """Return the line's seconds at so many MACs."""
+        """Return the line's seconds at this many MACs."""
         return self.base_s + self.s_per_mac * macs
 
     @property
@@ -72,7 +71,7 @@ def fitted_line(points: Sequence[tuple[int, float]], fit: FitKind) -> FittedLine
     import numpy as np
 
     # Minimise the sum of ((a + c·m) / t − 1)²; MACs in units of their mean, so that both columns
-    # are of one size.
+    # have the same magnitude.
     macs, seconds = np.array(points, float).T
     unit = macs.mean()
     columns = np.stack([1 / seconds, macs / unit / seconds], axis=1)

@@ -15,12 +15,12 @@ from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.profiles import Profiles, in_order, profiled
 
 FEWEST_BARS, MOST_BARS = 5, 20
-"""How many bars the default depth aims at: fewer show no shape, more fill a column."""
+"""The number of bars that the default depth aims for: fewer show no shape, more fill a column."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerBar:
-    """One module, or the group of those that are not drawn by themselves.
+    """One module, or the group of those that are not drawn individually.
 
     Attributes:
         name: its path; ``N others`` for the group.
@@ -46,9 +46,9 @@ class Layers:
         profile: under the counter chosen.
         status: that counter's verdict, empty where the file has none.
         reason: of the verdict.
-        depth: how many levels down the tree the model was cut.
+        depth: the level of the module tree at which the model was cut.
         parts: every module with dense MACs, in order of registration.
-        top: how many are drawn by themselves; None draws all.
+        top: how many are drawn individually; None draws all.
     """
 
     profile: CostProfile
@@ -111,7 +111,7 @@ class Layers:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         profile = self.profile
         levels = f"{self.depth} {plural(self.depth, 'level')}"
         sentences = [
@@ -121,7 +121,7 @@ class Layers:
         ]
         if self.others:
             sentences.append(
-                f"The {self.top} largest are drawn by themselves, the other {len(self.others)} "
+                f"The {self.top} largest are drawn individually, the other {len(self.others)} "
                 f"together ({percent(self.bars[-1].dense_macs, self.whole)})."
             )
         counted = {op.module for op in profile.operators if op.dense_macs}
@@ -197,10 +197,10 @@ def layers_of(
         profiles: a profiles file, or what was read from it; one model.
         depth: how many levels down the module tree to cut; None takes the first depth that gives
             ``FEWEST_BARS`` to ``MOST_BARS`` bars.
-        top: how many modules to draw by themselves, the largest; None draws all.
+        top: how many of the largest modules to draw individually; None draws all.
         counter: whose breakdown; None takes the reference counter's.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, several models, an unknown counter, a depth below 0, a
@@ -253,10 +253,10 @@ def _under(explanation: Explanation, counter: str | None) -> CostProfile:
 
 
 def default_depth(profile: CostProfile) -> int:
-    """Return the first depth with ``FEWEST_BARS`` to ``MOST_BARS`` bars, or the next best.
+    """Return the first depth with ``FEWEST_BARS`` to ``MOST_BARS`` bars, or the closest to it.
 
-    Where no depth is in between, it is the deepest with fewer bars than that, unless it would be
-    a single bar: then the first with more.
+    Where no depth has as many, it is the deepest with fewer bars, unless that is a single bar: then
+    the first with more.
     """
     counts = [len(parts_at(profile, depth)) for depth in range(deepest_cut(profile) + 1)]
     for depth, bars in enumerate(counts):

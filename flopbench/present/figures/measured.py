@@ -26,10 +26,10 @@ class Measured:
     """Times of logs.
 
     Attributes:
-        ms: log's name -> milliseconds a video; logs without a replay are not there.
+        ms: log's name -> milliseconds a video; logs without a replay are absent.
         ends_ms: the same for the 95 % interval; None where there is none.
         terms: sentences on how they were measured.
-        warnings: what did not match, and what makes times doubtful.
+        warnings: what did not match, and what makes times questionable.
     """
 
     ms: Mapping[str, float]
@@ -52,10 +52,10 @@ def measured_of(
     Args:
         found: the logs.
         replays: files or records.
-        mode: which of their modes; None where they have one only.
-        anyway: also across machines and settings.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        mode: which of their modes; None where they have only one.
+        anyway: join across machines and settings too.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a mode that is unknown or not chosen, two replays of one log.
@@ -130,7 +130,7 @@ def _joined(
             warnings.append(f"{one.name}: no replay of {whose}; left out")
     warnings += [
         f"{r.file}: a replay of method {r.replay.method!r} and dataset {r.replay.dataset!r}, of "
-        "which there is no log here; left out"
+        "which no log is given; left out"
         for r in read
         if r.file not in used
     ]
@@ -153,7 +153,7 @@ def _check_terms(used: Sequence[NamedReplay], anyway: bool) -> list[str]:
 
 
 def _fewer(one: NamedReplay, videos: int | None) -> list[str]:
-    """Say where a replay is of other videos than the accuracy."""
+    """Say where a replay covers other videos than the accuracy."""
     if videos is None or one.replay.videos == videos:
         return []
     return [f"the time is of {one.replay.videos:,} videos, the accuracy of {videos:,}"]

@@ -19,7 +19,7 @@ from flopbench.present.figures.caption import listed
 
 BOOTSTRAP, LIMIT = "bootstrap", "normal limit of the bootstrap"
 WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
-"""Sources of specifications whose size, where there is one, is not that of an image."""
+"""Sources of specifications whose size, if any, is not that of an image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,9 +27,9 @@ class Resolutions:
     """The actions that the ratios are made of.
 
     Attributes:
-        high: at the highest resolution; empty where it was not asked for.
-        among: run a network of their own.
-        looking: every action of their stream that looks at a frame.
+        high: the one at the highest resolution; empty where not requested.
+        among: those that run their own network.
+        looking: every action of their stream that processes a frame.
         high_indices: of ``high`` in the plan.
         among_indices: of ``among``.
         stream_indices: of every action of their stream.
@@ -63,17 +63,17 @@ class Ratio:
 def resolutions_of(
     plan: Plan, *, high: str | None, among: Sequence[str], need_high: bool
 ) -> Resolutions:
-    """Find the actions that run a network of their own, and the one with the largest input.
+    """Find the actions that run their own network, and the one with the largest input.
 
     Args:
         plan: what the decisions can be.
         high: the action at the highest resolution; None finds it.
-        among: the actions; none means every one that runs a network of its own.
+        among: the actions; none means every one that runs its own network.
         need_high: whether the highest is needed.
 
     Raises:
         InputError: an unknown action, none that counts, several streams, or a highest resolution
-            that the log does not single out.
+            that the log does not determine.
     """
     labels = [plan.action_label(i) for i in range(len(plan.actions))]
     if among:
@@ -87,7 +87,7 @@ def resolutions_of(
         )
     for i in chosen:
         if plan.actions[i].kind in {"skip", "reuse"}:
-            raise InputError(f"{labels[i]!r} is a {plan.actions[i].kind}: it looks at no frame")
+            raise InputError(f"{labels[i]!r} is a {plan.actions[i].kind}: it processes no frame")
     streams = dict.fromkeys(plan.actions[i].stream for i in chosen)
     if len(streams) > 1:
         raise InputError(
@@ -108,7 +108,7 @@ def resolutions_of(
 
 def _index(name: str, labels: Sequence[str], flag: str) -> int:
     if name not in labels:
-        raise InputError(f"{flag} {name!r} is no action", near_match(name, labels, "actions"))
+        raise InputError(f"{flag} {name!r} is not an action", near_match(name, labels, "actions"))
     return labels.index(name)
 
 
@@ -137,16 +137,16 @@ def _highest(plan: Plan, labels: Sequence[str], chosen: Sequence[int], high: str
 def action_size(plan: Plan, index: int) -> tuple[int, int] | None:
     """Return (height_px, width_px) of the frame as an action sees it.
 
-    It is the largest input among the networks that the action runs; an action without networks of
-    its own (AR-Net's 84 px, where the policy's prediction is used) is asked for by its name, where
-    that is a specification (``mobilenet_v2@84``).
+    It is the largest input among the networks that the action runs; for an action without its own
+    networks (AR-Net's 84 px, where the policy's prediction is used) it is taken from the action's
+    name, where that is a specification (``mobilenet_v2@84``).
 
     Args:
         plan: what the decisions can be.
         index: of the action.
 
     Returns:
-        None for a skip or a reuse, and where neither says.
+        None for a skip or a reuse, and where neither gives a size.
     """
     action = plan.actions[index]
     if action.kind in {"skip", "reuse"}:
@@ -200,7 +200,7 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
         below: (videos,) frames in the denominator.
         resamples: of the percentile bootstrap.
         seed: of its generator.
-        largest: videos beyond which the limit stands for it.
+        largest: number of videos beyond which the limit replaces it.
 
     Returns:
         None where the denominator is 0.
@@ -218,7 +218,7 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
         low, high = max(share - Z_95 * error, 0.0), min(share + Z_95 * error, 1.0)
         return Ratio(share=share, low=low, high=high, method=LIMIT)
     tops, bottoms = resampled_means(np.stack([above, below]), resamples=resamples, seed=seed)
-    # A resample of videos without any such frame has no ratio.
+    # A resample without any such frame has no ratio.
     shares = tops[bottoms > 0] / bottoms[bottoms > 0]
     if not len(shares):
         return Ratio(share=share)
@@ -227,7 +227,7 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
 
 
 def interval_sentence(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
-    """Return sentences on how intervals were made, and what they cannot say."""
+    """Return sentences on how intervals were made, and on their limits."""
     notes = []
     methods = {ratio.method for ratio in ratios}
     if BOOTSTRAP in methods:
@@ -242,7 +242,7 @@ def interval_sentence(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
         notes.append("A class of one video has no interval.")
     if any(ratio.low is not None and ratio.low == ratio.high for ratio in ratios):
         notes.append(
-            "An interval without width: all videos of the class agree, which does not tell how far "
+            "An interval without width: all videos of the class agree, which does not show how far "
             "others would differ."
         )
     return notes

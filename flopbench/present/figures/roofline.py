@@ -1,7 +1,7 @@
 """The roofline: what timed models achieved under what the device was measured to do.
 
 Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
-architectures", CACM 52 (2009). FLOPs here are real ones, two a multiply-accumulate.
+architectures", CACM 52 (2009). A multiply-accumulate counts as two FLOPs here.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from flopbench.present.figures.inputs.timings import (
 from flopbench.timing.peaks import no_peak_reason, peak_of
 
 BY = ("machine", "threads", "dtype")
-"""What one pair of roofs holds for."""
+"""What one pair of roofs applies to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +40,10 @@ class RoofPoint:
     """One timed model.
 
     Attributes:
-        name: what tells it from the others.
+        name: what distinguishes it from the others.
         one: the row.
-        low: FLOPs a byte with every activation of dense operators through memory.
-        high: FLOPs a byte with none but the weights.
+        low: FLOPs a byte with every activation of dense operators going through memory.
+        high: FLOPs a byte with only the weights moved.
         flops_per_s: achieved.
     """
 
@@ -59,15 +59,15 @@ class RoofGroup:
     """The roofs of one device, thread count and number format, and the models under them.
 
     Attributes:
-        name: what tells it from the other groups.
-        whole: everything of it.
+        name: what distinguishes it from the other groups.
+        whole: its full name.
         flops_per_s: fastest matrix product that was measured.
         bytes_per_s: fastest copy that was measured, reads and writes together.
-        peak_flops_per_s: dense, of the data sheet; None where none is known.
-        peak_bytes_per_s: of the data sheet; None where none is known.
+        peak_flops_per_s: dense, from the data sheet; None where unknown.
+        peak_bytes_per_s: from the data sheet; None where unknown.
         peak_source: the vendor's document, or why there is none.
         points: at least one.
-        spread: whether the rows were timed under roofs that differ; the highest are drawn.
+        spread: whether the rows were timed under different roofs; the highest are drawn.
     """
 
     name: str
@@ -82,7 +82,7 @@ class RoofGroup:
 
     @property
     def ridge(self) -> float:
-        """FLOPs a byte from which on the matrix product limits, not the memory."""
+        """FLOPs a byte above which the matrix product is the limit, not the memory."""
         return self.flops_per_s / self.bytes_per_s
 
 
@@ -104,7 +104,7 @@ class Roofline:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         rows = [point.one for group in self.groups for point in group.points]
         roofs = "; ".join(_roofs(group) for group in self.groups)
         sentences = [
@@ -200,8 +200,8 @@ def roofline_of(
         devices: as for ``chosen_timings``.
         dtypes: as for ``chosen_timings``.
         batches: as for ``chosen_timings``.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: as ``chosen_timings``; or no row has both roofs and a known cost.

@@ -14,7 +14,7 @@ from flopbench.present.figures.inputs.logs import NamedCounts
 Of = Literal["frames", "decisions"]
 
 EXITS = "(exits)"
-"""Exits belong to no stream: they stand by themselves, under this name."""
+"""Exits belong to no stream: they are listed separately, under this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +45,7 @@ class UsageOfRun:
         source: its files.
         videos: how many; None for a published distribution.
         views: how many records.
-        unit: what a row of the log is, empty where it does not say.
+        unit: what a row of the log is; empty where the log does not say.
         rule: how decisions were counted.
         shares: every action, in the log's order.
     """
@@ -68,8 +68,8 @@ def usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
 
     Args:
         one: the log, counted.
-        of: whether they are shares of ``frames`` or of ``decisions``.
-        chosen: the rule that decisions are counted by; None means exact where it applies.
+        of: whether shares are of ``frames`` or of ``decisions``.
+        chosen: the rule for counting decisions; None means exact where it applies.
 
     Raises:
         InputError: a log with neither actions nor exits.

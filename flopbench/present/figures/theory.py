@@ -1,4 +1,4 @@
-"""Theory against time: dense MACs against measured milliseconds, and how far MACs explain them."""
+"""Theory against time: dense MACs against measured milliseconds, and how well MACs explain it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from flopbench.present.figures.inputs.timings import (
 )
 
 BY = ("machine", "threads", "dtype", "batch", "options")
-"""What one line holds for: everything but the model."""
+"""What one line applies to: everything but the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +38,10 @@ class TheoryPoint:
     """One timed model.
 
     Attributes:
-        name: what tells it from the others.
+        name: what distinguishes it from the others.
         one: the row.
-        factor: measured / line; None without a line, or where the line is not above 0.
-        fitted: whether the line was fitted to it too.
+        factor: measured / line; None without a line, or where the line is not positive.
+        fitted: whether the line was fitted to it.
     """
 
     name: str
@@ -55,11 +55,11 @@ class TheoryGroup:
     """Models timed on one device in one way.
 
     Attributes:
-        name: what tells it from the other groups.
-        whole: everything of it.
+        name: what distinguishes it from the other groups.
+        whole: its full name.
         points: at least one.
-        line: None where there are too few points, or where time falls as MACs grow.
-        ranks: rank correlation of time with (MACs, activations); None where not to be told.
+        line: None with too few points, or where time falls as MACs grow.
+        ranks: rank correlation of time with (MACs, activations); None where undefined.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Theory:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         rows = [point.one for group in self.groups for point in group.points]
         sentences = [
             "Dense MACs of one call (of one image times the batch) against measured time.",
@@ -128,14 +128,14 @@ class Theory:
             how = "time = a + c · MACs, least squares of (line − measured) / measured"
         apart = ", each group by itself" if len(self.groups) > 1 else ""
         return (
-            f"Line: {how}{apart}. Beside each name: measured time / line, also drawn as the thin "
-            "line from the point."
+            f"Line: {how}{apart}. Next to each name: measured time / line, also drawn as the "
+            "thin line from the point."
         )
 
     @staticmethod
     def _bars(rows: Sequence[TimedRow]) -> str:
         if all(one.summary.interval_s is None for one in rows):
-            return "No error bars: one process a row cannot say where a repeat would land."
+            return "No error bars: one process a row does not show where a repeat would land."
         some = "" if all(one.summary.interval_s for one in rows) else ", where there is one"
         return (
             "Error bars: where the same command run again is expected to land (95 %, from the "
@@ -184,7 +184,7 @@ def theory_of(
     user: str = "plots.theory",
     takers: Takers | None = None,
 ) -> Theory:
-    """Return MACs beside times, with a line for each way of timing.
+    """Return MACs with times, and a line for each way of timing.
 
     Args:
         timings: timing files, or what was read from them.
@@ -192,8 +192,8 @@ def theory_of(
         devices: as for ``chosen_timings``.
         dtypes: as for ``chosen_timings``.
         batches: as for ``chosen_timings``.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: as ``chosen_timings``; an unknown fit; no row with known MACs; too many groups.

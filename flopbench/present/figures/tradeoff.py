@@ -1,7 +1,7 @@
 """Accuracy against cost: GFLOPS by count, or measured milliseconds, with the Pareto front.
 
-Points are logs of one's own (accuracy from their scores, cost from the count or from a replay)
-and rows of a table: figures that other papers print.
+Points are policy logs (accuracy from their scores, cost from the count or from a replay) and rows
+of a table: figures printed in other papers.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Tradeoff:
         cost: ``gflops`` or ``ms``.
         log_scale: whether the axis of the cost is logarithmic.
         terms: sentences on where costs come from: counter, rule, machine.
-        notes: sentences on single points.
+        notes: sentences on individual points.
         warnings: from reading.
     """
 
@@ -64,7 +64,7 @@ class Tradeoff:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         unit = UNITS[self.cost]
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
         best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
@@ -139,10 +139,10 @@ def tradeoff_of(
         metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
         mode: of the replays; None where they have one only.
         log_scale: whether the cost's axis is logarithmic.
-        anyway: also across datasets, splits and machines.
+        anyway: draw across datasets, splits and machines.
         names: what to call the logs.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, a log without accuracy, an unknown metric or mode,
@@ -195,7 +195,7 @@ def _check_cost(cost: str, timed: bool, user: str) -> None:
         raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
     if cost == "gflops" and timed:
         raise InputError(
-            f"{user}: a replay or its mode was given, and costs are GFLOPS",
+            f"{user}: a replay or its mode was given, but costs are GFLOPS",
             "replays hold times: --cost ms draws them",
         )
 
@@ -211,7 +211,7 @@ def _check_given(any_log: bool, points: str | None, metric: str | None, user: st
 
 
 def _published(drawn: Sequence[TradeoffPoint]) -> list[str]:
-    """Name the papers of hollow points."""
+    """Name the papers behind hollow points."""
     rows = [point for point in drawn if point.published]
     if not rows:
         return []

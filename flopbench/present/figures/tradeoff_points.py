@@ -1,4 +1,4 @@
-"""How logs and rows of tables become points of accuracy against cost."""
+"""Turns logs and rows of tables into points of accuracy against cost."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Cost = Literal["gflops", "ms"]
 COSTS: tuple[Cost, ...] = ("gflops", "ms")
 UNITS = {"gflops": "GFLOPS/video", "ms": "ms/video"}
 SHOWN = 5
-"""More pairs than this whose order an interval leaves open are counted, not listed."""
+"""At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +35,12 @@ class TradeoffPoint:
     Attributes:
         name: what the figure calls it.
         file: where it comes from.
-        published: a row of a table; else a log.
-        source: the paper of a row; empty for a log.
+        published: whether it is a row of a table; else a log.
+        source: the paper that a row cites; empty for a log.
         percent: accuracy, percent.
         percent_ends: its 95 % interval, where known.
         charged: components of a log that are charged otherwise than by default; empty for none.
-        quoted: the accuracy is what the log's header says, not recomputed.
+        quoted: the accuracy is stated by the log's header, not recomputed.
         cost: GFLOPS/video (= GMACs), or ms/video.
         cost_ends: its 95 % interval, where known.
         on_front: whether no other point is at least as good in both.
@@ -61,12 +61,12 @@ class TradeoffPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointSet:
-    """Points of one origin.
+    """Points of one kind: logs, or rows of tables.
 
     Attributes:
         points: all of them.
         terms: sentences on where their costs come from.
-        warnings: what makes them doubtful.
+        warnings: what makes them questionable.
     """
 
     points: tuple[TradeoffPoint, ...]
@@ -76,7 +76,7 @@ class PointSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogAccuracies:
-    """Accuracies of logs.
+    """The accuracies of the logs.
 
     Attributes:
         metric: which accuracy.
@@ -113,9 +113,9 @@ def accuracies_of(
     anyway: bool,
     cost: Cost,
 ) -> LogAccuracies:
-    """Work accuracies out, under the checks of ``compare`` where there are several logs.
+    """Compute accuracies; several logs must pass the checks of ``compare``.
 
-    Whose order an interval leaves open is told for GFLOPS only, which ``compare`` goes by.
+    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``.
 
     Raises:
         InputError: an unknown metric, or a log without that accuracy.
@@ -142,7 +142,7 @@ def accuracies_of(
 
 
 def _open_pairs(result: Comparison) -> list[Remark]:
-    """Say whose order an interval leaves open."""
+    """Note the pairs that an interval leaves undecided."""
     pairs = [f"{d.winner} over {d.loser}" for d in result.dominance if d.clear is False]
     if not pairs:
         return []
@@ -156,7 +156,7 @@ def _open_pairs(result: Comparison) -> list[Remark]:
 
 
 def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
-    """Refuse rows of another metric; return what to say of rows that name none.
+    """Refuse rows of another metric; return remarks on rows that name none.
 
     Raises:
         DataError: a row of another metric.
@@ -266,7 +266,7 @@ def _count_terms(found: Sequence[NamedRun]) -> list[str]:
 
 
 def _log_terms(found: Sequence[NamedRun]) -> list[str]:
-    """Return which videos the logs are of, and which samples of them are left out."""
+    """Return which videos the logs cover, and which of their samples are left out."""
     logs = [
         f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
         for o in found

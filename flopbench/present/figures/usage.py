@@ -18,7 +18,7 @@ from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 
 MOST_RUNS = 8
-"""So many runs have a colour, a hatch and a marker of their own."""
+"""The style has this many distinct colours, hatches and markers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,11 +40,11 @@ class Usage:
 
     Attributes:
         runs: in the order given.
-        actions: the bars: every action of some run, those of one stream together; last of each
-            stream the group of its small ones, if asked for.
+        actions: the bars: every action of any run, grouped by stream; the group of a stream's small
+            ones comes last, if requested.
         wholes: of each bar, what its share is part of: see ``Share.whole``.
         groups: the actions that are drawn together.
-        grouped_below: the share below which, None where it was not asked for.
+        grouped_below: the share below which actions are grouped; None where not requested.
         of: what the shares are shares of.
         warnings: from reading.
     """
@@ -73,7 +73,7 @@ class Usage:
 
     @property
     def unit(self) -> str:
-        """What is counted, in the plural: ``frames``, or as the logs call their rows."""
+        """What is counted, in the plural: ``frames``, or what the logs call their rows."""
         if self.of == "decisions":
             return self.of
         units = {run.unit or "frame" for run in self.runs}
@@ -81,7 +81,7 @@ class Usage:
 
     @property
     def label(self) -> str:
-        """What the axis of lengths says, with its unit."""
+        """The label of the horizontal axis, with its unit."""
         alone = all(run.videos == run.views for run in self.runs)
         records = "videos" if alone else "records"
         streams = set(self.wholes) - {EXITS}
@@ -92,7 +92,7 @@ class Usage:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         sentences = []
         streams = set(self.wholes) - {EXITS}
         if streams:
@@ -174,15 +174,15 @@ def usage_of(
         logs: files, runs or counts, one a run.
         choices: how to read and count.
         of: whether shares are of ``frames`` or of ``decisions``.
-        group_below: actions whose share is below this in every run are drawn together, those of
-            each stream by themselves; None draws each action by itself.
+        group_below: actions whose share is below this in every run are drawn together, stream by
+            stream; None draws each action individually.
         names: what to call the runs.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
-        InputError: a file that is no policy log; a log without actions; a group of everything;
-            more runs than can be told apart.
+        InputError: a file that is not a policy log; a log without actions; a group of everything;
+            more runs than can be distinguished.
         DataError: a defect in a log.
     """
     if of not in {"frames", "decisions"}:
@@ -210,7 +210,7 @@ def usage_of(
 def _bars(
     runs: Sequence[UsageOfRun], below: float | None
 ) -> tuple[list[tuple[str, str]], list[SmallOnes]]:
-    """Return every bar with what it is part of, and the groups among them."""
+    """Return every bar with the stream it is part of, and the groups among them."""
     shares = {share.action: share.whole for run in runs for share in run.shares}
     wholes = list(dict.fromkeys(shares.values()))
     bars: list[tuple[str, str]] = []
@@ -232,7 +232,7 @@ def _bars(
 
 
 def check_number(runs: int, user: str) -> None:
-    """Refuse more runs than a figure can tell apart.
+    """Refuse more runs than a figure can distinguish.
 
     Raises:
         InputError: more than ``MOST_RUNS``.

@@ -34,7 +34,7 @@ class Step:
         name: ``uniform baseline``, ``theory``, one of ``PARTS``, or ``measured``.
         start_s: where it begins, seconds a video; 0 for a whole time.
         end_s: where it ends.
-        factor: what the step does to the speed-up; below 1 it costs. None for a whole time.
+        factor: what the step does to the speed-up; below 1 it costs time. None for a whole time.
         speedup: the baseline's time over the time at its end.
     """
 
@@ -57,9 +57,9 @@ class Chain:
     Attributes:
         name: what the figure calls it.
         replay: the replay's name.
-        mode: see there.
+        mode: of the replay.
         steps: in the order of drawing.
-        interval: 95 % of the measured speed-up; None for fewer than three processes.
+        interval: 95 % interval of the measured speed-up; None for fewer than three processes.
         machine: where it was measured.
         baseline: what the uniform program runs.
         file: where it was read.
@@ -76,7 +76,7 @@ class Chain:
 
     @property
     def theory(self) -> float:
-        """The speed-up that the count promises."""
+        """The speed-up by count."""
         return next(step.speedup for step in self.steps if step.name == THEORY)
 
     @property
@@ -91,9 +91,9 @@ class WaterfallFigure:
 
     Attributes:
         chains: in the order of files and modes.
-        counters: whose MACs theory goes by.
+        counters: those whose MACs the theory uses.
         notes: sentences on replays.
-        warnings: what makes the times doubtful.
+        warnings: what makes the times questionable.
     """
 
     chains: tuple[Chain, ...]
@@ -103,7 +103,7 @@ class WaterfallFigure:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         names = list(dict.fromkeys(chain.replay for chain in self.chains))
         machines: dict[str, list[str]] = {}
         baselines: dict[str, list[str]] = {}
@@ -175,13 +175,13 @@ def waterfall_of(
 
     Args:
         replays: files or records, one or several.
-        modes: which of their modes, in this order; none means all.
+        modes: which of their modes, in this order; empty means all.
         names: what to call the replays.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
-        InputError: a file that is no replay, no file at all, or a mode that none has.
+        InputError: a file that is not a replay, no file at all, or a mode that none has.
         DataError: a damaged file.
     """
     found = loaded(replays, names=names, user=user, takers=takers)
@@ -245,7 +245,7 @@ def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> 
 
 
 def _networks(one: NamedReplay) -> str:
-    """Say which networks ran: ``--variant`` and ``--component`` choose others than the log's."""
+    """Say which networks ran: ``--variant`` and ``--component`` may replace the log's."""
     return ", ".join(
         f"{name} is {part.spec}" + (f" (variant {part.variant!r})" if part.variant else "")
         for name, part in one.replay.parts.items()
@@ -253,7 +253,7 @@ def _networks(one: NamedReplay) -> str:
 
 
 def _differences(found: Sequence[NamedReplay]) -> list[str]:
-    """Say in what replays differ that times depend on."""
+    """Say which settings that times depend on differ between replays."""
     first = terms_of(found[0].replay)
     keys = [
         key

@@ -1,4 +1,4 @@
-"""One page with everything: tables, figures and how they were made, from result files."""
+"""One page with tables, figures and how they were made, from result files."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ def write_report(
     Args:
         files: cost tables, policy logs (a glob names the shards of one), timing files, replays and
             profiles files, in any order.
-        folder: made where it is missing; one that holds an earlier report is written anew, any
-            other that is not empty is refused. Nothing in it is ever deleted.
-        title: of the page; None or only blanks is "Cost report".
-        choices: how logs are read and priced; without a table of its own the cost table among the
-            files prices them, and what that lacks comes from the cache.
+        folder: created if missing; one with an earlier report is overwritten, any other that is not
+            empty is refused. Nothing in it is ever deleted.
+        title: of the page; None or blanks give "Cost report".
+        choices: how logs are read and priced; if they name no table, the cost table among the files
+            prices them, and what it lacks comes from the cache.
         names: what to call the runs, in the order of the logs.
-        command: what the page says it was made with; empty names this function.
-        done: told of the report and of its warnings when everything is written.
+        command: the command shown on the page; empty names this function.
+        done: called with the report and its warnings when everything is written.
 
     Returns:
         The page.
 
     Raises:
         InputError: matplotlib or Jinja2 is not installed, no files, a file twice or of a kind that
-            a report cannot use, a price that is nowhere, a folder that cannot be written.
+            a report cannot use, a price that is found nowhere, a folder that cannot be written.
         DataError: a damaged file.
     """
     from flopbench.present.report.building import build_report, files_of, require_libraries
@@ -60,6 +60,6 @@ def write_report(
     report = build_report(material, title=titled, command=command or "flopbench.write_report")
     left_over = write_folder(where, files_of(report))
     if done is not None:
-        more = f"left there by an earlier report, no part of this one: {', '.join(left_over)}"
+        more = f"left by an earlier report, not part of this one: {', '.join(left_over)}"
         done(report, report.warnings + ((more,) if left_over else ()))
     return where / PAGE

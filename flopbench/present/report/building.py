@@ -1,4 +1,4 @@
-"""From what was read to a report, and from a report to its files."""
+"""Builds a report from what was read, and files from a report."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from flopbench.present.report.summary import summary_of
 LIBRARIES = ("numpy", "msgspec", "matplotlib", "jinja2")
 """What the bytes of a report depend on."""
 DIGITS = 12
-"""Of a hash in LaTeX, where all 64 would shrink the table beyond reading."""
+"""Digits of a hash in LaTeX, where all 64 would make the table illegible."""
 
 
 def require_libraries() -> None:
-    """Refuse where a report's libraries are not installed.
+    """Raise if a report's libraries are not installed.
 
     Raises:
         InputError: one is not.
@@ -67,7 +67,7 @@ def build_report(material: Material, *, title: str, command: str) -> CostReport:
 def files_of(report: CostReport) -> dict[str, bytes]:
     """Return the files of a report, the page last: name inside its folder -> content.
 
-    A file name whose bytes are no UTF-8 is shown with question marks.
+    A file name that is not UTF-8 is shown with question marks.
     """
     files: dict[str, str | bytes] = {}
     for table in _tables(report.sections, report.origin.sources):

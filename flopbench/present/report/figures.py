@@ -1,7 +1,7 @@
 """The figures of a report: which ones a set of files gives, and how each is drawn.
 
-A figure whose data are not there (no labels, no accuracies) is left out, and its reason is said
-where it would stand.
+A figure whose data are missing (no labels, no accuracies) is left out, and the report gives the
+reason in its place.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrawnFigures:
-    """What became of sketches.
+    """The results of drawing sketches.
 
     Attributes:
         figures: those that could be drawn.
-        left_out: the others, each with its reason.
+        left_out: the others, each with a reason.
         warnings: from the data.
-        missing: from drawing: letters that no font here has.
+        missing: warnings from drawing: letters that no font has.
     """
 
     figures: tuple[ReportFigure, ...]
@@ -56,7 +56,7 @@ class DrawnFigures:
 
 
 def draw(sketches: Iterable[Sketch], suffix: str = "") -> DrawnFigures:
-    """Draw figures: at the width of a page, and at that of a column for small screens.
+    """Draw figures at page width, and at column width for small screens.
 
     Args:
         sketches: what to draw.
@@ -101,7 +101,7 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> DrawnFigures:
 
 
 def figure_groups(runs: Sequence[NamedRun]) -> list[Sequence[NamedRun]]:
-    """Split logs into groups of about one size, each of no more than one figure can show."""
+    """Split logs into groups of about equal size, each small enough for one figure."""
     from flopbench.present.figures.usage import MOST_RUNS
 
     count = -(-len(runs) // MOST_RUNS)
@@ -129,7 +129,7 @@ def of_runs(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
 
 
 def of_run(one: NamedRun, choices: Choices) -> list[Sketch]:
-    """Return the figures of one log by itself."""
+    """Return the figures of a single log."""
 
     def classes() -> Drawing:
         from flopbench.present.draw.kinds.classes import classes_drawing
@@ -141,7 +141,7 @@ def of_run(one: NamedRun, choices: Choices) -> list[Sketch]:
 
 
 def of_comparison(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
-    """Return the figures that set logs against each other."""
+    """Return the figures that compare logs."""
     own, names = [one.run for one in runs], [one.name for one in runs]
 
     def tradeoff() -> Drawing:

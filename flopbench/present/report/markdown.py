@@ -1,4 +1,4 @@
-"""A report as Markdown (GitHub's), its figures as files beside it."""
+"""A report as GitHub Markdown, with its figures as separate files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flopbench.core.units import CONVENTION
 from flopbench.present.report.records import CostReport, ReportFigure, ReportPart, Section
 
 _CLOSING = re.compile(r"(?<= )(?=#+$)")
-"""Before the signs that would end a heading."""
+"""Before the signs that would close a heading."""
 
 
 def markdown_of(report: CostReport) -> str:

@@ -1,4 +1,4 @@
-"""What a report is made from: files of any mix of kinds, read, and where each came from.
+"""The input of a report: files of any mix of kinds, read, and where each came from.
 
 Nothing is measured: logs are priced by the cost table among the files, or by the cache.
 """
@@ -43,11 +43,11 @@ class InputFile:
     """One input file.
 
     Attributes:
-        name: as given; for a shard its own.
-        kind: see ``sources``.
+        name: as given; for a shard, the shard's name.
+        kind: see ``policy.file_kinds``.
         sha256: of its bytes, in hexadecimal.
         size: bytes.
-        made_with: what it says of the environment that it was made in.
+        made_with: what it records about the environment that it was made in.
     """
 
     name: str
@@ -88,18 +88,18 @@ def read_material(
     Args:
         files: cost tables, policy logs (a glob names the shards of one), timing files, replays
             and profiles files, in any order.
-        choices: how logs are read and priced; without a table of its own the cost table among the
-            files prices them, and what it lacks comes from the cache.
-        names: what to call the runs, in the order of the logs; none means by method and dataset.
+        choices: how logs are read and priced; if they name no table, the cost table among the files
+            prices them, and what it lacks comes from the cache.
+        names: what to call the runs, in the order of the logs; empty means by method and dataset.
 
     Raises:
         InputError: no files, a file twice, one that a report cannot use, two cost tables that
-            could price the logs, a price that is nowhere.
+            could price the logs, a price that is found nowhere.
         DataError: a damaged file.
     """
     given = [str(path) for path in files]
     if not given:
-        raise InputError("a report of no files", f"give {_taken()}")
+        raise InputError("no files for a report", f"give {_taken()}")
     kinds = {name: _kind(name) for name in given}
     parts = {name: _files_of(name, kinds[name]) for name in given}
     _check_distinct(given, parts)
@@ -141,25 +141,25 @@ def _kind(name: str) -> str:
         raise InputError(f"{name} is a {kind}; a report takes {_taken()}", hint)
     if kind != LOG and not os.path.exists(name):
         raise InputError(
-            f"{name!r} matches a {kind}, and only shards of a policy log are named together",
+            f"{name!r} matches a {kind}, but only shards of a policy log can be named by a glob",
             "name each file",
         )
     return kind
 
 
 def _check_named(name: str) -> None:
-    """Refuse names under which there is nothing to be read twice: once for its hash.
+    """Refuse names of what cannot be read twice (once for its hash).
 
-    What is not there may still be a glob, or the name that shards share; but shards of logs have
-    no name that ends in .json.
+    A name that does not exist may still be a glob, or the name that shards share; but names of
+    shards do not end in .json.
     """
     if not name:
-        raise InputError("an empty name of a file", f"give {_taken()}")
+        raise InputError("a file name is empty", f"give {_taken()}")
     if os.path.exists(name):
         if not os.path.isfile(name) and not os.path.isdir(name):
             raise InputError(
-                f"cannot read {name}: it is no file, and a report reads its files more than once",
-                "write what comes through a pipe to a file first",
+                f"cannot read {name}: not a file, and a report reads its files more than once",
+                "write the output of a pipe to a file first",
             )
     elif name.endswith(".json") and not glob.has_magic(name):
         raise InputError(f"cannot read {name}: there is no such file", "check the name")
@@ -226,14 +226,14 @@ def _runs(logs: Sequence[str], choices: Choices, names: Sequence[str]) -> list[N
     runs = priced(logs, choices, names=names, user=USER, keep_scores=True)
     if not names:
         return runs
-    # The name that the user chose is the method in every table, too.
+    # The name that the user chose replaces the method in every table, too.
     return [NamedRun(name=one.name, run=replace(one.run, method=one.name)) for one in runs]
 
 
 def _unnamed_files(
     choices: Choices, parts: dict[str, list[Path]], runs: bool
 ) -> Iterator[InputFile]:
-    """Yield files that were read without being named: headers of CSV logs, presets, the table."""
+    """Yield files that were read but not named: headers of CSV logs, presets, the table."""
     from flopbench.policy.readers.csv_form import header_path
 
     files = [file for own in parts.values() for file in own]
@@ -241,9 +241,9 @@ def _unnamed_files(
     found: dict[Path, tuple[str, str]] = {}
     if runs:
         heads = [header_path(file) for file in files if ".csv" in file.name]
-        found |= dict.fromkeys(heads, ("header of a policy log", "not said"))
+        found |= dict.fromkeys(heads, ("header of a policy log", "not stated"))
         if choices.preset is not None and choices.preset.endswith(".toml"):
-            found[Path(choices.preset)] = ("preset", "not said")
+            found[Path(choices.preset)] = ("preset", "not stated")
     if choices.table is not None and choices.table_source:
         found[Path(choices.table_source)] = (TABLE, _versions(choices.table.environment))
     for path, (kind, made_with) in found.items():
@@ -271,7 +271,7 @@ def _source(file: Path, name: str, kind: str, made_with: str) -> InputFile:
 
 
 def _made_with(kind: str, read: Any) -> str:
-    """Say what a file tells of its own making."""
+    """Return what a file records about how it was made."""
     if kind == TABLE:
         return _versions(read.environment)
     if kind == PROFILES:
@@ -294,7 +294,7 @@ def _header_says(header: Any) -> str:
 
 
 def _versions(environment: Mapping[str, str]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in environment.items()) or "not said"
+    return ", ".join(f"{name} {value}" for name, value in environment.items()) or "not stated"
 
 
 def _device(name: str, facts: Mapping[str, Any]) -> str:

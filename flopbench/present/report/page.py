@@ -1,9 +1,9 @@
-"""A report as one HTML page that needs nothing but itself.
+"""A report as one self-contained HTML page.
 
-Figures are pictures whose data stand in the page (``data:`` URLs), not elements of it: their
-identifiers cannot meet, nothing inside one can run or load, a reader's aid finds one picture with
-one text, and they print as they are. The policy of the page allows its one style and its one
-script by their hashes, pictures from ``data:``, and nothing else.
+Figures are images embedded in the page (``data:`` URLs), not elements of it: their identifiers
+cannot collide, nothing inside one can run or load, a screen reader finds one image with one text,
+and they print unchanged. The page's Content-Security-Policy allows its one style and its one script
+by their hashes, images from ``data:``, and nothing else.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from flopbench.core.version import VERSION
 from flopbench.present.report.records import CostReport
 
 GENERATOR = "flopbench report"
-"""Begins the page's generator mark, by which a later run knows a folder as one of ours."""
+"""Start of the page's generator mark, by which a later run recognises a folder as a report."""
 
 WIDE, WIDEST = 8, 10
-"""Tables of so many columns are set smaller on paper."""
+"""Tables with this many columns are printed smaller."""
 SHORT = 16
-"""Tables of no more rows stay on one page."""
+"""Tables with at most this many rows stay on one page."""
 LONG_TEXT = 32
-"""Cells of more characters may break anywhere."""
+"""Cells with more characters may break anywhere."""
 PX_PER_PT = 96 / 72
 _SIZE = re.compile(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
 _MARK = re.compile(r"\[(\d+)\]")
@@ -56,7 +56,7 @@ def page_of(report: CostReport) -> str:
 def sort_key(text: str) -> float | None:
     """Return the number that a cell is sorted by, None where it holds none.
 
-    It is the first one: of ``1.2 to 3.4`` the lower end. Sizes (``16x112x112``) go by their
+    It is the first one: the lower end of ``1.2 to 3.4``. Sizes (``16x112x112``) are sorted by their
     product.
     """
     plain = _MARK.sub("", text).replace("−", "-").strip()
@@ -86,14 +86,14 @@ def pieces(text: str, notes: int) -> list[tuple[str, int]]:
 
 
 def css_classes_of(grid: Grid) -> str:
-    """Return the classes of a table: how small it must be on paper, and whether it may break."""
+    """Return the CSS classes of a table: how small it is printed, and whether it may break."""
     columns = len(grid.columns)
     size = [" widest"] if columns >= WIDEST else [" wide"] if columns >= WIDE else []
     return "".join(["sortable", *size, *([" short"] if len(grid.rows) <= SHORT else [])])
 
 
 def data_url(svg: bytes) -> str:
-    """Return a figure as a URL that holds it."""
+    """Return a figure as a ``data:`` URL."""
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 

@@ -1,4 +1,4 @@
-"""A report as records: what stands in it, whatever it is written as."""
+"""The content of a report as records, independent of the output format."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ class Table:
     """One table.
 
     Attributes:
-        name: of its files, without suffix; made here, never from a log.
-        grid: see there.
-        unrounded: CSV text of the numbers behind it, empty where another table has them.
-        short: the same for LaTeX, where it would be too wide for a page; None for ``grid``.
+        name: of its files, without suffix; never taken from a log.
+        grid: what is shown.
+        unrounded: CSV text of the numbers behind it; empty where another table has them.
+        short: a narrower version for LaTeX; None for ``grid``.
     """
 
     name: str
@@ -32,8 +32,8 @@ class ReportFigure:
     Attributes:
         name: of its files, without suffix.
         caption: title, sentences, alternative text.
-        svg: for the page, as wide as a printed page.
-        narrow: the same as wide as a column, for small screens.
+        svg: for the page, at the width of a printed page.
+        narrow: the same at column width, for small screens.
         pdf: for papers.
         csv: the numbers behind it, unrounded.
     """
@@ -48,7 +48,7 @@ class ReportFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Sentences under a heading of their own."""
+    """Sentences under their own heading."""
 
     title: str
     items: tuple[str, ...]
@@ -56,7 +56,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportPart:
-    """What a section says of one file, or of all of them together.
+    """The part of a section on one file, or on all of them together.
 
     Attributes:
         title: a heading; empty for none.
@@ -64,7 +64,7 @@ class ReportPart:
         tables: in order.
         figures: below the tables.
         lists: below the figures.
-        left_out: figures that could not be drawn, each with its reason.
+        left_out: figures that could not be drawn, each with a reason.
     """
 
     title: str = ""
@@ -80,7 +80,7 @@ class Section:
     """One section.
 
     Attributes:
-        anchor: what links name it by.
+        anchor: the target of links.
         title: its heading.
         parts: in order.
     """
@@ -119,14 +119,14 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostReport:
-    """All of it.
+    """The whole report.
 
     Attributes:
         title: of the page.
-        summary: the main findings, a sentence each.
+        summary: the main findings, one sentence each.
         sections: in order; none is empty.
         origin: see ``Origin``.
-        warnings: what makes figures doubtful.
+        warnings: what makes numbers questionable.
     """
 
     title: str

@@ -1,7 +1,6 @@
-"""What stands in each section of a report.
+"""The sections of a report.
 
-The tables are those that the verbs print (``present``); a section is there if some file has
-something for it.
+The tables are those that the verbs print; a section exists if some file has content for it.
 """
 
 from __future__ import annotations
@@ -47,25 +46,25 @@ if TYPE_CHECKING:
     from flopbench.timing.file import TimingFile
 
 DEPTH = 2
-"""Levels of the module tree that are shown, as by ``flopbench explain``."""
+"""Levels of the module tree that are shown, as in ``flopbench explain``."""
 
 
 @dataclass(slots=True)
 class ReportWarnings:
-    """Warnings gathered on the way, for stderr."""
+    """Warnings collected while building, for stderr."""
 
     warnings: list[Remark] = field(default_factory=list)
 
     def keep(self, drawn: drawing.DrawnFigures, name: str = "") -> drawing.DrawnFigures:
-        """Keep the warnings of figures that nothing gave before; give the figures back.
+        """Keep the warnings of figures that are new; return the figures.
 
         Args:
             drawn: the figures.
-            name: of what they show, where that is one thing.
+            name: of what they show, where they show a single thing.
         """
         for remark in drawn.warnings:
             own = remark.of(name) if name else remark
-            # Figures of several runs say without a name what was told of one of them.
+            # Figures of several runs repeat without a name what was reported for one of them.
             if not any(str(own) in (str(one), one.text) for one in self.warnings):
                 self.warnings.append(own)
         self.warnings += [one for one in map(Remark, drawn.missing) if one not in self.warnings]
@@ -73,7 +72,7 @@ class ReportWarnings:
 
 
 def compared(material: Material) -> tuple[Comparison | None, str]:
-    """Return the comparison of all logs, or None and why there is none (empty for fewer than two).
+    """Return the comparison of all logs, or None and the reason (empty for fewer than two logs).
 
     Raises:
         InputError: the logs cannot be read as runs of one metric.
@@ -111,7 +110,7 @@ def sections_of(
         ),
         Section(
             anchor="latency",
-            title="Latency beside theory",
+            title="Latency against theory",
             parts=tuple(_latency(material, warned)),
         ),
         Section(
@@ -124,7 +123,7 @@ def sections_of(
 
 
 def _number(index: int, of: int) -> str:
-    """Return what tells the files of several apart (``-2``), nothing for the only one."""
+    """Return a suffix that distinguishes several files (``-2``), empty for the only one."""
     return f"-{index}" if of > 1 else ""
 
 
@@ -208,8 +207,8 @@ def _comparison(
     material: Material, comparison: Comparison | None, why_none: str, warned: ReportWarnings
 ) -> Iterator[ReportPart]:
     if why_none:
-        warned.warnings.append(Remark(f"the logs are not set side by side: {why_none}"))
-        yield ReportPart(lines=(f"The logs cannot be set side by side: {why_none}.",))
+        warned.warnings.append(Remark(f"the logs are not compared: {why_none}"))
+        yield ReportPart(lines=(f"The logs cannot be compared: {why_none}.",))
         return
     if comparison is None:
         return
@@ -267,7 +266,7 @@ def _replay(replay: Replay, suffix: str, warned: ReportWarnings) -> ReportPart:
 def _tables(
     name: str, words: Sequence[str], grids: Sequence[Grid], unrounded: str
 ) -> Iterator[Table]:
-    """Yield grids as tables; the first has the name, and the numbers behind all of them."""
+    """Yield grids as tables; the first has the plain name, and the numbers behind all of them."""
     names = [name, *(f"{name}-{word}" for word in words)]
     for n, (own, grid) in enumerate(zip(names, grids, strict=True)):
         yield Table(name=own, grid=grid, unrounded="" if n else unrounded)

@@ -1,4 +1,4 @@
-"""The findings of a report in sentences with numbers."""
+"""The findings of a report, in sentences with numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 MOST_RUNS = 8
-"""More runs than these are not told one by one."""
+"""More runs than this are not summarised one by one."""
 
 
 def summary_of(material: Material, comparison: Comparison | None) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def _profiles(explanation: Explanation) -> str:
         return f"{text}. All {len(totals)} counters give the same total." if low else f"{text}."
     few = next(name for name, total in totals.items() if total == low)
     many = next(name for name, total in totals.items() if total == high)
-    return f"{text}. Totals reach from {giga(low)} ({few}) to {giga(high)} GMACs ({many})."
+    return f"{text}. Totals range from {giga(low)} ({few}) to {giga(high)} GMACs ({many})."
 
 
 def _run(one: NamedRun) -> str:
@@ -92,7 +92,7 @@ def _run(one: NamedRun) -> str:
 def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Iterator[str]:
     ordered = sorted(runs, key=lambda one: one.run.primary.gflops_per_video)
     yield f"{len(runs)} runs. The cheapest: {_run(ordered[0])}"
-    yield f"The dearest of them: {_run(ordered[-1])}"
+    yield f"The most expensive: {_run(ordered[-1])}"
     if comparison is None or not comparison.front:
         return
     percents = {a.name: a.percent for a in comparison.methods}
@@ -113,8 +113,10 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
             ends = one.ci95_percent
             text += f" (95 % {ends[0]:+.2f} to {ends[1]:+.2f})" if ends is not None else ""
         own, other = rules[one.name], rules[one.less]
-        # Part of such a difference is the rule's, none of the policies'.
-        text += f"; the {own} rule less the {other} rule" if own != other else ""
+        # Part of such a difference is due to the rules, not to the policies.
+        text += (
+            f"; the first by the {own} rule, the second by the {other} rule" if own != other else ""
+        )
         yield f"{text}."
 
 

@@ -1,4 +1,4 @@
-"""The folder of a report: whose it is, and writing it whole or not at all."""
+"""The folder of a report: whether it may be used, and writing it atomically."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from flopbench.present.report.page import GENERATOR
 
 PAGE = "index.html"
 STAGE = ".flopbench-"
-"""Begins the name of a folder whose files are not at their places yet."""
+"""Start of the name of a folder whose files are not in place yet."""
 FOLDERS = ("tables", "figures")
 MARK = f'<meta name="generator" content="{GENERATOR} '
 MARK_BYTES = 4096
-"""The mark stands in the first so many bytes of a page."""
+"""The mark is within this many bytes of the start of a page."""
 _OURS = re.compile(r"(?:tables|figures)/[a-z0-9-]+\.(?:tex|csv|svg|pdf)")
 
 
 def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot become a report, before any work is done.
 
-    A folder is taken that is not there yet, is empty, or holds an earlier report.
+    A folder may be missing, empty, or hold an earlier report.
 
     Raises:
         InputError: a file, a folder with other things in it, a missing or unwritable parent.
@@ -46,27 +46,26 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"cannot write into {folder}: permission denied")
     if any(folder.iterdir()) and not _is_report(folder):
         raise InputError(
-            f"{folder} is not empty, and what is in it is no report: nothing in it is touched",
-            f"name a folder that is not there yet, such as {folder / 'report'}",
+            f"{folder} is not empty and does not hold a report: nothing in it is touched",
+            f"name a new folder, such as {folder / 'report'}",
         )
     for name in FOLDERS:
         if os.path.lexists(folder / name) and not (folder / name).is_dir():
-            raise InputError(f"cannot write into {folder / name}: it is no folder")
+            raise InputError(f"cannot write into {folder / name}: it is not a folder")
 
 
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
-    """Write the files of a report: all of them beside their places first, then each to its place.
+    """Write the files of a report: all into a temporary folder first, then each to its place.
 
-    Files that are in the way are only replaced when everything has been written; nothing is ever
-    deleted.
+    Existing files are only replaced when everything has been written; nothing is ever deleted.
 
     Args:
-        folder: as ``check_folder`` takes it.
+        folder: as accepted by ``check_folder``.
         files: name inside the folder -> content; the page comes last.
 
     Returns:
-        Names of files that an earlier report left there and this one does not have, and of
-        folders that one left which was killed.
+        Names of files of an earlier report that this one does not have, and of temporary folders of
+        a report that was killed.
 
     Raises:
         InputError: something cannot be written.
@@ -105,9 +104,9 @@ def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Let an interrupt wait, and pass it over: what it would stop is milliseconds from its end."""
+    """Ignore an interrupt: what it would stop takes only milliseconds more."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may, and is the one that is interrupted
+        yield  # only the main thread can set handlers and is interrupted
         return
     before = signal.signal(signal.SIGINT, lambda *_: None)
     try:

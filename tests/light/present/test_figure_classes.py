@@ -146,7 +146,7 @@ def test_several_labels_and_none(tmp_path: Path) -> None:
     assert classes.whole.videos == 3
     said = " ".join(classes.caption.sentences)
     assert "counts in each of its classes" in said
-    assert "In no class, for want of a label: 1 record." in said
+    assert "In no class, since without a label: 1 record." in said
 
 
 def test_views_of_one_video(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_highest_resolution(tmp_path: Path) -> None:
     (one,) = classes_of(log, high="much").classes
     assert one.high is not None
     assert one.high.share == 0.75
-    with pytest.raises(InputError, match="--high 'mch' is no action") as error:
+    with pytest.raises(InputError, match="--high 'mch' is not an action") as error:
         classes_of(log, high="mch")
     assert "did you mean 'much'" in error.value.hint
     assert classes_of(log, ratio="usage").resolutions.high == ""
@@ -210,9 +210,9 @@ def test_among() -> None:
     assert classes.others == ("resnet34@168", "resnet18@112")
     with pytest.raises(InputError, match="is not among"):
         classes_of(LOG, high="mobilenet_v2@84")
-    with pytest.raises(InputError, match="is a skip: it looks at no frame"):
+    with pytest.raises(InputError, match="is a skip: it processes no frame"):
         classes_of(LOG, among=["skip 1"])
-    with pytest.raises(InputError, match="--among 'resnet' is no action"):
+    with pytest.raises(InputError, match="--among 'resnet' is not an action"):
         classes_of(LOG, among=["resnet"])
 
 

@@ -185,11 +185,11 @@ def test_several_videos_of_a_group_spread_over_its_costs() -> None:
 
 
 def test_too_small_groups_are_said(tmp_path: Path) -> None:
-    """A group with fewer videos than were asked for shows all, with a warning."""
+    """A group with fewer videos than requested shows all, with a warning."""
     log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2]} for n in range(3)])
     data = frames_of(log, per_group=2)
     assert len(data.films) == 3
-    said = "'easy' has only 1 video where 2 were asked for"
+    said = "'easy' has only 1 video where 2 were requested"
     assert any(said in str(w) for w in data.warnings)
 
 
@@ -372,9 +372,9 @@ def test_a_file_name_that_leads_out_is_not_read(tmp_path: Path) -> None:
     sample = {"id": "v", "actions": [0], "frames": ["../secret.png"]}
     log = own_log(tmp_path / "logs" / "run.jsonl", [sample])
     (warning,) = map(str, frames_of(log).warnings)
-    assert "secret.png lies outside of" in warning
+    assert "secret.png is outside" in warning
     assert "--frames" in warning
-    with pytest.raises(InputError, match="lies outside of"):
+    with pytest.raises(InputError, match="is outside"):
         frames_of(log, frames=tmp_path / "logs")
 
 
@@ -383,7 +383,7 @@ def test_missing_files_are_one_warning_a_video(tmp_path: Path) -> None:
     sample = {"id": "v", "actions": [0, 0, 2], "frames": ["a.png", "b.png", "c.png"]}
     log = own_log(tmp_path / "run.jsonl", [sample])
     (warning,) = map(str, frames_of(log).warnings)
-    assert warning.startswith("v: no picture for 2 of 2 frames that were looked at: ")
+    assert warning.startswith("v: no image for 2 of 2 processed frames: ")
     assert "a.png does not exist (and 1 more)" in warning
 
 

@@ -94,7 +94,7 @@ def test_shares_and_the_group_of_small_modules() -> None:
         ("body.1", 540, 0.54),
         ("3 others", 160, 0.16),
     ]
-    assert "The 2 largest are drawn by themselves, the other 3 together (16.0 %)." in (
+    assert "The 2 largest are drawn individually, the other 3 together (16.0 %)." in (
         figure.caption.sentences
     )
     assert [bar.name for bar in layers_of(explained(net()), top=4).bars][-1] == "head"

@@ -140,7 +140,7 @@ def test_rows_are_chosen_by_device_dtype_and_batch(file: TimingFile) -> None:
         roofline_of(both, dtypes=["fp33"])
     with pytest.raises(InputError, match="no row has the batch 7"):
         roofline_of(both, batches=[7])
-    with pytest.raises(InputError, match="no row meets all"):
+    with pytest.raises(InputError, match="no row matches all"):
         roofline_of(both, devices=["cpu"], dtypes=["bf16"])
 
 

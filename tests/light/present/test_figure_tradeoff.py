@@ -127,9 +127,9 @@ def test_what_compare_writes_is_read_back(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("approach,percent,gflops\na,1,2\n", "line 1: unknown column 'gflops'"),
-        ("approach,percent,percent,videos\n", "line 1: the column 'percent' is there twice"),
+        ("approach,percent,percent,videos\n", "line 1: the column 'percent' appears twice"),
         ("approach,percent,videos\na,1,2\n", "line 1: there is no cost"),
-        ("approach,percent,gflops_per_video\n", "a header and no row"),
+        ("approach,percent,gflops_per_video\n", "a header but no rows"),
         ("approach,percent,gflops_per_video\na,1\n", "line 2: 2 fields where the header has 3"),
         ("approach,percent,gflops_per_video\na,x,2\n", "line 2, column 'percent': 'x'"),
         (

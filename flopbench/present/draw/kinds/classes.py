@@ -1,4 +1,4 @@
-"""Dots of both ratios of each class, a row a class, with 95 % intervals."""
+"""Dots of both ratios, one row per class, with 95 % intervals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flopbench.present.figures.classes import Classes, ratio_in
 
 NAMELESS = "(empty name)"
 APART = 0.16
-"""Half of the distance between the two dots of a row, in rows."""
+"""Half the distance between the two dots of a row, in rows."""
 
 
 def classes_drawing(classes: Classes) -> Drawing:
@@ -34,7 +34,7 @@ def classes_height_in(classes: Classes, style: Style) -> float:
 
 
 def _keys(classes: Classes) -> list[str]:
-    """Return what the legend says."""
+    """Return the legend's texts."""
     return [*classes.series, "the whole run"]
 
 
@@ -67,7 +67,7 @@ def draw_classes(classes: Classes, ax: Axes) -> None:
         if whole is not None:
             at = 100 * whole.share
             ax.axvline(at, color=own.color, linestyle="--", linewidth=0.9, zorder=1)
-            # The same marker on top of the line tells the two apart without colour.
+            # The marker on top of the line distinguishes the two without colour.
             ax.plot([at], [-0.75], color=own.color, marker=own.marker, clip_on=False, zorder=3)
     ax.hlines(range(rows), 0, 100, color=FAINT, linewidth=0.4, zorder=0)
     _axes(classes, ax, style)

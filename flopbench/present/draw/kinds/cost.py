@@ -1,4 +1,4 @@
-"""A histogram of what videos cost, or its cumulative form; means and medians stand above it."""
+"""A histogram of the cost of a video, or its cumulative form; means and medians are above it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from flopbench.present.figures.cost import Cost, CostsOfRun, four_digits
 BODY_IN = 1.5
 """Height of the axes themselves, at 9 pt text."""
 LANE = 1.1
-"""Lines of text that the mean of one run takes above the axes."""
+"""Height of the lane of one run's mean above the axes, in lines of text."""
 MEDIAN: dict[str, Any] = {"marker": "|", "color": INK, "markersize": 9, "markeredgewidth": 1.1}
-"""How a median looks: a tick across the lane, to be seen where it lies on the mean."""
+"""How a median looks: a tick across the lane, visible even on top of the mean."""
 
 
 def cost_drawing(cost: Cost) -> Drawing:
@@ -60,7 +60,7 @@ def draw_cost(cost: Cost, ax: Axes) -> None:
 def _limits(cost: Cost) -> tuple[float, float]:
     if not cost.cumulative:
         low, high = cost.edges[0], cost.edges[-1]
-        # A bin at the edge stands clear of the axis; a single one has something to be seen against.
+        # Bins at the edges are clear of the axis; a single bin has room around it.
         reach = cost.width * (0.5 if len(cost.edges) > 2 else 4)
         return max(low - reach, min(low, 0.0)), high + reach
     least, most = min(run.least for run in cost.runs), max(run.most for run in cost.runs)
@@ -113,7 +113,7 @@ def _key(n: int) -> Line2D:
 
 
 def _lane(ax: Axes, style: Style, lane: int) -> Any:
-    """Return the transform of points above the axes: x as drawn, y in that lane."""
+    """Return the transform for points above the axes: x in data coordinates, y in that lane."""
     across = blended_transform_factory(ax.transData, ax.transAxes)
     points = style.small_pt * LANE * 1.25 * (lane + 0.6)
     figure: Any = ax.get_figure(root=True)
@@ -147,7 +147,7 @@ def _legend(cost: Cost, ax: Axes, handles: list[Any], style: Style) -> None:
 
 
 def _texts(cost: Cost) -> list[str]:
-    """Return what the legend says: of one run the numbers, of several the names."""
+    """Return the legend's texts: the numbers of one run, the names of several."""
     if len(cost.runs) > 1:
         single = all(run.interval is None for run in cost.runs)
         mean = "mean" if single else "mean, 95 % interval"

@@ -20,11 +20,11 @@ BAR = 0.42
 HEADING = 0.85
 """Height of a model's heading, in rows."""
 HEADING_TAKES = 0.65
-"""Of a figure's width, what a model's name may take."""
+"""Share of a figure's width for a model's name."""
 ROOM = 1.06
 LINES_A_ROW = 2.15
 LEAST_ROWS = 2
-"""The label beside the axes needs as many."""
+"""The label next to the axes needs this many."""
 
 
 def counters_drawing(counters: Counters) -> Drawing:
@@ -99,7 +99,7 @@ def _legend(ax: Axes, counters: Counters, style: Style) -> None:
 
 
 def _keys(counters: Counters) -> list[str]:
-    """Return what the legend says."""
+    """Return the legend's texts."""
     references = dict.fromkeys(model.reference for model in counters.models)
     return [*(label for label, _ in counters.stacked), f"dense ({', '.join(references)})"]
 
@@ -124,7 +124,7 @@ def _draw_bar(ax: Axes, counters: Counters, bar: CounterBar, place: float, unit:
 
 
 def _draw_dense(ax: Axes, model: ModelBars, place: float, unit: float) -> None:
-    """Draw where the dense MACs end, across one bar only: the text above stays free."""
+    """Mark the dense MACs, across one bar only: the text above stays clear."""
     if model.dense_macs:
         reach = BAR / 2 + 0.06
         ax.plot(

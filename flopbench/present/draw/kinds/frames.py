@@ -29,11 +29,11 @@ from flopbench.present.figures.frames.images import FrameImage
 from flopbench.present.figures.frames.steps import PROCESSED, Decision
 
 FILLED = 0.94
-"""Of a cell's side, what the largest input takes."""
+"""Share of a cell's side for the largest input."""
 BOX = 0.62
-"""Of a cell's side, the height of a box without a frame."""
+"""Height of a box without a frame, as a share of a cell's side."""
 PALE = 0.45
-"""How much is left of a frame of which nobody knows whether it was looked at."""
+"""Contrast of a frame where it is unknown whether it was processed."""
 PLACEHOLDER = "#E4E4E4"
 SHRINK = 0.95
 TOLERANCE_IN = 0.01
@@ -57,7 +57,7 @@ def frames_height_in(frames: Frames, style: Style) -> float:
 def draw_frames(frames: Frames, ax: Axes) -> None:
     """Draw the rows from top to bottom, in inches; the axes have no ticks.
 
-    Where axes of the caller's own are not high enough for the rows, all becomes smaller.
+    Where the caller's axes are not high enough for the rows, everything is drawn smaller.
     """
     style = chosen_style(ax)
     width, height = _room_in(ax)
@@ -79,14 +79,14 @@ def draw_frames(frames: Frames, ax: Axes) -> None:
 
 
 def _room_in(ax: Axes) -> tuple[float, float]:
-    """Return the width and height that axes have, inches."""
+    """Return the width and height of axes, inches."""
     figure: Any = ax.get_figure(root=True)
     width, height = figure.get_size_inches()
     spec = ax.get_subplotspec()
     if spec is None or figure.get_layout_engine() is None:
         place = ax.get_position()
         return float(width * place.width), float(height * place.height)
-    # Where a layout is still to be made, they will fill their part of the grid.
+    # Before the layout has run: they will fill their part of the grid.
     grid = spec.get_gridspec()
     wide, high = len(spec.colspan) / grid.ncols, len(spec.rowspan) / grid.nrows
     return float(width * wide - PAD_IN), float(height * high - PAD_IN)
@@ -94,7 +94,7 @@ def _room_in(ax: Axes) -> tuple[float, float]:
 
 def _write(ax: Axes, layout: StripLayout, x: float, y: float, text: str, **options: Any) -> None:
     options = {"ha": "center", "va": "top", "color": INK, "fontsize": layout.text_pt, **options}
-    # What stands where is settled: text must not move the axes.
+    # Positions are fixed: text must not move the axes.
     ax.text(x, y, plain_text(text), **options).set_in_layout(False)
 
 
@@ -147,14 +147,14 @@ def _draw_decision(
 def _draw_labels(
     decision: Decision, ax: Axes, layout: StripLayout, top: float, ruler: Ruler
 ) -> None:
-    """Write what was decided below it; in brackets where it goes on from the line before."""
+    """Write a decision's label below it; in brackets where it continues from the line before."""
     if not decision.label:
         return
     cell = layout.cell_in
     places = layout.places(decision.start, decision.steps)
     labels = [decision.label if n == 0 else f"({decision.label})" for n in range(len(places))]
     rooms = [FILLED * columns * cell for _, _, columns in places]
-    # Where a label is whole in one line, the others need no shortened one.
+    # Where a label is complete in one line, the others are omitted.
     whole = [ruler.fits(label, room) for label, room in zip(labels, rooms, strict=True)]
     for n, (line, column, columns) in enumerate(places):
         if any(whole) and not whole[n]:
@@ -178,7 +178,7 @@ def _draw_picture(
         pixels = picture.pixels
         if decision.kind == "unknown":
             pixels = (255 - PALE * (255 - pixels.astype(np.float32))).astype(np.uint8)
-        # "none" keeps every pixel in PDF and SVG, and is the nearest pixel in PNG.
+        # "none" keeps every pixel in PDF and SVG, and takes the nearest pixel in PNG.
         image = AxesImage(
             ax, interpolation="none", origin="upper", extent=(left, left + width, top + height, top)
         )
@@ -222,7 +222,7 @@ def _draw_box(
     starts: bool,
     ends: bool,
 ) -> None:
-    """Draw the box of steps without a frame; a side where the decision goes on is open."""
+    """Draw the box of steps without a frame; it is open on a side where the decision continues."""
     gap = (1 - FILLED) / 2 * cell
     left, right = at[0] + gap * starts, at[0] + columns * cell - gap * ends
     high, low = at[1] - BOX * cell / 2, at[1] + BOX * cell / 2

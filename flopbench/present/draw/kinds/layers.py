@@ -1,4 +1,4 @@
-"""Bars of where a model's MACs are: one a module, stacked by operator family."""
+"""Bars of a model's MACs: one per module, stacked by operator family."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from flopbench.present.figures.inputs.profiles import PLAIN_NAMES
 from flopbench.present.figures.layers import Layers
 
 ROOM_FOR_SHARE = 1.3
-"""The axis reaches this many times as far as the longest bar, for the share at its end."""
+"""The axis extends to this multiple of the longest bar, to fit the share at its end."""
 LEAST_LINES = 4
-"""Height of the axes that the label beside them needs, in lines of small text."""
+"""Minimum height of the axes, for their label, in lines of small text."""
 WIDEST = 0.45
-"""Of the figure's width, what names take at most."""
+"""Largest share of the figure's width for names."""
 
 
 def layers_drawing(layers: Layers) -> Drawing:
@@ -37,7 +37,7 @@ def layers_height_in(layers: Layers, style: Style) -> float:
 
 
 def _families(layers: Layers) -> list[str]:
-    """Return what the legend says; a single family needs none."""
+    """Return the legend's texts; a single family needs none."""
     names = [PLAIN_NAMES[family] for family in layers.families]
     return names if len(names) > 1 else []
 
@@ -97,7 +97,7 @@ def _share(share: float) -> str:
 
 
 def short_paths(layers: Layers, most: int) -> list[str]:
-    """Return names of at most ``most`` characters: leading parts of long paths are left out."""
+    """Return names of at most ``most`` characters: the first parts of long paths are left out."""
     names = [bar.name for bar in layers.bars]
     short = [_without_head(name, most) for name in names]
     return short if len(set(short)) == len(set(names)) else short_names(names, most)

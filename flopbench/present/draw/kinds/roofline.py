@@ -15,9 +15,9 @@ from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.roofline import RoofGroup, Roofline, RoofPoint
 
 ROOM = 1.6
-"""The axes reach this many times beyond the outermost point, and so far left of the ridge."""
+"""The axes extend by this factor beyond the outermost point, and to the left of the ridge."""
 ABOVE = 1.3
-"""And this many times above the highest roof."""
+"""And by this factor above the highest roof."""
 
 
 def roofline_drawing(roofline: Roofline) -> Drawing:
@@ -51,7 +51,7 @@ def draw_roofline(roofline: Roofline, ax: Axes) -> None:
     ]
     lows = [gflops(p.flops_per_s) for p in points]
     bottom, top = min(lows) / ROOM, ABOVE * max(tops)
-    # Of the slanted roof a part should be seen too.
+    # Part of the sloped roof should be visible too.
     bottom = min(bottom, *(gflops(g.flops_per_s) / 4 for g in roofline.groups))
     ax.set_xlim(left, right)
     ax.set_ylim(bottom, top)
@@ -66,7 +66,7 @@ def draw_roofline(roofline: Roofline, ax: Axes) -> None:
     ax.set_ylabel("achieved GFLOP/s (1 MAC = 2 FLOPs)")
     ax.grid(visible=True)
     entries = _legend(roofline)
-    plain_log_ticks(ax)  # about as wide as the last ones, for the layout
+    plain_log_ticks(ax)  # about as wide as the final ones, for the layout
     legend_above(
         ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
     )
@@ -75,7 +75,7 @@ def draw_roofline(roofline: Roofline, ax: Axes) -> None:
 
 
 def _legend(roofline: Roofline) -> list[tuple[Any, str]]:
-    """Return (handle, text): roofs of each group in numbers, and what a hollow mark is."""
+    """Return (handle, text): the roofs of each group, and the meaning of a hollow mark."""
     entries: list[tuple[Any, str]] = []
     several = len(roofline.groups) > 1
     for n, group in enumerate(roofline.groups):
@@ -111,7 +111,7 @@ def _rates(group: RoofGroup) -> list[float]:
 
 
 def _draw_roofs(ax: Axes, group: RoofGroup, own: Look, right: float, *, several: bool) -> None:
-    """Draw measured roofs solid, and those of the data sheet dashed."""
+    """Draw measured roofs solid, those of the data sheet dashed."""
     color = own.color if several else INK
     pairs = [(group.flops_per_s, group.bytes_per_s, "-", 1.1)]
     if group.peak_flops_per_s and group.peak_bytes_per_s:

@@ -17,7 +17,7 @@ from flopbench.present.figures.theory import Theory, TheoryGroup, TheoryPoint
 from flopbench.timing.records import PRIMARY_COLUMNS
 
 ROOM = 1.5
-"""The axes reach this many times beyond the outermost point."""
+"""The axes extend by this factor beyond the outermost point."""
 STEPS = 60
 """Points of a curved line."""
 
@@ -55,7 +55,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
     ax.set_ylabel(f"measured ms a call ({listed(leads, 'or')})")
     ax.grid(visible=True)
     entries = _legend(theory)
-    plain_log_ticks(ax)  # about as wide as the last ones, for the layout
+    plain_log_ticks(ax)  # about as wide as the final ones, for the layout
     legend_above(
         ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
     )
@@ -70,7 +70,7 @@ def draw_theory(theory: Theory, ax: Axes) -> None:
 
 
 def _legend(theory: Theory) -> list[tuple[Any, str]]:
-    """Return (handle, text): each group with its line, and what a hollow mark is."""
+    """Return (handle, text): each group with its line, and the meaning of a hollow mark."""
     entries: list[tuple[Any, str]] = []
     several = len(theory.groups) > 1
     for n, group in enumerate(theory.groups):
@@ -102,7 +102,7 @@ def _unbroken(text: str) -> str:
 
 
 def _reach(point: TheoryPoint) -> tuple[float, ...]:
-    """Return what the axis must show of a point: itself, its interval, its place on the line."""
+    """Return what the axis must include of a point: time, interval, place on the line."""
     own = point.one.seconds
     line = () if point.factor is None else (own / point.factor,)
     return (own, *(point.one.summary.interval_s or ()), *line)
@@ -132,7 +132,7 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
 
 
 def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
-    """Draw a point with its error bar and the thin line to the fitted one."""
+    """Draw a point with its error bar and the thin line to the fitted line."""
     x, y = gflops(point.one.dense_macs), ms(point.one.seconds)
     if point.factor is not None:
         ax.plot([x, x], [y, y / point.factor], color=own.color, linewidth=0.6, zorder=2.5)

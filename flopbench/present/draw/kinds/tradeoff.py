@@ -24,21 +24,22 @@ from flopbench.present.figures.tradeoff import Tradeoff
 from flopbench.present.figures.tradeoff_points import TradeoffPoint
 
 ASPECT, HIGHEST_IN = 0.74, 3.4
-"""Height over width, and no higher than this."""
+"""Height over width, and the greatest height, inches."""
 HIGHER = (1.0, 1.3, 1.7)
-"""A figure whose labels do not fit is drawn this much higher before they become numbers."""
+"""A figure whose labels do not fit is tried at these heights before numbers replace the labels."""
 MARGIN = 0.1
-"""Of the range of the points, free at each end."""
+"""Free space at each end, as a share of the points' range."""
 LEAST_PERCENT, LEAST_FACTOR = 1.0, 1.15
-"""The axes reach at least so far from a single point: percent, and a factor of cost."""
+"""The axes extend at least this far from a single point: percent, and a factor of cost."""
 KEY_SHARE = 1.25
-"""Of the axes' width, what a key in several columns may take."""
+"""Largest share of the axes' width for a key in several columns."""
 LEGEND_EM = 22.0
-"""Sizes of small text that a legend in one line takes; narrower axes have it in three."""
+"""Width of a legend in one line, in sizes of small text; on narrower axes it has three lines."""
 FRONT_PT = 3.2
-"""Width of the front: a band, so that it is seen on both sides of intervals that lie along it."""
+"""Width of the front: a band, to be visible on both sides of intervals drawn along it."""
 NARROW, WIDE = 6.0, 900.0
-"""Ratio of the axis's ends: below, ticks at round numbers; above, at powers of ten only."""
+"""Ratio of the axis's ends: below the first, ticks at round numbers; above the second, only at
+powers of ten."""
 
 
 def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
@@ -60,7 +61,7 @@ def _lowest_in(style: Style) -> float:
 
 
 def _planned(tradeoff: Tradeoff, style: Style) -> tuple[float, bool]:
-    """Return a figure's height, and whether numbers stand for names."""
+    """Return a figure's height, and whether numbers replace the names."""
     low = _lowest_in(style)
     for times in HIGHER:
         ax = Figure(figsize=(style.width_in, times * low)).subplots()
@@ -71,9 +72,9 @@ def _planned(tradeoff: Tradeoff, style: Style) -> tuple[float, bool]:
 
 
 def draw_tradeoff(tradeoff: Tradeoff, ax: Axes) -> None:
-    """Draw the points, the front and the labels; where these have no room, numbers and a key."""
+    """Draw the points, the front and the labels; if these have no room, numbers and a key."""
     if _has_key(tradeoff, ax):
-        _draw_marks(tradeoff, ax)  # the room is the key's
+        _draw_marks(tradeoff, ax)  # the extra height is for the key
     elif _whole(tradeoff, ax):
         return
     _key(tradeoff, ax)
@@ -85,7 +86,7 @@ def draw_tradeoff(tradeoff: Tradeoff, ax: Axes) -> None:
 
 
 def _has_key(tradeoff: Tradeoff, ax: Axes) -> bool:
-    """Say whether a figure is as high as it is for the sake of a key below the axes."""
+    """Return whether a figure's height includes a key below the axes."""
     figure: Any = ax.get_figure(root=True)
     style = chosen_style(ax)
     height = figure.get_size_inches()[1]
@@ -96,7 +97,7 @@ def _has_key(tradeoff: Tradeoff, ax: Axes) -> bool:
 
 
 def _whole(tradeoff: Tradeoff, ax: Axes) -> bool:
-    """Draw everything but, where they have no room, the labels; say whether they had."""
+    """Draw everything, but not the labels if they have no room; return whether they had."""
     _draw_marks(tradeoff, ax)
     return label_points(ax, _around(tradeoff, ax), [point.name for point in tradeoff.points])
 
@@ -218,14 +219,14 @@ def _log_ticks(ratio: float) -> Any:
 
 
 def number(value: float) -> str:
-    """Print a tick as a plain number, at most 10 digits; beyond that with an exponent."""
+    """Print a tick as a plain number, at most 10 digits; otherwise with an exponent."""
     return f"{value:,.10g}" if value == 0 or 1e-4 <= abs(value) < 1e10 else f"{value:g}"
 
 
 def _around(tradeoff: Tradeoff, ax: Axes) -> LabelledPoints:
-    """Return the points, and what their labels had better not cover."""
+    """Return the points, and what their labels should not cover."""
     lines = [line for point in tradeoff.points for line in _interval_lines(point, ax)]
-    # An end is the worst part of an interval to cover: it counts for itself.
+    # An end is the worst part of an interval to cover: it counts separately.
     lines += [end * 2 for line in lines for end in (line[:2], line[2:])]
     front = [(point.cost, point.percent) for point in tradeoff.front]
     front.append((ax.get_xlim()[1], front[-1][1]))
@@ -240,7 +241,7 @@ def _around(tradeoff: Tradeoff, ax: Axes) -> LabelledPoints:
 
 
 def _key(tradeoff: Tradeoff, ax: Axes) -> int:
-    """Write what the numbers mean below the axes; return in how many columns."""
+    """Write what the numbers mean below the axes; return the number of columns."""
     style = chosen_style(ax)
     figure: Any = ax.get_figure(root=True)
     lay_out(ax)

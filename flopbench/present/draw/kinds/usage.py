@@ -1,4 +1,4 @@
-"""Bars of how often each action was chosen: one group an action, one bar a run."""
+"""Bars of how often each action was chosen: one group per action, one bar per run."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from flopbench.present.draw.text import fitting_names, plain_text
 from flopbench.present.figures.usage import Usage
 
 GROUP = 0.82
-"""Of the distance between two actions, what their bars take."""
+"""Share of the distance between two actions for their bars."""
 ROOM_FOR_VALUE = 1.25
-"""The axis reaches this many times as far as the longest bar, for the value at its end."""
+"""The axis extends to this multiple of the longest bar, to fit the value at its end."""
 FEWEST_LINES = 3.0
-"""Lines that the axes are high at least: the name of the axis needs them."""
+"""Minimum height of the axes, for their label, in lines."""
 NAMES_TAKE = 0.45
-"""Of a figure's width, what names beside its axes may take."""
+"""Largest share of a figure's width for names next to its axes."""
 
 
 def usage_drawing(usage: Usage) -> Drawing:
@@ -36,7 +36,7 @@ def usage_height_in(usage: Usage, style: Style) -> float:
 
 
 def _names(usage: Usage) -> list[str]:
-    """Return what the legend says; a single run needs none."""
+    """Return the legend's texts; a single run needs none."""
     return [run.name for run in usage.runs] if len(usage.runs) > 1 else []
 
 
@@ -70,7 +70,7 @@ def draw_usage(usage: Usage, ax: Axes) -> None:
     ax.set_ylim(len(usage.actions) - 0.45, -0.55)
     ax.set_xlim(0, (longest or 1) * ROOM_FOR_VALUE)
     if longest * ROOM_FOR_VALUE > 100:
-        # There is room above 100 %, but no share.
+        # The axis extends beyond 100 %, but no share does.
         ax.set_xticks(range(0, 101, 20))
     ax.set_xlabel(plain_text(usage.label))
     ax.set_ylabel("action")
@@ -94,7 +94,7 @@ def _value(ax: Axes, style: Style, place: float, share: float | None) -> None:
 
 
 def percent_text(share: float) -> str:
-    """Return a share in percent, one decimal; nothing rounds to nought or to all."""
+    """Return a share in percent, one decimal; nothing rounds to 0 or 100."""
     if 0 < share < 0.0005:
         return "< 0.1"
     if 0.9995 <= share < 1:

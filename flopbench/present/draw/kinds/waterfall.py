@@ -1,4 +1,4 @@
-"""Bars from the uniform baseline over theory to the measured time, one block a mode."""
+"""Bars from the uniform baseline via theory to the measured time, one block per mode."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from flopbench.present.figures.waterfall import (
 )
 
 THICK = 0.74
-"""Of the distance between two rows, what a bar takes."""
+"""Share of the distance between two rows for a bar."""
 HEADING, BELOW = 1.0, 1.2
 """Rows for a block's name, and below its last bar, for the interval."""
 ROWS_A_LINE = 1.25
 """Lines of small text that a row takes."""
 TEXT_GAP_PT = 3.0
-"""Between a bar and what is written beside it."""
+"""Distance between a bar and the text next to it."""
 LAYOUTS = 3
-"""The reach of the axis moves the last tick, which moves the axes: so often it is found anew."""
+"""The axis limit moves the last tick, which moves the axes: it is computed this many times."""
 WIDEST = 0.75
-"""Of the axes' width, what is written beside a bar may take at most."""
+"""Largest share of the axes' width for the text next to a bar."""
 
 LOOKS: dict[str, Look] = {
     "uniform baseline": look(7),
     "theory": look(4),
-    # Dark and light, since their bars are often too thin for a hatch.
+    # Dark and light, since these bars are often too thin for a hatch.
     "costs time": look(5),
     "saves time": replace(look(2), color=look(6).color),
     "measured": look(0),
 }
-"""What a bar is -> how it looks."""
+"""Kind of bar -> its look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BarRow:
-    """One bar and where it stands."""
+    """One bar and its place."""
 
     y: float
     step: Step
@@ -147,7 +147,7 @@ def _connect(rows: list[_BarRow], ax: Axes) -> None:
 
 
 def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, style: Style) -> None:
-    """Write names of blocks and what bars say; reach so far that every text has room."""
+    """Write names of blocks and texts of bars; extend the axis so that every text has room."""
     lay_out(ax)
     figure: Any = ax.get_figure(root=True)
     px = figure.dpi / 72
@@ -187,7 +187,7 @@ def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, sty
 
 
 def _bar_text(row: _BarRow) -> str:
-    """Return what stands beside a bar: its time, and what that is of a speed-up."""
+    """Return the text next to a bar: its time, and the speed-up."""
     step = row.step
     if step.factor is not None:
         change = step.end_s - step.start_s
@@ -197,7 +197,7 @@ def _bar_text(row: _BarRow) -> str:
 
 
 def _interval(row: _BarRow) -> str:
-    """Return what stands below the last bar."""
+    """Return the text below the last bar."""
     if row.step.name != MEASURED:
         return ""
     ends = row.chain.interval

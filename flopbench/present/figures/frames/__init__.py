@@ -1,1 +1,1 @@
-"""Film strips: which samples, which frames, what is written at them."""
+"""Film strips: which samples and frames are drawn, and how they are labelled."""

@@ -1,4 +1,4 @@
-"""What the caption of a film strip says: how it is drawn, of which frames, under which prices."""
+"""The sentences of a film strip's caption: how it is drawn, from which frames, at which prices."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ def drawing_sentences(films: Sequence[Film], plan: Plan) -> list[str]:
     full = largest_side(plan)
     shape = "" if full is None else f": its side is that of the input, the full one {full} px"
     sentences = [
-        "Steps in order, from left to right and line by line. A frame that was looked at is as "
-        f"large as the input that its action chose{shape}."
+        "Steps in order, from left to right and line by line. A processed frame is as large "
+        f"as the input that its action chose{shape}."
     ]
     if "skip" in kinds:
         sentences.append(
             "A dashed box with × is one decision to skip the frames that it spans; it is open on "
-            "the right where the video ends before the skip does, and where it goes on in the next "
-            "line."
+            "the right where the video ends before the skip does, and where it continues in the "
+            "next line."
         )
     if "reuse" in kinds:
         sentences.append("A dotted box with = is a step for which an earlier result was used.")
     if "exit" in kinds:
-        sentences.append("A thick frame is one at which the policy stopped.")
+        sentences.append("A thick outline marks the frame at which the policy stopped.")
     if "unreached" in kinds:
-        sentences.append("Grey without hatches: steps behind the exit, which were not looked at.")
+        sentences.append("Grey without hatches: steps after the exit, which were not processed.")
     if "unknown" in kinds:
         sentences.append(
-            "Pale frames: the log has no decisions for single steps, so which of them were looked "
-            "at is not known."
+            "Pale frames: the log has no decisions for single steps, so which of them were "
+            "processed is not known."
         )
     sentences += _label_key(films, plan)
     cut = [film for film in films if film.drawn < film.steps]
@@ -53,7 +53,7 @@ def drawing_sentences(films: Sequence[Film], plan: Plan) -> list[str]:
 
 
 def _label_key(films: Sequence[Film], plan: Plan) -> list[str]:
-    """Say what labels mean that do not tell it themselves."""
+    """Explain labels that are not self-explanatory."""
     pairs = dict(zip(action_labels(plan), plan.actions, strict=True))
     shown = {d.label for film in films for strip in film.strips for d in strip.decisions}
     letters = [
@@ -69,7 +69,7 @@ def _label_key(films: Sequence[Film], plan: Plan) -> list[str]:
     sentences = [f"{'; '.join(letters)}."] if letters else []
     if unknown:
         named = listed(list(dict.fromkeys(unknown)))
-        sentences.append(f"The log does not say at which size {named} looks: drawn at full size.")
+        sentences.append(f"The log does not give the input size of {named}: drawn at full size.")
     return sentences
 
 
@@ -79,7 +79,7 @@ def picture_sentences(
     """Say which frames are drawn, and what was not found."""
     looked, missing = sum(f.processed for f in films), sum(f.missing for f in films)
     if missing == looked:
-        return ["No frames were found, so that placeholders (hatched) stand for all of them."]
+        return ["No frames were found: all of them are hatched placeholders."]
     seen = f"whole, at {SIZE_UNKNOWN_PX} px on the longer side at most"
     if largest_side(plan) is not None:
         seen = "each is cropped at its centre to the shape of the input and has as many pixels"
@@ -88,7 +88,7 @@ def picture_sentences(
     if even:
         whose = "" if len(even) == len(films) else f" of {listed(even)}"
         sentences.append(
-            f"The log does not say which frames the steps{whose} are: drawn are evenly spaced ones."
+            f"The log does not say which frames the steps{whose} are: evenly spaced ones are drawn."
         )
     if missing:
         sentences.append(f"{missing} of {looked} frames were not found: hatched placeholders.")
@@ -96,7 +96,7 @@ def picture_sentences(
 
 
 def cost_sentences(choice: Choice) -> list[str]:
-    """Say under which prices costs are."""
+    """Say which prices the costs use."""
     run = choice.run
     prices = run.prices
     counter = f"{prices.counter} {prices.version}".strip()

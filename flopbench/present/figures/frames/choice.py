@@ -1,8 +1,7 @@
-"""Which videos a film strip shows: some of each level of difficulty, or those that were named.
+"""Which videos a film strip shows: some of each level of difficulty, or those named.
 
-Without names the choice follows a rule that anyone can repeat: of each group the video whose cost
-is nearest to the group's median (for N videos, to the quantiles 1/2N, 3/2N, …), the first in the
-log where several are as near.
+Without names the choice follows a reproducible rule: of each group the video whose cost is nearest
+to the group's median (for N videos, to the quantiles 1/2N, 3/2N, …), the first in the log if tied.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import Takers, left_out, priced, videos_text
 
 MOST_COMPARED = 20_000
-"""Ids that an unknown one is compared with, for the hint."""
+"""At most this many ids are compared with an unknown one, for the hint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,9 @@ class ChosenRecord:
     Attributes:
         record: its number in the log, from 0.
         group: its level of difficulty; empty where it has none.
-        gflops_per_video: what its video costs, all views together.
+        gflops_per_video: cost of its video, all views together.
         sample: as the log has it.
-        place: where it stands, for messages.
+        place: where it is, for messages.
     """
 
     record: int
@@ -53,12 +52,12 @@ class ChosenRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """What is drawn, and why that.
+    """What is drawn, and why.
 
     Attributes:
         run: the log, counted and priced.
         file: its first file.
-        chosen: the records, group by group, or as they were named.
+        chosen: the records, group by group, or in the order named.
         measure: of difficulty.
         levels: the groups.
         by_hand: whether the videos were named.
@@ -93,8 +92,8 @@ def choose(
         difficulty: the measure that makes groups; None takes the margin where the log has scores,
             else the cost.
         per_group: how many videos of each group.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, a table of shares, an unknown id or measure.
@@ -126,8 +125,8 @@ def choose(
         by_hand=bool(videos),
         warnings=tuple(
             Remark(
-                f"the group {name!r} has only {videos_text(len(own))} where {per_group} were asked "
-                "for"
+                f"the group {name!r} has only {videos_text(len(own))} where {per_group} were "
+                "requested"
             )
             for name, own in picks.items()
             if len(own) < per_group
@@ -172,7 +171,7 @@ def _records(
 def _opened(
     path: str | Path, choices: Choices, user: str, takers: Takers
 ) -> tuple[list[Path], Log]:
-    """Open a log; refuse what holds no videos."""
+    """Open a log; refuse one without videos."""
     require_kind(path, (LOG,), user=user, takers=takers)
     files = find_files([str(path)])
     form = sniff(files[0])
@@ -189,7 +188,7 @@ def _usual_measure(log: Log) -> str:
     """Return the margin where the log's first samples have scores, else the cost."""
     for samples, _ in log.samples():
         scored = any(len(sample.scores or ()) > 1 for sample in samples)
-        # Views of one video differ in their margins; costs are told of whole videos.
+        # Views of one video differ in their margins; costs are of whole videos.
         views = any(sample.view is not None for sample in samples)
         return MARGIN if scored and not views else COST
     return COST
@@ -207,7 +206,7 @@ def _nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
     import numpy as np
 
     members = np.sort(members)
-    if video is not None:  # the first view stands for its video
+    if video is not None:  # the first view represents its video
         members = np.sort(members[np.unique(video[members], return_index=True)[1]])
     own = costs[members]
     found: list[int] = []
@@ -221,7 +220,7 @@ def _nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
 def _find(
     log: Log, records: set[int], ids: set[str], *, views: bool
 ) -> tuple[dict[int, tuple[Sample, Place]], list[str]]:
-    """Read the log until all records and ids are found; return them and the ids met till then."""
+    """Read the log until all records and ids are found; return them and the ids read so far."""
     found: dict[int, tuple[Sample, Place]] = {}
     met: list[str] = []
     missing, at = set(ids), 0
@@ -234,7 +233,7 @@ def _find(
             found[at + i] = samples[i], lambda _, i=i, place=place: place(i)  # type: ignore[misc]
             missing.discard(samples[i].id)
         at += len(samples)
-        # Views of a video may stand apart.
+        # Views of a video need not be adjacent.
         if records <= found.keys() and not missing and not (ids and views):
             break
     return found, met

@@ -1,7 +1,7 @@
 """Film strips: what a policy did with single videos, AR-Net's Figures 2 to 4.
 
 Each row is one video (one view of it, where a log has views): its sampled steps in order, every
-frame that was looked at with the pixels that its network saw, every decision to skip as one.
+processed frame with the pixels that its network saw, every decision to skip as one box.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from flopbench.present.figures.frames.steps import Decision, largest_side
 from flopbench.present.figures.inputs.logs import Takers
 
 MOST_FRAMES = 64
-"""Steps that a row shows unless more are asked for."""
+"""Steps that a row shows by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +42,9 @@ class Frames:
 
     Attributes:
         films: from top to bottom.
-        full_px: side of an input that fills its place, px; None where the log says no sizes.
+        full_px: side of an input that fills its cell, px; None where the log gives no sizes.
         name: of the run.
-        charged: components that are charged otherwise than by default; empty for none.
+        charged: components that are not charged by default; empty for none.
         sentences: of the caption.
         warnings: from reading, and for frames that are missing.
     """
@@ -58,12 +58,12 @@ class Frames:
 
     @property
     def caption(self) -> Caption:
-        """What stands beside the figure."""
+        """Title, sentences and alternative text of the figure."""
         shown = []
         for film in self.films:
             group = f" ({film.group})" if film.group else ""
             verdict = {True: ", right", False: ", wrong", None: ""}[film.right]
-            looked = f"{film.processed} frames looked at in {film.drawn} steps"
+            looked = f"{film.processed} frames processed in {film.drawn} steps"
             shown.append(f"{film.id}{group}: {looked}, {film.gflops_per_video:.2f} GFLOPS{verdict}")
         rows = f"{len(self.films)} {plural(len(self.films), 'row')}"
         return Caption(
@@ -87,8 +87,8 @@ class Frames:
 
 
 NO_FRAMES = (
-    "no frames were found: hatched placeholders stand for all of them; --frames PATH says where "
-    "frames are"
+    "no frames were found: all of them are hatched placeholders; --frames PATH says where frames "
+    "are"
 )
 
 TABLE_HEADER = (
@@ -135,8 +135,8 @@ def frames_of(
             log; None takes the margin where the log has scores, else the cost.
         per_group: how many videos of each group.
         most_frames: how many steps of a video are drawn; None for ``MOST_FRAMES``.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, a table of shares, an unknown id or measure, a folder
@@ -146,7 +146,7 @@ def frames_of(
     if not isinstance(log, (str, Path)):
         raise InputError(
             f"{user} needs the file of one log: frames are not in {type(log).__name__}",
-            "give its path; the shards of one log are a glob, such as 'run-*.jsonl'",
+            "give its path; name the shards of one log by a glob, such as 'run-*.jsonl'",
         )
     if per_group < 1 or (most_frames is not None and most_frames < 1):
         raise InputError("per_group and most_frames: expected 1 or more")
@@ -188,6 +188,6 @@ def frames_of(
 
 
 def _priced_plan(plan: Plan, prices: PriceList) -> Plan:
-    """Return the plan with the networks that are charged, whose inputs may have other sizes."""
+    """Return the plan with the networks that are charged; their inputs may have other sizes."""
     components: dict[str, str | Component] = {k: price.spec for k, price in prices.prices.items()}
     return plan_of(msgspec.structs.replace(plan.header, components=components))

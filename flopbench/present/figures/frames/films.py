@@ -25,8 +25,8 @@ class Strip:
 
     Attributes:
         stream: its name; empty where the log has one stream.
-        decisions: in order, as far as steps are drawn.
-        pictures: step -> frame, for steps that were looked at.
+        decisions: in order, up to the last step that is drawn.
+        pictures: step -> frame, for processed steps.
     """
 
     stream: str
@@ -40,14 +40,14 @@ class Film:
 
     Attributes:
         id: of the video.
-        view: which view of it; None where the log has none.
+        view: which view of it; None where the log has no views.
         group: its level of difficulty; empty for none.
         label: its labels, by name; empty where the log has none.
         prediction: the predicted class, by name; empty where the log has none.
         right: whether the prediction is one of the labels; None where one of them is missing.
-        exit: name of the exit that it took; empty for none.
+        exit: name of the exit taken; empty for none.
         gflops_per_video: cost of the video, all of its views.
-        steps: how many it has.
+        steps: how many the record has.
         drawn: how many of them are drawn, from the first one.
         strips: one a stream.
     """
@@ -66,12 +66,12 @@ class Film:
 
     @property
     def missing(self) -> int:
-        """How many frames that were looked at have no picture."""
+        """How many processed frames have no image."""
         return sum(p.pixels is None for strip in self.strips for p in strip.pictures.values())
 
     @property
     def processed(self) -> int:
-        """How many frames are drawn as looked at."""
+        """How many frames are drawn as processed."""
         return sum(len(strip.pictures) for strip in self.strips)
 
 
@@ -84,7 +84,7 @@ def film_of(
         chosen: the record.
         plan: what its decisions can be.
         source: where frames come from.
-        most: steps that are drawn at most.
+        most: the most steps to draw.
 
     Raises:
         InputError: a record without steps; as ``pictures_of``.
@@ -119,7 +119,7 @@ def film_of(
 def _strips(
     sample: Sample, found: Decided, drawn: int, source: FrameSource
 ) -> tuple[tuple[Strip, ...], FrameImages]:
-    """Return the streams with the frames that were looked at, as far as steps are drawn."""
+    """Return the streams with their processed frames, up to the last step that is drawn."""
     streams = {name: _first(own, drawn) for name, own in found.streams.items()}
     seen = {
         (name, step): decision.size

@@ -1,7 +1,7 @@
 """Frames as a network saw them: cropped to the shape of its input, at its number of pixels.
 
 A frame comes from an image file that the log names, or by number from a medium under the video's
-id. What is missing or cannot be read is a picture without pixels, and a reason.
+id. A frame that is missing or unreadable is an image without pixels, with a reason.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from flopbench.present.figures.frames.media import (
 SIZE_UNKNOWN_PX = 224
 """Longest side of a frame, px, where the log does not say at which size it was seen."""
 MOST_PX = 1024
-"""Longest side of any picture: what is larger is drawn with fewer pixels than its network saw."""
+"""Longest side of any image, px: larger ones are drawn with fewer pixels than their network saw."""
 
 How = Literal["names", "numbers", "in order", "evenly spaced", "none"]
 """How steps were matched with frames."""
@@ -39,7 +39,7 @@ class FrameImage:
     """One frame.
 
     Attributes:
-        origin: the file, or what it is a frame of and its number; empty where nothing was found.
+        origin: the file, or the medium and the frame's number; empty where nothing was found.
         pixels: (H, W, 3) uint8 at the size of the action; None where there is none.
     """
 
@@ -49,12 +49,12 @@ class FrameImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameImages:
-    """The pictures of one sample.
+    """The frames of one sample.
 
     Attributes:
-        at: (step, size) -> picture, for all that were asked for.
+        at: (step, size) -> image, for all that were requested.
         how: how steps were matched with frames.
-        warnings: one line at most: what was not found or could not be read.
+        warnings: at most one line: what was not found or could not be read.
     """
 
     at: Mapping[tuple[int, Size], FrameImage]
@@ -67,8 +67,8 @@ class FrameSource:
     """Where frames come from.
 
     Attributes:
-        names_in: file names in a log are relative to this folder, and lie inside it.
-        media: folder or ``.npz`` file with a video's frames under its id; None for none.
+        names_in: file names in a log are relative to this folder, and inside it.
+        media: folder or ``.npz`` file with a video's frames under its id; None where not given.
         given: id -> frames, in memory.
         chosen: whether the user named the folder.
     """
@@ -80,7 +80,7 @@ class FrameSource:
 
     @property
     def name(self) -> str:
-        """Where frames come from, for people."""
+        """Where frames come from, as text."""
         if self.given:
             return "given by the caller"
         return (
@@ -129,7 +129,7 @@ def frame_images_of(
         id: of the sample.
         named: its ``frames``: file names, or numbers that count from 0; one a step.
         steps: how many steps it has.
-        wanted: (step, size) of the pictures to make.
+        wanted: (step, size) of the images to make.
         source: where frames come from.
 
     Raises:
@@ -163,7 +163,7 @@ def frame_images_of(
 
 
 def _medium(id: str, source: FrameSource) -> tuple[Medium | None, str]:
-    """Open the frames under an id; else say why there are none, nothing where none were given."""
+    """Open the frames under an id; else return why there are none (empty where none were given)."""
     if id in source.given:
         return given_medium(id, source.given[id]), ""
     if source.media is None:
@@ -179,7 +179,7 @@ def _numbers(names: Sequence[int | str], steps: int, count: int) -> tuple[dict[i
     said = {step: n for step, n in enumerate(names) if isinstance(n, int)}
     in_range = all(0 <= n < count for n in said.values())
     if said and (in_range or count != steps):
-        # Steps without a number get one that no medium has.
+        # Steps without a number get one that no medium contains.
         return {step: said.get(step, -1) for step in range(steps)}, "numbers"
     if count == steps:
         return {step: step for step in range(steps)}, "in order"
@@ -187,7 +187,7 @@ def _numbers(names: Sequence[int | str], steps: int, count: int) -> tuple[dict[i
 
 
 def _by_number(numbers: Mapping[int, int], medium: Medium | None) -> dict[int, Any]:
-    """Read frames; a step whose frame is not there gets the reason."""
+    """Read frames; a step whose frame is missing gets the reason."""
     if medium is None:
         return {}
     known = {step: n for step, n in numbers.items() if 0 <= n < medium.count}
@@ -202,11 +202,11 @@ def _by_number(numbers: Mapping[int, int], medium: Medium | None) -> dict[int, A
 
 
 def _named(name: str, id: str, source: FrameSource) -> tuple[str, Any]:
-    """Read an image file that a log names: in the folder, else in the video's own one."""
+    """Read an image file that a log names: in the folder, else in the video's subfolder."""
     paths = [inside(source.names_in, name), inside(source.names_in, f"{id}/{name}")]
     found = [path for path in paths if path is not None]
     if paths[0] is None:
-        said = f"{name} lies outside of {source.names_in} and is not read"
+        said = f"{name} is outside {source.names_in} and is not read"
         if source.chosen:
             raise InputError(f"{id}: frames: {said}", "name the folder that holds all frames")
         return name, Unreadable(f"{said} (--frames says which folder may be read)")
@@ -223,20 +223,20 @@ def _warnings(id: str, frames: Mapping[int, Any]) -> tuple[str, ...]:
     if not said:
         return ()
     more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
-    of = f"{len(reasons)} of {len(frames)} frames that were looked at"
-    return (f"{id}: no picture for {of}: {said[0]}{more}",)
+    of = f"{len(reasons)} of {len(frames)} processed frames"
+    return (f"{id}: no image for {of}: {said[0]}{more}",)
 
 
 def shaped(image: Any, size: Size) -> Any:
     """Return an image at the pixels of a network's input.
 
-    It is cropped at its centre to the shape of the input and then resampled (bilinear, with
-    Pillow's filter against aliasing), as evaluation pipelines mostly do.
+    It is cropped at its centre to the shape of the input and then resampled (bilinear, antialiased
+    by Pillow), as most evaluation pipelines do.
 
     Args:
         image: (H, W, 3) uint8.
-        size: (height_px, width_px); None keeps the shape, with sides of ``SIZE_UNKNOWN_PX`` at
-            most.
+        size: (height_px, width_px); None keeps the shape, with sides of at most
+            ``SIZE_UNKNOWN_PX``.
 
     Raises:
         InputError: Pillow is not installed.

@@ -1,4 +1,4 @@
-"""What a video's frames can come from: an array, a folder of images, a video file, image files."""
+"""Sources of a video's frames: an array, a folder of images, a video file, image files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPECTED = "expected (T, H, W, 3) of uint8, or (T, H, W) in grey"
 
 
 class Unreadable(Exception):
-    """Frames that are not there or cannot be read; the message names the file."""
+    """Frames that are missing or cannot be read; the message names the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class Medium:
     """The frames of one video.
 
     Attributes:
-        name: the file, for people.
+        name: the file, for messages.
         count: how many frames it has.
         read: numbers of frames -> number -> (H, W, 3) uint8, for those that could be read, and a
             reason for each of the others.
@@ -63,7 +63,7 @@ def find_medium(id: str, media: Path) -> Medium:
     path = inside(media, id)
     if path is None:
         raise InputError(
-            f"the id {id!r} leads out of the folder of frames {media}: nothing there is read",
+            f"the id {id!r} leads out of the folder of frames {media}: it is not read",
             "a .npz file takes any id as a key; in Python, frames={id: array}",
         )
     if path.suffix.lower() in VIDEO_SUFFIXES and os.path.isfile(path):
@@ -85,7 +85,7 @@ def given_medium(id: str, frames: Any) -> Medium:
     """Wrap frames that are in memory: an array, or a list of arrays or Pillow images.
 
     Raises:
-        InputError: something else.
+        InputError: anything else.
     """
     name = f"frames[{id!r}]"
     try:
@@ -192,10 +192,10 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 
 
 def read_image(path: Path) -> Any:
-    """Return an image file as (H, W, 3) uint8, turned as its camera says.
+    """Return an image file as (H, W, 3) uint8, rotated by its EXIF orientation.
 
     Raises:
-        Unreadable: no such file, or none that Pillow reads.
+        Unreadable: no such file, or not one that Pillow can read.
         InputError: Pillow is not installed.
     """
     if not os.path.isfile(path):
@@ -256,7 +256,7 @@ def _video(path: Path) -> Medium:
             if not container.streams.video:
                 raise Unreadable(f"{path} holds no video")
             stream = container.streams.video[0]
-            # Not every container says how many frames it has; then its packets are counted.
+            # Some containers do not say how many frames they have; then their packets are counted.
             count = stream.frames or sum(1 for p in container.demux(stream) if p.size)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise broken(error) from None

@@ -17,7 +17,7 @@ from flopbench.present.figures.ratios import action_size
 Kind = Literal["run", "reuse", "skip", "exit", "unknown", "unreached"]
 
 PROCESSED = frozenset({"run", "exit", "unknown"})
-"""Kinds whose frame is drawn; of ``unknown`` the log does not say whether it was looked at."""
+"""Kinds whose frame is drawn; for ``unknown`` the log does not say whether it was processed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +27,13 @@ class Decision:
     Attributes:
         action: its name in the log; empty for ``unknown`` and ``unreached``.
         kind: run, reuse, skip, exit; ``unknown`` for steps of a sample without actions;
-            ``unreached`` for those behind an exit.
-        label: what a figure writes at it.
-        size: (height_px, width_px) of the frame as its networks see it; None for kinds that see
-            none, and where the log does not say.
+            ``unreached`` for those after an exit.
+        label: what a figure writes below it.
+        size: (height_px, width_px) of the frame as its networks see it; None for kinds that process
+            no frame, and where the log does not say.
         start: its first step, counted from 0.
         steps: how many steps it covers.
-        cut: whether it would cover more, had the video not ended.
+        cut: whether the end of the video cuts it short.
     """
 
     action: str
@@ -51,8 +51,8 @@ class Decided:
 
     Attributes:
         steps: of the sample.
-        streams: stream -> its decisions in order; the one stream of a log without them is ``""``.
-        exit: name of the exit that its ``exit`` field says; empty for none.
+        streams: stream -> its decisions in order; a log without streams has one, ``""``.
+        exit: name of the exit in its ``exit`` field; empty for none.
     """
 
     steps: int
@@ -66,7 +66,7 @@ def decided(sample: Sample, plan: Plan, place: Place) -> Decided:
     Args:
         sample: as a reader gave it.
         plan: what its decisions can be.
-        place: where it stands, for messages.
+        place: where it is, for messages.
 
     Raises:
         DataError: a defect in it.
@@ -109,10 +109,10 @@ def _without_action(kind: Kind, start: int, steps: int) -> Decision:
 
 
 def action_labels(plan: Plan) -> list[str]:
-    """Return what a figure writes at each action: ``224``, ``skip 4``.
+    """Return what a figure writes below each action: ``224``, ``skip 4``.
 
-    It is the size of the input where the networks' frames have one, with a letter (``224 a``)
-    where several actions of a stream share it; else the action's name.
+    It is the size of the networks' input where known, with a letter (``224 a``) where several
+    actions of a stream share it; else the action's name.
     """
     sizes = [action_size(plan, i) for i in range(len(plan.actions))]
     labels: list[str] = []
@@ -140,7 +140,7 @@ def size_text(size: tuple[int, int]) -> str:
 
 
 def largest_side(plan: Plan) -> int | None:
-    """Return the longest side of any action's input, px; None where no action says one."""
+    """Return the longest side of any action's input, px; None where no size is known."""
     sizes: list[Any] = [action_size(plan, i) for i in range(len(plan.actions))]
     sides = [max(size) for size in sizes if size is not None]
     return max(sides) if sides else None

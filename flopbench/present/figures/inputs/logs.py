@@ -17,10 +17,10 @@ from flopbench.policy.file_kinds import LOG, require_kind
 from flopbench.present.figures.caption import listed
 
 Log: TypeAlias = "str | Path | Run | LogCounts | ShareCounts"
-"""One log: a file (a glob names the shards of one), or what was already made of it."""
+"""One log: a file (a glob names the shards of one), or a run or counts made from it."""
 
 Takers: TypeAlias = "Mapping[str, Sequence[str]]"
-"""Kind of file -> kinds of figures that take it, for messages."""
+"""Kind of file -> kinds of figures that accept it, for messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class NamedCounts:
 
     Attributes:
         name: what a figure calls it.
-        counts: see there.
+        counts: of the log.
     """
 
     name: str
@@ -42,7 +42,7 @@ class NamedRun:
 
     Attributes:
         name: what a figure calls it.
-        run: see there.
+        run: the log, counted and priced.
     """
 
     name: str
@@ -63,13 +63,13 @@ def counted(
     Args:
         logs: one or several.
         choices: how to read them.
-        names: what to call them, as many as logs; none means by method and dataset.
-        user: who asks, for messages (``plot usage``).
-        takers: for messages about a file of another kind.
+        names: what to call them, one for each log; empty means by method and dataset.
+        user: name of the caller, for messages (``plot usage``).
+        takers: which figures accept which files, for messages.
         keep_scores: keep ids, scores and predictions.
 
     Raises:
-        InputError: a file that is no policy log, no log at all, or another number of names.
+        InputError: a file that is not a policy log, no log at all, or a wrong number of names.
         DataError: a defect in a log.
     """
     found = []
@@ -94,7 +94,7 @@ def priced(
     takers: Takers | None = None,
     keep_scores: bool = False,
 ) -> list[NamedRun]:
-    """Count logs and price them, all under the first one's counter; nothing is measured.
+    """Count logs and price them, all under the first log's counter; nothing is measured.
 
     Args:
         logs: one or several; counts alone cannot be priced without choices, so files or runs.
@@ -134,7 +134,7 @@ def videos_text(videos: int | None, views: int | None = None) -> str:
 
 
 def left_out(warnings: Sequence[Remark]) -> list[str]:
-    """Return what a caption must say of warnings from reading: samples that are not counted."""
+    """Return the sentences of a caption on samples that reading left out."""
     return [f"Note: {one}." for one in dict.fromkeys(warnings) if one.kind == "left out"]
 
 

@@ -1,8 +1,8 @@
 """Published points: accuracies and costs of other papers, from a CSV file.
 
-The columns are those that ``flopbench compare -o points.csv`` writes, and two more:
-``ms_per_video`` and ``source``, the paper that a figure was printed in. A row needs ``approach``,
-``percent`` and a cost; every other column may be left out.
+The columns are those that ``flopbench compare -o points.csv`` writes, plus ``ms_per_video`` and
+``source``, the paper that a figure was printed in. A row needs ``approach``,
+``percent`` and a cost; every other column is optional.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEEDED = ("approach", "percent")
 COSTS = ("gflops_per_video", "ms_per_video")
 
 LEAST, MOST = 1e-12, 1e15
-"""No cost, time or share but 0 lies outside these, and axes cannot show numbers that do."""
+"""Costs, times and shares other than 0 are within these; axes cannot show numbers outside."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +33,8 @@ class Point:
 
     Attributes:
         approach: its name.
-        file: where it stands.
-        line: of the file.
+        file: where it is from.
+        line: in the file.
         metric: which accuracy; None where the file does not say.
         percent: the accuracy, percent.
         percent_ends: its 95 % interval.
@@ -64,7 +64,7 @@ def read_points(path: str | Path) -> tuple[Point, ...]:
 
     Raises:
         InputError: no such file.
-        DataError: a column that is unknown, twice there or missing, a field that is no number or
+        DataError: a column that is unknown, duplicated or missing, a field that is not a number or
             out of range, no row at all; the message names file, line and column.
     """
     where = Path(path)
@@ -92,7 +92,7 @@ def read_points(path: str | Path) -> tuple[Point, ...]:
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
     if not points:
-        raise DataError(f"{path}: a header and no row", "each row is one point")
+        raise DataError(f"{path}: a header but no rows", "each row is one point")
     return tuple(points)
 
 
@@ -104,7 +104,7 @@ def _columns(names: list[str], path: Path) -> list[str]:
                 f"{place}: unknown column {name!r}", near_match(name, COLUMNS, "columns")
             )
         if names.count(name) > 1:
-            raise DataError(f"{place}: the column {name!r} is there twice")
+            raise DataError(f"{place}: the column {name!r} appears twice")
     for name in NEEDED:
         if name not in names:
             raise DataError(f"{place}: there is no column {name!r}", f"it has: {', '.join(names)}")
@@ -158,7 +158,7 @@ class _Row:
     place: str
 
     def wrong(self, column: str, expected: str, hint: str = "") -> DataError:
-        """Return what is to be raised about a field."""
+        """Return the error to raise about a field."""
         text = self.row.get(column, "")
         has = repr(text) if text else "empty"
         return DataError(f"{self.place}, column {column!r}: {has}, expected {expected}", hint)

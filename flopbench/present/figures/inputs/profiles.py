@@ -1,4 +1,4 @@
-"""What the figures of cost profiles share: reading them, the order of families."""
+"""What the figures of cost profiles share: reading them and the order of families."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAIN_NAMES = {
     "softmax": "softmax",
     "other": "other",
 }
-"""Operator family -> what a legend calls it."""
+"""Operator family -> its name in a legend."""
 
 
 def in_order(families: Iterable[str]) -> tuple[str, ...]:
@@ -49,8 +49,8 @@ def profiled(
 
     Args:
         profiles: one or several.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, or none.

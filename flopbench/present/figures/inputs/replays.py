@@ -23,8 +23,8 @@ class NamedReplay:
 
     Attributes:
         name: what a figure calls it.
-        file: where it was read; for a record, the log's file that it is of.
-        replay: see there.
+        file: where it was read; for a record, the file of the log that was replayed.
+        replay: the record.
     """
 
     name: str
@@ -40,16 +40,16 @@ def several(replays: Replays) -> list[str | Path | Replay]:
 def loaded(
     replays: Replays, *, names: Sequence[str] = (), user: str, takers: Takers | None = None
 ) -> list[NamedReplay]:
-    """Read replays and name them by method, with dataset or file where that is not enough.
+    """Read replays and name them by method, adding dataset or file where needed.
 
     Args:
-        replays: files or records; none gives an empty list.
-        names: what to call them, as many as replays; none means by method and dataset.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        replays: files or records; an empty sequence gives an empty list.
+        names: what to call them, one for each replay; empty means by method and dataset.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
-        InputError: a file that is no replay, or another number of names.
+        InputError: a file that is not a replay, or a wrong number of names.
         DataError: a damaged file.
     """
     read, files = [], []
@@ -80,7 +80,7 @@ def check_mode(mode: str, found: Sequence[NamedReplay]) -> None:
 
 
 def terms_of(replay: Replay) -> dict[str, str]:
-    """Return what times depend on, by name; two replays that differ in it are not comparable."""
+    """Return what times depend on, by name; replays that differ in any of it are not comparable."""
     own = replay.settings
     facts = replay.device.get("facts")
     torch = facts.get("torch.version") if isinstance(facts, dict) else None

@@ -1,4 +1,4 @@
-"""Rows of timings put into groups that one line or one roof holds for, and named briefly."""
+"""Groups of timings that share one line or one roof, and short names for their rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flopbench.present.figures.caption import listed, printable
 from flopbench.present.figures.inputs.timings import TimedRow
 
 MOST_GROUPS = 8
-"""The style has as many looks; more groups could not be told apart."""
+"""The style has this many looks; more groups could not be distinguished."""
 
 PARTS: Mapping[str, Callable[[TimedRow], str]] = {
     "machine": lambda one: one.machine,
@@ -20,16 +20,16 @@ PARTS: Mapping[str, Callable[[TimedRow], str]] = {
     "batch": lambda one: f"batch {one.row.what.batch}",
     "options": lambda one: one.row.what.options,
 }
-"""What tells timings of one model apart."""
+"""What distinguishes timings of one model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingGroup:
-    """Rows that one line, or one roof, holds for.
+    """Rows that share one line, or one roof.
 
     Attributes:
-        name: what tells it from the other groups; everything of it where it is the only one.
-        whole: everything of it.
+        name: what distinguishes it from the other groups; its full name where it is the only one.
+        whole: its full name.
         rows: in the order of the files.
     """
 
@@ -44,10 +44,10 @@ def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[Tim
     Args:
         rows: at least one.
         by: names of ``PARTS``.
-        user: who asks, for messages.
+        user: name of the caller, for messages.
 
     Raises:
-        InputError: more groups than can be told apart.
+        InputError: more groups than can be distinguished.
     """
     found: dict[tuple[str, ...], list[TimedRow]] = {}
     for one in rows:
@@ -55,7 +55,7 @@ def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[Tim
     if len(found) > MOST_GROUPS:
         raise InputError(
             f"{user}: the rows fall into {len(found)} groups by {listed(list(by))}; "
-            f"{MOST_GROUPS} can be told apart",
+            f"at most {MOST_GROUPS} can be distinguished",
             "choose with --device, --dtype or --batch",
         )
     varying = [n for n in range(len(by)) if len({key[n] for key in found}) > 1]
@@ -76,10 +76,10 @@ def brief_names(groups: Sequence[TimingGroup], by: Sequence[str]) -> tuple[list[
 
     Args:
         groups: as made by ``grouped``.
-        by: what they were made by, which their own names say.
+        by: what they were grouped by, which the groups' names state.
 
     Returns:
-        A name a row, group by group, and what all rows share (``classes=200``), empty for nothing.
+        A name for each row, by group, and what all rows share (``classes=200``), empty for nothing.
     """
     rows = [one for group in groups for one in group.rows]
     specs = [one.row.what.spec.split(",") for one in rows]

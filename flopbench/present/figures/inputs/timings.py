@@ -21,7 +21,7 @@ Timings: TypeAlias = "str | Path | TimingFile"
 """One timing file, or what was read from it."""
 
 MOST_NAMED = 6
-"""A caption names this many rows and counts the rest; the CSV has them all."""
+"""A caption names at most this many rows and counts the rest; the CSV has them all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +31,8 @@ class TimedRow:
     Attributes:
         row: as in its file.
         device: the machine.
-        machine: what the figure calls the machine: another name for every machine that timings
-            cannot be compared across.
+        machine: what the figure calls the machine; machines whose timings cannot be compared have
+            different names.
         summary: headline, interval, verdict.
     """
 
@@ -48,7 +48,7 @@ class TimedRow:
 
     @property
     def dense_macs(self) -> int:
-        """Of one call: of an image times the batch; 0 where they are not known."""
+        """Of one call: those of an image times the batch; 0 where unknown."""
         return (self.row.work.dense_macs or 0) * self.row.what.batch
 
     @property
@@ -90,7 +90,7 @@ COLUMNS: tuple[tuple[str, Callable[[TimedRow], object]], ...] = (
     ("verdict", lambda one: one.summary.verdict),
     ("reasons", lambda one: "; ".join(one.summary.reasons)),
 )
-"""Columns of ``--data`` that are of the row itself."""
+"""Columns of ``--data`` that describe the row itself."""
 
 
 def chosen_timings(
@@ -105,15 +105,15 @@ def chosen_timings(
     """Read timing files and choose rows.
 
     Args:
-        timings: one or several; rows of several stand beside each other and are never pooled.
+        timings: one or several; rows of several files are kept apart and never pooled.
         devices: ``cpu``, ``cuda``, ``mps``, or (part of) a machine's name; empty takes all.
         dtypes: number formats; empty takes all.
         batches: samples a call; empty takes all.
-        user: who asks, for messages.
-        takers: for messages about files of other kinds.
+        user: name of the caller, for messages.
+        takers: which figures accept which files, for messages.
 
     Raises:
-        InputError: a file of another kind, no file, a choice that no row meets, or only failures.
+        InputError: a file of another kind, no file, a selection without a row, or only failures.
         DataError: a damaged file.
     """
     single = isinstance(timings, (str, Path, TimingFile))
@@ -173,7 +173,7 @@ def _chosen(
         and (not batches or row.what.batch in batches)
     ]
     if not left:
-        raise InputError("no row meets all of the chosen devices, dtypes and batches")
+        raise InputError("no row matches all of the chosen devices, dtypes and batches")
     return left
 
 
@@ -184,7 +184,7 @@ def _is(wanted: str, row: Timing, file: TimingFile) -> bool:
 
 
 def _machine_names(devices: Sequence[DeviceFacts]) -> list[str]:
-    """Name machines; those that timings can be compared across share a name."""
+    """Name machines; those whose timings can be compared share a name."""
     kinds: list[DeviceFacts] = []
     places = []
     for device in devices:
@@ -216,7 +216,7 @@ def first_few(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def how_timed(rows: Sequence[TimedRow]) -> str:
-    """Say how the times were made, for a caption."""
+    """Describe how the times were measured, for a caption."""
     leads = listed(
         list(dict.fromkeys(PRIMARY_COLUMNS.get(o.row.lead, o.row.lead) for o in rows)), "or"
     )
