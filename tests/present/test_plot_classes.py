@@ -42,7 +42,7 @@ def hostile_log(folder: Path) -> Path:
 
 
 def test_dots_are_the_ratios() -> None:
-    """Two dots a class at its ratios in percent, the first class on top, n beside each name."""
+    """Two dots a class at its ratios in percent, the first class on top, n next to each name."""
     classes = classes_of(LOG)
     ax = drawn(classes)
     for line, series in zip(dots(ax), (HIGH, USAGE), strict=True):
@@ -69,7 +69,7 @@ def test_intervals_are_drawn() -> None:
 
 
 def test_the_whole_run_and_the_legend() -> None:
-    """A dashed line each stands at the whole run's own ratio; markers differ without colour."""
+    """A dashed line is at each ratio of the whole run; markers differ without colour."""
     classes = classes_of(LOG)
     ax = drawn(classes)
     dashed = [line.get_xdata()[0] for line in ax.lines if line.get_linestyle() == "--"]
@@ -163,7 +163,7 @@ def test_long_names_stay_apart(tmp_path: Path) -> None:
 
 
 def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:
-    """An empty name is written out; the numbers keep it as it is."""
+    """An empty name is written out; the table keeps it empty."""
     header = {"preset": "arnet-resnet", "class_names": ["", "a"]}
     samples = [{"labels": [n % 2], "actions": [0] * 8 + [1] * 8} for n in range(4)]
     classes = classes_of(write_log(tmp_path / "log.jsonl", header, samples))

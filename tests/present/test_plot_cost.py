@@ -57,7 +57,7 @@ def test_bars_of_one_run() -> None:
 
 
 def test_outlines_of_several_runs() -> None:
-    """One outline a run over the same bins, told apart by its dash too."""
+    """One outline a run over the same bins, distinguished by its dash too."""
     cost = cost_of(LOGS, CHOICES)
     ax = drawn(cost)
     outlines = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
@@ -72,7 +72,7 @@ def test_outlines_of_several_runs() -> None:
 
 
 def test_means_and_medians_are_marked() -> None:
-    """Above the axes stand each run's interval, its mean and its median, at their costs."""
+    """Above the axes are each run's interval, mean and median, at their costs."""
     cost = cost_of(LOGS, CHOICES)
     places = [[float(x) for x in line.get_xdata()] for line in drawn(cost).lines]
     for run in cost.runs:
@@ -108,7 +108,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
 
 
 def test_a_name_that_begins_with_an_underscore(tmp_path: Path) -> None:
-    """It stands in the legend; dollar signs make no formula of it."""
+    """It is in the legend; dollar signs do not make it a formula."""
     log = free_log(tmp_path, "_$m$")
     legend = drawn(cost_of([log, LOGS[0]], CHOICES)).get_legend()
     texts = [text.get_text() for text in legend.get_texts()]

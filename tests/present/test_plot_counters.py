@@ -1,4 +1,4 @@
-"""Counter against counter as drawn: lengths, exact totals in words, the dense line, failures."""
+"""Counter against counter as drawn: lengths, exact totals as text, the dense line, failures."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_bars_are_the_totals_and_start_at_zero() -> None:
 
 
 def test_exact_totals_and_differences_stand_above_the_bars() -> None:
-    """What a bar cannot show is said: every digit, the difference, the verdict, the failure."""
+    """What a bar cannot show is written: every digit, the difference, the verdict, the failure."""
     ax = on_axes(counters_drawing(counters_of(explained())))
     assert [text.get_text() for text in ax.texts] == [
         "1,030,000 (+3.00 %)",
@@ -112,7 +112,7 @@ def test_the_dense_line_crosses_every_bar() -> None:
 
 
 def test_several_models_share_an_axis_of_percent() -> None:
-    """A small model beside one a hundred times as large is as legible as that."""
+    """A small model is as legible as one a hundred times as large."""
     figure = counters_of([explained("small@8"), explained("large$@8", times=100)])
     ax = on_axes(counters_drawing(figure))
     assert ax.get_xlabel() == "total a sample (% of the dense MACs)"

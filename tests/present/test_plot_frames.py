@@ -135,7 +135,7 @@ def test_boxes_are_square_in_print(tmp_path: Path) -> None:
 
 
 def test_a_skip_is_one_dashed_box_with_a_mark_a_step(tmp_path: Path) -> None:
-    """Skips and reuse have a box of their own, told apart by their dashes and marks."""
+    """Skips and reuse have boxes, distinguished by their dashes and marks."""
     ax = drawn(frames_of(own_log(tmp_path), frames={"v": clip()}))
     skip, reuse = (p for p in ax.patches if isinstance(p, PathPatch))
     cell = ax.get_xlim()[1] / 8
@@ -148,7 +148,7 @@ def test_a_skip_is_one_dashed_box_with_a_mark_a_step(tmp_path: Path) -> None:
 
 
 def test_a_cut_skip_is_open_on_the_right(tmp_path: Path) -> None:
-    """The end of the video is no side of the box."""
+    """The end of the video does not close the box."""
     log = own_log(tmp_path, {"id": "v", "actions": [0, 3, 3]})
     (box,) = (p for p in drawn(frames_of(log)).patches if isinstance(p, PathPatch))
     codes = box.get_path().codes
@@ -174,7 +174,7 @@ def test_long_videos_go_on_in_the_next_line(tmp_path: Path) -> None:
 
 
 def test_text_says_group_cost_and_verdict() -> None:
-    """Above each row stand group and id, cost with its unit, and a sign beside the verdict."""
+    """Above each row are group and id, cost with its unit, and a sign next to the verdict."""
     data = frames_of(SELECTIVE, PUBLISHED)
     said = texts(drawn(data))
     for film in data.films:
@@ -377,7 +377,7 @@ def test_a_damaged_video_is_a_warning(tmp_path: Path) -> None:
 
 
 def test_lower_axes_make_everything_smaller() -> None:
-    """On the caller's axes rows and text shrink until they fit; the lines of text keep apart."""
+    """On the caller's axes rows and text shrink until they fit; lines of text do not overlap."""
     data = frames_of(SELECTIVE, PUBLISHED)
     sizes = []
     for height in (20.0, 5.0):
@@ -404,7 +404,7 @@ def test_bytes_are_reproducible(tmp_path: Path, format: str) -> None:
 
 
 def test_public_function_draws_on_given_axes_and_leaves_settings() -> None:
-    """``plots.frames`` twice: on the caller's axes and on a figure of its own."""
+    """``plots.frames`` twice: on the caller's axes and on a new figure."""
     before = dict(mpl.rcParams)
     ax = Figure(figsize=(12, 8)).subplots(1, 2)[0]
     assert plots.frames(SELECTIVE, ax, choices=PUBLISHED) is ax
@@ -436,7 +436,7 @@ def test_command_draws_and_writes_the_numbers(
 
 
 def test_command_takes_one_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two logs, and a file that is no log, are refused with what to do."""
+    """Two logs, and a file that is not a log, are refused with a hint."""
     common = ["-o", str(tmp_path / "a.pdf")]
     assert main(["plot", "frames", str(SELECTIVE), str(SELECTIVE), *common]) == 2
     assert "takes one log, not 2" in capsys.readouterr().err

@@ -127,7 +127,7 @@ def test_height_grows_with_bars() -> None:
 
 
 def test_long_paths_lose_their_heads_and_stay_different() -> None:
-    """The end of a path tells modules apart; where ends are equal, something else must."""
+    """The end of a path distinguishes modules; where ends are equal, something else must."""
     paths = [f"a_very_long_name_of_a_module_{n}.layers.block" for n in range(6)]
     same_ends = layers_of(explained(*(cost(path, "conv", 1) for path in paths)), depth=3)
     assert len(set(short_paths(same_ends, 24))) == 6
@@ -140,7 +140,7 @@ def test_long_paths_lose_their_heads_and_stay_different() -> None:
 
 
 def test_the_group_of_small_modules_is_one_bar() -> None:
-    """``--top 2``: two by themselves, the others last."""
+    """``--top 2``: two individually, the others last."""
     ax = on_axes(layers_drawing(layers_of(NET, top=2)))
     assert [t.get_text() for t in ax.get_yticklabels()] == ["block.0", "block.1", "3 others"]
 

@@ -1,4 +1,4 @@
-"""Legends above the axes: as many columns as fit, inside the figure, names that stay apart."""
+"""Legends above the axes: as many columns as fit, inside the figure, distinct names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONG = [
 
 
 def rows_of(legend: Any) -> int:
-    """Return in how many rows the texts of a drawn legend stand."""
+    """Return the number of rows of a drawn legend."""
     return len({round(text.get_window_extent().y0) for text in legend.get_texts()})
 
 
@@ -97,7 +97,7 @@ def test_side_by_side_axes_of_the_callers_own() -> None:
 
 
 def test_no_column_more_than_the_rows_need() -> None:
-    """Texts stand in the fewest rows that fit, and in no more columns than those rows need."""
+    """Texts take the fewest rows that fit, and no more columns than those rows need."""
     with paper_style() as style:
         legend, _ = drawn(style, [f"method {n}" for n in "abcde"])
         assert rows_of(legend) == 2
@@ -124,7 +124,7 @@ def test_sentences_break_into_lines() -> None:
 
 
 def test_endings_are_never_shortened() -> None:
-    """Names give way to what stands behind them, and fit with it, whatever their letters."""
+    """Names are shortened to fit with their endings, whatever their letters."""
     for letter in "iW太":
         (name,) = fitting_names([letter * 90], 1.6, 8, ["  0.45×"])
         assert drawn_width_in(f"{name}  0.45×", 8) <= 1.6

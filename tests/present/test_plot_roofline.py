@@ -35,7 +35,7 @@ def lines(ax: Axes) -> list[tuple[list[float], list[float]]]:
 
 
 def test_axes_have_units_and_plain_numbers(drawn: tuple[Roofline, Axes]) -> None:
-    """Both logarithmic; FLOPs are said to be two a MAC; ticks are no powers of ten."""
+    """Both logarithmic; the label says 2 FLOPs a MAC; ticks are plain numbers."""
     _, ax = drawn
     assert ax.get_xlabel() == "arithmetic intensity (FLOP/byte)"
     assert ax.get_ylabel() == "achieved GFLOP/s (1 MAC = 2 FLOPs)"
@@ -70,7 +70,7 @@ def test_points_are_drawn_from_bound_to_bound(drawn: tuple[Roofline, Axes]) -> N
 
 
 def test_every_point_is_named_and_no_names_overlap(drawn: tuple[Roofline, Axes]) -> None:
-    """Names stand beside the axes in the order of the points, a line apart, inside the figure."""
+    """Names are next to the axes in the order of the points, a line apart, inside the figure."""
     figure, ax = drawn
     wanted = sorted(figure.groups[0].points, key=lambda point: point.flops_per_s)
     texts = {text.get_text(): text for text in ax.texts if text.get_text()}
@@ -147,7 +147,7 @@ def test_it_draws_on_axes_of_the_callers_own() -> None:
 def test_the_command_writes_the_figure_and_its_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """``flopbench plot roofline``: a PDF, the CSV beside it, the caption on stdout."""
+    """``flopbench plot roofline``: a PDF, its CSV, the caption on stdout."""
     from flopbench.cli import main
 
     pdf, data = tmp_path / "r.pdf", tmp_path / "r.csv"

@@ -47,7 +47,7 @@ def test_the_style_puts_everything_back() -> None:
 
 
 def test_the_users_settings_do_not_leak_in() -> None:
-    """Inside the style matplotlib's own defaults rule, whatever the user set before."""
+    """Inside the style matplotlib's defaults apply, whatever the user set before."""
     with mpl.rc_context({"axes.grid": True, "lines.color": "red", "font.size": 30}):
         mine = settings()
         with paper_style():
@@ -97,7 +97,7 @@ def test_widths(width: str | float, venue: str, inches: float) -> None:
 
 @pytest.mark.parametrize("width", ["wide", "0", "nan", "inf", "-3", "99", ""])
 def test_impossible_widths(width: str) -> None:
-    """A width that is no figure's is refused."""
+    """A width out of range is refused."""
     with pytest.raises(InputError, match="expected 'column', 'page' or inches"):
         width_in_of(width, VENUES["cvpr"])
 
@@ -145,7 +145,7 @@ def test_a_thread_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_fonts() -> None:
-    """The style's own font comes with matplotlib; a missing one is named with its neighbours."""
+    """The style's font comes with matplotlib; a missing one is named with near matches."""
     assert found_font(FONT) == FONT
     with pytest.raises(InputError, match="the font 'DejaVu Sand' is not installed") as error:
         found_font("DejaVu Sand")
@@ -184,7 +184,7 @@ def test_pdf_embeds_fonts_of_a_kind_that_venues_take(tmp_path: Path) -> None:
 
 
 def test_metadata_says_what_the_figure_is(tmp_path: Path) -> None:
-    """Title and caption stand in the file itself, with what drew it."""
+    """Title and caption are in the file's metadata, with what drew it."""
     path = tmp_path / "u.svg"
     flopbench.plots.save(flopbench.plots.usage(LOG), path)
     text = path.read_text(encoding="utf-8")
@@ -271,6 +271,6 @@ def test_letters_that_no_font_has(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 
 def test_public_names() -> None:
-    """``flopbench.plots`` is reached without an import of its own, and is documented."""
+    """``flopbench.plots`` is reachable without its own import, and is documented."""
     for name in ("paper", "save", "usage"):
         assert getattr(flopbench.plots, name).__doc__

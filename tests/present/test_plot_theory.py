@@ -75,7 +75,7 @@ def test_error_bars_are_the_intervals(drawn: tuple[Theory, Axes]) -> None:
 
 
 def test_names_carry_their_factor(drawn: tuple[Theory, Axes]) -> None:
-    """``mobilenet_v2@84  2.71×``; the legend has the line in words."""
+    """``mobilenet_v2@84  2.71×``; the legend has the line as a formula."""
     _, ax = drawn
     texts = [text.get_text() for text in ax.texts]
     assert "mobilenet_v2@84  2.71×" in texts
@@ -129,7 +129,7 @@ def test_the_layout_holds_with_long_names_of_groups() -> None:
 
 
 def test_no_setting_changes() -> None:
-    """matplotlib's settings are as before, also on axes of the caller's own."""
+    """matplotlib's settings are as before, also on the caller's axes."""
     from matplotlib.figure import Figure
 
     before = dict(mpl.rcParams)

@@ -102,7 +102,7 @@ def check_free(ax: Any, tradeoff: Tradeoff) -> None:
 
 @pytest.mark.parametrize("count", range(3, 16))
 def test_labels_do_not_overlap_at_column_width(count: int) -> None:
-    """Names of 3 to 15 scattered points are whole, apart, and inside the axes, also when saved."""
+    """Names of 3 to 15 scattered points are complete, apart, and inside the axes, also when saved."""
     tradeoff = scattered(count, seed=count)
     with paper_style("column"):
         ax = on_axes(tradeoff_drawing(tradeoff))
@@ -111,7 +111,7 @@ def test_labels_do_not_overlap_at_column_width(count: int) -> None:
 
 
 def test_labels_without_room_become_numbers_with_a_key() -> None:
-    """Points in one place cannot all be named there: numbers stand there, names below."""
+    """Points in one place cannot all be named there: numbers are drawn there, names below."""
     points = [
         point(f"a method with a long name {n}", 10 + n * 1e-4, 70 + n * 1e-4) for n in range(24)
     ]
@@ -134,7 +134,7 @@ def test_points_in_one_place_share_a_number() -> None:
 
 
 def test_labels_fit_the_callers_own_axes() -> None:
-    """On axes of the caller's, labels are placed for the layout as it is."""
+    """On the caller's axes, labels are placed for the current layout."""
     tradeoff = scattered(8, seed=3)
     ax = Figure(figsize=(5, 3.5)).subplots()
     before = dict(mpl.rcParams)
@@ -217,7 +217,7 @@ def test_a_label_without_a_place_chooses_earlier_next_time() -> None:
 
 
 def test_a_label_does_not_stand_between_two_points() -> None:
-    """There is room between them, where it might be either's; it stands on the far side."""
+    """There is room between them, where it might be either's; it is on the far side."""
     points = LabelledPoints(
         xy=np.array([[80.0, 50.0], [118.0, 50.0]]), lines=np.empty((0, 4)), radius=2.0
     )
@@ -230,7 +230,7 @@ def test_a_label_does_not_stand_between_two_points() -> None:
 def test_the_verb_sorts_files_by_kind_and_writes_the_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Tables of points are told from logs; caption, warnings and CSV come along."""
+    """Tables of points are recognised; caption, warnings and CSV are written."""
     table = tmp_path / "points.csv"
     table.write_text(
         "approach,metric,percent,gflops_per_video,ms_per_video\na,top-1,70,10,\nb,top-1,60,20,5\n"

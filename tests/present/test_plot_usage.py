@@ -41,7 +41,7 @@ def drawn(logs: Any, **options: Any) -> Any:
 
 
 def labels_of(ax: Any) -> list[str]:
-    """Return the names beside the bars, from top to bottom, as they are drawn."""
+    """Return the names next to the bars, from top to bottom, as drawn."""
     return [text.get_text() for text in ax.get_yticklabels()]
 
 
@@ -67,7 +67,7 @@ def test_bars_are_as_long_as_the_estimator_says(of: Any) -> None:
 
 
 def test_each_bar_says_its_length() -> None:
-    """The numbers beside the bars are those of the bars; nothing rounds to nought or to all."""
+    """The numbers next to the bars match the bars; nothing rounds to 0 or 100."""
     ax = drawn(LOGS[0])
     widths = [bar.get_width() for bar in ax.containers[0]]
     assert [text.get_text() for text in ax.texts] == [f"{width:.1f}" for width in widths]
@@ -79,7 +79,7 @@ def test_each_bar_says_its_length() -> None:
 
 
 def test_runs_differ_without_colour() -> None:
-    """Each run has a hatch of its own, for as many runs as are allowed."""
+    """Each run has its own hatch, up to the largest number of runs."""
     ax = drawn(LOGS)
     first, second = (bars.patches[0].get_hatch() for bars in ax.containers)
     assert first != second
@@ -102,7 +102,7 @@ def test_small_ones_together() -> None:
 
 
 def test_streams_are_set_apart(tmp_path: Path) -> None:
-    """A line stands between the bars of two streams."""
+    """A line separates the bars of two streams."""
     actions = [{"name": n, "stream": s} for s in ("rgb", "flow") for n in ("a", "b")]
     header = {"streams": ["rgb", "flow"], "actions": actions}
     log = write_log(tmp_path / "l.jsonl", header, [{"actions": {"rgb": [0, 1], "flow": [1, 1]}}])
@@ -112,7 +112,7 @@ def test_streams_are_set_apart(tmp_path: Path) -> None:
 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
-    """Dollar signs are no formulas, underscores hide nothing, line breaks are spaces."""
+    """Dollar signs do not make formulas, underscores hide nothing, line breaks become spaces."""
     ax = drawn([hostile_log(tmp_path), LOGS[0]])
     shown = [text.replace(r"\$", "$") for text in labels_of(ax)[:5]]
     assert shown == [name.replace("\n", " ") for name in HOSTILE]

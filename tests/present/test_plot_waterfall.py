@@ -61,7 +61,7 @@ def test_axes_ticks_and_speed_ups_are_written() -> None:
 
 
 def test_what_saves_and_what_costs_time_differ_in_colour_and_hatch() -> None:
-    """Steps to the left and to the right have looks of their own, and the legend says which."""
+    """Steps to the left and to the right look different, and the legend says which is which."""
     ax = drawn(modes=["split"])
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["costs time", "saves time"]
     bars = [bar for group in ax.containers for bar in group]
@@ -71,7 +71,7 @@ def test_what_saves_and_what_costs_time_differ_in_colour_and_hatch() -> None:
 
 @pytest.mark.parametrize("width", ["column", "page"])
 def test_texts_stay_inside_and_apart(width: str) -> None:
-    """What is written beside bars fits the axes, and no two texts overlap."""
+    """Text next to bars fits the axes, and no two texts overlap."""
     with paper_style(width):
         ax = on_axes(waterfall_drawing(waterfall_of(REPLAY)))
         figure: Any = ax.get_figure(root=True)
@@ -101,7 +101,7 @@ def test_a_measured_time_as_long_as_the_baselines_has_room_for_its_interval() ->
 
 
 def test_names_are_text_and_settings_stay() -> None:
-    """A hostile name is drawn as it is, on the caller's own axes, without a changed setting."""
+    """A hostile name is drawn literally, on the caller's axes, without a changed setting."""
     ax = Figure(figsize=(5, 4)).subplots()
     before = dict(mpl.rcParams)
     name = "$\\frac{1}{0}$\n<script>"

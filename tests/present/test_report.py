@@ -43,7 +43,7 @@ from flopbench.present.report.figures import Sketch, draw
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a report of one file of each kind; inputs stand beside it."""
+    """The folder of a report of one file of each kind; inputs are next to it."""
     base = gather(tmp_path_factory.mktemp("report") / "a")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(base)
@@ -107,7 +107,7 @@ def test_the_page_lists_its_files_and_its_sources(everything: Path, page: Elemen
 
 
 def test_the_page_needs_nothing_but_itself(everything: Path, page: Element) -> None:
-    """Policy by hash, no inline style or handler, no address but data: and the files beside it."""
+    """Policy by hash, no inline style or handler, no address but data: and the files next to it."""
     policy = next(
         e.attributes["content"]
         for e in page.all("meta")
@@ -158,7 +158,7 @@ def test_the_page_can_be_read_by_everyone(page: Element) -> None:
 
 
 def test_pictures_are_drawn_from_the_same_data(everything: Path, page: Element) -> None:
-    """The picture in the page is the SVG beside it; text and numbers are the figure's own."""
+    """The image in the page is the SVG file; text and numbers are those of the figure."""
     own = usage_of(
         [str(everything.parent / name) for name in ("selective.jsonl", "steady.jsonl")],
         names=["selective", "steady"],
@@ -187,7 +187,7 @@ def check_grid(folder: Path, page: Element, name: str, grid: Grid) -> None:
 
 
 def test_tables_are_those_of_the_verbs(everything: Path, page: Element) -> None:
-    """One grid, four forms; unrounded numbers beside it."""
+    """One grid, four forms; unrounded numbers in another file."""
     base = everything.parent
     table = CostTable.load(base / "table.json")
     check_grid(everything, page, "costs", cost_table_grid(table.rows, table.environment))
@@ -256,7 +256,7 @@ def test_files_that_are_read_beside_are_sources_too(
 
 
 def test_why_a_figure_is_left_out_is_said_in_its_own_words() -> None:
-    """The verb's name, which begins messages on stderr, is no part of the reason."""
+    """The verb's name, which begins messages on stderr, is not part of the reason."""
 
     def make() -> Drawing:
         raise InputError("report: no row was measured")

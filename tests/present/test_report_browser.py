@@ -74,7 +74,7 @@ def driver() -> Iterator[Any]:
 
 
 def column(driver: Any, table: str, index: int) -> list[str]:
-    """Return the cells of a table's column, as they stand."""
+    """Return the cells of a table's column, in their current order."""
     found: list[str] = driver.execute_script(browser.COLUMN, f"#table-{table} table", index)
     return found
 
@@ -113,7 +113,7 @@ def test_the_policy_stops_what_could_be_smuggled_in(driver: Any, page: Path) -> 
 
 @pytest.mark.slow
 def test_what_a_log_says_is_text(driver: Any, page: Path) -> None:
-    """Names that are tags are shown as they are; no dialog opens; nothing of them is an element."""
+    """Names that are tags are shown literally; no dialog opens; none becomes an element."""
     from selenium.common.exceptions import NoAlertPresentException
 
     browser.open_page(driver, page)
@@ -129,7 +129,7 @@ def test_what_a_log_says_is_text(driver: Any, page: Path) -> None:
 
 @pytest.mark.slow
 def test_a_video_that_is_a_script_is_text(driver: Any, page: Path) -> None:
-    """A message that names a video by its id shows the id as it is."""
+    """A message that names a video by its id shows the id literally."""
     from selenium.common.exceptions import NoAlertPresentException
 
     base = page.parent.parent

@@ -72,7 +72,7 @@ def test_nothing_that_a_log_says_gets_out_of_its_text(
 
 
 def test_what_is_no_text_does_no_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bytes in a file's name that are no UTF-8, control characters in a method: all is whole."""
+    """Bytes in a file name that are not UTF-8, control characters in a method: all are valid."""
     monkeypatch.chdir(gather(tmp_path / "in"))
     name = os.fsdecode(b"caf\xe9.jsonl")
     try:
@@ -123,7 +123,7 @@ def everywhere(folder: Path, text: str) -> list[str]:
 
 
 def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostReport:
-    """Return the report of such inputs; its figures are words only."""
+    """Return the report of such inputs; its figures have captions only."""
 
     def drawn(sketches: Sequence[Sketch], suffix: str = "") -> DrawnFigures:
         caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(Remark(text),))
@@ -170,7 +170,7 @@ def test_markdown_has_the_same_elements_whatever_is_said(
 
 
 def without_pictures(section: Section) -> Section:
-    """Return a section without its figures, which are words only here."""
+    """Return a section without its figures, which have captions only here."""
     return replace(section, parts=tuple(replace(p, figures=()) for p in section.parts))
 
 

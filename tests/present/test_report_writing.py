@@ -136,7 +136,7 @@ def test_an_earlier_report_is_written_anew(
 def test_a_report_that_cannot_be_written_changes_nothing(
     inputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder stands where a file must go: refused, and every other file is as before."""
+    """A folder is where a file must go: refused, and every other file is unchanged."""
     assert main(["report", "table.json", "-o", "out", "--title", "first"]) == 0
     capsys.readouterr()
     Path("out/tables/costs.tex").unlink()

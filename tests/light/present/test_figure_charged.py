@@ -56,7 +56,7 @@ WAYS: list[tuple[dict[str, Any], str]] = [
 def test_figures_say_what_is_charged_otherwise(
     tmp_path: Path, given: dict[str, Any], said: str
 ) -> None:
-    """Another variant or specification stands in the captions and in every row of the numbers."""
+    """Another variant or specification is named in the captions and in every row of the table."""
     log = own_log(tmp_path)
     terms = choices(**given)
     figures = [
@@ -72,7 +72,7 @@ def test_figures_say_what_is_charged_otherwise(
 
 @pytest.mark.parametrize("given", [{}, {"variants": {"net": "full"}}, {"components": {"net": NET}}])
 def test_the_default_is_nothing_to_tell(tmp_path: Path, given: dict[str, Any]) -> None:
-    """Without such options, or where they name what the log says itself, nothing is said."""
+    """Without such options, or where they name the log's default, nothing is added."""
     log = own_log(tmp_path)
     terms = choices(**given)
     for figure in (cost_of(log, terms), tradeoff_of(log, terms), frames_of(log, terms)):

@@ -29,13 +29,13 @@ def arnet(folder: Path, samples: list[dict[str, Any]]) -> Path:
 
 
 def own_actions(folder: Path, actions: list[dict[str, Any]], rows: list[int]) -> Path:
-    """Write a log with actions of its own, one labelled video."""
+    """Write a log with custom actions and one labelled video."""
     header = {"actions": actions, "components": CONSTANTS}
     return write_log(folder / "log.jsonl", header, [{"labels": ["c"], "actions": rows}])
 
 
 def rows_of(*counts: int) -> list[int]:
-    """Return rows: so many of each action in turn."""
+    """Return rows: this many of each action in turn."""
     return [action for action, n in enumerate(counts) for _ in range(n)]
 
 
@@ -97,7 +97,7 @@ def test_sorted() -> None:
 
 
 def test_evenly_spaced() -> None:
-    """The first and the last are always there, and no index stands twice."""
+    """The first and the last are always included, and no index is repeated."""
     assert evenly_spaced(10, 20) == list(range(10))
     assert evenly_spaced(9, 3) == [0, 4, 8]
     assert evenly_spaced(9, 1) == [4]
@@ -135,7 +135,7 @@ def test_the_subset_holds_both_ends(tmp_path: Path) -> None:
 
 
 def test_several_labels_and_none(tmp_path: Path) -> None:
-    """A video with two labels counts in both classes; one without counts in none; both are said."""
+    """A video with two labels counts in both classes; one without in none; both are noted."""
     samples = [
         {"labels": ["a", "b"], "actions": rows_of(8, 8)},
         {"labels": ["a"], "actions": rows_of(0, 8, 8)},
@@ -161,7 +161,7 @@ def test_views_of_one_video(tmp_path: Path) -> None:
 
 
 def test_undefined(tmp_path: Path) -> None:
-    """A class without any such frame has no relative usage: it stands last, and is named."""
+    """A class without any such frame has no relative usage: it is last, and is named."""
     samples = [
         {"labels": ["none"], "actions": rows_of(0, 0, 0, 16)},
         {"labels": ["some"], "actions": rows_of(0, 4, 0, 12)},
@@ -182,7 +182,7 @@ def test_one_class(tmp_path: Path) -> None:
 
 
 def test_the_highest_resolution(tmp_path: Path) -> None:
-    """It is the action with the largest input; where none stands out, --high must say it."""
+    """It is the action with the largest input; if there is no single one, --high must name it."""
     sized = [
         {"name": "net@64", "costs": {"a": 1}},
         {"name": "net@256", "costs": {"b": 1}},
@@ -217,7 +217,7 @@ def test_among() -> None:
 
 
 def test_one_network(tmp_path: Path) -> None:
-    """Where one action alone runs a network, its share of these is no finding."""
+    """Where one action alone runs a network, its share of these carries no information."""
     actions = [{"name": "look", "costs": {"a": 1}}, {"name": "skip", "kind": "skip"}]
     log = own_actions(tmp_path, actions, [0, 0, 0, 1])
     classes = classes_of(log)
@@ -228,7 +228,7 @@ def test_one_network(tmp_path: Path) -> None:
 
 
 def test_streams(tmp_path: Path) -> None:
-    """Rows are those of the actions' own stream; several streams must be told apart."""
+    """Rows are those of the actions' stream; of several streams one must be chosen."""
     actions = [
         {"name": name, "stream": stream, "kind": kind, "costs": costs}
         for stream in ("rgb", "flow")
@@ -245,7 +245,7 @@ def test_streams(tmp_path: Path) -> None:
 
 
 def test_refused(tmp_path: Path) -> None:
-    """No labels, a table of shares, several logs, numbers that are no number of rows."""
+    """No labels, a table of shares, several logs, invalid numbers of rows."""
     with pytest.raises(InputError, match="has no labels") as error:
         classes_of(arnet(tmp_path, [{"actions": [0] * 16}]))
     assert "labels" in error.value.hint
@@ -305,7 +305,7 @@ def test_the_same_again() -> None:
 
 
 def test_numbers_are_whole(tmp_path: Path) -> None:
-    """Names stay whole and rows stay unrounded; the whole run is a row of its own."""
+    """Names stay whole and rows stay unrounded; the whole run has its own row."""
     name = "a very long class name, " * 4
     log = arnet(tmp_path, [{"labels": [name], "actions": rows_of(1, 2)}])
     rows = classes_of(log).table.rows

@@ -30,7 +30,7 @@ CHOICES = Choices(table=CostTable.load(DATA / "table-schema1.json"), may_measure
 
 
 def constant_log(path: Path, runs: list[list[int]], macs: int = 10**9) -> Path:
-    """Write a log whose first action costs so many MACs, whose second costs nothing."""
+    """Write a log whose first action costs this many MACs and whose second costs nothing."""
     header = {
         "method": path.stem,
         "actions": [{"name": "look", "costs": {"net": 1}}, {"name": "skip", "kind": "skip"}],
@@ -41,12 +41,12 @@ def constant_log(path: Path, runs: list[list[int]], macs: int = 10**9) -> Path:
 
 
 def looks(*counts: int) -> list[list[int]]:
-    """Return one video each that looks so many times."""
+    """Return one video for each number of processed frames."""
     return [[0] * n + [1] for n in counts]
 
 
 def test_bins_hold_the_estimators_costs() -> None:
-    """Each bin counts the videos whose cost, as the estimator has it, lies in it."""
+    """Each bin counts the videos whose cost, by the estimator, is in it."""
     cost = cost_of(LOGS, CHOICES)
     for one, log in zip(cost.runs, LOGS, strict=True):
         run = run_of_log([log], CHOICES)
@@ -134,7 +134,7 @@ def test_an_outlier_does_not_make_a_thousand_bins(tmp_path: Path) -> None:
 
 
 def test_bins_hold_everything() -> None:
-    """Whatever the costs, every one lies in a bin, bins are even, and there are at most 60."""
+    """Whatever the costs, every one is in a bin, bins are even, and there are at most 60."""
     rng = random.Random(0)
     for _ in range(400):
         scale = 10.0 ** rng.randint(-9, 6)
@@ -177,7 +177,7 @@ def test_runs_share_bins(tmp_path: Path) -> None:
 
 
 def test_refused(tmp_path: Path) -> None:
-    """A table of shares has no videos; runs under two rules are no comparison."""
+    """A table of shares has no videos; runs under two rules cannot be compared."""
     table = tmp_path / "shares.csv"
     table.write_text("action,share\nresnet50@224,0.5\nskip 4,0.5\n", encoding="utf-8")
     choices = Choices(table=CHOICES.table, preset="arnet-resnet", steps=16, may_measure=False)

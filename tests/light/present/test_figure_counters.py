@@ -52,7 +52,7 @@ def test_bars_are_the_profiles_own_totals() -> None:
     ],
 )
 def test_differences_in_percent(total: int, text: str) -> None:
-    """Signed, two decimals, equality said in words."""
+    """Signed, two decimals, equality as text."""
     assert dense_difference(total, 1000) == text
 
 
@@ -63,7 +63,7 @@ def test_a_difference_never_rounds_to_nothing() -> None:
 
 
 def test_words_hold_conventions_verdicts_and_gaps() -> None:
-    """What each unit is, what is doubted, what was not counted, who failed."""
+    """What each unit is, which verdicts are flagged, what was not counted, what failed."""
     caption = counters_of(net()).caption
     sentences = " ".join(caption.sentences)
     assert "thop 1.0: MACs." in sentences
@@ -138,7 +138,7 @@ def test_a_model_without_dense_macs_is_drawn_without_a_line() -> None:
 
 
 def test_files_of_other_kinds_are_refused() -> None:
-    """A timing file is told to be one."""
+    """A timing file is recognised."""
     with pytest.raises(
         InputError, match=r"is a timing file; plots\.counters takes a profiles file"
     ):

@@ -1,4 +1,4 @@
-"""What film strips show: which videos, which decisions, which words; no pixels."""
+"""What film strips show: which videos, decisions and texts; no pixels."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_spans_of_a_log_per_decision() -> None:
 
 
 def test_streams_stand_apart() -> None:
-    """Each stream has decisions of its own over the same steps."""
+    """Each stream has its own decisions over the same steps."""
     header = header_of(
         streams=["rgb", "audio"],
         actions=[
@@ -140,7 +140,7 @@ def test_a_sample_with_an_exit_alone_has_steps_of_unknown_kind() -> None:
 
 
 def test_labels_are_sizes_with_letters_where_they_are_shared() -> None:
-    """Two networks of one input size are told apart, and the caption's key names them."""
+    """Two networks of one input size are distinguished, and the caption's key names them."""
     header = header_of(
         actions=[{"name": "a@112"}, {"name": "b@112"}, {"name": "8 bit"}, {"name": "c@96x64"}]
     )
@@ -350,7 +350,7 @@ def test_a_missing_folder_of_frames_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..", ".", ""])
 def test_no_name_leads_out_of_its_folder(tmp_path: Path, name: str) -> None:
-    """Only what lies inside of a folder has a path there."""
+    """Only names inside a folder have a path there."""
     assert inside(tmp_path, name) is None
     assert inside(tmp_path, "a/b") == tmp_path / "a" / "b"
     assert inside(tmp_path, "a/../b") == tmp_path / "b"
@@ -394,7 +394,7 @@ def test_natural_order() -> None:
 
 
 def test_data_is_the_same_twice() -> None:
-    """The same log gives the same rows and words."""
+    """The same log gives the same rows and captions."""
     first, second = (frames_of(SELECTIVE, PUBLISHED) for _ in range(2))
     assert isinstance(first, Frames)
     assert first.caption == second.caption

@@ -51,7 +51,7 @@ def test_every_mac_is_in_exactly_one_part() -> None:
 
 
 def test_parts_are_in_order_of_registration() -> None:
-    """The head ran first here, and stands last; a module with parts of its own is marked."""
+    """The head ran first here, but comes last; a module with operators of its own is marked."""
     assert [(p.name, p.dense_macs) for p in parts_at(net(), 1)] == [
         ("stem", 100),
         ("body", 850),
@@ -69,7 +69,7 @@ def test_parts_are_in_order_of_registration() -> None:
 
 
 def test_module_costs_include_children() -> None:
-    """The model has everything, a module what lies in it; parameters too."""
+    """The model has everything, a module what is in it; parameters too."""
     costs = {module.path: module for module in module_sums(net())}
     assert (costs[""].dense_macs, costs[""].params) == (1000, 27)
     assert (costs["body"].dense_macs, costs["body"].params, costs["body"].level) == (850, 15, 1)

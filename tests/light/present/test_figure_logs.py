@@ -117,7 +117,7 @@ def test_wrong_kind_and_nothing(tmp_path: Path) -> None:
     ],
 )
 def test_names(headers: list[dict[str, str]], names: list[str]) -> None:
-    """Runs are named by what tells them apart."""
+    """Runs are named by what distinguishes them."""
     logs = [nameable(f"d/f{i}.jsonl", **fields) for i, fields in enumerate(headers)]
     assert names_of_logs(logs) == names
 
@@ -174,7 +174,7 @@ def test_captions_count_views_and_what_is_left_out(tmp_path: Path) -> None:
 
 
 def test_only_samples_that_are_missing_are_left_out() -> None:
-    """A caption repeats what reading left out, not whatever ends in these words."""
+    """A caption repeats what reading left out, not every text that ends alike."""
     read = Remark("log:2 is cut off and was left out", kind="left out")
     priced = Remark("what the counter left out", "x: left out")
     assert left_out([read, priced, read]) == ["Note: log:2 is cut off and was left out."]

@@ -1,4 +1,4 @@
-"""Models under their roofs as data: which rows, which roofs, which words; rows chosen and named."""
+"""Models under their roofs as data: which rows, roofs and texts; rows chosen and named."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_words_say_what_a_flop_is_and_how_roofs_were_made() -> None:
 
 
 def test_a_gpu_brings_the_peaks_of_its_data_sheet(file: TimingFile) -> None:
-    """Each number format is a group of its own, with the sheet's peak and its source."""
+    """Each number format is a separate group, with the data sheet's peak and its source."""
     figure = roofline_of(with_gpu(file, "fp32", "bf16"))
     cpu, fp32, bf16 = figure.groups
     peak = peak_of(H100)
@@ -183,7 +183,7 @@ def test_more_groups_than_can_be_told_apart_are_refused(file: TimingFile) -> Non
 
 
 def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
-    """A cost table is told to be one; a damaged file names its path."""
+    """A cost table is recognised; the error of a damaged file names its path."""
     with pytest.raises(InputError, match=r"is a cost table; plots\.roofline takes a timing file"):
         roofline_of(ROOT / "tests/data/table-schema1.json")
     broken = tmp_path / "t.json"

@@ -1,4 +1,4 @@
-"""MACs beside times as data: fits against sums by hand, residuals, ranks, words."""
+"""MACs and times as data: fits against sums by hand, residuals, ranks, captions."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def test_one_log_alone_is_drawn() -> None:
 
 
 def test_points_alone_need_no_log(tmp_path: Path) -> None:
-    """Published points are drawn by themselves; the caption names the papers."""
+    """Published points can be drawn alone; the caption names the papers."""
     figure = tradeoff_of(points=points(tmp_path))
     assert [(s.name, s.cost, s.percent) for s in figure.points] == [
         ("AR-Net", 33.5, 73.8),
@@ -156,7 +156,7 @@ def test_what_compare_writes_is_read_back(tmp_path: Path) -> None:
     ],
 )
 def test_a_defect_in_points_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
-    """File, line and column stand in the message."""
+    """The message names file, line and column."""
     path = points(tmp_path, text)
     with pytest.raises(DataError) as caught:
         read_points(path)
@@ -165,7 +165,7 @@ def test_a_defect_in_points_is_told_with_its_place(tmp_path: Path, text: str, sa
 
 
 def test_metrics_must_agree(tmp_path: Path) -> None:
-    """Rows of another metric are refused; rows that name none are told of."""
+    """Rows of another metric are refused; rows that name none give a remark."""
     mixed = "approach,metric,percent,gflops_per_video\na,mAP,1,2\nb,top-1,1,2\n"
     with pytest.raises(DataError, match="line 3, column 'metric': top-1, expected mAP"):
         tradeoff_of(points=points(tmp_path, mixed))
@@ -178,7 +178,7 @@ def test_metrics_must_agree(tmp_path: Path) -> None:
 
 
 def test_points_decide_the_metric_of_logs(tmp_path: Path) -> None:
-    """Logs beside top-1 points are drawn by top-1, which they can have too."""
+    """Logs together with top-1 points are drawn by top-1, which they also have."""
     text = "approach,metric,percent,gflops_per_video\na,top-1,1,2\n"
     assert tradeoff_of(LOGS, choices(), points=points(tmp_path, text)).metric == "top-1"
 
@@ -222,7 +222,7 @@ def test_other_datasets_are_refused_unless_asked(tmp_path: Path) -> None:
 
 
 def test_replays_give_ms_joined_by_method_and_dataset() -> None:
-    """A log's time is that of its replay; a log without one is left out and told."""
+    """A log's time is that of its replay; a log without one is left out, with a warning."""
     figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
     chain = figures_of(load_replay(REPLAY), "split").waterfall
     assert [s.name for s in figure.points] == ["steady"]

@@ -61,7 +61,7 @@ def test_decisions_under_the_published_rule_are_named() -> None:
 
 
 def test_every_action_is_shown(tmp_path: Path) -> None:
-    """An action that nobody chose has a bar, of length nought."""
+    """An action that nobody chose has a bar, of length 0."""
     samples = [{"actions": [0] * 16}]
     usage = usage_of(write_log(tmp_path / "log.jsonl", {"preset": "arnet-resnet"}, samples))
     assert len(usage.actions) == 7
@@ -86,7 +86,7 @@ def test_small_ones_together() -> None:
 
 
 def test_one_small_action_stays_itself() -> None:
-    """A group of one is no group."""
+    """A single action is not grouped."""
     usage = usage_of(LOGS[0], group_below=0.02)
     assert usage.groups == ()
     assert "mobilenet_v2@84" in usage.actions
@@ -113,7 +113,7 @@ def test_exits(tmp_path: Path) -> None:
 
 
 def test_a_run_without_an_action(tmp_path: Path) -> None:
-    """A run that lacks an action has no bar there, which is not a bar of length nought."""
+    """A run that lacks an action has no bar there, which is not a bar of length 0."""
     other = write_log(tmp_path / "log.jsonl", {"preset": "uniform"}, [{"actions": [0] * 8}])
     usage = usage_of([LOGS[0], other])
     assert usage.bar(usage.runs[1], "skip 4") is None
@@ -140,7 +140,7 @@ def test_the_logs_own_unit(tmp_path: Path) -> None:
 
 
 def test_refused(tmp_path: Path) -> None:
-    """What would draw nothing, or what nobody could tell apart, is refused."""
+    """A figure of nothing, or of too many runs to distinguish, is refused."""
     with pytest.raises(InputError, match=r"every action is below 99 %"):
         usage_of(LOGS[0], group_below=0.99)
     with pytest.raises(InputError, match="between 0 and 1"):
@@ -161,7 +161,7 @@ def test_refused(tmp_path: Path) -> None:
 
 
 def test_a_group_of_one_is_told() -> None:
-    """Where a single action is below the limit, it stays by itself, and the caption says so."""
+    """A single action below the limit is not grouped, and the caption says so."""
     usage = usage_of(LOGS[0], group_below=0.015)
     assert not usage.groups
     said = "No two actions of one stream are below 1.5 % in every run: each is shown."

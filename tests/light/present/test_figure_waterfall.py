@@ -121,7 +121,7 @@ def test_what_cannot_be_drawn_is_refused(given: Any, options: dict[str, Any], sa
 
 
 def test_the_caption_names_the_networks_that_ran() -> None:
-    """What ``--component`` and ``--variant`` of the replay chose is said: specs and variants."""
+    """The replay's ``--component`` and ``--variant`` are named: specs and variants."""
     sentences = " ".join(waterfall_of(REPLAY).caption.sentences)
     assert "policy is mobilenet_v2@84,classes=200" in sentences
     assert "lstm is lstm:1280x512 (variant 'counted')." in sentences

@@ -30,7 +30,7 @@ from flopbench.present.report.sections import ReportWarnings
     ],
 )
 def test_cells_sort_by_their_number(text: str, key: float | None) -> None:
-    """Thousands, signs, percent, intervals, powers; no number is no key, notes are none."""
+    """Thousands, signs, percent, intervals, powers; no number gives no key, notes are ignored."""
     assert sort_key(text) == key
 
 
@@ -46,7 +46,7 @@ def drawn(*warnings: Remark) -> DrawnFigures:
 
 
 def test_a_figure_s_warning_is_told_once() -> None:
-    """What was told of a run is not told again; what only ends in the same words is."""
+    """A warning of a run is not repeated; one that only ends alike is kept."""
     warned = ReportWarnings([Remark("net: a guess", "run")])
     warned.keep(drawn(Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")))
     warned.keep(drawn(Remark("a guess", "net")), "run")
