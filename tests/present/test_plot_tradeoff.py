@@ -102,7 +102,7 @@ def check_free(ax: Any, tradeoff: Tradeoff) -> None:
 
 @pytest.mark.parametrize("count", range(3, 16))
 def test_labels_do_not_overlap_at_column_width(count: int) -> None:
-    """Names of 3 to 15 scattered points are complete, apart, and inside the axes, also when saved."""
+    """Names of 3 to 15 scattered points are complete, apart, inside the axes, even when saved."""
     tradeoff = scattered(count, seed=count)
     with paper_style("column"):
         ax = on_axes(tradeoff_drawing(tradeoff))

@@ -184,7 +184,7 @@ def classes_of(
         classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond
             ``SHOWN`` that many evenly spaced ones.
         high: the action at the highest resolution; None finds it by the size of its input.
-        among: actions that run a network of their own; none means all that cost something.
+        among: actions that run their own network; empty means all with a cost.
         sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``; None takes the first
             ratio that is drawn.
         ratio: which to draw.

@@ -129,7 +129,7 @@ def _highest(plan: Plan, labels: Sequence[str], chosen: Sequence[int], high: str
     if min(areas) < 0 or areas.count(max(areas)) > 1:
         raise InputError(
             f"the log does not say which of {names} has the highest resolution",
-            "--high ACTION says it",
+            "name it with --high ACTION",
         )
     return chosen[areas.index(max(areas))]
 

@@ -275,8 +275,8 @@ def _lines(group: TheoryGroup, fit: FitKind) -> list[str]:
         texts.append("the line is below 0 for small models, where a proportional one is not")
     of_macs, of_activations = group.ranks
     if of_macs is not None:
-        beside = "" if of_activations is None else f", with activations {of_activations:.2f}"
-        texts.append(f"rank correlation of time with MACs {of_macs:.2f}{beside}")
+        extra = "" if of_activations is None else f", with activations {of_activations:.2f}"
+        texts.append(f"rank correlation of time with MACs {of_macs:.2f}{extra}")
     return ["; ".join(texts) + "."]
 
 
