@@ -317,7 +317,7 @@ def test_missing_frames_are_placeholders_and_one_warning(tmp_path: Path) -> None
     named[0] = "v/gone.png"
     data = frames_of(own_log(tmp_path, {"id": "v", "actions": CHOSEN, "frames": named}))
     (warning,) = map(str, data.warnings)
-    assert "2 of 3 frames" in warning
+    assert "2 of 3 processed frames" in warning
     assert "gone.png does not exist" in warning
     assert any("2 of 3 frames were not found" in sentence for sentence in data.caption.sentences)
     ax = drawn(data)

@@ -59,13 +59,13 @@ def test_figure_and_numbers_are_two_files(
     assert data.read_text().startswith("run,")
 
 
-def test_what_reaches_over_the_edge_is_told(
+def test_what_extends_beyond_the_edge_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Text too large for the width is cut off by the file, and a warning says so."""
     command = ["plot", "usage", str(DATA / "steady.jsonl"), "-o", str(tmp_path / "x.svg")]
     assert main([*command, "--font-size", "40"]) == EXIT_OK
-    assert "over the figure's edge and is cut off" in capsys.readouterr().err
+    assert "beyond the figure's edge and is cut off" in capsys.readouterr().err
     assert main(command) == EXIT_OK
     assert "edge" not in capsys.readouterr().err
 

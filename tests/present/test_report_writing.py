@@ -71,7 +71,7 @@ def test_names_of_no_file_are_refused(inputs: Path, capsys: pytest.CaptureFixtur
     os.mkfifo("pipe")
     Path("nowhere").symlink_to("none")
     assert "none.json: there is no such file" in refused(capsys, "none.json", "-o", "out")
-    assert "an empty name" in refused(capsys, "", "-o", "out")
+    assert "a file name is empty" in refused(capsys, "", "-o", "out")
     assert "not a file, and a report" in refused(capsys, "pipe", "-o", "out")
     assert "shards of a policy log" in refused(capsys, "tab*.json", "-o", "out")
     assert "holds no timing" in refused(capsys, "bare.json", "-o", "out")

@@ -181,7 +181,9 @@ def test_refused(tmp_path: Path) -> None:
     table = tmp_path / "shares.csv"
     table.write_text("action,share\nresnet50@224,0.5\nskip 4,0.5\n", encoding="utf-8")
     choices = Choices(table=CHOICES.table, preset="arnet-resnet", steps=16, may_measure=False)
-    with pytest.raises(InputError, match="a table of shares: but no costs of individual videos"):
+    with pytest.raises(
+        InputError, match="table of shares: it has a mean, but no costs of individual"
+    ):
         cost_of(table, choices)
     runs = [
         run_of_log([LOGS[0]], Choices(table=CHOICES.table, may_measure=False, rule=rule))
