@@ -150,7 +150,7 @@ def test_a_tie_is_rounded_either_way() -> None:
 
 def test_a_slip_explains_only_the_number_that_it_gives(file: Path) -> None:
     """Twice 2.05514 is 4.11028, printed 4.1103; a unit of the last digit away is no slip."""
-    net = f"counts = {{ net = 1 }}\n{NET}"
+    net = f"counts = {{ net = 1 }}\nread_as = 'MACs'\n{NET}"
     assert "as FLOPs" in only(file, f'printed = "4.1103"\n{net}').reasons[0]
     for near in ("4.1102", "4.1104"):
         (reason,) = only(file, f'printed = "{near}"\n{net}').reasons
