@@ -1,6 +1,6 @@
 """Published numbers, recomputed: each claim reproduced, off by so much, or not derivable, and why.
 
-Claims stand in TOML files (``reading``), become numbers (``deriving``) and verdicts (``verdicts``).
+Claims are read from TOML files (``reading``), recomputed (``deriving``) and judged (``verdicts``).
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ __all__ = [
 ]
 
 FURTHER_DIGITS = 2
-"""A recomputed number is shown with so many digits more than the printed one."""
+"""A recomputed number is shown with so many more digits than the printed one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """One claim and what became of it.
+    """One claim and its verdict.
 
     Attributes:
         file: name of the claims file.
         claim: what was printed.
         verdict: one of ``verdicts.VERDICTS``.
-        read_as: the reading of a unit with two (``GFLOPS``) that gives the printed number; None
-            for another unit, and where neither does: ``recomputed`` is of MACs then.
+        read_as: for a unit with two readings (``GFLOPS``), the one that gives the printed number;
+            None for other units, and where neither does: ``recomputed`` is in MACs then.
         recomputed: in the claim's unit, exact; None where it could not be derived.
         off: printed / recomputed - 1 where the claim is off.
-        reasons: why it is not reproduced, as far as that is known.
-        derivation: spelled out, empty where there is none.
-        notes: sources of prices, misprints, what is known of the claim in any case.
-        unmeasured: whether a model could not be counted, so that there is no number.
+        reasons: why it is not reproduced, as far as known.
+        derivation: spelled out; empty where there is none.
+        notes: sources of prices, misprints, the claim's own note.
+        unmeasured: whether there is no number because a model could not be counted.
     """
 
     file: str
@@ -75,19 +75,19 @@ class ClaimResult:
 
     @property
     def recomputed_text(self) -> str:
-        """The recomputed number with two digits more than the printed one; empty without any."""
+        """The recomputed number with two more digits than the printed one; empty without one."""
         if self.recomputed is None:
             return ""
         return rounded(self.recomputed, decimals(self.claim.printed) + FURTHER_DIGITS)
 
     @property
     def off_text(self) -> str:
-        """How far the printed number is off (``+87 %``); empty where it is not."""
+        """How far the printed number is off (``+87 %``); empty where it is not off."""
         return "" if self.off is None else signed_percent(self.off)
 
     @property
     def verdict_text(self) -> str:
-        """The verdict in a few words: ``off by +87 %``; a reading is named if it is of FLOPs."""
+        """The verdict in a few words, such as ``off by +87 %``; it names a reading as FLOPs."""
         if self.read_as == "FLOPs":
             return f"{self.verdict} as FLOPs ({FLOPS_PER_MAC} per MAC)"
         return f"off by {self.off_text}" if self.off is not None else self.verdict
@@ -98,10 +98,10 @@ class Audit:
     """All claims of some files.
 
     Attributes:
-        files: in the order asked.
+        files: in the order requested.
         results: of every claim, in the files' order.
-        counters: counter -> its rules, for those that counted something.
-        environment: name -> version of whatever counted.
+        counters: counter -> its rules, for those that were used.
+        environment: name -> version of the libraries that counted.
     """
 
     files: tuple[ClaimFile, ...]
@@ -127,7 +127,7 @@ def audit(
     Args:
         files: from ``read_claims``.
         refresh: count models again instead of reading the cache.
-        progress: told before each measurement.
+        progress: called before each measurement.
 
     Raises:
         InputError: a model that does not exist; the message names file and claim.
@@ -149,7 +149,7 @@ def audit(
 
 
 def check_claims(files: Sequence[ClaimFile]) -> None:
-    """Refuse what can be refused before anything is counted.
+    """Refuse faulty claims as far as possible before anything is counted.
 
     Raises:
         DataError: a preset, an action, a variant or a published figure that does not exist; shares
@@ -233,7 +233,7 @@ def _count(spec: ModelSpec, counter: str, where: str, refresh: bool, progress: P
 
 
 def _missing_library(spec: ModelSpec, counter: str) -> str:
-    """Return a library that counting would need and that is not installed, or nothing."""
+    """Return the first library that counting needs and that is not installed; empty if none."""
     own = {info.name: info.distribution for info in own_counters()}
     needed = [own.get(counter) or find_counter(counter).distribution, "torch"]
     needed += [spec.source] if spec.source in LIBRARY_SOURCES else []

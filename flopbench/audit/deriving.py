@@ -1,8 +1,8 @@
-"""From a claim to a number: the derivation carried out, exactly.
+"""From a claim to a number: its derivation, carried out exactly.
 
-Figures are fractions from the digits as printed, so nothing is rounded before the comparison. With
-each number go the least and the most that the rounding of its printed inputs allows. A distribution
-is priced by ``estimate``, so that an audit and ``flopbench estimate`` cannot differ.
+Figures are fractions of the digits as printed, so nothing is rounded before the comparison. Each
+number carries the lowest and highest value that the rounding of its printed inputs allows. A
+distribution is priced by ``estimate``, so an audit and ``flopbench estimate`` cannot differ.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from flopbench.policy.plan import Plan, plan_of
 
 
 def components_of(claim: Claim) -> Mapping[str, ClaimComponent]:
-    """List what a claim needs the price of, by name.
+    """List the components that a claim needs prices for, by name.
 
     Raises:
         DataError: shares that name an unknown preset, action or variant.
@@ -55,13 +55,13 @@ def components_of(claim: Claim) -> Mapping[str, ClaimComponent]:
 
 
 def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> Derived | str:
-    """Carry a claim's derivation out.
+    """Carry out a claim's derivation.
 
     Args:
         claim: what was printed, and how to recompute it.
         read_as: which of ``claim.readings`` to take; by default the first.
-        measured: (specification, counter) -> what counting gave, for all that
-            ``components_of`` asks for.
+        measured: (specification, counter) -> the result of counting, for all of
+            ``components_of``.
 
     Returns:
         The number, or why there is none.
@@ -74,10 +74,10 @@ def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> De
         return derivation.why
     if isinstance(derivation, Divide):
         return _divided(derivation)
-    readings = claim.readings  # of another unit than of cost, reading refuses the claim
+    readings = claim.readings  # not empty: reading refuses such a claim unless it is of a cost
     count = next(iter(readings)) if read_as is None else read_as
     per_unit = readings[count]
-    if isinstance(derivation, Scaled):  # the figure counts what the claim counts
+    if isinstance(derivation, Scaled):  # its figure counts MACs or FLOPs as the claim does
         return _scaled(derivation, per_unit * (FLOPS_PER_MAC if count == "FLOPs" else 1))
     prices = {}
     for name, component in components_of(claim).items():
@@ -186,7 +186,7 @@ def _belongs(scaled: Scaled) -> str:
 
 
 def _share_components(derivation: Shares, where: str) -> dict[str, ClaimComponent]:
-    """List the components that the actions with a share, and the charges, cost.
+    """List the components that the charges and the actions with a share use.
 
     Raises:
         DataError: an unknown preset, action or variant; a preset whose actions have no shares.
@@ -213,11 +213,11 @@ def _share_components(derivation: Shares, where: str) -> dict[str, ClaimComponen
 def _shared(
     derivation: Shares, prices: Mapping[str, UnitPrice], per_unit: Fraction, where: str
 ) -> Derived:
-    """Put a price on a distribution.
+    """Price a distribution.
 
     Args:
         derivation: shares, preset, steps.
-        prices: component -> price, for all that ``_share_components`` lists.
+        prices: component -> price, for all of ``_share_components``.
         per_unit: MACs in one unit of the claim.
         where: names file and claim in messages.
 
@@ -230,7 +230,7 @@ def _shared(
     if not sum(low for low, _ in bounds) <= 1 <= sum(high for _, high in bounds):
         raise DataError(
             f"{where}: the shares add up to {sum(given):f} where 1 was expected",
-            "shares are of all sampled frames, skipped ones too",
+            "shares are of all sampled frames, including skipped ones",
         )
     steps = derivation.steps
 
@@ -238,11 +238,11 @@ def _shared(
         macs = {name: pick(price) for name, price in prices.items()}
         return _cost(plan, shares, macs, n) / per_unit
 
-    def extreme(pick: Callable[[UnitPrice], int], dearest: bool) -> Fraction:
+    def extreme(pick: Callable[[UnitPrice], int], highest: bool) -> Fraction:
         none = [Fraction(0)] * len(bounds)
         units = [[Fraction(i == j) for j in range(len(bounds))] for i in range(len(bounds))]
         weights = [cost(unit, pick, steps) - cost(none, pick, steps) for unit in units]
-        return cost(_filled(bounds, weights, dearest), pick, steps)
+        return cost(_filled(bounds, weights, highest), pick, steps)
 
     exact_shares = [Fraction(share) for share in given]
 
@@ -278,14 +278,14 @@ def _plan(derivation: Shares, where: str) -> Plan:
     for name in derivation.shares:
         if name not in names:
             raise DataError(
-                f"{where}: shares.{name!r} is no action of the preset {derivation.preset!r}",
+                f"{where}: shares.{name!r} is not an action of the preset {derivation.preset!r}",
                 near_match(name, names, "actions"),
             )
     return plan
 
 
 def _cost(plan: Plan, shares: Sequence[Fraction], macs: Mapping[str, int], steps: int) -> Fraction:
-    """Return the MACs of one video, by way of as many videos as make every number whole."""
+    """Return the MACs of one video, computed over enough videos to make every number whole."""
     videos = math.lcm(*(share.denominator for share in shares))
     totals = Totals(
         videos=videos,
@@ -294,7 +294,7 @@ def _cost(plan: Plan, shares: Sequence[Fraction], macs: Mapping[str, int], steps
         frames=[int(share * steps * videos) for share in shares],
         decisions=None,
     )
-    # An action without a share may cost a component that was not asked for: it adds nothing.
+    # An action without a share may use a component that has no price here: it adds nothing.
     names = plan.header.components or {}
     prices = {name: Price(component=name, spec="", total_macs=macs.get(name, 0)) for name in names}
     listed = PriceList(counter="", version="", source="", prices=prices)
@@ -302,19 +302,19 @@ def _cost(plan: Plan, shares: Sequence[Fraction], macs: Mapping[str, int], steps
 
 
 def _bounds(share: Decimal) -> tuple[Fraction, Fraction]:
-    """Return what a share may have been before it was printed; a whole number is exact."""
+    """Return the range of a share before it was rounded for print; a whole number is exact."""
     value = Fraction(share)
     room = half_unit(share) if share.as_tuple().exponent else Fraction(0)
     return max(Fraction(0), value - room), min(Fraction(1), value + room)
 
 
 def _filled(
-    bounds: Sequence[tuple[Fraction, Fraction]], weights: Sequence[Fraction], dearest: bool
+    bounds: Sequence[tuple[Fraction, Fraction]], weights: Sequence[Fraction], highest: bool
 ) -> list[Fraction]:
-    """Return shares within their bounds that add up to 1 and weigh the most, or the least."""
+    """Return the shares within bounds that add up to 1 and have the highest or lowest cost."""
     shares = [low for low, _ in bounds]
     left = 1 - sum(shares, Fraction(0))
-    for i in sorted(range(len(bounds)), key=lambda i: weights[i], reverse=dearest):
+    for i in sorted(range(len(bounds)), key=lambda i: weights[i], reverse=highest):
         added = min(left, bounds[i][1] - bounds[i][0])
         shares[i] += added
         left -= added

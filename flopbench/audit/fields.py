@@ -1,4 +1,4 @@
-"""Fields of a claims file, one at a time: each checked, and named when it is wrong."""
+"""Fields of a claims file: each is checked, and named when it is wrong."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from flopbench.core.errors import DataError, near_match
 from flopbench.core.toml_lines import shown_value
 
 LARGEST_AMOUNT = 10**12
-"""A count, a share or a number of frames beyond this is a slip of the pen."""
+"""A count, a share or a number of frames above this is a typing error."""
 MOST_DIGITS = 30
-"""Exact arithmetic carries any number; this keeps it quick."""
+"""Exact arithmetic takes any number of digits; this keeps it quick."""
 
 _FIGURE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?")
 
 
 def known_keys(data: Mapping[str, Any], keys: Iterable[str], where: str) -> None:
-    """Refuse a key that is none of ``keys``.
+    """Refuse a key that is not one of ``keys``.
 
     Raises:
         DataError: with a near match.
@@ -34,7 +34,7 @@ def text_of(data: Mapping[str, Any], key: str, where: str, default: str | None =
     """Return a text, its white space collapsed.
 
     Raises:
-        DataError: missing without a default, no text, empty, or with control characters.
+        DataError: missing without a default, not a text, empty, or with control characters.
     """
     if key not in data and default is not None:
         return default
@@ -50,10 +50,10 @@ def text_of(data: Mapping[str, Any], key: str, where: str, default: str | None =
 def table_of(
     data: Mapping[str, Any], key: str, where: str, default: dict[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a table; without a default it may not be empty.
+    """Return a table; without a default it must not be empty.
 
     Raises:
-        DataError: missing without a default, no table, or empty.
+        DataError: missing without a default, not a table, or empty.
     """
     if key not in data and default is not None:
         return default
@@ -69,7 +69,7 @@ def figure_of(data: Mapping[str, Any], key: str, where: str) -> Decimal:
     """Return a printed number with its digits: ``1.8000`` keeps its zeros.
 
     Raises:
-        DataError: missing, not in quotes, or no number.
+        DataError: missing, not in quotes, or not a number.
     """
     value = _value(data, key, where)
     if not isinstance(value, str) or not _FIGURE.fullmatch(value):
@@ -116,7 +116,7 @@ def _value(data: Mapping[str, Any], key: str, where: str) -> Any:
 
 
 def _fits(value: int | Decimal) -> bool:
-    """Whether a number is an amount that exact arithmetic can carry."""
+    """Whether a number is within the limits of amounts and digits."""
     if isinstance(value, Decimal):
         if not value.is_finite():
             return False

@@ -1,4 +1,4 @@
-"""What one run of a claim's component costs, and where that figure comes from."""
+"""What one run of a claim's component costs, and the origin of that figure."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class UnitPrice:
     """The cost of one run.
 
     Attributes:
-        total_macs: multiply-accumulates, as whoever gives the price counts them.
-        low: the least that a printed figure's own rounding allows; the same where it is exact.
-        high: the most.
-        origin: a few words: ``published resnet50@224``.
-        notes: what a reader must know of it: its source, a misprint.
+        total_macs: multiply-accumulates, as the source of the price counts them.
+        low: the lowest value that a printed figure's rounding allows; ``total_macs`` if exact.
+        high: the highest value.
+        origin: a few words, such as ``published resnet50@224``.
+        notes: what qualifies it: its source, a misprint.
     """
 
     total_macs: int
@@ -40,7 +40,7 @@ class UnitPrice:
     notes: tuple[str, ...] = ()
 
     def text(self, per_unit: Fraction) -> str:
-        """Print it in units of ``per_unit`` MACs, all digits."""
+        """Return it in units of ``per_unit`` MACs, with all digits."""
         return exact_text(self.total_macs / per_unit)
 
 
@@ -49,14 +49,14 @@ def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitP
 
     Args:
         component: what runs.
-        measured: (specification, counter) -> what counting gave.
+        measured: (specification, counter) -> the result of counting.
         where: names file, claim and component in messages.
 
     Returns:
         The price, or why it could not be counted.
 
     Raises:
-        DataError: a published figure that no preset holds.
+        DataError: a published figure that no preset has.
     """
     spec = component.spec
     if spec.source == "value":
@@ -106,5 +106,5 @@ def _macs(gflops: Decimal) -> int:
 
 
 def price_notes(prices: Iterable[UnitPrice]) -> tuple[str, ...]:
-    """List what must be known of some prices, each once."""
+    """List the notes on some prices, each once."""
     return tuple(dict.fromkeys(note for price in prices for note in price.notes))

@@ -1,20 +1,21 @@
-"""Claims files: the TOML text of claims, checked, as records.
+"""Claims files: TOML, checked and turned into records.
 
-File format: ``schema = 1``, ``title``, ``source`` (the publication), and one ``[[claim]]`` entry a
-printed number: ``id``, ``what`` (what the number is), ``printed`` (text, digits as printed),
+File format: ``schema = 1``, ``title``, ``source`` (the publication), and one ``[[claim]]`` entry
+per printed number: ``id``, ``what`` (what the number is), ``printed`` (text, digits as printed),
 ``unit``, and exactly one derivation:
 
 * ``counts = { component = n }``: the sum of n × price;
-* ``shares = { action = share }`` with ``preset``, and ``steps``, ``variants`` where wanted;
-* ``divide = { numerator = "33.47", by = 16 }``: a printed figure by a number of frames;
+* ``shares = { action = share }`` with ``preset``, and optionally ``steps`` and ``variants``;
+* ``divide = { numerator = "33.47", by = 16 }``: a printed figure over a number of frames;
 * ``model = "resnet50@224,classes=200"``: a profile;
 * ``scaled = { gflops = "1.80", input_px = 224, figure_input_px = 300, to_px = 224 }``;
 * ``not_derivable = "why"``.
 
-Components stand in ``components = { name = "resnet50@224" }``, for the file or for one claim (which
-goes first): a specification that ``counter`` prices, a constant (``value:4.12e9 "source"``), or
-``published:`` before a specification: the figure that a preset quotes. ``counter`` too may stand
-in the file or in the claim. ``reason`` says why a claim is off, ``note`` what is always shown.
+Components are declared in ``components = { name = "resnet50@224" }``, for the file or for one claim
+(which takes precedence): a specification that ``counter`` prices, a constant
+(``value:4.12e9 "source"``), or ``published:`` before a specification, for the figure that a preset
+quotes. ``counter`` may be given for the file or for the claim. ``reason`` says why a claim is off,
+``note`` is always shown.
 ``read_as = "MACs"`` (or ``"FLOPs"``), in the file or the claim, says what a printed ``GFLOPS``
 counts; without it both readings are tried. Version history of the schema: 1, the first.
 """
@@ -58,7 +59,7 @@ from flopbench.models.spec import ModelSpec, parse_spec
 
 SCHEMA = 1
 PUBLISHED = "published"
-"""In place of a counter: a publication's own printed figures (as ``prices.PUBLISHED``)."""
+"""In place of a counter: a publication's printed figures (as ``prices.PUBLISHED``)."""
 
 _FOLDER = Path(__file__).with_name("claims")
 _FILE_KEYS = ("schema", "title", "source", "counter", "read_as", "components", "claim")
@@ -71,7 +72,7 @@ _DERIVATIONS: Mapping[str, tuple[str, ...]] = {
     "scaled": (),
     "not_derivable": (),
 }
-"""Derivation -> the further keys that go with it."""
+"""Derivation -> the further keys allowed with it."""
 
 
 def shipped_claims() -> list[str]:
@@ -80,7 +81,7 @@ def shipped_claims() -> list[str]:
 
 
 def read_claims(name: str) -> ClaimFile:
-    """Read a shipped claims file by name, or a user's own by path (``.toml``).
+    """Read a shipped claims file by name, or any other by path (``.toml``).
 
     Raises:
         InputError: there is no such file, or it cannot be read.
@@ -143,13 +144,13 @@ def _claim(entry: Any, file: Mapping[str, Any], number: int, shown: str) -> Clai
     known_keys(entry, (*_CLAIM_KEYS, *_DERIVATIONS, *extras), where)
     if not kinds:
         raise DataError(
-            f"{where} says not how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
+            f"{where} does not say how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
         )
     unit = text_of(entry, "unit", where)
     if kinds[0] not in {"divide", "not_derivable"} and not unit_readings(unit):
         raise DataError(
             f"{where}: 'unit' is {unit!r}, but {kinds[0]!r} gives a cost",
-            "expected such as GFLOPS/video, GFLOPS/frame or GMACs",
+            "expected a unit such as GFLOPS/video, GFLOPS/frame or GMACs",
         )
     return Claim(
         id=text_of(entry, "id", where),
@@ -234,8 +235,8 @@ def _model(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Der
     if component.counter in {"", PUBLISHED}:
         quoted = "a published figure" if component.counter else "a constant"
         raise DataError(
-            f"{where}: 'model' is to be counted, and {quoted} is not",
-            "use counts = { name = 1 } with components = { name = ... } for what is quoted",
+            f"{where}: 'model' must be counted, and {quoted} is not",
+            "for a quoted figure, use counts = { name = 1 } with components = { name = ... }",
         )
     return Profile(spec=component.spec, counter=component.counter)
 
@@ -265,10 +266,10 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any], str], Der
 
 
 def read_spec(text: str, where: str) -> ModelSpec:
-    """Read a specification; code of the user's own is refused, since a file may not start it.
+    """Read a specification; user code is refused, since a file must not start it.
 
     Raises:
-        DataError: it does not follow the grammar, or it names the user's own code.
+        DataError: it does not follow the grammar, or it names user code.
     """
     try:
         spec = parse_spec(text)
@@ -276,7 +277,7 @@ def read_spec(text: str, where: str) -> ModelSpec:
         raise DataError(f"{where}: {error.message}", error.hint) from None
     if spec.is_user_code:
         raise DataError(
-            f"{where} is {text!r}, code that a claims file may not start",
+            f"{where} is {text!r}, code that a claims file must not start",
             "count it with 'flopbench table', and quote the result as value:MACS \"source\"",
         )
     return spec

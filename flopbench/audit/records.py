@@ -1,4 +1,4 @@
-"""Claims: numbers as a publication printed them, each with the way to recompute it."""
+"""Claims: numbers as a publication printed them, each with a way to recompute it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ClaimComponent:
 
     Attributes:
         spec: the network and its input, or a constant.
-        counter: the counter whose rules price it, or ``published`` for a publication's own
+        counter: the counter whose rules price it, or ``published`` for a publication's printed
             figure; empty for a constant.
     """
 
@@ -46,7 +46,7 @@ class Shares:
     Attributes:
         shares: action -> its share with its digits as printed; a whole number is exact.
         preset: what the actions mean and cost.
-        steps: sampled frames of a video; 1 gives the cost of one frame.
+        steps: sampled frames per video; 1 gives the cost of one frame.
         counter: as ``ClaimComponent.counter``.
         variants: component -> name of the variant to charge.
     """
@@ -77,7 +77,7 @@ class Profile:
 
     Attributes:
         spec: what to count.
-        counter: under whose rules.
+        counter: the counter whose rules apply.
     """
 
     spec: ModelSpec
@@ -90,9 +90,9 @@ class Scaled:
 
     Attributes:
         gflops: the figure that was scaled, with its digits as printed.
-        input_px: the input that the scaling took the figure to belong to.
-        figure_input_px: the input that the figure really belongs to.
-        to_px: the input that it was scaled to.
+        input_px: the input size that the scaling assumed for the figure.
+        figure_input_px: the figure's actual input size.
+        to_px: the input size that it was scaled to.
     """
 
     gflops: Decimal
@@ -125,9 +125,9 @@ class Claim:
         printed: the number with its digits as printed.
         unit: as printed (``GFLOPS/video``).
         derivation: how to recompute it.
-        read_as: what a unit with two readings counts there, where that is known.
-        reason: why it is off, where that is known.
-        note: what a reader must know of it in any case.
+        read_as: what a unit with two readings counts here, if known.
+        reason: why it is off, if known.
+        note: always shown.
         where: file and claim, for messages.
     """
 
@@ -143,7 +143,7 @@ class Claim:
 
     @property
     def readings(self) -> dict[Count, Fraction]:
-        """What the unit may count -> MACs in one unit; empty for what is no unit of cost."""
+        """What the unit may count -> MACs in one unit; empty unless it is a unit of cost."""
         known = unit_readings(self.unit)
         if self.read_as is not None and self.read_as in known:
             return {self.read_as: known[self.read_as]}
@@ -151,7 +151,7 @@ class Claim:
 
     @property
     def has_two_readings(self) -> bool:
-        """Whether what the unit counts decides about the recomputed number, and is open."""
+        """Whether the recomputed number depends on what the unit counts, and that is not known."""
         priced = isinstance(self.derivation, (Counts, Shares, Profile))
         return priced and len(self.readings) > 1
 
@@ -161,8 +161,8 @@ class ClaimFile:
     """The claims of one publication.
 
     Attributes:
-        name: of a shipped file without its suffix, or the path of a user's own.
-        title: one line for people.
+        name: a shipped file's name without its suffix, or the path of another file.
+        title: one line, for display.
         source: the publication.
         claims: in the file's order; at least one.
     """
@@ -176,23 +176,23 @@ class ClaimFile:
 def unit_readings(unit: str) -> dict[Count, Fraction]:
     """Return how many MACs one printed unit is, by what it may count (``cost_readings``).
 
-    What a cost is of may follow it: ``GFLOPS/video``.
+    A denominator may follow the unit: ``GFLOPS/video``.
     """
     return cost_readings(re.sub("/[a-z]+$", "", unit))
 
 
 def half_unit(printed: Decimal) -> Fraction:
-    """Return half a unit of the last printed digit: how far rounding may have moved a number."""
+    """Return half a unit of the last printed digit: the most that rounding moves a number."""
     return Fraction(1, 2 * 10 ** decimals(printed))
 
 
 def decimals(printed: Decimal) -> int:
-    """Return how many digits stand after the decimal point."""
+    """Return how many digits follow the decimal point."""
     return max(0, -int(printed.as_tuple().exponent))
 
 
 def rounded(value: Fraction, digits: int) -> str:
-    """Print an exact number, correctly rounded (half to even) to ``digits`` decimals."""
+    """Return an exact number as text, rounded (half to even) to ``digits`` decimals."""
     units = round(value * 10**digits)
     text = str(abs(units)).rjust(digits + 1, "0")
     whole, part = text[: len(text) - digits], text[len(text) - digits :]
@@ -200,22 +200,22 @@ def rounded(value: Fraction, digits: int) -> str:
 
 
 def exact_text(value: Fraction, digits: int = 12) -> str:
-    """Print a number with no more decimals than it needs, and at most ``digits``."""
+    """Return a number as text with no more decimals than it needs, and at most ``digits``."""
     text = rounded(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def as_printed(number: Decimal) -> str:
-    """Print a number with the digits that it was printed with."""
+    """Return a number as text, with the digits that it was printed with."""
     return f"{number:f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """A whole number that a derivation takes from the publication, and that may be another.
+    """A whole number that a derivation takes from the publication, and that may be wrong.
 
     Attributes:
-        what: what it counts, after the number: ``as T``.
+        what: what it is, to follow the number in a text: ``as T``.
         number: as stated.
         at: the result with another number in its place.
     """
@@ -231,12 +231,12 @@ class Derived:
 
     Attributes:
         value: in the claim's unit, exact.
-        low: the least that the rounding of the printed inputs allows; ``value`` without any.
-        high: the most.
+        low: the lowest value that the rounding of the printed inputs allows; ``value`` if exact.
+        high: the highest value.
         text: the derivation spelled out.
-        notes: what a reader must know of it: sources, misprints, scaling.
-        stated: a whole number in it that may be another.
-        readings: another result -> what it would mean if that is what was printed.
+        notes: what qualifies it: sources, misprints, scaling.
+        stated: a whole number in it that may be wrong.
+        readings: pairs of another result and what it means if that is the printed number.
     """
 
     value: Fraction

@@ -1,4 +1,4 @@
-"""Audited claims as text: one table a publication, a footnote a claim.
+"""Audited claims as text: one table per publication, one footnote per claim.
 
 File format (JSON): ``{"schema": 1, "kind": "flopbench.audit", "convention": ..., "counters":
 {name: rules}, "environment": {name: version}, "summary": {verdict: how many}, "files": [{"name",
@@ -6,8 +6,8 @@ File format (JSON): ``{"schema": 1, "kind": "flopbench.audit", "convention": ...
 "recomputed_exact", "verdict", "read_as", "off_percent", "reasons", "derivation", "notes",
 "unmeasured"}]}``.
 ``printed`` and ``recomputed`` are text with their digits, ``recomputed_exact`` is a fraction; the
-last two are null where a number could not be derived. ``read_as`` is ``MACs`` or ``FLOPs`` where a
-unit with two readings (``GFLOPS``) gives the printed number by one of them, else null.
+last two are null where a number could not be derived. ``read_as`` is ``MACs`` or ``FLOPs`` where
+one of the two readings of a unit (``GFLOPS``) gives the printed number, else null.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ KIND = "flopbench.audit"
 STYLES = {"reproduced": "green", "rounding only": "yellow", "not derivable": "yellow"}
 """Colours of verdicts; a claim that is off is drawn red."""
 
-MEANING = "off by: printed against recomputed, which is exact and shown with two digits more."
+MEANING = "off by: printed against recomputed, which is exact and shown with two more digits."
 READINGS = (
     "GFLOPS is tried as MACs, then as FLOPs (2 per MAC): a verdict is by MACs unless it says FLOPs."
 )
@@ -70,7 +70,7 @@ def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
         stream: where ``table`` is drawn.
 
     Returns:
-        The text, or None for ``table``, which goes to the stream at once.
+        The text; None for ``table``, which is written to the stream.
     """
     if format == "json":
         return audit_json(audit)
@@ -108,7 +108,7 @@ def audit_json(audit: Audit) -> str:
 
 
 def audit_csv(audit: Audit) -> str:
-    """Return one line a claim, lists joined by ``; ``."""
+    """Return one line per claim, lists joined by ``; ``."""
     records = [_record(result) for result in audit.results]
     rows = [
         ["; ".join(value) if isinstance(value, list) else value for value in record.values()]

@@ -1,8 +1,8 @@
-"""A printed number beside the recomputed one: reproduced, rounding only, off by how much, and why.
+"""A printed number against the recomputed one: reproduced, rounding only, off by how much, and why.
 
-The comparison is at the printed digits and exact. Where a claim is off, the slips known in this
-literature are tried, and one is named only if it gives the printed number: exchanged digits, FLOPs
-in place of MACs, another number of frames, scaling by area.
+The comparison is exact, at the printed digits. Where a claim is off, the slips known in this
+literature are tried (exchanged digits, FLOPs in place of MACs, another number of frames, scaling by
+area), and one is named only if it gives the printed number.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ Verdict = Literal["reproduced", "rounding only", "off", "not derivable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "rounding only", "off", "not derivable")
 
 LARGEST_T = 128
-"""Numbers of frames beyond this are not tried in place of the stated one."""
+"""Numbers of frames above this are not tried in place of the stated one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimVerdict:
-    """What became of one claim.
+    """The verdict on one claim.
 
     Attributes:
         verdict: one of ``VERDICTS``.
         off: printed / recomputed - 1 where the claim is off; None otherwise, or where the
             recomputed number is 0.
-        reasons: why it is not reproduced, as far as that is known.
+        reasons: why it is not reproduced, as far as known.
     """
 
     verdict: Verdict
@@ -47,10 +47,10 @@ def judge_claim(
     """Compare a printed number with the recomputed one.
 
     Args:
-        printed: with its digits.
-        derived: recomputed, in the same unit.
+        printed: the number with its digits as printed.
+        derived: the recomputed number, in the same unit.
         is_cost: whether the unit is one of MACs or FLOPs.
-        reason: the claim's own, given where it is not reproduced.
+        reason: the claim's own, which is given where it is not reproduced.
     """
     if rounds_to(derived.value, printed):
         return ClaimVerdict(verdict="reproduced")
@@ -78,7 +78,7 @@ def signed_percent(share: Fraction) -> str:
 
 
 def _rounding(printed: Decimal, derived: Derived) -> str:
-    """Say how rounding explains the difference, or nothing where it does not."""
+    """Say how rounding explains the difference; empty where it does not."""
     digits, value, text = decimals(printed), derived.value, as_printed(printed)
     difference = Fraction(printed) - value
     nearest = rounded(value, digits)
@@ -112,10 +112,10 @@ def _slips(printed: Decimal, derived: Derived, is_cost: bool) -> Iterator[str]:
     if derived.stated is not None:
         stated = derived.stated
         others = [n for n in range(1, LARGEST_T + 1) if _gives(stated.at(n), printed)]
-        if len(others) == 1:  # with more than one the digits are too few to tell
+        if len(others) == 1:  # with more than one, the digits do not say which
             yield f"{others[0]} {stated.what} in place of {stated.number} gives it"
 
 
 def _gives(value: Fraction, printed: Decimal) -> bool:
-    """Whether a number is printed like this, a tie rounded either way."""
+    """Whether a number rounds to the printed one, ties in either direction."""
     return abs(value - Fraction(printed)) <= half_unit(printed)

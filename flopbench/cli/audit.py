@@ -1,4 +1,4 @@
-"""``flopbench audit``: published numbers recomputed, and why where they do not come out."""
+"""``flopbench audit``: recompute published numbers, and say why where they differ."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def add_parser(verbs: Any) -> None:
             "distribution x table, per video / T, profiles) and say of each whether it is "
             "reproduced, differs by rounding only, is off and by how much, or cannot be derived, "
             "with the reason where one is known. Without arguments it audits the publications "
-            "that ship with flopbench. Only what must be counted needs torch."
+            "that ship with flopbench. Only claims that need counting need torch."
         ),
     )
     parser.add_argument(

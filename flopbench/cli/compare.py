@@ -30,7 +30,7 @@ def add_parser(verbs: Any) -> None:
         "compare",
         help="method against method: accuracy, GFLOPS, Pareto front; or timing against timing",
         description=(
-            "Set policy logs side by side in the form of AR-Net's Table 3: accuracy from their "
+            "Compare policy logs in the form of AR-Net's Table 3: accuracy from their "
             "scores (or as their headers quote it), GFLOPS per frame and video, intervals, "
             "differences from the first, and which run dominates which. Timing files of 'flopbench "
             "latency' are compared too: two files row by row, one file by the rows whose calls "
@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
         "logs",
         nargs="+",
         metavar="LOG",
-        help="one log a run, of any form (quote a glob to name the shards of one run), or one or "
+        help="one log per run, of any form (quote a glob to name the shards of one run), or one or "
         "two timing files",
     )
     parser.add_argument(
@@ -50,7 +50,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--anyway",
         action="store_true",
-        help="compare also logs of different datasets or splits, and timings of unlike machines",
+        help="also compare logs of different datasets or splits, and timings of unlike machines",
     )
     add_pricing(parser)
     add_reading(parser)

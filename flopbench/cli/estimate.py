@@ -1,4 +1,4 @@
-"""``flopbench estimate``: a policy log × the cost table -> GFLOPS a frame and a video."""
+"""``flopbench estimate``: a policy log × the cost table -> GFLOPS per frame and per video."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_parser(verbs: Any) -> None:
         "estimate",
         help="what a run cost, from the decisions it logged",
         description=(
-            "Put prices on the decisions of a policy log: GFLOPS per video and per frame with a "
+            "Price the decisions of a policy log: GFLOPS per video and per frame with a "
             "95 % interval, by component, by action, by class, under every counter."
         ),
         epilog="The forms of a log, and every field: docs/policy-log.md.",
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     check_output(args)
     require(
         args.difficulty is None or args.by == "difficulty",
-        "--difficulty says how to break down --by difficulty, which is not asked for",
+        "--difficulty says how to break down --by difficulty, which is not given",
     )
     from flopbench.estimate.runs import run_of_counts, run_of_log
     from flopbench.estimate.text import render_estimate

@@ -1,4 +1,4 @@
-"""``flopbench log``: look at policy logs, check them, turn one form into another."""
+"""``flopbench log``: show policy logs, check them, convert one form into another."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ SHOWN_DEFECTS = 20
 
 
 def add_parser(verbs: Any) -> None:
-    """Add the verb and its own verbs to the command line."""
+    """Add the verb and its subcommands to the command line."""
     parser = verbs.add_parser(
         "log",
         help="validate, convert or show policy logs",
-        description="Look at policy logs of any form; docs/policy-log.md describes them.",
+        description="Check, convert or show policy logs; docs/policy-log.md describes the forms.",
     )
     parts = parser.add_subparsers(dest="part", metavar="ACTION", required=True)
     validate = parts.add_parser(
         "validate",
         help="read a whole log with the exact reader and list its defects",
-        description="Read a whole log with the exact reader; every defect with file and line.",
+        description="Read a whole log with the exact reader; list every defect with file and line.",
     )
     _add_files(validate)
     validate.set_defaults(run=run_validate)
@@ -35,7 +35,7 @@ def add_parser(verbs: Any) -> None:
         "convert",
         help="write a log in another form, nothing lost",
         description=(
-            "Write a log in the form that the suffix of -o means: .json .jsonl .csv .parquet "
+            "Write a log in the form that the suffix of -o names: .json .jsonl .csv .parquet "
             ".npz, text forms also with .gz or .zst. Shards become one file."
         ),
     )
@@ -56,7 +56,9 @@ def add_parser(verbs: Any) -> None:
 
 def _add_files(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="the log, or its shards")
-    parser.add_argument("--preset", metavar="NAME", help="what the decisions mean, if not said")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="what the decisions mean, if the log does not say"
+    )
     add_reading(parser)
 
 
@@ -65,7 +67,7 @@ def _open(args: argparse.Namespace) -> Any:
     from flopbench.policy.readers.base import Options
 
     options = Options(allow_truncated=args.allow_truncated)
-    # One shard may be looked at by itself.
+    # A single shard may be read on its own.
     alone = len(args.files) == 1
     log = open_log(args.files, preset=args.preset, options=options, complete=not alone)
     if args.duplicates == "first":

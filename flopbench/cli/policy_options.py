@@ -1,4 +1,4 @@
-"""Options of verbs that read policy logs, and how they become choices."""
+"""Options of the verbs that read policy logs, and their conversion into choices."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices
 
 MOST_RESAMPLES = 1_000_000
-"""More say nothing more of a 95 % interval, and their means do not fit into memory."""
+"""More do not improve a 95 % interval, and their means do not fit into memory."""
 
 
 def add_preset(parser: argparse.ArgumentParser) -> None:
-    """Add what decisions mean."""
+    """Add the option for what decisions mean."""
     parser.add_argument(
         "--preset",
         metavar="NAME",
@@ -24,7 +24,7 @@ def add_preset(parser: argparse.ArgumentParser) -> None:
 
 
 def add_meaning(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about decisions: what they mean, and how they are counted."""
+    """Add the options for what decisions mean and how they are counted."""
     add_preset(parser)
     parser.add_argument(
         "--rule",
@@ -34,7 +34,7 @@ def add_meaning(parser: argparse.ArgumentParser) -> None:
 
 
 def add_bootstrap(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about intervals."""
+    """Add the options of the bootstrap."""
     parser.add_argument(
         "--resamples",
         type=_resamples,
@@ -50,11 +50,11 @@ def add_bootstrap(parser: argparse.ArgumentParser) -> None:
 def add_pricing(
     parser: argparse.ArgumentParser, *, measures: bool = True, intervals: bool = True
 ) -> None:
-    """Add what decides about prices and the rule.
+    """Add the options for prices and the rule.
 
     Args:
-        parser: the verb's.
-        measures: whether the verb may measure what it has no price for.
+        parser: the verb's parser.
+        measures: whether the verb may measure missing prices.
         intervals: whether the verb has intervals.
     """
     add_meaning(parser)
@@ -62,8 +62,8 @@ def add_pricing(
     parser.add_argument(
         "--counter",
         metavar="NAME",
-        help="whose prices lead: a counter, or 'published' for the publication's printed figures "
-        "(default: the counter that the preset's publication used, else torch)",
+        help="whose prices to charge: a counter, or 'published' for the publication's printed "
+        "figures (default: the counter that the preset's publication used, else torch)",
     )
     parser.add_argument(
         "--table",
@@ -96,7 +96,7 @@ def add_pricing(
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add what decides about reading a log."""
+    """Add the options for reading a log."""
     parser.add_argument(
         "--allow-truncated",
         action="store_true",
@@ -111,7 +111,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def add_shares(parser: argparse.ArgumentParser) -> None:
-    """Add what a table of shares does not say of itself."""
+    """Add the options for what a table of shares does not say."""
     parser.add_argument(
         "--steps",
         type=positive,
@@ -122,7 +122,7 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
         "--shares-of",
         choices=("frames", "decisions"),
         default="frames",
-        help="for a table of shares: what the shares are shares of (default: frames)",
+        help="for a table of shares: what they are shares of (default: frames)",
     )
     parser.add_argument(
         "--normalize", action="store_true", help="divide a table's shares by their sum"
@@ -137,10 +137,10 @@ def _resamples(text: str) -> int:
 
 
 def choices_of(args: argparse.Namespace) -> Choices:
-    """Turn parsed arguments into choices; what a verb does not offer has its default.
+    """Turn parsed arguments into choices; options that a verb lacks have their defaults.
 
     Raises:
-        InputError: a NAME=VALUE that is none, an unreadable table, a negative seed.
+        InputError: a text that is not NAME=VALUE, an unreadable table, a negative seed.
         DataError: a damaged table.
     """
     from flopbench.cli.common import require

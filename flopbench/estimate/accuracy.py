@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 NOTED_SHIFT = 0.25
-"""Share of an interval's width that the resamples' mean may lie off the value without a note."""
+"""Share of an interval's width by which the resamples' mean may miss the value without a note."""
 
 _ROUNDING = 1e-9
-"""In percentage points: more than float64 sums over classes can be off by."""
+"""In percentage points: above the rounding error of float64 sums over classes."""
 
-_NO_WIDTH = "all resamples agree, so the interval has no width: the videos cannot tell its size"
-_LABEL_HINT = "a label id is a column of the scores, counted from 0; leave padding such as -1 out"
+_NO_WIDTH = "all resamples agree, so the interval has no width: these videos do not show its size"
+_LABEL_HINT = "a label id is a column of the scores, counted from 0; leave out padding such as -1"
 _LOGS_HINT = "python -m pip install 'flopbench[logs]'"
 
 
@@ -43,7 +43,7 @@ class Accuracy:
         videos: how many videos were scored.
         classes: how many classes entered the mean; None for top-1.
         absent_classes: columns without a positive video, left out of the mean.
-        notes: what a reader of the number has to know besides.
+        notes: what qualifies the number.
     """
 
     metric: str
@@ -68,7 +68,7 @@ def top1(
         scores_or_predictions: (N, C) scores or (N,) class indices; see `top1_correct`.
         labels: (N,) the first label of each video, a class index.
         resamples: bootstrap resamples of the N videos; 0 for no interval.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Raises:
         InputError: as `top1_correct`; a negative ``resamples``.
@@ -99,7 +99,7 @@ def top1(
 
 
 def top1_correct(scores_or_predictions: ArrayLike, labels: ArrayLike) -> NDArray[Any]:
-    """Tell for each video whether its first label is the predicted class.
+    """Return for each video whether its first label is the predicted class.
 
     Args:
         scores_or_predictions: (N, C) scores, of which the highest predicts (the lowest class index
@@ -110,7 +110,7 @@ def top1_correct(scores_or_predictions: ArrayLike, labels: ArrayLike) -> NDArray
         (N,) bool.
 
     Raises:
-        InputError: no videos, shapes that do not fit, NaN or infinite scores, ids out of range.
+        InputError: no videos, shapes that do not match, NaN or infinite scores, ids out of range.
     """
     import numpy as np
 
@@ -124,7 +124,7 @@ def top1_correct(scores_or_predictions: ArrayLike, labels: ArrayLike) -> NDArray
     if not truth.size or predicted.shape != truth.shape:
         raise InputError(
             f"there are {predicted.size} predictions and {truth.size} labels: "
-            "expected one of each a video, and at least one video"
+            "expected one of each per video, and at least one video"
         )
     return predicted == truth
 
@@ -138,24 +138,24 @@ def mean_average_precision(
     resamples: int = MAP_RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
-    """Compute mAP over videos with any number of labels each, AR-Net's definition.
+    """Compute mAP, by AR-Net's definition, over videos with any number of labels each.
 
     The interval holds the 2.5th to 97.5th percentile of the resamples, shifted so that their mean
-    falls on the value. A video drawn twice is a positive beside its own copy, which raises the AP
-    of classes with few positives; unshifted, the interval can miss the value altogether.
+    falls on the value. A video drawn twice is two positives with one score, which raises the AP of
+    classes with few positives; without the shift, the interval can miss the value altogether.
 
     Args:
         scores: (N, C) logits, or probabilities with ``softmax=False``.
-        label_codes: (M,) the label ids of all videos, one video after the other.
+        label_codes: (M,) the label ids of all videos, video by video.
         label_offsets: (N + 1,) video i has ``label_codes[label_offsets[i]:label_offsets[i + 1]]``;
             a video without labels is a negative of every class.
         softmax: turn each row into probabilities first; this can reorder videos within a class.
         resamples: bootstrap resamples of the N videos; 0 for no interval. A class without a
             positive in a resample is left out of that resample's mean.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Raises:
-        InputError: no videos, no labels at all, shapes that do not fit, NaN or infinite scores,
+        InputError: no videos, no labels at all, shapes that do not match, NaN or infinite scores,
             label ids out of range, a negative ``resamples``, or scikit-learn not installed.
     """
     import numpy as np
@@ -191,13 +191,13 @@ def mean_average_precision(
 def paired_top1_difference(
     correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, Ends | None]:
-    """Compare two methods' top-1 on the same videos, each resample drawn for both.
+    """Compare two methods' top-1 on the same videos, both on each resample.
 
     Args:
         correct_a: (N,) bool, from `top1_correct`.
         correct_b: (N,) bool, the same videos in the same order.
         resamples: bootstrap resamples of the N videos; 0 for no interval.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Returns:
         Top-1 of a minus top-1 of b in percentage points, and its 95 % interval (None without
@@ -217,7 +217,7 @@ def paired_top1_difference(
             "top1_correct makes them",
         )
     videos, only_a, only_b = len(a), int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
-    # A video is won by a, by b, or by neither: these three counts are all a resample can change.
+    # Right by a alone, by b alone, or neither: a resample changes only these three counts.
     counts = [only_a, only_b, videos - only_a - only_b]
     drawn = resampled_counts(counts, resamples=resamples, seed=seed)
     differences = 100.0 * (drawn[:, 0] - drawn[:, 1]) / videos
@@ -234,19 +234,19 @@ def paired_map_difference(
     resamples: int = MAP_RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, Ends | None]:
-    """Compare two methods' mAP on the same videos, each resample drawn for both.
+    """Compare two methods' mAP on the same videos, both on each resample.
 
     Args:
-        scores_a: (N, C); this and all that follows as in `mean_average_precision`.
-        scores_b: (N, C) for the same videos in the same order, and the same classes.
+        scores_a: (N, C); this and the other arguments as for `mean_average_precision`.
+        scores_b: (N, C), the same videos in the same order, the same classes.
         label_codes: (M,) label ids.
         label_offsets: (N + 1,) where each video's labels start.
-        softmax: for both.
+        softmax: applies to both.
         resamples: bootstrap resamples of the N videos; 0 for no interval.
-        seed: of the resamples.
+        seed: seed of the resamples.
 
     Returns:
-        mAP of a minus mAP of b in percentage points, and its 95 % interval, centred as there.
+        mAP of a minus mAP of b in percentage points, and its 95 % interval, shifted as there.
 
     Raises:
         InputError: as `mean_average_precision`; score matrices of different shapes.
@@ -267,7 +267,7 @@ def paired_map_difference(
 def _score_and_rank(
     scores: NDArray[Any], positive: NDArray[Any], softmax: bool
 ) -> tuple[float, list[RankedClass]]:
-    """Return mAP in percent, by scikit-learn, and the rankings of the classes in its mean."""
+    """Return mAP in percent, computed by scikit-learn, and the rankings of its classes."""
     import numpy as np
 
     try:
@@ -283,7 +283,7 @@ def _score_and_rank(
 
 
 def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Ends | None:
-    """Return the middle 95 % of resampled values, moved to have their mean at ``centre``."""
+    """Return the middle 95 % of resampled values, shifted so that their mean is ``centre``."""
     import numpy as np
 
     values = values[~np.isnan(values)]
@@ -300,7 +300,7 @@ def _check_resamples(resamples: int) -> None:
 
 
 def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
-    """Return scores as (N, C) float64, refusing what is not finite."""
+    """Return scores as (N, C) float64; refuse any that are not finite."""
     import numpy as np
 
     try:
@@ -312,7 +312,7 @@ def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())
-        hint = f"score row {row} again or leave its video out; a diverged network gives NaN"
+        hint = f"score row {row} again or leave out its video; a diverged network gives NaN"
         raise InputError(f"{name} hold NaN or infinity, first in row {row}", hint)
     return matrix
 
@@ -320,7 +320,7 @@ def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
 def _class_ids(
     ids: ArrayLike, name: str, classes: int | None = None, rows: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Return ids as integers in [0, classes); ``rows`` says whose each is, if not the i-th's."""
+    """Return ids as integers in [0, classes); ``rows`` holds the row of each, if not its index."""
     import numpy as np
 
     vector = np.asarray(ids)

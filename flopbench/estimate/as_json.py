@@ -1,4 +1,4 @@
-"""An estimate as data: the JSON file, and CSV with one line a figure.
+"""An estimate as data: the JSON file, and CSV with one line per part.
 
 File format (JSON): ``{"schema": 1, "kind": "flopbench.estimate", ...}`` with the keys of
 ``estimate_data``; costs are GFLOPS as papers print them, that is GMACs.
@@ -82,7 +82,7 @@ def _two_figures(estimate: Estimate) -> dict[str, Any]:
 
 
 def _component(cost: ComponentCost) -> dict[str, Any]:
-    """Return the fields by the names that files give them."""
+    """Return the fields under their names in the file."""
     return {"macs" if name == "total_macs" else name: v for name, v in asdict(cost).items()}
 
 
@@ -113,7 +113,7 @@ def _group_data(group: Group) -> dict[str, Any]:
 
 
 def estimate_csv(run: Run) -> str:
-    """Return one line a figure: what part, its name, and its figures, unrounded."""
+    """Return one line per part: what it is, its name and its figures, unrounded."""
     header = (
         "part",
         "name",

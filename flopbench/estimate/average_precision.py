@@ -1,4 +1,4 @@
-"""Average precision of one class under many weightings of the same videos, for the bootstrap."""
+"""Average precision of one class under many weightings of its videos, for the bootstrap."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RankedClass = Callable[[Any], Any]
-"""One class, its videos sorted once: (R, N) weights -> (R,) average precisions."""
+"""One class, its videos already sorted: (R, N) weights -> (R,) average precisions."""
 
 
 def rank(scores: NDArray[Any], positive: NDArray[Any]) -> RankedClass:
     """Sort one class's videos once; return its average precisions as a function of weights.
 
     Equal to scikit-learn's ``average_precision_score`` with ``sample_weight``: the precision at a
-    positive counts every video that scores as high, its ties included.
+    positive counts every video that scores at least as high, so ties are included.
 
     Args:
         scores: (N,) finite.
         positive: (N,) bool, at least one.
 
     Returns:
-        A function of (R, N) weights, how often a resample drew a video, to (R,) average precisions
-        from 0 to 1; NaN where no positive has weight.
+        A function from (R, N) weights (how often each resample drew each video) to (R,) average
+        precisions, 0 to 1; NaN where no positive has weight.
     """
     import numpy as np
 
@@ -34,7 +34,7 @@ def rank(scores: NDArray[Any], positive: NDArray[Any]) -> RankedClass:
     by_score, hits = scores[order], np.flatnonzero(positive[order])
     tie_ends: NDArray[Any] = np.flatnonzero(np.append(by_score[1:] != by_score[:-1], True)) + 1
     hit_ends = tie_ends[np.searchsorted(tie_ends, hits, side="right")]
-    # Only tie groups with a positive matter; what lies between two of them is summed as one.
+    # Only tie groups with a positive matter; all videos between two of them are summed as one.
     ends, first_hits = np.unique(hit_ends, return_index=True)
     starts: NDArray[Any] = np.append(0, ends[:-1])
     order, hits = order[: ends[-1]], order[hits]

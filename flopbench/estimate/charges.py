@@ -22,13 +22,13 @@ Times = TypeVar("Times")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeItem(Generic[Times]):
-    """One kind of thing that a log is charged for.
+    """One item that a log is charged for.
 
     Attributes:
         name: an action, an exit, or what is charged for (``every step``).
-        times: how often: a fraction for a whole log or for its average video; an array for the
-            records of a log.
-        costs: component -> runs of it each time.
+        times: how often: a fraction for a whole log or its average video; an array for the records
+            of a log.
+        costs: component -> how often it runs each time.
     """
 
     name: str
@@ -37,14 +37,14 @@ class ChargeItem(Generic[Times]):
 
 
 def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[ChargeItem[Fraction]]:
-    """Return the estimate as what it sums over: times × costs × prices, exactly.
+    """Return the items that an estimate sums over as times × costs × prices, exactly.
 
-    The actions come first, in the plan's order, then the exits. An action holds the charges of its
-    decisions; what is charged per step, view and sample, and further counts, stand by themselves.
+    The actions come first, in the plan's order, then the exits. An action includes the charges of
+    its decisions; charges per step, view and sample, and further counts, are items of their own.
 
     Args:
         totals: sums over the log.
-        plan: what its decisions could be.
+        plan: its possible decisions and their costs.
         rule: see ``estimator``'s docstring.
 
     Raises:
@@ -63,10 +63,10 @@ def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[Charg
 
 
 def record_items(counts: LogCounts, rule: Rule = "exact") -> Iterator[ChargeItem[Any]]:
-    """Yield the same items with their times in each record, (n,) each.
+    """Yield the same items for each record: times are (n,) arrays.
 
     Args:
-        counts: a counted log with n records. What a video pays once, its first record pays.
+        counts: a counted log with n records. A charge per video is put on its first record.
         rule: see ``estimator``'s docstring.
     """
     import numpy as np
@@ -104,7 +104,7 @@ def _charged(
     samples: Times,
     counts: Mapping[str, Times],
 ) -> Iterator[ChargeItem[Times]]:
-    """List what is paid for: the only place that says so."""
+    """List everything that is charged; nothing else defines it."""
     charges = plan.charges
     for i, (action, times) in enumerate(zip(plan.actions, decisions, strict=True)):
         yield _item(plan.action_label(i), times, action.costs, charges.per_decision)
@@ -132,7 +132,7 @@ def decisions_of(totals: Totals, plan: Plan, rule: Rule) -> list[Fraction]:
     """Return how often each action was decided, under one rule.
 
     Raises:
-        DataError: the rule needs runs that the source lacks, or a span for each action where
+        DataError: the rule needs runs that the source lacks, or one span per action where
             decisions have their own.
     """
     if rule == "published":
@@ -152,5 +152,5 @@ def decisions_of(totals: Totals, plan: Plan, rule: Rule) -> list[Fraction]:
 
 
 def exact(number: float | Fraction) -> Fraction:
-    """Return a number as the fraction that its shortest decimal text means."""
+    """Return a number as a fraction: a float as the value of its shortest decimal text."""
     return Fraction(repr(number)) if isinstance(number, float) else Fraction(number)

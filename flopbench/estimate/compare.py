@@ -1,7 +1,7 @@
-"""Method against method: accuracy, GFLOPS, their differences, and who dominates whom.
+"""Method against method: accuracy, GFLOPS, differences, and which method dominates which.
 
-The form of AR-Net's Table 3 (ECCV 2020, supplement): approach, mAP, GFLOPS a frame, GFLOPS a
-video. Where two logs hold the same videos, differences are resampled in pairs.
+The form is that of AR-Net's Table 3 (ECCV 2020, supplement): approach, mAP, GFLOPS per frame,
+GFLOPS per video. Where two logs hold the same videos, differences are resampled in pairs.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ COMPARED = (
 )
 """Columns of the CSV that ``flopbench compare`` writes."""
 Place = tuple[float | None, float | Fraction]
-"""Accuracy in percent, and cost: less is better."""
+"""Accuracy in percent, and cost: the lower the better."""
 MUST_MATCH = ("dataset", "split")
-"""What two runs must share for their figures to be set side by side."""
+"""Header fields in which two runs must agree to be compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class Dominance:
     Attributes:
         winner: the better method.
         loser: the other method.
-        clear: whether the 95 % intervals of both differences exclude 0; None where there is no
-            interval of one of them.
+        clear: whether the 95 % intervals of both differences exclude 0; None where one of them has
+            no interval.
     """
 
     winner: str
@@ -67,12 +67,12 @@ class Comparison:
     """Runs side by side.
 
     Attributes:
-        metric: which accuracy.
+        metric: the accuracy that is compared.
         methods: in the order given.
         differences: every other method minus the first.
-        dominance: pairs, empty where accuracies are missing.
+        dominance: pairs; empty where accuracies are missing.
         front: names of the methods that no other one dominates.
-        notes: what a reader must know.
+        notes: what qualifies the figures.
     """
 
     metric: Metric
@@ -95,10 +95,10 @@ def compare(
 
     Args:
         runs: estimates made with ids and scores kept, under one counter and rule.
-        choices: for resamples and seed.
-        names: what to call the runs; none means by ``names_of``.
+        choices: resamples and seed.
+        names: names of the runs; if empty, ``names_of`` names them.
         metric: ``mAP`` or ``top-1``; None takes mAP where every log has scores or quotes it.
-        anyway: compare also what differs in ``MUST_MATCH``.
+        anyway: also compare runs that differ in ``MUST_MATCH``.
 
     Raises:
         InputError: an unknown metric, or fewer than two runs.
@@ -136,12 +136,12 @@ def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -
     for key in MUST_MATCH:
         values = {getattr(run.header, key) for run in runs} - {None}
         if len(values) > 1:
-            said = " and ".join(repr(v) for v in sorted(values))
-            text = f"the logs differ in {key!r}: {said}"
+            listed = " and ".join(repr(v) for v in sorted(values))
+            text = f"the logs differ in {key!r}: {listed}"
             if not anyway:
                 raise NotComparableError(
                     text,
-                    "figures of different videos cannot be set side by side; --anyway does it",
+                    "figures for different videos are not comparable; --anyway compares them",
                 )
             notes.append(Remark(text))
     named = list(zip(names, runs, strict=True))
@@ -158,7 +158,7 @@ def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -
 
 
 def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
-    """Check that runs over the same videos agree on what these show."""
+    """Check that runs over the same videos agree on their labels."""
     first, first_predictions = methods[0].run, methods[0].predictions
     for method in methods[1:]:
         other, found = method.run, method.predictions
@@ -174,8 +174,8 @@ def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
                 if not anyway:
                     raise NotComparableError(
                         text,
-                        "accuracies over different labels cannot be set side by side; "
-                        "--anyway does it",
+                        "accuracies over different labels are not comparable; "
+                        "--anyway compares them",
                     )
                 return [Remark(text)]
     return []
@@ -206,7 +206,7 @@ def _is_clear(loser_less_winner: Difference) -> bool | None:
 
 
 def accuracy_notes(method: Method) -> list[Remark]:
-    """Return what is to be said of one accuracy."""
+    """Return the notes on one accuracy."""
     return [Remark(text, method.name) for text in _accuracy_texts(method)]
 
 
@@ -229,7 +229,7 @@ def _accuracy_texts(method: Method) -> list[str]:
 
 
 def same_terms(choices: Choices, first: Run) -> Choices:
-    """Return the choices under which all further runs are made: the first run's counter."""
+    """Return the choices for all further runs: they use the first run's counter."""
     return replace(choices, counter=first.book.primary)
 
 
@@ -240,9 +240,9 @@ class Difference:
     Attributes:
         name: the method.
         less: the method that is subtracted.
-        gflops_per_video: the difference.
-        ci95_gflops_per_video: its interval, None where there is none.
-        percent: difference of accuracies, in percentage points; None without both.
+        gflops_per_video: the difference of costs.
+        ci95_gflops_per_video: its interval; None where there is none.
+        percent: difference of accuracies, in percentage points; None unless both have one.
         ci95_percent: its interval.
         paired: whether the same videos were resampled together.
     """
@@ -281,7 +281,7 @@ def difference(first: Method, other: Method, metric: Metric, choices: Choices) -
 
 
 def same_videos(a: Run, b: Run) -> bool:
-    """Whether two runs are over the same videos, as their ids tell."""
+    """Whether two runs are over the same videos, judged by their ids."""
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
         return False
     if a.counts.video is not None or b.counts.video is not None:
@@ -292,7 +292,7 @@ def same_videos(a: Run, b: Run) -> bool:
 
 
 def order_of(a: Run, b: Run) -> list[int]:
-    """Return where each video of ``a`` stands in ``b``."""
+    """Return the index in ``b`` of each video of ``a``."""
     assert isinstance(a.counts, LogCounts)
     assert isinstance(b.counts, LogCounts)
     where = {name: i for i, name in enumerate(b.counts.ids or ())}

@@ -26,7 +26,7 @@ from flopbench.estimate.text import with_warnings
 SCHEMA = 1
 KIND = "flopbench.comparison"
 MOST_NAMED = 3
-"""So many better methods are named in a cell; the JSON has all."""
+"""At most so many better methods are named in a cell; the JSON has all."""
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -46,7 +46,7 @@ def comparison_json(comparison: Comparison) -> str:
 
 
 def comparison_warnings(comparison: Comparison) -> list[Remark]:
-    """List what is odd about each run, its name first."""
+    """List the warnings of every run, each with the run's name."""
     return [remark.of(a.name) for a in comparison.methods for remark in a.run.warnings]
 
 
@@ -71,7 +71,7 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
         stream: where ``table`` is drawn.
 
     Returns:
-        The text, or None for ``table``, which goes to the stream at once.
+        The text; None for ``table``, which is written to the stream.
     """
     if format == "json":
         return comparison_json(comparison)
@@ -85,7 +85,7 @@ def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> st
 
 
 def methods_grid(comparison: Comparison) -> Grid:
-    """Lay out one line a method, in the form of AR-Net's Table 3."""
+    """Lay out one line per method, in the form of AR-Net's Table 3."""
     first = comparison.methods[0].run
     rules = dict.fromkeys(a.run.primary.rule for a in comparison.methods)
     columns = [Column(title="approach", align="left")]
@@ -136,7 +136,7 @@ def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
 
 
 def _beaten(dominance: Dominance) -> str:
-    """Name the better one, and say where an interval leaves it open."""
+    """Name the better method, and say where an interval leaves it open."""
     sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
     return dominance.winner + sure[dominance.clear]
 
@@ -154,7 +154,7 @@ def differences_grid(comparison: Comparison) -> Grid:
         rows=tuple(_difference_row(d) for d in comparison.differences),
         caption=(
             "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
-            "are drawn by themselves.",
+            "are drawn separately.",
             *(f"Note: {note}." for note in comparison.notes if note.kind == "rules"),
         ),
     )
@@ -178,7 +178,7 @@ def _range(ends: tuple[float, float] | None, digits: int, sign: str = "") -> str
 
 
 def comparison_csv(comparison: Comparison) -> str:
-    """Return one line a method, unrounded."""
+    """Return one line per method, unrounded."""
     rows = []
     for method in comparison.methods:
         primary, ci = method.run.primary, method.run.interval

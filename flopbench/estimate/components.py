@@ -1,4 +1,4 @@
-"""Which specification each component of a log stands for: its own, a variant, or another one.
+"""Which specification each component of a log stands for: its own, a variant, or an override.
 
 A component is a specification (``resnet50@224,classes=200``), a constant with its source
 (``value:3276800 "..."``), or one of several named variants of either.
@@ -20,8 +20,8 @@ class Chosen:
 
     Attributes:
         spec: the network or the constant.
-        variant: which of the component's variants it is; empty where it is none of several.
-        is_default: whether the log itself stands for it, unless something else is asked for.
+        variant: the variant that was chosen; empty where the component has none.
+        is_default: whether this is what the log takes by default.
     """
 
     spec: ModelSpec
@@ -44,13 +44,13 @@ def resolve_components(
         header: a resolved header.
         variants: component -> variant in place of the default one.
         overrides: component -> specification in place of the log's.
-        names: the components that are needed, in their order; None means all of the header.
-        trusted: specifications of the user's own code that a log may name.
+        names: the components needed, in order; None means all of the header.
+        trusted: specifications of user code that a log may name.
         variant_flag: where ``variants`` come from, for messages.
 
     Raises:
-        InputError: an unknown component or variant, both a variant and another specification for
-            one component, a specification that cannot be read, or code of the user's own.
+        InputError: an unknown component or variant, both a variant and an override for one
+            component, a specification that cannot be read, or user code that is not trusted.
     """
     components = header.components or {}
     for flag, given in ((variant_flag, variants), ("--component", overrides)):
@@ -89,7 +89,7 @@ def resolve_components(
 
 
 def default_text(component: str | Component) -> str:
-    """Return what a component is unless something else is asked for."""
+    """Return a component's default specification."""
     return component if isinstance(component, str) else component.variants[component.default]
 
 
@@ -97,12 +97,12 @@ def own_spec(name: str, text: str, trusted: Container[str] = ()) -> ModelSpec:
     """Read a specification that a log gives for one of its components.
 
     Raises:
-        InputError: it cannot be read, or it is code of the user's own that is not ``trusted``.
+        InputError: it cannot be read, or it is user code that is not ``trusted``.
     """
     spec = parse_spec(text)
     if spec.is_user_code and str(spec) not in trusted:
         raise InputError(
-            f"the component {name!r} is {text!r}, code that a log may not start by itself",
+            f"the component {name!r} is {text!r}, code that a log must not start by itself",
             f"if you trust it: --component {name}={text}",
         )
     return spec

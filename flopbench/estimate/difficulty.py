@@ -1,11 +1,11 @@
-"""How hard a video is: the measures by which a run's cost can be broken down.
+"""How difficult a video is: the measures by which a run's cost can be broken down.
 
 * ``cost``: by the run's own cost, as AR-Net's figures do. Circular: "harder videos cost more" holds
   by construction.
-* ``margin``: by the softmax probability of the first class less that of the second; a small margin
+* ``margin``: by the softmax probability of the top class minus that of the second; a small margin
   is hard.
-* ``correct``: videos that were classified rightly and those that were not.
-* any of the log's own columns (``extra``): by thirds of a number, or by the values of a text.
+* ``correct``: videos that were classified correctly and videos that were not.
+* any column of the log's ``extra``: by thirds of a number, or by the values of a text.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ COST, MARGIN, CORRECT = "cost", "margin", "correct"
 MEASURES = (COST, MARGIN, CORRECT)
 LEVELS = ("easy", "medium", "hard")
 MOST_VALUES = 50
-"""A column of more distinct texts than this is a name, not a level."""
+"""A column with more distinct texts than this holds names, not levels."""
 
 
 def difficulty_needs(
     measure: str, class_names: Sequence[str] | None = None
 ) -> tuple[dict[str, Callable[[Block], Any]], list[str]]:
-    """Return what must be gathered while reading: column makers, and the fields they need."""
+    """Return what to gather while reading: makers of columns, and the fields that they need."""
     if measure == COST:
         return {}, []
     if measure == MARGIN:
@@ -45,12 +45,12 @@ def difficulty_needs(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Levels:
-    """The records of a log by how hard their videos are.
+    """The records of a log by the difficulty of their videos.
 
     Attributes:
         groups: name of the level -> (k,) indices of records.
-        note: what a reader must know.
-        thirds: whether a number was cut into thirds; else each value is a level.
+        note: what qualifies the groups.
+        thirds: whether a number was cut into thirds; if not, each value is a level.
     """
 
     groups: Mapping[str, Any]
@@ -121,19 +121,19 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None
     if videos > len(np.unique(np.concatenate(among))):
         raise InputError(
             f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
-            "value a video",
-            f"--difficulty {COST} is told of whole videos",
+            "value per video",
+            f"--difficulty {COST} is known for whole videos",
         )
 
 
 def _thirds(values: Any, names: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """Cut (n,) values into thirds; return the indices of each, and what ties do."""
+    """Cut (n,) values into thirds; return the indices of each, and a note on ties."""
     import numpy as np
 
     order = np.argsort(values, kind="stable")
     parts = [part for part in np.array_split(order, len(names)) if len(part)]
     tied = any(values[a[-1]] == values[b[0]] for a, b in pairwise(parts))
-    ties = "equal values stand on both sides of a border, in the order of the log" if tied else ""
+    ties = "equal values fall on both sides of a cut, in the order of the log" if tied else ""
     groups = {k: np.sort(part) for k, part in zip(names, parts, strict=False)}
     return groups, ties
 
@@ -166,7 +166,7 @@ def _left_out(missing: int) -> str:
 def _require(condition: bool, counts: LogCounts, what: str, measure: str) -> None:
     if not condition:
         raise InputError(
-            f"{counts.source} has no {what}: this difficulty cannot be told",
+            f"{counts.source} has no {what}: --difficulty {measure} cannot be computed",
             near_match(measure, MEASURES, "measures") + ", or a column of 'extra'",
         )
 
@@ -186,7 +186,7 @@ def _margins(block: Block) -> Any:
 
 
 def _softmax_margins(scores: Sequence[Any]) -> Any:
-    """Return (n,) how far the first class is ahead of the second, of n rows of scores."""
+    """Return (n,) margins of the top class over the second, for n rows of scores."""
     import numpy as np
 
     exponentials, sums = powers(np.asarray(scores, np.float64))
@@ -195,7 +195,7 @@ def _softmax_margins(scores: Sequence[Any]) -> Any:
 
 
 def _corrects(block: Block, number: Mapping[str, int]) -> Any:
-    """Return (n,) 1 for a prediction among the labels, 0 for another one, -1 for none."""
+    """Return (n,) 1 where the prediction is among the labels, 0 where not, -1 without one."""
     import numpy as np
 
     def class_of(value: Any) -> Any:
@@ -216,7 +216,7 @@ def _corrects(block: Block, number: Mapping[str, int]) -> Any:
 
 
 def _own_column(block: Block, name: str) -> Any:
-    """Return (n,) objects: what the column's kind is, only the whole log tells."""
+    """Return (n,) objects: the type of the column is known only after the whole log."""
     import numpy as np
 
     values: Any = np.empty(block.size, object)

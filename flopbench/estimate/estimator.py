@@ -5,15 +5,14 @@ differs is how decisions are counted where one covers several steps (k of them):
 
 * ``exact``: decisions as they were taken: ceil(n / k) in a run of n equal rows;
 * ``published``: AR-Net's released estimator (ECCV 2020): every row weighs 1 / k of a decision, so
-  that a skip which the end of the video cuts is under-charged. It is defined for logs in which k
-  belongs to the action; where decisions bring spans of their own there is no such rule.
+  that a skip which the end of the video cuts short is under-charged. It is defined only where k
+  belongs to the action, not where each decision has its own span.
 
-Each stream's decisions are decisions of their own; a step of a log with m streams is m rows, each
-1 / m of a step. ``charges.per_step`` is paid for every sampled step, also for one that is skipped
-or lies behind an exit. Figures per frame are total over total: all cost over all sampled frames.
+Every stream takes its own decisions; a step of a log with m streams is m rows, each 1 / m of a
+step. ``charges.per_step`` is paid for every sampled step, including those that are skipped or come
+after an exit. Figures per frame are total over total: all cost over all sampled frames.
 
-Sums are exact: counts are integers, prices are integers, and what divides them is a fraction until
-it is printed.
+Sums are exact: counts and prices are integers, and quotients are fractions until they are printed.
 """
 
 from __future__ import annotations
@@ -38,12 +37,12 @@ class ComponentCost:
 
     Attributes:
         spec: what it is.
-        variant: the variant that is charged, empty where there is one only.
+        variant: the variant that is charged; empty where there is only one.
         total_macs: price of one run, under the list's counter.
         runs_per_video: how often it runs in a video, on average.
         gflops_per_video: what that costs.
-        share: of the whole.
-        note: what a reader must know of the price.
+        share: of the total cost.
+        note: what qualifies the price: its source, a correction, a flag.
     """
 
     spec: str
@@ -62,12 +61,12 @@ class ActionCost:
     Attributes:
         kind: run, reuse, skip or exit.
         span: steps that one decision covers.
-        share_of_frames: of all sampled frames (steps), None for an exit.
-        share_of_decisions: of the decisions of its stream; of the records for an exit.
+        share_of_frames: of all sampled frames (steps); None for an exit.
+        share_of_decisions: of the decisions of its stream; for an exit, of the records.
         decisions_per_video: how often it is decided.
-        gflops_per_video: what its decisions cost, their charges included; sums to the whole less
+        gflops_per_video: what its decisions cost, including their charges; sums to the total minus
             ``Estimate.unattributed_gflops_per_video``.
-        own_gflops_per_video: the part of its own networks, charges left out.
+        own_gflops_per_video: the part of its own networks, without charges.
     """
 
     kind: str
@@ -85,21 +84,21 @@ class Estimate:
 
     Attributes:
         rule: ``exact`` or ``published``.
-        counter: whose prices.
+        counter: the counter whose prices are charged.
         macs_per_video: the mean, exact.
         gflops_per_video: the same in units of 1e9.
         gflops_per_frame: per sampled frame (step): all cost over all frames.
-        gflops_per_processed_frame: per frame that was not skipped, None where none was processed.
-        gflops_per_decision: None where there are none.
-        by_component: name -> cost; sums to the whole.
+        gflops_per_processed_frame: per frame under a run or an exit; None where there is none.
+        gflops_per_decision: None where there are no decisions.
+        by_component: name -> cost; sums to the total.
         by_action: name -> cost.
-        unattributed_gflops_per_video: charges per view and per sample, further counts, and what is
-            charged for steps behind an exit.
+        unattributed_gflops_per_video: charges per view and per sample, further counts, and charges
+            for steps after an exit.
         videos: how many; None for a published distribution.
-        records: how many views of videos.
-        frames_per_video: sampled.
-        processed_frames_per_video: not skipped.
-        decisions_per_video: of all streams.
+        records: how many records, one per view of a video.
+        frames_per_video: sampled frames.
+        processed_frames_per_video: frames under a run or an exit.
+        decisions_per_video: over all streams.
     """
 
     rule: Rule
@@ -120,17 +119,17 @@ class Estimate:
 
 
 def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact") -> Estimate:
-    """Put a price on what a log adds up to.
+    """Price the totals of a log.
 
     Args:
         totals: sums over the log.
-        plan: what its decisions could be.
+        plan: its possible decisions and their costs.
         prices: component -> MACs.
         rule: see the module's docstring.
 
     Raises:
-        DataError: there is nothing to average over, the rule needs runs that the source lacks, or
-            a span for each action where decisions have their own.
+        DataError: there is nothing to average over; or the rule needs runs that the source lacks,
+            or one span per action where decisions have their own.
     """
     videos = Fraction(1 if totals.videos is None else totals.videos)
     if not videos or not totals.views:
@@ -165,7 +164,7 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
 
 
 def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
-    """Return what costs are worth."""
+    """Return the MACs of some costs."""
     return sum(
         (exact(n) * prices.prices[name].total_macs for name, n in costs.items()), Fraction(0)
     )
@@ -204,7 +203,7 @@ def _by_action(
 ) -> tuple[dict[str, ActionCost], Fraction]:
     """Return what each action and exit adds, and the MACs of all of them together.
 
-    An action carries, beyond its item, what is charged for the steps that it covers.
+    To the cost of an action's item is added what is charged for the steps that it covers.
     """
     videos = Fraction(1 if totals.videos is None else totals.videos)
     per_step = _macs(plan.charges.per_step, prices)
@@ -212,9 +211,9 @@ def _by_action(
     attributed = Fraction(0)
     costs = {}
     for i, (action, item) in enumerate(zip(plan.actions, items, strict=False)):
-        mates = [n for n, stream in enumerate(streams) if stream == action.stream]
-        all_steps = sum((covered[n] for n in mates), Fraction(0))
-        all_decisions = sum((items[n].times for n in mates), Fraction(0))
+        same_stream = [n for n, stream in enumerate(streams) if stream == action.stream]
+        all_steps = sum((covered[n] for n in same_stream), Fraction(0))
+        all_decisions = sum((items[n].times for n in same_stream), Fraction(0))
         macs = item.times * _macs(item.costs, prices) + covered[i] * per_step
         attributed += macs
         costs[item.name] = ActionCost(

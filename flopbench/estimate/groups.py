@@ -1,4 +1,4 @@
-"""A run broken down: by class, or by difficulty."""
+"""A run broken down by class or by difficulty."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, ShareCounts
 
 SMALLEST_LIMIT = 1000
-"""Videos of a group for which the bootstrap is always drawn."""
+"""The bootstrap is always drawn for a group of up to so many videos."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Group:
     Attributes:
         name: the class, or the level of difficulty.
         estimate: of these videos alone.
-        interval: of their mean, None for a single video.
+        interval: of their mean; None for a single video.
     """
 
     name: str
@@ -45,16 +45,16 @@ def groups_of(
     """Break a run down.
 
     Args:
-        counts: what the run counted.
-        prices: what its components cost.
-        rule: how decisions over several steps are counted.
+        counts: the counts of the run's log.
+        prices: component -> MACs.
+        rule: see ``estimator``'s docstring.
         by: ``class`` or ``difficulty``.
-        difficulty: the measure, see ``difficulty``.
+        difficulty: the measure, see module ``difficulty``.
         resamples: of each group's bootstrap.
         seed: of its generator.
 
     Returns:
-        The groups, and what a reader must know of them.
+        The groups, and what qualifies them.
 
     Raises:
         InputError: the log lacks what the groups are made from.
@@ -67,7 +67,7 @@ def groups_of(
     else:
         levels = difficulty_groups(counts, difficulty, costs)
         members, note = list(levels.groups.items()), levels.note
-    # Many groups share what one log may draw.
+    # The groups share the limit of one log.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(members))
     groups = []
     for name, chosen in members:

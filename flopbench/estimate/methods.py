@@ -1,4 +1,4 @@
-"""One run as a line of a comparison: its name, its cost, its accuracy computed or quoted."""
+"""A run as a line of a comparison: its name, its cost, its accuracy computed or quoted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from flopbench.policy.counts import LogCounts, ShareCounts
 Metric = Literal["mAP", "top-1"]
 METRICS: tuple[Metric, ...] = ("mAP", "top-1")
 AGREES = 0.051
-"""Percentage points that a quoted figure of one decimal may be off by its rounding alone."""
+"""Percentage points by which rounding alone may move a quoted figure of one decimal."""
 
 _ALIASES: Mapping[str, Metric] = {
     "map": "mAP",
@@ -34,10 +34,10 @@ class Method:
     Attributes:
         name: the run's method, made unique among the runs compared.
         run: its estimate.
-        accuracy: from the log's scores; None where it has none.
+        accuracy: from the log's scores or predictions; None where it has none.
         quoted: the figure that the header quotes instead, in percent.
         why_none: why there is no accuracy.
-        quotes_other: what the header quotes where the scores give another figure, in percent.
+        quotes_other: the figure that the header quotes where the scores give another, in percent.
         predictions: what the accuracy was computed from.
     """
 
@@ -51,20 +51,20 @@ class Method:
 
     @property
     def percent(self) -> float | None:
-        """The accuracy that counts, in percent."""
+        """The accuracy, computed or else quoted, in percent."""
         return self.quoted if self.accuracy is None else self.accuracy.percent
 
 
 def methods_of(
     runs: Sequence[Run], names: Sequence[str], metric: str | None, choices: Choices
 ) -> tuple[Metric, tuple[Method, ...]]:
-    """Work out the accuracies of runs.
+    """Compute the accuracies of runs.
 
     Args:
         runs: made with ids and scores kept.
-        names: what to call them.
-        metric: what the user typed; None takes the first that every run has or quotes.
-        choices: for resamples and seed.
+        names: the runs' names.
+        metric: as the user typed it; None takes the first that every run has or quotes.
+        choices: resamples and seed.
 
     Returns:
         The metric, and a line of the comparison for each run.
@@ -94,20 +94,20 @@ def names_of(
     sources: Sequence[object],
     given: Sequence[str] = (),
 ) -> list[str]:
-    """Name runs: by method, with the dataset where that differs, with the file where both agree.
+    """Name runs by method; add the dataset where that differs, and the file where both agree.
 
     Args:
-        methods: of the runs.
+        methods: names of the runs' methods.
         datasets: with their splits; empty where they are not known.
         sources: the runs' files.
-        given: names of the caller's; empty for none.
+        given: names to use instead; empty for none.
 
     Raises:
-        InputError: another number of names than of runs, or one name twice.
+        InputError: the number of names is not that of the runs, or a name is given twice.
     """
     if given:
         if len(given) != len(methods):
-            raise InputError(f"{len(given)} names for {len(methods)} runs: give one a run")
+            raise InputError(f"{len(given)} names for {len(methods)} runs: give one per run")
         if len(set(given)) < len(given):
             raise InputError(f"the names {', '.join(map(repr, given))} are not all different")
         return list(given)
@@ -138,7 +138,7 @@ def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] 
 
 
 def metric_named(text: str) -> Metric:
-    """Return the accuracy that a user named.
+    """Return the metric that a user named.
 
     Raises:
         InputError: there is no such metric.
@@ -150,7 +150,7 @@ def metric_named(text: str) -> Metric:
 
 
 def _metric(runs: Sequence[Run], known: Sequence[Predictions | None]) -> Metric:
-    """Return the first accuracy that every run has or quotes."""
+    """Return the first metric that every run has or quotes."""
     for metric in METRICS:
         if all(
             _quoted(run, metric) is not None or _can(found, metric)
@@ -208,5 +208,5 @@ def _accuracy(found: Predictions, metric: Metric, choices: Choices) -> Accuracy:
 
 
 def predicted(found: Predictions) -> Any:
-    """Return what top-1 is made from: predictions where there are some, else scores."""
+    """Return what top-1 is computed from: predictions where there are any, else scores."""
     return found.scores if found.classes is None else found.classes

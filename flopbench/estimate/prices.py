@@ -1,8 +1,7 @@
 """What each component of a policy costs, under each counter: components -> MACs.
 
-Prices come from a saved
-cost table, else from the cache or from measuring. Beside the counters stands ``published``: the
-figures as a publication printed them, misprints corrected and said so.
+Prices come from a saved cost table, else from the cache, else from measuring. One more list,
+``published``, quotes the figures that a publication printed, with misprints corrected and noted.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from flopbench.models.spec import ModelSpec
 from flopbench.policy.header import Header
 
 PUBLISHED = "published"
-"""Name of the price list that quotes a publication's own printed figures."""
+"""Name of the price list that quotes a publication's printed figures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +35,9 @@ class Price:
         component: its name in the log.
         spec: what it is.
         total_macs: multiply-accumulates under the list's counter, exact.
-        variant: the variant that was chosen, empty where the component has only one.
-        is_default: whether the log itself charges it so, unless something else is asked for.
-        note: what a reader must know of this figure.
+        variant: the variant that was chosen; empty where the component has only one.
+        is_default: whether this is what the log charges by default.
+        note: what qualifies the figure: its source, a correction, a flag.
         flagged: whether the counter left part of the component out, or all of it.
     """
 
@@ -58,7 +57,7 @@ class PriceList:
     Attributes:
         counter: the counter, or ``published``.
         version: version of the library that counted.
-        source: where the figures come from, for people.
+        source: where the figures come from, for display.
         prices: component -> price.
     """
 
@@ -70,11 +69,11 @@ class PriceList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBook:
-    """The lists of one log.
+    """The price lists of one log.
 
     Attributes:
         lists: counter -> list, in the order to show them.
-        primary: the counter whose list leads.
+        primary: the counter whose list prices the primary estimate.
         gaps: counter -> why it has no list.
     """
 
@@ -100,21 +99,21 @@ def price_book(
 
     Args:
         header: a resolved header.
-        counter: the counter that leads; None means the one that the preset's publication used,
-            else the reference counter.
+        counter: the primary counter; None means the one that the preset's publication used, else
+            the reference counter.
         table: a saved cost table; what it lacks is measured and cached.
-        table_source: its name, for people.
+        table_source: the table's name, for display.
         variants: component -> name of the variant to charge.
         overrides: component -> specification in place of the log's own.
         refresh: measure again.
-        progress: told before each measurement.
-        alone: only the leading counter's list.
-        may_measure: whether what neither the table nor the cache has is measured.
+        progress: called before each measurement.
+        alone: return the primary counter's list only.
+        may_measure: whether to measure what neither the table nor the cache has.
 
     Raises:
-        InputError: an unknown variant, component or counter; a log that names the user's own
-            code; a price that would have to be measured and may not be.
-        MeasureError: the leading counter could not count a component.
+        InputError: an unknown variant, component or counter; a log that names user code; a price
+            that would have to be measured and must not be.
+        MeasureError: the primary counter could not count a component.
     """
     chosen = resolve_components(
         header,
@@ -151,7 +150,7 @@ def price_book(
 
 
 def used_components(header: Header) -> list[str]:
-    """List the components that some action, exit or charge costs, and all others after them."""
+    """List the components that an action, exit or charge uses, then all others."""
     charges = header.charges
     costs = [a.costs for a in header.actions or []] + [e.costs for e in header.exits or []]
     if charges is not None:
@@ -186,7 +185,7 @@ def _rows(
 ) -> tuple[dict[tuple[str, str], CostRow], set[str]]:
     """Return (specification, counter) -> row, and the specifications that the table lacked.
 
-    A table that has a model under other counters than the leading one lacks it: what it says is
+    A table that has a model only under counters other than the primary one lacks it: its rows are
     kept, and the rest is measured.
     """
     rows: dict[tuple[str, str], CostRow] = {}
@@ -199,7 +198,7 @@ def _rows(
         rows |= {(str(spec), name): row for name, row in found.items()}
         if not found or (primary is not None and primary not in found):
             missing.append(spec)
-    # Without a counter's library its profiles in the cache cannot be told from older ones.
+    # Without a counter's library, its cached profiles may be of another version.
     asked = [name for name in counters if may_measure or is_installed(name)]
     if not missing or not asked:
         return rows, set()
@@ -257,15 +256,15 @@ def _measured_list(
 
 
 def _seen(row: CostRow, reference: CostRow | None) -> tuple[int, list[str]]:
-    """Return what a counter charges, and what is to be said of it.
+    """Return what a counter charges, and the notes on it.
 
-    A counter that sees nothing of a component at all would make it free: then the reference
-    counter's dense MACs stand in.
+    A counter that counts nothing of a component would make it free: the reference counter's dense
+    MACs are charged instead.
     """
     assert row.total_macs is not None
     if not row.total_macs and reference is not None and reference.dense_macs:
         return reference.dense_macs, [
-            f"{row.counter} sees nothing of it: charged as {reference.counter} counts it"
+            f"{row.counter} does not count it: charged as {reference.counter} counts it"
         ]
     if row.status in {"verified", "unverified"}:
         return row.total_macs, []

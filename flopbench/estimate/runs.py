@@ -1,4 +1,4 @@
-"""One run: a log counted, its components priced, and every figure that is shown of it."""
+"""One run: a log counted, its components priced, and every figure derived from them."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from flopbench.policy.plan import Plan, plan_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Everything known of what a run cost.
+    """Everything known about what a run cost.
 
     Attributes:
         method: as the header names it, else the file.
-        header: what the log says of itself, the preset filled in.
+        header: the log's header, completed from its preset.
         source: the log's files.
         table: where the prices come from.
         book: the prices under every counter.
         primary: the estimate under the chosen counter and rule.
         published: the same under the published rule; None where that rule does not apply.
-        interval: of GFLOPS a video; None for a published distribution and for a single video.
-        under_counters: counter -> estimate under the leading rule.
-        groups: by class or by difficulty, where asked for.
-        grouped_by: what the groups are.
-        group_note: what a reader must know of them.
+        interval: of GFLOPS per video; None for a published distribution and for a single video.
+        under_counters: counter -> estimate under the same rule.
+        groups: by class or by difficulty, if requested.
+        grouped_by: ``class`` or ``difficulty``; empty without groups.
+        group_note: what qualifies the groups.
         warnings: from reading and from pricing.
         counts: the counts themselves.
     """
@@ -60,7 +60,7 @@ class Run:
 
     @property
     def prices(self) -> PriceList:
-        """The prices that lead."""
+        """The prices under the primary counter."""
         return self.book.lists[self.book.primary]
 
 
@@ -71,23 +71,23 @@ class Choices:
     Attributes:
         preset: what the decisions mean, where the log does not say.
         rule: None means exact where it applies.
-        counter: whose prices lead; None means the preset's publication's.
+        counter: the primary counter; None means the one that the preset's publication used.
         table: a saved cost table.
-        table_source: its name.
+        table_source: the table's name.
         variants: component -> variant.
         components: component -> specification in place of the log's.
         by: ``class`` or ``difficulty``.
-        difficulty: ``cost``, ``margin``, ``correct``, or one of the log's own columns.
-        steps: length of a video, where a table of shares does not say; a log must agree with it.
+        difficulty: ``cost``, ``margin``, ``correct``, or one of the log's ``extra`` columns.
+        steps: length of a video, for a table of shares that does not give it; a log must agree.
         shares_of: whether a table's shares are of ``frames`` or of ``decisions``.
         normalize: divide shares by their sum.
         allow_truncated: leave out a last line that is cut off.
         duplicates: ``error`` or ``first``.
-        resamples: of the bootstrap.
-        seed: of its generator.
+        resamples: number of bootstrap resamples.
+        seed: seed of their generator.
         refresh: measure prices again.
-        alone: price under the leading counter only, not under every counter beside it.
-        may_measure: whether a price that neither the table nor the cache has is measured.
+        alone: price under the primary counter only.
+        may_measure: whether to measure a price that neither the table nor the cache has.
     """
 
     preset: str | None = None
@@ -123,7 +123,7 @@ def run_of_log(
     Args:
         patterns: files or globs of one log, of any form.
         choices: see ``Choices``.
-        progress: told before a component is measured.
+        progress: called before each measurement.
         keep_scores: keep ids, scores and predictions for accuracies.
 
     Raises:
@@ -159,7 +159,7 @@ def counts_of_log(
 
     Args:
         patterns: as for ``run_of_log``.
-        choices: see ``Choices``; what concerns reading.
+        choices: see ``Choices``; only those about reading matter.
         keep_scores: as for ``run_of_log``.
 
     Raises:
@@ -178,7 +178,7 @@ def counts_of_log(
         from flopbench.policy.usage import read_usage
 
         if len(paths) > 1:
-            raise InputError(f"{paths[0]} holds shares of actions: one file at a time")
+            raise InputError(f"{paths[0]} holds shares of actions: give one file at a time")
         return read_usage(
             paths[0],
             form,
@@ -258,12 +258,12 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
 
 
 def method_name(counts: LogCounts | ShareCounts) -> str:
-    """Return the method as the log's header names it, else the log's first file."""
+    """Return the method named in the log's header, else the name of its first file."""
     return counts.plan.header.method or counts.source.name
 
 
 def _flagged(primary: Estimate, prices: PriceList) -> list[Remark]:
-    """Say which components that ran have a price which leaves something out."""
+    """Return the notes on flagged prices of components that ran."""
     used = [
         prices.prices[name] for name, cost in primary.by_component.items() if cost.runs_per_video
     ]
@@ -271,7 +271,7 @@ def _flagged(primary: Estimate, prices: PriceList) -> list[Remark]:
 
 
 def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:
-    """Give a table of shares the length of a video; check that a log agrees with it."""
+    """Set the length of a video in a table of shares; check that a log agrees with it."""
     own = counts.plan.steps
     if isinstance(counts, LogCounts):
         if steps is not None and (counts.steps != steps).any():
@@ -286,9 +286,9 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
         raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")
     if steps is None and own is None:
         raise InputError(
-            f"{counts.source} does not say how many steps a video has, so nothing is known of a "
-            "video",
-            "--steps N says it, such as --steps 16; figures per frame are the same for every N",
+            f"{counts.source} does not say how many steps a video has, so figures per video are "
+            "unknown",
+            "give it, such as --steps 16; figures per frame are the same for any number",
         )
     header = msgspec.structs.replace(counts.plan.header, steps=own if steps is None else steps)
     return replace(counts, plan=plan_of(header))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def score_columns() -> dict[str, Callable[[Block], Any]]:
-    """Return the makers of the columns that accuracies need."""
+    """Return the functions that gather the columns which accuracies need."""
     return {"scores": _scores, "prediction": _predictions}
 
 
@@ -34,13 +34,13 @@ def _predictions(block: Block) -> Any:
 
 
 def powers(scores: Any) -> tuple[Any, Any]:
-    """Return softmax in two parts: what is in proportion to it, and by what to divide that.
+    """Return softmax in two parts: its numerators and its denominators.
 
     Args:
         scores: (n, classes) float64.
 
     Returns:
-        (n, classes) exponentials, 1 at each row's highest score, and (n, 1) their sums.
+        (n, classes) exponentials, 1 at each row's highest score; (n, 1) their sums.
     """
     import numpy as np
 
@@ -51,11 +51,11 @@ def powers(scores: Any) -> tuple[Any, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What accuracies are made from; n records.
+    """What accuracies are computed from, of n records.
 
     Attributes:
-        scores: (n, classes) float64, None where some record has none.
-        classes: (n,) predicted class indices, None where some record has none.
+        scores: (n, classes) float64; None where some record has none.
+        classes: (n,) predicted class indices; None where some record has no prediction.
         codes: every label as a class index, record after record.
         offsets: (n + 1,) where each record's labels begin.
         first: (n,) first label of each record.
@@ -73,10 +73,10 @@ class NoAccuracy(Exception):
 
 
 def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
-    """Return what accuracies are made from.
+    """Return the scores, predictions and labels of a counted log.
 
     Raises:
-        NoAccuracy: there are none.
+        NoAccuracy: the log lacks what an accuracy needs.
     """
     import numpy as np
 
@@ -114,7 +114,7 @@ def _label_codes(counts: LogCounts, lengths: Any, number: Mapping[str, int]) -> 
 
 
 def _matrix(rows: Any) -> Any:
-    """Return (n, classes) float64 scores; None where some record has none, or fewer."""
+    """Return (n, classes) float64 scores; None unless all records have equally many."""
     import numpy as np
 
     widths = {0 if row is None else len(row) for row in rows}

@@ -37,7 +37,7 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
         stream: where ``table`` is drawn.
 
     Returns:
-        The text, or None for ``table``, which goes to the stream at once.
+        The text; None for ``table``, which is written to the stream.
     """
     if format == "json":
         return estimate_json(run)
@@ -51,10 +51,10 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
 
 
 def estimate_grids(run: Run) -> dict[str, Grid]:
-    """Lay an estimate out: the figures (``estimate``), by component, by action, by counter, …
+    """Lay out an estimate: the figures (``estimate``), by component, by action, by counter, …
 
     Returns:
-        A word that tells each table from the others -> the table.
+        A word that names each table -> the table.
     """
     grids = {
         "estimate": _figures_grid(run),
@@ -67,7 +67,7 @@ def estimate_grids(run: Run) -> dict[str, Grid]:
 
 
 def with_warnings(grid: Grid, warnings: Sequence[object]) -> Grid:
-    """Return a grid that carries warnings below it, for a document that stands by itself."""
+    """Return the grid with warnings below it, for a document that has no stderr."""
     return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
 
 

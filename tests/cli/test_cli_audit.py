@@ -33,7 +33,7 @@ def test_table_2_is_reproduced_or_explained(run_cli: RunCli) -> None:
 
 
 def test_everything_that_ships_is_the_default(run_cli: RunCli) -> None:
-    """Without arguments and with --all alike; some claims are off, which --strict says."""
+    """Without arguments as with --all; some claims are off, so --strict fails."""
     result = run_cli("audit", "--all", "--strict", "--format", "csv")
     assert (result.returncode, result.stderr) == (1, "")
     assert run_cli("audit", "--format", "csv").stdout == result.stdout
@@ -42,7 +42,7 @@ def test_everything_that_ships_is_the_default(run_cli: RunCli) -> None:
 
 
 def test_a_model_that_does_not_exist_names_the_claim(run_cli: RunCli, tmp_path: Path) -> None:
-    """Only counting finds out, and the message still says where it stands."""
+    """Only counting finds the error, and the message still says where it is."""
     path = tmp_path / "mine.toml"
     path.write_text(
         HEAD + '[[claim]]\nid = "a"\nwhat = "w"\nprinted = "1"\nunit = "GMACs"\n'
@@ -52,7 +52,7 @@ def test_a_model_that_does_not_exist_names_the_claim(run_cli: RunCli, tmp_path: 
 
 
 def test_without_torch_the_rest_is_audited(tmp_path: Path) -> None:
-    """What cannot be counted is not derivable, says so, and the status is 3."""
+    """A claim that cannot be counted is not derivable, with the reason, and the status is 3."""
     (tmp_path / "mine.toml").write_text(
         HEAD + '[[claim]]\nid = "a"\nwhat = "w"\nprinted = "1"\nunit = "GMACs"\n'
         'model = "resnet18@61"\n'

@@ -49,7 +49,7 @@ def one(path: Path, kind: str) -> Path:
 def test_published_prices_and_rows(
     run_cli: RunCli, tmp_path: Path, kind: str, exact: str, published: str
 ) -> None:
-    """Table 2's printed figures give AR-Net's sums by both rules, under either leading rule."""
+    """Table 2's printed figures give AR-Net's sums by both rules, whichever is primary."""
     path = one(tmp_path, kind)
     data = estimated(run_cli, path, "--counter", "published")
     assert f"{data['gflops_per_video']:.4f}" == exact
@@ -60,7 +60,7 @@ def test_published_prices_and_rows(
 
 
 def test_json_has_the_keys_that_scripts_read(run_cli: RunCli, log: Path) -> None:
-    """Figures, parts, both rules, and every counter, the leading one equal to the main figure."""
+    """Figures, parts, both rules, and every counter; the primary one's figure is the estimate's."""
     data = estimated(run_cli, log)
     assert (data["method"], data["rule"], data["videos"]) == ("AR-Net", "exact", 2)
     assert data["table"]["counter"] == "thop-2020"
@@ -136,7 +136,7 @@ def test_code_named_by_a_log_is_not_started(run_cli: RunCli, tmp_path: Path) -> 
     header = {"components": {"net": spec}, "actions": [{"name": "run", "costs": {"net": 1}}]}
     path = write_log(tmp_path / "run.jsonl", header, [{"actions": [0, 0]}])
     refused = run_cli("estimate", "--policy-log", str(path))
-    assert_refused(refused, "may not start by itself", f"--component net={spec}")
+    assert_refused(refused, "must not start by itself", f"--component net={spec}")
     assert not (tmp_path / "started").exists()
     data = estimated(run_cli, path, "--component", f"net={spec}", "--counter", "torch")
     # 2 steps × (3 × 8 × 8 inputs × 5 outputs)
@@ -226,13 +226,13 @@ def test_classes_and_difficulties(run_cli: RunCli, tmp_path: Path) -> None:
         assert found["groups"][0]["name"] == first
         assert note in (found["group_note"] or "")
         assert sum(g["videos"] for g in found["groups"]) == 6
-    # Six frames of small margin are hard, though they cost least.
+    # Six frames of small margin are difficult, though they cost least.
     margin = estimated(run_cli, path, "--by", "difficulty", "--difficulty", "margin")["groups"]
     assert margin[0]["gflops_per_video"] > margin[-1]["gflops_per_video"]
 
 
 def test_a_console_block_has_the_published_rule_only(run_cli: RunCli, tmp_path: Path) -> None:
-    """AR-Net's printed usage gives its estimator's figure, and what it cannot give is said."""
+    """AR-Net's printed usage gives its estimator's figure; a warning says what it cannot give."""
     block = (
         "r0(resnet50 224)     :   2 (12.50%)\n"
         "r1(resnet34 168)     :   2 (12.50%)\n"
@@ -282,7 +282,7 @@ def test_ready_made_counts(run_cli: RunCli, tmp_path: Path) -> None:
     assert f"{data['published_rule']['gflops_per_video']:.4f}" == "11.4194"
     assert [g["videos"] for g in data["groups"]] == [1]
     margin = run_cli(*args, "--by", "difficulty", "--difficulty", "margin")
-    assert_refused(margin, "this difficulty cannot be told")
+    assert_refused(margin, "--difficulty margin cannot be computed")
 
 
 def test_forms_of_one_log_compare_equal(run_cli: RunCli, tmp_path: Path) -> None:
@@ -354,27 +354,27 @@ def test_streams_like_adamml(run_cli: RunCli, tmp_path: Path) -> None:
     assert data["gflops_per_video"] == 7.5
     assert data["gflops_per_frame"] == 1.5
     assert data["by_action"]["audio: use"]["own_gflops_per_video"] == 3.0
-    # Half of the policy's cost of a segment lies on each stream: 3 × 0.05.
+    # Half of the policy's cost of a segment is on each stream: 3 × 0.05.
     assert data["by_action"]["audio: use"]["gflops_per_video"] == pytest.approx(3.15)
 
 
 def test_a_counter_that_sees_nothing_makes_nothing_free(run_cli: RunCli, log: Path) -> None:
-    """THOP's rules of 2020 know no LSTM: the reference counter's MACs stand in, with a warning."""
+    """THOP's rules of 2020 lack the LSTM: the reference counter's MACs stand in, with a warning."""
     args = ("--variant", "lstm=counted", "--format", "json")
     done = run_cli("estimate", "--policy-log", str(log), *args)
     assert done.returncode == 0, done.stderr
     data = json.loads(done.stdout)
     assert data["table"]["counter"] == "thop-2020"
     assert data["by_component"]["lstm"]["macs"] == 3_670_016  # 4 × 512 × (1280 + 512)
-    said = "lstm: thop-2020 sees nothing of it: charged as torch counts it"
-    assert said in data["warnings"]
-    assert f"flopbench: warning: {said}" in done.stderr
+    warning = "lstm: thop-2020 does not count it: charged as torch counts it"
+    assert warning in data["warnings"]
+    assert f"flopbench: warning: {warning}" in done.stderr
 
 
 def test_warnings_stand_once(run_cli: RunCli, log: Path) -> None:
     """On a terminal warnings go to stderr alone; a document carries them itself."""
     args = ("estimate", "--policy-log", str(log), "--variant", "lstm=counted")
     shown = run_cli(*args)
-    assert "sees nothing" in shown.stderr
+    assert "does not count it" in shown.stderr
     assert "Warning:" not in shown.stdout
     assert "Warning: lstm: thop-2020 sees nothing" in run_cli(*args, "--format", "md").stdout

@@ -33,7 +33,7 @@ def sk_ap() -> Any:
 
 
 def single(labels: Any) -> tuple[Any, Any]:
-    """One label a video, as codes and offsets."""
+    """One label per video, as codes and offsets."""
     return np.asarray(labels), np.arange(len(labels) + 1)
 
 
@@ -53,7 +53,7 @@ def width(result: Accuracy) -> float:
 
 
 def holds_its_value(result: Accuracy) -> bool:
-    """Whether the value lies in its own interval."""
+    """Whether the value is inside its interval."""
     assert result.ci95_percent is not None
     return result.ci95_percent[0] <= result.percent <= result.ci95_percent[1]
 
@@ -62,7 +62,7 @@ def holds_its_value(result: Accuracy) -> bool:
 
 
 def test_top1_of_scores_and_of_predictions() -> None:
-    """Scores predict their highest class; class indices say the same directly."""
+    """Scores predict their highest class, and so do the class indices themselves."""
     scores = [[0.1, 0.7, 0.2], [0.5, 0.2, 0.3], [0.0, 0.1, 0.9], [0.2, 0.3, 0.5]]
     labels = [1, 0, 1, 2]
     # Predicted 1, 0, 2, 2: the third of four is wrong.
@@ -120,7 +120,7 @@ def test_map_worked_example() -> None:
 
 
 def test_map_ranks_probabilities_not_logits() -> None:
-    """A softmax over classes comes first: it can turn the order of two videos around."""
+    """A softmax over classes comes first: it can reverse the order of two videos."""
     pytest.importorskip("sklearn")
     scores = [[5.0, 9.0], [3.0, 0.0]]  # class 0: logits 5 > 3, but probabilities 0.02 < 0.95
     labels = single([1, 0])
@@ -201,7 +201,7 @@ def test_map_interval_holds_the_value_and_shrinks(strength: float) -> None:
 
 
 def test_map_interval_stays_within_a_hundred_percent() -> None:
-    """Recentred on a value near the top, an interval is cut there."""
+    """An interval recentred on a value near 100 % ends there."""
     pytest.importorskip("sklearn")
     scores, labels = noisy(20, 3, seed=7, strength=2.0)
     result = mean_average_precision(scores, *single(labels))
@@ -249,7 +249,7 @@ def test_same_seed_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 )
 def test_weighted_ap_equals_sklearn(videos: list[tuple[int, bool, int, float]]) -> None:
-    """Under whole and broken weights, many ties and weights of 0: scikit-learn's to 1e-12."""
+    """With whole and fractional weights, ties and weights of 0: scikit-learn's to 1e-12."""
     sk_ap = pytest.importorskip("sklearn.metrics").average_precision_score
     scores, positive, whole, broken = (np.array(column) for column in zip(*videos, strict=True))
     assume(positive.any())
@@ -358,7 +358,7 @@ def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
 
 @pytest.mark.parametrize("bad", [3, -1])
 def test_label_ids_out_of_range_are_refused(bad: int) -> None:
-    """Neither padding nor a class that the scores lack is taken for one; its video is named."""
+    """Padding, or a class that the scores lack, is refused; its video is named."""
     scores = np.zeros((3, 3))
     with pytest.raises(
         InputError, match=f"row 2 has the class id {bad}, expected 0 to 2"
@@ -373,7 +373,7 @@ def test_label_ids_out_of_range_are_refused(bad: int) -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    """The message gives what was expected and what came."""
+    """The message gives what was expected and what was found."""
     scores = np.zeros((3, 2))
     for call, match in (
         (lambda: top1(scores, [0, 1]), "3 predictions and 2 labels"),
@@ -409,7 +409,7 @@ def test_nothing_to_score_is_refused() -> None:
 
 
 def test_map_without_sklearn_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The hint is the command that brings scikit-learn."""
+    """The hint is the command that installs scikit-learn."""
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
     with pytest.raises(InputError, match="mAP needs scikit-learn") as caught:
         mean_average_precision(np.eye(2), *single([0, 1]))

@@ -642,7 +642,7 @@ def test_logs_that_cannot_be_run(run_cli: RunCli, tmp_path: Path) -> None:
     code = {**constants, "components": {"a": "nets.py:build@8"}}
     path = write_log(tmp_path / "b.jsonl", code, [{"actions": [0]}])
     assert_refused(
-        run_cli("replay", "--policy-log", str(path), "--device", "cpu"), "may not start by itself"
+        run_cli("replay", "--policy-log", str(path), "--device", "cpu"), "must not start by itself"
     )
     half = {"components": {"a": "resnet18@32"}, "actions": [{"name": "r", "costs": {"a": 0.5}}]}
     path = write_log(tmp_path / "c.jsonl", half, [{"actions": [0]}])

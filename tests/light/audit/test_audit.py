@@ -64,7 +64,7 @@ def test_the_publications_sums_come_out() -> None:
 
 
 def test_every_shipped_file_is_sound() -> None:
-    """Each reads, and whatever can be checked without counting is right."""
+    """Each can be read, and all that can be checked without counting is right."""
     names = shipped_claims()
     assert {"arnet", "scsampler", "frameexit", "videoiq", "adafuse", "adaframe"} <= set(names)
     check_claims([read_claims(name) for name in names])
@@ -82,7 +82,7 @@ def test_a_distribution_is_priced_by_the_published_rule(file: Path) -> None:
 
 
 def test_shares_charge_the_chosen_variant_and_a_skip_by_its_span(file: Path) -> None:
-    """AR-Net, half resnet18@112 and half skip 4: the misprint is corrected, and said so."""
+    """AR-Net, half resnet18@112 and half skip 4: the misprint is corrected, with a note."""
     shares = 'preset = "arnet-resnet"\nshares = { "resnet18@112" = 0.5, "skip 4" = 0.5 }\n'
     # 0.5 × 0.4863 + (0.0529 + 0.0016384) × (0.5 + 0.5 / 4)
     found = only(file, f'printed = "0.2772"\n{shares}variants = {{ lstm = "published" }}\n')
@@ -137,7 +137,7 @@ def test_another_number_of_frames_is_named_only_if_it_is_the_only_one(file: Path
 
 
 def test_a_tie_is_rounded_either_way() -> None:
-    """Half to even and half up both reproduce; half down is a matter of rounding."""
+    """Half to even and half up both reproduce; half down is rounding only."""
     assert rounds_to(Fraction("0.125"), Decimal("0.12"))
     assert rounds_to(Fraction("0.125"), Decimal("0.13"))
     value = Fraction("0.39375")
@@ -204,7 +204,7 @@ def test_percentages_have_a_sign_and_two_digits(share: str, text: str) -> None:
 
 
 def test_units_of_cost_are_told_from_others() -> None:
-    """What a cost is of may follow its unit; accuracy, ratios and frames are no cost."""
+    """A denominator may follow a unit of cost; accuracy, ratios and frames are not costs."""
     assert unit_readings("GFLOPS/video") == {"MACs": 10**9, "FLOPs": 5 * 10**8}
     assert unit_readings("MMACs/frame") == {"MACs": 10**6}
     assert unit_readings("GFLOPs") == {"FLOPs": 5 * 10**8}
@@ -238,7 +238,7 @@ def test_a_printed_gflops_is_tried_as_macs_then_as_flops(
 
 
 def test_what_gflops_counts_may_be_said(file: Path) -> None:
-    """In the file, or in the claim, which goes first; then the other reading is not tried."""
+    """In the file, or in the claim, which takes precedence; the other reading is not tried."""
     claim = f'printed = "4.1103"\ncounts = {{ net = 1 }}\n{NET}'
     macs = 'read_as = "MACs"\n'
     assert read_text(file, HEAD + macs + ENTRY + claim).results[0].verdict_text == "off by +100 %"
@@ -282,9 +282,9 @@ BAD = [
     ('schema = 1\ntitel = "x"', "did you mean 'title'"),
     (HEAD + 'counter = "thopp"\n' + ENTRY, "did you mean 'thop'"),
     (HEAD + 'components = { a = "@" }\n' + ENTRY, "components.a"),
-    (HEAD + ENTRY + 'printed = "1"\n', "says not how to recompute it"),
+    (HEAD + ENTRY + 'printed = "1"\n', "does not say how to recompute it"),
     ("schema = 1\ntitle = 'x'\n" + ENTRY + 'printed = "1"\nnot_derivable = "w"', "'source' is"),
-    (HEAD + ENTRY * 2, "says not how"),
+    (HEAD + ENTRY * 2, "does not say how"),
     (HEAD + (ENTRY + 'printed = "1"\nnot_derivable = "w"\n') * 2, "'id' repeats 'a'"),
 ]
 
@@ -316,7 +316,7 @@ BAD_CLAIMS = [
         'printed = "1"\ncounts = { n = 1 }\ncomponents = { n = "published:resnet50@223" }',
         "did you mean 'resnet50@224,classes=200'",
     ),
-    ('printed = "1"\ncounts = { n = 1 }\ncomponents = { n = "nets.py:build@8" }', "may not start"),
+    ('printed = "1"\ncounts = { n = 1 }\ncomponents = { n = "nets.py:build@8" }', "must not start"),
     ('printed = "1"\nmodel = "resnet50@big"', "model: input size 'big'"),
     ('printed = "1"\nmodel = "value:7"', "a constant is not"),
     ('printed = "1"\nmodel = "resnet18"\ncounter = "published"', "a published figure is not"),
@@ -361,7 +361,7 @@ def test_a_cost_needs_a_unit_of_cost(file: Path) -> None:
 
 
 def test_an_unknown_name_lists_what_ships(tmp_path: Path) -> None:
-    """With a near match; a folder is no claims file."""
+    """With a near match; a folder is not a claims file."""
     with pytest.raises(InputError) as caught:
         read_claims("scsamplr")
     assert "did you mean 'scsampler'" in caught.value.hint

@@ -93,7 +93,7 @@ def test_other_data_is_refused(tmp_path: Path, key: str) -> None:
 
 
 def test_other_labels_of_the_same_videos_are_refused(tmp_path: Path) -> None:
-    """Two logs that disagree on what a video shows are not comparable."""
+    """Two logs that disagree on the labels of a video are not comparable."""
     same = [{"actions": [0], "labels": [n % 3], "prediction": 0} for n in range(9)]
     other = [*same[:4], {**same[4], "labels": [2]}, *same[5:]]
     runs = [log(tmp_path, "a", same), log(tmp_path, "b", other)]
@@ -109,35 +109,35 @@ def quoting(folder: Path, name: str, actions: list[int], percent: float | None) 
 
 
 def test_dominance_and_the_front(tmp_path: Path) -> None:
-    """One at least as accurate and at most as costly dominates; equals do not."""
+    """A run that is at least as accurate and at most as costly dominates; equals do not."""
     runs = [
-        quoting(tmp_path, "dear", [0, 0, 0], 75.0),
+        quoting(tmp_path, "costly", [0, 0, 0], 75.0),
         quoting(tmp_path, "cheap", [1], 60.0),
         quoting(tmp_path, "worse", [0, 0], 59.0),
-        quoting(tmp_path, "twin", [1], 60.0),
-        quoting(tmp_path, "as good, dearer", [1, 1], 60.0),
+        quoting(tmp_path, "equal", [1], 60.0),
+        quoting(tmp_path, "as good, costlier", [1, 1], 60.0),
     ]
     found = compare(runs, Choices())
     pairs = {(d.winner, d.loser) for d in found.dominance}
     assert pairs == {
         ("cheap", "worse"),
-        ("twin", "worse"),
-        ("as good, dearer", "worse"),
-        ("cheap", "as good, dearer"),
-        ("twin", "as good, dearer"),
+        ("equal", "worse"),
+        ("as good, costlier", "worse"),
+        ("cheap", "as good, costlier"),
+        ("equal", "as good, costlier"),
     }
-    assert found.front == ("dear", "cheap", "twin")
+    assert found.front == ("costly", "cheap", "equal")
     assert [a.percent for a in found.methods] == [75, 60, 59, 60, 60]
-    assert "dear: accuracy as its header quotes it, not recomputed" in map(str, found.notes)
+    assert "costly: accuracy as its header quotes it, not recomputed" in map(str, found.notes)
     assert found.differences[0].percent == -15
     assert found.differences[0].ci95_percent is None
 
 
 def test_dominance_says_where_an_interval_leaves_it_open(tmp_path: Path) -> None:
-    """It is clear where both intervals exclude 0, open where one holds it or there is none."""
+    """Dominance is clear where both intervals exclude 0, open where one holds 0 or is missing."""
 
     def samples(right: int, heavy: int) -> list[dict[str, Any]]:
-        # 200 videos of one step; the first `heavy` are dear, the last `right` are classified right.
+        # 200 videos of one step; the first `heavy` cost more, the last `right` are correct.
         return [
             {
                 "actions": [0 if n < heavy else 1],
@@ -198,7 +198,7 @@ def test_metrics_and_number_of_runs_are_checked(tmp_path: Path) -> None:
 
 
 def test_one_method_twice_stays_two_lines(tmp_path: Path) -> None:
-    """Runs of one name are told apart by their files, one file by a number."""
+    """Runs of one name are distinguished by their files, runs of one file by a number."""
     (tmp_path / "x").mkdir()
     runs = [log(tmp_path, "m", mixed(1)), log(tmp_path / "x", "m", mixed(2))]
     names = [a.name for a in compare([*runs, runs[0]], Choices()).methods]
@@ -221,7 +221,7 @@ def test_a_run_without_a_method_has_the_whole_name_of_its_first_file(tmp_path: P
 
 
 def test_runs_are_named_by_dataset_where_that_differs(tmp_path: Path) -> None:
-    """As in figures; the names of the caller's stand in every note."""
+    """As in figures; the given names appear in every note."""
     runs = [
         log(tmp_path, "a", mixed(1), metrics={"mAP": 70}),
         log(tmp_path, "b", mixed(2), dataset="fcvid", metrics={"mAP": 71}),
@@ -234,7 +234,7 @@ def test_runs_are_named_by_dataset_where_that_differs(tmp_path: Path) -> None:
 
 
 def test_a_method_may_be_called_as_a_note_begins(tmp_path: Path) -> None:
-    """Only a note on rules stands below the differences, whatever a method is called."""
+    """Only a note on rules is shown below the differences, whatever a method is called."""
     runs = [log(tmp_path, name, mixed(1), metrics={"mAP": 70}) for name in ("rules differ", "b")]
     found = compare(runs, Choices())
     assert "rules differ: accuracy as its header" in str(found.notes[0])
@@ -374,7 +374,7 @@ NASTY = "a|b & <b>bold</b>\nnext \\ *line* \x1b[31m"
 
 @pytest.fixture
 def nasty(tmp_path: Path) -> Comparison:
-    """A comparison of logs with names that mean something in every format."""
+    """A comparison of logs with names that are markup in every format."""
     named = [{**a, "name": a["name"] + NASTY} for a in NETS["actions"]]
     runs = []
     for n in (1, 2):
@@ -440,7 +440,7 @@ def test_the_json_of_an_estimate_has_its_keys(tmp_path: Path) -> None:
 
 
 def test_spans_of_their_own_leave_the_published_rule_out(tmp_path: Path) -> None:
-    """Where the published rule is not defined there is null and a sentence, no number."""
+    """Where the published rule is not defined: null and a sentence, not a number."""
     samples = [{"actions": [0, 2, 1], "spans": [1, 5, 1]}] * 2
     run = log(tmp_path, "run", samples, encoding="per_decision")
     assert estimate_data(run)["published_rule"] is None

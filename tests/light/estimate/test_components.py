@@ -47,7 +47,7 @@ def chosen(text: str, variant: str = "", *, is_default: bool = True) -> Chosen:
 def test_the_log_a_variant_or_another_specification(
     name: str, variants: dict[str, str], overrides: dict[str, str], expected: Chosen
 ) -> None:
-    """What is asked for wins; it is the default where it comes to what the log says anyway."""
+    """The requested one is taken; it is the default where it equals the log's own."""
     assert resolve_components(HEADER, variants, overrides, [name]) == {name: expected}
 
 
@@ -87,7 +87,7 @@ def test_the_log_a_variant_or_another_specification(
         (
             "own",
             {},
-            "the component 'own' is 'nets.py:build@8', code that a log may not start by itself",
+            "the component 'own' is 'nets.py:build@8', code that a log must not start by itself",
             "if you trust it: --component own=nets.py:build@8",
         ),
     ],
@@ -102,6 +102,6 @@ def test_what_is_refused(name: str, options: dict[str, Any], message: str, hint:
 
 
 def test_trusted_code_may_be_named_by_a_log() -> None:
-    """A saved table vouches for the code that it holds the cost of."""
+    """A saved table makes the code that it has a cost for trusted."""
     found = resolve_components(HEADER, {}, {}, ["own"], trusted={"nets.py:build@8"})
     assert found["own"].spec.is_user_code

@@ -28,7 +28,7 @@ from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.plan import plan_of
 
-# Table 2 of AR-Net's supplement, ResNet-18 with its two digits put right; the released LSTM.
+# Table 2 of AR-Net's supplement, ResNet-18 with its two digits corrected; the released LSTM.
 TABLE2 = {
     "resnet50": 4_110_300_000,
     "resnet34": 2_249_000_000,
@@ -73,7 +73,7 @@ def test_rows_of_arnet(text: str, rule: Rule, expected: float, decisions: float)
 
 
 def test_rows_drawn_independently_are_noticed() -> None:
-    """A skip 4 that is one row long is impossible before the end of a video, and is said so."""
+    """A skip 4 that is one row long is impossible before the end of a video: a warning."""
     (warning,) = map(str, arnet(ARNET_ROWS["independent"]).warnings)
     assert "log:0: actions[0]: a run of 1 × 'skip 4', which covers 4 steps" in warning
     assert "8 such runs in all" in warning
@@ -112,7 +112,7 @@ def test_frameexit() -> None:
     assert found.by_action["exit frame 4"].share_of_decisions == 1 / 3
     assert found.by_action["exit frame 4"].share_of_frames is None
     assert sum(cost.gflops_per_video for cost in found.by_action.values()) == pytest.approx(20.6)
-    # Ten frames were sampled of each, however many were looked at.
+    # Ten frames were sampled of each, however many were processed.
     assert found.gflops_per_frame == pytest.approx(2.06, rel=1e-12)
     assert found.gflops_per_processed_frame is None
 
@@ -146,14 +146,14 @@ def test_charges_by_view_by_sample_and_by_step() -> None:
     assert found.macs_per_video == (4326 + 122) / 2
     assert (found.videos, found.records, found.frames_per_video) == (2, 4, 4)
     assert found.gflops_per_frame == pytest.approx((4326 + 122) / 8 / 1e9)
-    # What no action carries: (4 × 100 + 2 × 20) / 2 a video; steps are carried by the actions.
+    # Attributed to no action: (4 × 100 + 2 × 20) / 2 a video; steps belong to the actions.
     assert found.unattributed_gflops_per_video == pytest.approx(220 / 1e9)
     assert found.by_component["look"].runs_per_video == 8 * 0.5 / 2
 
 
 @pytest.mark.parametrize("early", [{"actions": [0, 0, 1]}, {"actions": [0, 0, 0], "exit": "out"}])
 def test_steps_behind_an_exit_are_charged(early: dict[str, Any]) -> None:
-    """What every sampled step pays is paid for the steps that an exit leaves out, too."""
+    """A charge per sampled step is also paid for the steps that an exit leaves out."""
     header = header_of(
         steps=8,
         components={"net": "value:1", "look": "value:1"},
@@ -253,7 +253,7 @@ def logs(draw: st.DrawFn) -> tuple[LogCounts, PriceList]:
 
 
 def paid(counts: LogCounts, prices: PriceList, rule: Rule, record: int) -> Fraction:
-    """Return what one record of a log without views pays, by the words of the documentation."""
+    """Return what one record of a log without views is charged, as the documentation says."""
     plan, charges = counts.plan, counts.plan.charges
 
     def macs(costs: Mapping[str, float]) -> Fraction:
@@ -333,7 +333,7 @@ def test_without_longer_spans_the_rules_agree(log: tuple[LogCounts, PriceList]) 
 
 
 def test_spans_of_the_log_have_no_published_rule() -> None:
-    """AR-Net's rule takes spans from the actions: where decisions bring theirs it is refused."""
+    """AR-Net's rule takes spans from the actions: where decisions have their own, it is refused."""
     header = header_of(preset="arnet-resnet", encoding="per_decision")
     own = counted(header, [{"actions": [0, 6, 0], "spans": [1, 3, 1]}])
     with pytest.raises(DataError, match="published rule is not defined here"):
@@ -347,7 +347,7 @@ def test_spans_of_the_log_have_no_published_rule() -> None:
 
 
 def test_nothing_to_average_is_refused() -> None:
-    """No records, no figure."""
+    """Without records there is no figure."""
     counts = arnet(ARNET_ROWS["cut"])
     with pytest.raises(DataError, match="no samples"):
         estimate(counts.totals(np.array([], np.int64)), counts.plan, price_list(TABLE2))
@@ -431,7 +431,7 @@ def test_videos_of_two_runs_are_drawn_apart() -> None:
 
 
 def test_many_groups_share_what_one_log_may_draw() -> None:
-    """Of 51 classes each may draw 1,000 videos, fewer than 50,000 / 49: beyond it is the limit."""
+    """51 classes may draw 1,000 videos each, less than 50,000 / 49: larger ones take the limit."""
     header = header_of(
         components={"net": "value:9"}, actions=[{"name": "run", "costs": {"net": 1}}]
     )
@@ -471,11 +471,11 @@ def test_difficulty_by_cost_is_marked_circular() -> None:
     assert "border" not in note
     tied, note = grouped("cost", [{"actions": [0]}] * 4)
     assert [len(chosen) for chosen in tied.values()] == [2, 1, 1]
-    assert "equal values stand on both sides of a border" in note
+    assert "equal values fall on both sides of a cut" in note
 
 
 def test_difficulty_by_cost_keeps_views_of_a_video_together() -> None:
-    """A video is hard as a whole: all its views are in one group."""
+    """Difficulty belongs to a whole video: all its views are in one group."""
     samples = [
         {"id": name, "view": view, "actions": [0] * n + [1] * (3 - n)}
         for view, cost in (("left", (0, 3, 1)), ("right", (3, 1, 1)))
@@ -498,7 +498,7 @@ def test_difficulty_by_margin() -> None:
 
 
 def test_difficulty_by_correctness() -> None:
-    """Right is a prediction among the labels, as a name or a number, else the highest score."""
+    """Right: the prediction (name or number), else the highest score, is among the labels."""
     samples: list[dict[str, Any]] = [
         {"labels": [1], "prediction": "run"},
         {"labels": ["walk"], "prediction": 0},
@@ -515,7 +515,7 @@ def test_difficulty_by_correctness() -> None:
 
 
 def test_difficulty_by_a_column_of_numbers() -> None:
-    """Numbers are cut into thirds over the whole log, whole numbers beside fractions."""
+    """Numbers are cut into thirds over the whole log, whole numbers and fractions alike."""
     values = [9, 1.5, 4, None, 2, 8, 3]
     samples = [{"actions": [0], "extra": {"length": v}} for v in values]
     groups, note = grouped("length", samples, size=1)
@@ -524,7 +524,7 @@ def test_difficulty_by_a_column_of_numbers() -> None:
 
 
 def test_difficulty_by_a_column_of_texts() -> None:
-    """Texts are groups of their own; a record without one is left out, in whatever block."""
+    """Each text is a group; a record without one is left out, in whatever block."""
     values = ["hard", None, "easy", True, None, "hard", 3]
     samples = [{"actions": [0], "extra": {"level": v}} for v in values]
     for size in (1, 3, 100):
@@ -538,7 +538,7 @@ def test_difficulty_needs_what_it_measures(measure: str) -> None:
     """A log without scores, labels or the column is refused; a near match is named."""
     with pytest.raises(InputError) as caught:
         grouped(measure, [{"actions": [0]}])
-    assert "cannot be told" in caught.value.message
+    assert "cannot be computed" in caught.value.message
     assert "margin" in caught.value.hint
     if measure == "mrgin":
         assert "did you mean 'margin'?" in caught.value.hint

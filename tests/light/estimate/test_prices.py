@@ -92,7 +92,7 @@ def test_variants_of_the_lstm(variant: str) -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_the_released_code_is_the_default_variant() -> None:
-    """Unless another is asked for, the LSTM costs what AR-Net's code charges, and says so."""
+    """By default the LSTM costs what AR-Net's code charges, and the note says so."""
     price = book().lists["thop-2020"].prices["lstm"]
     assert (price.total_macs, price.variant) == (3_276_800, "released")
     assert "AR-Net released code" in price.note
@@ -100,7 +100,7 @@ def test_the_released_code_is_the_default_variant() -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 @pytest.mark.parametrize(
-    ("choices", "said", "hint"),
+    ("choices", "text", "hint"),
     [
         ({"variants": {"lstm": "publisched"}}, "no variant 'publisched'", "'published'"),
         (
@@ -122,17 +122,17 @@ def test_the_released_code_is_the_default_variant() -> None:
         ),
     ],
 )
-def test_unknown_names_are_refused(choices: dict[str, Any], said: str, hint: str) -> None:
-    """A variant, component or counter that is not there is refused with its near match."""
+def test_unknown_names_are_refused(choices: dict[str, Any], text: str, hint: str) -> None:
+    """An unknown variant, component or counter is refused with a near match."""
     with pytest.raises(InputError) as caught:
         book(**choices)
-    assert said in caught.value.message
+    assert text in caught.value.message
     assert hint in caught.value.hint
 
 
 @pytest.mark.usefixtures("no_measuring")
 def test_an_unknown_counter_is_refused_where_all_prices_are_constants() -> None:
-    """Constants have no counter, and still none is made up for them."""
+    """Constants have no counter, and none is made up for them."""
     with pytest.raises(InputError, match="no counter 'torhc'"):
         price_book(header_of(preset="frameexit"), counter="torhc")
 
@@ -145,7 +145,7 @@ AMBIGUOUS = (
 
 @pytest.mark.usefixtures("no_measuring")
 def test_a_price_with_two_readings_is_refused_wherever_it_stands(tmp_path: Path) -> None:
-    """In the header of a log, in a preset, in an override: one sentence."""
+    """In the header of a log, in a preset, in an override: the same message."""
     actions = [{"name": "run", "costs": {"net": 1}}]
     samples = [{"actions": ["run"]}]
     components = {"net": 'value:1.8 GFLOPS "paper"'}
@@ -170,7 +170,7 @@ def test_a_price_with_two_readings_is_refused_wherever_it_stands(tmp_path: Path)
 
 @pytest.mark.usefixtures("no_measuring")
 def test_an_override_replaces_the_component(tmp_path: Path) -> None:
-    """--component charges another model in the same decisions."""
+    """--component charges another model for the same decisions."""
     run = estimated(tmp_path, ARNET_ROWS["cut"], components={"policy": "value:1e6"})
     price = run.prices.prices["policy"]
     assert (price.total_macs, price.spec) == (10**6, "value:1000000")
@@ -181,7 +181,7 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
-    """It is charged, with the doubt beside it and in the run's warnings; others are not named."""
+    """It is charged, flagged, and named in the run's warnings; others are not named."""
     disputed = row("resnet50@224,classes=200", 4_110_285_824, status="disputed")
     other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), disputed))
     run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
@@ -196,7 +196,7 @@ def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
-    """Prices come from the table that was given, whatever the network really costs."""
+    """Prices come from the given table, whatever the network really costs."""
     doctored = [row("resnet50@224,classes=200", 10**12)]
     other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), *doctored))
     run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
@@ -208,7 +208,7 @@ def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
 
 
 def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A component that the table lacks under the leading counter is measured, and says so."""
+    """A component that the table lacks under the primary counter is measured, with a note."""
     pytest.importorskip("torch")  # a counter that the table lacks must be one that is installed
     asked: list[tuple[list[str], list[str]]] = []
 
@@ -229,7 +229,7 @@ def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.usefixtures("no_measuring")
 def test_published_prices_correct_the_misprint() -> None:
-    """The publication's own figures, with ResNet-18 taken as 0.4863 and that said."""
+    """The publication's printed figures, with ResNet-18 taken as 0.4863 and a note."""
     found = book(counter="published")
     assert (found.primary, next(iter(found.lists))) == ("published", "published")
     prices = found.lists["published"].prices
@@ -248,7 +248,7 @@ def test_published_prices_correct_the_misprint() -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
-    """AR-Net's three logs, priced by the command's own way: both rules."""
+    """AR-Net's three logs, priced as the command prices them: both rules."""
     found = [
         estimated(tmp_path, ARNET_ROWS[name], counter="published")
         for name in ("uncut", "cut", "independent")
@@ -263,7 +263,7 @@ def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
-    """The preset's counter leads; a counter that cannot price every component is a named gap."""
+    """The preset's counter is primary; one that cannot price every component is a named gap."""
     more = [row(spec, n + 1, "torch") for spec, n in THOP_2020.items() if "18" not in spec]
     failed = row("resnet18@112,classes=200", None, "torch", "failed")
     run = estimated(tmp_path, ARNET_ROWS["cut"], table=table(*more, failed))
@@ -275,7 +275,7 @@ def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_measuring")
 def test_a_flagged_row_is_marked() -> None:
-    """A price whose counter missed something says so beside the figure."""
+    """A price whose counter missed something has a note that says so."""
     partial = replace(
         row("resnet50@224,classes=200", 7, status="partial"), notes=("leaves out Layer",)
     )
@@ -293,7 +293,7 @@ def test_code_that_a_log_names_is_not_started() -> None:
     header = header_of(
         components={"net": spec}, actions=[{"name": "run", "costs": {"net": 1}}], steps=1
     )
-    with pytest.raises(InputError, match="code that a log may not start") as caught:
+    with pytest.raises(InputError, match="code that a log must not start") as caught:
         price_book(header)
     assert caught.value.hint == f"if you trust it: --component net={spec}"
     known = CostTable(rows=(row(spec, 5, "torch"),))
