@@ -377,4 +377,4 @@ def test_warnings_stand_once(run_cli: RunCli, log: Path) -> None:
     shown = run_cli(*args)
     assert "does not count it" in shown.stderr
     assert "Warning:" not in shown.stdout
-    assert "Warning: lstm: thop-2020 sees nothing" in run_cli(*args, "--format", "md").stdout
+    assert "Warning: lstm: thop-2020 does not count it" in run_cli(*args, "--format", "md").stdout
