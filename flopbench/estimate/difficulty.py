@@ -122,7 +122,7 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None
         raise InputError(
             f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
             "value per video",
-            f"--difficulty {COST} is known for whole videos",
+            f"--difficulty {COST} has one value per video",
         )
 
 
