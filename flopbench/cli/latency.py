@@ -1,4 +1,4 @@
-"""``flopbench latency``: measured time and throughput beside the theory."""
+"""``flopbench latency``: measured time and throughput, with theoretical costs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "latency",
-        help="measured latency and throughput, beside MACs and the device's roofs",
+        help="measured latency and throughput, with MACs and the device's roofs",
         description=(
             "Time models on this machine's CPU or accelerator: fresh processes, warm-up until "
-            "stable, samples until precise, a verdict for every row. Without models it times every "
-            "arm of Table 2 of the AR-Net supplement (preset arnet). -o FILE.json keeps all raw "
-            "samples; what was measured before an interrupt is in it."
+            "stable, samples until precise, a verdict for every row. Without models, time every "
+            "network of Table 2 of the AR-Net supplement (preset arnet). -o FILE.json keeps all "
+            "raw samples, also those measured before an interrupt."
         ),
         epilog="models: as for 'flopbench table', such as resnet50@224 or nets.py:build@224",
     )
@@ -54,7 +54,7 @@ def add_parser(verbs: Any) -> None:
         action="append",
         default=[],
         metavar="MODEL",
-        help="a model to compare the first one with, calls taking turns in the same processes; "
+        help="a model to compare with the first one, calls taking turns in the same processes; "
         "repeatable",
     )
     _add_conditions(parser)
@@ -68,11 +68,11 @@ def add_parser(verbs: Any) -> None:
         "--reference-batch",
         type=positive,
         metavar="N",
-        help=f"a batch that a sweep measures in any case (default: {DEFAULT_REFERENCE}, where "
+        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
         "--max-batch allows it)",
     )
     parser.add_argument(
-        "--max-batch", type=positive, metavar="N", help="where a sweep ends (default: 4096)"
+        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
     )
     parser.add_argument(
         "--from",
@@ -93,7 +93,7 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         type=positive,
         action="append",
         metavar="N",
-        help="images a call (default: 1); repeatable",
+        help="images per call (default: 1); repeatable",
     )
     parser.add_argument(
         "--dtype",
@@ -111,20 +111,20 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--budget",
         type=positive_seconds,
         metavar="S",
-        help="seconds of samples a row and process (default: 5); a batch that a sweep only passes "
-        "gets 1 at most",
+        help="seconds of samples per row and process (default: 5); a batch that a sweep only "
+        "passes gets at most 1",
     )
     parser.add_argument(
         "--processes",
         type=positive,
         metavar="K",
-        help="fresh processes a row (default: 3; fewer cannot be called stable)",
+        help="fresh processes per row (default: 3; fewer cannot be called stable)",
     )
     parser.add_argument(
         "--samples",
         type=positive,
         metavar="N",
-        help="fewest samples a row and process; p90 needs 64 in all, p99 662 (default: 10)",
+        help="fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
     )
     parser.add_argument(
         "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
@@ -141,7 +141,7 @@ def run(args: argparse.Namespace) -> int:
         file, status = _measured(args, format)
     emit(args, lambda stream: _render(file, args, format, stream))
     for row in file.rows:
-        # A sweep is meant to end at a batch that fails; at batch 1 nothing was measured at all.
+        # A sweep may end at a batch that fails, but not at batch 1.
         if row.failure and not (row.sweep and row.what.batch > 1):
             sys.stderr.write(f"flopbench: could not time {row.what}: {row.failure}\n")
             status = status or EXIT_MEASURE
@@ -149,7 +149,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
-    """Render rows, and below them the comparison where one was asked for."""
+    """Render rows, and below them the comparison if one was asked for."""
     from flopbench.timing.text import render_timing_grids, render_timings
 
     if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
@@ -193,7 +193,7 @@ def _saved(args: argparse.Namespace) -> TimingFile:
 
 
 def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
-    """Measure; on an interrupt return what was finished, with the exit status that says so."""
+    """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
     from flopbench.timing.run import describe_device, time_models, time_throughput
     from flopbench.timing.sweeps import LARGEST_BATCH
@@ -296,7 +296,7 @@ def _check_combinations(args: argparse.Namespace) -> None:
     require(
         not (args.throughput and args.batch),
         "--throughput sweeps the batch, so --batch cannot apply",
-        "--reference-batch N is measured in any case, --max-batch N ends the sweep",
+        "--reference-batch N is always measured, --max-batch N ends the sweep",
     )
     require(
         args.throughput or not (args.reference_batch or args.max_batch),
@@ -304,5 +304,5 @@ def _check_combinations(args: argparse.Namespace) -> None:
     )
     require(
         not (args.reference_batch and args.max_batch) or args.reference_batch <= args.max_batch,
-        f"--reference-batch {args.reference_batch} is beyond --max-batch {args.max_batch}",
+        f"--reference-batch {args.reference_batch} is larger than --max-batch {args.max_batch}",
     )

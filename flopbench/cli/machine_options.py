@@ -1,4 +1,4 @@
-"""Options of ``latency`` and ``replay`` that say where and how networks run."""
+"""Options of ``latency`` and ``replay`` for where and how networks run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="cpu, cuda or mps (default: cuda where there is a device, else cpu)",
+        help="cpu, cuda or mps (default: cuda if there is a device, else cpu)",
     )
     parser.add_argument(
         "--threads",
@@ -23,4 +23,4 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--channels-last", action="store_true", help="weights and inputs in channels-last format"
     )
-    parser.add_argument("--compile", action="store_true", help="through torch.compile")
+    parser.add_argument("--compile", action="store_true", help="compile models with torch.compile")

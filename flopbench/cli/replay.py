@@ -1,4 +1,4 @@
-"""``flopbench replay``: the decisions of a policy log with the real networks, and the clock."""
+"""``flopbench replay``: run and time the decisions of a policy log with the real networks."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ FORMATS = ("table", "md", "csv", "json", "latex")
 MODES = "online,split,bucketed"
 DTYPE = "fp32"
 NUMBERS = (
-    ("batch", 16, "split: videos of a batch"),
-    ("group", 64, "bucketed: videos that go together"),
-    ("bucket", 16, "bucketed: frames of a full bucket"),
+    ("batch", 16, "split: videos per batch"),
+    ("group", 64, "bucketed: videos per group"),
+    ("bucket", 16, "bucketed: frames per full bucket"),
     ("rounds", 3, "rounds in each process"),
     ("processes", 3, "fresh processes"),
 )
@@ -40,7 +40,7 @@ MEASURING = (
     *("threads", "channels_last", "compile", "dtype", "frames", "seed", "preset", "component"),
     *("variant", "allow_truncated", "duplicates"),
 )
-"""Options that ``--from`` refuses: they say what is measured."""
+"""Options that ``--from`` refuses: they affect what is measured."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -50,8 +50,8 @@ def add_parser(verbs: Any) -> None:
         help="run a policy log's decisions with the real networks and time them",
         description=(
             "Run the decisions of a policy log with the real networks (random weights) and time "
-            "them, one video at a time, in batches and in buckets, against the uniform program; "
-            "show what of the theoretical speed-up is left, and where the rest goes."
+            "them, one video at a time, in batches and in buckets, compared with the uniform "
+            "program; show how much of the theoretical speed-up is left and where the rest goes."
         ),
         epilog="How to read the result, and its limits: docs/replay.md.",
     )
@@ -77,7 +77,7 @@ def add_parser(verbs: Any) -> None:
         action="append",
         default=[],
         metavar="NAME=MODEL",
-        help="another model in place of the log's component; repeatable",
+        help="run another model in place of the log's component; repeatable",
     )
     parser.add_argument(
         "--variant",
@@ -95,7 +95,7 @@ def _add_arrangement(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--modes",
         metavar="LIST",
-        help=f"which arrangements, joined by commas (default: {MODES})",
+        help=f"which arrangements, separated by commas (default: {MODES})",
     )
     for name, default, what in NUMBERS:
         parser.add_argument(
@@ -110,7 +110,7 @@ def _add_arrangement(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="ACTION",
         help="what the uniform program does at every step: an action (one for each stream), an "
-        "exit or a component (default: the costliest action)",
+        "exit or a component (default: the most expensive action)",
     )
 
 
@@ -122,15 +122,15 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
         help="fp32, tf32, bf16 or fp16 (default: fp32)",
     )
     parser.add_argument(
-        "--frames", metavar="FOLDER", help="images instead of random frames, decoded beforehand"
+        "--frames", metavar="FOLDER", help="images instead of random frames, decoded before timing"
     )
     parser.add_argument(
-        "--seed", type=int, metavar="N", help="of frames and bootstrap (default: 0)"
+        "--seed", type=int, metavar="N", help="seed of frames and bootstrap (default: 0)"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay a log, or read replays, and print them."""
+    """Replay a log, or read saved replays, and print them."""
     check_output(args)
     format = chosen_format(args, FORMATS)
     if args.saved is not None:
@@ -163,7 +163,7 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
     """Turn parsed arguments into choices.
 
     Raises:
-        InputError: a NAME=VALUE that is none.
+        InputError: an argument that is not of the form NAME=VALUE.
     """
     from flopbench.estimate.runs import parse_pairs
     from flopbench.replay.run import ReplayChoices

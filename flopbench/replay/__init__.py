@@ -1,1 +1,1 @@
-"""A replay: its parts and baseline, its record and file, and what the times say. No torch here."""
+"""A replay: its parts and baseline, its record and file, its figures. No torch here."""

@@ -1,4 +1,4 @@
-"""The uniform program that a replay is set against: the costliest decision, at every step."""
+"""The uniform program that a replay is compared with: the most expensive decision at every step."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from flopbench.replay.records import UniformBaseline
 from flopbench.replay.workload import Workload
 
 Ran = tuple[Mapping[str, int], Mapping[str, int]]
-"""Component -> runs as an arm; component -> runs as a policy."""
+"""Component -> runs as an arm (network of an action); component -> runs as a policy network."""
 
 
 def candidates(plan: Plan, named: Sequence[str], ran: Ran) -> list[str]:
-    """List the components that the baseline may need, before they have prices."""
+    """List the components that the baseline may need, before they are priced."""
     options = _named(plan, named, ran) if named else _options(plan, ran)
     return list(dict.fromkeys(name for _, _, _, costs in options for name in costs))
 
@@ -26,19 +26,19 @@ def choose_baseline(
 ) -> UniformBaseline:
     """Choose the uniform program.
 
-    Without ``named`` it is the costliest ``run`` action of each stream; where no action runs
-    anything the costliest exit; else the costliest component, once a step.
+    Without ``named`` it is the most expensive ``run`` action of each stream; if no action runs
+    anything, the most expensive exit; else the most expensive component, once per step.
 
     Args:
-        plan: what decisions can be.
-        named: actions, exits or components from the command line; one for each stream, and the
-            costliest for streams that are not named.
+        plan: the possible decisions.
+        named: actions, exits or components from the command line, one for each stream; streams
+            without one take the most expensive.
         dense_macs: component -> multiply-accumulates of a run.
-        workload: gives steps and videos.
+        workload: has the numbers of steps and videos.
         ran: what runs.
 
     Raises:
-        InputError: an unknown name, two of one stream, or a part of a run.
+        InputError: an unknown name, two of one stream, or a fraction of a run.
     """
     options = _options(plan, ran)
     chosen: dict[str, Option] = {}
@@ -50,7 +50,7 @@ def choose_baseline(
         chosen[option[0]] = option
     per = {option[1] for option in chosen.values()}
     if len(per) > 1:
-        raise InputError("--baseline names an exit beside an action: one or the other")
+        raise InputError("--baseline names both an exit and an action: name one or the other")
     if not chosen or (per == {"step"} and plan.streams != ("",) and "" not in chosen):
         for option in sorted(options, key=lambda o: -_cost(o[3], dense_macs)):
             if not per or option[1] in per:
@@ -70,7 +70,7 @@ def choose_baseline(
 
 
 Option = tuple[str, Literal["step", "video"], str, Costs]
-"""(stream, what it is for, name, costs)."""
+"""(stream, ``step`` or ``video``, name, costs)."""
 
 
 def _options(plan: Plan, ran: Ran) -> list[Option]:
@@ -102,12 +102,12 @@ def _named(plan: Plan, named: Sequence[str], ran: Ran) -> list[Option]:
     for name in named:
         if name not in known:
             raise InputError(
-                f"--baseline names {name!r}, which is no action, exit or component of this log",
+                f"--baseline names {name!r}, which is not an action, exit or component of this log",
                 near_match(name, known, "choices"),
             )
         if not _whole([known[name]]):
             raise InputError(
-                f"--baseline {name!r} costs nothing, or a part of a run, which cannot be run"
+                f"--baseline {name!r} costs nothing, or a fraction of a run, which cannot be run"
             )
         found.append(known[name])
     return found
@@ -118,7 +118,7 @@ def _paid(costs: Costs) -> Costs:
 
 
 def _whole(options: Iterable[Option]) -> list[Option]:
-    """Return those that run something, and no part of a run."""
+    """Return the options that run something, in whole runs."""
     return [
         option
         for option in options

@@ -1,4 +1,4 @@
-"""What the times of a replay say: the waterfall of each mode, latencies, videos a second."""
+"""Figures of a replay from its times: the waterfall of each mode, latencies, videos per second."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PERCENTILES = (50, 90, 99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModeFigures:
-    """One mode.
+    """Figures of one mode.
 
     Attributes:
         waterfall: from theory to measurement.
-        latency_s: percentile -> seconds until a video was done; None where there are too few.
-        latency_samples: how many differ: batches where videos end together, else videos.
-        videos_per_s: on the leading clock.
-        beside_s: seconds a video on the clock beside: of the baseline, and of everything.
-        batch: component -> items of an arm's call, on average.
+        latency_s: percentile -> seconds until a video was done; None if there are too few.
+        latency_samples: distinct latencies: batches if their videos end together, else videos.
+        videos_per_s: on the primary clock.
+        secondary_s: seconds per video on the secondary clock: of the baseline, and of everything.
+        batch: component -> mean items per call of it as an arm (network of an action).
         calls: component -> calls of it as an arm, of all videos.
     """
 
@@ -39,7 +39,7 @@ class ModeFigures:
 
 
 def work_of(replay: Replay) -> VideoWork:
-    """Return what a video takes by count, exact."""
+    """Return the exact mean MACs and runs of a video."""
     videos = replay.videos
     base = sum(replay.parts[name].dense_macs * n for name, n in replay.baseline.runs.items())
     parts = replay.parts
@@ -62,7 +62,7 @@ def figures_of(replay: Replay, mode: str) -> ModeFigures:
     latencies = [seconds for run in runs for *_, seconds in run.latencies]
     shape = replay.modes[mode]
     samples = replay.videos
-    if shape.bucket is None or replay.settings.device == "mps":  # it has no marks
+    if shape.bucket is None or replay.settings.device == "mps":  # MPS has no marks
         samples = -(-replay.videos // shape.group)
     return ModeFigures(
         waterfall=chain,
@@ -79,7 +79,7 @@ def figures_of(replay: Replay, mode: str) -> ModeFigures:
 
 
 def rounds_of(run: ModeRun, replay: Replay) -> list[Round]:
-    """Add up the chunks of each round."""
+    """Sum the chunks of each round."""
     numbers = sorted({row[0] for row in run.full})
     units = replay.baseline.units / replay.videos
     times = {name: _per_item(getattr(run, name)) for name in ("full", "nosync", "arms", "baseline")}
@@ -90,14 +90,14 @@ def rounds_of(run: ModeRun, replay: Replay) -> list[Round]:
             arms_s=times["arms"][n],
             nosync_s=times["nosync"][n],
             full_s=times["full"][n],
-            unit_s={name: own[n] for name, own in unit.items()},
+            unit_s={name: times_s[n] for name, times_s in unit.items()},
         )
         for n in numbers
     ]
 
 
 def warnings_of(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[str]:
-    """Say what makes the figures doubtful, and what to do about it."""
+    """Return what makes the figures unreliable, and what to do about it."""
     texts = list(replay.warnings)
     done, wanted = len(replay.runs), replay.settings.processes
     if done < wanted:
@@ -106,11 +106,11 @@ def warnings_of(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[str]
     if done < FEWEST_PROCESSES:
         few = "a single process says nothing" if done == 1 else f"{done} processes say too little"
         texts.append(
-            f"{few} of how far others differ (8 to 16 % on shared machines): no interval; "
+            f"{few} about how far others differ (8 to 16 % on shared machines): no interval; "
             f"--processes {FEWEST_PROCESSES} gives one"
         )
-    for mode, own in figures.items():
-        chain = own.waterfall
+    for mode, one in figures.items():
+        chain = one.waterfall
         if chain.is_wide and chain.interval is not None:
             low, high = chain.interval
             texts.append(
@@ -141,7 +141,7 @@ def summary_of(replay: Replay) -> dict[str, Any]:
 
 
 def _per_item(rows: Sequence[Row]) -> dict[int, float]:
-    """Return round -> seconds an item, over all chunks."""
+    """Return round -> seconds per item, over all chunks."""
     seconds: dict[int, float] = defaultdict(float)
     items: dict[int, int] = defaultdict(int)
     for number, _, n, primary_s, _ in rows:
@@ -151,10 +151,10 @@ def _per_item(rows: Sequence[Row]) -> dict[int, float]:
 
 
 def _secondary_s(passes: Sequence[Sequence[Row]]) -> float:
-    """Return the median of the processes' seconds an item on the clock beside."""
+    """Return the median over processes of seconds per item on the secondary clock."""
     return median([sum(r[4] for r in rows) / sum(r[2] for r in rows) for rows in passes])
 
 
 def _percentile(values: Sequence[float], q: int, samples: int) -> float | None:
-    """Return a percentile, None where fewer things than it needs were timed, however often."""
+    """Return a percentile; None if there are fewer distinct samples than it needs."""
     return None if samples < PERCENTILE_SAMPLES[q] else percentile(values, q)

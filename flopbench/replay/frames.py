@@ -1,4 +1,4 @@
-"""Images in place of random frames: which files of a folder they are."""
+"""Images in place of random frames: the image files of a folder."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ def image_files(folder: Path) -> list[Path]:
     if not found:
         wanted = ", ".join(sorted(IMAGE_SUFFIXES))
         raise InputError(
-            f"--frames {folder} holds no images", f"files ending in {wanted} are taken"
+            f"--frames {folder} holds no images", f"files ending in {wanted} are accepted"
         )
     return found

@@ -1,4 +1,4 @@
-"""Videos that go through their visits together: ticks, and the calls that come of them."""
+"""Videos that go through their visits together: ticks, and the calls that result."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Charge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """What the videos of a chunk do at one place: the same step and slot.
+    """What the videos of a chunk do at one place: at the same step and slot.
 
     Attributes:
         charges: what runs before the decisions.
         visits: (row of the chunk, task) of every video that has a visit here.
-        ends: rows whose last visit this is.
+        ends: rows whose last visit is here.
     """
 
     charges: tuple[Charge, ...]
@@ -67,8 +67,8 @@ def ticks_of(videos: Sequence[Sequence[Visit]], tasks: Sequence[Task]) -> tuple[
 def shared_calls(tasks: Sequence[Task]) -> tuple[int, ...]:
     """Return task -> the task whose call it shares.
 
-    An action's rows are a call. At a stage of an exit, those that will leave there and those that
-    will go on are one call: who leaves is known only behind it.
+    The rows of an action are one call. At a stage of an exit, rows that will exit there and rows
+    that will go on are one call: which of them exit is known only after it.
     """
     first: dict[tuple[Runs, int], int] = {}
     return tuple(
@@ -78,7 +78,7 @@ def shared_calls(tasks: Sequence[Task]) -> tuple[int, ...]:
 
 
 def by_call(visits: Sequence[tuple[int, int]], shared: Sequence[int]) -> dict[int, list[int]]:
-    """Group the rows of a tick by what was decided; see ``shared_calls``."""
+    """Group the rows of a tick by call; see ``shared_calls``."""
     groups: dict[int, list[int]] = {}
     for row, task in visits:
         groups.setdefault(shared[task], []).append(row)
@@ -86,7 +86,7 @@ def by_call(visits: Sequence[tuple[int, int]], shared: Sequence[int]) -> dict[in
 
 
 def split_calls(ticks: Sequence[Tick], tasks: Sequence[Task]) -> Calls:
-    """Return the arms' calls where each action's rows are one call."""
+    """Return the calls of the actions' networks if each action's rows are one call."""
     shared = shared_calls(tasks)
     return [
         (name, len(rows))
@@ -100,16 +100,16 @@ def split_calls(ticks: Sequence[Tick], tasks: Sequence[Task]) -> Calls:
 def bucket_calls(
     ticks: Sequence[Tick], tasks: Sequence[Task], bucket: int, at_once: Collection[str] = ()
 ) -> Calls:
-    """Return the arms' calls where items wait until a bucket is full.
+    """Return the calls of the actions' networks if items wait until a bucket is full.
 
-    A gate needs the output of what it decides on, so those buckets run as they are; the rest is
-    emptied at the end.
+    A gate needs the outputs it decides on, so their buckets run before they are full; the others
+    are emptied at the end.
 
     Args:
         ticks: of a chunk.
         tasks: what visits refer to.
         bucket: items of a full bucket.
-        at_once: components that cannot wait: those with a state.
+        at_once: components that cannot wait because they keep a state.
     """
     shared = shared_calls(tasks)
     waiting: dict[str, int] = {}
@@ -131,7 +131,7 @@ def bucket_calls(
 
     for tick in ticks:
         groups = by_call(tick.visits, shared).items()
-        # Sorted is stable: what a gate waits for goes first, each in the order of the rows.
+        # Sorting is stable: what a gate waits for goes first, each group in the order of the rows.
         for number, rows in sorted(groups, key=lambda group: not tasks[group[0]].gate):
             for name, times in tasks[number].runs:
                 for _ in range(times):

@@ -1,4 +1,4 @@
-"""The components of a replay: those that can be run, and what they cost by count."""
+"""The components of a replay: the networks that run for them, and their counted costs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def runnable_specs(
 ) -> tuple[dict[str, Chosen], dict[str, str]]:
     """Find a network for every component.
 
-    A constant cannot be run. Where a component that is charged as one has a variant that is a
-    network, that one runs.
+    A constant cannot be run. If a component that is charged as one has a variant that is a network,
+    that variant runs.
 
     Args:
         header: a resolved header.
@@ -33,11 +33,11 @@ def runnable_specs(
         overrides: component -> specification in place of the log's.
 
     Returns:
-        Component -> network; component -> what is to be said of the choice.
+        Component -> network; component -> a note on the choice.
 
     Raises:
-        InputError: an unknown component or variant, code of the user's own that the log names, or
-            components that are constants and nothing else.
+        InputError: an unknown component or variant, user code named by the log, or components that
+            are constants only.
     """
     components = header.components or {}
     found: dict[str, Chosen] = {}
@@ -59,14 +59,14 @@ def runnable_specs(
         listed = ", ".join(constants)
         verb = "is a constant" if len(constants) == 1 else "are constants"
         raise InputError(
-            f"{listed} {verb} in this log: a figure cannot be run",
+            f"{listed} {verb} in this log: a number cannot be run",
             f"name a network for it: --component {constants[0]}=MODEL, such as resnet50@224",
         )
     return found, notes
 
 
 def _network(name: str, component: Component) -> Chosen | None:
-    """Return the first variant that is no constant."""
+    """Return the first variant that is not a constant."""
     for variant, text in component.variants.items():
         spec = own_spec(name, text)
         if spec.source != "value":
@@ -82,7 +82,7 @@ def price_parts(
     Args:
         header: of the log.
         chosen: component -> network.
-        progress: told before each is counted.
+        progress: called before each is counted.
 
     Returns:
         Component -> price; the counter with its version.
@@ -100,7 +100,7 @@ def price_parts(
         charges=None,
         components={name: str(one.spec) for name, one in chosen.items()},
     )
-    # The table holds code of the user's own only where the user named it (``runnable_specs``).
+    # The table holds user code only if the user named it (``runnable_specs``).
     book = price_book(plain, counter=REFERENCE, table=table)
     prices = book.lists[REFERENCE]
     return dict(prices.prices), f"{REFERENCE} {prices.version}".strip()

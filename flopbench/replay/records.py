@@ -1,8 +1,8 @@
-"""A replay as a record and as a file: what was run, where, and every time that was taken.
+"""A replay as a record and as a file: what was run, where, and every measured time.
 
 File format (JSON): ``{"schema": 1, "kind": "flopbench.replay", ...}`` with the fields of
-``Replay``, and ``summary``, which is worked out anew when the file is read. Times are seconds as
-the clocks gave them, one row a pass: (round, chunk, items, leading clock, clock beside it).
+``Replay``, and ``summary``, which is recomputed when the file is read. Times are raw seconds, one
+row per pass: (round, chunk, items, primary clock, secondary clock).
 
 Schema history: 1, the first.
 """
@@ -23,10 +23,10 @@ SCHEMA = 1
 KIND = "flopbench.replay"
 MODES = ("online", "split", "bucketed")
 _SIZE = re.compile("[1-9][0-9]{0,17}")
-"""How many items a call has, as a key."""
+"""Items of a call, as a key."""
 
 Row = tuple[int, int, int, float, float]
-"""(round, chunk, items, seconds on the leading clock, seconds on the clock beside it)."""
+"""(round, chunk, items, seconds on the primary clock, seconds on the secondary clock)."""
 
 
 class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,11 +38,11 @@ class ReplayPart(_Record, frozen=True, kw_only=True):
 
     Attributes:
         spec: the network that was run.
-        variant: the variant of the log's component that it is, empty for none.
+        variant: which variant of the log's component it is; empty for none.
         dense_macs: multiply-accumulates of one run, by the reference counter.
-        arm_runs: how often decisions ask for it, in all videos.
-        policy_runs: how often it is decided on, in all videos.
-        note: what a reader must know.
+        arm_runs: runs as an arm (network of an action) in all videos.
+        policy_runs: runs as a policy network or LSTM in all videos.
+        note: remark printed with it.
     """
 
     spec: str
@@ -59,8 +59,8 @@ class UniformBaseline(_Record, frozen=True, kw_only=True):
     Attributes:
         name: the action or exit that every step, or video, takes.
         per: ``step`` or ``video``.
-        runs: component -> how often for each.
-        units: steps, or videos, of all videos.
+        runs: component -> runs per step, or per video.
+        units: steps of all videos, or videos.
     """
 
     name: str
@@ -70,11 +70,11 @@ class UniformBaseline(_Record, frozen=True, kw_only=True):
 
 
 class Arrangement(_Record, frozen=True, kw_only=True):
-    """How the videos of a mode go together.
+    """How the videos of a mode are grouped.
 
     Attributes:
-        group: videos that go through their steps together; no more than there are.
-        bucket: items of a full bucket, None where an action's rows run at once.
+        group: videos that go through their steps together; at most the number of videos.
+        bucket: items of a full bucket; None if an action's rows run at once.
         batch: items of a full call of an arm.
     """
 
@@ -84,7 +84,7 @@ class Arrangement(_Record, frozen=True, kw_only=True):
 
 
 class Settings(_Record, frozen=True, kw_only=True):
-    """What was asked for; see ``flopbench replay --help``."""
+    """The user's settings; see ``flopbench replay --help``."""
 
     device: str
     threads: int | None
@@ -98,14 +98,14 @@ class Settings(_Record, frozen=True, kw_only=True):
 
 
 class Executed(_Record, frozen=True, kw_only=True):
-    """What one round really ran; every round was checked against it.
+    """What one round actually ran; every round was checked against it.
 
     Attributes:
         decisions: of each action.
         exits: of each exit.
         arms: component -> items of a call -> calls.
-        policy: the same for the networks that are decided on.
-        decided: for how many rows something was decided.
+        policy: the same for policy networks and LSTMs.
+        decided: rows for which something was decided.
         reads: how often the host waited for decisions.
     """
 
@@ -126,7 +126,7 @@ class ModeRun(_Record, frozen=True, kw_only=True):
         arms: the arms' calls alone.
         baseline: the uniform program; items are its steps, or videos.
         unit: component -> calls of a full batch; items are the component's.
-        latencies: (round, video, seconds on the leading clock) until a video was done.
+        latencies: (round, video, seconds on the primary clock) until a video was done.
         executed: what a round ran.
     """
 
@@ -152,22 +152,22 @@ class Replay(_Record, frozen=True, kw_only=True):
     Attributes:
         method: as the log's header names it, else its file.
         dataset: likewise, with the split; may be empty.
-        source: the log's file, without its folder.
-        videos: how many were replayed.
-        steps: sampled steps of them.
+        source: the log's file name.
+        videos: number of videos replayed.
+        steps: their sampled steps.
         actions: name -> decisions in the log.
         exits: name -> how often taken in the log.
-        parts: component -> what it is.
+        parts: component -> its network and runs.
         baseline: the uniform program.
         modes: mode -> arrangement, in the order of running.
-        settings: what was asked for.
-        clocks: the leading clock, and the one beside it.
-        runs: one a process that finished.
+        settings: the user's settings.
+        clocks: the primary and the secondary clock.
+        runs: one per process that finished.
         device: facts, as ``DeviceFacts.to_json`` gives them.
-        notes: what a reader must know.
-        warnings: what the log's reader found odd.
-        counter: the counter and its version whose MACs theory goes by.
-        failure: why the process after the last of ``runs`` failed; empty where none did.
+        notes: remarks printed with the figures.
+        warnings: of the log's reader.
+        counter: the counter, with its version, that gives the theoretical MACs.
+        failure: why the process after the last of ``runs`` failed; empty if none did.
         summary: the figures; not read back.
     """
 
@@ -198,7 +198,7 @@ class Replay(_Record, frozen=True, kw_only=True):
         return msgspec.json.encode(self).decode() + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Raises:
             InputError: the path cannot be written.
@@ -262,7 +262,9 @@ def _check_passes(mode: ModeRun, replay: Replay, place: str) -> None:
     rounds = {row[0] for row in mode.full}
     for name, rows in passes.items():
         if {row[0] for row in rows} != rounds or not rounds:
-            raise DataError(f"{place}.{name}: other rounds than 'full' has, or none")
+            raise DataError(
+                f"{place}.{name}: its rounds are not those of 'full', or there are none"
+            )
         for row in rows:
             if row[2] < 1 or not all(0 <= seconds < math.inf for seconds in row[3:]):
                 raise DataError(f"{place}.{name}: a pass of {row[2]} items and {row[3]} s")

@@ -1,4 +1,4 @@
-"""From a policy log to a replay: what runs, what it costs by count, and the timing processes."""
+"""From a policy log to a replay: what runs, its counted costs, and the timing processes."""
 
 from __future__ import annotations
 
@@ -39,33 +39,32 @@ RunJob = Callable[..., Any]
 """As ``workers.run_job``."""
 
 Keep = Callable[[Replay], None]
-"""Told of everything measured so far, each time a process has ended."""
+"""Called with everything measured so far each time a process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayChoices:
-    """What a user may choose.
+    """A user's choices.
 
     Attributes:
-        preset: what the decisions mean, where the log does not say.
+        preset: what the decisions mean, if the log does not say.
         variants: component -> variant.
         components: component -> specification in place of the log's.
-        modes: which arrangements, in the order to run them.
-        batch: videos of a batch in mode ``split``.
-        group: videos that go together in mode ``bucketed``.
-        bucket: items of a full bucket there.
-        videos: how many, from the first on; None means all.
-        baseline: the action (one a stream), exit or component of the uniform program; empty means
-            the costliest.
-        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA where there is a device, else the
-            CPU.
-        threads: of the arithmetic; None means 1.
+        modes: arrangements, in the order to run them.
+        batch: videos per batch in mode ``split``.
+        group: videos per group in mode ``bucketed``.
+        bucket: items per full bucket in mode ``bucketed``.
+        videos: number of videos, from the first; None means all.
+        baseline: the action (one per stream), exit or component of the uniform program; empty means
+            the most expensive.
+        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA if there is a device, else the CPU.
+        threads: CPU threads; None means 1.
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
         channels_last: memory format of images and weights.
-        compiled: whether ``torch.compile`` takes the networks.
-        rounds: in each process.
-        processes: fresh ones, one after the other.
-        seed: of random frames, and of the bootstrap.
+        compiled: whether networks are compiled with ``torch.compile``.
+        rounds: per process.
+        processes: fresh processes, one after the other.
+        seed: of random frames and of the bootstrap.
         frames: a folder of images; None means random frames.
         allow_truncated: leave out a last line that is cut off.
         duplicates: ``error`` or ``first``.
@@ -106,20 +105,20 @@ def replay_of_log(
     Args:
         patterns: files or globs of one log with samples.
         choices: see ``ReplayChoices``.
-        progress: told before a component is priced, and before each process.
-        keep: told after each process of the replay so far.
+        progress: called before a component is priced, and before each process.
+        keep: called after each process with the replay so far.
         run: starts a job in a fresh process.
 
     Returns:
-        The replay. After an interrupt or a failure that left a process finished, it holds fewer
-        ``runs`` than ``settings.processes``, and of a failure the ``failure``.
+        The replay. After an interrupt or a failure with at least one process finished, it has fewer
+        ``runs`` than ``settings.processes``, and after a failure its ``failure``.
 
     Raises:
-        InputError: a choice that means nothing, a device that is not here, components that cannot
-            be run, a fraction of a run, a log in which nothing runs.
+        InputError: an invalid choice, a device that this machine lacks, components that cannot be
+            run, a fraction of a run, a log in which nothing runs.
         DataError: a defect in the log, or an image that cannot be decoded.
-        MeasureError: a network that fails in the first process, or memory that is not enough.
-        KeyboardInterrupt: before the first process was finished.
+        MeasureError: a network that fails in the first process, or too little memory.
+        KeyboardInterrupt: before the first process has finished.
     """
     choices = choices or ReplayChoices()
     _check_choices(choices)
@@ -128,7 +127,7 @@ def replay_of_log(
     options = Options(allow_truncated=choices.allow_truncated, exact=True)
     log = open_log(list(patterns), preset=choices.preset, options=options)
     workload, counts = workload_of(log, videos=choices.videos, duplicates=choices.duplicates)
-    parts, baseline, said, counter = _parts(log.plan, workload, choices, progress)
+    parts, baseline, notes, counter = _parts(log.plan, workload, choices, progress)
     _check_parts(parts, baseline, log.source)
     modes, more = _arrangements(choices, len(workload.videos))
     job = _job(choices, workload, parts, baseline, modes)
@@ -141,7 +140,7 @@ def replay_of_log(
             baseline=baseline,
             modes=modes,
             counter=counter,
-            notes=[*said, *more, *replay.notes],
+            notes=[*notes, *more, *replay.notes],
             warnings=list(map(str, counts.warnings)),
             failure=failure,
         )
@@ -158,7 +157,7 @@ def replay_of_log(
 def _parts(
     plan: Plan, workload: Workload, choices: ReplayChoices, progress: Progress | None
 ) -> tuple[dict[str, ReplayPart], UniformBaseline, list[str], str]:
-    """Return the components that run, the baseline, what is to be said of them, the counter."""
+    """Return the components that run, the baseline, notes on them, and the counter."""
     ran = workload.component_runs()
     needed = dict.fromkeys([*ran[0], *ran[1], *candidates(plan, choices.baseline, ran)])
     specs, notes = runnable_specs(
@@ -201,7 +200,7 @@ def _check_choices(choices: ReplayChoices) -> None:
 def _check_parts(
     parts: Mapping[str, ReplayPart], baseline: UniformBaseline, source: Source
 ) -> None:
-    """Refuse a ratio that would be a division by nothing."""
+    """Refuse a ratio that would divide by zero."""
     if not any(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values()):
         raise InputError(f"nothing that runs in {source} holds a multiply-accumulate")
     if not any(parts[name].dense_macs * n for name, n in baseline.runs.items()):
@@ -219,7 +218,7 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
     }
     modes = {mode: known[mode] for mode in dict.fromkeys(choices.modes)}
     notes = [
-        f"{mode}: {videos} videos go together where {asked} were asked for: there are no more"
+        f"{mode}: {videos} videos per group where {asked} were asked for: there are no more"
         for mode, asked in (("split", choices.batch), ("bucketed", choices.group))
         if mode in modes and asked > videos
     ]
@@ -233,7 +232,7 @@ def _job(
     baseline: UniformBaseline,
     modes: Mapping[str, Arrangement],
 ) -> dict[str, Any]:
-    """Return what a process is told, as JSON values."""
+    """Return the job of a process as JSON values."""
     return {
         "workload": workload.to_json(),
         "components": {name: part.spec for name, part in parts.items()},
@@ -264,7 +263,7 @@ def _processes(
     """Run the processes one after the other.
 
     Returns:
-        What they gave, and why the next one failed; empty after an interrupt, or where none did.
+        Their results, and why the next one failed; empty after an interrupt, or if none did.
     """
     results: list[dict[str, Any]] = []
     for number in range(choices.processes):
@@ -291,7 +290,7 @@ def _record(
     counts: LogCounts,
     workload: Workload,
 ) -> Replay:
-    """Return what the processes gave, the parts still to be filled in."""
+    """Return the processes' results as a replay whose parts are still to be filled in."""
     runs = [
         msgspec.convert({k: result[k] for k in ("modes", "notes")}, ReplayProcess)
         for result in results
@@ -332,7 +331,7 @@ def _settings(choices: ReplayChoices) -> Settings:
 
 
 def _compare(replay: Replay) -> None:
-    """Assert once more, on this side, that what ran is what the log holds."""
+    """Assert again, in this process, that what ran is what the log holds."""
     for run in replay.runs:
         for mode, own in run.modes.items():
             ran = (own.executed.decisions, own.executed.exits)

@@ -1,12 +1,12 @@
-"""What a log's decisions mean as work: which network runs when, for every video.
+"""From a log's decisions to work: which network runs when, for every video.
 
-A video becomes visits in the order in which a program would make them. A visit is a place (step
-and slot) and a task: networks that run before something is decided (policy, LSTM: the header's
-charges), the decision, and the networks that the decision asks for. Decisions are those of the
-exact rule (``policy.decisions``).
+A video becomes visits, in the order in which a program would make them. A visit is a place (step
+and slot) and a task: networks that run before a decision (policy, LSTM: the header's charges), the
+decision, and the networks that it asks for (the arms). Decisions are those of the exact rule
+(``policy.decisions``).
 
 Exits are cumulative, so an exit is reached in stages: stage e runs what exit e costs beyond exit
-e - 1, and after each stage but the last a gate decides whether to go on.
+e - 1, and after each stage except the last a gate decides whether to go on.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ from flopbench.policy.samples import raise_first
 from flopbench.replay.workload import Runs, Task, Visit, Workload
 
 RECORD_SLOT, STEP_SLOT, STREAM_SLOT = 0, 1, 2
-"""Order within a step: what is paid once a video or view, what every step pays, then the decisions
-stream after stream; exits and further counts come after the streams."""
+"""Order within a step: charges per video or view, charges per step, then the decisions, stream
+after stream; exits and further counts come after the streams."""
 
 
 def workload_of(
     log: Log, *, videos: int | None = None, duplicates: str = "error"
 ) -> tuple[Workload, LogCounts]:
-    """Turn a log, or its first videos, into work.
+    """Turn a log, or its first videos, into a workload.
 
     Args:
-        log: an opened log; the exact reader must be asked for (``Options(exact=True)``).
-        videos: how many videos (distinct ids), from the first on; None means all.
+        log: a log opened with the exact reader (``Options(exact=True)``).
+        videos: number of videos (distinct ids), from the first; None means all.
         duplicates: ``error``, or ``first`` to keep the first record of each id and view.
 
     Returns:
-        The work, and the counts of the whole log.
+        The workload, and the counts of the whole log.
 
     Raises:
-        InputError: a fraction of a run, more videos than there are, or nothing ever runs.
+        InputError: a fraction of a run, more videos than there are, or nothing that runs.
         DataError: a defect in the log.
     """
     counts = count_log(log, duplicates=duplicates)
@@ -63,7 +63,7 @@ def workload_of(
     if not any(task.runs or task.before for task in workload.tasks):
         raise InputError(
             f"nothing ever runs in {log.source}: no decision costs a component",
-            "say what actions cost: 'costs' in the header, or --preset NAME",
+            "state what actions cost: 'costs' in the header, or --preset NAME",
         )
     return workload, counts
 
@@ -88,7 +88,7 @@ def _records(log: Log, plan: Plan) -> Iterator[tuple[int, Block, int, list[Any]]
 
 
 class _Maker:
-    """Takes records one after the other and ends in a workload."""
+    """Builds a workload from records, one after the other."""
 
     def __init__(self, plan: Plan, counts: LogCounts) -> None:
         self._plan, self._counts = plan, counts
@@ -105,7 +105,7 @@ class _Maker:
         self._components = tuple(plan.header.components or {})
 
     def add(self, record: int, video: int, block: Block, i: int, rows: list[Any]) -> None:
-        """Take one record, ``i`` of its block."""
+        """Add one record, ``i`` of its block."""
         visits = self._videos.setdefault(video, [])
         base = visits[-1].step + 1 if visits else 0
         steps = int(self._counts.steps[record])
@@ -137,7 +137,7 @@ class _Maker:
         visits.sort(key=lambda visit: visit[:2])
 
     def finish(self) -> Workload:
-        """Put the videos together."""
+        """Return the workload of all records."""
         return Workload(
             actions=tuple(self._plan.action_label(i) for i in range(len(self._plan.actions))),
             exits=tuple(exit.name for exit in self._plan.exits),
@@ -150,7 +150,7 @@ class _Maker:
         return self._tasks.setdefault(Task(**fields), len(self._tasks))
 
     def _each_step(self) -> int:
-        """Options among which the networks of every step decide: where no decision has its own."""
+        """Options that the networks of every step decide among, if decisions have no networks."""
         return 0 if self._charges["per_decision"] else len(self._plan.actions)
 
     def _upfront(self) -> int:
@@ -188,7 +188,7 @@ class _Maker:
 
 
 def _increments(costs: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
-    """Return what each exit costs beyond the one before; the last one whole if one costs less."""
+    """Return what each exit costs beyond the one before; the last one in full if one costs less."""
     parts = []
     before: Mapping[str, int] = {}
     for cost in costs:
@@ -201,7 +201,7 @@ def _increments(costs: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
 
 
 def _whole(costs: Costs, where: str) -> Runs:
-    """Return costs as whole numbers of runs, those of 0 left out.
+    """Return costs as whole numbers of runs, without zeros.
 
     Raises:
         InputError: a fraction.
@@ -209,8 +209,8 @@ def _whole(costs: Costs, where: str) -> Runs:
     for name, times in costs.items():
         if times != int(times):
             raise InputError(
-                f"{where} costs {times:g} runs of {name!r}, and a part of a run cannot be run",
-                "replay needs whole numbers: give it a component of its own, the smaller network, "
-                "that runs once; 'flopbench estimate' takes fractions",
+                f"{where} costs {times:g} runs of {name!r}, and a fraction of a run cannot be run",
+                "replay needs whole numbers: give the smaller network its own component, which "
+                "runs once; 'flopbench estimate' accepts fractions",
             )
     return tuple((name, int(times)) for name, times in costs.items() if times)

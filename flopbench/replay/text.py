@@ -1,4 +1,4 @@
-"""A replay as tables: for the terminal, Markdown, LaTeX and CSV."""
+"""Replays as tables, for the terminal, Markdown and LaTeX, and as CSV."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from flopbench.replay.waterfall import PARTS_MEANING
 CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"
 LABELS = ("replay", "waterfall", "arms", "executed")
 ARRANGED = {
-    "online": "one video at a time, a frame a call",
-    "split": "batches of {group} videos, each action's frames one call",
-    "bucketed": "groups of {group} videos, an arm runs when {bucket} frames wait for it",
+    "online": "one video at a time, one frame per call",
+    "split": "batches of {group} videos, each action's frames in one call",
+    "bucketed": "groups of {group} videos, a network runs when {bucket} frames wait for it",
 }
 
 
@@ -56,12 +56,12 @@ def render_replays(replays: Sequence[Replay], format: str, stream: TextIO) -> st
 
 
 def replay_warnings(replay: Replay) -> list[str]:
-    """Return what a reader must be warned of, for stderr."""
+    """Return the warnings of a replay, for stderr."""
     return warnings_of(replay, {mode: figures_of(replay, mode) for mode in replay.modes})
 
 
 def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Grid]:
-    """Lay a replay out: times, the waterfall, the arms, and what was executed."""
+    """Lay out a replay: times, the waterfall, the components, and what was executed."""
     return [
         _times_grid(replay, figures),
         _waterfall_grid(figures),
@@ -103,9 +103,9 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         caption=(
             *_arranged(replay),
             f"Baseline: {_baseline(replay)}. No policy, no LSTM.",
-            f"Clock: {replay.clocks[0]}, beside it {secondary}. p50 to p99: ms until a video was "
-            f"done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
-            f"{PERCENTILE_SAMPLES[99]}, - where there are fewer.",
+            f"Primary clock: {replay.clocks[0]}; secondary: {secondary}. p50 to p99: ms until a "
+            f"video was done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
+            f"{PERCENTILE_SAMPLES[99]}; - if there are fewer.",
             "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
             "the same round, not the median of raw times.",
             *_settings(replay),
@@ -173,16 +173,16 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         title="By component",
         columns=(
             Column(title="component", align="left"),
-            Column(title="what", align="left"),
+            Column(title="network", align="left"),
             *(Column(title=title) for title in titles),
         ),
         rows=tuple(rows),
         footnotes=tuple(notes),
         caption=(
-            f"GMACs a video: baseline {_giga(work.baseline_macs)}, adaptive "
+            f"GMACs per video: baseline {_giga(work.baseline_macs)}, adaptive "
             f"{_giga(work.adaptive_macs)}, of which {_giga(work.policy_macs)} policy and LSTM; "
             f"dense MACs by {replay.counter}.",
-            "ms/item: one item in a full batch; batch: items of a call, on average.",
+            "ms/item: time per item in a full batch; batch: mean items per call.",
         ),
     )
 
@@ -212,7 +212,7 @@ def _executed_grid(replay: Replay) -> Grid:
 
 
 def replay_csv(replays: Sequence[Replay], figures: Sequence[Mapping[str, ModeFigures]]) -> str:
-    """Return one line a mode, times in seconds."""
+    """Return one line per mode, times in seconds."""
     header = (
         "method", "mode", "videos", "baseline_s", "adaptive_s", "theory", "arms",
         "fragmentation", "policy", "synchronisation", "measured", "low95", "high95", "realised",

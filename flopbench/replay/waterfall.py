@@ -1,16 +1,17 @@
 """From the theoretical speed-up of an adaptive policy to the measured one, step by step.
 
-Times of a video, each a share of the uniform baseline's time of the same round:
+Times of a video, each a share of the uniform baseline's time in the same round. An arm is the
+network of an action:
 
-* ``theory``: the baseline's time × M / M_base, MACs taking as long here as there;
+* ``theory``: the baseline's time × M / M_base, assuming the same time per MAC;
 * ``arms``: the arms' part replaced by their calls × the time of one item in a full batch;
-* ``fragmentation``: the arms' calls as they come, in the batch sizes that decisions leave, one
+* ``fragmentation``: the arms' calls as they are made, in the batch sizes that decisions leave, one
   network after the other; policy and LSTM still by their MACs;
-* ``policy``: everything measured but for the host's waiting: policy, LSTM, decision, gathering;
+* ``policy``: everything measured except the host's waiting: policy, LSTM, decision, gathering;
 * ``full``: everything.
 
-The theoretical speed-up M_base / M times the four quotients of neighbours is the measured
-speed-up, exactly. A quotient below 1 is what that step costs.
+The theoretical speed-up M_base / M times the four quotients of successive times is exactly the
+measured speed-up. A quotient below 1 is the loss at that step.
 """
 
 from __future__ import annotations
@@ -28,24 +29,24 @@ from flopbench.core.statistics import (
 )
 
 PARTS_MEANING = (
-    "arms: small networks and inputs take another time a MAC than the baseline, mostly more. "
+    "arms: small networks and inputs take a different time per MAC than the baseline, mostly more. "
     "fragmentation: small batches, and switching between networks. policy: policy, LSTM, decisions "
     "and gathering beyond their MACs. synchronisation: the host waits for decisions."
 )
 WIDE = 0.10
-"""An interval that reaches further than this from its centre is told: two rounds of such a
-machine may disagree by more than most policies save."""
+"""An interval that reaches further than this from the figure gets a warning: two replays on such a
+machine may differ by more than most policies save."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoWork:
-    """Multiply-accumulates and runs of a video, on average, exact.
+    """Exact mean multiply-accumulates and runs of a video.
 
     Attributes:
         baseline_macs: of the uniform baseline.
-        arms_macs: of the networks that decisions ask for.
-        policy_macs: of the networks that are decided on: policy, LSTM.
-        arm_runs: component -> items that decisions ask for.
+        arms_macs: of the arms: the networks of the decided actions.
+        policy_macs: of policy network and LSTM.
+        arm_runs: component -> runs as an arm.
     """
 
     baseline_macs: Fraction
@@ -55,7 +56,7 @@ class VideoWork:
 
     @property
     def adaptive_macs(self) -> Fraction:
-        """Of the adaptive program."""
+        """Multiply-accumulates of the adaptive program."""
         return self.arms_macs + self.policy_macs
 
 
@@ -66,7 +67,7 @@ class Round:
     Attributes:
         baseline_s: of a video under the uniform baseline.
         arms_s: of a video, its arms' calls alone.
-        nosync_s: of a video, everything but the host's waiting for decisions.
+        nosync_s: of a video, everything except the host's waiting for decisions.
         full_s: of a video, everything.
         unit_s: component -> of one item in a full batch.
     """
@@ -84,15 +85,15 @@ class Waterfall:
 
     Attributes:
         theory: M_base / M.
-        arms: what small arms lose by being slower a MAC than the baseline.
+        arms: what arms lose by being slower per MAC than the baseline.
         fragmentation: what small batches and switching between networks lose.
         policy: what policy, LSTM, decisions and gathering take beyond their MACs.
         synchronisation: what the host's waiting for decisions takes.
         measured: baseline time / adaptive time.
         interval: 95 % of ``measured``: the wider of a bootstrap over processes and rounds and of
             Student's t over processes; None for fewer than ``FEWEST_PROCESSES``.
-        baseline_s: seconds a video; the median of the processes' medians.
-        chain_s: name -> seconds a video, in the order of the module's docstring.
+        baseline_s: seconds per video; the median of the processes' medians.
+        chain_s: name -> seconds per video, in the order of the module's docstring.
         unit_s: component -> seconds of one item in a full batch.
     """
 
@@ -109,7 +110,7 @@ class Waterfall:
 
     @property
     def realised(self) -> float:
-        """Measured over theoretical speed-up."""
+        """Measured speed-up / theoretical speed-up."""
         return self.measured / self.theory
 
     @property
@@ -125,18 +126,18 @@ def waterfall(processes: Sequence[Sequence[Round]], work: VideoWork, *, seed: in
 
     Args:
         processes: the rounds of each process; at least one round in all.
-        work: what a video takes by count.
+        work: counted work of a video.
         seed: of the bootstrap.
 
     Raises:
-        ValueError: no rounds, or a video that takes no work.
+        ValueError: no rounds, or videos without work.
     """
     kept = [rounds for rounds in processes if rounds]
     if not kept or not work.adaptive_macs or not work.baseline_macs:
         raise ValueError("no rounds, or no work, to build a waterfall of")
 
     def ratio(time_s: Callable[[Round], float]) -> float:
-        """Of a time to the baseline's of the same round: a machine's drift is in both."""
+        """Return a time / the baseline's of the same round: drift of the machine cancels."""
         return _centre([[time_s(one) / one.baseline_s for one in rounds] for rounds in kept])
 
     baseline_s = _centre([[one.baseline_s for one in rounds] for rounds in kept])

@@ -1,4 +1,4 @@
-"""The work of some videos as a record: visits, each a place and a task."""
+"""The work of videos as a record: visits, each a place and a task."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Runs = tuple[tuple[str, int], ...]
-"""(component, how often it runs one after the other), in the order of the header."""
+"""(component, successive runs), in the order of the header."""
 
 
 class Task(NamedTuple):
-    """One thing that a visit does.
+    """What a visit does.
 
     Attributes:
-        action: index among the plan's actions of the decision that this is, None for none.
-        before: networks whose output is decided on: policy, LSTM.
-        choices: among how many options is decided after ``before``; 0 means nothing is.
-        runs: networks that the decision asks for.
-        gate: among how many options is decided after ``runs``; 0 means nothing is.
-        exit: index of the exit that is taken with this, None for none.
+        action: index of the decided action in the plan; None for none.
+        before: networks that run before the decision: policy, LSTM.
+        choices: number of options decided among after ``before``; 0 for no decision.
+        runs: networks that the decision asks for (arms).
+        gate: number of options decided among after ``runs``; 0 for no decision.
+        exit: index of the exit taken here; None for none.
     """
 
     action: int | None = None
@@ -32,7 +32,7 @@ class Task(NamedTuple):
 
 
 class Visit(NamedTuple):
-    """Where a task stands: its step, its slot there, its index among ``Workload.tasks``."""
+    """A task and its place: step, slot in the step, index in ``Workload.tasks``."""
 
     step: int
     slot: int
@@ -41,12 +41,12 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """The work of some videos.
+    """The work of videos.
 
     Attributes:
         actions: names of the actions, with their streams.
         exits: names of the exits.
-        tasks: every different task, in order of first appearance.
+        tasks: the distinct tasks, in order of first appearance.
         videos: the visits of each video, in order.
         steps: sampled steps of all videos.
     """
@@ -58,7 +58,7 @@ class Workload:
     steps: int
 
     def task_counts(self) -> Counter[int]:
-        """Return how often each task stands in the videos."""
+        """Return how often each task occurs in the videos."""
         return Counter(visit.task for video in self.videos for visit in video)
 
     def decisions(self) -> tuple[int, ...]:
@@ -80,7 +80,7 @@ class Workload:
         return tuple(totals)
 
     def component_runs(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return component -> runs: of those that are decided for, and of those decided on."""
+        """Return component -> runs as an arm, and component -> runs as policy network or LSTM."""
         arms: dict[str, int] = {}
         policy: dict[str, int] = {}
         for task, n in sorted(self.task_counts().items()):

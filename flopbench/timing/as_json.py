@@ -1,4 +1,4 @@
-"""Timings as data: one line a row, nothing rounded."""
+"""Timings as CSV: one line per row, nothing rounded."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ CSV_COLUMNS: tuple[tuple[str, Callable[[Timing, Summary, DeviceFacts], object]],
 
 
 def timings_csv(file: TimingFile) -> str:
-    """Return one line a row, seconds as seconds."""
+    """Return one line per row, times in seconds."""
     lines = []
     for row in file.rows:
         device = file.device_of(row)

@@ -1,12 +1,12 @@
-"""Two timings against each other: faster, slower, same, or not to be told.
+"""Two timings compared: faster, slower, same or inconclusive.
 
 A comparison of rows that took turns in the same processes (``flopbench latency A --vs B``) is
 paired, sample by sample: what disturbs one disturbs the other, and the spread of the ratio shrinks
-tenfold. Rows of two runs are drawn independently, which says nothing of a machine that changed
-between the runs.
+tenfold. Rows of two runs are resampled independently, which cannot account for a machine that
+changed between the runs.
 
-Fewer than three processes decide nothing: two of a kind fall on one side of 1 in every second run
-even where nothing differs.
+Fewer than three processes decide nothing: the ratios of two processes fall on the same side of 1
+in every second run even where nothing differs.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Timing
 
 SAME_WITHIN = 0.02
-"""Times whose ratio is within ± this share for sure are the same for any reader."""
+"""Times are the same if the whole interval of their ratio is within ± this share."""
 
 MUST_BE_EQUAL = ("device", "threads", "batch")
-"""Fields of a specification without which a ratio means nothing. Dtype, memory format, compiling
-and graphs may be what is compared; they are named beside the ratio."""
+"""Fields of a specification that must be equal for a ratio to mean anything. Dtype, memory format,
+compilation and graphs may be what is compared; they are named next to the ratio."""
 
 ComparisonVerdict = Literal["faster", "slower", "same", "inconclusive"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeComparison:
-    """Row b against row a.
+    """Row b compared with row a.
 
     Attributes:
         a: the row that the ratio is relative to.
         b: the other one.
-        a_s: headline of a, seconds a call.
+        a_s: headline of a, seconds per call.
         b_s: headline of b.
         ratio: time of b / time of a; for paired rows the median over processes of the median
-            ratio of successive samples. None where either has no samples.
+            ratio of successive samples. None if either row has no samples.
         interval: 95 %: the wider, at each end, of a bootstrap over processes and samples and of
             Student's t over processes; None for fewer than two processes.
         paired: whether the samples took turns.
-        macs_ratio: dense MACs of b / those of a; None where not known.
+        macs_ratio: dense MACs of b / dense MACs of a; None if unknown.
         verdict: ``faster`` means b is faster than a.
         reason: why it is inconclusive, else empty.
-        changed: fields of the specification that differ, as ``field: a and b``.
+        changed: differing fields of the specification, as ``field: a and b``.
     """
 
     a: Timing
@@ -76,7 +76,7 @@ class ComparedFiles:
     """Two files, or the interleaved rows of one.
 
     Attributes:
-        pairs: rows that stand in both.
+        pairs: rows that both have.
         only_a: rows that the second file lacks.
         only_b: rows that the first file lacks.
     """
@@ -87,7 +87,7 @@ class ComparedFiles:
 
 
 def compare_interleaved(file: TimingFile) -> ComparedFiles:
-    """Compare the rows that took turns with the first of them.
+    """Compare interleaved rows with the first of them.
 
     Raises:
         InputError: no rows of the file took turns.
@@ -108,16 +108,16 @@ def compare_interleaved(file: TimingFile) -> ComparedFiles:
 def compare_files(
     a: TimingFile, b: TimingFile, *, names: tuple[str, str], anyway: bool = False
 ) -> ComparedFiles:
-    """Compare the rows that two files have in common; two single rows are compared as they are.
+    """Compare the rows that two files have in common; two single rows need not match.
 
     Args:
         a: the file that ratios are relative to.
         b: the other one.
         names: what the files are called, for messages.
-        anyway: compare although the machines differ.
+        anyway: compare even if the machines differ.
 
     Raises:
-        NotComparableError: the machines differ in what matters, or no rows go together.
+        NotComparableError: the machines differ in what matters, or no rows match.
     """
     if not a.rows or not b.rows:
         raise NotComparableError(f"{names[0] if not a.rows else names[1]} holds no rows")
@@ -152,8 +152,8 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
     Args:
         a: the row that the ratio is relative to.
         b: the other one.
-        paired: False for rows of two files, which never took turns; True pairs samples where the
-            rows say that theirs did.
+        paired: False for rows of two files, which were not interleaved; True pairs the samples of
+            rows marked as interleaved.
 
     Raises:
         NotComparableError: they differ in device, threads or batch.
@@ -161,9 +161,7 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
     changed = _changed(a, b)
     apart = [text for name, text in changed.items() if name in MUST_BE_EQUAL]
     if apart:
-        raise NotComparableError(
-            f"{a.what} and {b.what} cannot be set side by side: " + "; ".join(apart)
-        )
+        raise NotComparableError(f"{a.what} and {b.what} cannot be compared: " + "; ".join(apart))
     macs = None
     if a.work.dense_macs and b.work.dense_macs:
         macs = b.work.dense_macs / a.work.dense_macs
@@ -190,7 +188,7 @@ def _headline(row: Timing) -> float | None:
 
 
 def _match(a: Timing, b: Timing) -> bool:
-    """Say whether samples stand in pairs: as many processes, as many samples in each."""
+    """Return whether samples can be paired: equal numbers of processes and of samples in each."""
     sizes = [[len(run.columns[row.lead]) for run in row.processes] for row in (a, b)]
     return sizes[0] == sizes[1]
 
@@ -228,7 +226,7 @@ def _verdict(
     fewest = min(len(a.processes), len(b.processes))
     if interval is None or fewest < FEWEST_PROCESSES:
         count = "1 process says" if fewest == 1 else f"{fewest} processes say"
-        return "inconclusive", f"{count} little of others: use --processes 3 or more"
+        return "inconclusive", f"{count} little about others: use --processes 3 or more"
     low, high = interval
     if low >= 1 - SAME_WITHIN and high <= 1 + SAME_WITHIN:
         return "same", ""
@@ -236,11 +234,11 @@ def _verdict(
         return "faster", ""
     if low > 1:
         return "slower", ""
-    return "inconclusive", f"the interval {low:.3f} to {high:.3f} holds 1 and more than ±2 %"
+    return "inconclusive", f"the interval {low:.3f} to {high:.3f} contains 1 and exceeds ±2 %"
 
 
 def _changed(a: Timing, b: Timing) -> dict[str, str]:
-    """Return field of the specification -> what differs in it, as ``field: a and b``."""
+    """Return differing field of the specification -> ``field: a and b``."""
     return {
         name: f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
         for name in a.what.__slots__
@@ -255,7 +253,7 @@ def _refuse_other_machine(
     if apart:
         listed = "; ".join(f"{key}: {x!r} and {y!r}" for key, x, y in apart)
         raise NotComparableError(
-            f"{names[0]} and {names[1]} were not measured alike: {listed}",
-            "measure both in one run (flopbench latency A --vs B), or compare them --anyway and "
-            "say so",
+            f"{names[0]} and {names[1]} were not measured under the same conditions: {listed}",
+            "measure both in one run (flopbench latency A --vs B), or compare with --anyway and "
+            "state it",
         )

@@ -1,4 +1,4 @@
-"""One timing against another, as text."""
+"""Comparisons of timings as text, CSV and JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def render_time_comparison(
 
 
 def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
-    """Lay out rows against rows: ratios of times below 1 mean that the second is faster."""
+    """Lay out compared rows: a ratio of times below 1 means that the second is faster."""
     notes = Notes({})
     lines: list[tuple[str, ...]] = []
     for pair in result.pairs:
@@ -58,13 +58,13 @@ def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
     titles = ("A", "B", "samples", "MACs B/A", "A ms", "B ms", "time B/A", "95 %", "B is")
     left = {"A", "B", "samples", "B is"}
     caption = [
-        "time B/A below 1: B is faster. 95 %: bootstrap and Student's t over processes, the "
-        "wider; 'same' lies within ±2 %."
+        "time B/A below 1: B is faster. 95 %: the wider of bootstrap and Student's t over "
+        "processes; 'same' is within ±2 %."
     ]
     if names[0] != names[1]:
         caption.append(f"A: {names[0]}. B: {names[1]}.")
     return Grid(
-        title="Time against time",
+        title="Comparison of times",
         columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
@@ -73,7 +73,7 @@ def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
 
 
 def time_comparison_csv(result: ComparedFiles) -> str:
-    """Return one line a pair."""
+    """Return one line per pair."""
     header = ["a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"]
     lines = [_comparison_line(pair) for pair in result.pairs]
     nothing: list[object] = [None] * 7
@@ -83,7 +83,7 @@ def time_comparison_csv(result: ComparedFiles) -> str:
 
 
 def time_comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
-    """Return the comparison as JSON, specifications in full, samples left out."""
+    """Return the comparison as JSON, with full specifications, without samples."""
     data = {
         "schema": COMPARISON_SCHEMA,
         "kind": COMPARISON_KIND,

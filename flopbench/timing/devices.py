@@ -1,8 +1,8 @@
-"""What a timing ran on, as a record: machine, device, libraries, and what could not be learnt.
+"""What a timing ran on, as a record: machine, device, libraries, and what could not be determined.
 
-Facts are flat: dotted keys with the unit in the name. A fact that could not be learnt is null and
-has its reason in ``absent``; nothing is guessed. Files are published, so no host name, no user
-name, no serial number and no path is ever a fact.
+Facts are flat: dotted keys with the unit in the name. A fact that could not be determined is null,
+with its reason in ``absent``; nothing is guessed. Files are published, so host names, user names,
+serial numbers and paths are never recorded.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ TENSOR_FLOAT_CAPABILITY = (8, 0)
 """Compute capability of Ampere, the first NVIDIA generation with TF32 and BF16 arithmetic."""
 
 MUST_MATCH: tuple[str, ...] = (
-    # What computes. Family, model and stepping tell apart the CPUs that a hypervisor gives one
-    # name ("AMD EPYC"); the hypervisor itself, because clocks and caches are shared under one.
+    # The processor. Family, model and stepping distinguish the CPUs to which a hypervisor gives one
+    # name ("AMD EPYC"); the hypervisor counts because clocks and caches are shared under it.
     "cpu.model",
     "cpu.family_model_stepping",
     "cpu.hypervisor",
-    # How much of it. A timing says its threads; cores and quota say what those threads get.
+    # How much of it. A timing states its threads; cores and quota bound what those threads get.
     "cpu.cores_visible",
     "cpu.quota_cores",
     # On bare metal the governor alone changes single-thread speed by a factor of two.
@@ -52,7 +52,7 @@ MUST_MATCH: tuple[str, ...] = (
     "gpu.application_clock_memory_mhz",
     "gpu.mig",
     "gpu.ecc",  # costs memory bandwidth on GDDR cards
-    # Settings from outside that change speed and no result.
+    # Environment settings that change speed but no result.
     "env.CUDA_LAUNCH_BLOCKING",
     "env.KMP_AFFINITY",
     "env.KMP_BLOCKTIME",
@@ -60,10 +60,10 @@ MUST_MATCH: tuple[str, ...] = (
 )
 """Facts that must be equal for two timings to be comparable.
 
-Not among them, because a forward pass of a model does not depend on them by more than its noise:
-kernel and distribution, Python and torchvision versions, memory size, cache sizes and CPU flags
-(both follow from family, model and stepping), the exact affinity mask, the nominal clock, PCIe
-width (inputs lie on the device before the clock starts), persistence and compute mode.
+Left out, because they change the time of a forward pass by no more than its noise: kernel and
+distribution, Python and torchvision versions, memory size, cache sizes and CPU flags (both
+follow from family, model and stepping), the exact affinity mask, the nominal clock, PCIe width
+(inputs are on the device before the clock starts), persistence and compute mode.
 """
 
 
@@ -73,8 +73,8 @@ class DeviceFacts:
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``mps``; never an index.
-        name: what a reader calls it (``AMD EPYC (2 cores visible)``, ``NVIDIA H100 80GB HBM3``).
-        facts: dotted key -> value; None where it could not be learnt.
+        name: display name (``AMD EPYC (2 cores visible)``, ``NVIDIA H100 80GB HBM3``).
+        facts: dotted key -> value; None if it could not be determined.
         absent: key -> why its fact is None; exactly the keys whose fact is None.
     """
 
@@ -105,7 +105,7 @@ class DeviceFacts:
         if data["device"] not in DEVICES or not isinstance(data["name"], str):
             raise DataError(
                 f"not device facts: device is {data['device']!r} where one of {DEVICES} was"
-                f" expected, or name is no text"
+                f" expected, or name is not a string"
             )
         facts, absent = data["facts"], data["absent"]
         if not isinstance(facts, Mapping) or not isinstance(absent, Mapping):
@@ -114,9 +114,12 @@ class DeviceFacts:
             if not isinstance(value, str | int | float | None) or (
                 isinstance(value, float) and not math.isfinite(value)
             ):
-                raise DataError(f"not device facts: {key} is {value!r}, no text, number or null")
+                raise DataError(
+                    f"not device facts: {key} is {value!r} where a string, number or null was "
+                    f"expected"
+                )
         if not all(isinstance(reason, str) and reason for reason in absent.values()):
-            raise DataError("not device facts: a reason in absent is no text")
+            raise DataError("not device facts: a reason in absent is not a string")
         unexplained = {key for key, value in facts.items() if value is None} ^ set(absent)
         if unexplained:
             raise DataError(
@@ -128,13 +131,13 @@ class DeviceFacts:
 
 @dataclass(slots=True)
 class GatheredFacts:
-    """Facts while they are being gathered: a value, or the reason why there is none."""
+    """Facts being gathered: each a value, or the reason why there is none."""
 
     facts: dict[str, Fact] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
 
     def put(self, key: str, value: Fact, why_not: str) -> None:
-        """Keep a fact; ``why_not`` is kept instead where the value is None."""
+        """Add a fact; if its value is None, with ``why_not`` as the reason."""
         self.facts[key] = value
         if value is None:
             self.absent[key] = why_not
@@ -142,16 +145,16 @@ class GatheredFacts:
             self.absent.pop(key, None)
 
     def add(self, other: GatheredFacts) -> None:
-        """Take over everything that another part has found."""
+        """Add all facts and reasons of another one."""
         self.facts.update(other.facts)
         self.absent.update(other.absent)
 
 
 def differing(a: DeviceFacts, b: DeviceFacts) -> list[tuple[str, Fact, Fact]]:
-    """Return what keeps two timings from being compared: (key, value of a, value of b).
+    """Return what makes two timings incomparable: (key, value of a, value of b).
 
-    ``device`` first, then ``MUST_MATCH`` in its order. A fact that is null, or missing, on one
-    side only is a difference; on both sides it is none.
+    ``device`` first, then ``MUST_MATCH`` in its order. A fact that is null or missing on one side
+    only is a difference; on both sides it is not.
     """
     pairs = [("device", a.device, b.device)]
     pairs += [(key, a.facts.get(key), b.facts.get(key)) for key in MUST_MATCH]  # type: ignore[misc]
@@ -159,12 +162,12 @@ def differing(a: DeviceFacts, b: DeviceFacts) -> list[tuple[str, Fact, Fact]]:
 
 
 def refuse_dtype(device: str, dtype: str, capability: tuple[int, int] | None) -> None:
-    """Refuse a device or number format that does not exist, or not there. Asks no hardware.
+    """Refuse an unknown device or number format, or one that the device lacks. Asks no hardware.
 
     Args:
         device: one of ``DEVICES``.
         dtype: one of ``DTYPES``.
-        capability: compute capability of the CUDA device, None elsewhere or where unknown.
+        capability: compute capability of the CUDA device, None for other devices or if unknown.
 
     Raises:
         InputError: unknown device, unknown number format, or one that the device lacks.

@@ -1,7 +1,7 @@
-"""The timing file: its text, its reading with every defect named, and merging.
+"""The timing file: writing, reading with every defect named, and merging.
 
 File format (JSON): ``{"schema": 1, "kind": "flopbench.timings", "protocol": {...}, "devices":
-[...], "rows": [...]}``. ``protocol`` holds the constants that the loop ran with, ``devices`` the
+[...], "rows": [...]}``. ``protocol`` holds the constants of the measuring loop, ``devices`` the
 ``DeviceFacts`` of every machine, and a row the fields of ``Timing`` with ``device`` an index into
 ``devices``. Seconds are seconds, bytes are bytes, one call is one batch.
 
@@ -32,7 +32,7 @@ KIND = "flopbench.timings"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingFile:
-    """Rows, and the machines they were taken on.
+    """Rows, and the machines they were measured on.
 
     Attributes:
         rows: in order.
@@ -45,11 +45,11 @@ class TimingFile:
     protocol: Mapping[str, float] = field(default_factory=dict)
 
     def device_of(self, row: Timing) -> DeviceFacts:
-        """Return the machine that a row was taken on."""
+        """Return the machine that a row was measured on."""
         return self.devices[row.device]
 
     def dumps(self) -> str:
-        """Return the file's text: one process a line, so that a diff can be read."""
+        """Return the file's text: one process per line, so that diffs are readable."""
         head = {"schema": SCHEMA, "kind": KIND, "protocol": dict(self.protocol)}
         text = json.dumps(head, ensure_ascii=False)[:-1]
         devices = [json.dumps(device.to_json(), ensure_ascii=False) for device in self.devices]
@@ -63,7 +63,7 @@ class TimingFile:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write the file, whole or not at all.
+        """Write the file atomically.
 
         Raises:
             InputError: the path cannot be written.
@@ -110,8 +110,8 @@ class TimingFile:
 def merge(files: Sequence[TimingFile]) -> TimingFile:
     """Put the rows of several files into one, in order; equal devices are kept once.
 
-    Rows are never pooled: two runs of one command stay two rows, rows that took turns in one run
-    took none with those of another, and a sweep is that of one run.
+    Rows are never pooled: two runs of one command stay two rows, and labels of interleaved rows
+    and of sweeps stay distinct between runs.
     """
     devices: list[DeviceFacts] = []
     rows: list[Timing] = []
@@ -140,7 +140,7 @@ def merge(files: Sequence[TimingFile]) -> TimingFile:
 
 
 def _free(label: str, taken: set[str]) -> str:
-    """Return a label that no other run has."""
+    """Return a label that no other run uses."""
     names = (label if n == 1 else f"{label} ({n})" for n in count(1))
     return next(name for name in names if name not in taken)
 
@@ -212,13 +212,13 @@ def _check_fields(kind: Any, data: Any) -> None:
 
 
 def _check_process(data: Any) -> None:
-    """Check a process's fields, and its columns by name: msgspec would only say which value."""
+    """Check a process's fields, and its columns by name: msgspec names only the value's index."""
     _check_fields(ProcessRun, data)
     if not isinstance(data["columns"], Mapping):
         raise DataError(f"columns is {data['columns']!r} where an object was expected")
     for name, values in data["columns"].items():
         if not isinstance(values, (list, tuple)) or not all(map(_is_number, values)):
-            raise DataError(f"columns.{name} is no list of numbers")
+            raise DataError(f"columns.{name} is not a list of numbers")
 
 
 def _check_roofs(data: Any) -> None:
@@ -257,6 +257,6 @@ def _check_row(row: Timing, devices: int) -> None:
         if (getattr(work, name) or 0) < 0:
             raise DataError(f"{name} is {getattr(work, name)} where a count was expected")
     if not 0 <= row.device < devices:
-        raise DataError(f"device is {row.device!r}, and the file has {devices} devices")
+        raise DataError(f"device is {row.device!r}, but the file has {devices} devices")
     if any(row.lead not in run.columns for run in row.processes):
-        raise DataError(f"lead is {row.lead!r}, which a process has no column for")
+        raise DataError(f"lead is {row.lead!r}, a column that a process does not have")

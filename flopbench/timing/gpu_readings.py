@@ -1,4 +1,4 @@
-"""What a GPU says of itself while it works, and what follows: throttling, guests, energy."""
+"""GPU readings taken under load, and what follows: throttling, other processes, energy."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ THROTTLE_BITS = {
 """Source: nvml.h, ``nvmlClocksEventReason*`` (``nvmlClocksThrottleReason*`` in older drivers)."""
 
 NO_THROTTLING = frozenset({"gpu idle", "applications clocks setting"})
-"""An idle GPU lowers its clocks, and a user may fix them: neither disturbs a timing."""
+"""An idle GPU lowers its clocks, and a user may fix them: neither affects a timing."""
 
 THROTTLED_SHARE = 0.05
-"""A reason in fewer of the readings than this touched too little of the time to move a median."""
+"""A reason in a smaller share of readings than this held too briefly to move a median."""
 
 CLOCK_FALL = 0.10
-"""A busy SM clock this far below the highest one seen is called throttling.
+"""A busy SM clock this far below the highest one seen counts as throttling.
 
-Boost steps of 15 MHz on some 1500 MHz are 1 %, and a GPU moves a few of them in normal work."""
+A boost step of 15 MHz in about 1500 MHz is 1 %, and a GPU moves by a few of them normally."""
 
 BUSY_PERCENT = 50
-"""Below this utilisation a clock says nothing: it may still be rising from idle."""
+"""Below this utilisation the clock is not evaluated: it may still be rising from idle."""
 
 MIN_TICKS = 20
-"""Fewer ticks of the energy counter give no energy.
+"""Fewest ticks of the energy counter from which an energy is computed.
 
 The counter moves in ticks of 20 to 100 ms, and each end of the window can be off by one of them:
 with 20 ticks that is 10 % at worst."""
@@ -49,7 +49,7 @@ with 20 ticks that is 10 % at worst."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuReading:
-    """One look at a GPU; None where the device or its driver does not tell.
+    """One reading of a GPU; a field is None if the device or its driver does not report it.
 
     Attributes:
         t_s: host clock (``time.perf_counter``) when the energy counter was read.
@@ -99,12 +99,17 @@ class GpuReading:
                 continue
             kind = int if name in whole else (int, float)
             if isinstance(value, bool) or not isinstance(value, kind):
-                raise DataError(f"not a GPU reading: {name} is {value!r}, no number of its kind")
+                raise DataError(
+                    f"not a GPU reading: {name} is {value!r} where a number was expected"
+                )
         reasons = data["throttle_reasons"]
         if reasons is not None and not (
             isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons)
         ):
-            raise DataError(f"not a GPU reading: throttle_reasons is {reasons!r}, no list of names")
+            raise DataError(
+                f"not a GPU reading: throttle_reasons is {reasons!r} where a list of names was"
+                " expected"
+            )
         return cls(**{**data, "throttle_reasons": None if reasons is None else tuple(reasons)})
 
 
@@ -113,14 +118,14 @@ class Energy:
     """Energy of the whole GPU over a window that begins and ends at ticks of its counter.
 
     Attributes:
-        per_image_j: joules an image, idle power of the board included; None with a reason.
+        per_image_j: joules per image, idle power of the board included; None with a reason.
         reason: why there is no figure; empty where there is one.
         energy_j: joules between the first and the last tick.
         images: images done between them, interpolated.
         seconds: between them.
         ticks: changes of the counter after the first one.
-        uncertainty: what not knowing the ends better than the readings lie apart can change,
-            as a share of ``per_image_j``.
+        uncertainty: from knowing the ends only to within the time between readings, as a share of
+            ``per_image_j``.
     """
 
     per_image_j: float | None
@@ -133,17 +138,17 @@ class Energy:
 
 
 def throttle_names(mask: int) -> tuple[str, ...]:
-    """Decode NVML's bit mask; a bit of a newer driver is named by its value."""
+    """Decode NVML's bit mask; an unknown bit (of a newer driver) is named by its value."""
     bits = [1 << place for place in range(mask.bit_length()) if mask >> place & 1]
     return tuple(THROTTLE_BITS.get(bit, f"unknown bit {bit:#x}") for bit in bits)
 
 
 def throttled(readings: Sequence[GpuReading]) -> str:
-    """Say how the GPU was held back; an empty string where no reading shows it.
+    """Describe how the GPU was throttled; an empty string if no reading shows it.
 
-    Two signs: a reason that the driver names in ``THROTTLED_SHARE`` of the readings or more, other
-    than ``NO_THROTTLING``; and an SM clock that
-    fell more than ``CLOCK_FALL`` below the highest one seen, both while busy.
+    Two signs: a reason other than ``NO_THROTTLING`` that the driver gives in ``THROTTLED_SHARE`` of
+    the readings or more; and an SM clock that fell more than ``CLOCK_FALL`` below the highest one
+    seen, both while busy.
     """
     reported = [set(r.throttle_reasons) for r in readings if r.throttle_reasons is not None]
     seen = Counter(name for names in reported for name in sorted(names - NO_THROTTLING))
@@ -163,7 +168,7 @@ def throttled(readings: Sequence[GpuReading]) -> str:
 
 
 def foreign(readings: Sequence[GpuReading]) -> int | None:
-    """Return the most foreign processes in any reading; None where no reading could tell."""
+    """Return the most foreign processes in any reading; None if no reading has their number."""
     counts = [r.foreign_processes for r in readings if r.foreign_processes is not None]
     return max(counts, default=None)
 
@@ -173,23 +178,23 @@ def energy_per_image_j(
 ) -> Energy:
     """Divide energy by images between two ticks of the counter.
 
-    The counter stands still between ticks, so a window that begins or ends between two charges
-    energy to the wrong images. Only the time from the first observed change to the last observed
-    change counts, and only while images were being done.
+    The counter stands still between ticks, so a window that begins or ends between two of them
+    would charge energy to the wrong images. Only the time from the first to the last observed
+    change counts, and only while images were processed.
 
     Args:
-        readings: in order of time, closer together than the ticks of the counter.
-        images_done: (host clock in seconds, images done since the start), both rising.
+        readings: in order of time, more frequent than the ticks of the counter.
+        images_done: (host clock in seconds, images done since the start), both increasing.
     """
     counted = [(r.t_s, r.energy_mj) for r in readings if r.energy_mj is not None]
     if not counted:
-        return _no_energy("the GPU has no energy counter, or its driver does not tell it")
+        return _no_energy("the GPU has no energy counter, or its driver does not report it")
     if len(images_done) < 2:
-        return _no_energy("fewer than two instants at which the images done are known")
+        return _no_energy("the number of images done is known at fewer than two instants")
     if any(energy < before for (_, before), (_, energy) in pairwise(counted)):
-        return _no_energy("the energy counter went back: the driver was loaded again")
+        return _no_energy("the energy counter went back: the driver was reloaded")
     first_s, last_s = images_done[0][0], images_done[-1][0]
-    # (when the change was seen, the counter after it, how long before it nothing was seen)
+    # (when the change was seen, the counter after it, time since the reading before)
     ticks = [
         (t, energy, t - t_before)
         for (t_before, before), (t, energy) in pairwise(counted)
@@ -197,7 +202,7 @@ def energy_per_image_j(
     ]
     if len(ticks) <= MIN_TICKS:
         return _no_energy(
-            f"the energy counter moved {max(len(ticks) - 1, 0)} times while images were done;"
+            f"the energy counter moved {max(len(ticks) - 1, 0)} times while images were processed;"
             f" {MIN_TICKS} are needed",
             ticks=max(len(ticks) - 1, 0),
         )
@@ -205,7 +210,7 @@ def energy_per_image_j(
     energy_j = (at_end - at_start) / 1e3
     images = _images_at(end, images_done) - _images_at(start, images_done)
     if images <= 0:
-        return _no_energy("no image was done between two ticks", len(ticks) - 1)
+        return _no_energy("no image was processed between two ticks", len(ticks) - 1)
     return Energy(
         per_image_j=energy_j / images,
         reason="",
@@ -218,7 +223,7 @@ def energy_per_image_j(
 
 
 def _busy(reading: GpuReading) -> bool:
-    """Say whether the GPU worked: neither called idle nor little used, where either is told."""
+    """Return whether the GPU worked: neither idle nor little used, as far as reported."""
     idle = "gpu idle" in (reading.throttle_reasons or ())
     used = reading.utilization_percent
     return not idle and (used is None or used >= BUSY_PERCENT)

@@ -1,4 +1,4 @@
-"""Data-sheet peaks: what a vendor prints that a GPU can do."""
+"""Data-sheet peaks of GPUs: what their vendors publish."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _FILE = Path(__file__).with_name("peaks.toml")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """What the vendor prints for one GPU.
+    """What the vendor publishes for one GPU.
 
     Attributes:
-        names: what torch calls it.
-        tflops: number format -> dense 1e12 FLOP/s, two a multiply-accumulate.
-        sparse_printed: formats whose printed figure assumes 2:4 sparsity; ``tflops`` has half.
-        memory_gb_per_s: 1e9 bytes a second.
+        names: torch's names of it.
+        tflops: number format -> dense 1e12 FLOP/s, two per multiply-accumulate.
+        sparse_printed: formats whose published figure assumes 2:4 sparsity; ``tflops`` has half.
+        memory_gb_per_s: 1e9 bytes per second.
         source: title of the vendor's document.
     """
 
@@ -37,7 +37,7 @@ class Peak:
     source: str
 
     def flops_per_s(self, dtype: str) -> float | None:
-        """Return the dense peak in FLOP/s; None where the sheet prints none for that format."""
+        """Return the dense peak in FLOP/s; None if the sheet has none for that format."""
         tflops = self.tflops.get(dtype)
         return None if tflops is None else tflops * TERA
 
@@ -48,24 +48,24 @@ class Peak:
 
 
 def peak_of(device_name: str) -> Peak | None:
-    """Return the peak of the GPU that torch calls exactly so; None for any other name."""
+    """Return the peak of the GPU with exactly this torch name; None for any other name."""
     return all_peaks().get(device_name)
 
 
 def no_peak_reason(device: str, device_name: str) -> str:
-    """Say why ``peak_of`` knows nothing of a device; an empty string where it does.
+    """Return why ``peak_of`` has no peak of a device; an empty string if it has one.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
-        device_name: what torch, or ``DeviceFacts``, calls it.
+        device_name: as torch, or ``DeviceFacts``, names it.
     """
     if device == "cpu":
-        return "no vendor prints a peak for a CPU, and its clock in a virtual machine is unknown"
+        return "vendors publish no peak for CPUs, and a CPU's clock in a virtual machine is unknown"
     if device == "mps":
-        return "Apple prints no peak by number format"
+        return "Apple publishes no peak by number format"
     if peak_of(device_name) is not None:
         return ""
-    return f"flopbench knows no data sheet for a GPU named {device_name!r}"
+    return f"flopbench has no data sheet for a GPU named {device_name!r}"
 
 
 @lru_cache(maxsize=1)
@@ -73,7 +73,7 @@ def all_peaks() -> Mapping[str, Peak]:
     """Return every known device name with its peak.
 
     Raises:
-        DataError: ``peaks.toml`` was edited into something that cannot be read.
+        DataError: ``peaks.toml`` is damaged.
     """
     try:
         data = toml_values(_FILE, _FILE.name)
@@ -84,7 +84,7 @@ def all_peaks() -> Mapping[str, Peak]:
         raise DataError(f"cannot read peaks.toml: {error!r}") from None
     table = {name: peak for peak in peaks for name in peak.names}
     if len(table) != sum(len(peak.names) for peak in peaks):
-        raise DataError("peaks.toml has one device name twice")
+        raise DataError("peaks.toml has a device name twice")
     return table
 
 
@@ -97,5 +97,5 @@ def _peak(entry: Mapping[str, Any]) -> Peak:
         source=str(entry["source"]),
     )
     if not {*peak.tflops, *peak.sparse_printed} <= set(DTYPES):
-        raise DataError(f"peaks.toml: {peak.names[0]} has a format that is none of {DTYPES}")
+        raise DataError(f"peaks.toml: {peak.names[0]} has a format that is not one of {DTYPES}")
     return peak

@@ -1,4 +1,4 @@
-"""Timings as records: every raw sample of every process, and where it was taken."""
+"""Timings as records: every raw sample of every process, and where it was measured."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PRIMARY_COLUMNS = {
     "wall_s": "wall",
     "end_to_end_s": "end to end",
 }
-"""Column that a headline is made of -> what a reader calls it."""
+"""Primary column (the one that a headline is computed from) -> its display name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimingSpec:
-    """What was timed: two timings of equal specifications may be set side by side.
+    """What was timed: timings of equal specifications are comparable.
 
     Attributes:
-        spec: the whole model specification (``resnet50@224,classes=200``).
+        spec: the full model specification (``resnet50@224,classes=200``).
         device: ``cpu``, ``cuda`` or ``mps``.
-        batch: samples a call.
+        batch: samples per call.
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
-        channels_last: whether weights and inputs lie in that memory format.
+        channels_last: whether weights and inputs are in that memory format.
         compiled: whether the model went through ``torch.compile``.
         cuda_graph: whether calls replay a captured CUDA graph.
         threads: CPU threads of the numerical libraries.
@@ -42,7 +42,7 @@ class TimingSpec:
 
     @property
     def options(self) -> str:
-        """What a table says beside model, batch and dtype."""
+        """What a table adds to model, batch and dtype."""
         names = {
             "channels last": self.channels_last,
             "compiled": self.compiled,
@@ -60,17 +60,17 @@ class ProcessRun:
     """What one fresh process measured.
 
     Attributes:
-        first_s: the first call, on the wall: it allocates, chooses kernels, compiles.
+        first_s: wall time of the first call, which allocates, chooses kernels and compiles.
         warm_up_calls: calls between the first and the samples.
-        warm_up_s: what they took.
+        warm_up_s: their duration.
         settled: whether the warm-up became stable.
         stopped: ``precise`` or ``budget``.
-        calls_per_sample: calls that one sample is the mean of.
-        columns: name -> seconds a call, one value a sample: ``wall_s``, ``cpu_s``, ``wait_s`` on
-            a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, where a graph could be captured,
+        calls_per_sample: calls that a sample averages.
+        columns: name -> seconds per call, one value per sample: ``wall_s``, ``cpu_s``, ``wait_s``
+            on a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, if a graph could be captured,
             ``graph_s`` on CUDA.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
-        readings: what NVML said meanwhile, as ``GpuReading`` has it.
+        readings: NVML's readings meanwhile, as ``GpuReading`` has them.
         images_done: (seconds, images) on the clock of the readings.
         flags: number-format flags of torch's backends that were in force.
     """
@@ -94,11 +94,11 @@ class ProcessRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The theory beside the time, for one image (sample) of the batch.
+    """The theoretical cost of one image (sample) of the batch.
 
     Attributes:
-        dense_macs: under the reference counter; None where it could not count the model.
-        activations: elements that dense operators wrote.
+        dense_macs: by the reference counter; None if it could not count the model.
+        activations: output elements of dense operators.
         params: parameter elements.
         input: the input as resolved (``224``).
     """
@@ -115,14 +115,14 @@ class Timing:
 
     Attributes:
         what: the specification.
-        lead: the column that the headline is made of.
-        processes: one record a process; empty for a row that failed.
+        lead: the primary column: the one that the headline is computed from.
+        processes: one record per process; empty for a row that failed.
         work: the theory.
         device: index into the file's devices.
-        failure: why there are no samples, empty where there are.
-        notes: what a reader must know.
-        interleaved: label of the rows of one run whose calls took turns in the same processes,
-            empty where a row had its processes to itself.
+        failure: why there are no samples; empty if there are.
+        notes: remarks printed with the row.
+        interleaved: label of the rows of one run whose calls took turns in the same processes;
+            empty for a row timed in its own processes.
         roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``.
         sweep: label of the throughput sweep that the row is a probe of, else empty.
     """
@@ -139,7 +139,7 @@ class Timing:
     sweep: str = ""
 
     def medians(self, column: str = "") -> list[float]:
-        """Return one median a process that has the column (default: the leading one)."""
+        """Return the median of each process that has the column (default: the primary one)."""
         name = column or self.lead
         return [run.median_s(name) for run in self.processes if name in run.columns]
 

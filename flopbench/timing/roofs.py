@@ -1,7 +1,7 @@
-"""Measured roofs of a device, and where they are kept: the fastest matmul, the fastest copy.
+"""Measured roofs of a device, and where they are cached: the fastest matmul, the fastest copy.
 
-A roof is a maximum: the best of many calls, what the device can do when nothing disturbs it. It
-bounds a model from above, and says nothing about a typical moment.
+A roof is a maximum: the best of many calls, what the device can do when nothing disturbs it. It is
+an upper bound for a model, not a typical value.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flopbench.counting import cache
 from flopbench.timing.devices import DEVICES, DTYPES, MUST_MATCH, DeviceFacts
 
 SCHEMA = 1
-"""1: first form. A changed way of measuring needs a new number, so that no old roof is used."""
+"""1: first form. A changed measurement needs a new number, so that no old roof is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Roof:
         flops_per_s: 2·n³ / time of the best call.
         seconds: spent on all timed calls.
         repeats: timed calls.
-        clock: what was read: ``process CPU time``, ``wall`` or ``CUDA events``.
+        clock: the clock used: ``process CPU time``, ``wall`` or ``CUDA events``.
     """
 
     dtype: str
@@ -67,12 +67,12 @@ class CopyRoof:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roofs:
-    """Every roof that was measured on one device with one number of threads.
+    """All roofs measured on one device with one number of threads.
 
     Attributes:
         device: ``cpu``, ``cuda`` or ``mps``.
         threads: of torch on the CPU.
-        matmul: one a number format.
+        matmul: one per number format.
         copy: memory bandwidth.
     """
 
@@ -82,20 +82,20 @@ class Roofs:
     copy: CopyRoof
 
     def flops_per_s(self, dtype: str) -> float | None:
-        """Return the roof of one format in FLOP/s; None where it was not measured."""
+        """Return the roof of one format in FLOP/s; None if it was not measured."""
         return next((roof.flops_per_s for roof in self.matmul if roof.dtype == dtype), None)
 
     @property
     def bytes_per_s(self) -> float:
-        """Memory roof: bytes read and written a second."""
+        """Memory roof: bytes read and written per second."""
         return self.copy.bytes_per_s
 
     def lacks(self, dtypes: Iterable[str]) -> tuple[str, ...]:
-        """Return those of the formats that were not measured."""
+        """Return the formats that were not measured."""
         return tuple(dtype for dtype in dtypes if self.flops_per_s(dtype) is None)
 
     def merged(self, other: Roofs) -> Roofs:
-        """Put two measurements of one device together: of each roof the higher one."""
+        """Combine two measurements of one device: the higher value of each roof."""
         best = {roof.dtype: roof for roof in self.matmul}
         for roof in other.matmul:
             best[roof.dtype] = max(best.get(roof.dtype, roof), roof, key=lambda r: r.flops_per_s)
@@ -106,13 +106,13 @@ class Roofs:
             copy=max(self.copy, other.copy, key=lambda c: c.bytes_per_s),
         )
 
-    def beside(self, older: Roofs) -> Roofs:
-        """Return these roofs, and of an older measurement the formats that these lack."""
-        own = {roof.dtype: roof for roof in (*older.matmul, *self.matmul)}
+    def completed_by(self, older: Roofs) -> Roofs:
+        """Return these roofs, with formats that they lack from an older measurement."""
+        best = {roof.dtype: roof for roof in (*older.matmul, *self.matmul)}
         return Roofs(
             device=self.device,
             threads=self.threads,
-            matmul=tuple(own[dtype] for dtype in DTYPES if dtype in own),
+            matmul=tuple(best[dtype] for dtype in DTYPES if dtype in best),
             copy=self.copy,
         )
 
@@ -130,31 +130,31 @@ class Roofs:
         """Rebuild what ``to_json`` returned.
 
         Raises:
-            DataError: a field is missing, unknown, of the wrong type, or no positive number.
+            DataError: a field is missing, unknown, of the wrong type, or not a positive number.
         """
         names = {f.name for f in fields(cls)}
         if not isinstance(data, Mapping) or set(data) != names:
             raise DataError(f"not roofs: expected an object with the fields {sorted(names)}")
         if data["device"] not in DEVICES or not isinstance(data["matmul"], list):
-            raise DataError("not roofs: an unknown device, or matmul is no list")
+            raise DataError("not roofs: an unknown device, or matmul is not a list")
         matmul = tuple(_record(Roof, roof) for roof in data["matmul"])
         if not {roof.dtype for roof in matmul} <= set(DTYPES):
-            raise DataError(f"not roofs: a format that is none of {DTYPES}")
+            raise DataError(f"not roofs: a format that is not one of {DTYPES}")
         _positive(data["threads"], "threads", int)
         copy = _record(CopyRoof, data["copy"])
         return cls(device=data["device"], threads=data["threads"], matmul=matmul, copy=copy)
 
 
 def roofs_folder() -> Path:
-    """Return the folder that roofs are kept in, beside the cached profiles."""
+    """Return the folder that roofs are cached in, next to the cached profiles."""
     profiles = cache.cache_folder()
-    # A folder that the user chose holds both: profiles in itself, roofs in a folder of it.
+    # A folder that the user chose holds both: profiles directly, roofs in a subfolder.
     chosen = bool(os.environ.get(cache.ENVIRONMENT_VARIABLE))
     return (profiles if chosen else profiles.parent) / "roofs"
 
 
 def load_roofs(facts: DeviceFacts, threads: int) -> Roofs | None:
-    """Read the roofs of a device; None where there are none, with a warning where damaged."""
+    """Read the roofs of a device; None if there are none, with a warning if they are damaged."""
     key, path = _entry(facts, threads)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -169,24 +169,24 @@ def load_roofs(facts: DeviceFacts, threads: int) -> Roofs | None:
         _warn(f"cannot read {path}: {error}")
         return None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
-        _warn(f"{path} is damaged and is measured again ({error})")
+        _warn(f"{path} is damaged; roofs are measured again ({error})")
         return None
     return roofs
 
 
 def store_roofs(facts: DeviceFacts, roofs: Roofs) -> None:
-    """Keep roofs for the next run; a folder that cannot be written costs only a warning."""
+    """Cache roofs for the next run; a folder that cannot be written causes only a warning."""
     key, path = _entry(facts, roofs.threads)
     text = json.dumps({"key": key, "roofs": roofs.to_json()}, indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text + "\n")
     except (OSError, FlopbenchError) as error:
-        _warn(f"cannot keep roofs in {path.parent}: {error}")
+        _warn(f"cannot cache roofs in {path.parent}: {error}")
 
 
 def _entry(facts: DeviceFacts, threads: int) -> tuple[str, Path]:
-    """Return key and file: whatever makes two timings incomparable makes another entry."""
+    """Return key and file: whatever makes two timings incomparable gives different entries."""
     key = json.dumps(
         {
             "schema": SCHEMA,
@@ -212,7 +212,7 @@ def _record(kind: Any, data: Any) -> Any:
     for name, wanted in names.items():
         if wanted == "str":
             if not isinstance(data[name], str):
-                raise DataError(f"not a {kind.__name__}: {name} is {data[name]!r}, no text")
+                raise DataError(f"not a {kind.__name__}: {name} is {data[name]!r}, not a string")
         else:
             _positive(data[name], name, int if wanted == "int" else (int, float))
     return kind(**data)
@@ -221,7 +221,7 @@ def _record(kind: Any, data: Any) -> Any:
 def _positive(value: Any, name: str, kind: Any) -> None:
     good = isinstance(value, kind) and not isinstance(value, bool)
     if not good or not math.isfinite(value) or value <= 0:
-        raise DataError(f"not roofs: {name} is {value!r}, no positive number")
+        raise DataError(f"not roofs: {name} is {value!r}, not a positive number")
 
 
 def _warn(message: str) -> None:

@@ -1,9 +1,9 @@
-"""Timing specifications -> timings: fresh processes, rounds, theory beside them, files.
+"""Timing specifications -> timings: fresh processes, rounds, theoretical costs, files.
 
-The counterpart of ``offline`` for time: the one door through which anything outside ``measure``
-reaches the clocks. Rounds are outermost: every row gets its first process before any gets its
-second, so that a machine that drifts does so under all rows, and the processes of one row are as
-far apart as the run allows.
+The counterpart of ``counting.run`` for time: code outside ``measure`` reaches the clocks only
+through this module. Rounds are outermost: every row gets its first process before any gets its
+second, so that a drift of the machine affects all rows, and the processes of one row are as far
+apart as the run allows.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from flopbench.timing.roofs import Roofs, load_roofs, store_roofs
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
 PROCESSES = 3
-"""Fresh processes a row: the least from which a spread can be told from a slip."""
+"""Fresh processes per row: the fewest from which a spread can be estimated."""
 
 BUDGET_S = 5.0
-"""Seconds of samples a row and process, when they do not become precise earlier."""
+"""Seconds of samples per row and process, unless they become precise earlier."""
 
 PROBE_BUDGET_S = 1.0
-"""Seconds of samples, at most, of a batch that a sweep only passes."""
+"""Most seconds of samples for a batch that a sweep only passes."""
 
 _JOBS = "flopbench.timing.measure.jobs"
 
 Keep = Callable[[TimingFile], None]
-"""Told of everything measured so far, each time a process has ended."""
+"""Called with everything measured so far each time a process has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effort:
-    """How much to measure, and whom to tell.
+    """How much to measure, and callbacks.
 
     Attributes:
-        processes: fresh processes a row.
-        budget_s: seconds of samples a row and process.
-        fewest: samples a row and process whatever the budget says.
+        processes: fresh processes per row.
+        budget_s: seconds of samples per row and process.
+        fewest: fewest samples per row and process, whatever the budget.
         refresh: measure roofs and counts again instead of reading their caches.
-        progress: told before each process.
-        keep: told of everything measured so far.
-        facts: the device, where it was described already.
+        progress: called before each process.
+        keep: called with everything measured so far.
+        facts: the device, if already known.
     """
 
     processes: int = PROCESSES
@@ -64,14 +64,14 @@ class Effort:
 
 
 def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
-    """Find out about a device.
+    """Return the facts of a device.
 
     Args:
-        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA where there is a device, else the CPU.
-        dtypes: what it is to compute in.
+        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA if there is a device, else the CPU.
+        dtypes: the number formats it must support.
 
     Raises:
-        InputError: there is no such device here, or it lacks a dtype.
+        InputError: this machine has no such device, or the device lacks a dtype.
     """
     job = {"device": device, "dtypes": list(dtypes)}
     return DeviceFacts.from_json(run_job(f"{_JOBS}:inspect_device", job))
@@ -83,23 +83,23 @@ def time_models(
     """Time every specification in fresh processes.
 
     Args:
-        specs: of one device; of one dtype and thread count where interleaved.
-        effort: how much, and whom to tell.
-        interleaved: let all specifications take turns in the same processes, so that ratios
-            between them are sharp.
+        specs: of one device; if interleaved, of one dtype and thread count.
+        effort: how much to measure, and callbacks.
+        interleaved: let all specifications take turns in the same processes, which makes ratios
+            between them precise.
 
     Returns:
-        One row a specification, also for those that failed.
+        One row per specification, including those that failed.
 
     Raises:
-        InputError: an unknown model, a device that is not here, a dtype that it lacks, several
-            devices, or rows of unlike dtype or threads that are to take turns.
+        InputError: an unknown model, a device that this machine lacks, a dtype that the device
+            lacks, several devices, or interleaved rows of different dtypes or threads.
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
     session = _session(specs, effort)
     groups = [list(specs)] if interleaved else [[spec] for spec in specs]
-    # Two runs of one command take no turns with each other, so their labels differ.
+    # Rows of two runs of one command are not interleaved, so their labels differ.
     label = f"{' against '.join(map(str, specs))} ({uuid4().hex[:8]})" if interleaved else ""
     rows = {spec: session.row(spec, label) for spec in specs}
     done = 0
@@ -120,19 +120,19 @@ def time_models(
 def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
     """Time models of several source trees, calls taking turns in the same processes.
 
-    There is no theory beside these rows, and no roof: a model is imported in the worker only,
-    where modules of one name from several trees can be told apart.
+    These rows have no theoretical cost and no roof: a model is imported only in the worker, which
+    can hold modules of one name from several trees.
 
     Args:
-        specs: of one device, dtype and thread count; equal ones stay apart.
+        specs: of one device, dtype and thread count; equal ones remain separate rows.
         roots: the source tree that each is imported from.
-        effort: how much, and whom to tell.
+        effort: how much to measure, and callbacks.
 
     Returns:
-        One row a specification, in order. Once one has failed, no more processes are started.
+        One row per specification, in order. Once one has failed, no more processes are started.
 
     Raises:
-        InputError: as ``time_models``, but for models: those that cannot be built have failed.
+        InputError: as ``time_models``, except for models that cannot be built: their rows failed.
     """
     _check_together(specs, interleaved=True)
     facts = effort.facts or describe_device(specs[0].device, [specs[0].dtype])
@@ -153,16 +153,16 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
 
 
 def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: int) -> TimingFile:
-    """Sweep the batch size of one model by doubling, then replicate what the sweep points out.
+    """Sweep the batch size of one model by doubling, then repeat the key batches.
 
     Args:
         spec: the model; its batch does not matter.
-        effort: how much; the sweep itself takes one process a batch, its key batches all of them.
-        reference: a batch that is measured in any case.
+        effort: how much to measure; the sweep takes one process per batch, key batches all of them.
+        reference: a batch that is always measured.
         most: the largest batch.
 
     Returns:
-        One row a batch, in order, with ``sweep`` set.
+        One row per batch, in order, with ``sweep`` set.
 
     Raises:
         InputError: as ``time_models``.
@@ -186,7 +186,7 @@ def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: i
         return Probe.of(batch, row)
 
     sweep(probe, reference=reference, most=most, memory_bytes=session.memory_bytes())
-    while True:  # more processes may move the best batch to another, which then gets as many
+    while True:  # with more processes another batch may be the best, which then gets as many
         probes = [Probe.of(one.batch, row) for one, row in rows.items()]
         wanted = {batch for batch in key_batches(probes, reference).values() if batch is not None}
         todo = [b for b in wanted if _wants_more(rows[replace(spec, batch=b)], effort)]
@@ -210,12 +210,12 @@ def _check_together(specs: Sequence[TimingSpec], interleaved: bool) -> None:
     for name in alike:
         values = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
         if len(values) > 1:
-            raise InputError(f"one run has one {name}, got {', '.join(values)}")
+            raise InputError(f"a run has exactly one {name}, got {', '.join(values)}")
 
 
 @dataclass(slots=True)
 class _Session:
-    """What holds for a whole run: the device, its roofs, the theory of each model."""
+    """What holds for a whole run: the device, its roofs, the theoretical cost of each model."""
 
     facts: DeviceFacts
     roofs: Mapping[int, Roofs]
@@ -239,17 +239,17 @@ class _Session:
         return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=self.protocol)
 
     def memory_bytes(self) -> int | None:
-        """Return the memory that a sweep on the CPU may fill; a GPU says itself when it is full."""
+        """Return the memory that limits a sweep on the CPU; a GPU reports when it is full."""
         total = self.facts.facts.get("memory.total_bytes")
         return int(total) if self.facts.device == "cpu" and isinstance(total, int) else None
 
 
 def primary_column_of(spec: TimingSpec) -> str:
-    """Return the column that the headline is made of.
+    """Return the primary column: the one that the headline is computed from.
 
-    End to end on an accelerator: what a caller waits for. On a CPU with one thread the process's
-    CPU time, which leaves out what other processes took; else the wall, since threads that wait
-    for each other spin.
+    On an accelerator end to end: what a caller waits for. On a CPU with one thread the process's
+    CPU time, which leaves out time taken by other processes; else wall time, since threads that
+    wait for each other spin.
     """
     if spec.device != "cpu":
         return "end_to_end_s"
@@ -257,7 +257,7 @@ def primary_column_of(spec: TimingSpec) -> str:
 
 
 def protocol(effort: Effort) -> dict[str, float]:
-    """Return the constants of the loop and the effort, for the file."""
+    """Return the constants of the measuring loop and the effort, for the file."""
     return {
         "processes": effort.processes,
         "budget_s": effort.budget_s,
@@ -308,7 +308,7 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
     job = {"device": facts.device, "dtypes": missing, "threads": threads}
     roofs = Roofs.from_json(run_job(f"{_JOBS}:roofs", job, threads=threads))
     if known is not None and effort.refresh:
-        roofs = roofs.beside(known)
+        roofs = roofs.completed_by(known)
     elif known is not None:
         roofs = known.merged(roofs)
     store_roofs(facts, roofs)
@@ -316,12 +316,12 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
 
 
 def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> list[Timing]:
-    """Time rows in one more process; return them with what that process said.
+    """Time rows in one more process; return them with its results.
 
     Args:
-        rows: of one dtype and thread count; they take turns where there are several.
-        effort: how much.
-        roots: the source tree of each row, empty where all are imported as usual.
+        rows: of one dtype and thread count; several take turns.
+        effort: how much to measure.
+        roots: the source tree of each row; empty if all are imported as usual.
     """
     job = {
         "rows": [plain(row.what) for row in rows],

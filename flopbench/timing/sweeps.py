@@ -1,4 +1,4 @@
-"""A throughput sweep: which batch comes next, and when there is nothing more to learn."""
+"""A throughput sweep: which batch comes next, and when to stop."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from flopbench.core.statistics import median
 from flopbench.timing.records import Timing
 
 SATURATED_WITHIN = 0.05
-"""A doubling that gains no more than this share over the best so far gains nothing: it is within
-what one process of a shared machine can be off."""
+"""A doubling that gains no more than this share over the best so far counts as no gain: one process
+on a shared machine can be off by as much."""
 
 DOUBLINGS_WITHOUT_GAIN = 2
-"""Doublings in a row without gain that end a sweep: one may have met a bad moment."""
+"""Successive doublings without gain that end a sweep: a single one may be a disturbance."""
 
 LARGEST_BATCH = 4096
 
@@ -21,8 +21,8 @@ NEAR_BEST = 0.90
 """B90 is the smallest batch whose throughput is within this share of the best."""
 
 MEMORY_SHARE = 0.8
-"""On the CPU a batch that is expected to fill more than this of the memory is not tried: the
-system would start to kill processes, and not only ours."""
+"""On the CPU a batch expected to fill more than this share of the memory is not tried: the system
+would start to kill processes, not only this one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +30,10 @@ class Probe:
     """One batch of a sweep.
 
     Attributes:
-        batch: samples a call.
-        images_per_s: throughput; None where it failed.
+        batch: samples per call.
+        images_per_s: throughput; None if it failed.
         peak_bytes: of the process or the device.
-        failure: why there is no throughput.
+        failure: why there is no throughput; empty if there is.
     """
 
     batch: int
@@ -43,7 +43,7 @@ class Probe:
 
     @classmethod
     def of(cls, batch: int, row: Timing) -> Probe:
-        """Return what a row says of its batch."""
+        """Return the probe that a row is."""
         if row.failure or not row.processes:
             return cls(batch=batch, images_per_s=None, failure=row.failure or "not measured")
         peaks = [run.peak_bytes for run in row.processes if run.peak_bytes is not None]
@@ -65,9 +65,9 @@ def sweep(
 
     Args:
         probe: measures one batch.
-        reference: a batch that is measured too, wherever the doubling ends before it or skips it.
+        reference: a batch that is measured even if the doubling ends before it or skips it.
         most: the largest batch.
-        memory_bytes: of the machine, where a batch that does not fit would harm it; else None.
+        memory_bytes: of the machine, if a batch that does not fit would harm it; else None.
 
     Returns:
         The probes in order of batch. A failed one ends the doubling.
@@ -97,10 +97,10 @@ def sweep(
 
 
 def key_batches(probes: Sequence[Probe], reference: int) -> dict[str, int | None]:
-    """Return what a sweep is read for: batch 1, the reference, the best, and B90.
+    """Return the key batches of a sweep: batch 1, the reference, the best, and B90.
 
     Returns:
-        ``one``, ``reference``, ``best``, ``b90`` -> batch; None where it was not measured.
+        ``one``, ``reference``, ``best``, ``b90`` -> batch; None if it was not measured.
     """
     done = {one.batch: one.images_per_s for one in probes if one.images_per_s is not None}
     if not done:
@@ -116,7 +116,7 @@ def key_batches(probes: Sequence[Probe], reference: int) -> dict[str, int | None
 
 
 def _fits(probes: Sequence[Probe], batch: int, memory_bytes: int | None) -> bool:
-    """Say whether a batch can be expected to fit, growing as the last two probes did."""
+    """Return whether a batch is expected to fit, extrapolating from the last two probes."""
     if memory_bytes is None:
         return True
     known = sorted((p.batch, p.peak_bytes) for p in probes if p.peak_bytes is not None)

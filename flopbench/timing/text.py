@@ -1,4 +1,4 @@
-"""Timings as text: theory beside time, throughput sweeps."""
+"""Timings as tables: theoretical cost and time, throughput sweeps."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def render_timings(file: TimingFile, format: str, stream: TextIO) -> str | None:
 
 
 def render_timing_grids(grids: Sequence[Grid], format: str, stream: TextIO) -> str | None:
-    """Render grids of timings one below the other as ``table``, ``md`` or ``latex``."""
+    """Render several grids of timings as ``table``, ``md`` or ``latex``."""
     labels = [f"flopbench-timing-{number}" for number in range(1, len(grids) + 1)]
     return render_grids(grids, labels, format, stream, styles=VERDICT_STYLES)
 
 
 def timing_grids(file: TimingFile) -> list[Grid]:
-    """Return one grid a device, sweeps in grids of their own."""
+    """Return one grid per device, and one per sweep."""
     grids: list[Grid] = []
     for number, device in enumerate(file.devices):
         own = [row for row in file.rows if row.device == number]
@@ -77,7 +77,7 @@ def timing_grids(file: TimingFile) -> list[Grid]:
 
 @dataclass(slots=True)
 class Notes:
-    """Footnotes: a text gets its number when it first stands in a cell.
+    """Footnotes: a text gets its number when it is first used in a cell.
 
     Attributes:
         numbers: text -> number, in order.
@@ -86,7 +86,7 @@ class Notes:
     numbers: dict[str, int]
 
     def mark(self, text: str, notes: Sequence[str]) -> str:
-        """Return a cell with the numbers of its notes behind it."""
+        """Return a cell: a text followed by the numbers of its notes."""
         marks = [f"[{self.numbers.setdefault(note, len(self.numbers) + 1)}]" for note in notes]
         return " ".join([text, *marks])
 
@@ -144,7 +144,7 @@ def _queued(
 def _further_times(
     rows: Sequence[Timing], summaries: Sequence[Summary]
 ) -> list[tuple[Column, Callable[[Timing, Summary], str]]]:
-    """Return the columns that stand beside the headline: what the device has, and percentiles."""
+    """Return the columns that follow the headline: the device's other clocks, and percentiles."""
     titles = {
         "wall_s": "wall ms",
         "cpu_s": "CPU ms",
@@ -152,10 +152,10 @@ def _further_times(
         "gpu_s": "gpu ms",
         "graph_s": "graph ms",
     }
-    leads = {row.lead for row in rows}
+    primary = {row.lead for row in rows}
     found: list[tuple[Column, Callable[[Timing, Summary], str]]] = []
     for name, title in titles.items():
-        if any(name in s.columns for s in summaries) and leads != {name}:
+        if any(name in s.columns for s in summaries) and primary != {name}:
             found.append((Column(title=title), _column(name)))
     if any(s.p90_s is not None for s in summaries):
         found.append((Column(title="p90 ms"), lambda row, s: maybe(s.p90_s, milliseconds)))
@@ -207,7 +207,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         footnotes=tuple(notes.numbers),
         caption=(
             f"B{NEAR_BEST * 100:.0f}: the smallest measured batch within {NEAR_BEST:.0%} of the "
-            "best throughput. Every batch in a process of its own.",
+            "best throughput. Each batch in its own process.",
             *_caption(rows, summaries, device),
         ),
     )
@@ -216,22 +216,22 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
 def _caption(
     rows: Sequence[Timing], summaries: Sequence[Summary], device: DeviceFacts
 ) -> tuple[str, ...]:
-    lead = " / ".join(dict.fromkeys(PRIMARY_COLUMNS.get(row.lead, row.lead) for row in rows))
+    primary = " / ".join(dict.fromkeys(PRIMARY_COLUMNS.get(row.lead, row.lead) for row in rows))
     counts = sorted({s.processes for s in summaries if s.processes})
     processes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
     threads = ", ".join(map(str, dict.fromkeys(row.what.threads for row in rows)))
     facts = device.facts
     lines = [
-        f"ms: {lead} of one call, median of the medians of {processes} fresh processes; repeat "
+        f"ms: {primary} of one call, median of the medians of {processes} fresh processes; repeat "
         "within: where the same command run again is expected to land (95 %).",
         f"{device.name}, {threads} CPU thread{'' if threads == '1' else 's'}, torch "
         f"{facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: dense "
         "multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
         _tensor_float(rows),
-        "bound: by the roofline of dense operators alone; what other operators move is not in it."
+        "bound: by the roofline of dense operators alone; memory traffic of others is not included."
         if any(s.bound for s in summaries)
         else "",
-        "queued: img/s with calls one behind the other; img/s: each call from an idle device."
+        "queued: img/s with calls queued back to back; img/s: each call from an idle device."
         if any(s.queued_images_per_s is not None for s in summaries)
         else "",
         _roofs(rows),
@@ -245,11 +245,11 @@ def _caption(
 
 
 def _tensor_float(rows: Sequence[Timing]) -> str:
-    """Say what "fp32" meant on a GPU: torch's defaults differ for convolutions and matmuls."""
+    """State what "fp32" means on a GPU: torch's defaults differ for convolutions and matmuls."""
     if all(row.what.device != "cuda" for row in rows):
         return ""
     return (
-        "fp32: TF32 off for convolutions and matrix products alike; tf32: on for both. torch's own "
+        "fp32: TF32 off for convolutions and matrix products alike; tf32: on for both. torch's "
         "defaults (convolutions with TF32, matrix products without) are not used."
     )
 
@@ -270,7 +270,7 @@ def _dtype(row: Timing) -> str:
 
 
 def maybe(value: float | None, show: Callable[..., str]) -> str:
-    """Print a value, or a dash where there is none."""
+    """Return a value as text, or a dash if there is none."""
     return NOTHING if value is None else show(value)
 
 

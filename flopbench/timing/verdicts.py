@@ -1,7 +1,7 @@
-"""What one row of timings says: headline, spread, efficiency, bound, and how far to trust it.
+"""Summary of one row of timings: headline, spread, efficiency, bound, and how far to trust it.
 
 Verdicts: ``stable``, ``noisy``, ``unstable``, ``invalid`` (faster than the hardware can be) and
-``failed``, each with its reasons. A row is never mended: nothing is left out for its value.
+``failed``, each with its reasons. No sample is ever left out because of its value.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from flopbench.timing.peaks import peak_of
 from flopbench.timing.records import Timing
 
 STABLE_WITHIN = 0.05
-"""A headline whose repeat is expected within ± this share may be quoted to two digits."""
+"""If a repeat is expected within ± this share, the headline may be quoted to two digits."""
 
 NOISY_WITHIN = 0.20
-"""Beyond ± this share a headline cannot tell a quarter more work from none."""
+"""Beyond ± this share a headline cannot show a quarter more work."""
 
 LAUNCH_BOUND = 0.8
-"""Enqueueing that takes more than this share of the device's time holds the device back."""
+"""Enqueueing for more than this share of the device's time limits the device."""
 
 ROOF_SLACK = 1.10
-"""A measured roof is itself a measurement: only a row this far above it is impossible. (A
-convolution by Winograd's method does fewer multiplications than its MACs say: F(2×2, 3×3) takes
-1 / 2.25 of them, so such a row may be real; the reason says so.)"""
+"""A measured roof is itself a measurement: only a row this far above it is invalid. (A convolution
+by Winograd's method does fewer multiplications than its MACs: F(2×2, 3×3) takes 1 / 2.25 of them,
+so such a row may be real; the reason says so.)"""
 
 WAITING = 0.10
-"""Where the wall leads: more than this share of it in the run queue means that others had the
-processor."""
+"""If wall time is primary: more than this share of it in the run queue means that other processes
+had the processor."""
 
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
@@ -49,32 +49,32 @@ Bound = Literal["compute", "memory", "compute or memory", "launch", ""]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """One row, summed up.
+    """One row, summarised.
 
     Attributes:
         verdict: how far to trust it.
         reasons: why, in words with numbers.
-        headline_s: median of process medians of the leading column, a call; None if failed.
+        headline_s: median of process medians of the primary column, per call; None if failed.
         interval_s: where a repeat of the command is expected (95 %); None for one process.
         spread: (largest - smallest process median) / headline.
         samples: of all processes together.
         processes: how many.
-        p50_s: of all samples together; p90 and p99 only where the samples allow.
-        p90_s: see above.
-        p99_s: see above.
+        p50_s: median of all samples together.
+        p90_s: percentile of all samples together; None if there are too few.
+        p99_s: as ``p90_s``.
         first_s: median of the first calls.
         columns: name -> median of process medians.
         images_per_s: batch / headline.
-        queued_images_per_s: the same with calls queued one behind the other, as a busy service
-            does; None off CUDA.
+        queued_images_per_s: the same with calls queued back to back, as in a busy service; None
+            off CUDA.
         achieved_flops_per_s: 2 × dense MACs × batch / headline.
         share_of_roof: of the measured matmul roof in the same dtype.
         share_of_peak: of the data sheet's dense peak.
-        intensity: FLOPs a byte: (with every activation through memory, with none).
+        intensity: FLOPs per byte: (with every activation through memory, with none).
         bound: what limits it by the roofline of the measured roofs, or ``launch``.
         launch_bound: whether enqueueing takes more than ``LAUNCH_BOUND`` of the device's time.
         peak_bytes: the largest of all processes.
-        energy: joules an image, or the reason why there is none; None off CUDA.
+        energy: joules per image, or the reason why there is none; None off CUDA.
     """
 
     verdict: TimingVerdict
@@ -102,11 +102,11 @@ class Summary:
 
 
 def summarise(row: Timing, device: DeviceFacts) -> Summary:
-    """Sum up one row.
+    """Summarise one row.
 
     Args:
         row: the raw samples.
-        device: the machine that they were taken on.
+        device: the machine that they were measured on.
     """
     if row.failure or not row.processes:
         return Summary(verdict="failed", reasons=(row.failure or "not measured",))
@@ -154,14 +154,14 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
 
 
 def intensity(row: Timing) -> tuple[float, float] | None:
-    """Return bounds of the arithmetic intensity, FLOPs a byte.
+    """Return bounds of the arithmetic intensity, FLOPs per byte.
 
-    The upper bound moves weights and activations of no layer but the weights through memory; the
-    lower one writes what every dense operator gives and reads it once more. A fused network lies
-    between; one whose other operators go through memory too lies below.
+    For the upper bound only the weights move through memory; for the lower one every output of a
+    dense operator is also written and read once. A fused network lies between the two; one whose
+    other operators go through memory too lies below.
 
     Returns:
-        None where the work is not known.
+        None if the work is unknown.
     """
     work, batch = row.work, row.what.batch
     if not work.dense_macs or work.params is None or work.activations is None:
@@ -176,7 +176,7 @@ def intensity(row: Timing) -> tuple[float, float] | None:
 def _bound(
     bounds: tuple[float, float] | None, flops_per_s: float | None, bytes_per_s: float | None
 ) -> Bound:
-    """Say on which side of the ridge of the measured roofline a row lies."""
+    """Return on which side of the ridge of the measured roofline a row lies."""
     if bounds is None or not flops_per_s or not bytes_per_s:
         return ""
     ridge = flops_per_s / bytes_per_s
@@ -191,14 +191,14 @@ def _launch_bound(columns: dict[str, float]) -> bool:
 
 
 def _queued(row: Timing) -> float | None:
-    """Return the median over processes of images a second between the first and the last done."""
+    """Return images per second between the first and the last done, median over processes."""
     ends = [(run.images_done[0], run.images_done[-1]) for run in row.processes if run.images_done]
     rates = [(n1 - n0) / (t1 - t0) for (t0, n0), (t1, n1) in ends if t1 > t0]
     return median(rates) if rates else None
 
 
 def _energy(row: Timing) -> Energy | None:
-    """Return the energy of the process in the middle by joules an image."""
+    """Return the energy of the process with the median joules per image."""
     if row.what.device != "cuda":
         return None
     found = [energy_per_image_j(_readings(run.readings), run.images_done) for run in row.processes]
@@ -215,7 +215,7 @@ def _readings(readings: Sequence[object]) -> list[GpuReading]:
 def _verdict(
     row: Timing, columns: dict[str, float], achieved: float | None, sheet: float | None
 ) -> tuple[TimingVerdict, tuple[str, ...]]:
-    """Judge a row: the gravest finding gives the verdict, every finding its reason."""
+    """Judge a row: the most severe finding gives the verdict, every finding a reason."""
     impossible = _impossible(row, achieved, sheet)
     severe, minor = _findings(row, columns)
     if impossible:
@@ -235,13 +235,13 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
     if sheet is not None and achieved > sheet:
         reasons.append(
             f"{gflops(achieved):.1f} GFLOP/s is {achieved / sheet:.2f} times the data sheet's "
-            "peak: the work was not all done, convolutions ran by Winograd's method, or the clock "
-            "was above the sheet's"
+            "peak: not all the work was done, convolutions ran by Winograd's method, or the clock "
+            "was above that of the sheet"
         )
     elif roof and achieved > ROOF_SLACK * roof:
         reasons.append(
-            f"{gflops(achieved):.1f} GFLOP/s is {achieved / roof:.2f} times the measured roof: the "
-            "work was not all done, convolutions ran by Winograd's method, or the roof was "
+            f"{gflops(achieved):.1f} GFLOP/s is {achieved / roof:.2f} times the measured roof: not "
+            "all the work was done, convolutions ran by Winograd's method, or the roof was "
             "measured at a bad moment (--refresh measures it again)"
         )
     return reasons
@@ -260,7 +260,7 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
     for run in row.processes:
         held = throttled(_readings(run.readings))
         if held:
-            severe.append(f"the GPU was held back: {held}")
+            severe.append(f"the GPU was throttled: {held}")
             break
     others = max((foreign(_readings(run.readings)) or 0 for run in row.processes), default=0)
     if others:
@@ -269,13 +269,13 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
     widths = [half_width(run.columns[row.lead]) for run in row.processes]
     if max(widths) > STABLE_WITHIN:
         minor.append(
-            f"a process knows its own median only to ±{max(widths):.1%}"
+            f"the median of a process is known only to ±{max(widths):.1%}"
             if max(widths) < 1
-            else "a process has too few samples to know its own median: raise --budget"
+            else "a process has too few samples for an interval of its median: raise --budget"
         )
     wall, waited = columns.get("wall_s"), columns.get("wait_s")
     if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:
-        minor.append(f"the process waited for the processor {waited / wall:.0%} of the time")
+        minor.append(f"the process waited for a processor {waited / wall:.0%} of the time")
     return severe, minor
 
 
@@ -286,7 +286,7 @@ def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
         return
     if len(medians) < FEWEST_PROCESSES:
         count = "1 process says" if len(medians) == 1 else f"{len(medians)} processes say"
-        minor.append(f"{count} little of others: use --processes {FEWEST_PROCESSES} or more")
+        minor.append(f"{count} little about others: use --processes {FEWEST_PROCESSES} or more")
         return
     span = repeat_interval(medians) if min(medians) > 0 else None
     if span is None:
@@ -294,5 +294,5 @@ def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
     reach = (span[1] - span[0]) / 2 / median(medians)
     if reach > STABLE_WITHIN:
         (severe if reach > NOISY_WITHIN else minor).append(
-            f"processes differ: a repeat is expected within ±{reach:.0%} only"
+            f"processes differ: a repeat is expected only within ±{reach:.0%}"
         )

@@ -1,1 +1,1 @@
-"""The code that runs a replay; it may import torch."""
+"""Code that runs a replay; it may import torch."""

@@ -1,8 +1,8 @@
-"""The clock that a replay is timed with, and what a host and its device say to each other.
+"""The clock of a replay, and the traffic between host and device.
 
-All that a replay asks of a machine besides arithmetic goes through one object: the time, waiting
-for the device, marks in its queue, indices up, decisions down. Tests put a clock of their own in
-its place.
+Everything that a replay needs from a machine besides arithmetic goes through one object: the time,
+waiting for the device, marks in its queue, indices to it, decisions from it. Tests replace it with
+a clock of their own.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ WALL, CPU_TIME, EVENTS = "wall time", "process CPU time", "CUDA events"
 
 
 class Device:
-    """The CPU, and the interface of the others.
+    """The CPU, and the interface of the other devices.
 
     Args:
-        threads: of the arithmetic. With one, the process CPU time leads, since on a shared machine
-            the wall clock counts the neighbours too.
+        threads: CPU threads. With one, process CPU time is the primary clock, since on a shared
+            machine wall time includes other processes.
     """
 
     kind = "cpu"
     has_marks = True
-    """Whether ``mark`` can be had without waiting."""
+    """Whether ``mark`` works without waiting."""
 
     def __init__(self, threads: int = 1) -> None:
         self.torch_device = torch.device(self.kind)
         self.primary, self.secondary = (CPU_TIME, WALL) if threads == 1 else (WALL, CPU_TIME)
 
     def now(self) -> float:
-        """Return the leading clock, seconds."""
+        """Return the primary clock, seconds."""
         return time.process_time() if self.primary == CPU_TIME else time.perf_counter()
 
     def secondary_now(self) -> float:
-        """Return the clock beside it, seconds."""
+        """Return the secondary clock, seconds."""
         return time.perf_counter() if self.primary == CPU_TIME else time.process_time()
 
     def synchronise(self) -> None:
-        """Wait until the device has done everything."""
+        """Wait until the device has finished its queue."""
 
     def start(self) -> Any:
-        """Begin to time; returns what ``stop`` and ``since`` want."""
+        """Begin to time; return what ``stop`` and ``since`` need."""
         self.synchronise()
         secondary = self.secondary_now()
         return self.now(), secondary
@@ -56,11 +56,11 @@ class Device:
         return primary_s, self.secondary_now() - start[1]
 
     def mark(self) -> Any:
-        """Put a mark behind what the device has been given so far; see ``has_marks``."""
+        """Put a mark behind the work queued on the device so far; see ``has_marks``."""
         return self.now()
 
     def since(self, start: Any, mark: Any) -> float:
-        """Return the seconds from ``start`` to a mark; to be asked after ``stop``."""
+        """Return the seconds from ``start`` to a mark; valid after ``stop``."""
         return float(mark - start[0])
 
     def indices(self, rows: Sequence[int]) -> torch.Tensor:
@@ -68,11 +68,11 @@ class Device:
         return torch.tensor(rows, device=self.torch_device)
 
     def ask(self, decision: torch.Tensor) -> Any:
-        """Begin to bring decisions (n,) to the host, without waiting."""
+        """Begin to copy decisions (n,) to the host, without waiting."""
         return decision
 
     def answer(self, asked: Any) -> list[int]:
-        """Wait for decisions that were asked for, and for nothing behind them."""
+        """Wait for decisions that were asked for, but not for work queued after them."""
         return asked.tolist()
 
 
@@ -80,7 +80,7 @@ class MpsDevice(Device):
     """Apple's GPU: the host's clock around its queue."""
 
     kind = "mps"
-    has_marks = False  # no event tells when; waiting for each bucket would be timed
+    has_marks = False  # it has no timed events, and waiting for each bucket would be timed
 
     def __init__(self) -> None:
         super().__init__(threads=0)

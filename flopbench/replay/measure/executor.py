@@ -1,9 +1,9 @@
 """Passes of a replay: the same videos with everything, without waiting, arms alone, uniform.
 
-Within a tick the networks that are decided on run first, then the decision is brought to the host
-and awaited, as a program must that does not know it, and then the log's decision is followed. In
-buckets the calls that a tick's decisions ask for are handed to the device only after the next
-tick's policy: while the host waits for that policy's decision, the device has work behind it.
+Within a tick policy network and LSTM run first, then the host copies the decision and waits for
+it, as a program that does not know it must, and then follows the log's decision. With buckets, the
+calls that a tick's decisions ask for are queued only after the next tick's policy: while the host
+waits for that policy's decision, the device has work queued behind it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Marks = list[tuple[Sequence[int], Any]]
 
 @dataclass(slots=True)
 class ExecutionCounts:
-    """What really ran.
+    """What actually ran.
 
     Attributes:
         tasks: task -> how often.
         arms: (component, items of the call) -> calls.
-        policy: the same for networks that are decided on.
-        decided: rows that something was decided for.
+        policy: the same for policy networks and LSTMs.
+        decided: rows for which something was decided.
         reads: how often the host waited for decisions.
     """
 
@@ -47,8 +47,8 @@ class Executor:
     Args:
         networks: component -> network.
         tasks: what the visits refer to.
-        device: where, and the clock.
-        buckets: component -> bucket; empty where an action's rows run at once.
+        device: where they run, and the clock.
+        buckets: component -> bucket; empty if an action's rows run at once.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Executor:
         self.executed = ExecutionCounts()
 
     def whole(self, ticks: Sequence[Tick], of: int, *, read: bool = True) -> Marks:
-        """Run a chunk with everything that it takes.
+        """Run a chunk with everything.
 
         Args:
             ticks: of the chunk.
@@ -77,7 +77,7 @@ class Executor:
             read: whether the host waits for decisions.
 
         Returns:
-            Marks of the videos' work, where there are buckets and the device has marks.
+            Marks of the videos' work, if there are buckets and the device has marks.
         """
         for network in self._networks.values():
             network.begin()
@@ -102,7 +102,7 @@ class Executor:
         return self._marks
 
     def arms(self, calls: Calls) -> None:
-        """Run the arms' calls alone, on items that stand ready."""
+        """Run the arms' calls alone, on ready items."""
         for name, n in calls:
             bucket = self.buckets.get(name)
             if bucket is not None:
@@ -111,7 +111,7 @@ class Executor:
                 self._networks[name].bare(n)
 
     def uniform(self, runs: Runs, batch: int, times: int) -> None:
-        """Run the uniform baseline: each network on ``batch`` frames in place, ``times`` over."""
+        """Run the uniform baseline ``times`` times: each network on ``batch`` ready frames."""
         rows = list(range(batch))
         for network in self._networks.values():
             network.begin()
@@ -120,12 +120,12 @@ class Executor:
                 for _ in range(repeats):
                     bucket = self.buckets.get(name)
                     if bucket is not None:
-                        bucket.run(batch)  # no program that decides nothing gathers
+                        bucket.run(batch)  # a program without decisions gathers nothing
                     else:
                         self._networks[name].on(rows, batch)
 
     def _charges(self, tick: Tick, of: int) -> list[Any]:
-        """Run what is decided on; return the decisions that the host asked for."""
+        """Run policy networks and LSTMs; return the decisions that the host asked for."""
         asked = []
         for charge in tick.charges:
             output, last = None, ""
@@ -140,7 +140,7 @@ class Executor:
         return asked
 
     def _decided(self, output: Any, choices: int, name: str, n: int) -> list[Any]:
-        """Compute a decision; ask for it where the host reads. Returns what to wait for."""
+        """Compute a decision; ask for it if the host reads it. Return what to wait for."""
         decision = decide(output, choices, name)
         self.executed.decided += n
         if not self._read:
@@ -163,7 +163,7 @@ class Executor:
                     self._device.answer(one)
 
     def _filed(self, tick: Tick, of: int) -> list[Callable[[], None]]:
-        """Return what was decided as work to hand over later; what a gate wants runs at once."""
+        """Return what was decided as work to queue later; what a gate needs runs at once."""
         work: list[Callable[[], None]] = []
         self.executed.tasks.update(task for _, task in tick.visits)
         for number, rows in by_call(tick.visits, self._shared).items():
@@ -188,8 +188,8 @@ class Executor:
         self._asked = []
 
     def put(self, name: str, rows: Sequence[int], of: int) -> None:
-        """Put rows into a component's bucket, running it whenever it is full."""
-        if name not in self.buckets:  # it keeps a state: what one video does cannot wait
+        """Put rows into a component's bucket and run it whenever it is full."""
+        if name not in self.buckets:  # it keeps a state, so its runs cannot wait
             output = self._networks[name].on(rows, of)
             self.executed.arms[name, len(rows)] += 1
             if self._gate:
@@ -207,7 +207,7 @@ class Executor:
                 self._flush(name)
 
     def _flush(self, name: str) -> None:
-        """Run a bucket as it is."""
+        """Run a bucket, full or not."""
         waiting = self._waiting.get(name)
         if not waiting:
             return
@@ -220,14 +220,14 @@ class Executor:
         waiting.clear()
 
     def _mark(self, rows: Sequence[int]) -> None:
-        """Put a mark behind the latest work of some rows."""
+        """Put a mark behind the latest work of rows."""
         if self._read and self._device.has_marks:
             self._marks.append((tuple(rows), self._device.mark()))
 
 
 @dataclass(frozen=True, slots=True)
 class _Put:
-    """Work to hand over later."""
+    """Work to queue later."""
 
     executor: Executor
     name: str

@@ -12,8 +12,8 @@ from flopbench.models.build.built import Built, reason
 from flopbench.replay.frames import image_files
 
 MOST_IMAGES = 64
-"""Images that are kept decoded: calls take turns among them, and at 6 MB each (1080p) more would
-fill the memory without changing a time."""
+"""Most images kept decoded: calls cycle through them, and at 6 MB each (1080p) more would fill the
+memory without changing a time."""
 
 
 def open_images(folder: str) -> list[Any]:
@@ -21,7 +21,7 @@ def open_images(folder: str) -> list[Any]:
 
     Raises:
         InputError: no such folder, no images in it, or no library that decodes them.
-        DataError: a file that is no image, or one too large to decode.
+        DataError: a file that is not an image, or is too large to decode.
     """
     try:
         from PIL import Image
@@ -41,7 +41,7 @@ def open_images(folder: str) -> list[Any]:
 
 
 def frames_for(images: list[Any], built: Built) -> torch.Tensor | None:
-    """Return (n, 3, height, width) floats in [0, 1] of a model's size; None if it takes none."""
+    """Return (n, 3, height, width) floats in [0, 1] of a model's input size; None if not images."""
     sample = built.args[0] if built.args else next(iter(built.kwargs.values()), None)
     if not isinstance(sample, torch.Tensor) or sample.dim() != 4 or sample.shape[1] != 3:
         return None

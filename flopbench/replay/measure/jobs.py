@@ -2,7 +2,7 @@
 
 In each round every chunk of videos (online: a video; split: a batch; bucketed: a group) goes
 through its passes one after the other, in an order that rotates, so that a drift of the machine
-hits all alike. The uniform baseline and the arms' own times take their turn at some chunks.
+affects all equally. The uniform baseline and the arms alone are timed at some of the chunks.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
     """Run one process; see ``replay.run`` for the job.
 
     Raises:
-        InputError: no such device, a model or folder that does not exist.
+        InputError: no such device, or a model or folder that does not exist.
         DataError: an image that cannot be decoded.
-        MeasureError: a model that fails, or memory that is not enough.
+        MeasureError: a model that fails, or too little memory.
     """
     check_device(job["device"], job["dtype"])
     if job["threads"] is not None:
@@ -59,12 +59,12 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
 def build_networks(
     job: Mapping[str, Any], device: Device, dtype: torch.dtype
 ) -> tuple[dict[str, Network], list[str]]:
-    """Build every component; return them, and what is to be said of them.
+    """Build every component; return them, and notes on them.
 
     Raises:
         InputError: a model that does not exist, a folder without images.
         DataError: an image that cannot be decoded.
-        MeasureError: a model that fails, or memory that is not enough.
+        MeasureError: a model that fails, or too little memory.
     """
     images = open_images(job["frames"]) if job["frames"] else []
     together = max(max(m["group"], m["batch"]) for m in job["modes"].values())
@@ -99,7 +99,7 @@ def build_networks(
 def replay(
     job: Mapping[str, Any], networks: Mapping[str, Network], device: Device
 ) -> dict[str, Any]:
-    """Run the rounds on networks that are built.
+    """Run the rounds on built networks.
 
     Args:
         job: see ``replay.run``.
@@ -110,8 +110,8 @@ def replay(
         ``modes`` and ``notes`` as ``replay.records.ReplayProcess`` has them.
 
     Raises:
-        MeasureError: a model that fails, or that ``torch.compile`` makes nothing of; memory that is
-            not enough.
+        MeasureError: a model that fails, or of which ``torch.compile`` compiles nothing, or too
+            little memory.
     """
     workload = Workload.from_json(job["workload"])
     with faults("before the first round"):
@@ -142,9 +142,9 @@ def replay(
 def _warm_up(
     plan: ModePlan, networks: Mapping[str, Network], device: Device, *, everything: bool
 ) -> None:
-    """Run every network once in every batch size that will come, and one chunk's decisions.
+    """Run every network once in every batch size to come, and one chunk's decisions.
 
-    Compiled networks may compile again for each new form of input: then everything runs once.
+    Compiled networks may compile again for each new input shape: then everything runs once.
     """
     sizes: dict[tuple[str, int], None] = {}
     for chunk in plan.chunks:
@@ -159,7 +159,7 @@ def _warm_up(
         bucket.put(range(bucket.capacity), 0)
         bucket.run(bucket.capacity)
     shortest = min(plan.chunks, key=lambda chunk: sum(n for _, n in chunk.calls))
-    if device.kind != "cpu" or len(shortest.videos) == 1:  # a whole batch takes long on the CPU
+    if device.kind != "cpu" or len(shortest.videos) == 1:  # a whole batch takes long on a CPU
         plan.executor.whole(shortest.ticks, len(shortest.videos))
     for chunk in plan.chunks if everything else ():
         for _, work in passes_of(plan, chunk).values():
@@ -175,7 +175,7 @@ def _round(plan: ModePlan, number: int, device: Device) -> None:
         names = list(passes)
         turn = (number + chunk.number) // 2 % len(names)
         order = [*names[turn:], *names[:turn]]
-        if (number + chunk.number) % 2:  # no pass may always find another's data in the caches
+        if (number + chunk.number) % 2:  # so that no pass always finds another's data in the caches
             order.reverse()
         for name in order:
             items, work = passes[name]
@@ -200,7 +200,7 @@ def _note_latencies(
     start: Any,
     device: Device,
 ) -> None:
-    """Keep when each video was done: by its last mark, or with its whole chunk."""
+    """Record when each video was done: at its last mark, or with its whole chunk."""
     if not plan.executor.buckets or not device.has_marks:
         plan.latencies += [(number, video, primary_s) for video in chunk.videos]
         return

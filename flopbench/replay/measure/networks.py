@@ -1,7 +1,7 @@
-"""The networks of a replay: built, fed from a pool of ready frames, with a state a video.
+"""The networks of a replay: built, fed from a pool of ready frames, with a state per video.
 
-Nothing is wired through: every network gets ready inputs of the right form, also an LSTM, whose
-features are random. Weights are random too; time does not depend on them.
+Networks are not connected: each gets ready inputs of the right shape, also an LSTM, whose features
+are random. Weights are random too; time does not depend on them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from flopbench.replay.measure.device import Device
 from flopbench.timing.measure.prepared import compiled_graphs, is_out_of_memory
 
 ROTATED = 4
-"""Windows on the pool of frames that calls take in turn, so that no call finds its own last input
+"""Windows on the pool of frames that calls cycle through, so that no call finds its previous input
 in a cache."""
 
 RECURRENT = ("lstm", "gru", "rnn")
@@ -37,9 +37,9 @@ class Network:
         largest: items in the largest call.
         recurrent: whether it keeps a state for each video.
         channels_last: memory format of images and weights.
-        compiled: whether ``torch.compile`` takes it first.
-        own_inputs: keep the sample as it is (a user's own), instead of drawing others like it.
-        frames: (n, 3, height, width) images to take the inputs from, None for random ones.
+        compiled: whether it is compiled with ``torch.compile``.
+        own_inputs: repeat the sample (the user's) instead of drawing random ones like it.
+        frames: (n, 3, height, width) images to use as inputs; None for random ones.
     """
 
     def __init__(
@@ -78,27 +78,26 @@ class Network:
         self._blank: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def settle(self) -> None:
-        """End the warm-up: nothing stands between calls and the module any more.
+        """End the warm-up: from now on the module is called directly.
 
         Raises:
-            MeasureError: ``torch.compile`` was asked for and compiled nothing.
+            MeasureError: ``torch.compile`` was requested and compiled nothing.
         """
         watched = self._module
         if not isinstance(watched, _Watched):
             return
         if watched.calls and not watched.graphs:
             raise MeasureError(
-                f"torch.compile compiled nothing of component {self.name!r}: what ran is the eager "
-                "model"
+                f"torch.compile compiled none of component {self.name!r}: the eager model ran"
             )
         self._module = watched.module
 
     def begin(self) -> None:
-        """Forget the states: other videos come."""
+        """Reset the states for other videos."""
         self._state = None
 
     def on(self, rows: Sequence[int], of: int) -> Any:
-        """Run on the frames of some rows of ``of`` videos, gathering frames and states."""
+        """Run on the frames of rows among ``of`` videos, gathering frames and states."""
         if len(rows) == of:
             inputs = self.ready(of)
             return self._stateful(inputs, None, of) if self.recurrent else self.call(inputs)
@@ -107,7 +106,7 @@ class Network:
         return self._stateful(inputs, index, of) if self.recurrent else self.call(inputs)
 
     def bare(self, n: int) -> Any:
-        """Run on n items that stand ready: no gathering, no state to find."""
+        """Run on n ready items, without gathering frames or states."""
         if not self.recurrent:
             return self.call(self.ready(n))
         if n not in self._blank:
@@ -141,11 +140,11 @@ class Network:
 
     @property
     def size(self) -> int:
-        """How many frames stand ready."""
+        """Number of frames in the pool."""
         return self._size
 
     def buffers(self, n: int) -> list[Any]:
-        """Return room for n items, filled from the pool."""
+        """Return buffers for n items, filled from the pool."""
         return [
             leaf[:n].clone(memory_format=torch.preserve_format)
             if isinstance(leaf, torch.Tensor)
@@ -176,7 +175,7 @@ class Network:
         return output
 
     def _zeros(self, n: int) -> tuple[torch.Tensor, ...]:
-        """Return the states of n videos that nothing was seen of: (layers, n, width) each."""
+        """Return initial states of n videos: (layers, n, width) each."""
         core: Any = self._core
         layers = core.num_layers * (2 if core.bidirectional else 1)
         widths = [core.proj_size or core.hidden_size]
@@ -187,7 +186,7 @@ class Network:
 
 
 class _Watched:
-    """A compiled module before the clock starts: counts the graphs that its calls make."""
+    """A compiled module during the warm-up: counts the graphs that its calls make."""
 
     def __init__(self, module: Callable[..., Any]) -> None:
         self.module, self.calls, self.graphs = module, 0, 0
@@ -197,17 +196,17 @@ class _Watched:
         output = self.module(*args, **kwargs)
         after = compiled_graphs()
         self.calls += 1
-        # Where torch does not tell, it is believed.
+        # If torch does not report graphs, one per call is assumed.
         self.graphs += 1 if before is None or after is None else after - before
         return output
 
 
 class Bucket:
-    """Room for items of one component that wait until it is full.
+    """Buffer in which items of one component wait until it is full.
 
     Args:
         network: the component.
-        capacity: how many items it holds.
+        capacity: number of items that it holds.
         device: where it runs. On CUDA each size (the capacity, and the powers of two below it) is
             captured as a CUDA graph; a remainder is padded up to the next of them.
     """
@@ -222,12 +221,12 @@ class Bucket:
             self._capture()
 
     def put(self, rows: Sequence[int], at: int) -> None:
-        """Copy the frames of some rows to place ``at`` and those behind it."""
+        """Copy the frames of rows to the places from ``at`` on."""
         index = self._device.indices([row % self.network.size for row in rows])
         self.network.gather_into(index, self._window(at, at + len(rows)))
 
     def run(self, n: int) -> Any:
-        """Run on the n items that were put; the output may hold more rows, of the padding."""
+        """Run on the first n items; the output may have more rows, from padding."""
         if not self._graphs:
             return self.network.call(self._window(0, n))
         size = min(size for size in self._graphs if size >= n)
@@ -248,14 +247,14 @@ class Bucket:
                 side = torch.cuda.Stream()
                 side.wait_stream(before)
                 with torch.cuda.stream(side):
-                    for _ in range(3):  # lazy initialisation must not happen while capturing
+                    for _ in range(3):  # lazy initialisation must not happen during capture
                         self.network.call(inputs)
                 before.wait_stream(side)
                 graph = torch.cuda.CUDAGraph()
                 with torch.cuda.graph(graph, pool=pool):
                     output = self.network.call(inputs)
                 self._graphs[size] = graph, output
-        except RuntimeError as error:  # the model waits for the device somewhere
+        except RuntimeError as error:  # the model synchronises somewhere
             self._graphs = {}
             self.why_not_captured = reason(error)
             torch.cuda.synchronize()
@@ -264,10 +263,10 @@ class Bucket:
 
 
 def decide(output: Any, choices: int, name: str) -> torch.Tensor:
-    """Return (n,) the largest of the first ``choices`` outputs of each item.
+    """Return (n,) the index of the largest of the first ``choices`` outputs of each item.
 
     Raises:
-        MeasureError: the component gives no tensor.
+        MeasureError: the component returns no tensor.
     """
     tensor = _first_tensor(output)
     if tensor is None:
@@ -276,10 +275,10 @@ def decide(output: Any, choices: int, name: str) -> torch.Tensor:
 
 
 def run_once(network: Network, n: int) -> None:
-    """Run a component on n items, to see that it runs, and to have its first call behind us.
+    """Run a component on n items, to check that it runs and to get its first call over with.
 
     Raises:
-        MeasureError: it fails, or wants more memory than there is.
+        MeasureError: it fails, or there is too little memory.
     """
     try:
         network.bare(n)
@@ -292,28 +291,28 @@ def faults(doing: str, name: str = "") -> Iterator[None]:
     """Turn what a component or torch raises into a measuring error that names the component.
 
     Raises:
-        MeasureError: anything that is not ours.
+        MeasureError: any error from outside flopbench.
     """
     try:
         yield
-    except (Exception, SystemExit) as error:  # a model may end the program
+    except (Exception, SystemExit) as error:  # a model may call exit()
         raise fault(error, doing, name) from error
 
 
 def fault(error: BaseException, doing: str, name: str = "") -> FlopbenchError:
-    """Return the measuring error that an exception means."""
+    """Return the measuring error for an exception."""
     if isinstance(error, FlopbenchError):
         return error
     name = name or _component_of(error)
-    who = f"the component {name!r}" if name else "the replay"
+    subject = f"the component {name!r}" if name else "the replay"
     if is_out_of_memory(error):
         hint = "use a smaller --batch, --group or --bucket"
-        return MeasureError(f"{who} fails {doing}: out of memory ({reason(error)})", hint)
-    return MeasureError(f"{who} fails {doing}: {reason(error)}")
+        return MeasureError(f"{subject} fails {doing}: out of memory ({reason(error)})", hint)
+    return MeasureError(f"{subject} fails {doing}: {reason(error)}")
 
 
 def _component_of(error: BaseException) -> str:
-    """Return whose call an exception came through; empty where none is seen."""
+    """Return the component whose call raised an exception; empty if unknown."""
     trace, name = error.__traceback__, ""
     while trace is not None:
         frame = trace.tb_frame
@@ -343,14 +342,14 @@ def _first_tensor(output: Any) -> torch.Tensor | None:
 
 
 def _pooled(leaf: Any, size: int, name: str, own_inputs: bool, frames: torch.Tensor | None) -> Any:
-    """Return ``size`` items like a sample (1, ...), or what is no batch as it is."""
+    """Return ``size`` items like a sample (1, ...); what is not a batch is returned as it is."""
     if not isinstance(leaf, torch.Tensor) or leaf.dim() == 0:
         return leaf
     if leaf.shape[0] != 1:
         raise InputError(
-            f"the component {name!r} brings an input of shape {tuple(leaf.shape)}, which is no "
+            f"the component {name!r} has an input of shape {tuple(leaf.shape)}, which is not a "
             "batch of one",
-            "let its factory return inputs whose first extent is 1",
+            "let its factory return inputs whose first dimension is 1",
         )
     shape = (size, *leaf.shape[1:])
     if frames is not None and frames.shape[1:] == leaf.shape[1:]:
@@ -366,7 +365,7 @@ def _memory_format(leaf: torch.Tensor) -> torch.memory_format:
 
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
-    """Lay out a weight: those of 2-D and of 3-D convolutions each in their own format."""
+    """Return a weight in channels-last format, if it is of a 2-D or 3-D convolution."""
     if tensor.dim() not in (4, 5):
         return tensor
     return tensor.to(memory_format=_memory_format(tensor))

@@ -1,4 +1,4 @@
-"""One mode of a replay, laid out: its chunks, what each of them measures, what it found."""
+"""Plan of one mode of a replay: its chunks, what each of them measures, its results."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from flopbench.replay.measure.networks import Bucket, Network
 from flopbench.replay.workload import Runs, Workload
 
 BASELINE_VIDEOS = 8
-"""Online: every video of the baseline is the same work, so these stand for all."""
+"""Online: every video of the baseline is the same work, so this many represent all."""
 BASELINE_CALLS = 16
-"""Calls of the baseline a round where videos go together, spread over the chunks; and at most a
+"""Calls of the baseline per round in the other modes, spread over the chunks; also the most per
 chunk. AR-Net's videos have 16 frames: a video online, a whole batch for a short log."""
 UNIT_CALLS = 8
-"""Full batches of each arm a round where videos go together, spread over the chunks."""
+"""Full batches of each arm per round in the other modes, spread over the chunks."""
 UNIT_CALLS_ONLINE = 4
-"""The same online, at each chunk that has the baseline: a call there is a single frame."""
+"""The same online, at each chunk that times the baseline: a call there is a single frame."""
 
 
 @dataclass(slots=True)
 class Chunk:
-    """Videos that go together.
+    """Videos that go through their visits together.
 
     Attributes:
         number: of the chunk.
         videos: their indices.
         ticks: what they do.
-        calls: the arms' calls of it.
-        extra: units of the baseline to measure here, and calls of each arm; 0 for none.
+        calls: its calls of arms.
+        extra: units of the baseline to time here, and calls of each arm; 0 for none.
     """
 
     number: int
@@ -66,7 +66,7 @@ def plan_mode(
     networks: Mapping[str, Network],
     device: Device,
 ) -> ModePlan:
-    """Lay out the chunks of one mode, and which of them measure the baseline too."""
+    """Plan the chunks of one mode, and which of them time the baseline too."""
     shape = job["modes"][name]
     tasks, bucket = workload.tasks, shape["bucket"]
     baseline: Runs = tuple((c, n) for c, n in job["baseline"]["runs"].items())
@@ -101,7 +101,7 @@ def plan_mode(
 
 
 def _spread(chunks: Sequence[Chunk], baseline: Mapping[str, Any], videos: int, batch: int) -> None:
-    """Choose the chunks at which the baseline and the arms' own times are measured."""
+    """Choose the chunks at which the baseline and the arms alone are timed."""
     a_unit = max(1, sum(baseline["runs"].values()))
     a_video = max(1, round(baseline["units"] / videos))
     most = min(a_video, max(1, BASELINE_CALLS // a_unit))
@@ -143,7 +143,7 @@ def passes_of(plan: ModePlan, chunk: Chunk) -> dict[str, tuple[int, Callable[[],
 
 
 def check_executed(plan: ModePlan, workload: Workload) -> None:
-    """Assert that a round ran the log's decisions, and the calls that ``arms`` was timed on."""
+    """Assert that a round ran the log's decisions, and the calls that ``arms`` times."""
     executed = plan.executor.executed
     if executed.tasks != workload.task_counts():
         raise AssertionError(f"{plan.name}: ran {executed.tasks}, not {workload.task_counts()}")

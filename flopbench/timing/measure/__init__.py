@@ -1,1 +1,1 @@
-"""The code that measures time and reads devices; it may import torch."""
+"""Code that measures time and reads devices; it may import torch."""

@@ -11,15 +11,14 @@ import torch
 from flopbench.timing.measure.sampling import Call, Clock
 
 SCHEDSTAT = Path("/proc/self/schedstat")
-"""Linux: nanoseconds on a processor, nanoseconds waiting for one, time slices (of the main
-thread)."""
+"""Linux, main thread: nanoseconds on a processor, nanoseconds waiting for one, time slices."""
 
 
 class CpuClock:
     """Wall time, CPU time of the whole process, and the main thread's wait for a processor.
 
-    At one thread CPU time leads: on a shared machine it leaves out the time that others took.
-    With more threads it would add up what they spend spinning, so the wall leads.
+    With one thread the primary column is CPU time, which on a shared machine leaves out time taken
+    by other processes. With more threads it would include their spinning, so wall time is primary.
 
     Args:
         threads: of the numerical libraries.
@@ -55,10 +54,10 @@ def _waited_ns() -> int | None:
 
 
 class CudaClock:
-    """CUDA events inside host clocks: enqueue, gpu and end-to-end time of every single call.
+    """CUDA events inside host clocks: enqueue, GPU and end-to-end time of every single call.
 
     ``enqueue_s``: until the host has launched everything; ``gpu_s``: between the events around
-    the call; ``end_to_end_s``: until the host knows that the result is there, from an idle device.
+    the call; ``end_to_end_s``: until the host has seen the result, starting on an idle device.
     """
 
     lead = "end_to_end_s"
@@ -88,7 +87,7 @@ class CudaClock:
         }
 
     def device_s(self, call: Call) -> float:
-        """Return the device's time of one call, from an idle device."""
+        """Return the device's time of one call, starting on an idle device."""
         torch.cuda.synchronize()
         self._start.record()
         call()
@@ -98,7 +97,7 @@ class CudaClock:
 
 
 class HostClock:
-    """Host time around a call and a synchronisation, for devices without better (MPS).
+    """Host time around a call and a synchronisation, for devices without events (MPS).
 
     Args:
         synchronise: waits until the device is idle.

@@ -1,7 +1,7 @@
-"""What the operating system tells about processor and memory.
+"""What the operating system reports about processor and memory.
 
-``root`` is the folder that those trees lie in, so that tests read the recorded trees of other
-machines. Every fact that is not there is null with a reason; nothing is guessed.
+``root`` is the folder that holds ``proc`` and ``sys``, so that tests can read recorded trees of
+other machines. A missing fact is null with a reason; nothing is guessed.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _SYSCTL = {
     "cpu.l2_bytes": "hw.perflevel0.l2cachesize",
     "memory.total_bytes": "hw.memsize",
 }
-_LINUX_ONLY = "this operating system does not tell it"
+_LINUX_ONLY = "not available on this operating system"
 
 
 def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
     """Return ``cpu.*``, ``memory.*``, ``os.*`` of a Linux tree, or of this machine elsewhere.
 
     Args:
-        root: where ``proc`` and ``sys`` lie.
+        root: the folder that holds ``proc`` and ``sys``.
     """
     found = GatheredFacts()
     if (root / "proc/cpuinfo").is_file():
@@ -74,10 +74,10 @@ def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
 def quota_cores(root: Path = Path("/")) -> tuple[float | None, str]:
     """Return how many cores the control group may use, or None and why there is no limit.
 
-    The tightest limit from the own group up to the root counts. Version 2 writes it into
+    The tightest limit from the process's own group up to the root counts. Version 2 keeps it in
     ``cpu.max``, version 1 into ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``. A container often
     sees its own group as the root, while /proc/self/cgroup still gives the path outside: levels
-    that are not there are passed over.
+    that do not exist are skipped.
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
     """
@@ -105,13 +105,13 @@ def quota_cores(root: Path = Path("/")) -> tuple[float | None, str]:
 
 
 def _levels(trees: list[Path], path: str) -> list[Path]:
-    """Return every folder from a group's own up to the root of each tree."""
+    """Return every folder from the group up to the root of each tree."""
     parts = [part for part in path.split("/") if part not in ("", "..")]
     return [tree.joinpath(*parts[:count]) for tree in trees for count in range(len(parts), -1, -1)]
 
 
 def _share(quota: str, period: str) -> float | None:
-    """Return quota / period; None where there is no limit (``max``, -1) or no such file."""
+    """Return quota / period; None if there is no limit (``max``, -1) or no such file."""
     with contextlib.suppress(ValueError, ZeroDivisionError):
         share = int(quota) / int(period)
         return share if share > 0 else None
@@ -119,7 +119,7 @@ def _share(quota: str, period: str) -> float | None:
 
 
 def _processor(found: GatheredFacts, root: Path) -> None:
-    """Read the first processor of /proc/cpuinfo, which x86 and ARM write with other words."""
+    """Read the first processor of /proc/cpuinfo, whose keys differ between x86 and ARM."""
     first = _text(root / "proc/cpuinfo").strip().split("\n\n")[0]
     lines = (line.partition(":") for line in first.splitlines())
     words = {key.strip(): value.strip() for key, _, value in lines}
@@ -146,13 +146,13 @@ def _processor(found: GatheredFacts, root: Path) -> None:
     hypervisor = _text(root / "sys/hypervisor/type").strip()
     if not hypervisor and "hypervisor" in flags:
         hypervisor = "yes, unnamed"
-    if not hypervisor and "flags" in words:  # x86 processors tell a guest that it is one
+    if not hypervisor and "flags" in words:  # x86 processors report this to guests
         hypervisor = "none"
-    found.put("cpu.hypervisor", hypervisor or None, "this processor does not tell its guests")
+    found.put("cpu.hypervisor", hypervisor or None, "this processor does not report it to guests")
 
 
 def _cores(found: GatheredFacts, root: Path) -> None:
-    """Count what this process may run on, and the cores behind the hardware threads."""
+    """Count the hardware threads that this process may use, and the physical cores."""
     status = dict(
         line.split(":\t", 1)
         for line in _text(root / "proc/self/status").splitlines()
@@ -171,7 +171,7 @@ def _cores(found: GatheredFacts, root: Path) -> None:
 
 
 def _caches(found: GatheredFacts, root: Path) -> None:
-    """Read the caches that the first processor sees: one L2 a core, one L3 a cluster of cores."""
+    """Read the caches of the first processor: one L2 per core, one L3 per cluster of cores."""
     sizes: dict[str, int] = {}
     for folder in (root / "sys/devices/system/cpu/cpu0/cache").glob("index*"):
         size = re.fullmatch(r"(\d+)([KMG]?)", _text(folder / "size").strip())
@@ -185,7 +185,7 @@ def _caches(found: GatheredFacts, root: Path) -> None:
 
 def _clocks(found: GatheredFacts, root: Path) -> None:
     folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
-    why_not = "no cpufreq on this machine, as usual in a virtual one"
+    why_not = "no cpufreq on this machine, as is usual in a virtual one"
     found.put("cpu.governor", _text(folder / "scaling_governor").strip() or None, why_not)
     khz = _text(folder / "cpuinfo_max_freq").strip()
     found.put("cpu.max_mhz", int(khz) / 1e3 if khz.isdecimal() else None, why_not)
@@ -204,7 +204,7 @@ def _os_name(root: Path) -> str | None:
 
 
 def _without_proc(found: GatheredFacts) -> None:
-    """Ask sysctl on macOS; elsewhere only Python's own words are left."""
+    """Ask sysctl on macOS; elsewhere only Python's standard library is left."""
     for key in ("cpu.family_model_stepping", "cpu.affinity", "cpu.quota_cores", "cpu.flags"):
         found.put(key, None, _LINUX_ONLY)
     for key in ("cpu.l3_bytes", "cpu.governor", "cpu.max_mhz", "cpu.hypervisor"):
@@ -214,9 +214,9 @@ def _without_proc(found: GatheredFacts) -> None:
         number = int(text) if text.isdecimal() else None
         found.put(key, text or None if key == "cpu.model" else number, f"no sysctl {word} here")
     if found.facts["cpu.cores_visible"] is None:
-        found.put("cpu.cores_visible", os.cpu_count(), "Python does not know it")
+        found.put("cpu.cores_visible", os.cpu_count(), "Python cannot determine it")
     if found.facts["cpu.model"] is None:
-        found.put("cpu.model", platform.processor() or None, "Python does not know it")
+        found.put("cpu.model", platform.processor() or None, "Python cannot determine it")
 
 
 def _sysctl(word: str) -> str:
@@ -239,7 +239,7 @@ def _numbers(text: str) -> set[int]:
 
 
 def _text(path: Path) -> str:
-    """Return a small file's text; an empty one where it cannot be read."""
+    """Return a small file's text; an empty string if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

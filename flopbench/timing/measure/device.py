@@ -1,4 +1,4 @@
-"""The device that a model is to run on: is it there, can it do the format, what is it."""
+"""The device that a model is to run on: its presence, its number formats, its facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flopbench.timing.measure.gpu_facts import gpu_facts
 from flopbench.timing.measure.precision import TORCH_DTYPES
 
 ENVIRONMENT = re.compile(r"(OMP|MKL|KMP|GOMP|PYTORCH|CUDA|CUDNN|MALLOC)_[A-Z0-9_]+|LD_PRELOAD")
-"""Variables that change how fast torch runs."""
+"""Environment variables that change how fast torch runs."""
 
 _BUILD = {
     "torch.blas": r"BLAS_INFO=([^,\s]+)",
@@ -34,7 +34,7 @@ def device_facts(device: str) -> DeviceFacts:
         device: ``cpu``, ``cuda`` (torch's current one) or ``mps``.
 
     Raises:
-        InputError: there is no such device here.
+        InputError: this machine has no such device.
     """
     check_device(device, "fp32")
     found = cpu_facts()
@@ -48,14 +48,15 @@ def device_facts(device: str) -> DeviceFacts:
 
 
 def check_device(device: str, dtype: str) -> None:
-    """Refuse a device that is not here, or a number format that it cannot compute in.
+    """Refuse a device that this machine lacks, or a number format that the device lacks.
 
     Args:
         device: ``cpu``, ``cuda`` or ``mps``.
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
 
     Raises:
-        InputError: unknown device or dtype, no such device here, or the device lacks the dtype.
+        InputError: unknown device or dtype, no such device on this machine, or one that lacks the
+            dtype.
     """
     refuse_dtype(device, dtype, None)
     here = available_devices()
@@ -76,7 +77,7 @@ def check_device(device: str, dtype: str) -> None:
 
 
 def available_devices() -> tuple[str, ...]:
-    """Return the devices that torch can use here; ``cpu`` is always one."""
+    """Return the devices that torch can use on this machine, always including ``cpu``."""
     there = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
@@ -95,7 +96,7 @@ def _no_cuda() -> str:
     try:
         torch.cuda.init()
     except (RuntimeError, AssertionError) as error:
-        # torch says it in a paragraph with a link; the two common causes have short names.
+        # torch explains it in a paragraph with a link; the two common causes are shortened here.
         if "no NVIDIA driver" in str(error):
             return f"{built} but finds no driver"
         if "driver" in str(error) and "too old" in str(error):
@@ -113,7 +114,7 @@ def _no_mps() -> str:
 
 @functools.cache
 def _problem(device: str, dtype: str) -> str:
-    """Try a tiny convolution; return what torch says where it cannot."""
+    """Try a tiny convolution; return torch's message if it fails, else an empty string."""
     kind = TORCH_DTYPES[dtype]
     try:
         with torch.inference_mode():
@@ -125,22 +126,24 @@ def _problem(device: str, dtype: str) -> str:
 
 
 def _library_facts() -> GatheredFacts:
-    """Return versions, and how torch was built and which kernels it chose."""
+    """Return versions, how torch was built, and which kernels it chose."""
     found = GatheredFacts()
     found.put("python.version", platform.python_version(), "")
     found.put("torch.version", str(torch.__version__), "")
-    found.put("torch.git_version", torch.version.git_version, "this build names no commit")
+    found.put(
+        "torch.git_version", torch.version.git_version, "this build does not state its commit"
+    )
     build = torch.__config__.show()
     for key, pattern in _BUILD.items():
         match = re.search(pattern, build)
-        found.put(key, match[1] if match else None, "torch's build settings do not name it")
+        found.put(key, match[1] if match else None, "torch's build settings do not state it")
     found.put("torch.cpu_capability", torch.backends.cpu.get_cpu_capability(), "")
     found.put("torchvision.version", installed_version("torchvision") or None, "not installed")
     return found
 
 
 def _environment_facts() -> GatheredFacts:
-    """Return the variables that change speed; of a path only its last part, for privacy."""
+    """Return the environment variables that change speed; paths reduced to their last part."""
     found = GatheredFacts()
     for name, value in sorted(os.environ.items()):
         if ENVIRONMENT.fullmatch(name):
@@ -149,9 +152,9 @@ def _environment_facts() -> GatheredFacts:
 
 
 def without_folders(value: str) -> str:
-    """Cut every path in a variable's value down to its last part, and serial numbers of GPUs.
+    """Reduce every path in a variable's value to its last part, and hide serial numbers of GPUs.
 
-    A last part that is the name of the home folder, which is mostly the user's, becomes ``~``.
+    A last part that is the name of the home folder, usually the user's, becomes ``~``.
 
     >>> without_folders("/srv/me/lib/libjemalloc.so:/opt/libfoo.so")
     'libjemalloc.so:libfoo.so'

@@ -1,4 +1,4 @@
-"""What torch and NVML tell about one NVIDIA GPU, together."""
+"""Facts of one NVIDIA GPU from torch and NVML."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NVML_KEYS = (
 
 
 def gpu_facts() -> GatheredFacts:
-    """Return the facts of torch's current CUDA device. There must be one."""
+    """Return the facts of torch's current CUDA device, which must exist."""
     found = GatheredFacts()
     properties = torch.cuda.get_device_properties(torch.cuda.current_device())
     cudnn = torch.backends.cudnn.version()
@@ -58,7 +58,7 @@ def open_nvml() -> Nvml | str:
     except pynvml.NVMLError as error:
         return f"NVML: {error}"
     if index is None:
-        return "NVML knows no GPU with the UUID that torch reports (a slice of a MIG GPU?)"
+        return "NVML has no GPU with the UUID that torch reports (a slice of a MIG GPU?)"
     try:
         return Nvml(pynvml, index)
     except MeasureError as error:

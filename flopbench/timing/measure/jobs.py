@@ -32,17 +32,17 @@ from flopbench.timing.measure.sampling import Clock, Sampled, first_call, sample
 from flopbench.timing.records import TimingSpec, plain
 
 DIGITS = 10
-"""Decimals of a second that are kept: a tenth of what the finest clock tells."""
+"""Decimals of a second that are kept: a tenth of the resolution of the finest clock."""
 
 
 def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
     """Check that a device has the dtypes asked for; return its facts.
 
     Args:
-        job: ``device`` (None takes CUDA where there is one, else the CPU), ``dtypes`` (list).
+        job: ``device`` (None takes CUDA if there is a device, else the CPU), ``dtypes`` (list).
 
     Raises:
-        InputError: no such device here, or a dtype that it lacks.
+        InputError: no such device on this machine, or a dtype that it lacks.
     """
     device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for dtype in job["dtypes"]:
@@ -60,17 +60,17 @@ def roofs(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Time the rows of a job, interleaved where there are several.
+    """Time the rows of a job; several are interleaved.
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too); where
-            the rows come from several source trees, ``roots``, the tree of each row, to import it
-            from (``trees`` says what that cannot do).
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too); if the rows
+            come from several source trees, ``roots``, the tree that each row is imported from (see
+            ``trees`` for its limits).
 
     Returns:
-        One object a row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
-        Where one of several interleaved rows fails, the others are timed without it.
+        One object per row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
+        If one of several interleaved rows fails, the others are timed without it.
     """
     specs = [TimingSpec(**row) for row in job["rows"]]
     torch.set_num_threads(specs[0].threads)
@@ -99,7 +99,7 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
                 del ready[failed.place]
     late = imported_late(roots, known) if roots else ""
     if late:
-        failure = f"{late} is imported inside of forward, so nobody knows from which revision"
+        failure = f"{late} is imported inside forward, so its revision is unknown"
         return [{"failure": answer.get("failure", failure)} for answer in answers]
     return answers
 
@@ -116,7 +116,7 @@ def _sample(
     job: Mapping[str, Any],
     answers: list[dict[str, Any]],
 ) -> None:
-    """Time what is ready, and fill in the answers."""
+    """Time the calls that are ready, and fill in the answers."""
     clock = clock_for(specs[0].device, specs[0].threads)
     calls = [guarded(specs[place], place, one.call) for place, one in ready.items()]
     results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
@@ -125,7 +125,7 @@ def _sample(
         run = {
             "first_s": round(one.first_s, DIGITS),
             **_columns(sampled),
-            # Of several models in one process nobody knows whose memory it is.
+            # With several models in one process, memory cannot be attributed to one of them.
             "peak_bytes": peak_bytes(spec.device) if len(ready) == 1 else None,
             **watch_gpu(spec, one.call),
             "flags": precision_facts(),
@@ -136,21 +136,21 @@ def _sample(
 
 
 def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> dict[str, Any]:
-    """Capture a graph and time its replays, after everything else: a capture takes memory.
+    """Capture a graph and time its replays; last, because a capture takes memory.
 
     Returns:
-        ``graph_s``, or nothing where the call cannot be captured.
+        ``graph_s``, or nothing if the call cannot be captured.
     """
     try:
         replay = capture(call)
-    except Exception:  # the model waits for the device somewhere, or memory is short
+    except Exception:  # the model synchronises somewhere, or memory is short
         return {}
     replay()
     return {"graph_s": [round(clock.device_s(replay), DIGITS) for _ in range(samples)]}
 
 
 class _Failed(Exception):
-    """One of the calls failed while all were timed."""
+    """One of several calls failed while they were timed."""
 
     def __init__(self, place: int, error: FlopbenchError) -> None:
         super().__init__(place, error)
@@ -158,7 +158,7 @@ class _Failed(Exception):
 
 
 def guarded(spec: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[], Any]:
-    """Return the call; what it raises says whose it is. Costs a tenth of a microsecond."""
+    """Return the call such that its errors name its row. Costs a tenth of a microsecond."""
 
     def run() -> Any:
         try:
@@ -171,20 +171,20 @@ def guarded(spec: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ready:
-    """A call whose first run is over."""
+    """A call that has run once."""
 
     call: Callable[[], Any]
     first_s: float
 
 
 def _first(clock: Clock, spec: TimingSpec) -> _Ready:
-    """Prepare a call and make its first run, after which a graph of it can be captured."""
+    """Prepare a call and run it once, after which a graph of it can be captured."""
     call = prepare(spec)
     before = compiled_graphs() if spec.compiled else None
     with explained(spec, "torch.compile failed" if spec.compiled else "the model failed"):
         first_s = first_call(clock, call)
     if before is not None and compiled_graphs() == before:
-        raise MeasureError("torch.compile compiled nothing of it: what ran is the eager model")
+        raise MeasureError("torch.compile compiled none of it: the eager model ran")
     if spec.cuda_graph:
         with explained(spec, "capturing a CUDA graph failed"):
             call = capture(call)
@@ -206,7 +206,7 @@ def peak_bytes(device: str) -> int | None:
         return int(torch.cuda.max_memory_allocated())
     if device != "cpu":
         return None
-    try:  # Linux; what getrusage says there is inherited from the parent
+    try:  # Linux, where getrusage includes the parent's peak
         text = Path("/proc/self/status").read_text()
         return int(text.split("VmHWM:")[1].split()[0]) * 1024
     except (OSError, IndexError, ValueError):

@@ -1,7 +1,7 @@
-"""NVIDIA's management library: what a GPU says of itself, read through the module ``pynvml``.
+"""NVML, NVIDIA's management library: facts and readings of a GPU through the module ``pynvml``.
 
-``pynvml`` comes from the package nvidia-ml-py and is passed in, so that a recorded one can stand
-in for it. What a device or its driver does not support is None, with the reason in ``absent``.
+``pynvml`` comes from the package nvidia-ml-py and is passed in, so that tests can replace it with a
+recorded one. What a device or its driver does not support is None, with the reason in ``absent``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OFF_ON = ("off", "on")
 
 
 def load_pynvml() -> ModuleType | None:
-    """Return the module ``pynvml``; None where nvidia-ml-py is not installed."""
+    """Return the module ``pynvml``; None if nvidia-ml-py is not installed."""
     try:
         return importlib.import_module("pynvml")
     except ImportError:
@@ -37,9 +37,9 @@ class Nvml:
     """One GPU behind NVML; a context manager that closes it.
 
     Args:
-        pynvml: the module of nvidia-ml-py, or one that answers like it.
-        index: NVML's number of the GPU, which is not torch's where CUDA_VISIBLE_DEVICES is set.
-        own_pids: processes that are the caller's; this one by default.
+        pynvml: the module of nvidia-ml-py, or one with the same interface.
+        index: NVML's number of the GPU, which differs from torch's if CUDA_VISIBLE_DEVICES is set.
+        own_pids: the caller's processes; by default this one.
         clock: host clock of the readings, in seconds.
 
     Raises:
@@ -65,7 +65,7 @@ class Nvml:
             self._handle = pynvml.nvmlDeviceGetHandleByIndex(index)
         except pynvml.NVMLError as error:
             self.close()
-            raise MeasureError(f"NVML knows no GPU {index}: {error}") from None
+            raise MeasureError(f"NVML has no GPU {index}: {error}") from None
 
     def __enter__(self) -> Nvml:
         return self
@@ -74,15 +74,15 @@ class Nvml:
         self.close()
 
     def close(self) -> None:
-        """Let go of NVML; a driver that is gone by then is no error."""
+        """Close NVML; a driver that has disappeared by then is not an error."""
         try:
             self._nvml.nvmlShutdown()
         except self._nvml.NVMLError as error:
             self.absent["shutdown"] = str(error)
 
     def reading(self) -> GpuReading:
-        """Read clocks, power, temperature, limits, energy and guests now."""
-        # The energy counter first, beside the clock: its time is the one that matters.
+        """Read clocks, power, temperature, limits, energy and foreign processes now."""
+        # The energy counter first, next to the clock: its time is the one that matters.
         t_s = self._clock()
         energy = self._ask("energy_mj", "nvmlDeviceGetTotalEnergyConsumption")
         mask = self._ask(
@@ -107,13 +107,13 @@ class Nvml:
         )
 
     def facts(self) -> GatheredFacts:
-        """Return the ``gpu.*`` facts that only NVML knows. No serial number and no UUID."""
+        """Return the ``gpu.*`` facts that only NVML has. No serial number and no UUID."""
         ask = self._ask
         driver = ask("gpu.driver", "nvmlSystemGetDriverVersion", device=False)
         mig, ecc = ask("gpu.mig", "nvmlDeviceGetMigMode"), ask("gpu.ecc", "nvmlDeviceGetEccMode")
         values: dict[str, Any] = {
             "gpu.driver": driver.decode() if isinstance(driver, bytes) else driver,
-            # The generation in use falls while the GPU idles: the highest one is the fact.
+            # The generation in use falls while the GPU idles, so the highest one is recorded.
             "gpu.pcie_generation_max": ask(
                 "gpu.pcie_generation_max", "nvmlDeviceGetMaxPcieLinkGeneration"
             ),
@@ -141,11 +141,11 @@ class Nvml:
                 values[key] = ask(key, call, clock)
         found = GatheredFacts()
         for key, value in values.items():
-            found.put(key, value, self.absent.get(key, "NVML gives a value of no known meaning"))
+            found.put(key, value, self.absent.get(key, "NVML gives a value of unknown meaning"))
         return found
 
     def _ask(self, key: str, call: str, *args: int, device: bool = True, older: str = "") -> Any:
-        """Make one call; None where it is not supported, with the reason under ``key``."""
+        """Make one call; None if it is not supported, with the reason under ``key``."""
         function = getattr(self._nvml, call, None) or getattr(self._nvml, older, None)
         if function is None:
             self.absent[key] = f"this nvidia-ml-py has no {call}"
@@ -157,26 +157,26 @@ class Nvml:
             return None
 
     def _foreign_processes(self) -> int | None:
-        """Count compute processes that are not the caller's; None where numbers mean nothing."""
+        """Count compute processes that are not the caller's; None if their numbers are unusable."""
         processes = self._ask("foreign_processes", "nvmlDeviceGetComputeRunningProcesses")
         if processes is None:
             return None
         pids = {process.pid for process in processes}
-        strangers = pids - self._own
-        if strangers == pids and not all(_is_visible(pid) for pid in strangers):
-            # The caller cannot find itself among numbers of another namespace.
+        foreign = pids - self._own
+        if foreign == pids and not all(_is_visible(pid) for pid in foreign):
+            # In another namespace the caller cannot find its own number among them.
             self.absent["foreign_processes"] = (
-                "NVML gives process numbers of the host, and this is a container"
+                "NVML gives process numbers of the host, but this is a container"
             )
             return None
-        return len(strangers)
+        return len(foreign)
 
 
 def nvml_index(pynvml: Any, uuid: str) -> int | None:
-    """Return NVML's number of the GPU with the UUID that torch reports; None where none has it.
+    """Return NVML's number of the GPU with the UUID that torch reports; None if there is none.
 
-    Call it between ``nvmlInit`` and ``nvmlShutdown``. A slice of a MIG GPU has a UUID of its own
-    and is not found.
+    Call it between ``nvmlInit`` and ``nvmlShutdown``. A slice of a MIG GPU has another UUID and is
+    not found.
     """
     wanted = uuid.removeprefix("GPU-")
     for index in range(pynvml.nvmlDeviceGetCount()):
@@ -187,7 +187,7 @@ def nvml_index(pynvml: Any, uuid: str) -> int | None:
 
 
 def _is_visible(pid: int) -> bool:
-    """Say whether a process number means something here; where there is no /proc, it does."""
+    """Return whether a process number exists in this namespace; True if there is no /proc."""
     return not Path("/proc/self").exists() or Path(f"/proc/{pid}").exists()
 
 

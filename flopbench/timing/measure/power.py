@@ -1,8 +1,8 @@
 """Clocks, power and energy of a GPU while a call repeats, read through NVML.
 
-A phase of its own after the samples: calls follow each other without a synchronisation between
-them, as in service, while a thread reads NVML; nothing is timed meanwhile, so reading disturbs no
-sample. Not yet run on a device (docs/latency.md).
+A separate phase after the samples: calls follow each other without synchronisation, as in service,
+while a thread reads NVML; nothing is timed meanwhile, so reading disturbs no sample. Not yet run on
+a device (docs/latency.md).
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ WATCH_S = 3.0
 """Long enough for 30 ticks of an energy counter that moves every 100 ms."""
 
 READ_EVERY_S = 0.01
-"""More often than the fastest counter ticks (20 ms)."""
+"""Shorter than the tick of the fastest energy counter (20 ms)."""
 
 AHEAD = 8
-"""Calls that may be under way: enough to keep the device busy, few enough to know what is done."""
+"""Calls in flight: enough to keep the device busy, few enough to know how many are done."""
 
 
 def watch_gpu(spec: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
     """Repeat a call for ``WATCH_S`` seconds; return ``readings`` and ``images_done``.
 
-    Both are empty off CUDA; readings are empty where NVML cannot be asked (the facts of the
-    device hold the reason).
+    Both are empty off CUDA; readings are empty if NVML is not available (the device facts hold the
+    reason).
     """
     if spec.device != "cuda":
         return {"readings": [], "images_done": []}
@@ -57,7 +57,7 @@ def watch_gpu(spec: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
 
 
 def _repeat(batch: int, call: Callable[[], Any]) -> list[tuple[float, int]]:
-    """Keep the device busy; return when how many images were done."""
+    """Keep the device busy; return (seconds, images done by then) after each call."""
     done: list[tuple[float, int]] = []
     under_way: list[torch.cuda.Event] = []
     start = time.perf_counter()

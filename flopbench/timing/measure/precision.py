@@ -1,9 +1,9 @@
-"""Number formats in torch: which tensor type, and what "fp32" arithmetic may be rounded to.
+"""Number formats in torch: the tensor type, and what "fp32" arithmetic may be rounded to.
 
-By default torch lets cuDNN convolutions use TF32 and matrix products not, so that "fp32" means
-two things in one network. ``precision`` sets both alike. torch 2.9 brought ``fp32_precision``,
-and refuses to read the older flags once the two families disagree, so only one family is touched:
-the new one where it exists.
+By default torch lets cuDNN convolutions use TF32 but not matrix products, so that "fp32" means two
+things in one network. ``precision`` sets both alike. torch 2.9 introduced ``fp32_precision``, and
+refuses to read the older flags once the two families disagree, so only one family is set: the new
+one if it exists.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _SETTINGS = (
     "cuda.matmul",
     "cudnn.conv",
     "cudnn.rnn",
-    # oneDNN on the CPU can round float32 to bfloat16 inside where it is told to.
+    # oneDNN on the CPU can be set to round float32 to bfloat16 internally.
     "mkldnn.matmul",
     "mkldnn.conv",
     "mkldnn.rnn",
 )
-_PARENTS = {"cuda": "cudnn", "cudnn": "cudnn", "mkldnn": "mkldnn"}  # these names hold "all"
+_PARENTS = {"cuda": "cudnn", "cudnn": "cudnn", "mkldnn": "mkldnn"}  # settings of "all" of a backend
 _FLAGS = (
     "cuda.matmul.allow_fp16_accumulation",
     "cuda.matmul.allow_fp16_reduced_precision_reduction",
@@ -51,8 +51,7 @@ def precision(dtype: str) -> Iterator[torch.dtype]:
 
     Convolutions, matrix products and recurrent layers are set alike, on the GPU and in oneDNN.
     Everything is restored on leaving, also after an exception. Inside, from torch 2.9 on, code
-    that reads the older flags (``allow_tf32``, ``torch.backends.cudnn.flags``) may be refused
-    by torch.
+    that reads the older flags (``allow_tf32``, ``torch.backends.cudnn.flags``) may raise in torch.
 
     Args:
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
@@ -77,7 +76,7 @@ def precision_facts() -> dict[str, str | bool]:
         facts["cudnn.allow_tf32"] = torch.backends.cudnn.allow_tf32
         facts["float32_matmul_precision"] = torch.get_float32_matmul_precision()
     for name in _FLAGS:
-        with contextlib.suppress(AttributeError, AssertionError):  # a younger torch has it
+        with contextlib.suppress(AttributeError, AssertionError):  # only newer torch has it
             facts[name] = _plain(_backend(name))
     return facts
 
@@ -97,7 +96,7 @@ def _new_flags(dtype: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _old_flags(dtype: str) -> Iterator[None]:
-    # float32_matmul_precision is the wider flag: cuda.matmul.allow_tf32 only reads and sets it.
+    # cuda.matmul.allow_tf32 is a view of float32_matmul_precision, so only the latter is set.
     matmul, conv = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     try:
         torch.set_float32_matmul_precision("high" if dtype == "tf32" else "highest")
@@ -123,12 +122,12 @@ def _settings() -> list[str]:
 
 
 def _own_value(name: str) -> str:
-    """Return what, written back, puts the value in force back in force.
+    """Return the value that, written back, restores the setting.
 
-    torch tells that value only, which may come from the parent; a setting that equals its parent
-    is taken to follow it ("none") and follows it again. One thing cannot be put back: until they
-    are first written to, cuDNN's convolutions and recurrent layers use TF32 and yet follow a
-    parent that is set; afterwards they keep to TF32.
+    torch gives only the value in force, which may come from the parent; a setting that equals its
+    parent is assumed to inherit it ("none") and inherits it again. One state cannot be restored:
+    until they are first written to, cuDNN's convolutions and recurrent layers use TF32 and yet
+    inherit from a parent that is set; afterwards they keep TF32.
     """
     value: str = _backend(name).fp32_precision
     parent = _backend(_PARENTS[name.partition(".")[0]]).fp32_precision
@@ -140,5 +139,5 @@ def _backend(name: str) -> Any:
 
 
 def _plain(value: Any) -> str | bool:
-    """torch 2.9 gives some flags as enumerations or pairs."""
+    """Return a flag as a plain value: torch 2.9 gives some as enumerations or pairs."""
     return value if isinstance(value, bool) else str(value)

@@ -18,19 +18,19 @@ from flopbench.timing.measure.precision import TORCH_DTYPES
 from flopbench.timing.records import TimingSpec
 
 INPUTS = 4
-"""Random inputs that take turns, so that no cache holds the one input that always comes."""
+"""Random inputs that take turns, so that no input is still in a cache from the call before."""
 
 MOST_INPUT_BYTES = 1 << 29
-"""Where the inputs of a large batch would take more than this together, fewer take turns."""
+"""If the inputs of a large batch would take more than this together, fewer take turns."""
 
 GRAPH_WARM_UPS = 3
-"""Calls on a side stream before a capture, as torch's documentation of CUDA graphs asks."""
+"""Calls on a side stream before a capture, as torch's documentation of CUDA graphs requires."""
 
 OUT_OF_MEMORY = "out of memory"
 
 
 class OutOfMemory(MeasureError):
-    """The device, or the machine, has no room for this batch."""
+    """The device, or the machine, has too little memory for this batch."""
 
 
 @contextlib.contextmanager
@@ -38,17 +38,17 @@ def explained(spec: TimingSpec, doing: str) -> Iterator[None]:
     """Turn what a model or a library raises into a measuring error that names the row.
 
     Raises:
-        OutOfMemory: memory was not enough.
-        MeasureError: anything else that is not ours.
+        OutOfMemory: there was too little memory.
+        MeasureError: any other error from outside flopbench.
     """
     try:
         yield
-    except (Exception, SystemExit) as error:  # a model that ends the program ends its row only
+    except (Exception, SystemExit) as error:  # a model that calls exit() fails only its row
         raise explanation(spec, doing, error) from error
 
 
 def explanation(spec: TimingSpec, doing: str, error: BaseException) -> FlopbenchError:
-    """Return the measuring error that an exception of a model or a library means."""
+    """Return the measuring error for an exception of a model or a library."""
     if isinstance(error, FlopbenchError):
         return error
     if is_out_of_memory(error):
@@ -58,7 +58,7 @@ def explanation(spec: TimingSpec, doing: str, error: BaseException) -> Flopbench
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Say whether an exception means that memory was not enough, on any device."""
+    """Return whether an exception means too little memory, on any device."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     text = str(error).lower()
@@ -69,11 +69,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def prepare(spec: TimingSpec) -> Callable[[], Any]:
     """Build a model and return a call that runs it on the next of several random inputs.
 
-    Nothing has run when this returns: the first call, which may compile, is the caller's to time.
+    The model has not run yet: the caller times the first call, which may compile.
 
     Raises:
-        InputError: the model cannot be built, or its inputs have no batch to enlarge.
-        OutOfMemory: there is no room for it.
+        InputError: the model cannot be built, or its inputs have no batch dimension to enlarge.
+        OutOfMemory: there is too little memory for it.
         MeasureError: it cannot be put on this device or into this dtype.
     """
     model = parse_spec(spec.spec)
@@ -95,9 +95,9 @@ def prepare(spec: TimingSpec) -> Callable[[], Any]:
 
 
 def compiled_graphs() -> int | None:
-    """Return how many graphs torch.compile has made so far; None where torch does not tell.
+    """Return how many graphs torch.compile has made so far; None if torch does not report it.
 
-    A model that raises while it is traced runs eagerly, without a word.
+    A model that raises while it is traced silently runs eagerly.
     """
     try:
         from torch._dynamo.utils import counters
@@ -110,8 +110,8 @@ def compiled_graphs() -> int | None:
 def capture(call: Callable[[], Any]) -> Callable[[], Any]:
     """Capture a call as a CUDA graph and return its replay.
 
-    A graph replays addresses and holds nothing, so the replay keeps the call, and with it the
-    model and its inputs. What is replayed is one of the inputs, always the same.
+    A graph replays addresses and keeps nothing alive, so the replay holds the call, and with it the
+    model and its inputs. It always replays the same one of the inputs.
     """
     before = torch.cuda.current_stream()
     side = torch.cuda.Stream()
@@ -125,7 +125,7 @@ def capture(call: Callable[[], Any]) -> Callable[[], Any]:
         with torch.cuda.graph(graph):
             output = call()
     finally:
-        torch.cuda.set_stream(before)  # a capture that fails leaves its own stream in some versions
+        torch.cuda.set_stream(before)  # in some versions a failed capture leaves its own
 
     def replay(_keeps: Any = (call, output)) -> None:
         graph.replay()
@@ -146,7 +146,7 @@ def _inputs(built: Built, spec: TimingSpec) -> list[tuple[tuple[Any, ...], dict[
 
 
 def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
-    """Return one input at the wanted batch: fresh random values where it holds real numbers."""
+    """Return one input at the wanted batch, with new random values if it is floating-point."""
     if isinstance(value, (list, tuple)):
         return type(value)(_batched(item, spec, number) for item in value)
     if isinstance(value, dict):
@@ -155,8 +155,8 @@ def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
         return value
     if spec.batch > 1 and (value.dim() == 0 or value.shape[0] != 1):
         raise InputError(
-            f"{spec.spec} brings an input of shape {tuple(value.shape)}, which has no batch of one "
-            f"to make {spec.batch} of",
+            f"{spec.spec} has an input of shape {tuple(value.shape)}, which is not a batch of one "
+            f"that could become a batch of {spec.batch}",
             "let the factory return inputs for a batch of one, or time it with --batch 1",
         )
     shape = (spec.batch, *value.shape[1:]) if spec.batch > 1 else tuple(value.shape)

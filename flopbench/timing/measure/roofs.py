@@ -1,7 +1,7 @@
 """Measuring roofs: the fastest square matrix product and the fastest copy of a device.
 
 A roof is a maximum, so the best call counts, not the median: on a shared machine the best of many
-is what the hardware can do, and the others are what the neighbours left of it.
+shows what the hardware can do, the others what its other users left.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from flopbench.timing.measure.precision import precision
 from flopbench.timing.roofs import CopyRoof, Roof, Roofs
 
 BUDGET_S = 1.0
-"""Time for the timed calls of one roof, give or take a call."""
+"""Seconds of timed calls per roof, to within a call."""
 
 MATMUL_N = {"cpu": 1024, "cuda": 8192, "mps": 4096}
-"""Rows and columns: large enough that the arithmetic hides everything else.
+"""Rows and columns: large enough that arithmetic dominates.
 
-CPU, one thread: 12 MiB of operands in blocks that fit the second-level cache, some 20 to 50 ms a
+CPU, one thread: 12 MiB of operands in blocks that fit the second-level cache, about 20 to 50 ms per
 call, so that a second holds dozens. CUDA: 1.1e12 FLOPs, over a thousand tiles of 256 x 128 for
-some hundred multiprocessors, still 1.4 ms on the fastest."""
+about a hundred multiprocessors, still 1.4 ms on the fastest."""
 
 CPU_THREADS_N = 2048
-"""On the CPU with several threads: 1024 leaves each of 16 threads too little."""
+"""For several CPU threads: 1024 gives each of 16 threads too little work."""
 
 COPY_BYTES = {"cpu": 2**28, "cuda": 2**30, "mps": 2**28}
-"""Size of each buffer: several times any last-level cache (32 to 128 MiB a CPU cluster, 50 to 96
-MiB a GPU), so that every byte comes from memory and goes there. On a CPU the cache reads a line
-before it is overwritten unless the copy avoids that; those reads are not counted."""
+"""Size of each buffer: several times any last-level cache (32 to 128 MiB per CPU cluster, 50 to 96
+MiB per GPU), so that every byte is read from and written to memory. On a CPU the cache reads a line
+before it is overwritten, unless the copy avoids that; those reads are not counted."""
 
 WARM_CALLS = 2
-"""The first call of a size picks kernels and allocates; it says nothing about speed."""
+"""Untimed calls: the first call of a size chooses kernels and allocates."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Best:
-    """Timed calls of one operation: the best of them, their sum, their count, the clock."""
+    """Timed calls of one operation: the fastest, their sum, their number, the clock."""
 
     best_s: float
     seconds: float
@@ -67,12 +67,12 @@ def measure_roofs(
         device: ``cpu``, ``cuda`` or ``mps``.
         dtypes: out of ``devices.DTYPES``.
         threads: of torch on the CPU; restored afterwards.
-        budget_s: seconds of timed calls a roof.
-        n: rows and columns; by device where None.
-        buffer_bytes: of each copied buffer; by device where None.
+        budget_s: seconds of timed calls per roof.
+        n: rows and columns; None takes the device's default.
+        buffer_bytes: of each copied buffer; None takes the device's default.
 
     Raises:
-        InputError: no such device here, a format that it lacks, or no thread.
+        InputError: no such device on this machine, a format that it lacks, or no thread.
     """
     if threads < 1:
         raise InputError(f"threads is {threads}, expected 1 or more")
@@ -95,9 +95,9 @@ def measure_roofs(
 
 
 def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> Roof:
-    """Time n x n matrices of random numbers: zeros would draw less power and clock higher."""
+    """Time n x n matrices of random numbers: with zeros a GPU uses less power and clocks higher."""
     with precision(dtype) as kind:
-        # A generator of its own: the device's belongs to the caller.
+        # A separate generator: the device's belongs to the caller.
         source = torch.Generator(device).manual_seed(SEED)
         a, b = (torch.randn(n, n, generator=source, device=device).to(kind) for _ in range(2))
         out = torch.empty(n, n, device=device, dtype=kind)
@@ -114,7 +114,7 @@ def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> R
 
 def _copy(device: str, buffer_bytes: int, threads: int, budget_s: float) -> CopyRoof:
     source = torch.ones(buffer_bytes, device=device, dtype=torch.uint8)
-    target = torch.zeros_like(source)  # written once, so that its pages exist
+    target = torch.zeros_like(source)  # written once, so that its pages are mapped
     best = _best(lambda: target.copy_(source), device, threads, budget_s)
     return CopyRoof(
         buffer_bytes=buffer_bytes,
@@ -129,13 +129,15 @@ def _best(call: Callable[[], object], device: str, threads: int, budget_s: float
     start = time.perf_counter()
     for _ in range(WARM_CALLS):
         call()
-        if time.perf_counter() - start > budget_s:  # float16 on a CPU without it: seconds a call
+        if (
+            time.perf_counter() - start > budget_s
+        ):  # float16 on a CPU without it takes seconds per call
             break
     if device == "cuda":
         return _best_by_events(call, budget_s)
     if device == "mps":
         return _best_by_clock(call, time.perf_counter, "wall", budget_s, torch.mps.synchronize)
-    if threads == 1:  # time that other processes take from this one is no part of it
+    if threads == 1:  # leaves out time taken by other processes
         return _best_by_clock(call, time.process_time, "process CPU time", budget_s)
     return _best_by_clock(call, time.perf_counter, "wall", budget_s)
 
@@ -159,7 +161,7 @@ def _best_by_clock(
 
 
 def _best_by_events(call: Callable[[], object], budget_s: float) -> _Best:
-    """Queue calls back to back, an event between each two: no wait on the host is in a time."""
+    """Queue calls back to back with an event between each two, so that no host wait is timed."""
     best_s, seconds, repeats, batch = float("inf"), 0.0, 0, 16
     while seconds < budget_s:
         events = [torch.cuda.Event(enable_timing=True) for _ in range(batch + 1)]

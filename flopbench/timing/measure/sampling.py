@@ -1,6 +1,6 @@
 """The loop that times calls: first call, warm-up until stable, samples until precise.
 
-The clock is the one seam: whatever has ``now`` and ``time`` drives the same loop, a real clock of
+The clock is a parameter: the loop runs on any object with ``now`` and ``time``, a real clock of
 ``clocks`` or a seeded noise model in the tests. Nothing here imports torch.
 """
 
@@ -14,39 +14,39 @@ from typing import Any, Literal, Protocol
 from flopbench.core.statistics import half_width, median
 
 WARM_UP_CALLS = 10
-"""Fewest calls of a warm-up, and how many make one block whose medians are compared."""
+"""Fewest calls of a warm-up, and the calls of a block; medians of blocks are compared."""
 
 WARM_UP_S = 1.0
-"""Fewest seconds of a warm-up: clocks of processors rise, allocators and caches fill."""
+"""Fewest seconds of a warm-up: processor clocks rise, allocators and caches fill."""
 
 WARM_UP_WITHIN = 0.02
 """Two successive blocks whose medians differ by no more than this share are stable."""
 
 WARM_UP_LIMIT_S = 20.0
-"""A warm-up that is not stable by then is given up, and the row says so. Where ten calls take
-longer than half of it, blocks are of as many calls as fit, two at least."""
+"""A warm-up that is not stable by then is given up, and the row says so. If ten calls take longer
+than half of it, a block has as many calls as fit, at least two."""
 
 PRECISE_WITHIN = 0.005
 """Sampling stops once the 95 % interval of the process's own median is within ± this share."""
 
 FEWEST_SAMPLES = 10
-"""Taken whatever the budget says: six are the least that an interval of a median needs."""
+"""Taken whatever the budget: an interval of a median needs at least six."""
 
 CHECK_EVERY = 10
-"""Samples between two looks at the interval: looking at each would stop at lucky moments."""
+"""Samples between two checks of the interval: checking every sample would stop by chance."""
 
 SHORTEST_SAMPLE_S = 1e-3
 """Calls on a host clock are grouped until a sample lasts as long: reading the clocks takes about
-a microsecond, and a scheduler tick then weighs little."""
+a microsecond, and a scheduler tick then matters little."""
 
 Call = Callable[[], Any]
 
 
 class Clock(Protocol):
-    """What times calls.
+    """A clock that times calls.
 
     Attributes:
-        lead: the column that headlines and stop decisions use.
+        lead: the primary column, which headlines and stopping decisions use.
         groups_calls: whether a sample may hold several short calls.
     """
 
@@ -54,23 +54,23 @@ class Clock(Protocol):
     groups_calls: bool
 
     def now(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return seconds since some fixed time."""
 
     def time(self, call: Call, calls: int) -> dict[str, float]:
-        """Make ``calls`` calls; return column name -> seconds a call."""
+        """Make ``calls`` calls; return column name -> seconds per call."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Sampled:
-    """What one process saw of one call after its first.
+    """The warm-up and samples of one call in one process.
 
     Attributes:
         warm_up_calls: calls between the first and the samples.
-        warm_up_s: what they took.
+        warm_up_s: their duration.
         settled: whether the warm-up became stable.
         stopped: why sampling ended.
-        calls_per_sample: calls that one sample is the mean of.
-        columns: name -> seconds a call, one value a sample, in order.
+        calls_per_sample: calls that a sample averages.
+        columns: name -> seconds per call, one value per sample, in order.
     """
 
     warm_up_calls: int = 0
@@ -81,13 +81,13 @@ class Sampled:
     columns: dict[str, list[float]] = field(default_factory=dict)
 
     def add(self, sample: dict[str, float]) -> None:
-        """Keep one sample."""
+        """Add one sample."""
         for name, seconds in sample.items():
             self.columns.setdefault(name, []).append(seconds)
 
 
 def first_call(clock: Clock, call: Call) -> float:
-    """Make the first call of all; return its seconds on the wall."""
+    """Make the very first call; return its wall time in seconds."""
     start = clock.now()
     clock.time(call, 1)
     return clock.now() - start
@@ -98,9 +98,9 @@ def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP
 
     Args:
         clock: times the calls.
-        call: what is timed.
-        sampled: gets the number of calls and whether they settled.
-        limit_s: seconds after which it is given up.
+        call: the call.
+        sampled: receives the number of calls and whether they settled.
+        limit_s: seconds after which the warm-up is given up.
     """
     start = clock.now()
     primary = [clock.time(call, 1)[clock.lead]]
@@ -139,14 +139,14 @@ def sample(
 
     Args:
         clock: times the calls.
-        calls: one for a plain measurement, several to be interleaved (ABBA order, so that neither
+        calls: one for a plain measurement, several to interleave (ABBA order, so that neither
             always follows the other).
-        budget_s: seconds of sampling, a call; at least ``fewest`` samples are taken anyway.
-        fewest: samples of each call.
-        between: told the index of the call after each sample, outside of the clock.
+        budget_s: seconds of sampling per call; at least ``fewest`` samples are taken anyway.
+        fewest: fewest samples of each call.
+        between: called with the index of the call after each sample, outside timed code.
 
     Returns:
-        One record a call. Every call has as many samples.
+        One record per call. All calls have the same number of samples.
     """
     results = [Sampled() for _ in calls]
     for call, sampled in zip(calls, results, strict=True):

@@ -59,7 +59,7 @@ def test_words_say_what_a_flop_is_and_how_roofs_were_made() -> None:
     for needle in (
         "2 FLOPs a multiply-accumulate",
         "104.2 GFLOP/s, 29.3 GB/s, ridge at 3.6 FLOP/byte",
-        "No data-sheet peak: no vendor prints a peak for a CPU",
+        "No data-sheet peak: vendors publish no peak for CPUs",
         "median of the medians of 3 fresh processes",
         "All with classes=200.",
         "counter torch",

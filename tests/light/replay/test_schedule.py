@@ -165,7 +165,7 @@ def test_first_videos_are_a_log_of_their_own(tmp_path: Path) -> None:
         (
             {"actions": [{"name": "half", "costs": {"a": 0.5}}]},
             {"actions": [0]},
-            ("the action 'half' costs 0.5 runs of 'a'", "component of its own"),
+            ("the action 'half' costs 0.5 runs of 'a'", "its own component"),
         ),
         ({}, {"steps": 2, "counts": {"b": 1.25}}, ("counts costs 1.25 runs of 'b'",)),
         (
@@ -179,7 +179,7 @@ def test_first_videos_are_a_log_of_their_own(tmp_path: Path) -> None:
 def test_what_cannot_be_run_is_refused(
     tmp_path: Path, header: Mapping[str, Any], sample: Mapping[str, Any], needles: Sequence[str]
 ) -> None:
-    """A part of a run names action and component; a log in which nothing runs says so."""
+    """A fraction of a run names action and component; a log in which nothing runs says so."""
     with pytest.raises(InputError) as caught:
         work(tmp_path, {**TWO, **header}, [sample])
     for needle in needles:

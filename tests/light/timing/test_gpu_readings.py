@@ -157,7 +157,7 @@ def test_facts_are_words_or_null_with_a_reason() -> None:
 def test_a_gpu_that_is_not_there_is_an_error_and_closes_nvml() -> None:
     """The message names the number; NVML is let go of."""
     source = Recorded([])
-    with pytest.raises(MeasureError, match="NVML knows no GPU 2: Invalid Argument"):
+    with pytest.raises(MeasureError, match="NVML has no GPU 2: Invalid Argument"):
         Nvml(source, 2)
     assert source.opened == 0
 
@@ -239,10 +239,10 @@ def test_energy_outside_the_work_does_not_count() -> None:
     ("run", "done", "reason"),
     [
         ("old card", images(1.0), "no energy counter"),
-        ("throttled", images(1.0), f"moved 10 times while images were done; {MIN_TICKS} are"),
+        ("throttled", images(1.0), f"moved 10 times while images were processed; {MIN_TICKS} are"),
         ("calm", images(1.0, end_s=50.0), "moved 0 times"),
         ("calm", [(100.0, 0.0)], "fewer than two instants"),
-        ("calm", images(0.0), "no image was done"),
+        ("calm", images(0.0), "no image was processed"),
     ],
 )
 def test_energy_that_cannot_be_told_has_a_reason(

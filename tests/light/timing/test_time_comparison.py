@@ -78,7 +78,7 @@ def test_processes_that_differ_more_than_the_rows_are_inconclusive() -> None:
     """Processes within ±10 %, rows 3 % apart: the interval holds 1, and the reason says so."""
     result = compare_rows(row(1.0, spread=0.1), row(1.03, seed=1, spread=0.1))
     assert result.verdict == "inconclusive"
-    assert "holds 1 and more than ±2 %" in result.reason
+    assert "contains 1 and exceeds ±2 %" in result.reason
 
 
 def test_one_process_is_inconclusive() -> None:
@@ -281,7 +281,7 @@ def test_another_batch_device_or_thread_count_is_refused(
     """A ratio between them means nothing; both values are named."""
     one = row(1.0)
     other = replace(one, what=replace(one.what, **{field: value}))
-    with pytest.raises(NotComparableError, match="cannot be set side by side") as caught:
+    with pytest.raises(NotComparableError, match="cannot be compared") as caught:
         compare_files(file(one), file(other), names=NAMES, anyway=True)
     assert words in caught.value.message
 
@@ -311,7 +311,8 @@ def test_unlike_machines_are_refused_with_every_key_and_both_values() -> None:
         compare_files(file(row(1.0)), file(row(1.0), device=other), names=NAMES)
     message = caught.value.message
     assert message == (
-        "a.json and b.json were not measured alike: cpu.model: 'AMD EPYC' and 'Intel'; "
+        "a.json and b.json were not measured under the same conditions: "
+        "cpu.model: 'AMD EPYC' and 'Intel'; "
         "torch.version: '2.15.0' and '2.16.0'"
     )
     assert "--anyway" in caught.value.hint

@@ -75,7 +75,7 @@ def test_processes_that_differ_make_a_row_noisy() -> None:
     """Factors 1, 1.02, 1.04: s = 1.96 %, reach = 4.303 · s · √(2.35 / 3) = 7.5 %."""
     summary = summarise(timed(unlike(1.0, 1.02, 1.04)), CPU)
     assert summary.verdict == "noisy"
-    assert summary.reasons == ("processes differ: a repeat is expected within ±7% only",)
+    assert summary.reasons == ("processes differ: a repeat is expected only within ±7%",)
     assert summary.spread == pytest.approx(0.04 / 1.02)
 
 
@@ -83,7 +83,7 @@ def test_processes_that_differ_widely_make_a_row_unstable() -> None:
     """Factors 1, 1.1, 1.2: s = 9.1 %, reach 34.7 %, sinh(0.347) = 35 %."""
     summary = summarise(timed(unlike(1.0, 1.1, 1.2)), CPU)
     assert summary.verdict == "unstable"
-    assert summary.reasons == ("processes differ: a repeat is expected within ±35% only",)
+    assert summary.reasons == ("processes differ: a repeat is expected only within ±35%",)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_too_few_samples_make_a_row_noisy() -> None:
     summary = summarise(timed(alike(), budget_s=1e-3, fewest=5), CPU)
     assert summary.verdict == "noisy"
     assert summary.reasons == (
-        "a process has too few samples to know its own median: raise --budget",
+        "a process has too few samples for an interval of its median: raise --budget",
     )
 
 
@@ -113,7 +113,7 @@ def test_a_wide_interval_of_a_process_makes_a_row_noisy() -> None:
     clocks = [NoiseClock(1 / 16, warm_up=[1.0] * 26 + [2.0] * 5) for _ in range(3)]
     summary = summarise(timed(clocks, budget_s=1e-3), CPU)
     assert summary.verdict == "noisy"
-    assert summary.reasons == ("a process knows its own median only to ±33.3%",)
+    assert summary.reasons == ("the median of a process is known only to ±33.3%",)
 
 
 def test_foreign_processes_make_a_row_noisy() -> None:
@@ -136,7 +136,7 @@ def test_a_throttled_gpu_makes_a_row_unstable() -> None:
     summary = on_cuda(recorded("throttled"))
     assert summary.verdict == "unstable"
     (reason,) = summary.reasons
-    assert reason.startswith("the GPU was held back: ")
+    assert reason.startswith("the GPU was throttled: ")
     assert "sw power cap" in reason
     assert "sw thermal slowdown" in reason
 
@@ -233,8 +233,8 @@ def test_the_gravest_finding_gives_the_verdict_and_every_finding_its_reason() ->
     assert grave.verdict == "unstable"
     assert [reason.split(":")[0] for reason in grave.reasons] == [
         "1 of 2 processes did not settle in 40 warm-up calls",
-        "2 processes say little of others",
-        "a process has too few samples to know its own median",
+        "2 processes say little about others",
+        "a process has too few samples for an interval of its median",
     ]
     roofs = {"flops_per_s": 1.0, "bytes_per_s": 1.0}
     clocks = [NoiseClock(1 / 4, drift=1 / 16), NoiseClock(1 / 4)]
@@ -247,7 +247,7 @@ def test_waiting_for_the_processor_makes_a_wall_row_noisy() -> None:
     """Wall time of 1.5 and CPU time of 1: a third of the time others had it; CPU time is clean."""
     waiting = summarise(timed(alike(waits=0.5), lead="wall_s"), CPU)
     assert waiting.verdict == "noisy"
-    assert waiting.reasons == ("the process waited for the processor 33% of the time",)
+    assert waiting.reasons == ("the process waited for a processor 33% of the time",)
     assert summarise(timed(alike(waits=0.5)), CPU).verdict == "stable"
 
 

@@ -197,7 +197,7 @@ def test_the_schema_1_file_names_no_machine() -> None:
         ({"rows": 3}, "t.json is not a flopbench timing file"),
         ({"devices": None}, "t.json is not a flopbench timing file"),
         ({"devices": [{"device": "cpu"}]}, "t.json: not device facts"),
-        ({"devices": []}, "t.json: rows[0]: device is 0, and the file has 0 devices"),
+        ({"devices": []}, "t.json: rows[0]: device is 0, but the file has 0 devices"),
         ({"protocol": 3}, "t.json is not a flopbench timing file"),
     ],
 )
