@@ -1,9 +1,9 @@
-"""Forward pass of every arm of Table 2, at batches of 1 and of 8.
+"""Forward pass of every arm (network) of Table 2, at batches of 1 and 8.
 
-On the CPU: one thread, and the process's own CPU time, which a busy machine disturbs less than the
-time on the wall. On a GPU: time on the wall until the device has finished, TF32 off, as cuDNN's
-default (on) and matmul's (off) would favour convolutions. Rounds and warm-up are given: the first
-calls are slower, up to five times, and a calibration that starts with them ends too early.
+On the CPU: one thread, and the process's CPU time, which a busy machine affects less than wall
+time. On a GPU: wall time until the device has finished, with TF32 off, as cuDNN's default (on) and
+matmul's (off) would favour convolutions. Rounds and warm-up are fixed: the first calls are up to
+five times slower, and a calibration that starts with them ends too early.
 
 One process is one sample: rounds within it agree far better than processes do. Compare the minima
 of three runs or more.
@@ -28,10 +28,10 @@ from flopbench.models.spec import ModelSpec
 
 ARMS = preset_specs(load_preset("arnet"))
 INPUTS = 4
-"""Inputs that take turns, so that no round finds its own input in the cache of the processor."""
+"""Inputs that take turns, so that no round finds its input in the processor's cache."""
 SEED = 0
 CPU_ROUNDS = {1: (5, 30), 8: (2, 10)}
-"""Batch -> (warm-up rounds, rounds): with two or more to warm up, times have settled."""
+"""Batch -> (warm-up rounds, rounds): after two warm-up rounds times are stable."""
 GPU_ROUNDS = {1: (20, 100), 8: (20, 100)}
 """The same on a GPU, where cuDNN chooses kernels and clocks rise in the first calls."""
 
@@ -40,7 +40,7 @@ each_arm = pytest.mark.parametrize("spec", ARMS, ids=lambda spec: f"{spec.model}
 
 @pytest.fixture(autouse=True)
 def _one_thread_fp32() -> Iterator[None]:
-    """Compute with one thread and without TF32; put back what was set before."""
+    """Compute with one thread and without TF32; restore the settings."""
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = torch.get_num_threads(), cudnn.allow_tf32, matmul.allow_tf32
     torch.set_num_threads(1)
@@ -66,7 +66,7 @@ def test_arm(benchmark: BenchmarkFixture, spec: ModelSpec, batch: int, cpu_name:
 @pytest.mark.parametrize("batch", GPU_ROUNDS)
 @pytest.mark.benchmark(timer=time.perf_counter, disable_gc=True)
 def test_arm_gpu(benchmark: BenchmarkFixture, spec: ModelSpec, batch: int) -> None:
-    """Time on the wall of one forward pass, to the end of the device's work."""
+    """Wall time of one forward pass, to the end of the device's work."""
     benchmark.group = f"arms, batch {batch}, gpu"
     name = torch.cuda.get_device_name()
     benchmark.extra_info.update(facts(spec), batch=batch, device="cuda", device_name=name)
@@ -74,7 +74,7 @@ def test_arm_gpu(benchmark: BenchmarkFixture, spec: ModelSpec, batch: int) -> No
 
 
 def facts(spec: ModelSpec) -> dict[str, Any]:
-    """Return what a reader of an arm's times must know: its exact cost, and the software."""
+    """Return the context of an arm's times: its exact cost, and the software."""
     profile = measure([spec], [REFERENCE])[0].under(REFERENCE)
     assert profile is not None
     return {
@@ -91,10 +91,10 @@ def facts(spec: ModelSpec) -> dict[str, Any]:
 def forward(
     benchmark: BenchmarkFixture, spec: ModelSpec, batch: int, device: str, rounds: tuple[int, int]
 ) -> None:
-    """Time the forward pass; building, drawing inputs and moving them are left out.
+    """Time the forward pass, without building and without drawing and moving inputs.
 
     Args:
-        benchmark: takes the times.
+        benchmark: measures the times.
         spec: the arm.
         batch: samples in an input.
         device: ``cpu`` or ``cuda``.

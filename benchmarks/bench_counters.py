@@ -1,7 +1,7 @@
 """Counting each arm of Table 2 under each default counter, in one warm process.
 
-The cache is bypassed: every round builds the model and counts it. What building alone takes stands
-beside it, and so does counting under all default counters at once, which share one build.
+The cache is bypassed: every round builds the model and counts it. For comparison, building alone
+and counting under all default counters at once, which share one build, are timed too.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def test_count(benchmark: BenchmarkFixture, spec: ModelSpec, counters: tuple[str
 
 
 def test_build_alone(benchmark: BenchmarkFixture, spec: ModelSpec) -> None:
-    """CPU time of building an arm without memory or values, as the counters that can do."""
+    """CPU time of building an arm without allocating its weights, as counters do if they can."""
     benchmark.group = f"counters, {spec}"
     benchmark.extra_info.update(spec=str(spec))
     with quick_shapes():

@@ -1,7 +1,7 @@
 """The estimator over seeded logs of 2,000 and 20,000 videos: reading, the sum, the interval.
 
-Logs come from ``make_log.py``: 16 frames a video, scores left out. Prices are measured once, before
-anything is timed.
+Logs come from ``make_log.py``: 16 frames per video, without scores. Prices are measured once,
+before anything is timed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from flopbench.policy.header import Header
 from flopbench.policy.log import count_log, open_log
 
 SIZES = (2_000, 20_000)
-"""Both within what the bootstrap draws (``intervals.LARGEST_BOOTSTRAP``)."""
+"""Both within the limit of the bootstrap (``intervals.LARGEST_BOOTSTRAP``)."""
 FORMS = ("jsonl", "parquet")
 WARMUP_ROUNDS = 2
 ROUNDS = 20
@@ -52,7 +52,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Logs:
 
 @pytest.fixture(scope="module")
 def prices(logs: Logs) -> PriceList:
-    """What each component of these logs costs, under the counter that leads."""
+    """The price of each component of these logs under the primary counter."""
     book = price_book(header_of(logs(SIZES[0], "jsonl")))
     return book.lists[book.primary]
 
@@ -64,7 +64,7 @@ def counts(logs: Logs, videos: int) -> LogCounts:
 
 
 def header_of(path: Path) -> Header:
-    """Return the header of a log, its preset filled in."""
+    """Return the header of a log, with its preset filled in."""
     return open_log([path]).plan.header
 
 

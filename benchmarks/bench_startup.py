@@ -1,8 +1,8 @@
-"""Start-up of the command line: whole processes, with that of Python itself beside them.
+"""Start-up of the command line: whole processes, with Python's own start-up for comparison.
 
-What is timed is CPU time (user + system) of the child process, by the kernel's own account.
-Bytecode lies in a folder of this run's own, filled by the warm-up rounds, so that it does not
-matter how the package was installed.
+Timed is the CPU time (user + system) of the child process as the kernel accounts it. Bytecode is
+written to a separate folder, filled by the warm-up rounds, so that it does not matter how the
+package was installed.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ pytestmark = pytest.mark.benchmark(timer=children_cpu_s, group="start-up")
 
 @pytest.fixture(scope="module")
 def bytecode(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment of the commands: Python keeps bytecode, in a folder of this run's own."""
+    """The environment of the commands: Python keeps bytecode in a separate folder."""
     own = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     return {**own, "PYTHONPYCACHEPREFIX": str(tmp_path_factory.mktemp("bytecode"))}
 
 
 def run(arguments: tuple[str, ...], folder: Path, env: dict[str, str] | None = None) -> None:
-    """Run Python in a folder that holds no package, so that the installed one is imported."""
+    """Run Python in a folder without the package, so that the installed one is imported."""
     command = [sys.executable, *arguments]
     subprocess.run(command, cwd=folder, env=env, stdout=subprocess.DEVNULL, check=True)
 

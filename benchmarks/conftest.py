@@ -1,8 +1,8 @@
-"""Shared by the suites ``bench_*.py``: a cache of their own, and the machine's name.
+"""Shared by the suites ``bench_*.py``: a separate cache, and the machine's name.
 
     tox -e bench
 
-pytest collects the suites only where it is told to (``-o python_files='bench_*.py'``), so that the
+pytest collects the suites only on request (``-o python_files='bench_*.py'``), so that the
 tests stay what plain ``pytest`` runs.
 """
 
@@ -17,7 +17,7 @@ import pytest
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A cache of profiles for this run, empty at first: the user's own stays out of it."""
+    """A cache of profiles for this run, initially empty, separate from the user's."""
     folder = tmp_path_factory.mktemp("profiles")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FLOPBENCH_CACHE_DIR", str(folder))
@@ -26,7 +26,7 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def cpu_name() -> str:
-    """The processor as its maker calls it, else the name of its instruction set."""
+    """The processor's model name, else the name of its instruction set."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:

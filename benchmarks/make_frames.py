@@ -2,9 +2,9 @@
 
     python benchmarks/make_frames.py v003 v010 v150 -o frames
 
-Writes ``frames/<id>.npy`` for each video id: (16, 224, 224, 3) uint8. A ball rolls over ground of
-stripes under a sky, fast or slow, large or small, near or hidden by a post: seeded by the id. Such
-frames stand in for those of ``make_log.py``'s simulated videos, which no camera took.
+Writes ``frames/<id>.npy`` for each video id: (16, 224, 224, 3) uint8. A ball rolls over striped
+ground under a sky, fast or slow, large or small, near or hidden by a post: seeded by the id. Such
+frames stand in for those of ``make_log.py``'s simulated videos.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SIDE_PX = 224
 
 
 def frames(name: str, steps: int = STEPS, side_px: int = SIDE_PX) -> Any:
-    """Return (steps, side_px, side_px, 3) uint8 frames of one made-up video."""
+    """Return (steps, side_px, side_px, 3) uint8 frames of one invented video."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     y, x = np.mgrid[0:side_px, 0:side_px] / side_px
     horizon = rng.uniform(0.45, 0.65)

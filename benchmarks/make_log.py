@@ -3,18 +3,18 @@
     python benchmarks/make_log.py --videos 200 --method selective --seed 0 -o selective.jsonl
 
 No network runs. Each video has a class, a difficulty, a length, and in its 16 frames a salience
-that drifts. A policy of the kind of AR-Net (ECCV 2020) sees a frame through noise and decides: one
-of four resolutions, or to skip 1, 2 or 4 frames; nothing is decided within a skip, and the end of
-the video cuts the last one. What was looked at adds evidence for the right class, from which the
-scores come. The same seed gives the same videos to every method: logs can be compared in pairs.
+that drifts. A policy like AR-Net's (ECCV 2020) sees a frame through noise and decides: one of four
+resolutions, or to skip 1, 2 or 4 frames; nothing is decided within a skip, and the end of the video
+cuts off the last one. Each processed frame adds evidence for the right class, from which scores are
+computed. The same seed gives the same videos to every method: logs can be compared in pairs.
 
 ``tests/data/selective.jsonl`` and ``tests/data/steady.jsonl`` are two such logs of 200 videos:
 
     python benchmarks/make_log.py --method selective -o tests/data/selective.jsonl
     python benchmarks/make_log.py --method steady -o tests/data/steady.jsonl
 
-The suffix says the form, as in ``flopbench log convert``. Plain JSONL is written as it is made,
-some ten thousand videos at a time; other forms by way of it.
+The suffix gives the form, as in ``flopbench log convert``. Plain JSONL is written as it is made,
+about ten thousand videos at a time; other forms are converted from it.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ VIDEOS_AT_ONCE = 1 << 15
 SCORE_DIGITS = 3
 
 # For each action: its weight whatever is seen, and how that changes with the salience seen, with
-# the difficulty, and with the evidence gathered so far. Numbers of no meaning: "selective" looks
-# closely where something is to be seen, "steady" hardly minds, "random" not at all.
+# the difficulty, and with the evidence gathered so far. Arbitrary numbers: "selective" looks
+# closely where something is to be seen, "steady" hardly depends on it, "random" not at all.
 POLICIES = {
     "selective": (
         (0.5, 0.3, 0.0, -1.2, -0.6, -0.4, 0.0),
@@ -114,7 +114,7 @@ def simulate(
 
 
 def samples(args: argparse.Namespace) -> Iterator[list[dict[str, Any]]]:
-    """Yield the samples of the log, some thousand at a time."""
+    """Yield the samples of the log, a few thousand at a time."""
     width = len(str(args.videos - 1))
     for first in range(0, args.videos, VIDEOS_AT_ONCE):
         n = min(VIDEOS_AT_ONCE, args.videos - first)

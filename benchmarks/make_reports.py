@@ -1,14 +1,14 @@
-"""Make everything under ``reports/`` that is no measurement again, each by its committed command.
+"""Remake everything under ``reports/`` that is not a time measurement, by its committed command.
 
     python benchmarks/make_reports.py [--only WORD] [--into DIR]
 
 The commands are the lines of ``reports/commands.txt``, in order: each is a ``flopbench`` command or
 a script of this folder, run from the repository's root. With ``--into`` they run in a copy of what
-they read, and write there instead: that is how the tests hold the committed files against them.
+they read, and write there instead: that is how the tests compare the committed files with them.
 
-What a clock measured (``latency-*``, ``replay-*``, ``policy_logs.txt``, ``timer_agreement.txt``) is
-not made again: the figures are drawn from those files. ``reports/environment.txt`` names the
-versions that the files were made with: other versions of matplotlib draw other bytes.
+Measured times (``latency-*``, ``replay-*``, ``policy_logs.txt``, ``timer_agreement.txt``) are not
+remade: the figures are drawn from those files. ``reports/environment.txt`` names the versions that
+the files were made with: other versions of matplotlib write other bytes.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READ = ("benchmarks", "reports", "tests/data")
 
 
 def commands(text: str) -> list[list[str]]:
-    """Return the commands of the list, comments left out."""
+    """Return the commands of the list, without comments."""
     lines = [line.strip() for line in text.splitlines()]
     return [shlex.split(line) for line in lines if line and not line.startswith("#")]
 
@@ -55,7 +55,7 @@ def run(command: Sequence[str], root: Path) -> None:
     ``flopbench`` runs in this process: importing torch and matplotlib takes longer than drawing.
 
     Raises:
-        SystemExit: it failed; what it said on stderr is passed on.
+        SystemExit: it failed; its stderr is passed on.
     """
     said = io.StringIO()
     if command[:2] == ["flopbench", "report"]:
@@ -78,7 +78,7 @@ def run(command: Sequence[str], root: Path) -> None:
 
 
 def environment() -> str:
-    """Return the versions that decide about bytes, a line each."""
+    """Return the versions that affect the bytes, one per line."""
     lines = [f"Python {platform.python_version()}", f"{platform.system()} {platform.machine()}"]
     return "\n".join([*lines, *(f"{name} {version(name)}" for name in LIBRARIES)]) + "\n"
 

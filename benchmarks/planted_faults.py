@@ -1,11 +1,11 @@
-"""Plant known faults one at a time in a copy of the repository: do the tests notice each?
+"""Plant known faults one at a time in a copy of the repository: do the tests catch each?
 
     python benchmarks/planted_faults.py [--only NAME ...] [--list]
 
-A fault is a text of one file and what stands there instead; the tests named beside it must fail
-then, and pass without it. The table it prints says of each fault what caught it. The exit status is
-1 where a fault was not caught, or where its text no longer stands in its file exactly once: then
-it is to be planted anew, or to be deleted together with what it was about.
+A fault is a text of one file and its faulty replacement; the tests named with it must then fail,
+and pass without it. The printed table shows what caught each fault. The exit status is 1 if a fault
+was not caught, or if its text does not occur exactly once in its file: then the fault must be
+updated, or deleted together with the code it was about.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST_S = 600
-"""A test run that takes longer hangs: the fault was not caught."""
+"""A test run that takes longer counts as hanging: the fault was not caught."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Fault:
     Attributes:
         name: what goes wrong, in a few words.
         file: where, from the repository's root.
-        old: the sound text, which stands there once.
+        old: the correct text, which occurs there once.
         new: the fault in its place.
         tests: files, or tests of a file, of which one must fail.
     """

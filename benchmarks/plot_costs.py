@@ -1,11 +1,11 @@
-"""What drawing a figure of a large policy log costs: CPU seconds and peak memory, a process a kind.
+"""Cost of drawing figures of a large policy log: CPU seconds and peak memory, a process per kind.
 
     python benchmarks/plot_costs.py [--videos N] [--table FILE]
 
 Makes a log of N videos of 16 frames (``make_log.py``; 625,000 by default: 1e7 decisions), draws
 every kind that takes a log from it, and prints the CPU time (user + system) and the peak resident
-memory of each whole process, by the kernel's own account. ``tradeoff`` needs accuracies, so the log
-holds scores for it; the other kinds are drawn from the same log without.
+memory of each whole process, as the kernel accounts them. ``tradeoff`` needs accuracies, so its log
+has scores; the other kinds are drawn from the same log without scores.
 
 Exit status 1 when a kind misses the budget: 10 s CPU and 1 GB at 1e7 decisions.
 """
@@ -33,7 +33,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 
 
 def make(path: Path, videos: int) -> None:
-    """Write a log of so many videos, without scores."""
+    """Write a log of that many videos, without scores."""
     script = Path(__file__).with_name("make_log.py")
     command = [sys.executable, str(script), "--videos", str(videos), "--no-scores", "-o", str(path)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,17 +1,17 @@
-"""How quickly policy logs are counted, as ratios measured side by side in one run.
+"""How fast policy logs are counted, as ratios measured side by side in one run.
 
     python benchmarks/policy_logs.py [--videos N] [--rounds N] [--memory]
 
 Makes a log of N videos of 16 frames (``make_log.py``), in JSONL and in Parquet, and compares CPU
-time (user + system) of whole processes, by the kernel's own account, round by round:
+time (user + system) of whole processes, as the kernel accounts it, round by round:
 
 * JSONL: ``json.loads`` and a ``Counter`` of actions, with exact decisions counted from runs by
   ``itertools.groupby``, against all aggregates of flopbench's reader and kernel;
-* the same without the runs, which flopbench's side still counts;
+* the same without the runs, which flopbench still counts;
 * Parquet: all aggregates against decoding the file with pyarrow alone;
 * ``flopbench estimate`` on a JSON log of 20,000 videos, prices cached, without torch.
 
-Inside a process, with the imports left out, the Parquet ratio is printed too: the decoding alone
+Within one process, without imports, the Parquet ratio is printed too: the decoding alone
 takes a tenth of the time that importing pyarrow takes. ``--memory`` makes 6.25 million videos
 (1e8 decisions) instead and prints the peak resident memory of ``flopbench estimate --by class``.
 
@@ -100,7 +100,7 @@ def cpu_s(command: list[str]) -> float:
 
 
 def make(path: Path, videos: int) -> None:
-    """Write a log of so many videos."""
+    """Write a log of that many videos."""
     script = Path(__file__).with_name("make_log.py")
     command = [sys.executable, str(script), "--videos", str(videos), "--no-scores", "-o", str(path)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
@@ -114,7 +114,7 @@ def convert(source: Path, target: Path) -> None:
 
 
 def measure(folder: Path, videos: int, rounds: int) -> dict[str, list[float]]:
-    """Return CPU seconds of each command, one a round."""
+    """Return CPU seconds of each command, one per round."""
     jsonl, parquet, small = folder / "log.jsonl", folder / "log.parquet", folder / "small.json"
     make(jsonl, videos)
     convert(jsonl, parquet)

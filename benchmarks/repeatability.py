@@ -1,7 +1,7 @@
-"""Two runs of one ``flopbench latency`` command: does the second land where the first said?
+"""Two runs of one ``flopbench latency`` command: is the second in the interval of the first?
 
 Prints each row's headline in both runs, the interval that the first run stated for a repeat, and
-whether the second lies in it; a row that either run calls unstable promised nothing.
+whether the second is in it; a row that is unstable in either run does not count.
 
     flopbench latency -o one.json && flopbench latency -o two.json
     python benchmarks/repeatability.py one.json two.json
@@ -37,7 +37,7 @@ def main() -> None:
             f"{high * 1e3:8.3f}; then {other.headline_s * 1e3:8.3f} "
             f"{'inside' if inside else 'OUTSIDE'} ({one.verdict}, then {other.verdict})"
         )
-    print(f"{kept} of {promised} rows that were not unstable lie inside")
+    print(f"{kept} of {promised} rows that were not unstable are inside")
 
 
 if __name__ == "__main__":

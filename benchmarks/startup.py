@@ -1,11 +1,11 @@
-"""How quick the command line is, as ratios measured side by side in one run.
+"""How fast the command line is, as ratios measured side by side in one run.
 
     python benchmarks/startup.py [--rounds N] [--memory]
 
-Each round runs, one after the other: the imports that measuring cannot do without, the first
-``flopbench table`` (empty cache), the second one (full cache) and ``flopbench --help``. What is
-compared is CPU time (user + system) of the whole process, by the kernel's own account; the ratio
-is taken round by round, so that a machine that slows down slows both sides. ``--memory`` profiles
+Each round runs, one after the other: the imports that measuring needs, the first
+``flopbench table`` (empty cache), the second one (full cache) and ``flopbench --help``. Compared
+is the CPU time (user + system) of the whole process, as the kernel accounts it; the ratio is taken
+round by round, so that a machine that slows down affects both sides. ``--memory`` profiles
 a model of 632 M parameters instead and prints its peak resident memory.
 
 Exit status 1 when a median is over its budget.
@@ -45,7 +45,7 @@ def cpu_s(command: list[str], cache: str) -> float:
 
 
 def measure(rounds: int) -> dict[str, list[float]]:
-    """Return CPU seconds of each command, one a round."""
+    """Return CPU seconds of each command, one per round."""
     flopbench = [sys.executable, "-m", "flopbench"]
     times: dict[str, list[float]] = {"imports": [], "first": [], "second": [], "help": []}
     cpu_s([sys.executable, "-c", IMPORTS], "")  # warms the file cache; not counted

@@ -1,9 +1,9 @@
-"""The loop of ``flopbench latency`` beside other timers, in one process, taking turns.
+"""The loop of ``flopbench latency`` compared with other timers, in one process, taking turns.
 
-On the CPU ``torch.utils.benchmark.Timer``, warmed up, on the wall and on process CPU time; on CUDA
-also ``triton.testing.do_bench``. Each round runs flopbench's own loop (warm-up, samples until
-precise) and then the other timer on the same call with the same threads; what is compared is the
-median over rounds. Prints ratios; asserts nothing.
+On the CPU ``torch.utils.benchmark.Timer``, warmed up, with wall time and process CPU time; on CUDA
+``triton.testing.do_bench``. Each round runs flopbench's loop (warm-up, samples until precise) and
+then the other timer on the same call with the same threads; medians over rounds are compared.
+Prints ratios; asserts nothing.
 
     python benchmarks/timer_agreement.py [MODEL] [--device cpu] [--threads 1] [--rounds 7]
 """
@@ -38,7 +38,7 @@ def ours(device: str, threads: int, call: Callable[[], Any]) -> dict[str, float]
 
 
 def torch_timer(call: Callable[[], Any], threads: int, clock: Callable[[], float]) -> float:
-    """Return torch's median, seconds a call; ``call`` is warm already."""
+    """Return torch's median, seconds per call; ``call`` is already warm."""
     timer = Timer("call()", globals={"call": call}, num_threads=threads, timer=clock)
     return float(timer.blocked_autorange(min_run_time=BUDGET_S).median)
 

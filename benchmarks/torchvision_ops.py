@@ -9,8 +9,8 @@ transforms of the entry (``get_ops`` in its ``test/common_extended_utils.py``). 
 builds each model with random weights (nothing is downloaded), on the meta device where it can, and
 compares the ``torch`` counter with the published figure.
 
-Two-stage detectors spend their second stage on boxes that the first one proposes, and how many
-the trained weights propose in noise cannot be known without them. ``BOXES`` holds, per entry, the
+The second stage of two-stage detectors runs on boxes that the first one proposes, and how many the
+trained weights propose in noise cannot be known without them. ``BOXES`` holds, per entry, the
 numbers that give the published figure; such a row says so.
 """
 
@@ -80,14 +80,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What the torch counter says of an entry.
+    """The torch counter's result for an entry.
 
     Attributes:
         entry: the entry.
         macs: dense multiply-accumulates.
         size: the input, ``224x224`` or ``16x112x112``.
         gaps: operators without a price.
-        note: what the figure depends on besides.
+        note: what else the figure depends on.
     """
 
     entry: Entry
@@ -98,7 +98,7 @@ class Result:
 
     @property
     def matches(self) -> bool:
-        """Say whether the published three decimals come out and nothing was left unpriced."""
+        """Return whether the published three decimals result and everything was priced."""
         return round(self.macs / 1e9, 3) == self.entry.published and not self.gaps
 
 
@@ -156,7 +156,7 @@ def measure(entry: Entry) -> Result:
 
 
 def build(entry: Entry) -> nn.Module:
-    """Build the model as the entry's weights need it, without them."""
+    """Build the model of the entry's weights, without them."""
     options: dict[str, Any] = {"weights": None}
     if entry.classes:
         options["num_classes"] = entry.classes
