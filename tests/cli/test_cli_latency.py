@@ -109,7 +109,7 @@ def loaded(folder: Path, name: str) -> TimingFile:
 
 
 def test_a_row_that_fails_does_not_stop_the_others(folder: Path, mixed: Done) -> None:
-    """A model that raises and one without room: rows that say so, exit 3, the others are there."""
+    """A model that raises and one without memory: rows that say so, exit 3, others are there."""
     assert mixed.returncode == 3, mixed.stderr
     assert "Traceback" not in mixed.stderr
     rows = loaded(folder, "mixed.json").rows
@@ -203,7 +203,7 @@ def test_files_are_merged(run_cli: RunCli, folder: Path, mixed: Done, turns: Don
 
 
 def test_an_input_without_a_batch_of_one_cannot_be_enlarged(folder: Path) -> None:
-    """The factory's three images make no batch of two, and the row says what to do."""
+    """The factory's three images cannot become a batch of two; the row says what to do."""
     args = ("--batch", "2", *QUICK, "--format", "json")
     done = flopbench(folder, "latency", "nets.py:three", *args)
     assert done.returncode == 3, done.stderr
@@ -249,7 +249,7 @@ def test_a_sweep_measures_every_batch_and_the_reference(run_cli: RunCli, folder:
 
 
 def test_rows_that_took_turns_are_compared(run_cli: RunCli, folder: Path, turns: Done) -> None:
-    """Both rows in the file as raw samples in pairs; the comparison stands below the table."""
+    """Both rows in the file as raw samples in pairs; the comparison is below the table."""
     assert turns.returncode == 0, turns.stderr
     one, other = loaded(folder, "turns.json").rows
     assert one.interleaved == other.interleaved != ""
@@ -299,7 +299,7 @@ def test_unlike_machines_are_not_compared(run_cli: RunCli, folder: Path, turns: 
 def test_files_that_do_not_belong_together_are_refused(
     run_cli: RunCli, folder: Path, mixed: Done, turns: Done
 ) -> None:
-    """Three files, a timing beside a policy log, a file without turns alone: each is said."""
+    """Three files, a timing with a policy log, one file that is not interleaved: each is named."""
     three = run_cli("compare", "mixed.json", "turns.json", "turns.json", cwd=folder)
     assert_refused(three, "3 timing files", "expected two")
     alone = run_cli("compare", "mixed.json", cwd=folder)

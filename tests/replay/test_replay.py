@@ -1,4 +1,4 @@
-"""A replay: its passes under a clock of our own, and the verb as a user runs it."""
+"""A replay: its passes under a simulated clock, and the verb as a user runs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ START_S, ITEM_S = (
     {"big": 7.0, "small": 5.0, "policy": 2.0, "lstm": 1.0},
     {"big": 16.0, "small": 4.0, "policy": 1.0, "lstm": 0.5},
 )
-"""What a call takes on the tests' clock: seconds a call, and seconds an item."""
+"""Time of a call on the tests' clock: seconds per call, and seconds per item."""
 READ_S = 3.0
 ADAPTIVE = {
     "actions": [
@@ -180,7 +180,7 @@ def test_a_bucketed_baseline_gathers_nothing(log: Path, monkeypatch: pytest.Monk
 def test_without_marks_a_video_is_done_with_its_group(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """MPS tells no times within a group, and nothing waits for them either."""
+    """MPS has no times within a group, and nothing waits for them either."""
     from flopbench.replay.measure.device import Device
 
     monkeypatch.setattr(Device, "has_marks", False)
@@ -280,7 +280,7 @@ def test_streams_and_spans_of_their_own(tmp_path: Path) -> None:
 
 
 def test_the_baseline_can_be_named(log: Path, tmp_path: Path) -> None:
-    """An action, an exit or a component in place of the costliest action."""
+    """An action, an exit or a component in place of the most expensive action."""
     assert replayed(log).baseline.runs == {"big": 1}
     assert replayed(log, baseline=["small"]).baseline.name == "small"
     assert replayed(log, baseline=["policy"]).baseline.runs == {"policy": 1}
@@ -468,7 +468,7 @@ def test_all_modes_on_real_networks(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 def test_images_of_a_folder_are_frames(run_cli: RunCli, tmp_path: Path) -> None:
-    """Images are decoded and resized beforehand; what takes none says so."""
+    """Images are decoded and resized beforehand; a network that takes none says so."""
     image = pytest.importorskip("PIL.Image")
     (tmp_path / "frames").mkdir()
     for n in range(2):
@@ -484,7 +484,7 @@ def test_images_of_a_folder_are_frames(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pillow takes it for an attack, with an error that is no OSError."""
+    """Pillow treats it as an attack, with an error that is not an OSError."""
     from flopbench.replay.measure.frames import open_images
 
     image = pytest.importorskip("PIL.Image")
@@ -550,7 +550,7 @@ def test_a_component_that_fails_is_named(
 
 
 def test_a_component_that_torch_compile_leaves_alone_is_told() -> None:
-    """What falls back to the eager model without a word is no compiled model."""
+    """A silent fallback to the eager model is not a compiled model."""
     from flopbench.models.build.built import Built
     from flopbench.replay.measure.device import Device
     from flopbench.replay.measure.networks import Network, run_once
@@ -589,7 +589,7 @@ def test_channels_last_lays_out_weights_by_their_dimensions() -> None:
              ("--duplicates", "first"), ("--processes", "3")],
 )  # fmt: skip
 def test_a_saved_replay_is_not_measured_again(run_cli: RunCli, args: tuple[str, ...]) -> None:
-    """Options that say what to measure are refused beside --from."""
+    """Options that affect what is measured are refused with --from."""
     assert_refused(run_cli("replay", "--from", "r.json", *args), f"{args[0]} cannot apply")
 
 
@@ -658,7 +658,7 @@ def test_logs_that_cannot_be_run(run_cli: RunCli, tmp_path: Path) -> None:
 
 
 def test_a_preset_of_constants_runs_its_networks(run_cli: RunCli, tmp_path: Path) -> None:
-    """FrameExit's printed figure cannot be run: the network beside it is, and that is said."""
+    """FrameExit's printed figure cannot be run: its network variant is, and a note says so."""
     log = write_log(tmp_path / "run.jsonl", {"preset": "frameexit"}, [{"exit": 0}, {"exit": 1}])
     preset = run_cli(
         "replay", "--policy-log", str(log), "--component", "resnet50=resnet18@32", "--modes",

@@ -1,4 +1,4 @@
-"""Finding out what a machine is: this one, and recorded ones."""
+"""Facts of machines: this one, and recorded ones."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 @pytest.fixture(params=["new flags", "old flags"])
 def _flags(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Run with each family of flags that this torch has; put both back afterwards."""
+    """Run with each family of flags that this torch has; restore both afterwards."""
     if request.param == "new flags" and not HAS_NEW_FLAGS:
         pytest.skip("this torch has no fp32_precision")
     monkeypatch.setattr(precision_module, "_has_new_flags", lambda: request.param == "new flags")
@@ -51,7 +51,7 @@ def test_roofs_of_this_cpu() -> None:
 
 
 def test_several_threads_are_timed_by_the_wall() -> None:
-    """Process CPU time adds threads up, so it is no duration there."""
+    """Process CPU time sums over threads, so it is not a duration there."""
     roofs = measure_roofs("cpu", ["fp32"], 2, budget_s=0.01, n=64, buffer_bytes=2**20)
     assert (roofs.threads, roofs.matmul[0].clock, roofs.copy.clock) == (2, "wall", "wall")
 

@@ -28,7 +28,7 @@ TWO = {"components": {"a": "resnet18@32", "b": "resnet18@32", "p": "resnet18@32"
 def work(
     folder: Path, header: Mapping[str, Any], samples: Sequence[Mapping[str, Any]], **options: Any
 ) -> Workload:
-    """Return the work of a log that is written for it."""
+    """Return the workload of a log written for it."""
     path = write_log(folder / "run.jsonl", header, samples)
     log = open_log([path], options=Options(exact=True))
     workload, _ = workload_of(log, **options)
@@ -56,7 +56,7 @@ def test_spans_are_decided_at_their_first_row(tmp_path: Path) -> None:
 
 
 def test_spans_of_decisions_and_a_cut_end(tmp_path: Path) -> None:
-    """With one row a decision, each stands where the spans before it end."""
+    """With one row per decision, each is where the spans before it end."""
     header = {**ARNET, "encoding": "per_decision", "steps": 8}
     samples = [
         {"actions": [0, 6, 1, 6]},
@@ -117,7 +117,7 @@ def test_exits_are_reached_in_stages(tmp_path: Path) -> None:
 
 
 def test_exits_that_do_not_grow_run_whole(tmp_path: Path) -> None:
-    """Where a later exit costs less of something, it is a path of its own."""
+    """If a later exit costs less of something, it is a separate path."""
     exits = [{"name": "one", "costs": {"a": 2}}, {"name": "two", "costs": {"b": 1}}]
     workload = work(tmp_path, {**TWO, "steps": 1, "exits": exits}, [{"exit": 1}, {"exit": 0}])
     found = [[workload.tasks[v.task] for v in video] for video in workload.videos]
@@ -210,7 +210,7 @@ def test_buckets_fill_across_videos_and_steps(tmp_path: Path) -> None:
 
 
 def test_a_gate_does_not_wait_for_a_full_bucket(tmp_path: Path) -> None:
-    """What a gate decides on runs as it is, filled up to whole buckets first."""
+    """What a gate decides on runs at once, in full buckets first."""
     exits = [{"name": str(n), "costs": {"a": n}} for n in (1, 2)]
     workload = work(tmp_path, {**TWO, "steps": 1, "exits": exits}, [{"exit": 1}] * 5)
     ticks = ticks_of(workload.videos, workload.tasks)

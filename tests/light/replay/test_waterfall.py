@@ -24,7 +24,7 @@ FACTORS = ("arms", "fragmentation", "policy", "synchronisation")
 
 
 def test_the_chain_by_hand() -> None:
-    """Times in the order of the chain, and the quotients of neighbours."""
+    """Times in the order of the chain, and the quotients of successive ones."""
     chain = waterfall([[ROUND]], WORK)
     # 10 × 400/1000; 10 × 100/1000 + 2 × 1 + 1 × 2; 1 + 5; 8; 10
     assert list(chain.chain_s.values()) == pytest.approx([4, 5, 6, 8, 10])
@@ -51,7 +51,7 @@ def test_what_doubles_a_whole_round_changes_no_factor() -> None:
 
 
 def test_an_interval_over_processes_that_differ_is_wide() -> None:
-    """Processes that disagree by a half give an interval that says so."""
+    """Processes that differ by a half give a wide interval."""
     other = replace(ROUND, full_s=15.0)
     chain = waterfall([[ROUND] * 3, [other] * 3, [ROUND] * 3], WORK)
     assert chain.measured == pytest.approx(1.0)
@@ -66,7 +66,7 @@ def test_an_interval_over_processes_that_differ_is_wide() -> None:
 
 
 def test_fewer_than_three_processes_have_no_interval() -> None:
-    """Two cannot tell a spread from a slip."""
+    """Two cannot show a spread."""
     assert waterfall([[ROUND] * 3] * 2, WORK).interval is None
     assert waterfall([[ROUND] * 3] * 3, WORK).interval == pytest.approx((1.0, 1.0))
 

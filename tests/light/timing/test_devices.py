@@ -1,4 +1,4 @@
-"""What a timing ran on: a record that explains every gap, and what makes two comparable."""
+"""What a timing ran on: a record that explains every missing fact, and what is comparable."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_facts_survive_json() -> None:
-    """Text, numbers, booleans and nulls with their reasons come back."""
+    """Strings, numbers, booleans and nulls with their reasons are restored."""
     record = facts(cpu__quota_cores=1.5, gpu__ecc=None)
     assert DeviceFacts.from_json(json.loads(json.dumps(record.to_json()))) == record
 
@@ -83,7 +83,7 @@ def test_facts_of_another_form_are_refused(change: dict[str, Any]) -> None:
 
 
 def test_equal_machines_differ_in_nothing() -> None:
-    """Nor do facts that no timing depends on, nor gaps that both sides have."""
+    """Nor do facts that no timing depends on, nor facts missing on both sides."""
     assert differing(facts(), facts()) == []
     assert differing(facts(), facts(os__kernel="Linux 7", gpu__driver=None)) == []
 
@@ -154,7 +154,7 @@ def test_roofs_are_kept_for_their_machine_and_threads_only() -> None:
 
 
 def test_clearing_the_cache_of_profiles_leaves_roofs() -> None:
-    """They lie in a folder of their own, which the cache does not count."""
+    """They are in a separate folder, which the cache does not count."""
     store_roofs(facts(), some_roofs())
     assert (cache.size(), cache.clear()) == (0, 0)
     assert load_roofs(facts(), 1) is not None
@@ -162,7 +162,7 @@ def test_clearing_the_cache_of_profiles_leaves_roofs() -> None:
 
 
 def test_without_a_chosen_folder_roofs_lie_beside_profiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the user's cache folder, next to the profiles and not among them."""
+    """In the user's cache folder, next to the profiles, not among them."""
     monkeypatch.delenv(cache.ENVIRONMENT_VARIABLE)
     assert roofs.roofs_folder() == cache.cache_folder().parent / "roofs"
 
@@ -186,7 +186,7 @@ def _damage(text: str) -> list[str]:
 def test_a_damaged_file_of_roofs_is_dropped_with_a_warning(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """It is as if there were none, and the user is told."""
+    """As if there were none, with a warning."""
     store_roofs(facts(), some_roofs())
     (path,) = roofs.roofs_folder().iterdir()
     for content in _damage(path.read_text(encoding="utf-8")):
@@ -198,7 +198,7 @@ def test_a_damaged_file_of_roofs_is_dropped_with_a_warning(
 def test_roofs_that_cannot_be_kept_cost_only_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """They were measured; not keeping them is no error."""
+    """They were measured; not caching them is not an error."""
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
     store_roofs(facts(), some_roofs())
@@ -207,7 +207,7 @@ def test_roofs_that_cannot_be_kept_cost_only_a_warning(
 
 
 def test_of_two_measurements_the_higher_roof_counts() -> None:
-    """A roof is a maximum, each on its own."""
+    """Each roof is a maximum of its own."""
     merged = some_roofs().merged(some_roofs(scale=2.0))
     assert merged.flops_per_s("fp32") == 2e11
     assert merged.bytes_per_s == 2e10

@@ -26,11 +26,11 @@ DATA = json.loads((ROOT / "tests/data/nvml-readings.json").read_text(encoding="u
 
 
 class RecordedError(Exception):
-    """Stands where pynvml.NVMLError stands."""
+    """Stands in for pynvml.NVMLError."""
 
 
 class Recorded:
-    """Answers like the module pynvml, from one recorded reading after another."""
+    """Behaves like the module pynvml, with recorded readings one after another."""
 
     NVMLError = RecordedError
 
@@ -155,7 +155,7 @@ def test_facts_are_words_or_null_with_a_reason() -> None:
 
 
 def test_a_gpu_that_is_not_there_is_an_error_and_closes_nvml() -> None:
-    """The message names the number; NVML is let go of."""
+    """The message names the number; NVML is closed."""
     source = Recorded([])
     with pytest.raises(MeasureError, match="NVML has no GPU 2: Invalid Argument"):
         Nvml(source, 2)
@@ -201,14 +201,14 @@ def test_a_throttled_run_says_why_and_how_much() -> None:
 
 
 def test_a_fallen_clock_is_enough() -> None:
-    """Where the driver names no reason, the clock tells; clocks while idle do not."""
+    """If the driver names no reason, the clock shows it; clocks while idle do not."""
     blind = [replace(r, throttle_reasons=None) for r in read("throttled")]
     assert throttled(blind).startswith("the SM clock fell to 1410 MHz")
     assert throttled([replace(r, utilization_percent=3) for r in blind]) == ""
 
 
 def test_foreign_processes_are_counted() -> None:
-    """The worst moment counts; unknown is not none."""
+    """The worst reading counts; unknown is not zero."""
     assert foreign(read("guest")) == 2
     assert foreign(read("calm")) == 0
     assert foreign(read("old card")) is None
@@ -255,14 +255,14 @@ def test_energy_that_cannot_be_told_has_a_reason(
 
 
 def test_a_counter_that_goes_back_gives_no_energy() -> None:
-    """A driver that was loaded again starts at 0."""
+    """A reloaded driver starts at 0."""
     readings = read("calm")
     readings[30] = replace(readings[30], energy_mj=5)
     assert "went back" in energy_per_image_j(readings, images(100.0)).reason
 
 
 def test_readings_survive_json() -> None:
-    """Every field comes back, None included."""
+    """Every field is restored, including None."""
     for run in DATA["runs"]:
         for reading in read(run):
             assert GpuReading.from_json(json.loads(json.dumps(reading.to_json()))) == reading

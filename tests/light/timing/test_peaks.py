@@ -38,7 +38,7 @@ def test_a_generation_without_a_format_has_no_peak_for_it() -> None:
     "name", ["NVIDIA A100-SXM4-40GB MIG 3g.20gb", "NVIDIA A10G", "nvidia l4", "L40S", ""]
 )
 def test_only_exact_names_match(name: str) -> None:
-    """A near name is another card: no guess, but a reason."""
+    """A similar name is another card: no guess, but a reason."""
     assert peak_of(name) is None
     assert repr(name) in no_peak_reason("cuda", name)
 
@@ -52,7 +52,7 @@ def test_devices_without_a_data_sheet_say_why() -> None:
 
 @pytest.mark.parametrize("name", sorted(all_peaks()))
 def test_every_entry_is_possible(name: str) -> None:
-    """A narrower format is never slower, figures are positive, and a source is named."""
+    """A narrower format is never slower, figures are positive, and a source is given."""
     peak = all_peaks()[name]
     rates = [peak.tflops[dtype] for dtype in DTYPES if dtype in peak.tflops]
     assert rates == sorted(rates)

@@ -27,7 +27,7 @@ from flopbench.timing.measure.sampling import (
 
 
 def warmed(clock: NoiseClock, call: Callable[[], Any] = idle) -> Sampled:
-    """Return what a warm-up says."""
+    """Return the result of a warm-up."""
     sampled = Sampled()
     warm_up(clock, call, sampled)
     assert clock.made == sampled.warm_up_calls
@@ -101,7 +101,7 @@ def test_a_pause_in_a_block_does_not_unsettle_it() -> None:
 
 
 def test_the_first_call_stands_apart() -> None:
-    """Its time is on the wall, and neither the warm-up nor a sample holds it."""
+    """It is wall time, and neither the warm-up nor a sample includes it."""
     clock = NoiseClock(1 / 16, warm_up=[64.0], waits=0.5)
     assert first_call(clock, idle) == 64 / 16 * 1.5
     (sampled,) = sample(clock, [idle], budget_s=2.0)
@@ -113,7 +113,7 @@ def test_the_first_call_stands_apart() -> None:
 
 @pytest.mark.parametrize(("fewest", "samples"), [(1, 10), (6, 10), (10, 10), (11, 20), (25, 30)])
 def test_a_steady_call_is_precise_at_the_first_look(fewest: int, samples: int) -> None:
-    """Looks are every ten samples, from the fewest on; the budget is far away."""
+    """Checks are every ten samples, from the fewest on; the budget is far away."""
     (sampled,) = sample(NoiseClock(1 / 16), [idle], budget_s=1000.0, fewest=fewest)
     assert (len(sampled.columns["cpu_s"]), sampled.stopped) == (samples, "precise")
 
@@ -154,7 +154,7 @@ def test_short_calls_are_grouped_into_samples_of_a_millisecond(
 
 
 def test_grouping_goes_by_the_warm_call() -> None:
-    """What the first calls took says nothing of how many make a millisecond."""
+    """The time of the first calls does not decide how many make a millisecond."""
     (sampled,) = sample(NoiseClock(1 / 4096, warm_up=[256.0] * 15), [idle], budget_s=1.0)
     assert sampled.settled
     assert sampled.calls_per_sample == 5
@@ -177,7 +177,7 @@ def test_every_column_of_a_noise_free_clock_is_exact() -> None:
 
 
 def test_outliers_are_kept() -> None:
-    """No sample is left out for its value: all that were taken are there, the slow ones too."""
+    """No sample is left out because of its value: all are there, the slow ones too."""
     clock = NoiseClock(1 / 16, outliers=0.05, outlier_factor=100.0, seed=3)
     (sampled,) = sample(clock, [idle], budget_s=1e9, fewest=200)
     samples = sampled.columns["cpu_s"]
@@ -200,7 +200,7 @@ def test_interleaved_calls_go_forwards_and_backwards(names: str, order: str) -> 
 
 
 def test_interleaved_calls_stop_together_once_all_are_precise() -> None:
-    """A steady call goes on until the unsteady one beside it is precise or the budget is spent."""
+    """A steady call goes on until the unsteady one is precise too or the budget is spent."""
     # 1 / 16 s for the steady call, 2 / 16 s on average for the other: a pair takes 3 / 16 s.
     # The budget is 3 s a call, 6 s for two: 32 pairs.
     results = sample(NoiseClock(1 / 16), [idle, taking(1.0, 3.0)], budget_s=3.0)
@@ -213,7 +213,7 @@ def test_interleaved_calls_stop_together_once_all_are_precise() -> None:
 
 
 def test_interleaved_calls_are_grouped_each_for_itself() -> None:
-    """A short call beside a long one: groups of their own."""
+    """A short and a long call: each is grouped separately."""
     short, long = sample(NoiseClock(1 / 4096), [idle, lambda: 64.0], budget_s=1.0)
     assert (short.calls_per_sample, long.calls_per_sample) == (5, 1)
 

@@ -1,4 +1,4 @@
-"""A throughput sweep: which batches are tried, in which order, and what it is read for."""
+"""A throughput sweep: which batches are tried, in which order, and its key batches."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_two_doublings_without_gain_end_a_sweep() -> None:
 
 
 def test_one_bad_moment_does_not_end_a_sweep() -> None:
-    """A dip at 8 is followed by a gain over the best so far: counting starts anew."""
+    """A dip at 8 is followed by a gain over the best so far: counting restarts."""
     rates = {1: 10.0, 2: 20.0, 4: 40.0, 8: 5.0, 16: 80.0, 32: 80.0, 64: 80.0}
     machine = Machine(lambda batch: rates[batch])
     sweep(machine, reference=1)
@@ -75,7 +75,7 @@ def test_out_of_memory_ends_a_sweep() -> None:
 
 
 def test_a_failure_at_batch_one_ends_it_at_once() -> None:
-    """Nothing was measured and nothing is pointed out."""
+    """Nothing was measured, and there are no key batches."""
     machine = Machine(rising, full=1)
     probes = sweep(machine, reference=32)
     assert machine.asked == [1]
@@ -91,7 +91,7 @@ def test_the_reference_is_measured_where_the_doubling_skips_it() -> None:
 
 
 def test_the_reference_is_measured_where_the_doubling_ends_before_it() -> None:
-    """Saturated at 4, and still measured at 32."""
+    """Saturated at 4, but still measured at 32."""
     machine = Machine(lambda batch: 10.0)
     assert [probe.batch for probe in sweep(machine, reference=32)] == [1, 2, 4, 32]
 
@@ -123,7 +123,7 @@ def test_a_smaller_reference_may_still_fit() -> None:
 
 
 def test_without_a_memory_to_protect_only_failure_ends_it() -> None:
-    """A GPU says itself when it is full."""
+    """A GPU itself reports when it is full."""
     machine = Machine(rising, full=64, peak=lambda batch: 2**batch)
     sweep(machine, reference=1)
     assert machine.asked == [1, 2, 4, 8, 16, 32, 64]

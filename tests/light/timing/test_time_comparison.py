@@ -1,4 +1,4 @@
-"""Two timings against each other: what may be compared, and what may be said of it.
+"""Two timings compared: what is comparable, and which verdicts are possible.
 
 Rows come out of the real loop on a clock of noise, so every verdict here is one of seeded samples.
 """
@@ -51,7 +51,7 @@ def machines(drift: float = 0.0, count: int = 3) -> list[NoiseClock]:
 
 
 def times(factor: float) -> Callable[[], float]:
-    """Return a call that takes so many times the base."""
+    """Return a call that takes that many times the base."""
     return lambda: factor
 
 
@@ -75,14 +75,14 @@ def test_rows_apart_are_told_apart(factor: float, verdict: str) -> None:
 
 
 def test_processes_that_differ_more_than_the_rows_are_inconclusive() -> None:
-    """Processes within ±10 %, rows 3 % apart: the interval holds 1, and the reason says so."""
+    """Processes within ±10 %, rows 3 % apart: the interval contains 1, and the reason says so."""
     result = compare_rows(row(1.0, spread=0.1), row(1.03, seed=1, spread=0.1))
     assert result.verdict == "inconclusive"
     assert "contains 1 and exceeds ±2 %" in result.reason
 
 
 def test_one_process_is_inconclusive() -> None:
-    """However far apart: one process says nothing of others, and the reason what to do."""
+    """However far apart: one process says nothing about others; the reason says what to do."""
     one = timed([NoiseClock(1 / 16)])
     result = compare_rows(one, timed([NoiseClock(1 / 4)]))
     assert (result.verdict, result.interval, result.ratio) == ("inconclusive", None, 4.0)
@@ -103,7 +103,7 @@ def test_a_failed_row_is_inconclusive(swap: bool) -> None:
 
 
 def test_a_sample_without_time_is_inconclusive() -> None:
-    """A ratio to nothing is none."""
+    """A ratio to zero is None."""
     clocks = [NoiseClock(1 / 256, tick_s=1 / 64) for _ in range(3)]
     result = compare_rows(row(1.0), timed(clocks, fewest=6))
     assert (result.verdict, result.ratio) == ("inconclusive", None)
@@ -111,7 +111,7 @@ def test_a_sample_without_time_is_inconclusive() -> None:
 
 
 def test_a_row_that_failed_in_a_later_process_is_inconclusive() -> None:
-    """A process that was killed after others had ended: what they say is not the whole story."""
+    """A process was killed after others had ended: their times are not the whole story."""
     killed = replace(row(0.5, seed=1), failure="the measuring process was killed (SIGKILL)")
     result = compare_rows(row(1.0), killed)
     assert result.verdict == "inconclusive"
@@ -119,7 +119,7 @@ def test_a_row_that_failed_in_a_later_process_is_inconclusive() -> None:
 
 
 def test_macs_stand_beside_the_time() -> None:
-    """Dense MACs of B over those of A; none where either is not known."""
+    """Dense MACs of B / those of A; None if either is unknown."""
     one, other = row(1.0), replace(row(1.0), work=Work(dense_macs=250))
     assert compare_rows(one, other).macs_ratio == 0.25
     assert compare_rows(one, replace(other, work=Work())).macs_ratio is None
@@ -140,7 +140,7 @@ def test_rows_that_took_turns_are_told_apart_by_three_per_cent(factor: float, ve
 
 
 def test_pairs_beat_rows_apart_on_a_drifting_machine() -> None:
-    """The same samples, taken for independent: the interval is ten times as wide at least."""
+    """The same samples treated as independent: the interval is at least ten times as wide."""
     one, other = interleaved(machines(drift=1e-3), [times(1.0), times(0.97)])
     paired = compare_rows(one, other)
     apart = compare_rows(replace(one, interleaved=""), replace(other, interleaved=""))
@@ -202,7 +202,7 @@ def test_a_file_without_turns_has_nothing_to_compare() -> None:
 
 
 def test_two_runs_of_one_comparison_are_two_comparisons() -> None:
-    """Merged files: rows of one run took no turns with those of the other."""
+    """Merged files: rows of different runs were not interleaved."""
     first, second = (
         file(*interleaved(machines(count=2 + number), [times(1.0), times(0.5)]))
         for number in range(2)
@@ -298,14 +298,14 @@ def test_files_without_a_row_in_common_are_refused() -> None:
 
 @pytest.mark.parametrize("empty", ["a.json", "b.json"])
 def test_an_empty_file_is_named(empty: str) -> None:
-    """Nothing against something is no comparison."""
+    """A file without rows cannot be compared."""
     files = [file() if name == empty else file(row(1.0)) for name in NAMES]
     with pytest.raises(NotComparableError, match=f"{empty} holds no rows"):
         compare_files(files[0], files[1], names=NAMES)
 
 
 def test_unlike_machines_are_refused_with_every_key_and_both_values() -> None:
-    """Only what matters is named; the way out is there."""
+    """Only what matters is named, with a way out."""
     other = some_device(cpu__model="Intel", torch__version="2.16.0", os__kernel="Linux 7")
     with pytest.raises(NotComparableError) as caught:
         compare_files(file(row(1.0)), file(row(1.0), device=other), names=NAMES)
@@ -330,7 +330,7 @@ def test_machines_that_differ_in_what_does_not_matter_are_compared() -> None:
 
 
 def test_only_machines_of_compared_rows_must_be_alike() -> None:
-    """A row of another machine that has no counterpart keeps nobody from comparing the rest."""
+    """A row of another machine without a counterpart does not prevent comparing the rest."""
     foreign = replace(row(1.0, spec="vgg11@32"), device=1)
     b = TimingFile(rows=(row(0.5, seed=1), foreign), devices=(CPU, some_device(cpu__model="Intel")))
     result = compare_files(file(row(1.0), row(1.0, spec="alexnet@64")), b, names=NAMES)
@@ -376,7 +376,7 @@ def test_every_format_holds_every_row() -> None:
 
 
 def test_csv_does_not_hide_rows_without_a_counterpart() -> None:
-    """Missing is not passing: a reader of the CSV sees them too."""
+    """Missing is not passing: the CSV has them too."""
     a = file(row(1.0), row(1.0, spec="vgg11@32"))
     result = compare_files(a, file(row(0.5, seed=1), row(1.0, spec="alexnet@64")), names=NAMES)
     text = render_time_comparison(result, NAMES, "csv", None) or ""  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How far to trust a row: every verdict with its reason, and the figures beside it by hand.
+"""How far to trust a row: every verdict with its reason, and figures computed by hand.
 
 Rows come out of the real loop on a clock of noise. A call takes 1/16 s unless a test says so.
 """
@@ -55,7 +55,7 @@ def recorded(run: str) -> list[dict[str, Any]]:
 
 
 def on_cuda(readings: Sequence[Any] = (), **changes: Any) -> Summary:
-    """Sum up a steady row of three processes on a GPU, each with these readings."""
+    """Summarise a steady row of three processes on a GPU, each with these readings."""
     run = {"readings": tuple(readings), "images_done": changes.pop("images_done", ())}
     row = timed(alike(columns="cuda"), ON_CUDA, run=run, work=WORK, **changes)
     return summarise(row, H100)
@@ -187,7 +187,7 @@ def test_beyond_the_measured_roof_is_invalid(roof: float, verdict: str) -> None:
 
 
 def test_a_sample_without_time_is_invalid() -> None:
-    """A clock that steps by 1/64 s sees nothing of calls of 1/256 s."""
+    """A clock that steps by 1/64 s does not see calls of 1/256 s."""
     summary = summarise(timed(alike(base_s=1 / 256, tick_s=1 / 64), work=WORK, fewest=6), CPU)
     assert summary.verdict == "invalid"
     assert summary.reasons[0].startswith("a sample took no time at all")
@@ -196,7 +196,7 @@ def test_a_sample_without_time_is_invalid() -> None:
 
 
 def test_a_failed_row_says_why() -> None:
-    """No figure at all, the failure as its reason."""
+    """No figures, with the failure as the reason."""
     row = Timing(
         what=ON_CUDA, lead="end_to_end_s", processes=(), failure="out of memory", work=WORK
     )
@@ -358,7 +358,7 @@ def test_percentiles_need_single_calls_and_enough_of_them() -> None:
 
 
 def test_the_largest_peak_of_memory_counts() -> None:
-    """Of all processes; unknown where none could tell."""
+    """Of all processes; unknown if none reports it."""
     row = timed(alike())
     runs = tuple(
         timed([clock], run={"peak_bytes": peak}).processes[0]
@@ -377,7 +377,7 @@ def test_energy_by_hand() -> None:
 
 
 def test_the_energy_is_that_of_the_middle_process() -> None:
-    """Processes of 50, 100 and 150 img/s: 6, 3 and 2 J; one without readings has no say."""
+    """Processes of 50, 100 and 150 img/s: 6, 3 and 2 J; one without readings does not count."""
     runs = []
     for rate in (50, 100, 150, 0):
         run = {
@@ -391,7 +391,7 @@ def test_the_energy_is_that_of_the_middle_process() -> None:
 
 
 def test_no_energy_has_a_reason() -> None:
-    """On a GPU that does not tell; off CUDA there is no such figure at all."""
+    """On a GPU that does not report it; off CUDA there is no such figure."""
     energy = on_cuda().energy
     assert energy is not None
     assert energy.per_image_j is None

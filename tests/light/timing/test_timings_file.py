@@ -97,7 +97,7 @@ def test_every_kind_of_row_survives_the_file(tmp_path: Path) -> None:
 
 
 def test_raw_samples_are_kept_to_the_last_bit() -> None:
-    """A float of a sample comes back as it was; nothing is rounded on the way."""
+    """A float of a sample is restored exactly; nothing is rounded."""
     file = small_file()
     samples = TimingFile.from_json(json.loads(file.dumps())).rows[0].processes[0].columns
     assert samples == file.rows[0].processes[0].columns
@@ -217,7 +217,7 @@ def test_no_file_at_all_is_refused(data: Any) -> None:
 
 
 def test_a_newer_file_says_what_to_do() -> None:
-    """Its rows are not looked at: a newer schema may have any."""
+    """Its rows are not read: a newer schema may have any."""
     data = {"kind": KIND, "schema": 99, "rows": "anything"}
     with pytest.raises(DataError, match="schema 99") as caught:
         TimingFile.from_json(data, "t.json")
@@ -316,7 +316,7 @@ def test_a_wrong_value_is_named_with_its_row(change: Callable[[Any], object], fi
 
 
 def test_a_process_of_another_form_is_refused() -> None:
-    """What a worker answers goes through the same door."""
+    """A worker's answer goes through the same checks."""
     run = plain(timed([NoiseClock(1 / 16)]).processes[0])
     assert process_run(run) == timed([NoiseClock(1 / 16)]).processes[0]
     with pytest.raises(DataError, match="ProcessRun"):
