@@ -1,4 +1,4 @@
-"""Moving the baseline: the only way there is."""
+"""Moving the baseline: nothing else does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from flopbench.core.errors import InputError, MeasureError, near_match
 
 
 def runs_in_ci() -> bool:
-    """Whether this is a CI job, by the variable ``CI``: there no baseline is moved."""
+    """Whether this is a CI job, where no baseline is moved: the variable ``CI`` says so."""
     return os.environ.get("CI", "").lower() not in {"", "0", "false"}
 
 
@@ -39,7 +39,7 @@ class Move:
 
 
 def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[str]) -> list[str]:
-    """Check names of entries; entries that only the baseline has may be accepted as gone.
+    """Check names of entries; an entry that only the baseline has may be accepted as gone.
 
     Raises:
         InputError: no such entry.
@@ -58,14 +58,14 @@ def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[s
 def accept(
     baseline: Baseline | None, costs: Mapping[str, Cost | str], names: Sequence[str], reason: str
 ) -> tuple[Baseline, list[Move]]:
-    """Return the baseline with the costs of some entries as they are now.
+    """Return the baseline with the current costs of some entries.
 
     Args:
-        baseline: as it is; None where there is none yet.
+        baseline: the current one; None where there is none yet.
         costs: entry -> its cost now, or why it could not be measured; an entry that is not in it
             is gone.
         names: entries to accept.
-        reason: why, kept beside old and new.
+        reason: why, kept with old and new.
 
     Raises:
         InputError: the reason says nothing.
@@ -75,7 +75,7 @@ def accept(
     if not reason:
         raise InputError(
             "--reason is empty: expected why the cost may change",
-            "it is kept in the baseline, for whoever asks later",
+            "it is kept in the baseline for later readers",
         )
     before = baseline or Baseline()
     entries, removed = dict(before.entries), dict(before.removed)
@@ -87,16 +87,16 @@ def accept(
             raise MeasureError(f"cannot accept {name!r}, which could not be measured: {cost}")
         if cost is None:
             if old is None:
-                raise InputError(f"cannot accept {name!r}: it is in no baseline")
-            removed[name] = Acceptance(old=_told(old.cost), new={}, reason=reason)
+                raise InputError(f"cannot accept {name!r}: it is not in the baseline")
+            removed[name] = Acceptance(old=_by_metric(old.cost), new={}, reason=reason)
             moves.append(Move(name=name, acceptance=removed[name]))
             del entries[name]
             continue
-        if old is not None and _alike(old.cost, cost):
+        if old is not None and _is_same(old.cost, cost):
             moves.append(Move(name=name, acceptance=None))
             continue
         accepted = Acceptance(
-            old=_told(old.cost) if old is not None else {}, new=_told(cost), reason=reason
+            old=_by_metric(old.cost) if old is not None else {}, new=_by_metric(cost), reason=reason
         )
         history = old.accepted if old is not None else ()
         entries[name] = Kept(cost=_without_places(cost), accepted=(*history, accepted))
@@ -105,12 +105,12 @@ def accept(
     return replace(before, entries=entries, removed=removed), moves
 
 
-def _told(cost: Cost) -> dict[str, Fraction]:
+def _by_metric(cost: Cost) -> dict[str, Fraction]:
     return {str(metric): amount for metric, amount in amounts(cost).items()}
 
 
-def _alike(old: Cost, new: Cost) -> bool:
-    """Say whether two costs differ in nothing but versions, places of code, and order."""
+def _is_same(old: Cost, new: Cost) -> bool:
+    """Whether two costs differ only in versions, places of code and order."""
     return _core(old) == _core(new)
 
 
@@ -122,7 +122,7 @@ def _core(cost: Cost) -> tuple[Cost, object]:
 
 
 def _without_places(cost: Cost) -> Cost:
-    """Leave out where classes stand, and modules that are there only for that."""
+    """Leave out the places of classes, and modules that are kept only for those."""
     if isinstance(cost, LogCost):
         return cost
     modules = tuple(replace(module, source="") for module in cost.modules if says_something(module))

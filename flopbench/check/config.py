@@ -2,7 +2,7 @@
 
 It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml``::
 
-    counter = "torch"                       # whose MACs are guarded
+    counter = "torch"                       # the counter whose MACs are guarded
     baseline = ".flopbench/baseline.json"   # relative to this file
 
     [[entries]]
@@ -22,9 +22,9 @@ It is ``flopbench.toml``, or the table ``[tool.flopbench]`` of ``pyproject.toml`
     gate = "exact"
     note = "The edge device has no room for more."
 
-``match`` is a glob over names of entries (``*``, ``?``, ``[ab]``; case counts). A sign of a glob
-that stands in a name itself is written in brackets: ``[*]``, ``[?]``, ``[[]``. For each entry and
-metric the last budget that matches counts, whole: nothing is taken over from an earlier one.
+``match`` is a glob over names of entries (``*``, ``?``, ``[ab]``; case counts). A glob
+character that is part of a name is written in brackets: ``[*]``, ``[?]``, ``[[]``. For each entry
+and metric the last matching budget applies as a whole: nothing is inherited from an earlier one.
 Messages count from one: ``budgets[2]`` is the second.
 """
 
@@ -62,12 +62,12 @@ from flopbench.models.spec import parse_spec
 OWN_FILE = "flopbench.toml"
 SHARED_FILE = "pyproject.toml"
 TABLE = ("tool", "flopbench")
-"""Where the configuration stands in ``pyproject.toml``."""
+"""Where the configuration is in ``pyproject.toml``."""
 
 DEFAULT_COUNTER = REFERENCE
 
 LONGEST_NAME = 200
-"""Characters of an entry's name: more would not fit a line of any output."""
+"""Characters of an entry's name: a longer one would not fit a line of any output."""
 
 _FILE_KEYS = ("counter", "baseline", "entries", "budgets")
 _LOG_KEYS = ("preset", "rule", "components", "variants")
@@ -82,15 +82,15 @@ def find_config(given: str | None) -> Path:
     """Find the configuration file.
 
     Without a path the working folder is searched, then each folder above it up to the one that
-    holds ``.git``. Outside a repository it is the working folder alone: what a configuration names
-    is run, so none is taken from a folder that others may write to.
+    holds ``.git``. Outside a repository only the working folder is searched: what a configuration
+    names is run, so none is taken from a folder that others may write to.
 
     Args:
         given: the path that the user gave, None to search.
 
     Raises:
         InputError: there is none, or one folder holds two.
-        DataError: a ``pyproject.toml`` on the way is no TOML.
+        DataError: a ``pyproject.toml`` on the way is not TOML.
     """
     if given is not None:
         path = Path(given)
@@ -106,7 +106,7 @@ def find_config(given: str | None) -> Path:
                 raise InputError(
                     f"{_shown_path(own)} and [tool.flopbench] in {_shown_path(shared)} both "
                     "configure the check",
-                    "keep one of them, or name one with --config",
+                    "keep one of them, or choose one with --config",
                 )
             return Path(_shown_path(own))
         if shared.is_file() and _has_table(shared):
@@ -118,10 +118,10 @@ def find_config(given: str | None) -> Path:
 
 
 def has_config(folder: Path) -> Path | None:
-    """Return the configuration that a folder holds itself, None where it holds none.
+    """Return the configuration in a folder itself, None where there is none.
 
     Raises:
-        DataError: its ``pyproject.toml`` names flopbench and is no TOML.
+        DataError: its ``pyproject.toml`` names flopbench and is not TOML.
     """
     own, shared = folder / OWN_FILE, folder / SHARED_FILE
     if own.exists():
@@ -133,12 +133,12 @@ def read_config(path: Path) -> Config:
     """Read and check a configuration.
 
     Args:
-        path: ``flopbench.toml`` or another file of its form, or a ``pyproject.toml``. Messages call
-            it by this path.
+        path: ``flopbench.toml`` or another file of its form, or a ``pyproject.toml``; messages use
+            this path.
 
     Raises:
         InputError: the file cannot be read.
-        DataError: it is no TOML, or something in it is wrong; names file, line and key.
+        DataError: it is not TOML, or something in it is wrong; names file, line and key.
     """
     text, data = read_toml(path)
     prefix = TABLE if path.name == SHARED_FILE else ()
@@ -156,7 +156,7 @@ def read_config(path: Path) -> Config:
     top.only(_FILE_KEYS)
     entries = tuple(_entry(block) for block in top.blocks("entries"))
     if not entries:
-        raise DataError(f"{path} names no entry to guard", _AN_ENTRY)
+        raise DataError(f"{path} has no entry to guard", _AN_ENTRY)
     _check_names(top, entries)
     return Config(
         path=str(path),
@@ -170,9 +170,9 @@ def read_config(path: Path) -> Config:
 
 
 def budget_for(config: Config, entry: Entry, metric: Metric) -> Budget:
-    """Return the budget that an entry obeys for a metric: the last that matches, or the default.
+    """Return an entry's budget for a metric: the last that matches, or the default.
 
-    Ask for a latency only where ``latency_budget`` has one: by default it is not measured.
+    Call it for a latency only where ``latency_budget`` returns one: by default it is not measured.
     """
     for budget in reversed(config.budgets):
         if budget.metric == metric and _matches(budget, entry):
@@ -181,7 +181,7 @@ def budget_for(config: Config, entry: Entry, metric: Metric) -> Budget:
 
 
 def latency_budget(config: Config, entry: Entry) -> Budget | None:
-    """Return the budget of an entry's latency, None where no budget asks for it to be measured."""
+    """Return the budget of an entry's latency, None where no budget asks to measure it."""
     if not entry.model:
         return None
     found = budget_for(config, entry, "latency")
@@ -189,10 +189,10 @@ def latency_budget(config: Config, entry: Entry) -> Budget | None:
 
 
 def unmatched_budgets(config: Config) -> tuple[str, ...]:
-    """Return the budgets that no entry obeys, as ``flopbench.toml:14: resnet* params``.
+    """Return the budgets without effect, as ``flopbench.toml:14: resnet* params``.
 
-    A budget is obeyed by no entry where its glob matches none that has the metric, and where later
-    budgets stand in its way for each.
+    A budget has no effect where its glob matches no entry with the metric, or where later budgets
+    override it for each of them.
     """
     obeyed = {
         id(budget_for(config, entry, metric))
@@ -221,7 +221,7 @@ def _entry(block: TomlBlock) -> Entry:
     preset = block.text("preset", "")
     if preset and not preset.endswith(".toml") and preset not in preset_names():
         hint = near_match(preset, preset_names(), "presets")
-        raise block.fault("preset", f"is {preset!r}, which is no preset", hint)
+        raise block.fault("preset", f"is {preset!r}, which is not a preset", hint)
     name = block.text("name", model or log)
     if len(name) > LONGEST_NAME:
         key = "name" if "name" in block.data else "model" if model else "policy-log"
@@ -243,11 +243,11 @@ def _check_model(block: TomlBlock, model: str) -> None:
     try:
         spec = parse_spec(model)
     except InputError as error:
-        raise block.fault("model", f"is no model: {error.message}", error.hint) from None
+        raise block.fault("model", f"is invalid: {error.message}", error.hint) from None
     if spec.source == "value":
         raise block.fault(
             "model",
-            f"is {shown_value(model)}, a constant: it has no cost that could change",
+            f"is {shown_value(model)}, a constant: its cost cannot change",
             "guard the model itself",
         )
 
@@ -259,13 +259,13 @@ def _check_names(top: TomlBlock, entries: Sequence[Entry]) -> None:
             other = first[entry.name]
             at = f"entries[{other + 1}] in line {entries[other].line}"
             key = "name" if "name" in block.data else None
-            what = f"has the name {entry.name!r}, as has {at}"
-            raise block.fault(key, what, "give each entry a name of its own")
+            what = f"has the name {entry.name!r}, which {at} has too"
+            raise block.fault(key, what, "give each entry a different name")
         first[entry.name] = number
 
 
 def _counter(top: TomlBlock) -> str:
-    """Return the counter's name; whether its library is installed matters only when it counts."""
+    """Return the counter's name; its library only needs to be installed for counting."""
     name = top.text("counter", DEFAULT_COUNTER)
     if name not in {info.name for info in own_counters()}:
         try:
@@ -318,8 +318,8 @@ def _renamed(budgets: Sequence[TomlBlock]) -> Iterator[str]:
         name = block.data["metric"]
         if name in EARLIER_NAMES:
             yield (
-                f"{block.file}:{block.line}: the metric {name!r} is called "
-                f"{EARLIER_NAMES[name]!r} now: write that"
+                f"{block.file}:{block.line}: the metric {name!r} is now called "
+                f"{EARLIER_NAMES[name]!r}: use that name"
             )
 
 
@@ -345,17 +345,17 @@ def _share(block: TomlBlock, key: str, default: Fraction) -> Fraction:
 
 
 def _quantity_text(block: TomlBlock, key: str) -> str:
-    """Return the text of a quantity; a bare number has no unit, and is told so."""
+    """Return the text of a quantity; a bare number is refused, since it has no unit."""
     value = block.data[key]
     if type(value) in {int, float}:
         example = '"2%"' if key == "max-increase" else '"4.2 GMACs" or "3 ms"'
         what = f"is {shown_value(value)}, a number without a unit"
-        raise block.fault(key, what, f"write it in quotes and with its unit, such as {example}")
+        raise block.fault(key, what, f"write it in quotes with its unit, such as {example}")
     return block.text(key, "")
 
 
 def _note(block: TomlBlock) -> str:
-    """Return the note in one line; it may be written in several."""
+    """Return the note as one line; it may be written in several."""
     value = block.data.get("note", "")
     text = " ".join(value.split()) if isinstance(value, str) else None
     if text is None or not text.isprintable():
@@ -370,7 +370,7 @@ def _default_budget(metric: Metric) -> Budget:
 
 
 def _metrics(entry: Entry) -> tuple[Metric, ...]:
-    """Return the metrics that an entry can have, latency included."""
+    """Return the metrics that an entry can have, including latency."""
     return (*MODEL_METRICS, "latency") if entry.model else LOG_METRICS
 
 
@@ -379,7 +379,7 @@ def _matches(budget: Budget, entry: Entry) -> bool:
 
 
 def _folders() -> list[Path]:
-    """Return the folders to search: the working folder, then those up to the repository's."""
+    """Return the folders to search: the working folder, then its parents up to the repository's."""
     here = Path.cwd()
     above = [here, *here.parents]
     tops = [n for n, folder in enumerate(above) if (folder / ".git").exists()]
@@ -391,15 +391,15 @@ def _has_table(path: Path, *, lenient: bool = False) -> bool:
 
     Args:
         path: the file.
-        lenient: take one that is no TOML for one without the table.
+        lenient: treat a file that is not TOML as one without the table.
 
     Raises:
-        DataError: it is no TOML.
+        DataError: it is not TOML.
     """
     try:
         tool = read_toml(Path(_shown_path(path)))[1].get("tool")
     except (DataError, InputError):
-        # A file that never names us is not ours to complain about.
+        # A file that never names flopbench is none of our business.
         if lenient or b"flopbench" not in path.read_bytes():
             return False
         raise
@@ -407,5 +407,5 @@ def _has_table(path: Path, *, lenient: bool = False) -> bool:
 
 
 def _shown_path(path: Path) -> str:
-    """Return a path as seen from the working folder."""
+    """Return a path relative to the working folder."""
     return os.path.relpath(path)

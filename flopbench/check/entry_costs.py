@@ -1,7 +1,7 @@
 """Measuring entries: a configuration -> what each of its entries costs now.
 
-Library models come from the cache where they are in it, so that a check of them loads no torch;
-code of the user's own is counted anew each time.
+Library models come from the cache where it has them, so that checking them loads no torch; the
+user's code is counted again each time.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def measure_entries(
 ) -> dict[str, Cost | str]:
     """Count every entry; an entry that fails does not keep the others from being counted.
 
-    Paths and modules are found from the working folder, which is the configuration's.
+    Paths and modules are resolved from the working folder, which is the configuration's.
 
     Args:
         config: what is guarded.
         entries: some of its entries; None for all.
-        refresh: count again also what the cache holds.
-        progress: told before each measurement.
+        refresh: count again what the cache holds.
+        progress: called before each measurement.
 
     Raises:
         InputError: no such counter, or its library is not installed.
@@ -74,21 +74,21 @@ def _models(
     for done, spec in enumerate(specs):
         if progress is not None:
             progress(done, len(specs), str(spec))
-        # One at a time: a model that cannot be built is an error for all that are asked for.
+        # One at a time: one model that cannot be built would be an error for all of them.
         try:
             found = measure([spec], [counter], refresh=refresh)[0]
         except (InputError, MeasureError) as error:
             costs[spec] = error.line
             continue
         finally:
-            os.chdir(here)  # code of the user's own may have gone elsewhere
+            os.chdir(here)  # the user's code may have changed it
         profile = found.under(counter)
         costs[spec] = found.failures[counter] if profile is None else model_cost(profile)
     return costs
 
 
 def model_cost(profile: CostProfile) -> ModelCost:
-    """Return what a baseline keeps of a profile."""
+    """Return the part of a profile that a baseline keeps."""
     work = profile.by_module()
     ops: dict[str, set[str]] = {}
     for op in profile.operators:
@@ -151,10 +151,10 @@ def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None)
 
 
 def log_cost(policy_log: str, run: Run) -> LogCost:
-    """Return what a baseline keeps of a run.
+    """Return the part of a run that a baseline keeps.
 
     Args:
-        policy_log: what the log is called.
+        policy_log: the name of the log.
         run: the log, counted and priced.
     """
     totals, plan = run.counts.totals(), run.counts.plan
@@ -184,5 +184,5 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
 
 
 def _libraries(versions: Mapping[str, str]) -> dict[str, str]:
-    """Leave out what no count depends on."""
+    """Leave out versions that no count depends on."""
     return {k: v for k, v in versions.items() if k not in {"python", "platform", "machine"}}

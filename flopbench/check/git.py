@@ -1,6 +1,6 @@
-"""What another revision of the repository holds: one file of it, or all of it in a folder.
+"""Reading another revision of the repository: one file, or all files into a folder.
 
-Git is asked and never told: no ref, index, configuration or file of the repository changes.
+Git is only read from: no ref, index, configuration or file of the repository changes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from flopbench.core.errors import DataError, InputError
 
-# A hook sets these for the repository it runs in, partly relative to a folder that is not ours.
+# A hook sets these for its repository, some of them relative to a folder other than ours.
 _FOREIGN = (
     "GIT_COMMON_DIR",
     "GIT_DIR",
@@ -23,19 +23,19 @@ _FOREIGN = (
     "GIT_PREFIX",
     "GIT_WORK_TREE",
 )
-_NOT_FETCHED = "in CI fetch it first: actions/checkout with fetch-depth: 0, or git fetch origin"
+_NOT_FETCHED = "in CI, fetch it first: actions/checkout with fetch-depth: 0, or git fetch origin"
 
 
 def show(ref: str, path: Path) -> str | None:
     """Return the text of a file at a revision.
 
     Args:
-        ref: a branch, a tag, a commit, or anything else that git takes for one.
+        ref: a branch, a tag, a commit, or anything else that git resolves to one.
         path: the file, relative to the working folder or absolute, inside a repository; it need
             not exist now.
 
     Returns:
-        The text, line ends as they are stored; None where that revision lacks the file.
+        The text, with line ends as stored; None where that revision lacks the file.
 
     Raises:
         InputError: no git, no repository, no such revision, or a folder in place of the file.
@@ -51,7 +51,7 @@ def show(ref: str, path: Path) -> str | None:
     blob = found.stdout.decode().strip()
     kind = _git(top, "cat-file", "-t", blob).stdout.decode().strip()
     if kind != "blob":
-        raise InputError(f"{inside.as_posix()} is no file at {ref}")
+        raise InputError(f"{inside.as_posix()} is not a file at {ref}")
     content = _git(top, "cat-file", "blob", blob)
     if content.returncode != 0:
         raise InputError(f"git cannot read {ref}:{inside.as_posix()}: {_complaint(content)}")
@@ -71,8 +71,8 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
 
     Args:
         ref: a branch, a tag or a commit.
-        where: a folder inside the repository, of which the counterpart is wanted.
-        folder: where the files go; it should be empty and outside the repository.
+        where: a folder inside the repository, whose counterpart is returned.
+        folder: destination of the files; it should be empty and outside the repository.
 
     Returns:
         The folder inside ``folder`` that corresponds to ``where``.
@@ -105,7 +105,7 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
 def _check_ref(ref: str, flag: str) -> None:
     if not ref or ref[0] in "-^" or not ref.isprintable():
         raise InputError(
-            f"{flag} {ref!r} is no revision",
+            f"{flag} {ref!r} is not a revision",
             "name a branch, a tag or a commit, such as origin/main",
         )
 
@@ -113,7 +113,7 @@ def _check_ref(ref: str, flag: str) -> None:
 def _place(path: Path, ref: str, flag: str) -> tuple[Path, PurePosixPath]:
     """Return the top of the repository, and a path from there.
 
-    The path need not exist; links on the way to it are followed, since git knows where they lead.
+    The path need not exist; symbolic links on the way to it are resolved, as git does.
     """
     absolute = Path(os.path.abspath(path))
     anchor = absolute if absolute.is_dir() else absolute.parent
@@ -124,7 +124,7 @@ def _place(path: Path, ref: str, flag: str) -> tuple[Path, PurePosixPath]:
         complaint = _complaint(found)
         if "dubious ownership" in complaint:
             raise InputError(
-                f"git does not trust the repository around {anchor}, so it reads no {flag} {ref}",
+                f"git does not trust the repository around {anchor}, so {flag} {ref} is not read",
                 f"git config --global --add safe.directory {anchor}",
             )
         reason = "" if "not a git repository" in complaint else f" ({complaint})"
@@ -147,7 +147,7 @@ def _commit(ref: str, top: Path, flag: str) -> str:
 def _git(
     folder: Path, *arguments: str, into: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder; its messages come in English, and it asks nobody anything."""
+    """Run git in a folder, with messages in English and without prompts."""
     kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
     quiet = {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     try:
@@ -161,13 +161,13 @@ def _git(
         )
     except FileNotFoundError:
         raise InputError(
-            "git is not installed, and --against and --paired read another revision with it",
+            "git is not installed, but --against and --paired use it to read another revision",
             "install git, or leave them out",
         ) from None
 
 
 def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
-    """Return what git said, in one line."""
+    """Return git's error message as one line."""
     text = done.stderr.decode("utf-8", "replace").strip() or f"exit status {done.returncode}"
     return text.splitlines()[0].removeprefix("fatal: ")
 
@@ -175,12 +175,12 @@ def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
 def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
     if hasattr(tarfile, "data_filter"):
         tar.extractall(folder, members=_safe(tar, folder), filter="data")
-    else:  # a Python of before 2023: links are left out
+    else:  # a Python from before 2023: links are left out
         tar.extractall(folder, members=_plain(tar))
 
 
 def _safe(tar: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
-    """Give the members that stay inside the folder; a link to elsewhere is no part of a model."""
+    """Yield the members that stay inside the folder; a link to elsewhere is not part of a model."""
     for member in tar:
         try:
             tarfile.data_filter(member, str(folder))

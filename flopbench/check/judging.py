@@ -1,8 +1,8 @@
 """Costs now × costs accepted × budgets -> a report. Pure.
 
-An amount is held against the larger of ``old × (1 + max-increase)`` and ``old + min-delta``, and
-against the limit; both are inclusive and exact: there is no tolerance but the one that was asked
-for. What is missing does not pass: an entry that the baseline has and the configuration lacks is
+An amount may be at most the larger of ``old × (1 + max-increase)`` and ``old + min-delta``, and at
+most the limit; both are inclusive and exact: there is no tolerance except the configured one. What
+is missing does not pass: an entry that the baseline has and the configuration lacks is
 ``gone`` and fails, so that a renamed model is not silently green. An entry that the baseline lacks
 is ``new``, which is a notice.
 """
@@ -44,34 +44,34 @@ _SEVERITY: tuple[State, ...] = (
     "better",
     "same",
 )
-"""States, the gravest first: an entry has the gravest of its metrics' states."""
+"""States, the worst first: an entry has the worst of its metrics' states."""
 
 _ADDED = ("added_macs", "added_params", "added_activations")
 
-NO_BASELINE = "there is no baseline yet, so nothing can have grown; limits hold all the same"
+NO_BASELINE = "there is no baseline yet, so nothing can have grown; limits still apply"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Against:
-    """What costs are held against.
+    """What costs are compared with.
 
     Attributes:
         baseline: the accepted costs; None where there are none yet.
         accepted_here: the baseline of the working tree, where ``baseline`` is another revision's:
-            growth that it accepts does not fail, and what that revision lacks is held against it.
+            growth that it accepts does not fail, and what that revision lacks is compared with it.
     """
 
     baseline: Baseline | None
     accepted_here: Baseline | None = None
 
     def kept(self) -> dict[str, Kept]:
-        """Return what each entry is held against."""
+        """Return what each entry is compared with."""
         here = self.accepted_here.entries if self.accepted_here is not None else {}
         there = self.baseline.entries if self.baseline is not None else {}
         return {**here, **there}
 
     def here(self, name: str) -> Kept | None:
-        """Return what the working tree's own baseline has of an entry, beside a revision's."""
+        """Return an entry of the working tree's baseline, where ``baseline`` is a revision's."""
         return self.accepted_here.entries.get(name) if self.accepted_here is not None else None
 
 
@@ -81,7 +81,7 @@ def judge_entries(
     costs: Mapping[str, Cost | str],
     latencies: Mapping[str, MetricResult] | None = None,
 ) -> Report:
-    """Hold every entry against its baseline and its budgets.
+    """Compare every entry with its baseline and its budgets.
 
     Args:
         config: entries and budgets.
@@ -123,12 +123,12 @@ def _notices(against: Against, kept: Mapping[str, Kept]) -> tuple[str, ...]:
     if not ours:
         return ()
     return (
-        f"the revision has no baseline of {', '.join(ours)}: held against the baseline at hand",
+        f"the revision has no baseline of {', '.join(ours)}: compared with the current baseline",
     )
 
 
 def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricResult:
-    """Hold one exact amount against its baseline and its budget.
+    """Compare one exact amount with its baseline and its budget.
 
     Args:
         old: the accepted amount, None where there is none.
@@ -157,7 +157,7 @@ def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricR
 
 
 def worst(states: Iterable[State]) -> State:
-    """Return the gravest of some states; ``same`` for none."""
+    """Return the worst of some states; ``same`` for none."""
     return min(states, key=_SEVERITY.index, default="same")
 
 
@@ -182,8 +182,8 @@ def _entry(
     apart = not_comparable(kept.cost, cost) if kept is not None else ""
     notes: list[str] = []
     if apart and here is not None and not not_comparable(here.cost, cost):
-        # Another counter or rule was accepted since that revision: nothing older can be compared.
-        notes = [f"held against the baseline at hand, since the revision's is another: {apart}"]
+        # Another counter or rule was accepted since that revision: nothing older is comparable.
+        notes = [f"compared with the current baseline, since the revision's differs: {apart}"]
         kept, apart = here, ""
     old = amounts(kept.cost) if kept is not None and not apart else {}
     metrics = [
@@ -211,10 +211,10 @@ def _entry(
 
 
 def _of_latency(latency: MetricResult) -> list[State]:
-    """Return what a latency adds to its entry's state: a tripwire counts where it trips.
+    """Return what a latency adds to its entry's state.
 
-    That it was accepted on another machine, or says nothing for sure, is to be expected in CI.
-    That it could not be taken at all is not: a gate that never measures guards nothing.
+    A latency accepted on another machine, or an inconclusive one, is to be expected in CI. One that
+    could not be measured at all is not: a gate that never measures guards nothing.
     """
     if latency.failed:
         return ["worse"]
@@ -223,7 +223,7 @@ def _of_latency(latency: MetricResult) -> list[State]:
 
 
 def not_comparable(old: Cost, new: Cost) -> str:
-    """Say why two costs cannot be set side by side; an empty text where they can."""
+    """Say why two costs cannot be compared; an empty text where they can."""
     if isinstance(old, LogCost) != isinstance(new, LogCost):
         kinds = ["a policy log" if isinstance(one, LogCost) else "a model" for one in (old, new)]
         return f"it was {kinds[0]} in the baseline and is {kinds[1]} now"
@@ -235,7 +235,7 @@ def not_comparable(old: Cost, new: Cost) -> str:
     apart = [f"{name}: {a!r} in the baseline, {b!r} now" for name, a, b in terms if a != b]
     if isinstance(old, ModelCost) and isinstance(new, ModelCost) and not apart:
         unseen = sorted(set(new.gaps) - set(old.gaps))
-        if unseen:  # what moved where nobody counts would pass for a saving
+        if unseen:  # cost moved to where nothing counts it would look like a saving
             apart = [
                 f"{new.counter} leaves out {', '.join(unseen)}, which may multiply and which the "
                 "baseline did not have: the true cost is not known"
@@ -244,13 +244,13 @@ def not_comparable(old: Cost, new: Cost) -> str:
 
 
 def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) -> MetricResult:
-    """Let growth against another revision pass where this working tree accepts it."""
+    """Let growth over another revision pass where this working tree accepts it."""
     if kept is None or not one.failed or not_comparable(kept.cost, cost):
         return one
     assert one.new is not None
     if judge_amount(amounts(kept.cost).get(one.metric), one.new, budget).failed:
         return one
-    reason = kept.accepted[-1].reason if kept.accepted else "the baseline at hand has it"
+    reason = kept.accepted[-1].reason if kept.accepted else "the current baseline has it"
     return replace(one, failed=False, accepted=reason)
 
 
@@ -313,7 +313,7 @@ def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> str:
 
 
 def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryResult:
-    """Add why a cost moved; code was found from the configuration's folder."""
+    """Add why a cost changed; code was found from the configuration's folder."""
     if amounts(old) == amounts(new):
         return result
     if isinstance(old, LogCost) and isinstance(new, LogCost):
@@ -338,7 +338,7 @@ def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryR
 
 
 def _leading(modules: tuple[ModuleChange, ...], *, grew: bool) -> tuple[ModuleChange, ...]:
-    """Return the modules to show: those that went the way of the whole, or all where none did."""
+    """Return the modules to show: those that changed in the direction of the whole, else all."""
     sign = 1 if grew else -1
 
     def went(module: ModuleChange) -> bool:
@@ -346,7 +346,7 @@ def _leading(modules: tuple[ModuleChange, ...], *, grew: bool) -> tuple[ModuleCh
 
     shown = [module for module in modules if went(module)] or list(modules)
     totals = {name: sum(getattr(m, name) for m in modules) for name in _ADDED}
-    if sign * totals["added_macs"] <= 0:  # the order by MACs is not the order of what moved
+    if sign * totals["added_macs"] <= 0:  # the order by MACs is not the order of what changed
         name = next((name for name in _ADDED if sign * totals[name] > 0), "added_macs")
         shown.sort(key=lambda module: (module.follows, -sign * getattr(module, name)))
     return tuple(shown[:SHOWN_MODULES])

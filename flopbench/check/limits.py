@@ -1,4 +1,4 @@
-"""Limits as people write them: ``4.2 GMACs``, ``25.6 M params``, ``3 ms``, ``2%``, read exactly.
+"""Reading limits exactly as they are written: ``4.2 GMACs``, ``25.6 M params``, ``3 ms``, ``2%``.
 
 A unit is required, and it must belong to the metric: a bare number would leave open whether MACs
 or FLOPs were meant, as ``GFLOPS`` does, which ``core.units`` refuses.
@@ -43,7 +43,7 @@ _WHOLE: Mapping[Metric, str] = {
     "params": "parameters",
     "activations": "activations",
 }
-"""Metrics that are whole numbers, and of what."""
+"""Metrics that are whole numbers, and the plural of what they count."""
 
 
 def parse_limit(text: str, metric: Metric) -> Fraction:
@@ -51,25 +51,25 @@ def parse_limit(text: str, metric: Metric) -> Fraction:
 
     Args:
         text: a number and its unit (``4.2 GMACs``, ``8.4 GFLOPs``, ``25.6 M params``).
-        metric: decides about the units that are allowed.
+        metric: decides which units are allowed.
 
     Returns:
-        MACs, elements, MACs a video or seconds; whole except for MACs a video and seconds.
+        MACs, elements, MACs per video or seconds; whole except for MACs per video and seconds.
 
     Raises:
-        InputError: no number, no unit, a unit of something else, zero, negative, no whole number,
-            or beyond any model.
+        InputError: not a number, no unit, a unit of something else, zero, negative, not a whole
+            number, or beyond any model.
     """
     value = parse_amount(text, metric)
     if value == 0:
         raise InputError(
-            f"{shown_amount(text)} allows nothing at all", f"expected such as {_EXAMPLES[metric]}"
+            f"{shown_amount(text)} allows nothing", f"expected such as {_EXAMPLES[metric]}"
         )
     return value
 
 
 def parse_amount(text: str, metric: Metric) -> Fraction:
-    """Read an amount such as a smallest difference: as ``parse_limit``, and zero is allowed.
+    """Read an amount such as a smallest difference: like ``parse_limit``, but zero is allowed.
 
     Raises:
         InputError: as ``parse_limit``.
@@ -90,7 +90,7 @@ def parse_share(text: str) -> Fraction:
     """Read a percentage of at least zero as a share: ``2%`` is 1/50.
 
     Raises:
-        InputError: no number, negative, or without the sign ``%``.
+        InputError: not a number, negative, or without the sign ``%``.
     """
     expected = "expected a percentage such as '2%' or '0.5 %'"
     number, unit = parse_number(text, expected)
@@ -101,7 +101,7 @@ def parse_share(text: str) -> Fraction:
 
 
 def _factor(text: str, number: Fraction, unit: str, metric: Metric, expected: str) -> Fraction:
-    """Return how many MACs, elements or seconds one unit is."""
+    """Return how many MACs, elements or seconds one unit holds."""
     if not unit:
         raise InputError(f"{shown_amount(text)} has no unit", expected)
     factor: Fraction | int | None
@@ -116,7 +116,7 @@ def _factor(text: str, number: Fraction, unit: str, metric: Metric, expected: st
         factor = macs_per_unit(text, number, bare, "/video" if bare != unit else "")
     if factor is None:
         raise InputError(
-            f"{shown_amount(text)} has the unit {shown_amount(unit)}, which is none of {metric}",
+            f"{shown_amount(text)} has the unit {shown_amount(unit)}, not one of {metric}",
             expected,
         )
     return Fraction(factor)

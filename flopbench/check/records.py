@@ -1,7 +1,7 @@
-"""What is guarded and what it costs, as records.
+"""Records of what is guarded and what it costs.
 
 Amounts are exact: MACs, parameters and activations are whole numbers, the MACs of a video are a
-fraction, a latency is seconds.
+fraction, a latency is in seconds.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ MODEL_METRICS: tuple[Metric, ...] = ("dense_macs", "params", "activations")
 LOG_METRICS: tuple[Metric, ...] = ("macs_per_video",)
 """What every policy log is guarded by."""
 EARLIER_NAMES: Mapping[str, Metric] = {"macs": "dense_macs", "gflops_per_video": "macs_per_video"}
-"""What a metric was called: configurations may still say so, and baselines always do."""
+"""Earlier names of metrics: configurations may still use them, and baselines always do."""
 NAMES_ON_FILE: Mapping[str, str] = {metric: name for name, metric in EARLIER_NAMES.items()}
-"""What the moves in a baseline call a metric: their digests hold the earlier names."""
+"""The names of metrics in a baseline: its digests are taken over the earlier names."""
 GATES: tuple[Gate, ...] = ("exact", "advisory", "same-machine", "paired")
 TIME_GATES: tuple[Gate, ...] = ("advisory", "same-machine", "paired")
 
 BASELINE = ".flopbench/baseline.json"
-"""Where the baseline lies unless the configuration says otherwise, relative to it."""
+"""The default place of the baseline, relative to the configuration."""
 
 LATENCY_INCREASE = Fraction(1, 10)
-"""How much slower a latency may become by default: below it a tripwire would be noise."""
+"""How much slower a latency may become by default: a smaller share would trip on noise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +41,15 @@ class Entry:
     """One thing that is guarded: a model, or a policy log.
 
     Attributes:
-        name: how budgets, baseline and messages call it; unique.
+        name: its name in budgets, baseline and messages; unique.
         model: the specification as text, empty for a policy log.
         policy_log: the log's path or glob, relative to the configuration; empty for a model.
-        preset: what the log's decisions mean, where it does not say.
+        preset: what the log's decisions mean, where the log does not say.
         rule: ``exact`` or ``published``; empty means exact where it applies.
-        components: component of the log -> specification in place of its own; needed where a log
-            names code of the user's own, which a log may not start by itself.
+        components: component of the log -> specification to use instead of the log's; needed where
+            a log names the user's code, which a log may not run by itself.
         variants: component of the log -> variant to charge.
-        line: where the entry stands in the configuration, 0 where it stands nowhere.
+        line: its line in the configuration, 0 where it has none.
     """
 
     name: str
@@ -74,14 +74,14 @@ class Budget:
     Attributes:
         match: glob over names of entries.
         metric: what is limited.
-        limit: most that is allowed, inclusive, in MACs, elements, MACs a video or seconds; None
-            for no limit.
+        limit: the most that is allowed, inclusive, in MACs, elements, MACs per video or seconds;
+            None for no limit.
         limit_text: the limit as it was written (``4.2 GMACs``).
         max_increase: share of the baseline that the cost may grow by (0.02 is 2 %).
-        min_delta: a growth of at most this amount is let pass, in the unit of ``limit``.
+        min_delta: growth of at most this amount passes, in the unit of ``limit``.
         gate: what a violation means; ``advisory`` never fails.
-        note: to the developer who meets the budget.
-        line: where the budget stands in the configuration, 0 for a default.
+        note: for the developer who exceeds the budget.
+        line: its line in the configuration, 0 for a default.
     """
 
     match: str = "*"
@@ -105,12 +105,12 @@ class Config:
 
     Attributes:
         path: the configuration file as messages name it.
-        root: folder of that file; models are imported, logs and baseline found, from there.
+        root: the folder of that file; models, logs and the baseline are found from there.
         entries: in the order of the file.
         budgets: in the order of the file; the last that matches an entry and a metric counts.
-        counter: whose MACs are guarded.
+        counter: the counter whose MACs are guarded.
         baseline: path of the baseline, relative to ``root``.
-        notes: what the user must know of the file itself.
+        notes: notices about the file itself.
     """
 
     path: str
@@ -124,7 +124,7 @@ class Config:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleCost:
-    """One module of a model, its children apart.
+    """One module of a model, without its children.
 
     Attributes:
         path: dotted path, ``""`` for the model itself.
@@ -134,9 +134,9 @@ class ModuleCost:
         activations: elements that its dense operators wrote.
         calls: how often its operators ran.
         ops: names of its operators, sorted.
-        shape: shapes of its parameters by name (``weight: [64, 3, 7, 7]``) and what else decides
-            about its cost (``stride: [2, 2]``, ``groups: 32``) where it is not the default.
-        source: ``file:line`` of its class where that is the user's own, relative to the working
+        shape: shapes of its parameters by name (``weight: [64, 3, 7, 7]``) and what else
+            determines its cost (``stride: [2, 2]``, ``groups: 32``) where it is not the default.
+        source: ``file:line`` of its class where that is the user's code, relative to the working
             folder; never kept in a baseline.
     """
 
@@ -158,11 +158,11 @@ class ModelCost:
     Attributes:
         spec: the specification.
         input: the input as resolved.
-        counter: who counted.
+        counter: the counter that counted it.
         counter_version: version of the library that counted.
         convention: what one unit of ``total`` is.
         dense_macs: multiply-accumulates of the dense operators, of one sample.
-        total: the counter's own figure.
+        total: the figure that the counter itself gives.
         params: parameter elements, shared ones once.
         activations: elements that dense operators wrote.
         modules: those that hold parameters or cost something, by path.
@@ -190,7 +190,7 @@ class PricedComponent:
 
     Attributes:
         spec: what it is.
-        total_macs: of one run, under the log's counter.
+        total_macs: MACs of one run, under the log's counter.
     """
 
     spec: str
@@ -203,11 +203,11 @@ class LogCost:
 
     Attributes:
         policy_log: the log as the configuration names it.
-        counter: whose prices.
+        counter: the counter behind the prices.
         counter_version: version of the library that counted.
         rule: ``exact`` or ``published``.
-        macs_per_video: the mean.
-        videos: how many, None for a published distribution.
+        macs_per_video: mean MACs per video.
+        videos: number of videos, None for a published distribution.
         components: name -> price.
         events: what an average video is charged for; the sum of times × costs × prices is
             ``macs_per_video``.
@@ -234,7 +234,7 @@ class Acceptance:
 
     Attributes:
         old: metric -> amount before; empty for a new entry.
-        new: metric -> amount after; empty for an entry that was taken out.
+        new: metric -> amount after; empty for an entry that was removed.
         reason: why, in the words of whoever accepted it.
     """
 
@@ -245,7 +245,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One entry of a baseline: its cost, and how it came about.
+    """One entry of a baseline: its cost, and how it got there.
 
     Attributes:
         cost: the accepted cost.
@@ -262,8 +262,8 @@ class Baseline:
 
     Attributes:
         entries: name -> what was accepted.
-        removed: name -> the move that took the entry out.
-        source: what messages call it: the file, or ``REF:file``.
+        removed: name -> the move that removed the entry.
+        source: its name in messages: the file, or ``REF:file``.
     """
 
     entries: Mapping[str, Kept] = field(default_factory=dict)
@@ -272,7 +272,7 @@ class Baseline:
 
 
 def amounts(cost: Cost) -> dict[Metric, Fraction]:
-    """Return what a cost amounts to, by metric."""
+    """Return the amounts of a cost, by metric."""
     if isinstance(cost, LogCost):
         return {"macs_per_video": cost.macs_per_video}
     return {metric: Fraction(getattr(cost, metric)) for metric in MODEL_METRICS}

@@ -1,8 +1,8 @@
-"""The result of a check: one record, one JSON, from which every output is drawn.
+"""The result of a check: one record with one JSON form, from which every output is rendered.
 
 JSON: kind ``flopbench.check``, schema 2, keys as the attributes below. An amount is a JSON integer
 where it is whole, a JSON number where its decimal text is exact, else a fraction as text
-(``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs a video, seconds.
+(``"41131473600/3"``); its unit follows from the metric: MACs, elements, MACs per video, seconds.
 """
 
 from __future__ import annotations
@@ -58,18 +58,18 @@ class MetricResult:
     """One metric of one entry against its baseline and its budget.
 
     Attributes:
-        metric: which.
+        metric: the metric.
         state: against the baseline; ``inconclusive`` for a latency only.
         failed: whether this fails the check.
         gate: what a violation means.
         old: the baseline's amount, None where there is none.
         new: the measured amount, None where there is none.
         limit: the budget's limit, None for none.
-        limit_text: the limit as it was written.
+        limit_text: the limit as written in the configuration.
         over_limit: whether ``new`` exceeds ``limit``.
         max_increase: allowed growth as a share of ``old``.
-        allowed: most that the baseline and its tolerance allow: what ``new`` was held against;
-            None where there is no baseline.
+        allowed: the most that the baseline and its tolerance allow; None where there is no
+            baseline.
         budget_line: line of the budget in the configuration, 0 for the default.
         note: the budget's note.
         reason: one sentence where the state or the verdict needs one, else empty.
@@ -109,7 +109,7 @@ class MetricResult:
         Args:
             budget: what is allowed.
             state: against the baseline.
-            violated: whether the budget is: by growth or by the limit.
+            violated: whether the budget is violated, by growth or by the limit.
             old: the amount before, None where there is none.
             new: the amount now, None where there is none.
             over_limit: whether the limit is exceeded.
@@ -145,17 +145,17 @@ class ModuleChange:
     """One module of a model that changed.
 
     Attributes:
-        path: its path now; its old one where it is gone; ``""`` is the model itself.
-        old_path: its path in the baseline where that was another, else empty.
+        path: its path now, or its old one where it is gone; ``""`` is the model itself.
+        old_path: its path in the baseline where that differs, else empty.
         type: class name.
-        added_macs: dense MACs now less before.
-        added_params: parameters now less before.
-        added_activations: activations now less before.
-        cause: why.
+        added_macs: dense MACs now minus before.
+        added_params: parameters now minus before.
+        added_activations: activations now minus before.
+        cause: why it changed.
         detail: what exactly, in a few words (``weight 64x64x3x3 -> 128x64x3x3``).
-        follows: whether the change only follows from another module's (a wider input, fewer or
-            more positions), so that the developer should look elsewhere.
-        source: ``file:line`` of the class to look at, empty where it is not the user's own.
+        follows: whether the change is derived: it only results from another module's (a wider
+            input, fewer or more positions), which is the one to look at.
+        source: ``file:line`` of the class to look at, empty where it is not the user's code.
     """
 
     path: str
@@ -175,10 +175,10 @@ class CauseShare:
     """How much of an entry's change has one cause.
 
     Attributes:
-        cause: which.
+        cause: the cause.
         added_macs: dense MACs that it added.
         added_params: parameters that it added.
-        detail: the change that began it, in a few words, naming a module or the input.
+        detail: the change that started it, in a few words, naming a module or the input.
     """
 
     cause: Cause
@@ -189,12 +189,12 @@ class CauseShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventShare:
-    """One action's part in the change of a policy's cost. MACs a video.
+    """One action's part in the change of a policy's cost, in MACs per video.
 
     Attributes:
         name: the action, exit or charge.
-        old_times: how often in a video before, None where it did not exist.
-        new_times: how often now, None where it does not exist any more.
+        old_times: how often per video before, None where it did not exist.
+        new_times: how often per video now, None where it no longer exists.
         old_macs: cost each time before, None where it did not exist.
         new_macs: cost each time now.
         choices: part of the change that is due to how often it happens.
@@ -212,7 +212,7 @@ class EventShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComponentChange:
-    """A network of a policy whose price moved, in MACs a run; None where it did not exist."""
+    """A network of a policy whose price changed, in MACs per run; None where it did not exist."""
 
     name: str
     old_spec: str
@@ -226,11 +226,11 @@ class Split:
     """The change of a policy's cost, split into choices and unit costs; exact.
 
     Attributes:
-        choices: MACs a video because the policy's mix moved.
-        unit_costs: MACs a video because networks cost something else.
-        leading: the part that is larger in size.
-        events: per action; sum to the whole.
-        components: networks whose price moved.
+        choices: MACs per video because the policy's mix changed.
+        unit_costs: MACs per video because the costs of its networks changed.
+        leading: the part with the larger absolute value.
+        events: one per action; they sum to the whole.
+        components: networks whose price changed.
     """
 
     choices: Fraction
@@ -246,17 +246,17 @@ class EntryResult:
 
     Attributes:
         name: its name.
-        what: its specification or log; the baseline's where the entry is gone.
+        what: its specification or log; from the baseline where the entry is gone.
         line: its line in the configuration, 0 where it has none.
-        state: the gravest of its metrics' states.
+        state: the worst of its metrics' states.
         failed: whether it fails the check.
-        metrics: one a metric.
-        causes: why a model's cost moved, the largest first.
+        metrics: one result per metric.
+        causes: why a model's cost changed, the largest first.
         modules: the five modules that grew most (shrank most, where the entry is better): those
-            that began the change first, then those that follow from it.
+            that started the change first, then the derived ones.
         more_modules: how many more changed.
-        split: why a policy's cost moved.
-        notes: what else a reader must know (a library moved a total but no dense MACs; gaps).
+        split: why a policy's cost changed.
+        notes: further remarks (a library changed a total but no dense MACs; gaps).
         source: ``file:line`` to look at: the class of the first module, else the configuration.
         reason: why it is not comparable or could not be measured, else empty.
     """
@@ -278,12 +278,12 @@ class EntryResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SelfTestResult:
-    """One planted growth.
+    """One injected growth and what the check made of it.
 
     Attributes:
-        entry: whose.
-        metric: which was planted.
-        caught: whether the gate failed, as it must.
+        entry: name of the entry.
+        metric: the metric that grew.
+        caught: whether the check failed, as it must.
         reason: why it did not, else empty.
     """
 
@@ -300,14 +300,14 @@ class Report:
     Attributes:
         config: the configuration file.
         baseline: the baseline: a file, or ``REF:file``; empty where there is none yet.
-        counter: whose MACs.
-        convention: what its MACs are.
+        counter: the counter whose MACs are guarded.
+        convention: how it counts MACs.
         entries: in the order of the configuration, then those that are gone.
         budgets: how many budgets the configuration has.
-        unmatched: the budgets that no entry obeys, as ``file:line: match metric``.
-        drill: planted growths; empty outside a drill.
-        drill_share: how much was planted, as a share.
-        notices: what concerns the whole check (no baseline yet).
+        unmatched: the budgets that match no entry, as ``file:line: match metric``.
+        drill: results of the self-test; empty outside one.
+        drill_share: how much growth it injected, as a share.
+        notices: remarks on the whole check (no baseline yet).
     """
 
     config: str
@@ -328,14 +328,14 @@ class Report:
 
     @property
     def improvements(self) -> tuple[EntryResult, ...]:
-        """The entries that became cheaper and in nothing dearer."""
+        """The entries that became cheaper and did not grow in any metric."""
         return tuple(entry for entry in self.entries if entry.state == "better")
 
     @property
     def exit_status(self) -> int:
-        """1 where something is dearer than it may be or gone; else 3, 4 or 0.
+        """1 where something costs more than allowed or is gone; else 3, 4 or 0.
 
-        A failure that is certain outweighs one that could not be looked at.
+        A certain failure outweighs an entry that could not be checked.
         """
         if self.failures or not all(result.caught for result in self.drill):
             return EXIT_CHECK_FAILED
@@ -360,7 +360,7 @@ class Report:
             where: names the file, for messages.
 
         Raises:
-            DataError: another kind, a newer schema, or a field that is missing or wrong.
+            DataError: another kind, a newer schema, or a missing or wrong field.
         """
         import msgspec
 
@@ -374,20 +374,20 @@ class Report:
             what="a report of flopbench check",
             remake="flopbench check --format json",
         )
-        fields = {key: _with_present_names(data[key]) for key in data if key in cls.__slots__}
+        fields = {key: _with_current_names(data[key]) for key in data if key in cls.__slots__}
         try:
             return msgspec.convert(fields, cls, dec_hook=_revive)
         except msgspec.ValidationError as error:
-            raise DataError(f"{where} is no report of flopbench check: {error}") from None
+            raise DataError(f"{where} is not a report of flopbench check: {error}") from None
 
 
-def _with_present_names(value: Any) -> Any:
-    """Call the metrics of a report of schema 1 by their present names."""
+def _with_current_names(value: Any) -> Any:
+    """Give the metrics of a report of schema 1 their current names."""
     if isinstance(value, list):
-        return [_with_present_names(item) for item in value]
+        return [_with_current_names(item) for item in value]
     if not isinstance(value, dict):
         return value
-    renamed = {key: _with_present_names(item) for key, item in value.items()}
+    renamed = {key: _with_current_names(item) for key, item in value.items()}
     name = renamed.get("metric")
     if isinstance(name, str):
         renamed["metric"] = EARLIER_NAMES.get(name, name)
@@ -395,7 +395,7 @@ def _with_present_names(value: Any) -> Any:
 
 
 def plain_amount(value: Fraction) -> int | float | str:
-    """Return an amount as JSON holds it: whole, as an exact decimal number, or as ``n/d``."""
+    """Return an amount as JSON holds it: a whole number, an exact decimal number, or ``n/d``."""
     if value.denominator == 1:
         return value.numerator
     number = float(value)
@@ -406,17 +406,17 @@ def amount_from(value: Any) -> Fraction:
     """Rebuild an amount.
 
     Raises:
-        ValueError: no number and no fraction.
+        ValueError: neither a number nor a fraction.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is no amount")
-    # Of texts only n/d: Fraction would write out the zeros of "1e999999999".
+        raise ValueError(f"{value!r} is not an amount")
+    # The only text allowed is n/d: Fraction would write out the zeros of "1e999999999".
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,400}/[1-9][0-9]{0,399}", value):
-        raise ValueError(f"{value!r} is no amount")
+        raise ValueError(f"{value!r} is not an amount")
     try:
         return Fraction(repr(value) if isinstance(value, float) else value)
     except ValueError:  # infinite, or not a number
-        raise ValueError(f"{value!r} is no amount") from None
+        raise ValueError(f"{value!r} is not an amount") from None
 
 
 def _plain(value: Any) -> Any:

@@ -29,19 +29,19 @@ def run_check(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Report:
-    """Hold every entry of a configuration against its baseline and its budgets.
+    """Compare every entry of a configuration with its baseline and its budgets.
 
     Args:
         config: what is guarded.
-        against: a git revision whose baseline to compare with; None for the one at hand.
+        against: a git revision whose baseline to compare with; None for the current one.
         paired: a git revision to time budgets of gate ``paired`` against.
         self_test_share: growth to inject into every entry, as a share; None injects nothing.
         refresh: count again instead of reading the cache.
-        progress: told before each measurement.
+        progress: called before each measurement.
 
     Raises:
         InputError: no such revision, no git repository, or nothing to time against ``paired``.
-        DataError: a baseline that is damaged.
+        DataError: the baseline is damaged.
     """
     if paired is not None and not any(budget.gate == "paired" for budget in config.budgets):
         raise InputError(
@@ -66,7 +66,7 @@ def run_check(
 
 @contextlib.contextmanager
 def inside(config: Config) -> Iterator[None]:
-    """Stand in the configuration's folder, from where models and logs are found."""
+    """Work in the configuration's folder, from which models and logs are found."""
     before = Path.cwd()
     os.chdir(config.root)
     try:
@@ -76,7 +76,7 @@ def inside(config: Config) -> Iterator[None]:
 
 
 def _against(config: Config, revision: str | None) -> Against:
-    """Read what costs are held against: the baseline at hand, or that of a revision."""
+    """Read what costs are compared with: the current baseline, or that of a revision."""
     path = Path(config.baseline)
     here = load_baseline(path)
     if revision is None:

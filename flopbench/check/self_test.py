@@ -1,8 +1,8 @@
-"""A fire drill for the gate: growth is planted, and the gate must fail.
+"""Self-test of the check: growth is injected, and the check must fail.
 
-A comparator that compares nothing passes for years. The drill grows every exact metric of every
-entry by a share of its accepted amount, one at a time, and judges with the real configuration and
-baseline: whatever does not fail then would not fail for a pull request either.
+A comparison that compares nothing passes for years. The self-test grows every exact metric of every
+entry by a share of its accepted amount, one at a time, and judges it with the real configuration
+and baseline: whatever does not fail then would not fail for a pull request either.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from flopbench.check.report import MetricResult, Report, SelfTestResult
 def self_test(
     config: Config, baseline: Baseline | None, costs: Mapping[str, Cost | str], share: Fraction
 ) -> tuple[SelfTestResult, ...]:
-    """Plant growth in every exact metric of every entry, and see whether the gate fails.
+    """Inject growth into every exact metric of every entry, and see whether the check fails.
 
     Args:
         config: entries and budgets.
         baseline: the accepted costs.
         costs: entry -> its cost now, or why it could not be measured.
-        share: how much to plant, of the accepted or the present amount, whichever is larger.
+        share: how much to inject, of the accepted or the present amount, whichever is larger.
     """
     results = []
     for entry in config.entries:
@@ -84,13 +84,13 @@ def _why(verdict: MetricResult, share: Fraction) -> str:
         return "it is in no baseline, so nothing can have grown: accept it first"
     if verdict.state == "not comparable":
         return "it is not comparable with its baseline"
-    return f"its budget allows more than the {float(share * 100):g} % that were planted"
+    return f"its budget allows more than the {float(share * 100):g} % that were injected"
 
 
 def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:
-    """Return a cost that is dearer by at least ``extra`` in one metric, its parts adding up.
+    """Return a cost with at least ``extra`` more of one metric, its parts adding up.
 
-    The growth is planted where most of the cost is: in one module, or in one component's price.
+    The growth goes where most of the cost is: into one module, or into one component's price.
     """
     if isinstance(cost, LogCost):
         return _grown_log(cost, extra)

@@ -1,11 +1,11 @@
-"""Why a policy costs something else: its choices moved, or what its networks cost did.
+"""Why a policy's cost changed: its choices did, or the costs of its networks.
 
-An event happens n times in a video and costs u each time. Its change n1 u1 - n0 u0 has two parts:
+An event happens n times per video and costs u each time. Its change n1 u1 - n0 u0 has two parts:
 ``choices`` = (n1 - n0) (u0 + u1) / 2 and ``unit costs`` = (u1 - u0) (n0 + n1) / 2. Each is the mean
-of what its factor adds when it moves first and when it moves second: the Shapley value of the two
-factors (L. Shapley, A value for n-person games, 1953; for products, J. Albrecht, D. François and
-K. Schoors, A Shapley decomposition of carbon emissions without residuals, Energy Policy 30, 2002).
-The parts are exact fractions and leave no rest.
+of what its factor adds when it changes first and when it changes second: the Shapley value of the
+two factors (L. Shapley, A value for n-person games, 1953; for products, J. Albrecht, D. François
+and K. Schoors, A Shapley decomposition of carbon emissions without residuals, Energy Policy 30,
+2002). The parts are exact fractions and leave no remainder.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ def split(old: LogCost, new: LogCost) -> Split:
         new: the cost now.
 
     Returns:
-        Both parts, of the whole and of each event: in the order of the new log, then what only the
-        old one has. They sum to ``new.macs_per_video - old.macs_per_video``.
+        Both parts, of the whole and of each event: events of the new log in its order, then those
+        that only the old one has. They sum to ``new.macs_per_video - old.macs_per_video``.
     """
     before, after = _by_name(old), _by_name(new)
     before = _renamed(before, after)
@@ -50,7 +50,7 @@ _Events = dict[tuple[str, int], tuple[Fraction, Fraction]]
 
 
 def _by_name(cost: LogCost) -> _Events:
-    """Return how often each event happens, and what it costs; a name that repeats is numbered."""
+    """Return how often each event happens, and what it costs; repeated names are numbered."""
     seen: Counter[str] = Counter()
     found = {}
     for event in cost.events:
@@ -60,9 +60,9 @@ def _by_name(cost: LogCost) -> _Events:
 
 
 def _renamed(before: _Events, after: _Events) -> _Events:
-    """Call an event that only the old log has by the new name of the one that took its place.
+    """Give an event that only the old log has the name of the new event that replaced it.
 
-    The mix did not move where an event is gone and another, alone, happens exactly as often.
+    The mix did not change where one event is gone and exactly one other happens just as often.
     """
     gone = [key for key in before if key not in after]
     came = [key for key in after if key not in before]
@@ -89,7 +89,7 @@ def _unit(event: ChargeItem[Fraction], cost: LogCost) -> Fraction:
 def _share(
     name: str, old: tuple[Fraction, Fraction] | None, new: tuple[Fraction, Fraction] | None
 ) -> EventShare:
-    """Split one event's change. What exists on one side only was chosen there, or is no longer."""
+    """Split one event's change; an event on one side only was chosen there, or no longer is."""
     n0, u0 = old or (Fraction(0), None)
     n1, u1 = new or (Fraction(0), None)
     before = u0 if u0 is not None else u1 or Fraction(0)

@@ -21,22 +21,24 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "accept",
-        help="accept what entries cost now: move the baseline, with the reason",
+        help="accept the current cost of entries: move the baseline, with a reason",
         description=(
             "Measure entries and write their costs into the committed baseline, with old, new and "
-            "the reason. An entry that the configuration lacks is taken out. Nothing else moves "
+            "the reason. An entry that the configuration lacks is removed. Nothing else moves "
             "the baseline."
         ),
     )
     parser.add_argument("entries", nargs="*", metavar="ENTRY", help="names of entries")
-    parser.add_argument("--all", action="store_true", help="every entry, gone ones too")
+    parser.add_argument("--all", action="store_true", help="every entry, including removed ones")
     parser.add_argument(
-        "--improvements", action="store_true", help="entries that became cheaper, and no other"
+        "--improvements", action="store_true", help="only entries that became cheaper"
     )
     parser.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the baseline")
-    parser.add_argument("--config", metavar="FILE", help="the configuration (default: found)")
     parser.add_argument(
-        "--in-ci", action="store_true", help="allow it although the variable CI is set"
+        "--config", metavar="FILE", help="the configuration (default: searched for)"
+    )
+    parser.add_argument(
+        "--in-ci", action="store_true", help="allow it even if the variable CI is set"
     )
     parser.add_argument(
         "--refresh", action="store_true", help="count again instead of reading the cache"
@@ -49,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     ways = [bool(args.entries), args.all, args.improvements]
     require(
         sum(ways) == 1,
-        "nothing says what to accept: expected names of entries, --all or --improvements"
+        "nothing to accept was named: expected names of entries, --all or --improvements"
         if not any(ways)
         else "names of entries, --all and --improvements exclude each other",
     )
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
     require(
         args.in_ci or not runs_in_ci(),
         "accept does not run where CI is set: a job that accepts its own cost guards nothing",
-        "run it on your own machine and commit the baseline, or say --in-ci",
+        "run it on your own machine and commit the baseline, or pass --in-ci",
     )
     from flopbench.check.config import find_config, read_config
     from flopbench.check.running import inside

@@ -1,4 +1,4 @@
-"""``flopbench check``: costs against the committed baseline and the budgets."""
+"""``flopbench check``: compare costs with the committed baseline and the budgets."""
 
 from __future__ import annotations
 
@@ -35,52 +35,57 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "check",
-        help="model cost in CI: fail where a model or a policy costs more than was accepted",
+        help="model cost in CI: fail where a model or a policy costs more than accepted",
         description=(
-            "Hold every entry of flopbench.toml (or of [tool.flopbench] in pyproject.toml) "
-            "against the committed baseline and its budgets. MACs, parameters and activations are "
-            "exact, so the gate is exact; latency is a tripwire on equal machines. "
-            "'flopbench init' begins, 'flopbench accept' moves the baseline."
+            "Compare every entry of flopbench.toml (or of [tool.flopbench] in pyproject.toml) "
+            "with the committed baseline and its budgets. MACs, parameters and activations are "
+            "exact, so the gate is exact; latency is a tripwire between equal machines. "
+            "'flopbench init' sets it up, 'flopbench accept' moves the baseline."
         ),
         epilog=(
-            "exit status: 0 fine; 1 dearer than allowed, over a limit, or gone; 2 configuration, "
-            "baseline or usage; 3 could not measure; 4 not comparable"
+            "exit status: 0 fine; 1 more expensive than allowed, over a limit, or gone; 2 wrong "
+            "configuration, baseline or usage; 3 could not measure; 4 not comparable"
         ),
     )
-    parser.add_argument("--config", metavar="FILE", help="the configuration (default: found)")
+    parser.add_argument(
+        "--config", metavar="FILE", help="the configuration (default: searched for)"
+    )
     parser.add_argument(
         "--against",
         metavar="REF",
-        help="compare with the baseline of a git revision; growth that the baseline at hand "
+        help="compare with the baseline of a git revision; growth that the current baseline "
         "accepts does not fail",
     )
     parser.add_argument(
         "--paired",
         metavar="REF",
-        help="time budgets with gate = 'paired' against a git revision, calls taking turns",
+        help="time budgets with gate = 'paired' against a git revision, with alternating calls",
     )
     parser.add_argument(
-        "--drill",
+        "--self-test",
         metavar="PERCENT",
         nargs="?",
         const="1",
-        help="plant growth in every entry and demand that the gate fails (default: 1)",
+        help="inject growth into every entry and require that the check fails (default: 1)",
+    )
+    parser.add_argument(  # the earlier name
+        "--drill", dest="self_test", nargs="?", const="1", help=argparse.SUPPRESS
     )
     parser.add_argument(
         "--verify-baseline",
         action="store_true",
-        help="only check the baseline file: form, digests, sums; needs no torch",
+        help="check only the baseline file: form, digests, sums; needs no torch",
     )
     parser.add_argument(
         "--from",
         dest="saved",
         metavar="FILE",
-        help="draw a saved report (JSON) instead of measuring",
+        help="render a saved report (JSON) instead of measuring",
     )
     parser.add_argument(
         "--refresh", action="store_true", help="count again instead of reading the cache"
     )
-    outputs = parser.add_argument_group("outputs beside the one on stdout")
+    outputs = parser.add_argument_group("outputs in addition to stdout")
     outputs.add_argument(
         "--github",
         action="store_true",
@@ -112,14 +117,14 @@ def _check_combinations(args: argparse.Namespace) -> None:
         "--config": args.config,
         "--against": args.against,
         "--paired": args.paired,
-        "--drill": args.drill,
+        "--self-test": args.self_test,
         "--refresh": args.refresh,
         "--verify-baseline": args.verify_baseline,
     }
     given = [name for name, value in measuring.items() if value]
     require(
         not (args.saved and given),
-        f"--from draws a saved report as it is: {', '.join(given)} cannot apply",
+        f"--from renders a saved report as it is: {', '.join(given)} cannot apply",
     )
     alone = [name for name in given if name not in {"--verify-baseline", "--config"}]
     alone += [f"--{name}" for name in (*_FILES, "github", "format") if getattr(args, name)]
@@ -128,13 +133,13 @@ def _check_combinations(args: argparse.Namespace) -> None:
         f"--verify-baseline measures nothing: {', '.join(alone)} cannot apply",
     )
     require(
-        args.drill is None or not (args.against or args.paired),
-        "--drill plants growth against the baseline at hand: --against and --paired cannot apply",
+        args.self_test is None or not (args.against or args.paired),
+        "--self-test injects growth: --against and --paired cannot apply",
     )
     require(
         not args.github or bool(os.environ.get(_SUMMARY)),
-        f"--github writes to the file that ${_SUMMARY} names, and it is not set",
-        "leave --github out where this does not run in a GitHub job",
+        f"--github writes to the file that ${_SUMMARY} names, but it is not set",
+        "leave out --github outside a GitHub job",
     )
 
 
@@ -152,14 +157,14 @@ def _verify(args: argparse.Namespace) -> int:
             f"there is no baseline {path}",
             "'flopbench init' or 'flopbench accept --all --reason ...' writes it",
         )
-        # The pytest plugin keeps one of its own beside it.
+        # The pytest plugin keeps its baseline in the same folder.
         paths = [one for one in (path, path.with_name(_OF_TESTS)) if one.is_file()]
         counts = {
             one: len(verify_baseline(read_text(one, "a baseline"), str(one)).entries)
             for one in dict.fromkeys(paths)
         }
     text = "".join(
-        f"{one}: canonical, digests and sums right, {count} {plural(count, 'entry', 'entries')}\n"
+        f"{one}: canonical, digests and sums correct, {count} {plural(count, 'entry', 'entries')}\n"
         for one, count in counts.items()
     )
     emit(args, lambda stream: text)
@@ -176,7 +181,7 @@ def _measured(args: argparse.Namespace) -> Report:
     from flopbench.check.config import find_config, read_config
     from flopbench.check.running import run_check
 
-    share = _share(args.drill) if args.drill is not None else None
+    share = _share(args.self_test) if args.self_test is not None else None
     config = read_config(find_config(args.config))
     with progress_bar() as progress:
         return run_check(
@@ -195,13 +200,13 @@ def _share(text: str) -> Fraction:
     try:
         share = parse_share(text if text.strip().endswith("%") else f"{text}%")
     except InputError as error:
-        raise InputError(f"--drill {text}: {error.message}", error.hint) from None
-    require(share > 0, f"--drill {text} plants nothing: expected more than 0 %")
+        raise InputError(f"--self-test {text}: {error.message}", error.hint) from None
+    require(share > 0, f"--self-test {text} injects nothing: expected more than 0 %")
     return share
 
 
 def _write(args: argparse.Namespace, report: Report) -> None:
-    """Write every output that was asked for, the terminal's last."""
+    """Write every requested output, the terminal's last."""
     from flopbench.check.text.ci import annotations, badge_json
     from flopbench.check.text.junit import junit_xml
     from flopbench.check.text.markdown import github_summary
@@ -217,7 +222,7 @@ def _write(args: argparse.Namespace, report: Report) -> None:
     format = chosen_format(args, FORMATS)
     emit(args, lambda stream: render_check(report, format, stream, failures_first=piped))
     if args.github:
-        # After the report, and on stderr where stdout is a document of its own.
+        # After the report, and on stderr where stdout is itself a document.
         stream = sys.stderr if format == "json" and args.output == "-" else sys.stdout
         lines = annotations(report, base=_base())
         stream.write("".join(f"{line}\n" for line in lines))

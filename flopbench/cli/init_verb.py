@@ -1,4 +1,4 @@
-"""``flopbench init``: from nothing to a configuration, a baseline and a CI job."""
+"""``flopbench init``: make a configuration, a baseline and a CI job."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ def add_parser(verbs: Any) -> None:
     """Add the verb to the command line."""
     parser = verbs.add_parser(
         "init",
-        help="begin to guard model cost: a configuration, the first baseline, a CI job",
+        help="start guarding model cost: a configuration, the first baseline, a CI job",
         description=(
             "Write a commented flopbench.toml and the first baseline for the models and policy "
             "logs that are named. Without names, the Python files below this folder are searched "
             "(read, not run) for factories and modules that need no arguments, and JSON files for "
-            "policy logs; what is found is then run once, to count it."
+            "policy logs; each model found is then run once, to count it."
         ),
     )
     parser.add_argument(
         "entries", nargs="*", metavar="MODEL|LOG", help="models and policy logs to guard"
     )
     parser.add_argument(
-        "--list", action="store_true", help="only say what was found; run and write nothing"
+        "--list", action="store_true", help="only list what was found; run and write nothing"
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the configuration and the first baseline; print what belongs into CI."""
+    """Write the configuration and the first baseline; print a job for CI."""
     from flopbench.check.init.finding import find_entries
 
     folder = Path()
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _refuse_second(folder: Path) -> None:
-    """Refuse to begin where a configuration or a baseline exists.
+    """Refuse to start where a configuration or a baseline exists.
 
     Raises:
         InputError: one exists.
@@ -66,14 +66,14 @@ def _refuse_second(folder: Path) -> None:
     found = has_config(folder)
     require(
         found is None,
-        f"{found} holds a configuration already, which init does not touch",
+        f"{found} already holds a configuration, which init does not change",
         "add entries to it, then: flopbench accept ENTRY --reason ...",
     )
     baseline = folder / BASELINE
     require(
         not baseline.exists(),
-        f"{baseline} exists already, which only 'flopbench accept' moves",
-        f"write {CONFIG} by hand, or delete the baseline to begin anew",
+        f"{baseline} already exists; only 'flopbench accept' moves it",
+        f"write {CONFIG} by hand, or delete the baseline to start again",
     )
     check_writable(folder / CONFIG)
 
@@ -135,7 +135,7 @@ def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
     write_atomic(kept, render_baseline(baseline))
     write_atomic(path, config_text(entries, failures))
     lines = [
-        f"{path} is written: entries, and budgets to fill in",
+        f"{path} written: entries, and budgets to fill in",
         *describe_moves(moves, str(kept)),
     ]
     lines += [f"{name}: left out, commented: {why}" for name, why in failures.items()]

@@ -417,7 +417,7 @@ def test_against_something_that_is_none(
 
 
 def test_against_a_revision_without_baseline(repository: Path, run: RunCli) -> None:
-    """What a revision has no baseline of is held against the one at hand, so growth still fails."""
+    """What a revision's baseline lacks is compared with the current one: growth still fails."""
     git(repository, "rm", "-q", "--cached", ".flopbench/baseline.json")
     git(repository, "commit", "-qm", "none")
     found = report(run, "--against", "HEAD", status=0)
@@ -431,9 +431,9 @@ def test_against_a_revision_without_baseline(repository: Path, run: RunCli) -> N
     assert "no baseline yet" in found["notices"][0]
 
 
-def test_the_drill_fails_every_entry(repository: Path, run: RunCli) -> None:
-    """Planted growth is caught for every exact metric; a gate that would sleep is named."""
-    found = report(run, "--drill", status=0)
+def test_the_self_test_fails_every_entry(repository: Path, run: RunCli) -> None:
+    """Injected growth is caught for every exact metric; a gate that catches nothing is named."""
+    found = report(run, "--self-test", status=0)
     assert [(d["metric"], d["caught"]) for d in found["drill"]] == [
         ("dense_macs", True),
         ("params", True),
@@ -442,18 +442,18 @@ def test_the_drill_fails_every_entry(repository: Path, run: RunCli) -> None:
     lax = '[[budgets]]\nmetric = "params"\nmax-increase = "5%"\n\n'
     whole = (repository / "flopbench.toml").read_text()
     (repository / "flopbench.toml").write_text(lax + whole)
-    found = report(run, "--drill", status=1)
+    found = report(run, "--self-test", status=1)
     assert [d["caught"] for d in found["drill"]] == [True, False, True]
     assert "allows more" in found["drill"][1]["reason"]
-    assert report(run, "--drill", "6", status=0)["drill_share"] == 0.06
+    assert report(run, "--drill", "6", status=0)["drill_share"] == 0.06  # the earlier name
     (repository / ".flopbench/baseline.json").unlink()
-    assert "accept it first" in report(run, "--drill", status=1)["drill"][0]["reason"]
+    assert "accept it first" in report(run, "--self-test", status=1)["drill"][0]["reason"]
 
 
-def test_the_drill_hides_no_failure(repository: Path, run: RunCli) -> None:
-    """Where the check itself fails, so does a drill, and it says so."""
+def test_the_self_test_hides_no_failure(repository: Path, run: RunCli) -> None:
+    """Where the check itself fails, so does a self-test, and it says so."""
     edit(repository, "squeeze=8", "squeeze=64")
-    done = run("check", "--drill")
+    done = run("check", "--self-test")
     assert done.returncode == 1
     assert "the check itself" in done.stdout
 
@@ -494,9 +494,9 @@ def test_combinations_that_mean_nothing(repository: Path, run: RunCli) -> None:
     """Options that cannot go together are refused before any work."""
     assert_refused(run("check", "--from", "x.json", "--refresh"), "--from", "--refresh")
     assert_refused(run("check", "--verify-baseline", "--github"), "--verify-baseline")
-    assert_refused(run("check", "--drill", "--against", "main"), "--drill")
-    assert_refused(run("check", "--drill", "0"), "--drill 0")
-    assert_refused(run("check", "--drill", "x"), "--drill x")
+    assert_refused(run("check", "--self-test", "--against", "main"), "--self-test")
+    assert_refused(run("check", "--self-test", "0"), "--self-test 0")
+    assert_refused(run("check", "--self-test", "x"), "--self-test x")
     assert_refused(run("check", "--github"), "GITHUB_STEP_SUMMARY")
     assert_refused(run("check", "--junit", "nowhere/j.xml"), "nowhere")
     assert_refused(run("check", "--config", "other.toml"), "other.toml")
@@ -752,4 +752,4 @@ def test_ten_library_models_need_no_torch(tmp_path: Path, run: RunCli) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "10 entries checked" in done.stdout
-    assert report(run, "--drill", status=0)["drill_share"] == 0.01
+    assert report(run, "--self-test", status=0)["drill_share"] == 0.01

@@ -400,7 +400,7 @@ def test_a_long_comment_is_cut_at_a_whole_explanation(repository: Path, tmp_path
     assert 1000 < len(body) < 65_536 < len(job.summary)
     assert body.count("<details>") == body.count("</details>")
     assert body.count("<pre>") == body.count("</pre>")
-    assert body.rstrip().endswith("Cut here: the summary of the job has all of it.")
+    assert body.rstrip().endswith("Cut here: the job summary has all of it.")
 
 
 def test_the_hook_of_each_push(repository: Path) -> None:

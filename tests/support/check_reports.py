@@ -260,7 +260,7 @@ def everything() -> Report:
 
 
 def self_tested(*, caught: bool = True) -> Report:
-    """Return a fire drill of two planted growths."""
+    """Return a self-test of two injected growths."""
     second = SelfTestResult(
         entry="head",
         metric="params",

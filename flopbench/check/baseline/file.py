@@ -1,8 +1,8 @@
-"""The baseline file: accepted costs, committed beside the code that they are the cost of.
+"""The baseline file: accepted costs, committed together with the code that they belong to.
 
 JSON (``.flopbench/baseline.json``), kind ``flopbench.baseline``, schema 1 (the first): ``entries``
-maps a name to its cost, its digest and every acceptance, ``removed`` names what was taken out. Its
-text is canonical: see ``baseline_text``.
+maps a name to its cost, its digest and every acceptance, ``removed`` names the removed entries. Its
+text is canonical: see ``baseline.text``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ REMAKE = "flopbench init"
 WHAT = "a baseline of flopbench check"
 
 _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?:[ \r].*)?$", re.MULTILINE)
-"""A line that git writes between two sides. No line of a baseline can begin like it."""
+"""A line that git writes between two sides of a merge. No line of a baseline begins like it."""
 
 
 def load_baseline(path: Path) -> Baseline | None:
@@ -41,7 +41,7 @@ def load_baseline(path: Path) -> Baseline | None:
 
     Raises:
         InputError: it cannot be read.
-        DataError: it is not UTF-8, or no sound baseline.
+        DataError: it is not UTF-8, or not a sound baseline.
     """
     text = read_if_there(path, WHAT)
     return None if text is None else parse_baseline(text, str(path))
@@ -52,11 +52,11 @@ def parse_baseline(text: str, source: str) -> Baseline:
 
     Args:
         text: the content of the file.
-        source: names the file, for messages, and becomes the baseline's ``source``.
+        source: the name of the file in messages, and the baseline's ``source``.
 
     Raises:
-        DataError: no baseline, a newer schema, marks of an unfinished merge, anything missing,
-            unknown or wrong, or an entry that is not as flopbench wrote it.
+        DataError: not a baseline, a newer schema, marks of an unfinished merge, anything missing,
+            unknown or wrong, or an entry that flopbench did not write.
     """
     data = _json(text, source)
     check_schema(data, source, kind=KIND, schema=SCHEMA, what=WHAT, remake=REMAKE)
@@ -64,14 +64,14 @@ def parse_baseline(text: str, source: str) -> Baseline:
 
 
 def verify_baseline(text: str, source: str) -> Baseline:
-    """Read a baseline and demand that it is byte for byte what flopbench writes.
+    """Read a baseline and require that it is byte for byte what flopbench writes.
 
     Args:
         text: the content of the file.
-        source: names the file, for messages.
+        source: the name of the file in messages.
 
     Raises:
-        DataError: no sound baseline, or another text for the same content: names the first line
+        DataError: not a sound baseline, or another text for the same content: names the first line
             that differs.
     """
     baseline = parse_baseline(text, source)
@@ -83,13 +83,13 @@ def verify_baseline(text: str, source: str) -> Baseline:
     raise DataError(
         f"{source}:{line} is not as flopbench writes it: {_shown(has)} where {_shown(wants)} was "
         "expected",
-        "the content is sound, its form is not: restore the file with git, or let flopbench accept "
-        "write it",
+        "the content is sound, its form is not: restore the file with git, or rewrite it with "
+        "flopbench accept",
     )
 
 
 def _shown(line: str | None) -> str:
-    """Return a line for a message: cut where it is long, and the end of the file by name."""
+    """Return a line for a message, shortened where it is long."""
     if line is None:
         return "the end of the file"
     return repr(cut(line))
@@ -114,12 +114,12 @@ def _json(text: str, source: str) -> Any:
         raise not_json(error, source, f"expected {WHAT}; restore it with git") from None
     except RecursionError:
         raise DataError(f"{source} is not {WHAT}: nested too deeply") from None
-    except ValueError as error:  # no finite number, or one of thousands of digits
+    except ValueError as error:  # not a finite number, or one of thousands of digits
         raise DataError(f"{source} is not {WHAT}: {error}", "restore it with git") from None
 
 
 class _RepeatedKey(Exception):
-    """A key that one object has twice."""
+    """A key that occurs twice in one object."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,23 +131,23 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _repeated(text: str, source: str, key: str) -> DataError:
-    """Return the error for a repeated key, with the lines that it may stand on."""
+    """Return the error for a repeated key, with its two lines where they are known."""
     opening = json.dumps(key, ensure_ascii=False) + ":"
     lines = [
         str(number)
         for number, line in enumerate(text.split("\n"), start=1)
         if line.lstrip().startswith(opening)
     ]
-    # A key that every entry has stands on many lines; to list those would help nobody.
+    # A key that every entry has is on many lines; a list of them would not help.
     place = f" (lines {' and '.join(lines)})" if len(lines) == 2 else ""
     return DataError(
         f"{source} has the key {key!r} twice in one object{place}",
-        "a merge may have kept both sides: restore the file with git, or take one of them out",
+        "a merge may have kept both sides: restore the file with git, or remove one of them",
     )
 
 
 def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is no amount")
+    raise ValueError(f"{text} is not an amount")
 
 
 def _finite(text: str) -> float:

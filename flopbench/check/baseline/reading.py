@@ -1,4 +1,4 @@
-"""From the JSON values of a baseline to its records; every defect is named: entry, module, key."""
+"""From the JSON values of a baseline to its records; messages name entry, module and key."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from flopbench.core.units import LARGEST_COST
 from flopbench.estimate.charges import ChargeItem
 
 _FRACTION = re.compile("[0-9]{1,2000}/[0-9]{1,2000}")
-"""A fraction as text. No exponent: ``1e999999999`` is short, and too long to work out."""
+"""A fraction as text. No exponent: ``1e999999999`` is short, but too large to compute."""
 
 LARGEST_AMOUNT = 10**100
-"""Far beyond any cost, and still a number that arithmetic and messages can hold."""
+"""Far beyond any cost, yet still practical for arithmetic and messages."""
 
 DEEPEST = 8
-"""Lists in lists of a module's shape: real ones have one or two."""
+"""Depth of nested lists in a module's shape: real ones have one or two."""
 
 _TOP = {"entries", "kind", "removed", "schema"}
 _SHARED = {"accepted", "counter", "counter_version", "digest", "macs", "versions", "what"}
@@ -61,12 +61,11 @@ def baseline_from(data: Mapping[str, Any], source: str) -> Baseline:
     """Rebuild a baseline from what JSON gave.
 
     Args:
-        data: the file's content, its kind and schema checked.
-        source: names the file, for messages, and becomes the baseline's ``source``.
+        data: the file's content, with kind and schema already checked.
+        source: the name of the file in messages, and the baseline's ``source``.
 
     Raises:
-        DataError: anything missing, unknown or wrong, or an entry that is not as flopbench wrote
-            it.
+        DataError: anything missing, unknown or wrong, or an entry that flopbench did not write.
     """
     _keys(data, _TOP, source)
     entries = {
@@ -144,7 +143,9 @@ def _module(path: str, data: Any, entry: str) -> ModuleCost:
     shape = _object(content.get("shape", {}), f"{where}: 'shape'")
     for key, value in shape.items():
         if not _is_plain(value):
-            raise DataError(f"{where}: shape {key!r} is {_shown(value)}, no number, text or list")
+            raise DataError(
+                f"{where}: shape {key!r} is {_shown(value)}, not a number, text or list"
+            )
     return ModuleCost(
         path=path,
         type=_text(content, "type", where),
@@ -200,7 +201,7 @@ def _event(data: Any, where: str) -> ChargeItem[Fraction]:
 
 
 def _provenance(content: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Read who counted: the same of a model and of a log."""
+    """Read the counter and the versions, which models and logs have alike."""
     versions = _object(content["versions"], f"{where}: 'versions'")
     return {
         "counter": _text(content, "counter", where),
@@ -268,7 +269,7 @@ def _count(content: Mapping[str, Any], key: str, where: str) -> int:
 
 
 def _amount(value: Any, where: str) -> Fraction:
-    """Read an amount in the one form that ``plain_amount`` gives it."""
+    """Read an amount in exactly the form that ``plain_amount`` gives it."""
     as_text = isinstance(value, str) and _FRACTION.fullmatch(value)
     if as_text or (isinstance(value, (int, float)) and not isinstance(value, bool)):
         try:
@@ -278,11 +279,11 @@ def _amount(value: Any, where: str) -> Fraction:
         plain = plain_amount(amount) if 0 <= amount <= LARGEST_AMOUNT else None
         if type(plain) is type(value) and plain == value:
             return amount
-    raise DataError(f"{where} is {_shown(value)} where an amount from 0 on was expected")
+    raise DataError(f"{where} is {_shown(value)} where an amount of at least 0 was expected")
 
 
 def _shown(value: Any) -> str:
-    """Return a value for a message, cut where it is long."""
+    """Return a value for a message, shortened where it is long."""
     if isinstance(value, (dict, list)):
         return "an object" if isinstance(value, dict) else "a list"
     return cut(json.dumps(value))

@@ -1,11 +1,11 @@
-"""The text of a baseline: which lines it has, and the digest of each entry.
+"""The text of a baseline: its lines, and the digest of each entry.
 
-One module, event, component or acceptance a line, keys sorted, modules in natural order, nothing
+One module, event, component or acceptance per line, keys sorted, modules in natural order, nothing
 that depends on the day or the machine: the same baseline is the same bytes, and its git diff says
-which module changed. What changes in an entry lies between lines that never do (``accepted`` above,
-``what`` below), and each entry has its own digest, so that git merges two branches that moved
-different entries, neighbours too. Two branches that each add an entry at the same place do
-conflict, as any two insertions at one line do.
+which module changed. What changes in an entry is between lines that never do (``accepted`` above,
+``what`` below), and each entry has a digest, so that git merges two branches that moved different
+entries, even adjacent ones. Two branches that each add an entry at the same place do conflict, as
+any two insertions at one line do.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ REMOVED = "removed"
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True)
 
 _UNSAFE = re.compile("[\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]")
-"""What JSON lets stand and a reader cannot see: controls, line and paragraph separators, marks that
-turn the direction of writing, halves of a surrogate pair."""
+"""What JSON allows and a reader cannot see: controls, line and paragraph separators, marks that
+change the writing direction, lone surrogates."""
 
 
 def render_baseline(baseline: Baseline) -> str:
-    """Return the one text that a baseline has.
+    """Return the canonical text of a baseline.
 
-    Modules that neither cost nor hold anything are left out, and so is the source of a module:
-    it is read anew each time.
+    Modules that neither cost nor hold anything are left out, and so is the source of a module,
+    which is found again each time.
 
     Raises:
-        DataError: an entry does not add up, so that the file could not be read again.
+        DataError: an entry does not add up, so the file could not be read again.
     """
     entries: dict[str, list[str]] = {}
     for name, kept in sorted(baseline.entries.items()):
@@ -75,9 +75,9 @@ def render_baseline(baseline: Baseline) -> str:
 
 
 def digest_of(name: str, content: Mapping[str, Any]) -> str:
-    """Return the digest of an entry: over its name and its content, the digest itself apart.
+    """Return the digest of an entry: over its name and its content, without the digest itself.
 
-    It shows that a file was edited by hand; it keeps nobody from doing so on purpose.
+    It detects that a file was edited by hand; it cannot prevent a deliberate edit.
     """
     rest = {key: value for key, value in content.items() if key != "digest"}
     text = json.dumps([name, rest], sort_keys=True, separators=(",", ":"))
@@ -89,11 +89,11 @@ def check_sums(cost: Cost, where: str) -> None:
 
     Args:
         cost: a cost.
-        where: names file and entry, for messages.
+        where: the file and entry in messages.
 
     Raises:
         DataError: modules do not add up to the model, two share a path, a log's events do not add
-            up to its MACs, or one costs runs of a component that there is not.
+            up to its MACs, or an event costs runs of an unknown component.
     """
     if isinstance(cost, LogCost):
         _check_log_sum(cost, where)
@@ -114,7 +114,8 @@ def _check_log_sum(cost: LogCost, where: str) -> None:
         for name, runs in event.costs.items():
             if name not in cost.components:
                 raise DataError(
-                    f"{where}: event {event.name!r} costs runs of {name!r}, which is no component"
+                    f"{where}: event {event.name!r} costs runs of {name!r}, "
+                    "which is not a component"
                 )
             total += event.times * runs * cost.components[name].total_macs
     if total != cost.macs_per_video:
@@ -122,7 +123,7 @@ def _check_log_sum(cost: LogCost, where: str) -> None:
 
 
 def entry_content(kept: Kept) -> dict[str, Any]:
-    """Return an entry as JSON values, without its digest; the order of keys says nothing."""
+    """Return an entry as JSON values, without its digest; the order of keys does not matter."""
     cost = kept.cost
     parts = _log_content(cost) if isinstance(cost, LogCost) else _model_content(cost)
     return {
@@ -135,16 +136,16 @@ def entry_content(kept: Kept) -> dict[str, Any]:
 
 
 def removed_content(move: Acceptance) -> dict[str, Any]:
-    """Return an entry that was taken out as JSON values, without its digest."""
+    """Return a removed entry as JSON values, without its digest."""
     return {"move": _acceptance(move), "what": REMOVED}
 
 
 def natural(path: str) -> tuple[Any, ...]:
-    """Return the key by which ``features.2`` comes before ``features.10``, parents first."""
+    """Return the sort key that puts ``features.2`` before ``features.10``, and parents first."""
     parts = []
     for part in path.split("."):
         pieces: list[Any] = re.split("([0-9]+)", part)
-        # A number by its length without zeros, then its digits: right for one of any length.
+        # A number sorts by its length without leading zeros, then by its digits.
         for place in range(1, len(pieces), 2):
             digits = pieces[place].lstrip("0")
             pieces[place] = (len(digits), digits)
@@ -173,7 +174,7 @@ def _by_path(module: ModuleCost) -> tuple[Any, ...]:
 
 
 def says_something(module: ModuleCost) -> bool:
-    """Whether a baseline keeps a module: it costs something, or its shape decides about others."""
+    """Whether a baseline keeps a module: it costs something, or its shape affects others."""
     costs = module.dense_macs or module.params or module.activations or module.calls
     return bool(costs or module.ops or module.shape)
 
@@ -227,7 +228,7 @@ def _by_metric(amounts: Mapping[str, Fraction]) -> dict[str, Any]:
 
 
 def _section(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
-    """Return the lines of a map of entries, one block each."""
+    """Return the lines of a map of entries, one block per entry."""
     if not blocks:
         return [f'  "{name}": {{}},']
     lines = [f'  "{name}": {{']
@@ -237,12 +238,12 @@ def _section(name: str, blocks: Mapping[str, list[str]]) -> list[str]:
 
 
 def _block(name: str, content: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of one entry: lists and maps one item a line, all else one key a line."""
+    """Yield the lines of one entry: one item per line in lists and maps, else one key per line."""
     content = {**content, "digest": digest_of(name, content)}
     yield f"    {_one_line(name)}: {{"
     for number, (key, value) in enumerate(sorted(content.items()), start=1):
         comma = "," if number < len(content) else ""
-        # An entry that was taken out has one move, which stays on one line.
+        # A removed entry has one move, which stays on one line.
         if not isinstance(value, (dict, list)) or not value or key == "move":
             yield f'      "{key}": {_one_line(value)}{comma}'
             continue

@@ -1,10 +1,10 @@
-"""Which module of one model is which of another: renamed, shifted, or neither.
+"""Which module of one model corresponds to which of another, also where renamed or shifted.
 
-Both lists are sorted by path; what comes first in one comes first in the other, for almost every
-edit of a model. So the pairs are the heaviest order-preserving ones (a weighted longest common
-subsequence): a module that costs the same weighs most, then one of the same type and parameters,
-then one at the same path. Greedy rules fail here: a block put into a ``Sequential`` shifts the
-indices after it, and by path alone each module after it would seem to have become its neighbour.
+Both lists are sorted by path, and almost every edit of a model keeps the order of what both
+have. So the pairs are the heaviest order-preserving ones (a weighted longest common
+subsequence): a module of equal cost weighs most, then one of the same type and parameters,
+then one at the same path. Greedy rules fail here: a block inserted into a ``Sequential`` shifts the
+indices after it, and by path alone each later module would seem to have become its neighbour.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ SAME_SHAPE = 10_000
 OTHER_INPUT = 9_400
 SAME_PATH_SAME_TYPE = 9_000
 SAME_PATH = 3_000
-"""What a pair weighs. Where a block was put in, both readings pair as many modules, so a shifted
-module need only outweigh a chance meeting at one path. Where a model was made wider throughout,
-each layer has the parameters of a later one; to read that as a shift leaves some without a partner,
-so those that only share path and type weigh nearly as much."""
+"""Weights of a pair. Where a block was inserted, both readings pair as many modules, so a shifted
+module only has to outweigh a chance match at one path. Where a model was widened throughout, each
+layer has the parameters of a later one; reading that as a shift leaves some without a partner, so
+modules that only share path and type weigh nearly as much."""
 PATH_TOO = 1
-"""Decides between pairs that are equal otherwise, over less than 2,000 modules."""
+"""Breaks ties between otherwise equal pairs, for fewer than 2,000 modules."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One model's modules, with what they are compared by."""
+    """One model's modules, with the keys by which they are compared."""
 
     modules: list[ModuleCost]
     costs: list[Hashable]
@@ -51,7 +51,8 @@ def align(
         new: the other's.
 
     Returns:
-        The pairs, what only the old model has, what only the new one has; by path.
+        The pairs, the modules that only the old model has, and those that only the new one has; by
+        path.
     """
     a, b = _side(old), _side(new)
     first, last = _same_ends(a, b)
@@ -61,7 +62,7 @@ def align(
     taken = set(partner.values())
     added = [j for j in middle[1] if j not in taken]
     gone = [i for i in middle[0] if i not in partner]
-    # The ends are equal: to slide a gap into them moves names, not costs.
+    # The ends are equal: sliding a gap into them changes names, not costs.
     partner.update({i: i for i in range(first)})
     shift = len(b.modules) - len(a.modules)
     partner.update({i: i + shift for i in range(len(a.modules) - last, len(a.modules))})
@@ -90,14 +91,14 @@ def _frozen(value: object) -> Hashable:
 
 
 def _without_input(module: ModuleCost, layer: Layer) -> Hashable:
-    """Return what a layer is but for the width of its input; None where that says too little."""
+    """Return what identifies a layer except its input width; None where that is too little."""
     if layer.kind not in {"conv", "linear"} or layer.depthwise:
         return None
     return (module.type, layer.out, layer.kernel, layer.groups, module.shape.get("stride") is None)
 
 
 def _same_ends(a: _Side, b: _Side) -> tuple[int, int]:
-    """Return how many modules at the front and at the back are the same in both, paths too."""
+    """Return how many modules at the front and at the back are equal in both, including paths."""
 
     def same(i: int, j: int) -> bool:
         return a.costs[i] == b.costs[j] and a.modules[i].path == b.modules[j].path
@@ -143,7 +144,7 @@ def _in_order(a: _Side, b: _Side, left: range, right: range) -> Iterator[tuple[i
 def _candidates(
     a: _Side, b: _Side, left: range, right: range
 ) -> defaultdict[int, list[tuple[int, int]]]:
-    """Return, for each module on the left, those it may be on the right, and their weights."""
+    """Return, for each module on the left, its candidates on the right and their weights."""
     weights: dict[tuple[int, int], int] = {}
     at_path = {b.modules[j].path: j for j in right}
     for i in left:
@@ -176,8 +177,8 @@ def _equal_ranks(
 ) -> Iterator[tuple[int, int]]:
     """Yield pairs of one form whose ranks are equal, counted from the front or from the back.
 
-    Enough for any one insertion, and it keeps a model of a thousand equal layers from being tried a
-    million times.
+    That suffices for any single insertion, and avoids a million attempts for a model of a thousand
+    equal layers.
     """
     ours, theirs = _by_form(forms, left), _by_form(others, right)
     for form, places in ours.items():
@@ -198,7 +199,7 @@ def _by_form(forms: Sequence[Hashable], places: range) -> dict[Hashable, list[in
 
 
 def _out_of_order(a: _Side, b: _Side, partner: dict[int, int], left: range, right: range) -> None:
-    """Pair what a new name moved elsewhere in the order: same cost, same shape, same path."""
+    """Pair modules that a new name moved in the order: by cost, then by shape, then by path."""
 
     def path_of(side: _Side) -> Callable[[int], Hashable]:
         return lambda place: side.modules[place].path
@@ -227,10 +228,10 @@ def _whole_blocks(
     *,
     new_side: bool,
 ) -> list[int]:
-    """Slide each run of unpaired modules to where it covers one block, if equal ones let it.
+    """Slide each run of unpaired modules to where it covers one block, where equal ones allow it.
 
-    In ``a b | a c`` put before ``a c`` the run may be read as ``a c`` or, one later, ``c a``.
-    Costs stay the same: only modules of equal cost change places.
+    Where ``a c`` was inserted before ``a c``, the run may be read as ``a c`` or, one later,
+    ``c a``. Costs stay the same: only modules of equal cost swap places.
     """
     moved: list[int] = []
     taken = set(alone)
@@ -294,7 +295,7 @@ def _runs(places: list[int]) -> Iterator[tuple[int, int]]:
 
 
 def _shared_depth(side: _Side, start: int, stop: int) -> int:
-    """Return how many parts the paths of a run begin with together."""
+    """Return how many leading parts the paths of a run share."""
     first = side.modules[start].path.split(".")
     last = side.modules[stop - 1].path.split(".")
     depth = 0

@@ -1,4 +1,4 @@
-"""Why a module costs something else than before: what differs between its two forms.
+"""Why a module's cost changed: what differs between its two forms.
 
 Parameters have the layouts of torch: a convolution [out, in / groups, extents], a transposed one
 [in, out / groups, extents], a linear layer [out, in], a norm [channels], an embedding
@@ -27,7 +27,7 @@ SETTINGS: dict[str, Cause] = {
     "num_heads": "other",
     "bidirectional": "other",
 }
-"""Settings that a developer chooses, and what a change of one is called."""
+"""Settings that a developer chooses, and the cause that a change of one is."""
 
 DEFAULTS: dict[str, Any] = {
     "stride": 1,
@@ -45,7 +45,7 @@ class Layer:
 
     Attributes:
         kind: which layout its parameters have.
-        out: width of its output, 0 where its parameters do not say.
+        out: width of its output, 0 where its parameters do not tell.
         in_: width of its input, likewise.
         kernel: extents of a convolution's weight.
         groups: of a convolution.
@@ -59,7 +59,7 @@ class Layer:
 
     @property
     def depthwise(self) -> bool:
-        """Whether each channel is convolved alone: its width is that of its input."""
+        """Whether each channel is convolved separately, so that its width is that of its input."""
         return self.kind == "conv" and self.groups > 1 and self.groups == self.in_
 
 
@@ -68,11 +68,11 @@ class ShapeChange:
     """One thing that differs between a module's two forms.
 
     Attributes:
-        cause: what it is called.
-        detail: in a few words.
-        own: whether it is the module's own; False where it can only follow from elsewhere; None
-            where that depends on whether another module made the same move.
-        moves: widths, old and new, that it would follow from.
+        cause: its cause.
+        detail: the change in a few words.
+        own: whether the module itself was changed; False where the change can only derive from
+            another module; None where that depends on whether another module changed alike.
+        moves: widths, old and new, that it would derive from.
         widens: width of the output, old and new, where that changed.
     """
 
@@ -116,9 +116,9 @@ def _convolution(weight: tuple[int, ...], shape: Mapping[str, Any], *, transpose
 
 
 def shape_changes(old: ModuleCost, new: ModuleCost) -> tuple[ShapeChange, ...]:
-    """List what differs between two forms of one module, its own choices first.
+    """List what differs between two forms of one module, its own settings first.
 
-    Nothing here looks at other modules, so a position more or less is not found here.
+    Other modules are not considered, so a changed number of positions is not found here.
     """
     before, after = layer_of(old), layer_of(new)
     found: list[ShapeChange] = []
@@ -139,7 +139,7 @@ def shape_changes(old: ModuleCost, new: ModuleCost) -> tuple[ShapeChange, ...]:
 
 
 def dimensions(extents: Any) -> str:
-    """Print extents: ``3x3``."""
+    """Return extents as text: ``3x3``."""
     many = isinstance(extents, (list, tuple))
     return "x".join(map(str, extents)) if many else str(extents)
 
@@ -149,7 +149,7 @@ def _of_convolution(before: Layer, after: Layer) -> list[ShapeChange]:
     if before.kernel != after.kernel:
         found.append(_own("kernel", "kernel", dimensions(before.kernel), dimensions(after.kernel)))
     if before.depthwise and after.depthwise:
-        # Its channels are its input's; only more outputs a channel would be its own choice.
+        # Its channels are its input's; only more outputs per channel would be its own choice.
         if before.in_ != after.in_:
             found.append(_derived("channels", before.in_, after.in_))
         if before.out * after.in_ != after.out * before.in_:
@@ -190,14 +190,14 @@ def _of_settings(
     found = []
     for name, cause in SETTINGS.items():
         was, now = (shape.get(name, DEFAULTS.get(name)) for shape in (before, after))
-        # Another kernel has another padding; to say both would say one thing twice.
+        # Another kernel has another padding: reporting both would say the same thing twice.
         if _spread(was, now) != _spread(now, was) and not (name == "padding" and kernel):
             found.append(_own(cause, name.removesuffix("_size"), _square(was), _square(now)))
     return found
 
 
 def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ShapeChange]:
-    """Compare parameters of an unknown layout: extents that moved may be another module's."""
+    """Compare parameters of an unknown layout: changed extents may derive from another module."""
     found = []
     for name in sorted(before.keys() | after.keys()):
         was, now = before.get(name), after.get(name)
@@ -243,11 +243,11 @@ def _extents(value: Any) -> tuple[int, ...]:
 
 
 def _spread(value: Any, like: Any) -> Any:
-    """Return a setting that is one number as a list, where the other one is a list."""
+    """Return a setting given as one number as a list, where the other one is a list."""
     return [value] * len(like) if isinstance(like, list) and not isinstance(value, list) else value
 
 
 def _square(value: Any) -> str:
-    """Print a setting: one number where it is the same everywhere."""
+    """Return a setting as text: one number where it is the same in each dimension."""
     equal = isinstance(value, list) and value and all(item == value[0] for item in value)
     return str(value[0]) if equal else dimensions(value)

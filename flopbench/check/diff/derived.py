@@ -1,8 +1,8 @@
-"""Which changes began something, and which only follow from elsewhere.
+"""Which changes are original, and which only derive from another module's change.
 
-A wider layer gives the next one more inputs, a stride gives all later ones other positions. No
-order of execution is known here, only paths, so what a module follows is judged by the widths that
-moved; each follower is booked under the cause of what it follows.
+A wider layer gives the next one more inputs; a stride changes the positions of all later ones. The
+order of execution is not known here, only paths, so what a change derives from is inferred from the
+widths that changed; each derived change is attributed to the cause of its origin.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from flopbench.check.report import Cause, ModuleChange
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inferred:
-    """A change, and what decides whether it began anything.
+    """A change, and what decides whether it is original or derived.
 
     Attributes:
-        change: as it is reported.
-        own: whether it is the module's own; None where that depends on other modules.
-        booked: the cause whose share it is part of.
-        moves: widths, old and new, that it would follow from.
+        change: the change as reported.
+        own: whether the module itself was changed; None where that depends on other modules.
+        attributed: the cause whose share it is part of.
+        moves: widths, old and new, that it would derive from.
         widens: width of its output, old and new, where that changed.
-        structural: whether a module came, went or became another type.
+        structural: whether a module was added, removed or became another type.
         positions: whether only the number of its positions can have changed.
         weightless: whether it holds no parameters.
-        of_input: MACs of its change that the model's other input explains, where it changed
-            otherwise too.
+        of_input: MACs of its change that the model's new input explains, where other things changed
+            too.
     """
 
     change: ModuleChange
@@ -42,13 +42,13 @@ class Inferred:
 
     @property
     def size(self) -> tuple[int, int]:
-        """How large the change is, whichever way it goes."""
+        """Size of the change, in either direction: absolute MACs, absolute parameters."""
         return abs(self.change.added_macs), abs(self.change.added_params)
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the old model has somewhere, and whether both had the same input."""
+    """Types and operators of the old model, and how the input changed (empty where it did not)."""
 
     types: frozenset[str]
     ops: frozenset[str]
@@ -56,7 +56,7 @@ class Known:
 
 
 def resolved(found: list[Inferred], known: Known) -> list[Inferred]:
-    """Decide which changes follow, and from which cause."""
+    """Decide which changes are derived, and to which cause each is attributed."""
     wider = [item.widens for item in found if item.own and item.widens]
     found = [_resolved_parameters(item, wider, known) if item.moves else item for item in found]
     origins = [item for item in found if item.own]
@@ -86,18 +86,18 @@ def _resolved_parameters(
     if known.new_input and not item.change.added_macs:
         change = replace(item.change, cause="resolution")
         return replace(item, own=True, attributed="resolution", change=change)
-    # A table that multiplies nothing began nothing where something else did.
+    # A table that multiplies nothing is not the origin where there is another one.
     return replace(item, own=True if item.change.added_macs else None)
 
 
 def _resolved_positions(
     item: Inferred, origins: Sequence[Inferred], movers: Sequence[Inferred]
 ) -> Inferred:
-    """Decide what a module with other positions follows, the input being as it was."""
+    """Decide what a changed number of positions derives from, where the input is unchanged."""
     kernels = [o for o in movers if o.change.cause == "kernel"]
     if kernels:
         return replace(item, own=False, attributed="kernel")
-    # What holds no parameters may also work on other widths: the products of attention.
+    # A module without parameters may also see other widths: the products of attention.
     if item.weightless and any(o.widens for o in origins):
         change = replace(item.change, cause="width")
         return replace(item, own=False, attributed="width", change=change)
@@ -109,14 +109,14 @@ def _resolved_positions(
 def _resolved_width(
     item: Inferred, origins: Sequence[Inferred], wider: Sequence[tuple[int, int]], known: Known
 ) -> Inferred:
-    """Decide what a module with another width of input follows."""
+    """Decide what a changed input width derives from."""
     if not origins:
         return replace(item, own=True)
     structural = [o for o in origins if o.structural]
     kernels = [o for o in origins if o.change.cause == "kernel"]
     attributed: Cause
     if any(_explains(one, move) for one in wider for move in item.moves) or any(
-        # Several inputs are joined, and one of them is wider.
+        # Several inputs are concatenated, and one of them is wider.
         (move[1] - move[0]) % (one[1] - one[0]) == 0
         for one in wider
         for move in item.moves
@@ -134,7 +134,7 @@ def _resolved_width(
 
 
 def _explains(wider: tuple[int, int], move: tuple[int, int]) -> bool:
-    """Whether a width is another one, or a multiple of it: positions flattened into features."""
+    """Whether a changed width is another one, or a multiple of it (flattened positions)."""
     return move[0] % wider[0] == 0 and move[0] * wider[1] == move[1] * wider[0]
 
 

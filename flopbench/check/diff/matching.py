@@ -1,4 +1,4 @@
-"""What changed between two forms of a model: module by module, and how much each cause added."""
+"""What changed between two forms of a model: by module, and how much each cause added."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def compare_models(
 
     Args:
         old: the accepted cost.
-        new: the cost now. Modules that cost nothing may be among them, for their source alone.
+        new: the cost now; it may hold modules without cost, only for their source.
 
     Returns:
-        Every module that changed: those that began it first, each by the MACs that it added (that
-        it saved, where the whole became cheaper); and the causes, the largest first. Both add up
-        to the change of the whole.
+        Every module that changed: original changes first, each group by the MACs added (saved,
+        where the whole became cheaper); and the causes, the largest first. Both add up to the
+        change of the whole.
     """
     modules_before, modules_now = (
         list(filter(_counts, old.modules)),
@@ -61,13 +61,13 @@ def _counts(module: ModuleCost) -> bool:
 
 
 def _is_reported(module: ModuleCost) -> bool:
-    """Whether a module that came or went is news: it costs something, or it is a pooling layer."""
+    """Whether an added or removed module is reported: it costs something, or is a pooling layer."""
     costs = module.dense_macs or module.params or module.activations
     return bool(costs or "kernel_size" in module.shape)
 
 
 def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Inferred]:
-    """Return what changed in one module: nothing, or one change."""
+    """Return what changed in one module: one change, or none."""
     if old.shape == new.shape and _amounts(old) == _amounts(new):
         return []
     change = ModuleChange(
@@ -106,10 +106,10 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: Known) -> list[Inferred]:
 
 
 def _of_input(old: ModuleCost, new: ModuleCost, differing: Sequence[ShapeChange]) -> int:
-    """Return the MACs that other positions add to the module as it was.
+    """Return the MACs that the new number of positions adds to the unchanged module.
 
     The MACs of a convolution or a linear layer are its weight's elements times its positions; 0
-    where that does not hold, or where the module chose its positions itself.
+    where that does not hold, or where the module itself changed its positions.
     """
     weights = [prod(module.shape.get("weight", ())) for module in (old, new)]
     if any(d.cause == "kernel" for d in differing) or not all(weights):
@@ -126,7 +126,7 @@ def _amounts(module: ModuleCost) -> tuple[int, int, int]:
 def _of_equal_shape(
     change: ModuleChange, old: ModuleCost, new: ModuleCost, known: Known
 ) -> Inferred:
-    """Say why a module costs something else though its parameters are as they were."""
+    """Say why a module's cost changed although its parameters did not."""
     if (old.dense_macs, old.activations) == (new.dense_macs, new.activations):
         detail = "parameters shared" if new.params < old.params else "parameters no longer shared"
         return _with(change, "other", detail)
@@ -146,7 +146,7 @@ def _of_equal_shape(
         return _with(change, "other", f"operators {_listed(old.ops)} -> {_listed(new.ops)}")
     detail = f"output elements {old.activations} -> {new.activations}"
     if old.activations == new.activations:
-        detail = "more a position" if new.dense_macs > old.dense_macs else "less a position"
+        detail = "more per position" if new.dense_macs > old.dense_macs else "less per position"
     found = _with(change, "resolution", detail)
     return replace(found, own=None, positions=True, weightless=not new.params)
 
@@ -162,7 +162,7 @@ def _with(
     *,
     structural: bool = False,
 ) -> Inferred:
-    """Return a change of the module's own."""
+    """Return a change that the module itself made."""
     return Inferred(
         change=replace(change, cause=cause, detail=detail),
         own=True,
@@ -186,7 +186,7 @@ def _added(module: ModuleCost, known: Known) -> Inferred:
 
 
 def _novelty(module: ModuleCost, known: Known) -> str:
-    """Return what of a module the old model had nowhere, else an empty text."""
+    """Return what the old model had nowhere in a module, else an empty text."""
     if module.type not in known.types:
         return f"{module.type} is new"
     novel = sorted(set(module.ops) - known.ops)
@@ -206,7 +206,7 @@ def _gone(module: ModuleCost) -> Inferred:
 
 
 def _order(*, downwards: bool) -> Callable[[Inferred], tuple[object, ...]]:
-    """Return the key that sorts what began it first, then the largest growth (or decrease)."""
+    """Return the key that sorts original changes first, then the largest growth (or decrease)."""
     sign = 1 if downwards else -1
 
     def key(item: Inferred) -> tuple[object, ...]:
@@ -227,7 +227,7 @@ def _shares(
     by_cause: dict[Cause, list[Inferred]] = {}
     for item in found:
         by_cause.setdefault(item.attributed, []).append(item)
-    # What a module owes to the input is no part of what else happened to it.
+    # What the new input adds to a module is not part of its other changes.
     of_input = sum(item.of_input for item in found if item.attributed != "resolution")
     if of_input:
         by_cause.setdefault("resolution", [])
@@ -266,14 +266,14 @@ def _shares(
 
 
 def _blocks(
-    paths: Sequence[str], modules: Iterable[ModuleCost], said: str
+    paths: Sequence[str], modules: Iterable[ModuleCost], word: str
 ) -> dict[tuple[str, str], str]:
-    """Name, for each module that came or went with others, the block that they are.
+    """Name, for each module added or removed together with others, their common block.
 
     Args:
-        paths: the modules that came or went.
-        modules: all of the model that has them.
-        said: ``added`` or ``gone``.
+        paths: the modules that were added or removed.
+        modules: all modules of the model that has them.
+        word: ``added`` or ``gone``.
     """
     staying: set[str] = set()
     for path in {module.path for module in modules if _is_reported(module)} - set(paths):
@@ -287,7 +287,7 @@ def _blocks(
             path
         )
     return {
-        (path, said): f"{root}: {said}, {len(held)} modules"
+        (path, word): f"{root}: {word}, {len(held)} modules"
         for root, held in roots.items()
         if len(held) > 1
         for path in held
@@ -295,7 +295,7 @@ def _blocks(
 
 
 def _source_finder(modules: Iterable[ModuleCost]) -> Callable[[str], str]:
-    """Return what finds the source of a path: its own, else that of the nearest one above."""
+    """Return a function from a path to its source, or that of the nearest parent that has one."""
     sources = {module.path: module.source for module in modules if module.source}
 
     def find(path: str) -> str:

@@ -1,9 +1,9 @@
 """What ``flopbench init`` finds in a folder: models and policy logs.
 
-Models are found by reading source text; nothing of the user's is imported. What counts is what can
-be called without arguments and stands at the top of a file: a function that says or whose name says
-that it makes a model, or a subclass of ``nn.Module`` with a ``forward``. A class that another class
-of the file uses is a part, and a class that a function makes is found through the function.
+Models are found by reading source text; no user code is imported. A candidate can be called without
+arguments and is at the top level of a file: a function whose annotation or name says that it makes
+a model, or a subclass of ``nn.Module`` with a ``forward``. A class that another class of the file
+uses is a part of it, and a class that a function makes is found through the function.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from flopbench.core.errors import InputError
 from flopbench.models.spec import parse_spec
 
 MOST_FILES = 5000
-"""Files looked at: a folder with more is no project's root, and a search must end."""
+"""Most files searched: a folder with more is hardly the root of a project."""
 LARGEST_SOURCE_BYTES = 1_000_000
-"""Nobody writes larger source files by hand."""
+"""Larger source files are not written by hand."""
 LOG_HEAD_CHARACTERS = 2000
-"""A policy log says what it is in its first lines."""
+"""A policy log names its format in its first lines."""
 
 _LOG_FORMAT = "flopbench.policy-log"  # policy.header.FORMAT, which needs msgspec
 _SKIPPED_FOLDERS = {
@@ -43,19 +43,19 @@ _SKIPPED_FOLDERS = {
 }
 _SKIPPED_FILES = re.compile(r"(test_.*|.*_test|conftest|setup)\.py")
 _BUILDERS = {"build", "model", "net", "network", "backbone"}
-"""Functions of exactly such a name are taken for factories."""
+"""Functions with exactly one of these names are taken for factories."""
 _VERBS = {"build", "create", "get", "make"}
 _GENERIC = _BUILDERS | {f"{verb}_model" for verb in _VERBS}
-"""Names that say nothing about the model: its file's name says more."""
+"""Names that tell nothing about the model: the file's name tells more."""
 _NOUN = re.compile(r"(model|network|backbone|[a-z0-9]*net)(v?\d+[a-z]?)?")
 _OTHER_NOUNS = {
     *("args", "cfg", "class", "config", "configs", "dir", "file", "id", "info", "input", "inputs"),
     *("list", "name", "names", "optimizer", "options", "params", "parser", "path", "paths"),
     *("registry", "size", "state", "stats", "summary", "type", "url", "version", "weights"),
 }
-"""A last word that says that something about a model is made, not the model."""
+"""A last word of a name: the function makes something about a model, not the model."""
 _NO_FACTORIES = {"command", "contextmanager", "fixture", "main", "overload", "route", "task"}
-"""Decorators of functions that are not meant to be called as they stand."""
+"""Decorators of functions that are not meant to be called directly."""
 _MODULE_BASES = {"Module", "nn.Module", "torch.nn.Module"}
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -66,10 +66,10 @@ class Candidate:
     """Something that could be guarded.
 
     Attributes:
-        name: a short name, unique among what was found.
+        name: a short name, unique among the candidates.
         model: its specification, empty for a policy log.
         policy_log: its path, empty for a model.
-        why: why it was taken for one, in a few words.
+        why: why it is a candidate, in a few words.
     """
 
     name: str
@@ -81,11 +81,11 @@ class Candidate:
 def find_entries(root: Path) -> list[Candidate]:
     """Find models and policy logs below a folder; see the module's docstring.
 
-    Tests, hidden folders, virtual environments and build outputs are left out, as is what cannot
-    be read or parsed, and whatever lies beyond the first ``MOST_FILES`` files.
+    Tests, hidden folders, virtual environments and build outputs are left out, as are files that
+    cannot be read or parsed, and all files after the first ``MOST_FILES``.
 
     Args:
-        root: the folder that models would be imported from.
+        root: the folder from which models would be imported.
 
     Returns:
         Models by file and line, then policy logs by path.
@@ -145,7 +145,7 @@ def _is_log(path: Path) -> bool:
 
 
 def _import_path(path: Path, root: Path) -> str:
-    """Return what stands before the colon: a dotted module inside a package, else the file."""
+    """Return what goes before the colon: a dotted module inside a package, else the file."""
     parts = [] if path.stem == "__init__" else [path.stem]
     folder = path.parent
     while folder != root and (folder / "__init__.py").is_file():
@@ -159,7 +159,7 @@ def _import_path(path: Path, root: Path) -> str:
 
 
 def _is_installed(package: Path) -> bool:
-    """Whether Python finds a package in this very folder (``src/my_pkg``); it is not imported."""
+    """Whether Python finds a package in this very folder (``src/my_pkg``), without importing it."""
     try:
         spec = importlib.util.find_spec(package.name)
     except (ImportError, ValueError):
@@ -168,7 +168,7 @@ def _is_installed(package: Path) -> bool:
 
 
 def _is_specification(model: str) -> bool:
-    """Whether a path can be written in a specification, which gives some signs a meaning."""
+    """Whether a path can be written in a specification, where some characters have a meaning."""
     try:
         spec = parse_spec(model)
     except InputError:
@@ -177,7 +177,7 @@ def _is_specification(model: str) -> bool:
 
 
 def unique_name(candidates: Sequence[str], taken: set[str]) -> str:
-    """Return the first name that is free, at last one with a number, and take it."""
+    """Return the first free name, with a number if none is, and mark it as taken."""
     numbered = (f"{candidates[-1]}-{number}" for number in count(2))
     name = next(name for name in chain(candidates, numbered) if name not in taken)
     taken.add(name)
@@ -185,12 +185,12 @@ def unique_name(candidates: Sequence[str], taken: set[str]) -> str:
 
 
 def _models(path: Path) -> list[tuple[str, str]]:
-    """Return name and reason of each model that a source file makes, in the file's order."""
+    """Return name and reason of each model that a source file makes, in file order."""
     try:
         if path.stat().st_size > LARGEST_SOURCE_BYTES:
             return []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a stray backslash in the user's code
+            warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return []
@@ -219,7 +219,7 @@ def _models(path: Path) -> list[tuple[str, str]]:
 
 
 def _module_classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
-    """Return the classes of a file that are Modules, also through one another."""
+    """Return the classes of a file that are Modules, directly or through each other."""
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     found: dict[str, ast.ClassDef] = {}
     while True:
@@ -235,18 +235,18 @@ def _module_classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
 
 
 def _factory_reason(node: ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) -> str:
-    """Say why a function makes a model; empty where it does not, or where it needs arguments."""
+    """Say why a function makes a model; empty where it does not, or needs arguments."""
     decorators = {ast.unparse(d).split("(")[0].split(".")[-1] for d in node.decorator_list}
     if _needs_arguments(node, bound=0) or decorators & _NO_FACTORIES:
         return ""
     if node.returns is not None and not _is_any(node.returns):
         return "returns a Module" if _names_module(node.returns, classes) else ""
     returns = any(isinstance(n, ast.Return) and n.value is not None for n in _own_nodes(node))
-    return "named as what makes a model" if returns and _is_builder_name(node.name) else ""
+    return "named like a model factory" if returns and _is_builder_name(node.name) else ""
 
 
 def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Walk through a function, not through functions inside it; a generator gives nothing."""
+    """Walk through a function without the functions inside it; nothing for a generator."""
     nodes: list[ast.AST] = []
     waiting: list[ast.AST] = list(function.body)
     while waiting:
@@ -271,7 +271,7 @@ def _is_any(annotation: ast.expr) -> bool:
 
 
 def _names_module(annotation: ast.expr | None, classes: Mapping[str, ast.ClassDef]) -> bool:
-    """Whether an annotation is a Module, perhaps quoted, optional, or beside its inputs."""
+    """Whether an annotation is a Module, perhaps quoted, optional, or paired with its inputs."""
     match annotation:
         case ast.Constant(value=str(text)):
             try:
@@ -292,7 +292,7 @@ def _names_module(annotation: ast.expr | None, classes: Mapping[str, ast.ClassDe
 
 
 def _class_reason(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> str:
-    """Say why a class is a model; empty where it is none, lacks forward, or needs arguments."""
+    """Say why a class is a model; empty where it is not, lacks forward, or needs arguments."""
     if node.name not in classes or any("dataclass" in ast.unparse(d) for d in node.decorator_list):
         return ""
     family = _family(node, classes)
@@ -304,9 +304,9 @@ def _class_reason(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> st
 
 
 def _family(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
-    """Return a class and those of the same file that it inherits from, the nearest first."""
+    """Return a class and its base classes in the same file, the nearest first."""
     family = [node]
-    for member in family:  # grows as it is walked
+    for member in family:  # grows during the loop
         bases = [classes[name] for name in map(ast.unparse, member.bases) if name in classes]
         family += [base for base in bases if base not in family]
     return family
@@ -323,7 +323,7 @@ def _needs_arguments(node: ast.FunctionDef, *, bound: int) -> bool:
 
     Args:
         node: the function.
-        bound: positional arguments that a call through an object fills in.
+        bound: positional arguments that a bound call fills in.
     """
     positional = len(node.args.posonlyargs) + len(node.args.args) - bound
     keywords = any(default is None for default in node.args.kw_defaults)
@@ -331,7 +331,7 @@ def _needs_arguments(node: ast.FunctionDef, *, bound: int) -> bool:
 
 
 def _used(node: ast.AST, classes: Mapping[str, ast.ClassDef]) -> set[str]:
-    """Return the Modules that a class or function calls, or hands to a call."""
+    """Return the Modules that a class or function calls, or passes to a call."""
     names: set[str] = set()
     for call in ast.walk(node):
         if not isinstance(call, ast.Call):

@@ -1,19 +1,19 @@
-"""What ``flopbench init`` writes: the commented configuration, and a job for CI."""
+"""What ``flopbench init`` writes: the commented configuration, and a CI job."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 
-from flopbench.check.config import DEFAULT_COUNTER, OWN_FILE
+from flopbench.check.config import DEFAULT_COUNTER
 from flopbench.check.init.finding import unique_name
 from flopbench.check.records import BASELINE, Entry
 
 _HEAD = f"""\
-# What `flopbench check` guards: {OWN_FILE}, written by `flopbench init`, yours to edit.
-# A line that begins with "#" and no blank is an example; take the "#" away to use it.
+# What `flopbench check` guards. Written by `flopbench init`; edit it as you like.
+# A line that begins with "#" and no space is an example; remove the "#" to use it.
 
-# Whose multiply-accumulates (MACs) are guarded; `flopbench counters` lists the counters.
+# The counter whose multiply-accumulates (MACs) are guarded; `flopbench counters` lists them.
 counter = "{DEFAULT_COUNTER}"
 
 # The accepted costs, relative to this file. Commit it; only `flopbench accept` moves it.
@@ -22,15 +22,15 @@ baseline = "{BASELINE}"
 _ENTRIES = """\
 # Entries: what is guarded, one block each. Every model is guarded by its MACs, its parameters and
 # its activations, every policy log by its MACs per video: none may grow without `flopbench accept`.
-#   name        what budgets and messages call it; default: the model or the log as written here
+#   name        its name in budgets and messages; default: the model or the log as written here
 #   model       resnet50@224, timm:efficientnet_b3@300, my_pkg.nets:build@224, nets.py:build;
-#               after @ stands the input size: 224 pixels, HEIGHTxWIDTH or FRAMESxHEIGHTxWIDTH
-#   policy-log  in place of model: the log of an adaptive policy, a path or a glob
+#               after @ the input size: 224 pixels, HEIGHTxWIDTH or FRAMESxHEIGHTxWIDTH
+#   policy-log  instead of model: the log of an adaptive policy, a path or a glob
 #   preset      with policy-log: what its decisions mean, where the log does not say
 #   rule        with policy-log: exact (the default) or published
-#   components  with policy-log: other models in place of the log's own, such as
-#               { policy = "my_pkg.nets:policy@84" }; variants = { lstm = "released" } chooses among
-#               those of a preset
+#   components  with policy-log: other models instead of the log's, such as
+#               { policy = "my_pkg.nets:policy@84" }; variants = { lstm = "released" } chooses
+#               among those of a preset
 """
 _NO_ENTRY = """\
 #[[entries]]
@@ -38,17 +38,17 @@ _NO_ENTRY = """\
 #model = "resnet50@224"
 """
 _BUDGETS = """\
-# Budgets: what differs from "may not grow". For each entry and metric the last budget that matches
-# counts, whole.
+# Budgets: exceptions from "may not grow". For each entry and metric the last matching budget
+# applies, as a whole.
 #   match         glob over names of entries (*, ?, [ab]); default "*"
 #   metric        dense_macs, params, activations, macs_per_video or latency
-#   limit         most that is allowed, the limit itself included; the unit is required, and
+#   limit         the most that is allowed, inclusive; the unit is required, and
 #                 1 MAC = 2 FLOPs: "4.2 GMACs" and "8.4 GFLOPs" are the same
-#   max-increase  growth over the baseline that is let pass; default "0%", for a latency "10%"
-#   min-delta     growth of at most this amount is let pass too; with its unit
-#   gate          exact (the default) or advisory, which tells and never fails; for a latency
+#   max-increase  allowed growth over the baseline; default "0%", for a latency "10%"
+#   min-delta     growth of at most this amount passes too; with its unit
+#   gate          exact (the default) or advisory, which reports but never fails; for a latency
 #                 same-machine (the default), paired (two revisions in one job) or advisory
-#   note          to whoever meets the budget
+#   note          shown to whoever exceeds the budget
 
 #[[budgets]]
 #metric = "dense_macs"
@@ -98,8 +98,8 @@ jobs:
           python-version: "3.12"
       # Install here, too, what your models import.
       - run: python -m pip install "flopbench[measure]"
-      # Against the branch that it will be merged into: a baseline that the pull request
-      # changed by hand accepts nothing.
+      # Compare with the branch to merge into: a baseline that the pull request changed by
+      # hand accepts nothing.
       - run: flopbench check --github --against "origin/$GITHUB_BASE_REF"
 """
 """A GitHub Actions workflow that checks each pull request."""
@@ -109,11 +109,11 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
     """Return the text of a new ``flopbench.toml``, every key explained.
 
     Args:
-        entries: what is to be guarded. A name that comes twice gets a number.
-        failures: name -> why the entry could not be measured; it is written as a comment.
+        entries: what to guard. A repeated name gets a number.
+        failures: name -> why the entry could not be measured; such an entry becomes a comment.
 
     Returns:
-        TOML. ``config.read_config`` takes it where an entry is left that did not fail.
+        TOML. ``config.read_config`` accepts it where at least one entry did not fail.
     """
     taken: set[str] = set()
     blocks = []
@@ -146,11 +146,11 @@ def _entry_text(entry: Entry, name: str) -> str:
 
 
 def _toml_text(value: str) -> str:
-    """Write a basic string; JSON's escapes are TOML's, which wants one more character escaped."""
+    """Write a basic string; TOML has JSON's escapes, and needs one more character escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _one_line(text: str) -> str:
-    """Return text that may stand in a comment, which ends with its line."""
+    """Return text that fits into a comment, which ends with its line."""
     words = "".join(sign if sign.isprintable() else " " for sign in text).split()
     return " ".join(words) or "no reason given"

@@ -1,4 +1,4 @@
-"""What one check of latencies knows and does: accepted rows, devices, one timing."""
+"""What one check of latencies needs: accepted rows, devices, and a single timing."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ LATENCY_FILE = "latency.json"
 
 
 def latency_path(config: Config) -> Path:
-    """Return where accepted latencies are kept: beside the baseline."""
+    """Return the file of accepted latencies: next to the baseline."""
     return (Path(config.root) / config.baseline).parent / LATENCY_FILE
 
 
 @dataclass(slots=True, kw_only=True)
 class Bench:
-    """What one check knows: accepted rows, how much to measure, devices that were described.
+    """The accepted rows, how much to measure, and the devices described so far.
 
     Attributes:
-        file: the accepted rows; none where there is no file.
+        file: the accepted rows; empty where there is no file.
         effort: how much to measure.
-        devices: (device, dtype) -> its facts here.
+        devices: (device, dtype) -> its facts on this machine.
     """
 
     file: TimingFile
@@ -57,7 +57,7 @@ class Bench:
         return cls(file=file, effort=replace(effort, progress=progress or effort.progress))
 
     def accepted(self, entry: Entry) -> TimedModel | None:
-        """Return the accepted row of an entry: this machine's, where there are several."""
+        """Return the accepted row of an entry; this machine's where there are several."""
         spec = str(parse_spec(entry.model))
         rows = [row for row in self.file.rows if row.what.spec == spec and row.processes]
         timed = [
@@ -70,24 +70,24 @@ class Bench:
         return timed[0] if timed else None
 
     def apart(self, accepted: TimedModel) -> str:
-        """Say what keeps an accepted row from being compared here; empty if nothing does."""
+        """Say why an accepted row cannot be compared here; empty where it can."""
         try:
             here = self.facts(accepted.row.what)
         except InputError as error:
-            if accepted.row.what.device == "cpu":  # then it is torch that is missing
+            if accepted.row.what.device == "cpu":  # then torch is missing
                 raise MeasureError(error.message, error.hint) from None
-            return f"the accepted time is of {accepted.facts.name}: {error.message}"
+            return f"the accepted time is from {accepted.facts.name}: {error.message}"
         return other_machine(accepted.facts, here)
 
     def what(self, entry: Entry) -> TimingSpec:
-        """Return how an entry is timed: as the accepted row says, else one thread of the CPU."""
+        """Return how an entry is timed: like the accepted row, else with one thread of the CPU."""
         accepted = self.accepted(entry)
         if accepted is not None:
             return accepted.row.what
         return TimingSpec(spec=str(timeable(entry.model)))
 
     def facts(self, what: TimingSpec) -> DeviceFacts:
-        """Describe the device of a row, once.
+        """Describe the device of a row, only once.
 
         Raises:
             InputError: there is no such device here, or it lacks the dtype.
@@ -106,7 +106,7 @@ class Bench:
         file = time_models([what], replace(self.effort, facts=self.facts(what)))
         (row,) = file.rows
         if row.failure or not row.processes:
-            raise MeasureError(row.failure or "no process has timed it")
+            raise MeasureError(row.failure or "no process timed it")
         return file
 
 
@@ -114,7 +114,7 @@ def timeable(model: str) -> ModelSpec:
     """Read a specification.
 
     Raises:
-        InputError: it means nothing, or is a constant, which has no time.
+        InputError: it is invalid, or a constant, which has no time.
     """
     spec = parse_spec(model)
     if spec.source == "value":
@@ -129,7 +129,7 @@ def judge_alone(
     bench: Bench,
     accepted: TimedModel | None = None,
 ) -> MetricResult:
-    """Time an entry without another revision; not at all where no limit and no row asks for it.
+    """Time an entry without another revision; only where a limit or an accepted row asks for it.
 
     Args:
         budget: what is allowed.

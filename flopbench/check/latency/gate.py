@@ -1,9 +1,9 @@
-"""Latencies as a tripwire: timed here, held against times that were accepted on the same machine.
+"""Latencies as a tripwire: timed here, compared with times accepted on the same machine.
 
-``.flopbench/latency.json``, beside the baseline, is an ordinary timing file (``timings``): a row
-belongs to the entry whose model it names, and says by its own fields how the entry is timed
-(device, batch, threads). A time says nothing on another machine, nor under another torch: such an
-entry is ``not comparable`` and is not measured, unless it has a limit, which holds everywhere.
+``.flopbench/latency.json``, next to the baseline, is an ordinary timing file: a row belongs to the
+entry with the model that it names, and its fields say how the entry is timed (device, batch,
+threads). A time says nothing on another machine or with another torch: such an entry is ``not
+comparable`` and is not measured, unless it has a limit, which applies everywhere.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ def check_latency(
     Args:
         config: what is guarded. Models are imported from the working folder, which is the
             configuration's.
-        paired: the revision that entries of gate ``paired`` are timed against; without one they
-            have no result.
+        paired: the revision to time entries with gate ``paired`` against; without one they have no
+            result.
         effort: how much to measure.
         only: names of entries, None for all.
-        progress: told before each process.
+        progress: called before each process.
 
     Returns:
         Entry -> verdict on its latency.
 
     Raises:
-        InputError: ``paired`` names no revision, or this is no git repository.
+        InputError: ``paired`` is not a revision, or this is not a git repository.
         DataError: the file of accepted latencies is damaged.
     """
     bench = Bench.of(config, effort, progress)
@@ -74,16 +74,16 @@ def accept_latency(
     effort: Effort | None = None,
     progress: Progress | None = None,
 ) -> tuple[str, ...]:
-    """Time entries and keep what they take as accepted; the rows of other models stay.
+    """Time entries and store their times as accepted; the rows of other models stay.
 
     Args:
         config: what is guarded.
-        names: entries; those without a latency budget, or of gate ``paired``, have no such row.
+        names: entries; those without a latency budget, or with gate ``paired``, have no such row.
         effort: how much to measure.
-        progress: told before each process.
+        progress: called before each process.
 
     Returns:
-        One line for people an entry, also for those that could not be timed and keep their row.
+        One line of text per entry, also for those that could not be timed and keep their row.
 
     Raises:
         DataError: the file of accepted latencies is damaged.
@@ -118,7 +118,7 @@ def _against_accepted(entry: Entry, budget: Budget, bench: Bench) -> MetricResul
         return outcome(budget, LatencyState(state="not measured", reason=error.line))
     accept = f"flopbench accept {entry.name!r} on this machine accepts one"
     if accepted is None:
-        found = LatencyState(state="new", reason=f"no latency was accepted yet: {accept}")
+        found = LatencyState(state="new", reason=f"no latency has been accepted yet: {accept}")
         return judge_alone(budget, found, what, bench)
     if apart:
         found = LatencyState(state="not comparable", reason=f"{apart}: {accept}")
@@ -127,7 +127,7 @@ def _against_accepted(entry: Entry, budget: Budget, bench: Bench) -> MetricResul
 
 
 def _accepted_line(entry: Entry, file: TimingFile, before: TimedModel | None) -> str:
-    """Say what was accepted, and if it will not do to compare with, why."""
+    """Say what was accepted, and why it is unsuitable for comparison, where it is."""
     timed = TimedModel(row=file.rows[0], facts=file.device_of(file.rows[0]))
     summary = timed.summary
     line = f"{entry.name}: latency {milliseconds(summary.headline_s or 0)} ms on {timed.facts.name}"
@@ -142,7 +142,7 @@ def _accepted_line(entry: Entry, file: TimingFile, before: TimedModel | None) ->
 
 
 def _keep(path: Path, kept: TimingFile, files: dict[str, TimingFile]) -> None:
-    """Write the accepted rows: new ones in place of all rows of their models, in fixed order."""
+    """Write the accepted rows in a fixed order; new ones replace all rows of their models."""
     left = [row for row in kept.rows if row.what.spec not in files]
     whole = merge([replace(kept, rows=tuple(left)), *files.values()])
     rows = sorted(whole.rows, key=lambda row: (row.what.spec, str(row.what)))
@@ -151,7 +151,7 @@ def _keep(path: Path, kept: TimingFile, files: dict[str, TimingFile]) -> None:
 
 
 def _with_own_devices(file: TimingFile) -> TimingFile:
-    """Leave out machines that no row is of any more."""
+    """Leave out machines that no row refers to any more."""
     used = list(dict.fromkeys(row.device for row in file.rows))
     return replace(
         file,

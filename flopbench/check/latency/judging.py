@@ -1,15 +1,15 @@
-"""Times against accepted times and budgets -> verdicts. Pure.
+"""Times, accepted times and budgets -> verdicts. Pure.
 
-A time is never exact, so nothing is decided by one number. A ratio (time now / time before) has an
+A time is never exact, so one number decides nothing. A ratio (time now / time before) has an
 interval of 95 %; with an allowance of 10 % it is
 
-* ``worse`` where the whole interval lies above 1.1: only this can fail;
-* ``inconclusive`` where 1.1 lies inside of the interval, or the samples cannot be trusted;
-* ``better`` where the whole interval lies below 1 / 1.1: going back would be ``worse``. A smaller
-  gain is no reason to move the accepted time: the next machine's mood would be a failure then;
+* ``worse`` where the whole interval is above 1.1: only this can fail;
+* ``inconclusive`` where 1.1 is inside the interval, or the samples cannot be trusted;
+* ``better`` where the whole interval is below 1 / 1.1: going back would be ``worse``. A smaller
+  gain is no reason to move the accepted time, since noise could then make the next check fail;
 * ``same`` otherwise.
 
-A limit fails where even the lower end of what a repeat would give exceeds it.
+A limit fails where even the lower end of the interval for a repeat exceeds it.
 """
 
 from __future__ import annotations
@@ -28,28 +28,28 @@ from flopbench.timing.records import Timing
 from flopbench.timing.verdicts import Summary, summarise
 
 SHOWN_FACTS = 3
-"""How many differences of two machines a reason names."""
+"""How many differences between two machines a reason names."""
 
 _LIBRARY = "torch."
-"""Facts of the library among those of the machine."""
+"""Prefix of the facts about the library among those of the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimedModel:
-    """One row, and the machine that it was taken on."""
+    """One row, and the machine that it was measured on."""
 
     row: Timing
     facts: DeviceFacts
 
     @property
     def summary(self) -> Summary:
-        """What the row says."""
+        """Summary of the row."""
         return summarise(self.row, self.facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyState:
-    """A state with its reason."""
+    """State of a latency, with its reason."""
 
     state: State
     reason: str = ""
@@ -63,21 +63,21 @@ def outcome(
     new: Fraction | None = None,
     over: bool = False,
 ) -> MetricResult:
-    """Return a verdict; it fails where it is worse or over its limit, and the gate binds.
+    """Return a verdict; it fails where the time is worse or over its limit, unless advisory.
 
     Args:
         budget: what is allowed.
         found: the state.
         old: seconds before.
         new: seconds now.
-        over: whether the limit is exceeded for sure.
+        over: whether the limit is certainly exceeded.
     """
     spared = old is not None and new is not None and new - old <= budget.min_delta
     worse = found.state == "worse" and not spared
     violated = worse or over
     reasons = [found.reason]
     if found.state == "worse" and spared:
-        reasons.append("at most min-delta more, so it is let pass")
+        reasons.append("at most min-delta more, so it passes")
     if violated and budget.gate == "advisory":
         reasons.append(ADVISORY)
     return MetricResult.under(
@@ -98,19 +98,19 @@ def judge_time(
     *,
     otherwise: LatencyState | None = None,
 ) -> MetricResult:
-    """Hold a time against an earlier one, and against its limit.
+    """Compare a time with an earlier one, and with its limit.
 
     Args:
         budget: what is allowed.
-        old: the accepted time, or that of the other revision; None where there is none to compare
-            with. Rows that took turns are compared sample by sample.
+        old: the accepted time, or that of the other revision; None where there is none. Rows timed
+            with alternating calls are compared sample by sample.
         new: the time now.
         otherwise: the state where there is no old time (default: ``new``).
     """
     if new.row.failure or not new.row.processes:
         return outcome(
             budget,
-            LatencyState(state="not measured", reason=new.row.failure or "no process has timed it"),
+            LatencyState(state="not measured", reason=new.row.failure or "no process timed it"),
         )
     found = otherwise or LatencyState(state="new")
     if old is not None:
@@ -132,7 +132,7 @@ def judge_time(
 
 
 def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
-    """Say what keeps an accepted time from being compared here; an empty text if nothing does."""
+    """Say why an accepted time cannot be compared here; an empty text where it can."""
     apart = differing(accepted, here)
     if not apart:
         return ""
@@ -142,7 +142,7 @@ def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
     more = f" and {len(apart) - SHOWN_FACTS} more" if apart[SHOWN_FACTS:] else ""
     library = all(key.startswith(_LIBRARY) for key, _, _ in apart)
     what = "with another torch" if library else "on another machine"
-    return f"the accepted time was taken {what} ({listed}{more})"
+    return f"the accepted time was measured {what} ({listed}{more})"
 
 
 def _change(budget: Budget, old: TimedModel, new: TimedModel) -> LatencyState:
@@ -171,10 +171,10 @@ def _change(budget: Budget, old: TimedModel, new: TimedModel) -> LatencyState:
 
 
 def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:
-    """Say why a row is not to be judged by; an empty text where it is.
+    """Say why a row cannot be judged; an empty text where it can.
 
-    Processes that differ make a row unstable; where rows took turns that is no matter, since what
-    disturbed one disturbed the other.
+    Processes that differ make a row unstable; with alternating calls that does not matter, since
+    a disturbance of one disturbed the other too.
     """
     summary = timed.summary
     severe = {"invalid"} if comparison.paired else {"invalid", "unstable"}
@@ -184,7 +184,7 @@ def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:
 
 
 def _limit(budget: Budget, new: TimedModel) -> tuple[bool, str]:
-    """Return whether the limit is exceeded for sure, and if it only seems so, why."""
+    """Return whether the limit is certainly exceeded, and if it only seems so, why."""
     summary = new.summary
     if budget.limit is None or _seconds(new) <= budget.limit:
         return False, ""
@@ -192,7 +192,7 @@ def _limit(budget: Budget, new: TimedModel) -> tuple[bool, str]:
     if summary.verdict in {"invalid", "unstable"}:
         return False, f"{seems}, but the time is {summary.verdict}: {summary.reasons[0]}"
     if summary.interval_s is None or summary.processes < FEWEST_PROCESSES:
-        return False, f"{seems}, but {FEWEST_PROCESSES} processes are needed to tell"
+        return False, f"{seems}, but {FEWEST_PROCESSES} processes are needed to decide"
     low = summary.interval_s[0]
     if low > budget.limit:
         return True, ""
@@ -200,6 +200,6 @@ def _limit(budget: Budget, new: TimedModel) -> tuple[bool, str]:
 
 
 def _seconds(timed: TimedModel) -> Fraction:
-    """Return the headline as it is printed in full: its shortest exact decimal text."""
+    """Return the headline time from its shortest exact decimal text, in seconds."""
     headline = timed.summary.headline_s
     return Fraction(repr(headline if headline is not None else 0.0))

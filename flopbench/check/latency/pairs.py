@@ -1,9 +1,9 @@
-"""Latency against another revision: both models in this job, calls taking turns.
+"""Latency against another revision: both models in this job, with alternating calls.
 
-What disturbs one disturbs the other, so no accepted time and no quiet machine is needed. The other
-revision is unpacked into a temporary folder, and each process imports both trees
-(``measure.trees``, which says what that cannot do). A revision that cannot be compared is never a
-failure, and never silently green.
+A disturbance affects both alike, so neither an accepted time nor a quiet machine is needed. The
+other revision is unpacked into a temporary folder, and each process imports both trees (the limits
+of that are in ``models.build.trees``). A revision that cannot be compared is never a failure, and
+never silently passes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def check_pairs(
         bench: what to time them with.
 
     Raises:
-        InputError: there is no such revision, or this is no git repository.
+        InputError: there is no such revision, or this is not a git repository.
     """
     with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
         root = git.extract(ref, Path(config.root), Path(folder))
@@ -52,9 +52,9 @@ class Revision:
     """The other revision.
 
     Attributes:
-        ref: what it is called.
-        root: where its tree lies: the folder that is the configuration's here.
-        models: entry -> specification; None where it has no configuration that can be read.
+        ref: its name.
+        root: its counterpart of the configuration's folder.
+        models: entry -> specification; None where it has no readable configuration.
     """
 
     ref: str
@@ -65,7 +65,7 @@ class Revision:
 def _models_of(path: Path) -> Mapping[str, str] | None:
     try:
         return {entry.name: entry.model for entry in read_config(path).entries if entry.model}
-    except FlopbenchError:  # none yet, or one of another version: the entries of today are asked
+    except FlopbenchError:  # none yet, or of another version: the current entries are used
         return None
 
 

@@ -1,7 +1,7 @@
-"""Budgets of tests: costs and verdicts, and the baseline that tests have of their own.
+"""Budgets of tests: costs, verdicts, and the baseline of the tests.
 
-The baseline is ``.flopbench/pytest.json`` below pytest's root folder, in the form of
-``flopbench check``'s; an entry is called by its test's node id. Only a test that limits its growth
+The baseline is ``.flopbench/pytest.json`` below pytest's root folder, in the same form as that of
+``flopbench check``; an entry's name is the node id of its test. Only a test that limits its growth
 (``max_increase``) has one.
 """
 
@@ -29,18 +29,18 @@ from flopbench.models.spec import ModelSpec
 PLACE = ".flopbench/pytest.json"
 """The baseline, below pytest's root folder."""
 LISTED = 5
-"""More tests than this are counted rather than named."""
+"""At most this many tests are named; the others are counted."""
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What a session has to say and to record.
+    """What a session reports and records.
 
     Attributes:
         counted: test -> its cost, to be recorded.
-        unrecorded: tests whose growth is limited and that have no baseline.
+        unrecorded: tests that limit growth but have no baseline.
         cheaper: tests that cost less than their baseline.
-        rooms: a head-room bar for each limit.
+        rooms: a headroom bar for each limit.
     """
 
     counted: dict[str, ModelCost] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Ledger:
     rooms: list[str] = field(default_factory=list)
 
     def note(self, asked: Asked, cost: ModelCost, result: EntryResult, *, update: bool) -> None:
-        """Take down a test that passed."""
+        """Record a test that passed."""
         from flopbench.check.text.amounts import head_room_bar
 
         if asked.guarded and update:
@@ -62,7 +62,7 @@ class Ledger:
         self.rooms += [f"{asked.name} {metric} {bar}" for metric, bar in bars if bar]
 
     def to_text(self) -> str:
-        """Return it as text, for another process."""
+        """Return the ledger as text, for another process."""
         kept = {name: Kept(cost=cost) for name, cost in self.counted.items()}
         return json.dumps(
             {
@@ -84,7 +84,7 @@ class Ledger:
         self.rooms += data["rooms"]
 
     def lines(self, *, verbose: bool) -> list[str]:
-        """Return what the session should say at its end; the same in any order of tests."""
+        """Return the lines for the end of the session; the same for any order of tests."""
         lines = []
         if self.unrecorded:
             what = "has" if len(self.unrecorded) == 1 else "have"
@@ -93,10 +93,7 @@ class Ledger:
                 "guarded: pytest --flopbench-update records one"
             )
         if self.cheaper:
-            lines.append(
-                f"cheaper, well done: {_listed(self.cheaper)}; pytest --flopbench-update locks it "
-                "in"
-            )
+            lines.append(f"cheaper: {_listed(self.cheaper)}; pytest --flopbench-update locks it in")
         return lines + (sorted(self.rooms) if verbose else [])
 
 
@@ -106,10 +103,10 @@ def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
     Args:
         model: a module, ``(module, inputs)``, or a specification.
         input: for a module alone: see ``flopbench.profile``.
-        counter: whose MACs.
+        counter: the counter whose MACs are used.
 
     Raises:
-        InputError: no model, no input, or the model does not run on it.
+        InputError: not a model, no input, or the model does not run on it.
         MeasureError: the counter could not count this model.
     """
     from flopbench.check.entry_costs import model_cost
@@ -118,14 +115,14 @@ def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
     if isinstance(model, tuple) and len(model) == 2:
         if input is not None:
             raise InputError(
-                "the model brings its own inputs, so input= cannot apply", "leave out one of them"
+                "the model comes with inputs, so input= cannot apply", "leave out one of them"
             )
         model, input = model
     return model_cost(profile(model, input, counters=counter))
 
 
 def measured(asked: Asked, returned: Any) -> ModelCost | str:
-    """Count what a test returned; a text says why it could not be counted."""
+    """Count what a test returned; returns the reason as text where it cannot be counted."""
     try:
         _check_returned(returned)
         return count(returned, asked.input, asked.counter)
@@ -134,11 +131,11 @@ def measured(asked: Asked, returned: Any) -> ModelCost | str:
 
 
 def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> EntryResult:
-    """Hold a test's model against its limits and, where there is a baseline, its growth.
+    """Compare a test's model with its limits and, where there is one, with its baseline.
 
     Args:
         asked: what its marks ask for.
-        cost: what it costs, or why that is not known.
+        cost: its cost, or why that is not known.
         baseline: the recorded costs; None where growth does not matter.
     """
     kept = baseline.entries.get(asked.name) if baseline is not None else None
@@ -155,17 +152,17 @@ def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> E
 
 
 def explanation(asked: Asked, result: EntryResult) -> str:
-    """Return why a test fails: limit, actual, excess, cause, modules, what to do."""
+    """Return why a test fails: limit, actual cost, excess, cause, modules, what to do."""
     from flopbench.check.text.blocks import explain_entry, status_phrase
 
     command = f"pytest {shlex.quote(asked.name)} --flopbench-update"
     _, *rest = explain_entry(result, asked.file, accept_command=command)
-    # pytest names the test above, and has little room for more in its summary.
+    # pytest names the test above this, and its summary has little room.
     return "\n".join([f"the model {status_phrase(result)}", *rest])
 
 
 def read_recorded(root: Path) -> Baseline | None:
-    """Read the baseline of tests; None where there is none yet.
+    """Read the baseline of the tests; None where there is none yet.
 
     Args:
         root: pytest's root folder.
@@ -184,15 +181,15 @@ def read_recorded(root: Path) -> Baseline | None:
 
 
 def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
-    """Write what was counted into the baseline of tests; entries of other tests stay.
+    """Write the counted costs into the baseline of the tests; entries of other tests stay.
 
     Args:
         root: pytest's root folder.
         ledger: what was counted.
-        reason: why, kept beside old and new.
+        reason: why, kept with old and new.
 
     Returns:
-        Lines that say what moved.
+        Lines that say what changed.
 
     Raises:
         InputError: the file cannot be read or written.
@@ -222,7 +219,7 @@ def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
 
 
 def _check_returned(returned: Any) -> None:
-    """Refuse what is no model, without importing torch for it.
+    """Refuse what is not a model, without importing torch for it.
 
     Raises:
         InputError: something else.

@@ -1,4 +1,4 @@
-"""The marks of a test, read: ``cost_budget("4.2 GMACs", max_increase="2%")`` -> budgets."""
+"""Reading the marks of a test: ``cost_budget("4.2 GMACs", max_increase="2%")`` -> budgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _NOUNS: Mapping[Metric, tuple[str, ...]] = {
     "params": ("param",),
     "activations": ("activation", "element"),
 }
-"""What a unit that is no unit of MACs holds."""
+"""Words in units of metrics other than MACs."""
 _OTHERS = "'25.6 M params' or '11.1 M activations'"
 _LIMITS = f"limits are texts such as '4.2 GMACs', {_OTHERS}"
 
@@ -27,11 +27,11 @@ class Mark(Protocol):
 
     @property
     def args(self) -> tuple[Any, ...]:
-        """Limits."""
+        """The limits."""
 
     @property
     def kwargs(self) -> Mapping[str, Any]:
-        """Everything else."""
+        """All other arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +40,12 @@ class Asked:
 
     Attributes:
         name: node id of the test.
-        file: where it stands, relative to pytest's root folder.
-        line: on which line, from 1.
+        file: its file, relative to pytest's root folder.
+        line: its line, from 1.
         budgets: one for each metric of a model.
         guarded: whether growth over the baseline is limited.
-        input: for a module that the test returns alone; None for none.
-        counter: whose MACs.
+        input: the input of a module returned without one; None for none.
+        counter: the counter whose MACs are guarded.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """One mark, read."""
+    """The content of one mark."""
 
     limits: Mapping[Metric, tuple[Fraction, str]]
     max_increase: Fraction | None
@@ -70,17 +70,17 @@ class _Terms:
 def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Asked:
     """Read the marks of one test; several add up.
 
-    Each metric is limited once. Of other keywords the nearest mark to the test counts; for a metric
-    that a mark limits, the keywords of that mark come first.
+    Each metric is limited at most once. For other keywords the mark nearest to the test applies;
+    for a metric that a mark limits, the keywords of that mark come first.
 
     Args:
         marks: the nearest to the test first.
         name: node id of the test.
-        file: where it stands.
-        line: on which line.
+        file: its file.
+        line: its line.
 
     Raises:
-        InputError: a keyword that does not exist, a limit that means nothing, no budget at all.
+        InputError: an unknown keyword, an invalid limit, or no budget at all.
     """
     terms = [_terms(mark) for mark in marks]
     for metric in MODEL_METRICS:
@@ -99,7 +99,7 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
         raise InputError(f"cost_budget: counter is {counter!r}: expected a name such as 'torch'")
     if counter not in {
         own.name for own in own_counters()
-    }:  # whether it is installed: counting says
+    }:  # counting checks whether it is installed
         find_counter(counter)
     return Asked(
         name=name,
@@ -121,7 +121,7 @@ def _terms(mark: Mark) -> _Terms:
     limits: dict[Metric, tuple[Fraction, str]] = {}
     for text in mark.args:
         if not isinstance(text, str):
-            raise InputError(f"cost_budget got {text!r} for a limit", _LIMITS)
+            raise InputError(f"cost_budget got {text!r} as a limit", _LIMITS)
         metric = _metric(text)
         if metric in limits:
             raise InputError(
@@ -179,9 +179,9 @@ def _read(parse: Callable[[str, Metric], Fraction], text: str, metric: Metric) -
 
 
 def _budget(metric: Metric, terms: Sequence[_Terms], line: int) -> Budget:
-    """Return what all marks together say about one metric."""
+    """Return the budget of one metric from all marks."""
     limit, text = next((one.limits[metric] for one in terms if metric in one.limits), (None, ""))
-    # The mark that limits this metric first, then the nearest one.
+    # First the mark that limits this metric, then the nearest one.
     ordered = sorted(terms, key=lambda one: metric not in one.limits)
     increase = next((one.max_increase for one in ordered if one.max_increase is not None), None)
     return Budget(

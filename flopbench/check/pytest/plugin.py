@@ -1,10 +1,10 @@
-"""The pytest plugin: budgets for what tests return, and a fixture that counts.
+"""The pytest plugin: budgets for what tests return, and a fixture that counts models.
 
     @pytest.mark.cost_budget("4.2 GMACs", input=(1, 3, 224, 224), max_increase="2%")
     def test_backbone():
         return build_backbone()
 
-This module is loaded by every run of pytest where flopbench is installed, so it imports nothing but
+Every run of pytest loads this module where flopbench is installed, so it imports nothing but
 pytest; what a mark or the fixture needs is imported when a test uses it.
 """
 
@@ -31,7 +31,7 @@ _HELP = (
 )
 _REASON = "pytest --flopbench-update"
 _OUTPUT = "flopbench"
-"""Where a worker of xdist leaves what it counted."""
+"""Key under which an xdist worker returns what it counted."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +45,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--flopbench-reason",
         metavar="TEXT",
-        help="why, kept in the baseline beside old and new; with --flopbench-update",
+        help="why, kept in the baseline with old and new; with --flopbench-update",
     )
 
 
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", _HELP)
     update, reason = config.getoption("flopbench_update"), config.getoption("flopbench_reason")
     if reason is not None and not update:
-        raise pytest.UsageError("--flopbench-reason is kept by --flopbench-update only: add it")
+        raise pytest.UsageError("--flopbench-reason only applies with --flopbench-update: add it")
     if reason is not None and not reason.split():
         raise pytest.UsageError("--flopbench-reason is empty: expected why the cost may change")
     if update and _runs_in_ci():
@@ -66,7 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _runs_in_ci() -> bool:
-    from flopbench.check.accepting import runs_in_ci  # not wanted in everybody's test run
+    from flopbench.check.accepting import runs_in_ci  # not in every test run
 
     return runs_in_ci()
 
@@ -95,7 +95,7 @@ def model_cost() -> Callable[..., ModelCost]:
 
 
 class CostBudgets:
-    """The tests with a budget of one session, in this process."""
+    """The tests with a budget in one session, in this process."""
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
@@ -107,7 +107,7 @@ class CostBudgets:
 
     @property
     def ledger(self) -> Ledger:
-        """What this session has seen so far."""
+        """What this session has recorded so far."""
         if self._ledger is None:
             from flopbench.check.pytest.costs import Ledger
 
@@ -115,7 +115,7 @@ class CostBudgets:
         return self._ledger
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """Read the marks, before any fixture is made: a wrong one is an error of the test."""
+        """Read the marks before any fixture is made: a wrong one is an error of the test."""
         marks = list(item.iter_markers(MARK))
         if not marks:
             return
@@ -134,7 +134,9 @@ class CostBudgets:
         else:
             self.asked[name] = asked
             return
-        pytest.fail(wrong, pytrace=False)  # out here, so that it is no consequence of another
+        pytest.fail(
+            wrong, pytrace=False
+        )  # outside the handler, so that it is not chained to another
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -146,13 +148,15 @@ class CostBudgets:
         returned = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
         if inspect.iscoroutine(returned):
             returned.close()
-            self._refuse(asked, "runs no async test: make it a plain function that returns a model")
+            self._refuse(
+                asked, "does not run async tests: make it a plain function that returns a model"
+            )
         self._judge(asked, returned)
         return True
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> None:
-        """Refuse a budget that nobody looked at: on a unittest, or where another plugin ran it."""
+        """Refuse an unchecked budget: on a unittest, or where another plugin ran the test."""
         asked = self.asked.pop(_name(item), None)
         if asked is not None:
             self._refuse(
@@ -162,7 +166,7 @@ class CostBudgets:
             )
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Hand what was counted to xdist's controller; there, and without xdist, write it."""
+        """Pass what was counted to xdist's controller; there, and without xdist, write it."""
         if hasattr(self.config, "workeroutput"):
             if self._ledger is not None:
                 self.config.workeroutput[_OUTPUT] = self._ledger.to_text()
@@ -190,7 +194,7 @@ class CostBudgets:
             self.ledger.add(output[_OUTPUT])
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Say what was recorded, what has no baseline, what became cheaper; nothing else."""
+        """Print only what was recorded, what has no baseline and what became cheaper."""
         lines = list(self.lines)
         if self._ledger is not None:
             lines += self._ledger.lines(verbose=self.config.getoption("verbose") > 0)
@@ -224,5 +228,5 @@ class CostBudgets:
 
 
 def _name(item: pytest.Item) -> str:
-    """Return the node id, without what xdist appends to it for groups."""
+    """Return the node id without the group that xdist appends."""
     return f"{item.parent.nodeid}::{item.name}" if item.parent is not None else item.nodeid

@@ -1,8 +1,7 @@
-"""Amounts of a check as text: rounded where they differ visibly, exact where they would not.
+"""Amounts of a check as text: rounded where they then differ visibly, exact where they would not.
 
 An amount is shown with five significant digits (a latency with four), a difference exactly. Where
-two amounts that are set against each other would print equal although they differ, both are
-printed exactly.
+two compared amounts would print equal although they differ, both are printed exactly.
 """
 
 from __future__ import annotations
@@ -15,13 +14,13 @@ from flopbench.core.units import PREFIXES, milliseconds
 
 ARROW = " -> "
 BAR = 10
-"""Signs in a head-room bar: a tenth of the limit each."""
+"""Characters in a headroom bar: a tenth of the limit each."""
 
 _PREFIXES = tuple(PREFIXES)
 _SMALL = 10_000
-"""Whole numbers below this are shown whole: five digits are no rounding there."""
+"""Whole numbers below this are printed in full: five digits suffice for them."""
 _DECIMALS = 12
-"""Longest decimal text of an exact amount; beyond it a fraction is easier to read."""
+"""Most decimals of an exact amount; beyond that a fraction is easier to read."""
 _NOUNS: dict[Metric, tuple[str, str]] = {
     "dense_macs": ("MAC", "MACs"),
     "params": ("param", "params"),
@@ -31,11 +30,11 @@ _NOUNS: dict[Metric, tuple[str, str]] = {
 
 
 def amount(metric: Metric, value: Fraction) -> str:
-    """Print an amount in short: ``4.1095 GMACs``, ``25.557 M params``, ``12.31 ms``.
+    """Return an amount as short text: ``4.1095 GMACs``, ``25.557 M params``, ``12.31 ms``.
 
     Args:
         metric: what it measures.
-        value: in MACs, elements, MACs a video or seconds.
+        value: in MACs, elements, MACs per video or seconds.
     """
     if metric == "latency":
         return f"{_sign(value)}{milliseconds(float(abs(value)))} ms"
@@ -46,12 +45,12 @@ def amount(metric: Metric, value: Fraction) -> str:
 
 
 def exact_amount(metric: Metric, value: Fraction, *, signed: bool = False) -> str:
-    """Print an amount with every digit: ``4,110,000,001 MACs``, ``41,131,473,600/3 MACs/video``.
+    """Return an amount with every digit: ``4,110,000,001 MACs``, ``41,131,473,600/3 MACs/video``.
 
     Args:
         metric: what it measures.
         value: in the metric's unit.
-        signed: whether a gain has a plus sign.
+        signed: whether an increase has a plus sign.
     """
     plus = "+" if signed and value > 0 else ""
     if metric == "latency":
@@ -60,7 +59,7 @@ def exact_amount(metric: Metric, value: Fraction, *, signed: bool = False) -> st
 
 
 def amounts_apart(metric: Metric, *values: Fraction) -> tuple[str, ...]:
-    """Print amounts that are set against each other so that different ones look different."""
+    """Return compared amounts as texts, so that different amounts look different."""
     short = tuple(amount(metric, value) for value in values)
     if len(set(short)) == len(set(values)):
         return short
@@ -68,27 +67,27 @@ def amounts_apart(metric: Metric, *values: Fraction) -> tuple[str, ...]:
 
 
 def arrow(metric: Metric, old: Fraction, new: Fraction) -> str:
-    """Print a change: ``4.1095 -> 4.4200 GMACs``, the unit once where both have the same."""
+    """Return a change as text: ``4.1095 -> 4.4200 GMACs``, the unit once where both share it."""
     before, after = amounts_apart(metric, old, new)
     number, _, unit = before.partition(" ")
     return (number if after.endswith(f" {unit}") else before) + ARROW + after
 
 
 def growth(metric: Metric, old: Fraction, new: Fraction) -> str:
-    """Print how much an amount grew: the difference, exact for what is counted."""
+    """Return how much an amount grew: the difference, exact except for a latency."""
     if metric == "latency":
         short = amount(metric, new - old)
         return f"+{short}" if new > old else short
     return exact_amount(metric, new - old, signed=True)
 
 
-def share_of_change(old: Fraction, new: Fraction, beside: Fraction | None = None) -> str:
-    """Print a change as a signed percentage; empty where there was nothing to grow from.
+def share_of_change(old: Fraction, new: Fraction, other: Fraction | None = None) -> str:
+    """Return a change as a signed percentage; empty where the old amount is zero.
 
     Args:
         old: the amount before.
         new: the amount now.
-        beside: another share that stands beside it and must look different where it is.
+        other: another share printed next to it, which must look different where it differs.
     """
     if not old or old == new:
         return "" if not old else "0.0 %"
@@ -97,8 +96,8 @@ def share_of_change(old: Fraction, new: Fraction, beside: Fraction | None = None
     if text.lstrip("+-") == "0.0 %":
         return f"{'+' if share > 0 else '-'}under 0.1 %"
     digits = 1
-    while beside is not None and share != beside and digits < _DECIMALS:
-        if Fraction(text.removesuffix(" %")) != beside * 100:
+    while other is not None and share != other and digits < _DECIMALS:
+        if Fraction(text.removesuffix(" %")) != other * 100:
             break
         digits += 1
         text = _percent(share, digits)
@@ -106,18 +105,18 @@ def share_of_change(old: Fraction, new: Fraction, beside: Fraction | None = None
 
 
 def allowed_share(share: Fraction) -> str:
-    """Print an allowed growth as it was meant: ``2 %``, ``0.5 %``."""
+    """Return an allowed growth as text: ``2 %``, ``0.5 %``."""
     return f"{_exact(share * 100)} %"
 
 
 def limit_as_written(metric: Metric, limit: Fraction, text: str, shown: str = "") -> str:
-    """Print a limit as it was written, with its MACs where that was in FLOPs.
+    """Return a limit as it was written, with its MACs where that was in FLOPs.
 
     Args:
         metric: what is limited.
         limit: in the metric's unit.
-        text: as it was written, empty where nobody wrote it.
-        shown: the exact amount, where the written one would look like the actual amount.
+        text: the limit as written, empty where it was not.
+        shown: the exact amount, where the written one would look equal to the actual amount.
     """
     written = " ".join(text.split())
     if "flop" in written.lower():
@@ -126,7 +125,7 @@ def limit_as_written(metric: Metric, limit: Fraction, text: str, shown: str = ""
 
 
 def limit_and_actual(result: MetricResult) -> tuple[str, str]:
-    """Print limit and actual amount of a metric that has both, apart where they differ."""
+    """Return limit and actual amount of a metric that has both; different ones look different."""
     assert result.limit is not None
     assert result.new is not None
     metric, limit, new = result.metric, result.limit, result.new
@@ -138,21 +137,21 @@ def limit_and_actual(result: MetricResult) -> tuple[str, str]:
 
 
 def head_room(result: MetricResult) -> str:
-    """Print how much of its limit a metric takes: ``83 % of 4.2 GMACs``; empty without limit."""
+    """Return how much of its limit a metric uses: ``83 % of 4.2 GMACs``; empty without limit."""
     if result.limit is None or result.new is None:
         return ""
     limit = limit_as_written(result.metric, result.limit, result.limit_text)
     if not result.limit:
         return f"{'over' if result.new > 0 else '100 % of'} {limit}"
     share = result.new / result.limit * 100
-    # Rounded away from 100: what is over must not look met, what is under must not look full.
+    # Rounded away from 100: over the limit must not look like 100, nor under it.
     if share <= 100:
         return f"{int(share)} % of {limit}"
     return f"{'over 100' if round(share) == 100 else round(share)} % of {limit}"
 
 
 def head_room_bar(result: MetricResult) -> str:
-    """Draw the head-room: ``[########--] 83 % of 4.2 GMACs``, ``[##########>]`` over the limit."""
+    """Draw the headroom: ``[########--] 83 % of 4.2 GMACs``, ``[##########>]`` over the limit."""
     text = head_room(result)
     if not text or result.limit is None or result.new is None:
         return ""
@@ -163,7 +162,7 @@ def head_room_bar(result: MetricResult) -> str:
 
 
 def times(value: Fraction | None) -> str:
-    """Print how often something happens: up to four decimals, ``-`` where it does not exist."""
+    """Return how often something happens: up to four decimals, ``-`` where it does not exist."""
     if value is None:
         return "-"
     text = _fixed(value, 4).rstrip("0").rstrip(".")
@@ -192,7 +191,7 @@ def _scaled(value: Fraction) -> tuple[str, str]:
 
 
 def _fixed(value: Fraction, decimals: int) -> str:
-    """Print with a number of decimals, correctly rounded (half to even)."""
+    """Return a number with fixed decimals, correctly rounded (half to even)."""
     step = 10**decimals
     whole, rest = divmod(abs(round(value * step)), step)
     sign = "-" if value < 0 and (whole or rest) else ""
@@ -200,7 +199,7 @@ def _fixed(value: Fraction, decimals: int) -> str:
 
 
 def _exact(value: Fraction) -> str:
-    """Print every digit: a whole number, a decimal number that ends, or ``n/d``."""
+    """Return every digit: a whole number, a finite decimal number, or ``n/d``."""
     scaled = value * 10**_DECIMALS
     if scaled.denominator != 1:
         return f"{value.numerator:,}/{value.denominator:,}"

@@ -1,4 +1,4 @@
-"""What a check says about one entry, as plain lines, and the sentences that sum a check up."""
+"""What a check says about one entry, as plain lines, and the sentences that sum up a check."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from flopbench.core.units import plural
 LOCK_IN = 'flopbench accept --improvements --reason "why"'
 ACCEPT_ALL = 'flopbench accept --all --reason "why"'
 UNKNOWN = ("not comparable", "not measured")
-"""States in which nothing is known about a change: no amounts are set against each other."""
+"""States in which nothing is known about a change: no amounts are compared."""
 
 
 def command_to_accept(*names: str) -> str:
@@ -41,15 +41,15 @@ def command_to_accept(*names: str) -> str:
 def explain_entry(
     entry: EntryResult, config: str, *, accept_command: str | None = None
 ) -> list[str]:
-    """Explain one entry: what is wrong, by how much, since which module, and what to do.
+    """Explain one entry: what is wrong, by how much, which module caused it, and what to do.
 
     Args:
         entry: what to explain.
-        config: the file, or the test, in which its budgets stand.
+        config: the file, or the test, that sets its budgets.
         accept_command: the command that accepts the change, where it is not ``flopbench accept``.
 
     Returns:
-        Lines without line ends, those below the first indented.
+        Lines without line ends; all but the first are indented.
     """
     lines = [headline(entry)]
     if entry.what:
@@ -66,12 +66,12 @@ def explain_entry(
 
 
 def headline(entry: EntryResult) -> str:
-    """Return one line that says what is the matter with an entry, its name first."""
+    """Return one line that says what happened to an entry, its name first."""
     return f"{one_line(entry.name)} {status_phrase(entry)}"
 
 
 def status_phrase(entry: EntryResult) -> str:
-    """Return what is the matter with an entry, without its name: ``costs more than allowed``."""
+    """Return what happened to an entry, without its name: ``costs more than allowed``."""
     over = any(r.over_limit and r.failed for r in entry.metrics)
     if entry.state == "gone":
         return "is gone"
@@ -83,7 +83,7 @@ def status_phrase(entry: EntryResult) -> str:
     return {
         "not comparable": "is not comparable with its baseline",
         "not measured": "could not be measured",
-        "inconclusive": "could not be told from its baseline",
+        "inconclusive": "could not be distinguished from its baseline",
         "better": "became cheaper",
         "worse": "costs more, which is allowed",
         "new": "is new",
@@ -98,7 +98,7 @@ def grown(result: MetricResult) -> bool:
 
 
 def advised(result: MetricResult) -> bool:
-    """Return whether a metric violates a budget that only advises."""
+    """Return whether a metric violates an advisory budget."""
     return result.gate == "advisory" and not result.failed and (result.over_limit or grown(result))
 
 
@@ -123,13 +123,13 @@ def growth_line(result: MetricResult) -> str:
     assert new is not None
     share = share_of_change(old, new, result.max_increase)
     change = f"{growth(metric, old, new)}{f' ({share})' if share else ''}"
-    # A paired latency was taken of the other revision just now; no baseline holds it.
+    # A paired latency of the other revision was measured just now; no baseline holds it.
     origin = "the other revision" if result.gate == "paired" else "baseline"
     return f"{origin} {arrow(metric, old, new)}: {change}"
 
 
 def allowance_line(result: MetricResult) -> str:
-    """Print how much growth was allowed; empty where nothing grew."""
+    """Return how much growth was allowed; empty where nothing grew."""
     delta = result.delta
     if result.allowed is None or result.new is None or delta is None or delta <= 0:
         return ""
@@ -150,8 +150,8 @@ def summary_line(report: Report) -> str:
 
 
 def unmatched_lines(report: Report) -> list[str]:
-    """Return the budgets that no entry obeys, each with its place."""
-    return [f"no entry obeys {one_line(text)}" for text in report.unmatched]
+    """Return the budgets that match no entry, each with its place."""
+    return [f"no entry matches {one_line(text)}" for text in report.unmatched]
 
 
 def verdict(report: Report) -> str:
@@ -159,11 +159,13 @@ def verdict(report: Report) -> str:
     if report.drill:
         missed = sum(not d.caught for d in report.drill)
         failed = len(report.failures)
-        own = f"; the check itself fails for {failed}: run it without --drill" if failed else ""
-        of = f"of {len(report.drill)} {plural(len(report.drill), 'planted growth')}"
+        rest = (
+            f"; the check itself fails for {failed}: run it without --self-test" if failed else ""
+        )
+        of = f"of {len(report.drill)} {plural(len(report.drill), 'injected growth')}"
         if missed:
-            return f"drill failed: {missed} {of} not caught{own}"
-        return f"drill passed: {len(report.drill)} {of} caught{own}"
+            return f"self-test failed: {missed} {of} not caught{rest}"
+        return f"self-test passed: {len(report.drill)} {of} caught{rest}"
     whole = len(report.entries)
     unknown = [
         f"{state}: {n} of {whole}"
@@ -178,23 +180,23 @@ def verdict(report: Report) -> str:
 
 
 def self_test_line(report: Report) -> str:
-    """Return what a drill planted."""
+    """Return how much growth the self-test injects."""
     share = allowed_share(report.drill_share or Fraction(0))
-    return f"drill: {share} more planted in every entry and metric; each must fail the check"
+    return f"self-test: {share} more injected into every entry and metric; each must fail the check"
 
 
 def closing(report: Report) -> list[tuple[str, str]]:
-    """Return what became cheaper and what is new: a sentence and its command each."""
+    """Return what became cheaper and what is new: a sentence and a command for each."""
     said = []
     cheaper = [entry for entry in report.improvements if not entry.failed]
     if cheaper:
         listed = ", ".join(_gain(entry) for entry in cheaper)
-        said.append((f"Cheaper, well done: {listed}. Lock it in:", LOCK_IN))
+        said.append((f"Cheaper: {listed}. Lock it in:", LOCK_IN))
     names = [entry.name for entry in report.entries if entry.state == "new"]
     if names:
         listed = ", ".join(one_line(name) for name in names)
         record = command_to_accept(*names) if report.baseline else ACCEPT_ALL
-        said.append((f"New, with nothing to compare with yet: {listed}. Record:", record))
+        said.append((f"New, nothing to compare with yet: {listed}. Record:", record))
     return said
 
 
@@ -208,7 +210,7 @@ def _gain(entry: EntryResult) -> str:
 
 
 def _metric_lines(result: MetricResult, config: str, said: str) -> list[str]:
-    """Say what a metric did; nothing where it did nothing."""
+    """Say how a metric changed; nothing where it did not."""
     violates = result.failed or advised(result)
     lines = []
     if result.over_limit and result.new is not None and result.limit is not None:
@@ -229,35 +231,35 @@ def _metric_lines(result: MetricResult, config: str, said: str) -> list[str]:
 
 
 def _where(result: MetricResult, config: str) -> str:
-    """Say where a budget is to be changed."""
+    """Say where to change a budget."""
     if result.budget_line:
         return f"budget: {one_line(config)}:{result.budget_line}"
     if result.limit is None:
-        return f"budget: the default; budgets stand in {one_line(config)}"
+        return f"budget: the default; budgets are set in {one_line(config)}"
     return f"budget: {one_line(config)}"
 
 
 def _what_to_do(entry: EntryResult, config: str, command: str | None) -> list[str]:
-    """Say how to go on: the command that accepts the change, or why accepting does not help."""
+    """Say what to do: the command that accepts the change, or why accepting does not help."""
     accept = command or command_to_accept(entry.name)
     if entry.state == "not measured":
-        return ["Until this is mended its cost is not guarded."]
+        return ["Until this is fixed its cost is not guarded."]
     lines = []
     if entry.state == "not comparable":
-        lines.append(f"Check with what the baseline was made with, or accept anew: {accept}")
+        lines.append(f"Check with the setup that made the baseline, or accept again: {accept}")
     elif entry.state == "gone":
-        lines.append(f"Put it back (a new name is a new entry), or take it out: {accept}")
+        lines.append(f"Put it back (a new name is a new entry), or remove it: {accept}")
     elif entry.state == "better":
         lines.append(f"Lock it in: {command or LOCK_IN}")
     elif any(
         r.failed and r.gate != "paired" and (grown(r) or not r.over_limit) for r in entry.metrics
     ):
-        lines.append(f"If this growth is meant, accept it: {accept}")
+        lines.append(f"If this growth is intended, accept it: {accept}")
     over = [r for r in entry.metrics if r.failed and r.over_limit]
     if over:
         places = dict.fromkeys(_place(r, config) for r in over)
         lines.append(
-            "A limit is not moved by accepting: make it cheaper, or raise the limit in "
+            "Accepting does not raise a limit: reduce the cost, or raise the limit in "
             f"{', '.join(places)}"
         )
     return lines
@@ -280,14 +282,14 @@ def describe_moves(moves: Sequence[Move], path: str) -> list[str]:
     for move in moves:
         moved = move.acceptance
         if moved is None:
-            lines.append(f"{move.name}: as accepted before, nothing to move")
+            lines.append(f"{move.name}: unchanged since it was accepted")
         elif not moved.new:
-            lines.append(f"{move.name}: taken out")
+            lines.append(f"{move.name}: removed")
         else:
             lines.append(f"{move.name}: {'accepted' if moved.old else 'new'}")
             lines += [f"  {line}" for line in _amounts(moved.old, moved.new)]
     if any(move.acceptance for move in moves):
-        lines.append(f"{path} is written: commit it with the change that it belongs to")
+        lines.append(f"{path} written: commit it with the change that it belongs to")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Why a cost moved, as lines: causes and modules of a model, the split of a policy log."""
+"""Why a cost changed, as lines: causes and modules of a model, the split of a policy log."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from flopbench.core.escaping import one_line
 
 VIDEO: Metric = "macs_per_video"
 MEANING: dict[Part, str] = {
-    "choices": "the policy chooses otherwise",
-    "unit costs": "its networks cost something else",
+    "choices": "the policy chooses differently",
+    "unit costs": "its networks' costs changed",
 }
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
-    """Lay out cells in columns two spaces apart, those in ``right`` to the right."""
+    """Lay out cells in columns two spaces apart; those in ``right`` are right-aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -61,7 +61,7 @@ def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[st
                 one_line(module.type),
                 *_macs_and_params(module.added_macs, module.added_params),
                 added if activations else "",
-                f"{module.cause}, follows" if module.follows else module.cause,
+                f"{module.cause}, derived" if module.follows else module.cause,
             )
         )
     lines = []
@@ -73,16 +73,16 @@ def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[st
 
 
 def _split_lines(split: Split) -> list[str]:
-    """Print the split of a policy's change: exact sums, a row an action, prices that moved."""
+    """Return the split of a policy's change: exact sums, a row per action, changed prices."""
     parts = {"choices": split.choices, "unit costs": split.unit_costs}
     sums = [(name, exact_amount(VIDEO, part, signed=True)) for name, part in parts.items()]
     whole = exact_amount(VIDEO, split.choices + split.unit_costs, signed=True)
     lines = [
         f"mostly {split.leading}: {MEANING[split.leading]}",
-        *_indented(aligned([*sums, ("together", whole)], right=(1,))),
+        *_indented(aligned([*sums, ("total", whole)], right=(1,))),
     ]
     if split.events:
-        titles = ("", "times a video", "MACs each time", "choices", "unit costs")
+        titles = ("", "times per video", "MACs each time", "choices", "unit costs")
         rows = [
             (
                 one_line(event.name),
@@ -103,7 +103,7 @@ def _split_lines(split: Split) -> list[str]:
             )
             for c in split.components
         ]
-        lines += ["prices that moved:", *_indented(aligned(rows_of_prices, right=(1,)))]
+        lines += ["prices that changed:", *_indented(aligned(rows_of_prices, right=(1,)))]
     return lines
 
 

@@ -1,4 +1,4 @@
-"""A check for machines that watch pull requests: annotations of GitHub, a badge."""
+"""A check for pull-request tools: GitHub annotations, a badge."""
 
 # No "from __future__ import annotations": it would define the name of a function of this module.
 
@@ -15,17 +15,17 @@ from flopbench.core.escaping import one_line
 __all__ = ["annotations", "badge_json", "junit_xml", "report_json"]
 
 MOST_ANNOTATIONS = 10
-"""GitHub shows ten of a kind for each step and drops the others without a word."""
+"""GitHub shows ten of each kind per step and silently drops the others."""
 TITLE = "Model cost"
 
 
 def annotations(report: Report, *, base: str = "") -> list[str]:
-    """Return GitHub workflow commands: failures, then what is not known, then improvements.
+    """Return GitHub workflow commands: failures, then unknown states, then improvements.
 
     At most ten; where there are more, the tenth says how many.
 
     Args:
-        report: what to say.
+        report: the report.
         base: the folder that its paths are relative to, as seen from the checkout.
     """
     unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
@@ -42,14 +42,14 @@ def annotations(report: Report, *, base: str = "") -> list[str]:
             found.append(("error", _command("error", {"title": TITLE}, text)))
     shown, left = found, found[MOST_ANNOTATIONS - 1 :]
     if len(left) > 1:
-        message = f"{len(left)} more; the job summary and the log of flopbench check have them all"
+        message = f"{len(left)} more; the job summary and the log of flopbench check list them all"
         more = _command(left[0][0], {"title": TITLE}, message)
         shown = [*found[: MOST_ANNOTATIONS - 1], (left[0][0], more)]
     return [line for _, line in shown]
 
 
 def badge_json(report: Report) -> str:
-    """Return a badge for the endpoint of shields.io."""
+    """Return a badge for the shields.io endpoint."""
     message, colour = _badge(report)
     data = {"schemaVersion": 1, "label": "model cost", "message": message, "color": colour}
     return json.dumps(data, indent=2) + "\n"
@@ -64,11 +64,11 @@ def _badge(report: Report) -> tuple[str, str]:
     if status == EXIT_NOT_COMPARABLE:
         return "not comparable", "yellow"
     if report.drill:
-        return "drill failed", "red"
+        return "self-test failed", "red"
     gone = sum(e.state == "gone" for e in report.failures)
-    dearer = sum(any(r.failed and r.state == "worse" for r in e.metrics) for e in report.failures)
-    over = len(report.failures) - gone - dearer
-    counts = ((dearer, "dearer"), (over, "over limit"), (gone, "gone"))
+    grew = sum(any(r.failed and r.state == "worse" for r in e.metrics) for e in report.failures)
+    over = len(report.failures) - gone - grew
+    counts = ((grew, "grew"), (over, "over limit"), (gone, "gone"))
     (count, word), *rest = [(count, word) for count, word in counts if count]
     first = f"{count} of {len(report.entries)} {word}"
     return ", ".join([first, *(f"{count} {word}" for count, word in rest)]), "red"

@@ -1,9 +1,9 @@
 """A check as JUnit XML: a test case for each entry and metric.
 
-A violation is a failure; what could not be measured or compared is an error; what is new, only
-advised or accepted passes, and says so. So does a latency that could not be told, where the entry
-is fine for all that: outcomes agree with the exit status. No times, no host: the same report gives
-the same bytes.
+A violation is a failure; what could not be measured or compared is an error; what is new, advisory
+or accepted passes, with a remark. So does an inconclusive latency where the entry is otherwise
+fine: outcomes agree with the exit status. Without times or host names, the same report gives the
+same bytes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from flopbench.check.text.blocks import (
 )
 
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 cannot hold, not even escaped."""
+"""Characters that XML 1.0 cannot hold, not even escaped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One test case: its outcome, one line on it, and all that is to be said."""
+    """One test case: its outcome, a one-line message, and the full text."""
 
     classname: str
     name: str
@@ -71,7 +71,7 @@ def junit_xml(report: Report) -> str:
 
 
 def _cases(entry: EntryResult, config: str) -> Iterator[Case]:
-    """Yield an entry's cases, and one for the entry where no metric says what it is."""
+    """Yield an entry's cases, and one for the entry itself where no metric carries its state."""
     block = "\n".join(explain_entry(entry, config))
     said = False
     for result in entry.metrics:
@@ -108,14 +108,14 @@ def _message(result: MetricResult) -> str:
 
 
 def _passed(result: MetricResult) -> str:
-    """Say what a metric that passes did, where it is not the same."""
+    """Say how a passing metric changed, where it did."""
     if result.state == "new":
         lines = ["new: nothing to compare with yet"]
     else:
         lines = [growth_line(result)] if result.state not in ("same", *UNKNOWN) else []
     if advised(result):
         lines += [limit_line(result)] if result.over_limit else []
-        lines.append("its budget only advises")
+        lines.append("its budget is advisory")
     lines += [result.reason, f"accepted: {result.accepted}" if result.accepted else ""]
     return "\n".join(line for line in lines if line)
 

@@ -1,8 +1,8 @@
 """A check as Markdown for GitHub: a job summary, or a comment that is kept up to date.
 
-What comes from names, specifications and notes is data: it is shown, never obeyed. In text it
-is written as character references, which no Markdown construct survives, inside ``<code>``, where
-GitHub links neither ``@names`` nor issues; in blocks it stands inside ``<pre>``.
+Names, specifications and notes are data: they are shown, never interpreted. In text they are
+written as character references, which disable every Markdown construct, inside ``<code>``, where
+GitHub links neither ``@names`` nor issues; in blocks they are inside ``<pre>``.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ from flopbench.core.escaping import one_line
 from flopbench.core.units import plural
 
 MARKER = "<!-- flopbench-check -->"
-"""First in the text: a comment that begins with it is replaced rather than followed."""
+"""First in the text: a comment that begins with it is replaced, not followed by another."""
 MOST_BYTES = 900_000
-"""GitHub refuses a job summary beyond 1 MiB; the rest is for what other steps write."""
+"""GitHub refuses a job summary beyond 1 MiB; the rest is left for other steps."""
 
-_TITLES = ("entry", "state", "metric", "baseline", "now", "change", "head-room")
-_SELF_TEST_TITLES = ("entry", "metric", "planted growth", "why")
+_TITLES = ("entry", "state", "metric", "baseline", "now", "change", "headroom")
+_SELF_TEST_TITLES = ("entry", "metric", "injected growth", "why")
 
 
 def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
@@ -46,8 +46,8 @@ def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
 
     Args:
         report: what to render.
-        most_bytes: cap, in UTF-8. Details are left out from the last one on, then rows of the
-            table; a sentence says how many.
+        most_bytes: cap, in UTF-8. Details are left out from the end, then rows of the table; a
+            sentence says how many.
     """
     sign = {EXIT_OK: "✅", EXIT_CHECK_FAILED: "❌"}.get(report.exit_status, "⚠️")
     head = [MARKER, f"## {sign} Model cost: {verdict(report)}", ""]
@@ -75,18 +75,18 @@ def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
 
 
 def code(text: str) -> str:
-    """Escape text for a cell or a sentence and show it as code; nothing for an empty text."""
+    """Escape text for a cell or a sentence and show it as code; empty for an empty text."""
     return f"<code>{_references(text)}</code>" if text else ""
 
 
 def escape_text(text: str) -> str:
-    """Escape a sentence: it reads as it is, without links, mentions or markup."""
+    """Escape a sentence: it reads unchanged, without links, mentions or markup."""
     # A zero-width space keeps "@name" and "#1" from being linked after references are resolved.
     return _references(text).replace("&#64;", "&#64;&#8203;").replace("&#35;", "&#35;&#8203;")
 
 
 def _references(text: str) -> str:
-    """Write what could mean something in Markdown or HTML as a character reference."""
+    """Write characters with a meaning in Markdown or HTML as character references."""
     plain = one_line(text)
     number = len(plain) - len(plain.lstrip("0123456789"))
     return "".join(
@@ -101,23 +101,23 @@ def _means_something(text: str, place: int, number: int) -> bool:
     if c.isalnum() or ord(c) > 127:
         return False
     if c == ":":
-        return text[place + 1 : place + 2] == "/"  # else no address
+        return text[place + 1 : place + 2] == "/"  # otherwise not an address
     if c == "." and text[max(place - 3, 0) : place].lower() == "www":
         return True
     if place == number and (c in ".)" if number else c in " +-="):
-        return True  # would begin a list, a heading's underline or an indented block
+        return True  # would start a list, a heading's underline or an indented block
     return c not in " ,%+-=().;/?'\""
 
 
 def _explained(report: Report) -> list[EntryResult]:
-    """Return the entries with details: what fails, what is not known, what became cheaper."""
+    """Return the entries with details: failures, unknown states, then cheaper ones."""
     rest = [entry for entry in report.entries if not entry.failed]
     unknown = [entry for entry in rest if entry.state in UNKNOWN]
     return [*report.failures, *unknown, *(entry for entry in rest if entry.state == "better")]
 
 
 def _details(entry: EntryResult, report: Report) -> str:
-    """Return one entry's block, folded away; ``<pre>`` keeps its columns and links nothing."""
+    """Return one entry's block, collapsed; ``<pre>`` keeps its columns and links nothing."""
     lines = explain_entry(entry, report.config)[1:]
     text = "\n".join(html.escape(line, quote=False) for line in lines)
     title = code(entry.name) + " " + status_phrase(entry)
@@ -125,7 +125,7 @@ def _details(entry: EntryResult, report: Report) -> str:
 
 
 def _entry_rows(entry: EntryResult) -> list[str]:
-    """Return an entry's rows: its name and state in the first only."""
+    """Return an entry's rows, with its name and state only in the first."""
     state = f"**{entry.state}**" if entry.failed else entry.state
     cells = [_cells(result) for result in entry.metrics] or [("", "", "", code(entry.reason), "")]
     heads = [(code(entry.name), state), *([("", "")] * (len(cells) - 1))]
@@ -165,7 +165,7 @@ def _capped(
     foot: Sequence[str],
     most: int,
 ) -> str:
-    """Join the parts, leaving out whole details, then whole rows, from the end, to fit."""
+    """Join the parts, leaving out whole details, then whole rows, from the end, so that it fits."""
 
     def text(shown_rows: int, shown_details: int) -> str:
         left = []

@@ -1,4 +1,4 @@
-"""A check as text on a terminal, as Markdown and as JSON; all from the report alone.
+"""A check as text on a terminal, as Markdown and as JSON, all from the report alone.
 
 The JSON is ``Report.to_json`` (kind ``flopbench.check``), indented by two.
 """
@@ -36,23 +36,23 @@ from flopbench.core.grid import console_for
 __all__ = ["explain_entry", "render_check", "report_json"]
 
 WIDTH = 100
-"""Lines are folded here, whatever the terminal: the same report gives the same text."""
+"""Lines are folded here on any terminal: the same report gives the same text."""
 MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
-"""Marks of entries and their styles; words, so that they are read without colour too."""
+"""Marks of entries and their styles; they are words, so that they work without colour."""
 
 QUIET = ("same", "new")
-"""States of a metric of which there is nothing to say but its amount."""
+"""States of a metric with nothing to report but its amount."""
 
 SMALLEST_WIDTH = 40
-"""A long name leaves its line at least this much."""
+"""Characters that a long name leaves on its line, at least."""
 
 Row = list[str] | str
-"""Pieces that must not be folded inside, or a sentence."""
+"""Pieces that must not be broken, or a sentence."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputLine:
-    """One line, its style, and how much of its beginning has it."""
+    """One line, its style, and how many of its first characters have it."""
 
     text: str
     style: str = ""
@@ -68,11 +68,11 @@ def render_check(
         report: what to render.
         format: ``table``, ``md`` or ``json``.
         stream: where ``table`` is drawn, in colour where it is a terminal.
-        failures_first: whether failures stand at the top, as for a file or a pipe, or at the
-            bottom, just above the summary, where a terminal shows them; for ``table`` only.
+        failures_first: whether failures are at the top, as for a file or a pipe, or at the bottom,
+            just above the summary, where a terminal shows them; for ``table`` only.
 
     Returns:
-        The text, or None for ``table``, which goes to the stream at once.
+        The text, or None for ``table``, which is written to the stream directly.
     """
     if format == "json":
         return report_json(report)
@@ -85,7 +85,7 @@ def render_check(
 
 
 def report_json(report: Report) -> str:
-    """Return the report file, from which every other output can be drawn again."""
+    """Return the report file, from which every other output can be rendered again."""
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -118,7 +118,7 @@ def _lines(report: Report, failures_first: bool) -> list[OutputLine]:
 
 
 def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
-    """Yield an entry's line, and what does not fit on it below."""
+    """Yield an entry's line, and below it what does not fit."""
     heads = aligned([(mark(e), e.state, one_line(e.name)) for e in entries]) if entries else []
     indent = max(map(len, heads), default=0) + 2
     for entry, head in zip(entries, heads, strict=True):
@@ -131,40 +131,40 @@ def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
 
 
 def _rows(entry: EntryResult) -> list[Row]:
-    """Return what is said of an entry, each on lines of its own."""
+    """Return what is reported of an entry, each item on separate lines."""
     moved = [result for result in entry.metrics if _is_moved(result)]
     still = [r for r in entry.metrics if r.state in QUIET and not _is_moved(r)]
     rows: list[Row] = [_metric_row(result) for result in moved]
     if entry.state == "gone":
         rows.append(_old_amounts(entry))
-    rows.append(_still_row(still, beside=bool(moved)))
+    rows.append(_still_row(still, with_moved=bool(moved)))
     rows.append(one_line(entry.reason))
-    # Three metrics that were let pass for one reason are one remark.
+    # Metrics that passed for the same reason share one remark.
     rows += dict.fromkeys(remark for result in entry.metrics for remark in _remarks(result, entry))
     rows += [f"note: {one_line(note)}" for note in entry.notes]
     return [row for row in rows if row]
 
 
 def _is_moved(result: MetricResult) -> bool:
-    """Whether a metric has a line of its own: it changed, is not known, or fails."""
+    """Whether a metric has a separate line: it changed, is not known, or fails."""
     return result.state not in (*QUIET, "gone") or bool(result.failed and result.new)
 
 
 def _old_amounts(entry: EntryResult) -> list[str]:
-    """Return what an entry that is gone had, nothing where nothing is known of it."""
+    """Return the amounts of an entry that is gone, empty where they are not known."""
     was = [amount(result.metric, result.old) for result in entry.metrics if result.old is not None]
     return ["was", *was] if was else []
 
 
-def _still_row(still: Sequence[MetricResult], *, beside: bool) -> list[str]:
-    """Return the amounts that did not move, and their head room.
+def _still_row(still: Sequence[MetricResult], *, with_moved: bool) -> list[str]:
+    """Return the amounts that did not change, and their headroom.
 
     Args:
         still: their metrics.
-        beside: whether other metrics moved, so that these must say that they did not.
+        with_moved: whether other metrics changed, so that these must say that they did not.
     """
     pieces = [amount(result.metric, result.new) for result in still if result.new is not None]
-    if beside and pieces:
+    if with_moved and pieces:
         pieces.append("unchanged" if still[0].state == "same" else "new")
     return [*pieces, *filter(None, map(head_room_bar, still))]
 
@@ -172,7 +172,7 @@ def _still_row(still: Sequence[MetricResult], *, beside: bool) -> list[str]:
 def _metric_row(result: MetricResult) -> list[str]:
     metric, old, new = result.metric, result.old, result.new
     bar = head_room_bar(result)
-    name = "latency " if metric == "latency" else ""  # the unit of any other says what it is
+    name = "latency " if metric == "latency" else ""  # any other is clear from its unit
     if result.state in UNKNOWN or old is None or new is None or old == new:
         here = metric if new is None else f"{name}{amount(metric, new)}"
         return [here, *([bar] if bar else [])]
@@ -182,7 +182,7 @@ def _metric_row(result: MetricResult) -> list[str]:
 
 
 def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
-    """Yield what else a reader needs: why a metric is let pass, or why nothing is known."""
+    """Yield further remarks: why a metric passes, or why nothing is known."""
     subject = "" if entry.state == "gone" else f"{result.metric} "
     if result.reason and result.reason != entry.reason:
         yield f"{result.metric}: {one_line(result.reason)}"
@@ -190,11 +190,11 @@ def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
         yield f"{subject}accepted: {one_line(result.accepted)}"
     elif advised(result) and not result.reason:
         over = "over its limit" if result.over_limit else "more than allowed"
-        yield f"{result.metric} is {over}; its budget only advises"
+        yield f"{result.metric} is {over}; its budget is advisory"
 
 
 def _blocks(report: Report) -> Iterator[list[OutputLine]]:
-    """Yield what fails, then what is not known, each explained."""
+    """Yield failures, then unknown states, each with an explanation."""
     unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
     for entry in (*report.failures, *unknown):
         word = mark(entry)

@@ -144,9 +144,9 @@ def test_a_shallow_clone_lacks_the_older_revision(repository: Path, tmp_path: Pa
 @pytest.mark.parametrize("ref", ["", "-h", "--output=x", "^HEAD", "a\nb", "a\0b"])
 def test_what_can_be_no_revision_never_reaches_git(repository: Path, ref: str) -> None:
     """Least of all as an option."""
-    with pytest.raises(InputError, match="is no revision"):
+    with pytest.raises(InputError, match="is not a revision"):
         show(ref, BASE)
-    with pytest.raises(InputError, match="is no revision"):
+    with pytest.raises(InputError, match="is not a revision"):
         extract(ref, Path("."), Path("../out"))
     assert sorted(path.name for path in repository.iterdir()) == [
         ".flopbench",
@@ -186,7 +186,7 @@ def test_a_folder_or_bytes_in_place_of_the_file_are_named(repository: Path) -> N
     """A revision may hold something else under the path."""
     (repository / "bytes").write_bytes(b"\xff\xfe")
     commit(repository, "bytes")
-    with pytest.raises(InputError, match="sub is no file at HEAD"):
+    with pytest.raises(InputError, match="sub is not a file at HEAD"):
         show("HEAD", Path("sub"))
     with pytest.raises(DataError, match="HEAD:bytes is not UTF-8 text at byte 0"):
         show("HEAD", Path("bytes"))

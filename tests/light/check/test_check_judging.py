@@ -246,7 +246,7 @@ def test_an_amount_fails_exactly_beyond_what_is_allowed(
 
 
 @given(st.sampled_from(["dense_macs", "params", "activations"]), st.integers(1, 10**9))
-def test_what_a_drill_plants_adds_up(metric: Metric, extra: int) -> None:
+def test_what_a_self_test_injects_adds_up(metric: Metric, extra: int) -> None:
     """Planted growth is in one module and in the total alike, as a real one would be."""
     cost = grown(MODEL, metric, Fraction(extra))
     assert isinstance(cost, ModelCost)
@@ -282,12 +282,12 @@ def test_gravity() -> None:
 
 
 def test_what_accept_refuses() -> None:
-    """An empty reason, an entry that was not measured, one that nobody knows."""
+    """An empty reason, an entry that was not measured, an unknown one."""
     with pytest.raises(InputError, match="--reason is empty"):
         accept(None, COSTS, ["net"], " \n ")
     with pytest.raises(MeasureError, match="no torch"):
         accept(None, {"net": "no torch"}, ["net"], "x")
-    with pytest.raises(InputError, match="in no baseline"):
+    with pytest.raises(InputError, match="not in the baseline"):
         accept(None, {}, ["net"], "x")
 
 

@@ -304,7 +304,7 @@ def test_models_say_why_they_were_found(tmp_path: Path) -> None:
     write(tmp_path, {"nets.py": source})
     assert {entry.name: entry.why for entry in find_entries(tmp_path)} == {
         "Net": "a Module that needs no arguments",
-        "make_net": "named as what makes a model",
+        "make_net": "named like a model factory",
         "other": "returns a Module",
     }
 
@@ -371,7 +371,7 @@ def test_names_that_come_twice_get_a_number(tmp_path: Path) -> None:
 def test_without_any_entry_there_is_an_example(tmp_path: Path) -> None:
     """Valid TOML, which the check refuses with the way out, and which works uncommented."""
     for text in (config_text([], {}), config_text(ENTRIES[:1], {"net": "why"})):
-        with pytest.raises(DataError, match="names no entry to guard"):
+        with pytest.raises(DataError, match="has no entry to guard"):
             read_config(written(tmp_path, text))
         assert '#[[entries]]\n#name = "backbone"\n#model = "resnet50@224"\n' in text
         read_config(written(tmp_path, re.sub(r"(?m)^#(?=\S)", "", text)))

@@ -100,7 +100,7 @@ def test_the_plugin_is_registered() -> None:
     ("args", "env", "needle"),
     [
         (("--flopbench-update",), {"CI": "true"}, "does not run where CI is set"),
-        (("--flopbench-reason", "x"), {}, "--flopbench-update only"),
+        (("--flopbench-reason", "x"), {}, "only applies with --flopbench-update"),
         (("--flopbench-update", "--flopbench-reason", "  "), {}, "--flopbench-reason is empty"),
     ],
 )

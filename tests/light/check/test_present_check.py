@@ -172,17 +172,17 @@ backbone costs more than allowed and is over its limit
       the budget says: The edge device has no room for more; ask before raising this.
   params: baseline 25.557 -> 25.668 M params: +110,592 params (+0.4 %)
       allowed growth: none
-      budget: the default; budgets stand in flopbench.toml
+      budget: the default; budgets are set in flopbench.toml
   cause:
     width  +310,500,000 MACs  +110,592 params  layer1.0.conv2: weight 64x64x3x3 -> 128x64x3x3
   modules that grew most:
     layer1.0.conv2  Conv2d  +115,605,504 MACs  +36,864 params  width
         weight 64x64x3x3 -> 128x64x3x3; nets.py:31
-    layer1.0.conv3  Conv2d   +51,380,224 MACs  +16,384 params  width, follows
+    layer1.0.conv3  Conv2d   +51,380,224 MACs  +16,384 params  width, derived
         weight 256x64x1x1 -> 256x128x1x1; was layer1.0.last
     and 3 more that changed
-  If this growth is meant, accept it: flopbench accept backbone --reason "why"
-  A limit is not moved by accepting: make it cheaper, or raise the limit in flopbench.toml:12
+  If this growth is intended, accept it: flopbench accept backbone --reason "why"
+  Accepting does not raise a limit: reduce the cost, or raise the limit in flopbench.toml:12
 """
 
 
@@ -197,13 +197,13 @@ def test_another_command_may_accept() -> None:
     lines = explain_entry(
         samples.widened(), "tests/test_net.py:4", accept_command="pytest --flopbench-update"
     )
-    assert "  If this growth is meant, accept it: pytest --flopbench-update" in lines
+    assert "  If this growth is intended, accept it: pytest --flopbench-update" in lines
     assert not any("flopbench accept" in line for line in lines)
-    assert "      budget: the default; budgets stand in tests/test_net.py:4" in lines
+    assert "      budget: the default; budgets are set in tests/test_net.py:4" in lines
 
 
 def test_a_test_of_any_name_is_called_the_model() -> None:
-    """The name of a test, which pytest prints above, does not stand in the explanation's start."""
+    """The name of a test, which pytest prints above, is not at the start of the explanation."""
     name = "test_net.py::test[a\x1bb costs]"
     asked = Asked(
         name=name,
@@ -227,17 +227,17 @@ def test_only_over_a_limit_no_command_is_offered_that_would_not_help() -> None:
 
 
 def test_a_policys_split_is_exact_and_names_the_leading_part() -> None:
-    """Choices and unit costs as exact fractions with their sum, actions, prices that moved."""
+    """Choices and unit costs as exact fractions with their sum, actions, prices that changed."""
     text = "\n".join(explain_entry(samples.policy(), "flopbench.toml"))
-    assert "mostly choices: the policy chooses otherwise" in text
+    assert "mostly choices: the policy chooses differently" in text
     assert re.search(r"choices +\+5,000,000,000/3 MACs/video\n", text)
     assert re.search(r"unit costs +\+1/3 MACs/video\n", text)
-    assert re.search(r"together +\+1,666,666,667 MACs/video\n", text)
+    assert re.search(r"total +\+1,666,666,667 MACs/video\n", text)
     assert re.search(r"224 +5\.3333 -> 6\.3333 +4,109,464,576 -> 4,109,464,577 MACs", text)
     assert re.search(r"skip 4 +0\.25 -> -", text)
     assert "backbone  4,109,464,576 -> 4,109,464,577 MACs  resnet50@224" in text
     other = "\n".join(explain_entry(samples.policy("unit costs"), "flopbench.toml"))
-    assert "mostly unit costs: its networks cost something else" in other
+    assert "mostly unit costs: its networks' costs changed" in other
 
 
 def test_what_is_not_comparable_has_no_percentage_and_no_difference() -> None:
@@ -267,18 +267,18 @@ note  new     fresh     512.00 kMACs  9,216 params
 FAIL  gone    old-net   was  4.1095 GMACs  25.557 M params
                         the baseline has it, the configuration does not
 
-Cheaper, well done: small (dense_macs -32.0 %). Lock it in: flopbench accept --improvements \
+Cheaper: small (dense_macs -32.0 %). Lock it in: flopbench accept --improvements \
 --reason "why"
-New, with nothing to compare with yet: fresh. Record: flopbench accept fresh --reason "why"
+New, nothing to compare with yet: fresh. Record: flopbench accept fresh --reason "why"
 
 FAIL old-net is gone
   what: nets:old-net@224
   why: the baseline has it, the configuration does not
-  Put it back (a new name is a new entry), or take it out: flopbench accept old-net --reason "why"
+  Put it back (a new name is a new entry), or remove it: flopbench accept old-net --reason "why"
 
 baseline .flopbench/baseline.json; counter torch
 1 GMAC = 1e9 MACs
-no entry obeys flopbench.toml:19: bakbone* dense_macs
+no entry matches flopbench.toml:19: bakbone* dense_macs
 4 entries checked, 1 budget matched nothing; failed: 1 of 4
 """
 
@@ -326,10 +326,10 @@ def test_failures_stand_first_in_a_pipe_and_last_on_a_terminal() -> None:
 
 
 def test_what_lets_a_growth_pass_is_said() -> None:
-    """An accepted growth has its reason; an advisory budget says that it only advises."""
+    """An accepted growth has its reason; an advisory budget says that it is advisory."""
     text = drawn(samples.everything())
     assert "params accepted: wider head, see #12" in text
-    assert "dense_macs is more than allowed; its budget only advises" in text
+    assert "dense_macs is more than allowed; its budget is advisory" in text
     assert "note: the total of torch moved from 10 to 12" in text
     assert "the interval of the ratio reaches from 0.99 to 1.13" in text
     assert "notice: the cache was empty" in text
@@ -346,12 +346,12 @@ def test_what_lets_a_growth_pass_is_said() -> None:
         (
             samples.self_tested(),
             "2 entries checked, 0 budgets matched nothing; "
-            "drill passed: 2 of 2 planted growths caught",
+            "self-test passed: 2 of 2 injected growths caught",
         ),
         (
             samples.self_tested(caught=False),
             "2 entries checked, 0 budgets matched nothing; "
-            "drill failed: 1 of 2 planted growths not caught",
+            "self-test failed: 1 of 2 injected growths not caught",
         ),
     ],
 )
@@ -360,10 +360,10 @@ def test_the_last_line_says_how_much_was_checked(report: Report, line: str) -> N
     assert drawn(report).splitlines()[-1] == line
 
 
-def test_a_drill_shows_what_was_planted_and_what_was_missed() -> None:
+def test_a_self_test_shows_what_was_injected_and_what_was_missed() -> None:
     """A row an entry and metric, with the reason where the gate did not fail."""
     text = drawn(samples.self_tested(caught=False))
-    assert text.startswith("drill: 1 % more planted in every entry and metric")
+    assert text.startswith("self-test: 1 % more injected into every entry and metric")
     assert "caught  backbone  dense_macs\n" in text
     assert "MISSED  head      params      its gate is advisory\n" in text
 
@@ -580,11 +580,11 @@ def test_junit_is_well_formed_and_its_counts_are_right() -> None:
     assert "nothing to compare with" in (
         by_name["fresh", "dense_macs"].findtext("system-out") or ""
     )
-    assert "only advises" in (by_name["advised", "dense_macs"].findtext("system-out") or "")
+    assert "is advisory" in (by_name["advised", "dense_macs"].findtext("system-out") or "")
     assert "see #12" in (by_name["advised", "params"].findtext("system-out") or "")
     assert not list(by_name["resnet50", "dense_macs"])
-    drill = ElementTree.fromstring(junit_xml(samples.self_tested(caught=False)))
-    assert (drill.get("tests"), drill.get("failures")) == ("2", "1")
+    tested = ElementTree.fromstring(junit_xml(samples.self_tested(caught=False)))
+    assert (tested.get("tests"), tested.get("failures")) == ("2", "1")
 
 
 def test_junit_agrees_with_the_exit_status_on_a_tripwire_that_was_not_set() -> None:
@@ -621,12 +621,12 @@ def test_a_report_of_schema_1_is_read_under_the_present_names() -> None:
     ("report", "message", "colour"),
     [
         (samples.report(samples.same(), samples.new()), "passing", "brightgreen"),
-        (samples.everything(), "2 of 10 dearer, 1 gone", "red"),
+        (samples.everything(), "2 of 10 grew, 1 gone", "red"),
         (samples.report(samples.gone(), samples.same()), "1 of 2 gone", "red"),
         (samples.report(samples.same(limit=5)), "1 of 1 over limit", "red"),
         (samples.report(samples.not_comparable()), "not comparable", "yellow"),
         (samples.report(samples.not_measured(), samples.same()), "not measured", "orange"),
-        (samples.self_tested(caught=False), "drill failed", "red"),
+        (samples.self_tested(caught=False), "self-test failed", "red"),
     ],
 )
 def test_the_badge_follows_the_schema_of_an_endpoint(

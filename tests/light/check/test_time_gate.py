@@ -1,4 +1,4 @@
-"""Verdicts on latencies: what trips the wire, what is let pass, what cannot be told.
+"""Verdicts on latencies: what trips the wire, what passes, what is inconclusive.
 
 Rows come out of the real loop on a clock of noise (``clocks``); nothing is timed here.
 """
@@ -108,11 +108,11 @@ def test_amounts_are_the_exact_decimal_text_of_the_headlines() -> None:
 
 
 @pytest.mark.parametrize(("delta", "failed"), [("1/16", False), ("1/100", True)])
-def test_a_growth_of_at_most_min_delta_is_let_pass(delta: str, failed: bool) -> None:
-    """+50 % is 31 ms: worse all the same, failing only where fewer are let pass."""
+def test_a_growth_of_at_most_min_delta_passes(delta: str, failed: bool) -> None:
+    """+50 % is 31 ms: still worse, but failing only where less is allowed."""
     result = judge_time(budget(min_delta=Fraction(delta)), row(1.0), row(1.5, seed=1))
     assert (result.state, result.failed) == ("worse", failed)
-    assert ("let pass" in result.reason) == (not failed)
+    assert ("so it passes" in result.reason) == (not failed)
 
 
 def test_advisory_never_fails() -> None:
@@ -162,7 +162,7 @@ def test_a_row_without_a_time_is_not_measured(gone: dict[str, Any]) -> None:
     new = row(1.0)
     result = judge_time(budget(), row(1.0), replace(new, row=replace(new.row, **gone)))
     assert (result.state, result.failed, result.new) == ("not measured", False, None)
-    assert result.reason == gone.get("failure", "no process has timed it")
+    assert result.reason == gone.get("failure", "no process timed it")
 
 
 def test_rows_of_unlike_batches_are_not_compared() -> None:
@@ -249,14 +249,15 @@ def test_another_machine_is_named_with_both_values() -> None:
     assert other_machine(CPU, CPU) == ""
     reason = other_machine(some_device(cpu__model="Xeon"), CPU)
     assert reason == (
-        "the accepted time was taken on another machine (cpu.model: 'Xeon' then, 'AMD EPYC' here)"
+        "the accepted time was measured on another machine "
+        "(cpu.model: 'Xeon' then, 'AMD EPYC' here)"
     )
 
 
 def test_another_torch_is_called_that() -> None:
     """The machine is the same: the reason says that it is the library."""
     reason = other_machine(some_device(torch__version="2.4.0"), CPU)
-    assert reason.startswith("the accepted time was taken with another torch (torch.version: ")
+    assert reason.startswith("the accepted time was measured with another torch (torch.version: ")
 
 
 def test_many_differences_are_counted() -> None:
@@ -290,7 +291,7 @@ def test_nothing_fails_but_what_is_worse(
 
 def test_an_outcome_without_amounts_fails_nothing() -> None:
     """New, gone elsewhere, not measured: a notice with its reason."""
-    result = outcome(budget(), LatencyState(state="new", reason="no latency was accepted yet"))
+    result = outcome(budget(), LatencyState(state="new", reason="no latency has been accepted yet"))
     assert (result.failed, result.allowed, result.delta) == (False, None, None)
 
 
