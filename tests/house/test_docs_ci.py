@@ -1,4 +1,4 @@
-"""docs/ci.md is one session: its files are written where it shows them, commands run in order."""
+"""The pages on CI are one session: files are written as shown, commands run in order."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from test_docs import SESSIONS, matches
 from flopbench.check import report
 from flopbench.check.init.starting import ci_snippet
 
-PAGE = ROOT / "docs" / "ci.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+PAGES = ("ci.md", "ci-reference.md", "ci-json.md")
+TEXT = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
 STEP = re.compile(
     r"^(?:[^\n]*`(?P<name>[\w.-]+)`:\n\n)?```(?P<tag>\w*)\n(?P<body>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -25,7 +25,7 @@ STEP = re.compile(
 """A fenced block; a file of the session where the line above ends with its name and a colon."""
 
 OUTSIDE = {"CI", "COLUMNS", "LINES", "PY_COLORS", "FORCE_COLOR", "NO_COLOR"}
-"""Variables of whoever runs the tests that would change what the session prints."""
+"""Variables of the tests' environment that would change what the session prints."""
 
 
 def steps() -> Iterator[tuple[str, str, str]]:
@@ -40,7 +40,7 @@ def steps() -> Iterator[tuple[str, str, str]]:
 
 
 def surroundings() -> dict[str, str]:
-    """Return the environment of a reader at a desk: no CI job, a git identity, no git settings."""
+    """Return the environment of a reader: no CI job, a git identity, no git settings."""
     outer = {
         key: value
         for key, value in os.environ.items()
@@ -69,9 +69,9 @@ def table_keys(heading: str) -> set[str]:
     return {word for cell in cells for word in re.findall(r"`([\w-]+)", cell)}
 
 
-def test_the_session_prints_what_the_page_shows(tmp_path: Path) -> None:
-    """Every command of the page, in order and in one folder, prints what stands below it."""
-    assert PAGE.name in SESSIONS
+def test_the_session_prints_what_the_pages_show(tmp_path: Path) -> None:
+    """Every command of the pages, in order and in one folder, prints what is shown below it."""
+    assert set(PAGES) >= SESSIONS
     commands = 0
     for kind, what, content in steps():
         if kind == "file":
@@ -84,12 +84,12 @@ def test_the_session_prints_what_the_page_shows(tmp_path: Path) -> None:
 
 
 def test_the_workflow_is_the_one_that_init_prints() -> None:
-    """The page shows the workflow as ``flopbench init`` prints it."""
+    """ci.md shows the workflow as ``flopbench init`` prints it."""
     assert f"```yaml\n{ci_snippet()}```" in TEXT
 
 
 def test_the_inputs_are_those_of_the_action() -> None:
-    """The page's table names each input of ``action.yml``, and no other."""
+    """The table of ci-reference.md names each input of ``action.yml``, and no other."""
     yaml = pytest.importorskip("yaml")
     action = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
     assert table_keys("**The action**") == set(action["inputs"])
@@ -97,7 +97,7 @@ def test_the_inputs_are_those_of_the_action() -> None:
 
 
 def test_the_yaml_is_yaml() -> None:
-    """Each YAML block of the page can be read, and names only hooks that exist."""
+    """Each YAML block of the pages can be read, and names only hooks that exist."""
     yaml = pytest.importorskip("yaml")
     read = [
         yaml.safe_load(block["body"]) for block in STEP.finditer(TEXT) if block["tag"] == "yaml"
@@ -108,8 +108,8 @@ def test_the_yaml_is_yaml() -> None:
 
 
 def test_the_table_of_the_report_has_all_keys() -> None:
-    """Section 9 names every key of every record of a report."""
-    section = TEXT.partition("\n## 9.")[2].partition("\n## 10.")[0]
+    """ci-json.md names every key of every record of a report."""
+    section = TEXT.partition("\n## 1. The report\n")[2].partition("\n## 2.")[0]
     named = set(re.findall(r"`(\w+)", section))
     records = [
         report.Report,
