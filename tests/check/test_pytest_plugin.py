@@ -327,7 +327,7 @@ def test_xdist_records_the_same(tmp_path: Path) -> None:
     ):
         done = run(folder, *options, "--flopbench-update")
         assert done.status == 0, done.text
-        assert done.text.count("is written") == 1
+        assert done.text.count("written: commit") == 1
     files = [folder / ".flopbench" / "pytest.json" for folder in (alone, together)]
     assert files[0].read_bytes() == files[1].read_bytes()
     first = run(together, "-n", "2", "--dist", "loadgroup", "-v", WIDTH="9")
