@@ -182,7 +182,7 @@ def test_the_reverse_is_better(project: Path) -> None:
 
 
 def test_without_a_revision_such_an_entry_has_no_result(project: Path) -> None:
-    """Gate paired, no --paired: nothing is measured, nothing is said."""
+    """Gate paired, no --paired: nothing is measured, nothing is reported."""
     assert check_latency(config(project, ("net", "my_pkg.nets:build@32"))) == {}
 
 
@@ -239,7 +239,7 @@ def test_an_unknown_revision_is_refused(project: Path) -> None:
 
 
 def test_standing_in_a_tree_leaves_no_trace(project: Path, tmp_path: Path) -> None:
-    """No module, no folder of a tree is left, also where building fails; libraries stay."""
+    """No module or folder of a tree is left, even where building fails; libraries stay."""
     write(tmp_path, NARROW)
     (tmp_path / "broken.py").write_text("import helpers, wave\nraise ValueError('no')\n")
     code = f"""
@@ -355,7 +355,7 @@ def test_accept_then_check_then_accept_another(work: Path) -> None:
 
 
 def test_a_time_of_another_machine_is_not_compared_and_not_measured(work: Path) -> None:
-    """Nor one under another torch; a limit is measured all the same. Accepting replaces the row."""
+    """Nor one under another torch; a limit is still measured. Accepting replaces the row."""
     asked = alone(work, ("net", "my_pkg.nets:build@32"))
     accept_latency(asked, ["net"], effort=ONE)
     path = latency_path(asked)
@@ -381,7 +381,7 @@ def test_a_time_of_another_machine_is_not_compared_and_not_measured(work: Path) 
 
 
 def test_the_row_of_an_absent_device_is_not_comparable(work: Path) -> None:
-    """A row of CUDA where there is none: the reason says so."""
+    """A CUDA row on a machine without CUDA: the reason says so."""
     torch = pytest.importorskip("torch")
     if torch.cuda.is_available():
         pytest.skip("there is a CUDA device here")
@@ -412,7 +412,7 @@ def test_a_model_that_cannot_be_timed_is_not_measured(work: Path) -> None:
 
 
 def test_a_damaged_file_is_refused(work: Path) -> None:
-    """Not taken for an empty one: that would be silently green."""
+    """Not treated as empty: that would pass silently."""
     asked = alone(work, ("net", "my_pkg.nets:build@32"))
     latency_path(asked).parent.mkdir()
     latency_path(asked).write_text('{"kind": "flopbench.timings", "schema": 99}')

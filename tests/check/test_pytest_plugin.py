@@ -205,7 +205,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     ],
 )
 def test_what_keeps_its_budget_passes(judged: Ran, name: str) -> None:
-    """A limit is inclusive, in MACs or FLOPs; a returned model makes no warning of pytest's."""
+    """A limit is inclusive, in MACs or FLOPs; a returned model causes no pytest warning."""
     assert judged.outcomes[name] == ("passed", "")
 
 
@@ -230,7 +230,7 @@ def test_what_keeps_its_budget_passes(judged: Ran, name: str) -> None:
     ],
 )
 def test_what_does_not_fails(judged: Ran, name: str, outcome: str, needles: list[str]) -> None:
-    """An ordinary report: limit, actual and excess exactly, or what is wrong; no frame of ours."""
+    """An ordinary report: limit, actual and excess exactly, or what is wrong; no internal frame."""
     found, message = judged.outcomes[name]
     assert found == outcome
     for needle in needles:
@@ -345,7 +345,7 @@ def test_a_model_over_its_limit_is_not_recorded(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_compared_fails_without_a_percentage(tmp_path: Path) -> None:
-    """Another counter than the baseline's is no growth, nor green; a damaged file is an error."""
+    """Another counter is neither growth nor a pass; a damaged file is an error."""
     folder = suite(tmp_path / "suite", GUARDED)
     assert run(folder, FIRST, "--flopbench-update").status == 0
     tests = folder / "tests" / "test_nets.py"

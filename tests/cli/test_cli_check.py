@@ -117,7 +117,7 @@ def test_init_then_check_passes(tmp_path: Path, run: RunCli) -> None:
 
 
 def test_exit_status_of_the_command(repository: Path, run_cli: RunCli) -> None:
-    """The command itself, in a process of its own: 0, 1 with failures first, 2, 3 and 4."""
+    """The command itself, in a separate process: 0, 1 with failures first, 2, 3 and 4."""
     assert run_cli("check").returncode == 0
     edit(repository, "squeeze=8", "squeeze=64")
     failed = run_cli("check")
@@ -132,7 +132,7 @@ def test_exit_status_of_the_command(repository: Path, run_cli: RunCli) -> None:
 
 
 def test_no_baseline_yet_is_a_notice(tmp_path: Path, run: RunCli) -> None:
-    """The first run has nothing to compare with: that is no failure, and is said."""
+    """The first run has nothing to compare with: that is reported, and not a failure."""
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "flopbench.toml").write_text(CONFIG)
     found = report(run, status=0)
@@ -184,7 +184,7 @@ def test_a_larger_input(repository: Path, run: RunCli) -> None:
 
 
 def test_a_further_block(repository: Path, run: RunCli) -> None:
-    """A block more is depth, with exactly its own cost."""
+    """One more block is depth, with exactly its cost."""
     edit(repository, "blocks=2", "blocks=3")
     entry = report(run, status=1)["entries"][0]
     assert [cause["cause"] for cause in entry["causes"]] == ["depth"]
@@ -214,7 +214,7 @@ def test_a_block_put_first_shifts_the_others_and_is_depth_all_the_same(
     ],
 )
 def test_other_causes(repository: Path, run: RunCli, old: str, new: str, cause: str) -> None:
-    """Kernel, stride and a kind of layer that was not there before are told apart."""
+    """Kernel, stride and a new kind of layer are distinguished."""
     edit(repository, old, new)
     entry = report(run, status=1)["entries"][0]
     assert entry["causes"][0]["cause"] == cause
@@ -230,7 +230,7 @@ def test_groups(repository: Path, run: RunCli) -> None:
 
 
 def test_accept_is_the_way_out(repository: Path, run: RunCli) -> None:
-    """After ``accept`` the check passes, and the baseline says what moved and why."""
+    """After ``accept`` the check passes, and the baseline says what changed and why."""
     edit(repository, "squeeze=8", "squeeze=64")
     accepted = run("accept", "net", "--reason", "wider  squeeze:\n+2 points top-1")
     assert accepted.returncode == 0, accepted.stderr
@@ -251,7 +251,7 @@ def test_accept_is_the_way_out(repository: Path, run: RunCli) -> None:
 
 
 def test_accept_is_refused_in_ci(repository: Path, run: RunCli) -> None:
-    """A CI job may not accept its own cost, unless it is told to."""
+    """A CI job may not accept its own cost, unless an option allows it."""
     before = (repository / ".flopbench/baseline.json").read_bytes()
     edit(repository, "squeeze=8", "squeeze=64")
     refused = run("accept", "net", "--reason", "x", env={"CI": "true"})
@@ -272,7 +272,7 @@ def test_accept_says_what_it_needs(repository: Path, run: RunCli) -> None:
 
 
 def test_a_decrease_is_praised_and_locked_in(repository: Path, run: RunCli) -> None:
-    """A cheaper model passes, is praised, and one command makes it the new baseline."""
+    """A cheaper model passes and is reported, and one command makes it the new baseline."""
     edit(repository, "blocks=2", "blocks=1")
     said = run("check")
     assert said.returncode == 0
@@ -336,7 +336,7 @@ def test_a_limit_is_inclusive_and_exact(repository: Path, run: RunCli) -> None:
 
 
 def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: RunCli) -> None:
-    """``max-increase`` and ``min-delta`` let pass what they say; advisory never fails."""
+    """``max-increase`` and ``min-delta`` allow exactly what they say; advisory never fails."""
     edit(repository, "squeeze=8", "squeeze=9")
     added = 16 * POSITIONS + 10
     others = "".join(
@@ -357,7 +357,7 @@ def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: RunCli)
 
 
 def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: RunCli) -> None:
-    """Exit status 3 where one entry cannot be measured; the others are reported all the same."""
+    """Exit status 3 where one entry cannot be measured; the others are still reported."""
     (repository / "bad.py").write_text("def build():\n    raise RuntimeError('no weights here')\n")
     with (repository / "flopbench.toml").open("a") as stream:
         stream.write('\n[[entries]]\nname = "bad"\nmodel = "bad.py:build@32"\n')
@@ -388,7 +388,7 @@ def test_a_factory_that_goes_elsewhere(repository: Path, run: RunCli) -> None:
 
 
 def test_against_a_revision(repository: Path, run: RunCli) -> None:
-    """A branch is held against main's baseline; what it accepted passes, with the reason."""
+    """A branch is compared with main's baseline; what it accepted passes, with the reason."""
     git(repository, "checkout", "-qb", "wider")
     edit(repository, "squeeze=8", "squeeze=64")
     grown = report(run, "--against", "main", status=1)
@@ -472,7 +472,7 @@ def test_another_convention_that_was_accepted(repository: Path, run: RunCli) -> 
 
 
 def test_outputs_beside_the_terminal(repository: Path, run: RunCli) -> None:
-    """One run writes report, JUnit, badge and job summary; the report draws them again."""
+    """One run writes report, JUnit, badge and job summary; the report gives them again."""
     edit(repository, "squeeze=8", "squeeze=64")
     summary = repository / "summary.md"
     options = ("--report", "r.json", "--junit", "j.xml", "--badge", "b.json", "--github")
@@ -503,7 +503,7 @@ def test_combinations_that_mean_nothing(repository: Path, run: RunCli) -> None:
 
 
 def test_from_another_folder(repository: Path, run: RunCli) -> None:
-    """The configuration is found upward, its paths are its own, outputs are the caller's."""
+    """The configuration is found upward; its paths are relative to it, outputs to the caller."""
     (repository / "sub").mkdir()
     done = run("check", "--junit", "j.xml", cwd=repository / "sub")
     assert done.returncode == 0, done.stderr
@@ -542,7 +542,7 @@ def test_a_baseline_that_is_not_canonical(repository: Path, run: RunCli) -> None
 
 
 def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: RunCli) -> None:
-    """Work moved into an operator that no counter prices is not praised: it is not comparable."""
+    """Work moved into an operator that no counter prices is not comparable, not cheaper."""
     edit(
         repository,
         "x = self.squeeze(self.blocks(self.stem(x)))",
@@ -555,7 +555,7 @@ def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: RunCli) -
 
 
 def test_input_and_width_at_once(repository: Path, run: RunCli) -> None:
-    """Where both moved, each has its own share: more positions, then more channels."""
+    """Where both changed, each has its share: more positions, then more channels."""
     edit(repository, "squeeze=8", "squeeze=16")
     edit(repository, "build@32", "build@64", "flopbench.toml")
     entry = report(run, status=1)["entries"][0]
@@ -565,7 +565,7 @@ def test_input_and_width_at_once(repository: Path, run: RunCli) -> None:
 
 
 def test_a_pooling_layer_is_named(repository: Path, run: RunCli) -> None:
-    """A pool costs nothing itself; that its kernel changed what follows is said all the same."""
+    """A pool costs nothing itself; that its kernel changed later layers is still reported."""
     edit(repository, "*(Block(width)", "nn.MaxPool2d(2), *(Block(width)")
     assert run("accept", "net", "--reason", "pooled").returncode == 0
     edit(repository, "MaxPool2d(2)", "MaxPool2d(1)")
@@ -575,7 +575,7 @@ def test_a_pooling_layer_is_named(repository: Path, run: RunCli) -> None:
 
 
 def test_files_of_one_name_in_two_folders(tmp_path: Path, run: RunCli) -> None:
-    """Two entries whose files each import a ``check_util.py`` of their own are counted apart."""
+    """Two entries whose files each import their own ``check_util.py`` are counted separately."""
     for folder, width in (("a", 8), ("b", 64)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "check_util.py").write_text(f"WIDTH = {width}\n")
@@ -598,7 +598,7 @@ def test_files_of_one_name_in_two_folders(tmp_path: Path, run: RunCli) -> None:
 
 
 def test_annotations_from_another_folder(repository: Path, run: RunCli) -> None:
-    """Places are the checkout's, wherever the command stands and the configuration lies."""
+    """Paths are relative to the checkout, wherever the command runs and the configuration is."""
     (repository / "sub").mkdir()
     for name in ("nets.py", "flopbench.toml"):
         (repository / name).rename(repository / "sub" / name)
@@ -690,7 +690,7 @@ def test_a_policy_that_chooses_the_large_network_more_often(policy: Path, run: R
     assert entry["split"]["components"] == []
 
 
-def test_a_policy_whose_network_became_dearer(policy: Path, run: RunCli) -> None:
+def test_a_policy_whose_network_became_more_expensive(policy: Path, run: RunCli) -> None:
     """A network moved and the mix did not: all of it is unit costs, and the network is named."""
     (policy / "run.jsonl").write_text(log_text(MIX, {**NETWORKS, "large": "resnet34@64"}))
     entry = report(run, status=1)["entries"][0]
@@ -705,8 +705,8 @@ def test_a_policy_whose_network_became_dearer(policy: Path, run: RunCli) -> None
 
 def test_both_moved(policy: Path, run: RunCli) -> None:
     """Both halves are shown where both moved, and still add up exactly."""
-    dearer = {**NETWORKS, "large": "resnet34@64"}
-    (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], dearer))
+    costlier = {**NETWORKS, "large": "resnet34@64"}
+    (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], costlier))
     choices, units, _ = split_of(report(run, status=1)["entries"][0])
     assert choices > 0
     assert units > 0
@@ -714,8 +714,8 @@ def test_both_moved(policy: Path, run: RunCli) -> None:
 
 def test_an_action_with_another_name(policy: Path, run: RunCli) -> None:
     """A renamed action that happens as often is the same one: its price moved, not the mix."""
-    dearer = {**NETWORKS, "large": "resnet34@64"}
-    text = log_text(MIX, dearer).replace('"name": "large"', '"name": "huge"')
+    costlier = {**NETWORKS, "large": "resnet34@64"}
+    text = log_text(MIX, costlier).replace('"name": "large"', '"name": "huge"')
     head, *samples = text.splitlines(keepends=True)
     (policy / "run.jsonl").write_text(head + "".join(samples).replace('"large"', '"huge"'))
     choices, units, whole = split_of(report(run, status=1)["entries"][0])
@@ -723,7 +723,7 @@ def test_an_action_with_another_name(policy: Path, run: RunCli) -> None:
 
 
 def test_another_rule_is_not_compared(policy: Path, run: RunCli) -> None:
-    """A log under the published rule is not set against one under the exact rule."""
+    """A log under the published rule is not compared with one under the exact rule."""
     with (policy / "flopbench.toml").open("a") as stream:
         stream.write('rule = "published"\n')
     assert run("check").returncode == 4

@@ -229,7 +229,7 @@ def test_a_costlier_model_fails_the_job(repository: Path) -> None:
     assert "::error" in job.text
     # 3·3·3 MACs a position and channel, 64 positions, 8 more channels.
     assert "+13,824 MACs" in job.summary
-    # The baseline at hand says the same.
+    # The current baseline says the same.
     assert run_action(repository, {"against": "none"}, pull_request(base)).status == 1
 
 
@@ -367,7 +367,7 @@ def test_a_first_comment_and_the_next(repository: Path, tmp_path: Path) -> None:
 def test_no_comment_for_forks_nor_unasked(
     repository: Path, tmp_path: Path, inputs: dict[str, str]
 ) -> None:
-    """A fork's pull request is checked all the same, and GitHub is asked for nothing."""
+    """A fork's pull request is still checked, and GitHub is asked for nothing."""
     head = "stranger/nets" if inputs else "me/nets"
     place, log = fake_gh(tmp_path)
     base = git(repository, "rev-parse", "HEAD")
@@ -377,7 +377,7 @@ def test_no_comment_for_forks_nor_unasked(
 
 
 def test_a_comment_that_fails_does_not_hide_the_verdict(repository: Path, tmp_path: Path) -> None:
-    """Where GitHub refuses the comment, a warning says so and the status stays."""
+    """Where GitHub refuses the comment, a warning says so and the status is unchanged."""
     base = widen(repository)
     place, _ = fake_gh(tmp_path, status=1)
     job = run_action(repository, {"comment": "true"}, pull_request(base), (place,))
@@ -387,7 +387,7 @@ def test_a_comment_that_fails_does_not_hide_the_verdict(repository: Path, tmp_pa
 
 
 def test_a_long_comment_is_cut_at_a_whole_explanation(repository: Path, tmp_path: Path) -> None:
-    """Beyond what GitHub takes, the comment ends before an explanation, and says so."""
+    """Beyond GitHub's limit, the comment ends before an explanation, and says so."""
     base = widen(repository)
     names = [f"net {number:04d}" for number in range(200)]
     entries = [f'[[entries]]\nmodel = "nets.py:net@8"\nname = "{name}"\n' for name in names]

@@ -26,7 +26,7 @@ ACTIVATIONS = 11_113_984
 
 
 def metric(name: Metric, old: Any, new: Any, **more: Any) -> MetricResult:
-    """Return a metric judged by a budget of no growth, unless told otherwise."""
+    """Return a metric judged by a budget of no growth, unless given another one."""
     before = None if old is None else Fraction(old)
     now = None if new is None else Fraction(new)
     state: State = "new"
@@ -47,7 +47,7 @@ def metric(name: Metric, old: Any, new: Any, **more: Any) -> MetricResult:
 
 
 def entry(name: str, *metrics: MetricResult, **more: Any) -> EntryResult:
-    """Return an entry with these metrics, its state that of the gravest."""
+    """Return an entry with these metrics and the worst of their states."""
     order = ("not measured", "not comparable", "gone", "worse", "inconclusive", "new", "better")
     states = {one.state for one in metrics}
     facts: dict[str, Any] = {

@@ -141,7 +141,7 @@ TEXT = render_baseline(small())
 
 
 def signed(change: Callable[[dict[str, Any]], object], entry: str = "backbone") -> str:
-    """Return the file with an entry changed and its digest made anew, as only a program would."""
+    """Return the file with an entry changed and its digest recomputed, as only a program would."""
     data = json.loads(TEXT)
     content = data["entries"][entry]
     change(content)
@@ -205,7 +205,7 @@ def test_the_order_of_records_says_nothing() -> None:
 
 
 def test_sources_and_empty_modules_are_not_kept() -> None:
-    """Where a class stands moves with every edit, and a module without costs says nothing."""
+    """The place of a class changes with every edit, and a module without costs adds nothing."""
     cost = model()
     holder = ModuleCost(
         path="features",
@@ -275,7 +275,7 @@ def test_ten_models_are_read_at_once() -> None:
     ],
 )
 def test_what_is_no_baseline(text: str, needles: tuple[str, ...]) -> None:
-    """Not JSON, of another kind, or newer: said with the place."""
+    """Not JSON, of another kind, or newer: refused with the place."""
     refused(text, *needles)
 
 
@@ -451,7 +451,7 @@ def with_entries(names: Iterable[str], **moved: int) -> Baseline:
         # two branches move neighbours, in the middle and at the end
         (with_entries("abcd", b=2), with_entries("abcd", c=3), with_entries("abcd", b=2, c=3)),
         (with_entries("abcd", c=2), with_entries("abcd", d=3), with_entries("abcd", c=2, d=3)),
-        # one moves an entry, the other puts one beside it, after the last one, takes one away
+        # one moves an entry, the other adds one next to it, after the last one, or removes one
         (with_entries("abcd", b=2), with_entries(("a", "b", "bb", "c", "d")), None),
         (with_entries("abcd", d=2), with_entries("abcde"), with_entries("abcde", d=2)),
         (with_entries("abcd", c=2), with_entries("abc"), with_entries("abc", c=2)),
@@ -621,7 +621,7 @@ any_json = st.recursive(
 @given(data=st.data(), value=any_json)
 @settings(max_examples=500)
 def test_no_value_in_any_place_gives_a_traceback(data: st.DataObject, value: Any) -> None:
-    """Any JSON value in the place of any other, digests made anew: a message, or it is read."""
+    """Any JSON value in place of any other, digests recomputed: a message, or it is read."""
     whole = json.loads(TEXT)
     held, key = whole, None
     while isinstance(held, (dict, list)) and held and (key is None or data.draw(st.booleans())):

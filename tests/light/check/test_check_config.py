@@ -137,7 +137,7 @@ def test_limits_are_read_exactly(text: str, metric: Metric, value: Fraction | in
     ],
 )
 def test_limits_are_refused_with_an_example(text: str, metric: Metric, words: str) -> None:
-    """What is no limit of the metric is named, with what would be one; nothing hangs."""
+    """An invalid limit is named, with an example of a valid one; nothing hangs."""
     with pytest.raises(InputError) as caught:
         parse_limit(text, metric)
     assert words in caught.value.line
@@ -200,7 +200,7 @@ def test_a_written_amount_is_read_back_exactly(metric: Metric, value: int, data:
 @example("1e99 s", "latency")
 @example("٣ MACs", "dense_macs")
 def test_any_text_is_an_amount_or_an_input_error(text: str, metric: Metric) -> None:
-    """No text makes another exception, and what is read lies within bounds."""
+    """No text causes another exception, and what is read is within bounds."""
     for parse in (lambda: parse_limit(text, metric), lambda: parse_share(text)):
         try:
             assert parse() >= 0
@@ -382,7 +382,7 @@ def test_outside_a_repository_only_the_working_folder_counts(
 
 
 def test_two_configurations_in_one_folder_are_an_error_that_names_both(folder: Path) -> None:
-    """Nobody should have to guess which one counts; a named one is taken."""
+    """It must be clear which one counts; a named one is used."""
     (folder / "flopbench.toml").write_text(ENTRIES)
     (folder / "pyproject.toml").write_text("[tool.other]\n")
     assert find_config(None) == Path("flopbench.toml")
@@ -484,7 +484,7 @@ def test_a_full_configuration_means_what_it_says(folder: Path, shared: bool) -> 
 
 
 def test_defaults_are_those_of_the_records(folder: Path) -> None:
-    """What is left out is what ``Config`` says."""
+    """Omitted keys have the defaults of ``Config``."""
     config = read(ENTRIES)
     assert config == Config(path=config.path, root=config.root, entries=config.entries)
     assert (config.counter, config.baseline) == (DEFAULT_COUNTER, BASELINE)
@@ -664,7 +664,7 @@ def test_mistakes_in_pyproject_carry_the_table(folder: Path, text: str, start: s
 
 
 def test_bytes_that_are_no_text_are_named_by_line(folder: Path) -> None:
-    """A file in another encoding is no traceback."""
+    """A file in another encoding does not cause a traceback."""
     Path("flopbench.toml").write_bytes(b"a = 1\nb = '\xff'\n")
     with pytest.raises(DataError, match=r"flopbench\.toml:2: not UTF-8"):
         read_config(Path("flopbench.toml"))

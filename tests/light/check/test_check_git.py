@@ -52,12 +52,12 @@ def test_a_file_is_shown_as_it_was(repository: Path) -> None:
 
 
 def test_text_comes_without_any_change(repository: Path) -> None:
-    """Line ends and letters are those that were committed."""
+    """Line ends and characters are those that were committed."""
     assert show("HEAD", Path("sub") / BASE) == "{\r\n}ü\n"
 
 
 def test_a_revision_without_the_file_gives_none(repository: Path) -> None:
-    """No baseline yet is no error, also where its folder does not exist either."""
+    """A missing baseline is not an error, even where its folder does not exist either."""
     assert show("v1", BASE) is None
     assert show("HEAD", Path("no/such/folder/file.json")) is None
 
@@ -159,7 +159,7 @@ def test_what_can_be_no_revision_never_reaches_git(repository: Path, ref: str) -
 def test_outside_a_repository_the_option_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The message says which option wanted a repository."""
+    """The message says which option needed a repository."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(InputError, match="not in a git repository, so --against main"):
@@ -220,7 +220,7 @@ def test_a_folder_that_the_revision_lacks_is_named(repository: Path, tmp_path: P
 
 
 def test_links_that_lead_out_are_left_out(repository: Path, tmp_path: Path) -> None:
-    """A link to data of the machine is no part of a model; links inside are kept."""
+    """A link to data of the machine is not part of a model; links inside are kept."""
     (repository / "inside").symlink_to("nets.py")
     (repository / "data").symlink_to("/etc")
     (repository / "above").symlink_to("../..")

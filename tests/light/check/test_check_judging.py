@@ -102,7 +102,7 @@ def test_nothing_moved() -> None:
 
 
 def test_a_total_that_moved_alone_is_a_note() -> None:
-    """A library that moves its own total and no dense MACs is reported as that, and passes."""
+    """A library that changes its total but no dense MACs is reported as such, and passes."""
     other = replace(MODEL, total=1150, versions={"thop": "0.2.0", "torch": "2.8.0"})
     entry = judged({**COSTS, "net": other}).entries[0]
     assert (entry.state, entry.failed) == ("same", False)
@@ -113,7 +113,7 @@ def test_a_total_that_moved_alone_is_a_note() -> None:
 
 
 def test_libraries_are_named_where_a_cost_moved() -> None:
-    """A growth under another library version says so, and fails all the same."""
+    """A growth under another library version says so, but still fails."""
     other = replace(
         grown(MODEL, "dense_macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"}
     )
@@ -183,7 +183,7 @@ def test_growth_without_macs_names_its_largest_module_first() -> None:
 
 @pytest.mark.parametrize("accepted_macs", [1000, 1200, 1500])
 def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
-    """Growth over the revision fails unless this tree's own baseline holds all of it."""
+    """Growth over the revision fails unless this tree's baseline holds all of it."""
     new = grown(MODEL, "dense_macs", Fraction(300))
     assert isinstance(new, ModelCost)
     ours = accepted({**COSTS, "net": replace(MODEL, dense_macs=accepted_macs)})
@@ -274,7 +274,7 @@ def test_a_self_test_catches_all() -> None:
 
 
 def test_gravity() -> None:
-    """An entry has the gravest of its metrics' states."""
+    """An entry has the worst of its metrics' states."""
     assert worst(["same", "better"]) == "better"
     assert worst(["better", "worse", "same"]) == "worse"
     assert worst(["worse", "not comparable"]) == "not comparable"
@@ -292,7 +292,7 @@ def test_what_accept_refuses() -> None:
 
 
 def test_places_of_code_move_no_baseline() -> None:
-    """That a class stands in another line, or a library is newer, is nothing to accept."""
+    """A class on another line, or a newer library, is nothing to accept."""
     moved = replace(
         MODEL,
         versions={"torch": "9"},

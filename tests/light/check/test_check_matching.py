@@ -194,7 +194,7 @@ def mobilenet(
 
 
 def vit(layers: int = 12, *, width: int = 192, mlp: int = 768, size: int = 224) -> ModelCost:
-    """Return a small vision transformer; the products of attention are the block's own."""
+    """Return a small vision transformer; the products of attention belong to the block."""
     net = Net(size)
     tokens = (size // 16) ** 2 + 1
     net.add("encoder", "Encoder", {"pos_embedding": [1, tokens, width]}, op="add")
@@ -314,7 +314,7 @@ def test_a_wider_transformer_has_one_cause() -> None:
 
 
 def test_another_kernel() -> None:
-    """A 5x5 kernel in place of 3x3: that module alone changed; its padding is no second change."""
+    """A 5x5 kernel in place of 3x3: only that module changed; its padding does not count."""
     (change,), (share,) = compared(resnet(), resnet(kernels={"layer3.1": 5}))
     assert (change.path, change.cause, change.follows) == ("layer3.1.conv1", "kernel", False)
     assert change.detail == "kernel 3x3 -> 5x5"
@@ -575,7 +575,7 @@ def test_layouts_of_torch() -> None:
 
 
 def test_the_source_is_the_nearest_class_of_the_user() -> None:
-    """A torch layer has no source of the user's: the module around it is where to look."""
+    """A torch layer has no source in the user's code: the enclosing module is where to look."""
     new = [replace(m, source="") for m in resnet(inner={"layer1.0": 128}).modules]
     around = {"": "nets.py:40", "layer1.0": "nets.py:12"}
     holders = [
@@ -615,7 +615,7 @@ def test_a_thousand_modules_are_compared_at_once(size: int) -> None:
 
 @st.composite
 def models(draw: st.DrawFn) -> ModelCost:
-    """Return a model of random layers at random paths, alike enough to be taken for one another."""
+    """Return a model of random layers at random paths, similar enough to be confused."""
     paths = draw(
         st.lists(
             st.from_regex(r"(?:[ab]\.)?[0-9]{1,2}(?:\.c)?", fullmatch=True), unique=True, max_size=9

@@ -71,9 +71,9 @@ def test_a_mix_that_moved_is_choices_alone() -> None:
 
 
 def test_a_network_that_moved_is_unit_costs_alone() -> None:
-    """Same decisions, a dearer network: choices are exactly 0, and the network is named."""
-    dearer = {**PRICES, "resnet50@224": R50_224 + 10**9}
-    old, new = log_cost(MIX, PRICES, RUNS), log_cost(MIX, dearer, RUNS)
+    """Same decisions, a more expensive network: choices are exactly 0, and the network is named."""
+    costlier = {**PRICES, "resnet50@224": R50_224 + 10**9}
+    old, new = log_cost(MIX, PRICES, RUNS), log_cost(MIX, costlier, RUNS)
     done = split(old, new)
     assert (done.choices, done.unit_costs) == (0, new.macs_per_video - old.macs_per_video)
     assert done.unit_costs == Fraction(10, 3) * 10**9
@@ -173,5 +173,5 @@ def test_what_did_not_move_has_no_part(old: LogCost, times: list[Fraction], pric
         for event, n in zip(old.events, times[: len(old.events)], strict=True)
     )
     assert split(old, replace(old, events=mix)).unit_costs == 0
-    dearer = {**old.components, "x": PricedComponent(spec="x", total_macs=price)}
-    assert split(old, replace(old, components=dearer)).choices == 0
+    costlier = {**old.components, "x": PricedComponent(spec="x", total_macs=price)}
+    assert split(old, replace(old, components=costlier)).choices == 0

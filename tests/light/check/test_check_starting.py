@@ -74,7 +74,7 @@ def test_a_module_that_needs_no_arguments_is_a_model(tmp_path: Path, source: str
     ],
 )
 def test_what_is_no_model_of_its_own_is_left_out(tmp_path: Path, source: str) -> None:
-    """It needs arguments, is private, cannot run, is no Module, or cannot be parsed."""
+    """It needs arguments, is private, cannot run, is not a Module, or cannot be parsed."""
     assert names(tmp_path, source) == []
 
 
@@ -89,7 +89,7 @@ def test_a_module_may_be_one_through_classes_of_the_file(tmp_path: Path) -> None
 
 
 def test_parts_of_other_models_are_left_out(tmp_path: Path) -> None:
-    """A block that a class of the file calls, or hands on, is no model."""
+    """A block that a class of the file calls, or passes on, is not a model."""
     source = (
         "class Block(nn.Module):\n" + FORWARD + "class Head(nn.Module):\n" + FORWARD + "class Stem"
         "(nn.Module):\n" + FORWARD + "class Net(nn.Module):\n"
@@ -102,7 +102,7 @@ def test_parts_of_other_models_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_class_that_only_extends_another_does_not_make_it_a_part(tmp_path: Path) -> None:
-    """The old way to call the class above is no use of it as a part."""
+    """The old way to call the parent class does not use it as a part."""
     source = (
         "class Base(nn.Module):\n" + FORWARD + "class Net(Base):\n"
         "    def __init__(self):\n        Base.__init__(self)\n"
@@ -221,7 +221,7 @@ def test_an_installed_package_below_src_is_named_by_module(
 
 
 def test_names_are_short_and_unique(tmp_path: Path) -> None:
-    """A general name gives way to the file's; what would be double is told apart."""
+    """A general name gives way to the file's; duplicates are distinguished."""
     net = "class Net(nn.Module):\n" + FORWARD
     write(
         tmp_path,
@@ -280,14 +280,14 @@ def test_policy_logs_are_known_by_their_head(tmp_path: Path) -> None:
 
 
 def test_paths_that_a_specification_cannot_hold_are_skipped(tmp_path: Path) -> None:
-    """``@`` and ``,`` mean something there; an entry that cannot be read back helps nobody."""
+    """``@`` and ``,`` mean something there; an entry that cannot be read back is useless."""
     write(tmp_path, {"a,b.py": BUILD, "x@2/nets.py": BUILD, "fine 1.py": BUILD})
     (tmp_path / "dangling.py").symlink_to("nowhere.py")
     assert found(tmp_path) == [("fine 1", "fine 1.py:build")]
 
 
 def test_a_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files beyond the number are not looked at, nor are those nobody wrote by hand."""
+    """Files beyond the maximum are not searched, nor are those too large to be hand-written."""
     write(tmp_path, {f"n{number}.py": BUILD for number in range(5)})
     write(tmp_path, {"a.py": BUILD + "#" * finding.LARGEST_SOURCE_BYTES})
     assert len(find_entries(tmp_path)) == 5
@@ -384,7 +384,7 @@ PRINTABLE = st.text(min_size=1, max_size=30).map(
 
 @given(PRINTABLE, PRINTABLE, st.text(max_size=60))
 def test_any_name_and_any_reason_can_be_written(name: str, log: str, reason: str) -> None:
-    """What stands in quotes comes back; what stands in a comment stays there."""
+    """Quoted text comes back; text in a comment stays there."""
     entries = [Entry(name=name, policy_log=log), Entry(name=name + "2", policy_log=log)]
     data = tomllib.loads(config_text(entries, {name + "2": reason}))
     assert data["entries"] == [{"name": name, "policy-log": log}]

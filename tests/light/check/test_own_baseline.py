@@ -1,4 +1,4 @@
-"""flopbench guards its own presets with its own baseline; ``tox`` runs the check itself."""
+"""flopbench guards its presets with a baseline of its own; ``tox`` runs the check itself."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def read(*marks: Any) -> Asked:
     ("content", "args"), [(PLAIN, ()), (MARKED, ("--collect-only",))], ids=["plain", "collected"]
 )
 def test_a_run_without_budgets_loads_nothing(tmp_path: Path, content: str, args: Any) -> None:
-    """Where no test with a budget runs, no library is loaded, and of ours the plugin alone."""
+    """Where no test with a budget runs, no library is loaded, and of flopbench only the plugin."""
     (tmp_path / "test_it.py").write_text(content, encoding="utf-8")
     (tmp_path / "conftest.py").write_text(TELL, encoding="utf-8")
     done = run_pytest(tmp_path, *args)
@@ -81,7 +81,7 @@ def test_a_run_without_budgets_loads_nothing(tmp_path: Path, content: str, args:
 
 
 def test_the_plugin_is_registered() -> None:
-    """An installed flopbench brings the plugin, and pytest lists its mark, fixture and options."""
+    """An installed flopbench provides the plugin; pytest lists its mark, fixture and options."""
     names = {entry.name: entry.value for entry in metadata.entry_points(group="pytest11")}
     assert names["flopbench"] == "flopbench.check.pytest.plugin"
     env = {k: v for k, v in os.environ.items() if k != "PYTEST_DISABLE_PLUGIN_AUTOLOAD"}
@@ -119,7 +119,7 @@ def test_options_that_cannot_apply(
 
 @pytest.mark.parametrize("off", ["", "0", "false", "False"])
 def test_ci_may_be_switched_off(tmp_path: Path, off: str) -> None:
-    """``CI=false`` is no CI job; with nothing to record, nothing is written."""
+    """``CI=false`` is not a CI job; with nothing to record, nothing is written."""
     (tmp_path / "test_it.py").write_text(PLAIN, encoding="utf-8")
     done = run_pytest(tmp_path, "--flopbench-update", CI=off)
     assert done.returncode == 0, done.stderr
@@ -187,7 +187,7 @@ def test_several_marks_add_up() -> None:
 
 
 def test_without_max_increase_only_limits_hold() -> None:
-    """A test that does not limit its growth is held against no baseline."""
+    """A test that does not limit its growth is not compared with a baseline."""
     assert not read(mark("4.2 GMACs")).guarded
     assert read(mark(max_increase="0%")).guarded
 
@@ -197,7 +197,7 @@ def test_without_max_increase_only_limits_hold() -> None:
     unit=st.sampled_from(["MACs", "FLOPs", "params", "parameters", "activations", "elements"]),
 )
 def test_the_metric_follows_from_the_unit(number: int, unit: str) -> None:
-    """Every unit lands on its own metric and no other, exactly; two FLOPs are one MAC."""
+    """Every unit belongs to exactly one metric, exactly; two FLOPs are one MAC."""
     amount = 2 * number if unit == "FLOPs" else number
     asked = read(mark(f"{amount} {unit}"))
     limits = {budget.metric: budget.limit for budget in asked.budgets if budget.limit is not None}
@@ -207,7 +207,7 @@ def test_the_metric_follows_from_the_unit(number: int, unit: str) -> None:
 
 @given(text=st.text(max_size=30))
 def test_any_text_is_a_limit_or_refused(text: str) -> None:
-    """No text brings anything but a limit or the one kind of error that users are told."""
+    """Any text gives either a limit or the one kind of error that users see."""
     try:
         asked = read(mark(text))
     except InputError:

@@ -124,7 +124,7 @@ def test_an_exact_amount_can_be_read_back(value: int) -> None:
 
 
 def test_a_growth_looks_different_from_the_growth_that_is_allowed() -> None:
-    """2.04 % is not shown as 2.0 % beside an allowed 2 %; a tiny growth is not 0 %."""
+    """2.04 % is not shown as 2.0 % next to an allowed 2 %; a tiny growth is not 0 %."""
     assert share_of_change(Fraction(10_000), Fraction(10_204), Fraction(2, 100)) == "+2.04 %"
     assert share_of_change(Fraction(10_000), Fraction(10_200), Fraction(2, 100)) == "+2.0 %"
     assert share_of_change(Fraction(10**9), Fraction(10**9 + 1)) == "+under 0.1 %"
@@ -193,7 +193,7 @@ def test_a_failure_says_limit_growth_cause_modules_and_what_to_do() -> None:
 
 
 def test_another_command_may_accept() -> None:
-    """The pytest plugin names its test as the place, and its own command."""
+    """The pytest plugin names its test as the place, and its command."""
     lines = explain_entry(
         samples.widened(), "tests/test_net.py:4", accept_command="pytest --flopbench-update"
     )
@@ -241,7 +241,7 @@ def test_a_policys_split_is_exact_and_names_the_leading_part() -> None:
 
 
 def test_what_is_not_comparable_has_no_percentage_and_no_difference() -> None:
-    """Only the reason and the way out: no figure is set against one of another convention."""
+    """Only the reason and what to do: figures of different conventions are not compared."""
     # An old amount that a careless writer of reports left in must not leak either.
     entry = samples.not_comparable()
     (result,) = entry.metrics
@@ -326,7 +326,7 @@ def test_failures_stand_first_in_a_pipe_and_last_on_a_terminal() -> None:
 
 
 def test_what_lets_a_growth_pass_is_said() -> None:
-    """An accepted growth has its reason; an advisory budget says that it is advisory."""
+    """An accepted growth shows its reason; an advisory budget says that it is advisory."""
     text = drawn(samples.everything())
     assert "params accepted: wider head, see #12" in text
     assert "dense_macs is more than allowed; its budget is advisory" in text
@@ -536,7 +536,7 @@ def test_annotations_point_at_source_or_configuration() -> None:
 
 @given(st.text(min_size=1, max_size=30), st.text(max_size=30))
 def test_an_annotation_is_one_command_whatever_it_says(name: str, note: str) -> None:
-    """No name ends a property or a line, and none starts a command of its own."""
+    """No name ends a property or a line, and none starts another command."""
     entry = replace(samples.widened(name), notes=(note,), source=f"a,b:c%{name}:12")
     (line,) = annotations(samples.report(entry))
     match = WORKFLOW_COMMAND.fullmatch(line)
@@ -632,7 +632,7 @@ def test_a_report_of_schema_1_is_read_under_the_present_names() -> None:
 def test_the_badge_follows_the_schema_of_an_endpoint(
     report: Report, message: str, colour: str
 ) -> None:
-    """Four keys, and a message that says what is the matter."""
+    """Four keys, and a message that says what is wrong."""
     assert json.loads(badge_json(report)) == {
         "schemaVersion": 1,
         "label": "model cost",

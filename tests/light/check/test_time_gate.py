@@ -97,7 +97,7 @@ def test_an_interval_around_the_allowance_is_inconclusive() -> None:
 
 
 def test_amounts_are_the_exact_decimal_text_of_the_headlines() -> None:
-    """Seconds as fractions; what was held against is old × 1.1, and old + min-delta if larger."""
+    """Seconds as fractions; allowed is old × 1.1, or old + min-delta if larger."""
     old, new = row(1.0), row(1.05, seed=1)
     result = judge_time(budget(), old, new)
     assert result.old == Fraction(repr(old.summary.headline_s))
@@ -116,7 +116,7 @@ def test_a_growth_of_at_most_min_delta_passes(delta: str, failed: bool) -> None:
 
 
 def test_advisory_never_fails() -> None:
-    """Worse, and over a limit: said, not failed."""
+    """Worse, and over a limit: reported, not failed."""
     loose = budget("advisory", limit=Fraction(1, 1000))
     result = judge_time(loose, row(1.0), row(1.5, seed=1))
     assert (result.state, result.over_limit, result.failed) == ("worse", True, False)
@@ -194,7 +194,7 @@ def test_a_limit_met_exactly_passes() -> None:
 
 
 def test_a_limit_holds_without_an_accepted_time() -> None:
-    """New, or of another machine: the state says so, and the limit fails all the same."""
+    """New, or of another machine: the state says so, and the limit still fails."""
     strict = budget(limit=Fraction(1, 1000), limit_text="1 ms")
     for found in (
         LatencyState(state="new"),
@@ -255,7 +255,7 @@ def test_another_machine_is_named_with_both_values() -> None:
 
 
 def test_another_torch_is_called_that() -> None:
-    """The machine is the same: the reason says that it is the library."""
+    """The machine is the same: the reason names the library."""
     reason = other_machine(some_device(torch__version="2.4.0"), CPU)
     assert reason.startswith("the accepted time was measured with another torch (torch.version: ")
 
@@ -296,7 +296,7 @@ def test_an_outcome_without_amounts_fails_nothing() -> None:
 
 
 def test_the_records_are_those_of_a_timing_file() -> None:
-    """A row of a saved file is judged as it stands."""
+    """A row of a saved file is judged as it is."""
     from conftest import ROOT
 
     from flopbench.timing.file import TimingFile
