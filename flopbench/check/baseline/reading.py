@@ -256,8 +256,9 @@ def _texts(value: Any, where: str) -> tuple[str, ...]:
 def _text(content: Mapping[str, Any], key: str, where: str) -> str:
     value = content.get(key)
     if not isinstance(value, str):
-        said = f"is {_shown(value)} where a text was expected" if key in content else "is missing"
-        raise DataError(f"{where}: {key!r} {said}")
+        if key not in content:
+            raise DataError(f"{where}: {key!r} is missing")
+        raise DataError(f"{where}: {key!r} is {_shown(value)} where a text was expected")
     return value
 
 

@@ -157,17 +157,17 @@ def _change(budget: Budget, old: TimedModel, new: TimedModel) -> LatencyState:
     if doubt:
         return LatencyState(state="inconclusive", reason=doubt)
     low, high = comparison.interval
-    said = f"{comparison.ratio:.3f} times as long (95 %: {low:.3f} to {high:.3f})"
+    ratio = f"{comparison.ratio:.3f} times as long (95 %: {low:.3f} to {high:.3f})"
     most = 1 + budget.max_increase
     if low > most:
-        return LatencyState(state="worse", reason=said)
+        return LatencyState(state="worse", reason=ratio)
     if high > most:
         return LatencyState(
-            state="inconclusive", reason=f"{said}, and {float(most):.3f} is allowed"
+            state="inconclusive", reason=f"{ratio}, and {float(most):.3f} is allowed"
         )
-    return (
-        LatencyState(state="better", reason=said) if high * most < 1 else LatencyState(state="same")
-    )
+    if high * most < 1:
+        return LatencyState(state="better", reason=ratio)
+    return LatencyState(state="same")
 
 
 def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:

@@ -187,17 +187,17 @@ def self_test_line(report: Report) -> str:
 
 def closing(report: Report) -> list[tuple[str, str]]:
     """Return what became cheaper and what is new: a sentence and a command for each."""
-    said = []
+    shown = []
     cheaper = [entry for entry in report.improvements if not entry.failed]
     if cheaper:
         listed = ", ".join(_gain(entry) for entry in cheaper)
-        said.append((f"Cheaper: {listed}. Lock it in:", LOCK_IN))
+        shown.append((f"Cheaper: {listed}. Lock it in:", LOCK_IN))
     names = [entry.name for entry in report.entries if entry.state == "new"]
     if names:
         listed = ", ".join(one_line(name) for name in names)
         record = command_to_accept(*names) if report.baseline else ACCEPT_ALL
-        said.append((f"New, nothing to compare with yet: {listed}. Record:", record))
-    return said
+        shown.append((f"New, nothing to compare with yet: {listed}. Record:", record))
+    return shown
 
 
 def _gain(entry: EntryResult) -> str:
@@ -209,7 +209,7 @@ def _gain(entry: EntryResult) -> str:
     return one_line(entry.name) + (f" ({', '.join(gains)})" if gains else "")
 
 
-def _metric_lines(result: MetricResult, config: str, said: str) -> list[str]:
+def _metric_lines(result: MetricResult, config: str, shown: str) -> list[str]:
     """Say how a metric changed; nothing where it did not."""
     violates = result.failed or advised(result)
     lines = []
@@ -217,7 +217,7 @@ def _metric_lines(result: MetricResult, config: str, said: str) -> list[str]:
         lines.append(limit_line(result))
     if result.state != "same" and (line := growth_line(result)):
         lines += [line, *([allowed] if (allowed := allowance_line(result)) else [])]
-    if result.reason and result.reason != said:
+    if result.reason and result.reason != shown:
         lines.append(one_line(result.reason))
     if result.accepted:
         lines.append(f"accepted: {one_line(result.accepted)}")

@@ -30,12 +30,12 @@ def annotations(report: Report, *, base: str = "") -> list[str]:
     """
     unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
     cheaper = [e for e in report.improvements if not e.failed]
-    said = [
+    levels = [
         *(("error", entry) for entry in report.failures),
         *(("warning", entry) for entry in unknown),
         *(("notice", entry) for entry in cheaper),
     ]
-    found = [(level, _annotation(level, entry, report.config, base)) for level, entry in said]
+    found = [(level, _annotation(level, entry, report.config, base)) for level, entry in levels]
     for d in report.drill:
         if not d.caught:
             text = f"{d.entry} {d.metric}: not caught: {d.reason}"

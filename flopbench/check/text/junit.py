@@ -63,8 +63,8 @@ def junit_xml(report: Report) -> str:
             ElementTree.SubElement(element, case.outcome, wrong).text = _clean(case.text)
         elif case.text:
             ElementTree.SubElement(element, "system-out").text = _clean(case.text)
-    said = [*report.notices, f"{summary_line(report)}; {verdict(report)}"]
-    ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(said))
+    shown = [*report.notices, f"{summary_line(report)}; {verdict(report)}"]
+    ElementTree.SubElement(suite, "system-out").text = _clean("\n".join(shown))
     ElementTree.indent(root)
     body = ElementTree.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
@@ -73,7 +73,7 @@ def junit_xml(report: Report) -> str:
 def _cases(entry: EntryResult, config: str) -> Iterator[Case]:
     """Yield an entry's cases, and one for the entry itself where no metric carries its state."""
     block = "\n".join(explain_entry(entry, config))
-    said = False
+    shown = False
     for result in entry.metrics:
         plain = Case(classname=entry.name, name=result.metric, text=_passed(result))
         if result.failed:
@@ -85,11 +85,11 @@ def _cases(entry: EntryResult, config: str) -> Iterator[Case]:
         else:
             yield plain
             continue
-        said = True
+        shown = True
     whole = Case(classname=entry.name, name="entry")
     if entry.failed and not any(result.failed for result in entry.metrics):
         yield _wrong(whole, "failure", headline(entry), block)
-    elif entry.state in UNKNOWN and not said:
+    elif entry.state in UNKNOWN and not shown:
         yield _wrong(whole, "error", entry.reason or headline(entry), block)
     elif not entry.metrics:
         yield whole
