@@ -19,7 +19,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 """A file that a page shows in full: its name on a line by itself, its content below."""
 SHOWN_ONLY = {"json", "toml", "text", "python", "yaml"}
-SESSIONS = {"ci.md"}
+SESSIONS = {"ci.md", "ci-reference.md"}
 """Pages that are one session, each command in the state that the previous one left: their files
 and console blocks are run by ``test_docs_ci``.
 """
