@@ -57,7 +57,7 @@ def run(command: Sequence[str], root: Path) -> None:
     Raises:
         SystemExit: it failed; its stderr is passed on.
     """
-    said = io.StringIO()
+    errors = io.StringIO()
     if command[:2] == ["flopbench", "report"]:
         # Without its page, which is not committed, the folder would not be taken for one.
         shutil.rmtree(root / outputs(command)[0], ignore_errors=True)
@@ -65,16 +65,16 @@ def run(command: Sequence[str], root: Path) -> None:
         before = Path.cwd()
         os.chdir(root)
         try:
-            with redirect_stdout(io.StringIO()), redirect_stderr(said):
+            with redirect_stdout(io.StringIO()), redirect_stderr(errors):
                 status = main_of_flopbench(command[1:])
         finally:
             os.chdir(before)
     else:
         script = [sys.executable, *command[1:]]
         done = subprocess.run(script, cwd=root, capture_output=True, text=True, check=False)
-        status, _ = done.returncode, said.write(done.stderr)
+        status, _ = done.returncode, errors.write(done.stderr)
     if status:
-        raise SystemExit(f"{shlex.join(command)}: exit status {status}\n{said.getvalue()}")
+        raise SystemExit(f"{shlex.join(command)}: exit status {status}\n{errors.getvalue()}")
 
 
 def environment() -> str:
