@@ -218,7 +218,7 @@ def test_what_keeps_its_budget_passes(judged: Ran, name: str) -> None:
             ["over its limit", "2,480,000 MACs, limit 2,479,999 MACs: 1 MAC over", "ask Ann"],
         ),
         ("test_method", "failure", ["260 params, limit 259 params: 1 param over"]),
-        ("test_two_inputs", "failure", ["brings its own inputs"]),
+        ("test_two_inputs", "failure", ["comes with inputs"]),
         ("test_no_input", "failure", ["needs its input", "input=(1, 3, 224, 224)"]),
         ("test_returns_nothing", "failure", ["returned None", "return a torch.nn.Module"]),
         ("test_returns_a_number", "failure", ["returned int"]),
