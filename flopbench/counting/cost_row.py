@@ -29,7 +29,7 @@ class CostRow:
         feature_dim: input width of the classification head.
         published_gflops: the figure that a preset quotes from its publication.
         status: verified, partial, disputed, unverified, failed or quoted (see ``agreement``).
-        notes: what a reader must know.
+        notes: on the figures, in sentences.
         not_counted: gaps, summed over modules.
         classes: width of the head that was asked for.
         spec: the whole specification.
