@@ -256,6 +256,12 @@ def test_a_compressed_file_that_is_cut_off_is_refused(
     assert count_log(open_log([path])).records == 5000
     path.write_bytes(data[: max(5, int(len(data) * kept))])
     assert f"run.jsonl.{suffix} is damaged" in raised(path)
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zst"])
+def test_a_large_compressed_csv_that_is_cut_off_is_refused(tmp_path: Path, suffix: str) -> None:
+    """The fast way through a large CSV log refuses it, too."""
+    pack = gzip.compress if suffix == "gz" else zstandard.ZstdCompressor().compress
     csv = tmp_path / f"run.csv.{suffix}"
     csv.write_bytes(pack(b"id,action\n" + b"v1,0\nv2,0\n" * 50_000)[:-4])
     assert f"run.csv.{suffix} is damaged" in raised(csv, preset="uniform")

@@ -180,7 +180,7 @@ MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
     double_line,
     token,
 ]
-EACH = 20
+EACH = 10
 """Logs a form and a kind of damage."""
 
 
@@ -239,7 +239,7 @@ def test_no_damaged_log_ends_in_a_traceback(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each of 2,940 damaged logs is read, or refused with a message that names the file."""
+    """Each of 1,470 damaged logs is read, or refused with a message that names the file."""
     refused = total = 0
     for original in forms:
         data = original.read_bytes()
