@@ -18,7 +18,6 @@ from flopbench.cli.common import (
 )
 from flopbench.core.errors import EXIT_OK, InputError
 from flopbench.core.files import check_writable, read_json, write_atomic
-from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -148,6 +147,7 @@ def _verify(args: argparse.Namespace) -> int:
     from flopbench.check.config import find_config, read_config
     from flopbench.check.running import inside
     from flopbench.core.files import read_text
+    from flopbench.core.units import plural
 
     config = read_config(find_config(args.config))
     with inside(config):

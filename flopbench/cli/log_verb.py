@@ -10,7 +10,6 @@ from typing import Any
 from flopbench.cli.common import check_output, positive, warn
 from flopbench.cli.policy_options import add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
-from flopbench.core.units import plural
 
 SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20
@@ -111,6 +110,8 @@ def run_convert(args: argparse.Namespace) -> int:
 
 
 def _samples(count: int) -> str:
+    from flopbench.core.units import plural
+
     return f"{count:,} {plural(count, 'sample')}"
 
 

@@ -19,7 +19,6 @@ from flopbench.cli.common import (
 from flopbench.cli.machine_options import add_machine
 from flopbench.cli.policy_options import add_reading
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
-from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.replay.records import Replay
@@ -135,6 +134,7 @@ def run(args: argparse.Namespace) -> int:
     format = chosen_format(args, FORMATS)
     if args.saved is not None:
         return _print_saved(args, format)
+    from flopbench.core.units import plural
     from flopbench.replay.run import replay_of_log
 
     def keep(replay: Replay) -> None:

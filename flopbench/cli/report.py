@@ -12,7 +12,6 @@ from flopbench.cli.common import require, warn
 from flopbench.cli.plots.common import add_names
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.core.errors import EXIT_OK
-from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.present.report.records import CostReport
@@ -119,4 +118,6 @@ def _lines(report: CostReport) -> list[str]:
 
 
 def _many(count: int, one: str) -> str:
+    from flopbench.core.units import plural
+
     return f"{count} {plural(count, one)}"
