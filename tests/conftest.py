@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -52,6 +52,15 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _use_shared_cache(shared_cache: Path) -> None:
     os.environ["FLOPBENCH_CACHE_DIR"] = str(shared_cache)
+
+
+@pytest.fixture(scope="module")
+def warm_workers() -> Iterator[None]:
+    """Fork the measuring processes of the module from one that has torch (see ``warm``)."""
+    from warm import warm_workers
+
+    with warm_workers():
+        yield
 
 
 @pytest.fixture

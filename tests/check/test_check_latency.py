@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 from repositories import git
+from warm import run_python
 
 from flopbench.check.latency.bench import latency_path
 from flopbench.check.latency.gate import accept_latency, check_latency, guarded
@@ -27,6 +28,8 @@ from flopbench.core.errors import DataError, InputError
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import TimingSpec
 from flopbench.timing.run import Effort, time_revisions
+
+pytestmark = pytest.mark.usefixtures("warm_workers")
 
 QUICK = Effort(processes=3, budget_s=0.2, fewest=6)
 ONE = Effort(processes=1, budget_s=0.1, fewest=6)
@@ -306,7 +309,8 @@ with standing_in({str(tmp_path)!r}, [{str(tmp_path)!r}], spec):
     build(spec, "cpu")
 print("some_library" in sys.modules, "my_pkg" in sys.modules, "uses" in sys.modules)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_python(["-c", code], tmp_path, os.environ)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["True", "False", "False"]
 
 

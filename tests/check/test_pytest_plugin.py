@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from warm import run_python
 
 from flopbench.check.baseline.file import load_baseline, verify_baseline
 from flopbench.check.entry_costs import measure_entries
@@ -170,14 +169,10 @@ def run(folder: Path, *args: str, **env: str) -> Ran:
     """Run pytest in a folder."""
     report = folder / "junit.xml"
     plugins = ("-p", "no:cacheprovider", "-p", "no:benchmark", "-p", "no:hypothesispytest")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugins, f"--junit-xml={report}", *args],
-        cwd=folder,
-        env={**os.environ, "CI": "", "PYTEST_ADDOPTS": "", "OMP_NUM_THREADS": "1", **env},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
+    done = run_python(
+        ["-m", "pytest", *plugins, f"--junit-xml={report}", *args],
+        folder,
+        {**os.environ, "CI": "", "PYTEST_ADDOPTS": "", "OMP_NUM_THREADS": "1", **env},
     )
     outcomes = {}
     for case in ElementTree.parse(report).iter("testcase") if report.exists() else ():

@@ -23,6 +23,8 @@ from running import Done, run_here
 
 from flopbench.timing.file import TimingFile
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 QUICK = ("--device", "cpu", "--budget", "0.2", "--samples", "6", "--processes", "1")
 
 NETS = '''

@@ -18,6 +18,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 """A file that a page shows in full: its name on a line by itself, its content below."""
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
 SHOWN_ONLY = {"json", "toml", "text", "python", "yaml"}
 SESSIONS = {"ci.md", "ci-reference.md"}
 """Pages that are one session, each command in the state that the previous one left: their files

@@ -28,6 +28,9 @@ OUTSIDE = {"CI", "COLUMNS", "LINES", "PY_COLORS", "FORCE_COLOR", "NO_COLOR"}
 """Variables of the tests' environment that would change what the session prints."""
 
 
+pytestmark = pytest.mark.usefixtures("warm_workers")
+
+
 def steps() -> Iterator[tuple[str, str, str]]:
     """Yield the session in order: ("file", name, content) and ("command", line, output)."""
     for block in STEP.finditer(TEXT):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from conftest import ROOT, RunCli, assert_refused
 from logs import write_log
+from warm import run_python
 
 from flopbench.core.errors import DataError, MeasureError
 from flopbench.replay.figures import figures_of
@@ -20,6 +21,7 @@ from flopbench.replay.records import MODES, Replay, read_replay
 from flopbench.replay.run import ReplayChoices, replay_of_log
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.usefixtures("warm_workers")
 
 STEADY = ROOT / "tests" / "data" / "steady.jsonl"
 FACTORS = ("arms", "fragmentation", "policy", "synchronisation")
@@ -723,7 +725,7 @@ def test_a_failure_keeps_the_processes_that_finished(tmp_path: Path) -> None:
             f"sys.exit(main(['replay', '--policy-log', {str(log)!r}, '--rounds', '1', "
             f"'--device', 'cpu', '-o', {str(target)!r}]))\n"
         )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = run_python(["-c", code], tmp_path, os.environ)
         assert done.returncode == 3, done.stderr
         assert "the disk is on fire" in done.stderr
         assert "Traceback" not in done.stderr

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+from warm import run_python
 
 from flopbench.core.errors import InputError
 from flopbench.timing.measure import precision as precision_module
@@ -92,6 +93,12 @@ def test_flags_are_restored_after_an_exception() -> None:
     assert precision_facts() == before
 
 
+def run_apart(code: str) -> None:
+    """Run code that must not fail in another process."""
+    done = run_python(["-c", code], Path.cwd(), os.environ)
+    assert done.returncode == 0, done.stderr
+
+
 PARENTS = {"all backends": "torch.backends", "all of CUDA": "torch.backends.cudnn"}
 
 
@@ -112,7 +119,7 @@ for value in ("tf32", "ieee", "tf32"):
 parent.fp32_precision = "none"
 assert matmul.fp32_precision == "none"
 """
-    subprocess.run([sys.executable, "-c", code], check=True)  # flags of this process may be set
+    run_apart(code)  # flags of this process may be set
 
 
 def test_the_older_flags_can_be_read_again_afterwards() -> None:
@@ -132,7 +139,7 @@ for conv, matmul in ((None, None), (False, "high"), (True, "medium"), (False, "h
             pass
     assert flags() == before, (before, flags())
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+    run_apart(code)
 
 
 def test_an_unknown_format_is_refused() -> None:
