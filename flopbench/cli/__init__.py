@@ -64,7 +64,8 @@ def build_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
     for verb in VERBS:
         verb.add_parser(verbs)
-    verbs.choices["completion"].set_defaults(whole=parser)  # what it completes
+    kinds = verbs.choices["plot"].get_default("kinds")
+    verbs.choices["completion"].set_defaults(whole=parser, kinds=kinds)  # what it completes
     return parser
 
 

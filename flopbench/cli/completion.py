@@ -26,5 +26,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the script for one shell."""
     import shtab
 
+    for kind in args.kinds.values():
+        kind.declare()
     sys.stdout.write(shtab.complete(args.whole, shell=args.shell))
     return EXIT_OK

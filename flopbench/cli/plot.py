@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import warn
-from flopbench.cli.plots import KINDS
-from flopbench.cli.plots.common import add_style, require_matplotlib, takers
-from flopbench.core.errors import EXIT_OK, FlopbenchError
+from flopbench.cli.common import positive, require, warn
+from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
+from flopbench.core.errors import EXIT_OK, FlopbenchError, InputError
 from flopbench.core.files import check_apart, check_writable, write_atomic
-from flopbench.policy.file_kinds import PLURALS
+from flopbench.present.draw.venues import DEFAULT_VENUE, VENUES
+from flopbench.present.figures.inputs.files import called, require_kind
+from flopbench.present.kind import KINDS, Kind, Option, load_kind
+
+if TYPE_CHECKING:
+    from flopbench.present.draw.drawing import Drawing
 
 
 def add_parser(verbs: Any) -> None:
@@ -28,14 +33,133 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="Run 'flopbench plot KIND --help' for the options of one kind.",
     )
-    kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-    for kind in KINDS:
-        about = f"{kind.DESCRIPTION} Takes {_taken(kind)}."
-        own = kinds.add_parser(kind.NAME, help=kind.HELP.replace("%", "%%"), description=about)
-        own.add_argument("files", nargs="+", metavar="FILE", help=_taken(kind))
-        kind.add_options(own)
-        add_style(own)
-        own.set_defaults(run=run, module=kind)
+    kinds = parser.add_subparsers(
+        dest="kind", metavar="KIND", required=True, parser_class=KindParser
+    )
+    for name, shows in KINDS.items():
+        kinds.add_parser(name, help=shows.replace("%", "%%")).set_defaults(run=run)
+    parser.set_defaults(kinds=kinds.choices)
+
+
+class KindParser(argparse.ArgumentParser):
+    """The parser of one kind; its options come when it is used, as to load a kind takes a while."""
+
+    declared = False
+
+    def declare(self) -> None:
+        """Add what the kind declares."""
+        if self.declared:
+            return
+        self.declared = True
+        kind = load_kind(self.prog.split()[-1])
+        self.description = f"{kind.description} Takes {kind.taken}."
+        self.add_argument("files", nargs="+", metavar="FILE", help=kind.taken)
+        arguments = [option.argument for option in kind.options]
+        groups: dict[str, Any] = {}
+        for option in kind.options:
+            target: Any = self
+            if arguments.count(option.argument) > 1:
+                if option.argument not in groups:
+                    groups[option.argument] = self.add_mutually_exclusive_group()
+                target = groups[option.argument]
+            add_option(target, option, kind.default_of(option))
+        for name in kind.log_options:
+            LOG_OPTIONS[name](self)
+        _add_style(self)
+        self.set_defaults(declared=kind)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self.declare()
+        return super().parse_known_args(args, namespace)
+
+
+def add_option(parser: Any, option: Option, default: object) -> None:
+    """Add an option; a parser or a group of options."""
+    if isinstance(default, bool):
+        action = "store_false" if default else "store_true"
+        parser.add_argument(option.flag, dest=option.argument, action=action, help=option.help)
+        return
+    shown = "" if default in (None, (), "") else f" (default: {default})"
+    parser.add_argument(
+        option.flag,
+        dest=option.argument,
+        action="append" if option.repeat else "store",
+        type=positive if option.positive else option.type,
+        choices=option.choices or None,
+        default=[] if default == () else default,
+        metavar=option.metavar,
+        help=option.help + shown,
+    )
+
+
+def _add_style(parser: argparse.ArgumentParser) -> None:
+    """Add output and style."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        required=True,
+        help="the figure: .pdf, .svg or .png",
+    )
+    parser.add_argument(
+        "--data", metavar="FILE", help="also write the numbers behind the figure as CSV (-: stdout)"
+    )
+    parser.add_argument(
+        "--width",
+        default="column",
+        metavar="WIDTH",
+        help="column, page, or inches (default: column)",
+    )
+    parser.add_argument(
+        "--venue",
+        default=DEFAULT_VENUE,
+        choices=tuple(VENUES),
+        help=f"whose columns and text size (default: {DEFAULT_VENUE})",
+    )
+    parser.add_argument(
+        "--font", default=None, metavar="FAMILY", help="an installed font (default: STIXGeneral)"
+    )
+    parser.add_argument(
+        "--font-size",
+        type=float,
+        metavar="PT",
+        help="size of labels (default: a point less than the venue's body text)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Draw one figure; print its caption."""
+    output = Path(args.output)
+    outputs = {"-o": output}
+    if args.data not in {None, "-"}:
+        outputs["--data"] = Path(args.data)
+    for path in outputs.values():
+        check_writable(path)
+    check_apart(outputs, _inputs(args))
+    _require_matplotlib()
+    from flopbench.core.grid import to_csv
+    from flopbench.present.draw.drawing import bytes_of, format_of
+    from flopbench.present.draw.style import paper_style
+
+    format = format_of(output)
+    with (
+        paper_style(args.width, venue=args.venue, font=args.font, text_pt=args.font_size),
+        called(f"plot {args.kind}", _takers),
+    ):
+        drawing = _drawing(args.declared, args)
+        content, warnings = bytes_of(drawing, format)
+    caption, table = drawing.data.caption, drawing.data.table
+    if args.data is not None:
+        text = to_csv(table.header, table.rows)
+        if args.data == "-":
+            sys.stdout.write(text)
+        else:
+            write_atomic(outputs["--data"], text)
+    write_atomic(output, content)
+    if args.data != "-":
+        sys.stdout.write("\n".join([f"{caption.title}.", *caption.sentences]) + "\n")
+    warn([*caption.warnings, *warnings])
+    return EXIT_OK
 
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
@@ -50,37 +174,43 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
     return found + [Path(name) for name in more if name]
 
 
-def _taken(kind: Any) -> str:
-    return " or ".join(PLURALS[name] for name in kind.TAKES)
+def _require_matplotlib() -> None:
+    """Raise if matplotlib is not installed, or does not start.
+
+    Raises:
+        InputError: it is not installed, or refuses its settings.
+    """
+    from importlib.util import find_spec
+
+    require(
+        find_spec("matplotlib") is not None,
+        "drawing needs matplotlib, which is not installed",
+        "pip install 'flopbench[plots]'",
+    )
+    try:
+        import matplotlib  # noqa: F401
+    except ValueError as error:
+        raise InputError(
+            f"matplotlib does not start: {error}",
+            "this comes from the environment variable MPLBACKEND; unset it: no figure needs it",
+        ) from None
 
 
-def run(args: argparse.Namespace) -> int:
-    """Draw one figure; print its caption."""
-    output = Path(args.output)
-    outputs = {"-o": output}
-    if args.data not in {None, "-"}:
-        outputs["--data"] = Path(args.data)
-    for path in outputs.values():
-        check_writable(path)
-    check_apart(outputs, _inputs(args))
-    require_matplotlib()
-    from flopbench.core.grid import to_csv
-    from flopbench.present.draw.drawing import bytes_of, format_of
-    from flopbench.present.draw.style import paper_style
+def _drawing(kind: Kind[Any, Any], args: argparse.Namespace) -> Drawing:
+    """Call the function of a kind with the files and options of the command line."""
+    given = {option.argument: getattr(args, option.argument) for option in kind.options}
+    if kind.log_options:
+        given["choices"] = choices_of(args)
+    if len(kind.takes) == 1:
+        (argument,) = kind.takes.values()
+        given[argument] = args.files
+    else:
+        given |= {argument: [] for argument in kind.takes.values()}
+        for path in args.files:
+            given[kind.takes[require_kind(path, tuple(kind.takes))]].append(path)
+    return kind.drawing(**given)
 
-    format = format_of(output)
-    with paper_style(args.width, venue=args.venue, font=args.font, text_pt=args.font_size):
-        drawing = args.module.drawing(args, user=f"plot {args.kind}", takers=takers(KINDS))
-        content, warnings = bytes_of(drawing, format)
-    caption, table = drawing.data.caption, drawing.data.table
-    if args.data is not None:
-        text = to_csv(table.header, table.rows)
-        if args.data == "-":
-            sys.stdout.write(text)
-        else:
-            write_atomic(outputs["--data"], text)
-    write_atomic(output, content)
-    if args.data != "-":
-        sys.stdout.write("\n".join([f"{caption.title}.", *caption.sentences]) + "\n")
-    warn([*caption.warnings, *warnings])
-    return EXIT_OK
+
+def _takers(file: str) -> Sequence[str]:
+    """Return the figures that take a kind of file."""
+    return [f"plot {name}" for name in KINDS if file in load_kind(name).takes]

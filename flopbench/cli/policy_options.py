@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive
@@ -127,6 +129,17 @@ def add_shares(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normalize", action="store_true", help="divide a table's shares by their sum"
     )
+
+
+LOG_OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+    "preset": add_preset,
+    "meaning": add_meaning,
+    "prices": partial(add_pricing, measures=False, intervals=False),
+    "bootstrap": add_bootstrap,
+    "reading": add_reading,
+    "shares": add_shares,
+}
+"""Groups of options that a kind of figure may have: see ``present.kind.LogOptions``."""
 
 
 def _resamples(text: str) -> int:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import require, warn
-from flopbench.cli.plots.common import add_names
+from flopbench.cli.plot import add_option
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.core.errors import EXIT_OK
+from flopbench.present.kind import NAMES
 
 if TYPE_CHECKING:
     from flopbench.present.report.records import CostReport
@@ -50,7 +52,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--title", metavar="TEXT", help="of the page (default: Cost report)", default=None
     )
-    add_names(parser)
+    add_option(parser, replace(NAMES, sets="name"), ())
     add_pricing(parser, measures=False)
     add_reading(parser)
     add_shares(parser)

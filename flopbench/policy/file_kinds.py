@@ -6,7 +6,6 @@ import glob
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError
@@ -122,28 +121,3 @@ def _is_old_table(path: Path, head: bytes) -> bool:
     except (ValueError, RecursionError, OSError):
         return False
     return isinstance(data, dict) and "rows" in data and "samples" not in data
-
-
-def require_kind(
-    path: str | Path, wanted: Sequence[str], *, user: str, takers: Mapping[str, Sequence[str]]
-) -> str:
-    """Return the kind of a file, if it is one of the wanted ones.
-
-    Args:
-        path: as for ``kind_of``.
-        wanted: the kinds that the caller accepts.
-        user: the caller's name in the message (``plot usage``).
-        takers: kind of file -> the kinds of figures that accept it.
-
-    Raises:
-        InputError: another kind; the message names it, and what accepts it. Else as
-            ``kind_of``.
-        DataError: as ``kind_of``.
-    """
-    kind = kind_of(path)
-    if kind in wanted:
-        return kind
-    takes = " or ".join(f"a {name} ({MADE_BY[name]})" for name in wanted)
-    others = takers.get(kind, ())
-    hint = f"a {kind} goes into: {', '.join(others)}" if others else ""
-    raise InputError(f"{path} is a {kind}; {user} takes {takes}", hint)

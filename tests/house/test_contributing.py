@@ -13,14 +13,14 @@ from conftest import ROOT
 pytest.importorskip("torch")
 pytest.importorskip("matplotlib")
 
-import flopbench.cli.plot
-from flopbench import run_of_log
+from flopbench import plots, run_of_log
 from flopbench.cli import main
 from flopbench.counting.measure.counters.base import Subject
 from flopbench.estimate.runs import Choices
 from flopbench.policy import log as policy_log
 from flopbench.policy import readers
 from flopbench.policy.readers import raw
+from flopbench.present.kind import KINDS
 
 LOG = ROOT / "tests" / "data" / "steady.jsonl"
 FILES = dict(
@@ -58,13 +58,13 @@ def test_the_counter_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_plot_is_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The verb draws the new kind from its three files."""
+    """Verb and function draw the new kind from its two files."""
     for path in ("present/figures/lengths.py", "present/draw/kinds/lengths.py"):
         loaded(path, monkeypatch)
-    kind = loaded("cli/plots/lengths.py", monkeypatch)
-    monkeypatch.setattr(flopbench.cli.plot, "KINDS", (*flopbench.cli.plot.KINDS, kind))
-    assert main(["plot", "lengths", str(LOG), "-o", str(tmp_path / "x.svg")]) == 0
-    assert capsys.readouterr().out == "Lengths: steady.\n200 records of 16 to 16 steps.\n"
+    monkeypatch.setitem(KINDS, "lengths", "how many steps the records of a log have")
+    assert main(["plot", "lengths", str(LOG), "--most", "9", "-o", str(tmp_path / "x.svg")]) == 0
+    assert capsys.readouterr().out == "Lengths: steady.\n9 records of 16 to 16 steps.\n"
+    assert plots.lengths(LOG).get_xlabel() == "steps"
     assert (tmp_path / "x.svg").read_bytes().startswith(b"<?xml")
 
 

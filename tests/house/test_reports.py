@@ -60,10 +60,10 @@ def test_every_file_has_its_command() -> None:
 
 def test_every_kind_of_figure_is_there() -> None:
     """Each kind that ``flopbench plot`` knows is drawn among the reports."""
-    from flopbench.cli.plots import KINDS
+    from flopbench.present.kind import KINDS
 
     drawn = {command[2] for command in listed() if command[:2] == ["flopbench", "plot"]}
-    assert drawn == {kind.NAME for kind in KINDS}
+    assert drawn == set(KINDS)
 
 
 def test_the_readme_names_every_measured_file() -> None:

@@ -17,7 +17,9 @@ from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.classes import classes_drawing
 from flopbench.present.draw.style import paper_style
-from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes_of, ratio_in
+from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes, ratio_in
+
+classes_of = classes.make
 
 DATA = ROOT / "tests" / "data"
 LOG = str(DATA / "selective.jsonl")
@@ -96,13 +98,13 @@ def test_undefined_ratios_have_no_dot(tmp_path: Path) -> None:
 
 def test_nothing_is_clipped(tmp_path: Path) -> None:
     """Long and hostile names, one class, forty: all text is inside the figure."""
-    for classes in (
+    for figure in (
         classes_of(hostile_log(tmp_path)),
         classes_of(LOG, classes=["tango"]),
         classes_of(LOG),
     ):
         with paper_style():
-            assert_nothing_clipped(drawn(classes))
+            assert_nothing_clipped(drawn(figure))
 
 
 def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.cost import cost_drawing
 from flopbench.present.draw.style import paper_style
-from flopbench.present.figures.cost import Cost, cost_of
+from flopbench.present.figures.cost import Cost, cost
+
+cost_of = cost.make
 
 DATA = ROOT / "tests" / "data"
 LOGS = [str(DATA / "selective.jsonl"), str(DATA / "steady.jsonl")]
@@ -43,7 +45,7 @@ def free_log(folder: Path, method: str = "free") -> Path:
 
 def test_bars_of_one_run() -> None:
     """Bars from 0, as high as the share of videos in each bin, with labels and units."""
-    cost = cost_of(LOGS[0], CHOICES)
+    cost = cost_of(LOGS[0], choices=CHOICES)
     ax = drawn(cost)
     (bars,) = ax.containers
     assert [bar.get_height() for bar in bars] == [100 * share for share in cost.runs[0].shares]
@@ -58,7 +60,7 @@ def test_bars_of_one_run() -> None:
 
 def test_outlines_of_several_runs() -> None:
     """One outline a run over the same bins, distinguished by its dash too."""
-    cost = cost_of(LOGS, CHOICES)
+    cost = cost_of(LOGS, choices=CHOICES)
     ax = drawn(cost)
     outlines = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
     assert len(outlines) == 2
@@ -73,7 +75,7 @@ def test_outlines_of_several_runs() -> None:
 
 def test_means_and_medians_are_marked() -> None:
     """Above the axes are each run's interval, mean and median, at their costs."""
-    cost = cost_of(LOGS, CHOICES)
+    cost = cost_of(LOGS, choices=CHOICES)
     places = [[float(x) for x in line.get_xdata()] for line in drawn(cost).lines]
     for run in cost.runs:
         assert run.interval is not None
@@ -84,7 +86,7 @@ def test_means_and_medians_are_marked() -> None:
 
 def test_cumulative_form() -> None:
     """Steps from 0 to 100 % at the costs of videos."""
-    cost = cost_of(LOGS[0], CHOICES, cumulative=True)
+    cost = cost_of(LOGS[0], choices=CHOICES, cumulative=True)
     ax = drawn(cost)
     line = ax.lines[0]
     assert line.get_drawstyle() == "steps-post"
@@ -104,13 +106,13 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
     for logs in ([free], LOGS, [free, long, *LOGS]):
         for cumulative in (False, True):
             with paper_style():
-                assert_nothing_clipped(drawn(cost_of(logs, CHOICES, cumulative=cumulative)))
+                assert_nothing_clipped(drawn(cost_of(logs, choices=CHOICES, cumulative=cumulative)))
 
 
 def test_a_name_that_begins_with_an_underscore(tmp_path: Path) -> None:
     """It is in the legend; dollar signs do not make it a formula."""
     log = free_log(tmp_path, "_$m$")
-    legend = drawn(cost_of([log, LOGS[0]], CHOICES)).get_legend()
+    legend = drawn(cost_of([log, LOGS[0]], choices=CHOICES)).get_legend()
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts[:2] == [r" _\$m\$", "selective, simulated validation"]
 

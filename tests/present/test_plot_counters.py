@@ -18,7 +18,9 @@ from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.counters import counters_drawing  # noqa: E402
-from flopbench.present.figures.counters import counters_of  # noqa: E402
+from flopbench.present.figures.counters import counters  # noqa: E402
+
+counters_of = counters.make
 
 
 def profile(counter: str, spec: str = "net@8", **families: int) -> CostProfile:

@@ -29,7 +29,9 @@ from flopbench.present.draw.drawing import bytes_of, on_axes
 from flopbench.present.draw.kinds.frames import FILLED, frames_drawing
 from flopbench.present.draw.strip_layout import Ruler
 from flopbench.present.draw.style import paper_style
-from flopbench.present.figures.frames.figure import Frames, frames_of
+from flopbench.present.figures.frames.figure import Frames, frames
+
+frames_of = frames.make
 
 SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
 PUBLISHED = Choices(counter="published")
@@ -175,7 +177,7 @@ def test_long_videos_go_on_in_the_next_line(tmp_path: Path) -> None:
 
 def test_text_says_group_cost_and_verdict() -> None:
     """Above each row are group and id, cost with its unit, and a sign next to the verdict."""
-    data = frames_of(SELECTIVE, PUBLISHED)
+    data = frames_of(SELECTIVE, choices=PUBLISHED)
     said = texts(drawn(data))
     for film in data.films:
         assert f"{film.group}: {film.id}" in said
@@ -352,7 +354,7 @@ def test_wrong_frames_in_memory_are_errors() -> None:
     """What the caller passes must be images."""
     for wrong in (3, [np.zeros((4, 4, 2), np.uint8)], np.zeros((2, 3)), ["a.png"]):
         with pytest.raises(InputError, match=r"frames\['v000'\]"):
-            frames_of(SELECTIVE, PUBLISHED, videos=["v000"], frames={"v000": wrong})
+            frames_of(SELECTIVE, choices=PUBLISHED, videos=["v000"], frames={"v000": wrong})
 
 
 def test_a_video_without_pyav_says_what_to_install(
@@ -378,7 +380,7 @@ def test_a_damaged_video_is_a_warning(tmp_path: Path) -> None:
 
 def test_lower_axes_make_everything_smaller() -> None:
     """On the caller's axes rows and text shrink until they fit; lines of text do not overlap."""
-    data = frames_of(SELECTIVE, PUBLISHED)
+    data = frames_of(SELECTIVE, choices=PUBLISHED)
     sizes = []
     for height in (20.0, 5.0):
         figure = Figure(figsize=(12, height))

@@ -16,7 +16,9 @@ from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.layers import layers_drawing, short_paths  # noqa: E402
 from flopbench.present.draw.style import paper_style  # noqa: E402
-from flopbench.present.figures.layers import layers_of  # noqa: E402
+from flopbench.present.figures.layers import layers  # noqa: E402
+
+layers_of = layers.make
 
 
 def cost(module: str, family: str, macs: int) -> OpCost:

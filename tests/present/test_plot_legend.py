@@ -20,7 +20,9 @@ from flopbench.present.draw.kinds.cost import cost_drawing, cost_height_in
 from flopbench.present.draw.legend import NO_BREAK, legend_above, legend_lines
 from flopbench.present.draw.style import Style, chosen_style, paper_style
 from flopbench.present.draw.text import drawn_width_in, fitting_names
-from flopbench.present.figures.cost import cost_of
+from flopbench.present.figures.cost import cost
+
+cost_of = cost.make
 
 DATA = ROOT / "tests" / "data"
 CHOICES = Choices(table=CostTable.load(DATA / "table-schema1.json"), may_measure=False)
@@ -47,7 +49,7 @@ def drawn(style: Style, texts: list[str], **options: Any) -> tuple[Any, Any]:
 @pytest.mark.parametrize(("width", "rows"), [("column", 2), ("page", 1)])
 def test_costs_of_two_runs_have_a_low_legend(width: str, rows: int) -> None:
     """Two runs, mean and median: one row at page width, two in a column; the figure is as low."""
-    cost = cost_of([DATA / "selective.jsonl", DATA / "steady.jsonl"], CHOICES)
+    cost = cost_of([DATA / "selective.jsonl", DATA / "steady.jsonl"], choices=CHOICES)
     with paper_style(width) as style:
         ax = on_axes(cost_drawing(cost))
         figure: Any = ax.get_figure(root=True)

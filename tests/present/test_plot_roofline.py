@@ -16,8 +16,10 @@ from matplotlib.axes import Axes  # noqa: E402
 
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.roofline import roofline_drawing  # noqa: E402
-from flopbench.present.figures.roofline import Roofline, roofline_of  # noqa: E402
+from flopbench.present.figures.roofline import Roofline, roofline  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
+
+roofline_of = roofline.make
 
 REPORT = ROOT / "reports/latency-amd-epyc.json"
 

@@ -15,8 +15,10 @@ from matplotlib.axes import Axes  # noqa: E402
 
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.theory import theory_drawing  # noqa: E402
-from flopbench.present.figures.theory import Theory, theory_of  # noqa: E402
+from flopbench.present.figures.theory import Theory, theory  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
+
+theory_of = theory.make
 
 REPORT = ROOT / "reports/latency-amd-epyc.json"
 

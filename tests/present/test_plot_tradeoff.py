@@ -24,8 +24,10 @@ from flopbench.present.draw.kinds.tradeoff import number, tradeoff_drawing
 from flopbench.present.draw.labels import Haloed
 from flopbench.present.draw.placing import LabelledPoints, found_places
 from flopbench.present.draw.style import paper_style
-from flopbench.present.figures.tradeoff import Tradeoff, tradeoff_of
+from flopbench.present.figures.tradeoff import Tradeoff, tradeoff
 from flopbench.present.figures.tradeoff_points import TradeoffPoint
+
+tradeoff_of = tradeoff.make
 
 LOGS = [ROOT / "tests/data/selective.jsonl", ROOT / "tests/data/steady.jsonl"]
 TABLE = ROOT / "tests/data/table-schema1.json"
@@ -165,7 +167,7 @@ def test_points_stand_where_the_numbers_say() -> None:
     choices = Choices(
         table=CostTable.load(TABLE), table_source="t", resamples=50, may_measure=False
     )
-    data = tradeoff_of(LOGS, choices)
+    data = tradeoff_of(LOGS, choices=choices)
     published = point("theirs", 30.0, 90.0, published=True)
     data = replace(data, points=(*data.points, replace(published, on_front=True)))
     with paper_style("column"):

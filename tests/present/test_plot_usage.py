@@ -21,7 +21,9 @@ from flopbench.present.draw.drawing import bytes_of, on_axes
 from flopbench.present.draw.kinds.usage import percent_text, usage_drawing
 from flopbench.present.draw.style import LOOKS, paper_style
 from flopbench.present.draw.text import fitting_names
-from flopbench.present.figures.usage import MOST_RUNS, usage_of
+from flopbench.present.figures.usage import MOST_RUNS, usage
+
+usage_of = usage.make
 
 DATA = ROOT / "tests" / "data"
 LOGS = [str(DATA / "selective.jsonl"), str(DATA / "steady.jsonl")]
@@ -169,11 +171,21 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert output.read_bytes().startswith(b"<?xml")
 
 
-@pytest.mark.parametrize("below", ["0", "100", "-3", "99"])
-def test_refused(below: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A share that is none, or that leaves nothing, is refused and nothing is written."""
+@pytest.mark.parametrize("below", ["0", "100", "-3", "few"])
+def test_what_is_no_percentage_is_refused(below: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--group-below`` takes what is between 0 and 100."""
+    with pytest.raises(SystemExit) as done:
+        main(["plot", "usage", LOGS[0], "-o", "x.svg", f"--group-below={below}"])
+    assert done.value.code == EXIT_INPUT
+    said = f"--group-below: {below} where a percentage between 0 and 100 was expected"
+    assert said in capsys.readouterr().err
+
+
+def test_a_group_of_everything_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing would be left to draw, and nothing is written."""
     output = tmp_path / "u.svg"
-    arguments = ["plot", "usage", LOGS[0], "-o", str(output), f"--group-below={below}"]
-    assert main(arguments) == EXIT_INPUT
-    assert "error:" in capsys.readouterr().err
+    assert main(["plot", "usage", LOGS[0], "-o", str(output), "--group-below=99"]) == EXIT_INPUT
+    assert "every action is below 99 %" in capsys.readouterr().err
     assert not output.exists()

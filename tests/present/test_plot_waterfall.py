@@ -18,8 +18,10 @@ from flopbench.cli import main
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.waterfall import waterfall_drawing
 from flopbench.present.draw.style import paper_style
-from flopbench.present.figures.waterfall import waterfall_of
+from flopbench.present.figures.waterfall import waterfall
 from flopbench.replay.records import read_replay
+
+waterfall_of = waterfall.make
 
 REPLAY = ROOT / "reports/replay-amd-epyc.json"
 

@@ -36,9 +36,11 @@ from flopbench.estimate.as_json import estimate_csv
 from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.estimate.text import estimate_grids
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.figures.usage import usage_of
+from flopbench.present.figures.usage import usage
 from flopbench.present.report import write_report
 from flopbench.present.report.figures import Sketch, draw
+
+usage_of = usage.make
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import (
     HIGH,
@@ -29,7 +30,8 @@ from flopbench.present.figures.class_choice import (
     members_of,
     sorted_by,
 )
-from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out, videos_text
+from flopbench.present.figures.inputs.files import CallerError
+from flopbench.present.figures.inputs.logs import Log, counted, left_out, videos_text
 from flopbench.present.figures.ratios import (
     Ratio,
     Resolutions,
@@ -38,6 +40,10 @@ from flopbench.present.figures.ratios import (
     resolutions_of,
     video_sums,
 )
+from flopbench.present.kind import Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Which = Literal["both", "high", "usage"]
 
@@ -163,9 +169,46 @@ def _row(one: ClassRatios) -> tuple[object, ...]:
     return tuple(cells)
 
 
-def classes_of(
+@kind(
+    takes={LOG: "log"},
+    options=(
+        Option(
+            "--classes",
+            "draw N classes, evenly spaced in the sorted order (default: all up to 40)",
+            positive=True,
+            metavar="N",
+        ),
+        Option("--class", "draw this class; repeatable", "classes", metavar="NAME", repeat=True),
+        Option(
+            "--sort",
+            "by a ratio or the number of videos, largest first, or by name (default: the first "
+            "ratio that is drawn)",
+            choices=get_args(Sort),
+        ),
+        Option(
+            "--ratio",
+            "relative high-resolution usage, resolution usage, or both",
+            choices=get_args(Which),
+        ),
+        Option(
+            "--high",
+            "the action at the highest resolution (default: the one with the largest input)",
+            metavar="ACTION",
+        ),
+        Option(
+            "--among",
+            "an action that runs its own network; repeatable (default: every one that costs "
+            "something)",
+            metavar="ACTION",
+            repeat=True,
+        ),
+        Option("--name", "what to call the run", metavar="TEXT"),
+    ),
+    log_options=("preset", "bootstrap", "reading"),
+)
+def classes(
     log: Log | Sequence[Log],
-    choices: Choices | None = None,
+    ax: Axes | None = None,
     *,
     classes: int | Sequence[str] | None = None,
     high: str | None = None,
@@ -173,33 +216,37 @@ def classes_of(
     sort: Sort | None = None,
     ratio: Which = "both",
     name: str = "",
-    user: str = "plots.classes",
-    takers: Takers | None = None,
+    choices: Choices | None = None,
 ) -> Classes:
-    """Return both ratios of each class.
+    """Draw how much resolution each class gets, with 95 % intervals (AR-Net's Figures 1b and 1c).
+
+    Class by class, it is the share of the highest resolution among the resolutions that run their
+    own network, and the share of these among all frames.
 
     Args:
-        log: one log with labels.
-        choices: how to read it; resamples and seed of the intervals.
-        classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond
-            ``SHOWN`` that many evenly spaced ones.
-        high: the action at the highest resolution; None finds it by the size of its input.
+        log: a policy log's file with labels, a ``Run`` or counts.
+        ax: where to draw; None makes a new figure.
+        classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond 40
+            that many evenly spaced ones.
+        high: the action at the highest resolution; None takes the one with the largest input.
         among: actions that run their own network; empty means all with a cost.
         sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``; None takes the first
             ratio that is drawn.
-        ratio: which to draw.
+        ratio: ``high`` (relative high-resolution usage), ``usage`` (resolution usage) or ``both``.
         name: what to call the run.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        choices: how to read; resamples and seed of the intervals.
+
+    Returns:
+        The axes: dots in percent, the first class on top.
 
     Raises:
-        InputError: no labels, several logs, an unknown class or action, or a highest resolution
-            that cannot be determined.
+        InputError: a file of another kind, several logs, no labels, an unknown class or action, or
+            a highest resolution that the log does not single out.
         DataError: a defect in the log.
     """
     choices = choices or Choices()
-    _check(log, classes, sort, ratio, user)
-    found = counted(log, choices, names=[name] if name else (), user=user, takers=takers)[0]
+    _check(log, classes, sort, ratio)
+    found = counted(log, choices, names=[name] if name else ())[0]
     counts = found.counts
     if isinstance(counts, ShareCounts):
         raise InputError(f"{counts.source} is a table of shares: it has no videos and no classes")
@@ -241,10 +288,10 @@ def _made(
     )
 
 
-def _check(log: object, classes: object, sort: str | None, ratio: str, user: str) -> None:
+def _check(log: object, classes: object, sort: str | None, ratio: str) -> None:
     if isinstance(log, Sequence) and not isinstance(log, str) and len(log) > 1:
-        raise InputError(
-            f"{user} draws the classes of one log; {len(log)} were given",
+        raise CallerError(
+            f" draws the classes of one log; {len(log)} were given",
             "draw one figure a log; the shards of one log go into one glob, in quotes",
         )
     if sort not in {None, "high", "usage", "name", "n"}:
@@ -252,7 +299,9 @@ def _check(log: object, classes: object, sort: str | None, ratio: str, user: str
     if ratio not in {"both", "high", "usage"}:
         raise InputError(f"ratio is {ratio!r}: expected both, high or usage")
     if isinstance(classes, int) and not 1 <= classes <= MOST:
-        raise InputError(f"classes is {classes}: expected 1 to {MOST}")
+        raise InputError(
+            f"classes is {classes}: expected 1 to {MOST}, as at most {MOST} rows are drawn"
+        )
     if isinstance(classes, Sequence) and not 1 <= len(classes) <= MOST:
         raise InputError(f"{len(classes)} classes were named: expected 1 to {MOST}")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError, Remark
@@ -13,17 +13,22 @@ from flopbench.core.units import CONVENTION, GIGA
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts
+from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import (
     Log,
     NamedRun,
-    Takers,
     left_out,
     priced,
     videos_text,
 )
 from flopbench.present.figures.usage import check_number
+from flopbench.present.kind import NAMES, Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_STEPS = 1000
 """Steps of a cumulative distribution that are drawn; a column is some 1000 dots wide in print."""
@@ -172,32 +177,41 @@ def _summary(run: CostsOfRun) -> str:
     return f"{run.name}: {mean}, {median}, {many}, {run.source}."
 
 
-def cost_of(
-    logs: Log | Sequence[Log],
-    choices: Choices | None = None,
+@kind(
+    takes={LOG: "log"},
+    options=(
+        Option("--cumulative", "draw the cumulative distribution instead of a histogram"),
+        NAMES,
+    ),
+    log_options=("prices", "bootstrap", "reading"),
+)
+def cost(
+    log: Log | Sequence[Log],
+    ax: Axes | None = None,
     *,
     cumulative: bool = False,
     names: Sequence[str] = (),
-    user: str = "plots.cost",
-    takers: Takers | None = None,
+    choices: Choices | None = None,
 ) -> Cost:
-    """Return how the cost of a video is distributed in each run.
+    """Draw the distribution of GFLOPS per video (= GMACs), one run or several.
 
     Args:
-        logs: files or runs.
-        choices: prices, rule, reading.
-        cumulative: steps of the cumulative distribution instead of bins.
+        log: a policy log's file or a ``Run``; or several.
+        ax: where to draw; None makes a new figure.
+        cumulative: draw the cumulative distribution instead of a histogram.
         names: what to call the runs.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        choices: prices, rule, reading; what has no price in its table comes from the cache.
+
+    Returns:
+        The axes: shares of videos in percent over GFLOPS a video.
 
     Raises:
-        InputError: a table of shares, which has no videos; runs under different rules or counters;
-            more runs than can be distinguished; an unknown price.
+        InputError: a file of another kind, a table of shares, a price that is not known, more than
+            eight runs, or runs under different counters or rules.
         DataError: a defect in a log.
     """
-    found = priced(logs, choices, names=names, user=user, takers=takers)
-    check_number(len(found), user)
+    found = priced(log, choices, names=names)
+    check_number(len(found))
     for one in found:
         if isinstance(one.run.counts, ShareCounts):
             raise InputError(
@@ -207,8 +221,8 @@ def cost_of(
             )
     rules = list(dict.fromkeys(one.run.primary.rule for one in found))
     if len(rules) > 1:
-        raise InputError(
-            f"{user}: the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
+        raise CallerError(
+            f": the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
         )
     costs = [_gflops(one) for one in found]
     edges, width, bins_by = ((), 0.0, "") if cumulative else shared_bins(costs)

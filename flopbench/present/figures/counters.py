@@ -8,20 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark, distinct
 from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.profile import DENSE_FAMILIES
 from flopbench.counting.run import Explanation
+from flopbench.policy.file_kinds import PROFILES
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.logs import Takers
 from flopbench.present.figures.inputs.profiles import (
     PLAIN_NAMES,
     Profiles,
     in_order,
     profiled,
 )
+from flopbench.present.kind import kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_FAMILIES = 8
 """The style has this many looks; the smallest families beyond are drawn together."""
@@ -198,24 +203,26 @@ class Counters:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def counters_of(
-    profiles: Profiles | Sequence[Profiles],
-    *,
-    user: str = "plots.counters",
-    takers: Takers | None = None,
-) -> Counters:
-    """Return models under each counter.
+@kind(takes={PROFILES: "profiles"})
+def counters(profiles: Profiles | Sequence[Profiles], ax: Axes | None = None) -> Counters:
+    """Draw each counter's total for a model, split by operator family.
+
+    With it come the exact figure and how far it is from the dense MACs. Several files are several
+    models, each in percent of its own dense MACs.
 
     Args:
-        profiles: profiles files, or what was read from them; one a model.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        profiles: a file of ``flopbench explain -o``, an ``Explanation``, or several models.
+        ax: where to draw; None makes a new figure.
+
+    Returns:
+        The axes: each counter's total a sample under its own rules; of several models in percent
+        of each one's dense MACs.
 
     Raises:
         InputError: a file of another kind, or none.
         DataError: a damaged file.
     """
-    found = profiled(profiles, user=user, takers=takers)
+    found = profiled(profiles)
     names = distinct([one.reference.spec for one in found])
     return Counters(models=tuple(_model(one, name) for one, name in zip(found, names, strict=True)))
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.units import CONVENTION, Scale, percent, plural, scale_of
 from flopbench.counting.module_sums import ModelPart, deepest_cut, parts_at
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import Explanation
+from flopbench.policy.file_kinds import PROFILES
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.profiles import Profiles, in_order, profiled
+from flopbench.present.kind import Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 FEWEST_BARS, MOST_BARS = 5, 20
 """The number of bars that the default depth aims for: fewer show no shape, more fill a column."""
@@ -182,35 +188,57 @@ class Layers:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def layers_of(
+@kind(
+    takes={PROFILES: "profiles"},
+    options=(
+        Option(
+            "--depth",
+            "levels of the module tree (default: the first with 5 to 20 bars)",
+            type=int,
+            metavar="N",
+        ),
+        Option(
+            "--top",
+            "draw the N largest modules individually, the others together (default: draw all)",
+            type=int,
+            metavar="N",
+        ),
+        Option(
+            "--counter", "whose breakdown (default: torch, or the file's first)", metavar="NAME"
+        ),
+    ),
+)
+def layers(
     profiles: Profiles | Sequence[Profiles],
+    ax: Axes | None = None,
     *,
     depth: int | None = None,
     top: int | None = None,
     counter: str | None = None,
-    user: str = "plots.layers",
-    takers: Takers | None = None,
 ) -> Layers:
-    """Return one model cut into modules.
+    """Draw the dense MACs of a model's modules in order, each split by operator family.
+
+    Counts nothing itself: it reads what 'flopbench explain MODEL -o profiles.json' wrote.
 
     Args:
-        profiles: a profiles file, or what was read from it; one model.
-        depth: how many levels down the module tree to cut; None takes the first depth that gives
-            ``FEWEST_BARS`` to ``MOST_BARS`` bars.
+        profiles: a file of ``flopbench explain -o``, or an ``Explanation``.
+        ax: where to draw; None makes a new figure.
+        depth: levels of the module tree; None takes the first with 5 to 20 bars.
         top: how many of the largest modules to draw individually; None draws all.
         counter: whose breakdown; None takes the reference counter's.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+
+    Returns:
+        The axes: dense MACs a sample in the unit that their label names.
 
     Raises:
-        InputError: a file of another kind, several models, an unknown counter, a depth below 0, a
-            top below 1, or a model without dense MACs.
+        InputError: a file of another kind, several models, an unknown counter, an invalid depth or
+            top, or a model without dense MACs.
         DataError: a damaged file.
     """
-    found = profiled(profiles, user=user, takers=takers)
+    found = profiled(profiles)
     if len(found) > 1:
-        raise InputError(
-            f"{user} draws one model, and {len(found)} files were given",
+        raise CallerError(
+            f" draws one model, and {len(found)} files were given",
             "draw one figure a model; plot counters takes several models",
         )
     if depth is not None and depth < 0:

@@ -9,7 +9,7 @@ from flopbench.core.errors import InputError, NotComparableError
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.inputs.logs import NamedRun, Takers
+from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
     Replays,
@@ -44,8 +44,6 @@ def measured_of(
     *,
     mode: str | None,
     anyway: bool,
-    user: str,
-    takers: Takers | None,
 ) -> Measured:
     """Join replays to logs.
 
@@ -54,15 +52,13 @@ def measured_of(
         replays: files or records.
         mode: which of their modes; None where they have only one.
         anyway: join across machines and settings too.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a mode that is unknown or not chosen, two replays of one log.
         NotComparableError: replays of different machines or settings, without ``anyway``.
         DataError: a damaged file.
     """
-    read = loaded(replays, user=user, takers=takers)
+    read = loaded(replays)
     if not read:
         bare = f"{listed([one.name for one in found])}: no replay, so no ms/video; left out"
         return Measured(ms={}, ends_ms={}, terms=(), warnings=(bare,) if found else ())

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import Remark
 from flopbench.core.units import gflops, percentage
+from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.timing_groups import (
     TimingGroup,
     brief_names,
@@ -22,6 +24,7 @@ from flopbench.present.figures.inputs.timing_groups import (
 from flopbench.present.figures.inputs.timings import (
     COLUMNS,
     MACS_NOTE,
+    ROWS,
     TimedRow,
     Timings,
     chosen_timings,
@@ -29,7 +32,11 @@ from flopbench.present.figures.inputs.timings import (
     how_timed,
     timed_models,
 )
+from flopbench.present.kind import kind
 from flopbench.timing.peaks import no_peak_reason, peak_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BY = ("machine", "threads", "dtype")
 """What one pair of roofs applies to."""
@@ -184,42 +191,45 @@ class Roofline:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def roofline_of(
+@kind(takes={TIMINGS: "timings"}, options=ROWS)
+def roofline(
     timings: Timings | Sequence[Timings],
+    ax: Axes | None = None,
     *,
     devices: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     batches: Sequence[int] = (),
-    user: str = "plots.roofline",
-    takers: Takers | None = None,
 ) -> Roofline:
-    """Return timed models under the roofs of their devices.
+    """Draw what timed models achieved against their arithmetic intensity, under roofs.
+
+    The roofs are those that 'flopbench latency' measured, and the data sheet's peaks, where they
+    are known.
 
     Args:
-        timings: timing files, or what was read from them.
-        devices: as for ``chosen_timings``.
-        dtypes: as for ``chosen_timings``.
-        batches: as for ``chosen_timings``.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        timings: a file of ``flopbench latency``, a ``TimingFile``, or several.
+        ax: where to draw; None makes a new figure.
+        devices: ``cpu``, ``cuda``, ``mps`` or part of a machine's name; empty takes all.
+        dtypes: number formats; empty takes all.
+        batches: samples a call; empty takes all.
+
+    Returns:
+        The axes, both logarithmic: FLOP/byte, GFLOP/s (two FLOPs a multiply-accumulate).
 
     Raises:
-        InputError: as ``chosen_timings``; or no row has both roofs and a known cost.
+        InputError: a file of another kind, a choice that no row meets, no row with roofs and MACs.
         DataError: a damaged file.
     """
-    found = chosen_timings(
-        timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
-    )
+    found = chosen_timings(timings, devices, dtypes, batches)
     lacking = [(one, _lacks(one)) for one in found.rows]
     left_out = (*found.left_out, *((str(one.row.what), why) for one, why in lacking if why))
     good = [one for one, why in lacking if not why]
     if not good:
-        raise InputError(
-            f"{user}: no row can be drawn: {first_few(left_out)}",
+        raise CallerError(
+            f": no row can be drawn: {first_few(left_out)}",
             "'flopbench latency MODEL -o timings.json' measures the roofs and counts the model; "
             "with --refresh it measures and counts again",
         )
-    groups = grouped(good, BY, user)
+    groups = grouped(good, BY)
     names, shared = brief_names(groups, BY)
     return Roofline(
         groups=tuple(_group(group, own) for group, own in zip(groups, names, strict=True)),

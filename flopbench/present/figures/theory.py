@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
+from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.fits import (
     FEWEST_FOR_FIT,
@@ -16,11 +18,12 @@ from flopbench.present.figures.fits import (
     fitted_line,
     rank_correlation,
 )
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.timing_groups import brief_names, flagged_rows, grouped
 from flopbench.present.figures.inputs.timings import (
     COLUMNS,
     MACS_NOTE,
+    ROWS,
     TimedRow,
     Timings,
     chosen_timings,
@@ -28,6 +31,10 @@ from flopbench.present.figures.inputs.timings import (
     how_timed,
     timed_models,
 )
+from flopbench.present.kind import Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BY = ("machine", "threads", "dtype", "batch", "options")
 """What one line applies to: everything but the model."""
@@ -174,36 +181,47 @@ class Theory:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def theory_of(
+@kind(
+    takes={TIMINGS: "timings"},
+    options=(
+        Option("--fit", "the line: time = c · MACs, or time = a + c · MACs", choices=FITS),
+        *ROWS,
+    ),
+)
+def theory(
     timings: Timings | Sequence[Timings],
+    ax: Axes | None = None,
     *,
     fit: FitKind = "proportional",
     devices: Sequence[str] = (),
     dtypes: Sequence[str] = (),
     batches: Sequence[int] = (),
-    user: str = "plots.theory",
-    takers: Takers | None = None,
 ) -> Theory:
-    """Return MACs with times, and a line for each way of timing.
+    """Draw dense MACs against measured time, the fitted line, each model's residual.
+
+    The line is the one that would hold if time followed MACs. Timings of different devices, formats
+    or batches get separate lines.
 
     Args:
-        timings: timing files, or what was read from them.
-        fit: ``proportional`` (through the origin) or ``affine``.
-        devices: as for ``chosen_timings``.
-        dtypes: as for ``chosen_timings``.
-        batches: as for ``chosen_timings``.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        timings: a file of ``flopbench latency``, a ``TimingFile``, or several.
+        ax: where to draw; None makes a new figure.
+        fit: ``proportional`` (time = c · MACs) or ``affine`` (time = a + c · MACs); devices,
+            threads, formats, batches and options are fitted separately.
+        devices: ``cpu``, ``cuda``, ``mps`` or part of a machine's name; empty takes all.
+        dtypes: number formats; empty takes all.
+        batches: samples a call; empty takes all.
+
+    Returns:
+        The axes, both logarithmic: GMACs, milliseconds a call.
 
     Raises:
-        InputError: as ``chosen_timings``; an unknown fit; no row with known MACs; too many groups.
+        InputError: a file of another kind, an unknown fit, a choice that no row meets, no row with
+            a time and MACs, or more groups than can be distinguished.
         DataError: a damaged file.
     """
     if fit not in FITS:
         raise InputError(f"unknown fit {fit!r}", f"fits: {', '.join(FITS)}")
-    found = chosen_timings(
-        timings, devices=devices, dtypes=dtypes, batches=batches, user=user, takers=takers
-    )
+    found = chosen_timings(timings, devices, dtypes, batches)
     good = [one for one in found.rows if one.dense_macs]
     unknown = [one for one in found.rows if not one.dense_macs]
     reasons = [
@@ -215,11 +233,11 @@ def theory_of(
     ]
     left_out = (*found.left_out, *reasons)
     if not good:
-        raise InputError(
-            f"{user}: no row has both a time and MACs: {first_few(left_out)}",
+        raise CallerError(
+            f": no row has both a time and MACs: {first_few(left_out)}",
             "'flopbench explain MODEL' says why a model could not be counted",
         )
-    groups = grouped(good, BY, user)
+    groups = grouped(good, BY)
     names, shared = brief_names(groups, BY)
     return Theory(
         groups=tuple(

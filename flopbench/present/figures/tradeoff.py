@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.compare import dominates
 from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices
+from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.inputs.logs import Log, Takers, priced
-from flopbench.present.figures.inputs.replays import Replays, several
+from flopbench.present.figures.inputs.files import CallerError, several
+from flopbench.present.figures.inputs.logs import Log, priced
+from flopbench.present.figures.inputs.replays import Replays
 from flopbench.present.figures.measured import measured_of
 from flopbench.present.figures.tradeoff_points import (
     COSTS,
@@ -32,6 +35,11 @@ from flopbench.present.figures.tradeoff_points import (
     published_points,
     read_point_tables,
 )
+from flopbench.present.kind import NAMES, Option, kind
+from flopbench.replay.records import Replay
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +121,32 @@ class Tradeoff:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def tradeoff_of(
+@kind(
+    takes={LOG: "logs", POINTS: "points", REPLAY: "replays"},
+    options=(
+        Option("--cost", "GFLOPS/video by count, or ms/video as replays measured", choices=COSTS),
+        Option(
+            "--mode",
+            "which mode of the replays: online, split or bucketed (default: the only one)",
+            metavar="NAME",
+        ),
+        Option(
+            "--metric",
+            "mAP or top-1 (default: what points say, else mAP where every log has it)",
+            metavar="NAME",
+        ),
+        Option("--linear", "a linear cost axis (default: logarithmic)", "log_scale"),
+        Option(
+            "--anyway",
+            "also draw logs of different datasets or splits, and times of different machines",
+        ),
+        NAMES,
+    ),
+    log_options=("prices", "bootstrap", "reading", "shares"),
+)
+def tradeoff(
     logs: Log | Sequence[Log] = (),
-    choices: Choices | None = None,
+    ax: Axes | None = None,
     *,
     points: str | Path | Sequence[str | Path] = (),
     replays: Replays = (),
@@ -125,24 +156,29 @@ def tradeoff_of(
     log_scale: bool = True,
     anyway: bool = False,
     names: Sequence[str] = (),
-    user: str = "plots.tradeoff",
-    takers: Takers | None = None,
+    choices: Choices | None = None,
 ) -> Tradeoff:
-    """Return accuracies and costs of logs and of published points.
+    """Draw accuracy against cost, with the Pareto front of all points.
+
+    Points are policy logs with scores and labels, and rows of tables, such as other papers' figures
+    (columns approach, percent, gflops_per_video or ms_per_video, and source). With the cost in ms,
+    replays give the times of logs, joined by method and dataset.
 
     Args:
-        logs: files, or runs made with scores kept, one a point.
-        choices: prices, rule, resamples, seed.
-        points: tables of points.
-        replays: for ``cost="ms"``: what measured the logs, joined by method and dataset.
-        cost: ``gflops`` by count, or ``ms`` as measured.
+        logs: policy logs' files, or ``Run``s made with scores kept; none where points suffice.
+        ax: where to draw; None makes a new figure.
+        points: tables of points, such as other papers' figures: drawn hollow.
+        replays: for ``cost="ms"``: files or records, joined to logs by method and dataset.
+        cost: ``gflops`` (GFLOPS/video = GMACs/video, by count) or ``ms`` (ms/video, measured).
         metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
-        mode: of the replays; None where they have one only.
-        log_scale: whether the cost's axis is logarithmic.
-        anyway: draw across datasets, splits and machines.
+        mode: of the replays; None where they have only one.
+        log_scale: whether the axis of the cost is logarithmic.
+        anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        choices: prices, rule, resamples, seed.
+
+    Returns:
+        The axes: accuracy in percent against cost.
 
     Raises:
         InputError: a file of another kind, a log without accuracy, an unknown metric or mode,
@@ -150,29 +186,29 @@ def tradeoff_of(
         NotComparableError: different datasets, labels or machines, without ``anyway``.
         DataError: a defect in a file.
     """
-    _check_cost(cost, bool(several(replays)) or mode is not None, user)
+    _check_cost(cost, bool(several(replays, Replay)) or mode is not None)
     terms = choices or Choices()
-    rows = read_point_tables(points, user, takers)
+    rows = read_point_tables(points)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
     single = isinstance(logs, (str, Path)) or not isinstance(logs, Sequence)
     found = []
     if single or logs:
-        found = priced(logs, terms, names=names, user=user, takers=takers, keep_scores=True)
-    _check_given(bool(found), rows[0].file if rows else None, wanted, user)
+        found = priced(logs, terms, names=names, keep_scores=True)
+    _check_given(bool(found), rows[0].file if rows else None, wanted)
     accuracies = accuracies_of(found, terms, wanted, anyway=anyway, cost=cost)
     doubts = check_metric(rows, accuracies.metric)
     if cost == "gflops":
         own = counted_points(found, accuracies)
     else:
-        times = measured_of(found, replays, mode=mode, anyway=anyway, user=user, takers=takers)
+        times = measured_of(found, replays, mode=mode, anyway=anyway)
         own = measured_points(found, accuracies, times)
     published = published_points(rows, cost)
     drawn = (*own.points, *published.points)
     warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
     warnings += [*doubts, *own.warnings, *published.warnings]
     if not drawn:
-        raise InputError(
-            f"{user}: no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
+        raise CallerError(
+            f": no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
         )
     _check_scale(drawn, log_scale)
     places = [(point.percent, point.cost) for point in drawn]
@@ -190,19 +226,19 @@ def tradeoff_of(
     )
 
 
-def _check_cost(cost: str, timed: bool, user: str) -> None:
+def _check_cost(cost: str, timed: bool) -> None:
     if cost not in COSTS:
         raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
     if cost == "gflops" and timed:
-        raise InputError(
-            f"{user}: a replay or its mode was given, but costs are GFLOPS",
+        raise CallerError(
+            ": a replay or its mode was given, but costs are GFLOPS",
             "replays hold times: --cost ms draws them",
         )
 
 
-def _check_given(any_log: bool, points: str | None, metric: str | None, user: str) -> None:
+def _check_given(any_log: bool, points: str | None, metric: str | None) -> None:
     if not any_log and points is None:
-        raise InputError(f"{user}: neither a policy log nor a table of points was given")
+        raise CallerError(": neither a policy log nor a table of points was given")
     if not any_log and metric is None:
         raise InputError(
             f"{points} does not say which accuracy its figures are",

@@ -14,10 +14,11 @@ from flopbench.core.units import CONVENTION
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
-from flopbench.policy.file_kinds import POINTS, require_kind
+from flopbench.policy.file_kinds import POINTS
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_as, charged_sentences
-from flopbench.present.figures.inputs.logs import NamedRun, Takers, left_out, videos_text
+from flopbench.present.figures.inputs.files import require_kind, several
+from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
 from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.measured import Measured
 
@@ -89,9 +90,7 @@ class LogAccuracies:
     notes: tuple[str, ...]
 
 
-def read_point_tables(
-    points: str | Path | Sequence[str | Path], user: str, takers: Takers | None
-) -> list[Point]:
+def read_point_tables(points: str | Path | Sequence[str | Path]) -> list[Point]:
     """Read tables of points.
 
     Raises:
@@ -99,8 +98,8 @@ def read_point_tables(
         DataError: a defect in a table.
     """
     rows: list[Point] = []
-    for path in [points] if isinstance(points, (str, Path)) else points:
-        require_kind(path, (POINTS,), user=user, takers=takers or {})
+    for path in several(points):
+        require_kind(path, (POINTS,))
         rows += read_points(path)
     return rows
 

@@ -6,16 +6,24 @@ covers several frames. Actions of one stream add up to 100 %. An exit's share is
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import nan
+from typing import TYPE_CHECKING, get_args
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.runs import Choices, Run
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.logs import Log, Takers, counted, left_out, videos_text
+from flopbench.present.figures.inputs.files import CallerError
+from flopbench.present.figures.inputs.logs import Log, counted, left_out, logs_of, videos_text
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
+from flopbench.present.kind import NAMES, Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_RUNS = 8
 """The style has this many distinct colours, hatches and markers."""
@@ -158,42 +166,67 @@ class Usage:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def usage_of(
-    logs: Log | Sequence[Log],
-    choices: Choices | None = None,
+def _share(text: str) -> float:
+    """Read a percentage, for argparse; return a share."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = nan
+    if not 0 < value < 100:
+        raise ArgumentTypeError(f"{text} where a percentage between 0 and 100 was expected")
+    return value / 100
+
+
+@kind(
+    takes={LOG: "log"},
+    options=(
+        Option("--of", "what the shares are shares of", choices=get_args(Of)),
+        Option(
+            "--group-below",
+            "draw actions below PERCENT in every run together (default: each individually)",
+            type=_share,
+            metavar="PERCENT",
+        ),
+        NAMES,
+    ),
+    log_options=("meaning", "reading", "shares"),
+)
+def usage(
+    log: Log | Sequence[Log],
+    ax: Axes | None = None,
     *,
     of: Of = "frames",
     group_below: float | None = None,
     names: Sequence[str] = (),
-    user: str = "plots.usage",
-    takers: Takers | None = None,
+    choices: Choices | None = None,
 ) -> Usage:
-    """Return how often each action was chosen.
+    """Draw how often a policy chose each action (AR-Net's Figure 1a).
 
     Args:
-        logs: files, runs or counts, one a run.
-        choices: how to read and count.
-        of: whether shares are of ``frames`` or of ``decisions``.
-        group_below: actions whose share is below this in every run are drawn together, stream by
-            stream; None draws each action individually.
+        log: a policy log's file, a ``Run`` or counts; or several, side by side.
+        ax: where to draw; None makes a new figure.
+        of: what the shares are shares of: ``frames`` or ``decisions``.
+        group_below: draw actions whose share is below this in every run together, stream by stream;
+            None draws each action individually.
         names: what to call the runs.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+        choices: how to read and count.
+
+    Returns:
+        The axes: lengths of bars in percent.
 
     Raises:
-        InputError: a file that is not a policy log; a log without actions; a group of everything;
-            more runs than can be distinguished.
+        InputError: a file of another kind, a log without actions, a group of everything, or more
+            than eight runs.
         DataError: a defect in a log.
     """
     if of not in {"frames", "decisions"}:
         raise InputError(f"of is {of!r}: expected 'frames' or 'decisions'")
     if group_below is not None and not 0 < group_below < 1:
         raise InputError(f"group_below is {group_below:g}: expected a share between 0 and 1")
-    several = [logs] if isinstance(logs, (str, LogCounts, ShareCounts, Run)) else logs
-    given = list(several) if isinstance(several, Sequence) else [several]
-    check_number(len(given), user)
-    found = counted(given, choices, names=names, user=user, takers=takers)
-    rules = [_rule(log, choices) for log in given]
+    given = logs_of(log)
+    check_number(len(given))
+    found = counted(given, choices, names=names)
+    rules = [_rule(one, choices) for one in given]
     runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
     bars, groups = _bars(runs, group_below)
     return Usage(
@@ -231,15 +264,15 @@ def _bars(
     return bars, groups
 
 
-def check_number(runs: int, user: str) -> None:
+def check_number(runs: int) -> None:
     """Refuse more runs than a figure can distinguish.
 
     Raises:
         InputError: more than ``MOST_RUNS``.
     """
     if runs > MOST_RUNS:
-        raise InputError(
-            f"{user}: {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
+        raise CallerError(
+            f": {runs} runs; at most {MOST_RUNS} in one figure can be told apart",
             "draw several figures",
         )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
+from flopbench.policy.file_kinds import REPLAY
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
     Replays,
@@ -18,8 +20,12 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
+from flopbench.present.kind import NAMES, Option, kind
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 from flopbench.replay.waterfall import PARTS_MEANING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PARTS = ("arms", "fragmentation", "policy", "synchronisation")
@@ -163,30 +169,47 @@ class WaterfallFigure:
         return FigureTable(header=header, rows=tuple(rows))
 
 
-def waterfall_of(
-    replays: Replays,
+@kind(
+    takes={REPLAY: "replay"},
+    options=(
+        Option(
+            "--mode",
+            "draw this mode: online, split or bucketed; repeatable (default: all)",
+            "modes",
+            metavar="NAME",
+            repeat=True,
+        ),
+        NAMES,
+    ),
+)
+def waterfall(
+    replay: Replays,
+    ax: Axes | None = None,
     *,
     modes: Sequence[str] = (),
     names: Sequence[str] = (),
-    user: str = "plots.waterfall",
-    takers: Takers | None = None,
 ) -> WaterfallFigure:
-    """Return the steps from theory to measurement.
+    """Draw where a policy's theoretical speed-up goes, step by step.
+
+    Bars are ms/video of the uniform baseline, of the adaptive program by count, and what each step
+    adds up to the measured time.
 
     Args:
-        replays: files or records, one or several.
-        modes: which of their modes, in this order; empty means all.
+        replay: a replay's file or record, or several, one below the other.
+        ax: where to draw; None makes a new figure.
+        modes: which modes, in this order; none means all.
         names: what to call the replays.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+
+    Returns:
+        The axes: bars in ms/video.
 
     Raises:
-        InputError: a file that is not a replay, no file at all, or a mode that none has.
+        InputError: a file of another kind, no replay, or a mode that none has.
         DataError: a damaged file.
     """
-    found = loaded(replays, names=names, user=user, takers=takers)
+    found = loaded(replay, names=names)
     if not found:
-        raise InputError(f"{user}: no replay was given")
+        raise CallerError(": no replay was given")
     for mode in modes:
         check_mode(mode, found)
     chains: list[Chain] = []

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.grid import to_csv
+from flopbench.present.figures.inputs.files import called
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.report.material import USER
 from flopbench.present.report.records import ReportFigure
@@ -70,7 +71,8 @@ def draw(sketches: Iterable[Sketch], suffix: str = "") -> DrawnFigures:
     missing: list[str] = []
     for sketch in sketches:
         try:
-            drawing = sketch.make()
+            with called(USER):
+                drawing = sketch.make()
             with paper_style("page"):
                 svg, letters = bytes_of(drawing, "svg")
                 pdf, _ = bytes_of(drawing, "pdf")
@@ -114,16 +116,14 @@ def of_runs(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
     own, names = [one.run for one in runs], [one.name for one in runs]
 
     def usage() -> Drawing:
-        from flopbench.present.draw.kinds.usage import usage_drawing
-        from flopbench.present.figures.usage import usage_of
+        from flopbench.present.figures.usage import usage
 
-        return usage_drawing(usage_of(own, choices, names=names, user=USER))
+        return usage.drawing(own, choices=choices, names=names)
 
     def cost() -> Drawing:
-        from flopbench.present.draw.kinds.cost import cost_drawing
-        from flopbench.present.figures.cost import cost_of
+        from flopbench.present.figures.cost import cost
 
-        return cost_drawing(cost_of(own, choices, names=names, user=USER))
+        return cost.drawing(own, choices=choices, names=names)
 
     return [Sketch(kind="usage", make=usage), Sketch(kind="cost", make=cost)]
 
@@ -132,10 +132,9 @@ def of_run(one: NamedRun, choices: Choices) -> list[Sketch]:
     """Return the figures of a single log."""
 
     def classes() -> Drawing:
-        from flopbench.present.draw.kinds.classes import classes_drawing
-        from flopbench.present.figures.classes import classes_of
+        from flopbench.present.figures.classes import classes
 
-        return classes_drawing(classes_of(one.run, choices, name=one.name, user=USER))
+        return classes.drawing(one.run, choices=choices, name=one.name)
 
     return [Sketch(kind="classes", make=classes)]
 
@@ -145,10 +144,9 @@ def of_comparison(runs: Sequence[NamedRun], choices: Choices) -> list[Sketch]:
     own, names = [one.run for one in runs], [one.name for one in runs]
 
     def tradeoff() -> Drawing:
-        from flopbench.present.draw.kinds.tradeoff import tradeoff_drawing
-        from flopbench.present.figures.tradeoff import tradeoff_of
+        from flopbench.present.figures.tradeoff import tradeoff
 
-        return tradeoff_drawing(tradeoff_of(own, choices, names=names, user=USER))
+        return tradeoff.drawing(own, choices=choices, names=names)
 
     return [Sketch(kind="tradeoff", make=tradeoff)]
 
@@ -157,16 +155,14 @@ def of_timings(file: TimingFile) -> list[Sketch]:
     """Return the figures of one timing file."""
 
     def theory() -> Drawing:
-        from flopbench.present.draw.kinds.theory import theory_drawing
-        from flopbench.present.figures.theory import theory_of
+        from flopbench.present.figures.theory import theory
 
-        return theory_drawing(theory_of(file, user=USER))
+        return theory.drawing(file)
 
     def roofline() -> Drawing:
-        from flopbench.present.draw.kinds.roofline import roofline_drawing
-        from flopbench.present.figures.roofline import roofline_of
+        from flopbench.present.figures.roofline import roofline
 
-        return roofline_drawing(roofline_of(file, user=USER))
+        return roofline.drawing(file)
 
     return [Sketch(kind="theory", make=theory), Sketch(kind="roofline", make=roofline)]
 
@@ -175,10 +171,9 @@ def of_replay(replay: Replay) -> list[Sketch]:
     """Return the figures of one replay."""
 
     def waterfall() -> Drawing:
-        from flopbench.present.draw.kinds.waterfall import waterfall_drawing
-        from flopbench.present.figures.waterfall import waterfall_of
+        from flopbench.present.figures.waterfall import waterfall
 
-        return waterfall_drawing(waterfall_of(replay, user=USER))
+        return waterfall.drawing(replay)
 
     return [Sketch(kind="waterfall", make=waterfall)]
 
@@ -187,15 +182,13 @@ def of_profiles(explanation: Explanation) -> list[Sketch]:
     """Return the figures of one model under several counters."""
 
     def layers() -> Drawing:
-        from flopbench.present.draw.kinds.layers import layers_drawing
-        from flopbench.present.figures.layers import layers_of
+        from flopbench.present.figures.layers import layers
 
-        return layers_drawing(layers_of(explanation, user=USER))
+        return layers.drawing(explanation)
 
     def counters() -> Drawing:
-        from flopbench.present.draw.kinds.counters import counters_drawing
-        from flopbench.present.figures.counters import counters_of
+        from flopbench.present.figures.counters import counters
 
-        return counters_drawing(counters_of(explanation, user=USER))
+        return counters.drawing(explanation)
 
     return [Sketch(kind="layers", make=layers), Sketch(kind="counters", make=counters)]

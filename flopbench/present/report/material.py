@@ -26,6 +26,7 @@ from flopbench.policy.file_kinds import (
     TIMINGS,
     kind_of,
 )
+from flopbench.present.figures.inputs.files import called
 from flopbench.present.figures.inputs.logs import NamedRun, priced
 
 if TYPE_CHECKING:
@@ -223,7 +224,8 @@ def _runs(logs: Sequence[str], choices: Choices, names: Sequence[str]) -> list[N
                 f"{given} given, but no policy log among the files", "leave --name out"
             )
         return []
-    runs = priced(logs, choices, names=names, user=USER, keep_scores=True)
+    with called(USER):
+        runs = priced(logs, choices, names=names, keep_scores=True)
     if not names:
         return runs
     # The name that the user chose replaces the method in every table, too.

@@ -18,7 +18,6 @@ from flopbench.policy.file_kinds import (
     TABLE,
     TIMINGS,
     kind_of,
-    require_kind,
 )
 
 
@@ -103,18 +102,6 @@ def test_nonsense_is_refused(tmp_path: Path) -> None:
     text.write_text("Dear diary,\n")
     with pytest.raises(DataError, match="not a policy log"):
         kind_of(text)
-
-
-def test_a_wrong_kind_names_its_takers() -> None:
-    """The message says what the file is, what was expected, and what accepts it."""
-    takers = {TIMINGS: ("plot theory", "plot roofline")}
-    path = ROOT / "tests/data/timings.json"
-    with pytest.raises(
-        InputError, match="is a timing file; plot usage takes a policy log"
-    ) as error:
-        require_kind(path, (LOG,), user="plot usage", takers=takers)
-    assert error.value.hint == "a timing file goes into: plot theory, plot roofline"
-    assert require_kind(path, (LOG, TIMINGS), user="x", takers=takers) == TIMINGS
 
 
 def test_every_kind_says_what_makes_it() -> None:

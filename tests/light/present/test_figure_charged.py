@@ -10,9 +10,13 @@ from logs import write_log
 
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.cost import cost_of
-from flopbench.present.figures.frames.figure import frames_of
-from flopbench.present.figures.tradeoff import tradeoff_of
+from flopbench.present.figures.cost import cost
+from flopbench.present.figures.frames.figure import frames
+from flopbench.present.figures.tradeoff import tradeoff
+
+frames_of = frames.make
+tradeoff_of = tradeoff.make
+cost_of = cost.make
 
 CHARGED_OTHERWISE = "Charged otherwise than by the log's default"
 NET = 'value:3000000000 "a paper"'
@@ -60,10 +64,10 @@ def test_figures_say_what_is_charged_otherwise(
     log = own_log(tmp_path)
     terms = choices(**given)
     figures = [
-        cost_of(log, terms),
-        cost_of(log, terms, cumulative=True),
-        tradeoff_of(log, terms),
-        frames_of(log, terms),
+        cost_of(log, choices=terms),
+        cost_of(log, choices=terms, cumulative=True),
+        tradeoff_of(log, choices=terms),
+        frames_of(log, choices=terms),
     ]
     for figure in figures:
         assert f"{CHARGED_OTHERWISE}: {said}." in figure.caption.sentences
@@ -75,7 +79,11 @@ def test_the_default_is_nothing_to_tell(tmp_path: Path, given: dict[str, Any]) -
     """Without such options, or where they name the log's default, nothing is added."""
     log = own_log(tmp_path)
     terms = choices(**given)
-    for figure in (cost_of(log, terms), tradeoff_of(log, terms), frames_of(log, terms)):
+    for figure in (
+        cost_of(log, choices=terms),
+        tradeoff_of(log, choices=terms),
+        frames_of(log, choices=terms),
+    ):
         assert CHARGED_OTHERWISE not in " ".join(figure.caption.sentences)
         assert columns(figure) == {None}
 

@@ -15,8 +15,10 @@ from logs import write_log
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices, counts_of_log
 from flopbench.present.figures.class_choice import evenly_spaced
-from flopbench.present.figures.classes import classes_of
+from flopbench.present.figures.classes import classes
 from flopbench.present.figures.ratios import ratio_of
+
+classes_of = classes.make
 
 DATA = ROOT / "tests" / "data"
 LOG = DATA / "selective.jsonl"
@@ -252,7 +254,7 @@ def test_refused(tmp_path: Path) -> None:
     table = tmp_path / "shares.csv"
     table.write_text("action,share\nresnet50@224,1\n", encoding="utf-8")
     with pytest.raises(InputError, match="is a table of shares"):
-        classes_of(table, Choices(preset="arnet-resnet"))
+        classes_of(table, choices=Choices(preset="arnet-resnet"))
     with pytest.raises(InputError, match="the classes of one log; 2 were given"):
         classes_of([LOG, LOG])
     for wrong in (0, 201):
@@ -301,7 +303,7 @@ def test_the_same_again() -> None:
     """The seed decides the intervals; another seed gives others."""
     first, second = classes_of(LOG), classes_of(LOG)
     assert first.table == second.table
-    assert classes_of(LOG, Choices(seed=1)).table != first.table
+    assert classes_of(LOG, choices=Choices(seed=1)).table != first.table
 
 
 def test_numbers_are_whole(tmp_path: Path) -> None:

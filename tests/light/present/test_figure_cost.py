@@ -18,11 +18,13 @@ from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.present.figures.cost import (
     MOST_BINS,
     MOST_STEPS,
-    cost_of,
+    cost,
     four_digits,
     nice,
     shared_bins,
 )
+
+cost_of = cost.make
 
 DATA = ROOT / "tests" / "data"
 LOGS = [DATA / "selective.jsonl", DATA / "steady.jsonl"]
@@ -47,7 +49,7 @@ def looks(*counts: int) -> list[list[int]]:
 
 def test_bins_hold_the_estimators_costs() -> None:
     """Each bin counts the videos whose cost, by the estimator, is in it."""
-    cost = cost_of(LOGS, CHOICES)
+    cost = cost_of(LOGS, choices=CHOICES)
     for one, log in zip(cost.runs, LOGS, strict=True):
         run = run_of_log([log], CHOICES)
         costs = video_costs(run.counts, run.prices, run.primary.rule) / 1e9  # type: ignore[arg-type]
@@ -61,7 +63,7 @@ def test_bins_hold_the_estimators_costs() -> None:
 
 def test_words_say_how() -> None:
     """Counter with version, rule, convention, bin width and its rule, means with intervals, n."""
-    said = " ".join(cost_of(LOGS, CHOICES).caption.sentences)
+    said = " ".join(cost_of(LOGS, choices=CHOICES).caption.sentences)
     for part in (
         "Prices: thop-2020 0.1.1",
         "Rule: exact.",
@@ -77,7 +79,7 @@ def test_words_say_how() -> None:
 
 def test_steps_of_the_cumulative_form() -> None:
     """Each step is a cost that some video has, with the videos that cost at most that."""
-    (one,) = cost_of(LOGS[0], CHOICES, cumulative=True).runs
+    (one,) = cost_of(LOGS[0], choices=CHOICES, cumulative=True).runs
     run = run_of_log([LOGS[0]], CHOICES)
     costs = video_costs(run.counts, run.prices, run.primary.rule) / 1e9  # type: ignore[arg-type]
     assert [at for at, _ in one.steps] == sorted(set(costs))
@@ -184,7 +186,7 @@ def test_refused(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match="table of shares: it has a mean, but no costs of individual"
     ):
-        cost_of(table, choices)
+        cost_of(table, choices=choices)
     runs = [
         run_of_log([LOGS[0]], Choices(table=CHOICES.table, may_measure=False, rule=rule))
         for rule in ("exact", "published")

@@ -12,7 +12,9 @@ from flopbench.core.errors import InputError
 from flopbench.counting.agreement import CounterVerdict, judge_counters
 from flopbench.counting.profile import OTHER_FAMILIES
 from flopbench.counting.run import Explanation
-from flopbench.present.figures.counters import counters_of, dense_difference
+from flopbench.present.figures.counters import counters, dense_difference
+
+counters_of = counters.make
 
 CONV, LINEAR = op("c", "conv", 900), op("f", "linear", 100)
 
@@ -139,9 +141,7 @@ def test_a_model_without_dense_macs_is_drawn_without_a_line() -> None:
 
 def test_files_of_other_kinds_are_refused() -> None:
     """A timing file is recognised."""
-    with pytest.raises(
-        InputError, match=r"is a timing file; plots\.counters takes a profiles file"
-    ):
+    with pytest.raises(InputError, match=r"is a timing file; this figure takes a profiles file"):
         counters_of(ROOT / "tests/data/timings.json")
     with pytest.raises(InputError, match="no profiles file"):
         counters_of([])

@@ -21,7 +21,7 @@ from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
 from flopbench.present.figures.frames.choice import _nearest
-from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames_of
+from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames
 from flopbench.present.figures.frames.media import inside, natural
 from flopbench.present.figures.frames.steps import (
     Decided,
@@ -30,6 +30,8 @@ from flopbench.present.figures.frames.steps import (
     largest_side,
     size_text,
 )
+
+frames_of = frames.make
 
 SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
 PUBLISHED = Choices(counter="published", alone=True, may_measure=False)
@@ -151,7 +153,7 @@ def test_labels_are_sizes_with_letters_where_they_are_shared() -> None:
 
 def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
     """The choice is the rule that the caption states, and costs are the estimator's."""
-    data = frames_of(SELECTIVE, PUBLISHED, difficulty="cost")
+    data = frames_of(SELECTIVE, choices=PUBLISHED, difficulty="cost")
     counts = count_log(open_log([SELECTIVE]), keep_ids=True)
     run = run_of_log([SELECTIVE], PUBLISHED)
     costs = video_costs(counts, run.prices, "exact") / 1e9
@@ -171,7 +173,7 @@ def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
 
 def test_the_margin_makes_the_groups_where_a_log_has_scores(tmp_path: Path) -> None:
     """The cost, which is circular, is the last resort, and the caption says so."""
-    assert "softmax margin" in " ".join(frames_of(SELECTIVE, PUBLISHED).caption.sentences)
+    assert "softmax margin" in " ".join(frames_of(SELECTIVE, choices=PUBLISHED).caption.sentences)
     log = own_log(tmp_path / "run.jsonl", [{"actions": [n % 2, 1]} for n in range(6)])
     assert "circular" in " ".join(frames_of(log).caption.sentences)
 
@@ -202,7 +204,7 @@ def test_a_column_of_texts_makes_groups_by_its_values(tmp_path: Path) -> None:
 
 def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
     """Videos come in the order of their names, each once, with their groups."""
-    data = frames_of(SELECTIVE, PUBLISHED, videos=["v007", "v002", "v007"])
+    data = frames_of(SELECTIVE, choices=PUBLISHED, videos=["v007", "v002", "v007"])
     assert [film.id for film in data.films] == ["v007", "v002"]
     assert all(film.group in LEVELS for film in data.films)
     assert any("chosen by hand" in sentence for sentence in data.caption.sentences)
@@ -211,7 +213,7 @@ def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
 def test_an_unknown_video_has_a_near_match() -> None:
     """A wrong id is refused, not left out."""
     with pytest.raises(InputError, match="has no video 'v0077'") as caught:
-        frames_of(SELECTIVE, PUBLISHED, videos=["v000", "v0077"])
+        frames_of(SELECTIVE, choices=PUBLISHED, videos=["v000", "v0077"])
     assert "did you mean 'v0" in caught.value.hint
 
 
@@ -238,7 +240,7 @@ def test_first_of_duplicates_are_the_records_that_are_counted(tmp_path: Path) ->
     log = own_log(tmp_path / "run.jsonl", samples)
     with pytest.raises(DataError, match="already appeared"):
         frames_of(log)
-    data = frames_of(log, Choices(duplicates="first"), videos=["y", "x"])
+    data = frames_of(log, choices=Choices(duplicates="first"), videos=["y", "x"])
     assert [film.gflops_per_video for film in data.films] == [5.0, 2.0]
     assert [d.label for d in data.films[1].strips[0].decisions] == ["112", "112"]
 
@@ -289,7 +291,7 @@ def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
 
 def test_frames_are_not_needed(tmp_path: Path) -> None:
     """Without any media the strips are drawn all the same; caption and a warning say so."""
-    data = frames_of(SELECTIVE, PUBLISHED)
+    data = frames_of(SELECTIVE, choices=PUBLISHED)
     assert data.warnings == (Remark(NO_FRAMES),)
     assert any("No frames were found" in sentence for sentence in data.caption.sentences)
     assert all(film.missing == film.processed > 0 for film in data.films)
@@ -304,7 +306,7 @@ def test_the_users_own_component_has_its_own_size(tmp_path: Path) -> None:
         [{"actions": [0]}],
     )
     own = Choices(components={"net": 'value:1e9 "a test"'})
-    assert frames_of(log, own).films[0].strips[0].decisions[0].size is None
+    assert frames_of(log, choices=own).films[0].strips[0].decisions[0].size is None
 
 
 @pytest.mark.parametrize(
@@ -323,7 +325,7 @@ def test_logs_without_videos_are_refused(tmp_path: Path, content: str, message: 
     path = tmp_path / "run.csv"
     path.write_text(content)
     with pytest.raises((InputError, DataError), match=message):
-        frames_of(path, Choices(counter="published", preset="arnet-resnet"))
+        frames_of(path, choices=Choices(counter="published", preset="arnet-resnet"))
 
 
 def test_counts_are_refused() -> None:
@@ -342,10 +344,10 @@ def test_steps_are_needed(tmp_path: Path) -> None:
 def test_a_missing_folder_of_frames_is_refused(tmp_path: Path) -> None:
     """A folder that does not exist, and a file that holds no frames, are errors."""
     with pytest.raises(InputError, match="does not exist"):
-        frames_of(SELECTIVE, PUBLISHED, frames=tmp_path / "no")
+        frames_of(SELECTIVE, choices=PUBLISHED, frames=tmp_path / "no")
     (tmp_path / "x.txt").write_text("x")
     with pytest.raises(InputError, match="does not hold frames"):
-        frames_of(SELECTIVE, PUBLISHED, frames=tmp_path / "x.txt")
+        frames_of(SELECTIVE, choices=PUBLISHED, frames=tmp_path / "x.txt")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..", ".", ""])
@@ -395,7 +397,7 @@ def test_natural_order() -> None:
 
 def test_data_is_the_same_twice() -> None:
     """The same log gives the same rows and captions."""
-    first, second = (frames_of(SELECTIVE, PUBLISHED) for _ in range(2))
+    first, second = (frames_of(SELECTIVE, choices=PUBLISHED) for _ in range(2))
     assert isinstance(first, Frames)
     assert first.caption == second.caption
     assert first.table == second.table

@@ -15,7 +15,9 @@ from flopbench.counting.module_sums import module_sums, parts_at
 from flopbench.counting.profile import CostProfile, ModuleFacts
 from flopbench.counting.profiles_file import dumps
 from flopbench.counting.run import Explanation
-from flopbench.present.figures.layers import default_depth, layers_of
+from flopbench.present.figures.layers import default_depth, layers
+
+layers_of = layers.make
 
 PATHS = ("", "stem", "body", "body.0", "body.0.conv", "body.1", "body.1.attn", "head", "idle")
 
@@ -143,7 +145,7 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         layers_of(one, top=0)
     with pytest.raises(InputError, match="no dense MACs"):
         layers_of(explained(profile("torch", op("", "norm", 0))))
-    with pytest.raises(InputError, match=r"is a timing file; plots\.layers takes a profiles file"):
+    with pytest.raises(InputError, match=r"is a timing file; this figure takes a profiles file"):
         layers_of(ROOT / "tests/data/timings.json")
 
 

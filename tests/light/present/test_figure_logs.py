@@ -17,12 +17,18 @@ from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.plan import plan_of
 from flopbench.present.draw.text import plain_text, shortened
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.classes import classes_of
-from flopbench.present.figures.cost import cost_of
-from flopbench.present.figures.frames.figure import frames_of
+from flopbench.present.figures.classes import classes
+from flopbench.present.figures.cost import cost
+from flopbench.present.figures.frames.figure import frames
 from flopbench.present.figures.inputs.logs import counted, left_out, priced
-from flopbench.present.figures.tradeoff import tradeoff_of
-from flopbench.present.figures.usage import usage_of
+from flopbench.present.figures.tradeoff import tradeoff
+from flopbench.present.figures.usage import usage
+
+usage_of = usage.make
+classes_of = classes.make
+frames_of = frames.make
+tradeoff_of = tradeoff.make
+cost_of = cost.make
 
 DATA = ROOT / "tests" / "data"
 LOGS = [DATA / "selective.jsonl", DATA / "steady.jsonl"]
@@ -46,7 +52,7 @@ def nameable(source: str, **header: str) -> ShareCounts:
 
 def test_counting_needs_no_prices(tmp_path: Path) -> None:
     """A log whose networks were never measured is counted."""
-    (one,) = counted(own_log(tmp_path / "run.jsonl", method="m"), user="plot usage")
+    (one,) = counted(own_log(tmp_path / "run.jsonl", method="m"))
     assert one.name == "m"
     assert one.counts.totals().frames == [1, 1]
 
@@ -56,7 +62,7 @@ def test_pricing_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "torch", None)
     log = own_log(tmp_path / "run.jsonl")
     with pytest.raises(InputError, match=r"no price under torch for net \(resnet18@33\)") as error:
-        priced(log, user="plot cost")
+        priced(log)
     assert "flopbench estimate" in error.value.hint
     assert "--table" in error.value.hint
 
@@ -64,7 +70,7 @@ def test_pricing_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_prices_from_a_table() -> None:
     """All runs are priced from the table, under one counter."""
     table = CostTable.load(ROOT / "reports" / "table2.json")
-    runs = priced(LOGS, Choices(table=table, table_source="table2.json"), user="plot cost")
+    runs = priced(LOGS, Choices(table=table, table_source="table2.json"))
     assert [one.name for one in runs] == ["selective", "steady"]
     assert {one.run.primary.counter for one in runs} == {"thop-2020"}
     assert runs[0].run.primary.gflops_per_video == pytest.approx(18.6590, abs=5e-5)
@@ -74,29 +80,29 @@ def test_runs_under_different_counters() -> None:
     """Runs made under different counters are not set side by side."""
     table = CostTable.load(ROOT / "reports" / "table2.json")
     made = [
-        priced(log, Choices(table=table, counter=name), user="x")[0].run
+        priced(log, Choices(table=table, counter=name))[0].run
         for log, name in zip(LOGS, ("thop", "torch"), strict=True)
     ]
     with pytest.raises(InputError, match="priced under thop and torch"):
-        priced(made, user="plot cost")
+        priced(made)
 
 
 def test_wrong_kind_and_nothing(tmp_path: Path) -> None:
     """A file of another kind, counts without a file, and an empty list are refused."""
-    with pytest.raises(InputError, match="is a timing file; plot usage takes a policy log"):
-        counted(DATA / "timings.json", user="plot usage")
+    with pytest.raises(InputError, match="is a timing file; this figure takes a policy log"):
+        counted(DATA / "timings.json")
     with pytest.raises(InputError, match="no policy log was given"):
-        counted([], user="plot usage")
-    counts = counted(LOGS[0], user="x")[0].counts
+        counted([])
+    counts = counted(LOGS[0])[0].counts
     with pytest.raises(InputError, match="needs prices"):
-        priced(counts, user="plot cost")
+        priced(counts)
     damaged = tmp_path / "run.jsonl"
     damaged.write_text(
         '{"format": "flopbench.policy-log", "preset": "arnet-resnet"}\n'
         '{"id": "v0", "actions": [9]}\n'
     )
     with pytest.raises(DataError, match=r"run\.jsonl:2"):
-        counted(damaged, user="plot usage")
+        counted(damaged)
 
 
 @pytest.mark.parametrize(
@@ -160,11 +166,11 @@ def test_captions_count_views_and_what_is_left_out(tmp_path: Path) -> None:
         stream.write('{"id": "v9", "view": 0, "act')
     choices = Choices(may_measure=False, resamples=20, duplicates="first", allow_truncated=True)
     figures = [
-        cost_of(log, choices),
-        usage_of(log, choices),
-        classes_of(log, choices, ratio="usage"),
-        tradeoff_of(log, choices),
-        frames_of(log, choices),
+        cost_of(log, choices=choices),
+        usage_of(log, choices=choices),
+        classes_of(log, choices=choices, ratio="usage"),
+        tradeoff_of(log, choices=choices),
+        frames_of(log, choices=choices),
     ]
     for figure in figures:
         sentences = " ".join(figure.caption.sentences)
@@ -189,7 +195,7 @@ def test_the_caller_s_names_stand_in_notes(tmp_path: Path) -> None:
     ]
     table = CostTable.load(ROOT / "reports" / "table2.json")
     figure = tradeoff_of(
-        logs, Choices(table=table, table_source="t", resamples=20), names=["one", "two"]
+        logs, choices=Choices(table=table, table_source="t", resamples=20), names=["one", "two"]
     )
     quoted = "accuracy as its header quotes it, not recomputed"
     assert figure.notes == (f"Note: one: {quoted}.", f"Note: two: {quoted}.")

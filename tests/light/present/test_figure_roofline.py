@@ -9,11 +9,13 @@ import pytest
 from conftest import ROOT
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.present.figures.roofline import roofline_of
+from flopbench.present.figures.roofline import roofline
 from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import peak_of
 from flopbench.timing.records import TimingSpec, Work
 from flopbench.timing.verdicts import summarise
+
+roofline_of = roofline.make
 
 REPORT = ROOT / "reports/latency-amd-epyc.json"
 H100 = "NVIDIA H100 80GB HBM3"
@@ -184,7 +186,7 @@ def test_more_groups_than_can_be_told_apart_are_refused(file: TimingFile) -> Non
 
 def test_a_file_of_another_kind_is_refused_by_its_name(tmp_path: Path) -> None:
     """A cost table is recognised; the error of a damaged file names its path."""
-    with pytest.raises(InputError, match=r"is a cost table; plots\.roofline takes a timing file"):
+    with pytest.raises(InputError, match=r"is a cost table; this figure takes a timing file"):
         roofline_of(ROOT / "tests/data/table-schema1.json")
     broken = tmp_path / "t.json"
     broken.write_text('{"schema": 1, "kind": "flopbench.timings", "rows": 3}')

@@ -10,9 +10,11 @@ from conftest import ROOT
 
 from flopbench.core.errors import InputError
 from flopbench.present.figures.fits import fitted_line, rank_correlation
-from flopbench.present.figures.theory import theory_of
+from flopbench.present.figures.theory import theory
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Work
+
+theory_of = theory.make
 
 REPORT = ROOT / "reports/latency-amd-epyc.json"
 

@@ -15,9 +15,11 @@ from flopbench.counting.table import CostTable
 from flopbench.estimate.compare import compare
 from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.present.figures.inputs.points import read_points
-from flopbench.present.figures.tradeoff import tradeoff_of
+from flopbench.present.figures.tradeoff import tradeoff
 from flopbench.replay.figures import figures_of
 from flopbench.replay.records import load_replay
+
+tradeoff_of = tradeoff.make
 
 LOGS = [ROOT / "tests/data/selective.jsonl", ROOT / "tests/data/steady.jsonl"]
 TABLE = ROOT / "tests/data/table-schema1.json"
@@ -52,7 +54,7 @@ def test_logs_have_the_accuracy_and_cost_of_compare() -> None:
     """Centres and intervals of logs are those of ``compare``, unrounded."""
     runs = [run_of_log([path], choices(), keep_scores=True) for path in LOGS]
     expected = compare(runs, choices())
-    figure = tradeoff_of(LOGS, choices())
+    figure = tradeoff_of(LOGS, choices=choices())
     assert [s.name for s in figure.points] == ["selective", "steady"]
     for point, approach in zip(figure.points, expected.methods, strict=True):
         assert point.percent == approach.percent
@@ -68,7 +70,7 @@ def test_logs_have_the_accuracy_and_cost_of_compare() -> None:
 
 def test_one_log_alone_is_drawn() -> None:
     """A single log, which ``compare`` refuses, gives the same point."""
-    both, one = tradeoff_of(LOGS, choices()), tradeoff_of(LOGS[1], choices())
+    both, one = tradeoff_of(LOGS, choices=choices()), tradeoff_of(LOGS[1], choices=choices())
     assert one.metric == "mAP"
     assert one.points[0].percent == both.points[1].percent
     assert one.front == one.points
@@ -95,13 +97,13 @@ def test_the_front_goes_over_logs_and_points(tmp_path: Path) -> None:
     text = (
         "approach,metric,percent,gflops_per_video\nbest,mAP,99,1\ntwin,mAP,99,1\nworse,mAP,99,2\n"
     )
-    figure = tradeoff_of(LOGS, choices(), points=points(tmp_path, text))
+    figure = tradeoff_of(LOGS, choices=choices(), points=points(tmp_path, text))
     assert [s.name for s in figure.front] == ["best", "twin"]
 
 
 def test_numbers_are_what_is_drawn(tmp_path: Path) -> None:
     """Every point is a row with its ends, kind and file, as the columns say."""
-    figure = tradeoff_of(LOGS, choices(), points=points(tmp_path))
+    figure = tradeoff_of(LOGS, choices=choices(), points=points(tmp_path))
     table = figure.table
     rows = [dict(zip(table.header, row, strict=True)) for row in table.rows]
     assert [row["approach"] for row in rows] == [s.name for s in figure.points]
@@ -116,7 +118,7 @@ def test_what_compare_writes_is_read_back(tmp_path: Path) -> None:
 
     runs = [run_of_log([path], choices(), keep_scores=True) for path in LOGS]
     path = points(tmp_path, comparison_csv(compare(runs, choices())))
-    again, logs = tradeoff_of(points=path), tradeoff_of(LOGS, choices())
+    again, logs = tradeoff_of(points=path), tradeoff_of(LOGS, choices=choices())
     for a, b in zip(again.points, logs.points, strict=True):
         assert (a.percent, a.percent_ends, a.cost, a.cost_ends) == (
             b.percent, b.percent_ends, b.cost, b.cost_ends
@@ -180,7 +182,7 @@ def test_metrics_must_agree(tmp_path: Path) -> None:
 def test_points_decide_the_metric_of_logs(tmp_path: Path) -> None:
     """Logs together with top-1 points are drawn by top-1, which they also have."""
     text = "approach,metric,percent,gflops_per_video\na,top-1,1,2\n"
-    assert tradeoff_of(LOGS, choices(), points=points(tmp_path, text)).metric == "top-1"
+    assert tradeoff_of(LOGS, choices=choices(), points=points(tmp_path, text)).metric == "top-1"
 
 
 def test_rows_without_this_cost_are_left_out_and_told(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_a_log_without_accuracy_is_refused_with_the_way_out(tmp_path: Path) -> N
     header = {"method": "bare", "preset": "arnet-resnet"}
     bare = write_log(tmp_path / "bare.jsonl", header, [{"actions": [0] * 16}])
     with pytest.raises(InputError) as caught:
-        tradeoff_of(bare, choices())
+        tradeoff_of(bare, choices=choices())
     assert "bare.jsonl has no mAP" in caught.value.message
     assert '"metrics"' in caught.value.hint
 
@@ -204,7 +206,7 @@ def test_a_quoted_accuracy_is_drawn_and_told(tmp_path: Path) -> None:
     """A header's metric is enough; the caption says that it was not recomputed."""
     header = {"method": "quoted", "preset": "arnet-resnet", "metrics": {"mAP": 73.8}}
     log = write_log(tmp_path / "q.jsonl", header, [{"actions": [0] * 16}])
-    figure = tradeoff_of(log, choices())
+    figure = tradeoff_of(log, choices=choices())
     assert (figure.points[0].percent, figure.points[0].quoted) == (73.8, True)
     assert "not recomputed" in " ".join(figure.caption.sentences)
 
@@ -216,14 +218,14 @@ def test_other_datasets_are_refused_unless_asked(tmp_path: Path) -> None:
     changed = {**json.loads(head), "dataset": "elsewhere"}
     other.write_text(json.dumps(changed) + "\n" + rest, encoding="utf-8")
     with pytest.raises(NotComparableError, match="dataset"):
-        tradeoff_of([LOGS[1], other], choices())
-    figure = tradeoff_of([LOGS[1], other], choices(), anyway=True)
+        tradeoff_of([LOGS[1], other], choices=choices())
+    figure = tradeoff_of([LOGS[1], other], choices=choices(), anyway=True)
     assert "the logs differ in 'dataset'" in " ".join(figure.caption.sentences)
 
 
 def test_replays_give_ms_joined_by_method_and_dataset() -> None:
     """A log's time is that of its replay; a log without one is left out, with a warning."""
-    figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
+    figure = tradeoff_of(LOGS, choices=choices(), replays=REPLAY, cost="ms", mode="split")
     chain = figures_of(load_replay(REPLAY), "split").waterfall
     assert [s.name for s in figure.points] == ["steady"]
     point = figure.points[0]
@@ -252,7 +254,7 @@ def test_replays_give_ms_joined_by_method_and_dataset() -> None:
 def test_a_replay_must_be_usable(options: dict[str, Any], said: str) -> None:
     """A mode must be chosen and exist, and replays are for times only."""
     with pytest.raises(InputError) as caught:
-        tradeoff_of(LOGS, choices(), **{"replays": REPLAY, **options})
+        tradeoff_of(LOGS, choices=choices(), **{"replays": REPLAY, **options})
     assert said in caught.value.line
 
 
@@ -265,8 +267,8 @@ def test_times_of_unlike_machines_are_refused_unless_asked(tmp_path: Path) -> No
     path.write_text(json.dumps(other), encoding="utf-8")
     given: dict[str, Any] = {"replays": [REPLAY, path], "cost": "ms", "mode": "split"}
     with pytest.raises(NotComparableError, match=r"'device': .*'another'"):
-        tradeoff_of(LOGS, choices(), **given)
-    figure = tradeoff_of(LOGS, choices(), **given, anyway=True)
+        tradeoff_of(LOGS, choices=choices(), **given)
+    figure = tradeoff_of(LOGS, choices=choices(), **given, anyway=True)
     assert len(figure.points) == 2
     assert any("differ in 'device'" in w for w in map(str, figure.warnings))
 
@@ -290,7 +292,7 @@ def test_nothing_to_draw_and_wrong_files_are_refused(tmp_path: Path) -> None:
 
 def test_times_say_which_videos_the_accuracy_is_of() -> None:
     """With measured times the caption still names logs, their videos, and where these differ."""
-    figure = tradeoff_of(LOGS, choices(), replays=REPLAY, cost="ms", mode="split")
+    figure = tradeoff_of(LOGS, choices=choices(), replays=REPLAY, cost="ms", mode="split")
     sentences = " ".join(figure.caption.sentences)
     assert "Logs: steady: 200 videos, " in sentences
     assert "Note: steady: the time is of 64 videos, the accuracy of 200." in sentences

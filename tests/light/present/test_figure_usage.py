@@ -12,7 +12,9 @@ from logs import write_log
 from flopbench.core.errors import DataError, InputError
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices, run_of_log
-from flopbench.present.figures.usage import MOST_RUNS, usage_of
+from flopbench.present.figures.usage import MOST_RUNS, usage
+
+usage_of = usage.make
 
 DATA = ROOT / "tests" / "data"
 LOGS = [DATA / "selective.jsonl", DATA / "steady.jsonl"]
@@ -43,7 +45,7 @@ def exits_log(folder: Path, exits: list[int]) -> Path:
 def test_shares_are_the_estimators(of: Any, rule: Any) -> None:
     """Each share is the one that the estimate of the same log gives, under the same rule."""
     choices = Choices(table=CHOICES.table, may_measure=False, rule=rule)
-    usage = usage_of(LOGS, choices, of=of)
+    usage = usage_of(LOGS, choices=choices, of=of)
     for one, log in zip(usage.runs, LOGS, strict=True):
         run = run_of_log([log], choices)
         from_run = usage_of(run, of=of).runs[0]
@@ -55,7 +57,7 @@ def test_shares_are_the_estimators(of: Any, rule: Any) -> None:
 
 def test_decisions_under_the_published_rule_are_named() -> None:
     """The caption says that a row is a part of a decision there."""
-    usage = usage_of(LOGS[0], Choices(rule="published"), of="decisions")
+    usage = usage_of(LOGS[0], choices=Choices(rule="published"), of="decisions")
     assert "published rule" in usage.caption.sentences[0]
     assert all(share.count is None for share in usage.runs[0].shares)
 
@@ -124,7 +126,7 @@ def test_a_published_distribution(tmp_path: Path) -> None:
     """A table of shares is drawn; it has no counts and no videos."""
     table = tmp_path / "shares.csv"
     table.write_text("action,share\nresnet50@224,0.75\nskip 4,0.25\n")
-    usage = usage_of(table, Choices(preset="arnet-resnet"))
+    usage = usage_of(table, choices=Choices(preset="arnet-resnet"))
     assert usage.bar(usage.runs[0], "skip 4") == 0.25
     assert usage.runs[0].videos is None
     assert "a published distribution" in usage.caption.sentences[-1]
@@ -157,7 +159,7 @@ def test_refused(tmp_path: Path) -> None:
     own = {"actions": [{"name": "look"}], "encoding": "per_decision"}
     spans = write_log(tmp_path / "spans.jsonl", own, [{"actions": [0], "spans": [3]}])
     with pytest.raises(DataError, match="spans"):
-        usage_of(spans, Choices(rule="published"), of="decisions")
+        usage_of(spans, choices=Choices(rule="published"), of="decisions")
 
 
 def test_a_group_of_one_is_told() -> None:

@@ -9,9 +9,11 @@ import pytest
 from conftest import ROOT
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.present.figures.waterfall import waterfall_of
+from flopbench.present.figures.waterfall import waterfall
 from flopbench.replay.figures import figures_of
 from flopbench.replay.records import Replay, load_replay, read_replay
+
+waterfall_of = waterfall.make
 
 REPLAY = ROOT / "reports/replay-amd-epyc.json"
 

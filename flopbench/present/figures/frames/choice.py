@@ -18,14 +18,15 @@ from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.blocks import Place
 from flopbench.policy.counts import LogCounts
-from flopbench.policy.file_kinds import LOG, require_kind
+from flopbench.policy.file_kinds import LOG
 from flopbench.policy.log import Log, open_log, without_duplicates
 from flopbench.policy.readers import SHARE_FORMS
 from flopbench.policy.readers.base import Options
 from flopbench.policy.readers.raw import find_files, sniff
 from flopbench.policy.samples import Sample
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.inputs.logs import Takers, left_out, priced, videos_text
+from flopbench.present.figures.inputs.files import require_kind
+from flopbench.present.figures.inputs.logs import left_out, priced, videos_text
 
 MOST_COMPARED = 20_000
 """At most this many ids are compared with an unknown one, for the hint."""
@@ -80,8 +81,6 @@ def choose(
     videos: Sequence[str] = (),
     difficulty: str | None = None,
     per_group: int = 1,
-    user: str,
-    takers: Takers,
 ) -> Choice:
     """Count and price a log, and choose what is drawn of it.
 
@@ -92,18 +91,16 @@ def choose(
         difficulty: the measure that makes groups; None takes the margin where the log has scores,
             else the cost.
         per_group: how many videos of each group.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file of another kind, a table of shares, an unknown id or measure.
         DataError: a defect in the log.
     """
-    files, log = _opened(path, choices, user, takers)
+    files, log = _opened(path, choices)
     measure = difficulty or _usual_measure(log)
     # One price list and no intervals: nothing else is drawn.
     terms = replace(choices, by="difficulty", difficulty=measure, alone=True, resamples=1)
-    run = priced([path], terms, user=user, takers=takers)[0].run
+    run = priced([path], terms)[0].run
     counts = run.counts
     assert isinstance(counts, LogCounts)
     costs = video_costs(counts, run.prices, run.primary.rule)
@@ -168,17 +165,15 @@ def _records(
     )
 
 
-def _opened(
-    path: str | Path, choices: Choices, user: str, takers: Takers
-) -> tuple[list[Path], Log]:
+def _opened(path: str | Path, choices: Choices) -> tuple[list[Path], Log]:
     """Open a log; refuse one without videos."""
-    require_kind(path, (LOG,), user=user, takers=takers)
+    require_kind(path, (LOG,))
     files = find_files([str(path)])
     form = sniff(files[0])
     if form in SHARE_FORMS:
         raise InputError(
             f"{files[0]} holds shares of actions ({form}) and no videos: there are no frames",
-            f"{user} needs a log with the decisions of each video",
+            "plot frames needs a log with the decisions of each video",
         )
     options = Options(allow_truncated=choices.allow_truncated)
     return files, open_log([path], preset=choices.preset, options=options)

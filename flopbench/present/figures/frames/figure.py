@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
+from flopbench.policy.file_kinds import LOG
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.present.figures.caption import Caption, FigureTable
@@ -30,7 +31,11 @@ from flopbench.present.figures.frames.choice import choice_sentences, choose
 from flopbench.present.figures.frames.films import Film, Strip, film_of
 from flopbench.present.figures.frames.images import source_of
 from flopbench.present.figures.frames.steps import Decision, largest_side
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError
+from flopbench.present.kind import Option, kind
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 MOST_FRAMES = 64
 """Steps that a row shows by default."""
@@ -112,53 +117,103 @@ def _table_row(
     )
 
 
-def frames_of(
-    log: str | Path,
-    choices: Choices | None = None,
+@kind(
+    takes={LOG: "log"},
+    options=(
+        Option(
+            "--frames",
+            "where frames are: a folder with ID.npy, ID.mp4 (or .avi, .mkv, .webm, .mov), ID/ "
+            "full of images, or the image files that the log names; or a .npz file whose keys are "
+            "ids (default: the folder of the log, for the files that it names)",
+            metavar="PATH",
+        ),
+        Option(
+            "--video",
+            "draw this video; repeatable (default: some of each level of difficulty)",
+            "videos",
+            metavar="ID",
+            repeat=True,
+        ),
+        Option(
+            "--difficulty",
+            "what makes the levels: margin (of the softmax), cost (circular), correct, or a "
+            "column of the log's 'extra' (default: margin where the log has scores, else cost)",
+            metavar="MEASURE",
+        ),
+        Option("--per-group", "videos of each level", positive=True, metavar="N"),
+        Option(
+            "--most-frames",
+            "draw at most the first N steps of a video (default: 64)",
+            positive=True,
+            metavar="N",
+        ),
+    ),
+    log_options=("prices", "reading"),
+)
+def frames(
+    log: str | Path | Sequence[str | Path],
+    ax: Axes | None = None,
     *,
     frames: str | Path | Mapping[str, Any] | None = None,
     videos: Sequence[str] = (),
     difficulty: str | None = None,
     per_group: int = 1,
     most_frames: int | None = None,
-    user: str = "plots.frames",
-    takers: Takers | None = None,
+    choices: Choices | None = None,
 ) -> Frames:
-    """Return film strips of some videos of a log.
+    """Draw what a policy did with single videos (AR-Net's Figures 2 to 4), one a row.
+
+    Every processed frame is drawn at the input size that its action chose, with as many pixels; a
+    decision to skip is one box over its steps. Above each row are its level of difficulty, id,
+    cost, prediction and label. By default it is one video of each level of difficulty, the one
+    nearest to the level's median cost.
 
     Args:
         log: a policy log's file, or a glob of its shards.
+        ax: where to draw; None makes a new figure, as high as the rows require.
+        frames: a folder with ``ID.npy`` (T, H, W, 3; uint8), ``ID.mp4`` (``.avi``, ``.mkv``,
+            ``.webm``, ``.mov``) or ``ID/`` full of images, or with the files that the log names; a
+            ``.npz`` file whose keys are ids; or id -> array (T, H, W, 3), or list of arrays
+            (H, W, 3) or of Pillow images. Numbers in the log's ``frames`` count from 0; where it
+            has none, steps are evenly spaced. None: files that the log names, in its own folder.
+        videos: ids to draw; empty for some of each level of difficulty.
+        difficulty: what makes the levels: ``margin``, ``cost`` (circular), ``correct`` or a column
+            of the log's ``extra``; None takes the margin where the log has scores, else the cost.
+        per_group: how many videos of each level, those nearest to the middle quantiles of its
+            costs: one is the video nearest to the median.
+        most_frames: how many steps of a video are drawn; None for 64.
         choices: how to read and price.
-        frames: a folder, a ``.npz`` file or id -> frames: see ``plots.frames``.
-        videos: ids to draw; empty for some of each group.
-        difficulty: what makes the groups: ``margin``, ``cost``, ``correct`` or a column of the
-            log; None takes the margin where the log has scores, else the cost.
-        per_group: how many videos of each group.
-        most_frames: how many steps of a video are drawn; None for ``MOST_FRAMES``.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+
+    Returns:
+        The axes, without ticks: their unit is the inch. What is missing is a hatched box.
 
     Raises:
-        InputError: a file of another kind, a table of shares, an unknown id or measure, a folder
-            of frames that does not exist, a price that is missing, a log without steps.
-        DataError: a defect in the log.
+        InputError: a file of another kind, several logs, a table of shares, an unknown id or
+            measure, a price that is missing, an id that leads out of the folder, a library that is
+            not installed.
+        DataError: a defect in a log.
     """
-    if not isinstance(log, (str, Path)):
-        raise InputError(
-            f"{user} needs the file of one log: frames are not in {type(log).__name__}",
+    files = list(log) if isinstance(log, (list, tuple)) else [log]
+    if len(files) != 1:
+        raise CallerError(
+            f" takes one log, not {len(files)}",
+            "name the shards of one log by a glob in quotes, such as 'run-*.jsonl'",
+        )
+    path = files[0]
+    if not isinstance(path, (str, Path)):
+        raise CallerError(
+            f" needs the file of one log: frames are not in {type(path).__name__}",
             "give its path; name the shards of one log by a glob, such as 'run-*.jsonl'",
         )
     if per_group < 1 or (most_frames is not None and most_frames < 1):
         raise InputError("per_group and most_frames: expected 1 or more")
     choices = choices or Choices()
     choice = choose(
-        log,
+        path,
         choices,
         videos=videos,
         difficulty=difficulty,
         per_group=per_group,
-        user=user,
-        takers=takers or {},
     )
     plan = _priced_plan(choice.run.counts.plan, choice.run.prices)
     source = source_of(frames, choice.file)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
@@ -13,24 +13,17 @@ from flopbench.estimate.compare import same_terms
 from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
 from flopbench.policy.counts import LogCounts, ShareCounts
-from flopbench.policy.file_kinds import LOG, require_kind
+from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import listed
+from flopbench.present.figures.inputs.files import CallerError, require_kind, several
 
 Log: TypeAlias = "str | Path | Run | LogCounts | ShareCounts"
 """One log: a file (a glob names the shards of one), or a run or counts made from it."""
 
-Takers: TypeAlias = "Mapping[str, Sequence[str]]"
-"""Kind of file -> kinds of figures that accept it, for messages."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedCounts:
-    """One log, counted.
-
-    Attributes:
-        name: what a figure calls it.
-        counts: of the log.
-    """
+    """One log, counted; ``name`` is what a figure calls it."""
 
     name: str
     counts: LogCounts | ShareCounts
@@ -38,25 +31,14 @@ class NamedCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRun:
-    """One log, counted and priced.
-
-    Attributes:
-        name: what a figure calls it.
-        run: the log, counted and priced.
-    """
+    """One log, counted and priced; ``name`` is what a figure calls it."""
 
     name: str
     run: Run
 
 
 def counted(
-    logs: Log | Sequence[Log],
-    choices: Choices | None = None,
-    *,
-    names: Sequence[str] = (),
-    user: str,
-    takers: Takers | None = None,
-    keep_scores: bool = False,
+    logs: Log | Sequence[Log], choices: Choices | None = None, *, names: Sequence[str] = ()
 ) -> list[NamedCounts]:
     """Count logs; no prices are needed.
 
@@ -64,23 +46,20 @@ def counted(
         logs: one or several.
         choices: how to read them.
         names: what to call them, one for each log; empty means by method and dataset.
-        user: name of the caller, for messages (``plot usage``).
-        takers: which figures accept which files, for messages.
-        keep_scores: keep ids, scores and predictions.
 
     Raises:
         InputError: a file that is not a policy log, no log at all, or a wrong number of names.
         DataError: a defect in a log.
     """
     found = []
-    for log in _several(logs):
+    for log in logs_of(logs):
         if isinstance(log, Run):
             found.append(log.counts)
         elif isinstance(log, (LogCounts, ShareCounts)):
             found.append(log)
         else:
-            require_kind(log, (LOG,), user=user, takers=takers or {})
-            found.append(counts_of_log([log], choices, keep_scores=keep_scores))
+            require_kind(log, (LOG,))
+            found.append(counts_of_log([log], choices))
     chosen = names_of_logs(found, names)
     return [NamedCounts(name=n, counts=c) for n, c in zip(chosen, found, strict=True)]
 
@@ -90,8 +69,6 @@ def priced(
     choices: Choices | None = None,
     *,
     names: Sequence[str] = (),
-    user: str,
-    takers: Takers | None = None,
     keep_scores: bool = False,
 ) -> list[NamedRun]:
     """Count logs and price them, all under the first log's counter; nothing is measured.
@@ -100,9 +77,7 @@ def priced(
         logs: one or several; counts alone cannot be priced without choices, so files or runs.
         choices: prices, rule, reading; what they lack comes from the cache.
         names: as for ``counted``.
-        user: as for ``counted``.
-        takers: as for ``counted``.
-        keep_scores: as for ``counted``.
+        keep_scores: keep ids, scores and predictions.
 
     Raises:
         InputError: as ``counted``; or a price that is neither in the table nor in the cache, and
@@ -111,18 +86,35 @@ def priced(
     """
     terms = replace(choices or Choices(), may_measure=False)
     runs: list[Run] = []
-    for log in _several(logs):
+    for log in logs_of(logs):
         if isinstance(log, (LogCounts, ShareCounts)):
-            raise InputError(f"{user} needs prices: give the log's file, or a Run")
+            raise CallerError(" needs prices: give the log's file, or a Run")
         if isinstance(log, Run):
             runs.append(log)
             continue
-        require_kind(log, (LOG,), user=user, takers=takers or {})
+        require_kind(log, (LOG,))
         terms = same_terms(terms, runs[0]) if runs else terms
         runs.append(run_of_log([log], terms, keep_scores=keep_scores))
-    _check_terms(runs, user)
+    counters = dict.fromkeys(run.primary.counter for run in runs)
+    if len(counters) > 1:
+        raise CallerError(
+            f": the runs are priced under {listed(list(counters))}",
+            "figures under different counters cannot be set side by side: choose one",
+        )
     chosen = names_of_logs([run.counts for run in runs], names)
     return [NamedRun(name=n, run=r) for n, r in zip(chosen, runs, strict=True)]
+
+
+def logs_of(logs: Log | Sequence[Log]) -> list[Log]:
+    """Return one log or several as a list.
+
+    Raises:
+        InputError: none was given.
+    """
+    found = several(logs, Run, LogCounts, ShareCounts)
+    if not found:
+        raise InputError("no policy log was given")
+    return found
 
 
 def videos_text(videos: int | None, views: int | None = None) -> str:
@@ -136,20 +128,3 @@ def videos_text(videos: int | None, views: int | None = None) -> str:
 def left_out(warnings: Sequence[Remark]) -> list[str]:
     """Return the sentences of a caption on samples that reading left out."""
     return [f"Note: {one}." for one in dict.fromkeys(warnings) if one.kind == "left out"]
-
-
-def _several(logs: Log | Sequence[Log]) -> list[Log]:
-    single = isinstance(logs, (str, Path, Run, LogCounts, ShareCounts))
-    found: list[Any] = [logs] if single else list(logs)  # type: ignore[arg-type]
-    if not found:
-        raise InputError("no policy log was given")
-    return found
-
-
-def _check_terms(runs: Sequence[Run], user: str) -> None:
-    counters = dict.fromkeys(run.primary.counter for run in runs)
-    if len(counters) > 1:
-        raise InputError(
-            f"{user}: the runs are priced under {listed(list(counters))}",
-            "figures under different counters cannot be set side by side: choose one",
-        )

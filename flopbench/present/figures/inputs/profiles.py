@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import InputError
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES
 from flopbench.counting.profiles_file import load
 from flopbench.counting.run import Explanation
-from flopbench.policy.file_kinds import PROFILES, require_kind
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.policy.file_kinds import PROFILES
+from flopbench.present.figures.inputs.files import read_all
 
 Profiles: TypeAlias = "str | Path | Explanation"
 """One profiles file, or what was read from it."""
@@ -42,29 +41,6 @@ def in_order(families: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in (*DENSE_FAMILIES, *OTHER_FAMILIES) if name in there)
 
 
-def profiled(
-    profiles: Profiles | Sequence[Profiles], *, user: str, takers: Takers | None = None
-) -> list[Explanation]:
-    """Read profiles files.
-
-    Args:
-        profiles: one or several.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
-
-    Raises:
-        InputError: a file of another kind, or none.
-        DataError: a damaged file.
-    """
-    single = isinstance(profiles, (str, Path, Explanation))
-    given: list[Profiles] = [profiles] if single else list(profiles)  # type: ignore[list-item,arg-type]
-    if not given:
-        raise InputError("no profiles file was given")
-    found = []
-    for one in given:
-        if isinstance(one, Explanation):
-            found.append(one)
-            continue
-        require_kind(one, (PROFILES,), user=user, takers=takers or {})
-        found.append(load(one))
-    return found
+def profiled(profiles: Profiles | Sequence[Profiles]) -> list[Explanation]:
+    """Read one or several profiles files, as ``read_all``."""
+    return read_all(profiles, PROFILES, Explanation, load)

@@ -10,8 +10,8 @@ from typing import TypeAlias
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.units import plural
 from flopbench.estimate.methods import names_of
-from flopbench.policy.file_kinds import REPLAY, require_kind
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.policy.file_kinds import REPLAY
+from flopbench.present.figures.inputs.files import read_all, several
 from flopbench.replay.records import Replay, load_replay
 
 Replays: TypeAlias = "str | Path | Replay | Sequence[str | Path | Replay]"
@@ -32,35 +32,20 @@ class NamedReplay:
     replay: Replay
 
 
-def several(replays: Replays) -> list[str | Path | Replay]:
-    """Return one or several as a list."""
-    return [replays] if isinstance(replays, (str, Path, Replay)) else list(replays)
-
-
-def loaded(
-    replays: Replays, *, names: Sequence[str] = (), user: str, takers: Takers | None = None
-) -> list[NamedReplay]:
+def loaded(replays: Replays, *, names: Sequence[str] = ()) -> list[NamedReplay]:
     """Read replays and name them by method, adding dataset or file where needed.
 
     Args:
         replays: files or records; an empty sequence gives an empty list.
         names: what to call them, one for each replay; empty means by method and dataset.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
 
     Raises:
         InputError: a file that is not a replay, or a wrong number of names.
         DataError: a damaged file.
     """
-    read, files = [], []
-    for one in several(replays):
-        if isinstance(one, Replay):
-            read.append(one)
-            files.append(one.source)
-            continue
-        require_kind(one, (REPLAY,), user=user, takers=takers or {})
-        read.append(load_replay(one))
-        files.append(str(one))
+    given = several(replays, Replay)
+    read = read_all(given, REPLAY, Replay, load_replay) if given else []
+    files = [one.source if isinstance(one, Replay) else str(one) for one in given]
     called = names_of([one.method for one in read], [one.dataset for one in read], files, names)
     return [
         NamedReplay(name=name, file=file, replay=one)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.errors import InputError, distinct
+from flopbench.core.errors import distinct
 from flopbench.core.units import plural
 from flopbench.present.figures.caption import listed, printable
+from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.timings import TimedRow
 
 MOST_GROUPS = 8
@@ -38,13 +39,12 @@ class TimingGroup:
     rows: tuple[TimedRow, ...]
 
 
-def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[TimingGroup, ...]:
+def grouped(rows: Sequence[TimedRow], by: Sequence[str]) -> tuple[TimingGroup, ...]:
     """Put rows into groups.
 
     Args:
         rows: at least one.
         by: names of ``PARTS``.
-        user: name of the caller, for messages.
 
     Raises:
         InputError: more groups than can be distinguished.
@@ -53,8 +53,8 @@ def grouped(rows: Sequence[TimedRow], by: Sequence[str], user: str) -> tuple[Tim
     for one in rows:
         found.setdefault(tuple(PARTS[part](one) for part in by), []).append(one)
     if len(found) > MOST_GROUPS:
-        raise InputError(
-            f"{user}: the rows fall into {len(found)} groups by {listed(list(by))}; "
+        raise CallerError(
+            f": the rows fall into {len(found)} groups by {listed(list(by))}; "
             f"at most {MOST_GROUPS} can be distinguished",
             "choose with --device, --dtype or --batch",
         )

@@ -9,9 +9,10 @@ from typing import TypeAlias
 
 from flopbench.core.errors import InputError, distinct, near_match
 from flopbench.core.units import CONVENTION, plural
-from flopbench.policy.file_kinds import TIMINGS, require_kind
+from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.inputs.logs import Takers
+from flopbench.present.figures.inputs.files import CallerError, read_all
+from flopbench.present.kind import Option
 from flopbench.timing.devices import DTYPES, DeviceFacts, differing
 from flopbench.timing.file import TimingFile, merge
 from flopbench.timing.records import PRIMARY_COLUMNS, Timing
@@ -70,6 +71,32 @@ class ChosenTimings:
     left_out: tuple[tuple[str, str], ...]
 
 
+ROWS = (
+    Option(
+        "--device",
+        "only rows of cpu, cuda, mps or a machine with NAME in its name; repeatable",
+        "devices",
+        metavar="NAME",
+        repeat=True,
+    ),
+    Option(
+        "--dtype",
+        "only rows in this number format; repeatable",
+        "dtypes",
+        metavar="DTYPE",
+        repeat=True,
+    ),
+    Option(
+        "--batch",
+        "only rows of this batch; repeatable",
+        "batches",
+        positive=True,
+        metavar="N",
+        repeat=True,
+    ),
+)
+"""Options that choose rows."""
+
 COLUMNS: tuple[tuple[str, Callable[[TimedRow], object]], ...] = (
     ("spec", lambda one: one.row.what.spec),
     ("device", lambda one: one.row.what.device),
@@ -95,39 +122,17 @@ COLUMNS: tuple[tuple[str, Callable[[TimedRow], object]], ...] = (
 
 def chosen_timings(
     timings: Timings | Sequence[Timings],
-    *,
-    devices: Sequence[str] = (),
-    dtypes: Sequence[str] = (),
-    batches: Sequence[int] = (),
-    user: str,
-    takers: Takers | None = None,
+    devices: Sequence[str],
+    dtypes: Sequence[str],
+    batches: Sequence[int],
 ) -> ChosenTimings:
-    """Read timing files and choose rows.
-
-    Args:
-        timings: one or several; rows of several files are kept apart and never pooled.
-        devices: ``cpu``, ``cuda``, ``mps``, or (part of) a machine's name; empty takes all.
-        dtypes: number formats; empty takes all.
-        batches: samples a call; empty takes all.
-        user: name of the caller, for messages.
-        takers: which figures accept which files, for messages.
+    """Read timing files and choose rows; rows of several files are kept apart, never pooled.
 
     Raises:
         InputError: a file of another kind, no file, a selection without a row, or only failures.
         DataError: a damaged file.
     """
-    single = isinstance(timings, (str, Path, TimingFile))
-    given: list[Timings] = [timings] if single else list(timings)  # type: ignore[list-item,arg-type]
-    if not given:
-        raise InputError("no timing file was given")
-    files = []
-    for one in given:
-        if isinstance(one, TimingFile):
-            files.append(one)
-            continue
-        require_kind(one, (TIMINGS,), user=user, takers=takers or {})
-        files.append(TimingFile.load(one))
-    file = merge(files)
+    file = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
     rows = _chosen(file, devices, dtypes, batches)
     machines = _machine_names(file.devices)
     measured = tuple(
@@ -137,7 +142,7 @@ def chosen_timings(
     failed = tuple((str(o.row.what), o.summary.reasons[0]) for o in measured if not o.seconds)
     good = tuple(one for one in measured if one.seconds)
     if not good:
-        raise InputError(f"{user}: no row was measured: {first_few(failed)}")
+        raise CallerError(f": no row was measured: {first_few(failed)}")
     return ChosenTimings(rows=good, left_out=failed)
 
 

@@ -1,0 +1,97 @@
+"""What is given to a figure: files or records, one or several; and errors that name the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flopbench.core.errors import InputError
+from flopbench.policy.file_kinds import MADE_BY, kind_of
+
+Record = TypeVar("Record")
+
+
+class CallerError(InputError):
+    """An input error whose message names who asked: a verb, a function or the report.
+
+    Args:
+        after: what follows the caller's name in the message.
+        hint: as for every error.
+        before: what precedes the name.
+        kind: the kind of a file that the caller does not take; empty for other errors.
+    """
+
+    def __init__(self, after: str, hint: str = "", *, before: str = "", kind: str = "") -> None:
+        super().__init__(f"{before}this figure{after}", hint)
+        self.after, self.before, self.kind = after, before, kind
+
+
+@contextmanager
+def called(name: str, takers: Callable[[str], Sequence[str]] | None = None) -> Iterator[None]:
+    """Put the caller's name into the errors that have room for it.
+
+    Args:
+        name: such as ``plot usage``.
+        takers: kind of file -> the callers that take it, for a hint.
+
+    Raises:
+        InputError: in place of a ``CallerError``.
+    """
+    try:
+        yield
+    except CallerError as error:
+        others = takers(error.kind) if takers is not None and error.kind else ()
+        hint = f"a {error.kind} goes into: {', '.join(others)}" if others else error.hint
+        raise InputError(f"{error.before}{name}{error.after}", hint) from None
+
+
+def require_kind(path: str | Path, wanted: Sequence[str]) -> str:
+    """Return the kind of a file, if it is one of the wanted ones.
+
+    Args:
+        path: a file; for a policy log also a glob, or the name that its shards share.
+        wanted: kinds of ``policy.file_kinds``.
+
+    Raises:
+        CallerError: another kind; the message names it. Else as ``kind_of``.
+        DataError: as ``kind_of``.
+    """
+    kind = kind_of(path)
+    if kind in wanted:
+        return kind
+    takes = " or ".join(f"a {name} ({MADE_BY[name]})" for name in wanted)
+    raise CallerError(f" takes {takes}", before=f"{path} is a {kind}; ", kind=kind)
+
+
+def read_all(
+    given: object, kind: str, record: type[Record], load: Callable[[str | Path], Record]
+) -> list[Record]:
+    """Return records: those given, and those that files of one kind hold.
+
+    Args:
+        given: a file or a record, or several.
+        kind: of the files.
+        record: the class of what they hold.
+        load: reads one file.
+
+    Raises:
+        InputError: nothing was given; a file of another kind.
+        DataError: a damaged file.
+    """
+    found: list[Record] = []
+    for one in several(given, record):
+        if isinstance(one, record):
+            found.append(one)
+        else:
+            require_kind(one, (kind,))
+            found.append(load(one))
+    if not found:
+        raise InputError(f"no {kind} was given")
+    return found
+
+
+def several(given: object, *records: type) -> list[Any]:
+    """Return one file or record, or several, as a list."""
+    return [given] if isinstance(given, (str, Path, *records)) else list(given)  # type: ignore[call-overload]
