@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,8 +15,8 @@ class Caption:
 
     Attributes:
         title: one line.
-        caption: sentences: what is drawn, from which files, the counter with its version and the
-            convention, how intervals were made, and what qualifies the figure.
+        sentences: what is drawn, from which files, the counter with its version and the convention,
+            how intervals were made, and what qualifies the figure.
         alt: alternative text: what the figure shows, with its main finding in numbers.
         warnings: what makes it questionable, for stderr.
     """
@@ -38,6 +38,12 @@ class FigureTable:
 
     header: tuple[str, ...]
     rows: tuple[tuple[object, ...], ...]
+
+    @classmethod
+    def of(cls, rows: Iterable[Mapping[str, object]]) -> FigureTable:
+        """Make it of rows (column -> value), which all have the same columns; at least one."""
+        found = list(rows)
+        return cls(header=tuple(found[0]), rows=tuple(tuple(row.values()) for row in found))
 
 
 class FigureData(Protocol):

@@ -36,17 +36,10 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostsOfRun:
-    """One run.
+    """One run; costs are GFLOPS a video (= GMACs).
 
     Attributes:
-        name: what the figure calls it.
-        source: its files.
-        videos: how many.
         views: of all videos; as many as videos where none has several.
-        mean: GFLOPS a video (= GMACs).
-        median: the same unit.
-        least: the cheapest video.
-        most: the most expensive video.
         interval: of the mean, 95 %; None for a single video.
         charged: components that are not charged by default; empty for none.
         counts: videos in each bin; empty for the cumulative distribution.
@@ -149,29 +142,36 @@ class Cost:
     def table(self) -> FigureTable:
         """One row a run and bin, or a run and step."""
         if self.cumulative:
-            header: tuple[str, ...] = ("run", "gflops_per_video", "videos_at_most", "share_at_most")
-            rows: list[tuple[object, ...]] = [
-                (run.name, cost, n, n / run.videos, run.charged or None)
+            return FigureTable.of(
+                {
+                    "run": run.name,
+                    "gflops_per_video": cost,
+                    "videos_at_most": n,
+                    "share_at_most": n / run.videos,
+                    COLUMN: run.charged or None,
+                }
                 for run in self.runs
                 for cost, n in run.steps
-            ]
-        else:
-            header = ("run", "from_gflops_per_video", "below_gflops_per_video")
-            header += ("videos", "share_of_videos")
-            rows = [
-                (run.name, low, high, n, n / run.videos, run.charged or None)
-                for run in self.runs
-                for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
-            ]
-        return FigureTable(header=(*header, COLUMN), rows=tuple(rows))
+            )
+        return FigureTable.of(
+            {
+                "run": run.name,
+                "from_gflops_per_video": low,
+                "below_gflops_per_video": high,
+                "videos": n,
+                "share_of_videos": n / run.videos,
+                COLUMN: run.charged or None,
+            }
+            for run in self.runs
+            for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
+        )
 
 
 def _summary(run: CostsOfRun) -> str:
     mean = f"mean {four_digits(run.mean)}"
     if run.interval is not None:
-        mean += (
-            f" (95 % interval {four_digits(run.interval.low)} to {four_digits(run.interval.high)})"
-        )
+        low, high = four_digits(run.interval.low), four_digits(run.interval.high)
+        mean += f" (95 % interval {low} to {high})"
     median = f"median {four_digits(run.median)} GFLOPS/video"
     many = videos_text(run.videos, run.views)
     return f"{run.name}: {mean}, {median}, {many}, {run.source}."
@@ -225,6 +225,10 @@ def cost(
             f": the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
         )
     costs = [_gflops(one) for one in found]
+    prices = [
+        f"{f'{one.run.prices.counter} {one.run.prices.version}'.strip()}, {one.run.table}"
+        for one in found
+    ]
     edges, width, bins_by = ((), 0.0, "") if cumulative else shared_bins(costs)
     runs = [_run(one, own, edges) for one, own in zip(found, costs, strict=True)]
     return Cost(
@@ -232,7 +236,7 @@ def cost(
         edges=tuple(edges),
         width=width,
         bins_by=bins_by,
-        prices="; ".join(dict.fromkeys(_prices(one) for one in found)),
+        prices="; ".join(dict.fromkeys(prices)),
         charged=tuple(charged_sentences(found)),
         rule=rules[0],
         warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
@@ -244,12 +248,6 @@ def _gflops(one: NamedRun) -> Any:
 
     macs = video_costs(one.run.counts, one.run.prices, one.run.primary.rule)  # type: ignore[arg-type]
     return np.sort(macs) / GIGA
-
-
-def _prices(one: NamedRun) -> str:
-    prices = one.run.prices
-    version = f" {prices.version}" if prices.version else ""
-    return f"{prices.counter}{version}, {one.run.table}"
 
 
 def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:

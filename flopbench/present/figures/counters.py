@@ -6,14 +6,14 @@ integer for every counter that sees everything.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark, distinct
 from flopbench.core.units import CONVENTION, Scale, plural, scale_of
 from flopbench.counting.cost_row import summarise_gaps
-from flopbench.counting.profile import DENSE_FAMILIES
+from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
 from flopbench.counting.run import Explanation
 from flopbench.policy.file_kinds import PROFILES
 from flopbench.present.figures.caption import Caption, FigureTable, listed
@@ -37,26 +37,28 @@ class CounterBar:
     """One counter's count of one model.
 
     Attributes:
-        counter: its name.
-        version: of the library that counted.
-        convention: what one unit of its total is.
-        total: its result.
-        dense_macs: the dense part.
+        profile: what it counted.
         by_family: operator family -> its share of the total, in the total's unit.
         status: the verdict, empty where the file has none.
         reason: of the verdict.
         gaps: what it left out that may multiply, as text.
     """
 
-    counter: str
-    version: str
-    convention: str
-    total: int
-    dense_macs: int
+    profile: CostProfile
     by_family: Mapping[str, int]
     status: str
     reason: str
     gaps: tuple[str, ...]
+
+    @property
+    def counter(self) -> str:
+        """Its name."""
+        return self.profile.counter
+
+    @property
+    def total(self) -> int:
+        """Its result, in its own unit."""
+        return self.profile.total
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,11 +84,7 @@ class ModelBars:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counters:
-    """Models, each under every counter.
-
-    Attributes:
-        models: in the order given.
-    """
+    """Models, each under every counter, in the order given."""
 
     models: tuple[ModelBars, ...]
 
@@ -119,38 +117,28 @@ class Counters:
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        sentences = [self._drawn]
-        grouped = next((f for label, f in self.stacked if len(f) > 1), ())
-        if grouped:
-            sentences.append(f"Drawn together: {listed([PLAIN_NAMES[name] for name in grouped])}.")
-        sentences += self._conventions()
-        doubts = self._doubts()
-        sentences += [f"{text}." for text in doubts]
-        sentences.append(CONVENTION)
-        return Caption(
-            title=f"Counter against counter: {listed([model.name for model in self.models])}",
-            sentences=tuple(sentences),
-            alt=" ".join(_alt(model) for model in self.models),
-            warnings=tuple(map(Remark, doubts)),
-        )
-
-    @property
-    def _drawn(self) -> str:
         references = dict.fromkeys(model.reference for model in self.models)
         agreed = all(model.agreed for model in self.models)
         which = "on which two libraries agree" if agreed else "see the verdicts"
-        names = listed(list(references))
-        return (
+        sentences = [
             "Total of one sample under each counter's own rules, split by operator family; above "
-            f"it the exact total and how far it is from the dense MACs of {names} (vertical line; "
-            f"{which}). Bars start at 0."
+            "it the exact total and how far it is from the dense MACs of "
+            f"{listed(list(references))} (vertical line; {which}). Bars start at 0."
+        ]
+        grouped = next((f for label, f in self.stacked if len(f) > 1), ())
+        if grouped:
+            sentences.append(f"Drawn together: {listed([PLAIN_NAMES[name] for name in grouped])}.")
+        profiles = [bar.profile for model in self.models for bar in model.bars]
+        sentences += dict.fromkeys(
+            f"{p.counter} {p.counter_version}: {p.convention}." for p in profiles
         )
-
-    def _conventions(self) -> list[str]:
-        kinds = dict.fromkeys(
-            (bar.counter, bar.version, bar.convention) for m in self.models for bar in m.bars
+        doubts = self._doubts()
+        return Caption(
+            title=f"Counter against counter: {listed([model.name for model in self.models])}",
+            sentences=(*sentences, *(f"{text}." for text in doubts), CONVENTION),
+            alt=" ".join(_alt(model) for model in self.models),
+            warnings=tuple(map(Remark, doubts)),
         )
-        return [f"{name} {version}: {convention}." for name, version, convention in kinds]
 
     def _doubts(self) -> list[str]:
         several = len(self.models) > 1
@@ -172,35 +160,43 @@ class Counters:
     @property
     def table(self) -> FigureTable:
         """One row a model, counter and family; a counter that failed has one row without counts."""
-        rows: list[tuple[object, ...]] = []
-        for model in self.models:
-            for bar in model.bars:
-                over = bar.total / model.dense_macs - 1 if model.dense_macs else None
-                head = (model.name, bar.counter, bar.version, bar.total, bar.dense_macs, over)
-                tail = (bar.status or None, bar.reason or None, bar.convention)
-                rows += [
-                    (*head, family, bar.by_family[family], family in DENSE_FAMILIES, *tail)
-                    for family in in_order(bar.by_family)
-                ] or [(*head, None, None, None, *tail)]
-            rows += [
-                (model.name, name, *(None,) * 7, "failed", why, None)
-                for name, why in model.failures.items()
-            ]
-        header = (
-            "spec",
-            "counter",
-            "counter_version",
-            "total",
-            "dense_macs",
-            "total_over_reference_dense",
-            "family",
-            "family_total",
-            "family_is_dense",
-            "verdict",
-            "reason",
-            "convention",
-        )
-        return FigureTable(header=header, rows=tuple(rows))
+        return FigureTable.of(row for model in self.models for row in _rows(model))
+
+
+def _rows(model: ModelBars) -> Iterator[dict[str, object]]:
+    for bar in model.bars:
+        over = bar.total / model.dense_macs - 1 if model.dense_macs else None
+        for family in in_order(bar.by_family) or (None,):
+            yield {
+                "spec": model.name,
+                "counter": bar.counter,
+                "counter_version": bar.profile.counter_version,
+                "total": bar.total,
+                "dense_macs": bar.profile.dense_macs,
+                "total_over_reference_dense": over,
+                "family": family,
+                "family_total": None if family is None else bar.by_family[family],
+                "family_is_dense": None if family is None else family in DENSE_FAMILIES,
+                "verdict": bar.status or None,
+                "reason": bar.reason or None,
+                "convention": bar.profile.convention,
+            }
+    for name, why in model.failures.items():
+        yield {
+            "spec": model.name,
+            "counter": name,
+            **dict.fromkeys(COUNTED),
+            "verdict": "failed",
+            "reason": why,
+            "convention": None,
+        }
+
+
+COUNTED = (
+    *("counter_version", "total", "dense_macs", "total_over_reference_dense"),
+    *("family", "family_total", "family_is_dense"),
+)
+"""Columns that a counter which failed leaves empty."""
 
 
 @kind(takes={PROFILES: "profiles"})
@@ -234,11 +230,7 @@ def _model(explanation: Explanation, name: str) -> ModelBars:
         verdict = explanation.verdicts.get(profile.counter)
         bars.append(
             CounterBar(
-                counter=profile.counter,
-                version=profile.counter_version,
-                convention=profile.convention,
-                total=profile.total,
-                dense_macs=profile.dense_macs,
+                profile=profile,
                 by_family={f: op.total for f, op in profile.by_family().items()},
                 status=verdict.status if verdict is not None else "",
                 reason=verdict.reason if verdict is not None else "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -67,24 +68,18 @@ class Layers:
     @property
     def bars(self) -> tuple[LayerBar, ...]:
         """What is drawn, from top to bottom; the group of the others last."""
-        small = {part.name for part in self.others}
-        whole = self.whole
-        bars = [
-            LayerBar(name=p.name, by_family=p.by_family, share=p.dense_macs / whole)
-            for p in self.parts
-            if p.name not in small
-        ]
-        if small:
-            rest: dict[str, int] = {}
-            for part in self.others:
-                for family, macs in part.by_family.items():
-                    rest[family] = rest.get(family, 0) + macs
-            bars.append(
-                LayerBar(
-                    name=f"{len(small)} others", by_family=rest, share=sum(rest.values()) / whole
-                )
-            )
-        return tuple(bars)
+        others = self.others
+        small = {part.name for part in others}
+        drawn = {part.name: part.by_family for part in self.parts if part.name not in small}
+        if others:
+            rest: Counter[str] = Counter()
+            for part in others:
+                rest.update(part.by_family)
+            drawn[f"{len(others)} others"] = rest
+        return tuple(
+            LayerBar(name=name, by_family=own, share=sum(own.values()) / self.whole)
+            for name, own in drawn.items()
+        )
 
     @property
     def whole(self) -> int:
@@ -111,19 +106,14 @@ class Layers:
         return scale_of(max(bar.dense_macs for bar in self.bars))
 
     @property
-    def model(self) -> str:
-        """The model with its input and head."""
-        return self.profile.spec
-
-    @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
         profile = self.profile
         levels = f"{self.depth} {plural(self.depth, 'level')}"
         sentences = [
-            f"Dense MACs of {self.model} for one sample by module, {levels} down the module tree, "
-            "everything below included, in order of registration; every MAC is in exactly one "
-            f"bar, together {self.whole:,}. Percent: share of them.",
+            f"Dense MACs of {profile.spec} for one sample by module, {levels} down the module "
+            "tree, everything below included, in order of registration; every MAC is in exactly "
+            f"one bar, together {self.whole:,}. Percent: share of them.",
         ]
         if self.others:
             sentences.append(
@@ -147,7 +137,7 @@ class Layers:
         sentences += [f"{text}." for text in doubt]
         largest = max(self.parts, key=lambda part: part.dense_macs)
         return Caption(
-            title=f"Where the MACs of {self.model} are",
+            title=f"Where the MACs of {profile.spec} are",
             sentences=tuple(sentences),
             alt=(
                 f"Bars of the dense MACs of {len(self.bars)} modules. Most are in {largest.name}: "
@@ -159,33 +149,22 @@ class Layers:
     @property
     def table(self) -> FigureTable:
         """One row a module and family."""
-        small = {part.name for part in self.others}
         types = {module.path: module.type for module in self.profile.modules}
-        rows = [
-            (
-                self.profile.spec,
-                self.profile.counter,
-                part.name,
-                types.get(part.path),
-                family,
-                part.by_family[family],
-                part.by_family[family] / self.whole,
-                part.name in small,
-            )
+        small = {part.name for part in self.others}
+        return FigureTable.of(
+            {
+                "spec": self.profile.spec,
+                "counter": self.profile.counter,
+                "module": part.name,
+                "module_type": types.get(part.path),
+                "family": family,
+                "dense_macs": part.by_family[family],
+                "share_of_dense_macs": part.by_family[family] / self.whole,
+                "drawn_in_group": part.name in small,
+            }
             for part in self.parts
             for family in in_order(part.by_family)
-        ]
-        header = (
-            "spec",
-            "counter",
-            "module",
-            "module_type",
-            "family",
-            "dense_macs",
-            "share_of_dense_macs",
-            "drawn_in_group",
         )
-        return FigureTable(header=header, rows=tuple(rows))
 
 
 @kind(

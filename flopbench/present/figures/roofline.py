@@ -10,25 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import Remark
 from flopbench.core.units import gflops, percentage
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
-from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.timing_groups import (
-    TimingGroup,
-    brief_names,
-    flagged_rows,
-    grouped,
-)
 from flopbench.present.figures.inputs.timings import (
-    COLUMNS,
-    MACS_NOTE,
     ROWS,
+    TimedFigure,
     TimedRow,
+    TimingGroup,
     Timings,
-    chosen_timings,
-    first_few,
+    grouped_timings,
     how_timed,
     timed_models,
 )
@@ -94,20 +85,10 @@ class RoofGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Roofline:
-    """Groups under their roofs.
-
-    Attributes:
-        groups: in the order of the files.
-        shared: what all names share, empty for nothing.
-        left_out: (row, why) of what is not drawn.
-        flagged: (name, verdict and reasons) of what is drawn hollow.
-    """
+class Roofline(TimedFigure):
+    """Groups under their roofs, in the order of the files."""
 
     groups: tuple[RoofGroup, ...]
-    shared: str
-    left_out: tuple[tuple[str, str], ...]
-    flagged: tuple[tuple[str, str], ...]
 
     @property
     def caption(self) -> Caption:
@@ -127,18 +108,11 @@ class Roofline:
             sentences.append("Files hold several measurements of one roof: the highest is drawn.")
         if self.shared:
             sentences.append(f"All with {self.shared}.")
-        sentences += [how_timed(rows), MACS_NOTE]
-        if self.flagged:
-            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
-        warnings = []
-        if self.left_out:
-            sentences.append(f"Left out: {first_few(self.left_out)}.")
-            warnings.append(f"left out: {first_few(self.left_out)}")
         return Caption(
             title=f"Roofline of {listed([group.whole for group in self.groups])}",
-            sentences=tuple(sentences),
+            sentences=(*sentences, how_timed(rows), *self.last_sentences),
             alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
-            warnings=tuple(map(Remark, warnings)),
+            warnings=self.warnings,
         )
 
     @property
@@ -160,35 +134,22 @@ class Roofline:
     @property
     def table(self) -> FigureTable:
         """One row a point."""
-        header = (
-            *(name for name, _ in COLUMNS),
-            "achieved_flops_per_s",
-            "intensity_low_flops_per_byte",
-            "intensity_high_flops_per_byte",
-            "bound",
-            "measured_flops_per_s",
-            "measured_bytes_per_s",
-            "ridge_flops_per_byte",
-            "data_sheet_flops_per_s",
-            "data_sheet_bytes_per_s",
-        )
-        rows = [
-            (
-                *(value(point.one) for _, value in COLUMNS),
-                point.flops_per_s,
-                point.low,
-                point.high,
-                point.one.summary.bound or None,
-                group.flops_per_s,
-                group.bytes_per_s,
-                group.ridge,
-                group.peak_flops_per_s,
-                group.peak_bytes_per_s,
-            )
+        return FigureTable.of(
+            {
+                **point.one.columns,
+                "achieved_flops_per_s": point.flops_per_s,
+                "intensity_low_flops_per_byte": point.low,
+                "intensity_high_flops_per_byte": point.high,
+                "bound": point.one.summary.bound or None,
+                "measured_flops_per_s": group.flops_per_s,
+                "measured_bytes_per_s": group.bytes_per_s,
+                "ridge_flops_per_byte": group.ridge,
+                "data_sheet_flops_per_s": group.peak_flops_per_s,
+                "data_sheet_bytes_per_s": group.peak_bytes_per_s,
+            }
             for group in self.groups
             for point in group.points
-        ]
-        return FigureTable(header=header, rows=tuple(rows))
+        )
 
 
 @kind(takes={TIMINGS: "timings"}, options=ROWS)
@@ -219,28 +180,26 @@ def roofline(
         InputError: a file of another kind, a choice that no row meets, no row with roofs and MACs.
         DataError: a damaged file.
     """
-    found = chosen_timings(timings, devices, dtypes, batches)
-    lacking = [(one, _lacks(one)) for one in found.rows]
-    left_out = (*found.left_out, *((str(one.row.what), why) for one, why in lacking if why))
-    good = [one for one, why in lacking if not why]
-    if not good:
-        raise CallerError(
-            f": no row can be drawn: {first_few(left_out)}",
+    common, groups = grouped_timings(
+        timings,
+        (devices, dtypes, batches),
+        by=BY,
+        lacks=_lacks,
+        nothing=(
+            "no row can be drawn",
             "'flopbench latency MODEL -o timings.json' measures the roofs and counts the model; "
             "with --refresh it measures and counts again",
-        )
-    groups = grouped(good, BY)
-    names, shared = brief_names(groups, BY)
+        ),
+    )
     return Roofline(
-        groups=tuple(_group(group, own) for group, own in zip(groups, names, strict=True)),
-        shared=shared,
-        left_out=left_out,
-        flagged=tuple(flagged_rows(groups, names)),
+        groups=tuple(map(_under_roofs, groups)),
+        shared=common.shared,
+        left_out=common.left_out,
+        flagged=common.flagged,
     )
 
 
 def _lacks(one: TimedRow) -> str:
-    """Say what a row lacks to be drawn; empty where it lacks nothing."""
     if one.summary.intensity is None or not one.summary.achieved_flops_per_s:
         return "its MACs, parameters or activations are not known"
     roofs = one.row.roofs
@@ -249,13 +208,13 @@ def _lacks(one: TimedRow) -> str:
     return ""
 
 
-def _group(group: TimingGroup, names: Sequence[str]) -> RoofGroup:
-    flops = [float(one.row.roofs["flops_per_s"] or 0) for one in group.rows]
-    copied = [float(one.row.roofs["bytes_per_s"] or 0) for one in group.rows]
-    first = group.rows[0]
+def _under_roofs(group: TimingGroup) -> RoofGroup:
+    flops = [float(one.row.roofs["flops_per_s"] or 0) for _, one in group.rows]
+    copied = [float(one.row.roofs["bytes_per_s"] or 0) for _, one in group.rows]
+    first = group.rows[0][1]
     peak = peak_of(first.device.name)
     points = []
-    for one, name in zip(group.rows, names, strict=True):
+    for name, one in group.rows:
         low, high = one.summary.intensity or (0.0, 0.0)
         achieved = one.summary.achieved_flops_per_s or 0.0
         points.append(RoofPoint(name=name, one=one, low=low, high=high, flops_per_s=achieved))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError, Remark
+from flopbench.core.errors import InputError
 from flopbench.core.units import plural
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
@@ -18,16 +18,13 @@ from flopbench.present.figures.fits import (
     fitted_line,
     rank_correlation,
 )
-from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.timing_groups import brief_names, flagged_rows, grouped
 from flopbench.present.figures.inputs.timings import (
-    COLUMNS,
-    MACS_NOTE,
     ROWS,
+    TimedFigure,
     TimedRow,
+    TimingGroup,
     Timings,
-    chosen_timings,
-    first_few,
+    grouped_timings,
     how_timed,
     timed_models,
 )
@@ -77,22 +74,11 @@ class TheoryGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Theory:
-    """Groups, each with its line.
-
-    Attributes:
-        groups: in the order of the files.
-        fit: which line.
-        shared: what all names share, empty for nothing.
-        left_out: (row, why) of what is not drawn.
-        flagged: (name, verdict and reasons) of what is drawn hollow.
-    """
+class Theory(TimedFigure):
+    """Groups in the order of the files, each with its line of kind ``fit``."""
 
     groups: tuple[TheoryGroup, ...]
     fit: FitKind
-    shared: str
-    left_out: tuple[tuple[str, str], ...]
-    flagged: tuple[tuple[str, str], ...]
 
     @property
     def caption(self) -> Caption:
@@ -109,20 +95,13 @@ class Theory:
             sentences.append("Rows with the verdict invalid are drawn and not fitted.")
         if self.shared:
             sentences.append(f"All with {self.shared}.")
-        sentences.append(MACS_NOTE)
-        if self.flagged:
-            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
-        warnings = []
-        if self.left_out:
-            sentences.append(f"Left out: {first_few(self.left_out)}.")
-            warnings.append(f"left out: {first_few(self.left_out)}")
         return Caption(
             title=f"MACs against time on {listed([group.whole for group in self.groups])}",
-            sentences=tuple(sentences),
+            sentences=(*sentences, *self.last_sentences),
             alt=" ".join(
                 [f"{timed_models(len(rows))}.", *(text for g in self.groups for text in _alt(g))]
             ),
-            warnings=tuple(map(Remark, warnings)),
+            warnings=self.warnings,
         )
 
     @property
@@ -152,33 +131,20 @@ class Theory:
     @property
     def table(self) -> FigureTable:
         """One row a point."""
-        header = (
-            *(name for name, _ in COLUMNS),
-            "group",
-            "dense_macs_per_call",
-            "line_s",
-            "measured_over_line",
-            "fitted",
-            "line_base_s",
-            "line_s_per_mac",
+        return FigureTable.of(
+            {
+                **point.one.columns,
+                "group": group.whole,
+                "dense_macs_per_call": point.one.dense_macs,
+                "line_s": None if group.line is None else group.line.at(point.one.dense_macs),
+                "measured_over_line": point.factor,
+                "fitted": point.fitted,
+                "line_base_s": None if group.line is None else group.line.base_s,
+                "line_s_per_mac": None if group.line is None else group.line.s_per_mac,
+            }
+            for group in self.groups
+            for point in group.points
         )
-        rows = []
-        for group in self.groups:
-            line = group.line
-            for point in group.points:
-                fit = (None,) * 2 if line is None else (line.base_s, line.s_per_mac)
-                rows.append(
-                    (
-                        *(value(point.one) for _, value in COLUMNS),
-                        group.whole,
-                        point.one.dense_macs,
-                        None if line is None else line.at(point.one.dense_macs),
-                        point.factor,
-                        point.fitted,
-                        *fit,
-                    )
-                )
-        return FigureTable(header=header, rows=tuple(rows))
 
 
 @kind(
@@ -221,62 +187,55 @@ def theory(
     """
     if fit not in FITS:
         raise InputError(f"unknown fit {fit!r}", f"fits: {', '.join(FITS)}")
-    found = chosen_timings(timings, devices, dtypes, batches)
-    good = [one for one in found.rows if one.dense_macs]
-    unknown = [one for one in found.rows if not one.dense_macs]
-    reasons = [
-        (
-            str(one.row.what),
-            "no dense MACs" if one.row.work.dense_macs == 0 else "its MACs are not known",
-        )
-        for one in unknown
-    ]
-    left_out = (*found.left_out, *reasons)
-    if not good:
-        raise CallerError(
-            f": no row has both a time and MACs: {first_few(left_out)}",
+    common, groups = grouped_timings(
+        timings,
+        (devices, dtypes, batches),
+        by=BY,
+        lacks=_lacks,
+        nothing=(
+            "no row has both a time and MACs",
             "'flopbench explain MODEL' says why a model could not be counted",
-        )
-    groups = grouped(good, BY)
-    names, shared = brief_names(groups, BY)
-    return Theory(
-        groups=tuple(
-            _group(group.name, group.whole, group.rows, own, fit)
-            for group, own in zip(groups, names, strict=True)
         ),
+    )
+    return Theory(
+        groups=tuple(_fitted(group, fit) for group in groups),
         fit=fit,
-        shared=shared,
-        left_out=left_out,
-        flagged=tuple(flagged_rows(groups, names)),
+        shared=common.shared,
+        left_out=common.left_out,
+        flagged=common.flagged,
     )
 
 
-def _group(
-    name: str, whole: str, rows: Sequence[TimedRow], names: Sequence[str], fit: FitKind
-) -> TheoryGroup:
-    sound = [one for one in rows if one.summary.verdict != "invalid"]
+def _lacks(one: TimedRow) -> str:
+    if one.dense_macs:
+        return ""
+    return "no dense MACs" if one.row.work.dense_macs == 0 else "its MACs are not known"
+
+
+def _fitted(group: TimingGroup, fit: FitKind) -> TheoryGroup:
+    sound = [one for _, one in group.rows if one.summary.verdict != "invalid"]
     line = fitted_line([(one.dense_macs, one.seconds) for one in sound], fit)
     points = []
-    for one, own in zip(rows, names, strict=True):
+    for name, one in group.rows:
         there = line.at(one.dense_macs) if line is not None else 0.0
         points.append(
             TheoryPoint(
-                name=own,
+                name=name,
                 one=one,
                 factor=one.seconds / there if there > 0 else None,
                 fitted=line is not None and one.summary.verdict != "invalid",
             )
         )
     times = [one.seconds for one in sound]
+    macs = [one.dense_macs for one in sound]
+    activations = [(one.row.work.activations or 0) * one.row.what.batch for one in sound]
     ranks = (
-        rank_correlation([one.dense_macs for one in sound], times),
-        rank_correlation(
-            [(one.row.work.activations or 0) * one.row.what.batch for one in sound], times
-        )
-        if all(one.row.work.activations for one in sound)
-        else None,
+        rank_correlation(macs, times),
+        rank_correlation(activations, times) if all(activations) else None,
     )
-    return TheoryGroup(name=name, whole=whole, points=tuple(points), line=line, ranks=ranks)
+    return TheoryGroup(
+        name=group.name, whole=group.whole, points=tuple(points), line=line, ranks=ranks
+    )
 
 
 def _lines(group: TheoryGroup, fit: FitKind) -> list[str]:

@@ -7,19 +7,27 @@ covers several frames. Actions of one stream add up to 100 %. An exit's share is
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import nan
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.estimate.charges import Rule
+from flopbench.estimate.charges import Rule, decisions_of, exact
 from flopbench.estimate.runs import Choices, Run
+from flopbench.policy.counts import ShareCounts
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.logs import Log, counted, left_out, logs_of, videos_text
-from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
+from flopbench.present.figures.inputs.logs import (
+    Log,
+    NamedCounts,
+    counted,
+    left_out,
+    logs_of,
+    videos_text,
+)
 from flopbench.present.kind import NAMES, Option, kind
 
 if TYPE_CHECKING:
@@ -29,17 +37,46 @@ MOST_RUNS = 8
 """The style has this many distinct colours, hatches and markers."""
 
 
+Of = Literal["frames", "decisions"]
+
+EXITS = "(exits)"
+"""Exits belong to no stream: they are listed separately, under this name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SmallOnes:
-    """Actions of one stream that are drawn together.
+class Share:
+    """One action of one run.
 
     Attributes:
-        name: what their bar is called.
-        actions: which.
+        action: its name, with its stream where there are several; ``exit NAME`` for an exit.
+        kind: run, reuse, skip or exit.
+        whole: what shares add up over: the stream, empty where there is one; ``EXITS``.
+        count: frames or decisions under it; None for a published distribution.
+        share: of all of its stream; of all records for an exit.
     """
 
+    action: str
+    kind: str
+    whole: str
+    count: int | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageOfRun:
+    """One run; a published distribution has no ``videos``, some logs do not say their ``unit``."""
+
     name: str
-    actions: tuple[str, ...]
+    source: str
+    videos: int | None
+    views: int
+    unit: str
+    rule: Rule
+    shares: tuple[Share, ...]
+
+    def share_of(self, action: str) -> float | None:
+        """Return an action's share, None where the run has no such action."""
+        return next((s.share for s in self.shares if s.action == action), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +88,7 @@ class Usage:
         actions: the bars: every action of any run, grouped by stream; the group of a stream's small
             ones comes last, if requested.
         wholes: of each bar, what its share is part of: see ``Share.whole``.
-        groups: the actions that are drawn together.
+        groups: bar -> the actions that it draws together.
         grouped_below: the share below which actions are grouped; None where not requested.
         of: what the shares are shares of.
         warnings: from reading.
@@ -60,24 +97,21 @@ class Usage:
     runs: tuple[UsageOfRun, ...]
     actions: tuple[str, ...]
     wholes: tuple[str, ...]
-    groups: tuple[SmallOnes, ...]
+    groups: Mapping[str, tuple[str, ...]]
     grouped_below: float | None
     of: Of
     warnings: tuple[Remark, ...]
 
     def bar(self, run: UsageOfRun, action: str) -> float | None:
         """Return the length of one bar, a share; None where the run has no such action."""
-        group = next((g for g in self.groups if g.name == action), None)
-        if group is None:
-            return run.share_of(action)
-        parts = [run.share_of(name) for name in group.actions]
+        parts = [run.share_of(name) for name in self.groups.get(action, (action,))]
         known = [share for share in parts if share is not None]
         return sum(known) if known else None
 
     @property
     def grouped(self) -> tuple[str, ...]:
         """All actions that are drawn in a group."""
-        return tuple(action for group in self.groups for action in group.actions)
+        return tuple(action for group in self.groups.values() for action in group)
 
     @property
     def unit(self) -> str:
@@ -111,7 +145,7 @@ class Usage:
             sentences.append("An exit's share is of all records (views of videos).")
         if self.groups:
             below = f"{100 * (self.grouped_below or 0):g} %"
-            parts = "; ".join(listed(group.actions) for group in self.groups)
+            parts = "; ".join(map(listed, self.groups.values()))
             sentences.append(f"Drawn together, each below {below} in every run: {parts}.")
         elif self.grouped_below is not None:
             below = f"{100 * self.grouped_below:g} %"
@@ -122,7 +156,10 @@ class Usage:
             sentences.append("Every action is shown, however rare.")
         if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
             sentences.append("A dash in place of a bar: that run has no such action.")
-        sentences += [self._files, *left_out(self.warnings)]
+        files = "; ".join(
+            f"{r.name}: {videos_text(r.videos, r.views)}, {r.source}" for r in self.runs
+        )
+        sentences += [f"{files}.", *left_out(self.warnings)]
         return Caption(
             title=f"Policy usage: {listed([run.name for run in self.runs])}",
             sentences=tuple(sentences),
@@ -147,23 +184,20 @@ class Usage:
         )
 
     @property
-    def _files(self) -> str:
-        parts = [
-            f"{run.name}: {videos_text(run.videos, run.views)}, {run.source}" for run in self.runs
-        ]
-        return "; ".join(parts) + "."
-
-    @property
     def table(self) -> FigureTable:
         """One row a run and action."""
-        small = set(self.grouped)
-        rows = [
-            (run.name, share.action, share.kind, share.count, share.share, share.action in small)
+        return FigureTable.of(
+            {
+                "run": run.name,
+                "action": share.action,
+                "kind": share.kind,
+                self.of: share.count,
+                f"share_of_{self.of}": share.share,
+                "drawn_in_group": share.action in self.grouped,
+            }
             for run in self.runs
             for share in run.shares
-        ]
-        header = ("run", "action", "kind", self.of, f"share_of_{self.of}", "drawn_in_group")
-        return FigureTable(header=header, rows=tuple(rows))
+        )
 
 
 def _share(text: str) -> float:
@@ -219,7 +253,7 @@ def usage(
             than eight runs.
         DataError: a defect in a log.
     """
-    if of not in {"frames", "decisions"}:
+    if of not in get_args(Of):
         raise InputError(f"of is {of!r}: expected 'frames' or 'decisions'")
     if group_below is not None and not 0 < group_below < 1:
         raise InputError(f"group_below is {group_below:g}: expected a share between 0 and 1")
@@ -227,41 +261,17 @@ def usage(
     check_number(len(given))
     found = counted(given, choices, names=names)
     rules = [_rule(one, choices) for one in given]
-    runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
+    runs = tuple(_usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
     bars, groups = _bars(runs, group_below)
     return Usage(
         runs=runs,
-        actions=tuple(action for action, _ in bars),
-        wholes=tuple(whole for _, whole in bars),
-        groups=tuple(groups),
+        actions=tuple(bars),
+        wholes=tuple(bars.values()),
+        groups=groups,
         grouped_below=group_below,
         of=of,
         warnings=tuple(dict.fromkeys(text for one in found for text in one.counts.warnings)),
     )
-
-
-def _bars(
-    runs: Sequence[UsageOfRun], below: float | None
-) -> tuple[list[tuple[str, str]], list[SmallOnes]]:
-    """Return every bar with the stream it is part of, and the groups among them."""
-    shares = {share.action: share.whole for run in runs for share in run.shares}
-    wholes = list(dict.fromkeys(shares.values()))
-    bars: list[tuple[str, str]] = []
-    groups: list[SmallOnes] = []
-    for whole in wholes:
-        own = [action for action, its in shares.items() if its == whole]
-        group = _group(own, runs, below, whole if len(wholes) > 1 else "")
-        small = group.actions if group else ()
-        bars += [(action, whole) for action in own if action not in small]
-        if group:
-            groups.append(group)
-            bars.append((group.name, whole))
-    if below is not None and len(bars) == len(groups):
-        raise InputError(
-            f"every action is below {100 * below:g} %: nothing would be left to draw",
-            "group below a smaller share, or draw each action by itself",
-        )
-    return bars, groups
 
 
 def check_number(runs: int) -> None:
@@ -282,13 +292,76 @@ def _rule(log: Log, choices: Choices | None) -> Rule | None:
     return log.primary.rule if chosen is None and isinstance(log, Run) else chosen
 
 
-def _group(
-    actions: Sequence[str], runs: Sequence[UsageOfRun], below: float | None, whole: str
-) -> SmallOnes | None:
-    if below is None:
-        return None
-    small = tuple(a for a in actions if all((run.share_of(a) or 0.0) < below for run in runs))
-    if len(small) < 2:
-        return None
-    prefix = f"{whole}: " if whole else ""
-    return SmallOnes(name=f"{prefix}{len(small)} others (< {below * 100:g} % each)", actions=small)
+def _usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
+    """Return one run's shares; without a rule of its own it is counted exactly where that applies.
+
+    Raises:
+        InputError: a log with neither actions nor exits.
+        DataError: the rule does not apply to the log.
+    """
+    counts = one.counts
+    plan, totals = counts.plan, counts.totals()
+    if not plan.actions and not plan.exits:
+        raise InputError(f"{counts.source} has no actions and no exits: there is no usage to draw")
+    rule: Rule = chosen or ("published" if totals.decisions is None else "exact")
+    if of == "frames":
+        numbers = [exact(n) for n in totals.frames]
+    else:
+        numbers = decisions_of(totals, plan, rule)
+    known = not isinstance(counts, ShareCounts) and (of == "frames" or rule == "exact")
+    sums: dict[str | None, Fraction] = {}
+    for action, n in zip(plan.actions, numbers, strict=True):
+        sums[action.stream] = sums.get(action.stream, Fraction(0)) + n
+    shares = [
+        Share(
+            action=plan.action_label(i),
+            kind=action.kind,
+            whole=action.stream or "",
+            count=int(n) if known else None,
+            share=float(n / sums[action.stream]) if sums[action.stream] else 0.0,
+        )
+        for i, (action, n) in enumerate(zip(plan.actions, numbers, strict=True))
+    ]
+    shares += [
+        Share(action=f"exit {exit.name}", kind="exit", whole=EXITS, count=n, share=n / totals.views)
+        for exit, n in zip(plan.exits, totals.exits, strict=False)
+    ]
+    return UsageOfRun(
+        name=one.name,
+        source=str(counts.source),
+        videos=totals.videos,
+        views=totals.views,
+        unit=plan.header.step_unit or "",
+        rule=rule,
+        shares=tuple(shares),
+    )
+
+
+def _bars(
+    runs: Sequence[UsageOfRun], below: float | None
+) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """Return bar -> the stream it is part of, and the groups among them -> their actions."""
+    shares = {share.action: share.whole for run in runs for share in run.shares}
+    wholes = list(dict.fromkeys(shares.values()))
+    bars: dict[str, str] = {}
+    groups: dict[str, tuple[str, ...]] = {}
+    for whole in wholes:
+        own = [action for action, its in shares.items() if its == whole]
+        small = tuple(
+            action
+            for action in own
+            if below is not None and all((run.share_of(action) or 0.0) < below for run in runs)
+        )
+        if below is None or len(small) < 2:
+            bars |= dict.fromkeys(own, whole)
+            continue
+        prefix = f"{whole}: " if whole and len(wholes) > 1 else ""
+        name = f"{prefix}{len(small)} others (< {below * 100:g} % each)"
+        groups[name] = small
+        bars |= dict.fromkeys([*(action for action in own if action not in small), name], whole)
+    if below is not None and len(bars) == len(groups):
+        raise InputError(
+            f"every action is below {100 * below:g} %: nothing would be left to draw",
+            "group below a smaller share, or draw each action by itself",
+        )
+    return bars, groups

@@ -152,21 +152,26 @@ class WaterfallFigure:
     @property
     def table(self) -> FigureTable:
         """One row a bar."""
-        header = (
-            "replay", "mode", "step", "start_s", "end_s", "factor", "speedup", "speedup_low",
-            "speedup_high", "machine", "file",
-        )  # fmt: skip
-        rows = [
-            (
-                chain.replay, chain.mode, step.name, step.start_s, step.end_s, step.factor,
-                step.speedup,
-                *((chain.interval or (None, None)) if step.name == MEASURED else (None, None)),
-                chain.machine, chain.file,
-            )
-            for chain in self.chains
-            for step in chain.steps
-        ]  # fmt: skip
-        return FigureTable(header=header, rows=tuple(rows))
+        rows = []
+        for chain in self.chains:
+            for step in chain.steps:
+                ends = (chain.interval if step.name == MEASURED else None) or (None, None)
+                rows.append(
+                    {
+                        "replay": chain.replay,
+                        "mode": chain.mode,
+                        "step": step.name,
+                        "start_s": step.start_s,
+                        "end_s": step.end_s,
+                        "factor": step.factor,
+                        "speedup": step.speedup,
+                        "speedup_low": ends[0],
+                        "speedup_high": ends[1],
+                        "machine": chain.machine,
+                        "file": chain.file,
+                    }
+                )
+        return FigureTable.of(rows)
 
 
 @kind(
@@ -239,20 +244,16 @@ def waterfall(
 def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> Chain:
     own = figures.waterfall
     base, ends = own.baseline_s, own.chain_s
-    steps = [
-        Step(name=BASELINE, start_s=0.0, end_s=base, factor=None, speedup=1.0),
-        Step(name=THEORY, start_s=0.0, end_s=ends["theory"], factor=None, speedup=own.theory),
-    ]
+
+    def step(name: str, start: float, end: float, speedup: float, factor: float | None) -> Step:
+        return Step(name=name, start_s=start, end_s=end, factor=factor, speedup=speedup)
+
     at = ends["theory"]
+    steps = [step(BASELINE, 0.0, base, 1.0, None), step(THEORY, 0.0, at, own.theory, None)]
     for name, key in zip(PARTS, ("arms", "fragmentation", "policy", "full"), strict=True):
-        factor = getattr(own, name)
-        steps.append(
-            Step(name=name, start_s=at, end_s=ends[key], factor=factor, speedup=base / ends[key])
-        )
+        steps.append(step(name, at, ends[key], base / ends[key], getattr(own, name)))
         at = ends[key]
-    steps.append(
-        Step(name=MEASURED, start_s=0.0, end_s=ends["full"], factor=None, speedup=own.measured)
-    )
+    steps.append(step(MEASURED, 0.0, at, own.measured, None))
     uniform = one.replay.baseline
     runs = ", ".join(f"{n} × {name}" for name, n in uniform.runs.items())
     return Chain(

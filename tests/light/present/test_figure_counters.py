@@ -34,7 +34,7 @@ def net() -> Explanation:
 def test_bars_are_the_profiles_own_totals() -> None:
     """Totals by family, dense MACs and verdicts as in the file, in its order."""
     (model,) = counters_of(net()).models
-    assert [(bar.counter, bar.total, bar.dense_macs, bar.status) for bar in model.bars] == [
+    assert [(bar.counter, bar.total, bar.profile.dense_macs, bar.status) for bar in model.bars] == [
         ("thop", 1030, 1000, "verified"),
         ("fvcore", 900, 900, "partial"),
         ("torch", 1000, 1000, "verified"),

@@ -90,7 +90,7 @@ def test_small_ones_together() -> None:
 def test_one_small_action_stays_itself() -> None:
     """A single action is not grouped."""
     usage = usage_of(LOGS[0], group_below=0.02)
-    assert usage.groups == ()
+    assert not usage.groups
     assert "mobilenet_v2@84" in usage.actions
 
 
@@ -103,7 +103,7 @@ def test_streams_add_up_by_themselves(tmp_path: Path) -> None:
     assert usage.label == "share of the stream's frames (%)"
     assert "Each stream's actions add up to 100 %." in usage.caption.sentences
     grouped = usage_of(streams_log(tmp_path), group_below=0.5)
-    assert grouped.groups == ()
+    assert not grouped.groups
 
 
 def test_exits(tmp_path: Path) -> None:

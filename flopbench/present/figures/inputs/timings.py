@@ -1,16 +1,16 @@
-"""Rows of timing files for a figure: read and chosen."""
+"""Rows of timing files for a figure: read, chosen, grouped by what shares one line or one roof."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.errors import InputError, Remark, distinct, near_match
 from flopbench.core.units import CONVENTION, plural
 from flopbench.policy.file_kinds import TIMINGS
-from flopbench.present.figures.caption import listed
+from flopbench.present.figures.caption import listed, printable
 from flopbench.present.figures.inputs.files import CallerError, read_all
 from flopbench.present.kind import Option
 from flopbench.timing.devices import DTYPES, DeviceFacts, differing
@@ -23,6 +23,34 @@ Timings: TypeAlias = "str | Path | TimingFile"
 
 MOST_NAMED = 6
 """A caption names at most this many rows and counts the rest; the CSV has them all."""
+MOST_GROUPS = 8
+"""The style has this many looks; more groups could not be distinguished."""
+
+ROWS = (
+    Option(
+        "--device",
+        "only rows of cpu, cuda, mps or a machine with NAME in its name; repeatable",
+        "devices",
+        metavar="NAME",
+        repeat=True,
+    ),
+    Option(
+        "--dtype",
+        "only rows in this number format; repeatable",
+        "dtypes",
+        metavar="DTYPE",
+        repeat=True,
+    ),
+    Option(
+        "--batch",
+        "only rows of this batch; repeatable",
+        "batches",
+        positive=True,
+        metavar="N",
+        repeat=True,
+    ),
+)
+"""Options that choose rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,93 +85,185 @@ class TimedRow:
         """Whether the verdict is ``stable``."""
         return self.summary.verdict == "stable"
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """Columns of ``--data`` that describe the row itself."""
+        what, work, summary = self.row.what, self.row.work, self.summary
+        low, high = summary.interval_s or (None, None)
+        return {
+            "spec": what.spec,
+            "device": what.device,
+            "device_name": self.device.name,
+            "batch": what.batch,
+            "dtype": what.dtype,
+            "options": what.options,
+            "threads": what.threads,
+            "dense_macs_per_image": work.dense_macs,
+            "activations_per_image": work.activations,
+            "params": work.params,
+            "lead": self.row.lead,
+            "latency_s": summary.headline_s,
+            "repeat_low_s": low,
+            "repeat_high_s": high,
+            "processes": summary.processes,
+            "samples": summary.samples,
+            "verdict": summary.verdict,
+            "reasons": "; ".join(summary.reasons),
+        }
+
+
+PARTS: Mapping[str, Callable[[TimedRow], str]] = {
+    "machine": lambda one: one.machine,
+    "threads": lambda one: f"{one.row.what.threads} {plural(one.row.what.threads, 'thread')}",
+    "dtype": lambda one: one.row.what.dtype,
+    "batch": lambda one: f"batch {one.row.what.batch}",
+    "options": lambda one: one.row.what.options,
+}
+"""What distinguishes timings of one model."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenTimings:
-    """What was read.
+class TimingGroup:
+    """Rows that share one line, or one roof.
 
     Attributes:
-        rows: those that were measured.
-        left_out: (row, why) of those that were not.
+        name: what distinguishes it from the other groups; its full name where it is the only one.
+        whole: its full name.
+        rows: what a figure calls each, and the row; in the order of the files.
     """
 
-    rows: tuple[TimedRow, ...]
+    name: str
+    whole: str
+    rows: tuple[tuple[str, TimedRow], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedFigure:
+    """What figures of timings share.
+
+    Attributes:
+        shared: what all names share (``classes=200``), empty for nothing.
+        left_out: (row, why) of what is not drawn.
+        flagged: (name, verdict and reasons) of what is drawn hollow.
+    """
+
+    shared: str
     left_out: tuple[tuple[str, str], ...]
+    flagged: tuple[tuple[str, str], ...]
+
+    @property
+    def last_sentences(self) -> list[str]:
+        """The end of the caption."""
+        sentences = [f"MACs: dense, counter torch. {CONVENTION}"]
+        if self.flagged:
+            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
+        if self.left_out:
+            sentences.append(f"Left out: {first_few(self.left_out)}.")
+        return sentences
+
+    @property
+    def warnings(self) -> tuple[Remark, ...]:
+        """For stderr."""
+        return (Remark(f"left out: {first_few(self.left_out)}"),) if self.left_out else ()
 
 
-ROWS = (
-    Option(
-        "--device",
-        "only rows of cpu, cuda, mps or a machine with NAME in its name; repeatable",
-        "devices",
-        metavar="NAME",
-        repeat=True,
-    ),
-    Option(
-        "--dtype",
-        "only rows in this number format; repeatable",
-        "dtypes",
-        metavar="DTYPE",
-        repeat=True,
-    ),
-    Option(
-        "--batch",
-        "only rows of this batch; repeatable",
-        "batches",
-        positive=True,
-        metavar="N",
-        repeat=True,
-    ),
-)
-"""Options that choose rows."""
-
-COLUMNS: tuple[tuple[str, Callable[[TimedRow], object]], ...] = (
-    ("spec", lambda one: one.row.what.spec),
-    ("device", lambda one: one.row.what.device),
-    ("device_name", lambda one: one.device.name),
-    ("batch", lambda one: one.row.what.batch),
-    ("dtype", lambda one: one.row.what.dtype),
-    ("options", lambda one: one.row.what.options),
-    ("threads", lambda one: one.row.what.threads),
-    ("dense_macs_per_image", lambda one: one.row.work.dense_macs),
-    ("activations_per_image", lambda one: one.row.work.activations),
-    ("params", lambda one: one.row.work.params),
-    ("lead", lambda one: one.row.lead),
-    ("latency_s", lambda one: one.summary.headline_s),
-    ("repeat_low_s", lambda one: one.summary.interval_s[0] if one.summary.interval_s else None),
-    ("repeat_high_s", lambda one: one.summary.interval_s[1] if one.summary.interval_s else None),
-    ("processes", lambda one: one.summary.processes),
-    ("samples", lambda one: one.summary.samples),
-    ("verdict", lambda one: one.summary.verdict),
-    ("reasons", lambda one: "; ".join(one.summary.reasons)),
-)
-"""Columns of ``--data`` that describe the row itself."""
-
-
-def chosen_timings(
+def grouped_timings(
     timings: Timings | Sequence[Timings],
-    devices: Sequence[str],
-    dtypes: Sequence[str],
-    batches: Sequence[int],
-) -> ChosenTimings:
-    """Read timing files and choose rows; rows of several files are kept apart, never pooled.
+    chosen: tuple[Sequence[str], Sequence[str], Sequence[int]],
+    *,
+    by: Sequence[str],
+    lacks: Callable[[TimedRow], str],
+    nothing: tuple[str, str],
+) -> tuple[TimedFigure, list[TimingGroup]]:
+    """Read timing files, choose rows and group them; rows are never pooled.
+
+    Args:
+        timings: files or what was read from them.
+        chosen: devices, number formats and batches; each empty for all.
+        by: names of ``PARTS``.
+        lacks: says what a row lacks to be drawn; empty where it lacks nothing.
+        nothing: what to say where no row can be drawn, and a hint.
 
     Raises:
-        InputError: a file of another kind, no file, a selection without a row, or only failures.
+        InputError: a file of another kind, no file, a selection without a row, nothing to draw, or
+            more groups than can be distinguished.
         DataError: a damaged file.
     """
     file = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
-    rows = _chosen(file, devices, dtypes, batches)
     machines = _machine_names(file.devices)
-    measured = tuple(
-        TimedRow(row=r, device=d, machine=machines[r.device], summary=summarise(r, d))
-        for r, d in ((row, file.device_of(row)) for row in rows)
-    )
-    failed = tuple((str(o.row.what), o.summary.reasons[0]) for o in measured if not o.seconds)
-    good = tuple(one for one in measured if one.seconds)
+    rows = []
+    for row in _chosen(file, *chosen):
+        device = file.device_of(row)
+        summary = summarise(row, device)
+        rows.append(TimedRow(row=row, device=device, machine=machines[row.device], summary=summary))
+    left_out = [(str(o.row.what), o.summary.reasons[0]) for o in rows if not o.seconds]
+    timed = [(one, lacks(one)) for one in rows if one.seconds]
+    if not timed:
+        raise CallerError(f": no row was measured: {first_few(left_out)}")
+    left_out += [(str(one.row.what), why) for one, why in timed if why]
+    good = [one for one, why in timed if not why]
     if not good:
-        raise CallerError(f": no row was measured: {first_few(failed)}")
-    return ChosenTimings(rows=good, left_out=failed)
+        raise CallerError(f": {nothing[0]}: {first_few(left_out)}", nothing[1])
+    groups = _grouped(good, by)
+    names, shared = _brief_names(list(groups.values()), by)
+    varying = [n for n in range(len(by)) if len({key[n] for key in groups}) > 1]
+    made = [
+        TimingGroup(
+            name=_joined(key[n] for n in varying or range(len(by))) or "no options",
+            whole=_joined(key),
+            rows=tuple(zip(own, members, strict=True)),
+        )
+        for (key, members), own in zip(groups.items(), names, strict=True)
+    ]
+    flagged = [
+        (name, ": ".join(filter(None, (one.summary.verdict, "; ".join(one.summary.reasons)))))
+        for group in made
+        for name, one in group.rows
+        if not one.stable
+    ]
+    return TimedFigure(shared=shared, left_out=tuple(left_out), flagged=tuple(flagged)), made
+
+
+def _grouped(rows: Sequence[TimedRow], by: Sequence[str]) -> dict[tuple[str, ...], list[TimedRow]]:
+    found: dict[tuple[str, ...], list[TimedRow]] = {}
+    for one in rows:
+        found.setdefault(tuple(PARTS[part](one) for part in by), []).append(one)
+    if len(found) > MOST_GROUPS:
+        raise CallerError(
+            f": the rows fall into {len(found)} groups by {listed(list(by))}; "
+            f"at most {MOST_GROUPS} can be distinguished",
+            "choose with --device, --dtype or --batch",
+        )
+    return found
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _brief_names(
+    groups: Sequence[Sequence[TimedRow]], by: Sequence[str]
+) -> tuple[list[list[str]], str]:
+    """Name rows by what differs between them; return a name for each, and what all share.
+
+    What they were grouped by is in the groups' names.
+    """
+    rows = [one for group in groups for one in group]
+    specs = [one.row.what.spec.split(",") for one in rows]
+    common = [text for text in specs[0][1:] if all(text in spec[1:] for spec in specs)]
+    others = [part for part in PARTS if part not in by and len({PARTS[part](o) for o in rows}) > 1]
+    one_model = len({",".join(spec) for spec in specs}) == 1 and bool(others)
+    shared = ",".join(specs[0]) if one_model else ", ".join(common)
+    names = []
+    for group in groups:
+        own: list[str] = []
+        for one in group:
+            head, *options = one.row.what.spec.split(",")
+            spec = ",".join([head, *(text for text in options if text not in common)])
+            more = [PARTS[part](one) for part in others]
+            own.append(_joined([*([] if one_model else [spec]), *more]) or spec)
+        names.append(distinct([printable(name) for name in own]))
+    return names, printable(shared)
 
 
 def _chosen(
@@ -238,6 +358,3 @@ def how_timed(rows: Sequence[TimedRow]) -> str:
 def timed_models(count: int) -> str:
     """Return ``1 timed model``, ``7 timed models``."""
     return f"{count} timed {plural(count, 'model')}"
-
-
-MACS_NOTE = f"MACs: dense, counter torch. {CONVENTION}"
