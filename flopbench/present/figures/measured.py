@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
-from flopbench.core.errors import InputError, NotComparableError
+from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.present.figures.caption import listed
@@ -18,34 +17,14 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
+from flopbench.present.figures.tradeoff_points import LogCosts, log_terms
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """Times of logs.
-
-    Attributes:
-        ms: log's name -> milliseconds a video; logs without a replay are absent.
-        ends_ms: the same for the 95 % interval; None where there is none.
-        terms: sentences on how they were measured.
-        warnings: what did not match, and what makes times questionable.
-    """
-
-    ms: Mapping[str, float]
-    ends_ms: Mapping[str, Ends | None]
-    terms: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-def measured_of(
-    found: Sequence[NamedRun],
-    replays: Replays,
-    *,
-    mode: str | None,
-    anyway: bool,
-) -> Measured:
-    """Join replays to logs.
+def measured_costs(
+    found: Sequence[NamedRun], replays: Replays, *, mode: str | None, anyway: bool
+) -> LogCosts:
+    """Return the logs' measured ms/video, from replays that are joined to them.
 
     Args:
         found: the logs.
@@ -61,28 +40,33 @@ def measured_of(
     read = loaded(replays)
     if not read:
         bare = f"{listed([one.name for one in found])}: no replay, so no ms/video; left out"
-        return Measured(ms={}, ends_ms={}, terms=(), warnings=(bare,) if found else ())
+        warned = (Remark(bare),) if found else ()
+        return LogCosts(by_name={}, terms=tuple(log_terms([])), warnings=warned)
     chosen = _mode(read, mode)
     by_log, warnings = _joined(found, read, chosen)
     videos = {one.name: one.run.primary.videos for one in found}
     warnings += _check_terms(list(by_log.values()), anyway)
     mismatched: list[str] = []
-    found_ms: dict[str, float] = {}
-    ends: dict[str, Ends | None] = {}
+    costs: dict[str, tuple[float, Ends | None]] = {}
     for name, one in by_log.items():
         figures = figures_of(one.replay, chosen)
-        found_ms[name] = ms(figures.waterfall.chain_s["full"])
-        ends[name] = _ends_ms(figures)
-        fewer = [f"{name}: {text}" for text in _fewer(one, videos[name])]
-        mismatched += fewer
-        warnings += fewer
+        costs[name] = ms(figures.waterfall.chain_s["full"]), _ends_ms(figures)
+        own, of_log = one.replay.videos, videos[name]
+        if of_log not in {None, own}:
+            fewer = f"{name}: the time is of {own:,} videos, the accuracy of {of_log:,}"
+            mismatched.append(fewer)
+            warnings.append(fewer)
         more = warnings_of(one.replay, {chosen: figures})
         warnings += [f"{name}: {text}" for text in more]
-    return Measured(
-        ms=found_ms,
-        ends_ms=ends,
-        terms=(*_terms(by_log, chosen), *(f"Note: {text}." for text in mismatched)),
-        warnings=tuple(warnings),
+    timed = [one for one in found if one.name in costs]
+    return LogCosts(
+        by_name=costs,
+        terms=(
+            *_terms(by_log, chosen),
+            *(f"Note: {text}." for text in mismatched),
+            *log_terms(timed),
+        ),
+        warnings=tuple(map(Remark, warnings)),
     )
 
 
@@ -146,13 +130,6 @@ def _check_terms(used: Sequence[NamedReplay], anyway: bool) -> list[str]:
                 )
             return [text]
     return []
-
-
-def _fewer(one: NamedReplay, videos: int | None) -> list[str]:
-    """Say where a replay covers other videos than the accuracy."""
-    if videos is None or one.replay.videos == videos:
-        return []
-    return [f"the time is of {one.replay.videos:,} videos, the accuracy of {videos:,}"]
 
 
 def _ends_ms(figures: ModeFigures) -> Ends | None:

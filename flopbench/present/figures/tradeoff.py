@@ -15,25 +15,27 @@ from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import plural
 from flopbench.estimate.compare import dominates
 from flopbench.estimate.methods import Metric
-from flopbench.estimate.runs import Choices
+from flopbench.estimate.runs import Choices, Run
+from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.inputs.files import CallerError, several
+from flopbench.present.figures.inputs.files import CallerError, require_kind, several
 from flopbench.present.figures.inputs.logs import Log, priced
+from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.inputs.replays import Replays
-from flopbench.present.figures.measured import measured_of
+from flopbench.present.figures.measured import measured_costs
 from flopbench.present.figures.tradeoff_points import (
     COSTS,
     UNITS,
     Cost,
     TradeoffPoint,
     accuracies_of,
+    accuracy_terms,
     check_metric,
-    counted_points,
-    measured_points,
+    counted_costs,
+    log_points,
     published_points,
-    read_point_tables,
 )
 from flopbench.present.kind import NAMES, Option, kind
 from flopbench.replay.records import Replay
@@ -104,21 +106,27 @@ class Tradeoff:
     @property
     def table(self) -> FigureTable:
         """One row a point."""
-        rows = [
-            (
-                point.name, self.metric, point.percent, *(point.percent_ends or (None, None)),
-                point.cost, *(point.cost_ends or (None, None)), point.on_front,
-                "published" if point.published else "log", point.quoted, point.source, point.file,
-                point.charged or None,
-            )
-            for point in self.points
-        ]  # fmt: skip
-        header = (
-            "approach", "metric", "percent", "percent_low", "percent_high",
-            f"{self.cost}_per_video", f"{self.cost}_low", f"{self.cost}_high", "pareto_front",
-            "kind", "percent_is_quoted", "source", "file", COLUMN,
-        )  # fmt: skip
-        return FigureTable(header=header, rows=tuple(rows))
+        return FigureTable.of(map(self._row, self.points))
+
+    def _row(self, point: TradeoffPoint) -> dict[str, object]:
+        low, high = point.percent_ends or (None, None)
+        least, most = point.cost_ends or (None, None)
+        return {
+            "approach": point.name,
+            "metric": self.metric,
+            "percent": point.percent,
+            "percent_low": low,
+            "percent_high": high,
+            f"{self.cost}_per_video": point.cost,
+            f"{self.cost}_low": least,
+            f"{self.cost}_high": most,
+            "pareto_front": point.on_front,
+            "kind": "published" if point.published else "log",
+            "percent_is_quoted": point.quoted,
+            "source": point.source,
+            "file": point.file,
+            COLUMN: point.charged or None,
+        }
 
 
 @kind(
@@ -187,25 +195,26 @@ def tradeoff(
         DataError: a defect in a file.
     """
     _check_cost(cost, bool(several(replays, Replay)) or mode is not None)
-    terms = choices or Choices()
-    rows = read_point_tables(points)
+    rows: list[Point] = []
+    for path in several(points):
+        require_kind(path, (POINTS,))
+        rows += read_points(path)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
-    single = isinstance(logs, (str, Path)) or not isinstance(logs, Sequence)
-    found = []
-    if single or logs:
-        found = priced(logs, terms, names=names, keep_scores=True)
+    given = several(logs, Run, LogCounts, ShareCounts)
+    found = priced(given, choices, names=names, keep_scores=True) if given else []
     _check_given(bool(found), rows[0].file if rows else None, wanted)
-    accuracies = accuracies_of(found, terms, wanted, anyway=anyway, cost=cost)
-    doubts = check_metric(rows, accuracies.metric)
-    if cost == "gflops":
-        own = counted_points(found, accuracies)
-    else:
-        times = measured_of(found, replays, mode=mode, anyway=anyway)
-        own = measured_points(found, accuracies, times)
-    published = published_points(rows, cost)
-    drawn = (*own.points, *published.points)
+    named, methods, notes = accuracies_of(
+        found, choices or Choices(), wanted, anyway=anyway, cost=cost
+    )
     warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
-    warnings += [*doubts, *own.warnings, *published.warnings]
+    warnings += check_metric(rows, named)
+    if cost == "gflops":
+        costs = counted_costs(found)
+    else:
+        costs = measured_costs(found, replays, mode=mode, anyway=anyway)
+    published, doubts = published_points(rows, cost)
+    drawn = [*log_points(found, methods, costs, cost), *published]
+    warnings += [*costs.warnings, *doubts]
     if not drawn:
         raise CallerError(
             f": no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
@@ -217,11 +226,11 @@ def tradeoff(
             replace(s, on_front=not any(dominates(other, (s.percent, s.cost)) for other in places))
             for s in drawn
         ),
-        metric=accuracies.metric,
+        metric=named,
         cost=cost,
         log_scale=log_scale,
-        terms=own.terms,
-        notes=accuracies.notes,
+        terms=(*costs.terms, *accuracy_terms(named, methods)),
+        notes=tuple(notes),
         warnings=tuple(dict.fromkeys(warnings)),
     )
 

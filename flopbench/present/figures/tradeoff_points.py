@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
@@ -14,13 +13,10 @@ from flopbench.core.units import CONVENTION
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
-from flopbench.policy.file_kinds import POINTS
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_as, charged_sentences
-from flopbench.present.figures.inputs.files import require_kind, several
 from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
-from flopbench.present.figures.inputs.points import Point, read_points
-from flopbench.present.figures.measured import Measured
+from flopbench.present.figures.inputs.points import Point
 
 Cost = Literal["gflops", "ms"]
 COSTS: tuple[Cost, ...] = ("gflops", "ms")
@@ -40,10 +36,10 @@ class TradeoffPoint:
         source: the paper that a row cites; empty for a log.
         percent: accuracy, percent.
         percent_ends: its 95 % interval, where known.
-        charged: components of a log that are charged otherwise than by default; empty for none.
         quoted: the accuracy is stated by the log's header, not recomputed.
         cost: GFLOPS/video (= GMACs), or ms/video.
         cost_ends: its 95 % interval, where known.
+        charged: components of a log that are charged otherwise than by default; empty for none.
         on_front: whether no other point is at least as good in both.
     """
 
@@ -61,47 +57,18 @@ class TradeoffPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PointSet:
-    """Points of one kind: logs, or rows of tables.
+class LogCosts:
+    """What logs cost, in one unit.
 
     Attributes:
-        points: all of them.
-        terms: sentences on where their costs come from.
-        warnings: what makes them questionable.
+        by_name: log's name -> its cost and the 95 % interval; logs without a cost are absent.
+        terms: sentences on where the costs come from.
+        warnings: what did not match, and what makes costs questionable.
     """
 
-    points: tuple[TradeoffPoint, ...]
-    terms: tuple[str, ...] = ()
+    by_name: Mapping[str, tuple[float, Ends | None]]
+    terms: tuple[str, ...]
     warnings: tuple[Remark, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogAccuracies:
-    """The accuracies of the logs.
-
-    Attributes:
-        metric: which accuracy.
-        approaches: one a log.
-        notes: sentences on them.
-    """
-
-    metric: Metric
-    approaches: tuple[Method, ...]
-    notes: tuple[str, ...]
-
-
-def read_point_tables(points: str | Path | Sequence[str | Path]) -> list[Point]:
-    """Read tables of points.
-
-    Raises:
-        InputError: a file of another kind.
-        DataError: a defect in a table.
-    """
-    rows: list[Point] = []
-    for path in several(points):
-        require_kind(path, (POINTS,))
-        rows += read_points(path)
-    return rows
 
 
 def accuracies_of(
@@ -111,10 +78,13 @@ def accuracies_of(
     *,
     anyway: bool,
     cost: Cost,
-) -> LogAccuracies:
+) -> tuple[Metric, Sequence[Method], list[str]]:
     """Compute accuracies; several logs must pass the checks of ``compare``.
 
     Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``.
+
+    Returns:
+        The metric, one method a log, and sentences on them.
 
     Raises:
         InputError: an unknown metric, or a log without that accuracy.
@@ -123,21 +93,19 @@ def accuracies_of(
     runs, names = [one.run for one in found], [one.name for one in found]
     if len(runs) > 1:
         result = compare(runs, choices, names=names, metric=metric, anyway=anyway)
-        chosen, approaches = result.metric, result.methods
+        chosen, methods = result.metric, result.methods
         notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
     else:
-        chosen, approaches = methods_of(runs, names, metric, choices)
-        notes = [note for a in approaches for note in accuracy_notes(a)]
-    for approach in approaches:
-        if approach.percent is None:
+        chosen, methods = methods_of(runs, names, metric, choices)
+        notes = [note for method in methods for note in accuracy_notes(method)]
+    for method in methods:
+        if method.percent is None:
             raise InputError(
-                f"{approach.run.source} has no {chosen}: {approach.why_none}",
+                f"{method.run.source} has no {chosen}: {method.why_none}",
                 f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
                 "samples labels and scores",
             )
-    return LogAccuracies(
-        metric=chosen, approaches=approaches, notes=tuple(f"Note: {note}." for note in notes)
-    )
+    return chosen, methods, [f"Note: {note}." for note in notes]
 
 
 def _open_pairs(result: Comparison) -> list[Remark]:
@@ -170,47 +138,85 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
     return [Remark(f"{file}: rows that name no metric are taken as {metric}") for file in silent]
 
 
-def counted_points(found: Sequence[NamedRun], accuracies: LogAccuracies) -> PointSet:
-    """Return the logs' points with their GFLOPS/video by count."""
-    points = []
-    for one, approach in zip(found, accuracies.approaches, strict=True):
-        ends = one.run.interval
-        cost = one.run.primary.gflops_per_video
-        point = _log_point(one, approach, cost, None if ends is None else (ends.low, ends.high))
-        points.append(replace(point, charged=charged_as(one.run)))
-    return PointSet(
-        points=tuple(points), terms=(*_count_terms(found), *_accuracy_terms(accuracies))
+def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
+    """Return the logs' GFLOPS/video by count."""
+    if not found:
+        return LogCosts(by_name={}, terms=(CONVENTION,))
+    first = found[0].run
+    rules = listed(list(dict.fromkeys(one.run.primary.rule for one in found)))
+    intervals = {one.name: one.run.interval for one in found}
+    ways = dict.fromkeys(
+        i.method
+        + (f" over videos, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
+        for i in intervals.values()
+        if i is not None
+    )
+    return LogCosts(
+        by_name={
+            one.name: (one.run.primary.gflops_per_video, None if i is None else (i.low, i.high))
+            for one, i in zip(found, intervals.values(), strict=True)
+        },
+        terms=(
+            *log_terms(found),
+            f"Counter: {f'{first.prices.counter} {first.prices.version}'.strip()}; prices: "
+            f"{first.table}; {rules} rule.",
+            CONVENTION,
+            *charged_sentences(found),
+            *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
+        ),
     )
 
 
-def measured_points(
-    found: Sequence[NamedRun], accuracies: LogAccuracies, times: Measured
-) -> PointSet:
-    """Return the points of the logs that were replayed, with their measured ms/video."""
-    timed = [one for one in found if one.name in times.ms]
-    points = [
-        _log_point(one, approach, times.ms[one.name], times.ends_ms[one.name])
-        for one, approach in zip(found, accuracies.approaches, strict=True)
-        if one.name in times.ms
+def log_terms(found: Sequence[NamedRun]) -> list[str]:
+    """Return which videos the logs cover, and which of their samples are left out."""
+    logs = [
+        f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
+        for o in found
     ]
-    return PointSet(
-        points=tuple(points),
-        terms=(*times.terms, *_log_terms(timed), *_accuracy_terms(accuracies)),
-        warnings=tuple(map(Remark, times.warnings)),
-    )
+    return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
 
 
-def published_points(rows: Sequence[Point], cost: Cost) -> PointSet:
-    """Return the rows that have this cost."""
-    points, warnings = [], []
+def accuracy_terms(metric: Metric, methods: Sequence[Method]) -> list[str]:
+    """Return how the intervals of accuracies were made, where there are any."""
+    if not any(m.accuracy and m.accuracy.ci95_percent for m in methods):
+        return []
+    few = f", at most {MAP_RESAMPLES} resamples" if metric == "mAP" else ""
+    return [f"Intervals of {metric}: bootstrap over videos{few}."]
+
+
+def log_points(
+    found: Sequence[NamedRun], methods: Sequence[Method], costs: LogCosts, cost: Cost
+) -> list[TradeoffPoint]:
+    """Return the points of the logs that have a cost."""
+    return [
+        TradeoffPoint(
+            name=one.name,
+            file=str(one.run.source),
+            published=False,
+            source="",
+            percent=method.percent or 0.0,  # a log without one was refused
+            percent_ends=None if method.accuracy is None else method.accuracy.ci95_percent,
+            quoted=method.quoted is not None,
+            cost=costs.by_name[one.name][0],
+            cost_ends=costs.by_name[one.name][1],
+            charged=charged_as(one.run) if cost == "gflops" else "",
+        )
+        for one, method in zip(found, methods, strict=True)
+        if one.name in costs.by_name
+    ]
+
+
+def published_points(rows: Sequence[Point], cost: Cost) -> tuple[list[TradeoffPoint], list[Remark]]:
+    """Return the points of the rows that have this cost, and remarks on rows."""
+    points, remarks = [], []
     for row in rows:
         value = row.gflops_per_video if cost == "gflops" else row.ms_per_video
         place = f"{row.file}, line {row.line}: {row.approach}"
         if value is None:
-            warnings.append(f"{place} has no {UNITS[cost]} and is left out")
+            remarks.append(Remark(f"{place} has no {UNITS[cost]} and is left out"))
             continue
         if not row.source:
-            warnings.append(f"{place}: source not stated")
+            remarks.append(Remark(f"{place}: source not stated"))
         points.append(
             TradeoffPoint(
                 name=row.approach,
@@ -224,57 +230,4 @@ def published_points(rows: Sequence[Point], cost: Cost) -> PointSet:
                 cost_ends=row.gflops_ends if cost == "gflops" else None,
             )
         )
-    return PointSet(points=tuple(points), warnings=tuple(map(Remark, warnings)))
-
-
-def _log_point(one: NamedRun, approach: Method, cost: float, ends: Ends | None) -> TradeoffPoint:
-    percent = approach.percent
-    assert percent is not None  # judged_of refused it
-    return TradeoffPoint(
-        name=one.name,
-        file=str(one.run.source),
-        published=False,
-        source="",
-        percent=percent,
-        percent_ends=None if approach.accuracy is None else approach.accuracy.ci95_percent,
-        quoted=approach.quoted is not None,
-        cost=cost,
-        cost_ends=ends,
-    )
-
-
-def _count_terms(found: Sequence[NamedRun]) -> list[str]:
-    if not found:
-        return [CONVENTION]
-    first = found[0].run
-    rules = listed(list(dict.fromkeys(one.run.primary.rule for one in found)))
-    known = [one.run.interval for one in found if one.run.interval is not None]
-    ways = dict.fromkeys(
-        i.method
-        + (f" over videos, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
-        for i in known
-    )
-    return [
-        *_log_terms(found),
-        f"Counter: {f'{first.prices.counter} {first.prices.version}'.strip()}; prices: "
-        f"{first.table}; {rules} rule.",
-        CONVENTION,
-        *charged_sentences(found),
-        *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
-    ]
-
-
-def _log_terms(found: Sequence[NamedRun]) -> list[str]:
-    """Return which videos the logs cover, and which of their samples are left out."""
-    logs = [
-        f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
-        for o in found
-    ]
-    return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
-
-
-def _accuracy_terms(accuracies: LogAccuracies) -> list[str]:
-    if not any(a.accuracy and a.accuracy.ci95_percent for a in accuracies.approaches):
-        return []
-    few = f", at most {MAP_RESAMPLES} resamples" if accuracies.metric == "mAP" else ""
-    return [f"Intervals of {accuracies.metric}: bootstrap over videos{few}."]
+    return points, remarks
