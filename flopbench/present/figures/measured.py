@@ -41,7 +41,7 @@ def measured_costs(
     if not read:
         bare = f"{listed([one.name for one in found])}: no replay, so no ms/video; left out"
         warned = (Remark(bare),) if found else ()
-        return LogCosts(by_name={}, terms=tuple(log_terms([])), warnings=warned)
+        return LogCosts(by_name={}, terms=(), warnings=warned)
     chosen = _mode(read, mode)
     by_log, warnings = _joined(found, read, chosen)
     videos = {one.name: one.run.primary.videos for one in found}

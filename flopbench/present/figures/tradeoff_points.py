@@ -169,6 +169,8 @@ def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
 
 def log_terms(found: Sequence[NamedRun]) -> list[str]:
     """Return which videos the logs cover, and which of their samples are left out."""
+    if not found:
+        return []
     logs = [
         f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
         for o in found
