@@ -38,13 +38,9 @@ def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
     ways: dict[str, list[str]] = {}
     for one in found:
         ways.setdefault(charged_as(one.run), []).append(one.name)
-    return [
-        f"Charged otherwise than by the log's default{_whose(names, len(ways))}: {way}."
-        for way, names in ways.items()
-        if way
-    ]
-
-
-def _whose(names: Sequence[str], ways: int) -> str:
-    """Name the runs where others are charged differently."""
-    return "" if ways == 1 else f" ({listed(names)})"
+    said = []
+    for way, names in ways.items():
+        whose = f" ({listed(names)})" if len(ways) > 1 else ""
+        if way:
+            said.append(f"Charged otherwise than by the log's default{whose}: {way}.")
+    return said

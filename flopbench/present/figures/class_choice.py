@@ -20,11 +20,7 @@ USAGE = "resolution usage"
 
 
 def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
-    """Return each class with the indices of its videos, and notes.
-
-    Raises:
-        InputError: the log has no labels.
-    """
+    """Return each class with the indices of its videos, and notes; refuse a log without labels."""
     import numpy as np
 
     found = []
@@ -49,10 +45,7 @@ def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...
 def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tuple[str, Any]]:
     """Sort classes: largest ratio or number first, or by name; ties by name.
 
-    Args:
-        members: name and (k,) indices of videos of each class.
-        sums: (3, videos), see ``ratios.video_sums``.
-        sort: by what.
+    ``members`` has the name of each class and the indices of its videos, ``sums`` is (3, videos).
     """
 
     def key(item: tuple[str, Any]) -> tuple[float, int, str]:
@@ -72,13 +65,8 @@ def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tup
 
 def chosen_of(
     ordered: list[tuple[str, Any]], classes: int | Sequence[str] | None, sort: Sort
-) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
-    """Return the classes to draw, in their order, and how they were chosen.
-
-    Args:
-        ordered: all classes.
-        classes: how many, or which; None means at most ``SHOWN`` of them.
-        sort: what they are sorted by.
+) -> tuple[list[tuple[str, Any]], str]:
+    """Return the classes to draw, in their order, and a sentence on how they were chosen.
 
     Raises:
         InputError: an unknown class.
@@ -98,12 +86,11 @@ def chosen_of(
         chosen = [ordered[i] for i in evenly_spaced(len(ordered), most)]
         how = "evenly spaced in that order"
     by = {"high": HIGH, "usage": USAGE, "name": "name", "n": "number of videos"}[sort]
-    note = [f"Sorted by {by}."]
-    if len(chosen) < len(ordered):
-        note = [f"{classes_text(len(chosen))} of {len(ordered)}, sorted by {by}, {how}."]
     if len(ordered) == 1:
-        note = ["The log has this class only: there is nothing to compare it with."]
-    return chosen, tuple(note)
+        return chosen, "The log has this class only: there is nothing to compare it with."
+    if len(chosen) < len(ordered):
+        return chosen, f"{classes_text(len(chosen))} of {len(ordered)}, sorted by {by}, {how}."
+    return chosen, f"Sorted by {by}."
 
 
 def evenly_spaced(of: int, most: int) -> list[int]:

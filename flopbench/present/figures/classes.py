@@ -11,13 +11,13 @@ With AR-Net's preset these are 224 px / (224, 168 and 112 px) and (224, 168 and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.runs import Choices
-from flopbench.policy.counts import LogCounts, ShareCounts
+from flopbench.policy.counts import ShareCounts
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import (
@@ -53,12 +53,9 @@ SMALLEST_LIMIT = 250
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRatios:
-    """One class, or all videos.
+    """One class, or all videos (without a name).
 
     Attributes:
-        name: the class; empty for all videos.
-        videos: how many.
-        frames: of these videos.
         frames_among: at resolutions that run their own network.
         frames_high: at the highest of them; None where not requested.
         high: relative high-resolution usage; None where not requested or 0 / 0.
@@ -73,20 +70,32 @@ class ClassRatios:
     high: Ratio | None
     usage: Ratio | None
 
+    @property
+    def columns(self) -> dict[str, object]:
+        """What the table has of it."""
+        columns: dict[str, object] = {
+            "class": self.name,
+            "videos": self.videos,
+            "frames_high": self.frames_high,
+            "frames_among": self.frames_among,
+            "frames": self.frames,
+        }
+        named = {"relative_high_resolution_usage": self.high, "resolution_usage": self.usage}
+        for name, ratio in named.items():
+            columns[name] = ratio and ratio.share
+            columns[f"{name}_ci95_low"] = ratio and ratio.low
+            columns[f"{name}_ci95_high"] = ratio and ratio.high
+            columns[f"{name}_interval"] = ratio and ratio.method
+        return columns
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Classes:
     """Classes of one run.
 
     Attributes:
-        run: what the run is called.
-        source: its files.
-        resolutions: which actions count.
         others: further actions that process frames without running their own network.
-        ratio: which ratios are drawn.
-        sort: what the classes are sorted by.
         classes: those drawn, the first on top.
-        of: how many classes there are.
         views: of all videos.
         whole: all videos, classes or not.
         notes: what qualifies the ratios.
@@ -98,9 +107,7 @@ class Classes:
     resolutions: Resolutions
     others: tuple[str, ...]
     ratio: Which
-    sort: Sort
     classes: tuple[ClassRatios, ...]
-    of: int
     views: int
     whole: ClassRatios
     notes: tuple[str, ...]
@@ -149,24 +156,13 @@ class Classes:
     @property
     def table(self) -> FigureTable:
         """One row a class that is drawn, and one for the whole run."""
-        header: tuple[str, ...] = ("row", "class", "videos")
-        header += ("frames_high", "frames_among", "frames")
-        for name in ("relative_high_resolution_usage", "resolution_usage"):
-            header += (name, f"{name}_ci95_low", f"{name}_ci95_high", f"{name}_interval")
-        rows = [("class", *_row(c)) for c in self.classes]
-        return FigureTable(header=header, rows=(*rows, ("whole run", *_row(self.whole))))
+        rows = [{"row": "class", **one.columns} for one in self.classes]
+        return FigureTable.of([*rows, {"row": "whole run", **self.whole.columns}])
 
 
 def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
     """Return one of a class's ratios, ``HIGH`` or ``USAGE``."""
     return one.high if series == HIGH else one.usage
-
-
-def _row(one: ClassRatios) -> tuple[object, ...]:
-    cells: list[object] = [one.name, one.videos, one.frames_high, one.frames_among, one.frames]
-    for ratio in (one.high, one.usage):
-        cells += [None] * 4 if ratio is None else [ratio.share, ratio.low, ratio.high, ratio.method]
-    return tuple(cells)
 
 
 @kind(
@@ -253,19 +249,6 @@ def classes(
     own = resolutions_of(counts.plan, high=high, among=among, need_high=ratio != "usage")
     drawn, warned = _drawn(own, ratio, high)
     order = sort or ("usage" if drawn == "usage" else "high")
-    made = _made(counts, own, drawn, order, classes, choices)
-    return replace(made, run=found.name, warnings=(*counts.warnings, *map(Remark, warned)))
-
-
-def _made(
-    counts: LogCounts,
-    own: Resolutions,
-    drawn: Which,
-    order: Sort,
-    classes: int | Sequence[str] | None,
-    choices: Choices,
-) -> Classes:
-    """Choose the classes and compute their ratios."""
     sums = video_sums(counts, own)
     members, notes = members_of(counts)
     chosen, note = chosen_of(sorted_by(members, sums, order), classes, order)
@@ -273,18 +256,16 @@ def _made(
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(chosen))
     ratios = [_ratios(n, sums[:, videos], drawn, choices, largest) for n, videos in chosen]
     return Classes(
-        run="",
+        run=found.name,
         source=str(counts.source),
         resolutions=own,
         others=tuple(a for a in own.looking if a not in own.among),
         ratio=drawn,
-        sort=order,
         classes=tuple(ratios),
-        of=len(members),
         views=counts.records,
         whole=_ratios("", sums, drawn, choices, largest),
-        notes=(*note, *notes, *_said(ratios, drawn, choices)),
-        warnings=(),
+        notes=(note, *notes, *_said(ratios, drawn, choices)),
+        warnings=(*counts.warnings, *map(Remark, warned)),
     )
 
 

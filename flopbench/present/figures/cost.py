@@ -72,14 +72,11 @@ class Cost:
     """Runs under one counter and one rule.
 
     Attributes:
-        runs: in the order given.
         edges: of the bins, GFLOPS a video, one more than bins; empty for the cumulative form.
         width: of each bin.
         bins_by: how the width was chosen.
         prices: counter, version, table.
         charged: sentences on components that are not charged by default.
-        rule: how decisions over several steps were counted.
-        warnings: from reading and pricing.
     """
 
     runs: tuple[CostsOfRun, ...]
@@ -342,12 +339,7 @@ def _edges(least: float, most: float, width: float) -> tuple[list[float], float]
 
 
 def nice(width: float, *, up: bool = False) -> float:
-    """Return a width that reads well: the nearest of ``NICE`` times a power of ten.
-
-    Args:
-        width: above 0.
-        up: the smallest that is at least as wide, instead of the nearest.
-    """
+    """Return the nearest of ``NICE`` times a power of ten; ``up``: the least that is as wide."""
     power = 10.0 ** math.floor(math.log10(width))
     if up:
         step = next((n for n in NICE if n * power >= width * (1 - 1e-9)), NICE[-1])

@@ -37,10 +37,8 @@ class CounterBar:
     """One counter's count of one model.
 
     Attributes:
-        profile: what it counted.
         by_family: operator family -> its share of the total, in the total's unit.
-        status: the verdict, empty where the file has none.
-        reason: of the verdict.
+        status: the verdict, empty where the file has none; so is the reason.
         gaps: what it left out that may multiply, as text.
     """
 
@@ -63,14 +61,12 @@ class CounterBar:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelBars:
-    """One model.
+    """One model, and each counter's count of it in the file's order.
 
     Attributes:
-        name: its specification.
         reference: the counter whose dense MACs the others are compared with.
         dense_macs: its dense MACs.
         agreed: whether two libraries give them.
-        bars: one a counter, in the file's order.
         failures: counter -> why it could not count.
     """
 

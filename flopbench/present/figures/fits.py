@@ -27,14 +27,7 @@ FEWEST_FOR_RANKS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FittedLine:
-    """A fitted line.
-
-    Attributes:
-        kind: ``proportional`` or ``affine``.
-        base_s: seconds at no MACs; 0 for a proportional line.
-        s_per_mac: slope, seconds a MAC.
-        points: how many points it was fitted to.
-    """
+    """A fitted line: seconds at no MACs (0 for a proportional one), and its slope."""
 
     kind: FitKind
     base_s: float

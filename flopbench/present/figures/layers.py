@@ -27,10 +27,9 @@ FEWEST_BARS, MOST_BARS = 5, 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerBar:
-    """One module, or the group of those that are not drawn individually.
+    """One module, or the group of those that are not drawn individually: ``N others``.
 
     Attributes:
-        name: its path; ``N others`` for the group.
         by_family: dense operator family -> MACs.
         share: of the model's dense MACs.
     """
@@ -51,8 +50,7 @@ class Layers:
 
     Attributes:
         profile: under the counter chosen.
-        status: that counter's verdict, empty where the file has none.
-        reason: of the verdict.
+        status: that counter's verdict, empty where the file has none; so is the reason.
         depth: the level of the module tree at which the model was cut.
         parts: every module with dense MACs, in order of registration.
         top: how many are drawn individually; None draws all.

@@ -26,12 +26,6 @@ def measured_costs(
 ) -> LogCosts:
     """Return the logs' measured ms/video, from replays that are joined to them.
 
-    Args:
-        found: the logs.
-        replays: files or records.
-        mode: which of their modes; None where they have only one.
-        anyway: join across machines and settings too.
-
     Raises:
         InputError: a mode that is unknown or not chosen, two replays of one log.
         NotComparableError: replays of different machines or settings, without ``anyway``.

@@ -24,15 +24,12 @@ WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolutions:
-    """The actions that the ratios are made of.
+    """The actions that the ratios are made of, by name and by index in the plan.
 
     Attributes:
         high: the one at the highest resolution; empty where not requested.
         among: those that run their own network.
         looking: every action of their stream that processes a frame.
-        high_indices: of ``high`` in the plan.
-        among_indices: of ``among``.
-        stream_indices: of every action of their stream.
     """
 
     high: str
@@ -45,14 +42,7 @@ class Resolutions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A share with its 95 % interval.
-
-    Attributes:
-        share: 0 to 1.
-        low: lower end; None where there is no interval: a single video.
-        high: upper end.
-        method: how the interval was made; empty without one.
-    """
+    """A share with its 95 % interval, which a single video has not; ``method`` made it."""
 
     share: float
     low: float | None = None
@@ -64,12 +54,6 @@ def resolutions_of(
     plan: Plan, *, high: str | None, among: Sequence[str], need_high: bool
 ) -> Resolutions:
     """Find the actions that run their own network, and the one with the largest input.
-
-    Args:
-        plan: what the decisions can be.
-        high: the action at the highest resolution; None finds it.
-        among: the actions; none means every one that runs its own network.
-        need_high: whether the highest is needed.
 
     Raises:
         InputError: an unknown action, none that counts, several streams, or a highest resolution
@@ -135,18 +119,11 @@ def _highest(plan: Plan, labels: Sequence[str], chosen: Sequence[int], high: str
 
 
 def action_size(plan: Plan, index: int) -> tuple[int, int] | None:
-    """Return (height_px, width_px) of the frame as an action sees it.
+    """Return (height_px, width_px) of the frame as an action sees it, None where that is not known.
 
     It is the largest input among the networks that the action runs; for an action without its own
     networks (AR-Net's 84 px, where the policy's prediction is used) it is taken from the action's
-    name, where that is a specification (``mobilenet_v2@84``).
-
-    Args:
-        plan: what the decisions can be.
-        index: of the action.
-
-    Returns:
-        None for a skip or a reuse, and where neither gives a size.
+    name, where that is a specification (``mobilenet_v2@84``). A skip or a reuse has none.
     """
     action = plan.actions[index]
     if action.kind in {"skip", "reuse"}:
@@ -190,20 +167,10 @@ def video_sums(counts: LogCounts, own: Resolutions) -> Any:
 
 
 def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int) -> Ratio | None:
-    """Return sum / sum over videos with the 95 % interval of resampled videos.
+    """Return sum / sum over videos with the 95 % interval of resampled videos; None for 0 below.
 
     Beyond ``largest`` videos the interval is the bootstrap's limit, the ratio ± 1.96 standard
     errors of the linearised ratio (Cochran, Sampling Techniques, 1977, equation 6.13).
-
-    Args:
-        above: (videos,) frames in the numerator.
-        below: (videos,) frames in the denominator.
-        resamples: of the percentile bootstrap.
-        seed: of its generator.
-        largest: number of videos beyond which the limit replaces it.
-
-    Returns:
-        None where the denominator is 0.
     """
     import numpy as np
 

@@ -38,8 +38,6 @@ class RoofPoint:
     """One timed model.
 
     Attributes:
-        name: what distinguishes it from the others.
-        one: the row.
         low: FLOPs a byte with every activation of dense operators going through memory.
         high: FLOPs a byte with only the weights moved.
         flops_per_s: achieved.
@@ -61,10 +59,8 @@ class RoofGroup:
         whole: its full name.
         flops_per_s: fastest matrix product that was measured.
         bytes_per_s: fastest copy that was measured, reads and writes together.
-        peak_flops_per_s: dense, from the data sheet; None where unknown.
-        peak_bytes_per_s: from the data sheet; None where unknown.
+        peak_flops_per_s: dense, from the data sheet; None where unknown, as for bytes.
         peak_source: the vendor's document, or why there is none.
-        points: at least one.
         spread: whether the rows were timed under different roofs; the highest are drawn.
     """
 

@@ -39,13 +39,10 @@ BY = ("machine", "threads", "dtype", "batch", "options")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TheoryPoint:
-    """One timed model.
+    """One timed model; ``fitted`` says whether the line was fitted to it.
 
     Attributes:
-        name: what distinguishes it from the others.
-        one: the row.
         factor: measured / line; None without a line, or where the line is not positive.
-        fitted: whether the line was fitted to it.
     """
 
     name: str
@@ -61,7 +58,6 @@ class TheoryGroup:
     Attributes:
         name: what distinguishes it from the other groups.
         whole: its full name.
-        points: at least one.
         line: None with too few points, or where time falls as MACs grow.
         ranks: rank correlation of time with (MACs, activations); None where undefined.
     """

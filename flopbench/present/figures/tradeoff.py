@@ -46,16 +46,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tradeoff:
-    """Points and how they are drawn.
+    """Points, logs first, and how they are drawn.
 
     Attributes:
-        points: logs first, in the order given.
-        metric: which accuracy.
-        cost: ``gflops`` or ``ms``.
-        log_scale: whether the axis of the cost is logarithmic.
         terms: sentences on where costs come from: counter, rule, machine.
         notes: sentences on individual points.
-        warnings: from reading.
     """
 
     points: tuple[TradeoffPoint, ...]

@@ -30,15 +30,10 @@ class TradeoffPoint:
     """One point.
 
     Attributes:
-        name: what the figure calls it.
-        file: where it comes from.
         published: whether it is a row of a table; else a log.
         source: the paper that a row cites; empty for a log.
-        percent: accuracy, percent.
-        percent_ends: its 95 % interval, where known.
         quoted: the accuracy is stated by the log's header, not recomputed.
-        cost: GFLOPS/video (= GMACs), or ms/video.
-        cost_ends: its 95 % interval, where known.
+        cost: GFLOPS/video (= GMACs), or ms/video; the intervals are of 95 %, where known.
         charged: components of a log that are charged otherwise than by default; empty for none.
         on_front: whether no other point is at least as good in both.
     """
@@ -123,11 +118,7 @@ def _open_pairs(result: Comparison) -> list[Remark]:
 
 
 def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
-    """Refuse rows of another metric; return remarks on rows that name none.
-
-    Raises:
-        DataError: a row of another metric.
-    """
+    """Refuse rows of another metric with a DataError; return remarks on rows that name none."""
     for row in rows:
         if row.metric not in {None, metric}:
             raise DataError(

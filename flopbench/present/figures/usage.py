@@ -275,11 +275,7 @@ def usage(
 
 
 def check_number(runs: int) -> None:
-    """Refuse more runs than a figure can distinguish.
-
-    Raises:
-        InputError: more than ``MOST_RUNS``.
-    """
+    """Refuse more runs than ``MOST_RUNS``, which a figure cannot distinguish."""
     if runs > MOST_RUNS:
         raise CallerError(
             f": {runs} runs; at most {MOST_RUNS} in one figure can be told apart",

@@ -34,12 +34,10 @@ MEANING = "theory: the baseline's time × the policy's MACs over the baseline's.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One bar.
+    """One bar: a whole time, or what one of ``PARTS`` adds to it.
 
     Attributes:
-        name: ``uniform baseline``, ``theory``, one of ``PARTS``, or ``measured``.
         start_s: where it begins, seconds a video; 0 for a whole time.
-        end_s: where it ends.
         factor: what the step does to the speed-up; below 1 it costs time. None for a whole time.
         speedup: the baseline's time over the time at its end.
     """
@@ -63,12 +61,8 @@ class Chain:
     Attributes:
         name: what the figure calls it.
         replay: the replay's name.
-        mode: of the replay.
-        steps: in the order of drawing.
         interval: 95 % interval of the measured speed-up; None for fewer than three processes.
-        machine: where it was measured.
         baseline: what the uniform program runs.
-        file: where it was read.
     """
 
     name: str
@@ -93,10 +87,9 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaterfallFigure:
-    """Chains, one below the other.
+    """Chains, one below the other, in the order of files and modes.
 
     Attributes:
-        chains: in the order of files and modes.
         counters: those whose MACs the theory uses.
         notes: sentences on replays.
         warnings: what makes the times questionable.

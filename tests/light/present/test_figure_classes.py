@@ -95,7 +95,7 @@ def test_sorted() -> None:
         }[sort]
         assert len(keys) == 10
         assert keys == sorted(keys, reverse=not ascending)  # type: ignore[type-var]
-    assert classes_of(LOG, ratio="usage").sort == "usage"
+    assert "Sorted by resolution usage." in classes_of(LOG, ratio="usage").caption.sentences
 
 
 def test_evenly_spaced() -> None:

@@ -30,14 +30,9 @@ class CallerError(InputError):
 
 @contextmanager
 def called(name: str, takers: Callable[[str], Sequence[str]] | None = None) -> Iterator[None]:
-    """Put the caller's name into the errors that have room for it.
+    """Put the caller's name (``plot usage``) into the errors that have room for it.
 
-    Args:
-        name: such as ``plot usage``.
-        takers: kind of file -> the callers that take it, for a hint.
-
-    Raises:
-        InputError: in place of a ``CallerError``.
+    ``takers`` returns who else takes a kind of file, for a hint.
     """
     try:
         yield
@@ -48,11 +43,7 @@ def called(name: str, takers: Callable[[str], Sequence[str]] | None = None) -> I
 
 
 def require_kind(path: str | Path, wanted: Sequence[str]) -> str:
-    """Return the kind of a file, if it is one of the wanted ones.
-
-    Args:
-        path: a file; for a policy log also a glob, or the name that its shards share.
-        wanted: kinds of ``policy.file_kinds``.
+    """Return the kind of a file, if it is one of the wanted ones of ``policy.file_kinds``.
 
     Raises:
         CallerError: another kind; the message names it. Else as ``kind_of``.
@@ -69,12 +60,6 @@ def read_all(
     given: object, kind: str, record: type[Record], load: Callable[[str | Path], Record]
 ) -> list[Record]:
     """Return records: those given, and those that files of one kind hold.
-
-    Args:
-        given: a file or a record, or several.
-        kind: of the files.
-        record: the class of what they hold.
-        load: reads one file.
 
     Raises:
         InputError: nothing was given; a file of another kind.

@@ -40,12 +40,7 @@ class NamedRun:
 def counted(
     logs: Log | Sequence[Log], choices: Choices | None = None, *, names: Sequence[str] = ()
 ) -> list[NamedCounts]:
-    """Count logs; no prices are needed.
-
-    Args:
-        logs: one or several.
-        choices: how to read them.
-        names: what to call them, one for each log; empty means by method and dataset.
+    """Count logs; no prices are needed. Names are by method and dataset where none are given.
 
     Raises:
         InputError: a file that is not a policy log, no log at all, or a wrong number of names.
@@ -106,11 +101,7 @@ def priced(
 
 
 def logs_of(logs: Log | Sequence[Log]) -> list[Log]:
-    """Return one log or several as a list.
-
-    Raises:
-        InputError: none was given.
-    """
+    """Return one log or several as a list; refuse none."""
     found = several(logs, Run, LogCounts, ShareCounts)
     if not found:
         raise InputError("no policy log was given")

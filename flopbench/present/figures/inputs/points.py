@@ -29,18 +29,10 @@ LEAST, MOST = 1e-12, 1e15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """One row.
+    """One row; intervals are of 95 %.
 
     Attributes:
-        approach: its name.
-        file: where it is from.
-        line: in the file.
         metric: which accuracy; None where the file does not say.
-        percent: the accuracy, percent.
-        percent_ends: its 95 % interval.
-        gflops_per_video: None where the row has none.
-        gflops_ends: its 95 % interval.
-        ms_per_video: None where the row has none.
         source: the paper; empty where the row has none.
     """
 
@@ -57,10 +49,7 @@ class Point:
 
 
 def read_points(path: str | Path) -> tuple[Point, ...]:
-    """Read a table of points.
-
-    Args:
-        path: a CSV file, UTF-8, with a header line.
+    """Read a table of points: a CSV file, UTF-8, with a header line.
 
     Raises:
         InputError: no such file.
@@ -147,12 +136,7 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Row:
-    """One row while it is read.
-
-    Attributes:
-        row: column -> text.
-        place: file and line, for messages.
-    """
+    """One row while it is read: column -> text, and its place for messages."""
 
     row: Mapping[str, str]
     place: str

@@ -19,13 +19,7 @@ Replays: TypeAlias = "str | Path | Replay | Sequence[str | Path | Replay]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedReplay:
-    """One replay.
-
-    Attributes:
-        name: what a figure calls it.
-        file: where it was read; for a record, the file of the log that was replayed.
-        replay: the record.
-    """
+    """One replay, and where it was read: for a record, the file of the log that was replayed."""
 
     name: str
     file: str
@@ -33,11 +27,7 @@ class NamedReplay:
 
 
 def loaded(replays: Replays, *, names: Sequence[str] = ()) -> list[NamedReplay]:
-    """Read replays and name them by method, adding dataset or file where needed.
-
-    Args:
-        replays: files or records; an empty sequence gives an empty list.
-        names: what to call them, one for each replay; empty means by method and dataset.
+    """Read replays, none at all too, and name them by method, adding dataset or file where needed.
 
     Raises:
         InputError: a file that is not a replay, or a wrong number of names.
@@ -54,11 +44,7 @@ def loaded(replays: Replays, *, names: Sequence[str] = ()) -> list[NamedReplay]:
 
 
 def check_mode(mode: str, found: Sequence[NamedReplay]) -> None:
-    """Refuse a mode that no replay has.
-
-    Raises:
-        InputError: it is in none of them.
-    """
+    """Refuse a mode that no replay has, with an InputError."""
     known = list(dict.fromkeys(name for one in found for name in one.replay.modes))
     if mode not in known:
         raise InputError(f"no replay has the mode {mode!r}", near_match(mode, known, "modes"))

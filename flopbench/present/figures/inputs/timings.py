@@ -58,8 +58,6 @@ class TimedRow:
     """One row that was measured.
 
     Attributes:
-        row: as in its file.
-        device: the machine.
         machine: what the figure calls the machine; machines whose timings cannot be compared have
             different names.
         summary: headline, interval, verdict.
