@@ -41,6 +41,20 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(kinds=kinds.choices)
 
 
+STYLE = {
+    Option("--data FILE", "also write the numbers behind the figure as CSV (-: stdout)"): None,
+    Option("--width WIDTH", "column, page, or inches"): "column",
+    Option("--venue", "whose columns and text size", choices=tuple(VENUES)): DEFAULT_VENUE,
+    Option("--font FAMILY", "an installed font (default: STIXGeneral)"): None,
+    Option(
+        "--font-size PT",
+        "size of labels (default: a point less than the venue's body text)",
+        type=float,
+    ): None,
+}
+"""Options of every kind, and their defaults."""
+
+
 class KindParser(argparse.ArgumentParser):
     """The parser of one kind; its options come when it is used, as to load a kind takes a while."""
 
@@ -65,7 +79,14 @@ class KindParser(argparse.ArgumentParser):
             add_option(target, option, kind.default_of(option))
         for name in kind.log_options:
             LOG_OPTIONS[name](self)
-        _add_style(self)
+        self.add_argument(
+            *("-o", "--output"),
+            metavar="FILE",
+            required=True,
+            help="the figure: .pdf, .svg or .png",
+        )
+        for option, default in STYLE.items():
+            add_option(self, option, default)
         self.set_defaults(declared=kind)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
@@ -87,43 +108,8 @@ def add_option(parser: Any, option: Option, default: object) -> None:
         type=positive if option.positive else option.type,
         choices=option.choices or None,
         default=[] if default == () else default,
-        metavar=option.metavar,
+        metavar=option.usage.partition(" ")[2] or None,
         help=option.help + shown,
-    )
-
-
-def _add_style(parser: argparse.ArgumentParser) -> None:
-    """Add output and style."""
-    parser.add_argument(
-        "-o",
-        "--output",
-        metavar="FILE",
-        required=True,
-        help="the figure: .pdf, .svg or .png",
-    )
-    parser.add_argument(
-        "--data", metavar="FILE", help="also write the numbers behind the figure as CSV (-: stdout)"
-    )
-    parser.add_argument(
-        "--width",
-        default="column",
-        metavar="WIDTH",
-        help="column, page, or inches (default: column)",
-    )
-    parser.add_argument(
-        "--venue",
-        default=DEFAULT_VENUE,
-        choices=tuple(VENUES),
-        help=f"whose columns and text size (default: {DEFAULT_VENUE})",
-    )
-    parser.add_argument(
-        "--font", default=None, metavar="FAMILY", help="an installed font (default: STIXGeneral)"
-    )
-    parser.add_argument(
-        "--font-size",
-        type=float,
-        metavar="PT",
-        help="size of labels (default: a point less than the venue's body text)",
     )
 
 

@@ -48,24 +48,27 @@ class Option:
     """One option on the command line; its default is that of the function's argument.
 
     Attributes:
-        flag: such as ``--group-below``.
+        usage: the flag and what stands for its value, such as ``--group-below PERCENT``.
         help: what it does; a default other than None or an empty one is added.
         sets: the argument; by default the flag's name. Flags of one argument exclude each other.
         type: reads the text.
         positive: it is a whole number of at least 1.
         choices: the texts that it takes.
-        metavar: what stands for its value.
         repeat: whether it may be given several times, for a list.
     """
 
-    flag: str
+    usage: str
     help: str
     sets: str = ""
     type: Callable[[str], object] | None = None
     positive: bool = False
     choices: Sequence[str] = ()
-    metavar: str | None = None
     repeat: bool = False
+
+    @property
+    def flag(self) -> str:
+        """Such as ``--group-below``."""
+        return self.usage.split()[0]
 
     @property
     def argument(self) -> str:
@@ -74,11 +77,10 @@ class Option:
 
 
 NAMES = Option(
-    "--name",
+    "--name TEXT",
     "what to call a run, in the order of the files; repeat it for each (default: by method and "
     "dataset)",
     sets="names",
-    metavar="TEXT",
     repeat=True,
 )
 

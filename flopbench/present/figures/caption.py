@@ -67,6 +67,14 @@ def listed(names: Sequence[str], last: str = "and") -> str:
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
 
 
+def by_key(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Return key -> its values, in the order given."""
+    groups: dict[str, list[str]] = {}
+    for key, value in pairs:
+        groups.setdefault(key, []).append(value)
+    return groups
+
+
 def printable(text: str) -> str:
     """Return text with a space for each control character and lone surrogate.
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Run
-from flopbench.present.figures.caption import listed
+from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.logs import NamedRun
 
 COLUMN = "charged_otherwise"
@@ -35,9 +35,7 @@ def charged_as(run: Run) -> str:
 
 def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
     """Return a sentence for each non-default way of charging, for a caption."""
-    ways: dict[str, list[str]] = {}
-    for one in found:
-        ways.setdefault(charged_as(one.run), []).append(one.name)
+    ways = by_key((charged_as(one.run), one.name) for one in found)
     said = []
     for way, names in ways.items():
         whose = f" ({listed(names)})" if len(ways) > 1 else ""

@@ -169,12 +169,11 @@ def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
     takes={LOG: "log"},
     options=(
         Option(
-            "--classes",
+            "--classes N",
             "draw N classes, evenly spaced in the sorted order (default: all up to 40)",
             positive=True,
-            metavar="N",
         ),
-        Option("--class", "draw this class; repeatable", "classes", metavar="NAME", repeat=True),
+        Option("--class NAME", "draw this class; repeatable", "classes", repeat=True),
         Option(
             "--sort",
             "by a ratio or the number of videos, largest first, or by name (default: the first "
@@ -187,18 +186,16 @@ def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
             choices=get_args(Which),
         ),
         Option(
-            "--high",
+            "--high ACTION",
             "the action at the highest resolution (default: the one with the largest input)",
-            metavar="ACTION",
         ),
         Option(
-            "--among",
+            "--among ACTION",
             "an action that runs its own network; repeatable (default: every one that costs "
             "something)",
-            metavar="ACTION",
             repeat=True,
         ),
-        Option("--name", "what to call the run", metavar="TEXT"),
+        Option("--name TEXT", "what to call the run"),
     ),
     log_options=("preset", "bootstrap", "reading"),
 )

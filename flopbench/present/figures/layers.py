@@ -169,20 +169,16 @@ class Layers:
     takes={PROFILES: "profiles"},
     options=(
         Option(
-            "--depth",
+            "--depth N",
             "levels of the module tree (default: the first with 5 to 20 bars)",
             type=int,
-            metavar="N",
         ),
         Option(
-            "--top",
+            "--top N",
             "draw the N largest modules individually, the others together (default: draw all)",
             type=int,
-            metavar="N",
         ),
-        Option(
-            "--counter", "whose breakdown (default: torch, or the file's first)", metavar="NAME"
-        ),
+        Option("--counter NAME", "whose breakdown (default: torch, or the file's first)"),
     ),
 )
 def layers(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
-from flopbench.present.figures.caption import listed
+from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
@@ -136,9 +136,9 @@ def _ends_ms(figures: ModeFigures) -> Ends | None:
 
 
 def _terms(by_log: Mapping[str, NamedReplay], mode: str) -> list[str]:
-    logs: dict[str, list[str]] = {}
-    for name, one in by_log.items():
-        logs.setdefault(machine_text(one.replay), []).append(f"{name} ({one.file})")
+    logs = by_key(
+        (machine_text(one.replay), f"{name} ({one.file})") for name, one in by_log.items()
+    )
     if not logs:
         return []
     return [

@@ -18,7 +18,7 @@ from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
 from flopbench.present.figures.inputs.files import CallerError, require_kind, several
 from flopbench.present.figures.inputs.logs import Log, priced
@@ -72,9 +72,10 @@ class Tradeoff:
         """Title, sentences and alternative text of the figure."""
         unit = UNITS[self.cost]
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
+        many = f"{len(self.points)} {plural(len(self.points), 'point')}"
         best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
         sentences = [
-            f"{name} (%) against {unit} of {_points(len(self.points))}; upper left is better.",
+            f"{name} (%) against {unit} of {many}; upper left is better.",
             *self.terms,
             *_published(self.points),
             self._intervals(),
@@ -86,8 +87,7 @@ class Tradeoff:
         return Caption(
             title=f"{name} against {unit}",
             sentences=tuple(sentences),
-            alt=f"{_points(len(self.points))}, {self.metric} against {unit}. On the Pareto front: "
-            f"{best}.",
+            alt=f"{many}, {self.metric} against {unit}. On the Pareto front: {best}.",
             warnings=self.warnings,
         )
 
@@ -129,14 +129,12 @@ class Tradeoff:
     options=(
         Option("--cost", "GFLOPS/video by count, or ms/video as replays measured", choices=COSTS),
         Option(
-            "--mode",
+            "--mode NAME",
             "which mode of the replays: online, split or bucketed (default: the only one)",
-            metavar="NAME",
         ),
         Option(
-            "--metric",
+            "--metric NAME",
             "mAP or top-1 (default: what points say, else mAP where every log has it)",
-            metavar="NAME",
         ),
         Option("--linear", "a linear cost axis (default: logarithmic)", "log_scale"),
         Option(
@@ -255,9 +253,7 @@ def _published(drawn: Sequence[TradeoffPoint]) -> list[str]:
     rows = [point for point in drawn if point.published]
     if not rows:
         return []
-    by_source: dict[str, list[str]] = {}
-    for point in rows:
-        by_source.setdefault(point.source or "source not stated", []).append(point.name)
+    by_source = by_key((point.source or "source not stated", point.name) for point in rows)
     said = "; ".join(f"{listed(names)}: {source}" for source, names in by_source.items())
     return [f"Hollow: as published, counted or timed as their papers did. {said}."]
 
@@ -269,7 +265,3 @@ def _check_scale(drawn: Sequence[TradeoffPoint], log_scale: bool) -> None:
                 f"{point.name} ({point.file}) costs 0, which a logarithmic axis cannot show",
                 "--linear draws it",
             )
-
-
-def _points(count: int) -> str:
-    return f"{count} {plural(count, 'point')}"

@@ -216,10 +216,9 @@ def _share(text: str) -> float:
     options=(
         Option("--of", "what the shares are shares of", choices=get_args(Of)),
         Option(
-            "--group-below",
+            "--group-below PERCENT",
             "draw actions below PERCENT in every run together (default: each individually)",
             type=_share,
-            metavar="PERCENT",
         ),
         NAMES,
     ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ from flopbench.core.errors import Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.policy.file_kinds import REPLAY
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
@@ -104,11 +104,8 @@ class WaterfallFigure:
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
         names = list(dict.fromkeys(chain.replay for chain in self.chains))
-        machines: dict[str, list[str]] = {}
-        baselines: dict[str, list[str]] = {}
-        for chain in self.chains:
-            _add(machines, chain.machine, f"{chain.replay} ({chain.file})")
-            _add(baselines, chain.baseline, chain.replay)
+        machines = _once((c.machine, f"{c.replay} ({c.file})") for c in self.chains)
+        baselines = _once((c.baseline, c.replay) for c in self.chains)
         found = "; ".join(
             f"{c.name}: {c.theory:.2f}× by count, {c.measured:.2f}× measured" for c in self.chains
         )
@@ -171,10 +168,9 @@ class WaterfallFigure:
     takes={REPLAY: "replay"},
     options=(
         Option(
-            "--mode",
+            "--mode NAME",
             "draw this mode: online, split or bucketed; repeatable (default: all)",
             "modes",
-            metavar="NAME",
             repeat=True,
         ),
         NAMES,
@@ -219,9 +215,7 @@ def waterfall(
         prefix = f"{one.name}: " if len(found) > 1 else ""
         warnings += [f"{prefix}{text}" for text in warnings_of(one.replay, figures)]
         warnings += [f"{prefix}no mode {m!r}; left out" for m in asked if m not in figures]
-    networks: dict[str, list[str]] = {}
-    for one in found:
-        _add(networks, _networks(one), one.name)
+    networks = _once((_networks(one), one.name) for one in found)
     notes = dict.fromkeys(note for one in found for note in one.replay.notes)
     return WaterfallFigure(
         chains=tuple(chains),
@@ -282,7 +276,5 @@ def _differences(found: Sequence[NamedReplay]) -> list[str]:
     return [f"the replays differ in {listed(keys)}: compare speed-ups, not times, across them"]
 
 
-def _add(groups: dict[str, list[str]], key: str, name: str) -> None:
-    names = groups.setdefault(key, [])
-    if name not in names:
-        names.append(name)
+def _once(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    return by_key(dict.fromkeys(pairs))

@@ -121,31 +121,27 @@ def _table_row(
     takes={LOG: "log"},
     options=(
         Option(
-            "--frames",
+            "--frames PATH",
             "where frames are: a folder with ID.npy, ID.mp4 (or .avi, .mkv, .webm, .mov), ID/ "
             "full of images, or the image files that the log names; or a .npz file whose keys are "
             "ids (default: the folder of the log, for the files that it names)",
-            metavar="PATH",
         ),
         Option(
-            "--video",
+            "--video ID",
             "draw this video; repeatable (default: some of each level of difficulty)",
             "videos",
-            metavar="ID",
             repeat=True,
         ),
         Option(
-            "--difficulty",
+            "--difficulty MEASURE",
             "what makes the levels: margin (of the softmax), cost (circular), correct, or a "
             "column of the log's 'extra' (default: margin where the log has scores, else cost)",
-            metavar="MEASURE",
         ),
-        Option("--per-group", "videos of each level", positive=True, metavar="N"),
+        Option("--per-group N", "videos of each level", positive=True),
         Option(
-            "--most-frames",
+            "--most-frames N",
             "draw at most the first N steps of a video (default: 64)",
             positive=True,
-            metavar="N",
         ),
     ),
     log_options=("prices", "reading"),

@@ -28,26 +28,14 @@ MOST_GROUPS = 8
 
 ROWS = (
     Option(
-        "--device",
+        "--device NAME",
         "only rows of cpu, cuda, mps or a machine with NAME in its name; repeatable",
         "devices",
-        metavar="NAME",
         repeat=True,
     ),
+    Option("--dtype DTYPE", "only rows in this number format; repeatable", "dtypes", repeat=True),
     Option(
-        "--dtype",
-        "only rows in this number format; repeatable",
-        "dtypes",
-        metavar="DTYPE",
-        repeat=True,
-    ),
-    Option(
-        "--batch",
-        "only rows of this batch; repeatable",
-        "batches",
-        positive=True,
-        metavar="N",
-        repeat=True,
+        "--batch N", "only rows of this batch; repeatable", "batches", positive=True, repeat=True
     ),
 )
 """Options that choose rows."""
