@@ -12,8 +12,6 @@ pytest.importorskip("matplotlib")
 from figures import assert_nothing_clipped
 from logs import write_log
 
-from flopbench.cli import main
-from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.classes import classes_drawing
 from flopbench.present.draw.style import paper_style
@@ -117,40 +115,6 @@ def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
     assert names[2].endswith("water (3)")
     assert "…" in names[2]
     assert names[3] == "a b (3)"
-
-
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The caption says what the ratios are of; the numbers hold the classes that are drawn."""
-    output, data = tmp_path / "c.pdf", tmp_path / "c.csv"
-    options = ["--classes", "4", "--sort", "usage", "--data", str(data)]
-    assert main(["plot", "classes", LOG, "-o", str(output), *options]) == EXIT_OK
-    said = capsys.readouterr().out
-    assert "4 classes of 10, sorted by resolution usage, evenly spaced" in said
-    assert "mobilenet_v2@84: without a network of its own" in said
-    lines = data.read_text(encoding="utf-8").splitlines()
-    assert lines[0].startswith("row,class,videos,frames_high,frames_among,frames,relative_high_")
-    assert len(lines) == 6
-    assert output.read_bytes().startswith(b"%PDF")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "needle"),
-    [
-        ([LOG, "--class", "tengo"], "did you mean 'tango'"),
-        ([LOG, "--classes", "900"], "at most 200 rows"),
-        ([LOG, LOG], "the classes of one log; 2 were given"),
-        ([LOG, "--high", "skip 1"], "is not among"),
-        ([LOG, "--seed", "-1"], "--seed is -1"),
-    ],
-)
-def test_refused(
-    arguments: list[str], needle: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Names that nothing has, and figures that cannot be, are refused; nothing is written."""
-    output = tmp_path / "c.svg"
-    assert main(["plot", "classes", *arguments, "-o", str(output)]) == EXIT_INPUT
-    assert needle in capsys.readouterr().err
-    assert not output.exists()
 
 
 def test_long_names_stay_apart(tmp_path: Path) -> None:

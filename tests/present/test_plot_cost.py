@@ -14,8 +14,6 @@ from figures import assert_nothing_clipped
 from logs import write_log
 from matplotlib.patches import StepPatch
 
-from flopbench.cli import main
-from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
@@ -115,40 +113,3 @@ def test_a_name_that_begins_with_an_underscore(tmp_path: Path) -> None:
     legend = drawn(cost_of([log, LOGS[0]], choices=CHOICES)).get_legend()
     texts = [text.get_text() for text in legend.get_texts()]
     assert texts[:2] == [r" _\$m\$", "selective, simulated validation"]
-
-
-@pytest.mark.parametrize(
-    ("form", "header"),
-    [
-        ([], "run,from_gflops_per_video,below_gflops_per_video,videos,share_of_videos"),
-        (["--cumulative"], "run,gflops_per_video,videos_at_most,share_at_most"),
-    ],
-)
-def test_command(
-    form: list[str], header: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The caption names prices and rule; the numbers are bins, or steps."""
-    output, data = tmp_path / "k.pdf", tmp_path / "k.csv"
-    options = ["--table", TABLE, "--data", str(data), *form]
-    assert main(["plot", "cost", *LOGS, "-o", str(output), *options]) == EXIT_OK
-    assert "Prices: thop-2020" in capsys.readouterr().out
-    lines = data.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == f"{header},charged_otherwise"
-    assert output.read_bytes().startswith(b"%PDF")
-
-
-def test_shares_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A table of shares has no videos: nothing is written."""
-    shares, output = tmp_path / "shares.csv", tmp_path / "k.svg"
-    shares.write_text("action,share\nresnet50@224,1\n", encoding="utf-8")
-    own = tmp_path / "own.toml"
-    own.write_text(
-        'schema = 1\ntitle = "t"\nsource = "s"\n[policy]\nsteps = 16\n'
-        'actions = [{ name = "resnet50@224", costs = { resnet50 = 1 } }]\n'
-        '[policy.components]\nresnet50 = "resnet50@224,classes=200"\n',
-        encoding="utf-8",
-    )
-    arguments = [str(shares), "--preset", str(own), "--table", TABLE, "-o", str(output)]
-    assert main(["plot", "cost", *arguments]) == EXIT_INPUT
-    assert "table of shares" in capsys.readouterr().err
-    assert not output.exists()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 mpl = pytest.importorskip("matplotlib")
 
 from flopbench.counting.profile import CostProfile, ModuleFacts, OpCost  # noqa: E402
-from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.layers import layers_drawing, short_paths  # noqa: E402
@@ -171,25 +169,3 @@ def test_the_command_draws_what_explain_wrote(
     ]
     assert sum(int(row["dense_macs"]) for row in rows) == load(profiles).reference.dense_macs
     assert "Where the MACs of resnet18@32 are." in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        (["--depth", "-1"], "depth is -1"),
-        (["--top", "0"], "top is 0"),
-        (["--counter", "thop"], "no profile under 'thop'"),
-    ],
-)
-def test_the_command_refuses(
-    options: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Status 2, one message, no figure."""
-    from flopbench.cli import main
-
-    profiles = tmp_path / "p.json"
-    profiles.write_text(dumps(replace(NET)), encoding="utf-8")
-    out = tmp_path / "l.svg"
-    assert main(["plot", "layers", str(profiles), "-o", str(out), *options]) == 2
-    assert message in capsys.readouterr().err
-    assert not out.exists()

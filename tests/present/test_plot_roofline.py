@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -144,22 +142,3 @@ def test_it_draws_on_axes_of_the_callers_own() -> None:
     assert on_axes(roofline_drawing(roofline_of(REPORT)), ax) is ax
     assert ax.get_xlabel()
     assert dict(mpl.rcParams) == before
-
-
-def test_the_command_writes_the_figure_and_its_numbers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """``flopbench plot roofline``: a PDF, its CSV, the caption on stdout."""
-    from flopbench.cli import main
-
-    pdf, data = tmp_path / "r.pdf", tmp_path / "r.csv"
-    status = main(
-        ["plot", "roofline", str(REPORT), "--device", "cpu", "-o", str(pdf), "--data", str(data)]
-    )
-    assert status == 0
-    assert pdf.read_bytes().startswith(b"%PDF")
-    with data.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    assert len(rows) == 7
-    assert float(rows[0]["measured_flops_per_s"]) == 104176181966.00784
-    assert "Roofline of AMD EPYC" in capsys.readouterr().out

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -139,19 +137,3 @@ def test_no_setting_changes() -> None:
     assert on_axes(theory_drawing(theory_of(REPORT, fit="affine")), ax) is ax
     on_axes(theory_drawing(theory_of(REPORT)))
     assert dict(mpl.rcParams) == before
-
-
-def test_the_command_takes_a_fit_and_rows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """``flopbench plot theory --fit affine``; a batch that is not there is a usage error."""
-    from flopbench.cli import main
-
-    svg, data = tmp_path / "t.svg", tmp_path / "t.csv"
-    arguments = ["plot", "theory", str(REPORT), "-o", str(svg)]
-    assert main([*arguments, "--fit", "affine", "--batch", "1", "--data", str(data)]) == 0
-    assert "time = a + c · MACs" in capsys.readouterr().out
-    with data.open(encoding="utf-8", newline="") as stream:
-        assert float(next(csv.DictReader(stream))["line_base_s"]) > 0
-    assert main([*arguments, "--batch", "3"]) == 2
-    assert "no row has the batch 3" in capsys.readouterr().err

@@ -12,9 +12,8 @@ pytest.importorskip("matplotlib")
 from figures import assert_nothing_clipped
 from logs import write_log
 
-import flopbench
 from flopbench.cli import main
-from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.core.errors import EXIT_INPUT
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.present.draw.drawing import bytes_of, on_axes
@@ -152,25 +151,6 @@ def test_long_names_are_shortened() -> None:
     assert len(wide) < len(narrow)
 
 
-def test_public_function() -> None:
-    """``flopbench.plots.usage`` draws the same, each time that it is called."""
-    for _ in range(2):
-        ax = flopbench.plots.usage(LOGS, of="decisions", names=["A", "B"])
-        assert ax.get_xlabel() == "share of decisions (%)"
-
-
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The caption goes to stdout, the figure and its numbers into files."""
-    output, data = tmp_path / "u.svg", tmp_path / "u.csv"
-    options = ["--group-below", "8", "--name", "A", "--name", "B", "--data", str(data)]
-    assert main(["plot", "usage", *LOGS, "-o", str(output), *options]) == EXIT_OK
-    assert "Drawn together, each below 8 % in every run" in capsys.readouterr().out
-    lines = data.read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "run,action,kind,frames,share_of_frames,drawn_in_group"
-    assert len(lines) == 15
-    assert output.read_bytes().startswith(b"<?xml")
-
-
 @pytest.mark.parametrize("below", ["0", "100", "-3", "few"])
 def test_what_is_no_percentage_is_refused(below: str, capsys: pytest.CaptureFixture[str]) -> None:
     """``--group-below`` takes what is between 0 and 100."""
@@ -179,13 +159,3 @@ def test_what_is_no_percentage_is_refused(below: str, capsys: pytest.CaptureFixt
     assert done.value.code == EXIT_INPUT
     said = f"--group-below: {below} where a percentage between 0 and 100 was expected"
     assert said in capsys.readouterr().err
-
-
-def test_a_group_of_everything_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing would be left to draw, and nothing is written."""
-    output = tmp_path / "u.svg"
-    assert main(["plot", "usage", LOGS[0], "-o", str(output), "--group-below=99"]) == EXIT_INPUT
-    assert "every action is below 99 %" in capsys.readouterr().err
-    assert not output.exists()

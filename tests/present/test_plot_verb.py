@@ -1,4 +1,4 @@
-"""The verb ``plot`` whatever the kind: what it never writes over."""
+"""The verb ``plot`` whatever the kind: what it writes, refuses, and never writes over."""
 
 from __future__ import annotations
 
@@ -14,6 +14,91 @@ from flopbench.cli import main
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 
 DATA = ROOT / "tests" / "data"
+SELECTIVE, STEADY = "tests/data/selective.jsonl", "tests/data/steady.jsonl"
+LATENCY, PROFILES = "reports/latency-amd-epyc.json", "reports/profiles/resnet50.json"
+COSTS = f"cost {SELECTIVE} {STEADY} --table tests/data/table-schema1.json"
+
+
+@pytest.mark.parametrize(
+    ("command", "said", "header", "rows"),
+    [
+        (
+            f"usage {SELECTIVE} {STEADY} --group-below 8 --name A --name B",
+            "Drawn together, each below 8 % in every run",
+            "run,action,kind,frames,share_of_frames,drawn_in_group",
+            14,
+        ),
+        (
+            f"classes {SELECTIVE} --classes 4 --sort usage",
+            "4 classes of 10, sorted by resolution usage, evenly spaced",
+            "row,class,videos,frames_high,frames_among,frames,relative_high_resolution_usage,",
+            5,
+        ),
+        (
+            COSTS,
+            "Prices: thop-2020",
+            "run,from_gflops_per_video,below_gflops_per_video,videos,share_of_videos,charged_",
+            26,
+        ),
+        (
+            f"{COSTS} --cumulative",
+            "Cumulative distribution of the cost",
+            "run,gflops_per_video,videos_at_most,share_at_most,charged_otherwise",
+            303,
+        ),
+        (f"theory {LATENCY} --fit affine --batch 1", "time = a + c · MACs", "spec,device,", 7),
+        (f"roofline {LATENCY} --device cpu", "Roofline of AMD EPYC", "spec,device,", 7),
+    ],
+)
+def test_figure_numbers_and_caption_are_written(
+    command: str,
+    said: str,
+    header: str,
+    rows: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The caption goes to stdout, the figure and its numbers into files."""
+    monkeypatch.chdir(ROOT)
+    figure, data = tmp_path / "x.pdf", tmp_path / "x.csv"
+    assert main(["plot", *command.split(), "-o", str(figure), "--data", str(data)]) == EXIT_OK
+    assert said in capsys.readouterr().out
+    lines = data.read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith(header)
+    assert len(lines) == 1 + rows
+    assert figure.read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (f"usage {SELECTIVE} --group-below 99", "every action is below 99 %"),
+        (f"classes {SELECTIVE} --class tengo", "did you mean 'tango'"),
+        (f"classes {SELECTIVE} --classes 900", "at most 200 rows"),
+        (f"classes {SELECTIVE} {SELECTIVE}", "plot classes draws the classes of one log; 2 were"),
+        (f"classes {SELECTIVE} --high skip", "--high 'skip' is not an action"),
+        (f"classes {SELECTIVE} --seed -1", "--seed is -1"),
+        (f"theory {LATENCY} --batch 3", "no row has the batch 3"),
+        (f"layers {PROFILES} --depth -1", "depth is -1"),
+        (f"layers {PROFILES} --top 0", "top is 0"),
+        (f"layers {PROFILES} --counter thopp", "no profile under 'thopp'"),
+        (f"cost {LATENCY}", "a timing file goes into: plot theory, plot roofline"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(
+    command: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Status 2 with one message, and nothing is written."""
+    monkeypatch.chdir(ROOT)
+    output = tmp_path / "x.svg"
+    assert main(["plot", *command.split(), "-o", str(output)]) == EXIT_INPUT
+    assert said in capsys.readouterr().err
+    assert not output.exists()
 
 
 @pytest.mark.parametrize(
