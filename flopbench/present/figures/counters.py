@@ -20,6 +20,7 @@ from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.profiles import (
     PLAIN_NAMES,
     Profiles,
+    doubt_of,
     in_order,
     profiled,
 )
@@ -39,6 +40,7 @@ class CounterBar:
     Attributes:
         by_family: operator family -> its share of the total, in the total's unit.
         status: the verdict, empty where the file has none; so is the reason.
+        doubt: the verdict with its reason, where it is another than verified; else empty.
         gaps: what it left out that may multiply, as text.
     """
 
@@ -46,6 +48,7 @@ class CounterBar:
     by_family: Mapping[str, int]
     status: str
     reason: str
+    doubt: str
     gaps: tuple[str, ...]
 
     @property
@@ -142,9 +145,8 @@ class Counters:
         for model in self.models:
             place = f"{model.name}, " if several else ""
             for bar in model.bars:
-                if bar.status not in {"", "verified"}:
-                    why = f" - {bar.reason}" if bar.reason else ""
-                    texts.append(f"{place}{bar.counter}: {bar.status}{why}")
+                if bar.doubt:
+                    texts.append(f"{place}{bar.doubt}")
                 if bar.gaps:
                     texts.append(f"{place}{bar.counter} did not count {listed(bar.gaps)}")
             texts += [
@@ -230,6 +232,7 @@ def _model(explanation: Explanation, name: str) -> ModelBars:
                 by_family={f: op.total for f, op in profile.by_family().items()},
                 status=verdict.status if verdict is not None else "",
                 reason=verdict.reason if verdict is not None else "",
+                doubt=doubt_of(profile.counter, explanation.verdicts),
                 gaps=tuple(
                     f"{gap['name']} ({gap['modules']} {plural(gap['modules'], 'module')})"
                     for gap in summarise_gaps(profile.not_counted)

@@ -15,7 +15,7 @@ from flopbench.counting.run import Explanation
 from flopbench.policy.file_kinds import PROFILES
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.profiles import Profiles, in_order, profiled
+from flopbench.present.figures.inputs.profiles import Profiles, doubt_of, in_order, profiled
 from flopbench.present.kind import Option, kind
 
 if TYPE_CHECKING:
@@ -50,15 +50,14 @@ class Layers:
 
     Attributes:
         profile: under the counter chosen.
-        status: that counter's verdict, empty where the file has none; so is the reason.
+        doubt: that counter's verdict, where it is another than verified; else empty.
         depth: the level of the module tree at which the model was cut.
         parts: every module with dense MACs, in order of registration.
         top: how many are drawn individually; None draws all.
     """
 
     profile: CostProfile
-    status: str
-    reason: str
+    doubt: str
     depth: int
     parts: tuple[ModelPart, ...]
     top: int | None
@@ -124,11 +123,7 @@ class Layers:
                 "Modules without dense MACs (normalisation, activation) are not drawn."
             )
         sentences.append(f"Counter: {profile.counter} {profile.counter_version}. {CONVENTION}")
-        doubt = []
-        if self.status not in {"", "verified"}:
-            doubt.append(
-                f"{profile.counter}: {self.status}" + f" - {self.reason}" * bool(self.reason)
-            )
+        doubt = [self.doubt] if self.doubt else []
         hidden = sorted({gap.name for gap in profile.gaps_that_may_multiply()})
         if hidden:
             doubt.append(f"{profile.counter} did not count {listed(hidden)}")
@@ -223,12 +218,10 @@ def layers(
         raise InputError(
             f"{profile.spec} has no dense MACs under {profile.counter}: no bar to draw"
         )
-    verdict = found[0].verdicts.get(profile.counter)
     chosen = default_depth(profile) if depth is None else min(depth, deepest_cut(profile))
     return Layers(
         profile=profile,
-        status=verdict.status if verdict is not None else "",
-        reason=verdict.reason if verdict is not None else "",
+        doubt=doubt_of(profile.counter, found[0].verdicts),
         depth=chosen,
         parts=parts_at(profile, chosen),
         top=top,

@@ -60,19 +60,14 @@ class Chain:
 
     Attributes:
         name: what the figure calls it.
-        replay: the replay's name.
         interval: 95 % interval of the measured speed-up; None for fewer than three processes.
-        baseline: what the uniform program runs.
     """
 
     name: str
-    replay: str
+    one: NamedReplay
     mode: str
     steps: tuple[Step, ...]
     interval: Ends | None
-    machine: str
-    baseline: str
-    file: str
 
     @property
     def theory(self) -> float:
@@ -87,42 +82,41 @@ class Chain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaterfallFigure:
-    """Chains, one below the other, in the order of files and modes.
+    """Replays and their chains, one below the other, in the order of files and modes."""
 
-    Attributes:
-        counters: those whose MACs the theory uses.
-        notes: sentences on replays.
-        warnings: what makes the times questionable.
-    """
-
+    found: tuple[NamedReplay, ...]
     chains: tuple[Chain, ...]
-    counters: tuple[str, ...]
-    notes: tuple[str, ...]
     warnings: tuple[str, ...]
 
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        names = list(dict.fromkeys(chain.replay for chain in self.chains))
-        machines = _once((c.machine, f"{c.replay} ({c.file})") for c in self.chains)
-        baselines = _once((c.baseline, c.replay) for c in self.chains)
-        found = "; ".join(
-            f"{c.name}: {c.theory:.2f}× by count, {c.measured:.2f}× measured" for c in self.chains
+        names = dict.fromkeys(chain.one.name for chain in self.chains)
+        machines = _once(
+            (machine_text(c.one.replay), f"{c.one.name} ({c.one.file})") for c in self.chains
         )
+        baselines = _once((_baseline(c.one), c.one.name) for c in self.chains)
+        networks = _once((_networks(one), one.name) for one in self.found)
+        counters = dict.fromkeys(one.replay.counter for one in self.found)
+        notes = dict.fromkeys(note for one in self.found for note in one.replay.notes)
+        chains = [
+            f"{c.name}: {c.theory:.2f}× by count, {c.measured:.2f}× measured" for c in self.chains
+        ]
         sentences = [
             "Time of a video, from the uniform baseline to the measured adaptive program; each "
             "step starts where the one before it ends.",
             MEANING,
             *(f"Baseline of {listed(n)}: {what}." for what, n in baselines.items()),
             *(f"Measured by flopbench replay: {listed(n)} on {m}." for m, n in machines.items()),
-            f"Counter: dense MACs by {listed(self.counters)}. {CONVENTION}",
+            f"Counter: dense MACs by {listed(list(counters))}. {CONVENTION}",
             self._intervals(),
-            *self.notes,
+            *(f"Networks of {listed(n)}: {own}." for own, n in networks.items()),
+            *(f"Note: {note}." for note in notes),
         ]
         return Caption(
-            title=f"From the theoretical to the measured speed-up: {listed(names)}",
+            title=f"From the theoretical to the measured speed-up: {listed(list(names))}",
             sentences=tuple(sentences),
-            alt=f"Waterfall of ms/video. {found}.",
+            alt=f"Waterfall of ms/video. {'; '.join(chains)}.",
             warnings=tuple(map(Remark, self.warnings)),
         )
 
@@ -148,7 +142,7 @@ class WaterfallFigure:
                 ends = (chain.interval if step.name == MEASURED else None) or (None, None)
                 rows.append(
                     {
-                        "replay": chain.replay,
+                        "replay": chain.one.name,
                         "mode": chain.mode,
                         "step": step.name,
                         "start_s": step.start_s,
@@ -157,8 +151,8 @@ class WaterfallFigure:
                         "speedup": step.speedup,
                         "speedup_low": ends[0],
                         "speedup_high": ends[1],
-                        "machine": chain.machine,
-                        "file": chain.file,
+                        "machine": machine_text(chain.one.replay),
+                        "file": chain.one.file,
                     }
                 )
         return FigureTable.of(rows)
@@ -215,16 +209,8 @@ def waterfall(
         prefix = f"{one.name}: " if len(found) > 1 else ""
         warnings += [f"{prefix}{text}" for text in warnings_of(one.replay, figures)]
         warnings += [f"{prefix}no mode {m!r}; left out" for m in asked if m not in figures]
-    networks = _once((_networks(one), one.name) for one in found)
-    notes = dict.fromkeys(note for one in found for note in one.replay.notes)
     return WaterfallFigure(
-        chains=tuple(chains),
-        counters=tuple(dict.fromkeys(one.replay.counter for one in found)),
-        notes=(
-            *(f"Networks of {listed(names)}: {own}." for own, names in networks.items()),
-            *(f"Note: {note}." for note in notes),
-        ),
-        warnings=tuple(dict.fromkeys(warnings)),
+        found=tuple(found), chains=tuple(chains), warnings=tuple(dict.fromkeys(warnings))
     )
 
 
@@ -241,18 +227,15 @@ def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> 
         steps.append(step(name, at, ends[key], base / ends[key], getattr(own, name)))
         at = ends[key]
     steps.append(step(MEASURED, 0.0, at, own.measured, None))
+    name = f"{one.name}, {mode}" if several else mode
+    return Chain(name=name, one=one, mode=mode, steps=tuple(steps), interval=own.interval)
+
+
+def _baseline(one: NamedReplay) -> str:
+    """Say what the uniform program runs."""
     uniform = one.replay.baseline
     runs = ", ".join(f"{n} × {name}" for name, n in uniform.runs.items())
-    return Chain(
-        name=f"{one.name}, {mode}" if several else mode,
-        replay=one.name,
-        mode=mode,
-        steps=tuple(steps),
-        interval=own.interval,
-        machine=machine_text(one.replay),
-        baseline=f"every {uniform.per} takes {uniform.name} ({runs}), no policy, no LSTM",
-        file=one.file,
-    )
+    return f"every {uniform.per} takes {uniform.name} ({runs}), no policy, no LSTM"
 
 
 def _networks(one: NamedReplay) -> str:

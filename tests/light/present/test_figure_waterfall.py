@@ -91,7 +91,7 @@ def test_several_replays_are_told_apart() -> None:
     ]  # fmt: skip
     assert any("differ in device" in w for w in map(str, figure.warnings))
     named = waterfall_of([REPLAY, other], names=["a", "b"], modes=["split"])
-    assert [c.replay for c in named.chains] == ["a", "b"]
+    assert [c.one.name for c in named.chains] == ["a", "b"]
 
 
 def test_a_mode_that_one_replay_lacks_is_told() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from flopbench.counting.agreement import CounterVerdict
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES
 from flopbench.counting.profiles_file import load
 from flopbench.counting.run import Explanation
@@ -44,3 +45,11 @@ def in_order(families: Iterable[str]) -> tuple[str, ...]:
 def profiled(profiles: Profiles | Sequence[Profiles]) -> list[Explanation]:
     """Read one or several profiles files, as ``read_all``."""
     return read_all(profiles, PROFILES, Explanation, load)
+
+
+def doubt_of(counter: str, verdicts: Mapping[str, CounterVerdict]) -> str:
+    """Return ``fvcore: partial - why`` for a counter that is not verified, else nothing."""
+    found = verdicts.get(counter)
+    if found is None or found.status == "verified":
+        return ""
+    return f"{counter}: {found.status}" + (f" - {found.reason}" if found.reason else "")
