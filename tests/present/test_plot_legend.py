@@ -10,13 +10,14 @@ from conftest import ROOT
 pytest.importorskip("matplotlib")
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
-from flopbench.present.draw.kinds.cost import cost_drawing, cost_height_in
+from flopbench.present.draw.kinds.cost import cost_drawing
 from flopbench.present.draw.legend import NO_BREAK, legend_above, legend_lines
 from flopbench.present.draw.style import Style, chosen_style, paper_style
 from flopbench.present.draw.text import drawn_width_in, fitting_names
@@ -36,12 +37,17 @@ def rows_of(legend: Any) -> int:
     return len({round(text.get_window_extent().y0) for text in legend.get_texts()})
 
 
+def entries_of(texts: list[str]) -> list[tuple[Artist, str]]:
+    """Return a key for each text."""
+    return [(Line2D([], []), text) for text in texts]
+
+
 def drawn(style: Style, texts: list[str], **options: Any) -> tuple[Any, Any]:
     """Draw a legend on axes as wide as a venue's column or page; return both."""
     figure = Figure(figsize=(style.width_in, 2.5))
     ax = figure.subplots()
     ax.set_ylabel("share of videos (%)")
-    legend_above(ax, [Line2D([], []) for _ in texts], texts, style, **options)
+    legend_above(ax, entries_of(texts), style, **options)
     figure.draw_without_rendering()
     return ax.get_legend(), ax
 
@@ -51,7 +57,8 @@ def test_costs_of_two_runs_have_a_low_legend(width: str, rows: int) -> None:
     """Two runs, mean and median: one row at page width, two in a column; the figure is as low."""
     cost = cost_of([DATA / "selective.jsonl", DATA / "steady.jsonl"], choices=CHOICES)
     with paper_style(width) as style:
-        ax = on_axes(cost_drawing(cost))
+        drawing = cost_drawing(cost)
+        ax = on_axes(drawing)
         figure: Any = ax.get_figure(root=True)
         figure.draw_without_rendering()
         legend: Any = ax.get_legend()
@@ -60,7 +67,7 @@ def test_costs_of_two_runs_have_a_low_legend(width: str, rows: int) -> None:
         assert box.y1 <= whole.y1
         # Legend, lanes and axes: nothing else is high.
         assert ax.get_window_extent().height / whole.height > 0.45
-        assert figure.get_size_inches()[1] == cost_height_in(cost, style)
+        assert figure.get_size_inches()[1] == drawing.height_in(style)
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
@@ -79,7 +86,7 @@ def test_legends_stay_inside_the_figure(width: str, texts: list[str]) -> None:
         assert box.x0 >= 0
         assert box.x1 <= figure.bbox.x1
         assert box.y1 <= figure.bbox.y1
-        height_in = style.inches(legend_lines(texts, style))
+        height_in = style.inches(legend_lines(entries_of(texts), style))
         assert 0.8 * height_in <= box.height / figure.dpi + style.inches(0.5)
         assert box.height / figure.dpi <= height_in + style.inches(0.5)
         assert len(legend.get_texts()) == len(texts)
@@ -91,7 +98,7 @@ def test_side_by_side_axes_of_the_callers_own() -> None:
     with mpl.rc_context({**mpl.rcParamsDefault, "backend": mpl.rcParams["backend"]}):
         figure = Figure(figsize=(7, 3), layout="constrained")
         left, right = figure.subplots(1, 2)
-        legend_above(right, [Line2D([], []) for _ in LONG], LONG, chosen_style(right))
+        legend_above(right, entries_of(LONG), chosen_style(right))
         figure.draw_without_rendering()
         legend: Any = right.get_legend()
         assert legend.get_window_extent().x0 > left.get_window_extent().x1
@@ -118,7 +125,7 @@ def test_sentences_break_into_lines() -> None:
     text = f"a device with a name of many words: 55.8{NO_BREAK}ms/GMAC (35.8{NO_BREAK}GFLOP/s)"
     with paper_style() as style:
         legend, _ = drawn(style, [text, "hollow"], sentences=True)
-        lines = legend_lines([text, "hollow"], style, sentences=True)
+        lines = legend_lines(entries_of([text, "hollow"]), style, sentences=True)
     shown = legend.get_texts()[0].get_text()
     assert shown.replace("\n", " ") == text.replace(NO_BREAK, " ")
     assert shown.count("\n") == 1

@@ -6,19 +6,15 @@ top to bottom, move apart only as far as necessary, and a thin line leads to eac
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-from flopbench.core.units import plain_number
-from flopbench.present.draw.legend import legend_lines
+from flopbench.present.draw.legend import Entries, legend_above, legend_lines
+from flopbench.present.draw.parts import laid_out, plain_log_ticks
 from flopbench.present.draw.style import Style
-from flopbench.present.draw.text import fitting_names, plain_text
+from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text
 
 LINE = 1.15
 """Distance of two names, in sizes of their text."""
@@ -26,8 +22,10 @@ LEAST_LINES = 17
 """Minimum height of the axes, in lines of small text."""
 WIDEST = 0.5
 """Largest share of the figure's width for the column; longer names are shortened."""
-ON_GRID = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-"""Background of text that is drawn over the grid."""
+BESIDE = 1.04
+"""Where the column begins, in widths of the axes."""
+NARROWEST = 0.3
+"""Axes keep this share of their width where they make room for the column."""
 
 LEADER = {
     "arrowstyle": "-",
@@ -41,49 +39,47 @@ LEADER = {
 """The line from a name to its point: dotted, to distinguish it from the grid."""
 
 
-def height_in(names: int, legend: Sequence[str], style: Style) -> float:
-    """Return the height that axes need next to a column of this many names, inches.
-
-    Args:
-        names: one a point.
-        legend: the sentences above the axes.
-        style: how large text is.
-    """
+def height_in(names: int, entries: Entries, style: Style) -> float:
+    """Return the height that axes need next to a column of this many names, inches."""
     lines = max(LEAST_LINES, names * LINE / 1.25 + 1)
-    return style.inches(lines + 3.5 + legend_lines(legend, style, sentences=True))
+    return style.inches(lines + 3.5 + legend_lines(entries, style, sentences=True))
 
 
-def write_label_column(
+def name_points(
     ax: Axes,
     points: Sequence[tuple[float, float]],
     names: Sequence[str],
     style: Style,
+    *,
+    legend: Entries,
     endings: Sequence[str] = (),
 ) -> None:
-    """Write a name next to the axes for every point; lay the figure out with them.
+    """Draw the legend, and write a name next to the axes for every point.
 
     Args:
-        ax: with its final limits and legend.
+        ax: with its final limits.
         points: where the lines lead, in data coordinates.
         names: one a point.
         style: in force.
+        legend: sentences above the axes.
         endings: what follows each name and is never shortened.
     """
-    if not points:
-        return
-    laid_out(ax)
+    plain_log_ticks(ax)  # about as wide as the final ones, for the layout
+    legend_above(ax, legend, style, sentences=True)
+    _, height = laid_out(ax)
     ends = list(endings) or [""] * len(names)
+    short = fitting_names(names, WIDEST * style.width_in, style.small_pt, ends)
+    texts = [name + end for name, end in zip(short, ends, strict=True)]
+    _make_room(ax, texts, style)
     to_axes = ax.transData + ax.transAxes.inverted()
     heights = [float(to_axes.transform(point)[1]) for point in points]
     order = sorted(range(len(points)), key=lambda n: (heights[n], n))
-    gap = min(LINE * style.small_pt / 72 / max(height_of(ax), 0.1), 1 / len(points))
-    places = spread([heights[n] for n in order], gap)
-    short = fitting_names(names, WIDEST * style.width_in, style.small_pt, ends)
-    for n, place in zip(order, places, strict=True):
+    gap = min(LINE * style.small_pt / 72 / max(height, 0.1), 1 / len(points))
+    for n, place in zip(order, spread([heights[n] for n in order], gap), strict=True):
         ax.annotate(
-            plain_text(short[n] + ends[n]),
+            plain_text(texts[n]),
             points[n],
-            xytext=(1.04, place),
+            xytext=(BESIDE, place),
             textcoords="axes fraction",
             va="center",
             ha="left",
@@ -93,28 +89,19 @@ def write_label_column(
             zorder=1.5,
         )
     laid_out(ax)
+    plain_log_ticks(ax)
 
 
-def laid_out(ax: Axes) -> None:
-    """Move the axes to about where they will be drawn: only the layout runs."""
+def _make_room(ax: Axes, texts: Sequence[str], style: Style) -> None:
+    """Narrow axes that no layout moves, as a colour bar does: the names take their right part."""
     figure: Any = ax.get_figure(root=True)
-    engine = figure.get_layout_engine()
-    if engine is not None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # missing letters are reported on saving
-            engine.execute(figure)
-
-
-def height_of(ax: Axes) -> float:
-    """Return the height of axes as laid out, inches."""
-    figure: Any = ax.get_figure(root=True)
-    return float(ax.get_window_extent().height / figure.dpi)
-
-
-def width_of(ax: Axes) -> float:
-    """Return the width of axes as laid out, inches."""
-    figure: Any = ax.get_figure(root=True)
-    return float(ax.get_window_extent().width / figure.dpi)
+    if figure.get_layout_engine() is not None:
+        return
+    width, _ = laid_out(ax)
+    column = max(drawn_width_in(text, style.small_pt) for text in texts)
+    place = ax.get_position()
+    kept = max((1 - column / width) / BESIDE, NARROWEST)
+    ax.set_position((place.x0, place.y0, place.width * kept, place.height))
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
@@ -139,41 +126,3 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     for n in reversed(range(len(places))):
         places[n] = min(places[n], high - gap * (len(places) - 1 - n))
     return places
-
-
-STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
-"""Ticks within a decade, from many to few."""
-INCHES_A_TICK = {"x": 0.28, "y": 0.25}
-"""The least room for a tick."""
-
-
-def plain_log_ticks(ax: Axes) -> None:
-    """Put a few plain numbers on two logarithmic axes: as many as fit their current size."""
-    for axis, inches in (("x", width_of(ax)), ("y", height_of(ax))):
-        _put(ax.xaxis if axis == "x" else ax.yaxis, max(int(inches / INCHES_A_TICK[axis]), 2))
-
-
-def _put(axis: Axis, most: int) -> None:
-    low, high = sorted(axis.get_view_interval())
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    decades = range(first, last + 1)
-    ticks: list[float] = []
-    for steps in STEPS:
-        ticks = [s * 10.0**d for d in decades for s in steps if low <= s * 10.0**d <= high]
-        if len(ticks) <= most:
-            break
-    if len(ticks) > most:
-        ticks = ticks[:: math.ceil(len(ticks) / most)]
-    if len(ticks) < 2:
-        ticks = _few(low, high)
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_minor_locator(NullLocator())
-    axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(lambda value, _: plain_number(value))
-
-
-def _few(low: float, high: float) -> list[float]:
-    """Return ticks of an axis that spans less than a step: rounded values inside it."""
-    digits = 1 - math.floor(math.log10(high - low))
-    inner = [low + (high - low) * share for share in (0.15, 0.5, 0.85)]
-    return sorted({round(value, digits) for value in inner if low <= round(value, digits) <= high})

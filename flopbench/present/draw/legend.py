@@ -5,17 +5,20 @@ Names come from logs and may be long: their middles are left out. Sentences wrap
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.offsetbox import AnchoredOffsetbox, DrawingArea
 from matplotlib.transforms import offset_copy
 
 from flopbench.present.draw.style import INK, Style
-from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text
+from flopbench.present.draw.text import drawn_width_in, fitting_names, plain_text, unwarned
+
+Entries: TypeAlias = "Sequence[tuple[Artist, str]]"
+"""Keys with their texts."""
 
 HANDLE, PAD = 1.6, 0.8
 """Width of a key, and of the space after it, in sizes of its text."""
@@ -34,30 +37,27 @@ LEFT_OF_AXES = 8.1
 NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a number and its unit in a sentence."""
 
-HOLLOW = "hollow: verdict other than stable"
-"""The legend's entry for hollow marks."""
 
-
-def hollow() -> Line2D:
-    """Return a hollow mark for a legend."""
-    return Line2D(
+def hollow_entry() -> tuple[Artist, str]:
+    """Return the legend's entry for hollow marks."""
+    mark = Line2D(
         [], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=INK
     )
+    return mark, "hollow: verdict other than stable"
 
 
-def legend_lines(texts: Sequence[str], style: Style, *, sentences: bool = False) -> float:
+def legend_lines(entries: Entries, style: Style, *, sentences: bool = False) -> float:
     """Return the height of ``legend_above`` on axes of a figure's width, in lines of small text."""
-    if not texts:
+    if not entries:
         return 0.0
-    labels, columns = _laid_out(texts, style, style.width_in, sentences)
+    labels, columns = _laid_out(entries, style, style.width_in, sentences)
     rows = -(-len(labels) // columns) + sum(label.count("\n") for label in labels)
     return ROW * rows + AROUND
 
 
 def legend_above(
     ax: Axes,
-    handles: Sequence[Any],
-    texts: Sequence[str],
+    entries: Entries,
     style: Style,
     *,
     sentences: bool = False,
@@ -67,19 +67,18 @@ def legend_above(
 
     Args:
         ax: with its labels.
-        handles: keys; none draws no legend.
-        texts: one a key.
+        entries: none draws no legend.
         style: in force.
         sentences: the texts wrap, and are at the left of axes that have names to their right; else
             they are names, which are shortened, and are at the right.
         above_pt: distance between axes and legend, points.
     """
-    if not handles:
+    if not entries:
         return
-    labels, columns = _laid_out(texts, style, _room_in(ax, style), sentences)
+    labels, columns = _laid_out(entries, style, _room_in(ax, style), sentences)
     figure: Any = ax.get_figure(root=True)
     legend = ax.legend(
-        handles,
+        [handle for handle, _ in entries],
         labels,
         loc="lower left" if sentences else "lower right",
         bbox_to_anchor=(0.0 if sentences else 1.0, 1.0),
@@ -93,8 +92,7 @@ def legend_above(
     # A legend wider than its axes would make the layout ever narrower: it is excluded from the
     # layout, and an invisible strut of its height reserves its room.
     legend.set_in_layout(False)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # missing letters are reported on saving
+    with unwarned():
         height = legend.get_window_extent(figure._get_renderer()).height * 72 / figure.dpi
     height += legend.borderaxespad * style.small_pt
     strut = AnchoredOffsetbox(
@@ -119,9 +117,10 @@ def _room_in(ax: Axes, style: Style) -> float:
 
 
 def _laid_out(
-    texts: Sequence[str], style: Style, width_in: float, sentences: bool
+    entries: Entries, style: Style, width_in: float, sentences: bool
 ) -> tuple[list[str], int]:
     """Return texts as drawn, and the number of columns: the fewest rows that fit."""
+    texts = [text for _, text in entries]
     em = style.small_pt / 72
     room = width_in - (LEFT_OF_AXES * em if sentences else BESIDE_IN)
     if sentences:
@@ -129,8 +128,7 @@ def _laid_out(
             "\n".join(map(plain_text, _wrapped(text, room - KEY * em, style))) for text in texts
         ]
     else:
-        short = fitting_names(texts, room - KEY * em, style.small_pt)
-        labels = [plain_text(text) for text in short]
+        labels = list(map(plain_text, fitting_names(texts, room - KEY * em, style.small_pt)))
     # matplotlib omits labels that begin with an underscore.
     labels = [f" {label}" if label.startswith("_") else label for label in labels]
     if any("\n" in label for label in labels):

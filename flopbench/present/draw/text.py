@@ -1,15 +1,19 @@
-"""Text from a log, made safe to draw."""
+"""Text from a log, made safe to draw, and shortened to the room that it has."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import takewhile
+from typing import Any
 
 from flopbench.present.figures.caption import printable
 
 ELLIPSIS = "…"
+FEWEST_LETTERS = 3
+"""Names are never shorter than this."""
 
 
 def plain_text(text: str) -> str:
@@ -33,49 +37,43 @@ def short_names(names: Sequence[str], most: int) -> list[str]:
     instead; where that does not help either, they are numbered.
     """
     most = max(most, 8)
-    short = [shortened(name, most) for name in names]
-    if _apart(short, names):
-        return short
-    common = _common_start([name for name in names if len(name) > most])
-    tails = [
-        name if len(name) <= most else shortened(ELLIPSIS + name[common:], most) for name in names
-    ]
-    if _apart(tails, names):
-        return tails
-    starts = [
-        name if len(name) <= most else (ELLIPSIS + name[common:])[: most - 1] + ELLIPSIS
-        for name in names
-    ]
-    if _apart(starts, names):
-        return starts
+    letters = zip(*(name for name in names if len(name) > most), strict=False)
+    common = sum(1 for _ in takewhile(lambda alike: len(set(alike)) == 1, letters))
+    ways: tuple[Callable[[str], str], ...] = (
+        lambda name: shortened(name, most),
+        lambda name: shortened(ELLIPSIS + name[common:], most),
+        lambda name: (ELLIPSIS + name[common:])[: most - 1] + ELLIPSIS,
+    )
+    for way in ways:
+        short = [name if len(name) <= most else way(name) for name in names]
+        if len(set(short)) == len(set(names)):
+            return short
     return [f"{shortened(name, most - 4)} #{n}" for n, name in enumerate(names, start=1)]
 
 
-def _common_start(names: Sequence[str]) -> int:
-    """Return how many characters all names begin with."""
-    alike = (len(set(letters)) == 1 for letters in zip(*names, strict=False))
-    return sum(1 for _ in takewhile(bool, alike))
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Measure text without warnings: letters that no font has are reported on saving."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _apart(short: Sequence[str], names: Sequence[str]) -> bool:
-    return len(set(short)) == len(set(names))
+def drawn_width_in(text: str, size_pt: float, **font: Any) -> float:
+    """Return the width of text as drawn, inches.
 
-
-FEWEST_LETTERS = 3
-"""Names are never shorter than this."""
-
-
-def drawn_width_in(text: str, size_pt: float) -> float:
-    """Return the width of a text in the current font, inches."""
+    Args:
+        text: as in a log, or already ``plain_text``.
+        size_pt: of the font.
+        **font: further properties: ``weight``, ``style``.
+    """
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
     shown = plain_text(text).replace(r"\$", "$")
-    with warnings.catch_warnings():
-        # Missing letters are reported when the figure is drawn.
-        warnings.simplefilter("ignore")
-        size = FontProperties(size=size_pt)
-        width, _, _ = text_to_path.get_text_width_height_descent(shown, size, ismath=False)
+    with unwarned():
+        properties = FontProperties(size=size_pt, **font)
+        width, _, _ = text_to_path.get_text_width_height_descent(shown, properties, ismath=False)
     return float(width) / 72
 
 
@@ -90,28 +88,47 @@ def fitting_names(
         size_pt: of the font.
         endings: what follows each name and is never shortened.
     """
-
     ends = endings or [""] * len(names)
     alone = [
         text
         for name, end in zip(names, ends, strict=True)
-        for text in shortest_cut(partial(_one, name), [name], width_in, size_pt, [end])
+        for text in longest_fit(partial(_one, name), [name], width_in, size_pt, [end])
     ]
     if len(set(alone)) == len(set(names)):
         return alone
-    return shortest_cut(partial(short_names, names), names, width_in, size_pt, ends)
+    return longest_fit(partial(short_names, names), names, width_in, size_pt, ends)
 
 
 def _one(name: str, most: int) -> list[str]:
     return [shortened(name, most)]
 
 
-def shortest_cut(
+def fitting_line(
+    parts: Sequence[tuple[str, str]], width_in: float, size_pt: float, **font: Any
+) -> str:
+    """Return words and names in one line, the longest names shortened until it fits.
+
+    Args:
+        parts: each a word and a name.
+        width_in: of the line, inches.
+        size_pt: of the font.
+        **font: as for ``drawn_width_in``.
+    """
+
+    def line(most: int) -> list[str]:
+        return [", ".join(f"{word} {shortened(name, most)}".strip() for word, name in parts)]
+
+    whole = line(max((len(name) for _, name in parts), default=0))
+    return longest_fit(line, whole, width_in, size_pt, **font)[0]
+
+
+def longest_fit(
     short: Callable[[int], list[str]],
     texts: Sequence[str],
     width_in: float,
     size_pt: float,
     endings: Sequence[str] = (),
+    **font: Any,
 ) -> list[str]:
     """Return the result of ``short`` for the most letters with which all texts fit.
 
@@ -121,12 +138,13 @@ def shortest_cut(
         width_in: maximum width of each with its ending, inches.
         size_pt: of the font.
         endings: as for ``fitting_names``.
+        **font: as for ``drawn_width_in``.
     """
     ends = endings or [""] * len(texts)
 
     def fit(shown: Sequence[str]) -> bool:
         pairs = zip(shown, ends, strict=True)
-        return all(drawn_width_in(text + end, size_pt) <= width_in for text, end in pairs)
+        return all(drawn_width_in(text + end, size_pt, **font) <= width_in for text, end in pairs)
 
     if fit(texts):
         return list(texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.transforms import blended_transform_factory, offset_copy
@@ -23,38 +24,28 @@ MEDIAN: dict[str, Any] = {"marker": "|", "color": INK, "markersize": 9, "markere
 
 def cost_drawing(cost: Cost) -> Drawing:
     """Return cost, ready to be drawn."""
-    return Drawing(
-        data=cost,
-        draw=lambda ax: draw_cost(cost, ax),
-        height_in=lambda style: cost_height_in(cost, style),
-    )
+    runs = cost.runs
 
+    def draw(ax: Axes) -> None:
+        style = chosen_style(ax)
+        for n, run in enumerate(runs):
+            (_draw_steps if cost.cumulative else _draw_histogram)(ax, cost, run, n)
+        for n, run in enumerate(runs):
+            _draw_centre(ax, run, n, _lane(ax, style, len(runs) - 1 - n))
+        ax.set_xlim(*_limits(cost))
+        ax.set_ylim(0, 100 if cost.cumulative else None)
+        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)")
+        ax.set_ylabel("videos up to this cost (%)" if cost.cumulative else "share of videos (%)")
+        ax.grid(visible=True, axis="y")
+        ax.set_axisbelow(True)
+        lanes_pt = style.small_pt * LANE * 1.25 * (len(runs) + 0.3)
+        legend_above(ax, _legend(cost), style, above_pt=lanes_pt)
 
-def cost_height_in(cost: Cost, style: Style) -> float:
-    """Return the height, inches: the axes, a lane for each run, the legend."""
-    lines = 3.0 + LANE * (len(cost.runs) + 0.5) + legend_lines(_texts(cost), style)
-    return BODY_IN * style.text_pt / 9 + style.inches(lines)
+    def height_in(style: Style) -> float:
+        lines = 3.0 + LANE * (len(runs) + 0.5) + legend_lines(_legend(cost), style)
+        return BODY_IN * style.text_pt / 9 + style.inches(lines)
 
-
-def draw_cost(cost: Cost, ax: Axes) -> None:
-    """Draw the distributions, and each run's mean and median above them."""
-    style = chosen_style(ax)
-    handles = []
-    for n, run in enumerate(cost.runs):
-        if cost.cumulative:
-            handles.append(_steps(ax, cost, run, n))
-        else:
-            handles.append(_histogram(ax, cost, run, n))
-    lanes = [_lane(ax, style, len(cost.runs) - 1 - n) for n in range(len(cost.runs))]
-    for n, (run, lane) in enumerate(zip(cost.runs, lanes, strict=True)):
-        _centre(ax, run, n, lane)
-    ax.set_xlim(*_limits(cost))
-    ax.set_ylim(0, 100 if cost.cumulative else None)
-    ax.set_xlabel("cost (GFLOPS/video = GMACs/video)")
-    ax.set_ylabel("videos up to this cost (%)" if cost.cumulative else "share of videos (%)")
-    ax.grid(visible=True, axis="y")
-    ax.set_axisbelow(True)
-    _legend(cost, ax, handles, style)
+    return Drawing(data=cost, draw=draw, height_in=height_in)
 
 
 def _limits(cost: Cost) -> tuple[float, float]:
@@ -68,31 +59,20 @@ def _limits(cost: Cost) -> tuple[float, float]:
     return max(least - reach, min(least, 0.0)), most + reach
 
 
-def _histogram(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> Any:
+def _draw_histogram(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> None:
+    """Draw bars of a single run, an outline of one of several."""
     own = look(n)
     shares = [100 * share for share in run.shares]
     if len(cost.runs) == 1:
-        ax.bar(
-            cost.edges[:-1],
-            shares,
-            width=cost.width,
-            align="edge",
-            color=own.color,
-            edgecolor=INK,
-        )
+        at = cost.edges[:-1]
+        ax.bar(at, shares, width=cost.width, align="edge", color=own.color, edgecolor=INK)
     else:
         ax.stairs(
-            shares,
-            cost.edges,
-            color=own.color,
-            linestyle=own.dash,
-            linewidth=1.2,
-            clip_on=False,
+            shares, cost.edges, color=own.color, linestyle=own.dash, linewidth=1.2, clip_on=False
         )
-    return _key(n)
 
 
-def _steps(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> Any:
+def _draw_steps(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> None:
     own = look(n)
     low, high = _limits(cost)
     shares = [100 * count / run.videos for _, count in run.steps]
@@ -104,12 +84,6 @@ def _steps(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> Any:
         linestyle=own.dash,
         clip_on=False,
     )
-    return _key(n)
-
-
-def _key(n: int) -> Line2D:
-    own = look(n)
-    return Line2D([], [], color=own.color, linestyle=own.dash, marker=own.marker)
 
 
 def _lane(ax: Axes, style: Style, lane: int) -> Any:
@@ -120,40 +94,34 @@ def _lane(ax: Axes, style: Style, lane: int) -> Any:
     return offset_copy(across, fig=figure, y=points, units="points")
 
 
-def _centre(ax: Axes, run: CostsOfRun, n: int, lane: Any) -> None:
+def _draw_centre(ax: Axes, run: CostsOfRun, n: int, lane: Any) -> None:
     """Draw mean, its interval and the median in a lane above the axes."""
     own = look(n)
     if run.interval is not None:
         ends = [run.interval.low, run.interval.high]
         ax.plot(ends, [1, 1], transform=lane, color=own.color, linewidth=1.4, clip_on=False)
     ax.plot([run.mean], [1], transform=lane, color=own.color, marker=own.marker, clip_on=False)
-    ax.plot(
-        [run.median],
-        [1],
-        transform=lane,
-        clip_on=False,
-        **MEDIAN,
-    )
+    ax.plot([run.median], [1], transform=lane, clip_on=False, **MEDIAN)
 
 
-def _legend(cost: Cost, ax: Axes, handles: list[Any], style: Style) -> None:
-    alone = len(cost.runs) == 1
-    color = look(0).color if alone else INK
+def _legend(cost: Cost) -> list[tuple[Artist, str]]:
+    """Return what mean and median look like: with the numbers of one run, or after the names."""
+    several = len(cost.runs) > 1
+    color = INK if several else look(0).color
     dot = Line2D([], [], color=color, marker=look(0).marker, linewidth=1.4)
     tick = Line2D([], [], linestyle="none", **MEDIAN)
-    keys = [dot, tick] if alone else [*handles, dot, tick]
-    lanes = style.small_pt * LANE * 1.25 * (len(cost.runs) + 0.3)
-    legend_above(ax, keys, _texts(cost), style, above_pt=lanes)
-
-
-def _texts(cost: Cost) -> list[str]:
-    """Return the legend's texts: the numbers of one run, the names of several."""
-    if len(cost.runs) > 1:
+    if several:
         single = all(run.interval is None for run in cost.runs)
         mean = "mean" if single else "mean, 95 % interval"
-        return [*(run.name for run in cost.runs), mean, "median"]
+        runs = [(_key(n), run.name) for n, run in enumerate(cost.runs)]
+        return [*runs, (dot, mean), (tick, "median")]
     (run,) = cost.runs
     mean = f"mean {four_digits(run.mean)}"
     if run.interval is not None:
         mean += f" [{four_digits(run.interval.low)}, {four_digits(run.interval.high)}]"
-    return [mean, f"median {four_digits(run.median)}"]
+    return [(dot, mean), (tick, f"median {four_digits(run.median)}")]
+
+
+def _key(n: int) -> Line2D:
+    own = look(n)
+    return Line2D([], [], color=own.color, linestyle=own.dash, marker=own.marker)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from flopbench.core.units import GIGA, gflops, ms
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.label_column import height_in, plain_log_ticks, write_label_column
-from flopbench.present.draw.legend import HOLLOW, NO_BREAK, hollow, legend_above
-from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
+from flopbench.present.draw.label_column import height_in, name_points
+from flopbench.present.draw.legend import NO_BREAK, hollow_entry
+from flopbench.present.draw.parts import mark
+from flopbench.present.draw.style import INK, Look, chosen_style, look
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.theory import Theory, TheoryGroup, TheoryPoint
 from flopbench.timing.records import PRIMARY_COLUMNS
@@ -24,76 +24,57 @@ STEPS = 60
 
 def theory_drawing(theory: Theory) -> Drawing:
     """Return MACs against time, ready to be drawn."""
+    points = [point for group in theory.groups for point in group.points]
+
+    def draw(ax: Axes) -> None:
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        macs = [gflops(point.one.dense_macs) for point in points]
+        times = [ms(second) for point in points for second in _reach(point)]
+        ax.set_xlim(min(macs) / ROOM, max(macs) * ROOM)
+        ax.set_ylim(min(times) / ROOM, max(times) * ROOM)
+        for n, group in enumerate(theory.groups):
+            _draw_group(ax, group, look(n), several=len(theory.groups) > 1)
+        one_image = all(point.one.row.what.batch == 1 for point in points)
+        ax.set_xlabel("dense GMACs an image" if one_image else "dense GMACs a call (batch × image)")
+        leads = dict.fromkeys(PRIMARY_COLUMNS.get(p.one.row.lead, p.one.row.lead) for p in points)
+        ax.set_ylabel(f"measured ms a call ({listed(list(leads), 'or')})")
+        ax.grid(visible=True)
+        name_points(
+            ax,
+            [(gflops(point.one.dense_macs), ms(point.one.seconds)) for point in points],
+            [point.name for point in points],
+            chosen_style(ax),
+            legend=_legend(theory),
+            endings=["" if point.factor is None else _factor(point.factor) for point in points],
+        )
+
     return Drawing(
         data=theory,
-        draw=lambda ax: draw_theory(theory, ax),
-        height_in=lambda style: theory_height_in(theory, style),
+        draw=draw,
+        height_in=lambda style: height_in(len(points), _legend(theory), style),
     )
 
 
-def theory_height_in(theory: Theory, style: Style) -> float:
-    """Return the height that all names need, inches."""
-    names = sum(len(group.points) for group in theory.groups)
-    return height_in(names, [text for _, text in _legend(theory)], style)
-
-
-def draw_theory(theory: Theory, ax: Axes) -> None:
-    """Draw points, lines and residuals."""
-    style = chosen_style(ax)
-    points = [point for group in theory.groups for point in group.points]
-    ax.set_xscale("log")
-    ax.set_yscale("log")
-    macs = [gflops(point.one.dense_macs) for point in points]
-    times = [ms(second) for point in points for second in _reach(point)]
-    ax.set_xlim(min(macs) / ROOM, max(macs) * ROOM)
-    ax.set_ylim(min(times) / ROOM, max(times) * ROOM)
-    for n, group in enumerate(theory.groups):
-        _draw_group(ax, group, look(n), several=len(theory.groups) > 1)
-    one_image = all(point.one.row.what.batch == 1 for point in points)
-    ax.set_xlabel("dense GMACs an image" if one_image else "dense GMACs a call (batch × image)")
-    leads = list(dict.fromkeys(PRIMARY_COLUMNS.get(p.one.row.lead, p.one.row.lead) for p in points))
-    ax.set_ylabel(f"measured ms a call ({listed(leads, 'or')})")
-    ax.grid(visible=True)
-    entries = _legend(theory)
-    plain_log_ticks(ax)  # about as wide as the final ones, for the layout
-    legend_above(
-        ax, [handle for handle, _ in entries], [text for _, text in entries], style, sentences=True
-    )
-    write_label_column(
-        ax,
-        [(gflops(point.one.dense_macs), ms(point.one.seconds)) for point in points],
-        [point.name for point in points],
-        style,
-        ["" if point.factor is None else f"  {_factor(point.factor)}×" for point in points],
-    )
-    plain_log_ticks(ax)
-
-
-def _legend(theory: Theory) -> list[tuple[Any, str]]:
-    """Return (handle, text): each group with its line, and the meaning of a hollow mark."""
-    entries: list[tuple[Any, str]] = []
+def _legend(theory: Theory) -> list[tuple[Artist, str]]:
+    """Return each group with its line, and the meaning of a hollow mark."""
+    entries: list[tuple[Artist, str]] = []
     several = len(theory.groups) > 1
     for n, group in enumerate(theory.groups):
         own, line = look(n), group.line
         if line is None and not several:
             continue
-        name = group.name if several else "line"
-        entries.append(
-            (
-                Line2D(
-                    [],
-                    [],
-                    color=own.color if several else INK,
-                    marker=own.marker if several else "none",
-                    linestyle="none" if line is None else own.dash,
-                    linewidth=0.9,
-                ),
-                name if line is None else f"{name}: {_unbroken(line.text)}",
-            )
+        key = Line2D(
+            [],
+            [],
+            color=own.color if several else INK,
+            marker=own.marker if several else "none",
+            linestyle="none" if line is None else own.dash,
+            linewidth=0.9,
         )
-    if theory.flagged:
-        entries.append((hollow(), HOLLOW))
-    return entries
+        name = group.name if several else "line"
+        entries.append((key, name if line is None else f"{name}: {_unbroken(line.text)}"))
+    return [*entries, hollow_entry()] if theory.flagged else entries
 
 
 def _unbroken(text: str) -> str:
@@ -109,7 +90,7 @@ def _reach(point: TheoryPoint) -> tuple[float, ...]:
 
 
 def _factor(factor: float) -> str:
-    return f"{factor:.2f}" if factor < 10 else f"{factor:.0f}"
+    return f"  {factor:.2f}×" if factor < 10 else f"  {factor:.0f}×"
 
 
 def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> None:
@@ -117,8 +98,7 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
     if line is not None:
         low, high = ax.get_xlim()
         xs = [low * (high / low) ** (n / STEPS) for n in range(STEPS + 1)]
-        pairs = [(x, ms(line.at(x * GIGA))) for x in xs]
-        above = [(x, y) for x, y in pairs if y > 0]
+        above = [(x, ms(y)) for x in xs if (y := line.at(x * GIGA)) > 0]
         ax.plot(
             [x for x, _ in above],
             [y for _, y in above],
@@ -149,12 +129,4 @@ def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
             capthick=0.8,
             zorder=3,
         )
-    ax.plot(
-        [x],
-        [y],
-        linestyle="none",
-        marker=own.marker,
-        markerfacecolor=own.color if point.one.stable else "white",
-        markeredgecolor=own.color,
-        zorder=4,
-    )
+    mark(ax, x, y, own, filled=point.one.stable)

@@ -7,13 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Patch
 
 from flopbench.core.units import milliseconds, ms
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.labels import extent, fitted, lay_out
+from flopbench.present.draw.parts import bar_key, bars, laid_out, name_rows, note
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
-from flopbench.present.draw.text import plain_text
+from flopbench.present.draw.text import fitting_names, unwarned
 from flopbench.present.figures.waterfall import (
     BASELINE,
     MEASURED,
@@ -34,16 +33,17 @@ TEXT_GAP_PT = 3.0
 """Distance between a bar and the text next to it."""
 LAYOUTS = 3
 """The axis limit moves the last tick, which moves the axes: it is computed this many times."""
-WIDEST = 0.75
-"""Largest share of the axes' width for the text next to a bar."""
+WIDEST, WIDEST_HEADING = 0.75, 0.8
+"""Largest share of the axes' width for the text next to a bar, and for a block's name."""
+COSTS, SAVES = "costs time", "saves time"
 
 LOOKS: dict[str, Look] = {
-    "uniform baseline": look(7),
-    "theory": look(4),
+    BASELINE: look(7),
+    THEORY: look(4),
     # Dark and light, since these bars are often too thin for a hatch.
-    "costs time": look(5),
-    "saves time": replace(look(2), color=look(6).color),
-    "measured": look(0),
+    COSTS: look(5),
+    SAVES: replace(look(2), color=look(6).color),
+    MEASURED: look(0),
 }
 """Kind of bar -> its look."""
 
@@ -56,59 +56,45 @@ class _BarRow:
     step: Step
     chain: Chain
 
+    @property
+    def kind(self) -> str:
+        if self.step.is_whole:
+            return self.step.name
+        return COSTS if self.step.end_s >= self.step.start_s else SAVES
+
 
 def waterfall_drawing(waterfall: WaterfallFigure) -> Drawing:
     """Return the steps, ready to be drawn."""
+    rows, headings, bottom = _rows(waterfall)
+
+    def draw(ax: Axes) -> None:
+        style = chosen_style(ax)
+        for row in rows:
+            start = ms(row.step.start_s)
+            length = ms(row.step.end_s - row.step.start_s)
+            bars(ax, [row.y], [length], LOOKS[row.kind], thick=THICK, left=[start])
+        _connect(rows, ax)
+        names = [f"+ {r.step.name}" if r.step.name in PARTS else r.step.name for r in rows]
+        name_rows(ax, [row.y for row in rows], names, "step", ends=(bottom, -0.15))
+        ax.set_xlim(0, ms(max(row.step.end_s for row in rows)) * 1.5)
+        ax.set_xlabel("time (ms/video)")
+        ax.grid(visible=True, axis="x")
+        kinds = {row.kind for row in rows}
+        shown = [name for name in (COSTS, SAVES) if name in kinds]
+        ax.legend(
+            [bar_key(LOOKS[name]) for name in shown],
+            shown,
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=2,
+        )
+        _write(rows, headings, ax, style)
+
     return Drawing(
         data=waterfall,
-        draw=lambda ax: draw_waterfall(waterfall, ax),
-        height_in=lambda style: waterfall_height_in(waterfall, style),
+        draw=draw,
+        height_in=lambda style: style.inches(ROWS_A_LINE * bottom + 5.2),
     )
-
-
-def waterfall_height_in(waterfall: WaterfallFigure, style: Style) -> float:
-    """Return the height that all rows need, inches."""
-    rows = sum(len(chain.steps) for chain in waterfall.chains)
-    blocks = len(waterfall.chains)
-    lines = rows + blocks * (HEADING + BELOW)
-    return style.inches(ROWS_A_LINE * lines + 5.2)
-
-
-def draw_waterfall(waterfall: WaterfallFigure, ax: Axes) -> None:
-    """Draw the blocks, the first on top."""
-    style = chosen_style(ax)
-    rows, headings, bottom = _rows(waterfall)
-    for row in rows:
-        own = LOOKS[_sort(row.step)]
-        ax.barh(
-            row.y,
-            ms(row.step.end_s - row.step.start_s),
-            left=ms(row.step.start_s),
-            height=THICK,
-            color=own.color,
-            hatch=own.hatch,
-            edgecolor=INK,
-        )
-    _connect(rows, ax)
-    ax.set_yticks([row.y for row in rows], [_tick(row.step) for row in rows])
-    ax.tick_params(axis="y", length=0)
-    ax.set_ylim(bottom, -0.15)
-    ax.set_xlim(0, ms(max(row.step.end_s for row in rows)) * 1.5)
-    ax.set_xlabel("time (ms/video)")
-    ax.set_ylabel("step")
-    ax.grid(visible=True, axis="x")
-    used = dict.fromkeys(_sort(row.step) for row in rows)
-    steps = [name for name in LOOKS if name in used and name not in {BASELINE, THEORY, MEASURED}]
-    ax.legend(
-        handles=[
-            Patch(facecolor=LOOKS[n].color, hatch=LOOKS[n].hatch, edgecolor=INK, label=n)
-            for n in steps
-        ],
-        loc="lower right",
-        bbox_to_anchor=(1.0, 1.0),
-        ncols=2,
-    )
-    _write(rows, headings, ax, style)
 
 
 def _rows(waterfall: WaterfallFigure) -> tuple[list[_BarRow], list[tuple[float, str]], float]:
@@ -126,16 +112,6 @@ def _rows(waterfall: WaterfallFigure) -> tuple[list[_BarRow], list[tuple[float, 
     return rows, headings, y
 
 
-def _sort(step: Step) -> str:
-    if step.is_whole:
-        return step.name
-    return "costs time" if step.end_s >= step.start_s else "saves time"
-
-
-def _tick(step: Step) -> str:
-    return f"+ {step.name}" if step.name in PARTS else step.name
-
-
 def _connect(rows: list[_BarRow], ax: Axes) -> None:
     """Draw from the end of a bar to where the next one begins, or ends; not from the baseline."""
     for above, below in pairwise(rows):
@@ -148,42 +124,30 @@ def _connect(rows: list[_BarRow], ax: Axes) -> None:
 
 def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, style: Style) -> None:
     """Write names of blocks and texts of bars; extend the axis so that every text has room."""
-    lay_out(ax)
     figure: Any = ax.get_figure(root=True)
-    px = figure.dpi / 72
-    width = ax.get_window_extent().width
+    width, _ = laid_out(ax)
     for y, name in headings:
-        ax.annotate(
-            plain_text(fitted(ax, name, style.text_pt, 0.8 * width)),
-            (0, y),
-            xytext=(2, 0),
-            textcoords="offset points",
-            xycoords=("axes fraction", "data"),
-            va="center",
-            fontsize=style.text_pt,
-            fontweight="bold",
-        ).set_in_layout(False)
+        (short,) = fitting_names([name], WIDEST_HEADING * width, style.text_pt)
+        heading: dict[str, Any] = {"fontsize": style.text_pt, "fontweight": "bold"}
+        at = ("axes fraction", "data")
+        note(ax, short, (0, y), style, xycoords=at, **heading).set_in_layout(False)
     texts = []
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the grid
     for row in rows:
-        for at, said in ((row.y, _bar_text(row)), (row.y + 0.85, _interval(row))):
+        x = ms(max(row.step.end_s, row.step.start_s))
+        for at_y, said in ((row.y, _bar_text(row)), (row.y + 0.85, _interval(row))):
             if said:
-                text = ax.annotate(
-                    said,
-                    (ms(max(row.step.end_s, row.step.start_s)), at),
-                    xytext=(TEXT_GAP_PT, 0),
-                    textcoords="offset points",
-                    va="center",
-                    fontsize=style.small_pt,
-                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},  # over the grid
-                )
+                text = note(ax, said, (x, at_y), style, gap_pt=TEXT_GAP_PT, bbox=box)
                 text.set_in_layout(False)
                 texts.append(text)
     for _ in range(LAYOUTS):
-        width = ax.get_window_extent().width
-        taken = [min((extent(text).width + 2 * TEXT_GAP_PT * px) / width, WIDEST) for text in texts]
+        gaps_px = 2 * TEXT_GAP_PT * figure.dpi / 72
+        px = ax.get_window_extent().width
+        with unwarned():
+            taken = [min((t.get_window_extent().width + gaps_px) / px, WIDEST) for t in texts]
         reach = [text.xy[0] / (1 - part) for text, part in zip(texts, taken, strict=True)]
         ax.set_xlim(0, max(reach) or 1)
-        lay_out(ax)
+        laid_out(ax)
 
 
 def _bar_text(row: _BarRow) -> str:
