@@ -27,8 +27,8 @@ from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import bytes_of, on_axes
 from flopbench.present.draw.kinds.frames import FILLED, frames_drawing
-from flopbench.present.draw.strip_layout import Ruler
 from flopbench.present.draw.style import paper_style
+from flopbench.present.draw.text import drawn_width_in, fitting_line
 from flopbench.present.figures.frames.figure import Frames, frames
 
 frames_of = frames.make
@@ -95,12 +95,10 @@ def texts(ax: Axes) -> list[str]:
 
 def numbers_drawn(data: Frames) -> list[int | None]:
     """Return the number of the frame at each step, from its blue; None where none is drawn."""
-    film = data.films[0]
     found: list[int | None] = []
-    for step in range(film.steps):
-        picture = film.strips[0].pictures.get(step)
-        shown = picture is not None and picture.pixels is not None
-        found.append(round(float(picture.pixels[..., 2].mean())) if shown and picture else None)
+    for decision in data.films[0].streams[""]:
+        pixels = [picture.pixels for picture in decision.pictures] or [None] * decision.steps
+        found += [None if own is None else round(float(own[..., 2].mean())) for own in pixels]
     return found
 
 
@@ -207,14 +205,16 @@ def test_nothing_is_wider_than_the_figure(tmp_path: Path) -> None:
     assert data.table.rows[0][data.table.header.index("label")] == name
 
 
-def test_ruler_measures_what_is_drawn() -> None:
-    """Shortened text fits its room; text that fits is left alone."""
+def test_lines_fit_their_room() -> None:
+    """The longest names of a line are shortened; a line that fits is left alone."""
     with paper_style("column"):
-        ruler = Ruler(8)
-        assert ruler.fitted("short", 1.0) == "short"
-        short = ruler.fitted("a rather long name of a class", 0.6)
+        assert fitting_line([("", "short")], 1.0, 8) == "short"
+        parts = [("✓ right:", "a rather long name of a class"), ("exit:", "4")]
+        short = fitting_line(parts, 1.4, 8)
+        assert short.startswith("✓ right: a")
         assert "…" in short
-        assert ruler.width_in(short) <= 0.6
+        assert short.endswith(", exit: 4")
+        assert drawn_width_in(short, 8) <= 1.4
 
 
 def save_folder(folder: Path, video: Any) -> None:
@@ -307,7 +307,7 @@ def test_pictures_are_cropped_at_the_centre(tmp_path: Path) -> None:
     video: Any = np.zeros((STEPS, 50, 100, 3), np.uint8)
     video[:, :, 25:75] = 255
     data = frames_of(own_log(tmp_path), frames={"v": video})
-    assert data.films[0].strips[0].pictures[1].pixels.min() == 255
+    assert data.films[0].streams[""][1].pictures[0].pixels.min() == 255
     assert any("cropped at its centre" in sentence for sentence in data.caption.sentences)
 
 

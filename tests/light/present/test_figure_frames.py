@@ -20,16 +20,10 @@ from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
-from flopbench.present.figures.frames.choice import _nearest
+from flopbench.present.figures.frames.choice import nearest
 from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames
-from flopbench.present.figures.frames.media import inside, natural
-from flopbench.present.figures.frames.steps import (
-    Decided,
-    action_labels,
-    decided,
-    largest_side,
-    size_text,
-)
+from flopbench.present.figures.frames.media import FrameSource, inside, natural
+from flopbench.present.figures.frames.rows import Film, action_labels, film_of, largest_side
 
 frames_of = frames.make
 
@@ -37,14 +31,15 @@ SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
 PUBLISHED = Choices(counter="published", alone=True, may_measure=False)
 
 
-def spelled(found: Decided, stream: str = "") -> list[tuple[str, int, int, bool]]:
+def spelled(found: Film, stream: str = "") -> list[tuple[str, int, int, bool]]:
     """Return label, first step, steps and cut of each decision."""
     return [(d.label, d.start, d.steps, d.cut) for d in found.streams[stream]]
 
 
-def decisions(plan: Plan, **fields: Any) -> Decided:
+def decisions(plan: Plan, **fields: Any) -> Film:
     """Return what was decided on one sample."""
-    return decided(Sample(id="v", **fields), plan, lambda i: "log:1")
+    none = FrameSource(names_in=Path())
+    return film_of(Sample(id="v", **fields), lambda i: "log:1", plan, none, most=64)
 
 
 def own_log(path: Path, samples: Sequence[dict[str, Any]] = (), **header: Any) -> Path:
@@ -93,9 +88,9 @@ def test_ids_names_and_one_hot_rows_are_alike() -> None:
     plan = arnet_plan()
     names = [plan.actions[code].name for code in (0, 6, 6, 6, 6, 3)]
     one_hot = np.eye(7)[[0, 6, 6, 6, 6, 3]].tolist()
-    by_id = decisions(plan, actions=[0, 6, 6, 6, 6, 3])
-    assert by_id == decisions(plan, actions=names) == decisions(plan, actions=one_hot)
-    assert spelled(by_id) == [("224", 0, 1, False), ("skip 4", 1, 4, False), ("84", 5, 1, False)]
+    for written in ([0, 6, 6, 6, 6, 3], names, one_hot):
+        found = spelled(decisions(plan, actions=written))
+        assert found == [("224", 0, 1, False), ("skip 4", 1, 4, False), ("84", 5, 1, False)]
 
 
 def test_spans_of_a_log_per_decision() -> None:
@@ -147,8 +142,7 @@ def test_labels_are_sizes_with_letters_where_they_are_shared() -> None:
         actions=[{"name": "a@112"}, {"name": "b@112"}, {"name": "8 bit"}, {"name": "c@96x64"}]
     )
     labels = action_labels(plan_of(header))
-    assert labels[:3] == ["112 a", "112 b", "8 bit"]
-    assert size_text((96, 64)) == "96×64"
+    assert labels == ["112 a", "112 b", "8 bit", "96×64"]
 
 
 def test_each_group_shows_the_video_nearest_to_its_median_cost() -> None:
@@ -181,9 +175,9 @@ def test_the_margin_makes_the_groups_where_a_log_has_scores(tmp_path: Path) -> N
 def test_several_videos_of_a_group_spread_over_its_costs() -> None:
     """N videos are those at the quantiles 1/2N, 3/2N, …; ties go by the log's order."""
     costs = np.array([5.0, 1, 2, 3, 4, 4, 4])
-    assert _nearest(np.arange(7), costs, None, 1) == [4]
-    assert _nearest(np.arange(5), costs, None, 2) == [2, 4]
-    assert sorted(_nearest(np.arange(7), costs, None, 9)) == list(range(7))
+    assert nearest(np.arange(7), costs, None, 1) == [4]
+    assert nearest(np.arange(5), costs, None, 2) == [2, 4]
+    assert sorted(nearest(np.arange(7), costs, None, 9)) == list(range(7))
 
 
 def test_too_small_groups_are_said(tmp_path: Path) -> None:
@@ -242,7 +236,7 @@ def test_first_of_duplicates_are_the_records_that_are_counted(tmp_path: Path) ->
         frames_of(log)
     data = frames_of(log, choices=Choices(duplicates="first"), videos=["y", "x"])
     assert [film.gflops_per_video for film in data.films] == [5.0, 2.0]
-    assert [d.label for d in data.films[1].strips[0].decisions] == ["112", "112"]
+    assert [d.label for d in data.films[1].streams[""]] == ["112", "112"]
 
 
 def test_predictions_are_judged_by_name(tmp_path: Path) -> None:
@@ -285,7 +279,7 @@ def test_more_steps_than_wanted_are_left_out_and_said(tmp_path: Path) -> None:
     log = own_log(tmp_path / "run.jsonl", [{"id": "v", "actions": [0, 2, 2, 1, 1]}])
     data = frames_of(log, most_frames=2)
     (film,) = data.films
-    assert [(d.label, d.steps) for d in film.strips[0].decisions] == [("224", 1), ("skip 2", 1)]
+    assert [(d.label, d.steps) for d in film.streams[""]] == [("224", 1), ("skip 2", 1)]
     assert "2 of 5 of v" in " ".join(data.caption.sentences)
 
 
@@ -306,7 +300,7 @@ def test_the_users_own_component_has_its_own_size(tmp_path: Path) -> None:
         [{"actions": [0]}],
     )
     own = Choices(components={"net": 'value:1e9 "a test"'})
-    assert frames_of(log, choices=own).films[0].strips[0].decisions[0].size is None
+    assert frames_of(log, choices=own).films[0].streams[""][0].size is None
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,58 +13,134 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
 from flopbench.present.draw.drawing import Drawing
-from flopbench.present.draw.strip_layout import (
-    BETWEEN,
-    PAD_IN,
-    Ruler,
-    StripLayout,
-    heading_of,
-    strip_layout_of,
-)
 from flopbench.present.draw.style import FAINT, INK, SMALLEST_PT, Style, chosen_style
-from flopbench.present.draw.text import plain_text
+from flopbench.present.draw.text import drawn_width_in, fitting_line, plain_text
 from flopbench.present.figures.frames.figure import Frames
-from flopbench.present.figures.frames.films import Film, Strip
-from flopbench.present.figures.frames.images import FrameImage
-from flopbench.present.figures.frames.steps import PROCESSED, Decision
+from flopbench.present.figures.frames.media import Picture
+from flopbench.present.figures.frames.rows import PROCESSED, Decision, Film
 
+SMALLEST_CELL = 3.6
+"""Minimum width of a cell, in sizes of small text: ``skip 4`` fits below it."""
+LARGEST_CELL_IN = 0.8
 FILLED = 0.94
 """Share of a cell's side for the largest input."""
 BOX = 0.62
 """Height of a box without a frame, as a share of a cell's side."""
+LINE = 1.1
+"""Height of the label below a line of cells, in lines of text."""
+BETWEEN = 0.9
+"""Lines of text between two rows."""
+PAD_IN = 0.06
+"""What constrained layout leaves free, left and right together."""
+CHARACTER = 0.45
+"""Width of a typical character of a note, in sizes of its text."""
 PALE = 0.45
 """Contrast of a frame where it is unknown whether it was processed."""
-PLACEHOLDER = "#E4E4E4"
+PLACEHOLDER, GREY, PALE_INK = "#E4E4E4", "#777777", "#555555"
+HATCH = "////"
 SHRINK = 0.95
 TOLERANCE_IN = 0.01
-HATCH = "////"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """The dimensions that all rows share.
+
+    Attributes:
+        width_in: of the drawing.
+        per_line: cells of a full line.
+        cell_in: side of a cell.
+        text_in: height of a line of text.
+        text_pt: its size.
+        full_px: side of an input that fills its cell; None where the log gives no sizes.
+    """
+
+    width_in: float
+    per_line: int
+    cell_in: float
+    text_in: float
+    text_pt: float
+    full_px: int | None
+
+    @property
+    def line_in(self) -> float:
+        """Height of one line of cells with its labels."""
+        return self.cell_in + LINE * self.text_in
+
+    def stream_in(self, film: Film) -> float:
+        """Return the height of the cells of one stream of a row."""
+        return -(-film.drawn // self.per_line) * self.line_in
+
+    def film_in(self, film: Film) -> float:
+        """Return the height of one row, the text above it included."""
+        texts = 1 + bool(heading_of(film)) + sum(map(bool, film.streams))
+        return texts * self.text_in + len(film.streams) * self.stream_in(film)
+
+    def height_in(self, frames: Frames) -> float:
+        """Return the height of the whole drawing."""
+        rows = sum(self.film_in(film) + BETWEEN * self.text_in for film in frames.films)
+        return rows + len(self.notes(frames)) * self.text_in + 0.02
+
+    def notes(self, frames: Frames) -> list[str]:
+        """Return the lines below the rows: the scale, and what hatches mean."""
+        notes = []
+        if self.full_px is not None:
+            notes.append(f"side of a frame = side of its input; full: {self.full_px} px")
+        if any(film.missing for film in frames.films):
+            notes.append("hatched: no image")
+        one = "; ".join(notes)
+        fits = len(one) * CHARACTER * self.text_pt / 72 <= self.width_in
+        return [one] if one and fits else notes
+
+    def places(self, decision: Decision) -> list[tuple[int, int, int]]:
+        """Cut the steps of a decision where lines end: (line, first column, columns)."""
+        found, step = [], decision.start
+        while step < decision.end:
+            line, column = divmod(step, self.per_line)
+            columns = min(decision.end - step, self.per_line - column)
+            found.append((line, column, columns))
+            step += columns
+        return found
+
+
+def layout_of(frames: Frames, style: Style, width_in: float) -> Layout:
+    """Return the layout of a drawing of this width.
+
+    Lines hold as many cells of the smallest size as fit, then are evened out.
+    """
+    most = max(1, int(width_in / (SMALLEST_CELL * style.small_pt / 72)))
+    longest = max(film.drawn for film in frames.films)
+    per_line = -(-longest // -(-longest // most))
+    return Layout(
+        width_in=width_in,
+        per_line=per_line,
+        cell_in=min(width_in / per_line, LARGEST_CELL_IN),
+        text_in=style.inches(1),
+        text_pt=style.small_pt,
+        full_px=frames.full_px,
+    )
 
 
 def frames_drawing(frames: Frames) -> Drawing:
     """Return film strips, ready to be drawn."""
-    return Drawing(
-        data=frames,
-        draw=lambda ax: draw_frames(frames, ax),
-        height_in=lambda style: frames_height_in(frames, style),
-    )
+
+    def height_in(style: Style) -> float:
+        return layout_of(frames, style, style.width_in - PAD_IN).height_in(frames) + PAD_IN
+
+    return Drawing(data=frames, draw=lambda ax: _draw(frames, ax), height_in=height_in)
 
 
-def frames_height_in(frames: Frames, style: Style) -> float:
-    """Return the height that all rows need, inches."""
-    return strip_layout_of(frames, style, style.width_in - PAD_IN).height_in(frames) + PAD_IN
-
-
-def draw_frames(frames: Frames, ax: Axes) -> None:
+def _draw(frames: Frames, ax: Axes) -> None:
     """Draw the rows from top to bottom, in inches; the axes have no ticks.
 
     Where the caller's axes are not high enough for the rows, everything is drawn smaller.
     """
     style = chosen_style(ax)
     width, height = _room_in(ax)
-    layout = strip_layout_of(frames, style, width)
+    layout = layout_of(frames, style, width)
     while layout.height_in(frames) > height + TOLERANCE_IN and style.text_pt > SMALLEST_PT:
         style = replace(style, text_pt=SHRINK * style.text_pt)
-        layout = strip_layout_of(frames, style, width)
+        layout = layout_of(frames, style, width)
     ax.set_axis_off()
     ax.set_autoscale_on(False)
     ax.set_xlim(0, layout.width_in)
@@ -72,10 +148,10 @@ def draw_frames(frames: Frames, ax: Axes) -> None:
     ax.set_aspect("equal", adjustable="box", anchor="NW")
     top = 0.0
     for film in frames.films:
-        _draw_film(film, frames.full_px, ax, layout, top)
+        _draw_film(film, ax, layout, top)
         top += layout.film_in(film) + BETWEEN * layout.text_in
     for n, note in enumerate(layout.notes(frames)):
-        _write(ax, layout, 0, top + n * layout.text_in, note, color="#555555", ha="left")
+        _write(ax, layout, 0, top + n * layout.text_in, note, color=PALE_INK, ha="left")
 
 
 def _room_in(ax: Axes) -> tuple[float, float]:
@@ -92,89 +168,100 @@ def _room_in(ax: Axes) -> tuple[float, float]:
     return float(width * wide - PAD_IN), float(height * high - PAD_IN)
 
 
-def _write(ax: Axes, layout: StripLayout, x: float, y: float, text: str, **options: Any) -> None:
+def _write(ax: Axes, layout: Layout, x: float, y: float, text: str, **options: Any) -> None:
     options = {"ha": "center", "va": "top", "color": INK, "fontsize": layout.text_pt, **options}
     # Positions are fixed: text must not move the axes.
     ax.text(x, y, plain_text(text), **options).set_in_layout(False)
 
 
-def _draw_film(film: Film, full_px: int | None, ax: Axes, layout: StripLayout, top: float) -> None:
-    ruler = Ruler(layout.text_pt)
-    cost = f"{_gflops(film.gflops_per_video)} GFLOPS (= GMACs)"
+def heading_of(film: Film) -> list[tuple[str, str]]:
+    """Return the parts of the second line above a row, each a word and a name."""
+    parts: list[tuple[str, str]] = []
+    if film.prediction and film.label:
+        parts.append(("✓ right:" if film.right else "✗ wrong:", film.prediction))
+        if film.label != film.prediction:
+            parts.append(("label:", film.label))
+    elif film.label:
+        parts += [("label:", film.label), ("no prediction", "")]
+    elif film.prediction:
+        parts += [("predicted:", film.prediction), ("no label", "")]
+    if film.exit:
+        parts.append(("exit:", film.exit))
+    if film.drawn < film.steps:
+        parts.append((f"first {film.drawn} of {film.steps:,} steps", ""))
+    return parts
+
+
+def _draw_film(film: Film, ax: Axes, layout: Layout, top: float) -> None:
+    """Draw one row: two lines of text, then each stream."""
+    amount = film.gflops_per_video
+    number = f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.3g}"
+    cost = f"{number} GFLOPS (= GMACs)"
     _write(ax, layout, layout.width_in, top, cost, ha="right")
     view = "" if film.view is None else f", view {film.view}"
     name = f"{film.group}: {film.id}{view}" if film.group else f"{film.id}{view}"
-    room = layout.width_in - ruler.width_in(cost) - layout.text_in
-    _write(ax, layout, 0, top, ruler.fitted(name, room, weight="bold"), ha="left", weight="bold")
-    top += layout.text_in
-    if heading_of(film):
-        said = ruler.line_of(heading_of(film), layout.width_in)
-        _write(ax, layout, 0, top, said, ha="left")
+
+    def line(parts: list[tuple[str, str]], taken_in: float = 0.0, **font: Any) -> None:
+        nonlocal top
+        said = fitting_line(parts, layout.width_in - taken_in, layout.text_pt, **font)
+        _write(ax, layout, 0, top, said, ha="left", **font)
         top += layout.text_in
-    for strip in film.strips:
-        if strip.stream:
-            stream = ruler.fitted(strip.stream, layout.width_in, style="italic")
-            _write(ax, layout, 0, top, stream, ha="left", style="italic")
-            top += layout.text_in
-        for decision in strip.decisions:
-            _draw_decision(decision, strip, full_px, ax, layout, top)
-            _draw_labels(decision, ax, layout, top, ruler)
-        top += layout.lines(film) * layout.line_in()
+
+    line([("", name)], drawn_width_in(cost, layout.text_pt) + layout.text_in, weight="bold")
+    if heading_of(film):
+        line(heading_of(film))
+    for stream, decisions in film.streams.items():
+        if stream:
+            line([("", stream)], style="italic")
+        for decision in decisions:
+            _draw_decision(decision, ax, layout, top)
+            _draw_labels(decision, ax, layout, top)
+        top += layout.stream_in(film)
 
 
-def _gflops(cost: float) -> str:
-    return f"{cost:,.2f}" if cost >= 1 or cost == 0 else f"{cost:.3g}"
-
-
-def _draw_decision(
-    decision: Decision, strip: Strip, full_px: int | None, ax: Axes, layout: StripLayout, top: float
-) -> None:
+def _draw_decision(decision: Decision, ax: Axes, layout: Layout, top: float) -> None:
     cell = layout.cell_in
-    places = layout.places(decision.start, decision.steps)
-    step = decision.start
+    places = layout.places(decision)
+    pictures = iter(decision.pictures)
     for n, (line, column, columns) in enumerate(places):
-        left, middle = column * cell, top + line * layout.line_in() + cell / 2
+        left, middle = column * cell, top + line * layout.line_in + cell / 2
         if decision.kind in PROCESSED:
             for offset in range(columns):
                 at = (left + (offset + 0.5) * cell, middle)
-                _draw_picture(strip.pictures[step + offset], decision, full_px, ax, cell, at)
-            step += columns
+                _draw_picture(next(pictures), decision, ax, layout, at)
         else:
             ends = n == len(places) - 1 and not decision.cut
             _draw_box(decision, ax, cell, (left, middle), columns, starts=n == 0, ends=ends)
 
 
-def _draw_labels(
-    decision: Decision, ax: Axes, layout: StripLayout, top: float, ruler: Ruler
-) -> None:
+def _draw_labels(decision: Decision, ax: Axes, layout: Layout, top: float) -> None:
     """Write a decision's label below it; in brackets where it continues from the line before."""
     if not decision.label:
         return
     cell = layout.cell_in
-    places = layout.places(decision.start, decision.steps)
+    places = layout.places(decision)
     labels = [decision.label if n == 0 else f"({decision.label})" for n in range(len(places))]
     rooms = [FILLED * columns * cell for _, _, columns in places]
+    fitted = [
+        fitting_line([("", label)], room, layout.text_pt)
+        for label, room in zip(labels, rooms, strict=True)
+    ]
     # Where a label is complete in one line, the others are omitted.
-    whole = [ruler.fits(label, room) for label, room in zip(labels, rooms, strict=True)]
+    whole = [short == label for short, label in zip(fitted, labels, strict=True)]
     for n, (line, column, columns) in enumerate(places):
-        if any(whole) and not whole[n]:
-            continue
-        x, y = (column + columns / 2) * cell, top + line * layout.line_in() + cell
-        _write(ax, layout, x, y, ruler.fitted(labels[n], rooms[n]))
+        if whole[n] or not any(whole):
+            x, y = (column + columns / 2) * cell, top + line * layout.line_in + cell
+            _write(ax, layout, x, y, fitted[n])
 
 
 def _draw_picture(
-    picture: FrameImage,
-    decision: Decision,
-    full_px: int | None,
-    ax: Axes,
-    cell: float,
-    at: tuple[float, float],
+    picture: Picture, decision: Decision, ax: Axes, layout: Layout, at: tuple[float, float]
 ) -> None:
     """Draw one frame, or its placeholder, at the centre of its cell."""
-    height, width = _shown(picture, decision, full_px, cell)
+    height, width = _shown_in(picture, decision, layout)
     left, top = at[0] - width / 2, at[1] - height / 2
-    if picture.pixels is not None:
+    empty = picture.pixels is None
+    if not empty:
         pixels = picture.pixels
         if decision.kind == "unknown":
             pixels = (255 - PALE * (255 - pixels.astype(np.float32))).astype(np.uint8)
@@ -185,27 +272,24 @@ def _draw_picture(
         image.set_data(pixels)
         image.set_clip_path(ax.patch)
         ax.add_image(image)
-    empty = picture.pixels is None
     ax.add_patch(
         Rectangle(
             (left, top),
             width,
             height,
             facecolor=PLACEHOLDER if empty else "none",
-            edgecolor="#777777" if empty else INK,
+            edgecolor=GREY if empty else INK,
             hatch=HATCH if empty else None,
             linewidth=1.6 if decision.kind == "exit" else 0.5,
         )
     )
 
 
-def _shown(
-    picture: FrameImage, decision: Decision, full_px: int | None, cell: float
-) -> tuple[float, float]:
+def _shown_in(picture: Picture, decision: Decision, layout: Layout) -> tuple[float, float]:
     """Return the height and width of a frame in the drawing, inches."""
-    side = FILLED * cell
-    if decision.size is not None and full_px is not None:
-        return side * decision.size[0] / full_px, side * decision.size[1] / full_px
+    side = FILLED * layout.cell_in
+    if decision.size is not None and layout.full_px is not None:
+        return side * decision.size[0] / layout.full_px, side * decision.size[1] / layout.full_px
     if picture.pixels is None:
         return side, side
     height, width = picture.pixels.shape[:2]
@@ -226,13 +310,9 @@ def _draw_box(
     gap = (1 - FILLED) / 2 * cell
     left, right = at[0] + gap * starts, at[0] + columns * cell - gap * ends
     high, low = at[1] - BOX * cell / 2, at[1] + BOX * cell / 2
-    marks = [at[0] + (n + 0.5) * cell for n in range(columns)]
     if decision.kind == "unreached":
-        ax.add_patch(
-            Rectangle(
-                (left, high), right - left, low - high, facecolor=PLACEHOLDER, edgecolor=FAINT
-            )
-        )
+        size = right - left, low - high
+        ax.add_patch(Rectangle((left, high), *size, facecolor=PLACEHOLDER, edgecolor=FAINT))
         return
     corners = [(left, low), (left, high), (right, high), (right, low), (left, low)]
     codes = [Path.MOVETO, Path.LINETO if starts else Path.MOVETO, Path.LINETO]
@@ -249,12 +329,12 @@ def _draw_box(
     )
     ax.add_line(
         Line2D(
-            marks,
+            [at[0] + (n + 0.5) * cell for n in range(columns)],
             [at[1]] * columns,
             linestyle="none",
             marker="$=$" if reuse else "x",
             markersize=4,
             markeredgewidth=0.6,
-            color="#777777",
+            color=GREY,
         )
     )

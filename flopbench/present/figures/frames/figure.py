@@ -7,31 +7,35 @@ processed frame with the pixels that its network saw, every decision to skip as 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import plural
+from flopbench.core.units import gflops, plural
+from flopbench.estimate.difficulty import difficulty_groups
+from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import LogCounts
 from flopbench.policy.file_kinds import LOG
 from flopbench.policy.header import Component
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.present.figures.caption import Caption, FigureTable
 from flopbench.present.figures.charged import COLUMN, charged_as
 from flopbench.present.figures.frames.caption import (
+    choice_sentences,
     cost_sentences,
     drawing_sentences,
     picture_sentences,
 )
-from flopbench.present.figures.frames.choice import choice_sentences, choose
-from flopbench.present.figures.frames.films import Film, Strip, film_of
-from flopbench.present.figures.frames.images import source_of
-from flopbench.present.figures.frames.steps import Decision, largest_side
+from flopbench.present.figures.frames.choice import nearest, opened, read_records, usual_measure
+from flopbench.present.figures.frames.media import source_of
+from flopbench.present.figures.frames.rows import Decision, Film, film_of, largest_side
 from flopbench.present.figures.inputs.files import CallerError
+from flopbench.present.figures.inputs.logs import priced, videos_text
 from flopbench.present.kind import Option, kind
 
 if TYPE_CHECKING:
@@ -81,14 +85,13 @@ class Frames:
     @property
     def table(self) -> FigureTable:
         """One row a step and stream."""
-        rows = [
-            (*_table_row(film, strip, number, decision, step), self.charged or None)
+        return FigureTable.of(
+            {**_table_row(film, stream, number, decision, step), COLUMN: self.charged or None}
             for film in self.films
-            for strip in film.strips
-            for number, decision in enumerate(strip.decisions)
-            for step in range(decision.start, decision.start + decision.steps)
-        ]
-        return FigureTable(header=(*TABLE_HEADER, COLUMN), rows=tuple(rows))
+            for stream, decisions in film.streams.items()
+            for number, decision in enumerate(decisions)
+            for step in range(decision.start, decision.end)
+        )
 
 
 NO_FRAMES = (
@@ -96,25 +99,32 @@ NO_FRAMES = (
     "are"
 )
 
-TABLE_HEADER = (
-    *("video", "view", "group", "stream", "step", "decision", "action", "kind"),
-    *("input_height_px", "input_width_px", "skipped", "frame", "drawn"),
-    *("gflops_per_video", "label", "prediction", "right"),
-)
-
 
 def _table_row(
-    film: Film, strip: Strip, number: int, decision: Decision, step: int
-) -> tuple[object, ...]:
+    film: Film, stream: str, number: int, decision: Decision, step: int
+) -> dict[str, object]:
     height, width = decision.size or (None, None)
-    picture = strip.pictures.get(step)
+    picture = decision.pictures[step - decision.start] if decision.pictures else None
     drawn = "no" if picture is None else "placeholder" if picture.pixels is None else "yes"
-    return (
-        *(film.id, film.view, film.group or None, strip.stream or None, step, number),
-        *(decision.action or None, decision.kind, height, width),
-        *(decision.kind == "skip", (picture.origin or None) if picture else None, drawn),
-        *(film.gflops_per_video, film.label or None, film.prediction or None, film.right),
-    )
+    return {
+        "video": film.id,
+        "view": film.view,
+        "group": film.group or None,
+        "stream": stream or None,
+        "step": step,
+        "decision": number,
+        "action": decision.action or None,
+        "kind": decision.kind,
+        "input_height_px": height,
+        "input_width_px": width,
+        "skipped": decision.kind == "skip",
+        "frame": (picture.origin or None) if picture else None,
+        "drawn": drawn,
+        "gflops_per_video": film.gflops_per_video,
+        "label": film.label or None,
+        "prediction": film.prediction or None,
+        "right": film.right,
+    }
 
 
 @kind(
@@ -189,6 +199,66 @@ def frames(
             not installed.
         DataError: a defect in a log.
     """
+    path = _only_file(log)
+    if per_group < 1 or (most_frames is not None and most_frames < 1):
+        raise InputError("per_group and most_frames: expected 1 or more")
+    choices = choices or Choices()
+    recorded = opened(path, choices)
+    measure = difficulty or usual_measure(recorded)
+    # One price list and no intervals: nothing else is drawn.
+    terms = replace(choices, by="difficulty", difficulty=measure, alone=True, resamples=1)
+    run = priced([path], terms)[0].run
+    counts = run.counts
+    assert isinstance(counts, LogCounts)
+    costs = video_costs(counts, run.prices, run.primary.rule)
+    levels = difficulty_groups(counts, measure, costs)
+    costs = costs if counts.video is None else costs[counts.video]
+    picks: dict[str, list[int]] = {}
+    if not videos:
+        groups = levels.groups.items()
+        picks = {name: nearest(own, costs, counts.video, per_group) for name, own in groups}
+    records = read_records(
+        recorded,
+        [record for own in picks.values() for record in own],
+        videos,
+        views=counts.video is not None,
+    )
+    plan = _priced_plan(counts.plan, run.prices)
+    source = source_of(frames, recorded.readers[0].path)
+    films = [
+        film_of(
+            sample,
+            place,
+            plan,
+            source,
+            most=most_frames or MOST_FRAMES,
+            group=next((k for k, own in levels.groups.items() if (own == record).any()), ""),
+            gflops_per_video=gflops(float(costs[record])),
+        )
+        for record, (sample, place) in records.items()
+    ]
+    warnings = [film.warning for film in films if film.warning]
+    if not warnings and all(film.missing == film.processed for film in films):
+        warnings = [NO_FRAMES]
+    return Frames(
+        films=tuple(films),
+        full_px=largest_side(plan),
+        name=run.method,
+        charged=charged_as(run),
+        sentences=(
+            *drawing_sentences(films, plan),
+            *picture_sentences(films, source, plan),
+            *choice_sentences(run, levels, measure, by_hand=bool(videos), per_group=per_group),
+            *cost_sentences(run),
+        ),
+        warnings=tuple(
+            dict.fromkeys([*run.warnings, *_small(picks, per_group), *map(Remark, warnings)])
+        ),
+    )
+
+
+def _only_file(log: object) -> str | Path:
+    """Return the path of the one log that is drawn."""
     files = list(log) if isinstance(log, (list, tuple)) else [log]
     if len(files) != 1:
         raise CallerError(
@@ -201,41 +271,16 @@ def frames(
             f" needs the file of one log: frames are not in {type(path).__name__}",
             "give its path; name the shards of one log by a glob, such as 'run-*.jsonl'",
         )
-    if per_group < 1 or (most_frames is not None and most_frames < 1):
-        raise InputError("per_group and most_frames: expected 1 or more")
-    choices = choices or Choices()
-    choice = choose(
-        path,
-        choices,
-        videos=videos,
-        difficulty=difficulty,
-        per_group=per_group,
-    )
-    plan = _priced_plan(choice.run.counts.plan, choice.run.prices)
-    source = source_of(frames, choice.file)
-    films, hows, warnings = [], [], []
-    for chosen in choice.chosen:
-        film, how, doubts = film_of(chosen, plan, source, most_frames or MOST_FRAMES)
-        films.append(film)
-        hows.append(how)
-        warnings += doubts
-    if not warnings and all(film.missing == film.processed for film in films):
-        warnings.append(NO_FRAMES)
-    return Frames(
-        films=tuple(films),
-        full_px=largest_side(plan),
-        name=choice.run.method,
-        charged=charged_as(choice.run),
-        sentences=(
-            *drawing_sentences(films, plan),
-            *picture_sentences(films, hows, source, plan),
-            *choice_sentences(choice, per_group),
-            *cost_sentences(choice),
-        ),
-        warnings=tuple(
-            dict.fromkeys([*choice.run.warnings, *choice.warnings, *map(Remark, warnings)])
-        ),
-    )
+    return path
+
+
+def _small(picks: Mapping[str, Sequence[int]], per_group: int) -> list[Remark]:
+    """Warn of groups with fewer videos than requested."""
+    return [
+        Remark(f"the group {k!r} has only {videos_text(len(own))} where {per_group} were requested")
+        for k, own in picks.items()
+        if len(own) < per_group
+    ]
 
 
 def _priced_plan(plan: Plan, prices: PriceList) -> Plan:

@@ -1,24 +1,50 @@
-"""Sources of a video's frames: an array, a folder of images, a video file, image files."""
+"""The frames of a video, from any medium, as a network saw them.
+
+A frame comes from an image file that the log names, or by number from a medium under the video's
+id: an array, a folder of images, a video file. It is cropped to the shape of the network's input,
+at its number of pixels. A frame that is missing or unreadable has no pixels, and a reason.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from flopbench.core.errors import InputError
+from flopbench.policy.samples import Sample
 
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".gif", ".tif", ".tiff")
 EXPECTED = "expected (T, H, W, 3) of uint8, or (T, H, W) in grey"
+SIZE_UNKNOWN_PX = 224
+"""Longest side of a frame, px, where the log does not say at which size it was seen."""
+MOST_PX = 1024
+"""Longest side of any image, px: larger ones are drawn with fewer pixels than their network saw."""
+
+Size: TypeAlias = "tuple[int, int] | None"
+"""(height_px, width_px), None where the log does not say."""
 
 
 class Unreadable(Exception):
     """Frames that are missing or cannot be read; the message names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """One frame.
+
+    Attributes:
+        origin: the file, or the medium and the frame's number; empty where nothing was found.
+        pixels: (H, W, 3) uint8 at the size of the action; None where there is none.
+    """
+
+    origin: str
+    pixels: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +63,151 @@ class Medium:
     read: Callable[[Sequence[int]], Mapping[int, Any]]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameSource:
+    """Where frames come from.
+
+    Attributes:
+        names_in: file names in a log are relative to this folder, and inside it.
+        media: folder or ``.npz`` file with a video's frames under its id; None where not given.
+        given: id -> frames, in memory.
+        chosen: whether the user named the folder.
+    """
+
+    names_in: Path
+    media: Path | None = None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    chosen: bool = False
+
+    @property
+    def name(self) -> str:
+        """Where frames come from, as text."""
+        if self.given:
+            return "given by the caller"
+        return f"{self.media or f'files that the log names, in {self.names_in}'}"
+
+
+def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> FrameSource:
+    """Return where frames come from.
+
+    Args:
+        frames: a folder, a ``.npz`` file, id -> frames, or None for the folder of the log.
+        log: the log's file.
+
+    Raises:
+        InputError: no such folder, or a file of another kind.
+    """
+    if frames is None or isinstance(frames, Mapping):
+        return FrameSource(names_in=log.parent, given=frames or {})
+    path = Path(frames)
+    if path.is_dir():
+        return FrameSource(names_in=path, media=path, chosen=True)
+    if not path.exists():
+        raise InputError(f"the folder of frames {path} does not exist")
+    if path.suffix.lower() != ".npz":
+        raise InputError(
+            f"{path} does not hold frames by the ids of videos",
+            "expected a folder (with ID.npy, ID.mp4, or ID/ full of images), or a .npz file whose "
+            "keys are ids",
+        )
+    return FrameSource(names_in=log.parent, media=path)
+
+
+def pictures_of(
+    sample: Sample, steps: int, wanted: Iterable[tuple[int, Size]], source: FrameSource
+) -> tuple[dict[tuple[int, Size], Picture], bool, str]:
+    """Read the frames of one sample.
+
+    Args:
+        sample: its ``frames`` are file names, or numbers that count from 0; one a step.
+        steps: how many steps it has.
+        wanted: (step, size) of the images to make.
+        source: where frames come from.
+
+    Returns:
+        (step, size) -> image for all that were wanted; whether evenly spaced frames were taken, for
+        lack of numbers; and what was not found or could not be read, empty for nothing.
+
+    Raises:
+        InputError: a name or an id that leads out of the folder that the user named; a library
+            that is not installed.
+    """
+    asked = set(wanted)
+    names = list(sample.frames or ())[:steps]
+    in_files = {step: name for step, name in enumerate(names) if isinstance(name, str)}
+    if sample.id in source.given:
+        in_files = {}
+    by_number = sorted({step for step, _ in asked} - in_files.keys())
+    found, even = _read_numbers(sample.id, names, steps, by_number, source)
+    for step in sorted({step for step, _ in asked} & in_files.keys()):
+        found[step] = _read_named(in_files[step], sample.id, source)
+    pictures = {}
+    for step, size in asked:
+        origin, image = found[step]
+        pixels = None if isinstance(image, Unreadable) else shaped(image, size)
+        pictures[step, size] = Picture(origin=origin, pixels=pixels)
+    return pictures, even, _warning(sample.id, [image for _, image in found.values()])
+
+
+def _read_numbers(
+    id: str, names: Sequence[int | str], steps: int, wanted: Sequence[int], source: FrameSource
+) -> tuple[dict[int, tuple[str, Any]], bool]:
+    """Return the origin and the image, or the reason for none, of each wanted step."""
+    if not wanted:
+        return {}, False
+    try:
+        medium = _medium(id, source)
+    except Unreadable as error:
+        return dict.fromkeys(wanted, ("", error)), False
+    numbers, even = _numbers(names, steps, medium.count)
+    known = {numbers[step] for step in wanted if 0 <= numbers[step] < medium.count}
+    images = medium.read(sorted(known))
+    found: dict[int, tuple[str, Any]] = {}
+    for step in wanted:
+        n = numbers[step]
+        why = f"{medium.name} has no frame {n}, counted from 0: it has {medium.count:,}"
+        if n < 0:
+            why = f"the log has no frame number for step {step}"
+        found[step] = f"{medium.name}, frame {n}", images.get(n, Unreadable(why))
+    return found, even
+
+
+def _numbers(names: Sequence[int | str], steps: int, count: int) -> tuple[list[int], bool]:
+    """Return the number of the frame of each step, and whether they are evenly spaced."""
+    said = {step: n for step, n in enumerate(names) if isinstance(n, int)}
+    in_range = all(0 <= n < count for n in said.values())
+    if said and (in_range or count != steps):
+        # Steps without a number get one that no medium contains.
+        return [said.get(step, -1) for step in range(steps)], False
+    return [(2 * step + 1) * count // (2 * steps) for step in range(steps)], count != steps
+
+
+def _read_named(name: str, id: str, source: FrameSource) -> tuple[str, Any]:
+    """Read an image file that a log names: in the folder, else in the video's subfolder."""
+    paths = [inside(source.names_in, name), inside(source.names_in, f"{id}/{name}")]
+    found = [path for path in paths if path is not None]
+    if paths[0] is None:
+        said = f"{name} is outside {source.names_in} and is not read"
+        if source.chosen:
+            raise InputError(f"{id}: frames: {said}", "name the folder that holds all frames")
+        return name, Unreadable(f"{said} (--frames says which folder may be read)")
+    path = next((path for path in found if path.is_file()), found[0])
+    try:
+        return str(path), _read_image(path)
+    except Unreadable as error:
+        return str(path), error
+
+
+def _warning(id: str, images: Sequence[Any]) -> str:
+    reasons = [str(image) for image in images if isinstance(image, Unreadable)]
+    said = [reason for reason in dict.fromkeys(reasons) if reason]
+    if not said:
+        return ""
+    more = f" (and {len(said) - 1} more)" if len(said) > 1 else ""
+    of = f"{len(reasons)} of {len(images)} processed frames"
+    return f"{id}: no image for {of}: {said[0]}{more}"
+
+
 def inside(folder: Path, name: str) -> Path | None:
     """Return ``folder/name``, None where that leads out of the folder or is the folder itself."""
     base = os.path.abspath(folder)
@@ -46,52 +217,45 @@ def inside(folder: Path, name: str) -> Path | None:
     return folder / os.path.relpath(found, base)
 
 
-def find_medium(id: str, media: Path) -> Medium:
-    """Open the frames of a video by its id.
-
-    Args:
-        id: of the video.
-        media: a folder with ``ID.npy``, ``ID.mp4`` (or another video file) or ``ID/`` with images,
-            or a ``.npz`` file whose keys are ids.
+def _medium(id: str, source: FrameSource) -> Medium:
+    """Open the frames under an id.
 
     Raises:
-        InputError: an id that leads out of the folder, or a video file without PyAV.
-        Unreadable: there are none, or they cannot be read.
+        InputError: an id that leads out of the folder, frames in memory that are no images, or a
+            video file without PyAV.
+        Unreadable: there are none, or they cannot be read; without a reason where none were given.
     """
-    if not media.is_dir():
-        return _from_archive(id, media)
-    path = inside(media, id)
+    if id in source.given:
+        return _given(id, source.given[id])
+    if source.media is None:
+        raise Unreadable(f"no frames are given under {id!r}" if source.given else "")
+    if not source.media.is_dir():
+        return _array_file(source.media, key=id)
+    path = inside(source.media, id)
     if path is None:
         raise InputError(
-            f"the id {id!r} leads out of the folder of frames {media}: it is not read",
+            f"the id {id!r} leads out of the folder of frames {source.media}: it is not read",
             "a .npz file takes any id as a key; in Python, frames={id: array}",
         )
     if path.suffix.lower() in VIDEO_SUFFIXES and os.path.isfile(path):
         return _video(path)
-    array = path.with_name(path.name + ".npy")
-    if os.path.isfile(array):
-        return _from_array_file(array)
-    for suffix in VIDEO_SUFFIXES:
-        video = path.with_name(path.name + suffix)
-        if os.path.isfile(video):
-            return _video(video)
+    for suffix in (".npy", *VIDEO_SUFFIXES):
+        file = path.with_name(path.name + suffix)
+        if os.path.isfile(file):
+            return _array_file(file) if suffix == ".npy" else _video(file)
     if os.path.isdir(path):
         return _folder(path)
     tried = ", ".join(f"{path.name}{suffix}" for suffix in (".npy", *VIDEO_SUFFIXES))
     raise Unreadable(f"{path.parent} has none of {tried} and {path.name}/")
 
 
-def given_medium(id: str, frames: Any) -> Medium:
-    """Wrap frames that are in memory: an array, or a list of arrays or Pillow images.
-
-    Raises:
-        InputError: anything else.
-    """
+def _given(id: str, frames: Any) -> Medium:
+    """Wrap frames that are in memory: an array, or a list of arrays or Pillow images."""
     name = f"frames[{id!r}]"
     try:
         if hasattr(frames, "ndim"):
             return _array(frames, name)
-        listed = list(frames)
+        images = [_rgb(image, f"{name}[{number}]") for number, image in enumerate(frames)]
     except Unreadable as error:
         raise InputError(str(error)) from None
     except TypeError:
@@ -99,37 +263,24 @@ def given_medium(id: str, frames: Any) -> Medium:
             f"{name} is of type {type(frames).__name__}",
             "expected an array (T, H, W, 3) of uint8, or a list of images",
         ) from None
-    images = {}
-    for number, image in enumerate(listed):
-        try:
-            images[number] = _rgb(image, f"{name}[{number}]")
-        except Unreadable as error:
-            raise InputError(str(error)) from None
     return Medium(
         name=name, count=len(images), read=lambda numbers: {n: images[n] for n in numbers}
     )
 
 
-def _from_archive(id: str, path: Path) -> Medium:
+def _array_file(path: Path, key: str | None = None) -> Medium:
+    """Open a ``.npy`` file, or one key of a ``.npz`` file."""
     import numpy as np
 
     try:
+        if key is None:
+            return _array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
         with np.load(path, allow_pickle=False) as archive:
-            if id not in archive.files:
-                raise Unreadable(f"{path} has no key {id!r}")
-            return _array(archive[id], f"{path}, {id}")
+            if key not in archive.files:
+                raise Unreadable(f"{path} has no key {key!r}")
+            return _array(archive[key], f"{path}, {key}")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise Unreadable(f"{path} cannot be read: {_said(error)}") from None
-
-
-def _from_array_file(path: Path) -> Medium:
-    import numpy as np
-
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise Unreadable(f"{path} cannot be read: {_said(error)}") from None
-    return _array(array, str(path))
+        raise _unreadable(path, error) from None
 
 
 def _array(array: Any, name: str) -> Medium:
@@ -151,7 +302,7 @@ def _rgb(image: Any, name: str) -> Any:
     import numpy as np
 
     if hasattr(image, "convert"):  # Pillow's
-        image = np.asarray(image.convert("RGB"))
+        image = image.convert("RGB")
     image = np.asarray(image)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
@@ -168,7 +319,7 @@ def _folder(path: Path) -> Medium:
     try:
         files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
     except OSError as error:
-        raise Unreadable(f"{path} cannot be read: {_said(error)}") from None
+        raise _unreadable(path, error) from None
     if not files:
         raise Unreadable(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     files.sort(key=lambda p: natural(p.name))
@@ -177,7 +328,7 @@ def _folder(path: Path) -> Medium:
         found: dict[int, Any] = {}
         for number in numbers:
             try:
-                found[number] = read_image(files[number])
+                found[number] = _read_image(files[number])
             except Unreadable as error:
                 found[number] = error
         return found
@@ -191,40 +342,6 @@ def natural(name: str) -> list[tuple[int, int, str]]:
     return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts if p] + [(2, 0, name)]
 
 
-def read_image(path: Path) -> Any:
-    """Return an image file as (H, W, 3) uint8, rotated by its EXIF orientation.
-
-    Raises:
-        Unreadable: no such file, or not one that Pillow can read.
-        InputError: Pillow is not installed.
-    """
-    if not os.path.isfile(path):
-        raise Unreadable(f"{path} does not exist")
-    require_pillow()
-    import numpy as np
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise Unreadable(f"{path} cannot be read: {_said(error)}") from None
-
-
-def require_pillow() -> None:
-    """Refuse where Pillow is not installed.
-
-    Raises:
-        InputError: it is not.
-    """
-    try:
-        import PIL  # noqa: F401
-    except ModuleNotFoundError:
-        raise InputError(
-            "frames need Pillow, which is not installed", "pip install 'flopbench[plots]'"
-        ) from None
-
-
 def _video(path: Path) -> Medium:
     try:
         import av
@@ -233,9 +350,6 @@ def _video(path: Path) -> Medium:
             f"{path} needs PyAV, which is not installed",
             "pip install 'flopbench[video]', or give the frames as images or as .npy",
         ) from None
-
-    def broken(error: Exception) -> Unreadable:
-        return Unreadable(f"{path} cannot be read: {_said(error)}")
 
     def read(numbers: Sequence[int]) -> dict[int, Any]:
         left, found = set(numbers), dict[int, Any]()
@@ -248,7 +362,7 @@ def _video(path: Path) -> Medium:
                     if not left:
                         break
         except (av.FFmpegError, OSError, ValueError) as error:
-            found |= dict.fromkeys(left, broken(error))
+            found |= dict.fromkeys(left, _unreadable(path, error))
         return found
 
     try:
@@ -259,10 +373,70 @@ def _video(path: Path) -> Medium:
             # Some containers do not say how many frames they have; then their packets are counted.
             count = stream.frames or sum(1 for p in container.demux(stream) if p.size)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise broken(error) from None
+        raise _unreadable(path, error) from None
     return Medium(name=str(path), count=count, read=read)
 
 
-def _said(error: Exception) -> str:
+def _read_image(path: Path) -> Any:
+    """Return an image file as (H, W, 3) uint8, rotated by its EXIF orientation."""
+    if not os.path.isfile(path):
+        raise Unreadable(f"{path} does not exist")
+    _require_pillow()
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> Unreadable:
     lines = str(error).splitlines()
-    return lines[0] if lines else type(error).__name__
+    return Unreadable(f"{path} cannot be read: {lines[0] if lines else type(error).__name__}")
+
+
+def _require_pillow() -> None:
+    try:
+        import PIL  # noqa: F401
+    except ModuleNotFoundError:
+        raise InputError(
+            "frames need Pillow, which is not installed", "pip install 'flopbench[plots]'"
+        ) from None
+
+
+def shaped(image: Any, size: Size) -> Any:
+    """Return an image at the pixels of a network's input.
+
+    It is cropped at its centre to the shape of the input and then resampled (bilinear, antialiased
+    by Pillow), as most evaluation pipelines do.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: (height_px, width_px); None keeps the shape, with sides of at most
+            ``SIZE_UNKNOWN_PX``.
+
+    Raises:
+        InputError: Pillow is not installed.
+    """
+    _require_pillow()
+    import numpy as np
+    from PIL import Image
+
+    height, width = image.shape[:2]
+    if size is None:
+        size = _at_most((height, width), SIZE_UNKNOWN_PX)
+    size = _at_most(size, MOST_PX)
+    scale = min(height / size[0], width / size[1])
+    kept = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+    top, left = (height - kept[0]) // 2, (width - kept[1]) // 2
+    cropped = np.ascontiguousarray(image[top : top + kept[0], left : left + kept[1]])
+    resampled = Image.fromarray(cropped).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(resampled)
+
+
+def _at_most(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """Return a size of the same shape whose longer side is at most ``longest``."""
+    shrink = min(1.0, longest / max(size))
+    return max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink))

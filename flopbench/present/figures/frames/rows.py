@@ -1,0 +1,250 @@
+"""One row of a film strip: a record of the log, its decisions step by step, and their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from flopbench.core.errors import InputError
+from flopbench.policy.blocks import Block, Place, block_of
+from flopbench.policy.decisions import decisions
+from flopbench.policy.kernel import tally
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import Sample, raise_first
+from flopbench.present.figures.frames.media import FrameSource, Picture, Size, pictures_of
+from flopbench.present.figures.ratios import action_size
+
+Kind = Literal["run", "reuse", "skip", "exit", "unknown", "unreached"]
+
+PROCESSED = frozenset({"run", "exit", "unknown"})
+"""Kinds whose frame is drawn; for ``unknown`` the log does not say whether it was processed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One decision and the steps that it covers.
+
+    Attributes:
+        action: its name in the log; empty for ``unknown`` and ``unreached``.
+        kind: run, reuse, skip, exit; ``unknown`` for steps of a sample without actions;
+            ``unreached`` for those after an exit.
+        label: what a figure writes below it.
+        size: (height_px, width_px) of the frame as its networks see it; None for kinds that process
+            no frame, and where the log does not say.
+        start: its first step, counted from 0.
+        steps: how many steps it covers.
+        cut: whether the end of the video cuts it short.
+        pictures: the frame of each step, for processed kinds.
+    """
+
+    action: str = ""
+    kind: Kind
+    label: str = ""
+    size: Size = None
+    start: int
+    steps: int
+    cut: bool = False
+    pictures: tuple[Picture, ...] = ()
+
+    @property
+    def end(self) -> int:
+        """The step after its last one."""
+        return self.start + self.steps
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Film:
+    """One row: one record of the log.
+
+    Attributes:
+        id: of the video.
+        view: which view of it; None where the log has no views.
+        group: its level of difficulty; empty for none.
+        label: its labels, by name; empty where the log has none.
+        prediction: the predicted class, by name; empty where the log has none.
+        right: whether the prediction is one of the labels; None where one of them is missing.
+        exit: name of the exit taken; empty for none.
+        gflops_per_video: cost of the video, all of its views.
+        steps: how many the record has.
+        drawn: how many of them are drawn, from the first one.
+        streams: stream -> its decisions up to the last step that is drawn; a log without streams
+            has one, ``""``.
+        evenly_spaced: whether evenly spaced frames are drawn, for lack of their numbers.
+        warning: which frames have no image, and why; empty for none.
+    """
+
+    id: str
+    view: int | str | None
+    group: str
+    label: str
+    prediction: str
+    right: bool | None
+    exit: str
+    gflops_per_video: float
+    steps: int
+    drawn: int
+    streams: Mapping[str, tuple[Decision, ...]]
+    evenly_spaced: bool
+    warning: str
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Those of all streams."""
+        return [decision for own in self.streams.values() for decision in own]
+
+    @property
+    def processed(self) -> int:
+        """How many frames are drawn as processed."""
+        return sum(len(decision.pictures) for decision in self.decisions)
+
+    @property
+    def missing(self) -> int:
+        """How many of them have no image."""
+        return sum(p.pixels is None for decision in self.decisions for p in decision.pictures)
+
+
+def film_of(
+    sample: Sample,
+    place: Place,
+    plan: Plan,
+    source: FrameSource,
+    *,
+    most: int,
+    group: str = "",
+    gflops_per_video: float = 0.0,
+) -> Film:
+    """Return the row of one record.
+
+    Args:
+        sample: as a reader gave it.
+        place: where it is, for messages.
+        plan: what its decisions can be.
+        source: where frames come from.
+        most: the most steps to draw.
+        group: its level of difficulty.
+        gflops_per_video: cost of its video.
+
+    Raises:
+        InputError: a record without steps; as ``pictures_of``.
+        DataError: a defect in the record.
+    """
+    block = block_of([sample], plan, place, raise_first)
+    steps = int(tally(block, plan, raise_first).steps[0])
+    if not steps:
+        raise InputError(
+            f"{place(0)}: {sample.id!r} has no steps: there is nothing to draw",
+            "a film strip needs 'actions', or 'steps' in the header or the sample",
+        )
+    drawn = min(steps, most)
+    streams = _streams(block, plan, steps)
+    wanted = [
+        (step, decision.size)
+        for own in streams.values()
+        for decision in own
+        if decision.kind in PROCESSED
+        for step in range(decision.start, min(decision.end, drawn))
+    ]
+    pictures, evenly_spaced, warning = pictures_of(sample, steps, wanted, source)
+
+    def shown(decision: Decision) -> Decision:
+        """Shorten a decision to the steps that are drawn; add their frames."""
+        covered = range(decision.start, min(decision.end, drawn))
+        own = [pictures[step, decision.size] for step in covered if decision.kind in PROCESSED]
+        return replace(decision, steps=len(covered), pictures=tuple(own))
+
+    label, prediction, right = _judged(sample, plan)
+    taken = -1 if block.exits is None else int(block.exits[0])
+    return Film(
+        id=sample.id,
+        view=sample.view,
+        group=group,
+        label=label,
+        prediction=prediction,
+        right=right,
+        exit=plan.exits[taken].name if taken >= 0 else "",
+        gflops_per_video=gflops_per_video,
+        steps=steps,
+        drawn=drawn,
+        streams={k: tuple(shown(d) for d in own if d.start < drawn) for k, own in streams.items()},
+        evenly_spaced=evenly_spaced,
+        warning=warning,
+    )
+
+
+def _streams(block: Block, plan: Plan, steps: int) -> dict[str, list[Decision]]:
+    """Return stream -> its decisions in order, over all steps of the block's only sample."""
+    labels = action_labels(plan)
+    every = decisions(block, plan)
+    covered = np.minimum(every.steps, steps - every.first_step)  # the end cuts the last one
+    cut = (covered < every.span) & (every.first_step + covered == steps)
+    streams: dict[str, list[Decision]] = {stream: [] for stream in plan.streams}
+    columns = (every.sequence, every.action, every.first_step, covered, cut)
+    for number, code, start, own, is_cut in zip(*(c.tolist() for c in columns), strict=True):
+        action = plan.actions[code]
+        streams[plan.streams[number]].append(
+            Decision(
+                action=action.name,
+                kind=action.kind,
+                label=labels[code],
+                size=action_size(plan, code),
+                start=start,
+                steps=own,
+                cut=is_cut,
+            )
+        )
+    for found in streams.values():
+        if not found:
+            found += [Decision(kind="unknown", start=step, steps=1) for step in range(steps)]
+        elif (end := found[-1].end) < steps:
+            rest = Decision(kind="unreached", label="not reached", start=end, steps=steps - end)
+            found.append(rest)
+    return streams
+
+
+def _judged(sample: Sample, plan: Plan) -> tuple[str, str, bool | None]:
+    """Return labels and prediction by name, and whether the prediction is one of the labels."""
+    names = plan.header.class_names or ()
+
+    def name_of(value: int | str) -> str:
+        known = isinstance(value, int) and 0 <= value < len(names)
+        return names[value] if known else str(value)  # type: ignore[index]
+
+    predicted = sample.prediction
+    if predicted is None and sample.scores:
+        predicted = max(range(len(sample.scores)), key=sample.scores.__getitem__)
+    labels = [name_of(value) for value in sample.labels or ()]
+    prediction = "" if predicted is None else name_of(predicted)
+    right = prediction in labels if labels and predicted is not None else None
+    return ", ".join(labels), prediction, right
+
+
+def action_labels(plan: Plan) -> list[str]:
+    """Return what a figure writes below each action: ``224``, ``skip 4``.
+
+    It is the size of the networks' input where known, with a letter (``224 a``) where several
+    actions of a stream share it; else the action's name.
+    """
+    sizes: list[Any] = [action_size(plan, i) for i in range(len(plan.actions))]
+    keys = [(action.stream, size) for action, size in zip(plan.actions, sizes, strict=True)]
+    labels: list[str] = []
+    for i, (action, size) in enumerate(zip(plan.actions, sizes, strict=True)):
+        if size is None:
+            labels.append(action.name)
+            continue
+        text = f"{size[0]}" if size[0] == size[1] else f"{size[0]}×{size[1]}"
+        shared = keys.count(keys[i]) > 1
+        labels.append(f"{text} {_letter(keys[:i].count(keys[i]))}" if shared else text)
+    return labels
+
+
+def _letter(number: int) -> str:
+    return "abcdefghijklmnopqrstuvwxyz"[number] if number < 26 else str(number + 1)
+
+
+def largest_side(plan: Plan) -> int | None:
+    """Return the longest side of any action's input, px; None where no size is known."""
+    sizes = [action_size(plan, i) for i in range(len(plan.actions))]
+    return max((max(size) for size in sizes if size is not None), default=None)
