@@ -47,14 +47,12 @@ def on_axes(drawing: Drawing, ax: Axes | None = None) -> Axes:
     """
     if ax is not None:
         drawing.draw(ax)
-        figure = ax.get_figure(root=True)
     else:
         with in_style() as style:
-            figure = Figure(figsize=(style.width_in, drawing.height_in(style)))
-            ax = figure.subplots()
+            ax = Figure(figsize=(style.width_in, drawing.height_in(style))).subplots()
             drawing.draw(ax)
-    if isinstance(figure, Figure):
-        _CAPTIONS.setdefault(figure, drawing.data.caption)
+    figure: Any = ax.get_figure(root=True)
+    _CAPTIONS.setdefault(figure, drawing.data.caption)
     return ax
 
 
@@ -78,7 +76,8 @@ def save_figure(target: Axes | Figure, path: str | Path) -> tuple[str, ...]:
     if not isinstance(figure, Figure):
         raise InputError("only a whole figure can be saved")
     with in_style():
-        content, warnings = rendered(figure, format, _CAPTIONS.get(figure, _no_caption()))
+        caption = _CAPTIONS.get(figure, Caption(title="", sentences=(), alt=""))
+        content, warnings = _rendered(figure, format, caption)
     write_atomic(where, content)
     return warnings
 
@@ -87,11 +86,7 @@ def bytes_of(drawing: Drawing, format: str) -> tuple[bytes, tuple[str, ...]]:
     """Return a new figure as the bytes of a file, and warnings, in the style in force."""
     with in_style():
         figure: Any = on_axes(drawing).get_figure(root=True)
-        return rendered(figure, format, drawing.data.caption)
-
-
-def _no_caption() -> Caption:
-    return Caption(title="", sentences=(), alt="")
+        return _rendered(figure, format, drawing.data.caption)
 
 
 TOLERATED_IN = 0.03
@@ -115,17 +110,8 @@ def format_of(path: Path) -> str:
     return found
 
 
-def rendered(figure: Figure, format: str, caption: Caption) -> tuple[bytes, tuple[str, ...]]:
-    """Return a figure as the bytes of a file; to be called inside ``paper``.
-
-    Args:
-        figure: what to render.
-        format: ``pdf``, ``svg`` or ``png``.
-        caption: title and sentences, which go into the file's metadata.
-
-    Returns:
-        The bytes, and warnings: letters that no installed font has, what is cut off.
-    """
+def _rendered(figure: Figure, format: str, caption: Caption) -> tuple[bytes, tuple[str, ...]]:
+    """Return a figure as bytes, and warnings: letters that no font has, what is cut off."""
     stream = io.BytesIO()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -150,13 +136,11 @@ def _cut(figure: Figure) -> tuple[str, ...]:
 def _metadata(format: str, caption: Caption) -> dict[str, Any]:
     made_by = f"flopbench {VERSION}, matplotlib {mpl.__version__}"
     title, sentences = printable(caption.title), printable(" ".join(caption.sentences))
-    if format == "pdf":
-        return {
-            "Title": title,
-            "Subject": sentences,
-            "Creator": made_by,
-            "CreationDate": None,
-        }
-    if format == "svg":
-        return {"Title": title, "Description": sentences, "Creator": made_by, "Date": None}
-    return {"Title": title, "Description": sentences, "Software": made_by}
+    # A date would make the bytes differ.
+    names: dict[str, tuple[str, str, dict[str, None]]] = {
+        "pdf": ("Subject", "Creator", {"CreationDate": None}),
+        "svg": ("Description", "Creator", {"Date": None}),
+        "png": ("Description", "Software", {}),
+    }
+    said, by, undated = names[format]
+    return {"Title": title, said: sentences, by: made_by, **undated}

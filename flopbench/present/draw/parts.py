@@ -37,15 +37,7 @@ def name_rows(
     *,
     ends: tuple[float, float],
 ) -> None:
-    """Name the rows of horizontal bars or dots, the first one on top.
-
-    Args:
-        ax: of the rows.
-        places: vertical place of each row.
-        names: as in a log, short enough.
-        label: what the rows are.
-        ends: lower and upper limit of the axis.
-    """
+    """Name the rows of horizontal bars or dots; the axis goes from the one end to the other."""
     ax.set_yticks(places, [plain_text(name) for name in names])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(*ends)

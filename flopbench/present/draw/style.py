@@ -34,14 +34,7 @@ SMALLEST_PT, LARGEST_PT = 4.0, 40.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """How one series looks: each of the four alone distinguishes it from the others.
-
-    Attributes:
-        color: of fills, lines and markers.
-        hatch: of fills.
-        marker: of points.
-        dash: of lines, as matplotlib's ``linestyle``.
-    """
+    """How one series looks: each of the four alone distinguishes it from the others."""
 
     color: str
     hatch: str
@@ -73,13 +66,7 @@ def look(index: int) -> Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Style:
-    """The settings that ``paper_style`` was given.
-
-    Attributes:
-        width_in: of the whole figure, inches.
-        text_pt: size of labels; tick labels and notes are a point smaller.
-        font: family.
-    """
+    """The settings that ``paper_style`` was given; ``text_pt`` is the size of labels."""
 
     width_in: float
     text_pt: float
@@ -209,6 +196,8 @@ def found_font(name: str) -> str:
 
 def _settings(style: Style) -> dict[str, Any]:
     text, small = style.text_pt, style.small_pt
+    tick: dict[str, Any] = {"labelsize": small, "color": INK}
+    tick |= {"major.width": 0.6, "major.size": 2.5, "minor.width": 0.4, "minor.size": 1.5}
     return {
         "font.family": list(dict.fromkeys([style.font, FALLBACK_FONT])),
         "mathtext.fontset": "stix",
@@ -216,8 +205,6 @@ def _settings(style: Style) -> dict[str, Any]:
         "text.hinting": "none",  # else glyphs, and so layouts, depend on the resolution
         "axes.titlesize": text,
         "axes.labelsize": text,
-        "xtick.labelsize": small,
-        "ytick.labelsize": small,
         "legend.fontsize": small,
         "legend.frameon": False,
         "legend.handlelength": 1.6,
@@ -226,22 +213,13 @@ def _settings(style: Style) -> dict[str, Any]:
         "text.color": INK,
         "axes.labelcolor": INK,
         "axes.edgecolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
         "patch.edgecolor": INK,
         "hatch.linewidth": 0.4,
         "patch.linewidth": 0.5,
         "lines.linewidth": 1.2,
         "lines.markersize": 4.5,
         "axes.linewidth": 0.6,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "xtick.minor.width": 0.4,
-        "ytick.minor.width": 0.4,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
-        "xtick.minor.size": 1.5,
-        "ytick.minor.size": 1.5,
+        **{f"{axis}tick.{key}": value for axis in "xy" for key, value in tick.items()},
         "axes.spines.top": False,
         "axes.spines.right": False,
         "axes.axisbelow": True,

@@ -1,7 +1,6 @@
-"""Column widths and text sizes of venues.
+"""Column widths and text sizes of venues, from their own LaTeX classes and style files.
 
-Figures are from the venues' own LaTeX classes and style files. For a venue
-with one column, ``column`` and ``page`` are equal.
+For a venue with one column, ``column`` and ``page`` are equal.
 """
 
 from __future__ import annotations
@@ -18,13 +17,7 @@ SMALLEST_IN, LARGEST_IN = 1.0, 40.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Venue:
-    """One venue's page.
-
-    Attributes:
-        column_in: width of a column, inches.
-        page_in: width of the text, inches.
-        body_pt: size of the text.
-    """
+    """One venue's page: widths of a column and of the text, size of the text."""
 
     column_in: float
     page_in: float
@@ -63,12 +56,8 @@ def find_venue(name: str) -> Venue:
 def width_in_of(width: str | float, venue: Venue) -> float:
     """Return a figure's width in inches.
 
-    Args:
-        width: ``column``, ``page``, or inches as a number or as text.
-        venue: whose columns to use.
-
     Raises:
-        InputError: anything else, or a width out of range.
+        InputError: neither ``column`` nor ``page`` nor inches within the range.
     """
     if width == "column":
         return venue.column_in

@@ -47,11 +47,9 @@ class Layout:
     """The dimensions that all rows share.
 
     Attributes:
-        width_in: of the drawing.
         per_line: cells of a full line.
         cell_in: side of a cell.
         text_in: height of a line of text.
-        text_pt: its size.
         full_px: side of an input that fills its cell; None where the log gives no sizes.
     """
 

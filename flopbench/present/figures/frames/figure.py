@@ -47,15 +47,13 @@ MOST_FRAMES = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frames:
-    """Rows of frames.
+    """Rows of frames, from top to bottom.
 
     Attributes:
-        films: from top to bottom.
         full_px: side of an input that fills its cell, px; None where the log gives no sizes.
         name: of the run.
         charged: components that are not charged by default; empty for none.
         sentences: of the caption.
-        warnings: from reading, and for frames that are missing.
     """
 
     films: tuple[Film, ...]

@@ -33,14 +33,16 @@ Size: TypeAlias = "tuple[int, int] | None"
 class Unreadable(Exception):
     """Frames that are missing or cannot be read; the message names the file."""
 
+    def __init__(self, what: object, error: Exception | None = None) -> None:
+        lines = str(error).splitlines() or [type(error).__name__]
+        super().__init__(what if error is None else f"{what} cannot be read: {lines[0]}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Picture:
-    """One frame.
+    """One frame: (H, W, 3) uint8 at the size of the action, None where there is none.
 
-    Attributes:
-        origin: the file, or the medium and the frame's number; empty where nothing was found.
-        pixels: (H, W, 3) uint8 at the size of the action; None where there is none.
+    Its origin is the file, or the medium and the frame's number; empty where nothing was found.
     """
 
     origin: str
@@ -49,13 +51,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Medium:
-    """The frames of one video.
+    """The frames of one video: its file, how many there are, and how to read some by number.
 
-    Attributes:
-        name: the file, for messages.
-        count: how many frames it has.
-        read: numbers of frames -> number -> (H, W, 3) uint8, for those that could be read, and a
-            reason for each of the others.
+    ``read`` returns number -> (H, W, 3) uint8, or the reason why there is none.
     """
 
     name: str
@@ -192,10 +190,7 @@ def _read_named(name: str, id: str, source: FrameSource) -> tuple[str, Any]:
             raise InputError(f"{id}: frames: {said}", "name the folder that holds all frames")
         return name, Unreadable(f"{said} (--frames says which folder may be read)")
     path = next((path for path in found if path.is_file()), found[0])
-    try:
-        return str(path), _read_image(path)
-    except Unreadable as error:
-        return str(path), error
+    return str(path), _image_or_reason(path)
 
 
 def _warning(id: str, images: Sequence[Any]) -> str:
@@ -280,7 +275,7 @@ def _array_file(path: Path, key: str | None = None) -> Medium:
                 raise Unreadable(f"{path} has no key {key!r}")
             return _array(archive[key], f"{path}, {key}")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise _unreadable(path, error) from None
+        raise Unreadable(path, error) from None
 
 
 def _array(array: Any, name: str) -> Medium:
@@ -319,21 +314,15 @@ def _folder(path: Path) -> Medium:
     try:
         files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
     except OSError as error:
-        raise _unreadable(path, error) from None
+        raise Unreadable(path, error) from None
     if not files:
         raise Unreadable(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     files.sort(key=lambda p: natural(p.name))
-
-    def read(numbers: Sequence[int]) -> dict[int, Any]:
-        found: dict[int, Any] = {}
-        for number in numbers:
-            try:
-                found[number] = _read_image(files[number])
-            except Unreadable as error:
-                found[number] = error
-        return found
-
-    return Medium(name=str(path), count=len(files), read=read)
+    return Medium(
+        name=str(path),
+        count=len(files),
+        read=lambda numbers: {number: _image_or_reason(files[number]) for number in numbers},
+    )
 
 
 def natural(name: str) -> list[tuple[int, int, str]]:
@@ -362,7 +351,7 @@ def _video(path: Path) -> Medium:
                     if not left:
                         break
         except (av.FFmpegError, OSError, ValueError) as error:
-            found |= dict.fromkeys(left, _unreadable(path, error))
+            found |= dict.fromkeys(left, Unreadable(path, error))
         return found
 
     try:
@@ -373,14 +362,14 @@ def _video(path: Path) -> Medium:
             # Some containers do not say how many frames they have; then their packets are counted.
             count = stream.frames or sum(1 for p in container.demux(stream) if p.size)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+        raise Unreadable(path, error) from None
     return Medium(name=str(path), count=count, read=read)
 
 
-def _read_image(path: Path) -> Any:
+def _image_or_reason(path: Path) -> Any:
     """Return an image file as (H, W, 3) uint8, rotated by its EXIF orientation."""
     if not os.path.isfile(path):
-        raise Unreadable(f"{path} does not exist")
+        return Unreadable(f"{path} does not exist")
     _require_pillow()
     import numpy as np
     from PIL import Image, ImageOps
@@ -389,12 +378,7 @@ def _read_image(path: Path) -> Any:
         with Image.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> Unreadable:
-    lines = str(error).splitlines()
-    return Unreadable(f"{path} cannot be read: {lines[0] if lines else type(error).__name__}")
+        return Unreadable(path, error)
 
 
 def _require_pillow() -> None:

@@ -29,13 +29,10 @@ class Decision:
 
     Attributes:
         action: its name in the log; empty for ``unknown`` and ``unreached``.
-        kind: run, reuse, skip, exit; ``unknown`` for steps of a sample without actions;
-            ``unreached`` for those after an exit.
+        kind: that of its action; ``unknown`` for steps of a sample without actions, ``unreached``
+            for those after an exit.
         label: what a figure writes below it.
-        size: (height_px, width_px) of the frame as its networks see it; None for kinds that process
-            no frame, and where the log does not say.
-        start: its first step, counted from 0.
-        steps: how many steps it covers.
+        size: of the frame as its networks see it; None also for kinds that process no frame.
         cut: whether the end of the video cuts it short.
         pictures: the frame of each step, for processed kinds.
     """
@@ -57,23 +54,20 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Film:
-    """One row: one record of the log.
+    """One row: one record of the log. What it does not have is an empty text.
 
     Attributes:
-        id: of the video.
-        view: which view of it; None where the log has no views.
-        group: its level of difficulty; empty for none.
-        label: its labels, by name; empty where the log has none.
-        prediction: the predicted class, by name; empty where the log has none.
+        group: its level of difficulty.
+        label: its labels, by name.
+        prediction: the predicted class, by name.
         right: whether the prediction is one of the labels; None where one of them is missing.
-        exit: name of the exit taken; empty for none.
+        exit: name of the exit taken.
         gflops_per_video: cost of the video, all of its views.
-        steps: how many the record has.
-        drawn: how many of them are drawn, from the first one.
+        drawn: how many of its steps are drawn, from the first one.
         streams: stream -> its decisions up to the last step that is drawn; a log without streams
             has one, ``""``.
         evenly_spaced: whether evenly spaced frames are drawn, for lack of their numbers.
-        warning: which frames have no image, and why; empty for none.
+        warning: which frames have no image, and why.
     """
 
     id: str
@@ -116,16 +110,7 @@ def film_of(
     group: str = "",
     gflops_per_video: float = 0.0,
 ) -> Film:
-    """Return the row of one record.
-
-    Args:
-        sample: as a reader gave it.
-        place: where it is, for messages.
-        plan: what its decisions can be.
-        source: where frames come from.
-        most: the most steps to draw.
-        group: its level of difficulty.
-        gflops_per_video: cost of its video.
+    """Return the row of one record, with at most so many of its steps.
 
     Raises:
         InputError: a record without steps; as ``pictures_of``.
@@ -235,13 +220,10 @@ def action_labels(plan: Plan) -> list[str]:
             labels.append(action.name)
             continue
         text = f"{size[0]}" if size[0] == size[1] else f"{size[0]}×{size[1]}"
-        shared = keys.count(keys[i]) > 1
-        labels.append(f"{text} {_letter(keys[:i].count(keys[i]))}" if shared else text)
+        number = keys[:i].count(keys[i])
+        letter = chr(ord("a") + number) if number < 26 else str(number + 1)
+        labels.append(f"{text} {letter}" if keys.count(keys[i]) > 1 else text)
     return labels
-
-
-def _letter(number: int) -> str:
-    return "abcdefghijklmnopqrstuvwxyz"[number] if number < 26 else str(number + 1)
 
 
 def largest_side(plan: Plan) -> int | None:
