@@ -16,6 +16,7 @@ from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 DATA = ROOT / "tests" / "data"
 SELECTIVE, STEADY = "tests/data/selective.jsonl", "tests/data/steady.jsonl"
 LATENCY, PROFILES = "reports/latency-amd-epyc.json", "reports/profiles/resnet50.json"
+REPLAY = "reports/replay-amd-epyc.json"
 COSTS = f"cost {SELECTIVE} {STEADY} --table tests/data/table-schema1.json"
 
 
@@ -48,6 +49,7 @@ COSTS = f"cost {SELECTIVE} {STEADY} --table tests/data/table-schema1.json"
         ),
         (f"theory {LATENCY} --fit affine --batch 1", "time = a + c · MACs", "spec,device,", 7),
         (f"roofline {LATENCY} --device cpu", "Roofline of AMD EPYC", "spec,device,", 7),
+        (f"waterfall {REPLAY} --mode split --mode online", "measured speed-up", "replay,mode,", 14),
     ],
 )
 def test_figure_numbers_and_caption_are_written(
@@ -83,6 +85,10 @@ def test_figure_numbers_and_caption_are_written(
         (f"layers {PROFILES} --depth -1", "depth is -1"),
         (f"layers {PROFILES} --top 0", "top is 0"),
         (f"layers {PROFILES} --counter thopp", "no profile under 'thopp'"),
+        (f"waterfall {REPLAY} --mode onlin", "did you mean 'online'"),
+        (f"frames {SELECTIVE} {SELECTIVE}", "plot frames takes one log, not 2"),
+        (f"frames {PROFILES}", "is a profiles file; plot frames takes a policy log"),
+        (f"counters {LATENCY}", "is a timing file; plot counters takes a profiles file"),
         (f"cost {LATENCY}", "a timing file goes into: plot theory, plot roofline"),
     ],
 )

@@ -37,10 +37,12 @@ def counters_drawing(counters: Counters) -> Drawing:
         style = chosen_style(ax)
         y, longest = 0.0, 0.0
         names: dict[float, str] = {}
-        for model in counters.models:
+        room = HEADING_TAKES * style.width_in
+        headings = fitting_names([one.name for one in counters.models], room, style.small_pt)
+        for model, name in zip(counters.models, headings, strict=True):
             unit = model.dense_macs / 100 if counters.relative else counters.scale.divisor
             if heading:
-                _write_heading(ax, model.name, y, style)
+                _write(ax, name, y, style, weight="bold")
             y += heading
             for bar in model.bars:
                 _draw_bar(ax, counters, bar, y + BAR_AT, unit)
@@ -49,9 +51,9 @@ def counters_drawing(counters: Counters) -> Drawing:
                 _write(ax, total_text(model, bar) + disputed, y + TEXT_AT, style)
                 names[y + BAR_AT] = bar.counter
                 y += 1
-            for name in model.failures:
+            for failed in model.failures:
                 _write(ax, "could not count it", y + BAR_AT, style)
-                names[y + BAR_AT] = name
+                names[y + BAR_AT] = failed
                 y += 1
             longest = max([longest, *(n / unit for n in _amounts(model))])
         short = [shortened(name, LONGEST_NAME) for name in names.values()]
@@ -106,11 +108,6 @@ def _draw_dense(ax: Axes, model: ModelBars, place: float, unit: float) -> None:
         ax.plot(
             [model.dense_macs / unit] * 2, [place - reach, place + reach], color=INK, linewidth=0.9
         )
-
-
-def _write_heading(ax: Axes, name: str, place: float, style: Style) -> None:
-    (short,) = fitting_names([name], HEADING_TAKES * style.width_in, style.small_pt)
-    _write(ax, short, place, style, weight="bold")
 
 
 def _write(ax: Axes, text: str, place: float, style: Style, weight: str = "normal") -> None:

@@ -126,8 +126,8 @@ def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, sty
     """Write names of blocks and texts of bars; extend the axis so that every text has room."""
     figure: Any = ax.get_figure(root=True)
     width, _ = laid_out(ax)
-    for y, name in headings:
-        (short,) = fitting_names([name], WIDEST_HEADING * width, style.text_pt)
+    names = fitting_names([name for _, name in headings], WIDEST_HEADING * width, style.text_pt)
+    for (y, _), short in zip(headings, names, strict=True):
         heading: dict[str, Any] = {"fontsize": style.text_pt, "fontweight": "bold"}
         at = ("axes fraction", "data")
         note(ax, short, (0, y), style, xycoords=at, **heading).set_in_layout(False)
