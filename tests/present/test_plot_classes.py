@@ -9,12 +9,10 @@ import pytest
 from conftest import ROOT
 
 pytest.importorskip("matplotlib")
-from figures import assert_nothing_clipped
 from logs import write_log
 
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.classes import classes_drawing
-from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.classes import HIGH, USAGE, Classes, classes, ratio_in
 
 classes_of = classes.make
@@ -32,13 +30,6 @@ def drawn(classes: Classes) -> Any:
 def dots(ax: Any) -> list[Any]:
     """Return the dots of each ratio."""
     return [line for line in ax.lines if line.get_linestyle() == "None" and len(line.get_xdata())]
-
-
-def hostile_log(folder: Path) -> Path:
-    """Write a log with class names that are all that a name should not be."""
-    header = {"preset": "arnet-resnet", "class_names": NAMES}
-    samples = [{"labels": [n % 4], "actions": [n % 3] * 8 + [3] * 8} for n in range(12)]
-    return write_log(folder / "log.jsonl", header, samples)
 
 
 def test_dots_are_the_ratios() -> None:
@@ -92,40 +83,6 @@ def test_undefined_ratios_have_no_dot(tmp_path: Path) -> None:
     samples = [{"labels": ["a"], "actions": [3] * 16}, {"labels": ["b"], "actions": [0] * 16}]
     ax = drawn(classes_of(write_log(tmp_path / "l.jsonl", {"preset": "arnet-resnet"}, samples)))
     assert [list(line.get_xdata()) for line in dots(ax)] == [[100.0], [100.0, 0.0]]
-
-
-def test_nothing_is_clipped(tmp_path: Path) -> None:
-    """Long and hostile names, one class, forty: all text is inside the figure."""
-    for figure in (
-        classes_of(hostile_log(tmp_path)),
-        classes_of(LOG, classes=["tango"]),
-        classes_of(LOG),
-    ):
-        with paper_style():
-            assert_nothing_clipped(drawn(figure))
-
-
-def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
-    """No formulas, no markup, no line breaks; long names keep their ends and their n."""
-    ax = drawn(classes_of(hostile_log(tmp_path), sort="name"))
-    names = [text.get_text() for text in ax.get_yticklabels()]
-    assert names[0] == r"\$money\$ x_1 (3)"
-    assert names[1] == "<script> (3)"
-    assert names[2].startswith("Playing a")
-    assert names[2].endswith("water (3)")
-    assert "…" in names[2]
-    assert names[3] == "a b (3)"
-
-
-def test_long_names_stay_apart(tmp_path: Path) -> None:
-    """Classes whose names differ in the middle only are not drawn under one name."""
-    names = [f"class number {n} with a long name that says more {'z' * 30}" for n in range(40)]
-    samples = [{"labels": [n], "actions": [n % 3] * 16} for n in range(40)]
-    header = {"preset": "arnet-resnet", "class_names": names}
-    ax = drawn(classes_of(write_log(tmp_path / "log.jsonl", header, samples)))
-    shown = [text.get_text() for text in ax.get_yticklabels()]
-    assert len(set(shown)) == 40
-    assert all(len(text) < 40 for text in shown)
 
 
 def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:

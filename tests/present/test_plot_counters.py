@@ -11,9 +11,10 @@ import pytest
 mpl = pytest.importorskip("matplotlib")
 
 from matplotlib.axes import Axes  # noqa: E402
+from records import op, profile  # noqa: E402
 
 from flopbench.counting.agreement import judge_counters  # noqa: E402
-from flopbench.counting.profile import CostProfile, OpCost  # noqa: E402
+from flopbench.counting.profile import CostProfile  # noqa: E402
 from flopbench.counting.profiles_file import dumps  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
@@ -23,45 +24,20 @@ from flopbench.present.figures.counters import counters  # noqa: E402
 counters_of = counters.make
 
 
-def profile(counter: str, spec: str = "net@8", **families: int) -> CostProfile:
+def counted(counter: str, spec: str = "net@8", **families: int) -> CostProfile:
     """Return a profile whose dense families are conv and linear; others are not dense."""
-    operators = tuple(
-        OpCost(
-            module=family,
-            module_type="Layer",
-            family=family,
-            op=family,
-            calls=1,
-            dense_macs=total if family in {"conv", "linear"} else 0,
-            total=total,
-            activations=1,
-        )
-        for family, total in families.items()
-    )
-    return CostProfile(
-        spec=spec,
-        model="net",
-        input="8",
-        classes=None,
-        counter=counter,
-        counter_version="1.0",
-        convention=f"MACs as {counter} counts them",
-        total=sum(op.total for op in operators),
-        dense_macs=sum(op.dense_macs for op in operators),
-        params=1,
-        activations=1,
-        feature_dim=None,
-        device="meta",
-        operators=operators,
-    )
+    dense = {"conv", "linear"}
+    found = [op(f, f, n if f in dense else 0, total=n) for f, n in families.items()]
+    own = f"MACs as {counter} counts them"
+    return replace(profile(counter, *found), spec=spec, convention=own)
 
 
 def explained(spec: str = "net@8", times: int = 1) -> Explanation:
     """Return three counters of a model, one with a norm, one that misses a layer, and a failure."""
     profiles = (
-        profile("thop", spec, conv=900_000 * times, linear=100_000 * times, batch_norm=30_000),
-        profile("fvcore", spec, conv=900_000 * times),
-        profile("torch", spec, conv=900_000 * times, linear=100_000 * times),
+        counted("thop", spec, conv=900_000 * times, linear=100_000 * times, batch_norm=30_000),
+        counted("fvcore", spec, conv=900_000 * times),
+        counted("torch", spec, conv=900_000 * times, linear=100_000 * times),
     )
     return Explanation(
         profiles=profiles, verdicts=judge_counters(profiles), failures={"calflops": "it raised"}
@@ -125,7 +101,7 @@ def test_several_models_share_an_axis_of_percent() -> None:
 
 def test_bars_of_nothing_are_drawn() -> None:
     """A model without any cost: no bar, no line, no division by nothing."""
-    nothing = Explanation(profiles=(profile("torch"),), verdicts={}, failures={})
+    nothing = Explanation(profiles=(counted("torch"),), verdicts={}, failures={})
     ax = on_axes(counters_drawing(counters_of(nothing)))
     assert not ax.patches
     assert [text.get_text() for text in ax.texts] == ["0 (= dense)"]
@@ -148,17 +124,3 @@ def test_the_command_writes_numbers_and_warnings(
         rows = list(csv.DictReader(stream))
     assert sum(int(row["family_total"] or 0) for row in rows if row["counter"] == "thop") == 1030000
     assert main(["plot", "counters", str(data), "-o", out]) == 2
-
-
-def test_what_explain_wrote_is_drawn_under_its_own_counters(tmp_path: Path) -> None:
-    """A real model under two libraries: both bars end at the totals of their profiles."""
-    pytest.importorskip("torchvision")
-    from flopbench.cli import main
-    from flopbench.counting.profiles_file import load
-
-    path = tmp_path / "p.json"
-    assert main(["explain", "resnet18@32", "--counter", "torch,fvcore", "-o", str(path)]) == 0
-    figure = counters_of(path)
-    ax = on_axes(counters_drawing(figure))
-    totals = [one.total / figure.scale.divisor for one in load(path).profiles]
-    assert ends(ax) == pytest.approx(totals)

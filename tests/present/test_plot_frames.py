@@ -13,7 +13,6 @@ from conftest import ROOT
 
 pytest.importorskip("matplotlib")
 
-import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
@@ -21,11 +20,10 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path as Outline
 from PIL import Image
 
-from flopbench import plots
 from flopbench.cli import main
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices
-from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.frames import FILLED, frames_drawing
 from flopbench.present.draw.style import paper_style
 from flopbench.present.draw.text import drawn_width_in, fitting_line
@@ -184,25 +182,6 @@ def test_text_says_group_cost_and_verdict() -> None:
         assert any(line.startswith(start) for line in said)
     assert any("full: 224 px" in line for line in said)
     assert {film.right for film in data.films} == {True, False}
-
-
-def test_nothing_is_wider_than_the_figure(tmp_path: Path) -> None:
-    """Long and hostile names are shortened, never parsed, and whole in the numbers."""
-    name = r"playing $\alpha$ <b>" + "x" * 60
-    log = own_log(
-        tmp_path,
-        {"id": "i$d_" * 30, "labels": [0], "prediction": 1, "actions": CHOSEN},
-        class_names=[name, name[::-1]],
-    )
-    data = frames_of(log)
-    ax = drawn(data)
-    renderer_width = ax.get_figure(root=True).bbox.width  # type: ignore[union-attr]
-    for text in ax.texts:
-        box = text.get_window_extent()
-        assert box.x0 >= -1
-        assert box.x1 <= renderer_width + 1
-    assert any("…" in text for text in texts(ax))
-    assert data.table.rows[0][data.table.header.index("label")] == name
 
 
 def test_lines_fit_their_room() -> None:
@@ -393,28 +372,6 @@ def test_lower_axes_make_everything_smaller() -> None:
     assert sizes[1] < sizes[0]
 
 
-@pytest.mark.parametrize("format", ["pdf", "svg", "png"])
-def test_bytes_are_reproducible(tmp_path: Path, format: str) -> None:
-    """The same log and frames give the same file."""
-    log = own_log(tmp_path)
-    with paper_style("column"):
-        first, second = (
-            bytes_of(frames_drawing(frames_of(log, frames={"v": clip()})), format)[0]
-            for _ in range(2)
-        )
-    assert first == second
-
-
-def test_public_function_draws_on_given_axes_and_leaves_settings() -> None:
-    """``plots.frames`` twice: on the caller's axes and on a new figure."""
-    before = dict(mpl.rcParams)
-    ax = Figure(figsize=(12, 8)).subplots(1, 2)[0]
-    assert plots.frames(SELECTIVE, ax, choices=PUBLISHED) is ax
-    own = plots.frames(SELECTIVE, choices=PUBLISHED, videos=["v001"])
-    assert "v001" in " ".join(texts(own))
-    assert dict(mpl.rcParams) == before
-
-
 def test_command_draws_and_writes_the_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -435,14 +392,3 @@ def test_command_draws_and_writes_the_numbers(
     assert [(s["video"], s["step"]) for s in steps[::10]] == [("v008", "0"), ("v000", "0")]
     assert {s["drawn"] for s in steps[:10]} == {"yes", "no"}
     assert {s["drawn"] for s in steps[10:]} == {"placeholder", "no"}
-
-
-def test_command_takes_one_log(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two logs, and a file that is not a log, are refused with a hint."""
-    common = ["-o", str(tmp_path / "a.pdf")]
-    assert main(["plot", "frames", str(SELECTIVE), str(SELECTIVE), *common]) == 2
-    assert "takes one log, not 2" in capsys.readouterr().err
-    table = ROOT / "tests" / "data" / "table-schema1.json"
-    assert main(["plot", "frames", str(table), *common]) == 2
-    assert "is a cost table; plot frames takes a policy log" in capsys.readouterr().err
-    assert not (tmp_path / "a.pdf").exists()

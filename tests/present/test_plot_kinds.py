@@ -147,11 +147,12 @@ def texts_of(ax: Any) -> list[str]:
 
 @pytest.mark.parametrize("kind", NAMED)
 def test_names_are_drawn_as_they_are_on_the_callers_axes(kind: str, tmp_path: Path) -> None:
-    """No formulas, no markup, no control characters; and no setting of matplotlib changes."""
+    """No formulas, no markup, no control characters; no setting and no figure's size changes."""
     ax = Figure(figsize=(12, 8)).subplots()
     before = dict(mpl.rcParams)
     assert NAMED[kind](tmp_path, ["$x_1$ \\frac{<b>\az", "other"], ax) is ax
     assert dict(mpl.rcParams) == before
+    assert tuple(ax.figure.get_size_inches()) == (12, 8)
     shown = texts_of(ax)
     assert any(r"\$x_1\$ \frac{<b> z" in text for text in shown), shown
     assert any("other" in text for text in shown)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 mpl = pytest.importorskip("matplotlib")
 
-from flopbench.counting.profile import CostProfile, ModuleFacts, OpCost  # noqa: E402
+from records import op, profile  # noqa: E402
+
+from flopbench.counting.profile import ModuleFacts, OpCost  # noqa: E402
 from flopbench.counting.run import Explanation  # noqa: E402
 from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.layers import layers_drawing, short_paths  # noqa: E402
@@ -19,51 +22,22 @@ from flopbench.present.figures.layers import layers  # noqa: E402
 layers_of = layers.make
 
 
-def cost(module: str, family: str, macs: int) -> OpCost:
-    """Return one operator inside one module."""
-    return OpCost(
-        module=module,
-        module_type="Layer",
-        family=family,
-        op=family,
-        calls=1,
-        dense_macs=macs,
-        total=macs,
-        activations=1,
-    )
-
-
 def explained(*operators: OpCost) -> Explanation:
     """Return what one counter says of a model with these operators."""
-    paths = dict.fromkeys(["", *(op.module for op in operators)])
-    profile = CostProfile(
-        spec="net@8",
-        model="net",
-        input="8",
-        classes=None,
-        counter="torch",
-        counter_version="2.15.0",
-        convention="MACs",
-        total=sum(op.total for op in operators),
-        dense_macs=sum(op.dense_macs for op in operators),
-        params=1,
-        activations=1,
-        feature_dim=None,
-        device="meta",
-        operators=operators,
-        modules=tuple(ModuleFacts(path=path, type="Layer", params=1) for path in paths),
-    )
-    return Explanation(profiles=(profile,), verdicts={}, failures={})
+    paths = dict.fromkeys(["", *(one.module for one in operators)])
+    facts = tuple(ModuleFacts(path=path, type="Layer", params=1) for path in paths)
+    found = replace(profile("torch", *operators), modules=facts)
+    return Explanation(profiles=(found,), verdicts={}, failures={})
 
 
 NET = explained(
-    cost("stem", "conv", 2_000_000),
-    cost("block.0", "linear", 3_000_000),
-    cost("block.0", "matmul", 1_000_000),
-    cost("block.1", "linear", 4_000_000),
-    cost("block.2", "linear", 0),
-    cost("neck", "conv", 1_000),
-    cost("head", "linear", 500_000),
+    op("stem", "conv", 2_000_000),
+    op("block.0", "linear", 3_000_000),
+    op("block.0", "matmul", 1_000_000),
+    op("block.1", "linear", 4_000_000),
+    op("block.2", "linear", 0),
+    op("neck", "conv", 1_000),
+    op("head", "linear", 500_000),
 )
 
 
@@ -110,7 +84,7 @@ def test_families_differ_in_colour_and_hatch() -> None:
 
 def test_one_module_of_one_family_needs_no_legend() -> None:
     """A single bar is drawn, 100 %."""
-    ax = on_axes(layers_drawing(layers_of(explained(cost("", "conv", 7)))))
+    ax = on_axes(layers_drawing(layers_of(explained(op("", "conv", 7)))))
     assert ax.get_legend() is None
     assert [text.get_text() for text in ax.texts] == ["100.0 %"]
     assert [tick.get_text() for tick in ax.get_yticklabels()] == ["(model)"]
@@ -119,7 +93,7 @@ def test_one_module_of_one_family_needs_no_legend() -> None:
 
 def test_height_grows_with_bars() -> None:
     """Forty modules are as legible as four."""
-    many = explained(*(cost(f"layer{n}", "conv", n + 1) for n in range(40)))
+    many = explained(*(op(f"layer{n}", "conv", n + 1) for n in range(40)))
     with paper_style() as style:
         few = layers_drawing(layers_of(NET)).height_in(style)
         high = layers_drawing(layers_of(many, depth=1)).height_in(style)
@@ -129,12 +103,12 @@ def test_height_grows_with_bars() -> None:
 def test_long_paths_lose_their_heads_and_stay_different() -> None:
     """The end of a path distinguishes modules; where ends are equal, something else must."""
     paths = [f"a_very_long_name_of_a_module_{n}.layers.block" for n in range(6)]
-    same_ends = layers_of(explained(*(cost(path, "conv", 1) for path in paths)), depth=3)
+    same_ends = layers_of(explained(*(op(path, "conv", 1) for path in paths)), depth=3)
     assert len(set(short_paths(same_ends, 24))) == 6
     deep = [f"encoder.layers.encoder_layer_{n}" for n in range(6)]
-    figure = layers_of(explained(*(cost(path, "conv", 1) for path in deep)), depth=3)
+    figure = layers_of(explained(*(op(path, "conv", 1) for path in deep)), depth=3)
     assert short_paths(figure, 24)[0] == "…layers.encoder_layer_0"
-    hostile = layers_of(explained(cost("a$b", "conv", 1)), depth=1)
+    hostile = layers_of(explained(op("a$b", "conv", 1)), depth=1)
     ax = on_axes(layers_drawing(hostile))
     assert ax.get_yticklabels()[0].get_text() == r"a\$b"
 

@@ -114,31 +114,3 @@ def test_a_data_sheet_is_dashed_and_groups_differ_in_marker() -> None:
     assert heights == {(group.peak_flops_per_s or 0) / 1e9 for group in figure.groups}
     assert {line.get_marker() for line in ax.lines} >= {"o", "s"}
     assert ax.get_ylim()[1] > max(heights)
-
-
-def test_hostile_names_are_drawn_as_they_are() -> None:
-    """Dollars, backslashes and tags are text; a long name keeps what tells it from the others."""
-    file = TimingFile.load(REPORT)
-    long = "timm:" + "efficientnet_b{}_with_a_long_name_of_a_variant@300"
-    specs = ["a$b_$\\alpha$@1", "<script>@2", *(long.format(n) for n in range(3))]
-    rows = tuple(
-        replace(file.rows[n], what=replace(file.rows[n].what, spec=spec))
-        for n, spec in enumerate(specs)
-    )
-    ax = on_axes(roofline_drawing(roofline_of(replace(file, rows=rows))))
-    texts = [text.get_text() for text in ax.texts]
-    assert r"a\$b_\$\alpha\$@1" in texts
-    assert "<script>@2" in texts
-    short = [text for text in texts if "…" in text]
-    assert len(set(short)) == 3
-
-
-def test_it_draws_on_axes_of_the_callers_own() -> None:
-    """With ``ax`` nothing else is made, and no setting changes."""
-    from matplotlib.figure import Figure
-
-    before = dict(mpl.rcParams)
-    ax = Figure().subplots()
-    assert on_axes(roofline_drawing(roofline_of(REPORT)), ax) is ax
-    assert ax.get_xlabel()
-    assert dict(mpl.rcParams) == before

@@ -68,15 +68,6 @@ def test_nested_styles() -> None:
     assert outer.get_size_inches()[0] == pytest.approx(3.28125)
 
 
-def test_axes_of_the_callers_own() -> None:
-    """Given axes, the same axes come back, in a figure whose size nobody touches."""
-    figure = Figure(figsize=(9, 4))
-    ax = figure.subplots()
-    assert flopbench.plots.usage(LOG, ax) is ax
-    assert tuple(figure.get_size_inches()) == (9, 4)
-    assert ax.get_xlabel() == "share of frames (%)"
-
-
 @pytest.mark.parametrize(
     ("width", "venue", "inches"),
     [
@@ -268,9 +259,3 @@ def test_letters_that_no_font_has(tmp_path: Path, capsys: pytest.CaptureFixture[
     told = capsys.readouterr()
     assert "missing from" in told.err
     assert told.err.count("flopbench: warning:") == 1
-
-
-def test_public_names() -> None:
-    """``flopbench.plots`` is reachable without its own import, and is documented."""
-    for name in ("paper", "save", "usage"):
-        assert getattr(flopbench.plots, name).__doc__

@@ -126,14 +126,3 @@ def test_the_layout_holds_with_long_names_of_groups() -> None:
     box = legend.get_window_extent()
     assert box.x1 <= fig.bbox.x1
     assert box.y1 <= fig.bbox.y1 + 2
-
-
-def test_no_setting_changes() -> None:
-    """matplotlib's settings are as before, also on the caller's axes."""
-    from matplotlib.figure import Figure
-
-    before = dict(mpl.rcParams)
-    ax = Figure().subplots()
-    assert on_axes(theory_drawing(theory_of(REPORT, fit="affine")), ax) is ax
-    on_axes(theory_drawing(theory_of(REPORT)))
-    assert dict(mpl.rcParams) == before

@@ -157,18 +157,6 @@ def test_points_stand_where_the_numbers_say() -> None:
     assert [[data.points[0].cost, ends[0]], [data.points[0].cost, ends[1]]] in bars
 
 
-def test_text_of_logs_is_not_parsed() -> None:
-    """Names with $, backslashes and newlines are drawn as text; long ones are shortened."""
-    names = ["$\\frac{a}{b}$", "<script>", "a\nb", "x" * 200, "", "_^{2}"]
-    points = [point(name, 10.0 * (n + 1), 70 + n) for n, name in enumerate(names)]
-    with paper_style("column"):
-        ax = on_axes(tradeoff_drawing(of(points)))
-    texts = [text.get_text() for text in ax.texts]
-    assert texts[0] == "\\$\\frac{a}{b}\\$"
-    assert texts[2] == "a b"
-    assert "…" in texts[3]
-
-
 @pytest.mark.parametrize(
     ("heights", "places"),
     [
@@ -222,12 +210,3 @@ def test_the_front_is_seen_beside_intervals_that_lie_along_it() -> None:
         assert front.get_linewidth() >= 3 * bar.get_linewidth()
         assert front.get_zorder() < bar.get_zorder()
         assert front.get_color() != bar.get_color()
-
-
-def test_labels_that_differ_stay_apart() -> None:
-    """Long names that differ in the middle only are not shortened to one."""
-    names = [f"a method with {n} networks and one of the longest names there are" for n in (3, 4)]
-    with paper_style("column"):
-        ax = on_axes(tradeoff_drawing(of([point(names[0], 5, 60), point(names[1], 50, 80)])))
-    shown = {text.get_text() for text in ax.texts if "…" in text.get_text()}
-    assert len(shown) == 2

@@ -16,9 +16,9 @@ from flopbench.cli import main
 from flopbench.core.errors import EXIT_INPUT
 from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices, run_of_log
-from flopbench.present.draw.drawing import bytes_of, on_axes
+from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.usage import percent_text, usage_drawing
-from flopbench.present.draw.style import LOOKS, paper_style
+from flopbench.present.draw.style import LOOKS
 from flopbench.present.draw.text import fitting_names
 from flopbench.present.figures.usage import MOST_RUNS, usage
 
@@ -110,24 +110,6 @@ def test_streams_are_set_apart(tmp_path: Path) -> None:
     ax = drawn(log)
     assert [list(line.get_ydata()) for line in ax.lines] == [[1.5, 1.5]]
     assert ax.get_xlabel() == "share of the stream's frames (%)"
-
-
-def test_names_are_drawn_as_they_are(tmp_path: Path) -> None:
-    """Dollar signs do not make formulas, underscores hide nothing, line breaks become spaces."""
-    ax = drawn([hostile_log(tmp_path), LOGS[0]])
-    shown = [text.replace(r"\$", "$") for text in labels_of(ax)[:5]]
-    assert shown == [name.replace("\n", " ") for name in HOSTILE]
-    legend = ax.get_legend()
-    assert legend is not None
-    assert [text.get_text() for text in legend.get_texts()] == [
-        r" _\$m\$",
-        "selective, simulated validation",
-    ]
-    with paper_style():
-        drawing = usage_drawing(usage_of(hostile_log(tmp_path)))
-        content, warnings = bytes_of(drawing, "svg")
-    assert b"<script>" not in content
-    assert any("missing from font" in text for text in warnings)
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")

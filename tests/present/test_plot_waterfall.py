@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("matplotlib")
 
-import matplotlib as mpl
 from conftest import ROOT
-from matplotlib.figure import Figure
 
-from flopbench.cli import main
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.waterfall import waterfall_drawing
 from flopbench.present.draw.style import paper_style
@@ -100,26 +96,3 @@ def test_a_measured_time_as_long_as_the_baselines_has_room_for_its_interval() ->
     data["runs"] = data["runs"][:1]
     ax = on_axes(waterfall_drawing(waterfall_of(read_replay(data), modes=["split"])))
     assert "no interval" in [t.get_text() for t in ax.texts]
-
-
-def test_names_are_text_and_settings_stay() -> None:
-    """A hostile name is drawn literally, on the caller's axes, without a changed setting."""
-    ax = Figure(figsize=(5, 4)).subplots()
-    before = dict(mpl.rcParams)
-    name = "$\\frac{1}{0}$\n<script>"
-    figure = waterfall_of([REPLAY, REPLAY], names=[name, "b"], modes=["online"])
-    assert on_axes(waterfall_drawing(figure), ax) is ax
-    assert dict(mpl.rcParams) == before
-    assert ax.texts[0].get_text() == "\\$\\frac{1}{0}\\$ <script>, online"
-
-
-def test_the_verb_draws_chosen_modes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """``--mode`` repeats, in the order given; an unknown one is refused with a near match."""
-    out, data = tmp_path / "out.svg", tmp_path / "data.csv"
-    given = ["plot", "waterfall", str(REPLAY), "-o", str(out)]
-    assert main([*given, "--mode", "split", "--mode", "online", "--data", str(data)]) == 0
-    modes = [row.split(",")[1] for row in data.read_text().splitlines()[1:]]
-    assert list(dict.fromkeys(modes)) == ["split", "online"]
-    capsys.readouterr()
-    assert main([*given, "--mode", "onlin"]) == 2
-    assert "did you mean 'online'" in capsys.readouterr().err
