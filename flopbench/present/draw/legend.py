@@ -56,12 +56,7 @@ def legend_lines(entries: Entries, style: Style, *, sentences: bool = False) -> 
 
 
 def legend_above(
-    ax: Axes,
-    entries: Entries,
-    style: Style,
-    *,
-    sentences: bool = False,
-    above_pt: float = 0.0,
+    ax: Axes, entries: Entries, style: Style, *, sentences: bool = False, above_pt: float = 0.0
 ) -> None:
     """Draw a legend above the axes.
 

@@ -55,13 +55,7 @@ def bars(
 ) -> BarContainer:
     """Draw horizontal bars of one look."""
     return ax.barh(
-        places,
-        lengths,
-        left=left,
-        height=thick,
-        color=own.color,
-        hatch=own.hatch,
-        edgecolor=INK,
+        places, lengths, left=left, height=thick, color=own.color, hatch=own.hatch, edgecolor=INK
     )
 
 

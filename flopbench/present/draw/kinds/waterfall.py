@@ -91,9 +91,7 @@ def waterfall_drawing(waterfall: WaterfallFigure) -> Drawing:
         _write(rows, headings, ax, style)
 
     return Drawing(
-        data=waterfall,
-        draw=draw,
-        height_in=lambda style: style.inches(ROWS_A_LINE * bottom + 5.2),
+        data=waterfall, draw=draw, height_in=lambda style: style.inches(ROWS_A_LINE * bottom + 5.2)
     )
 
 
