@@ -7,21 +7,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
-from flopbench.audit.deriving import components_of, derive
-from flopbench.audit.pricing import Counted, Measured
-from flopbench.audit.reading import PUBLISHED, read_claims, shipped_claims
-from flopbench.audit.records import Claim, ClaimFile, Derived, as_printed, decimals, rounded
+from flopbench.audit.deriving import derive
+from flopbench.audit.reading import read_claims, shipped_claims
+from flopbench.audit.records import Claim, ClaimFile, Derived, NotDerived, decimals, rounded
 from flopbench.audit.verdicts import VERDICTS, ClaimVerdict, Verdict, judge_claim, signed_percent
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import FLOPS_PER_MAC, Count
 from flopbench.core.version import VERSION
 from flopbench.core.workers import Progress
+from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import find_counter, installed_version, own_counters
 from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
+from flopbench.estimate.prices import PUBLISHED
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
 
 __all__ = [
@@ -71,7 +73,7 @@ class ClaimResult:
     @property
     def printed_text(self) -> str:
         """The number as printed, with its unit."""
-        return f"{as_printed(self.claim.printed)} {self.claim.unit}"
+        return f"{self.claim.printed:f} {self.claim.unit}"
 
     @property
     def recomputed_text(self) -> str:
@@ -95,19 +97,14 @@ class ClaimResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Audit:
-    """All claims of some files.
-
-    Attributes:
-        files: in the order requested.
-        results: of every claim, in the files' order.
-        counters: counter -> its rules, for those that were used.
-        environment: name -> version of the libraries that counted.
-    """
+    """All claims of some files, in their order, and by which counters and libraries."""
 
     files: tuple[ClaimFile, ...]
     results: tuple[ClaimResult, ...]
     counters: Mapping[str, str]
+    """Counter -> its rules, for those that were used."""
     environment: Mapping[str, str]
+    """Name -> version of the libraries that counted."""
 
     def of(self, file: ClaimFile) -> tuple[ClaimResult, ...]:
         """Return the results of one file."""
@@ -131,10 +128,22 @@ def audit(
 
     Raises:
         InputError: a model that does not exist; the message names file and claim.
-        DataError: a name or a published figure that does not exist.
+        DataError: a published figure that does not exist, or shares that do not add up.
     """
     claims = [(file.name, claim) for file in files for claim in file.claims]
-    measured = _measured([claim for _, claim in claims], refresh, progress)
+    wanted: dict[tuple[ModelSpec, str], str] = {}
+    for _, claim in claims:
+        for component in claim.components.values():
+            if component.counter not in {"", PUBLISHED}:
+                wanted.setdefault((component.spec, component.counter), claim.where)
+    measured: dict[tuple[ModelSpec, str], CostProfile | str] = {}
+    for done, ((spec, counter), where) in enumerate(wanted.items()):
+
+        def tell(_done: int, _all: int, what: str, done: int = done) -> None:
+            if progress is not None:
+                progress(done, len(wanted), what)
+
+        measured[spec, counter] = _count(spec, counter, where, refresh, tell)
     counted = {key: p for key, p in measured.items() if not isinstance(p, str)}
     versions = {"flopbench": VERSION}
     if counted:
@@ -152,38 +161,40 @@ def check_claims(files: Sequence[ClaimFile]) -> None:
     """Refuse faulty claims as far as possible before anything is counted.
 
     Raises:
-        DataError: a preset, an action, a variant or a published figure that does not exist; shares
-            that do not add up.
+        DataError: a published figure that does not exist, or shares that do not add up.
     """
-    for file in files:
-        for claim in file.claims:
-            wanted = components_of(claim).values()
-            if all(c.counter in {"", PUBLISHED} for c in wanted):
+    for claim in (claim for file in files for claim in file.claims):
+        if all(c.counter in {"", PUBLISHED} for c in claim.components.values()):
+            with suppress(NotDerived):
                 derive(claim, {})
 
 
-def _result(file: str, claim: Claim, measured: Measured) -> ClaimResult:
-    derived = derive(claim, measured)
+def _result(
+    file: str, claim: Claim, measured: Mapping[tuple[ModelSpec, str], CostProfile | str]
+) -> ClaimResult:
     notes = (claim.note,) if claim.note else ()
-    if isinstance(derived, str):
-        wanted = [(c.spec, c.counter) for c in components_of(claim).values()]
+    try:
+        derived = derive(claim, measured)
+    except NotDerived as why:
+        wanted = [(c.spec, c.counter) for c in claim.components.values()]
         return ClaimResult(
             file=file,
             claim=claim,
             verdict="not derivable",
-            reasons=tuple(text for text in (claim.reason, derived) if text),
+            reasons=tuple(text for text in (claim.reason, str(why)) if text),
             notes=notes,
             unmeasured=any(isinstance(measured.get(key), str) for key in wanted),
         )
     read_as: Count | None = None
     judged = _judge(claim, derived)
     if claim.has_two_readings:
-        if judged.verdict != "off":
-            read_as = "MACs"
-        else:
+        read_as = "MACs"
+        if judged.verdict == "off":
             of_flops = derive(claim, measured, "FLOPs")
-            if not isinstance(of_flops, str) and _judge(claim, of_flops).verdict != "off":
-                read_as, derived, judged = "FLOPs", of_flops, _judge(claim, of_flops)
+            by_flops = _judge(claim, of_flops)
+            read_as = None if by_flops.verdict == "off" else "FLOPs"
+            if read_as is not None:
+                derived, judged = of_flops, by_flops
     return ClaimResult(
         file=file,
         claim=claim,
@@ -202,39 +213,20 @@ def _judge(claim: Claim, derived: Derived) -> ClaimVerdict:
     return judge_claim(claim.printed, derived, is_cost=is_cost, reason=claim.reason)
 
 
-def _measured(claims: Sequence[Claim], refresh: bool, progress: Progress | None) -> Measured:
-    wanted: dict[tuple[ModelSpec, str], str] = {}
-    for claim in claims:
-        for component in components_of(claim).values():
-            if component.counter not in {"", PUBLISHED}:
-                wanted.setdefault((component.spec, component.counter), claim.where)
-    results: dict[tuple[ModelSpec, str], Counted] = {}
-    for done, ((spec, counter), where) in enumerate(wanted.items()):
-
-        def tell(_done: int, _all: int, what: str, done: int = done) -> None:
-            if progress is not None:
-                progress(done, len(wanted), what)
-
-        results[spec, counter] = _count(spec, counter, where, refresh, tell)
-    return results
-
-
-def _count(spec: ModelSpec, counter: str, where: str, refresh: bool, progress: Progress) -> Counted:
+def _count(
+    spec: ModelSpec, counter: str, where: str, refresh: bool, progress: Progress
+) -> CostProfile | str:
+    """Count a model; return why that failed where it is not the claim's fault."""
     try:
         result = measure([spec], [counter], refresh=refresh, progress=progress)[0]
     except InputError as error:
-        missing = _missing_library(spec, counter)
-        if missing:
-            return f"{missing} is not installed"
+        own = {info.name: info.distribution for info in own_counters()}
+        needed = [own.get(counter) or find_counter(counter).distribution, "torch"]
+        needed += [spec.source] if spec.source in LIBRARY_SOURCES else []
+        for library in needed:
+            if installed_version(library) is None:
+                return f"{library} is not installed"
         raise InputError(f"{where}: {error.message}", error.hint) from None
     except MeasureError as error:
         return error.message
     return result.under(counter) or result.failures[counter]
-
-
-def _missing_library(spec: ModelSpec, counter: str) -> str:
-    """Return the first library that counting needs and that is not installed; empty if none."""
-    own = {info.name: info.distribution for info in own_counters()}
-    needed = [own.get(counter) or find_counter(counter).distribution, "torch"]
-    needed += [spec.source] if spec.source in LIBRARY_SOURCES else []
-    return next((name for name in needed if installed_version(name) is None), "")

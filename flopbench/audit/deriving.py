@@ -15,11 +15,11 @@ from fractions import Fraction
 from flopbench.audit.pricing import Measured, UnitPrice, price_notes, price_of
 from flopbench.audit.records import (
     Claim,
-    ClaimComponent,
     Counts,
     Derived,
     Divide,
     NotDerivable,
+    NotDerived,
     Profile,
     Scaled,
     Shares,
@@ -27,51 +27,32 @@ from flopbench.audit.records import (
     exact_text,
     half_unit,
 )
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError
 from flopbench.core.units import FLOPS_PER_MAC, GIGA, Count
-from flopbench.estimate.components import resolve_components
 from flopbench.estimate.estimator import estimate
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.models.presets import find_published
 from flopbench.policy.counts import Totals
-from flopbench.policy.header import preset_header
-from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.plan import Plan
 
 
-def components_of(claim: Claim) -> Mapping[str, ClaimComponent]:
-    """List the components that a claim needs prices for, by name.
-
-    Raises:
-        DataError: shares that name an unknown preset, action or variant.
-    """
-    derivation = claim.derivation
-    if isinstance(derivation, Counts):
-        return derivation.components
-    if isinstance(derivation, Profile):
-        return {"model": ClaimComponent(spec=derivation.spec, counter=derivation.counter)}
-    if isinstance(derivation, Shares):
-        return _share_components(derivation, claim.where)
-    return {}
-
-
-def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> Derived | str:
+def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> Derived:
     """Carry out a claim's derivation.
 
     Args:
         claim: what was printed, and how to recompute it.
         read_as: which of ``claim.readings`` to take; by default the first.
-        measured: (specification, counter) -> the result of counting, for all of
-            ``components_of``.
-
-    Returns:
-        The number, or why there is none.
+        measured: (specification, counter) -> the result of counting, for all of the claim's
+            components.
 
     Raises:
-        DataError: a name or a figure that does not exist; the message names file and claim.
+        NotDerived: there is no number.
+        DataError: a published figure that does not exist, or shares that do not add up; the
+            message names file and claim.
     """
     derivation = claim.derivation
     if isinstance(derivation, NotDerivable):
-        return derivation.why
+        raise NotDerived(derivation.why)
     if isinstance(derivation, Divide):
         return _divided(derivation)
     readings = claim.readings  # not empty: reading refuses such a claim unless it is of a cost
@@ -79,12 +60,10 @@ def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> De
     per_unit = readings[count]
     if isinstance(derivation, Scaled):  # its figure counts MACs or FLOPs as the claim does
         return _scaled(derivation, per_unit * (FLOPS_PER_MAC if count == "FLOPs" else 1))
-    prices = {}
-    for name, component in components_of(claim).items():
-        price = price_of(component, measured, f"{claim.where}: component {name!r}")
-        if isinstance(price, str):
-            return price
-        prices[name] = price
+    prices = {
+        name: price_of(component, measured, f"{claim.where}: component {name!r}")
+        for name, component in claim.components.items()
+    }
     if isinstance(derivation, Counts):
         return _counted(derivation, prices, per_unit)
     if isinstance(derivation, Profile):
@@ -133,16 +112,12 @@ def _profiled(derivation: Profile, price: UnitPrice, per_unit: Fraction) -> Deri
     readings: tuple[tuple[Fraction, str], ...] = ()
     row = find_published(derivation.spec)
     if row is not None and row.scaled_from is not None and row.spec.size:
-        rule = Scaled(
-            gflops=row.scaled_from.gflops,
-            input_px=row.scaled_from.input_px,
-            figure_input_px=row.scaled_from.figure_input_px,
-            to_px=row.spec.size[0],
-        )
-        why = f"{_rule(rule, rule.input_px)} gives it: scaled by area, not profiled"
-        if rule.figure_input_px != rule.input_px:
-            why += f", and {_belongs(rule)}"
-        readings = ((_area(rule, rule.input_px, per_unit), why),)
+        figure = row.scaled_from
+        value_there, rule = _area(figure.gflops, row.spec.size[0], figure.input_px, per_unit)
+        why = f"{rule} gives it: scaled by area, not profiled"
+        if figure.figure_input_px != figure.input_px:
+            why += f", and {_belongs(figure.gflops, figure.figure_input_px, figure.input_px)}"
+        readings = ((value_there, why),)
     return Derived(
         value=value,
         low=value,
@@ -154,60 +129,36 @@ def _profiled(derivation: Profile, price: UnitPrice, per_unit: Fraction) -> Deri
 
 
 def _scaled(derivation: Scaled, per_unit: Fraction) -> Derived:
-    value = _area(derivation, derivation.input_px, per_unit)
-    room = value / Fraction(derivation.gflops) * half_unit(derivation.gflops) if value else value
+    gflops, to_px = derivation.gflops, derivation.to_px
+    input_px, figure_px = derivation.input_px, derivation.figure_input_px
+    value, rule = _area(gflops, to_px, input_px, per_unit)
+    room = value / Fraction(gflops) * half_unit(gflops) if value else value
     notes = ["scaled by area, not profiled"]
     readings: tuple[tuple[Fraction, str], ...] = ()
-    if derivation.figure_input_px != derivation.input_px:
-        rightly = _area(derivation, derivation.figure_input_px, per_unit)
-        rule = _rule(derivation, derivation.figure_input_px)
-        notes.append(f"{_belongs(derivation)}: {rule} = {exact_text(rightly, 4)}")
-        readings = ((rightly, f"{rule} gives it"),)
+    if figure_px != input_px:
+        rightly, right_rule = _area(gflops, to_px, figure_px, per_unit)
+        notes.append(
+            f"{_belongs(gflops, figure_px, input_px)}: {right_rule} = {exact_text(rightly, 4)}"
+        )
+        readings = ((rightly, f"{right_rule} gives it"),)
     return Derived(
         value=value,
         low=value - room,
         high=value + room,
-        text=_rule(derivation, derivation.input_px),
+        text=rule,
         notes=tuple(notes),
         readings=readings,
     )
 
 
-def _area(scaled: Scaled, from_px: int, per_unit: Fraction) -> Fraction:
-    return Fraction(scaled.gflops) * Fraction(scaled.to_px, from_px) ** 2 * GIGA / per_unit
+def _area(gflops: Decimal, to_px: int, from_px: int, per_unit: Fraction) -> tuple[Fraction, str]:
+    """Return a figure scaled by area, in units of ``per_unit`` MACs, and the rule as text."""
+    value = Fraction(gflops) * Fraction(to_px, from_px) ** 2 * GIGA / per_unit
+    return value, f"{gflops:f} × ({to_px}/{from_px})²"
 
 
-def _rule(scaled: Scaled, from_px: int) -> str:
-    return f"{scaled.gflops:f} × ({scaled.to_px}/{from_px})²"
-
-
-def _belongs(scaled: Scaled) -> str:
-    return f"{scaled.gflops:f} belongs to {scaled.figure_input_px} px, not to {scaled.input_px} px"
-
-
-def _share_components(derivation: Shares, where: str) -> dict[str, ClaimComponent]:
-    """List the components that the charges and the actions with a share use.
-
-    Raises:
-        DataError: an unknown preset, action or variant; a preset whose actions have no shares.
-    """
-    plan = _plan(derivation, where)
-    charges = plan.charges
-    costs = [a.costs for a in plan.actions if derivation.shares.get(a.name)]
-    costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
-    used = dict.fromkeys(name for cost in costs for name, n in cost.items() if n)
-    try:
-        chosen = resolve_components(
-            plan.header, derivation.variants, {}, used, variant_flag="variants"
-        )
-    except InputError as error:
-        raise DataError(f"{where}: {error.message}", error.hint) from None
-    return {
-        name: ClaimComponent(
-            spec=one.spec, counter="" if one.spec.source == "value" else derivation.counter
-        )
-        for name, one in chosen.items()
-    }
+def _belongs(gflops: Decimal, figure_px: int, input_px: int) -> str:
+    return f"{gflops:f} belongs to {figure_px} px, not to {input_px} px"
 
 
 def _shared(
@@ -215,24 +166,16 @@ def _shared(
 ) -> Derived:
     """Price a distribution.
 
-    Args:
-        derivation: shares, preset, steps.
-        prices: component -> price, for all of ``_share_components``.
-        per_unit: MACs in one unit of the claim.
-        where: names file and claim in messages.
-
     Raises:
         DataError: shares that cannot add up to 1.
     """
-    plan = _plan(derivation, where)
-    given = [derivation.shares.get(action.name, Decimal(0)) for action in plan.actions]
+    plan, steps, given = derivation.plan, derivation.steps, derivation.shares
     bounds = [_bounds(share) for share in given]
     if not sum(low for low, _ in bounds) <= 1 <= sum(high for _, high in bounds):
         raise DataError(
             f"{where}: the shares add up to {sum(given):f} where 1 was expected",
             "shares are of all sampled frames, including skipped ones",
         )
-    steps = derivation.steps
 
     def cost(shares: Sequence[Fraction], pick: Callable[[UnitPrice], int], n: int) -> Fraction:
         macs = {name: pick(price) for name, price in prices.items()}
@@ -260,28 +203,6 @@ def _shared(
         notes=price_notes(prices.values()),
         stated=Stated(what="as T", number=steps, at=at),
     )
-
-
-def _plan(derivation: Shares, where: str) -> Plan:
-    try:
-        header = preset_header(derivation.preset)
-    except (InputError, DataError) as error:
-        raise DataError(f"{where}: preset: {error.message}", error.hint) from None
-    plan = plan_of(header)
-    if len(plan.streams) > 1 or not plan.actions:
-        what = "several streams of actions" if plan.actions else "no actions"
-        raise DataError(
-            f"{where}: the preset {derivation.preset!r} has {what}, so 'shares' cannot price it",
-            "use counts = { component = n }",
-        )
-    names = [action.name for action in plan.actions]
-    for name in derivation.shares:
-        if name not in names:
-            raise DataError(
-                f"{where}: shares.{name!r} is not an action of the preset {derivation.preset!r}",
-                near_match(name, names, "actions"),
-            )
-    return plan
 
 
 def _cost(plan: Plan, shares: Sequence[Fraction], macs: Mapping[str, int], steps: int) -> Fraction:

@@ -5,32 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.audit.reading import PUBLISHED
-from flopbench.audit.records import ClaimComponent, exact_text, half_unit
+from flopbench.audit.records import ClaimComponent, NotDerived, exact_text, half_unit
 from flopbench.core.errors import DataError, near_match
 from flopbench.core.units import GIGA
 from flopbench.counting.profile import CostProfile
+from flopbench.estimate.prices import PUBLISHED
 from flopbench.models.presets import find_published, load_preset, preset_names
 from flopbench.models.spec import ModelSpec
 
-Counted = CostProfile | str
-"""A profile, or why there is none."""
-Measured = Mapping[tuple[ModelSpec, str], Counted]
+Measured = Mapping[tuple[ModelSpec, str], CostProfile | str]
+"""(specification, counter) -> a profile, or why there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitPrice:
-    """The cost of one run.
+    """What one run costs; ``low`` and ``high`` are what a printed figure's rounding allows.
 
-    Attributes:
-        total_macs: multiply-accumulates, as the source of the price counts them.
-        low: the lowest value that a printed figure's rounding allows; ``total_macs`` if exact.
-        high: the highest value.
-        origin: a few words, such as ``published resnet50@224``.
-        notes: what qualifies it: its source, a misprint.
+    ``origin`` is a few words (``published resnet50@224``), ``notes`` its source and misprints.
     """
 
     total_macs: int
@@ -44,18 +37,16 @@ class UnitPrice:
         return exact_text(self.total_macs / per_unit)
 
 
-def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitPrice | str:
+def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitPrice:
     """Find the price of one run.
 
     Args:
         component: what runs.
-        measured: (specification, counter) -> the result of counting.
+        measured: what was counted.
         where: names file, claim and component in messages.
 
-    Returns:
-        The price, or why it could not be counted.
-
     Raises:
+        NotDerived: it could not be counted.
         DataError: a published figure that no preset has.
     """
     spec = component.spec
@@ -67,13 +58,9 @@ def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitP
         return _published(spec, where)
     counted = measured[spec, component.counter]
     if isinstance(counted, str):
-        return f"{spec} could not be counted by {component.counter}: {counted}"
-    return UnitPrice(
-        total_macs=counted.total,
-        low=counted.total,
-        high=counted.total,
-        origin=f"{component.counter} {spec}",
-    )
+        raise NotDerived(f"{spec} could not be counted by {component.counter}: {counted}")
+    macs = counted.total
+    return UnitPrice(total_macs=macs, low=macs, high=macs, origin=f"{component.counter} {spec}")
 
 
 def _published(spec: ModelSpec, where: str) -> UnitPrice:
@@ -91,7 +78,7 @@ def _published(spec: ModelSpec, where: str) -> UnitPrice:
         notes.insert(0, f"{row.spec} is printed as {row.gflops}, {taken}")
     if row.scaled_from is not None:
         notes.insert(0, f"{row.spec} was scaled by area there, not profiled")
-    macs, room = _macs(figure), half_unit(figure) * GIGA
+    macs, room = round(Fraction(figure) * GIGA), half_unit(figure) * GIGA
     return UnitPrice(
         total_macs=macs,
         low=math.floor(macs - room),
@@ -99,10 +86,6 @@ def _published(spec: ModelSpec, where: str) -> UnitPrice:
         origin=f"published {row.spec}",
         notes=tuple(notes),
     )
-
-
-def _macs(gflops: Decimal) -> int:
-    return round(Fraction(gflops) * GIGA)
 
 
 def price_notes(prices: Iterable[UnitPrice]) -> tuple[str, ...]:

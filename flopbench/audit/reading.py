@@ -23,31 +23,32 @@ counts; without it both readings are tried. Version history of the schema: 1, th
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from flopbench.audit.fields import (
-    amount_of,
-    figure_of,
-    known_keys,
-    table_of,
-    text_of,
-    whole_of,
-)
+import msgspec
+
 from flopbench.audit.records import (
+    Amount,
     Claim,
     ClaimComponent,
     ClaimFile,
+    ClaimHead,
     Counts,
     Derivation,
     Divide,
     NotDerivable,
     Profile,
+    Record,
     Scaled,
     Shares,
+    Text,
+    Whole,
+    decode,
     unit_readings,
 )
 from flopbench.core.errors import DataError, InputError, near_match
@@ -55,15 +56,15 @@ from flopbench.core.toml_lines import shown_value, toml_values
 from flopbench.core.units import Count
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
-from flopbench.models.spec import ModelSpec, parse_spec
+from flopbench.estimate.components import resolve_components
+from flopbench.estimate.prices import PUBLISHED
+from flopbench.models.spec import parse_spec
+from flopbench.policy.header import preset_header
+from flopbench.policy.plan import Plan, plan_of
 
 SCHEMA = 1
-PUBLISHED = "published"
-"""In place of a counter: a publication's printed figures (as ``prices.PUBLISHED``)."""
 
 _FOLDER = Path(__file__).with_name("claims")
-_FILE_KEYS = ("schema", "title", "source", "counter", "read_as", "components", "claim")
-_CLAIM_KEYS = ("id", "what", "printed", "unit", "read_as", "reason", "note")
 _DERIVATIONS: Mapping[str, tuple[str, ...]] = {
     "counts": ("components", "counter"),
     "shares": ("preset", "steps", "variants", "counter"),
@@ -73,6 +74,39 @@ _DERIVATIONS: Mapping[str, tuple[str, ...]] = {
     "not_derivable": (),
 }
 """Derivation -> the further keys allowed with it."""
+_ABOUT_A_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
+
+A_TABLE = "a table { name = ... }"
+
+_Kind = TypeVar("_Kind")
+
+
+class _File(Record, frozen=True, kw_only=True):
+    """The keys of a claims file."""
+
+    schema: Any = None
+    title: Text | None = None
+    source: Text | None = None
+    counter: Text | None = None
+    read_as: Count | None = None
+    components: dict[str, Any] = msgspec.field(default_factory=dict)
+    claim: Any = None
+
+
+class _Entry(ClaimHead, frozen=True, kw_only=True):
+    """The keys of a ``[[claim]]``."""
+
+    counts: dict[str, Any] | None = None
+    shares: dict[str, Any] | None = None
+    divide: Any = None
+    model: Text | None = None
+    scaled: Any = None
+    not_derivable: Text | None = None
+    components: dict[str, Any] = msgspec.field(default_factory=dict)
+    counter: Text | None = None
+    preset: Text | None = None
+    steps: Whole = Whole(1)
+    variants: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def shipped_claims() -> list[str]:
@@ -103,86 +137,90 @@ def read_claims(name: str) -> ClaimFile:
         )
     if type(schema) is not int or schema != SCHEMA:
         raise DataError(f"{shown}: 'schema' is {shown_value(schema)} where {SCHEMA} was expected")
-    known_keys(data, _FILE_KEYS, shown)
-    counter = _counter({}, data, shown, REFERENCE)
-    for key, text in table_of(data, "components", shown, {}).items():
+    file = _record(data, _File, shown)
+    counter = _counter(file.counter, REFERENCE, shown)
+    for key, text in file.components.items():
         _component(text, counter, f"{shown}: components.{key}")
-    entries = data.get("claim")
-    if not isinstance(entries, list) or not entries:
+    if not isinstance(file.claim, list) or not file.claim:
         raise DataError(f"{shown} holds no claim", "write one as a [[claim]] entry")
-    claims = tuple(_claim(entry, data, n, shown) for n, entry in enumerate(entries, 1))
+    claims = tuple(_claim(entry, file, n, shown) for n, entry in enumerate(file.claim, 1))
     seen: set[str] = set()
     for number, claim in enumerate(claims, 1):
         if claim.id in seen:
             raise DataError(f"{shown}, claim {number}: 'id' repeats {claim.id!r}")
         seen.add(claim.id)
-    return ClaimFile(
-        name=name,
-        title=text_of(data, "title", shown, name),
-        source=text_of(data, "source", shown),
-        claims=claims,
-    )
+    if file.source is None:
+        raise DataError(f"{shown}: the key 'source' is missing")
+    return ClaimFile(name=name, title=file.title or name, source=file.source, claims=claims)
 
 
-def _claim(entry: Any, file: Mapping[str, Any], number: int, shown: str) -> Claim:
+def _claim(data: Any, file: _File, number: int, shown: str) -> Claim:
     where = f"{shown}, claim {number}"
-    if not isinstance(entry, dict):
-        raise DataError(f"{where} is {shown_value(entry)} where a [[claim]] table was expected")
-    if isinstance(entry.get("id"), str):
-        where += f" ({entry['id']!r})"
-    kinds = [key for key in _DERIVATIONS if key in entry]
+    if not isinstance(data, dict):
+        raise DataError(f"{where} is {shown_value(data)} where a [[claim]] table was expected")
+    if isinstance(data.get("id"), str):
+        where += f" ({data['id']!r})"
+    kinds = [key for key in _DERIVATIONS if key in data]
     if len(kinds) > 1:
         raise DataError(f"{where} has two derivations, {kinds[0]!r} and {kinds[1]!r}: keep one")
-    extras = _DERIVATIONS[kinds[0]] if kinds else ()
-    for key in entry:
+    for key in data if kinds else ():
         owners = [kind for kind, keys in _DERIVATIONS.items() if key in keys]
-        if kinds and owners and key not in extras:
+        if owners and kinds[0] not in owners:
             raise DataError(
                 f"{where}: {key!r} does not go with {kinds[0]!r}",
                 f"it belongs to {' and '.join(owners)}",
             )
-    known_keys(entry, (*_CLAIM_KEYS, *_DERIVATIONS, *extras), where)
+    entry = _record(data, _Entry, where)
     if not kinds:
         raise DataError(
             f"{where} does not say how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
         )
-    unit = text_of(entry, "unit", where)
-    if kinds[0] not in {"divide", "not_derivable"} and not unit_readings(unit):
+    if kinds[0] not in {"divide", "not_derivable"} and not unit_readings(entry.unit):
         raise DataError(
-            f"{where}: 'unit' is {unit!r}, but {kinds[0]!r} gives a cost",
+            f"{where}: 'unit' is {entry.unit!r}, but {kinds[0]!r} gives a cost",
             "expected a unit such as GFLOPS/video, GFLOPS/frame or GMACs",
         )
-    return Claim(
-        id=text_of(entry, "id", where),
-        what=text_of(entry, "what", where),
-        printed=figure_of(entry, "printed", where),
-        unit=unit,
-        derivation=_READERS[kinds[0]](entry, file, where),
-        read_as=_read_as(entry, where) or _read_as(file, shown),
-        reason=text_of(entry, "reason", where, ""),
-        note=text_of(entry, "note", where, ""),
-        where=where,
-    )
+    derivation, components = _derivation(entry, file, where)
+    head = {name: getattr(entry, name) for name in ClaimHead.__struct_fields__}
+    head["read_as"] = entry.read_as or file.read_as
+    return Claim(**head, derivation=derivation, components=components, where=where)
 
 
-def _read_as(data: Mapping[str, Any], where: str) -> Count | None:
-    found = data.get("read_as")
-    if found not in (None, "MACs", "FLOPs"):
-        raise DataError(
-            f"{where}: 'read_as' is {shown_value(found)} where 'MACs' or 'FLOPs' was expected"
-        )
-    return found
+def _derivation(
+    entry: _Entry, file: _File, where: str
+) -> tuple[Derivation, dict[str, ClaimComponent]]:
+    """Return how to recompute a claim, and the components that need a price."""
+    by_default = PUBLISHED if entry.shares is not None else REFERENCE
+    counter = _counter(entry.counter or file.counter, by_default, where)
+    if entry.counts is not None:
+        return _counts(entry.counts, file.components | entry.components, counter, where)
+    if entry.shares is not None:
+        return _shares(entry.shares, entry, counter, where)
+    if entry.model is not None:
+        component = _component(entry.model, counter, f"{where}: model")
+        if component.counter in {"", PUBLISHED}:
+            quoted = "a published figure" if component.counter else "a constant"
+            raise DataError(
+                f"{where}: 'model' must be counted, and {quoted} is not",
+                "for a quoted figure, use counts = { name = 1 } with components = { name = ... }",
+            )
+        return Profile(spec=component.spec), {"model": component}
+    if entry.divide is not None:
+        return _record(entry.divide, Divide, f"{where}: divide"), {}
+    if entry.scaled is not None:
+        return _record(entry.scaled, Scaled, f"{where}: scaled"), {}
+    return NotDerivable(why=entry.not_derivable or ""), {}
 
 
-def _counts(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
+def _counts(
+    given: dict[str, Any], known: dict[str, Any], counter: str, where: str
+) -> tuple[Counts, dict[str, ClaimComponent]]:
     counts = {
-        name: Fraction(amount_of(value, f"{where}: counts.{name}"))
-        for name, value in table_of(entry, "counts", where).items()
+        name: Fraction(_value(value, Amount, f"{where}: counts.{name}"))
+        for name, value in given.items()
     }
     if not any(counts.values()):
         raise DataError(f"{where}: 'counts' holds no count above 0")
-    known = {**table_of(file, "components", where, {}), **table_of(entry, "components", where, {})}
-    counter = _counter(entry, file, where, REFERENCE)
     components = {}
     for name in counts:
         if name not in known:
@@ -191,86 +229,73 @@ def _counts(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> De
                 near_match(name, known, "components"),
             )
         components[name] = _component(known[name], counter, f"{where}: components.{name}")
-    return Counts(counts=counts, components=components)
+    return Counts(counts=counts), components
 
 
-def _component(text: Any, counter: str, where: str) -> ClaimComponent:
-    if not isinstance(text, str):
-        raise DataError(f"{where} is {shown_value(text)} where text in quotes was expected")
-    prefix, colon, rest = text.partition(":")
-    if colon and prefix.strip() == PUBLISHED:
-        return ClaimComponent(spec=read_spec(rest, where), counter=PUBLISHED)
-    spec = read_spec(text, where)
-    return ClaimComponent(spec=spec, counter="" if spec.source == "value" else counter)
-
-
-def _shares(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
-    shares = {}
-    for name, value in table_of(entry, "shares", where).items():
-        shares[name] = Decimal(amount_of(value, f"{where}: shares.{name!r}"))
+def _shares(
+    given: dict[str, Any], entry: _Entry, counter: str, where: str
+) -> tuple[Shares, dict[str, ClaimComponent]]:
+    """Return shares, and the components that the charges and the actions with a share use."""
+    shares: dict[str, Decimal] = {}
+    for name, value in given.items():
+        shares[name] = _value(value, Amount, f"{where}: shares.{name!r}")
         if shares[name] > 1:
             raise DataError(
                 f"{where}: shares.{name!r} is {value} where at most 1 was expected",
                 "shares are fractions of all frames: 0.25, not 25",
             )
-    variants = table_of(entry, "variants", where, {})
-    return Shares(
-        shares=shares,
-        preset=text_of(entry, "preset", where),
-        steps=whole_of(entry, "steps", where, 1),
-        counter=_counter(entry, file, where, PUBLISHED),
-        variants={name: text_of(variants, name, f"{where}: variants") for name in variants},
-    )
+    if entry.preset is None:
+        raise DataError(f"{where}: the key 'preset' is missing")
+    plan = _plan(entry.preset, list(shares), where)
+    variants = {
+        name: _value(value, Text, f"{where}: variants: {name!r}")
+        for name, value in entry.variants.items()
+    }
+    charges = plan.charges
+    costs = [a.costs for a in plan.actions if shares.get(a.name)]
+    costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
+    used = dict.fromkeys(name for cost in costs for name, n in cost.items() if n)
+    try:
+        chosen = resolve_components(plan.header, variants, {}, used, variant_flag="variants")
+    except InputError as error:
+        raise DataError(f"{where}: {error.message}", error.hint) from None
+    components = {
+        name: ClaimComponent(spec=one.spec, counter="" if one.spec.source == "value" else counter)
+        for name, one in chosen.items()
+    }
+    ordered = tuple(shares.get(action.name, Decimal(0)) for action in plan.actions)
+    return Shares(shares=ordered, preset=entry.preset, plan=plan, steps=entry.steps), components
 
 
-def _divide(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
-    fields, where = table_of(entry, "divide", where), f"{where}: divide"
-    known_keys(fields, ("numerator", "by"), where)
-    return Divide(numerator=figure_of(fields, "numerator", where), by=whole_of(fields, "by", where))
-
-
-def _model(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
-    text, counter = text_of(entry, "model", where), _counter(entry, file, where, REFERENCE)
-    component = _component(text, counter, f"{where}: model")
-    if component.counter in {"", PUBLISHED}:
-        quoted = "a published figure" if component.counter else "a constant"
+def _plan(preset: str, actions: list[str], where: str) -> Plan:
+    """Return the plan of a preset; refuse one that has not these actions."""
+    try:
+        plan = plan_of(preset_header(preset))
+    except (InputError, DataError) as error:
+        raise DataError(f"{where}: preset: {error.message}", error.hint) from None
+    if len(plan.streams) > 1 or not plan.actions:
+        what = "several streams of actions" if plan.actions else "no actions"
         raise DataError(
-            f"{where}: 'model' must be counted, and {quoted} is not",
-            "for a quoted figure, use counts = { name = 1 } with components = { name = ... }",
+            f"{where}: the preset {preset!r} has {what}, so 'shares' cannot price it",
+            "use counts = { component = n }",
         )
-    return Profile(spec=component.spec, counter=component.counter)
+    names = [action.name for action in plan.actions]
+    for name in actions:
+        if name not in names:
+            raise DataError(
+                f"{where}: shares.{name!r} is not an action of the preset {preset!r}",
+                near_match(name, names, "actions"),
+            )
+    return plan
 
 
-def _scaled(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
-    fields, where = table_of(entry, "scaled", where), f"{where}: scaled"
-    pixels = ("input_px", "figure_input_px", "to_px")
-    known_keys(fields, ("gflops", *pixels), where)
-    return Scaled(
-        gflops=figure_of(fields, "gflops", where),
-        **{name: whole_of(fields, name, where) for name in pixels},
-    )
-
-
-def _not_derivable(entry: Mapping[str, Any], file: Mapping[str, Any], where: str) -> Derivation:
-    return NotDerivable(why=text_of(entry, "not_derivable", where))
-
-
-_READERS: Mapping[str, Callable[[Mapping[str, Any], Mapping[str, Any], str], Derivation]] = {
-    "counts": _counts,
-    "shares": _shares,
-    "divide": _divide,
-    "model": _model,
-    "scaled": _scaled,
-    "not_derivable": _not_derivable,
-}
-
-
-def read_spec(text: str, where: str) -> ModelSpec:
-    """Read a specification; user code is refused, since a file must not start it.
-
-    Raises:
-        DataError: it does not follow the grammar, or it names user code.
-    """
+def _component(text: Any, counter: str, where: str) -> ClaimComponent:
+    """Read a component; user code is refused, since a file must not start it."""
+    if not isinstance(text, str):
+        raise DataError(f"{where} is {shown_value(text)} where text in quotes was expected")
+    prefix, colon, rest = text.partition(":")
+    quoted = bool(colon) and prefix.strip() == PUBLISHED
+    text = rest if quoted else text
     try:
         spec = parse_spec(text)
     except InputError as error:
@@ -280,14 +305,50 @@ def read_spec(text: str, where: str) -> ModelSpec:
             f"{where} is {text!r}, code that a claims file must not start",
             "count it with 'flopbench table', and quote the result as value:MACS \"source\"",
         )
-    return spec
+    if quoted:
+        counter = PUBLISHED
+    elif spec.source == "value":
+        counter = ""
+    return ClaimComponent(spec=spec, counter=counter)
 
 
-def _counter(entry: Mapping[str, Any], file: Mapping[str, Any], where: str, default: str) -> str:
-    name = text_of(entry, "counter", where, text_of(file, "counter", where, default))
+def _counter(given: str | None, default: str, where: str) -> str:
+    name = given or default
     if name == PUBLISHED or name in {info.name for info in own_counters()}:
         return name
     try:
         return find_counter(name).name
     except InputError as error:
         raise DataError(f"{where}: 'counter': {error.message}", error.hint) from None
+
+
+def _value(value: Any, kind: type, where: str) -> Any:
+    """Return one value of a table whose keys are names."""
+    try:
+        return decode(kind, value)
+    except ValueError as error:
+        raise DataError(f"{where} {error}") from None
+
+
+def _record(data: Any, kind: type[_Kind], where: str) -> _Kind:
+    """Decode a table; where that fails, name the place, the key and what was expected.
+
+    Raises:
+        DataError: an unknown key (with a near match), a missing one, or a wrong value.
+    """
+    if not isinstance(data, dict):
+        raise DataError(f"{where} is {shown_value(data)} where {A_TABLE} was expected")
+    try:
+        return msgspec.convert(data, kind, dec_hook=decode)
+    except msgspec.ValidationError as error:
+        text = str(error)
+    if about := _ABOUT_A_FIELD.fullmatch(text):
+        if about[1] == "missing required":
+            raise DataError(f"{where}: the key {about[2]!r} is missing")
+        hint = near_match(about[2], kind.__struct_fields__, "keys")  # type: ignore[attr-defined]
+        raise DataError(f"{where}: unknown key {about[2]!r}", hint)
+    found, _, key = text.removesuffix("`").rpartition(" - at `$.")
+    if not found.startswith("is "):  # not from ``decode``
+        expected = "'MACs' or 'FLOPs'" if key == "read_as" else A_TABLE
+        found = f"is {shown_value(data[key])} where {expected} was expected"
+    raise DataError(f"{where}: {key!r} {found}")

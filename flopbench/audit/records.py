@@ -7,107 +7,149 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
+import msgspec
+
+from flopbench.core.toml_lines import shown_value
 from flopbench.core.units import Count, cost_readings
 from flopbench.models.spec import ModelSpec
+from flopbench.policy.plan import Plan
+
+LARGEST_AMOUNT = 10**12
+"""A count, a share or a number of frames above this is a typing error."""
+MOST_DIGITS = 30
+"""Exact arithmetic takes any number of digits; this keeps it quick."""
+
+_FIGURE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClaimComponent:
-    """Where the price of one run comes from.
+class Text(str):
+    """One line of printable text, its white space collapsed."""
 
-    Attributes:
-        spec: the network and its input, or a constant.
-        counter: the counter whose rules price it, or ``published`` for a publication's printed
-            figure; empty for a constant.
+    __slots__ = ()
+
+
+class Figure(Decimal):
+    """A printed number with its digits: ``1.8000`` keeps its zeros."""
+
+    __slots__ = ()
+
+
+class Amount(Decimal):
+    """A number from 0 upward, with its digits as written."""
+
+    __slots__ = ()
+
+
+class Whole(int):
+    """A whole number of at least 1."""
+
+    __slots__ = ()
+
+
+_EXPECTED: Mapping[type, str] = {
+    Text: "text in quotes was expected",
+    Figure: 'a number was expected, in quotes and with its digits as printed, such as "41.95"',
+    Amount: "a number from 0 upward was expected",
+    Whole: "a whole number of at least 1 was expected",
+}
+
+
+def decode(kind: type, value: Any) -> Any:
+    """Turn a value of a TOML file into one of the four types above (msgspec's ``dec_hook``).
+
+    Raises:
+        ValueError: it is something else; says what it is and what was expected.
     """
+    if kind is Text and isinstance(value, str):
+        text = " ".join(value.split())
+        if text and text.isprintable():
+            return Text(text)
+    elif kind is Figure and isinstance(value, str) and _FIGURE.fullmatch(value):
+        return Figure(value)
+    elif kind is Amount and (type(value) is int or isinstance(value, Decimal)) and _fits(value):
+        return Amount(value)
+    elif kind is Whole and type(value) is int and 1 <= value <= LARGEST_AMOUNT:
+        return Whole(value)
+    raise ValueError(f"is {shown_value(value)} where {_EXPECTED[kind]}")
+
+
+def _fits(value: int | Decimal) -> bool:
+    """Whether a number is within the limits of amounts and digits."""
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return False
+        digits = value.as_tuple()
+        if len(digits.digits) > MOST_DIGITS or not -MOST_DIGITS <= int(digits.exponent) <= 12:
+            return False
+    return 0 <= value <= LARGEST_AMOUNT
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record; as a table of a file it has no other keys."""
+
+
+class ClaimComponent(Record, frozen=True, kw_only=True):
+    """What runs, and which counter prices it: ``published`` quotes; empty for a constant."""
 
     spec: ModelSpec
     counter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Components × counts: the sum of n × price.
-
-    Attributes:
-        counts: component -> how often it runs.
-        components: component -> where its price comes from.
-    """
+class Counts(Record, frozen=True, kw_only=True):
+    """Components × counts: the sum of n × price."""
 
     counts: Mapping[str, Fraction]
-    components: Mapping[str, ClaimComponent]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shares:
+class Shares(Record, frozen=True, kw_only=True):
     """A distribution × table: shares of frames, priced by the published rule.
 
     Attributes:
-        shares: action -> its share with its digits as printed; a whole number is exact.
+        shares: of each action of the plan, with digits as printed; a whole number is exact.
         preset: what the actions mean and cost.
+        plan: of that preset.
         steps: sampled frames per video; 1 gives the cost of one frame.
-        counter: as ``ClaimComponent.counter``.
-        variants: component -> name of the variant to charge.
     """
 
-    shares: Mapping[str, Decimal]
+    shares: tuple[Decimal, ...]
     preset: str
+    plan: Plan
     steps: int
-    counter: str
-    variants: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Divide:
-    """A printed figure divided by a number of frames.
+class Divide(Record, frozen=True, kw_only=True):
+    """A printed figure, in the claim's unit, divided by a number of frames."""
 
-    Attributes:
-        numerator: in the claim's unit, with its digits as printed.
-        by: the stated number.
-    """
-
-    numerator: Decimal
-    by: int
+    numerator: Figure
+    by: Whole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profile:
-    """One network at one input, counted.
-
-    Attributes:
-        spec: what to count.
-        counter: the counter whose rules apply.
-    """
+class Profile(Record, frozen=True, kw_only=True):
+    """One network at one input, counted."""
 
     spec: ModelSpec
-    counter: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scaled:
+class Scaled(Record, frozen=True, kw_only=True):
     """A printed figure of another input × (to_px / input_px)²: scaled by area, not profiled.
 
     Attributes:
-        gflops: the figure that was scaled, with its digits as printed.
+        gflops: the figure that was scaled.
         input_px: the input size that the scaling assumed for the figure.
         figure_input_px: the figure's actual input size.
         to_px: the input size that it was scaled to.
     """
 
-    gflops: Decimal
-    input_px: int
-    figure_input_px: int
-    to_px: int
+    gflops: Figure
+    input_px: Whole
+    figure_input_px: Whole
+    to_px: Whole
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotDerivable:
-    """A number that cannot be recomputed.
-
-    Attributes:
-        why: what would be needed.
-    """
+class NotDerivable(Record, frozen=True, kw_only=True):
+    """A number that cannot be recomputed, and what would be needed."""
 
     why: str
 
@@ -115,31 +157,40 @@ class NotDerivable:
 Derivation = Counts | Shares | Divide | Profile | Scaled | NotDerivable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
-    """One printed number.
+class ClaimHead(Record, frozen=True, kw_only=True):
+    """What a claims file says of every number.
 
     Attributes:
         id: unique within its file.
         what: what the number is.
         printed: the number with its digits as printed.
         unit: as printed (``GFLOPS/video``).
-        derivation: how to recompute it.
         read_as: what a unit with two readings counts here, if known.
         reason: why it is off, if known.
         note: always shown.
+    """
+
+    id: Text
+    what: Text
+    printed: Figure
+    unit: Text
+    read_as: Count | None = None
+    reason: Text = Text()
+    note: Text = Text()
+
+
+class Claim(ClaimHead, frozen=True, kw_only=True):
+    """One printed number.
+
+    Attributes:
+        derivation: how to recompute it.
+        components: what it needs prices for, by name.
         where: file and claim, for messages.
     """
 
-    id: str
-    what: str
-    printed: Decimal
-    unit: str
     derivation: Derivation
-    read_as: Count | None = None
-    reason: str = ""
-    note: str = ""
-    where: str = ""
+    components: Mapping[str, ClaimComponent]
+    where: str
 
     @property
     def readings(self) -> dict[Count, Fraction]:
@@ -152,20 +203,12 @@ class Claim:
     @property
     def has_two_readings(self) -> bool:
         """Whether the recomputed number depends on what the unit counts, and that is not known."""
-        priced = isinstance(self.derivation, (Counts, Shares, Profile))
-        return priced and len(self.readings) > 1
+        return bool(self.components) and len(self.readings) > 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimFile:
-    """The claims of one publication.
-
-    Attributes:
-        name: a shipped file's name without its suffix, or the path of another file.
-        title: one line, for display.
-        source: the publication.
-        claims: in the file's order; at least one.
-    """
+    """The claims of one publication, at least one; ``name`` as ``read_claims`` takes it."""
 
     name: str
     title: str
@@ -205,24 +248,15 @@ def exact_text(value: Fraction, digits: int = 12) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def as_printed(number: Decimal) -> str:
-    """Return a number as text, with the digits that it was printed with."""
-    return f"{number:f}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stated:
-    """A whole number that a derivation takes from the publication, and that may be wrong.
-
-    Attributes:
-        what: what it is, to follow the number in a text: ``as T``.
-        number: as stated.
-        at: the result with another number in its place.
-    """
+    """A whole number that a derivation takes from the publication, and that may be wrong."""
 
     what: str
+    """To follow the number in a text: ``as T``."""
     number: int
     at: Callable[[int], Fraction]
+    """The result with another number in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,3 +280,7 @@ class Derived:
     notes: tuple[str, ...] = ()
     stated: Stated | None = None
     readings: tuple[tuple[Fraction, str], ...] = ()
+
+
+class NotDerived(Exception):
+    """A number that could not be recomputed; the text says why."""

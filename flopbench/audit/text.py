@@ -16,7 +16,6 @@ import json
 from typing import Any, TextIO
 
 from flopbench.audit import Audit, ClaimFile, ClaimResult
-from flopbench.audit.records import as_printed
 from flopbench.core.escaping import markdown_line, one_line
 from flopbench.core.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.core.units import CONVENTION, plural
@@ -36,7 +35,6 @@ READINGS = (
 def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     """Lay out the claims of one file, with the derivation and reasons of each as a footnote."""
     results = audit.of(file)
-    footnotes = [_footnote(result) for result in results]
     rows = tuple(
         (
             f"{result.claim.id} [{number}]",
@@ -57,7 +55,7 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
             Column(title="verdict", align="left"),
         ),
         rows=rows,
-        footnotes=tuple(footnotes),
+        footnotes=tuple(map(_footnote, results)),
     )
 
 
@@ -122,7 +120,7 @@ def _record(result: ClaimResult) -> dict[str, Any]:
         "file": result.file,
         "id": result.claim.id,
         "what": result.claim.what,
-        "printed": as_printed(result.claim.printed),
+        "printed": f"{result.claim.printed:f}",
         "unit": result.claim.unit,
         "recomputed": result.recomputed_text or None,
         "recomputed_exact": None if result.recomputed is None else str(result.recomputed),

@@ -14,7 +14,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal
 
-from flopbench.audit.records import Derived, as_printed, decimals, exact_text, half_unit, rounded
+from flopbench.audit.records import Derived, decimals, exact_text, half_unit, rounded
 from flopbench.core.units import FLOPS_PER_MAC
 from flopbench.models.presets import digits_exchanged
 
@@ -27,14 +27,7 @@ LARGEST_T = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimVerdict:
-    """The verdict on one claim.
-
-    Attributes:
-        verdict: one of ``VERDICTS``.
-        off: printed / recomputed - 1 where the claim is off; None otherwise, or where the
-            recomputed number is 0.
-        reasons: why it is not reproduced, as far as known.
-    """
+    """The verdict, and by how much and why it is off; ``off`` is None where a 0 was recomputed."""
 
     verdict: Verdict
     off: Fraction | None = None
@@ -79,7 +72,7 @@ def signed_percent(share: Fraction) -> str:
 
 def _rounding(printed: Decimal, derived: Derived) -> str:
     """Say how rounding explains the difference; empty where it does not."""
-    digits, value, text = decimals(printed), derived.value, as_printed(printed)
+    digits, value, text = decimals(printed), derived.value, f"{printed:f}"
     difference = Fraction(printed) - value
     nearest = rounded(value, digits)
     if abs(difference) == half_unit(printed):
@@ -98,7 +91,7 @@ def _rounding(printed: Decimal, derived: Derived) -> str:
 
 def _slips(printed: Decimal, derived: Derived, is_cost: bool) -> Iterator[str]:
     """Name every known slip that gives the printed number."""
-    value, text = derived.value, as_printed(printed)
+    value, text = derived.value, f"{printed:f}"
     nearest = rounded(value, decimals(printed))
     if digits_exchanged(text, nearest):
         yield f"{nearest} with two neighbouring digits exchanged in print"
