@@ -38,7 +38,7 @@ from flopbench.estimate.text import estimate_grids
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.figures.usage import usage
 from flopbench.present.report import write_report
-from flopbench.present.report.figures import Sketch, draw
+from flopbench.present.report.figures import draw
 
 usage_of = usage.make
 
@@ -263,5 +263,5 @@ def test_why_a_figure_is_left_out_is_said_in_its_own_words() -> None:
     def make() -> Drawing:
         raise InputError("report: no row was measured")
 
-    drawn = draw([Sketch(kind="theory", make=make)])
-    assert drawn.left_out == ("theory: no row was measured",)
+    drawn = draw({"theory": make})
+    assert drawn["lists"] == {"Figures left out": ["theory: no row was measured"]}

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,6 @@ from flopbench.core.errors import Remark
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.caption import Caption
 from flopbench.present.report.building import build_report, files_of
-from flopbench.present.report.figures import DrawnFigures, Sketch
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import read_material
 from flopbench.present.report.records import CostReport, ReportFigure, Section
@@ -125,20 +124,18 @@ def everywhere(folder: Path, text: str) -> list[str]:
 def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostReport:
     """Return the report of such inputs; its figures have captions only."""
 
-    def drawn(sketches: Sequence[Sketch], suffix: str = "") -> DrawnFigures:
+    def drawn(figures: Mapping[str, Any], suffix: str = "", subject: str = "") -> dict[str, Any]:
         caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(Remark(text),))
-        figures = [
+        found = [
             ReportFigure(
-                name=f"{one.kind}{suffix}", caption=caption, svg=b"", narrow=b"", pdf=b"", csv=""
+                name=f"{kind}{suffix}", caption=caption, svg=b"", narrow=b"", pdf=b"", csv=""
             )
-            for one in sketches
+            for kind in figures
         ]
-        reason = f"kind: {text}"
-        return DrawnFigures(
-            figures=tuple(figures), left_out=(reason,), warnings=(Remark(text),), missing=()
-        )
+        reasons = {"Figures left out": [f"kind: {text}"]}
+        return {"figures": found, "lists": reasons, "warnings": [Remark(text, subject)]}
 
-    monkeypatch.setattr("flopbench.present.report.figures.draw", drawn)
+    monkeypatch.setattr("flopbench.present.report.sections.draw", drawn)
     names = everywhere(folder, text)
     monkeypatch.chdir(folder)
     material = read_material(names, Choices(resamples=10))

@@ -61,5 +61,5 @@ def write_report(
     left_over = write_folder(where, files_of(report))
     if done is not None:
         more = f"left by an earlier report, not part of this one: {', '.join(left_over)}"
-        done(report, report.warnings + ((more,) if left_over else ()))
+        done(report, (*report.warnings, more) if left_over else tuple(report.warnings))
     return where / PAGE

@@ -12,8 +12,8 @@ from flopbench.core.version import VERSION
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import InputFile, Material
 from flopbench.present.report.page import page_of
-from flopbench.present.report.records import CostReport, Origin, Section, Table
-from flopbench.present.report.sections import compared, sections_of
+from flopbench.present.report.records import CostReport, Table
+from flopbench.present.report.sections import compared, sections_of, warnings_in
 from flopbench.present.report.summary import summary_of
 
 LIBRARIES = ("numpy", "msgspec", "matplotlib", "jinja2")
@@ -44,23 +44,20 @@ def build_report(material: Material, *, title: str, command: str) -> CostReport:
         InputError: logs that cannot be read as runs of one metric.
     """
     comparison, why_none = compared(material)
-    sections, warnings = sections_of(material, comparison, why_none)
-    sources = Table(
-        name="sources",
-        grid=_sources_grid(material.sources),
-        short=_sources_grid(material.sources, DIGITS),
-    )
+    sections = sections_of(material, comparison, why_none)
+    own = {"flopbench": VERSION, "Python": platform.python_version()}
     return CostReport(
         title=title,
         summary=summary_of(material, comparison),
+        warnings=warnings_in(sections),
         sections=sections,
-        origin=Origin(
-            command=command,
-            versions=_versions(),
-            sources=sources,
-            outputs=("index.html", "report.md", *_outputs(sections, sources)),
+        command=command,
+        versions=own | {name: version(name) for name in LIBRARIES},
+        sources=Table(
+            name="sources",
+            grid=_sources_grid(material.sources),
+            short=_sources_grid(material.sources, DIGITS),
         ),
-        warnings=warnings,
     )
 
 
@@ -70,45 +67,24 @@ def files_of(report: CostReport) -> dict[str, bytes]:
     A file name that is not UTF-8 is shown with question marks.
     """
     files: dict[str, str | bytes] = {}
-    for table in _tables(report.sections, report.origin.sources):
+    for table in [*(one for section in report.sections for one in section.tables), report.sources]:
         header = [column.title for column in table.grid.columns]
         files[f"tables/{table.name}.csv"] = to_csv(header, table.grid.rows)
         if table.unrounded:
             files[f"tables/{table.name}-unrounded.csv"] = table.unrounded
-        files[f"tables/{table.name}.tex"] = to_latex(
-            table.short or table.grid, f"flopbench-{table.name}"
-        )
-    for section in report.sections:
-        for figure in section.figures:
-            files[f"figures/{figure.name}.svg"] = figure.svg
-            files[f"figures/{figure.name}.pdf"] = figure.pdf
-            files[f"figures/{figure.name}.csv"] = figure.csv
-    files["report.md"] = markdown_of(report)
-    files["index.html"] = page_of(report)
+        label = f"flopbench-{table.name}"
+        files[f"tables/{table.name}.tex"] = to_latex(table.short or table.grid, label)
+    for figure in (one for section in report.sections for one in section.figures):
+        files[f"figures/{figure.name}.svg"] = figure.svg
+        files[f"figures/{figure.name}.pdf"] = figure.pdf
+        files[f"figures/{figure.name}.csv"] = figure.csv
+    names = ("index.html", "report.md", *files)
+    files["report.md"] = markdown_of(report, names)
+    files["index.html"] = page_of(report, names)
     return {
         name: text.encode("utf-8", "replace") if isinstance(text, str) else text
         for name, text in files.items()
     }
-
-
-def _tables(sections: tuple[Section, ...], sources: Table) -> list[Table]:
-    return [*(table for section in sections for table in section.tables), sources]
-
-
-def _outputs(sections: tuple[Section, ...], sources: Table) -> list[str]:
-    names = []
-    for table in _tables(sections, sources):
-        suffixes = (".csv", "-unrounded.csv", ".tex") if table.unrounded else (".csv", ".tex")
-        names += [f"tables/{table.name}{suffix}" for suffix in suffixes]
-    for section in sections:
-        for figure in section.figures:
-            names += [f"figures/{figure.name}{suffix}" for suffix in (".svg", ".pdf", ".csv")]
-    return names
-
-
-def _versions() -> dict[str, str]:
-    own = {"flopbench": VERSION, "Python": platform.python_version()}
-    return own | {name: version(name) for name in LIBRARIES}
 
 
 def _sources_grid(sources: tuple[InputFile, ...], digits: int | None = None) -> Grid:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from flopbench.core.escaping import markdown_bracketed, markdown_escape, markdown_line
 from flopbench.core.grid import to_markdown
 from flopbench.core.units import CONVENTION
-from flopbench.present.report.records import CostReport, ReportFigure, ReportPart, Section
+from flopbench.present.report.records import CostReport, Part, ReportFigure
 
 _CLOSING = re.compile(r"(?<= )(?=#+$)")
 """Before the signs that would close a heading."""
 
 
-def markdown_of(report: CostReport) -> str:
-    """Return the report; the same report gives the same text."""
+def markdown_of(report: CostReport, files: Sequence[str] = ()) -> str:
+    """Return the report; the same report gives the same text.
+
+    Args:
+        report: what to show.
+        files: names of the files next to it, to be listed.
+    """
     blocks = [
         _heading("#", report.title),
         "## Summary",
@@ -25,18 +30,14 @@ def markdown_of(report: CostReport) -> str:
     if report.warnings:
         blocks += ["### Warnings", _bullets(report.warnings)]
     for section in report.sections:
-        blocks += _section(section)
-    blocks += _origin(report)
+        blocks.append(f"## {section.title}")
+        for part in section.parts:
+            blocks += _part(part)
+    blocks += _origin(report, files)
     return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
 
 
-def _section(section: Section) -> Iterator[str]:
-    yield f"## {section.title}"
-    for part in section.parts:
-        yield from _part(part)
-
-
-def _part(part: ReportPart) -> Iterator[str]:
+def _part(part: Part) -> Iterator[str]:
     if part.title:
         yield _heading("###", part.title)
     yield from map(markdown_line, part.lines)
@@ -44,12 +45,9 @@ def _part(part: ReportPart) -> Iterator[str]:
         yield to_markdown(table.grid)
     for figure in part.figures:
         yield _figure(figure)
-    for listing in part.lists:
-        yield f"{listing.title}:"
-        yield _bullets(listing.items)
-    if part.left_out:
-        yield "Figures left out:"
-        yield _bullets(part.left_out)
+    for title, lines in part.lists.items():
+        yield f"{title}:"
+        yield _bullets(lines)
 
 
 def _figure(figure: ReportFigure) -> str:
@@ -61,16 +59,15 @@ def _figure(figure: ReportFigure) -> str:
     )
 
 
-def _origin(report: CostReport) -> Iterator[str]:
-    origin = report.origin
+def _origin(report: CostReport, files: Sequence[str]) -> Iterator[str]:
     yield "## How this was made"
     yield "With this command; nothing was measured for it:"
-    yield _code(origin.command)
-    versions = ", ".join(f"{name} {version}" for name, version in origin.versions.items())
+    yield _code(report.command)
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     yield f"With {markdown_escape(versions)}."
-    yield to_markdown(origin.sources.grid)
+    yield to_markdown(report.sources.grid)
     yield "The files of this report:"
-    yield "\n".join(f"- [{name}]({name})" for name in origin.outputs)
+    yield "\n".join(f"- [{name}]({name})" for name in files)
 
 
 def _code(text: str) -> str:

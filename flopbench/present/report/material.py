@@ -36,12 +36,13 @@ if TYPE_CHECKING:
 
 USER = "report"
 TAKES = (TABLE, LOG, TIMINGS, REPLAY, PROFILES)
+TAKEN = ", ".join(f"{kind}s" for kind in TAKES[:-1]) + f" or {TAKES[-1]}s"
 PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """One input file.
+    """One input file, as the report lists it.
 
     Attributes:
         name: as given; for a shard, the shard's name.
@@ -62,14 +63,7 @@ class InputFile:
 class Material:
     """Everything that was given, in the order given; each named as given.
 
-    Attributes:
-        tables: cost tables.
-        runs: policy logs, counted and priced, ids and scores kept.
-        timings: timing files.
-        replays: replays.
-        profiles: profiles of one model under several counters.
-        sources: every file.
-        choices: how the logs were read and priced.
+    Logs are counted and priced under ``choices``, with ids and scores; ``sources`` is every file.
     """
 
     tables: tuple[tuple[str, CostTable], ...]
@@ -98,11 +92,13 @@ def read_material(
             could price the logs, a price that is found nowhere.
         DataError: a damaged file.
     """
+    from flopbench.policy.readers.raw import find_files
+
     given = [str(path) for path in files]
     if not given:
-        raise InputError("no files for a report", f"give {_taken()}")
+        raise InputError("no files for a report", f"give {TAKEN}")
     kinds = {name: _kind(name) for name in given}
-    parts = {name: _files_of(name, kinds[name]) for name in given}
+    parts = {name: find_files([name]) if kinds[name] == LOG else [Path(name)] for name in given}
     _check_distinct(given, parts)
     read: dict[str, Any] = {n: _read(n, kinds[n]) for n in given if kinds[n] != LOG}
 
@@ -130,46 +126,32 @@ def read_material(
     )
 
 
-def _taken() -> str:
-    return ", ".join(f"{kind}s" for kind in TAKES[:-1]) + f" or {TAKES[-1]}s"
-
-
 def _kind(name: str) -> str:
-    _check_named(name)
+    """Return the kind of a file; refuse one that a report cannot use.
+
+    A report reads its files twice, once for their hashes. A name that does not exist may still be
+    a glob, or the name that shards share; but names of shards do not end in .json.
+    """
+    if not name:
+        raise InputError("a file name is empty", f"give {TAKEN}")
+    exists = os.path.exists(name)
+    if exists and not os.path.isfile(name) and not os.path.isdir(name):
+        raise InputError(
+            f"cannot read {name}: not a file, and a report reads its files more than once",
+            "write the output of a pipe to a file first",
+        )
+    if not exists and name.endswith(".json") and not glob.has_magic(name):
+        raise InputError(f"cannot read {name}: there is no such file", "check the name")
     kind = kind_of(name)
     if kind not in TAKES:
         hint = f"a {kind} goes into: plot tradeoff" if kind == POINTS else ""
-        raise InputError(f"{name} is a {kind}; a report takes {_taken()}", hint)
-    if kind != LOG and not os.path.exists(name):
+        raise InputError(f"{name} is a {kind}; a report takes {TAKEN}", hint)
+    if kind != LOG and not exists:
         raise InputError(
             f"{name!r} matches a {kind}, but only shards of a policy log can be named by a glob",
             "name each file",
         )
     return kind
-
-
-def _check_named(name: str) -> None:
-    """Refuse names of what cannot be read twice (once for its hash).
-
-    A name that does not exist may still be a glob, or the name that shards share; but names of
-    shards do not end in .json.
-    """
-    if not name:
-        raise InputError("a file name is empty", f"give {_taken()}")
-    if os.path.exists(name):
-        if not os.path.isfile(name) and not os.path.isdir(name):
-            raise InputError(
-                f"cannot read {name}: not a file, and a report reads its files more than once",
-                "write the output of a pipe to a file first",
-            )
-    elif name.endswith(".json") and not glob.has_magic(name):
-        raise InputError(f"cannot read {name}: there is no such file", "check the name")
-
-
-def _files_of(name: str, kind: str) -> list[Path]:
-    from flopbench.policy.readers.raw import find_files
-
-    return find_files([name]) if kind == LOG else [Path(name)]
 
 
 def _check_distinct(given: Sequence[str], parts: dict[str, list[Path]]) -> None:
@@ -262,9 +244,8 @@ def _source(file: Path, name: str, kind: str, made_with: str) -> InputFile:
                 size += len(piece)
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}") from None
-    shown = name if os.path.exists(name) else str(file)
     return InputFile(
-        name=shown,
+        name=name if os.path.exists(name) else str(file),
         kind=kind,
         sha256=digest.hexdigest(),
         size=size,
@@ -284,10 +265,7 @@ def _made_with(kind: str, read: Any) -> str:
         name, facts = read.device.get("name"), read.device.get("facts")
         known = facts if isinstance(facts, dict) else {}
         return f"{_device(str(name or read.settings.device), known)}; log {read.source}"
-    return _header_says(read.header)
-
-
-def _header_says(header: Any) -> str:
+    header = read.header
     what = " ".join(part for part in (header.dataset, header.split) if part)
     said = {"method": header.method, "data": what, "preset": header.preset}
     parts = [f"{name} {value}" for name, value in said.items() if value]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -37,12 +38,18 @@ _SIZES = re.compile(r"\d+(?:x\d+)+")
 _NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def page_of(report: CostReport) -> str:
-    """Return the page; the same report gives the same text."""
+def page_of(report: CostReport, files: Sequence[str] = ()) -> str:
+    """Return the page; the same report gives the same text.
+
+    Args:
+        report: what to show.
+        files: names of the files next to it, to be listed.
+    """
     style, script = _template("page.css"), _template("sort.js")
     return str(
         _page().render(
             report=report,
+            files=files,
             convention=CONVENTION,
             generator=f"{GENERATOR} {VERSION}",
             style=style,

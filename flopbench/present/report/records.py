@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
+from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid
 from flopbench.present.figures.caption import Caption
 
@@ -47,47 +49,33 @@ class ReportFigure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """Sentences under their own heading."""
-
-    title: str
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportPart:
-    """The part of a section on one file, or on all of them together.
+class Part:
+    """What a report shows of one file, or of all files of a kind together, in this order.
 
     Attributes:
         title: a heading; empty for none.
         lines: paragraphs.
-        tables: in order.
-        figures: below the tables.
-        lists: below the figures.
-        left_out: figures that could not be drawn, each with a reason.
+        tables: those that the verbs print.
+        figures: those that could be drawn.
+        lists: heading -> sentences, such as the figures left out, each with a reason.
+        warnings: what makes its numbers questionable; shown with the summary.
     """
 
     title: str = ""
-    lines: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
-    figures: tuple[ReportFigure, ...] = ()
-    lists: tuple[Listing, ...] = ()
-    left_out: tuple[str, ...] = ()
+    lines: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    figures: Sequence[ReportFigure] = ()
+    lists: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    warnings: Sequence[Remark] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Section:
-    """One section.
-
-    Attributes:
-        anchor: the target of links.
-        title: its heading.
-        parts: in order.
-    """
+    """One section: the target of its links, its heading, its parts."""
 
     anchor: str
     title: str
-    parts: tuple[ReportPart, ...]
+    parts: Sequence[Part]
 
     @property
     def tables(self) -> list[Table]:
@@ -101,36 +89,23 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """How a report was made.
-
-    Attributes:
-        command: the command line, quoted for a shell.
-        versions: name -> version.
-        sources: table of the input files.
-        outputs: every file of the report, in order.
-    """
-
-    command: str
-    versions: dict[str, str]
-    sources: Table
-    outputs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CostReport:
     """The whole report.
 
     Attributes:
         title: of the page.
         summary: the main findings, one sentence each.
-        sections: in order; none is empty.
-        origin: see ``Origin``.
         warnings: what makes numbers questionable.
+        sections: in order; none is empty.
+        command: the command line, quoted for a shell.
+        versions: of what its bytes depend on.
+        sources: table of the input files.
     """
 
     title: str
-    summary: tuple[str, ...]
-    sections: tuple[Section, ...]
-    origin: Origin
-    warnings: tuple[str, ...]
+    summary: Sequence[str]
+    warnings: Sequence[str]
+    sections: Sequence[Section]
+    command: str
+    versions: Mapping[str, str]
+    sources: Table

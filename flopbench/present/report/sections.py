@@ -5,9 +5,8 @@ The tables are those that the verbs print; a section exists if some file has con
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
 from flopbench.core.errors import NotComparableError, Remark
 from flopbench.core.grid import Grid
@@ -19,6 +18,7 @@ from flopbench.counting.explain_text import (
     operator_grid,
     verdict_lines,
 )
+from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
 from flopbench.counting.table_text import cost_table_csv
 from flopbench.estimate.as_json import estimate_csv
@@ -30,9 +30,9 @@ from flopbench.estimate.comparison_text import (
     methods_grid,
 )
 from flopbench.estimate.text import estimate_grids, with_warnings
-from flopbench.present.report import figures as drawing
+from flopbench.present.report.figures import draw, figure, figure_groups
 from flopbench.present.report.material import Material
-from flopbench.present.report.records import Listing, ReportPart, Section, Table
+from flopbench.present.report.records import Part, Section, Table
 from flopbench.replay.figures import figures_of, warnings_of
 from flopbench.replay.text import LABELS, replay_csv, replay_grids
 from flopbench.timing.as_json import timings_csv
@@ -48,27 +48,7 @@ if TYPE_CHECKING:
 DEPTH = 2
 """Levels of the module tree that are shown, as in ``flopbench explain``."""
 
-
-@dataclass(slots=True)
-class ReportWarnings:
-    """Warnings collected while building, for stderr."""
-
-    warnings: list[Remark] = field(default_factory=list)
-
-    def keep(self, drawn: drawing.DrawnFigures, name: str = "") -> drawing.DrawnFigures:
-        """Keep the warnings of figures that are new; return the figures.
-
-        Args:
-            drawn: the figures.
-            name: of what they show, where they show a single thing.
-        """
-        for remark in drawn.warnings:
-            own = remark.of(name) if name else remark
-            # Figures of several runs repeat without a name what was reported for one of them.
-            if not any(str(own) in (str(one), one.text) for one in self.warnings):
-                self.warnings.append(own)
-        self.warnings += [one for one in map(Remark, drawn.missing) if one not in self.warnings]
-        return drawn
+_Item = TypeVar("_Item")
 
 
 def compared(material: Material) -> tuple[Comparison | None, str]:
@@ -88,65 +68,58 @@ def compared(material: Material) -> tuple[Comparison | None, str]:
 
 def sections_of(
     material: Material, comparison: Comparison | None, why_none: str
-) -> tuple[tuple[Section, ...], tuple[str, ...]]:
-    """Return the sections in order, and warnings."""
-    warned = ReportWarnings()
-    found = [
-        Section(anchor="costs", title="Offline cost", parts=tuple(_costs(material))),
-        Section(
-            anchor="explanations",
-            title="Where the MACs are",
-            parts=tuple(_explanations(material, warned)),
-        ),
-        Section(
-            anchor="estimates",
-            title="What the policies cost",
-            parts=tuple(_estimates(material, warned)),
-        ),
-        Section(
-            anchor="comparison",
-            title="Method against method",
-            parts=tuple(_comparison(material, comparison, why_none, warned)),
-        ),
-        Section(
-            anchor="latency",
-            title="Latency against theory",
-            parts=tuple(_latency(material, warned)),
-        ),
-        Section(
-            anchor="replay",
-            title="From theoretical to measured speed-up",
-            parts=tuple(_replays(material, warned)),
-        ),
+) -> tuple[Section, ...]:
+    """Return the sections in order."""
+    choices = material.choices
+    found = {
+        ("costs", "Offline cost"): _each(material.tables, _costs),
+        ("explanations", "Where the MACs are"): _each(material.profiles, _explanation),
+        ("estimates", "What the policies cost"): [
+            *_each([(one.name, one) for one in material.runs], _estimate(choices)),
+            *_all_runs(material.runs, choices),
+        ],
+        ("comparison", "Method against method"): [*_comparison(material, comparison, why_none)],
+        ("latency", "Latency against theory"): _each(material.timings, _timing),
+        ("replay", "From theoretical to measured speed-up"): _each(material.replays, _replay),
+    }
+    return tuple(
+        Section(anchor=anchor, title=title, parts=parts)
+        for (anchor, title), parts in found.items()
+        if parts
+    )
+
+
+def warnings_in(sections: Sequence[Section]) -> tuple[str, ...]:
+    """Return the warnings of all parts, each once."""
+    found: list[Remark] = []
+    for one in (one for section in sections for part in section.parts for one in part.warnings):
+        # Figures of several runs repeat without a name what was reported for one of them.
+        if not any(str(one) in (str(known), known.text) for known in found):
+            found.append(one)
+    return tuple(map(str, found))
+
+
+def _each(
+    items: Sequence[tuple[str, _Item]], part: Callable[[str, _Item, str], Part]
+) -> list[Part]:
+    """Make a part of each file: from its name, its content and what distinguishes its tables."""
+    return [
+        part(name, item, f"-{n}" if len(items) > 1 else "")
+        for n, (name, item) in enumerate(items, 1)
     ]
-    return tuple(section for section in found if section.parts), tuple(map(str, warned.warnings))
 
 
-def _number(index: int, of: int) -> str:
-    """Return a suffix that distinguishes several files (``-2``), empty for the only one."""
-    return f"-{index}" if of > 1 else ""
+def _costs(name: str, table: CostTable, suffix: str) -> Part:
+    grid = cost_table_grid(table.rows, table.environment)
+    only = Table(name=f"costs{suffix}", grid=grid, unrounded=cost_table_csv(table))
+    return Part(title=name, tables=[only])
 
 
-def _costs(material: Material) -> Iterator[ReportPart]:
-    for n, (name, table) in enumerate(material.tables, 1):
-        own = f"costs{_number(n, len(material.tables))}"
-        one = Table(
-            name=own,
-            grid=cost_table_grid(table.rows, table.environment),
-            unrounded=cost_table_csv(table),
-        )
-        yield ReportPart(title=name, tables=(one,))
-
-
-def _explanations(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
-    for n, (_, explanation) in enumerate(material.profiles, 1):
-        yield _explanation(explanation, _number(n, len(material.profiles)), warned)
-
-
-def _explanation(explanation: Explanation, suffix: str, warned: ReportWarnings) -> ReportPart:
+def _explanation(_name: str, explanation: Explanation, suffix: str) -> Part:
     profile = explanation.reference
     title = f"{profile.model} at {profile.input}"
-    drawn = warned.keep(drawing.draw(drawing.of_profiles(explanation), suffix), title)
+    kinds = {kind: figure(kind, explanation) for kind in ("layers", "counters")}
+    drawn = draw(kinds, suffix, title)
     grids = {
         "modules": module_grid(profile, DEPTH),
         "operators": operator_grid(profile),
@@ -156,117 +129,88 @@ def _explanation(explanation: Explanation, suffix: str, warned: ReportWarnings) 
         "Verdicts": verdict_lines(explanation),
         "Not counted": gap_lines(explanation.profiles),
         "Notes": note_lines(explanation.profiles),
-        "Published": list(explanation.published),
+        "Published": explanation.published,
     }
-    return ReportPart(
-        title=title,
-        tables=tuple(
-            Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()
-        ),
-        figures=drawn.figures,
-        left_out=drawn.left_out,
-        lists=tuple(Listing(title=t, items=tuple(lines)) for t, lines in lists.items() if lines),
-    )
+    drawn["lists"] = {title: lines for title, lines in lists.items() if lines} | drawn["lists"]
+    tables = [Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()]
+    return Part(title=title, tables=tables, **drawn)
 
 
-def _estimates(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
-    runs = material.runs
+def _estimate(choices: Choices) -> Callable[[str, NamedRun, str], Part]:
+    def part(name: str, one: NamedRun, suffix: str) -> Part:
+        run = one.run
+        grids = estimate_grids(run)
+        grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
+        drawn = draw({"classes": figure("classes", run, choices, name=name)}, suffix, name)
+        drawn["warnings"] = [remark.of(name) for remark in run.warnings] + drawn["warnings"]
+        words = list(grids)[1:]
+        tables = _tables(f"estimate{suffix}", words, list(grids.values()), estimate_csv(run))
+        return Part(title=name, tables=tables, **drawn)
+
+    return part
+
+
+def _all_runs(runs: Sequence[NamedRun], choices: Choices) -> Iterator[Part]:
+    """Yield the figures of all logs side by side."""
     if not runs:
         return
-    for n, one in enumerate(runs, 1):
-        yield _estimate(one, material.choices, _number(n, len(runs)), warned)
-    groups = drawing.figure_groups(runs)
-    found = [
-        warned.keep(drawing.draw(drawing.of_runs(group, material.choices), _number(n, len(groups))))
-        for n, group in enumerate(groups, 1)
-    ]
-    yield ReportPart(
+    groups = figure_groups(runs)
+    found = []
+    for n, group in enumerate(groups, 1):
+        own, names = [one.run for one in group], [one.name for one in group]
+        kinds = {kind: figure(kind, own, choices, names=names) for kind in ("usage", "cost")}
+        found.append(draw(kinds, f"-{n}" if len(groups) > 1 else ""))
+    lists = [texts for drawn in found for texts in drawn["lists"].values()]
+    left_out = list(dict.fromkeys(text for texts in lists for text in texts))
+    yield Part(
         title="All runs" if len(runs) > 1 else "The run in figures",
-        figures=tuple(figure for drawn in found for figure in drawn.figures),
-        left_out=tuple(dict.fromkeys(text for drawn in found for text in drawn.left_out)),
+        figures=[one for drawn in found for one in drawn["figures"]],
+        lists={"Figures left out": left_out} if left_out else {},
+        warnings=[one for drawn in found for one in drawn["warnings"]],
     )
 
 
-def _estimate(one: NamedRun, choices: Choices, suffix: str, warned: ReportWarnings) -> ReportPart:
-    run = one.run
-    warned.warnings += [remark.of(one.name) for remark in run.warnings]
-    grids = estimate_grids(run)
-    grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
-    drawn = warned.keep(drawing.draw(drawing.of_run(one, choices), suffix), one.name)
-    return ReportPart(
-        title=one.name,
-        tables=tuple(
-            _tables(f"estimate{suffix}", list(grids)[1:], list(grids.values()), estimate_csv(run))
-        ),
-        figures=drawn.figures,
-        left_out=drawn.left_out,
-    )
-
-
-def _comparison(
-    material: Material, comparison: Comparison | None, why_none: str, warned: ReportWarnings
-) -> Iterator[ReportPart]:
+def _comparison(material: Material, comparison: Comparison | None, why_none: str) -> Iterator[Part]:
     if why_none:
-        warned.warnings.append(Remark(f"the logs are not compared: {why_none}"))
-        yield ReportPart(lines=(f"The logs cannot be compared: {why_none}.",))
+        remark = Remark(f"the logs are not compared: {why_none}")
+        yield Part(lines=[f"The logs cannot be compared: {why_none}."], warnings=[remark])
         return
     if comparison is None:
         return
-    drawn = warned.keep(drawing.draw(drawing.of_comparison(material.runs, material.choices)))
-    approaches = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
-    yield ReportPart(
-        tables=(
-            Table(name="comparison", grid=approaches, unrounded=comparison_csv(comparison)),
-            Table(name="differences", grid=differences_grid(comparison)),
-        ),
-        figures=drawn.figures,
-        left_out=drawn.left_out,
-    )
+    runs, names = [one.run for one in material.runs], [one.name for one in material.runs]
+    drawn = draw({"tradeoff": figure("tradeoff", runs, material.choices, names=names)})
+    methods = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
+    tables = [
+        Table(name="comparison", grid=methods, unrounded=comparison_csv(comparison)),
+        Table(name="differences", grid=differences_grid(comparison)),
+    ]
+    yield Part(tables=tables, **drawn)
 
 
-def _latency(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
-    for n, (name, file) in enumerate(material.timings, 1):
-        yield _timing(name, file, _number(n, len(material.timings)), warned)
-
-
-def _timing(name: str, file: TimingFile, suffix: str, warned: ReportWarnings) -> ReportPart:
-    drawn = warned.keep(drawing.draw(drawing.of_timings(file), suffix), name)
+def _timing(name: str, file: TimingFile, suffix: str) -> Part:
+    drawn = draw({kind: figure(kind, file) for kind in ("theory", "roofline")}, suffix, name)
     grids = timing_grids(file)
     words = [str(n) for n in range(2, len(grids) + 1)]
-    return ReportPart(
-        title=name,
-        tables=tuple(_tables(f"latency{suffix}", words, grids, timings_csv(file))),
-        figures=drawn.figures,
-        left_out=drawn.left_out,
-    )
+    tables = _tables(f"latency{suffix}", words, grids, timings_csv(file))
+    return Part(title=name, tables=tables, **drawn)
 
 
-def _replays(material: Material, warned: ReportWarnings) -> Iterator[ReportPart]:
-    for n, (_, replay) in enumerate(material.replays, 1):
-        yield _replay(replay, _number(n, len(material.replays)), warned)
-
-
-def _replay(replay: Replay, suffix: str, warned: ReportWarnings) -> ReportPart:
+def _replay(_name: str, replay: Replay, suffix: str) -> Part:
     figures = {mode: figures_of(replay, mode) for mode in replay.modes}
     warnings = warnings_of(replay, figures)
-    warned.warnings += [Remark(text, replay.method) for text in warnings]
     grids = replay_grids(replay, figures)
     grids[-1] = with_warnings(grids[-1], warnings)
-    unrounded = replay_csv([replay], [figures])
-    drawn = warned.keep(drawing.draw(drawing.of_replay(replay), suffix), replay.method)
+    drawn = draw({"waterfall": figure("waterfall", replay)}, suffix, replay.method)
+    drawn["warnings"] = [Remark(text, replay.method) for text in warnings] + drawn["warnings"]
     on = f" on {replay.dataset}" if replay.dataset else ""
-    return ReportPart(
-        title=f"{replay.method}{on}",
-        tables=tuple(_tables(f"replay{suffix}", LABELS[1:], grids, unrounded)),
-        figures=drawn.figures,
-        left_out=drawn.left_out,
-    )
+    tables = _tables(f"replay{suffix}", LABELS[1:], grids, replay_csv([replay], [figures]))
+    return Part(title=f"{replay.method}{on}", tables=tables, **drawn)
 
 
-def _tables(
-    name: str, words: Sequence[str], grids: Sequence[Grid], unrounded: str
-) -> Iterator[Table]:
-    """Yield grids as tables; the first has the plain name, and the numbers behind all of them."""
+def _tables(name: str, words: Sequence[str], grids: Sequence[Grid], unrounded: str) -> list[Table]:
+    """Return grids as tables; the first has the plain name, and the numbers behind all of them."""
     names = [name, *(f"{name}-{word}" for word in words)]
-    for n, (own, grid) in enumerate(zip(names, grids, strict=True)):
-        yield Table(name=own, grid=grid, unrounded="" if n else unrounded)
+    return [
+        Table(name=own, grid=grid, unrounded="" if n else unrounded)
+        for n, (own, grid) in enumerate(zip(names, grids, strict=True))
+    ]

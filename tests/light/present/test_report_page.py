@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from flopbench.core.errors import Remark
-from flopbench.present.report.figures import DrawnFigures
 from flopbench.present.report.page import pieces, sort_key
-from flopbench.present.report.sections import ReportWarnings
+from flopbench.present.report.records import Part, Section
+from flopbench.present.report.sections import warnings_in
 
 
 @pytest.mark.parametrize(
@@ -40,15 +40,13 @@ def test_only_references_to_notes_become_links() -> None:
     assert pieces("[0]", 2) == [("[0]", 0)]
 
 
-def drawn(*warnings: Remark) -> DrawnFigures:
-    """Return what became of figures that only warn."""
-    return DrawnFigures(figures=(), left_out=(), warnings=warnings, missing=())
-
-
 def test_a_figure_s_warning_is_told_once() -> None:
     """A warning of a run is not repeated; one that only ends alike is kept."""
-    warned = ReportWarnings([Remark("net: a guess", "run")])
-    warned.keep(drawn(Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")))
-    warned.keep(drawn(Remark("a guess", "net")), "run")
-    warned.keep(drawn(Remark("a guess")), "other")
-    assert list(map(str, warned.warnings)) == ["run: net: a guess", "a guess", "other: a guess"]
+    run = Part(warnings=[Remark("net: a guess", "run")])
+    again = [Remark("a guess", "net"), Remark("net: a guess", "run"), Remark("a guess")]
+    more = [Remark("a guess", "net").of("run"), Remark("a guess").of("other")]
+    sections = [
+        Section(anchor="a", title="A", parts=[run, Part(warnings=again)]),
+        Section(anchor="b", title="B", parts=[Part(warnings=more)]),
+    ]
+    assert warnings_in(sections) == ("run: net: a guess", "a guess", "other: a guess")
