@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from flopbench.core.statistics import Z_95, Ends, student_95
@@ -38,9 +38,14 @@ class Interval:
 
     low: float
     high: float
-    method: str = field(default="bootstrap", kw_only=True)
-    resamples: int = field(default=RESAMPLES, kw_only=True)
-    seed: int = field(default=0, kw_only=True)
+    method: str = "bootstrap"
+    resamples: int = RESAMPLES
+    seed: int = 0
+
+    @property
+    def ends(self) -> Ends:
+        """The lower and the upper end."""
+        return self.low, self.high
 
 
 def interval(

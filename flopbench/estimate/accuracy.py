@@ -99,34 +99,27 @@ def top1(
 
 
 def top1_correct(scores_or_predictions: ArrayLike, labels: ArrayLike) -> NDArray[Any]:
-    """Return for each video whether its first label is the predicted class.
+    """Return (N,) bool: whether each video's first label is the predicted class.
 
     Args:
         scores_or_predictions: (N, C) scores, of which the highest predicts (the lowest class index
             among equals); or (N,) predicted class indices.
         labels: (N,) the first label of each video, a class index.
 
-    Returns:
-        (N,) bool.
-
     Raises:
-        InputError: no videos, shapes that do not match, NaN or infinite scores, ids out of range.
+        InputError: NaN or infinite scores, ids out of range.
     """
     import numpy as np
 
-    classes = None
-    predicted = np.asarray(scores_or_predictions)
+    predicted, classes = np.asarray(scores_or_predictions), None
     if predicted.ndim == 2:
-        matrix = _score_matrix(scores_or_predictions, "scores")
-        predicted, classes = matrix.argmax(axis=1), matrix.shape[1]
-    predicted = _class_ids(predicted, "predictions")
-    truth = _class_ids(labels, "labels", classes)
-    if not truth.size or predicted.shape != truth.shape:
-        raise InputError(
-            f"there are {predicted.size} predictions and {truth.size} labels: "
-            "expected one of each per video, and at least one video"
-        )
-    return predicted == truth
+        classes = predicted.shape[1]
+        predicted = _score_matrix(scores_or_predictions, "scores").argmax(axis=1)
+    _check_ids(predicted, "predictions")
+    truth = np.asarray(labels)
+    _check_ids(truth, "labels", classes)
+    correct: NDArray[Any] = predicted == truth
+    return correct
 
 
 def mean_average_precision(
@@ -155,15 +148,15 @@ def mean_average_precision(
         seed: seed of the resamples.
 
     Raises:
-        InputError: no videos, no labels at all, shapes that do not match, NaN or infinite scores,
-            label ids out of range, a negative ``resamples``, or scikit-learn not installed.
+        InputError: NaN or infinite scores, label ids out of range, a negative ``resamples``, or
+            scikit-learn not installed.
     """
     import numpy as np
 
     _check_resamples(resamples)
     matrix = _score_matrix(scores, "scores")
-    videos, classes = matrix.shape
-    positive = _positives(label_codes, label_offsets, videos, classes)
+    videos = len(matrix)
+    positive = _positives(label_codes, label_offsets, matrix.shape)
     percent, ranked = _score_and_rank(matrix, positive, softmax)
     means = resampled_maps([ranked], videos, resamples, seed)[0]
     interval = _interval(means, videos, centre=percent)
@@ -189,7 +182,7 @@ def mean_average_precision(
 
 
 def paired_top1_difference(
-    correct_a: ArrayLike, correct_b: ArrayLike, *, resamples: int = RESAMPLES, seed: int = 0
+    correct_a: NDArray[Any], correct_b: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, Ends | None]:
     """Compare two methods' top-1 on the same videos, both on each resample.
 
@@ -202,20 +195,10 @@ def paired_top1_difference(
     Returns:
         Top-1 of a minus top-1 of b in percentage points, and its 95 % interval (None without
         resamples or with one video).
-
-    Raises:
-        InputError: no videos, shapes that differ, values that are not bool.
     """
     import numpy as np
 
-    _check_resamples(resamples)
-    a, b = np.asarray(correct_a), np.asarray(correct_b)
-    if a.ndim != 1 or a.shape != b.shape or not a.size or a.dtype != bool or b.dtype != bool:
-        raise InputError(
-            f"correct_a is {a.dtype} {a.shape} and correct_b {b.dtype} {b.shape}: "
-            "expected two bool vectors over the same videos",
-            "top1_correct makes them",
-        )
+    a, b = correct_a, correct_b
     videos, only_a, only_b = len(a), int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
     # Right by a alone, by b alone, or neither: a resample changes only these three counts.
     counts = [only_a, only_b, videos - only_a - only_b]
@@ -251,11 +234,10 @@ def paired_map_difference(
     Raises:
         InputError: as `mean_average_precision`; score matrices of different shapes.
     """
-    _check_resamples(resamples)
     a, b = _score_matrix(scores_a, "scores_a"), _score_matrix(scores_b, "scores_b")
     if a.shape != b.shape:
         raise InputError(f"scores_a is {a.shape} and scores_b is {b.shape}: expected one shape")
-    positive = _positives(label_codes, label_offsets, *a.shape)
+    positive = _positives(label_codes, label_offsets, a.shape)
     (percent_a, ranked_a), (percent_b, ranked_b) = (
         _score_and_rank(matrix, positive, softmax) for matrix in (a, b)
     )
@@ -303,12 +285,7 @@ def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
     """Return scores as (N, C) float64; refuse any that are not finite."""
     import numpy as np
 
-    try:
-        matrix = np.asarray(scores, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} hold something other than numbers: {error}") from None
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise InputError(f"{name} have the shape {matrix.shape}: expected (videos, classes)")
+    matrix = np.asarray(scores, dtype=np.float64)
     finite = np.isfinite(matrix).all(axis=1)
     if not finite.all():
         row = int(finite.argmin())
@@ -317,49 +294,31 @@ def _score_matrix(scores: ArrayLike, name: str) -> NDArray[Any]:
     return matrix
 
 
-def _class_ids(
-    ids: ArrayLike, name: str, classes: int | None = None, rows: NDArray[Any] | None = None
-) -> NDArray[Any]:
-    """Return ids as integers in [0, classes); ``rows`` holds the row of each, if not its index."""
+def _check_ids(
+    ids: NDArray[Any], name: str, classes: int | None = None, rows: NDArray[Any] | None = None
+) -> None:
+    """Refuse class ids outside [0, classes); ``rows`` holds the row of each, if not its index."""
     import numpy as np
 
-    vector = np.asarray(ids)
-    if vector.ndim != 1 or (vector.size and vector.dtype.kind not in "iu"):
-        raise InputError(f"{name} are {vector.dtype} {vector.shape}: expected a vector of integers")
-    wrong = (vector < 0) | (vector >= (np.inf if classes is None else classes))
+    wrong = (ids < 0) | (ids >= (np.inf if classes is None else classes))
     if wrong.any():
         first = int(wrong.argmax())
         row = first if rows is None else int(rows[first])
         expected = "0 or more" if classes is None else f"0 to {classes - 1}"
         raise InputError(
-            f"{name}: row {row} has the class id {vector[first]}, expected {expected}", _LABEL_HINT
+            f"{name}: row {row} has the class id {ids[first]}, expected {expected}", _LABEL_HINT
         )
-    return vector
 
 
 def _positives(
-    label_codes: ArrayLike, label_offsets: ArrayLike, videos: int, classes: int
+    label_codes: ArrayLike, label_offsets: ArrayLike, shape: tuple[int, ...]
 ) -> NDArray[Any]:
     """Return (N, C) bool: which video has which label."""
     import numpy as np
 
-    offsets = np.asarray(label_offsets)
     codes = np.asarray(label_codes)
-    if offsets.shape != (videos + 1,) or offsets.dtype.kind not in "iu":
-        shape = f"{offsets.dtype} {offsets.shape}"
-        raise InputError(
-            f"label_offsets are {shape}: expected {videos + 1} integers, scores' rows + 1"
-        )
-    counts = np.diff(offsets.astype(np.int64))
-    if offsets[0] != 0 or offsets[-1] != codes.size or (counts < 0).any():
-        raise InputError(
-            f"label_offsets must rise from 0 to the number of label codes, {codes.size}; "
-            f"they run from {offsets[0]} to {offsets[-1]}"
-        )
-    rows: NDArray[Any] = np.repeat(np.arange(videos), counts)
-    codes = _class_ids(codes, "label_codes", classes, rows).astype(np.int64)
-    if not codes.size:
-        raise InputError("no video has a label: mAP is a mean over classes with a positive video")
-    positive: NDArray[Any] = np.zeros((videos, classes), dtype=bool)
+    rows: NDArray[Any] = np.repeat(np.arange(shape[0]), np.diff(np.asarray(label_offsets)))
+    _check_ids(codes, "label_codes", shape[1], rows)
+    positive: NDArray[Any] = np.zeros(shape, dtype=bool)
     positive[rows, codes] = True
     return positive

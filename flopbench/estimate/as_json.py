@@ -51,7 +51,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         },
         "gflops_per_frame": primary.gflops_per_frame,
         "gflops_per_video": primary.gflops_per_video,
-        "ci95_gflops_per_video": _ends(run.interval),
+        "ci95_gflops_per_video": None if run.interval is None else run.interval.ends,
         "ci95_method": None if run.interval is None else _interval_data(run.interval),
         "gflops_per_processed_frame": primary.gflops_per_processed_frame,
         "gflops_per_decision": primary.gflops_per_decision,
@@ -86,10 +86,6 @@ def _component(cost: ComponentCost) -> dict[str, Any]:
     return {"macs" if name == "total_macs" else name: v for name, v in asdict(cost).items()}
 
 
-def _ends(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.low, interval.high]
-
-
 def _interval_data(interval: Interval) -> dict[str, Any]:
     return {
         "method": interval.method,
@@ -105,7 +101,7 @@ def _group_data(group: Group) -> dict[str, Any]:
         "name": group.name,
         "videos": e.videos,
         **_two_figures(e),
-        "ci95_gflops_per_video": _ends(group.interval),
+        "ci95_gflops_per_video": None if group.interval is None else group.interval.ends,
         "decisions_per_video": e.decisions_per_video,
         "processed_frames_per_video": e.processed_frames_per_video,
         "share_of_frames": {name: cost.share_of_frames for name, cost in e.by_action.items()},

@@ -13,17 +13,11 @@ from itertools import permutations
 
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError, Remark
+from flopbench.core.statistics import Ends
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
-from flopbench.estimate.methods import (
-    Method,
-    Metric,
-    methods_of,
-    names_of_logs,
-    predicted,
-)
+from flopbench.estimate.methods import Method, Metric, methods_of, names_of_logs
 from flopbench.estimate.runs import Choices, Run
-from flopbench.estimate.scores import Predictions
 from flopbench.policy.counts import LogCounts
 
 COMPARED = (
@@ -60,6 +54,29 @@ class Dominance:
     winner: str
     loser: str
     clear: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One method minus another.
+
+    Attributes:
+        name: the method.
+        less: the method that is subtracted.
+        gflops_per_video: the difference of costs.
+        ci95_gflops_per_video: its interval; None where there is none.
+        percent: difference of accuracies, in percentage points; None unless both have one.
+        ci95_percent: its interval.
+        paired: whether the same videos were resampled together.
+    """
+
+    name: str
+    less: str
+    gflops_per_video: float
+    ci95_gflops_per_video: Ends | None
+    percent: float | None
+    ci95_percent: Ends | None
+    paired: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,12 +125,12 @@ def compare(
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
     names = names_of_logs([run.counts for run in runs], names)
-    notes = _check_comparable(runs, names, anyway)
+    notes = _check_comparable(runs, anyway) + _rule_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
     notes += _check_labels(methods, anyway)
-    differences = tuple(difference(methods[0], other, chosen, choices) for other in methods[1:])
+    differences = [_difference(methods[0], other, chosen, choices) for other in methods[1:]]
     dominance = tuple(
-        Dominance(winner=a.name, loser=b.name, clear=_is_clear(difference(a, b, chosen, choices)))
+        Dominance(winner=a.name, loser=b.name, clear=_is_clear(_difference(a, b, chosen, choices)))
         for a, b in permutations(methods, 2)
         if dominates(_place(a), _place(b))
     )
@@ -124,14 +141,19 @@ def compare(
     return Comparison(
         metric=chosen,
         methods=methods,
-        differences=differences,
+        differences=tuple(differences),
         dominance=dominance,
         front=tuple(a.name for a in methods if a.name not in losers) if complete else (),
         notes=tuple(notes),
     )
 
 
-def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -> list[Remark]:
+def same_terms(choices: Choices, first: Run) -> Choices:
+    """Return the choices for all further runs: they use the first run's counter."""
+    return replace(choices, counter=first.book.primary)
+
+
+def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[Remark]:
     notes = []
     for key in MUST_MATCH:
         values = {getattr(run.header, key) for run in runs} - {None}
@@ -144,31 +166,32 @@ def _check_comparable(runs: Sequence[Run], names: Sequence[str], anyway: bool) -
                     "figures for different videos are not comparable; --anyway compares them",
                 )
             notes.append(Remark(text))
+    return notes
+
+
+def _rule_notes(runs: Sequence[Run], names: Sequence[str]) -> list[Remark]:
+    """Note where some runs follow the published rule only because the exact one does not apply."""
     named = list(zip(names, runs, strict=True))
     exact = [(name, run) for name, run in named if run.primary.rule == "exact"]
-    if 0 < len(exact) < len(runs):
-        published = ", ".join(name for name, run in named if run.primary.rule == "published")
-        text = f"rules differ: without runs of rows, only the published rule applies to {published}"
-        other = [
-            f"{name} {run.published.gflops_per_video:.4f}" for name, run in exact if run.published
-        ]
-        text += f"; GFLOPS/v under it: {', '.join(other)}" if other else ""
-        notes.append(Remark(text, kind="rules"))
-    return notes
+    if not 0 < len(exact) < len(runs):
+        return []
+    published = ", ".join(name for name, run in named if run.primary.rule == "published")
+    text = f"rules differ: without runs of rows, only the published rule applies to {published}"
+    other = [f"{name} {run.published.gflops_per_video:.4f}" for name, run in exact if run.published]
+    text += f"; GFLOPS/v under it: {', '.join(other)}" if other else ""
+    return [Remark(text, kind="rules")]
 
 
 def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
     """Check that runs over the same videos agree on their labels."""
     first, first_predictions = methods[0].run, methods[0].predictions
     for method in methods[1:]:
-        other, found = method.run, method.predictions
-        if first_predictions is None or found is None or not same_videos(first, other):
+        found, order = method.predictions, _order(first, method.run)
+        if first_predictions is None or found is None or order is None:
             continue
         assert isinstance(first.counts, LogCounts)
-        for i, (at, name) in enumerate(
-            zip(order_of(first, other), first.counts.ids or (), strict=True)
-        ):
-            ours, theirs = _labels(first_predictions, i), _labels(found, at)
+        for i, (at, name) in enumerate(zip(order, first.counts.ids or (), strict=True)):
+            ours, theirs = first_predictions.labels(i), found.labels(at)
             if ours != theirs:
                 text = f"the logs differ in the labels of {name!r}: {ours} and {theirs}"
                 if not anyway:
@@ -179,10 +202,6 @@ def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
                     )
                 return [Remark(text)]
     return []
-
-
-def _labels(found: Predictions, i: int) -> list[int]:
-    return sorted(set(found.codes[found.offsets[i] : found.offsets[i + 1]].tolist()))
 
 
 def dominates(a: Place, b: Place) -> bool:
@@ -207,14 +226,11 @@ def _is_clear(loser_less_winner: Difference) -> bool | None:
 
 def accuracy_notes(method: Method) -> list[Remark]:
     """Return the notes on one accuracy."""
-    return [Remark(text, method.name) for text in _accuracy_texts(method)]
-
-
-def _accuracy_texts(method: Method) -> list[str]:
     if method.accuracy is None:
+        why = f"no accuracy: {method.why_none}"
         if method.quoted is not None:
-            return ["accuracy as its header quotes it, not recomputed"]
-        return [f"no accuracy: {method.why_none}"]
+            why = "accuracy as its header quotes it, not recomputed"
+        return [Remark(why, method.name)]
     notes = list(method.accuracy.notes)
     if method.quotes_other is not None:
         notes.append(
@@ -225,117 +241,72 @@ def _accuracy_texts(method: Method) -> list[str]:
     if absent:
         shown = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
         notes.append(f"{len(absent)} classes without a video are left out of the mean: {shown}")
-    return notes
+    return [Remark(text, method.name) for text in notes]
 
 
-def same_terms(choices: Choices, first: Run) -> Choices:
-    """Return the choices for all further runs: they use the first run's counter."""
-    return replace(choices, counter=first.book.primary)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One method minus another.
-
-    Attributes:
-        name: the method.
-        less: the method that is subtracted.
-        gflops_per_video: the difference of costs.
-        ci95_gflops_per_video: its interval; None where there is none.
-        percent: difference of accuracies, in percentage points; None unless both have one.
-        ci95_percent: its interval.
-        paired: whether the same videos were resampled together.
-    """
-
-    name: str
-    less: str
-    gflops_per_video: float
-    ci95_gflops_per_video: tuple[float, float] | None
-    percent: float | None
-    ci95_percent: tuple[float, float] | None
-    paired: bool
-
-
-def difference(first: Method, other: Method, metric: Metric, choices: Choices) -> Difference:
+def _difference(first: Method, other: Method, metric: Metric, choices: Choices) -> Difference:
     """Return ``other`` minus ``first``."""
     a, b = first.run, other.run
-    paired = same_videos(a, b)
-    order = order_of(a, b) if paired else None
-    percent, percent_ci = None, None
+    order = _order(a, b)
+    percent, ends = None, None
     if first.percent is not None and other.percent is not None:
         percent = other.percent - first.percent
-    computed = first.accuracy is not None and other.accuracy is not None
-    if computed and first.predictions is not None and other.predictions is not None:
-        percent_ci = _accuracy_interval(
-            first.predictions, other.predictions, order, metric, choices
-        )
+    if first.accuracy is not None and other.accuracy is not None and order is not None:
+        ends = _accuracy_interval(first, other, order, metric, choices)
     return Difference(
         name=other.name,
         less=first.name,
         gflops_per_video=b.primary.gflops_per_video - a.primary.gflops_per_video,
         ci95_gflops_per_video=_cost_interval(a, b, order, choices),
         percent=percent,
-        ci95_percent=percent_ci,
-        paired=paired,
+        ci95_percent=ends,
+        paired=order is not None,
     )
 
 
-def same_videos(a: Run, b: Run) -> bool:
-    """Whether two runs are over the same videos, judged by their ids."""
+def _order(a: Run, b: Run) -> list[int] | None:
+    """Return the index in ``b`` of each video of ``a``; None where their ids are not the same."""
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
-        return False
+        return None
     if a.counts.video is not None or b.counts.video is not None:
-        return False
-    if a.counts.ids is None or b.counts.ids is None:
-        return False
-    return len(a.counts.ids) == len(b.counts.ids) and set(a.counts.ids) == set(b.counts.ids)
+        return None
+    ids, others = a.counts.ids, b.counts.ids
+    if ids is None or others is None or len(ids) != len(others) or set(ids) != set(others):
+        return None
+    where = {name: i for i, name in enumerate(others)}
+    return [where[name] for name in ids]
 
 
-def order_of(a: Run, b: Run) -> list[int]:
-    """Return the index in ``b`` of each video of ``a``."""
-    assert isinstance(a.counts, LogCounts)
-    assert isinstance(b.counts, LogCounts)
-    where = {name: i for i, name in enumerate(b.counts.ids or ())}
-    return [where[name] for name in a.counts.ids or ()]
-
-
-def _cost_interval(
-    a: Run, b: Run, order: list[int] | None, choices: Choices
-) -> tuple[float, float] | None:
+def _cost_interval(a: Run, b: Run, order: list[int] | None, choices: Choices) -> Ends | None:
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
         return None
     costs_a = video_costs(a.counts, a.prices, a.primary.rule)
     costs_b = video_costs(b.counts, b.prices, b.primary.rule)
+    resamples, seed = choices.resamples, choices.seed
     if order is not None:
-        found = interval(costs_b[order] - costs_a, resamples=choices.resamples, seed=choices.seed)
+        found = interval(costs_b[order] - costs_a, resamples=resamples, seed=seed)
     else:
-        found = difference_interval(
-            costs_a, costs_b, resamples=choices.resamples, seed=choices.seed
-        )
-    return None if found is None else (found.low, found.high)
+        found = difference_interval(costs_a, costs_b, resamples=resamples, seed=seed)
+    return None if found is None else found.ends
 
 
 def _accuracy_interval(
-    a: Predictions, b: Predictions, order: list[int] | None, metric: Metric, choices: Choices
-) -> tuple[float, float] | None:
-    import numpy as np
-
-    if order is None:
-        return None
-    where = np.array(order)
+    first: Method, other: Method, order: list[int], metric: Metric, choices: Choices
+) -> Ends | None:
+    """Return the interval of a difference of accuracies over the same videos."""
+    a, b = first.predictions, other.predictions
+    assert a is not None
+    assert b is not None
+    resamples, seed = choices.resamples, choices.seed
     if metric == "top-1":
-        correct_a = top1_correct(predicted(a), a.first)
-        correct_b = top1_correct(predicted(b), b.first)[where]
-        _, found = paired_top1_difference(
-            correct_b, correct_a, resamples=choices.resamples, seed=choices.seed
-        )
-        return found
-    _, found = paired_map_difference(
-        b.scores[where],
+        correct_a = top1_correct(a.predicted, a.first)
+        correct_b = top1_correct(b.predicted, b.first)[order]
+        return paired_top1_difference(correct_b, correct_a, resamples=resamples, seed=seed)[1]
+    return paired_map_difference(
+        b.scores[order],
         a.scores,
         a.codes,
         a.offsets,
-        resamples=min(choices.resamples, MAP_RESAMPLES),
-        seed=choices.seed,
-    )
-    return found
+        resamples=min(resamples, MAP_RESAMPLES),
+        seed=seed,
+    )[1]

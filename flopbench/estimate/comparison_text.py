@@ -129,7 +129,7 @@ def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
         _range(accuracy_ci, 2),
         "-" if primary.gflops_per_frame is None else f"{primary.gflops_per_frame:.4f}",
         f"{primary.gflops_per_video:.4f}",
-        "-" if ci is None else _range((ci.low, ci.high), 4),
+        "-" if ci is None else _range(ci.ends, 4),
         "-" if primary.videos is None else f"{primary.videos:,}",
         place or "-",
     )
@@ -191,7 +191,7 @@ def comparison_csv(comparison: Comparison) -> str:
                 *(accuracy or (None, None)),
                 primary.gflops_per_frame,
                 primary.gflops_per_video,
-                *((None, None) if ci is None else (ci.low, ci.high)),
+                *((None, None) if ci is None else ci.ends),
                 primary.videos,
                 method.name in comparison.front,
             ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import InputError, distinct, near_match
@@ -72,19 +72,24 @@ def methods_of(
     Raises:
         InputError: there is no such metric.
     """
-    known: list[Predictions | None] = []
-    reasons = []
+    found: list[Predictions | NoAccuracy] = []
     for run in runs:
         try:
-            known.append(predictions_of(run.counts))
-            reasons.append("")
+            found.append(predictions_of(run.counts))
         except NoAccuracy as none:
-            known.append(None)
-            reasons.append(str(none))
-    chosen = _metric(runs, known) if metric is None else metric_named(metric)
+            found.append(none)
+    known = list(zip(runs, found, strict=True))
+
+    def everywhere(one: Metric) -> bool:
+        return all(_quoted(run, one) is not None or _can(own, one) for run, own in known)
+
+    if metric is not None:
+        chosen = metric_named(metric)
+    else:
+        chosen = next(filter(everywhere, METRICS), METRICS[0])
     return chosen, tuple(
-        _method(name, run, found, why, chosen, choices)
-        for name, run, found, why in zip(names, runs, known, reasons, strict=True)
+        _method(name, run, own, chosen, choices)
+        for name, (run, own) in zip(names, known, strict=True)
     )
 
 
@@ -149,19 +154,8 @@ def metric_named(text: str) -> Metric:
     return found
 
 
-def _metric(runs: Sequence[Run], known: Sequence[Predictions | None]) -> Metric:
-    """Return the first metric that every run has or quotes."""
-    for metric in METRICS:
-        if all(
-            _quoted(run, metric) is not None or _can(found, metric)
-            for run, found in zip(runs, known, strict=True)
-        ):
-            return metric
-    return METRICS[0]
-
-
-def _can(found: Predictions | None, metric: Metric) -> bool:
-    return found is not None and (metric == "top-1" or found.scores is not None)
+def _can(found: Predictions | NoAccuracy, metric: Metric) -> bool:
+    return isinstance(found, Predictions) and (metric == "top-1" or found.scores is not None)
 
 
 def _quoted(run: Run, metric: Metric) -> float | None:
@@ -172,41 +166,36 @@ def _quoted(run: Run, metric: Metric) -> float | None:
 
 
 def _method(
-    name: str, run: Run, found: Predictions | None, why: str, metric: Metric, choices: Choices
+    name: str, run: Run, found: Predictions | NoAccuracy, metric: Metric, choices: Choices
 ) -> Method:
-    """Return one line of the comparison; ``why`` says why ``found`` is None."""
+    """Return one line of the comparison."""
     quoted = _quoted(run, metric)
-    accuracy = None
-    if found is not None and _can(found, metric):
+    accuracy, other, why = None, None, ""
+    if isinstance(found, Predictions) and _can(found, metric):
         accuracy = _accuracy(found, metric, choices)
-    elif found is not None:
-        why = f"{metric} needs scores"
-    other = None
-    if accuracy is not None and quoted is not None and abs(accuracy.percent - quoted) > AGREES:
-        other = quoted
+        if quoted is not None and abs(accuracy.percent - quoted) > AGREES:
+            other = quoted
+    elif quoted is None:
+        why = f"{metric} needs scores" if isinstance(found, Predictions) else str(found)
     return Method(
         name=name,
         run=run,
         accuracy=accuracy,
         quoted=None if accuracy is not None else quoted,
-        why_none="" if accuracy is not None or quoted is not None else why,
+        why_none=why,
         quotes_other=other,
-        predictions=found,
+        predictions=found if isinstance(found, Predictions) else None,
     )
 
 
 def _accuracy(found: Predictions, metric: Metric, choices: Choices) -> Accuracy:
-    if metric == "mAP":
-        return mean_average_precision(
-            found.scores,
-            found.codes,
-            found.offsets,
-            resamples=min(choices.resamples, MAP_RESAMPLES),
-            seed=choices.seed,
-        )
-    return top1(predicted(found), found.first, resamples=choices.resamples, seed=choices.seed)
-
-
-def predicted(found: Predictions) -> Any:
-    """Return what top-1 is computed from: predictions where there are any, else scores."""
-    return found.scores if found.classes is None else found.classes
+    resamples, seed = choices.resamples, choices.seed
+    if metric == "top-1":
+        return top1(found.predicted, found.first, resamples=resamples, seed=seed)
+    return mean_average_precision(
+        found.scores,
+        found.codes,
+        found.offsets,
+        resamples=min(resamples, MAP_RESAMPLES),
+        seed=seed,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,23 +14,22 @@ if TYPE_CHECKING:
 
 def score_columns() -> dict[str, Callable[[Block], Any]]:
     """Return the functions that gather the columns which accuracies need."""
-    return {"scores": _scores, "prediction": _predictions}
+    return {
+        "scores": lambda block: objects(
+            None if row is None else tuple(row) for row in block.columns["scores"]
+        ),
+        "prediction": lambda block: objects(block.columns["prediction"]),
+    }
 
 
-def _scores(block: Block) -> Any:
+def objects(values: Iterable[Any]) -> Any:
+    """Return (n,) objects, one a value: numpy makes no matrix of values of equal length."""
     import numpy as np
 
-    rows: Any = np.empty(block.size, object)
-    rows[:] = [None if row is None else tuple(row) for row in block.columns["scores"]]
-    return rows
-
-
-def _predictions(block: Block) -> Any:
-    import numpy as np
-
-    values: Any = np.empty(block.size, object)
-    values[:] = block.columns["prediction"]
-    return values
+    listed = list(values)
+    made: Any = np.empty(len(listed), object)
+    made[:] = listed
+    return made
 
 
 def powers(scores: Any) -> tuple[Any, Any]:
@@ -58,14 +57,26 @@ class Predictions:
         classes: (n,) predicted class indices; None where some record has no prediction.
         codes: every label as a class index, record after record.
         offsets: (n + 1,) where each record's labels begin.
-        first: (n,) first label of each record.
     """
 
     scores: Any
     classes: Any
     codes: Any
     offsets: Any
-    first: Any
+
+    @property
+    def first(self) -> Any:
+        """(n,) first label of each record."""
+        return self.codes[self.offsets[:-1]]
+
+    @property
+    def predicted(self) -> Any:
+        """What top-1 is computed from: predictions where there are any, else scores."""
+        return self.scores if self.classes is None else self.classes
+
+    def labels(self, i: int) -> list[int]:
+        """The labels of one record, sorted."""
+        return sorted(set(self.codes[self.offsets[i] : self.offsets[i + 1]].tolist()))
 
 
 class NoAccuracy(Exception):
@@ -84,46 +95,31 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
         raise NoAccuracy("a table of shares has no scores")
     if counts.video is not None:
         raise NoAccuracy("several views a video: their scores would have to be merged first")
-    number = {name: i for i, name in enumerate(counts.plan.header.class_names or ())}
     lengths = counts.label_lengths.astype(np.int64)
-    codes = _label_codes(counts, lengths, number)
-    offsets: Any = np.append(0, np.cumsum(lengths))
-    scores = _matrix(counts.columns["scores"])
+    if not len(lengths) or not lengths.all():
+        raise NoAccuracy("some samples have no label" if lengths.any() else "no sample has a label")
+    number = {name: i for i, name in enumerate(counts.plan.header.class_names or ())}
+    values = _indices(counts.label_values, number)
+    if values is None:
+        raise NoAccuracy("labels are names, and the header has no class_names to number them")
+    rows = counts.columns["scores"]
+    widths = {0 if row is None else len(row) for row in rows}
+    alike = len(widths) == 1 and 0 not in widths
+    scores = np.array(list(rows), np.float64) if alike else None
     classes = _indices(counts.columns["prediction"], number)
     if scores is None and classes is None:
         raise NoAccuracy("not every sample has scores of one length, or a prediction")
     return Predictions(
         scores=scores,
         classes=classes,
-        codes=codes,
-        offsets=offsets,
-        first=codes[offsets[:-1]],
+        codes=values[counts.label_codes],
+        offsets=np.append(0, np.cumsum(lengths)),
     )
 
 
-def _label_codes(counts: LogCounts, lengths: Any, number: Mapping[str, int]) -> Any:
-    """Return every label as a class index, record after record."""
+def _indices(values: Iterable[Any], number: Mapping[str, int]) -> Any:
+    """Return (n,) class indices; None where one is missing or a name without a number."""
     import numpy as np
 
-    if not len(lengths) or not lengths.all():
-        raise NoAccuracy("some samples have no label" if lengths.any() else "no sample has a label")
-    values = [number.get(v, v) if isinstance(v, str) else v for v in counts.label_values]
-    if not all(isinstance(v, int) for v in values):
-        raise NoAccuracy("labels are names, and the header has no class_names to number them")
-    return np.array(values, np.int64)[counts.label_codes]
-
-
-def _matrix(rows: Any) -> Any:
-    """Return (n, classes) float64 scores; None unless all records have equally many."""
-    import numpy as np
-
-    widths = {0 if row is None else len(row) for row in rows}
-    return np.array(list(rows), np.float64) if len(widths) == 1 and 0 not in widths else None
-
-
-def _indices(predictions: Any, number: Mapping[str, int]) -> Any:
-    """Return (n,) class indices; None where some record has none."""
-    import numpy as np
-
-    found = [number.get(p, p) if isinstance(p, str) else p for p in predictions]
-    return np.array(found, np.int64) if all(isinstance(p, int) for p in found) else None
+    found = [number.get(v, v) if isinstance(v, str) else v for v in values]
+    return np.array(found, np.int64) if all(isinstance(v, int) for v in found) else None
