@@ -29,10 +29,7 @@ def estimate_json(run: Run) -> str:
 
 def estimate_data(run: Run) -> dict[str, Any]:
     """Return the estimate as plain JSON values."""
-    primary, header = run.primary, run.header
-    published = None
-    if run.published is not None:
-        published = _two_figures(run.published)
+    primary, header, ci95 = run.primary, run.header, run.interval
     return {
         "schema": SCHEMA,
         "kind": KIND,
@@ -51,8 +48,8 @@ def estimate_data(run: Run) -> dict[str, Any]:
         },
         "gflops_per_frame": primary.gflops_per_frame,
         "gflops_per_video": primary.gflops_per_video,
-        "ci95_gflops_per_video": None if run.interval is None else run.interval.ends,
-        "ci95_method": None if run.interval is None else _interval_data(run.interval),
+        "ci95_gflops_per_video": None if ci95 is None else ci95.ends,
+        "ci95_method": None if ci95 is None else _interval_data(ci95),
         "gflops_per_processed_frame": primary.gflops_per_processed_frame,
         "gflops_per_decision": primary.gflops_per_decision,
         "macs_per_video": str(primary.macs_per_video),
@@ -64,7 +61,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "processed_frames_per_video": primary.processed_frames_per_video,
         "videos": primary.videos,
         "records": primary.records,
-        "published_rule": published,
+        "published_rule": None if run.published is None else _two_figures(run.published),
         "under_counters": {name: _two_figures(e) for name, e in run.under_counters.items()},
         "without_prices": dict(run.book.gaps),
         "grouped_by": run.grouped_by or None,

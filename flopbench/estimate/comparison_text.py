@@ -11,17 +11,12 @@ from typing import Any, TextIO
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import Remark
-from flopbench.core.grid import (
-    Column,
-    Grid,
-    render_grids,
-    to_csv,
-)
+from flopbench.core.grid import Grid, render_grids, to_csv
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import COMPARED, Comparison, Difference, Dominance
 from flopbench.estimate.methods import Method
-from flopbench.estimate.text import with_warnings
+from flopbench.estimate.text import columns, with_warnings
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
@@ -88,12 +83,7 @@ def methods_grid(comparison: Comparison) -> Grid:
     """Lay out one line per method, in the form of AR-Net's Table 3."""
     first = comparison.methods[0].run
     rules = dict.fromkeys(a.run.primary.rule for a in comparison.methods)
-    columns = [Column(title="approach", align="left")]
-    columns += [
-        Column(title=t)
-        for t in (f"{comparison.metric} %", "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos")
-    ]
-    columns.append(Column(title="Pareto", align="left"))
+    titles = (f"{comparison.metric} %", "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos")
     caption = [
         CONVENTION,
         f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
@@ -104,7 +94,7 @@ def methods_grid(comparison: Comparison) -> Grid:
     caption += [f"Note: {note}." for note in comparison.notes]
     return Grid(
         title="Method against method",
-        columns=tuple(columns),
+        columns=columns(["approach"], titles, "Pareto"),
         rows=tuple(_row(a, comparison) for a in comparison.methods),
         caption=tuple(caption),
     )
@@ -146,10 +136,8 @@ def differences_grid(comparison: Comparison) -> Grid:
     first = comparison.methods[0].name
     return Grid(
         title=f"Difference from {first}",
-        columns=(
-            Column(title="approach", align="left"),
-            *(Column(title=t) for t in (f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %")),
-            Column(title="resampled", align="left"),
+        columns=columns(
+            ["approach"], [f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %"], "resampled"
         ),
         rows=tuple(_difference_row(d) for d in comparison.differences),
         caption=(

@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, distinct, near_match
-from flopbench.estimate.scores import powers
+from flopbench.estimate.scores import objects, powers
 from flopbench.policy.counts import LogCounts
 
 if TYPE_CHECKING:
@@ -40,7 +40,10 @@ def difficulty_needs(
     if measure == CORRECT:
         number = {name: i for i, name in enumerate(class_names or ())}
         return {CORRECT: lambda block: _corrects(block, number)}, ["scores", "prediction"]
-    return {measure: lambda block: _own_column(block, measure)}, ["extra"]
+    # The type of the column is known only after the whole log.
+    return {
+        measure: lambda block: objects((e or {}).get(measure) for e in block.columns["extra"])
+    }, ["extra"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,12 +216,3 @@ def _corrects(block: Block, number: Mapping[str, int]) -> Any:
         if predicted is not None and len(labels):
             result[i] = class_of(predicted) in [class_of(label) for label in labels]
     return result
-
-
-def _own_column(block: Block, name: str) -> Any:
-    """Return (n,) objects: the type of the column is known only after the whole log."""
-    import numpy as np
-
-    values: Any = np.empty(block.size, object)
-    values[:] = [(extra or {}).get(name) for extra in block.columns["extra"]]
-    return values

@@ -19,13 +19,7 @@ SMALLEST_LIMIT = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Some of a run's videos.
-
-    Attributes:
-        name: the class, or the level of difficulty.
-        estimate: of these videos alone.
-        interval: of their mean; None for a single video.
-    """
+    """Some of a run's videos: a class, or a level of difficulty."""
 
     name: str
     estimate: Estimate
@@ -42,19 +36,10 @@ def groups_of(
     resamples: int,
     seed: int,
 ) -> tuple[tuple[Group, ...], str]:
-    """Break a run down.
-
-    Args:
-        counts: the counts of the run's log.
-        prices: component -> MACs.
-        rule: see ``estimator``'s docstring.
-        by: ``class`` or ``difficulty``.
-        difficulty: the measure, see module ``difficulty``.
-        resamples: of each group's bootstrap.
-        seed: of its generator.
+    """Break a run down ``by`` ``class``, or by ``difficulty`` under a measure of that module.
 
     Returns:
-        The groups, and what qualifies them.
+        The groups, each with its own bootstrap, and what qualifies them.
 
     Raises:
         InputError: the log lacks what the groups are made from.
@@ -72,18 +57,9 @@ def groups_of(
     groups = []
     for name, chosen in members:
         records, videos = counts.whole_videos(chosen)
-        groups.append(
-            Group(
-                name=name,
-                estimate=estimate(counts.totals(records), counts.plan, prices, rule),
-                interval=interval(
-                    costs[videos],
-                    resamples=resamples,
-                    seed=seed,
-                    largest=largest,
-                ),
-            )
-        )
+        found = estimate(counts.totals(records), counts.plan, prices, rule)
+        ci95 = interval(costs[videos], resamples=resamples, seed=seed, largest=largest)
+        groups.append(Group(name=name, estimate=found, interval=ci95))
     return tuple(groups), note
 
 

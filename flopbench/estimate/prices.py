@@ -6,7 +6,7 @@ Prices come from a saved cost table, else from the cache, else from measuring. O
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, MeasureError
@@ -82,6 +82,10 @@ class PriceBook:
     gaps: Mapping[str, str]
 
 
+class _NoPrice(Exception):
+    """A list that lacks the price of a component; the text says which, and why."""
+
+
 def price_book(
     header: Header,
     *,
@@ -130,14 +134,13 @@ def price_book(
     lists: dict[str, PriceList] = {}
     gaps: dict[str, str] = {}
     for name in names:
-        if name == PUBLISHED:
-            found = _published_list(chosen)
-        else:
-            found = _measured_list(chosen, name, rows, table_source, added)
-        if isinstance(found, PriceList):
-            lists[name] = found
-        else:
-            gaps[name] = found
+        try:
+            if name == PUBLISHED:
+                lists[name] = _published_list(chosen)
+            else:
+                lists[name] = _measured_list(chosen, name, rows, table_source, added)
+        except _NoPrice as why:
+            gaps[name] = str(why)
     if primary not in lists and not may_measure and primary != PUBLISHED:
         raise InputError(
             f"no price under {primary} for {gaps[primary]}",
@@ -145,7 +148,8 @@ def price_book(
             "them from a saved table: 'flopbench table ... -o table.json', then --table table.json",
         )
     if primary not in lists:
-        raise MeasureError(f"no prices under {primary}: {gaps[primary]}", _counter_hint(lists))
+        hint = f"--counter NAME chooses another: {', '.join(lists)}" if lists else ""
+        raise MeasureError(f"no prices under {primary}: {gaps[primary]}", hint)
     return PriceBook(lists=lists, primary=primary, gaps=gaps)
 
 
@@ -226,21 +230,19 @@ def _measured_list(
     rows: Mapping[tuple[str, str], CostRow],
     table_source: str,
     added: set[str],
-) -> PriceList | str:
+) -> PriceList:
     prices: dict[str, Price] = {}
     versions: list[str] = []
     for name, one in chosen.items():
         spec = one.spec
         if spec.source == "value":
-            note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
-            prices[name] = _price(name, one, int(spec.name), note)
+            prices[name] = _constant(name, one)
             continue
         row = rows.get((str(spec), counter))
         if row is None or row.total_macs is None:
-            why = (
-                row.notes[0] if row is not None and row.notes else f"it is not counted by {counter}"
-            )
-            return f"{name} ({spec}): {why}"
+            said = () if row is None else row.notes
+            why = said[0] if said else f"it is not counted by {counter}"
+            raise _NoPrice(f"{name} ({spec}): {why}")
         versions.append(row.counter_version)
         macs, notes = _seen(row, rows.get((str(spec), REFERENCE)))
         flagged = bool(notes)
@@ -271,18 +273,17 @@ def _seen(row: CostRow, reference: CostRow | None) -> tuple[int, list[str]]:
     return row.total_macs, [": ".join((f"{row.status} under {row.counter}", *row.notes[:1]))]
 
 
-def _published_list(chosen: Mapping[str, Chosen]) -> PriceList | str:
+def _published_list(chosen: Mapping[str, Chosen]) -> PriceList:
     prices: dict[str, Price] = {}
     sources: list[str] = []
     for name, one in chosen.items():
         spec = one.spec
         if spec.source == "value":
-            note = f"quoted: {spec.quote}" if spec.quote else "a constant without a source"
-            prices[name] = _price(name, one, int(spec.name), note)
+            prices[name] = _constant(name, one)
             continue
         quoted = find_published(spec)
         if quoted is None:
-            return f"{name} ({spec}): no publication that flopbench knows prints it"
+            raise _NoPrice(f"{name} ({spec}): no publication that flopbench knows prints it")
         figure = quoted.gflops if quoted.corrected is None else quoted.corrected
         note = f"printed {quoted.gflops}"
         if quoted.corrected is not None:
@@ -292,10 +293,16 @@ def _published_list(chosen: Mapping[str, Chosen]) -> PriceList | str:
         prices[name] = _price(name, one, int(figure * GIGA), note)
         sources.append(quoted.source)
     if not sources:
-        return "every component is a constant already"
+        raise _NoPrice("every component is a constant already")
     return PriceList(
         counter=PUBLISHED, version="", source="; ".join(dict.fromkeys(sources)), prices=prices
     )
+
+
+def _constant(name: str, one: Chosen) -> Price:
+    quote = one.spec.quote
+    note = f"quoted: {quote}" if quote else "a constant without a source"
+    return _price(name, one, int(one.spec.name), note)
 
 
 def _price(name: str, one: Chosen, macs: int, note: str, flagged: bool = False) -> Price:
@@ -308,8 +315,3 @@ def _price(name: str, one: Chosen, macs: int, note: str, flagged: bool = False) 
         note=note,
         flagged=flagged,
     )
-
-
-def _counter_hint(names: Iterable[str]) -> str:
-    listed = ", ".join(names)
-    return f"--counter NAME chooses another: {listed}" if listed else ""

@@ -18,8 +18,8 @@ from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
-from flopbench.policy.counts import LogCounts, ShareCounts, Source, Totals
-from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.counts import LogCounts, ShareCounts, Source
+from flopbench.policy.plan import plan_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,6 +225,13 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     totals = counts.totals()
     rule: Rule = choices.rule or ("published" if totals.decisions is None else "exact")
     primary = estimate(totals, plan, prices, rule)
+    published = primary if rule == "published" else None
+    if published is None and not totals.own_spans:
+        published = estimate(totals, plan, prices, "published")
+    ci95 = None
+    if isinstance(counts, LogCounts):
+        costs = video_costs(counts, prices, rule)
+        ci95 = interval(costs, resamples=choices.resamples, seed=choices.seed)
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
@@ -244,8 +251,8 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         table=prices.source,
         book=book,
         primary=primary,
-        published=_published(totals, plan, prices, primary),
-        interval=_interval(counts, prices, rule, choices),
+        published=published,
+        interval=ci95,
         under_counters={
             name: estimate(totals, plan, own, rule) for name, own in book.lists.items()
         },
@@ -292,23 +299,6 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
         )
     header = msgspec.structs.replace(counts.plan.header, steps=own if steps is None else steps)
     return replace(counts, plan=plan_of(header))
-
-
-def _published(totals: Totals, plan: Plan, prices: PriceList, primary: Estimate) -> Estimate | None:
-    if primary.rule == "published":
-        return primary
-    if totals.own_spans:
-        return None
-    return estimate(totals, plan, prices, "published")
-
-
-def _interval(
-    counts: LogCounts | ShareCounts, prices: PriceList, rule: Rule, choices: Choices
-) -> Interval | None:
-    if isinstance(counts, ShareCounts):
-        return None
-    costs = video_costs(counts, prices, rule)
-    return interval(costs, resamples=choices.resamples, seed=choices.seed)
 
 
 def parse_pairs(texts: Sequence[str], flag: str, known: Sequence[str] = ()) -> dict[str, str]:

@@ -22,6 +22,7 @@ NO_PUBLISHED = (
     "Published rule: not defined here, since the decisions have spans of their own and the rule "
     "takes them from the actions."
 )
+PER_VIDEO = ("decisions/video", "processed/video")
 DENOMINATORS = (
     "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
     "ran on (neither skipped nor reused); per decision: over the policy's decisions."
@@ -71,6 +72,13 @@ def with_warnings(grid: Grid, warnings: Sequence[object]) -> Grid:
     return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
 
 
+def columns(left: Sequence[str], right: Sequence[str], last: str = "") -> tuple[Column, ...]:
+    """Return columns of text, then of numbers, then perhaps one more of text."""
+    texts = [Column(title=title, align="left") for title in left]
+    numbers = [Column(title=title) for title in right]
+    return (*texts, *numbers, *([Column(title=last, align="left")] if last else []))
+
+
 def _figures_grid(run: Run) -> Grid:
     primary, published = run.primary, run.published
     rows = [_figures_row(primary, run.interval)]
@@ -82,15 +90,7 @@ def _figures_grid(run: Run) -> Grid:
         "a published distribution" if primary.videos is None else _videos(primary, primary.videos)
     )
     title = f"{run.method}{' on ' + what if what else ''}: {videos}"
-    columns = (
-        "GFLOPS/video",
-        "95 %",
-        "GFLOPS/frame",
-        "/processed frame",
-        "/decision",
-        "decisions/video",
-        "processed/video",
-    )
+    titles = ("GFLOPS/video", "95 %", "GFLOPS/frame", "/processed frame", "/decision", *PER_VIDEO)
     caption = [CONVENTION, DENOMINATORS, _made_with(run)]
     if run.interval is not None:
         caption.append(_interval_text(run.interval))
@@ -98,7 +98,7 @@ def _figures_grid(run: Run) -> Grid:
         caption.append(NO_PUBLISHED)
     return Grid(
         title=title,
-        columns=(Column(title="rule", align="left"), *(Column(title=c) for c in columns)),
+        columns=columns(["rule"], titles),
         rows=tuple(rows),
         caption=tuple(caption),
     )
@@ -156,10 +156,8 @@ def _components_grid(run: Run) -> Grid:
         )
     return Grid(
         title="By component",
-        columns=(
-            Column(title="component", align="left"),
-            Column(title="what", align="left"),
-            *(Column(title=t) for t in ("MACs a run", "runs/video", "GFLOPS/video", "share")),
+        columns=columns(
+            ["component", "what"], ["MACs a run", "runs/video", "GFLOPS/video", "share"]
         ),
         rows=tuple(rows),
         footnotes=tuple(notes),
@@ -170,13 +168,9 @@ def _actions_grid(run: Run) -> Grid:
     published = run.primary.rule == "published"
     return Grid(
         title="By action",
-        columns=(
-            Column(title="action", align="left"),
-            Column(title="kind", align="left"),
-            *(
-                Column(title=t)
-                for t in ("of frames", "of decisions", "decisions/video", "GFLOPS/video", "own")
-            ),
+        columns=columns(
+            ["action", "kind"],
+            ["of frames", "of decisions", "decisions/video", "GFLOPS/video", "own"],
         ),
         rows=tuple(_action_row(name, cost) for name, cost in run.primary.by_action.items()),
         caption=(
@@ -224,12 +218,8 @@ def _counters_grid(run: Run) -> Grid:
     gaps = run.book.gaps.items()
     return Grid(
         title=f"The same decisions under every counter ({run.primary.rule} rule)",
-        columns=(
-            Column(title="counter", align="left"),
-            *(
-                Column(title=t)
-                for t in ("GFLOPS/video", "GFLOPS/frame", f"against {primary.counter}")
-            ),
+        columns=columns(
+            ["counter"], ["GFLOPS/video", "GFLOPS/frame", f"against {primary.counter}"]
         ),
         rows=tuple(rows),
         caption=tuple(f"Without {name}: {why}." for name, why in gaps),
@@ -249,17 +239,10 @@ def _groups_grid(run: Run) -> Grid:
         )
         for group in run.groups
     )
-    titles = (
-        "videos",
-        "GFLOPS/video",
-        "95 %",
-        "GFLOPS/frame",
-        "decisions/video",
-        "processed/video",
-    )
+    titles = ("videos", "GFLOPS/video", "95 %", "GFLOPS/frame", *PER_VIDEO)
     return Grid(
         title=f"By {run.grouped_by}",
-        columns=(Column(title=run.grouped_by, align="left"), *(Column(title=t) for t in titles)),
+        columns=columns([run.grouped_by], titles),
         rows=rows,
         caption=(f"Note: {run.group_note}.",) if run.group_note else (),
     )
