@@ -60,16 +60,7 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
 
 
 def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
-    """Render an audit.
-
-    Args:
-        audit: what to render.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text; None for ``table``, which is written to the stream.
-    """
+    """Render an audit: return its text, or write the format ``table`` to the stream."""
     if format == "json":
         return audit_json(audit)
     if format == "csv":

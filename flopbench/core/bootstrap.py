@@ -26,15 +26,7 @@ CHUNK = 1 << 22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A 95 % interval of a mean over videos.
-
-    Attributes:
-        low: lower end, GFLOPS a video.
-        high: upper end.
-        method: ``bootstrap`` or ``normal limit of the bootstrap``.
-        resamples: how many, 0 for the limit.
-        seed: of the generator.
-    """
+    """A 95 % interval of a mean over videos, in GFLOPS a video; its limit has 0 resamples."""
 
     low: float
     high: float
@@ -55,12 +47,12 @@ def interval(
     seed: int = 0,
     largest: int = LARGEST_BOOTSTRAP,
 ) -> Interval | None:
-    """Return the 95 % interval of the mean cost of a video.
+    """Return the 95 % interval of the mean cost of a video, by the percentile bootstrap.
 
     Args:
         costs_macs: (videos,) MACs.
-        resamples: of the percentile bootstrap over videos.
-        seed: of its generator.
+        resamples: how many times the videos are drawn.
+        seed: of the generator.
         largest: number of videos beyond which the bootstrap's limit replaces it.
 
     Returns:
@@ -81,14 +73,7 @@ def difference_interval(
 ) -> Interval | None:
     """Return the 95 % interval of mean(b) − mean(a), each resampled over its own videos.
 
-    Args:
-        costs_a: (n,) MACs.
-        costs_b: (m,) MACs.
-        resamples: as for ``interval``.
-        seed: of a's generator; b's is the next one.
-
-    Returns:
-        None where either is a single video.
+    ``seed`` is that of a's generator; b's is the next one. None where either is a single video.
     """
     if min(len(costs_a), len(costs_b)) < 2:
         return None
@@ -135,13 +120,7 @@ def _pieces(resamples: int, videos: int) -> Iterator[slice]:
 
 
 def resampled_means(values: Any, *, resamples: int, seed: int) -> Any:
-    """Return (k, resamples) means of k rows over the same resampled videos.
-
-    Args:
-        values: (k, videos) numbers.
-        resamples: how many times videos are drawn with replacement.
-        seed: of the generator.
-    """
+    """Return (k, resamples) means of k rows, (k, videos), over the same resampled videos."""
     import numpy as np
 
     k, n = values.shape
@@ -156,11 +135,6 @@ def resampled_means(values: Any, *, resamples: int, seed: int) -> Any:
 
 def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tuple[slice, Any]]:
     """Yield resamples as the number of times each drew each video, some at a time.
-
-    Args:
-        videos: how many there are, and how many a resample draws.
-        resamples: how many in all.
-        seed: of the generator.
 
     Yields:
         A slice of R resamples, and (R, videos) int32.
@@ -178,10 +152,7 @@ def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tup
 def resampled_counts(counts: Sequence[int], *, resamples: int, seed: int) -> Any:
     """Return (resamples, k) counts of k kinds of videos, without drawing each video.
 
-    Args:
-        counts: how many videos are of each kind; together at least one.
-        resamples: how many times as many videos are drawn with replacement.
-        seed: of the generator.
+    ``counts`` is how many videos are of each kind; together at least one.
     """
     import numpy as np
 

@@ -189,12 +189,11 @@ def paired_top1_difference(
     Args:
         correct_a: (N,) bool, from `top1_correct`.
         correct_b: (N,) bool, the same videos in the same order.
-        resamples: bootstrap resamples of the N videos; 0 for no interval.
+        resamples: as for `top1`.
         seed: seed of the resamples.
 
     Returns:
-        Top-1 of a minus top-1 of b in percentage points, and its 95 % interval (None without
-        resamples or with one video).
+        Top-1 of a minus top-1 of b in percentage points, and its 95 % interval.
     """
     import numpy as np
 
@@ -219,14 +218,8 @@ def paired_map_difference(
 ) -> tuple[float, Ends | None]:
     """Compare two methods' mAP on the same videos, both on each resample.
 
-    Args:
-        scores_a: (N, C); this and the other arguments as for `mean_average_precision`.
-        scores_b: (N, C), the same videos in the same order, the same classes.
-        label_codes: (M,) label ids.
-        label_offsets: (N + 1,) where each video's labels start.
-        softmax: applies to both.
-        resamples: bootstrap resamples of the N videos; 0 for no interval.
-        seed: seed of the resamples.
+    The arguments are those of `mean_average_precision`, with the (N, C) scores of both methods for
+    the same videos in the same order.
 
     Returns:
         mAP of a minus mAP of b in percentage points, and its 95 % interval, shifted as there.

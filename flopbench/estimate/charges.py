@@ -42,11 +42,6 @@ def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[Charg
     The actions come first, in the plan's order, then the exits. An action includes the charges of
     its decisions; charges per step, view and sample, and further counts, are items of their own.
 
-    Args:
-        totals: sums over the log.
-        plan: its possible decisions and their costs.
-        rule: see ``estimator``'s docstring.
-
     Raises:
         DataError: as ``decisions_of``.
     """
@@ -63,11 +58,9 @@ def charge_items(totals: Totals, plan: Plan, rule: Rule = "exact") -> list[Charg
 
 
 def record_items(counts: LogCounts, rule: Rule = "exact") -> Iterator[ChargeItem[Any]]:
-    """Yield the same items for each record: times are (n,) arrays.
+    """Yield the same items for each of n records: times are (n,) arrays.
 
-    Args:
-        counts: a counted log with n records. A charge per video is put on its first record.
-        rule: see ``estimator``'s docstring.
+    A charge per video is put on its first record.
     """
     import numpy as np
 

@@ -58,16 +58,7 @@ def _method_data(method: Method) -> dict[str, Any]:
 
 
 def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> str | None:
-    """Render a comparison.
-
-    Args:
-        comparison: what to render.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text; None for ``table``, which is written to the stream.
-    """
+    """Render a comparison: return its text, or write the format ``table`` to the stream."""
     if format == "json":
         return comparison_json(comparison)
     if format == "csv":

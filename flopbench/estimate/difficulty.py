@@ -50,10 +50,8 @@ def difficulty_needs(
 class Levels:
     """The records of a log by the difficulty of their videos.
 
-    Attributes:
-        groups: name of the level -> (k,) indices of records.
-        note: what qualifies the groups.
-        thirds: whether a number was cut into thirds; if not, each value is a level.
+    ``groups`` has the indices of each level's records; ``thirds`` says whether a number was cut
+    into thirds, else each value is a level.
     """
 
     groups: Mapping[str, Any]
@@ -62,12 +60,7 @@ class Levels:
 
 
 def difficulty_groups(counts: LogCounts, measure: str, costs_macs: Any) -> Levels:
-    """Sort records into groups.
-
-    Args:
-        counts: a counted log with n records.
-        measure: see the module's docstring.
-        costs_macs: (videos,) cost of each video.
+    """Sort records into groups by one measure; ``costs_macs`` (videos,) is each video's cost.
 
     Raises:
         InputError: the log lacks what the measure needs, or the views of one video differ in it.

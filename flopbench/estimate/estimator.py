@@ -119,13 +119,7 @@ class Estimate:
 
 
 def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact") -> Estimate:
-    """Price the totals of a log.
-
-    Args:
-        totals: sums over the log.
-        plan: its possible decisions and their costs.
-        prices: component -> MACs.
-        rule: see the module's docstring.
+    """Price the totals of a log with this plan.
 
     Raises:
         DataError: there is nothing to average over; or the rule needs runs that the source lacks,
@@ -164,7 +158,6 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
 
 
 def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
-    """Return the MACs of some costs."""
     return sum(
         (exact(n) * prices.prices[name].total_macs for name, n in costs.items()), Fraction(0)
     )
@@ -242,13 +235,7 @@ def _by_action(
 
 
 def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> Any:
-    """Return (videos,) float64 MACs of each video, in order of first appearance.
-
-    Args:
-        counts: a counted log with n records.
-        prices: component -> MACs.
-        rule: see the module's docstring.
-    """
+    """Return (videos,) float64 MACs of each video, in order of first appearance."""
     import numpy as np
 
     macs: Any = np.zeros(counts.records)

@@ -58,16 +58,9 @@ class Method:
 def methods_of(
     runs: Sequence[Run], names: Sequence[str], metric: str | None, choices: Choices
 ) -> tuple[Metric, tuple[Method, ...]]:
-    """Compute the accuracies of runs.
+    """Return the metric, and a line of the comparison for each run, made with scores kept.
 
-    Args:
-        runs: made with ids and scores kept.
-        names: the runs' names.
-        metric: as the user typed it; None takes the first that every run has or quotes.
-        choices: resamples and seed.
-
-    Returns:
-        The metric, and a line of the comparison for each run.
+    ``metric`` is as the user typed it; None takes the first that every run has or quotes.
 
     Raises:
         InputError: there is no such metric.
@@ -132,22 +125,14 @@ def names_of(
 
 
 def names_of_logs(logs: Sequence[LogCounts | ShareCounts], given: Sequence[str] = ()) -> list[str]:
-    """Name logs, as ``names_of``.
-
-    Raises:
-        InputError: as ``names_of``.
-    """
+    """Name logs, as ``names_of``."""
     headers = [counts.plan.header for counts in logs]
     datasets = [" ".join(part for part in (h.dataset, h.split) if part) for h in headers]
     return names_of(list(map(method_name, logs)), datasets, [c.source for c in logs], given)
 
 
 def metric_named(text: str) -> Metric:
-    """Return the metric that a user named.
-
-    Raises:
-        InputError: there is no such metric.
-    """
+    """Return the metric that a user named; raise InputError where there is none."""
     found = _ALIASES.get(text.lower())
     if found is None:
         raise InputError(f"there is no metric {text!r}", near_match(text, METRICS, "metrics"))

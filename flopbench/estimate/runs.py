@@ -155,17 +155,7 @@ def run_of_counts(
 def counts_of_log(
     patterns: Sequence[str | Path], choices: Choices | None = None, *, keep_scores: bool = False
 ) -> LogCounts | ShareCounts:
-    """Count a policy log, or read a table of shares; no prices are needed.
-
-    Args:
-        patterns: as for ``run_of_log``.
-        choices: see ``Choices``; only those about reading matter.
-        keep_scores: as for ``run_of_log``.
-
-    Raises:
-        InputError: as ``run_of_log``.
-        DataError: as ``run_of_log``.
-    """
+    """Count a policy log, or read a table of shares, as ``run_of_log``; no prices are needed."""
     from flopbench.policy.log import count_log, open_log
     from flopbench.policy.readers import SHARE_FORMS
     from flopbench.policy.readers.base import Options

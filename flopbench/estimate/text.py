@@ -30,16 +30,7 @@ DENOMINATORS = (
 
 
 def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
-    """Render an estimate.
-
-    Args:
-        run: what to render.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text; None for ``table``, which is written to the stream.
-    """
+    """Render an estimate: return its text, or write the format ``table`` to the stream."""
     if format == "json":
         return estimate_json(run)
     if format == "csv":
