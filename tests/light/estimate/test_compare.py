@@ -133,23 +133,23 @@ def test_dominance_and_the_front(tmp_path: Path) -> None:
     assert found.differences[0].ci95_percent is None
 
 
+def decided(folder: Path, name: str, right: int, heavy: int) -> Run:
+    """Return 200 videos of one step: the first cost more, the last are predicted rightly."""
+    return log(
+        folder,
+        name,
+        [
+            {"actions": [int(n >= heavy)], "labels": [0], "prediction": int(n < 200 - right)}
+            for n in range(200)
+        ],
+    )
+
+
 def test_dominance_says_where_an_interval_leaves_it_open(tmp_path: Path) -> None:
     """Dominance is clear where both intervals exclude 0, open where one holds 0 or is missing."""
-
-    def samples(right: int, heavy: int) -> list[dict[str, Any]]:
-        # 200 videos of one step; the first `heavy` cost more, the last `right` are correct.
-        return [
-            {
-                "actions": [0 if n < heavy else 1],
-                "labels": [0],
-                "prediction": 0 if n >= 200 - right else 1,
-            }
-            for n in range(200)
-        ]
-
-    best = log(tmp_path, "best", samples(right=150, heavy=20))
-    worse = log(tmp_path, "worse", samples(right=90, heavy=120))
-    close = log(tmp_path, "close", samples(right=149, heavy=21))
+    best = decided(tmp_path, "best", right=150, heavy=20)
+    worse = decided(tmp_path, "worse", right=90, heavy=120)
+    close = decided(tmp_path, "close", right=149, heavy=21)
     found = compare([best, worse, close], Choices(), metric="top-1")
     clear = {(d.winner, d.loser): d.clear for d in found.dominance}
     assert clear[("best", "worse")] is True
@@ -165,16 +165,8 @@ def test_dominance_is_open_where_one_of_two_intervals_holds_0(
     tmp_path: Path, right: int, heavy: int
 ) -> None:
     """A clear saving at an accuracy that may be chance is not clear, nor is the reverse."""
-
-    def samples(right: int, heavy: int) -> list[dict[str, Any]]:
-        return [
-            {"actions": [int(n >= heavy)], "labels": [0], "prediction": int(n < 200 - right)}
-            for n in range(200)
-        ]
-
-    best = log(tmp_path, "best", samples(right=150, heavy=20))
-    other = log(tmp_path, "other", samples(right=right, heavy=heavy))
-    (found,) = compare([best, other], Choices(), metric="top-1").dominance
+    runs = [decided(tmp_path, "best", 150, 20), decided(tmp_path, "other", right, heavy)]
+    (found,) = compare(runs, Choices(), metric="top-1").dominance
     assert (found.winner, found.clear) == ("best", False)
 
 

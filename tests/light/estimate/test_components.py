@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from logs import header_of
 
@@ -52,53 +50,31 @@ def test_the_log_a_variant_or_another_specification(
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message", "hint"),
+    ("name", "variants", "overrides", "message", "hint"),
     [
-        (
-            "net",
-            {"variants": {"lstn": "small"}},
-            "--variant lstn=small: there is no component 'lstn'",
-            "did you mean 'lstm'?",
-        ),
-        (
-            "net",
-            {"overrides": {"nett": "value:1"}},
-            "--component nett=value:1: there is no component 'nett'",
-            "did you mean 'net'?",
-        ),
-        (
-            "net",
-            {"variants": {"net": "small"}},
-            "--variant net=small: the component 'net' has no variants",
-            "",
-        ),
-        (
-            "lstm",
-            {"variants": {"lstm": "smal"}, "variant_flag": "variants"},
-            "variants lstm=smal: the component 'lstm' has no variant 'smal'",
-            "did you mean 'small'?",
-        ),
-        (
-            "lstm",
-            {"variants": {"lstm": "small"}, "overrides": {"lstm": "value:1"}},
-            "--variant lstm=small and --component lstm=value:1 exclude each other",
-            "",
-        ),
-        (
-            "own",
-            {},
-            "the component 'own' is 'nets.py:build@8', code that a log must not start by itself",
-            "if you trust it: --component own=nets.py:build@8",
-        ),
+        ("net", {"lstn": "small"}, {}, "FLAG lstn=small: there is no component 'lstn'",
+         "did you mean 'lstm'?"),
+        ("net", {}, {"nett": "value:1"}, "--component nett=value:1: there is no component 'nett'",
+         "did you mean 'net'?"),
+        ("net", {"net": "small"}, {}, "FLAG net=small: the component 'net' has no variants", ""),
+        ("lstm", {"lstm": "smal"}, {}, "FLAG lstm=smal: the component 'lstm' has no variant 'smal'",
+         "did you mean 'small'?"),
+        ("lstm", {"lstm": "small"}, {"lstm": "value:1"},
+         "FLAG lstm=small and --component lstm=value:1 exclude each other", ""),
+        ("own", {}, {},
+         "the component 'own' is 'nets.py:build@8', code that a log must not start by itself",
+         "if you trust it: --component own=nets.py:build@8"),
     ],
-)
-def test_what_is_refused(name: str, options: dict[str, Any], message: str, hint: str) -> None:
+)  # fmt: skip
+def test_what_is_refused(
+    name: str, variants: dict[str, str], overrides: dict[str, str], message: str, hint: str
+) -> None:
     """The message names the option as it was given, and the component."""
-    arguments = {"variants": {}, "overrides": {}, **options}
-    with pytest.raises(InputError) as caught:
-        resolve_components(HEADER, names=[name], **arguments)
-    assert caught.value.message == message
-    assert hint in caught.value.hint
+    for flag, more in (("--variant", {}), ("variants", {"variant_flag": "variants"})):
+        with pytest.raises(InputError) as caught:
+            resolve_components(HEADER, variants, overrides, [name], **more)
+        assert caught.value.message == message.replace("FLAG", flag)
+        assert hint in caught.value.hint
 
 
 def test_trusted_code_may_be_named_by_a_log() -> None:

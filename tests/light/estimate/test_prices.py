@@ -23,7 +23,7 @@ THOP_2020 = {
     "resnet18@112,classes=200": 486_322_176,
     "mobilenet_v2@84,classes=200": 52_921_376,
 }
-LSTM = {"published": 1280**2, "released": 2 * 1280**2, "counted": 4 * 512 * (1280 + 512)}
+LSTM_COUNTED = 4 * 512 * (1280 + 512)
 
 
 def row(
@@ -51,7 +51,7 @@ def row(
 def table(*more: CostRow, without: str = "", counter: str = "thop-2020") -> CostTable:
     """Return a table of AR-Net's networks."""
     known = [row(spec, n, counter) for spec, n in THOP_2020.items() if spec != without]
-    lstm = row("lstm:1280x512", LSTM["counted"], counter)
+    lstm = row("lstm:1280x512", LSTM_COUNTED, counter)
     return CostTable(rows=(*known, lstm, *more))
 
 
@@ -68,7 +68,7 @@ def estimated(path: Path, *texts: str, **choices: Any) -> Run:
     return run_of_log([log], Choices(**{"table": table(), "table_source": "t.json", **choices}))
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where a price is measured."""
 
@@ -78,61 +78,26 @@ def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prices_module, "measure", refuse)
 
 
-@pytest.mark.usefixtures("no_measuring")
-@pytest.mark.parametrize("variant", sorted(LSTM))
-def test_variants_of_the_lstm(variant: str) -> None:
-    """The supplement's d², the code's 2 d² and the counted 4 h (d + h) can each be charged."""
-    price = book(variants={"lstm": variant}).lists["thop-2020"].prices["lstm"]
-    assert (price.total_macs, price.variant) == (LSTM[variant], variant)
+def test_variants_of_the_lstm() -> None:
+    """The supplement's d², the code's 2 d² and the counted 4 h (d + h); the code's by default."""
     # 1280² = 1,638,400; twice that; 4 × 512 × (1280 + 512)
-    assert (
-        price.total_macs == {"published": 1638400, "released": 3276800, "counted": 3670016}[variant]
-    )
-
-
-@pytest.mark.usefixtures("no_measuring")
-def test_the_released_code_is_the_default_variant() -> None:
-    """By default the LSTM costs what AR-Net's code charges, and the note says so."""
+    expected = {"published": 1_638_400, "released": 3_276_800, "counted": 3_670_016}
+    for variant, macs in expected.items():
+        price = book(variants={"lstm": variant}).lists["thop-2020"].prices["lstm"]
+        assert (price.total_macs, price.variant) == (macs, variant)
     price = book().lists["thop-2020"].prices["lstm"]
     assert (price.total_macs, price.variant) == (3_276_800, "released")
     assert "AR-Net released code" in price.note
 
 
-@pytest.mark.usefixtures("no_measuring")
-@pytest.mark.parametrize(
-    ("choices", "text", "hint"),
-    [
-        ({"variants": {"lstm": "publisched"}}, "no variant 'publisched'", "'published'"),
-        (
-            {"variants": {"lstn": "published"}},
-            "--variant lstn=published: there is no component 'lstn'",
-            "'lstm'",
-        ),
-        ({"variants": {"policy": "published"}}, "'policy' has no variants", ""),
-        (
-            {"overrides": {"polici": "value:1"}},
-            "--component polici=value:1: there is no component 'polici'",
-            "'policy'",
-        ),
-        ({"counter": "fvcor"}, "no counter 'fvcor'", "'fvcore'"),
-        (
-            {"variants": {"lstm": "released"}, "overrides": {"lstm": "value:1"}},
-            "--variant lstm=released and --component lstm=value:1 exclude each other",
-            "",
-        ),
-    ],
-)
-def test_unknown_names_are_refused(choices: dict[str, Any], text: str, hint: str) -> None:
-    """An unknown variant, component or counter is refused with a near match."""
-    with pytest.raises(InputError) as caught:
-        book(**choices)
-    assert text in caught.value.message
-    assert hint in caught.value.hint
-
-
-@pytest.mark.usefixtures("no_measuring")
-def test_an_unknown_counter_is_refused_where_all_prices_are_constants() -> None:
-    """Constants have no counter, and none is made up for them."""
+def test_unknown_names_are_refused() -> None:
+    """An unknown variant or counter is refused with a near match, also where all are constants."""
+    with pytest.raises(InputError, match="no variant 'publisched'") as caught:
+        book(variants={"lstm": "publisched"})
+    assert "'published'" in caught.value.hint
+    with pytest.raises(InputError, match="no counter 'fvcor'") as caught:
+        book(counter="fvcor")
+    assert "'fvcore'" in caught.value.hint
     with pytest.raises(InputError, match="no counter 'torhc'"):
         price_book(header_of(preset="frameexit"), counter="torhc")
 
@@ -143,7 +108,6 @@ AMBIGUOUS = (
 )
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_a_price_with_two_readings_is_refused_wherever_it_stands(tmp_path: Path) -> None:
     """In the header of a log, in a preset, in an override: the same message."""
     actions = [{"name": "run", "costs": {"net": 1}}]
@@ -168,7 +132,6 @@ def test_a_price_with_two_readings_is_refused_wherever_it_stands(tmp_path: Path)
         assert refused.value.line == AMBIGUOUS, path
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     """--component charges another model for the same decisions."""
     run = estimated(tmp_path, ARNET_ROWS["cut"], components={"policy": "value:1e6"})
@@ -179,7 +142,6 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     assert before - run.primary.macs_per_video == 9 * (52_921_376 - 10**6)
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
     """It is charged, flagged, and named in the run's warnings; others are not named."""
     disputed = row("resnet50@224,classes=200", 4_110_285_824, status="disputed")
@@ -194,7 +156,6 @@ def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
     """Prices come from the given table, whatever the network really costs."""
     doctored = [row("resnet50@224,classes=200", 10**12)]
@@ -227,7 +188,6 @@ def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPat
     assert asked[1][1] == ["torch", "thop-2020"]
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_published_prices_correct_the_misprint() -> None:
     """The publication's printed figures, with ResNet-18 taken as 0.4863 and a note."""
     found = book(counter="published")
@@ -246,7 +206,6 @@ def test_published_prices_correct_the_misprint() -> None:
     assert "Table 2" in found.lists["published"].source
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
     """AR-Net's three logs, priced as the command prices them: both rules."""
     found = [
@@ -261,7 +220,6 @@ def test_published_prices_give_the_published_sums(tmp_path: Path) -> None:
     assert shown == expected
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
     """The preset's counter is primary; one that cannot price every component is a named gap."""
     more = [row(spec, n + 1, "torch") for spec, n in THOP_2020.items() if "18" not in spec]
@@ -273,7 +231,6 @@ def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
     assert run.book.gaps["torch"].startswith("resnet18 (resnet18@112,classes=200)")
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_a_flagged_row_is_marked() -> None:
     """A price whose counter missed something has a note that says so."""
     partial = replace(
@@ -286,7 +243,6 @@ def test_a_flagged_row_is_marked() -> None:
     )
 
 
-@pytest.mark.usefixtures("no_measuring")
 def test_code_that_a_log_names_is_not_started() -> None:
     """A header cannot make flopbench run the user's files; --component or a table can."""
     spec = "net.py:Net@8"
