@@ -49,7 +49,14 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "gflops_per_frame": primary.gflops_per_frame,
         "gflops_per_video": primary.gflops_per_video,
         "ci95_gflops_per_video": None if ci95 is None else ci95.ends,
-        "ci95_method": None if ci95 is None else _interval_data(ci95),
+        "ci95_method": None
+        if ci95 is None
+        else {
+            "method": ci95.method,
+            "resamples": ci95.resamples,
+            "seed": ci95.seed,
+            "unit": "video",
+        },
         "gflops_per_processed_frame": primary.gflops_per_processed_frame,
         "gflops_per_decision": primary.gflops_per_decision,
         "macs_per_video": str(primary.macs_per_video),
@@ -81,15 +88,6 @@ def _two_figures(estimate: Estimate) -> dict[str, Any]:
 def _component(cost: ComponentCost) -> dict[str, Any]:
     """Return the fields under their names in the file."""
     return {"macs" if name == "total_macs" else name: v for name, v in asdict(cost).items()}
-
-
-def _interval_data(interval: Interval) -> dict[str, Any]:
-    return {
-        "method": interval.method,
-        "resamples": interval.resamples,
-        "seed": interval.seed,
-        "unit": "video",
-    }
 
 
 def _group_data(group: Group) -> dict[str, Any]:

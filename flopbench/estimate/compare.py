@@ -44,11 +44,7 @@ MUST_MATCH = ("dataset", "split")
 class Dominance:
     """One method that is at least as accurate and at most as costly as another.
 
-    Attributes:
-        winner: the better method.
-        loser: the other method.
-        clear: whether the 95 % intervals of both differences exclude 0; None where one of them has
-            no interval.
+    ``clear`` is whether the 95 % intervals of both differences exclude 0; None if one is missing.
     """
 
     winner: str
@@ -63,10 +59,8 @@ class Difference:
     Attributes:
         name: the method.
         less: the method that is subtracted.
-        gflops_per_video: the difference of costs.
-        ci95_gflops_per_video: its interval; None where there is none.
+        gflops_per_video: the difference of costs, with its interval if there is one.
         percent: difference of accuracies, in percentage points; None unless both have one.
-        ci95_percent: its interval.
         paired: whether the same videos were resampled together.
     """
 

@@ -14,7 +14,7 @@ from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid, render_grids, to_csv
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
-from flopbench.estimate.compare import COMPARED, Comparison, Difference, Dominance
+from flopbench.estimate.compare import COMPARED, Comparison
 from flopbench.estimate.methods import Method
 from flopbench.estimate.text import columns, with_warnings
 
@@ -97,7 +97,8 @@ def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
     if method.quoted is not None:
         percent = f"{method.quoted:g} (quoted)"
     accuracy_ci = None if method.accuracy is None else method.accuracy.ci95_percent
-    beaten_by = [_beaten(d) for d in comparison.dominance if d.loser == method.name]
+    sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
+    beaten_by = [d.winner + sure[d.clear] for d in comparison.dominance if d.loser == method.name]
     place = "front" if method.name in comparison.front else ""
     if beaten_by:
         more = len(beaten_by) - (MOST_NAMED - 1)
@@ -116,37 +117,31 @@ def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def _beaten(dominance: Dominance) -> str:
-    """Name the better method, and say where an interval leaves it open."""
-    sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
-    return dominance.winner + sure[dominance.clear]
-
-
 def differences_grid(comparison: Comparison) -> Grid:
     """Lay out every other method minus the first."""
     first = comparison.methods[0].name
+    rows = [
+        (
+            one.name,
+            "-" if one.percent is None else f"{one.percent:+.2f}",
+            _range(one.ci95_percent, 2, sign="+"),
+            f"{one.gflops_per_video:+.4f}",
+            _range(one.ci95_gflops_per_video, 4, sign="+"),
+            "in pairs" if one.paired else "apart",
+        )
+        for one in comparison.differences
+    ]
     return Grid(
         title=f"Difference from {first}",
         columns=columns(
             ["approach"], [f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %"], "resampled"
         ),
-        rows=tuple(_difference_row(d) for d in comparison.differences),
+        rows=tuple(rows),
         caption=(
             "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
             "are drawn separately.",
             *(f"Note: {note}." for note in comparison.notes if note.kind == "rules"),
         ),
-    )
-
-
-def _difference_row(difference: Difference) -> tuple[str, ...]:
-    return (
-        difference.name,
-        "-" if difference.percent is None else f"{difference.percent:+.2f}",
-        _range(difference.ci95_percent, 2, sign="+"),
-        f"{difference.gflops_per_video:+.4f}",
-        _range(difference.ci95_gflops_per_video, 4, sign="+"),
-        "in pairs" if difference.paired else "apart",
     )
 
 

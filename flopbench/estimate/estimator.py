@@ -218,8 +218,7 @@ def _by_action(
             gflops_per_video=gflops(macs / videos),
             own_gflops_per_video=gflops(item.times * _macs(action.costs, prices) / videos),
         )
-    first = len(plan.actions)
-    for item in items[first : first + len(totals.exits)]:
+    for item in items[len(plan.actions) : len(plan.actions) + len(totals.exits)]:
         macs = item.times * _macs(item.costs, prices)
         attributed += macs
         costs[item.name] = ActionCost(

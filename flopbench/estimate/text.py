@@ -10,7 +10,7 @@ from flopbench.core.bootstrap import Interval
 from flopbench.core.grid import Column, Grid, render_grids
 from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
-from flopbench.estimate.estimator import ActionCost, Estimate
+from flopbench.estimate.estimator import Estimate
 from flopbench.estimate.runs import Run
 from flopbench.models.spec import parse_spec
 
@@ -72,17 +72,19 @@ def columns(left: Sequence[str], right: Sequence[str], last: str = "") -> tuple[
 
 def _figures_grid(run: Run) -> Grid:
     primary, published = run.primary, run.published
-    rows = [_figures_row(primary, run.interval)]
+    rows = [(primary.rule, *_figures_row(primary, run.interval))]
     if published is not None and published.gflops_per_video != primary.gflops_per_video:
-        rows.append(_figures_row(published, None))
-    header = run.header
+        rows.append((published.rule, *_figures_row(published, None)))
+    header, prices = run.header, run.prices
     what = " ".join(part for part in (header.dataset, header.split) if part)
     videos = (
         "a published distribution" if primary.videos is None else _videos(primary, primary.videos)
     )
     title = f"{run.method}{' on ' + what if what else ''}: {videos}"
     titles = ("GFLOPS/video", "95 %", "GFLOPS/frame", "/processed frame", "/decision", *PER_VIDEO)
-    caption = [CONVENTION, DENOMINATORS, _made_with(run)]
+    version = f" {prices.version}" if prices.version else ""
+    made_with = f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[primary.rule]}."
+    caption = [CONVENTION, DENOMINATORS, made_with]
     if run.interval is not None:
         caption.append(_interval_text(run.interval))
     if published is None:
@@ -101,12 +103,6 @@ def _videos(estimate: Estimate, videos: int) -> str:
     return f"{videos:,} {plural(videos, 'video')}{views}, {frames}"
 
 
-def _made_with(run: Run) -> str:
-    prices = run.prices
-    version = f" {prices.version}" if prices.version else ""
-    return f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[run.primary.rule]}."
-
-
 def _interval_text(interval: Interval) -> str:
     if interval.resamples:
         return (
@@ -118,7 +114,6 @@ def _interval_text(interval: Interval) -> str:
 
 def _figures_row(estimate: Estimate, interval: Interval | None) -> tuple[str, ...]:
     return (
-        estimate.rule,
         _figure(estimate.gflops_per_video),
         _range(interval),
         _figure(estimate.gflops_per_frame),
@@ -156,39 +151,36 @@ def _components_grid(run: Run) -> Grid:
 
 
 def _actions_grid(run: Run) -> Grid:
-    published = run.primary.rule == "published"
+    rows = [
+        (
+            name,
+            cost.kind,
+            "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
+            _percent(cost.share_of_decisions),
+            f"{cost.decisions_per_video:.4f}",
+            _figure(cost.gflops_per_video),
+            _figure(cost.own_gflops_per_video),
+        )
+        for name, cost in run.primary.by_action.items()
+    ]
+    caption = (
+        "GFLOPS/video: what the action's decisions cost, charges included; own: its own networks "
+        "alone."
+    )
+    caption += " Decisions by the published rule." if run.primary.rule == "published" else ""
+    left = _figure(run.primary.unattributed_gflops_per_video)
+    rest = (
+        f"{left} GFLOPS/video belong to no action: charges per view, per video and per step beyond "
+        "the actions, and further counts."
+    )
     return Grid(
         title="By action",
         columns=columns(
             ["action", "kind"],
             ["of frames", "of decisions", "decisions/video", "GFLOPS/video", "own"],
         ),
-        rows=tuple(_action_row(name, cost) for name, cost in run.primary.by_action.items()),
-        caption=(
-            "GFLOPS/video: what the action's decisions cost, charges included; own: its own "
-            "networks alone." + (" Decisions by the published rule." if published else ""),
-            *_unattributed(run),
-        ),
-    )
-
-
-def _unattributed(run: Run) -> tuple[str, ...]:
-    left = run.primary.unattributed_gflops_per_video
-    if not left:
-        return ()
-    what = "charges per view, per video and per step beyond the actions, and further counts"
-    return (f"{_figure(left)} GFLOPS/video belong to no action: {what}.",)
-
-
-def _action_row(name: str, cost: ActionCost) -> tuple[str, ...]:
-    return (
-        name,
-        cost.kind,
-        "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
-        _percent(cost.share_of_decisions),
-        f"{cost.decisions_per_video:.4f}",
-        _figure(cost.gflops_per_video),
-        _figure(cost.own_gflops_per_video),
+        rows=tuple(rows),
+        caption=(caption, rest) if run.primary.unattributed_gflops_per_video else (caption,),
     )
 
 
@@ -240,9 +232,9 @@ def _groups_grid(run: Run) -> Grid:
 
 
 def _figure(value: float | None) -> str:
-    return (
-        "-" if value is None else f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
-    )
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
 
 
 def _range(interval: Interval | None) -> str:
