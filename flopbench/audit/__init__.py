@@ -43,12 +43,9 @@ FURTHER_DIGITS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimResult:
-    """One claim and its verdict.
+    """One claim of a file, and its verdict.
 
     Attributes:
-        file: name of the claims file.
-        claim: what was printed.
-        verdict: one of ``verdicts.VERDICTS``.
         read_as: for a unit with two readings (``GFLOPS``), the one that gives the printed number;
             None for other units, and where neither does: ``recomputed`` is in MACs then.
         recomputed: in the claim's unit, exact; None where it could not be derived.

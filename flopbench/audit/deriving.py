@@ -41,9 +41,8 @@ def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> De
 
     Args:
         claim: what was printed, and how to recompute it.
+        measured: the result of counting each of the claim's components that need it.
         read_as: which of ``claim.readings`` to take; by default the first.
-        measured: (specification, counter) -> the result of counting, for all of the claim's
-            components.
 
     Raises:
         NotDerived: there is no number.
@@ -164,11 +163,7 @@ def _belongs(gflops: Decimal, figure_px: int, input_px: int) -> str:
 def _shared(
     derivation: Shares, prices: Mapping[str, UnitPrice], per_unit: Fraction, where: str
 ) -> Derived:
-    """Price a distribution.
-
-    Raises:
-        DataError: shares that cannot add up to 1.
-    """
+    """Price a distribution; raise DataError where shares cannot add up to 1."""
     plan, steps, given = derivation.plan, derivation.steps, derivation.shares
     bounds = [_bounds(share) for share in given]
     if not sum(low for low, _ in bounds) <= 1 <= sum(high for _, high in bounds):

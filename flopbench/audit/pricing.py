@@ -38,12 +38,7 @@ class UnitPrice:
 
 
 def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitPrice:
-    """Find the price of one run.
-
-    Args:
-        component: what runs.
-        measured: what was counted.
-        where: names file, claim and component in messages.
+    """Find the price of one run; ``where`` names file, claim and component in messages.
 
     Raises:
         NotDerived: it could not be counted.

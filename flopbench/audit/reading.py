@@ -331,11 +331,7 @@ def _value(value: Any, kind: type, where: str) -> Any:
 
 
 def _record(data: Any, kind: type[_Kind], where: str) -> _Kind:
-    """Decode a table; where that fails, name the place, the key and what was expected.
-
-    Raises:
-        DataError: an unknown key (with a near match), a missing one, or a wrong value.
-    """
+    """Decode a table; a DataError names the place, the key and what was expected."""
     if not isinstance(data, dict):
         raise DataError(f"{where} is {shown_value(data)} where {A_TABLE} was expected")
     try:

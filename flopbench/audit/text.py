@@ -17,8 +17,9 @@ from typing import Any, TextIO
 
 from flopbench.audit import Audit, ClaimFile, ClaimResult
 from flopbench.core.escaping import markdown_line, one_line
-from flopbench.core.grid import Column, Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.core.grid import Grid, to_csv, to_latex, to_markdown, to_terminal
 from flopbench.core.units import CONVENTION, plural
+from flopbench.estimate.text import columns
 
 SCHEMA = 1
 KIND = "flopbench.audit"
@@ -47,13 +48,7 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     )
     return Grid(
         title=f"{file.title} ({file.source})",
-        columns=(
-            Column(title="claim", align="left"),
-            Column(title="what", align="left"),
-            Column(title="printed"),
-            Column(title="recomputed"),
-            Column(title="verdict", align="left"),
-        ),
+        columns=columns(["claim", "what"], ["printed", "recomputed"], "verdict"),
         rows=rows,
         footnotes=tuple(map(_footnote, results)),
     )

@@ -37,13 +37,10 @@ class ClaimVerdict:
 def judge_claim(
     printed: Decimal, derived: Derived, *, is_cost: bool, reason: str = ""
 ) -> ClaimVerdict:
-    """Compare a printed number with the recomputed one.
+    """Compare a printed number with the recomputed one, in one unit.
 
-    Args:
-        printed: the number with its digits as printed.
-        derived: the recomputed number, in the same unit.
-        is_cost: whether the unit is one of MACs or FLOPs.
-        reason: the claim's own, which is given where it is not reproduced.
+    ``is_cost``: whether that is a unit of MACs or FLOPs; ``reason`` is the claim's own, which is
+    given where it is not reproduced.
     """
     if rounds_to(derived.value, printed):
         return ClaimVerdict(verdict="reproduced")
