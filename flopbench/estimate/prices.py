@@ -105,12 +105,10 @@ def price_book(
         header: a resolved header.
         counter: the primary counter; None means the one that the preset's publication used, else
             the reference counter.
-        table: a saved cost table; what it lacks is measured and cached.
-        table_source: the table's name, for display.
+        table: a saved cost table, named ``table_source``; what it lacks is measured and cached.
         variants: component -> name of the variant to charge.
         overrides: component -> specification in place of the log's own.
         refresh: measure again.
-        progress: called before each measurement.
         alone: return the primary counter's list only.
         may_measure: whether to measure what neither the table nor the cache has.
 

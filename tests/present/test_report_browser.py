@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ if browser.why_no_browser():
 
 from flopbench.cli import main
 from flopbench.present.report import write_report
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = "<script>alert(1)</script>"
 AA = 4.5
@@ -84,7 +87,6 @@ def heading(driver: Any, table: str, index: int) -> Any:
     return driver.find_elements("css selector", f"#table-{table} thead th")[index]
 
 
-@pytest.mark.slow
 def test_opens_without_a_complaint_and_asks_for_nothing(driver: Any, page: Path) -> None:
     """No console message (so no refusal by the policy), no request but the file and its data."""
     browser.open_page(driver, page)
@@ -97,7 +99,6 @@ def test_opens_without_a_complaint_and_asks_for_nothing(driver: Any, page: Path)
     assert driver.execute_script(broken) == 0
 
 
-@pytest.mark.slow
 def test_the_policy_stops_what_could_be_smuggled_in(driver: Any, page: Path) -> None:
     """A script or a style that were added after all would not run: the policy holds."""
     browser.open_page(driver, page)
@@ -111,7 +112,6 @@ def test_the_policy_stops_what_could_be_smuggled_in(driver: Any, page: Path) -> 
     assert len([text for text in browser.console(driver) if "Content Security Policy" in text]) >= 2
 
 
-@pytest.mark.slow
 def test_what_a_log_says_is_text(driver: Any, page: Path) -> None:
     """Names that are tags are shown literally; no dialog opens; none becomes an element."""
     from selenium.common.exceptions import NoAlertPresentException
@@ -127,7 +127,6 @@ def test_what_a_log_says_is_text(driver: Any, page: Path) -> None:
     assert driver.find_elements("css selector", "img[src='x']") == []
 
 
-@pytest.mark.slow
 def test_a_video_that_is_a_script_is_text(driver: Any, page: Path) -> None:
     """A message that names a video by its id shows the id literally."""
     from selenium.common.exceptions import NoAlertPresentException
@@ -146,7 +145,6 @@ def test_a_video_that_is_a_script_is_text(driver: Any, page: Path) -> None:
     assert f"labels of '{SCRIPT}0'" in section.text
 
 
-@pytest.mark.slow
 def test_a_click_sorts_by_number_and_a_third_restores(driver: Any, page: Path) -> None:
     """Smallest first, largest first, as it was; aria-sort says which; other headings say none."""
     browser.open_page(driver, page)
@@ -172,7 +170,6 @@ def test_a_click_sorts_by_number_and_a_third_restores(driver: Any, page: Path) -
     assert column(driver, "costs", 6) == before
 
 
-@pytest.mark.slow
 def test_keys_sort_and_missing_values_stay_last(driver: Any, page: Path) -> None:
     """Enter and Space on a heading do what a click does; a dash is last in both orders."""
     from selenium.webdriver.common.keys import Keys
@@ -192,7 +189,6 @@ def test_keys_sort_and_missing_values_stay_last(driver: Any, page: Path) -> None
     assert seen["descending"] == seen["ascending"][::-1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_the_page_never_scrolls_sideways(driver: Any, page: Path, width: int) -> None:
     """At any width only a table's own box scrolls; small screens get the narrow figures."""
@@ -214,7 +210,6 @@ def test_the_page_never_scrolls_sideways(driver: Any, page: Path, width: int) ->
     assert (shown == source) is (width < 600)
 
 
-@pytest.mark.slow
 def test_light_and_dark_differ_and_both_can_be_read(driver: Any, page: Path) -> None:
     """The scheme of the system rules; all text keeps a contrast of 4.5; figures stay on white."""
     backgrounds = []
@@ -230,7 +225,6 @@ def test_light_and_dark_differ_and_both_can_be_read(driver: Any, page: Path) -> 
     assert backgrounds == ["rgb(255, 255, 255)", "rgb(21, 24, 28)"]
 
 
-@pytest.mark.slow
 def test_keyboard_reaches_the_summary_first(driver: Any, page: Path) -> None:
     """The first stop of the keyboard is the way past the contents, and it can be seen."""
     from selenium.webdriver import ActionChains
@@ -245,31 +239,34 @@ def test_keyboard_reaches_the_summary_first(driver: Any, page: Path) -> None:
     assert driver.execute_script(outline) == "solid"
 
 
-@pytest.mark.slow
+@contextmanager
+def on_paper(driver: Any) -> Iterator[None]:
+    """Show the page as it is printed."""
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    yield
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+
+
 def test_prints_whole_tables(driver: Any, page: Path) -> None:
     """Printing gives a PDF of several pages, and no table or figure is wider than the sheet."""
     browser.open_page(driver, page)
-    paper_style = browser.printed(driver)
-    assert paper_style.startswith(b"%PDF-")
-    assert paper_style.count(b"/Type /Page\n") + paper_style.count(b"/Type /Page/") >= 3
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
+    pdf = browser.printed(driver)
+    assert pdf.startswith(b"%PDF-")
+    assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page/") >= 3
     # A4 less its margins, 182 mm, at 96 px an inch.
     width = int(182 / 25.4 * 96)
     metrics = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    cut = driver.execute_script(browser.TOO_WIDE)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
-    assert cut == []
+    with on_paper(driver):
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        assert driver.execute_script(browser.TOO_WIDE) == []
 
 
-@pytest.mark.slow
 def test_paper_has_one_scale_of_letters(driver: Any, page: Path) -> None:
     """On paper notes and captions are smaller than the text; headings of tables can be repeated."""
     browser.open_page(driver, page)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print", "features": []})
-    names = ["main li", "figcaption", ".note", "td", "th button"]
-    styles = driver.execute_script(browser.STYLES, names)
-    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    with on_paper(driver):
+        names = ["main li", "figcaption", ".note", "td", "th button"]
+        styles = driver.execute_script(browser.STYLES, names)
     sizes = {name: float(style["fontSize"].removesuffix("px")) for name, style in styles.items()}
     assert sizes["main li"] == pytest.approx(10 / 72 * 96, abs=0.1)
     assert sizes["main li"] > sizes["figcaption"] == sizes[".note"] >= sizes["td"]
@@ -277,7 +274,6 @@ def test_paper_has_one_scale_of_letters(driver: Any, page: Path) -> None:
     assert styles["th button"]["display"] == "contents"
 
 
-@pytest.mark.slow
 def test_a_tree_keeps_its_shape_on_a_small_screen(driver: Any, page: Path) -> None:
     """The name of a module stays on the line that its indent is on."""
     browser.open_page(driver, page, width=390)
@@ -286,7 +282,6 @@ def test_a_tree_keeps_its_shape_on_a_small_screen(driver: Any, page: Path) -> No
     assert set(lines) == {1}
 
 
-@pytest.mark.slow
 def test_keys_and_fingers_find_what_they_need(driver: Any, page: Path) -> None:
     """Headings are 24 px high or more; only tables that scroll are stops of the keyboard."""
     for width in (1280, 390):
