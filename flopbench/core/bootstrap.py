@@ -20,6 +20,8 @@ LARGEST_BOOTSTRAP = 50_000
 """Videos beyond which the interval is the limit of the bootstrap: the mean ± 1.96 standard errors.
 There the two differ by less than the bootstrap's noise at 1,000 resamples, and drawing 1,000 times
 from millions of videos takes minutes."""
+Groups = Sequence[Sequence[float]]
+"""One list of values a process."""
 CHUNK = 1 << 22
 """Draws (resamples × videos) held at once: 4 bytes each, and the same again while in use."""
 
@@ -161,8 +163,8 @@ def resampled_counts(counts: Sequence[int], *, resamples: int, seed: int) -> Any
 
 
 def expanded_bootstrap(
-    groups: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
+    groups: Groups,
+    statistic: Callable[[Groups], float],
     *,
     resamples: int = PROCESS_RESAMPLES,
     seed: int = 0,
@@ -173,59 +175,36 @@ def expanded_bootstrap(
     (Hesterberg, What Teachers Should Know About the Bootstrap, 2015, "expanded percentile"):
     Φ(-√(n/(n-1))·t). For three groups that is the whole range of the draws.
 
-    Args:
-        groups: one list of values a process.
-        statistic: groups -> number.
-        resamples: draws.
-        seed: of the generator.
-
     Returns:
         None for fewer than two groups, or where a group is empty.
     """
-    import numpy as np
-
     n = len(groups)
     if n < 2 or not all(len(group) for group in groups):
         return None
-    return _expanded(np.array(_draws(groups, statistic, resamples, seed)), n)
+    return _expanded(_draws(groups, statistic, resamples, seed), n)
 
 
 def ratio_bootstrap(
-    below: Sequence[Sequence[float]],
-    above: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
+    below: Groups,
+    above: Groups,
+    statistic: Callable[[Groups], float],
     *,
     resamples: int = PROCESS_RESAMPLES,
     seed: int = 0,
 ) -> Ends | None:
     """Return a 95 % interval of statistic(above) / statistic(below), drawn independently.
 
-    Args:
-        below: one list of values a process; the denominator.
-        above: the same; the numerator.
-        statistic: groups -> positive number.
-        resamples: draws.
-        seed: of the generator of ``below``; that of ``above`` is the next one.
-
-    Returns:
-        None where either has fewer than two groups, or a group is empty.
+    As ``expanded_bootstrap`` of either; ``seed`` is that of ``below``, ``above`` has the next one.
     """
-    import numpy as np
-
     n = min(len(below), len(above))
     if n < 2 or not all(len(group) for group in (*below, *above)):
         return None
-    denominators = np.array(_draws(below, statistic, resamples, seed))
-    numerators = np.array(_draws(above, statistic, resamples, seed + 1))
-    return _expanded(numerators / denominators, n)
+    denominators = _draws(below, statistic, resamples, seed)
+    return _expanded(_draws(above, statistic, resamples, seed + 1) / denominators, n)
 
 
-def _draws(
-    groups: Sequence[Sequence[float]],
-    statistic: Callable[[Sequence[Sequence[float]]], float],
-    resamples: int,
-    seed: int,
-) -> list[float]:
+def _draws(groups: Groups, statistic: Callable[[Groups], float], resamples: int, seed: int) -> Any:
+    """Return (resamples,) statistics of groups drawn with replacement, and values within each."""
     import numpy as np
 
     generator = np.random.default_rng(seed)
@@ -234,12 +213,9 @@ def _draws(
     drawn = []
     for _ in range(resamples):
         picked = [arrays[i] for i in generator.integers(0, n, n)]
-        drawn.append(
-            statistic(
-                [values[generator.integers(0, len(values), len(values))] for values in picked]
-            )
-        )
-    return drawn
+        values = [one[generator.integers(0, len(one), len(one))] for one in picked]
+        drawn.append(statistic(values))
+    return np.array(drawn)
 
 
 def _expanded(drawn: Any, n: int) -> Ends:
