@@ -15,6 +15,7 @@ from logs import ARNET_ROWS, counted, header_of, price_list, rows
 
 from flopbench.core.bootstrap import (
     LARGEST_BOOTSTRAP,
+    Interval,
     difference_interval,
     interval,
     resampled_means,
@@ -366,18 +367,26 @@ def test_shares_have_the_published_rule_only(of: str) -> None:
         gflops(shares, TABLE2, "exact")
 
 
+def known(found: Interval | None) -> Interval:
+    """Return an interval that there must be."""
+    assert found is not None
+    return found
+
+
+def width(found: Interval | None) -> float:
+    """Return how wide an interval is, GFLOPS."""
+    return known(found).high - known(found).low
+
+
 def test_the_interval_is_seeded_and_holds_the_mean() -> None:
     """One seed gives one interval, another seed another; both hold the mean."""
     costs = np.random.default_rng(3).gamma(2.0, 1e9, size=200)
-    one, again, other = (interval(costs, seed=seed) for seed in (0, 0, 1))
-    assert one == again
-    assert one is not None
-    assert other is not None
-    assert one != other
+    one, again, other = (known(interval(costs, seed=seed)) for seed in (0, 0, 1))
+    assert one == again != other
     for found in (one, other):
         assert found.low < costs.mean() / 1e9 < found.high
     assert interval(costs[:1]) is None
-    assert interval(np.full(5, 7e9)).low == interval(np.full(5, 7e9)).high == 7.0  # type: ignore[union-attr]
+    assert known(interval(np.full(5, 7e9))).ends == (7.0, 7.0)
 
 
 def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
@@ -385,8 +394,8 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
     rng = np.random.default_rng(11)
     hits = 0
     for repetition in range(300):
-        found = interval(rng.gamma(4.0, 1e9, size=60), resamples=300, seed=repetition)
-        assert found is not None
+        costs = rng.gamma(4.0, 1e9, size=60)
+        found = known(interval(costs, resamples=300, seed=repetition))
         hits += found.low <= 4.0 <= found.high
     assert 0.90 <= hits / 300 <= 0.99
 
@@ -394,40 +403,30 @@ def test_the_interval_covers_the_mean_as_often_as_it_says() -> None:
 def test_many_videos_take_the_limit_of_the_bootstrap() -> None:
     """Beyond 50,000 videos the interval is mean ± 1.96 standard errors: what drawing gives too."""
     costs = np.random.default_rng(5).gamma(2.0, 1e9, size=LARGEST_BOOTSTRAP + 1)
-    limit = interval(costs)
-    assert limit is not None
+    limit = known(interval(costs))
     assert (limit.resamples, limit.method) == (0, "normal limit of the bootstrap")
     means = resampled_means(costs[None, :], resamples=1000, seed=0)[0] / 1e9
     low, high = np.quantile(means, [0.025, 0.975])
-    assert limit.high - limit.low == pytest.approx(high - low, rel=0.08)
-    assert (limit.low + limit.high) / 2 == pytest.approx(costs.mean() / 1e9, rel=1e-12)
+    assert width(limit) == pytest.approx(high - low, rel=0.08)
+    assert sum(limit.ends) / 2 == pytest.approx(costs.mean() / 1e9, rel=1e-12)
     # √(2 × 1e18) / √50,001 × 1.96 × 2
-    assert limit.high - limit.low == pytest.approx(2 * 1.96 * math.sqrt(2 / 50_001), rel=0.02)
-
-
-def test_a_difference_over_other_videos_is_wider() -> None:
-    """Apart, both logs' videos are drawn: variances add up, in the draws as in the limit."""
-    rng = np.random.default_rng(7)
-    a, b = rng.gamma(2.0, 1e9, size=400), rng.gamma(3.0, 1e9, size=300)
-    drawn = difference_interval(a, b)
-    assert drawn is not None
-    width = 2 * 1.96 * math.sqrt(a.var() / 400 + b.var() / 300) / 1e9
-    assert drawn.high - drawn.low == pytest.approx(width, rel=0.1)
-    assert drawn.low < (b.mean() - a.mean()) / 1e9 < drawn.high
-    many = difference_interval(np.resize(a, LARGEST_BOOTSTRAP + 1), b)
-    assert many is not None
-    assert many.resamples == 0
-    assert many.high - many.low == pytest.approx(2 * 1.96 * math.sqrt(b.var() / 300) / 1e9, rel=0.1)
-    assert difference_interval(a[:1], b) is None
+    assert width(limit) == pytest.approx(2 * 1.96 * math.sqrt(2 / 50_001), rel=0.02)
 
 
 def test_videos_of_two_runs_are_drawn_apart() -> None:
-    """Two runs of equal costs, unpaired: drawn with one seed, their difference would be 0 ± 0."""
-    costs = np.random.default_rng(7).gamma(2.0, 1e9, size=400)
-    found = difference_interval(costs, costs.copy())
-    assert found is not None
-    width = 2 * 1.96 * math.sqrt(2 * costs.var() / 400) / 1e9
-    assert found.high - found.low == pytest.approx(width, rel=0.1)
+    """Variances add up, in the draws as in the limit; one seed for both would give 0 ± 0."""
+    rng = np.random.default_rng(7)
+    a, b = rng.gamma(2.0, 1e9, size=400), rng.gamma(3.0, 1e9, size=300)
+    drawn = known(difference_interval(a, b))
+    error = math.sqrt(a.var() / 400 + b.var() / 300) / 1e9
+    assert width(drawn) == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert drawn.low < (b.mean() - a.mean()) / 1e9 < drawn.high
+    many = known(difference_interval(np.resize(a, LARGEST_BOOTSTRAP + 1), b))
+    assert many.resamples == 0
+    assert width(many) == pytest.approx(2 * 1.96 * math.sqrt(b.var() / 300) / 1e9, rel=0.1)
+    assert difference_interval(a[:1], b) is None
+    equal = 2 * 1.96 * math.sqrt(2 * a.var() / 400) / 1e9
+    assert width(difference_interval(a, a.copy())) == pytest.approx(equal, rel=0.1)
 
 
 def test_many_groups_share_what_one_log_may_draw() -> None:
@@ -443,10 +442,8 @@ def test_many_groups_share_what_one_log_may_draw() -> None:
         groups, _ = groups_of(counts, price_list({"net": 9}), "exact", **chosen)
         return next(group for group in groups if group.estimate.videos == 1010)
 
-    few, many = largest(49).interval, largest(51).interval
-    assert few is not None
-    assert many is not None
-    assert (few.method, many.method) == ("bootstrap", "normal limit of the bootstrap")
+    methods = [known(largest(classes).interval).method for classes in (49, 51)]
+    assert methods == ["bootstrap", "normal limit of the bootstrap"]
 
 
 def grouped(
@@ -485,18 +482,6 @@ def test_difficulty_by_cost_keeps_views_of_a_video_together() -> None:
     assert grouped("cost", samples)[0] == {"easy": [2, 5], "medium": [0, 3], "hard": [1, 4]}
 
 
-def test_difficulty_by_margin() -> None:
-    """The softmax margin of the first two classes: small is hard; no scores, no group."""
-    margins = [4.0, 0.0, 1.0, 0.5, None, 3.0, 2.0]
-    samples = [
-        {"actions": [0]} | ({} if m is None else {"scores": [m + 100, 100.0, -5.0]})
-        for m in margins
-    ]
-    groups, note = grouped("margin", samples)
-    assert groups == {"easy": [0, 5], "medium": [2, 6], "hard": [1, 3]}
-    assert "1 records without a value are left out" in note
-
-
 def test_difficulty_by_correctness() -> None:
     """Right: the prediction (name or number), else the highest score, is among the labels."""
     samples: list[dict[str, Any]] = [
@@ -514,23 +499,33 @@ def test_difficulty_by_correctness() -> None:
     assert "1 records" in note
 
 
-def test_difficulty_by_a_column_of_numbers() -> None:
-    """Numbers are cut into thirds over the whole log, whole numbers and fractions alike."""
-    values = [9, 1.5, 4, None, 2, 8, 3]
-    samples = [{"actions": [0], "extra": {"length": v}} for v in values]
-    groups, note = grouped("length", samples, size=1)
-    assert groups == {"low": [1, 4], "middle": [2, 6], "high": [0, 5]}
-    assert "1 records" in note
-
-
-def test_difficulty_by_a_column_of_texts() -> None:
-    """Each text is a group; a record without one is left out, in whatever block."""
-    values = ["hard", None, "easy", True, None, "hard", 3]
-    samples = [{"actions": [0], "extra": {"level": v}} for v in values]
+@pytest.mark.parametrize(
+    ("measure", "values", "expected", "missing"),
+    [
+        # The softmax margin of the first two classes: a small one is hard.
+        ("margin", [4.0, 0.0, 1.0, 0.5, None, 3.0, 2.0],
+         {"easy": [0, 5], "medium": [2, 6], "hard": [1, 3]}, 1),
+        # Thirds over the whole log, whole numbers and fractions alike.
+        ("length", [9, 1.5, 4, None, 2, 8, 3],
+         {"low": [1, 4], "middle": [2, 6], "high": [0, 5]}, 1),
+        # Each text is a group.
+        ("level", ["hard", None, "easy", True, None, "hard", 3],
+         {"3": [6], "True": [3], "easy": [2], "hard": [0, 5]}, 2),
+    ],
+)  # fmt: skip
+def test_difficulty_by_what_samples_say(
+    measure: str, values: list[Any], expected: dict[str, list[int]], missing: int
+) -> None:
+    """Numbers are cut into thirds, texts are groups; a record without one is left out."""
+    samples: list[dict[str, Any]] = [
+        {"actions": [0], "extra": {measure: v}}
+        | ({"scores": [v + 100, 100.0, -5.0]} if measure == "margin" and v is not None else {})
+        for v in values
+    ]
     for size in (1, 3, 100):
-        groups, note = grouped("level", samples, size=size)
-        assert groups == {"3": [6], "True": [3], "easy": [2], "hard": [0, 5]}
-        assert note == "2 records without a value are left out"
+        groups, note = grouped(measure, samples, size=size)
+        assert groups == expected
+        assert note.endswith(f"{missing} records without a value are left out")
 
 
 @pytest.mark.parametrize("measure", ["margin", "correct", "mrgin"])
