@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from itertools import permutations
 
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
@@ -122,11 +123,15 @@ def compare(
     notes = _check_comparable(runs, anyway) + _rule_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
     notes += _check_labels(methods, anyway)
-    differences = [_difference(methods[0], other, chosen, choices) for other in methods[1:]]
+
+    @cache
+    def difference(first: int, other: int) -> Difference:
+        return _difference(methods[first], methods[other], chosen, choices)
+
     dominance = tuple(
-        Dominance(winner=a.name, loser=b.name, clear=_is_clear(_difference(a, b, chosen, choices)))
-        for a, b in permutations(methods, 2)
-        if dominates(_place(a), _place(b))
+        Dominance(winner=methods[a].name, loser=methods[b].name, clear=_is_clear(difference(a, b)))
+        for a, b in permutations(range(len(methods)), 2)
+        if dominates(_place(methods[a]), _place(methods[b]))
     )
     losers = {d.loser for d in dominance}
     complete = all(a.percent is not None for a in methods)
@@ -135,7 +140,7 @@ def compare(
     return Comparison(
         metric=chosen,
         methods=methods,
-        differences=tuple(differences),
+        differences=tuple(difference(0, other) for other in range(1, len(methods))),
         dominance=dominance,
         front=tuple(a.name for a in methods if a.name not in losers) if complete else (),
         notes=tuple(notes),
