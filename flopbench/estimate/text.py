@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TextIO
 
@@ -22,7 +22,6 @@ NO_PUBLISHED = (
     "Published rule: not defined here, since the decisions have spans of their own and the rule "
     "takes them from the actions."
 )
-PER_VIDEO = ("decisions/video", "processed/video")
 DENOMINATORS = (
     "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
     "ran on (neither skipped nor reused); per decision: over the policy's decisions."
@@ -45,8 +44,7 @@ def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
 def estimate_grids(run: Run) -> dict[str, Grid]:
     """Lay out an estimate: the figures (``estimate``), by component, by action, by counter, …
 
-    Returns:
-        A word that names each table -> the table.
+    Each has a word that names it.
     """
     grids = {
         "estimate": _figures_grid(run),
@@ -70,37 +68,53 @@ def columns(left: Sequence[str], right: Sequence[str], last: str = "") -> tuple[
     return (*texts, *numbers, *([Column(title=last, align="left")] if last else []))
 
 
+def _grid(
+    title: str, rows: Sequence[Mapping[str, str]], text: Sequence[str], **more: tuple[str, ...]
+) -> Grid:
+    """Return a table of rows that name each cell; the columns in ``text`` are no numbers."""
+    titles = list(rows[0]) if rows else []
+    return Grid(
+        title=title,
+        columns=tuple(Column(title=t, align="left" if t in text else "right") for t in titles),
+        rows=tuple(tuple(row.values()) for row in rows),
+        **more,
+    )
+
+
 def _figures_grid(run: Run) -> Grid:
     primary, published = run.primary, run.published
-    rows = [(primary.rule, *_figures_row(primary, run.interval))]
+    shown = [(primary, run.interval)]
     if published is not None and published.gflops_per_video != primary.gflops_per_video:
-        rows.append((published.rule, *_figures_row(published, None)))
+        shown.append((published, None))
+    rows = [
+        {
+            "rule": one.rule,
+            **_mean(one, ci95),
+            "/processed frame": _figure(one.gflops_per_processed_frame),
+            "/decision": _figure(one.gflops_per_decision),
+            **_per_video(one),
+        }
+        for one, ci95 in shown
+    ]
     header, prices = run.header, run.prices
     what = " ".join(part for part in (header.dataset, header.split) if part)
-    videos = (
-        "a published distribution" if primary.videos is None else _videos(primary, primary.videos)
-    )
-    title = f"{run.method}{' on ' + what if what else ''}: {videos}"
-    titles = ("GFLOPS/video", "95 %", "GFLOPS/frame", "/processed frame", "/decision", *PER_VIDEO)
+    videos = "a published distribution"
+    if primary.videos is not None:
+        views = "" if primary.records == primary.videos else f", {primary.records:,} views"
+        videos = f"{primary.videos:,} {plural(primary.videos, 'video')}{views}"
+        videos += f", {primary.frames_per_video:.4g} frames each"
     version = f" {prices.version}" if prices.version else ""
-    made_with = f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[primary.rule]}."
-    caption = [CONVENTION, DENOMINATORS, made_with]
+    caption = [
+        CONVENTION,
+        DENOMINATORS,
+        f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[primary.rule]}.",
+    ]
     if run.interval is not None:
         caption.append(_interval_text(run.interval))
     if published is None:
         caption.append(NO_PUBLISHED)
-    return Grid(
-        title=title,
-        columns=columns(["rule"], titles),
-        rows=tuple(rows),
-        caption=tuple(caption),
-    )
-
-
-def _videos(estimate: Estimate, videos: int) -> str:
-    views = "" if estimate.records == videos else f", {estimate.records:,} views"
-    frames = f"{estimate.frames_per_video:.4g} frames each"
-    return f"{videos:,} {plural(videos, 'video')}{views}, {frames}"
+    title = f"{run.method}{' on ' + what if what else ''}: {videos}"
+    return _grid(title, rows, ["rule"], caption=tuple(caption))
 
 
 def _interval_text(interval: Interval) -> str:
@@ -112,16 +126,19 @@ def _interval_text(interval: Interval) -> str:
     return f"95 % interval: {interval.method} over videos (mean ± 1.96 standard errors)."
 
 
-def _figures_row(estimate: Estimate, interval: Interval | None) -> tuple[str, ...]:
-    return (
-        _figure(estimate.gflops_per_video),
-        _range(interval),
-        _figure(estimate.gflops_per_frame),
-        _figure(estimate.gflops_per_processed_frame),
-        _figure(estimate.gflops_per_decision),
-        f"{estimate.decisions_per_video:.3f}",
-        f"{estimate.processed_frames_per_video:.3f}",
-    )
+def _mean(estimate: Estimate, ci95: Interval | None) -> dict[str, str]:
+    return {
+        "GFLOPS/video": _figure(estimate.gflops_per_video),
+        "95 %": "-" if ci95 is None else f"{ci95.low:.4f} to {ci95.high:.4f}",
+        "GFLOPS/frame": _figure(estimate.gflops_per_frame),
+    }
+
+
+def _per_video(estimate: Estimate) -> dict[str, str]:
+    return {
+        "decisions/video": f"{estimate.decisions_per_video:.3f}",
+        "processed/video": f"{estimate.processed_frames_per_video:.3f}",
+    }
 
 
 def _components_grid(run: Run) -> Grid:
@@ -131,36 +148,29 @@ def _components_grid(run: Run) -> Grid:
         mark = f" [{notes.setdefault(cost.note, len(notes) + 1)}]" if cost.note else ""
         variant = f" ({cost.variant})" if cost.variant else ""
         rows.append(
-            (
-                f"{name}{variant}{mark}",
-                str(replace(parse_spec(cost.spec), quote="")),
-                f"{cost.total_macs:,}",
-                f"{cost.runs_per_video:.4f}",
-                _figure(cost.gflops_per_video),
-                _percent(cost.share),
-            )
+            {
+                "component": f"{name}{variant}{mark}",
+                "what": str(replace(parse_spec(cost.spec), quote="")),
+                "MACs a run": f"{cost.total_macs:,}",
+                "runs/video": f"{cost.runs_per_video:.4f}",
+                "GFLOPS/video": _figure(cost.gflops_per_video),
+                "share": _percent(cost.share),
+            }
         )
-    return Grid(
-        title="By component",
-        columns=columns(
-            ["component", "what"], ["MACs a run", "runs/video", "GFLOPS/video", "share"]
-        ),
-        rows=tuple(rows),
-        footnotes=tuple(notes),
-    )
+    return _grid("By component", rows, ["component", "what"], footnotes=tuple(notes))
 
 
 def _actions_grid(run: Run) -> Grid:
     rows = [
-        (
-            name,
-            cost.kind,
-            "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
-            _percent(cost.share_of_decisions),
-            f"{cost.decisions_per_video:.4f}",
-            _figure(cost.gflops_per_video),
-            _figure(cost.own_gflops_per_video),
-        )
+        {
+            "action": name,
+            "kind": cost.kind,
+            "of frames": "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
+            "of decisions": _percent(cost.share_of_decisions),
+            "decisions/video": f"{cost.decisions_per_video:.4f}",
+            "GFLOPS/video": _figure(cost.gflops_per_video),
+            "own": _figure(cost.own_gflops_per_video),
+        }
         for name, cost in run.primary.by_action.items()
     ]
     caption = (
@@ -173,72 +183,47 @@ def _actions_grid(run: Run) -> Grid:
         f"{left} GFLOPS/video belong to no action: charges per view, per video and per step beyond "
         "the actions, and further counts."
     )
-    return Grid(
-        title="By action",
-        columns=columns(
-            ["action", "kind"],
-            ["of frames", "of decisions", "decisions/video", "GFLOPS/video", "own"],
-        ),
-        rows=tuple(rows),
-        caption=(caption, rest) if run.primary.unattributed_gflops_per_video else (caption,),
-    )
+    lines = (caption, rest) if run.primary.unattributed_gflops_per_video else (caption,)
+    return _grid("By action", rows, ["action", "kind"], caption=lines)
 
 
 def _counters_grid(run: Run) -> Grid:
     primary = run.primary
+    whole = primary.gflops_per_video
     rows = []
-    for name, estimate in run.under_counters.items():
-        whole = primary.gflops_per_video
-        more = 100 * (estimate.gflops_per_video / whole - 1) if whole else 0.0
+    for name, one in run.under_counters.items():
+        more = 100 * (one.gflops_per_video / whole - 1) if whole else 0.0
         rows.append(
-            (
-                name,
-                _figure(estimate.gflops_per_video),
-                _figure(estimate.gflops_per_frame),
-                "-" if name == primary.counter else f"{more:+.2f} %",
-            )
+            {
+                "counter": name,
+                "GFLOPS/video": _figure(one.gflops_per_video),
+                "GFLOPS/frame": _figure(one.gflops_per_frame),
+                f"against {primary.counter}": "-" if name == primary.counter else f"{more:+.2f} %",
+            }
         )
-    gaps = run.book.gaps.items()
-    return Grid(
-        title=f"The same decisions under every counter ({run.primary.rule} rule)",
-        columns=columns(
-            ["counter"], ["GFLOPS/video", "GFLOPS/frame", f"against {primary.counter}"]
-        ),
-        rows=tuple(rows),
-        caption=tuple(f"Without {name}: {why}." for name, why in gaps),
-    )
+    title = f"The same decisions under every counter ({primary.rule} rule)"
+    gaps = tuple(f"Without {name}: {why}." for name, why in run.book.gaps.items())
+    return _grid(title, rows, ["counter"], caption=gaps)
 
 
 def _groups_grid(run: Run) -> Grid:
-    rows = tuple(
-        (
-            group.name,
-            f"{group.estimate.videos:,}",
-            _figure(group.estimate.gflops_per_video),
-            _range(group.interval),
-            _figure(group.estimate.gflops_per_frame),
-            f"{group.estimate.decisions_per_video:.3f}",
-            f"{group.estimate.processed_frames_per_video:.3f}",
-        )
+    rows = [
+        {
+            run.grouped_by: group.name,
+            "videos": f"{group.estimate.videos:,}",
+            **_mean(group.estimate, group.interval),
+            **_per_video(group.estimate),
+        }
         for group in run.groups
-    )
-    titles = ("videos", "GFLOPS/video", "95 %", "GFLOPS/frame", *PER_VIDEO)
-    return Grid(
-        title=f"By {run.grouped_by}",
-        columns=columns([run.grouped_by], titles),
-        rows=rows,
-        caption=(f"Note: {run.group_note}.",) if run.group_note else (),
-    )
+    ]
+    note = (f"Note: {run.group_note}.",) if run.group_note else ()
+    return _grid(f"By {run.grouped_by}", rows, [run.grouped_by], caption=note)
 
 
 def _figure(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
-
-
-def _range(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval.low:.4f} to {interval.high:.4f}"
 
 
 def _percent(share: float) -> str:
