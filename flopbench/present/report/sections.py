@@ -141,7 +141,7 @@ def _estimate(choices: Choices) -> Callable[[str, NamedRun, str], Part]:
         run = one.run
         grids = estimate_grids(run)
         grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
-        drawn = draw({"classes": figure("classes", run, choices, name=name)}, suffix, name)
+        drawn = draw({"classes": figure("classes", run, choices=choices, name=name)}, suffix, name)
         drawn["warnings"] = [remark.of(name) for remark in run.warnings] + drawn["warnings"]
         words = list(grids)[1:]
         tables = _tables(f"estimate{suffix}", words, list(grids.values()), estimate_csv(run))
@@ -158,7 +158,9 @@ def _all_runs(runs: Sequence[NamedRun], choices: Choices) -> Iterator[Part]:
     found = []
     for n, group in enumerate(groups, 1):
         own, names = [one.run for one in group], [one.name for one in group]
-        kinds = {kind: figure(kind, own, choices, names=names) for kind in ("usage", "cost")}
+        kinds = {
+            kind: figure(kind, own, choices=choices, names=names) for kind in ("usage", "cost")
+        }
         found.append(draw(kinds, f"-{n}" if len(groups) > 1 else ""))
     lists = [texts for drawn in found for texts in drawn["lists"].values()]
     left_out = list(dict.fromkeys(text for texts in lists for text in texts))
@@ -178,7 +180,7 @@ def _comparison(material: Material, comparison: Comparison | None, why_none: str
     if comparison is None:
         return
     runs, names = [one.run for one in material.runs], [one.name for one in material.runs]
-    drawn = draw({"tradeoff": figure("tradeoff", runs, material.choices, names=names)})
+    drawn = draw({"tradeoff": figure("tradeoff", runs, choices=material.choices, names=names)})
     methods = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
     tables = [
         Table(name="comparison", grid=methods, unrounded=comparison_csv(comparison)),
