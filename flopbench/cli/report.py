@@ -62,6 +62,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Write a report; print where it is and what is in it."""
+    from flopbench.core.units import plural
     from flopbench.present.report import write_report
     from flopbench.present.report.writing import check_folder
 
@@ -72,7 +73,12 @@ def run(args: argparse.Namespace) -> int:
 
     def done(report: CostReport, doubts: tuple[str, ...]) -> None:
         warnings.extend(doubts)
-        lines.extend(_lines(report))
+        for section in report.sections:
+            tables, figures = len(section.tables), len(section.figures)
+            lines.append(
+                f"  {section.title}: {tables} {plural(tables, 'table')}, "
+                f"{figures} {plural(figures, 'figure')}"
+            )
 
     page = write_report(
         args.files,
@@ -109,17 +115,3 @@ def _option(flag: str, value: str) -> list[str]:
     if not value.startswith("-"):
         return [flag, value]
     return [f"{flag}={value}" if flag.startswith("--") else f"{flag}{value}"]
-
-
-def _lines(report: CostReport) -> list[str]:
-    return [
-        f"  {section.title}: {_many(len(section.tables), 'table')}, "
-        f"{_many(len(section.figures), 'figure')}"
-        for section in report.sections
-    ]
-
-
-def _many(count: int, one: str) -> str:
-    from flopbench.core.units import plural
-
-    return f"{count} {plural(count, one)}"
