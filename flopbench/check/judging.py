@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from flopbench.check.config import budget_for, unmatched_budgets
-from flopbench.check.diff.matching import compare_models
+from flopbench.check.diff.changes import compare_models
 from flopbench.check.records import (
     Baseline,
     Budget,

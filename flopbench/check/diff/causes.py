@@ -1,253 +1,187 @@
-"""Why a module's cost changed: what differs between its two forms.
+"""Under which cause each change is booked, and how much each cause added.
 
-Parameters have the layouts of torch: a convolution [out, in / groups, extents], a transposed one
-[in, out / groups, extents], a linear layer [out, in], a norm [channels], an embedding
-[rows, width], attention [3 x width, width], a recurrent layer [gates x hidden, in].
+A wider layer gives the next one more inputs; a stride changes the positions of all later ones. The
+order of execution is not known here, only paths. So a derived change is booked under the cause of
+another one only where that cannot be wrong: where its width is that of another module, or all
+changes that it may come from have one cause. Else it is booked under what differs in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
 
-from flopbench.check.records import ModuleCost
-from flopbench.check.report import Cause
+from flopbench.check.baseline.text import natural
+from flopbench.check.diff.layers import Move
+from flopbench.check.report import Cause, CauseShare, ModuleChange
 
-Kind = Literal["conv", "linear", "norm", "embedding", "attention", "recurrent", "other"]
-
-GATES = {"LSTM": 4, "LSTMCell": 4, "GRU": 3, "GRUCell": 3}
-
-SETTINGS: dict[str, Cause] = {
-    "kernel_size": "kernel",
-    "stride": "kernel",
-    "dilation": "kernel",
-    "padding": "kernel",
-    "num_layers": "depth",
-    "num_heads": "other",
-    "bidirectional": "other",
-}
-"""Settings that a developer chooses, and the cause that a change of one is."""
-
-DEFAULTS: dict[str, Any] = {
-    "stride": 1,
-    "dilation": 1,
-    "padding": 0,
-    "groups": 1,
-    "num_layers": 1,
-    "bidirectional": False,
-}
+Role = Literal["own", "input", "features", "positions", "any", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
-    """A module as a layer.
+class Change:
+    """One module that changed, and what decides which cause it is booked under.
 
     Attributes:
-        kind: which layout its parameters have.
-        out: width of its output, 0 where its parameters do not tell.
-        in_: width of its input, likewise.
-        kernel: extents of a convolution's weight.
-        groups: of a convolution.
+        module: the change as reported; its cause is what differs in the module itself.
+        role: whether the module itself was changed, or its input, its positions, or any of these.
+        moves: widths of its input, or of an unknown layout, that differ.
+        outputs: widths of its output that differ.
+        structural: whether it was added, is gone, or became another type.
+        moving: whether it may change the positions of other modules.
+        of_input: MACs that the model's new input explains, where other things changed too.
+        booked: the cause whose share it is part of.
     """
 
-    kind: Kind
-    out: int = 0
-    in_: int = 0
-    kernel: tuple[int, ...] = ()
-    groups: int = 1
+    module: ModuleChange
+    role: Role = "own"
+    moves: tuple[Move, ...] = ()
+    outputs: tuple[Move, ...] = ()
+    structural: Literal["", "added", "gone", "retyped"] = ""
+    moving: bool = False
+    of_input: int = 0
+    booked: Cause = "other"
 
     @property
-    def depthwise(self) -> bool:
-        """Whether each channel is convolved separately, so that its width is that of its input."""
-        return self.kind == "conv" and self.groups > 1 and self.groups == self.in_
+    def size(self) -> tuple[int, int]:
+        """Size of the change, in either direction: absolute MACs, absolute parameters."""
+        return abs(self.module.added_macs), abs(self.module.added_params)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShapeChange:
-    """One thing that differs between a module's two forms.
+def attribute(changes: Sequence[Change], new_input: str) -> list[Change]:
+    """Decide which changes are derived, and under which cause each is booked.
 
-    Attributes:
-        cause: its cause.
-        detail: the change in a few words.
-        own: whether the module itself was changed; False where the change can only derive from
-            another module; None where that depends on whether another module changed alike.
-        moves: widths, old and new, that it would derive from.
-        widens: width of the output, old and new, where that changed.
+    Args:
+        changes: of all modules.
+        new_input: how the model's input changed, empty where it did not.
     """
-
-    cause: Cause
-    detail: str
-    own: bool | None
-    moves: tuple[tuple[int, int], ...] = ()
-    widens: tuple[int, int] | None = None
-
-
-def layer_of(module: ModuleCost) -> Layer:
-    """Read a module's parameters as a layer's."""
-    shape = module.shape
-    weight = _extents(shape.get("weight"))
-    if "in_proj_weight" in shape and len(_extents(shape["in_proj_weight"])) == 2:
-        width = _extents(shape["in_proj_weight"])[1]
-        return Layer(kind="attention", out=width, in_=width)
-    recurrent = _extents(shape.get("weight_ih_l0", shape.get("weight_ih")))
-    if len(recurrent) == 2:
-        gates = GATES.get(module.type, 1)
-        return Layer(kind="recurrent", out=recurrent[0] // gates, in_=recurrent[1])
-    if len(weight) == 1 or (weight and "Norm" in module.type):
-        return Layer(kind="norm", out=weight[0], in_=weight[0]) if len(weight) == 1 else _OTHER
-    if len(weight) == 2:
-        kind: Kind = "embedding" if module.type.startswith("Embedding") else "linear"
-        return Layer(kind=kind, out=weight[kind == "embedding"], in_=weight[kind == "linear"])
-    if len(weight) >= 3 and "Conv" in module.type:
-        return _convolution(weight, shape, transposed="Transpose" in module.type)
-    return _OTHER
+    wider = [move for one in changes for move in one.outputs]
+    changes = [_of_known_role(one, wider, new_input) for one in changes]
+    own = [one for one in changes if one.role == "own"]
+    wider = [move for one in own for move in one.outputs]
+    widening = {one.module.cause for one in own if one.structural or one.outputs}
+    moving = {one.module.cause for one in own if one.moving}
+    origins: dict[Role, set[Cause]] = {
+        "input": widening,
+        "features": widening or (moving | {"resolution"} if new_input else moving),
+        "positions": moving,
+        "any": {one.module.cause for one in own},
+    }
+    return [
+        _booked(
+            one,
+            {"width"} if one.moves and _explained(one.moves, wider) else origins.get(one.role, ()),
+            derived=bool(own),
+        )
+        for one in changes
+    ]
 
 
-_OTHER = Layer(kind="other")
+def _of_known_role(one: Change, wider: Sequence[Move], new_input: str) -> Change:
+    """Decide about parameters of an unknown layout."""
+    if one.role != "unknown":
+        return one
+    if _explained(one.moves, wider):
+        return replace(one, role="input")
+    if one.module.added_macs:
+        return replace(one, role="own", outputs=one.moves)
+    # It multiplies nothing: a table of positions has as many rows as the input has positions.
+    if new_input:
+        return replace(one, role="own", module=replace(one.module, cause="resolution"))
+    return replace(one, role="any")
 
 
-def _convolution(weight: tuple[int, ...], shape: Mapping[str, Any], *, transposed: bool) -> Layer:
-    groups = shape.get("groups", 1)
-    if not isinstance(groups, int) or groups < 1:
-        groups = 1
-    out, in_ = (weight[1] * groups, weight[0]) if transposed else (weight[0], weight[1] * groups)
-    return Layer(kind="conv", out=out, in_=in_, kernel=weight[2:], groups=groups)
-
-
-def shape_changes(old: ModuleCost, new: ModuleCost) -> tuple[ShapeChange, ...]:
-    """List what differs between two forms of one module, its own settings first.
-
-    Other modules are not considered, so a changed number of positions is not found here.
-    """
-    before, after = layer_of(old), layer_of(new)
-    found: list[ShapeChange] = []
-    if before.kind == after.kind == "conv" and len(before.kernel) == len(after.kernel):
-        found += _of_convolution(before, after)
-    elif before.kind == after.kind and before.kind in {"linear", "recurrent", "attention"}:
-        found += _of_widths(before, after)
-    elif before.kind == after.kind == "embedding":
-        found += _of_embedding(before, after)
-    elif before.kind == after.kind == "norm":
-        found += _of_norm(before, after)
-    else:
-        found += _of_parameters(old.shape, new.shape)
-    found += _of_settings(old.shape, new.shape, kernel=before.kernel != after.kernel)
-    if not found:
-        found += _of_parameters(old.shape, new.shape)
-    return tuple(sorted(found, key=lambda d: (d.own is not True, d.own is not None)))
-
-
-def dimensions(extents: Any) -> str:
-    """Return extents as text: ``3x3``."""
-    many = isinstance(extents, (list, tuple))
-    return "x".join(map(str, extents)) if many else str(extents)
-
-
-def _of_convolution(before: Layer, after: Layer) -> list[ShapeChange]:
-    found = []
-    if before.kernel != after.kernel:
-        found.append(_own("kernel", "kernel", dimensions(before.kernel), dimensions(after.kernel)))
-    if before.depthwise and after.depthwise:
-        # Its channels are its input's; only more outputs per channel would be its own choice.
-        if before.in_ != after.in_:
-            found.append(_derived("channels", before.in_, after.in_))
-        if before.out * after.in_ != after.out * before.in_:
-            found.append(_wider("out channels", before, after))
-        return found
-    if before.groups != after.groups:
-        found.append(_own("groups", "groups", before.groups, after.groups))
-    return found + _of_widths(before, after)
-
-
-def _of_widths(before: Layer, after: Layer) -> list[ShapeChange]:
-    if before.kind == "attention":
-        return [_wider("width", before, after)] if before.out != after.out else []
-    out, in_ = {
-        "conv": ("out channels", "in channels"),
-        "recurrent": ("hidden features", "in features"),
-    }.get(before.kind, ("out features", "in features"))
-    found = [_wider(out, before, after)] if before.out != after.out else []
-    if before.in_ != after.in_:
-        found.append(_derived(in_, before.in_, after.in_))
-    return found
-
-
-def _of_embedding(before: Layer, after: Layer) -> list[ShapeChange]:
-    found = [_wider("width", before, after)] if before.out != after.out else []
-    if before.in_ != after.in_:
-        found.append(_own("width", "rows", before.in_, after.in_))
-    return found
-
-
-def _of_norm(before: Layer, after: Layer) -> list[ShapeChange]:
-    return [_derived("features", before.out, after.out)] if before.out != after.out else []
-
-
-def _of_settings(
-    before: Mapping[str, Any], after: Mapping[str, Any], *, kernel: bool
-) -> list[ShapeChange]:
-    found = []
-    for name, cause in SETTINGS.items():
-        was, now = (shape.get(name, DEFAULTS.get(name)) for shape in (before, after))
-        # Another kernel has another padding: reporting both would say the same thing twice.
-        if _spread(was, now) != _spread(now, was) and not (name == "padding" and kernel):
-            found.append(_own(cause, name.removesuffix("_size"), _square(was), _square(now)))
-    return found
-
-
-def _of_parameters(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[ShapeChange]:
-    """Compare parameters of an unknown layout: changed extents may derive from another module."""
-    found = []
-    for name in sorted(before.keys() | after.keys()):
-        was, now = before.get(name), after.get(name)
-        if was == now or name in SETTINGS:
-            continue
-        if was is None or now is None:
-            found.append(
-                ShapeChange(
-                    cause="other", detail=f"{name} {'added' if was is None else 'gone'}", own=True
-                )
-            )
-            continue
-        a, b = _extents(was), _extents(now)
-        if a and len(a) == len(b):
-            moves = tuple((x, y) for x, y in zip(a, b, strict=True) if x != y)
-            detail = f"{name} {dimensions(a)} -> {dimensions(b)}"
-            found.append(ShapeChange(cause="width", detail=detail, own=None, moves=moves))
-        else:
-            found.append(_own("other", name, dimensions(was), dimensions(now)))
-    return found
-
-
-def _own(cause: Cause, name: str, was: object, now: object) -> ShapeChange:
-    return ShapeChange(cause=cause, detail=f"{name} {was} -> {now}", own=True)
-
-
-def _wider(name: str, before: Layer, after: Layer) -> ShapeChange:
-    widens = (before.out, after.out)
-    return ShapeChange(
-        cause="width", detail=f"{name} {widens[0]} -> {widens[1]}", own=True, widens=widens
+def _explained(moves: Iterable[Move], wider: Sequence[Move]) -> bool:
+    """Whether changed widths are others, or multiples of them (flattened positions)."""
+    return all(
+        any(was % old == 0 and was * new == now * old for old, new in wider) for was, now in moves
     )
 
 
-def _derived(name: str, was: int, now: int) -> ShapeChange:
-    detail = f"{name} {was} -> {now}"
-    return ShapeChange(cause="width", detail=detail, own=False, moves=((was, now),))
+def _booked(one: Change, causes: Collection[Cause], *, derived: bool) -> Change:
+    """Book a change under the one cause it can come from, else under what differs in it."""
+    if one.role == "own" or not causes:
+        return replace(one, booked=one.module.cause)
+    module = replace(one.module, follows=derived)
+    unknown: Cause = "other" if one.role == "any" else module.cause
+    booked = min(causes) if len(causes) == 1 else unknown
+    if one.role == "any":
+        module = replace(module, cause=booked)
+    return replace(one, module=module, booked=booked)
 
 
-def _extents(value: Any) -> tuple[int, ...]:
-    if isinstance(value, (list, tuple)) and all(type(n) is int for n in value):
-        return tuple(value)
-    return ()
+def cause_shares(
+    changes: Sequence[Change], new_input: str, staying: Mapping[str, Collection[str]]
+) -> tuple[CauseShare, ...]:
+    """Return how much each cause added, the largest first; they sum to the whole change.
+
+    Args:
+        changes: as booked.
+        new_input: how the model's input changed, empty where it did not.
+        staying: ``added`` and ``gone`` -> the paths at and below which modules have a partner.
+    """
+    by_cause: dict[Cause, list[Change]] = {}
+    for one in changes:
+        by_cause.setdefault(one.booked, []).append(one)
+        if one.of_input:
+            by_cause.setdefault("resolution", [])
+    shares = []
+    for cause, found in by_cause.items():
+        added = sum(one.module.added_macs for one in found)
+        # What the new input adds to a module is not part of its other changes.
+        for one in changes:
+            if one.of_input and one.booked != "resolution":
+                added += one.of_input * ((cause == "resolution") - (cause == one.booked))
+        params = sum(one.module.added_params for one in found)
+        if not (added or any(any(one.size) or one.module.added_activations for one in found)):
+            continue
+        by_input = cause == "resolution" and new_input
+        detail = new_input if by_input else _detail(found, staying)
+        shares.append(CauseShare(cause=cause, added_macs=added, added_params=params, detail=detail))
+    return tuple(sorted(shares, key=lambda s: (-abs(s.added_macs), -abs(s.added_params), s.cause)))
 
 
-def _spread(value: Any, like: Any) -> Any:
-    """Return a setting given as one number as a list, where the other one is a list."""
-    return [value] * len(like) if isinstance(like, list) and not isinstance(value, list) else value
+def _detail(found: Sequence[Change], staying: Mapping[str, Collection[str]]) -> str:
+    """Name every block that was added or is gone; of other changes, the largest."""
+    own = [one for one in found if not one.module.follows] or found
+    said = []
+    for word in ("added", "gone"):
+        said += _blocks([one.module for one in own if one.structural == word], word, staying[word])
+    changed = [one for one in own if one.structural not in staying]
+    if changed:
+        most = min(changed, key=lambda one: (-one.size[0], -one.size[1], natural(one.module.path)))
+        said.append(f"{most.module.path or 'the model'}: {most.module.detail}")
+    return "; ".join(said)
 
 
-def _square(value: Any) -> str:
-    """Return a setting as text: one number where it is the same in each dimension."""
-    equal = isinstance(value, list) and value and all(item == value[0] for item in value)
-    return str(value[0]) if equal else dimensions(value)
+def _blocks(modules: Sequence[ModuleChange], word: str, staying: Collection[str]) -> list[str]:
+    """Name the blocks that modules form: their shortest paths at which nothing stays."""
+    blocks: dict[str, list[ModuleChange]] = {}
+    for module in sorted(modules, key=lambda module: natural(module.path)):
+        parts = module.path.split(".")
+        heads = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
+        root = next((head for head in heads if head not in staying), module.path)
+        blocks.setdefault(root, []).append(module)
+    named: list[str] = []
+    first = last = ""
+    count = 0
+    for root, held in blocks.items():
+        if len(held) == 1:
+            named.append(f"{root}: {held[0].detail}")
+            last = ""
+            continue
+        if last and root == _next(last):
+            named.pop()
+        else:
+            first, count = root, 0
+        last, count = root, count + len(held)
+        span = first if first == last else f"{first} to {last}"
+        named.append(f"{span}: {word}, {count} modules")
+    return named
+
+
+def _next(path: str) -> str:
+    """Return the path of the next block of a numbered container, empty where it has no number."""
+    name = path.rstrip("0123456789")
+    return f"{name}{int(path[len(name) :]) + 1}" if name != path else ""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flopbench.check.diff.matching import compare_models
+from flopbench.check.diff.changes import compare_models
 from flopbench.check.records import ModelCost, ModuleCost
 from flopbench.check.report import CauseShare, ModuleChange
 
@@ -407,26 +407,64 @@ def test_a_model_wider_throughout_is_no_shift() -> None:
     assert len(changes) == len(resnet().modules) - 1  # all but the pooling layer
 
 
+def dense(stem: int, layers: int = 12, size: int = 28, growth: int = 32) -> ModelCost:
+    """Return a dense block: each layer has the parameters of the next one behind a smaller stem."""
+    net = Net(size)
+    net.conv("stem", stem, 3)
+    for layer in range(layers):
+        net.channels = stem + layer * growth
+        net.conv(f"dense.{layer}", growth, 3, beside=True)
+    return net.cost()
+
+
 def test_a_dense_block_behind_a_wider_stem_is_no_shift() -> None:
-    """DenseNet with a stem wider by one growth, at a larger input: each layer is still itself.
-
-    Each has the parameters of the next one before, and none costs what any did.
+    """A stem wider by one growth: each layer is still itself, also at a larger input, or with one
+    layer more.
     """
+    for new, causes in (
+        (dense(96), ["width"]),
+        (dense(96, size=32), ["resolution", "width"]),
+        (dense(96, 13), ["depth", "width"]),
+    ):
+        changes, shares = compared(dense(64), new)
+        assert [share.cause for share in shares] == causes
+        assert shares[-1].detail == "stem: out channels 64 -> 96"
+        origins = ["dense.12", "stem"] if "depth" in causes else ["stem"]
+        assert [change.path for change in changes if not change.follows] == origins
+        assert len(changes) == len(new.modules)
+        assert {change.old_path for change in changes} == {""}
 
-    def dense(stem: int, size: int, growth: int = 32) -> ModelCost:
-        net = Net(size)
-        net.conv("stem", stem, 3)
-        for layer in range(12):
-            net.channels = stem + layer * growth
-            net.conv(f"dense.{layer}", growth, 3, beside=True)
-        return net.cost()
 
-    changes, shares = compared(dense(64, 28), dense(96, 32))
-    assert [share.cause for share in shares] == ["resolution", "width"]
-    assert shares[1].detail == "stem: out channels 64 -> 96"
-    assert [change.path for change in changes if not change.follows] == ["stem"]
-    assert len(changes) == 13
-    assert {change.old_path for change in changes} == {""}
+def test_a_cause_of_depth_names_every_block_and_books_their_sum() -> None:
+    """Blocks added to three stages and one gone from the fourth; neighbours are one range."""
+    changes, (share,) = compared(resnet((2, 2, 2, 3)), resnet((3, 4, 6, 2)))
+    assert share.cause == "depth"
+    assert share.detail == (
+        "layer1.2: added, 4 modules; layer2.2 to layer2.3: added, 8 modules; "
+        "layer3.2 to layer3.5: added, 16 modules; layer4.2: gone, 4 modules"
+    )
+    assert len(changes) == 4 * 8
+    block = 2 * 64 * 64 * 9 * 56**2  # in every stage: half the side, twice the width
+    assert share.added_macs == (1 + 2 + 4 - 1) * block
+
+
+def test_positions_come_from_the_only_change_that_can_move_them() -> None:
+    """Blocks that keep positions are added, one stride is gone: the positions are its doing. Where
+    a strided layer is gone, too, either may be it: they are counted as positions.
+    """
+    old = resnet()
+    _, shares = compared(old, resnet((2, 3, 2, 2), stem_stride=1))
+    assert [(share.cause, share.detail) for share in shares] == [
+        ("kernel", "conv1: stride 2 -> 1"),
+        ("depth", "layer2.2: added, 4 modules"),
+    ]
+    no_pool = [m for m in resnet(stem_stride=1, pool_stride=1).modules if m.path != "maxpool"]
+    changes, shares = compared(old, cost_of(no_pool))
+    assert [(share.cause, share.detail) for share in shares] == [
+        ("resolution", "layer1.0.conv1: output elements 200704 -> 3211264"),
+        ("kernel", "conv1: stride 2 -> 1"),
+    ]
+    assert [change.path for change in changes if not change.follows] == ["conv1", "maxpool"]
 
 
 def test_the_channels_of_a_depthwise_convolution_follow() -> None:
