@@ -30,12 +30,7 @@ _NOUNS: dict[Metric, tuple[str, str]] = {
 
 
 def amount(metric: Metric, value: Fraction) -> str:
-    """Return an amount as short text: ``4.1095 GMACs``, ``25.557 M params``, ``12.31 ms``.
-
-    Args:
-        metric: what it measures.
-        value: in MACs, elements, MACs per video or seconds.
-    """
+    """Return an amount as short text: ``4.1095 GMACs``, ``25.557 M params``, ``12.31 ms``."""
     if metric == "latency":
         return f"{_sign(value)}{milliseconds(float(abs(value)))} ms"
     number, prefix = _scaled(value)
@@ -45,13 +40,7 @@ def amount(metric: Metric, value: Fraction) -> str:
 
 
 def exact_amount(metric: Metric, value: Fraction, *, signed: bool = False) -> str:
-    """Return an amount with every digit: ``4,110,000,001 MACs``, ``41,131,473,600/3 MACs/video``.
-
-    Args:
-        metric: what it measures.
-        value: in the metric's unit.
-        signed: whether an increase has a plus sign.
-    """
+    """Return an amount with every digit, an increase with a plus sign where it is to be signed."""
     plus = "+" if signed and value > 0 else ""
     if metric == "latency":
         return f"{plus}{_exact(value * 1000)} ms"
@@ -89,19 +78,29 @@ def share_of_change(old: Fraction, new: Fraction, other: Fraction | None = None)
         new: the amount now.
         other: another share printed next to it, which must look different where it differs.
     """
-    if not old or old == new:
-        return "" if not old else "0.0 %"
+    if not old:
+        return ""
     share = (new - old) / old
     text = _percent(share, 1 if abs(share) < 10 else 0)
-    if text.lstrip("+-") == "0.0 %":
+    if share and text.lstrip("+-") == "0.0 %":
         return f"{'+' if share > 0 else '-'}under 0.1 %"
     digits = 1
-    while other is not None and share != other and digits < _DECIMALS:
-        if Fraction(text.removesuffix(" %")) != other * 100:
-            break
+    while share and share != other and digits < _DECIMALS and _looks_like(text, other):
         digits += 1
         text = _percent(share, digits)
     return text
+
+
+def _looks_like(text: str, share: Fraction | None) -> bool:
+    return share is not None and Fraction(text.removesuffix(" %")) == share * 100
+
+
+def difference(result: MetricResult) -> str:
+    """Return how much a metric grew, and by which share: ``+5 MACs (+0.5 %)``."""
+    assert result.old is not None
+    assert result.new is not None
+    share = share_of_change(result.old, result.new, result.max_increase)
+    return growth(result.metric, result.old, result.new) + (f" ({share})" if share else "")
 
 
 def allowed_share(share: Fraction) -> str:
@@ -109,38 +108,22 @@ def allowed_share(share: Fraction) -> str:
     return f"{_exact(share * 100)} %"
 
 
-def limit_as_written(metric: Metric, limit: Fraction, text: str, shown: str = "") -> str:
-    """Return a limit as it was written, with its MACs where that was in FLOPs.
-
-    Args:
-        metric: what is limited.
-        limit: in the metric's unit.
-        text: the limit as written, empty where it was not.
-        shown: the exact amount, where the written one would look equal to the actual amount.
-    """
-    written = " ".join(text.split())
-    if "flop" in written.lower():
-        return f"{written} = {shown or _trimmed(amount(metric, limit))}"
-    return shown or written or _trimmed(amount(metric, limit))
-
-
 def limit_and_actual(result: MetricResult) -> tuple[str, str]:
     """Return limit and actual amount of a metric that has both; different ones look different."""
     assert result.limit is not None
     assert result.new is not None
-    metric, limit, new = result.metric, result.limit, result.new
-    short, against = amount(metric, new), amount(metric, limit)
-    if short == against and new != limit:
-        exact = exact_amount(metric, limit)
-        return limit_as_written(metric, limit, result.limit_text, exact), exact_amount(metric, new)
-    return limit_as_written(metric, limit, result.limit_text), short
+    actual, limit = amount(result.metric, result.new), amount(result.metric, result.limit)
+    if actual != limit or result.new == result.limit:
+        return _limit(result), actual
+    exact = exact_amount(result.metric, result.limit)
+    return _limit(result, exact), exact_amount(result.metric, result.new)
 
 
 def head_room(result: MetricResult) -> str:
     """Return how much of its limit a metric uses: ``83 % of 4.2 GMACs``; empty without limit."""
     if result.limit is None or result.new is None:
         return ""
-    limit = limit_as_written(result.metric, result.limit, result.limit_text)
+    limit = _limit(result)
     if not result.limit:
         return f"{'over' if result.new > 0 else '100 % of'} {limit}"
     share = result.new / result.limit * 100
@@ -159,6 +142,22 @@ def head_room_bar(result: MetricResult) -> str:
         return f"[{'#' * BAR}>] {text}"
     full = BAR if not result.limit else int(result.new / result.limit * BAR)
     return f"[{'#' * full}{'-' * (BAR - full)}] {text}"
+
+
+def _limit(result: MetricResult, exact: str = "") -> str:
+    """Return a limit as it was written, with its MACs where that was in FLOPs.
+
+    Args:
+        result: a metric with a limit.
+        exact: the exact amount, where the written one would look equal to the actual amount.
+    """
+    assert result.limit is not None
+    written = " ".join(result.limit_text.split())
+    number, _, unit = amount(result.metric, result.limit).partition(" ")
+    short = f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"
+    if "flop" in written.lower():
+        return f"{written} = {exact or short}"
+    return exact or written or short
 
 
 def times(value: Fraction | None) -> str:
@@ -210,8 +209,3 @@ def _exact(value: Fraction) -> str:
 def _percent(share: Fraction, digits: int) -> str:
     text = _fixed(share * 100, digits).replace(",", "")
     return f"{'+' if share > 0 else ''}{text} %"
-
-
-def _trimmed(text: str) -> str:
-    number, _, unit = text.partition(" ")
-    return f"{number.rstrip('0').rstrip('.') if '.' in number else number} {unit}"

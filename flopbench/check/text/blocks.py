@@ -1,11 +1,11 @@
-"""What a check says about one entry, as plain lines, and the sentences that sum up a check."""
+"""What every output of a check shows: the entries it explains and in which words, the verdict."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import cast
+from typing import Literal, cast
 
 from flopbench.check.accepting import Move
 from flopbench.check.records import Metric
@@ -15,6 +15,7 @@ from flopbench.check.text.amounts import (
     amount,
     amounts_apart,
     arrow,
+    difference,
     growth,
     limit_and_actual,
     share_of_change,
@@ -28,6 +29,18 @@ LOCK_IN = 'flopbench accept --improvements --reason "why"'
 ACCEPT_ALL = 'flopbench accept --all --reason "why"'
 UNKNOWN = ("not comparable", "not measured")
 """States in which nothing is known about a change: no amounts are compared."""
+
+Level = Literal["error", "warning", "notice"]
+
+
+def explained(report: Report) -> list[tuple[Level, EntryResult]]:
+    """Return the entries to explain: failures, what is not known, then what became cheaper."""
+    rest = [entry for entry in report.entries if not entry.failed]
+    return [
+        *(("error", entry) for entry in report.failures),
+        *(("warning", entry) for entry in rest if entry.state in UNKNOWN),
+        *(("notice", entry) for entry in rest if entry.state == "better"),
+    ]
 
 
 def command_to_accept(*names: str) -> str:
@@ -51,18 +64,27 @@ def explain_entry(
     Returns:
         Lines without line ends; all but the first are indented.
     """
-    lines = [headline(entry)]
+    below = []
     if entry.what:
-        lines.append(f"  what: {one_line(entry.what)}")
+        below.append(f"what: {one_line(entry.what)}")
     if entry.reason:
-        lines.append(f"  why: {one_line(entry.reason)}")
+        below.append(f"why: {one_line(entry.reason)}")
     for result in entry.metrics if entry.state != "gone" else ():
-        lines += [f"  {line}" for line in _metric_lines(result, config, entry.reason)]
+        lines = _metric_lines(result, config, entry.reason)
+        below += [
+            (f"{result.metric}: " if not n else "    ") + line for n, line in enumerate(lines)
+        ]
     if entry.state not in UNKNOWN:
-        lines += [f"  {line}" for line in why_lines(entry)]
-    lines += [f"  note: {one_line(note)}" for note in entry.notes]
-    lines += [f"  {line}" for line in _what_to_do(entry, config, accept_command)]
-    return lines
+        below += why_lines(entry)
+    below += [f"note: {one_line(note)}" for note in entry.notes]
+    below += _what_to_do(entry, accept_command)
+    over = [result for result in entry.metrics if result.failed and result.over_limit]
+    if over and entry.state != "not measured":
+        places = ", ".join(dict.fromkeys(_place(result, config) for result in over))
+        below.append(
+            f"Accepting does not raise a limit: reduce the cost, or raise the limit in {places}"
+        )
+    return [headline(entry), *(f"  {line}" for line in below)]
 
 
 def headline(entry: EntryResult) -> str:
@@ -72,11 +94,10 @@ def headline(entry: EntryResult) -> str:
 
 def status_phrase(entry: EntryResult) -> str:
     """Return what happened to an entry, without its name: ``costs more than allowed``."""
-    over = any(r.over_limit and r.failed for r in entry.metrics)
     if entry.state == "gone":
         return "is gone"
-    if entry.failed and over:
-        grew = any(r.failed and grown(r) for r in entry.metrics)
+    if entry.failed and any(result.over_limit and result.failed for result in entry.metrics):
+        grew = any(result.failed and grown(result) for result in entry.metrics)
         return f"{'costs more than allowed and ' if grew else ''}is over its limit"
     if entry.failed:
         return "costs more than allowed"
@@ -103,9 +124,9 @@ def advised(result: MetricResult) -> bool:
 
 
 def limit_line(result: MetricResult) -> str:
-    """Print actual, limit and excess: ``4.4200 GMACs, limit 4.2 GMACs: 220,000,000 MACs over``."""
-    assert result.limit is not None
-    assert result.new is not None
+    """Print actual, limit and excess; empty where the limit holds."""
+    if not result.over_limit or result.limit is None or result.new is None:
+        return ""
     limit, actual = limit_and_actual(result)
     excess = growth(result.metric, result.limit, result.new).removeprefix("+")
     return f"{actual}, limit {limit}: {excess} over"
@@ -116,19 +137,33 @@ def growth_line(result: MetricResult) -> str:
 
     Empty for a metric that is not comparable or lacks one of the two amounts.
     """
-    if result.delta is None or result.state in UNKNOWN:
+    if result.old is None or result.new is None or result.state in UNKNOWN:
         return ""
-    metric, old, new = result.metric, result.old, result.new
-    assert old is not None
-    assert new is not None
-    share = share_of_change(old, new, result.max_increase)
-    change = f"{growth(metric, old, new)}{f' ({share})' if share else ''}"
     # A paired latency of the other revision was measured just now; no baseline holds it.
     origin = "the other revision" if result.gate == "paired" else "baseline"
-    return f"{origin} {arrow(metric, old, new)}: {change}"
+    return f"{origin} {arrow(result.metric, result.old, result.new)}: {difference(result)}"
 
 
-def allowance_line(result: MetricResult) -> str:
+def _metric_lines(result: MetricResult, config: str, shown: str) -> list[str]:
+    """Say how a metric changed; nothing where it did not."""
+    lines = [limit_line(result)]
+    if result.state != "same" and (grew := growth_line(result)):
+        lines += [grew, _allowance(result)]
+    if result.reason != shown:
+        lines.append(one_line(result.reason))
+    if result.accepted:
+        lines.append(f"accepted: {one_line(result.accepted)}")
+    advisory = advised(result)
+    if advisory or (result.failed and (result.over_limit or grown(result))):
+        default = not result.budget_line and result.limit is None
+        place = f"the default; budgets are set in {one_line(config)}"
+        lines.append(f"budget: {place if default else _place(result, config)}")
+        lines.append(f"the budget says: {one_line(result.note)}" if result.note else "")
+    lines = [line for line in lines if line]
+    return [f"{lines[0]} (advisory)", *lines[1:]] if advisory else lines
+
+
+def _allowance(result: MetricResult) -> str:
     """Return how much growth was allowed; empty where nothing grew."""
     delta = result.delta
     if result.allowed is None or result.new is None or delta is None or delta <= 0:
@@ -137,6 +172,27 @@ def allowance_line(result: MetricResult) -> str:
         return "allowed growth: none"
     most = amounts_apart(result.metric, result.new, result.allowed)[1]
     return f"allowed growth: {allowed_share(result.max_increase)}, up to {most}"
+
+
+def _place(result: MetricResult, config: str) -> str:
+    return one_line(config) + (f":{result.budget_line}" if result.budget_line else "")
+
+
+def _what_to_do(entry: EntryResult, command: str | None) -> list[str]:
+    """Say which command accepts the change; nothing where accepting does not help."""
+    accept = command or command_to_accept(entry.name)
+    if entry.state == "not measured":
+        return ["Until this is fixed its cost is not guarded."]
+    if entry.state == "not comparable":
+        return [f"Check with the setup that made the baseline, or accept again: {accept}"]
+    if entry.state == "gone":
+        return [f"Put it back (a new name is a new entry), or remove it: {accept}"]
+    if entry.state == "better":
+        return [f"Lock it in: {command or LOCK_IN}"]
+    failed = [result for result in entry.metrics if result.failed and result.gate != "paired"]
+    if any(grown(result) or not result.over_limit for result in failed):
+        return [f"If this growth is intended, accept it: {accept}"]
+    return []
 
 
 def summary_line(report: Report) -> str:
@@ -157,26 +213,27 @@ def unmatched_lines(report: Report) -> list[str]:
 def verdict(report: Report) -> str:
     """Return the verdict of a check: ``passed``, ``failed: 1 of 3``, ``not measured: 1 of 3``."""
     if report.drill:
-        missed = sum(not d.caught for d in report.drill)
-        failed = len(report.failures)
-        rest = (
-            f"; the check itself fails for {failed}: run it without --self-test" if failed else ""
-        )
-        of = f"of {len(report.drill)} {plural(len(report.drill), 'injected growth')}"
-        if missed:
-            return f"self-test failed: {missed} {of} not caught{rest}"
-        return f"self-test passed: {len(report.drill)} {of} caught{rest}"
-    whole = len(report.entries)
-    unknown = [
-        f"{state}: {n} of {whole}"
-        for state in ("not measured", "not comparable")
-        if (n := sum(e.state == state and not e.failed for e in report.entries))
-    ]
+        return _self_test_verdict(report)
     if report.exit_status == EXIT_OK:
         return "passed"
+    whole = len(report.entries)
+    lost = [entry.state for entry in report.entries if not entry.failed]
+    said = [
+        f"{state}: {lost.count(state)} of {whole}" for state in reversed(UNKNOWN) if state in lost
+    ]
     if report.exit_status == EXIT_CHECK_FAILED:
-        return "; ".join([f"failed: {len(report.failures)} of {whole}", *unknown])
-    return "; ".join(unknown) or ("not measured" if report.exit_status == EXIT_MEASURE else "")
+        said.insert(0, f"failed: {len(report.failures)} of {whole}")
+    return "; ".join(said) or ("not measured" if report.exit_status == EXIT_MEASURE else "")
+
+
+def _self_test_verdict(report: Report) -> str:
+    whole = len(report.drill)
+    missed = sum(not one.caught for one in report.drill)
+    of = f"of {whole} {plural(whole, 'injected growth')}"
+    said = f"failed: {missed} {of} not caught" if missed else f"passed: {whole} {of} caught"
+    failed = len(report.failures)
+    rest = f"; the check itself fails for {failed}: run it without --self-test" if failed else ""
+    return f"self-test {said}{rest}"
 
 
 def self_test_line(report: Report) -> str:
@@ -188,7 +245,7 @@ def self_test_line(report: Report) -> str:
 def closing(report: Report) -> list[tuple[str, str]]:
     """Return what became cheaper and what is new: a sentence and a command for each."""
     shown = []
-    cheaper = [entry for entry in report.improvements if not entry.failed]
+    cheaper = [entry for level, entry in explained(report) if level == "notice"]
     if cheaper:
         listed = ", ".join(_gain(entry) for entry in cheaper)
         shown.append((f"Cheaper: {listed}. Lock it in:", LOCK_IN))
@@ -209,66 +266,6 @@ def _gain(entry: EntryResult) -> str:
     return one_line(entry.name) + (f" ({', '.join(gains)})" if gains else "")
 
 
-def _metric_lines(result: MetricResult, config: str, shown: str) -> list[str]:
-    """Say how a metric changed; nothing where it did not."""
-    violates = result.failed or advised(result)
-    lines = []
-    if result.over_limit and result.new is not None and result.limit is not None:
-        lines.append(limit_line(result))
-    if result.state != "same" and (line := growth_line(result)):
-        lines += [line, *([allowed] if (allowed := allowance_line(result)) else [])]
-    if result.reason and result.reason != shown:
-        lines.append(one_line(result.reason))
-    if result.accepted:
-        lines.append(f"accepted: {one_line(result.accepted)}")
-    if violates and (result.over_limit or grown(result)):
-        lines.append(_where(result, config))
-        if result.note:
-            lines.append(f"the budget says: {one_line(result.note)}")
-    if advised(result) and lines:
-        lines[0] += " (advisory)"
-    return [(f"{result.metric}: " if not n else "    ") + line for n, line in enumerate(lines)]
-
-
-def _where(result: MetricResult, config: str) -> str:
-    """Say where to change a budget."""
-    if result.budget_line:
-        return f"budget: {one_line(config)}:{result.budget_line}"
-    if result.limit is None:
-        return f"budget: the default; budgets are set in {one_line(config)}"
-    return f"budget: {one_line(config)}"
-
-
-def _what_to_do(entry: EntryResult, config: str, command: str | None) -> list[str]:
-    """Say what to do: the command that accepts the change, or why accepting does not help."""
-    accept = command or command_to_accept(entry.name)
-    if entry.state == "not measured":
-        return ["Until this is fixed its cost is not guarded."]
-    lines = []
-    if entry.state == "not comparable":
-        lines.append(f"Check with the setup that made the baseline, or accept again: {accept}")
-    elif entry.state == "gone":
-        lines.append(f"Put it back (a new name is a new entry), or remove it: {accept}")
-    elif entry.state == "better":
-        lines.append(f"Lock it in: {command or LOCK_IN}")
-    elif any(
-        r.failed and r.gate != "paired" and (grown(r) or not r.over_limit) for r in entry.metrics
-    ):
-        lines.append(f"If this growth is intended, accept it: {accept}")
-    over = [r for r in entry.metrics if r.failed and r.over_limit]
-    if over:
-        places = dict.fromkeys(_place(r, config) for r in over)
-        lines.append(
-            "Accepting does not raise a limit: reduce the cost, or raise the limit in "
-            f"{', '.join(places)}"
-        )
-    return lines
-
-
-def _place(result: MetricResult, config: str) -> str:
-    return one_line(config) + (f":{result.budget_line}" if result.budget_line else "")
-
-
 def describe_moves(moves: Sequence[Move], path: str) -> list[str]:
     """Return lines that say what became of each entry, and what to do with the file.
 
@@ -287,21 +284,16 @@ def describe_moves(moves: Sequence[Move], path: str) -> list[str]:
             lines.append(f"{move.name}: removed")
         else:
             lines.append(f"{move.name}: {'accepted' if moved.old else 'new'}")
-            lines += [f"  {line}" for line in _amounts(moved.old, moved.new)]
+            lines += [
+                f"  {_moved(name, moved.old.get(name), moved.new[name])}" for name in moved.new
+            ]
     if any(move.acceptance for move in moves):
         lines.append(f"{path} written: commit it with the change that it belongs to")
     return lines
 
 
-def _amounts(old: Mapping[str, Fraction], new: Mapping[str, Fraction]) -> list[str]:
-    lines = []
-    for name, now in new.items():
-        metric = cast("Metric", name)
-        before = old.get(name)
-        if before is None:
-            lines.append(f"{name}: {amount(metric, now)}")
-        elif before == now:
-            lines.append(f"{name}: {amount(metric, now)}, as before")
-        else:
-            lines.append(f"{name}: {arrow(metric, before, now)} ({growth(metric, before, now)})")
-    return lines
+def _moved(name: str, old: Fraction | None, new: Fraction) -> str:
+    metric = cast("Metric", name)
+    if old is None or old == new:
+        return f"{name}: {amount(metric, new)}" + (", as before" if old == new else "")
+    return f"{name}: {arrow(metric, old, new)} ({growth(metric, old, new)})"

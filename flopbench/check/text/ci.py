@@ -6,13 +6,9 @@ import json
 import posixpath
 
 from flopbench.check.report import EntryResult, Report
-from flopbench.check.text.blocks import UNKNOWN, explain_entry, headline
-from flopbench.check.text.junit import junit_xml
-from flopbench.check.text.terminal import report_json
+from flopbench.check.text.blocks import explain_entry, explained, headline
 from flopbench.core.errors import EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
 from flopbench.core.escaping import one_line
-
-__all__ = ["annotations", "badge_json", "junit_xml", "report_json"]
 
 MOST_ANNOTATIONS = 10
 """GitHub shows ten of each kind per step and silently drops the others."""
@@ -28,24 +24,20 @@ def annotations(report: Report, *, base: str = "") -> list[str]:
         report: the report.
         base: the folder that its paths are relative to, as seen from the checkout.
     """
-    unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
-    cheaper = [e for e in report.improvements if not e.failed]
-    levels = [
-        *(("error", entry) for entry in report.failures),
-        *(("warning", entry) for entry in unknown),
-        *(("notice", entry) for entry in cheaper),
+    found = [
+        (level, _annotation(level, entry, report.config, base))
+        for level, entry in explained(report)
     ]
-    found = [(level, _annotation(level, entry, report.config, base)) for level, entry in levels]
-    for d in report.drill:
-        if not d.caught:
-            text = f"{d.entry} {d.metric}: not caught: {d.reason}"
+    for one in report.drill:
+        if not one.caught:
+            text = f"{one.entry} {one.metric}: not caught: {one.reason}"
             found.append(("error", _command("error", {"title": TITLE}, text)))
-    shown, left = found, found[MOST_ANNOTATIONS - 1 :]
-    if len(left) > 1:
+    if len(found) > MOST_ANNOTATIONS:
+        found, left = found[: MOST_ANNOTATIONS - 1], found[MOST_ANNOTATIONS - 1 :]
         message = f"{len(left)} more; the job summary and the log of flopbench check list them all"
-        more = _command(left[0][0], {"title": TITLE}, message)
-        shown = [*found[: MOST_ANNOTATIONS - 1], (left[0][0], more)]
-    return [line for _, line in shown]
+        level = left[0][0]
+        found.append((level, _command(level, {"title": TITLE}, message)))
+    return [line for _, line in found]
 
 
 def badge_json(report: Report) -> str:

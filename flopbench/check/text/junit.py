@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from xml.etree import ElementTree
 
 from flopbench.check.report import EntryResult, MetricResult, Report
@@ -31,15 +30,14 @@ _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff
 """Characters that XML 1.0 cannot hold, not even escaped."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One test case: its outcome, a one-line message, and the full text."""
+class _Case(NamedTuple):
+    """One test case: its outcome, its full text, and a one-line message where it did not pass."""
 
     classname: str
     name: str
-    outcome: Literal["passed", "failure", "error"] = "passed"
+    outcome: Literal["passed", "failure", "error"]
+    text: str
     message: str = ""
-    text: str = ""
 
 
 def junit_xml(report: Report) -> str:
@@ -70,61 +68,44 @@ def junit_xml(report: Report) -> str:
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'
 
 
-def _cases(entry: EntryResult, config: str) -> Iterator[Case]:
+def _cases(entry: EntryResult, config: str) -> Iterator[_Case]:
     """Yield an entry's cases, and one for the entry itself where no metric carries its state."""
     block = "\n".join(explain_entry(entry, config))
-    shown = False
-    for result in entry.metrics:
-        plain = Case(classname=entry.name, name=result.metric, text=_passed(result))
-        if result.failed:
-            message = _message(result) or headline(entry)
-            yield _wrong(plain, "failure", message, block)
-        elif result.state in UNKNOWN and entry.state in UNKNOWN:
-            message = result.reason or entry.reason or f"{result.metric} is {result.state}"
-            yield _wrong(plain, "error", message, block)
-        else:
-            yield plain
-            continue
-        shown = True
-    whole = Case(classname=entry.name, name="entry")
+    unknown = entry.state in UNKNOWN
+    cases = [_of_metric(result, entry, block) for result in entry.metrics]
+    yield from cases
     if entry.failed and not any(result.failed for result in entry.metrics):
-        yield _wrong(whole, "failure", headline(entry), block)
-    elif entry.state in UNKNOWN and not shown:
-        yield _wrong(whole, "error", entry.reason or headline(entry), block)
-    elif not entry.metrics:
-        yield whole
+        yield _Case(entry.name, "entry", "failure", block, headline(entry))
+    elif unknown and all(case.outcome == "passed" for case in cases):
+        yield _Case(entry.name, "entry", "error", block, entry.reason or headline(entry))
+    elif not cases:
+        yield _Case(entry.name, "entry", "passed", "")
 
 
-def _wrong(case: Case, outcome: Literal["failure", "error"], message: str, text: str) -> Case:
-    return Case(
-        classname=case.classname, name=case.name, outcome=outcome, message=message, text=text
-    )
-
-
-def _message(result: MetricResult) -> str:
-    over = limit_line(result) if result.over_limit else ""
-    grew = growth_line(result) if result.state == "worse" else ""
-    return "; ".join(text for text in (over, grew) if text)
-
-
-def _passed(result: MetricResult) -> str:
-    """Say how a passing metric changed, where it did."""
-    if result.state == "new":
-        lines = ["new: nothing to compare with yet"]
-    else:
-        lines = [growth_line(result)] if result.state not in ("same", *UNKNOWN) else []
+def _of_metric(result: MetricResult, entry: EntryResult, block: str) -> _Case:
+    if result.failed:
+        grew = growth_line(result) if result.state == "worse" else ""
+        message = "; ".join(filter(None, (limit_line(result), grew)))
+        return _Case(entry.name, result.metric, "failure", block, message or headline(entry))
+    if result.state in UNKNOWN and entry.state in UNKNOWN:
+        message = result.reason or entry.reason or f"{result.metric} is {result.state}"
+        return _Case(entry.name, result.metric, "error", block, message)
+    lines = ["new: nothing to compare with yet"] if result.state == "new" else []
+    if result.state not in ("new", "same"):
+        lines.append(growth_line(result))
     if advised(result):
-        lines += [limit_line(result)] if result.over_limit else []
-        lines.append("its budget is advisory")
+        lines += [limit_line(result), "its budget is advisory"]
     lines += [result.reason, f"accepted: {result.accepted}" if result.accepted else ""]
-    return "\n".join(line for line in lines if line)
+    return _Case(entry.name, result.metric, "passed", "\n".join(filter(None, lines)))
 
 
-def _self_test(report: Report) -> Iterator[Case]:
-    for result in report.drill:
-        plain = Case(classname=result.entry, name=result.metric)
-        missed = f"not caught: {result.reason}"
-        yield plain if result.caught else _wrong(plain, "failure", missed, self_test_line(report))
+def _self_test(report: Report) -> Iterator[_Case]:
+    for one in report.drill:
+        if one.caught:
+            yield _Case(one.entry, one.metric, "passed", "")
+        else:
+            missed = f"not caught: {one.reason}"
+            yield _Case(one.entry, one.metric, "failure", self_test_line(report), missed)
 
 
 def _clean(text: str) -> str:

@@ -8,20 +8,16 @@ GitHub links neither ``@names`` nor issues; in blocks they are inside ``<pre>``.
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 
 from flopbench.check.report import EntryResult, MetricResult, Report
-from flopbench.check.text.amounts import (
-    amount,
-    amounts_apart,
-    growth,
-    head_room,
-    share_of_change,
-)
+from flopbench.check.text.amounts import amount, amounts_apart, difference, head_room
 from flopbench.check.text.blocks import (
     UNKNOWN,
     closing,
     explain_entry,
+    explained,
     self_test_line,
     status_phrase,
     summary_line,
@@ -62,7 +58,7 @@ def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
         for line in report.notices:
             head += [escape_text(line), ""]
         rows = [row for entry in report.entries for row in _entry_rows(entry)]
-        details = [_details(entry, report) for entry in _explained(report)]
+        details = [_details(entry, report) for _, entry in explained(report)]
     foot = [f"{escape_text(text)} {code(command)}" for text, command in closing(report)]
     foot += [escape_text(line) for line in unmatched_lines(report)]
     baseline = code(report.baseline) if report.baseline else "none yet"
@@ -109,13 +105,6 @@ def _means_something(text: str, place: int, number: int) -> bool:
     return c not in " ,%+-=().;/?'\""
 
 
-def _explained(report: Report) -> list[EntryResult]:
-    """Return the entries with details: failures, unknown states, then cheaper ones."""
-    rest = [entry for entry in report.entries if not entry.failed]
-    unknown = [entry for entry in rest if entry.state in UNKNOWN]
-    return [*report.failures, *unknown, *(entry for entry in rest if entry.state == "better")]
-
-
 def _details(entry: EntryResult, report: Report) -> str:
     """Return one entry's block, collapsed; ``<pre>`` keeps its columns and links nothing."""
     lines = explain_entry(entry, report.config)[1:]
@@ -135,22 +124,18 @@ def _entry_rows(entry: EntryResult) -> list[str]:
 def _cells(result: MetricResult) -> tuple[str, ...]:
     metric, old, new = result.metric, result.old, result.new
     name = f"**{metric}**" if result.failed else metric
-    room = head_room(result)
-    room = f"**{escape_text(room)}**" if room and result.over_limit else escape_text(room)
-    if result.state in UNKNOWN:
-        return name, "", "" if new is None else amount(metric, new), result.state, room
-    if old is None or new is None:
+    room = escape_text(head_room(result))
+    room = f"**{room}**" if room and result.over_limit else room
+    unknown = result.state in UNKNOWN
+    if old is None or new is None or unknown:
         before, now = ("" if value is None else amount(metric, value) for value in (old, new))
-        accepted = f", accepted: {code(result.accepted)}" if result.accepted else ""
-        return name, before, now, f"{result.state}{accepted}", room
-    before, now = amounts_apart(metric, old, new)
-    change = ""
-    if old != new:
-        share = share_of_change(old, new, result.max_increase)
-        change = f"{growth(metric, old, new)}{f' ({share})' if share else ''}"
-    if result.accepted:
+        change: str = result.state
+    else:
+        before, now = amounts_apart(metric, old, new)
+        change = difference(result) if old != new else ""
+    if result.accepted and not unknown:
         change += f", accepted: {code(result.accepted)}"
-    return name, before, now, change, room
+    return name, "" if unknown else before, now, change, room
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -167,33 +152,24 @@ def _capped(
 ) -> str:
     """Join the parts, leaving out whole details, then whole rows, from the end, so that it fits."""
 
-    def text(shown_rows: int, shown_details: int) -> str:
-        left = []
-        for shown, whole, noun in (
-            (shown_rows, rows, "row"),
-            (shown_details, details, "explanation"),
-        ):
-            if out := len(whole) - shown:
-                left.append(f"{out:,} {plural(out, noun)}")
-        cut = [f"Left out, because the text would be too long: {', '.join(left)}.", ""]
-        body = [*table, *rows[:shown_rows], ""] if shown_rows else []
-        below = [part for line in foot for part in (line, "")]
-        parts = [*head, *body, *details[:shown_details], *(cut if left else []), *below]
+    def text(left_out: int) -> str:
+        no_details = min(left_out, len(details))
+        no_rows = left_out - no_details
+        said = [
+            f"{out:,} {plural(out, noun)}"
+            for out, noun in ((no_rows, "row"), (no_details, "explanation"))
+            if out
+        ]
+        cut = f"Left out, because the text would be too long: {', '.join(said)}."
+        shown = rows[: len(rows) - no_rows]
+        parts = [
+            *head,
+            *([*table, *shown, ""] if shown else ()),
+            *details[: len(details) - no_details],
+            *((cut, "") if said else ()),
+            *(part for line in foot for part in (line, "")),
+        ]
         return "\n".join(parts).rstrip() + "\n"
 
-    def fits(shown_rows: int, shown_details: int) -> bool:
-        return len(text(shown_rows, shown_details).encode()) <= most
-
-    shown = _most(len(details), lambda n: fits(len(rows), n))
-    if shown or fits(len(rows), 0):
-        return text(len(rows), shown)
-    return text(_most(len(rows), lambda n: fits(n, 0)), 0)
-
-
-def _most(whole: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number up to ``whole`` that fits, 0 where none does."""
-    low, high = 0, whole
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle - 1)
-    return low
+    whole = range(len(details) + len(rows))
+    return text(bisect_left(whole, True, key=lambda out: len(text(out).encode()) <= most))

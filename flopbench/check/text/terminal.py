@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from flopbench.check.report import EntryResult, MetricResult, Report
-from flopbench.check.text.amounts import (
-    amount,
-    arrow,
-    growth,
-    head_room_bar,
-    share_of_change,
-)
+from flopbench.check.text.amounts import amount, arrow, growth, head_room_bar, share_of_change
 from flopbench.check.text.blocks import (
     UNKNOWN,
     advised,
     closing,
     explain_entry,
+    explained,
     self_test_line,
     summary_line,
     unmatched_lines,
@@ -33,25 +27,20 @@ from flopbench.core.errors import EXIT_OK
 from flopbench.core.escaping import one_line
 from flopbench.core.grid import console_for
 
-__all__ = ["explain_entry", "render_check", "report_json"]
-
 WIDTH = 100
 """Lines are folded here on any terminal: the same report gives the same text."""
-MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
-"""Marks of entries and their styles; they are words, so that they work without colour."""
-
-QUIET = ("same", "new")
-"""States of a metric with nothing to report but its amount."""
-
 SMALLEST_WIDTH = 40
 """Characters that a long name leaves on its line, at least."""
+MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
+"""Marks of entries and their styles; they are words, so that they work without colour."""
+QUIET = ("same", "new")
+"""States of a metric with nothing to report but its amount."""
 
 Row = list[str] | str
 """Pieces that must not be broken, or a sentence."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputLine:
+class OutputLine(NamedTuple):
     """One line, its style, and how many of its first characters have it."""
 
     text: str
@@ -80,7 +69,19 @@ def render_check(
         from flopbench.check.text.markdown import github_summary
 
         return github_summary(report)
-    _draw(_lines(report, failures_first), stream)
+    if report.drill:
+        parts = [_self_test(report)]
+    else:
+        notices = [OutputLine(f"notice: {one_line(notice)}", "cyan") for notice in report.notices]
+        parts = [
+            [*notices, *_overview(report.entries)],
+            [OutputLine(f"{text} {command}") for text, command in closing(report)],
+        ]
+        blocks = [_block(e, report) for level, e in explained(report) if level != "notice"]
+        parts = [*blocks, *parts] if failures_first else [*parts, *blocks]
+    parts = [part for part in (*parts, _summary(report)) if part]
+    lines = [line for part in parts for line in (OutputLine(""), *part)]
+    _draw(lines[1:], stream)
     return None
 
 
@@ -89,7 +90,7 @@ def report_json(report: Report) -> str:
     return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
-def mark(entry: EntryResult) -> str:
+def _mark(entry: EntryResult) -> str:
     """Return the word that says whether an entry is fine: a key of ``MARKS``."""
     if entry.failed:
         return "FAIL"
@@ -98,36 +99,16 @@ def mark(entry: EntryResult) -> str:
     return "note" if entry.state in ("new", "inconclusive") else "ok"
 
 
-def _lines(report: Report, failures_first: bool) -> list[OutputLine]:
-    if report.drill:
-        parts = [_self_test(report), _summary(report)]
-    else:
-        head = [OutputLine(text=f"notice: {one_line(n)}", style="cyan") for n in report.notices]
-        below = [OutputLine(text=f"{text} {command}") for text, command in closing(report)]
-        blocks = list(_blocks(report))
-        overview = [*head, *_overview(report.entries)]
-        if failures_first:
-            parts = [*blocks, overview, below, _summary(report)]
-        else:
-            parts = [overview, below, *blocks, _summary(report)]
-    lines: list[OutputLine] = []
-    for part in parts:
-        if part:
-            lines += [*([OutputLine(text="")] if lines else []), *part]
-    return lines
-
-
 def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
     """Yield an entry's line, and below it what does not fit."""
-    heads = aligned([(mark(e), e.state, one_line(e.name)) for e in entries]) if entries else []
+    heads = aligned([(_mark(e), e.state, one_line(e.name)) for e in entries])
     indent = max(map(len, heads), default=0) + 2
     for entry, head in zip(entries, heads, strict=True):
-        rows = _rows(entry)
-        for number, text in enumerate(_folded(rows, max(WIDTH - indent, SMALLEST_WIDTH)) or [""]):
-            word = mark(entry)
-            left = head.ljust(indent) if not number else " " * indent
-            line = (left + text).rstrip()
-            yield OutputLine(text=line, style=MARKS[word], styled=0 if number else len(word))
+        mark = _mark(entry)
+        first, *rest = _folded(_rows(entry), max(WIDTH - indent, SMALLEST_WIDTH)) or [""]
+        yield OutputLine((head.ljust(indent) + first).rstrip(), MARKS[mark], len(mark))
+        for text in rest:
+            yield OutputLine((" " * indent + text).rstrip(), MARKS[mark])
 
 
 def _rows(entry: EntryResult) -> list[Row]:
@@ -136,9 +117,12 @@ def _rows(entry: EntryResult) -> list[Row]:
     still = [r for r in entry.metrics if r.state in QUIET and not _is_moved(r)]
     rows: list[Row] = [_metric_row(result) for result in moved]
     if entry.state == "gone":
-        rows.append(_old_amounts(entry))
-    rows.append(_still_row(still, with_moved=bool(moved)))
-    rows.append(one_line(entry.reason))
+        was = [amount(one.metric, one.old) for one in entry.metrics if one.old is not None]
+        rows.append(["was", *was] if was else [])
+    amounts = [amount(one.metric, one.new) for one in still if one.new is not None]
+    if moved and amounts:
+        amounts.append("unchanged" if still[0].state == "same" else "new")
+    rows += [[*amounts, *filter(None, map(head_room_bar, still))], one_line(entry.reason)]
     # Metrics that passed for the same reason share one remark.
     rows += dict.fromkeys(remark for result in entry.metrics for remark in _remarks(result, entry))
     rows += [f"note: {one_line(note)}" for note in entry.notes]
@@ -150,35 +134,15 @@ def _is_moved(result: MetricResult) -> bool:
     return result.state not in (*QUIET, "gone") or bool(result.failed and result.new)
 
 
-def _old_amounts(entry: EntryResult) -> list[str]:
-    """Return the amounts of an entry that is gone, empty where they are not known."""
-    was = [amount(result.metric, result.old) for result in entry.metrics if result.old is not None]
-    return ["was", *was] if was else []
-
-
-def _still_row(still: Sequence[MetricResult], *, with_moved: bool) -> list[str]:
-    """Return the amounts that did not change, and their headroom.
-
-    Args:
-        still: their metrics.
-        with_moved: whether other metrics changed, so that these must say that they did not.
-    """
-    pieces = [amount(result.metric, result.new) for result in still if result.new is not None]
-    if with_moved and pieces:
-        pieces.append("unchanged" if still[0].state == "same" else "new")
-    return [*pieces, *filter(None, map(head_room_bar, still))]
-
-
 def _metric_row(result: MetricResult) -> list[str]:
     metric, old, new = result.metric, result.old, result.new
-    bar = head_room_bar(result)
     name = "latency " if metric == "latency" else ""  # any other is clear from its unit
     if result.state in UNKNOWN or old is None or new is None or old == new:
-        here = metric if new is None else f"{name}{amount(metric, new)}"
-        return [here, *([bar] if bar else [])]
-    share = share_of_change(old, new, result.max_increase)
-    pieces = [f"{name}{arrow(metric, old, new)}", share, growth(metric, old, new), bar]
-    return [piece for piece in pieces if piece]
+        pieces = [metric if new is None else f"{name}{amount(metric, new)}"]
+    else:
+        share = share_of_change(old, new, result.max_increase)
+        pieces = [f"{name}{arrow(metric, old, new)}", share, growth(metric, old, new)]
+    return [piece for piece in (*pieces, head_room_bar(result)) if piece]
 
 
 def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
@@ -193,42 +157,35 @@ def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
         yield f"{result.metric} is {over}; its budget is advisory"
 
 
-def _blocks(report: Report) -> Iterator[list[OutputLine]]:
-    """Yield failures, then unknown states, each with an explanation."""
-    unknown = [e for e in report.entries if e.state in UNKNOWN and not e.failed]
-    for entry in (*report.failures, *unknown):
-        word = mark(entry)
-        first, *rest = explain_entry(entry, report.config)
-        head = OutputLine(
-            text=f"{word} {first}", style=MARKS[word], styled=len(word) + 1 + len(first)
-        )
-        yield [head, *(OutputLine(text=text) for text in rest)]
+def _block(entry: EntryResult, report: Report) -> list[OutputLine]:
+    mark = _mark(entry)
+    first, *rest = explain_entry(entry, report.config)
+    head = f"{mark} {first}"
+    return [OutputLine(head, MARKS[mark], len(head)), *map(OutputLine, rest)]
 
 
 def _self_test(report: Report) -> list[OutputLine]:
-    lines = [OutputLine(text=self_test_line(report))]
     rows = [
         ("caught" if d.caught else "MISSED", one_line(d.entry), d.metric, one_line(d.reason))
         for d in report.drill
     ]
-    for result, text in zip(report.drill, aligned(rows), strict=True):
-        style = MARKS["ok" if result.caught else "FAIL"]
-        lines.append(OutputLine(text=text, style=style, styled=len("caught")))
-    return lines
+    styles = [MARKS["ok" if d.caught else "FAIL"] for d in report.drill]
+    return [
+        OutputLine(self_test_line(report)),
+        *map(OutputLine, aligned(rows), styles, [len("caught")] * len(rows)),
+    ]
 
 
 def _summary(report: Report) -> list[OutputLine]:
-    known = report.baseline and f"baseline {one_line(report.baseline)}"
-    facts = [known or "no baseline yet", f"counter {one_line(report.counter)}"]
-    status = report.exit_status
-    style = MARKS["ok" if status == EXIT_OK else "FAIL" if status == 1 else "??"]
+    known = f"baseline {one_line(report.baseline)}" if report.baseline else "no baseline yet"
+    style = {EXIT_OK: MARKS["ok"], 1: MARKS["FAIL"]}.get(report.exit_status, MARKS["??"])
     last = f"{summary_line(report)}; {verdict(report)}"
-    return [
-        OutputLine(text="; ".join(facts)),
-        *(OutputLine(text=text) for text in _folded([one_line(report.convention)], WIDTH) if text),
-        *(OutputLine(text=text) for text in unmatched_lines(report)),
-        OutputLine(text=last, style=style, styled=len(last)),
+    lines = [
+        f"{known}; counter {one_line(report.counter)}",
+        *filter(None, _folded([one_line(report.convention)], WIDTH)),
+        *unmatched_lines(report),
     ]
+    return [*map(OutputLine, lines), OutputLine(last, style, len(last))]
 
 
 def _folded(rows: Sequence[Row], width: int) -> list[str]:

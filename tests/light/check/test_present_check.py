@@ -30,10 +30,11 @@ from flopbench.check.text.amounts import (
     head_room_bar,
     share_of_change,
 )
-from flopbench.check.text.blocks import command_to_accept
-from flopbench.check.text.ci import annotations, badge_json, junit_xml, report_json
+from flopbench.check.text.blocks import command_to_accept, explain_entry
+from flopbench.check.text.ci import annotations, badge_json
+from flopbench.check.text.junit import junit_xml
 from flopbench.check.text.markdown import MARKER, MOST_BYTES, code, escape_text, github_summary
-from flopbench.check.text.terminal import explain_entry, render_check
+from flopbench.check.text.terminal import render_check, report_json
 from flopbench.core.errors import DataError
 
 WORKFLOW_COMMAND = re.compile(r"::(error|warning|notice) ((?:\w+=[^:,\n]*,?)+)::([^\n\r]+)")
