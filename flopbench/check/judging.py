@@ -10,7 +10,7 @@ is ``new``, which is a notice.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -90,40 +90,35 @@ def judge_entries(
         latencies: entry -> verdict on its latency.
     """
     kept = against.kept()
-    results = [
-        _entry(
-            entry,
-            config,
-            kept.get(entry.name),
-            against.here(entry.name),
-            costs[entry.name],
-            (latencies or {}).get(entry.name),
-        )
-        for entry in config.entries
-    ]
-    ours = {entry.name for entry in config.entries}
+    ours = [entry.name for entry in config.entries]
+    results = []
+    for entry in config.entries:
+        cost, latency = costs[entry.name], (latencies or {}).get(entry.name)
+        if isinstance(cost, str):
+            results.append(replace(_unjudged(entry, config), reason=cost))
+            continue
+        here = against.here(entry.name)
+        results.append(_entry(entry, config, kept.get(entry.name), here, cost, latency))
     results += [_gone(name, kept[name], against) for name in kept if name not in ours]
+    there = against.baseline
+    notices = list(config.notes)
+    if there is None and not kept:
+        notices.append(NO_BASELINE)
+    lacking = [name for name in kept if there is None or name not in there.entries]
+    if lacking:
+        notices.append(
+            f"the revision has no baseline of {', '.join(lacking)}: compared with the current "
+            "baseline"
+        )
     return Report(
         config=config.path,
-        baseline=against.baseline.source if against.baseline is not None else "",
+        baseline=there.source if there is not None else "",
         counter=config.counter,
         convention=CONVENTION,
         entries=tuple(results),
         budgets=len(config.budgets),
         unmatched=unmatched_budgets(config),
-        notices=(*config.notes, *_notices(against, kept)),
-    )
-
-
-def _notices(against: Against, kept: Mapping[str, Kept]) -> tuple[str, ...]:
-    if not kept:
-        return (NO_BASELINE,) if against.baseline is None else ()
-    there = against.baseline.entries if against.baseline is not None else {}
-    ours = [name for name in kept if name not in there]
-    if not ours:
-        return ()
-    return (
-        f"the revision has no baseline of {', '.join(ours)}: compared with the current baseline",
+        notices=tuple(notices),
     )
 
 
@@ -146,13 +141,7 @@ def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricR
     elif state == "worse" and not grown:
         reason = "within what the budget allows"
     return MetricResult.under(
-        budget,
-        state=state,
-        violated=over or grown,
-        old=old,
-        new=new,
-        over_limit=over,
-        reason=reason,
+        budget, state, violated=over or grown, old=old, new=new, over_limit=over, reason=reason
     )
 
 
@@ -161,15 +150,8 @@ def worst(states: Iterable[State]) -> State:
     return min(states, key=_SEVERITY.index, default="same")
 
 
-def _entry(
-    entry: Entry,
-    config: Config,
-    kept: Kept | None,
-    here: Kept | None,
-    cost: Cost | str,
-    latency: MetricResult | None,
-) -> EntryResult:
-    plain = EntryResult(
+def _unjudged(entry: Entry, config: Config) -> EntryResult:
+    return EntryResult(
         name=entry.name,
         what=entry.what,
         line=entry.line,
@@ -177,29 +159,37 @@ def _entry(
         failed=False,
         source=f"{config.path}:{entry.line}" if entry.line else "",
     )
-    if isinstance(cost, str):
-        return replace(plain, reason=cost)
-    apart = not_comparable(kept.cost, cost) if kept is not None else ""
+
+
+def _entry(
+    entry: Entry,
+    config: Config,
+    kept: Kept | None,
+    here: Kept | None,
+    cost: Cost,
+    latency: MetricResult | None,
+) -> EntryResult:
     notes: list[str] = []
+    apart = not_comparable(kept.cost, cost) if kept is not None else ""
     if apart and here is not None and not not_comparable(here.cost, cost):
         # Another counter or rule was accepted since that revision: nothing older is comparable.
         notes = [f"compared with the current baseline, since the revision's differs: {apart}"]
         kept, apart = here, ""
     old = amounts(kept.cost) if kept is not None and not apart else {}
-    metrics = [
-        judge_amount(old.get(metric), new, budget_for(config, entry, metric))
-        for metric, new in amounts(cost).items()
-    ]
-    if apart:
-        metrics = [replace(one, state="not comparable") for one in metrics]
-    metrics = [_accepted(one, budget_for(config, entry, one.metric), here, cost) for one in metrics]
-    state = worst(one.state for one in metrics)
+    metrics = []
+    for metric, new in amounts(cost).items():
+        budget = budget_for(config, entry, metric)
+        one = judge_amount(old.get(metric), new, budget)
+        if apart:
+            one = replace(one, state="not comparable")
+        metrics.append(_accepted(one, budget, here, cost))
+    states = [one.state for one in metrics]
     if latency is not None:
         metrics.append(latency)
-        state = worst([state, *_of_latency(latency)])
+        states += _of_latency(latency)
     result = replace(
-        plain,
-        state=state,
+        _unjudged(entry, config),
+        state=worst(states),
         failed=any(one.failed for one in metrics),
         metrics=tuple(metrics),
         notes=(*notes, *_notes(kept, cost)),
@@ -227,20 +217,19 @@ def not_comparable(old: Cost, new: Cost) -> str:
     if isinstance(old, LogCost) != isinstance(new, LogCost):
         kinds = ["a policy log" if isinstance(one, LogCost) else "a model" for one in (old, new)]
         return f"it was {kinds[0]} in the baseline and is {kinds[1]} now"
-    terms = [("counter", old.counter, new.counter)]
-    if isinstance(old, ModelCost) and isinstance(new, ModelCost):
-        terms.append(("convention", old.convention, new.convention))
-    if isinstance(old, LogCost) and isinstance(new, LogCost):
-        terms.append(("rule", old.rule, new.rule))
-    apart = [f"{name}: {a!r} in the baseline, {b!r} now" for name, a, b in terms if a != b]
-    if isinstance(old, ModelCost) and isinstance(new, ModelCost) and not apart:
-        unseen = sorted(set(new.gaps) - set(old.gaps))
-        if unseen:  # cost moved to where nothing counts it would look like a saving
-            apart = [
-                f"{new.counter} leaves out {', '.join(unseen)}, which may multiply and which the "
-                "baseline did not have: the true cost is not known"
-            ]
-    return "; ".join(apart)
+    terms = ("counter", "rule" if isinstance(old, LogCost) else "convention")
+    pairs = [(name, getattr(old, name), getattr(new, name)) for name in terms]
+    apart = [f"{name}: {a!r} in the baseline, {b!r} now" for name, a, b in pairs if a != b]
+    if apart or not isinstance(old, ModelCost) or not isinstance(new, ModelCost):
+        return "; ".join(apart)
+    unseen = sorted(set(new.gaps) - set(old.gaps))
+    if not unseen:
+        return ""
+    # Cost that moved to where nothing counts it would look like a saving.
+    return (
+        f"{new.counter} leaves out {', '.join(unseen)}, which may multiply and which the baseline "
+        "did not have: the true cost is not known"
+    )
 
 
 def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) -> MetricResult:
@@ -257,24 +246,17 @@ def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) 
 def _gone(name: str, kept: Kept, against: Against) -> EntryResult:
     here = against.accepted_here
     accepted = here.removed[name].reason if here is not None and name in here.removed else ""
-    metrics = tuple(
-        MetricResult(
-            metric=metric,
-            state="gone",
-            failed=not accepted,
-            gate="exact",
-            old=old,
-            accepted=accepted,
-        )
-        for metric, old in amounts(kept.cost).items()
+    gone = MetricResult(
+        metric="dense_macs", state="gone", failed=not accepted, gate="exact", accepted=accepted
     )
-    what = kept.cost.policy_log if isinstance(kept.cost, LogCost) else kept.cost.spec
     return EntryResult(
         name=name,
-        what=what,
+        what=kept.cost.policy_log if isinstance(kept.cost, LogCost) else kept.cost.spec,
         state="gone",
         failed=not accepted,
-        metrics=metrics,
+        metrics=tuple(
+            replace(gone, metric=metric, old=old) for metric, old in amounts(kept.cost).items()
+        ),
         reason="the baseline has it, the configuration does not",
     )
 
@@ -289,15 +271,17 @@ def _notes(kept: Kept | None, cost: Cost) -> list[str]:
     if kept is None:
         return notes
     old = kept.cost
-    moved = _moved(old.versions, cost.versions)
+    libraries = [
+        f"{name} {version} -> {cost.versions[name]}"
+        for name, version in old.versions.items()
+        if name != "flopbench" and cost.versions.get(name, version) != version
+    ]
+    moved = ", ".join(libraries)
     if isinstance(old, ModelCost) and isinstance(cost, ModelCost):
         if old.spec != cost.spec:
             notes.append(f"it was {old.spec} in the baseline and is {cost.spec} now")
-        if (
-            old.dense_macs == cost.dense_macs
-            and old.total != cost.total
-            and old.counter == cost.counter
-        ):
+        same = (old.dense_macs, old.counter) == (cost.dense_macs, cost.counter)
+        if same and old.total != cost.total:
             notes.append(
                 f"the total of {cost.counter} moved from {old.total:,} to {cost.total:,} while the "
                 f"dense MACs are the same{f' ({moved})' if moved else ''}"
@@ -305,11 +289,6 @@ def _notes(kept: Kept | None, cost: Cost) -> list[str]:
     if moved and amounts(old) != amounts(cost):
         notes.append(f"libraries changed since the baseline: {moved}")
     return notes
-
-
-def _moved(old: Mapping[str, str], new: Mapping[str, str]) -> str:
-    names = [name for name in old if name in new and old[name] != new[name]]
-    return ", ".join(f"{name} {old[name]} -> {new[name]}" for name in names if name != "flopbench")
 
 
 def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryResult:
@@ -321,32 +300,28 @@ def _explained(result: EntryResult, old: Cost, new: Cost, folder: str) -> EntryR
     assert isinstance(old, ModelCost)
     assert isinstance(new, ModelCost)
     modules, causes = compare_models(old, new)
-    shown = tuple(
+    shown = [
         replace(one, source=posixpath.normpath(posixpath.join(folder, one.source)))
         if one.source
         else one
-        for one in _leading(modules, grew=result.state != "better")
-    )
-    source = next((module.source for module in shown if module.source), result.source)
+        for one in _leading(modules, sign=-1 if result.state == "better" else 1)
+    ]
     return replace(
         result,
         causes=causes,
-        modules=shown,
+        modules=tuple(shown),
         more_modules=len(modules) - len(shown),
-        source=source,
+        source=next((module.source for module in shown if module.source), result.source),
     )
 
 
-def _leading(modules: tuple[ModuleChange, ...], *, grew: bool) -> tuple[ModuleChange, ...]:
+def _leading(modules: Sequence[ModuleChange], *, sign: int) -> list[ModuleChange]:
     """Return the modules to show: those that changed in the direction of the whole, else all."""
-    sign = 1 if grew else -1
-
-    def went(module: ModuleChange) -> bool:
-        return any(sign * getattr(module, name) > 0 for name in _ADDED)
-
-    shown = [module for module in modules if went(module)] or list(modules)
-    totals = {name: sum(getattr(m, name) for m in modules) for name in _ADDED}
+    totals = {name: sum(getattr(module, name) for module in modules) for name in _ADDED}
+    shown = [
+        module for module in modules if any(sign * getattr(module, name) > 0 for name in _ADDED)
+    ] or list(modules)
     if sign * totals["added_macs"] <= 0:  # the order by MACs is not the order of what changed
         name = next((name for name in _ADDED if sign * totals[name] > 0), "added_macs")
         shown.sort(key=lambda module: (module.follows, -sign * getattr(module, name)))
-    return tuple(shown[:SHOWN_MODULES])
+    return shown[:SHOWN_MODULES]

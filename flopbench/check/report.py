@@ -28,24 +28,10 @@ SCHEMA = 2
 ``gflops_per_video``."""
 
 State = Literal[
-    "same",
-    "better",
-    "worse",
-    "new",
-    "gone",
-    "not comparable",
-    "not measured",
-    "inconclusive",
+    "same", "better", "worse", "new", "gone", "not comparable", "not measured", "inconclusive"
 ]
 Cause = Literal[
-    "resolution",
-    "width",
-    "depth",
-    "kernel",
-    "groups",
-    "new operator",
-    "calls",
-    "other",
+    "resolution", "width", "depth", "kernel", "groups", "new operator", "calls", "other"
 ]
 Part = Literal["choices", "unit costs"]
 
@@ -58,20 +44,16 @@ class MetricResult:
     """One metric of one entry against its baseline and its budget.
 
     Attributes:
-        metric: the metric.
         state: against the baseline; ``inconclusive`` for a latency only.
         failed: whether this fails the check.
         gate: what a violation means.
         old: the baseline's amount, None where there is none.
         new: the measured amount, None where there is none.
-        limit: the budget's limit, None for none.
-        limit_text: the limit as written in the configuration.
+        limit: of the budget, as are ``limit_text``, ``max_increase`` and ``note``.
         over_limit: whether ``new`` exceeds ``limit``.
-        max_increase: allowed growth as a share of ``old``.
         allowed: the most that the baseline and its tolerance allow; None where there is no
             baseline.
         budget_line: line of the budget in the configuration, 0 for the default.
-        note: the budget's note.
         reason: one sentence where the state or the verdict needs one, else empty.
         accepted: the reason with which a growth against another revision was accepted, else empty.
     """
@@ -96,25 +78,15 @@ class MetricResult:
     def under(
         cls,
         budget: Budget,
-        *,
         state: State,
+        *,
         violated: bool,
         old: Fraction | None,
         new: Fraction | None,
         over_limit: bool,
         reason: str,
     ) -> MetricResult:
-        """Make the result of one metric under its budget; an advisory gate never fails.
-
-        Args:
-            budget: what is allowed.
-            state: against the baseline.
-            violated: whether the budget is violated, by growth or by the limit.
-            old: the amount before, None where there is none.
-            new: the amount now, None where there is none.
-            over_limit: whether the limit is exceeded.
-            reason: one sentence, or empty.
-        """
+        """Make the result of one metric under its budget; an advisory gate never fails."""
         return cls(
             metric=budget.metric,
             state=state,
@@ -149,8 +121,6 @@ class ModuleChange:
         old_path: its path in the baseline where that differs, else empty.
         type: class name.
         added_macs: dense MACs now minus before.
-        added_params: parameters now minus before.
-        added_activations: activations now minus before.
         cause: why it changed.
         detail: what exactly, in a few words (``weight 64x64x3x3 -> 128x64x3x3``).
         follows: whether the change is derived: it only results from another module's (a wider
@@ -175,10 +145,7 @@ class CauseShare:
     """How much of an entry's change has one cause.
 
     Attributes:
-        cause: the cause.
-        added_macs: dense MACs that it added.
-        added_params: parameters that it added.
-        detail: the change that started it, in a few words, naming a module or the input.
+        detail: what started it, in a few words, naming a module, all blocks or the input.
     """
 
     cause: Cause
@@ -245,12 +212,9 @@ class EntryResult:
     """One entry.
 
     Attributes:
-        name: its name.
         what: its specification or log; from the baseline where the entry is gone.
         line: its line in the configuration, 0 where it has none.
         state: the worst of its metrics' states.
-        failed: whether it fails the check.
-        metrics: one result per metric.
         causes: why a model's cost changed, the largest first.
         modules: the five modules that grew most (shrank most, where the entry is better): those
             that started the change first, then the derived ones.
@@ -281,8 +245,6 @@ class SelfTestResult:
     """One injected growth and what the check made of it.
 
     Attributes:
-        entry: name of the entry.
-        metric: the metric that grew.
         caught: whether the check failed, as it must.
         reason: why it did not, else empty.
     """
@@ -303,7 +265,7 @@ class Report:
         counter: the counter whose MACs are guarded.
         convention: how it counts MACs.
         entries: in the order of the configuration, then those that are gone.
-        budgets: how many budgets the configuration has.
+        budgets: how many the configuration has.
         unmatched: the budgets that match no entry, as ``file:line: match metric``.
         drill: results of the self-test; empty outside one.
         drill_share: how much growth it injected, as a share.

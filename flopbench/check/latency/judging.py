@@ -82,7 +82,7 @@ def outcome(
         reasons.append(ADVISORY)
     return MetricResult.under(
         budget,
-        state=found.state,
+        found.state,
         violated=violated,
         old=old,
         new=new,
