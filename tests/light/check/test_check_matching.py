@@ -245,124 +245,195 @@ def test_equal_models_have_no_change(make: Callable[[], ModelCost]) -> None:
     assert compare_models(make(), make()) == ((), ())
 
 
-def test_a_wider_layer_is_named_first_and_the_rest_follows() -> None:
-    """One block's first convolution made wider: its norm and the next layer only follow."""
-    changes, shares = compared(resnet(), resnet(inner={"layer1.0": 128}))
-    first = changes[0]
-    assert (first.path, first.cause, first.follows) == ("layer1.0.conv1", "width", False)
-    assert first.detail == "out channels 64 -> 128"
-    assert (first.added_macs, first.added_params) == (64 * 64 * 9 * 56**2, 64 * 64 * 9)
-    assert [(c.path, c.cause, c.detail, c.follows) for c in changes[1:]] == [
-        ("layer1.0.conv2", "width", "in channels 64 -> 128", True),
-        ("layer1.0.bn1", "width", "features 64 -> 128", True),
+def lenet(size: int) -> ModelCost:
+    """Return two convolutions and a head on flattened positions."""
+    net = Net(size, channels=1)
+    for path, out in (("conv1", 6), ("conv2", 16)):
+        net.conv(path, out, 5, bias=True)
+        net.pool()
+    net.linear("fc1", 120, flat=True)
+    net.size = 1
+    net.linear("fc2", 10)
+    return net.cost()
+
+
+def branches(width: int, *, tail: bool = False) -> ModelCost:
+    """Return two branches that are joined, and perhaps a layer after them."""
+    net = Net(32)
+    net.conv("a", width, 3, beside=True)
+    net.conv("b", 64, 3, beside=True)
+    net.channels = width + 64
+    net.conv("joined", 64, 1)
+    if tail:
+        net.conv("tail", 64, 3)
+    return net.cost()
+
+
+def two_layers(channels: int) -> ModelCost:
+    """Return two convolutions of an input of some channels."""
+    net = Net(64, channels)
+    net.conv("conv1", 32, 3)
+    net.conv("conv2", 32, 3)
+    return net.cost()
+
+
+def edited(path: str = "", **factors: int) -> ModelCost:
+    """Return a ResNet of which one module, or every one, has amounts as many times as large."""
+    return cost_of(
+        [
+            replace(m, **{name: getattr(m, name) * n for name, n in factors.items()})
+            if path in ("", m.path)
+            else m
+            for m in resnet().modules
+        ]
+    )
+
+
+EDITS: dict[str, tuple[ModelCost, ModelCost, list[str], list[str], set[str]]] = {
+    "a wider layer: its norm and the next layer only derive from it": (
+        resnet(),
+        resnet(inner={"layer1.0": 128}),
+        ["width layer1.0.conv1: out channels 64 -> 128"],
+        [
+            f"layer1.0.conv1 {64 * 64 * 9 * 56**2} width: out channels 64 -> 128",
+            f"layer1.0.conv2 {64 * 64 * 9 * 56**2} width, derived: in channels 64 -> 128",
+            "layer1.0.bn1 0 width, derived: features 64 -> 128",
+        ],
+        set(),
+    ),
+    "a larger kernel: only that module changed, its padding does not count": (
+        resnet(),
+        resnet(kernels={"layer3.1": 5}),
+        ["kernel layer3.1.conv1: kernel 3x3 -> 5x5"],
+        [f"layer3.1.conv1 {256 * 256 * (25 - 9) * 14**2} kernel: kernel 3x3 -> 5x5"],
+        set(),
+    ),
+    "groups left out, though the weight's extents changed": (
+        resnet(groups={"layer2.1": 32}),
+        resnet(),
+        ["groups layer2.1.conv1: groups 32 -> 1"],
+        [f"layer2.1.conv1 {128 * (128 - 4) * 9 * 28**2} groups: groups 32 -> 1"],
+        set(),
+    ),
+    "a stem without its stride: every later layer derives from it": (
+        resnet(),
+        resnet(stem_stride=1),
+        ["kernel conv1: stride 2 -> 1"],
+        [f"conv1 {3 * 64 * 49 * 112**2 * 3} kernel: stride 2 -> 1"],
+        {"resolution, derived"},
+    ),
+    "a pooling layer costs nothing, and still began it": (
+        resnet(),
+        resnet(pool_stride=1),
+        ["kernel maxpool: stride 2 -> 1"],
+        ["maxpool 0 kernel: stride 2 -> 1"],
+        {"resolution, derived"},
+    ),
+    "a larger input: the cause is the input, no module": (
+        resnet(),
+        resnet(size=256),
+        ["resolution input 224 -> 256"],
+        [],
+        {"resolution"},
+    ),
+    "positions flattened into features derive from the input": (
+        lenet(28),
+        lenet(32),
+        ["resolution input 28 -> 32"],
+        [],
+        {"resolution", "width, derived"},
+    ),
+    "attention grows with the square of its positions, a table of positions has more rows": (
+        vit(),
+        vit(size=256),
+        ["resolution input 224 -> 256"],
+        [],
+        {"resolution"},
+    ),
+    "the width of a transformer is in every layer; its table of positions derives from it": (
+        vit(),
+        vit(width=256),
+        ["width encoder.layers.encoder_layer_0.self_attention: width 192 -> 256"],
+        [],
+        {"width", "width, derived"},
+    ),
+    "a wider expansion: the channels of the depthwise convolution are those of its input": (
+        mobilenet(),
+        mobilenet(hidden={3: 288}),
+        ["width features.3.conv.0.0: out channels 144 -> 288"],
+        [
+            f"features.3.conv.0.0 {24 * 144 * 56**2} width: out channels 144 -> 288",
+            f"features.3.conv.2 {24 * 144 * 56**2} width, derived: in channels 144 -> 288",
+            f"features.3.conv.1.0 {144 * 9 * 56**2} width, derived: channels 144 -> 288",
+        ],
+        {"width, derived"},
+    ),
+    "a block fewer": (
+        resnet((2, 3, 2, 2)),
+        resnet(),
+        ["depth layer2.2: gone, 4 modules"],
+        [],
+        {"depth"},
+    ),
+    "two causes at once": (
+        resnet(),
+        resnet(inner={"layer1.0": 80}, kernels={"layer3.1": 7}),
+        [
+            "kernel layer3.1.conv1: kernel 3x3 -> 7x7",
+            "width layer1.0.conv1: out channels 64 -> 80",
+        ],
+        [f"layer3.1.conv1 {256 * 256 * (49 - 9) * 14**2} kernel: kernel 3x3 -> 7x7"],
+        {"width", "width, derived"},
+    ),
+    "a layer behind joined branches has the width of neither": (
+        branches(32),
+        branches(48, tail=True),
+        ["depth tail: added", "width a: out channels 32 -> 48"],
+        [
+            f"tail {64 * 64 * 9 * 32**2} depth: added",
+            f"a {16 * 3 * 9 * 32**2} width: out channels 32 -> 48",
+            f"joined {16 * 64 * 32**2} width, derived: in channels 96 -> 112",
+        ],
+        set(),
+    ),
+    "an input of more channels: no other module explains it": (
+        two_layers(3),
+        two_layers(4),
+        ["width conv1: in channels 3 -> 4"],
+        [f"conv1 {32 * 9 * 64**2} width: in channels 3 -> 4"],
+        set(),
+    ),
+    "a module called twice, at the same cost each": (
+        resnet(),
+        edited("fc", calls=2, dense_macs=2, activations=2),
+        ["calls fc: calls 1 -> 2"],
+        ["fc 512000 calls: calls 1 -> 2"],
+        set(),
+    ),
+    "positions that code of no module changed: as far as one can see, all began it": (
+        resnet(),
+        edited(dense_macs=4, activations=4),
+        ["resolution conv1: output elements 802816 -> 3211264"],
+        [],
+        {"resolution"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "causes", "first", "rest"), EDITS.values(), ids=EDITS)
+def test_what_an_edit_is_called(
+    old: ModelCost, new: ModelCost, causes: list[str], first: list[str], rest: set[str]
+) -> None:
+    """Each edit has these causes, the largest first; these changes began it; the rest is so."""
+    changes, shares = compared(old, new)
+    assert [f"{share.cause} {share.detail}" for share in shares] == causes
+    kinds = [f"{c.cause}, derived" if c.follows else str(c.cause) for c in changes]
+    told = [
+        f"{c.path} {c.added_macs} {kind}: {c.detail}"
+        for c, kind in zip(changes, kinds, strict=True)
     ]
-    (share,) = shares
-    assert share.cause == "width"
-    assert share.detail == "layer1.0.conv1: out channels 64 -> 128"
-
-
-def test_a_larger_input_is_the_one_cause() -> None:
-    """Nothing but the input grew: one cause, and its detail names the input, not a module."""
-    changes, (share,) = compared(resnet(), resnet(size=256))
-    assert (share.cause, share.detail) == ("resolution", "input 224 -> 256")
-    assert {(c.cause, c.detail, c.follows) for c in changes} == {
-        ("resolution", "input 224 -> 256", False)
-    }
-    assert {change.path for change in changes} == {
-        module.path for module in resnet().modules if module.dense_macs and module.path != "fc"
-    }
-
-
-def test_positions_flattened_into_features_follow_from_the_input() -> None:
-    """A head on flattened positions gets more features: that too is the input's doing."""
-
-    def net(size: int) -> ModelCost:
-        lenet = Net(size, channels=1)
-        lenet.conv("conv1", 6, 5, bias=True)
-        lenet.pool()
-        lenet.conv("conv2", 16, 5, bias=True)
-        lenet.pool()
-        lenet.linear("fc1", 120, flat=True)
-        lenet.size = 1
-        lenet.linear("fc2", 10)
-        return lenet.cost()
-
-    changes, (share,) = compared(net(28), net(32))
-    assert (share.cause, share.detail) == ("resolution", "input 28 -> 32")
-    assert [(c.path, c.detail) for c in changes if c.follows] == [
-        ("fc1", "in features 784 -> 1024")
-    ]
-
-
-def test_a_transformer_with_a_larger_input_has_one_cause() -> None:
-    """Attention grows with the square of its positions, and a table of positions gains rows."""
-    changes, (share,) = compared(vit(), vit(size=256))
-    assert (share.cause, share.detail) == ("resolution", "input 224 -> 256")
-    assert {change.path for change in changes} >= {"encoder", "conv_proj"}
-
-
-def test_a_wider_transformer_has_one_cause() -> None:
-    """The width of a transformer is in every layer; a table of positions only follows."""
-    changes, (share,) = compared(vit(), vit(width=256))
-    assert share.cause == "width"
-    assert {c.path for c in changes if c.follows} >= {
-        "encoder",
-        "encoder.layers.encoder_layer_3.ln_1",
-    }
-    _, (share,) = compared(vit(), vit(mlp=1024))
-    assert share.detail == ("encoder.layers.encoder_layer_0.mlp.0: out features 768 -> 1024")
-
-
-def test_another_kernel() -> None:
-    """A 5x5 kernel in place of 3x3: only that module changed; its padding does not count."""
-    (change,), (share,) = compared(resnet(), resnet(kernels={"layer3.1": 5}))
-    assert (change.path, change.cause, change.follows) == ("layer3.1.conv1", "kernel", False)
-    assert change.detail == "kernel 3x3 -> 5x5"
-    assert change.added_macs == 256 * 256 * (25 - 9) * 14**2
-    assert share.detail == "layer3.1.conv1: kernel 3x3 -> 5x5"
-
-
-def test_other_groups() -> None:
-    """Groups left out: cause groups, with both numbers, though the weight's extents moved."""
-    (change,), (share,) = compared(resnet(groups={"layer2.1": 32}), resnet())
-    assert (change.path, change.cause, share.cause) == ("layer2.1.conv1", "groups", "groups")
-    assert change.detail == "groups 32 -> 1"
-
-
-def test_a_stride_changes_positions_after_it() -> None:
-    """A stem without its stride: it began the change, all later layers follow, one cause."""
-    changes, (share,) = compared(resnet(), resnet(stem_stride=1))
-    assert (changes[0].path, changes[0].cause) == ("conv1", "kernel")
-    assert changes[0].detail == "stride 2 -> 1"
-    assert {(c.cause, c.follows) for c in changes[1:]} == {("resolution", True)}
-    assert (share.cause, share.detail) == ("kernel", "conv1: stride 2 -> 1")
-
-
-def test_the_stride_of_a_pooling_layer_is_found() -> None:
-    """Pooling costs nothing itself, and still began the change."""
-    changes, (share,) = compared(resnet(), resnet(pool_stride=1))
-    assert (changes[0].path, changes[0].added_macs, changes[0].follows) == ("maxpool", 0, False)
-    assert all(change.follows for change in changes[1:])
-    assert (share.cause, share.detail) == ("kernel", "maxpool: stride 2 -> 1")
-
-
-def test_one_more_block_at_the_end_of_a_stage() -> None:
-    """A block more: its modules and no others are added, and the cause names the block."""
-    changes, (share,) = compared(resnet(), resnet((2, 3, 2, 2)))
-    assert {change.path for change in changes} == {
-        f"layer2.2.{name}" for name in ("conv1", "bn1", "conv2", "bn2")
-    }
-    assert {(c.cause, c.detail, c.old_path) for c in changes} == {("depth", "added", "")}
-    assert (share.cause, share.detail) == ("depth", "layer2.2: added, 4 modules")
-    assert share.added_macs == 2 * 128 * 128 * 9 * 28**2
-
-
-def test_one_block_fewer_saves_and_the_largest_saving_comes_first() -> None:
-    """A block less: its modules are gone, with what they cost as savings."""
-    changes, (share,) = compared(resnet((2, 3, 2, 2)), resnet())
-    assert {(c.cause, c.detail) for c in changes} == {("depth", "gone")}
-    assert changes[0].added_macs == min(change.added_macs for change in changes) < 0
-    assert share.detail == "layer2.2: gone, 4 modules"
+    assert told[: len(first)] == first
+    assert set(kinds[len(first) :]) == rest
 
 
 @pytest.mark.parametrize("place", range(1, len(MOBILENET) + 1))
@@ -467,15 +538,6 @@ def test_positions_come_from_the_only_change_that_can_move_them() -> None:
     assert [change.path for change in changes if not change.follows] == ["conv1", "maxpool"]
 
 
-def test_the_channels_of_a_depthwise_convolution_follow() -> None:
-    """A wider expansion: the depthwise convolution has as many channels and groups as it gets."""
-    changes, (share,) = compared(mobilenet(), mobilenet(hidden={3: 288}))
-    assert [change.path for change in changes if not change.follows] == ["features.3.conv.0.0"]
-    by_path = {change.path: change for change in changes}
-    assert by_path["features.3.conv.1.0"].detail == "channels 144 -> 288"
-    assert share.detail == "features.3.conv.0.0: out channels 144 -> 288"
-
-
 def test_a_new_name_is_no_change() -> None:
     """The whole model under another attribute: same layers, nothing added."""
     assert compare_models(resnet(prefix="a."), resnet(prefix="z.")) == ((), ())
@@ -491,92 +553,22 @@ def test_names_that_change_their_order_are_found() -> None:
 
 
 def test_a_new_kind_of_layer_is_a_new_operator() -> None:
-    """A module of a type that the baseline has nowhere, and a type replaced at its path."""
-    net = list(resnet().modules)
+    """A module of a type that the baseline has nowhere, one replaced at its path, an operator."""
     squeeze = ModuleCost(
         path="layer4.1.gate", type="Gate", dense_macs=10**6, params=500, activations=9, calls=1,
         ops=("aten.bmm",), shape={"w": [5, 100]},
     )  # fmt: skip
-    (change,), (share,) = compared(resnet(), cost_of([*net, squeeze]))
-    assert (change.cause, change.detail) == ("new operator", "added, Gate is new")
-    assert (share.cause, share.added_macs) == ("new operator", 10**6)
-    swapped = [
-        replace(m, type="GroupNorm", params=m.params + 1) if m.path == "layer1.0.bn1" else m
-        for m in net
-    ]
-    (change,), _ = compared(resnet(), cost_of(swapped))
-    assert (change.cause, change.detail) == ("new operator", "BatchNorm2d -> GroupNorm")
-    again = [
-        replace(m, ops=("aten.bmm",), dense_macs=m.dense_macs + 7) if m.path == "fc" else m
-        for m in net
-    ]
-    (change,), _ = compared(resnet(), cost_of(again))
-    assert (change.cause, change.detail) == ("new operator", "operator aten.bmm is new")
-
-
-def test_a_module_called_twice() -> None:
-    """Twice the calls at the same cost each: cause calls."""
-    twice = [
-        replace(m, calls=2, dense_macs=2 * m.dense_macs, activations=2 * m.activations)
-        if m.path == "fc"
-        else m
-        for m in resnet().modules
-    ]
-    (change,), (share,) = compared(resnet(), cost_of(twice))
-    assert (change.cause, change.detail, share.cause) == ("calls", "calls 1 -> 2", "calls")
-
-
-def test_two_causes_at_once_are_told_apart() -> None:
-    """A wider layer and a larger kernel elsewhere: two shares, the larger first."""
-    changed = resnet(inner={"layer1.0": 80}, kernels={"layer3.1": 7})
-    _, shares = compared(resnet(), changed)
-    assert [(share.cause, share.detail) for share in shares] == [
-        ("kernel", "layer3.1.conv1: kernel 3x3 -> 7x7"),
-        ("width", "layer1.0.conv1: out channels 64 -> 80"),
-    ]
-
-
-def test_a_layer_behind_joined_branches_follows_the_wider_branch() -> None:
-    """Two branches joined, one wider: 96 -> 112 is its doing, not that of a layer added later."""
-
-    def net(branch: int, *, tail: bool) -> ModelCost:
-        made = Net(32)
-        made.conv("a", branch, 3, beside=True)
-        made.conv("b", 64, 3, beside=True)
-        made.channels = branch + 64
-        made.conv("joined", 64, 1)
-        if tail:
-            made.conv("tail", 64, 3)
-        return made.cost()
-
-    _, shares = compared(net(32, tail=False), net(48, tail=True))
-    added = {share.cause: share.added_macs for share in shares}
-    assert added == {
-        "width": (16 * 3 * 9 + 16 * 64) * 32**2,
-        "depth": 64 * 64 * 9 * 32**2,
-    }
-
-
-def test_inputs_of_another_number_of_channels_began_it_themselves() -> None:
-    """Only the first layer's input is wider: no other module explains it, so it began it."""
-    old, new = (Net(64, channels=channels) for channels in (3, 4))
-    for net in (old, new):
-        net.conv("conv1", 32, 3)
-        net.conv("conv2", 32, 3)
-    (change,), (share,) = compared(old.cost(), new.cost())
-    assert (change.path, change.follows, change.detail) == ("conv1", False, "in channels 3 -> 4")
-    assert share.cause == "width"
-
-
-def test_positions_without_a_cause_in_any_module() -> None:
-    """A resize in code of no module: those that do more began it, as far as one can see."""
-    more = [
-        replace(m, dense_macs=4 * m.dense_macs, activations=4 * m.activations)
-        for m in resnet().modules
-    ]
-    changes, (share,) = compared(resnet(), cost_of(more))
-    assert share.cause == "resolution"
-    assert not any(change.follows for change in changes)
+    by_path = {module.path: module for module in resnet().modules}
+    norm, head = by_path["layer1.0.bn1"], by_path["fc"]
+    for module, detail in (
+        (squeeze, "added, Gate is new"),
+        (replace(norm, type="GroupNorm", params=129), "BatchNorm2d -> GroupNorm"),
+        (replace(head, ops=("aten.bmm",), dense_macs=7), "operator aten.bmm is new"),
+    ):
+        new = cost_of([*{**by_path, module.path: module}.values()])
+        (change,), (share,) = compared(resnet(), new)
+        assert (change.path, change.cause, change.detail) == (module.path, "new operator", detail)
+        assert (share.cause, share.detail) == ("new operator", f"{module.path}: {detail}")
 
 
 def test_layouts_of_torch() -> None:
