@@ -76,13 +76,18 @@ def parse_amount(text: str, metric: Metric) -> Fraction:
     """
     expected = f"expected such as {_EXAMPLES[metric]}"
     number, unit = parse_number(text, expected)
-    value = number * _factor(text, number, unit, metric, expected)
+    shown = shown_amount(text)
+    if not unit:
+        raise InputError(f"{shown} has no unit", expected)
+    factor = _factor(text, number, unit, metric)
+    if factor is None:
+        wrong = f"has the unit {shown_amount(unit)}, not one of {metric}"
+        raise InputError(f"{shown} {wrong}", expected)
+    value = number * factor
     if value > LARGEST_COST:
-        raise InputError(f"{shown_amount(text)} is beyond any model", expected)
+        raise InputError(f"{shown} is beyond any model", expected)
     if metric in _WHOLE and value.denominator != 1:
-        raise InputError(
-            f"{shown_amount(text)} is not a whole number of {_WHOLE[metric]}", expected
-        )
+        raise InputError(f"{shown} is not a whole number of {_WHOLE[metric]}", expected)
     return value
 
 
@@ -100,23 +105,17 @@ def parse_share(text: str) -> Fraction:
     return number / 100
 
 
-def _factor(text: str, number: Fraction, unit: str, metric: Metric, expected: str) -> Fraction:
-    """Return how many MACs, elements or seconds one unit holds."""
-    if not unit:
-        raise InputError(f"{shown_amount(text)} has no unit", expected)
-    factor: Fraction | int | None
+def _factor(text: str, number: Fraction, unit: str, metric: Metric) -> Fraction | int | None:
+    """Return how many MACs, elements or seconds one unit holds; None for a unit of another metric.
+
+    Raises:
+        InputError: a unit that can mean two things.
+    """
     if metric == "latency":
-        factor = _TIME_UNITS.get(unit)
-    elif metric in _ELEMENT_UNITS:
+        return _TIME_UNITS.get(unit)
+    if metric in _ELEMENT_UNITS:
         nouns = (noun for noun in _ELEMENT_UNITS[metric] if unit.endswith(noun))
         prefixes = (prefix_factor(unit.removesuffix(noun).rstrip()) for noun in nouns)
-        factor = next((prefix for prefix in prefixes if prefix is not None), None)
-    else:
-        bare = re.sub(r"\s*/\s*video$", "", unit) if metric == "macs_per_video" else unit
-        factor = macs_per_unit(text, number, bare, "/video" if bare != unit else "")
-    if factor is None:
-        raise InputError(
-            f"{shown_amount(text)} has the unit {shown_amount(unit)}, not one of {metric}",
-            expected,
-        )
-    return Fraction(factor)
+        return next((prefix for prefix in prefixes if prefix is not None), None)
+    bare = re.sub(r"\s*/\s*video$", "", unit) if metric == "macs_per_video" else unit
+    return macs_per_unit(text, number, bare, "/video" if bare != unit else "")

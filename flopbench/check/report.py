@@ -45,14 +45,10 @@ class MetricResult:
 
     Attributes:
         state: against the baseline; ``inconclusive`` for a latency only.
-        failed: whether this fails the check.
-        gate: what a violation means.
         old: the baseline's amount, None where there is none.
         new: the measured amount, None where there is none.
         limit: of the budget, as are ``limit_text``, ``max_increase`` and ``note``.
-        over_limit: whether ``new`` exceeds ``limit``.
-        allowed: the most that the baseline and its tolerance allow; None where there is no
-            baseline.
+        allowed: the most that the baseline and its tolerance allow; None without a baseline.
         budget_line: line of the budget in the configuration, 0 for the default.
         reason: one sentence where the state or the verdict needs one, else empty.
         accepted: the reason with which a growth against another revision was accepted, else empty.
@@ -156,14 +152,11 @@ class CauseShare:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventShare:
-    """One action's part in the change of a policy's cost, in MACs per video.
+    """One action's, exit's or charge's part in the change of a policy's cost, in MACs per video.
 
     Attributes:
-        name: the action, exit or charge.
-        old_times: how often per video before, None where it did not exist.
-        new_times: how often per video now, None where it no longer exists.
-        old_macs: cost each time before, None where it did not exist.
-        new_macs: cost each time now.
+        old_times: how often per video before, None where it did not exist; so are the next three.
+        old_macs: cost each time before.
         choices: part of the change that is due to how often it happens.
         unit_costs: part that is due to what it costs each time.
     """
@@ -197,7 +190,6 @@ class Split:
         unit_costs: MACs per video because the costs of its networks changed.
         leading: the part with the larger absolute value.
         events: one per action; they sum to the whole.
-        components: networks whose price changed.
     """
 
     choices: Fraction
@@ -215,7 +207,6 @@ class EntryResult:
         what: its specification or log; from the baseline where the entry is gone.
         line: its line in the configuration, 0 where it has none.
         state: the worst of its metrics' states.
-        causes: why a model's cost changed, the largest first.
         modules: the five modules that grew most (shrank most, where the entry is better): those
             that started the change first, then the derived ones.
         more_modules: how many more changed.
@@ -260,10 +251,8 @@ class Report:
     """One check.
 
     Attributes:
-        config: the configuration file.
         baseline: the baseline: a file, or ``REF:file``; empty where there is none yet.
-        counter: the counter whose MACs are guarded.
-        convention: how it counts MACs.
+        counter: the counter whose MACs are guarded; ``convention`` says how it counts.
         entries: in the order of the configuration, then those that are gone.
         budgets: how many the configuration has.
         unmatched: the budgets that match no entry, as ``file:line: match metric``.

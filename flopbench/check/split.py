@@ -64,20 +64,15 @@ def _renamed(before: _Events, after: _Events) -> _Events:
 
     The mix did not change where one event is gone and exactly one other happens just as often.
     """
-    gone = [key for key in before if key not in after]
-    came = [key for key in after if key not in before]
+    gone = {key: before[key][0] for key in before if key not in after}
+    came = {key: after[key][0] for key in after if key not in before}
 
-    def alone(key: tuple[str, int]) -> bool:
-        times = after[key][0]
-        return (
-            [before[k][0] for k in gone].count(times)
-            == 1
-            == [after[k][0] for k in came].count(times)
-        )
+    def only(events: dict[tuple[str, int], Fraction]) -> dict[Fraction, tuple[str, int]]:
+        counts = Counter(events.values())
+        return {times: key for key, times in events.items() if counts[times] == 1}
 
-    names = {
-        next(k for k in gone if before[k][0] == after[key][0]): key for key in came if alone(key)
-    }
+    new_names = only(came)
+    names = {key: new_names[times] for times, key in only(gone).items() if times in new_names}
     return {names.get(key, key): value for key, value in before.items()}
 
 
@@ -106,17 +101,16 @@ def _share(
 
 
 def _component_changes(old: LogCost, new: LogCost) -> tuple[ComponentChange, ...]:
-    changes = []
-    for name in dict.fromkeys([*new.components, *old.components]):
-        was, now = old.components.get(name), new.components.get(name)
-        if was != now:
-            changes.append(
-                ComponentChange(
-                    name=name,
-                    old_spec=was.spec if was else "",
-                    new_spec=now.spec if now else "",
-                    old_macs=was.total_macs if was else None,
-                    new_macs=now.total_macs if now else None,
-                )
-            )
-    return tuple(changes)
+    names = dict.fromkeys([*new.components, *old.components])
+    pairs = [(name, old.components.get(name), new.components.get(name)) for name in names]
+    return tuple(
+        ComponentChange(
+            name=name,
+            old_spec=was.spec if was else "",
+            new_spec=now.spec if now else "",
+            old_macs=was.total_macs if was else None,
+            new_macs=now.total_macs if now else None,
+        )
+        for name, was, now in pairs
+        if was != now
+    )

@@ -168,7 +168,7 @@ def _blocks(modules: Sequence[ModuleChange], word: str, staying: Collection[str]
     count = 0
     for root, held in blocks.items():
         if len(held) == 1:
-            named.append(f"{root}: {held[0].detail}")
+            named.append(f"{root or 'the model'}: {held[0].detail}")
             last = ""
             continue
         if last and root == _next(last):
@@ -177,7 +177,7 @@ def _blocks(modules: Sequence[ModuleChange], word: str, staying: Collection[str]
             first, count = root, 0
         last, count = root, count + len(held)
         span = first if first == last else f"{first} to {last}"
-        named.append(f"{span}: {word}, {count} modules")
+        named.append(f"{span or 'the model'}: {word}, {count} modules")
     return named
 
 

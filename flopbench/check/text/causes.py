@@ -40,30 +40,27 @@ def why_lines(entry: EntryResult) -> list[str]:
         ]
         lines += ["cause:", *_indented(aligned(rows, right=(1, 2)))]
     if entry.modules:
+        lines.append(f"modules that {'shrank' if entry.state == 'better' else 'grew'} most:")
         activations = any(r.metric == "activations" and r.failed for r in entry.metrics)
-        grew = entry.state != "better"
-        lines.append(f"modules that {'grew' if grew else 'shrank'} most:")
         lines += _indented(_module_lines(entry.modules, activations))
         if entry.more_modules:
             lines.append(f"  and {entry.more_modules:,} more that changed")
-    if entry.split is not None:
-        lines += _split_lines(entry.split)
-    return lines
+    return lines + (_split_lines(entry.split) if entry.split is not None else [])
 
 
 def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[str]:
-    rows = []
-    for module in modules:
-        added = exact_amount("activations", Fraction(module.added_activations), signed=True)
-        rows.append(
-            (
-                one_line(module.path) or "(the model itself)",
-                one_line(module.type),
-                *_macs_and_params(module.added_macs, module.added_params),
-                added if activations else "",
-                f"{module.cause}, derived" if module.follows else module.cause,
-            )
+    rows = [
+        (
+            one_line(module.path) or "(the model itself)",
+            one_line(module.type),
+            *_macs_and_params(module.added_macs, module.added_params),
+            exact_amount("activations", Fraction(module.added_activations), signed=True)
+            if activations
+            else "",
+            f"{module.cause}, derived" if module.follows else module.cause,
         )
+        for module in modules
+    ]
     lines = []
     for module, line in zip(modules, aligned(rows, right=(2, 3, 4)), strict=True):
         moved = f"was {module.old_path}" if module.old_path else ""
@@ -74,36 +71,36 @@ def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[st
 
 def _split_lines(split: Split) -> list[str]:
     """Return the split of a policy's change: exact sums, a row per action, changed prices."""
-    parts = {"choices": split.choices, "unit costs": split.unit_costs}
+    parts = {
+        "choices": split.choices,
+        "unit costs": split.unit_costs,
+        "total": split.choices + split.unit_costs,
+    }
     sums = [(name, exact_amount(VIDEO, part, signed=True)) for name, part in parts.items()]
-    whole = exact_amount(VIDEO, split.choices + split.unit_costs, signed=True)
-    lines = [
-        f"mostly {split.leading}: {MEANING[split.leading]}",
-        *_indented(aligned([*sums, ("total", whole)], right=(1,))),
+    titles = ("", "times per video", "MACs each time", "choices", "unit costs")
+    events = [
+        (
+            one_line(event.name),
+            _times_change(event.old_times, event.new_times),
+            _macs_change(event.old_macs, event.new_macs),
+            _signed_macs(event.choices),
+            _signed_macs(event.unit_costs),
+        )
+        for event in split.events
     ]
-    if split.events:
-        titles = ("", "times per video", "MACs each time", "choices", "unit costs")
-        rows = [
-            (
-                one_line(event.name),
-                _times_change(event.old_times, event.new_times),
-                _macs_change(event.old_macs, event.new_macs),
-                _signed_macs(event.choices),
-                _signed_macs(event.unit_costs),
-            )
-            for event in split.events
-        ]
-        lines += ["by action:", *_indented(aligned([titles, *rows], right=(1, 2, 3, 4)))]
-    if split.components:
-        rows_of_prices = [
-            (
-                one_line(c.name),
-                _macs_change(c.old_macs, c.new_macs),
-                one_line(_change(c.old_spec or "-", c.new_spec or "-")),
-            )
-            for c in split.components
-        ]
-        lines += ["prices that changed:", *_indented(aligned(rows_of_prices, right=(1,)))]
+    prices = [
+        (
+            one_line(component.name),
+            _macs_change(component.old_macs, component.new_macs),
+            one_line(_change(component.old_spec or "-", component.new_spec or "-")),
+        )
+        for component in split.components
+    ]
+    lines = [f"mostly {split.leading}: {MEANING[split.leading]}", *_indented(aligned(sums, (1,)))]
+    if events:
+        lines += ["by action:", *_indented(aligned([titles, *events], right=(1, 2, 3, 4)))]
+    if prices:
+        lines += ["prices that changed:", *_indented(aligned(prices, right=(1,)))]
     return lines
 
 
