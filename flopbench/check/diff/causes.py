@@ -8,6 +8,7 @@ changes that it may come from have one cause. Else it is booked under what diffe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +17,7 @@ from flopbench.check.baseline.text import natural
 from flopbench.check.diff.layers import Move
 from flopbench.check.report import Cause, CauseShare, ModuleChange
 
-Role = Literal["own", "input", "features", "positions", "any", "unknown"]
+Role = Literal["own", "output", "input", "features", "unknown", "positions", "any"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ class Change:
 
     Attributes:
         module: the change as reported; its cause is what differs in the module itself.
-        role: whether the module itself was changed, or its input, its positions, or any of these.
+        role: whether the module itself was changed, or else what of it another module decides:
+            as ``layers.Difference``, its positions, or any of these.
         moves: widths of its input, or of an unknown layout, that differ.
         outputs: widths of its output that differ.
         structural: whether it was added, is gone, or became another type.
@@ -121,18 +123,18 @@ def cause_shares(
         new_input: how the model's input changed, empty where it did not.
         staying: ``added`` and ``gone`` -> the paths at and below which modules have a partner.
     """
-    by_cause: dict[Cause, list[Change]] = {}
-    for one in changes:
-        by_cause.setdefault(one.booked, []).append(one)
-        if one.of_input:
-            by_cause.setdefault("resolution", [])
+    # What the new input adds to a module is not part of its other changes.
+    divided = [one for one in changes if one.of_input and one.booked != "resolution"]
+    of_input = Counter({"resolution": sum(one.of_input for one in divided)})
+    for one in divided:
+        of_input[one.booked] -= one.of_input
     shares = []
-    for cause, found in by_cause.items():
-        added = sum(one.module.added_macs for one in found)
-        # What the new input adds to a module is not part of its other changes.
-        for one in changes:
-            if one.of_input and one.booked != "resolution":
-                added += one.of_input * ((cause == "resolution") - (cause == one.booked))
+    causes: set[Cause] = {one.booked for one in changes}
+    if divided:
+        causes.add("resolution")
+    for cause in causes:
+        found = [one for one in changes if one.booked == cause]
+        added = sum(one.module.added_macs for one in found) + of_input[cause]
         params = sum(one.module.added_params for one in found)
         if not (added or any(any(one.size) or one.module.added_activations for one in found)):
             continue

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from math import prod
 
 from flopbench.check.baseline.text import natural
 from flopbench.check.diff.causes import Change, attribute, cause_shares
-from flopbench.check.diff.layers import differences, keeps_positions
+from flopbench.check.diff.layers import Difference, differences, keeps_positions
 from flopbench.check.diff.pairing import pair_modules
 from flopbench.check.records import ModelCost, ModuleCost
 from flopbench.check.report import Cause, CauseShare, ModuleChange
@@ -32,35 +32,32 @@ def compare_models(
         [module for module in old.modules if _counts(module)],
         [module for module in new.modules if _counts(module)],
     )
-    known = _Known(
-        types={module.type for module in old.modules},
-        ops={op for module in old.modules for op in module.ops},
-        new_input=f"input {old.input} -> {new.input}" if old.input != new.input else "",
-    )
+    known = _Known(old, new)
     changes = [change for pair in pairs if (change := _of_pair(*pair, known)) is not None]
     changes += [_added(module, known) for module in added if _is_reported(module)]
     changes += [_gone(module) for module in gone if _is_reported(module)]
     changes = attribute(changes, known.new_input)
-    staying = {
-        "added": _heads(now.path for _, now in pairs if _is_reported(now)),
-        "gone": _heads(was.path for was, _ in pairs if _is_reported(was)),
-    }
-    place = _source_finder(new.modules)
-    modules = [replace(one.module, source=place(one.module.path)) for one in changes]
+    source_of = _source_finder(new.modules)
+    modules = [replace(one.module, source=source_of(one.module.path)) for one in changes]
     sign = 1 if (new.dense_macs - old.dense_macs, new.params - old.params) < (0, 0) else -1
     modules.sort(
         key=lambda m: (m.follows, sign * m.added_macs, sign * m.added_params, natural(m.path))
     )
+    staying = {
+        "added": _heads(now for _, now in pairs),
+        "gone": _heads(was for was, _ in pairs),
+    }
     return tuple(modules), cause_shares(changes, known.new_input, staying)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
     """Types and operators of the old model, and how the input changed (empty where it did not)."""
 
-    types: set[str]
-    ops: set[str]
-    new_input: str
+    def __init__(self, old: ModelCost, new: ModelCost) -> None:
+        self.types = {module.type for module in old.modules}
+        self.ops = {op for module in old.modules for op in module.ops}
+        same = old.input == new.input
+        self.new_input = "" if same else f"input {old.input} -> {new.input}"
 
     def novelty(self, module: ModuleCost) -> str:
         """Return what the old model had nowhere in a module, else an empty text."""
@@ -81,9 +78,9 @@ def _is_reported(module: ModuleCost) -> bool:
     return bool(costs or "kernel_size" in module.shape)
 
 
-def _heads(paths: Iterable[str]) -> set[str]:
-    """Return paths and all paths above them."""
-    split = [path.split(".") for path in paths]
+def _heads(modules: Iterable[ModuleCost]) -> set[str]:
+    """Return the paths of modules that may be reported, and all paths above them."""
+    split = [module.path.split(".") for module in modules if _is_reported(module)]
     return {".".join(parts[:n]) for parts in split for n in range(1, len(parts) + 1)}
 
 
@@ -131,41 +128,34 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: _Known) -> Change | None:
     """Return what changed in one module, None where nothing did."""
     change = _of_one(old, new)
     moved = bool(change.added_macs or change.added_params or change.added_activations)
-    if old.shape == new.shape and not moved:
+    if not moved and old.shape == new.shape:
         return None
-    novelty = known.novelty(new)
     if old.type != new.type:
-        cause: Cause = "new operator" if novelty else "other"
-        detail = f"{old.type} -> {new.type}"
+        cause: Cause = "new operator" if known.novelty(new) else "other"
         return Change(
-            module=replace(change, cause=cause, detail=detail),
+            module=replace(change, cause=cause, detail=f"{old.type} -> {new.type}"),
             structural="retyped",
             moving=not (keeps_positions(old) and keeps_positions(new)),
         )
-    if old.shape != new.shape and (found := differences(old, new)):
-        own = [one for one in found if one.role in ("own", "output")]
-        first = (own or found)[0]
-        moving = any(one.cause == "kernel" for one in own)
-        detail = ", ".join(one.detail for one in own or found)
-        return Change(
-            module=replace(change, cause=first.cause, detail=detail),
-            role="own" if own else first.role,  # type: ignore[arg-type]
-            moves=tuple(move for one in found if one.role != "output" for move in one.moves),
-            outputs=tuple(move for one in found if one.role == "output" for move in one.moves),
-            moving=moving,
-            of_input=_of_input(old, new) if known.new_input and not moving else 0,
-        )
-    if not moved:
-        return None
-    if novelty and change.added_macs:
-        change = replace(change, cause="new operator", detail=novelty)
-        return Change(module=change, structural="retyped", moving=True)
-    cause, detail = _of_equal_shape(old, new, known)
-    change = replace(change, cause=cause, detail=detail)
-    if cause != "resolution" or known.new_input:
-        return Change(module=change)
-    # A module without parameters may also see other widths: the products of attention.
-    return Change(module=change, role="positions" if new.params else "any")
+    found = differences(old, new) if old.shape != new.shape else []
+    if found:
+        return _of_shape(change, found, _of_input(old, new) if known.new_input else 0)
+    return _of_cost(change, old, new, known) if moved else None
+
+
+def _of_shape(change: ModuleChange, found: Sequence[Difference], of_input: int) -> Change:
+    own = [one for one in found if one.role in ("own", "output")]
+    shown = own or found
+    moving = any(one.cause == "kernel" for one in own)
+    detail = ", ".join(one.detail for one in shown)
+    return Change(
+        module=replace(change, cause=shown[0].cause, detail=detail),
+        role="own" if own else shown[0].role,
+        moves=tuple(move for one in found if one.role != "output" for move in one.moves),
+        outputs=tuple(move for one in found if one.role == "output" for move in one.moves),
+        moving=moving,
+        of_input=0 if moving else of_input,
+    )
 
 
 def _of_input(old: ModuleCost, new: ModuleCost) -> int:
@@ -180,25 +170,45 @@ def _of_input(old: ModuleCost, new: ModuleCost) -> int:
     return int(was * (new.dense_macs // now - old.dense_macs // was))
 
 
-def _of_equal_shape(old: ModuleCost, new: ModuleCost, known: _Known) -> tuple[Cause, str]:
-    """Say why a module's cost changed although its parameters did not."""
-    macs, activations = (old.dense_macs, new.dense_macs), (old.activations, new.activations)
-    calls = f"calls {old.calls} -> {new.calls}" if old.calls != new.calls else ""
+def _of_cost(change: ModuleChange, old: ModuleCost, new: ModuleCost, known: _Known) -> Change:
+    """Say why a module's cost changed although the shapes of its parameters did not."""
+    novelty = known.novelty(new)
+    if novelty and change.added_macs:
+        change = replace(change, cause="new operator", detail=novelty)
+        return Change(module=change, structural="retyped", moving=True)
+    cause, detail = _cause_of_cost(change, old, new, known.new_input)
+    change = replace(change, cause=cause, detail=detail)
+    if cause != "resolution" or known.new_input:
+        return Change(module=change)
+    # A module without parameters may also see other widths: the products of attention.
+    return Change(module=change, role="positions" if new.params else "any")
+
+
+def _cause_of_cost(
+    change: ModuleChange, old: ModuleCost, new: ModuleCost, new_input: str
+) -> tuple[Cause, str]:
     elements = f"output elements {old.activations} -> {new.activations}"
-    if macs[0] == macs[1] and activations[0] == activations[1]:
-        shared = "parameters shared" if new.params < old.params else "parameters no longer shared"
-        return "other", shared
-    if known.new_input:
-        return "resolution", f"{known.new_input}, {calls}" if calls else known.new_input
-    if not new.params and macs[0] == macs[1]:
+    calls = f"calls {old.calls} -> {new.calls}"
+    if not (change.added_macs or change.added_activations):
+        return "other", f"parameters {'' if change.added_params < 0 else 'no longer '}shared"
+    if new_input:
+        return "resolution", new_input if old.calls == new.calls else f"{new_input}, {calls}"
+    if not (new.params or change.added_macs):
         return "other", elements
-    if calls and all(was * new.calls == now * old.calls for was, now in (macs, activations)):
+    each_time = (
+        old.dense_macs * new.calls == new.dense_macs * old.calls
+        and old.activations * new.calls == new.activations * old.calls
+    )
+    if old.calls != new.calls and each_time:
         return "calls", calls
     if old.ops != new.ops and not new.params:
-        return "other", f"operators {' '.join(old.ops) or 'none'} -> {' '.join(new.ops) or 'none'}"
-    if activations[0] != activations[1]:
-        return "resolution", elements
-    return "resolution", f"{'more' if macs[1] > macs[0] else 'less'} per position"
+        return "other", f"operators {_listed(old.ops)} -> {_listed(new.ops)}"
+    per_position = f"{'more' if change.added_macs > 0 else 'less'} per position"
+    return "resolution", elements if change.added_activations else per_position
+
+
+def _listed(ops: Sequence[str]) -> str:
+    return " ".join(ops) or "none"
 
 
 def _source_finder(modules: Iterable[ModuleCost]) -> Callable[[str], str]:
