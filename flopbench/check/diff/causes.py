@@ -8,7 +8,6 @@ changes that it may come from have one cause. Else it is booked under what diffe
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -58,26 +57,30 @@ def attribute(changes: Sequence[Change], new_input: str) -> list[Change]:
         changes: of all modules.
         new_input: how the model's input changed, empty where it did not.
     """
-    wider = [move for one in changes for move in one.outputs]
+    wider = _outputs(changes)
     changes = [_of_known_role(one, wider, new_input) for one in changes]
     own = [one for one in changes if one.role == "own"]
-    wider = [move for one in own for move in one.outputs]
+    wider = _outputs(own)
     widening = {one.module.cause for one in own if one.structural or one.outputs}
     moving = {one.module.cause for one in own if one.moving}
+    flattened: set[Cause] = moving | {"resolution"} if new_input else moving
     origins: dict[Role, set[Cause]] = {
         "input": widening,
-        "features": widening or (moving | {"resolution"} if new_input else moving),
+        "features": widening or flattened,
         "positions": moving,
         "any": {one.module.cause for one in own},
     }
-    return [
-        _booked(
-            one,
-            {"width"} if one.moves and _explained(one.moves, wider) else origins.get(one.role, ()),
-            derived=bool(own),
-        )
-        for one in changes
-    ]
+    booked = []
+    for one in changes:
+        causes = origins.get(one.role, set())
+        if one.moves and _explained(one.moves, wider):
+            causes = {"width"}
+        booked.append(_booked(one, causes, derived=bool(own)))
+    return booked
+
+
+def _outputs(changes: Iterable[Change]) -> list[Move]:
+    return [move for one in changes for move in one.outputs]
 
 
 def _of_known_role(one: Change, wider: Sequence[Move], new_input: str) -> Change:
@@ -123,25 +126,31 @@ def cause_shares(
         new_input: how the model's input changed, empty where it did not.
         staying: ``added`` and ``gone`` -> the paths at and below which modules have a partner.
     """
-    # What the new input adds to a module is not part of its other changes.
-    divided = [one for one in changes if one.of_input and one.booked != "resolution"]
-    of_input = Counter({"resolution": sum(one.of_input for one in divided)})
-    for one in divided:
-        of_input[one.booked] -= one.of_input
+    of_input = _of_input(changes)
+    by_cause: dict[Cause, list[Change]] = {cause: [] for cause in of_input}
+    for one in changes:
+        by_cause.setdefault(one.booked, []).append(one)
     shares = []
-    causes: set[Cause] = {one.booked for one in changes}
-    if divided:
-        causes.add("resolution")
-    for cause in causes:
-        found = [one for one in changes if one.booked == cause]
-        added = sum(one.module.added_macs for one in found) + of_input[cause]
+    for cause, found in by_cause.items():
+        added = sum(one.module.added_macs for one in found) + of_input.get(cause, 0)
         params = sum(one.module.added_params for one in found)
-        if not (added or any(any(one.size) or one.module.added_activations for one in found)):
-            continue
-        by_input = cause == "resolution" and new_input
-        detail = new_input if by_input else _detail(found, staying)
-        shares.append(CauseShare(cause=cause, added_macs=added, added_params=params, detail=detail))
+        if added or any(any(one.size) or one.module.added_activations for one in found):
+            by_input = cause == "resolution" and new_input
+            detail = new_input if by_input else _detail(found, staying)
+            shares.append(
+                CauseShare(cause=cause, added_macs=added, added_params=params, detail=detail)
+            )
     return tuple(sorted(shares, key=lambda s: (-abs(s.added_macs), -abs(s.added_params), s.cause)))
+
+
+def _of_input(changes: Sequence[Change]) -> dict[Cause, int]:
+    """Return how many MACs move to the new input from the other causes of the same modules."""
+    moved: dict[Cause, int] = {}
+    for one in changes:
+        if one.of_input and one.booked != "resolution":
+            moved[one.booked] = moved.get(one.booked, 0) - one.of_input
+            moved["resolution"] = moved.get("resolution", 0) + one.of_input
+    return moved
 
 
 def _detail(found: Sequence[Change], staying: Mapping[str, Collection[str]]) -> str:

@@ -17,21 +17,26 @@ from flopbench.check.report import Cause
 Move = tuple[int, int]
 """A width, old and new."""
 
-OUTPUTS = ("out channels", "out features", "hidden features", "width")
-INPUTS = ("in channels", "in features", "features", "channels")
-"""Widths that a module has from its input: another module decides them."""
-CAUSES: dict[str, Cause] = {
-    "kernel": "kernel",
-    "groups": "groups",
-    **dict.fromkeys(OUTPUTS, "width"),
-    "rows": "width",
-    "stride": "kernel",
-    "dilation": "kernel",
-    "padding": "kernel",
-    "num_layers": "depth",
-    "num_heads": "other",
-    "bidirectional": "other",
-    **dict.fromkeys(INPUTS, "width"),
+Role = Literal["own", "output", "input", "features", "unknown"]
+
+FACTS: dict[str, tuple[Cause, Role]] = {
+    "kernel": ("kernel", "own"),
+    "groups": ("groups", "own"),
+    "out channels": ("width", "output"),
+    "out features": ("width", "output"),
+    "hidden features": ("width", "output"),
+    "width": ("width", "output"),
+    "rows": ("width", "own"),
+    "stride": ("kernel", "own"),
+    "dilation": ("kernel", "own"),
+    "padding": ("kernel", "own"),
+    "num_layers": ("depth", "own"),
+    "num_heads": ("other", "own"),
+    "bidirectional": ("other", "own"),
+    "in channels": ("width", "input"),
+    "in features": ("width", "features"),
+    "features": ("width", "input"),
+    "channels": ("width", "input"),
 }
 """What may differ, in the order in which it is reported, and the cause that a difference is."""
 
@@ -46,9 +51,6 @@ DEFAULTS: dict[str, Any] = {
     "kernel_size": None,
 }
 """Settings that a module's shape names where they differ from these."""
-
-
-Role = Literal["own", "output", "input", "features", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +118,17 @@ def differences(old: ModuleCost, new: ModuleCost) -> list[Difference]:
         before, after = {}, {}
     elif all(1 < facts.get("groups", 0) == facts["in channels"] for facts in (before, after)):
         before, after = _depthwise(before, after), _depthwise(after, before)
-    before, after = {**_settings(old.shape), **before}, {**_settings(new.shape), **after}
-    for name, cause in CAUSES.items():
-        was, now = before.get(name), after.get(name)
+    before = _settings(old.shape) | before
+    after = _settings(new.shape) | after
+    for name, (cause, role) in FACTS.items():
+        was: Any = before.get(name)
+        now: Any = after.get(name)
         # Another kernel has another padding: reporting both would say the same thing twice.
         if was == now or (name == "padding" and before.get("kernel") != after.get("kernel")):
             continue
-        found.append(_difference(name, cause, was, now))
+        moves = ((was, now),) if role != "own" else ()
+        found.append(Difference(cause, f"{name} {was} -> {now}", role, moves))
     return found or list(_of_parameters(old.shape, new.shape))
-
-
-def _difference(name: str, cause: Cause, was: Any, now: Any) -> Difference:
-    role: Role = "own"
-    if name in OUTPUTS:
-        role = "output"
-    elif name in INPUTS:
-        role = "features" if name == "in features" else "input"
-    moves = ((was, now),) if role != "own" else ()
-    return Difference(cause, f"{name} {was} -> {now}", role, moves)
 
 
 def _depthwise(facts: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,7 +151,7 @@ def keeps_positions(module: ModuleCost) -> bool:
     return all(extent % 2 for extent in extents) and found == ("1", "1", padding)
 
 
-def _settings(shape: Mapping[str, Any]) -> dict[str, str]:
+def _settings(shape: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name.removesuffix("_size"): _setting(shape.get(name, default))
         for name, default in DEFAULTS.items()

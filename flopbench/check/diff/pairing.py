@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from flopbench.check.baseline.text import natural
-from flopbench.check.diff.layers import INPUTS, layer
+from flopbench.check.diff.layers import FACTS, layer
 from flopbench.check.records import ModuleCost
 
 Pair = tuple[ModuleCost, ModuleCost]
@@ -31,8 +31,8 @@ def _cost(module: ModuleCost) -> Hashable:
 
 def _outputs(module: ModuleCost) -> Hashable:
     """What a layer keeps where the one before it becomes wider."""
-    facts = layer(module).items()
-    return module.type, tuple((name, value) for name, value in facts if name not in INPUTS)
+    kept = [fact for fact in layer(module).items() if FACTS[fact[0]][1] in ("own", "output")]
+    return module.type, tuple(kept)
 
 
 def _type(module: ModuleCost) -> Hashable:

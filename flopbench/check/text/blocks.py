@@ -64,26 +64,17 @@ def explain_entry(
     Returns:
         Lines without line ends; all but the first are indented.
     """
-    below = []
-    if entry.what:
-        below.append(f"what: {one_line(entry.what)}")
+    below = [f"what: {one_line(entry.what)}"] if entry.what else []
     if entry.reason:
         below.append(f"why: {one_line(entry.reason)}")
-    for result in entry.metrics if entry.state != "gone" else ():
-        lines = _metric_lines(result, config, entry.reason)
-        below += [
-            (f"{result.metric}: " if not n else "    ") + line for n, line in enumerate(lines)
-        ]
+    if entry.state != "gone":
+        for result in entry.metrics:
+            below += _metric_lines(result, config, entry.reason)
     if entry.state not in UNKNOWN:
         below += why_lines(entry)
     below += [f"note: {one_line(note)}" for note in entry.notes]
-    below += _what_to_do(entry, accept_command)
-    over = [result for result in entry.metrics if result.failed and result.over_limit]
-    if over and entry.state != "not measured":
-        places = ", ".join(dict.fromkeys(_place(result, config) for result in over))
-        below.append(
-            f"Accepting does not raise a limit: reduce the cost, or raise the limit in {places}"
-        )
+    command = LOCK_IN if entry.state == "better" else command_to_accept(entry.name)
+    below += _what_to_do(entry, config, accept_command or command)
     return [headline(entry), *(f"  {line}" for line in below)]
 
 
@@ -146,21 +137,19 @@ def growth_line(result: MetricResult) -> str:
 
 def _metric_lines(result: MetricResult, config: str, shown: str) -> list[str]:
     """Say how a metric changed; nothing where it did not."""
-    lines = [limit_line(result)]
-    if result.state != "same" and (grew := growth_line(result)):
-        lines += [grew, _allowance(result)]
-    if result.reason != shown:
-        lines.append(one_line(result.reason))
-    if result.accepted:
-        lines.append(f"accepted: {one_line(result.accepted)}")
+    grew = growth_line(result) if result.state != "same" else ""
+    lines = [limit_line(result), grew, _allowance(result) if grew else ""]
+    lines.append(one_line(result.reason) if result.reason != shown else "")
+    lines.append(f"accepted: {one_line(result.accepted)}" if result.accepted else "")
     advisory = advised(result)
     if advisory or (result.failed and (result.over_limit or grown(result))):
         default = not result.budget_line and result.limit is None
         place = f"the default; budgets are set in {one_line(config)}"
         lines.append(f"budget: {place if default else _place(result, config)}")
         lines.append(f"the budget says: {one_line(result.note)}" if result.note else "")
-    lines = [line for line in lines if line]
-    return [f"{lines[0]} (advisory)", *lines[1:]] if advisory else lines
+    first, *rest = [line for line in lines if line] or [""]
+    head = f"{result.metric}: {first}{' (advisory)' if advisory else ''}"
+    return [head, *(f"    {line}" for line in rest)] if first else []
 
 
 def _allowance(result: MetricResult) -> str:
@@ -178,21 +167,27 @@ def _place(result: MetricResult, config: str) -> str:
     return one_line(config) + (f":{result.budget_line}" if result.budget_line else "")
 
 
-def _what_to_do(entry: EntryResult, command: str | None) -> list[str]:
-    """Say which command accepts the change; nothing where accepting does not help."""
-    accept = command or command_to_accept(entry.name)
+def _what_to_do(entry: EntryResult, config: str, accept: str) -> list[str]:
+    """Say what to do: the command that accepts the change, or why accepting does not help."""
     if entry.state == "not measured":
         return ["Until this is fixed its cost is not guarded."]
+    failed = [result for result in entry.metrics if result.failed]
+    lines = []
     if entry.state == "not comparable":
-        return [f"Check with the setup that made the baseline, or accept again: {accept}"]
-    if entry.state == "gone":
-        return [f"Put it back (a new name is a new entry), or remove it: {accept}"]
-    if entry.state == "better":
-        return [f"Lock it in: {command or LOCK_IN}"]
-    failed = [result for result in entry.metrics if result.failed and result.gate != "paired"]
-    if any(grown(result) or not result.over_limit for result in failed):
-        return [f"If this growth is intended, accept it: {accept}"]
-    return []
+        lines.append(f"Check with the setup that made the baseline, or accept again: {accept}")
+    elif entry.state == "gone":
+        lines.append(f"Put it back (a new name is a new entry), or remove it: {accept}")
+    elif entry.state == "better":
+        lines.append(f"Lock it in: {accept}")
+    elif any(one.gate != "paired" and (grown(one) or not one.over_limit) for one in failed):
+        lines.append(f"If this growth is intended, accept it: {accept}")
+    places = dict.fromkeys(_place(one, config) for one in failed if one.over_limit)
+    if places:
+        lines.append(
+            "Accepting does not raise a limit: reduce the cost, or raise the limit in "
+            f"{', '.join(places)}"
+        )
+    return lines
 
 
 def summary_line(report: Report) -> str:

@@ -113,20 +113,24 @@ def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
 
 def _rows(entry: EntryResult) -> list[Row]:
     """Return what is reported of an entry, each item on separate lines."""
-    moved = [result for result in entry.metrics if _is_moved(result)]
-    still = [r for r in entry.metrics if r.state in QUIET and not _is_moved(r)]
-    rows: list[Row] = [_metric_row(result) for result in moved]
-    if entry.state == "gone":
-        was = [amount(one.metric, one.old) for one in entry.metrics if one.old is not None]
-        rows.append(["was", *was] if was else [])
-    amounts = [amount(one.metric, one.new) for one in still if one.new is not None]
-    if moved and amounts:
-        amounts.append("unchanged" if still[0].state == "same" else "new")
-    rows += [[*amounts, *filter(None, map(head_room_bar, still))], one_line(entry.reason)]
+    moved = [_metric_row(result) for result in entry.metrics if _is_moved(result)]
+    rows: list[Row] = [*moved, _still_row(entry, after_others=bool(moved)), one_line(entry.reason)]
     # Metrics that passed for the same reason share one remark.
     rows += dict.fromkeys(remark for result in entry.metrics for remark in _remarks(result, entry))
     rows += [f"note: {one_line(note)}" for note in entry.notes]
     return [row for row in rows if row]
+
+
+def _still_row(entry: EntryResult, *, after_others: bool) -> list[str]:
+    """Return the amounts that did not change and their headroom, or those of a gone entry."""
+    if entry.state == "gone":
+        was = [amount(one.metric, one.old) for one in entry.metrics if one.old is not None]
+        return ["was", *was] if was else []
+    still = [one for one in entry.metrics if one.state in QUIET and not _is_moved(one)]
+    pieces = [amount(one.metric, one.new) for one in still if one.new is not None]
+    if after_others and pieces:
+        pieces.append("unchanged" if still[0].state == "same" else "new")
+    return [*pieces, *filter(None, map(head_room_bar, still))]
 
 
 def _is_moved(result: MetricResult) -> bool:
