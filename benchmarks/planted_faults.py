@@ -378,7 +378,7 @@ FAULTS = (
         "booked = min(causes) if len(causes) == 1 else unknown",
         "booked = min(causes)",
         ("tests/light/check/test_check_matching.py::"
-         "test_what_an_edit_is_called",),
+         "test_a_layer_behind_joined_branches_has_the_width_of_neither",),
     ),
     Fault(
         "a cause of depth names one block",

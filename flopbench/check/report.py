@@ -299,7 +299,7 @@ class Report:
         """Return plain JSON values, with ``kind``, ``schema`` and the exit ``status``."""
         import msgspec
 
-        fields: dict[str, Any] = msgspec.to_builtins(self, enc_hook=_plain)
+        fields: dict[str, Any] = msgspec.to_builtins(self, enc_hook=plain_amount)
         return {"kind": KIND, "schema": SCHEMA, "status": self.exit_status, **fields}
 
     @classmethod
@@ -327,7 +327,7 @@ class Report:
         )
         fields = {key: _with_current_names(data[key]) for key in data if key in cls.__slots__}
         try:
-            return msgspec.convert(fields, cls, dec_hook=_revive)
+            return msgspec.convert(fields, cls, dec_hook=lambda _, value: amount_from(value))
         except msgspec.ValidationError as error:
             raise DataError(f"{where} is not a report of flopbench check: {error}") from None
 
@@ -368,15 +368,3 @@ def amount_from(value: Any) -> Fraction:
         return Fraction(repr(value) if isinstance(value, float) else value)
     except ValueError:  # infinite, or not a number
         raise ValueError(f"{value!r} is not an amount") from None
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Fraction):
-        return plain_amount(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _revive(kind: type, value: Any) -> Any:
-    if kind is Fraction:
-        return amount_from(value)
-    raise TypeError(f"{kind.__name__} has no JSON form")
