@@ -31,7 +31,7 @@ Messages count from one: ``budgets[2]`` is the second.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
@@ -52,7 +52,7 @@ from flopbench.check.records import (
     Gate,
     Metric,
 )
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, FlopbenchError, InputError, near_match
 from flopbench.core.toml_lines import TomlBlock, key_lines, line_of, read_toml, shown_value
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
@@ -99,34 +99,41 @@ def find_config(given: str | None) -> Path:
         if not path.is_file():
             raise InputError(f"there is no configuration file {given}", "flopbench init writes one")
         return path
-    for folder in _folders():
-        own, shared = folder / OWN_FILE, folder / SHARED_FILE
-        if own.is_file():
-            if shared.is_file() and _has_table(shared, lenient=True):
-                raise InputError(
-                    f"{_shown_path(own)} and [tool.flopbench] in {_shown_path(shared)} both "
-                    "configure the check",
-                    "keep one of them, or choose one with --config",
-                )
-            return Path(_shown_path(own))
-        if shared.is_file() and _has_table(shared):
-            return Path(_shown_path(shared))
+    here = Path.cwd()
+    folders = [here, *here.parents]
+    tops = [n for n, folder in enumerate(folders) if (folder / ".git").exists()]
+    for folder in folders[: tops[0] + 1 if tops else 1]:
+        found = config_in(folder)
+        if found is not None:
+            return found
     raise InputError(
         f"there is no {OWN_FILE} here, and no {SHARED_FILE} with [tool.flopbench]",
         "flopbench init finds models and writes one",
     )
 
 
-def has_config(folder: Path) -> Path | None:
+def config_in(folder: Path) -> Path | None:
     """Return the configuration in a folder itself, None where there is none.
 
     Raises:
+        InputError: the folder holds two.
         DataError: its ``pyproject.toml`` names flopbench and is not TOML.
     """
-    own, shared = folder / OWN_FILE, folder / SHARED_FILE
-    if own.exists():
-        return own
-    return shared if shared.is_file() and _has_table(shared) else None
+    own, shared = (Path(os.path.relpath(folder / name)) for name in (OWN_FILE, SHARED_FILE))
+    try:
+        tool = read_toml(shared)[1].get("tool") if shared.is_file() else None
+    except FlopbenchError:
+        # A broken file is our business only where it may hold the configuration.
+        if not own.is_file() and b"flopbench" in shared.read_bytes():
+            raise
+        tool = None
+    has_table = isinstance(tool, dict) and "flopbench" in tool
+    if own.is_file() and has_table:
+        raise InputError(
+            f"{own} and [tool.flopbench] in {shared} both configure the check",
+            "keep one of them, or choose one with --config",
+        )
+    return own if own.is_file() else shared if has_table else None
 
 
 def read_config(path: Path) -> Config:
@@ -154,18 +161,24 @@ def read_config(path: Path) -> Config:
         raise DataError(f"{path} has no table [tool.flopbench]", "flopbench init writes one")
     top = TomlBlock(file=str(path), lines=lines, keys=prefix, data=data)
     top.only(_FILE_KEYS)
-    entries = tuple(_entry(block) for block in top.blocks("entries"))
-    if not entries:
+    blocks, budgets = top.blocks("entries"), top.blocks("budgets")
+    if not blocks:
         raise DataError(f"{path} has no entry to guard", _AN_ENTRY)
-    _check_names(top, entries)
+    entries = tuple(map(_entry, blocks))
+    _check_names(blocks, entries)
     return Config(
         path=str(path),
         root=os.path.abspath(path.parent),
         entries=entries,
-        budgets=tuple(_budget(block, entries) for block in top.blocks("budgets")),
+        budgets=tuple(_budget(block, entries) for block in budgets),
         counter=_counter(top),
         baseline=top.text("baseline", BASELINE),
-        notes=tuple(_renamed(top.blocks("budgets"))),
+        notes=tuple(
+            f"{path}:{block.line}: the metric {name!r} is now called {EARLIER_NAMES[name]!r}: "
+            "use that name"
+            for block in budgets
+            if (name := block.data["metric"]) in EARLIER_NAMES
+        ),
     )
 
 
@@ -175,7 +188,7 @@ def budget_for(config: Config, entry: Entry, metric: Metric) -> Budget:
     Call it for a latency only where ``latency_budget`` returns one: by default it is not measured.
     """
     for budget in reversed(config.budgets):
-        if budget.metric == metric and _matches(budget, entry):
+        if budget.metric == metric and fnmatchcase(entry.name, budget.match):
             return budget
     return _default_budget(metric)
 
@@ -208,7 +221,7 @@ def unmatched_budgets(config: Config) -> tuple[str, ...]:
 
 def _entry(block: TomlBlock) -> Entry:
     block.only(_ENTRY_KEYS)
-    model, log = block.text("model", ""), block.text("policy-log", "")
+    model, log = block.text("model"), block.text("policy-log")
     if model and log:
         raise block.fault(None, "has both model and policy-log", "make two entries of it")
     if not model and not log:
@@ -218,7 +231,7 @@ def _entry(block: TomlBlock) -> Entry:
             raise block.fault(key, "does not go with a model", "it belongs to a policy-log")
     if model:
         _check_model(block, model)
-    preset = block.text("preset", "")
+    preset = block.text("preset")
     if preset and not preset.endswith(".toml") and preset not in preset_names():
         hint = near_match(preset, preset_names(), "presets")
         raise block.fault("preset", f"is {preset!r}, which is not a preset", hint)
@@ -245,23 +258,19 @@ def _check_model(block: TomlBlock, model: str) -> None:
     except InputError as error:
         raise block.fault("model", f"is invalid: {error.message}", error.hint) from None
     if spec.source == "value":
-        raise block.fault(
-            "model",
-            f"is {shown_value(model)}, a constant: its cost cannot change",
-            "guard the model itself",
-        )
+        what = f"is {shown_value(model)}, a constant: its cost cannot change"
+        raise block.fault("model", what, "guard the model itself")
 
 
-def _check_names(top: TomlBlock, entries: Sequence[Entry]) -> None:
-    first: dict[str, int] = {}
-    for number, (block, entry) in enumerate(zip(top.blocks("entries"), entries, strict=True)):
-        if entry.name in first:
-            other = first[entry.name]
-            at = f"entries[{other + 1}] in line {entries[other].line}"
+def _check_names(blocks: Sequence[TomlBlock], entries: Sequence[Entry]) -> None:
+    names = [entry.name for entry in entries]
+    for number, (block, name) in enumerate(zip(blocks, names, strict=True)):
+        first = names.index(name)
+        if first < number:
             key = "name" if "name" in block.data else None
-            what = f"has the name {entry.name!r}, which {at} has too"
+            at = f"entries[{first + 1}] in line {entries[first].line}"
+            what = f"has the name {name!r}, which {at} has too"
             raise block.fault(key, what, "give each entry a different name")
-        first[entry.name] = number
 
 
 def _counter(top: TomlBlock) -> str:
@@ -280,8 +289,7 @@ def _budget(block: TomlBlock, entries: Sequence[Entry]) -> Budget:
     if "metric" not in block.data:
         hint = f"add one of metric = {', '.join(repr(name) for name in METRICS)}"
         raise block.fault(None, "has no metric", hint)
-    name = block.text("metric", "")
-    metric = EARLIER_NAMES.get(name) or block.choice("metric", METRICS, "dense_macs")
+    metric = EARLIER_NAMES.get(block.text("metric")) or block.choice("metric", METRICS, METRICS[0])
     default = _default_budget(metric)
     gate = block.choice("gate", GATES, default.gate)
     fitting = TIME_GATES if metric == "latency" else _EXACT_GATES
@@ -300,58 +308,37 @@ def _budget(block: TomlBlock, entries: Sequence[Entry]) -> Budget:
             kind = "model" if entry.model else "policy log"
             hint = f"metrics of a {kind}: {', '.join(_metrics(entry))}"
             raise block.fault("metric", f"is {metric!r}, which {match!r}, a {kind}, lacks", hint)
+    limit = _quantity(block, "limit", lambda text: parse_limit(text, metric), f"of {metric}")
+    delta = _quantity(block, "min-delta", lambda text: parse_amount(text, metric), f"of {metric}")
+    share = _quantity(block, "max-increase", parse_share, "is wrong")
     return Budget(
         match=match,
         metric=metric,
-        limit=_amount(block, "limit", metric),
-        limit_text=block.text("limit", ""),
-        max_increase=_share(block, "max-increase", default.max_increase),
-        min_delta=_amount(block, "min-delta", metric) or Fraction(0),
+        limit=limit,
+        limit_text=block.text("limit"),
+        max_increase=default.max_increase if share is None else share,
+        min_delta=delta or Fraction(0),
         gate=gate,
         note=_note(block),
         line=block.line,
     )
 
 
-def _renamed(budgets: Sequence[TomlBlock]) -> Iterator[str]:
-    for block in budgets:
-        name = block.data["metric"]
-        if name in EARLIER_NAMES:
-            yield (
-                f"{block.file}:{block.line}: the metric {name!r} is now called "
-                f"{EARLIER_NAMES[name]!r}: use that name"
-            )
-
-
-def _amount(block: TomlBlock, key: str, metric: Metric) -> Fraction | None:
-    if key not in block.data:
+def _quantity(
+    block: TomlBlock, key: str, read: Callable[[str], Fraction], label: str
+) -> Fraction | None:
+    """Return a quantity, None where it is missing; a bare number is refused: it has no unit."""
+    value = block.data.get(key)
+    if value is None:
         return None
-    parse = parse_limit if key == "limit" else parse_amount
-    text = _quantity_text(block, key)
-    try:
-        return parse(text, metric)
-    except InputError as error:
-        raise block.fault(key, f"of {metric}: {error.message}", error.hint) from None
-
-
-def _share(block: TomlBlock, key: str, default: Fraction) -> Fraction:
-    if key not in block.data:
-        return default
-    text = _quantity_text(block, key)
-    try:
-        return parse_share(text)
-    except InputError as error:
-        raise block.fault(key, f"is wrong: {error.message}", error.hint) from None
-
-
-def _quantity_text(block: TomlBlock, key: str) -> str:
-    """Return the text of a quantity; a bare number is refused, since it has no unit."""
-    value = block.data[key]
     if type(value) in {int, float}:
         example = '"2%"' if key == "max-increase" else '"4.2 GMACs" or "3 ms"'
         what = f"is {shown_value(value)}, a number without a unit"
         raise block.fault(key, what, f"write it in quotes with its unit, such as {example}")
-    return block.text(key, "")
+    try:
+        return read(block.text(key))
+    except InputError as error:
+        raise block.fault(key, f"{label}: {error.message}", error.hint) from None
 
 
 def _note(block: TomlBlock) -> str:
@@ -372,40 +359,3 @@ def _default_budget(metric: Metric) -> Budget:
 def _metrics(entry: Entry) -> tuple[Metric, ...]:
     """Return the metrics that an entry can have, including latency."""
     return (*MODEL_METRICS, "latency") if entry.model else LOG_METRICS
-
-
-def _matches(budget: Budget, entry: Entry) -> bool:
-    return fnmatchcase(entry.name, budget.match)
-
-
-def _folders() -> list[Path]:
-    """Return the folders to search: the working folder, then its parents up to the repository's."""
-    here = Path.cwd()
-    above = [here, *here.parents]
-    tops = [n for n, folder in enumerate(above) if (folder / ".git").exists()]
-    return above[: tops[0] + 1] if tops else [here]
-
-
-def _has_table(path: Path, *, lenient: bool = False) -> bool:
-    """Whether a ``pyproject.toml`` configures the check.
-
-    Args:
-        path: the file.
-        lenient: treat a file that is not TOML as one without the table.
-
-    Raises:
-        DataError: it is not TOML.
-    """
-    try:
-        tool = read_toml(Path(_shown_path(path)))[1].get("tool")
-    except (DataError, InputError):
-        # A file that never names flopbench is none of our business.
-        if lenient or b"flopbench" not in path.read_bytes():
-            return False
-        raise
-    return isinstance(tool, dict) and "flopbench" in tool
-
-
-def _shown_path(path: Path) -> str:
-    """Return a path relative to the working folder."""
-    return os.path.relpath(path)

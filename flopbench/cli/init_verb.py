@@ -60,10 +60,10 @@ def _refuse_second(folder: Path) -> None:
     Raises:
         InputError: one exists.
     """
-    from flopbench.check.config import has_config
+    from flopbench.check.config import config_in
     from flopbench.check.records import BASELINE
 
-    found = has_config(folder)
+    found = config_in(folder)
     require(
         found is None,
         f"{found} already holds a configuration, which init does not change",

@@ -267,7 +267,7 @@ def test_lines_survive_whatever_toml_allows() -> None:
         ("a", "b", "c d"): 8,
         ("a", "b", "c d", 1): 9,
         ("a", "b", "c d", 2, "y.z"): 9,
-        ("a", "b", "c d", 2, "y.z", 1): 10,
+        ("a", "b", "c d", 2, "y.z", 1): 9,
         ("when",): 12,
         ("quotes",): 13,
         ("tool", "flop.bench"): 14,
