@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from flopbench.check.baseline.text import says_something
 from flopbench.check.records import (
     Acceptance,
     Baseline,
@@ -16,6 +15,7 @@ from flopbench.check.records import (
     Kept,
     LogCost,
     amounts,
+    says_something,
 )
 from flopbench.core.errors import InputError, MeasureError, near_match
 

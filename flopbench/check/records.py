@@ -276,3 +276,9 @@ def amounts(cost: Cost) -> dict[Metric, Fraction]:
     if isinstance(cost, LogCost):
         return {"macs_per_video": cost.macs_per_video}
     return {metric: Fraction(getattr(cost, metric)) for metric in MODEL_METRICS}
+
+
+def says_something(module: ModuleCost) -> bool:
+    """Whether a baseline keeps a module: it costs something, or its shape affects others."""
+    costs = module.dense_macs or module.params or module.activations or module.calls
+    return bool(costs or module.ops or module.shape)

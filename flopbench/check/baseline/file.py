@@ -14,20 +14,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from flopbench.check.baseline.reading import baseline_from
+from flopbench.check.baseline.content import baseline_from
 from flopbench.check.baseline.text import KIND, SCHEMA, render_baseline
 from flopbench.check.records import Baseline
 from flopbench.core.errors import DataError, cut
 from flopbench.core.files import check_schema, not_json, read_if_there
 
-__all__ = [
-    "KIND",
-    "SCHEMA",
-    "load_baseline",
-    "parse_baseline",
-    "render_baseline",
-    "verify_baseline",
-]
+__all__ = ["load_baseline", "parse_baseline", "render_baseline", "verify_baseline"]
 
 REMAKE = "flopbench init"
 WHAT = "a baseline of flopbench check"
@@ -58,6 +51,14 @@ def parse_baseline(text: str, source: str) -> Baseline:
         DataError: not a baseline, a newer schema, marks of an unfinished merge, anything missing,
             unknown or wrong, or an entry that flopbench did not write.
     """
+    conflict = _CONFLICT.search(text)
+    if conflict:
+        line = text.count("\n", 0, conflict.start()) + 1
+        raise DataError(
+            f"{source}:{line} is in the middle of a merge: {conflict[0].strip()!r}",
+            "take the file of one side (git checkout --ours or --theirs), "
+            "then run flopbench accept for the entries of the other",
+        )
     data = _json(text, source)
     check_schema(data, source, kind=KIND, schema=SCHEMA, what=WHAT, remake=REMAKE)
     return baseline_from(data, source)
@@ -65,10 +66,6 @@ def parse_baseline(text: str, source: str) -> Baseline:
 
 def verify_baseline(text: str, source: str) -> Baseline:
     """Read a baseline and require that it is byte for byte what flopbench writes.
-
-    Args:
-        text: the content of the file.
-        source: the name of the file in messages.
 
     Raises:
         DataError: not a sound baseline, or another text for the same content: names the first line
@@ -79,37 +76,25 @@ def verify_baseline(text: str, source: str) -> Baseline:
     if text == wanted:
         return baseline
     pairs = zip_longest(text.split("\n"), wanted.split("\n"))
-    line, (has, wants) = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    line, pair = next((n, pair) for n, pair in enumerate(pairs, 1) if pair[0] != pair[1])
+    has, wants = ("the end of the file" if one is None else repr(cut(one)) for one in pair)
     raise DataError(
-        f"{source}:{line} is not as flopbench writes it: {_shown(has)} where {_shown(wants)} was "
-        "expected",
+        f"{source}:{line} is not as flopbench writes it: {has} where {wants} was expected",
         "the content is sound, its form is not: restore the file with git, or rewrite it with "
         "flopbench accept",
     )
 
 
-def _shown(line: str | None) -> str:
-    """Return a line for a message, shortened where it is long."""
-    if line is None:
-        return "the end of the file"
-    return repr(cut(line))
-
-
 def _json(text: str, source: str) -> Any:
-    conflict = _CONFLICT.search(text)
-    if conflict:
-        line = text.count("\n", 0, conflict.start()) + 1
-        raise DataError(
-            f"{source}:{line} is in the middle of a merge: {conflict[0].strip()!r}",
-            "take the file of one side (git checkout --ours or --theirs), "
-            "then run flopbench accept for the entries of the other",
-        )
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made = dict(pairs)
+        if len(made) < len(pairs):
+            keys = [key for key, _ in pairs]
+            raise _repeated(text, source, next(key for key in keys if keys.count(key) > 1))
+        return made
+
     try:
-        return json.loads(
-            text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite
-        )
-    except _RepeatedKey as error:
-        raise _repeated(text, source, error.args[0]) from None
+        return json.loads(text, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise not_json(error, source, f"expected {WHAT}; restore it with git") from None
     except RecursionError:
@@ -118,26 +103,11 @@ def _json(text: str, source: str) -> Any:
         raise DataError(f"{source} is not {WHAT}: {error}", "restore it with git") from None
 
 
-class _RepeatedKey(Exception):
-    """A key that occurs twice in one object."""
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        seen: set[str] = set()
-        raise _RepeatedKey(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
-    return made
-
-
 def _repeated(text: str, source: str, key: str) -> DataError:
-    """Return the error for a repeated key, with its two lines where they are known."""
+    """Return the error for a key twice in one object, with its two lines where they are known."""
     opening = json.dumps(key, ensure_ascii=False) + ":"
-    lines = [
-        str(number)
-        for number, line in enumerate(text.split("\n"), start=1)
-        if line.lstrip().startswith(opening)
-    ]
+    numbered = enumerate(text.split("\n"), start=1)
+    lines = [str(number) for number, line in numbered if line.lstrip().startswith(opening)]
     # A key that every entry has is on many lines; a list of them would not help.
     place = f" (lines {' and '.join(lines)})" if len(lines) == 2 else ""
     return DataError(
@@ -146,12 +116,8 @@ def _repeated(text: str, source: str, key: str) -> DataError:
     )
 
 
-def _no_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not an amount")
-
-
 def _finite(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text} is beyond any amount")
+        raise ValueError(f"{text} is not an amount")
     return value
