@@ -43,85 +43,69 @@ def run(args: argparse.Namespace) -> int:
     """Write the configuration and the first baseline; print a job for CI."""
     from flopbench.check.init.finding import find_entries
 
-    folder = Path()
     if args.list:
         require(not args.entries, "--list searches this folder: it takes no names")
-        lines = [f"{one.model or one.policy_log}  ({one.why})\n" for one in find_entries(folder)]
+        lines = [f"{entry.what}  ({why})\n" for entry, why in find_entries(Path())]
         sys.stdout.write("".join(lines) or "nothing was found\n")
         return EXIT_OK
-    _refuse_second(folder)
-    entries = _named(args.entries) if args.entries else _found(folder)
-    return _begin(Path(CONFIG), entries, named=bool(args.entries))
-
-
-def _refuse_second(folder: Path) -> None:
-    """Refuse to start where a configuration or a baseline exists.
-
-    Raises:
-        InputError: one exists.
-    """
-    from flopbench.check.config import config_in
-    from flopbench.check.records import BASELINE
-
-    found = config_in(folder)
-    require(
-        found is None,
-        f"{found} already holds a configuration, which init does not change",
-        "add entries to it, then: flopbench accept ENTRY --reason ...",
-    )
-    baseline = folder / BASELINE
-    require(
-        not baseline.exists(),
-        f"{baseline} already exists; only 'flopbench accept' moves it",
-        f"write {CONFIG} by hand, or delete the baseline to start again",
-    )
-    check_writable(folder / CONFIG)
-
-
-def _named(texts: list[str]) -> list[Entry]:
-    from flopbench.check.records import Entry
-    from flopbench.models.spec import parse_spec
-
-    entries: list[Entry] = []
-    for text in dict.fromkeys(texts):
-        if Path(text).is_file():
-            taken = {entry.name for entry in entries}
-            name = Path(text).stem if Path(text).stem not in taken else text
-            entries.append(Entry(name=name, policy_log=text))
-            continue
-        spec = parse_spec(text)
-        require(spec.source != "value", f"{text!r} is a constant: there is nothing to guard")
-        entries.append(Entry(name=str(spec), model=str(spec)))
-    return entries
-
-
-def _found(folder: Path) -> list[Entry]:
-    """Turn what a search found into entries.
-
-    Raises:
-        InputError: nothing was found.
-    """
-    from flopbench.check.init.finding import find_entries
-    from flopbench.check.records import Entry
-
-    found = find_entries(folder)
+    _refuse_second()
+    if args.entries:
+        return _begin(_named(args.entries), named=True)
+    found = find_entries(Path())
     require(
         bool(found),
         "no factory, module or policy log was found below this folder",
         "name what to guard: flopbench init my_pkg.nets:build@224 resnet50@224 logs/run.jsonl",
     )
-    return [Entry(name=one.name, model=one.model, policy_log=one.policy_log) for one in found]
+    return _begin([entry for entry, _ in found], named=False)
 
 
-def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
+def _refuse_second() -> None:
+    """Refuse to start where a configuration or a baseline exists."""
+    from flopbench.check.config import config_in
+    from flopbench.check.records import BASELINE
+
+    found = config_in(Path())
+    require(
+        found is None,
+        f"{found} already holds a configuration, which init does not change",
+        "add entries to it, then: flopbench accept ENTRY --reason ...",
+    )
+    require(
+        not Path(BASELINE).exists(),
+        f"{BASELINE} already exists; only 'flopbench accept' moves it",
+        f"write {CONFIG} by hand, or delete the baseline to start again",
+    )
+    check_writable(Path(CONFIG))
+
+
+def _named(texts: list[str]) -> list[Entry]:
+    from flopbench.check.init.finding import unique_name
+    from flopbench.check.records import Entry
+    from flopbench.models.spec import parse_spec
+
+    entries: list[Entry] = []
+    taken: set[str] = set()
+    for text in dict.fromkeys(texts):
+        if Path(text).is_file():
+            name = unique_name([Path(text).stem, text], taken)
+            entries.append(Entry(name=name, policy_log=text))
+            continue
+        spec = parse_spec(text)
+        require(spec.source != "value", f"{text!r} is a constant: there is nothing to guard")
+        entries.append(Entry(name=unique_name([str(spec)], taken), model=str(spec)))
+    return entries
+
+
+def _begin(entries: list[Entry], *, named: bool) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import render_baseline
     from flopbench.check.entry_costs import measure_entries
-    from flopbench.check.init.starting import ci_snippet, config_text
+    from flopbench.check.init.starting import CI_SNIPPET, config_text
     from flopbench.check.records import Config
     from flopbench.check.text.blocks import describe_moves
 
-    config = Config(path=str(path), root=".", entries=tuple(entries))
+    config = Config(path=CONFIG, root=".", entries=tuple(entries))
     with progress_bar() as progress:
         costs = measure_entries(config, progress=progress)
     failures = {name: cost for name, cost in costs.items() if isinstance(cost, str)}
@@ -133,17 +117,15 @@ def _begin(path: Path, entries: list[Entry], *, named: bool) -> int:
     kept = Path(config.baseline)
     kept.parent.mkdir(exist_ok=True)
     write_atomic(kept, render_baseline(baseline))
-    write_atomic(path, config_text(entries, failures))
+    write_atomic(Path(CONFIG), config_text(entries, failures))
     lines = [
-        f"{path} written: entries, and budgets to fill in",
+        f"{CONFIG} written: entries, and budgets to fill in",
         *describe_moves(moves, str(kept)),
-    ]
-    lines += [f"{name}: left out, commented: {why}" for name, why in failures.items()]
-    lines += [
+        *(f"{name}: left out, commented: {why}" for name, why in failures.items()),
         "",
         "A job for GitHub, such as .github/workflows/model-cost.yml:",
         "",
-        ci_snippet().rstrip(),
+        CI_SNIPPET.rstrip(),
     ]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return EXIT_MEASURE if failures and named else EXIT_OK

@@ -621,15 +621,17 @@ def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: RunCli) -> None:
 
 
 def test_init_names_logs_apart(tmp_path: Path, run: RunCli) -> None:
-    """Two logs of one file name become two entries, each with its own cost."""
+    """Two logs of one file name, or a model twice, become two entries, each with its own cost."""
     for folder, networks in (("a", {**NETWORKS, "large": "resnet34@64"}), ("b", NETWORKS)):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "run.jsonl").write_text(log_text(MIX, networks))
-    assert run("init", "a/run.jsonl", "b/run.jsonl").returncode == 0
+    assert run("init", "a/run.jsonl", "b/run.jsonl", "resnet18@64", " resnet18@64").returncode == 0
     found = report(run, status=0)
     assert [(e["name"], e["state"]) for e in found["entries"]] == [
         ("run", "same"),
         ("b/run.jsonl", "same"),
+        ("resnet18@64", "same"),
+        ("resnet18@64-2", "same"),
     ]
 
 

@@ -14,7 +14,7 @@ from running import run_shell
 from test_docs import SESSIONS, matches
 
 from flopbench.check import report
-from flopbench.check.init.starting import ci_snippet
+from flopbench.check.init.starting import CI_SNIPPET
 
 PAGES = ("ci.md", "ci-reference.md", "ci-json.md")
 TEXT = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
@@ -88,7 +88,7 @@ def test_the_session_prints_what_the_pages_show(tmp_path: Path) -> None:
 
 def test_the_workflow_is_the_one_that_init_prints() -> None:
     """ci.md shows the workflow as ``flopbench init`` prints it."""
-    assert f"```yaml\n{ci_snippet()}```" in TEXT
+    assert f"```yaml\n{CI_SNIPPET}```" in TEXT
 
 
 def test_the_inputs_are_those_of_the_action() -> None:

@@ -15,10 +15,10 @@ import os
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
+from flopbench.check.records import Entry
 from flopbench.core.errors import InputError
 from flopbench.models.spec import parse_spec
 
@@ -30,55 +30,27 @@ LOG_HEAD_CHARACTERS = 2000
 """A policy log names its format in its first lines."""
 
 _LOG_FORMAT = "flopbench.policy-log"  # policy.header.FORMAT, which needs msgspec
-_SKIPPED_FOLDERS = {
-    "__pycache__",
-    "build",
-    "dist",
-    "env",
-    "node_modules",
-    "site-packages",
-    "test",
-    "tests",
-    "venv",
-}
-_SKIPPED_FILES = re.compile(r"(test_.*|.*_test|conftest|setup)\.py")
-_BUILDERS = {"build", "model", "net", "network", "backbone"}
-"""Functions with exactly one of these names are taken for factories."""
-_VERBS = {"build", "create", "get", "make"}
-_GENERIC = _BUILDERS | {f"{verb}_model" for verb in _VERBS}
+_SKIPPED_FOLDERS = re.compile(
+    r"\..*|.*\.egg-info|__pycache__|build|dist|env|venv|node_modules|site-packages|tests?"
+)
+_SKIPPED_FILES = re.compile(r"\..*|(test_.*|.*_test|conftest|setup)\.py")
+_BUILDER = re.compile(
+    r"(build|create|get|make)_(\w+_)?(model|network|backbone|[a-z0-9]*net\d*)"
+    r"|build|model|net|network|backbone"
+)
+"""Names of functions that are taken for factories where no annotation says what they return."""
+_GENERIC = re.compile(r"build|model|net|network|backbone|(build|create|get|make)_model")
 """Names that tell nothing about the model: the file's name tells more."""
-_NOUN = re.compile(r"(model|network|backbone|[a-z0-9]*net)(v?\d+[a-z]?)?")
-_OTHER_NOUNS = {
-    *("args", "cfg", "class", "config", "configs", "dir", "file", "id", "info", "input", "inputs"),
-    *("list", "name", "names", "optimizer", "options", "params", "parser", "path", "paths"),
-    *("registry", "size", "state", "stats", "summary", "type", "url", "version", "weights"),
-}
-"""A last word of a name: the function makes something about a model, not the model."""
 _NO_FACTORIES = {"command", "contextmanager", "fixture", "main", "overload", "route", "task"}
 """Decorators of functions that are not meant to be called directly."""
 _MODULE_BASES = {"Module", "nn.Module", "torch.nn.Module"}
+_NO_PARTS = {"isinstance", "issubclass", "super"}
+"""Calls that mention a class without making one."""
 
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """Something that could be guarded.
-
-    Attributes:
-        name: a short name, unique among the candidates.
-        model: its specification, empty for a policy log.
-        policy_log: its path, empty for a model.
-        why: why it is a candidate, in a few words.
-    """
-
-    name: str
-    model: str = ""
-    policy_log: str = ""
-    why: str
+_Classes = Mapping[str, ast.ClassDef]
 
 
-def find_entries(root: Path) -> list[Candidate]:
+def find_entries(root: Path) -> list[tuple[Entry, str]]:
     """Find models and policy logs below a folder; see the module's docstring.
 
     Tests, hidden folders, virtual environments and build outputs are left out, as are files that
@@ -88,52 +60,51 @@ def find_entries(root: Path) -> list[Candidate]:
         root: the folder from which models would be imported.
 
     Returns:
-        Models by file and line, then policy logs by path.
+        Models by file and line, then policy logs by path, each with why it was taken for one.
     """
-    models: list[Candidate] = []
-    logs: list[Candidate] = []
+    models: list[tuple[Entry, str]] = []
+    logs: list[tuple[Entry, str]] = []
     names: set[str] = set()
     for path in _files(root):
         inside = PurePosixPath(path.relative_to(root).as_posix())
         if path.suffix == ".py":
             place = _import_path(path, root)
+            short = inside.parent.name if inside.stem == "__init__" else inside.stem
             for name, why in _models(path):
                 model = f"{place}:{name}"
                 if _is_specification(model):
-                    short = inside.parent.name if inside.stem == "__init__" else inside.stem
-                    wanted = short if name in _GENERIC else name
+                    wanted = short if _GENERIC.fullmatch(name) else name
                     unique = unique_name([wanted, f"{short}.{name}"], names)
-                    models.append(Candidate(name=unique, model=model, why=why))
+                    models.append((Entry(name=unique, model=model), why))
         elif _is_log(path) and inside.as_posix().isprintable():
             unique = unique_name([inside.stem, inside.with_suffix("").as_posix()], names)
-            why = f"holds {_LOG_FORMAT}"
-            logs.append(Candidate(name=unique, policy_log=inside.as_posix(), why=why))
+            entry = Entry(name=unique, policy_log=inside.as_posix())
+            logs.append((entry, f"holds {_LOG_FORMAT}"))
     return models + logs
+
+
+def unique_name(candidates: Sequence[str], taken: set[str]) -> str:
+    """Return the first free name, with a number if none is, and mark it as taken."""
+    numbered = (f"{candidates[-1]}-{number}" for number in count(2))
+    name = next(name for name in chain(candidates, numbered) if name not in taken)
+    taken.add(name)
+    return name
 
 
 def _files(root: Path) -> Iterator[Path]:
     seen = 0
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not _is_skipped(Path(folder, name)))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not (_SKIPPED_FOLDERS.fullmatch(name) or Path(folder, name, "pyvenv.cfg").is_file())
+        )
         for name in sorted(files):
-            wanted = name.endswith((".json", ".jsonl")) or (
-                name.endswith(".py") and not _SKIPPED_FILES.fullmatch(name)
-            )
-            if wanted and not name.startswith("."):
+            if name.endswith((".json", ".jsonl", ".py")) and not _SKIPPED_FILES.fullmatch(name):
                 seen += 1
                 if seen > MOST_FILES:
                     return
                 yield Path(folder, name)
-
-
-def _is_skipped(folder: Path) -> bool:
-    name = folder.name
-    return (
-        name in _SKIPPED_FOLDERS
-        or name.startswith(".")
-        or name.endswith(".egg-info")
-        or (folder / "pyvenv.cfg").is_file()
-    )
 
 
 def _is_log(path: Path) -> bool:
@@ -176,173 +147,104 @@ def _is_specification(model: str) -> bool:
     return model.isprintable() and spec.source == "python" and spec.name == model
 
 
-def unique_name(candidates: Sequence[str], taken: set[str]) -> str:
-    """Return the first free name, with a number if none is, and mark it as taken."""
-    numbered = (f"{candidates[-1]}-{number}" for number in count(2))
-    name = next(name for name in chain(candidates, numbered) if name not in taken)
-    taken.add(name)
-    return name
-
-
-def _models(path: Path) -> list[tuple[str, str]]:
-    """Return name and reason of each model that a source file makes, in file order."""
+def _models(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and reason of each model that a source file makes, in file order."""
     try:
         if path.stat().st_size > LARGEST_SOURCE_BYTES:
-            return []
+            return
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
-    classes = _module_classes(tree)
-    factories: dict[str, str] = {}
-    made: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            why = _factory_reason(node, classes)
-            if why:
-                factories[node.name] = why
-                made |= _used(node, classes)
-    parts = {
-        name for other in classes.values() for name in _used(other, classes) if name != other.name
-    }
-    reasons = {
-        node.name: factories.get(node.name, "")
-        if isinstance(node, ast.FunctionDef)
-        else _class_reason(node, classes)
+        return
+    nodes = [
+        node
         for node in tree.body
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef))
-        and not node.name.startswith("_")
-        and node.name not in parts | made
-    }
-    return [(name, why) for name, why in reasons.items() if why]
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
+    ]
+    classes = _module_classes(tree)
+    reasons = {node.name: _reason(node, classes) for node in nodes}
+    parts = {name for one in classes.values() for name in _used(one, classes) - {one.name}}
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef) and reasons[node.name]:
+            parts |= _used(node, classes)
+    yield from ((name, why) for name, why in reasons.items() if why and name not in parts)
 
 
-def _module_classes(tree: ast.Module) -> dict[str, ast.ClassDef]:
+def _module_classes(tree: ast.Module) -> _Classes:
     """Return the classes of a file that are Modules, directly or through each other."""
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    waiting = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     found: dict[str, ast.ClassDef] = {}
-    while True:
+    more = waiting
+    while more:
         known = _MODULE_BASES | set(found)
         more = {
             name: node
-            for name, node in classes.items()
+            for name, node in waiting.items()
             if name not in found and any(ast.unparse(base) in known for base in node.bases)
         }
-        if not more:
-            return {name: node for name, node in classes.items() if name in found}
         found |= more
+    return found
 
 
-def _factory_reason(node: ast.FunctionDef, classes: Mapping[str, ast.ClassDef]) -> str:
-    """Say why a function makes a model; empty where it does not, or needs arguments."""
+def _reason(node: ast.FunctionDef | ast.ClassDef, classes: _Classes) -> str:
+    """Say why a function or a class is a model; empty where it is none, or needs arguments."""
     decorators = {ast.unparse(d).split("(")[0].split(".")[-1] for d in node.decorator_list}
+    if isinstance(node, ast.ClassDef):
+        if node.name not in classes or "dataclass" in decorators:
+            return ""
+        init, forward = (_method(node, name, classes) for name in ("__init__", "forward"))
+        called = init is None or not _needs_arguments(init, bound=1)
+        return "a Module that needs no arguments" if called and forward is not None else ""
     if _needs_arguments(node, bound=0) or decorators & _NO_FACTORIES:
         return ""
-    if node.returns is not None and not _is_any(node.returns):
+    if node.returns is not None and ast.unparse(node.returns) not in {"Any", "typing.Any"}:
         return "returns a Module" if _names_module(node.returns, classes) else ""
-    returns = any(isinstance(n, ast.Return) and n.value is not None for n in _own_nodes(node))
-    return "named like a model factory" if returns and _is_builder_name(node.name) else ""
+    named = _BUILDER.fullmatch(node.name) and _returns_something(node)
+    return "named like a model factory" if named else ""
 
 
-def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
-    """Walk through a function without the functions inside it; nothing for a generator."""
-    nodes: list[ast.AST] = []
-    waiting: list[ast.AST] = list(function.body)
-    while waiting:
-        node = waiting.pop()
-        nodes.append(node)
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
-            waiting.extend(ast.iter_child_nodes(node))
-    if not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
-        yield from nodes
-
-
-def _is_builder_name(name: str) -> bool:
-    words = name.lower().split("_")
-    if name in _BUILDERS:
-        return True
-    nouns = any(_NOUN.fullmatch(word) for word in words[1:])
-    return words[0] in _VERBS and nouns and words[-1] not in _OTHER_NOUNS
-
-
-def _is_any(annotation: ast.expr) -> bool:
-    return ast.unparse(annotation) in {"Any", "typing.Any"}
-
-
-def _names_module(annotation: ast.expr | None, classes: Mapping[str, ast.ClassDef]) -> bool:
-    """Whether an annotation is a Module, perhaps quoted, optional, or paired with its inputs."""
-    match annotation:
-        case ast.Constant(value=str(text)):
-            try:
-                return _names_module(ast.parse(text, mode="eval").body, classes)
-            except SyntaxError:
-                return False
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _names_module(left, classes) or _names_module(right, classes)
-        case ast.Subscript(value=outer, slice=ast.Tuple(elts=[first, _])):
-            is_pair = ast.unparse(outer).split(".")[-1] in {"tuple", "Tuple"}
-            return is_pair and _names_module(first, classes)
-        case ast.Subscript(value=outer, slice=inner):
-            is_optional = ast.unparse(outer).split(".")[-1] == "Optional"
-            return is_optional and _names_module(inner, classes)
-        case ast.Name() | ast.Attribute():
-            return ast.unparse(annotation) in _MODULE_BASES | set(classes)
-    return False
-
-
-def _class_reason(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> str:
-    """Say why a class is a model; empty where it is not, lacks forward, or needs arguments."""
-    if node.name not in classes or any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-        return ""
-    family = _family(node, classes)
-    init = next((m for c in family for m in c.body if _defines(m, "__init__")), None)
-    if isinstance(init, ast.FunctionDef) and _needs_arguments(init, bound=1):
-        return ""
-    has_forward = any(_defines(member, "forward") for c in family for member in c.body)
-    return "a Module that needs no arguments" if has_forward else ""
-
-
-def _family(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> list[ast.ClassDef]:
-    """Return a class and its base classes in the same file, the nearest first."""
+def _method(node: ast.ClassDef, name: str, classes: _Classes) -> ast.FunctionDef | None:
+    """Return a method of a class, or of its base classes in the same file."""
     family = [node]
-    for member in family:  # grows during the loop
-        bases = [classes[name] for name in map(ast.unparse, member.bases) if name in classes]
+    for one in family:  # grows during the loop
+        bases = [classes[base] for base in map(ast.unparse, one.bases) if base in classes]
         family += [base for base in bases if base not in family]
-    return family
-
-
-def _defines(member: ast.stmt, name: str) -> bool:
-    if isinstance(member, ast.Assign):
-        return any(isinstance(t, ast.Name) and t.id == name for t in member.targets)
-    return isinstance(member, _Function) and member.name == name
+    members = (member for one in family for member in one.body)
+    return next((m for m in members if isinstance(m, ast.FunctionDef) and m.name == name), None)
 
 
 def _needs_arguments(node: ast.FunctionDef, *, bound: int) -> bool:
-    """Whether a call without arguments would fail.
-
-    Args:
-        node: the function.
-        bound: positional arguments that a bound call fills in.
-    """
+    """Whether a call fails without arguments other than the ``bound`` first ones."""
     positional = len(node.args.posonlyargs) + len(node.args.args) - bound
     keywords = any(default is None for default in node.args.kw_defaults)
     return positional > len(node.args.defaults) or keywords
 
 
-def _used(node: ast.AST, classes: Mapping[str, ast.ClassDef]) -> set[str]:
+def _returns_something(function: ast.FunctionDef) -> bool:
+    """Whether a function returns a value, and is no generator."""
+    nodes = list(ast.walk(function))
+    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
+    return returns and not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes)
+
+
+def _names_module(annotation: ast.expr, classes: _Classes) -> bool:
+    """Whether an annotation is a Module, perhaps quoted, optional, or paired with its inputs."""
+    text = ast.unparse(annotation).strip("'\"")
+    text = re.sub(r"^(?:\w+\.)?Optional\[(.*)\]$|^(.*) \| None$", r"\1\2", text)
+    text = re.sub(r"^(?:\w+\.)?[tT]uple\[([\w.]+), [^,]*\]$", r"\1", text)
+    return text in _MODULE_BASES | set(classes)
+
+
+def _used(node: ast.AST, classes: _Classes) -> set[str]:
     """Return the Modules that a class or function calls, or passes to a call."""
     names: set[str] = set()
     for call in ast.walk(node):
         if not isinstance(call, ast.Call):
             continue
-        if isinstance(call.func, ast.Name) and call.func.id in {
-            "isinstance",
-            "issubclass",
-            "super",
-        }:
-            continue
         func = call.func
+        if isinstance(func, ast.Name) and func.id in _NO_PARTS:
+            continue
         if isinstance(func, ast.Attribute) and func.attr not in {"__init__", "forward"}:
             func = func.value  # Net.small() makes a Net; Base.__init__(self) makes none
         values = [func, *call.args, *(word.value for word in call.keywords)]

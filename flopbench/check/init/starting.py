@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping, Sequence
 
 from flopbench.check.config import DEFAULT_COUNTER
-from flopbench.check.init.finding import unique_name
 from flopbench.check.records import BASELINE, Entry
 
 _HEAD = f"""\
@@ -109,16 +108,23 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
     """Return the text of a new ``flopbench.toml``, every key explained.
 
     Args:
-        entries: what to guard. A repeated name gets a number.
+        entries: what to guard.
         failures: name -> why the entry could not be measured; such an entry becomes a comment.
 
     Returns:
         TOML. ``config.read_config`` accepts it where at least one entry did not fail.
     """
-    taken: set[str] = set()
     blocks = []
     for entry in entries:
-        block = _entry_text(entry, unique_name([entry.name], taken))
+        values = {
+            "name": entry.name,
+            "model": entry.model,
+            "policy-log": entry.policy_log,
+            "preset": entry.preset,
+            "rule": entry.rule,
+        }
+        lines = [f"{key} = {_toml_text(value)}\n" for key, value in values.items() if value]
+        block = "".join(["[[entries]]\n", *lines])
         if entry.name in failures:
             reason = f"# Could not be measured: {_one_line(failures[entry.name])}\n"
             block = reason + "".join(f"#{line}\n" for line in block.splitlines())
@@ -126,23 +132,6 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
     if all(entry.name in failures for entry in entries):
         blocks.append(_NO_ENTRY)
     return "\n".join([_HEAD, _ENTRIES, *blocks, _BUDGETS])
-
-
-def ci_snippet() -> str:
-    """Return a GitHub Actions workflow that checks each pull request."""
-    return CI_SNIPPET
-
-
-def _entry_text(entry: Entry, name: str) -> str:
-    values = {
-        "name": name,
-        "model": entry.model,
-        "policy-log": entry.policy_log,
-        "preset": entry.preset,
-        "rule": entry.rule,
-    }
-    lines = [f"{key} = {_toml_text(value)}" for key, value in values.items() if value]
-    return "\n".join(["[[entries]]", *lines]) + "\n"
 
 
 def _toml_text(value: str) -> str:
