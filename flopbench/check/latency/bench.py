@@ -5,15 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from flopbench.check.latency.judging import (
-    LatencyState,
-    TimedModel,
-    judge_time,
-    other_machine,
-    outcome,
-)
+from flopbench.check.latency.judging import TimedModel, judge_time, other_machine, outcome
 from flopbench.check.records import Budget, Config, Entry
-from flopbench.check.report import MetricResult
+from flopbench.check.report import MetricResult, State
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.workers import Progress
 from flopbench.models.spec import ModelSpec, parse_spec
@@ -59,11 +53,9 @@ class Bench:
     def accepted(self, entry: Entry) -> TimedModel | None:
         """Return the accepted row of an entry; this machine's where there are several."""
         spec = str(parse_spec(entry.model))
-        rows = [row for row in self.file.rows if row.what.spec == spec and row.processes]
+        rows = [one for one in TimedModel.all_of(self.file) if one.row.what.spec == spec]
         timed = [
-            TimedModel(row=row, facts=self.file.device_of(row))
-            for row in rows
-            if not (row.failure or row.sweep)
+            one for one in rows if one.row.processes and not (one.row.failure or one.row.sweep)
         ]
         if len(timed) > 1:
             return next((one for one in timed if not self.apart(one)), timed[0])
@@ -82,9 +74,7 @@ class Bench:
     def what(self, entry: Entry) -> TimingSpec:
         """Return how an entry is timed: like the accepted row, else with one thread of the CPU."""
         accepted = self.accepted(entry)
-        if accepted is not None:
-            return accepted.row.what
-        return TimingSpec(spec=str(timeable(entry.model)))
+        return accepted.row.what if accepted else TimingSpec(spec=str(timeable(entry.model)))
 
     def facts(self, what: TimingSpec) -> DeviceFacts:
         """Describe the device of a row, only once.
@@ -109,6 +99,27 @@ class Bench:
             raise MeasureError(row.failure or "no process timed it")
         return file
 
+    def judge(
+        self,
+        budget: Budget,
+        what: TimingSpec,
+        state: State,
+        reason: str = "",
+        *,
+        accepted: TimedModel | None = None,
+    ) -> MetricResult:
+        """Time an entry by itself, but only where a limit or an accepted row asks for it.
+
+        Without an accepted row ``state`` and ``reason`` say why there is none.
+        """
+        if accepted is None and budget.limit is None:
+            return outcome(budget, state, reason)
+        try:
+            (new,) = TimedModel.all_of(self.time(what))
+        except FlopbenchError as error:
+            return outcome(budget, "not measured", error.line)
+        return judge_time(budget, accepted, new, state=state, reason=reason)
+
 
 def timeable(model: str) -> ModelSpec:
     """Read a specification.
@@ -120,29 +131,3 @@ def timeable(model: str) -> ModelSpec:
     if spec.source == "value":
         raise InputError(f"{spec} is a constant: there is nothing to time")
     return spec
-
-
-def judge_alone(
-    budget: Budget,
-    found: LatencyState,
-    what: TimingSpec,
-    bench: Bench,
-    accepted: TimedModel | None = None,
-) -> MetricResult:
-    """Time an entry without another revision; only where a limit or an accepted row asks for it.
-
-    Args:
-        budget: what is allowed.
-        found: the state where there is nothing to compare with.
-        what: how to time it.
-        bench: what to time it with.
-        accepted: the row to compare with, None for none.
-    """
-    if accepted is None and budget.limit is None:
-        return outcome(budget, found)
-    try:
-        file = bench.time(what)
-    except FlopbenchError as error:
-        return outcome(budget, LatencyState(state="not measured", reason=error.line))
-    new = TimedModel(row=file.rows[0], facts=file.device_of(file.rows[0]))
-    return judge_time(budget, accepted, new, otherwise=found)

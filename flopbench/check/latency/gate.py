@@ -13,8 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from flopbench.check.config import latency_budget
-from flopbench.check.latency.bench import Bench, judge_alone, latency_path, timeable
-from flopbench.check.latency.judging import LatencyState, TimedModel, outcome
+from flopbench.check.latency.bench import Bench, latency_path, timeable
+from flopbench.check.latency.judging import TimedModel, outcome
 from flopbench.check.latency.pairs import check_pairs
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
@@ -39,19 +39,15 @@ def check_latency(
     only: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, MetricResult]:
-    """Time the guarded entries and judge them.
+    """Time the guarded entries and judge them; models are imported from the working folder.
 
     Args:
-        config: what is guarded. Models are imported from the working folder, which is the
-            configuration's.
+        config: what is guarded.
         paired: the revision to time entries with gate ``paired`` against; without one they have no
             result.
         effort: how much to measure.
         only: names of entries, None for all.
         progress: called before each process.
-
-    Returns:
-        Entry -> verdict on its latency.
 
     Raises:
         InputError: ``paired`` is not a revision, or this is not a git repository.
@@ -76,14 +72,8 @@ def accept_latency(
 ) -> tuple[str, ...]:
     """Time entries and store their times as accepted; the rows of other models stay.
 
-    Args:
-        config: what is guarded.
-        names: entries; those without a latency budget, or with gate ``paired``, have no such row.
-        effort: how much to measure.
-        progress: called before each process.
-
-    Returns:
-        One line of text per entry, also for those that could not be timed and keep their row.
+    Entries without a latency budget, or with gate ``paired``, have no such row. Returns one line of
+    text per entry, also for those that could not be timed and keep their row.
 
     Raises:
         DataError: the file of accepted latencies is damaged.
@@ -115,20 +105,19 @@ def _against_accepted(entry: Entry, budget: Budget, bench: Bench) -> MetricResul
         apart = bench.apart(accepted) if accepted is not None else ""
         what = bench.what(entry)
     except FlopbenchError as error:
-        return outcome(budget, LatencyState(state="not measured", reason=error.line))
+        return outcome(budget, "not measured", error.line)
     accept = f"flopbench accept {entry.name!r} on this machine accepts one"
     if accepted is None:
-        found = LatencyState(state="new", reason=f"no latency has been accepted yet: {accept}")
-        return judge_alone(budget, found, what, bench)
+        reason = f"no latency has been accepted yet: {accept}"
+        return bench.judge(budget, what, "new", reason)
     if apart:
-        found = LatencyState(state="not comparable", reason=f"{apart}: {accept}")
-        return judge_alone(budget, found, what, bench)
-    return judge_alone(budget, LatencyState(state="new"), what, bench, accepted)
+        return bench.judge(budget, what, "not comparable", f"{apart}: {accept}")
+    return bench.judge(budget, what, "new", accepted=accepted)
 
 
 def _accepted_line(entry: Entry, file: TimingFile, before: TimedModel | None) -> str:
     """Say what was accepted, and why it is unsuitable for comparison, where it is."""
-    timed = TimedModel(row=file.rows[0], facts=file.device_of(file.rows[0]))
+    (timed,) = TimedModel.all_of(file)
     summary = timed.summary
     line = f"{entry.name}: latency {milliseconds(summary.headline_s or 0)} ms on {timed.facts.name}"
     if before is not None and before.summary.headline_s is not None:
@@ -143,18 +132,14 @@ def _accepted_line(entry: Entry, file: TimingFile, before: TimedModel | None) ->
 
 def _keep(path: Path, kept: TimingFile, files: dict[str, TimingFile]) -> None:
     """Write the accepted rows in a fixed order; new ones replace all rows of their models."""
-    left = [row for row in kept.rows if row.what.spec not in files]
-    whole = merge([replace(kept, rows=tuple(left)), *files.values()])
+    left = tuple(row for row in kept.rows if row.what.spec not in files)
+    whole = merge([replace(kept, rows=left), *files.values()])
     rows = sorted(whole.rows, key=lambda row: (row.what.spec, str(row.what)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _with_own_devices(replace(whole, rows=tuple(rows))).save(path)
-
-
-def _with_own_devices(file: TimingFile) -> TimingFile:
-    """Leave out machines that no row refers to any more."""
-    used = list(dict.fromkeys(row.device for row in file.rows))
-    return replace(
-        file,
-        devices=tuple(file.devices[place] for place in used),
-        rows=tuple(replace(row, device=used.index(row.device)) for row in file.rows),
+    used = list(dict.fromkeys(row.device for row in rows))  # machines that a row still refers to
+    own = replace(
+        whole,
+        devices=tuple(whole.devices[place] for place in used),
+        rows=tuple(replace(row, device=used.index(row.device)) for row in rows),
     )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    own.save(path)

@@ -24,6 +24,7 @@ from flopbench.core.statistics import FEWEST_PROCESSES
 from flopbench.core.units import milliseconds
 from flopbench.timing.comparison import TimeComparison, compare_rows
 from flopbench.timing.devices import DeviceFacts, differing
+from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Timing
 from flopbench.timing.verdicts import Summary, summarise
 
@@ -41,23 +42,21 @@ class TimedModel:
     row: Timing
     facts: DeviceFacts
 
+    @classmethod
+    def all_of(cls, file: TimingFile) -> list[TimedModel]:
+        """Return the rows of a file."""
+        return [cls(row=row, facts=file.device_of(row)) for row in file.rows]
+
     @property
     def summary(self) -> Summary:
         """Summary of the row."""
         return summarise(self.row, self.facts)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyState:
-    """State of a latency, with its reason."""
-
-    state: State
-    reason: str = ""
-
-
 def outcome(
     budget: Budget,
-    found: LatencyState,
+    state: State,
+    reason: str = "",
     *,
     old: Fraction | None = None,
     new: Fraction | None = None,
@@ -65,24 +64,18 @@ def outcome(
 ) -> MetricResult:
     """Return a verdict; it fails where the time is worse or over its limit, unless advisory.
 
-    Args:
-        budget: what is allowed.
-        found: the state.
-        old: seconds before.
-        new: seconds now.
-        over: whether the limit is certainly exceeded.
+    ``old`` and ``new`` are seconds; ``over`` says that the limit is certainly exceeded.
     """
     spared = old is not None and new is not None and new - old <= budget.min_delta
-    worse = found.state == "worse" and not spared
-    violated = worse or over
-    reasons = [found.reason]
-    if found.state == "worse" and spared:
+    violated = over or (state == "worse" and not spared)
+    reasons = [reason]
+    if state == "worse" and spared:
         reasons.append("at most min-delta more, so it passes")
     if violated and budget.gate == "advisory":
         reasons.append(ADVISORY)
     return MetricResult.under(
         budget,
-        found.state,
+        state,
         violated=violated,
         old=old,
         new=new,
@@ -96,39 +89,24 @@ def judge_time(
     old: TimedModel | None,
     new: TimedModel,
     *,
-    otherwise: LatencyState | None = None,
+    state: State = "new",
+    reason: str = "",
 ) -> MetricResult:
     """Compare a time with an earlier one, and with its limit.
 
-    Args:
-        budget: what is allowed.
-        old: the accepted time, or that of the other revision; None where there is none. Rows timed
-            with alternating calls are compared sample by sample.
-        new: the time now.
-        otherwise: the state where there is no old time (default: ``new``).
+    Rows timed with alternating calls are compared sample by sample. Without an old time ``state``
+    and ``reason`` say why there is none.
     """
     if new.row.failure or not new.row.processes:
-        return outcome(
-            budget,
-            LatencyState(state="not measured", reason=new.row.failure or "no process timed it"),
-        )
-    found = otherwise or LatencyState(state="new")
+        return outcome(budget, "not measured", new.row.failure or "no process timed it")
     if old is not None:
-        found = _change(budget, old, new)
+        state, reason = _change(budget, old, new)
     over, doubt = _limit(budget, new)
     if doubt:
-        sure = found.state in {"worse", "not comparable"}
-        found = LatencyState(
-            state=found.state if sure else "inconclusive",
-            reason="; ".join(filter(None, (found.reason, doubt))),
-        )
-    return outcome(
-        budget,
-        found,
-        old=_seconds(old) if old is not None else None,
-        new=_seconds(new),
-        over=over,
-    )
+        state = state if state in {"worse", "not comparable"} else "inconclusive"
+        reason = "; ".join(filter(None, (reason, doubt)))
+    before = _seconds(old) if old is not None else None
+    return outcome(budget, state, reason, old=before, new=_seconds(new), over=over)
 
 
 def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
@@ -136,38 +114,34 @@ def other_machine(accepted: DeviceFacts, here: DeviceFacts) -> str:
     apart = differing(accepted, here)
     if not apart:
         return ""
-    listed = "; ".join(
-        f"{key}: {then!r} then, {now!r} here" for key, then, now in apart[:SHOWN_FACTS]
-    )
+    shown = apart[:SHOWN_FACTS]
+    listed = "; ".join(f"{key}: {then!r} then, {now!r} here" for key, then, now in shown)
     more = f" and {len(apart) - SHOWN_FACTS} more" if apart[SHOWN_FACTS:] else ""
     library = all(key.startswith(_LIBRARY) for key, _, _ in apart)
     what = "with another torch" if library else "on another machine"
     return f"the accepted time was measured {what} ({listed}{more})"
 
 
-def _change(budget: Budget, old: TimedModel, new: TimedModel) -> LatencyState:
+def _change(budget: Budget, old: TimedModel, new: TimedModel) -> tuple[State, str]:
+    """Return the state of a time against an earlier one, and its reason."""
     try:
         comparison = compare_rows(old.row, new.row)
     except NotComparableError as error:
-        return LatencyState(state="not comparable", reason=error.message)
+        return "not comparable", error.message
     doubt = _doubt(old, "the earlier time", comparison) or _doubt(new, "the time", comparison)
     fewest = min(len(row.processes) for row in (old.row, new.row))
     if comparison.interval is None or comparison.ratio is None or fewest < FEWEST_PROCESSES:
-        return LatencyState(state="inconclusive", reason=doubt or comparison.reason)
+        return "inconclusive", doubt or comparison.reason
     if doubt:
-        return LatencyState(state="inconclusive", reason=doubt)
+        return "inconclusive", doubt
     low, high = comparison.interval
     ratio = f"{comparison.ratio:.3f} times as long (95 %: {low:.3f} to {high:.3f})"
     most = 1 + budget.max_increase
     if low > most:
-        return LatencyState(state="worse", reason=ratio)
+        return "worse", ratio
     if high > most:
-        return LatencyState(
-            state="inconclusive", reason=f"{ratio}, and {float(most):.3f} is allowed"
-        )
-    if high * most < 1:
-        return LatencyState(state="better", reason=ratio)
-    return LatencyState(state="same")
+        return "inconclusive", f"{ratio}, and {float(most):.3f} is allowed"
+    return ("better", ratio) if high * most < 1 else ("same", "")
 
 
 def _doubt(timed: TimedModel, name: str, comparison: TimeComparison) -> str:

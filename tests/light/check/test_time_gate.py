@@ -16,7 +16,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flopbench.check.latency.judging import (
-    LatencyState,
     TimedModel,
     judge_time,
     other_machine,
@@ -196,12 +195,9 @@ def test_a_limit_met_exactly_passes() -> None:
 def test_a_limit_holds_without_an_accepted_time() -> None:
     """New, or of another machine: the state says so, and the limit still fails."""
     strict = budget(limit=Fraction(1, 1000), limit_text="1 ms")
-    for found in (
-        LatencyState(state="new"),
-        LatencyState(state="not comparable", reason="elsewhere"),
-    ):
-        result = judge_time(strict, None, row(1.0), otherwise=found)
-        assert (result.state, result.reason) == (found.state, found.reason)
+    for state, reason in (("new", ""), ("not comparable", "elsewhere")):
+        result = judge_time(strict, None, row(1.0), state=state, reason=reason)
+        assert (result.state, result.reason) == (state, reason)
         assert (result.failed, result.over_limit, result.old) == (True, True, None)
         assert result.limit_text == "1 ms"
 
@@ -291,7 +287,7 @@ def test_nothing_fails_but_what_is_worse(
 
 def test_an_outcome_without_amounts_fails_nothing() -> None:
     """New, gone elsewhere, not measured: a notice with its reason."""
-    result = outcome(budget(), LatencyState(state="new", reason="no latency has been accepted yet"))
+    result = outcome(budget(), "new", "no latency has been accepted yet")
     assert (result.failed, result.allowed, result.delta) == (False, None, None)
 
 
