@@ -64,24 +64,18 @@ class Ledger:
     def to_text(self) -> str:
         """Return the ledger as text, for another process."""
         kept = {name: Kept(cost=cost) for name, cost in self.counted.items()}
-        return json.dumps(
-            {
-                "counted": render_baseline(Baseline(entries=kept)),
-                "unrecorded": self.unrecorded,
-                "cheaper": self.cheaper,
-                "rooms": self.rooms,
-            }
-        )
+        counted = render_baseline(Baseline(entries=kept))
+        return json.dumps([counted, self.unrecorded, self.cheaper, self.rooms])
 
     def add(self, text: str) -> None:
         """Add what another process wrote with ``to_text``."""
-        data = json.loads(text)
-        for name, kept in parse_baseline(data["counted"], "a worker").entries.items():
+        counted, unrecorded, cheaper, rooms = json.loads(text)
+        for name, kept in parse_baseline(counted, "a worker").entries.items():
             assert isinstance(kept.cost, ModelCost)
             self.counted[name] = kept.cost
-        self.unrecorded += data["unrecorded"]
-        self.cheaper += data["cheaper"]
-        self.rooms += data["rooms"]
+        self.unrecorded += unrecorded
+        self.cheaper += cheaper
+        self.rooms += rooms
 
     def lines(self, *, verbose: bool) -> list[str]:
         """Return the lines for the end of the session; the same for any order of tests."""
@@ -98,12 +92,7 @@ class Ledger:
 
 
 def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
-    """Count a model as ``flopbench check`` does.
-
-    Args:
-        model: a module, ``(module, inputs)``, or a specification.
-        input: for a module alone: see ``flopbench.profile``.
-        counter: the counter whose MACs are used.
+    """Count a module, ``(module, inputs)`` or a specification as ``flopbench check`` does.
 
     Raises:
         InputError: not a model, no input, or the model does not run on it.
@@ -131,13 +120,7 @@ def measured(asked: Asked, returned: Any) -> ModelCost | str:
 
 
 def verdict(asked: Asked, cost: ModelCost | str, baseline: Baseline | None) -> EntryResult:
-    """Compare a test's model with its limits and, where there is one, with its baseline.
-
-    Args:
-        asked: what its marks ask for.
-        cost: its cost, or why that is not known.
-        baseline: the recorded costs; None where growth does not matter.
-    """
+    """Compare a test's model with its limits and, where growth matters, with its baseline."""
     kept = baseline.entries.get(asked.name) if baseline is not None else None
     what = cost.spec if isinstance(cost, ModelCost) else ""
     config = Config(
@@ -162,10 +145,7 @@ def explanation(asked: Asked, result: EntryResult) -> str:
 
 
 def read_recorded(root: Path) -> Baseline | None:
-    """Read the baseline of the tests; None where there is none yet.
-
-    Args:
-        root: pytest's root folder.
+    """Read the baseline of the tests below pytest's root folder; None where there is none yet.
 
     Raises:
         InputError: it cannot be read.
@@ -181,15 +161,7 @@ def read_recorded(root: Path) -> Baseline | None:
 
 
 def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
-    """Write the counted costs into the baseline of the tests; entries of other tests stay.
-
-    Args:
-        root: pytest's root folder.
-        ledger: what was counted.
-        reason: why, kept with old and new.
-
-    Returns:
-        Lines that say what changed.
+    """Write the counted costs into the baseline of the tests; return lines that say what changed.
 
     Raises:
         InputError: the file cannot be read or written.
@@ -219,11 +191,7 @@ def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
 
 
 def _check_returned(returned: Any) -> None:
-    """Refuse what is not a model, without importing torch for it.
-
-    Raises:
-        InputError: something else.
-    """
+    """Refuse what is not a model, without importing torch for it."""
     model = returned[0] if isinstance(returned, tuple) and len(returned) == 2 else returned
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):

@@ -44,7 +44,7 @@ class Asked:
         line: its line, from 1.
         budgets: one for each metric of a model.
         guarded: whether growth over the baseline is limited.
-        input: the input of a module returned without one; None for none.
+        input: the input of a module returned without one.
         counter: the counter whose MACs are guarded.
     """
 
@@ -68,16 +68,10 @@ class _Terms:
 
 
 def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Asked:
-    """Read the marks of one test; several add up.
+    """Read the marks of the test at a file and line, the nearest first; several add up.
 
     Each metric is limited at most once. For other keywords the mark nearest to the test applies;
     for a metric that a mark limits, the keywords of that mark come first.
-
-    Args:
-        marks: the nearest to the test first.
-        name: node id of the test.
-        file: its file.
-        line: its line.
 
     Raises:
         InputError: an unknown keyword, an invalid limit, or no budget at all.
@@ -86,7 +80,7 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
     for metric in MODEL_METRICS:
         texts = [one.limits[metric][1] for one in terms if metric in one.limits]
         if len(texts) > 1:
-            raise InputError(f"cost_budget limits {metric} twice: {' and '.join(map(repr, texts))}")
+            raise _twice(metric, texts)
     guarded = any(one.max_increase is not None for one in terms)
     if not guarded and any(one.min_delta for one in terms):
         raise InputError("cost_budget has min_delta, which needs max_increase, such as '0%'")
@@ -94,12 +88,10 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
         raise InputError(
             "cost_budget has no budget", f"{_LIMITS}; max_increase='0%' limits the growth"
         )
-    counter = _nearest(marks, "counter", "torch")
-    if not isinstance(counter, str):
-        raise InputError(f"cost_budget: counter is {counter!r}: expected a name such as 'torch'")
-    if counter not in {
-        own.name for own in own_counters()
-    }:  # counting checks whether it is installed
+    naming = (mark for mark in marks if "counter" in mark.kwargs)
+    hint = "expected a name, such as 'torch'"
+    counter = next((_text(mark, "counter", "torch", hint) for mark in naming), "torch")
+    if counter not in {own.name for own in own_counters()}:  # counting checks what is installed
         find_counter(counter)
     return Asked(
         name=name,
@@ -107,7 +99,7 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
         line=line,
         budgets=tuple(_budget(metric, terms, line) for metric in MODEL_METRICS),
         guarded=guarded,
-        input=_nearest(marks, "input", None),
+        input=next((mark.kwargs["input"] for mark in marks if "input" in mark.kwargs), None),
         counter=counter,
     )
 
@@ -115,52 +107,40 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
 def _terms(mark: Mark) -> _Terms:
     for key in mark.kwargs:
         if key not in _KEYWORDS:
-            raise InputError(
-                f"cost_budget has no keyword {key!r}", near_match(key, _KEYWORDS, "keywords")
-            )
+            hint = near_match(key, _KEYWORDS, "keywords")
+            raise InputError(f"cost_budget has no keyword {key!r}", hint)
     limits: dict[Metric, tuple[Fraction, str]] = {}
     for text in mark.args:
         if not isinstance(text, str):
             raise InputError(f"cost_budget got {text!r} as a limit", _LIMITS)
         metric = _metric(text)
         if metric in limits:
-            raise InputError(
-                f"cost_budget limits {metric} twice: {limits[metric][1]!r} and {text!r}"
-            )
+            raise _twice(metric, [limits[metric][1], text])
         limits[metric] = (_read(parse_limit, text, metric), text)
-    note = mark.kwargs.get("note", "")
-    if not isinstance(note, str):
-        raise InputError(f"cost_budget: note is {note!r} where a text was expected")
+    increase = _text(mark, "max_increase", None, "write a percentage as text, such as '2%'")
+    delta = _text(mark, "min_delta", None, "write it with its unit, such as '1 MMACs'")
+    least = {}
+    if delta is not None:
+        metric = _metric(delta)
+        least[metric] = _read(parse_amount, delta, metric)
     return _Terms(
         limits=limits,
-        max_increase=_share(mark.kwargs.get("max_increase")),
-        min_delta=_min_delta(mark.kwargs.get("min_delta")),
-        note=" ".join(note.split()),
+        max_increase=None if increase is None else _read_share(increase),
+        min_delta=least,
+        note=" ".join(_text(mark, "note", "", "write it as text").split()),
     )
 
 
-def _share(value: Any) -> Fraction | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise InputError(
-            f"cost_budget: max_increase is {value!r}", "write a percentage as text, such as '2%'"
-        )
-    try:
-        return parse_share(value)
-    except InputError as error:
-        raise InputError(f"cost_budget: max_increase: {error.message}", error.hint) from None
+def _text(mark: Mark, key: str, default: Any, hint: str) -> Any:
+    """Return the text of a keyword, or its default."""
+    value = mark.kwargs.get(key, default)
+    if value is not default and not isinstance(value, str):
+        raise InputError(f"cost_budget: {key} is {value!r}", hint)
+    return value
 
 
-def _min_delta(value: Any) -> dict[Metric, Fraction]:
-    if value is None:
-        return {}
-    if not isinstance(value, str):
-        raise InputError(
-            f"cost_budget: min_delta is {value!r}", "write it with its unit, such as '1 MMACs'"
-        )
-    metric = _metric(value)
-    return {metric: _read(parse_amount, value, metric)}
+def _twice(metric: Metric, texts: Sequence[str]) -> InputError:
+    return InputError(f"cost_budget limits {metric} twice: {' and '.join(map(repr, texts))}")
 
 
 def _metric(text: str) -> Metric:
@@ -178,24 +158,26 @@ def _read(parse: Callable[[str, Metric], Fraction], text: str, metric: Metric) -
         raise InputError(f"cost_budget: {error.message}", f"{error.hint}{others}") from None
 
 
+def _read_share(text: str) -> Fraction:
+    try:
+        return parse_share(text)
+    except InputError as error:
+        raise InputError(f"cost_budget: max_increase: {error.message}", error.hint) from None
+
+
 def _budget(metric: Metric, terms: Sequence[_Terms], line: int) -> Budget:
     """Return the budget of one metric from all marks."""
     limit, text = next((one.limits[metric] for one in terms if metric in one.limits), (None, ""))
     # First the mark that limits this metric, then the nearest one.
     ordered = sorted(terms, key=lambda one: metric not in one.limits)
     increase = next((one.max_increase for one in ordered if one.max_increase is not None), None)
+    deltas = (one.min_delta[metric] for one in terms if metric in one.min_delta)
     return Budget(
         metric=metric,
         limit=limit,
         limit_text=text,
         max_increase=increase or Fraction(0),
-        min_delta=next(
-            (one.min_delta[metric] for one in terms if metric in one.min_delta), Fraction(0)
-        ),
+        min_delta=next(deltas, Fraction(0)),
         note=next((one.note for one in ordered if one.note), ""),
         line=line,
     )
-
-
-def _nearest(marks: Sequence[Mark], key: str, default: Any) -> Any:
-    return next((mark.kwargs[key] for mark in marks if key in mark.kwargs), default)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -57,18 +58,15 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--flopbench-reason only applies with --flopbench-update: add it")
     if reason is not None and not reason.split():
         raise pytest.UsageError("--flopbench-reason is empty: expected why the cost may change")
-    if update and _runs_in_ci():
-        raise pytest.UsageError(
-            "--flopbench-update does not run where CI is set: a job that accepts its own cost "
-            "guards nothing; run it on your own machine and commit .flopbench/pytest.json"
-        )
+    if update:
+        from flopbench.check.accepting import runs_in_ci  # not in every test run
+
+        if runs_in_ci():
+            raise pytest.UsageError(
+                "--flopbench-update does not run where CI is set: a job that accepts its own cost "
+                "guards nothing; run it on your own machine and commit .flopbench/pytest.json"
+            )
     config.pluginmanager.register(CostBudgets(config), "flopbench-cost-budgets")
-
-
-def _runs_in_ci() -> bool:
-    from flopbench.check.accepting import runs_in_ci  # not in every test run
-
-    return runs_in_ci()
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +101,6 @@ class CostBudgets:
         self.asked: dict[str, Asked] = {}
         self.lines: list[str] = []
         self._ledger: Ledger | None = None
-        self._baseline: list[Baseline | None] = []
 
     @property
     def ledger(self) -> Ledger:
@@ -113,6 +110,13 @@ class CostBudgets:
 
             self._ledger = Ledger()
         return self._ledger
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The recorded costs, read once; None where there are none yet."""
+        from flopbench.check.pytest.costs import read_recorded
+
+        return read_recorded(self.config.rootpath)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Read the marks before any fixture is made: a wrong one is an error of the test."""
@@ -128,15 +132,14 @@ class CostBudgets:
         try:
             asked = read_marks(marks, name=name, file=file, line=line)
             if asked.guarded:
-                self.baseline()
+                _ = self.baseline  # a damaged one is an error of the test, too
         except FlopbenchError as error:
             wrong = f"{error}\n  mark: {file}:{line}"
         else:
             self.asked[name] = asked
             return
-        pytest.fail(
-            wrong, pytrace=False
-        )  # outside the handler, so that it is not chained to another
+        # Outside the handler, so that it is not chained to another.
+        pytest.fail(wrong, pytrace=False)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> bool | None:
@@ -203,19 +206,11 @@ class CostBudgets:
             for line in lines:
                 terminalreporter.write_line(line)
 
-    def baseline(self) -> Baseline | None:
-        """Return the recorded costs, read once; None where there are none yet."""
-        if not self._baseline:
-            from flopbench.check.pytest.costs import read_recorded
-
-            self._baseline.append(read_recorded(self.config.rootpath))
-        return self._baseline[0]
-
     def _judge(self, asked: Asked, returned: Any) -> None:
         from flopbench.check.pytest.costs import explanation, measured, verdict
 
         cost = measured(asked, returned)
-        held = self.baseline() if asked.guarded and not self.update else None
+        held = self.baseline if asked.guarded and not self.update else None
         result = verdict(asked, cost, held)
         if result.failed or result.state in {"not measured", "not comparable"}:
             pytest.fail(explanation(asked, result), pytrace=False)
