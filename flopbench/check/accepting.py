@@ -27,12 +27,7 @@ def runs_in_ci() -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What became of one entry.
-
-    Attributes:
-        name: the entry.
-        acceptance: old and new amounts and the reason; None where nothing had changed.
-    """
+    """What became of one entry; without an acceptance nothing had changed."""
 
     name: str
     acceptance: Acceptance | None
@@ -58,14 +53,7 @@ def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[s
 def accept(
     baseline: Baseline | None, costs: Mapping[str, Cost | str], names: Sequence[str], reason: str
 ) -> tuple[Baseline, list[Move]]:
-    """Return the baseline with the current costs of some entries.
-
-    Args:
-        baseline: the current one; None where there is none yet.
-        costs: entry -> its cost now, or why it could not be measured; an entry that is not in it
-            is gone.
-        names: entries to accept.
-        reason: why, kept with old and new.
+    """Return the baseline with the current costs of some entries; one without a cost is gone.
 
     Raises:
         InputError: the reason says nothing.
@@ -77,44 +65,37 @@ def accept(
             "--reason is empty: expected why the cost may change",
             "it is kept in the baseline for later readers",
         )
-    before = baseline or Baseline()
-    entries, removed = dict(before.entries), dict(before.removed)
+    baseline = baseline or Baseline()
+    entries, removed = dict(baseline.entries), dict(baseline.removed)
     moves = []
     for name in names:
-        old = entries.get(name)
-        cost = costs.get(name)
+        old, cost = entries.get(name), costs.get(name)
         if isinstance(cost, str):
             raise MeasureError(f"cannot accept {name!r}, which could not be measured: {cost}")
-        if cost is None:
-            if old is None:
-                raise InputError(f"cannot accept {name!r}: it is not in the baseline")
-            removed[name] = Acceptance(old=_by_metric(old.cost), new={}, reason=reason)
-            moves.append(Move(name=name, acceptance=removed[name]))
-            del entries[name]
-            continue
-        if old is not None and _is_same(old.cost, cost):
+        if cost is None and old is None:
+            raise InputError(f"cannot accept {name!r}: it is not in the baseline")
+        if cost is not None and old is not None and _core(old.cost) == _core(cost):
             moves.append(Move(name=name, acceptance=None))
             continue
-        accepted = Acceptance(
-            old=_by_metric(old.cost) if old is not None else {}, new=_by_metric(cost), reason=reason
-        )
+        before = _by_metric(old.cost if old is not None else None)
+        move = Acceptance(old=before, new=_by_metric(cost), reason=reason)
+        moves.append(Move(name=name, acceptance=move))
+        if cost is None:
+            removed[name] = move
+            del entries[name]
+            continue
         history = old.accepted if old is not None else ()
-        entries[name] = Kept(cost=_without_places(cost), accepted=(*history, accepted))
+        entries[name] = Kept(cost=_without_places(cost), accepted=(*history, move))
         removed.pop(name, None)
-        moves.append(Move(name=name, acceptance=accepted))
-    return replace(before, entries=entries, removed=removed), moves
+    return replace(baseline, entries=entries, removed=removed), moves
 
 
-def _by_metric(cost: Cost) -> dict[str, Fraction]:
-    return {str(metric): amount for metric, amount in amounts(cost).items()}
-
-
-def _is_same(old: Cost, new: Cost) -> bool:
-    """Whether two costs differ only in versions, places of code and order."""
-    return _core(old) == _core(new)
+def _by_metric(cost: Cost | None) -> dict[str, Fraction]:
+    return {str(metric): amount for metric, amount in amounts(cost).items()} if cost else {}
 
 
 def _core(cost: Cost) -> tuple[Cost, object]:
+    """Return what makes a cost another one: not its versions, places of code and order."""
     cost = replace(_without_places(cost), versions={})
     if isinstance(cost, LogCost):
         return replace(cost, events=()), {event.name: event for event in cost.events}

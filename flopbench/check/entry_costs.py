@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from flopbench.check.records import (
     Config,
@@ -28,9 +27,6 @@ from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
 from flopbench.estimate.charges import charge_items
 from flopbench.models.spec import ModelSpec, parse_spec
-
-if TYPE_CHECKING:
-    from flopbench.estimate.runs import Run
 
 
 def measure_entries(
@@ -57,13 +53,12 @@ def measure_entries(
     chosen = config.entries if entries is None else tuple(entries)
     specs = {entry.name: parse_spec(entry.model) for entry in chosen if entry.model}
     models = _models(list(dict.fromkeys(specs.values())), config.counter, refresh, progress)
-    costs: dict[str, Cost | str] = {}
-    for entry in chosen:
-        if entry.model:
-            costs[entry.name] = models[specs[entry.name]]
-        else:
-            costs[entry.name] = _log(entry, config, refresh, progress)
-    return costs
+    return {
+        entry.name: models[specs[entry.name]]
+        if entry.model
+        else _log(entry, config, refresh, progress)
+        for entry in chosen
+    }
 
 
 def _models(
@@ -147,16 +142,6 @@ def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None)
         run = run_of_log([entry.policy_log], choices, progress=progress)
     except FlopbenchError as error:
         return error.line
-    return log_cost(entry.policy_log, run)
-
-
-def log_cost(policy_log: str, run: Run) -> LogCost:
-    """Return the part of a run that a baseline keeps.
-
-    Args:
-        policy_log: the name of the log.
-        run: the log, counted and priced.
-    """
     totals, plan = run.counts.totals(), run.counts.plan
     videos = 1 if totals.videos is None else totals.videos
     events = tuple(
@@ -167,7 +152,7 @@ def log_cost(policy_log: str, run: Run) -> LogCost:
     specs = [parse_spec(price.spec) for price in run.prices.prices.values()]
     used = {name for event in events for name in event.costs}
     return LogCost(
-        policy_log=policy_log,
+        policy_log=entry.policy_log,
         counter=run.prices.counter,
         counter_version=run.prices.version,
         rule=run.primary.rule,

@@ -156,16 +156,14 @@ class ModelCost:
     """What a model costs.
 
     Attributes:
-        spec: the specification.
         input: the input as resolved.
-        counter: the counter that counted it.
         counter_version: version of the library that counted.
         convention: what one unit of ``total`` is.
         dense_macs: multiply-accumulates of the dense operators, of one sample.
         total: the figure that the counter itself gives.
         params: parameter elements, shared ones once.
         activations: elements that dense operators wrote.
-        modules: those that hold parameters or cost something, by path.
+        modules: those that hold parameters or cost something.
         versions: libraries that the figures depend on.
         gaps: operators and modules that the counter left out and that may multiply.
     """
@@ -186,12 +184,7 @@ class ModelCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedComponent:
-    """One network of a policy log, and its price.
-
-    Attributes:
-        spec: what it is.
-        total_macs: MACs of one run, under the log's counter.
-    """
+    """One network of a policy log, and the MACs of one run, under the log's counter."""
 
     spec: str
     total_macs: int
@@ -203,12 +196,10 @@ class LogCost:
 
     Attributes:
         policy_log: the log as the configuration names it.
-        counter: the counter behind the prices.
         counter_version: version of the library that counted.
         rule: ``exact`` or ``published``.
-        macs_per_video: mean MACs per video.
+        macs_per_video: the mean.
         videos: number of videos, None for a published distribution.
-        components: name -> price.
         events: what an average video is charged for; the sum of times × costs × prices is
             ``macs_per_video``.
         versions: libraries that the prices depend on.
@@ -230,12 +221,8 @@ Cost = ModelCost | LogCost
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
-    """One move of the baseline.
-
-    Attributes:
-        old: metric -> amount before; empty for a new entry.
-        new: metric -> amount after; empty for an entry that was removed.
-        reason: why, in the words of whoever accepted it.
+    """One move of the baseline, by metric: from nothing for a new entry, to nothing for a removed
+    one; with the reason in the words of whoever accepted it.
     """
 
     old: Mapping[str, Fraction]
@@ -245,12 +232,7 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """One entry of a baseline: its cost, and how it got there.
-
-    Attributes:
-        cost: the accepted cost.
-        accepted: every move, the oldest first.
-    """
+    """One entry of a baseline: its cost, and every move that led there, the oldest first."""
 
     cost: Cost
     accepted: tuple[Acceptance, ...] = ()
@@ -258,13 +240,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """Accepted costs.
-
-    Attributes:
-        entries: name -> what was accepted.
-        removed: name -> the move that removed the entry.
-        source: its name in messages: the file, or ``REF:file``.
-    """
+    """Accepted costs, and the moves that removed entries; messages call it ``source``."""
 
     entries: Mapping[str, Kept] = field(default_factory=dict)
     removed: Mapping[str, Acceptance] = field(default_factory=dict)

@@ -17,13 +17,12 @@ from flopbench.check.records import (
     Baseline,
     Config,
     Cost,
-    Entry,
+    Kept,
     LogCost,
     Metric,
-    PricedComponent,
     amounts,
 )
-from flopbench.check.report import MetricResult, Report, SelfTestResult
+from flopbench.check.report import SelfTestResult
 
 
 def self_test(
@@ -37,47 +36,37 @@ def self_test(
         costs: entry -> its cost now, or why it could not be measured.
         share: how much to inject, of the accepted or the present amount, whichever is larger.
     """
+    entries = baseline.entries if baseline is not None else {}
     results = []
     for entry in config.entries:
         cost = costs[entry.name]
         if isinstance(cost, str):
-            results.append(_missed(entry, "dense_macs", f"it could not be measured: {cost}"))
-            continue
+            reasons: dict[Metric, str] = {"dense_macs": f"it could not be measured: {cost}"}
+        else:
+            alone = replace(config, entries=(entry,))
+            kept = entries.get(entry.name)
+            reasons = {
+                metric: _missed(alone, kept, cost, metric, share) for metric in amounts(cost)
+            }
         results += [
-            _injected(config, baseline, entry, cost, metric, share) for metric in amounts(cost)
+            SelfTestResult(entry=entry.name, metric=metric, caught=not reason, reason=reason)
+            for metric, reason in reasons.items()
         ]
     return tuple(results)
 
 
-def _missed(entry: Entry, metric: Metric, reason: str) -> SelfTestResult:
-    return SelfTestResult(entry=entry.name, metric=metric, caught=False, reason=reason)
-
-
-def _injected(
-    config: Config,
-    baseline: Baseline | None,
-    entry: Entry,
-    cost: Cost,
-    metric: Metric,
-    share: Fraction,
-) -> SelfTestResult:
-    kept = baseline.entries.get(entry.name) if baseline is not None else None
+def _missed(config: Config, kept: Kept | None, cost: Cost, metric: Metric, share: Fraction) -> str:
+    """Say why the growth of one entry goes unnoticed; empty where the check fails, as it must."""
+    (entry,) = config.entries
     before = amounts(kept.cost).get(metric, Fraction(0)) if kept is not None else Fraction(0)
     now = amounts(cost)[metric]
     extra = max(before, now) * (1 + share) - now
     alone = Baseline(entries={entry.name: kept} if kept is not None else {})
-    report: Report = judge_entries(
-        replace(config, entries=(entry,)),
-        Against(baseline=alone),
-        {entry.name: grown(cost, metric, extra)},
-    )
+    costs = {entry.name: grown(cost, metric, extra)}
+    report = judge_entries(config, Against(baseline=alone), costs)
     verdict = next(one for one in report.entries[0].metrics if one.metric == metric)
     if verdict.failed:
-        return SelfTestResult(entry=entry.name, metric=metric, caught=True)
-    return _missed(entry, metric, _why(verdict, share))
-
-
-def _why(verdict: MetricResult, share: Fraction) -> str:
+        return ""
     if verdict.gate == "advisory":
         return "its gate is advisory, which never fails"
     if verdict.state == "new":
@@ -96,9 +85,7 @@ def grown(cost: Cost, metric: Metric, extra: Fraction) -> Cost:
         return _grown_log(cost, extra)
     more = max(1, ceil(extra))
     changed = {metric: getattr(cost, metric) + more}
-    if not cost.modules:
-        return replace(cost, **changed)
-    largest = max(cost.modules, key=lambda module: getattr(module, metric))
+    largest = max(cost.modules, key=lambda module: getattr(module, metric), default=None)
     modules = tuple(
         replace(module, **{metric: getattr(module, metric) + more}) if module is largest else module
         for module in cost.modules
@@ -115,7 +102,7 @@ def _grown_log(cost: LogCost, extra: Fraction) -> LogCost:
         return replace(cost, macs_per_video=cost.macs_per_video + max(Fraction(1), extra))
     name = max(runs, key=lambda one: runs[one] * cost.components[one].total_macs)
     more = max(1, ceil(extra / runs[name]))
-    component: PricedComponent = cost.components[name]
+    component = cost.components[name]
     raised = {**cost.components, name: replace(component, total_macs=component.total_macs + more)}
     new = cost.macs_per_video + more * runs[name]
     return replace(cost, components=raised, macs_per_video=new)

@@ -206,22 +206,34 @@ def _share(text: str) -> Fraction:
 
 
 def _write(args: argparse.Namespace, report: Report) -> None:
-    """Write every requested output, the terminal's last."""
-    from flopbench.check.text.ci import annotations, badge_json
-    from flopbench.check.text.junit import junit_xml
-    from flopbench.check.text.markdown import github_summary
+    """Write every requested output, the terminal's last; each is imported where it is asked for."""
     from flopbench.check.text.terminal import render_check, report_json
 
-    makers = {"report": report_json, "junit": junit_xml, "badge": badge_json}
-    for name, make in makers.items():
-        if getattr(args, name):
-            write_atomic(Path(getattr(args, name)), make(report))
+    if args.report:
+        write_atomic(Path(args.report), report_json(report))
+    if args.junit:
+        from flopbench.check.text.junit import junit_xml
+
+        write_atomic(Path(args.junit), junit_xml(report))
+    if args.badge:
+        from flopbench.check.text.ci import badge_json
+
+        write_atomic(Path(args.badge), badge_json(report))
     if args.github:
-        _append(Path(os.environ[_SUMMARY]), github_summary(report))
+        from flopbench.check.text.markdown import github_summary
+
+        summary = Path(os.environ[_SUMMARY])
+        try:
+            with summary.open("a", encoding="utf-8", newline="\n") as file:
+                file.write(github_summary(report))
+        except OSError as error:
+            raise InputError(f"cannot write {summary} (${_SUMMARY}): {error.strerror}") from None
     piped = args.output != "-" or not sys.stdout.isatty()
     format = chosen_format(args, FORMATS)
     emit(args, lambda stream: render_check(report, format, stream, failures_first=piped))
     if args.github:
+        from flopbench.check.text.ci import annotations
+
         # After the report, and on stderr where stdout is itself a document.
         stream = sys.stderr if format == "json" and args.output == "-" else sys.stdout
         lines = annotations(report, base=_base())
@@ -235,11 +247,3 @@ def _base() -> str:
         return ""
     inner = os.path.relpath(os.path.realpath("."), os.path.realpath(checkout))
     return "" if inner.startswith("..") else Path(inner).as_posix()
-
-
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise InputError(f"cannot write {path} (${_SUMMARY}): {error.strerror}") from None
