@@ -9,7 +9,6 @@ import os
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from flopbench.core.errors import DataError, InputError
@@ -27,64 +26,49 @@ _NOT_FETCHED = "in CI, fetch it first: actions/checkout with fetch-depth: 0, or 
 
 
 def show(ref: str, path: Path) -> str | None:
-    """Return the text of a file at a revision.
+    """Return the text of a file at a revision, line ends as stored; None where that lacks the file.
 
     Args:
         ref: a branch, a tag, a commit, or anything else that git resolves to one.
         path: the file, relative to the working folder or absolute, inside a repository; it need
             not exist now.
 
-    Returns:
-        The text, with line ends as stored; None where that revision lacks the file.
-
     Raises:
         InputError: no git, no repository, no such revision, or a folder in place of the file.
         DataError: the file is not UTF-8 text.
     """
-    flag = "--against"
-    _check_ref(ref, flag)
-    top, inside = _place(path, ref, flag)
-    commit = _commit(ref, top, flag)
-    found = _git(top, "rev-parse", "--verify", "--quiet", f"{commit}:{inside.as_posix()}")
+    top, inside, commit = _resolved(ref, path, "--against")
+    found = _git(top, "rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
     if found.returncode != 0:
         return None
     blob = found.stdout.decode().strip()
-    kind = _git(top, "cat-file", "-t", blob).stdout.decode().strip()
-    if kind != "blob":
-        raise InputError(f"{inside.as_posix()} is not a file at {ref}")
+    if _git(top, "cat-file", "-t", blob).stdout.strip() != b"blob":
+        raise InputError(f"{inside} is not a file at {ref}")
     content = _git(top, "cat-file", "blob", blob)
     if content.returncode != 0:
-        raise InputError(f"git cannot read {ref}:{inside.as_posix()}: {_complaint(content)}")
+        raise InputError(f"git cannot read {ref}:{inside}: {_complaint(content)}")
     try:
         return content.stdout.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{ref}:{inside.as_posix()} is not UTF-8 text at byte {error.start}"
-        ) from None
+        raise DataError(f"{ref}:{inside} is not UTF-8 text at byte {error.start}") from None
 
 
 def extract(ref: str, where: Path, folder: Path) -> Path:
-    """Write all files of a revision into a folder.
+    """Write all files of a revision into a folder; return the counterpart of ``where`` in it.
 
     Left out are what ``git archive`` leaves out (files with the attribute ``export-ignore``, the
     content of submodules) and links that lead out of the repository.
 
     Args:
         ref: a branch, a tag or a commit.
-        where: a folder inside the repository, whose counterpart is returned.
+        where: a folder inside the repository.
         folder: destination of the files; it should be empty and outside the repository.
-
-    Returns:
-        The folder inside ``folder`` that corresponds to ``where``.
 
     Raises:
         InputError: no git, no repository, no such revision, no such folder in that revision, or
             the files cannot be written.
     """
-    flag = "--paired"
-    _check_ref(ref, flag)
-    top, inside = _place(where, ref, flag)
-    commit = _commit(ref, top, flag)
+    top, inside, commit = _resolved(ref, where, "--paired")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile() as archive:
@@ -96,25 +80,21 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
                 _unpack(tar, folder)
     except (OSError, tarfile.TarError) as error:
         raise InputError(f"cannot write the files of {ref} into {folder}: {error}") from None
-    counterpart = folder / inside
-    if not counterpart.is_dir():
-        raise InputError(f"there is no folder {inside.as_posix()} at {ref}")
-    return counterpart
+    if not (folder / inside).is_dir():
+        raise InputError(f"there is no folder {inside} at {ref}")
+    return folder / inside
 
 
-def _check_ref(ref: str, flag: str) -> None:
+def _resolved(ref: str, path: Path, flag: str) -> tuple[Path, PurePosixPath, str]:
+    """Return the top of the repository, a path from there, and the commit of a revision.
+
+    The path need not exist; symbolic links on the way to it are resolved, as git does.
+    """
     if not ref or ref[0] in "-^" or not ref.isprintable():
         raise InputError(
             f"{flag} {ref!r} is not a revision",
             "name a branch, a tag or a commit, such as origin/main",
         )
-
-
-def _place(path: Path, ref: str, flag: str) -> tuple[Path, PurePosixPath]:
-    """Return the top of the repository, and a path from there.
-
-    The path need not exist; symbolic links on the way to it are resolved, as git does.
-    """
     absolute = Path(os.path.abspath(path))
     anchor = absolute if absolute.is_dir() else absolute.parent
     while not anchor.is_dir():
@@ -134,14 +114,10 @@ def _place(path: Path, ref: str, flag: str) -> tuple[Path, PurePosixPath]:
         )
     top = Path(os.fsdecode(found.stdout.removesuffix(b"\n"))).resolve()
     inside = (anchor.resolve() / absolute.relative_to(anchor)).relative_to(top)
-    return top, PurePosixPath(inside.as_posix())
-
-
-def _commit(ref: str, top: Path, flag: str) -> str:
-    found = _git(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
-    if found.returncode != 0:
+    commit = _git(top, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if commit.returncode != 0:
         raise InputError(f"{flag} {ref}: this clone has no such revision", _NOT_FETCHED)
-    return found.stdout.decode().strip()
+    return top, PurePosixPath(inside.as_posix()), commit.stdout.decode().strip()
 
 
 def _git(
@@ -173,28 +149,18 @@ def _complaint(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 def _unpack(tar: tarfile.TarFile, folder: Path) -> None:
+    """Write the members that stay inside the folder; a link to elsewhere is not part of a model."""
     if hasattr(tarfile, "data_filter"):
-        tar.extractall(folder, members=_safe(tar, folder), filter="data")
+        tar.extractall(folder, filter=_inside)
     else:  # a Python from before 2023: links are left out
-        tar.extractall(folder, members=_plain(tar))
+        files = (member for member in tar if member.isfile() or member.isdir())
+        paths = ((member, PurePosixPath(member.name)) for member in files)
+        inside = [m for m, path in paths if not path.is_absolute() and ".." not in path.parts]
+        tar.extractall(folder, members=inside)
 
 
-def _safe(tar: tarfile.TarFile, folder: Path) -> Iterator[tarfile.TarInfo]:
-    """Yield the members that stay inside the folder; a link to elsewhere is not part of a model."""
-    for member in tar:
-        try:
-            tarfile.data_filter(member, str(folder))
-        except tarfile.FilterError:
-            continue
-        yield member
-
-
-def _plain(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    for member in tar:
-        path = PurePosixPath(member.name)
-        if (
-            (member.isfile() or member.isdir())
-            and not path.is_absolute()
-            and ".." not in path.parts
-        ):
-            yield member
+def _inside(member: tarfile.TarInfo, folder: str) -> tarfile.TarInfo | None:
+    try:
+        return tarfile.data_filter(member, folder)
+    except tarfile.FilterError:
+        return None

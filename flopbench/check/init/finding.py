@@ -2,8 +2,8 @@
 
 Models are found by reading source text; no user code is imported. A candidate can be called without
 arguments and is at the top level of a file: a function whose annotation or name says that it makes
-a model, or a subclass of ``nn.Module`` with a ``forward``. A class that another class of the file
-uses is a part of it, and a class that a function makes is found through the function.
+a model, or a subclass of ``nn.Module`` with a ``forward`` that the file does not mention again: a
+class that it does is a part of another model, or made by a function.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import keyword
 import os
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
@@ -44,10 +44,6 @@ _GENERIC = re.compile(r"build|model|net|network|backbone|(build|create|get|make)
 _NO_FACTORIES = {"command", "contextmanager", "fixture", "main", "overload", "route", "task"}
 """Decorators of functions that are not meant to be called directly."""
 _MODULE_BASES = {"Module", "nn.Module", "torch.nn.Module"}
-_NO_PARTS = {"isinstance", "issubclass", "super"}
-"""Calls that mention a class without making one."""
-
-_Classes = Mapping[str, ast.ClassDef]
 
 
 def find_entries(root: Path) -> list[tuple[Entry, str]]:
@@ -152,66 +148,57 @@ def _models(path: Path) -> Iterator[tuple[str, str]]:
     try:
         if path.stat().st_size > LARGEST_SOURCE_BYTES:
             return
+        source = path.read_text(encoding="utf-8-sig")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
-            tree = ast.parse(path.read_bytes())
+            tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    nodes = [
-        node
-        for node in tree.body
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and not node.name.startswith("_")
-    ]
-    classes = _module_classes(tree)
-    reasons = {node.name: _reason(node, classes) for node in nodes}
-    parts = {name for one in classes.values() for name in _used(one, classes) - {one.name}}
-    for node in nodes:
-        if isinstance(node, ast.FunctionDef) and reasons[node.name]:
-            parts |= _used(node, classes)
-    yield from ((name, why) for name, why in reasons.items() if why and name not in parts)
+    modules = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and _bases(node)}
+    for node in tree.body:
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
+            continue
+        if isinstance(node, ast.FunctionDef):
+            why = _made(node, _MODULE_BASES | modules)
+        else:
+            alone = len(re.findall(rf"\b{node.name}\b", source)) == 1
+            why = "a Module that needs no arguments" if alone and _is_model(node) else ""
+        if why:
+            yield node.name, why
 
 
-def _module_classes(tree: ast.Module) -> _Classes:
-    """Return the classes of a file that are Modules, directly or through each other."""
-    waiting = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    found: dict[str, ast.ClassDef] = {}
-    more = waiting
-    while more:
-        known = _MODULE_BASES | set(found)
-        more = {
-            name: node
-            for name, node in waiting.items()
-            if name not in found and any(ast.unparse(base) in known for base in node.bases)
-        }
-        found |= more
-    return found
+def _bases(node: ast.ClassDef) -> set[str]:
+    """Return the base classes that make a class a Module."""
+    return _MODULE_BASES & set(map(ast.unparse, node.bases))
 
 
-def _reason(node: ast.FunctionDef | ast.ClassDef, classes: _Classes) -> str:
-    """Say why a function or a class is a model; empty where it is none, or needs arguments."""
-    decorators = {ast.unparse(d).split("(")[0].split(".")[-1] for d in node.decorator_list}
-    if isinstance(node, ast.ClassDef):
-        if node.name not in classes or "dataclass" in decorators:
-            return ""
-        init, forward = (_method(node, name, classes) for name in ("__init__", "forward"))
-        called = init is None or not _needs_arguments(init, bound=1)
-        return "a Module that needs no arguments" if called and forward is not None else ""
-    if _needs_arguments(node, bound=0) or decorators & _NO_FACTORIES:
+def _is_model(node: ast.ClassDef) -> bool:
+    """Whether a class is a Module that can be made without arguments and run."""
+    methods = {member.name: member for member in node.body if isinstance(member, ast.FunctionDef)}
+    init = methods.get("__init__")
+    ready = init is None or not _needs_arguments(init, bound=1)
+    return bool(_bases(node)) and "forward" in methods and ready and not _decorators(node)
+
+
+def _made(node: ast.FunctionDef, modules: set[str]) -> str:
+    """Say why a function makes a model; empty where it does not, or needs arguments."""
+    if _needs_arguments(node, bound=0) or _decorators(node) & _NO_FACTORIES:
         return ""
     if node.returns is not None and ast.unparse(node.returns) not in {"Any", "typing.Any"}:
-        return "returns a Module" if _names_module(node.returns, classes) else ""
-    named = _BUILDER.fullmatch(node.name) and _returns_something(node)
-    return "named like a model factory" if named else ""
+        # Perhaps quoted, optional, or paired with its inputs.
+        text = ast.unparse(node.returns).strip("'\"")
+        text = re.sub(r"^(?:\w+\.)?Optional\[(.*)\]$|^(.*) \| None$", r"\1\2", text)
+        text = re.sub(r"^(?:\w+\.)?[tT]uple\[([\w.]+), [^,]*\]$", r"\1", text)
+        return "returns a Module" if text in modules else ""
+    nodes = list(ast.walk(node))
+    returns = any(isinstance(one, ast.Return) and one.value is not None for one in nodes)
+    yields = any(isinstance(one, (ast.Yield, ast.YieldFrom)) for one in nodes)
+    named = _BUILDER.fullmatch(node.name) is not None
+    return "named like a model factory" if named and returns and not yields else ""
 
 
-def _method(node: ast.ClassDef, name: str, classes: _Classes) -> ast.FunctionDef | None:
-    """Return a method of a class, or of its base classes in the same file."""
-    family = [node]
-    for one in family:  # grows during the loop
-        bases = [classes[base] for base in map(ast.unparse, one.bases) if base in classes]
-        family += [base for base in bases if base not in family]
-    members = (member for one in family for member in one.body)
-    return next((m for m in members if isinstance(m, ast.FunctionDef) and m.name == name), None)
+def _decorators(node: ast.FunctionDef | ast.ClassDef) -> set[str]:
+    return {ast.unparse(one).split("(")[0].split(".")[-1] for one in node.decorator_list}
 
 
 def _needs_arguments(node: ast.FunctionDef, *, bound: int) -> bool:
@@ -219,34 +206,3 @@ def _needs_arguments(node: ast.FunctionDef, *, bound: int) -> bool:
     positional = len(node.args.posonlyargs) + len(node.args.args) - bound
     keywords = any(default is None for default in node.args.kw_defaults)
     return positional > len(node.args.defaults) or keywords
-
-
-def _returns_something(function: ast.FunctionDef) -> bool:
-    """Whether a function returns a value, and is no generator."""
-    nodes = list(ast.walk(function))
-    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
-    return returns and not any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes)
-
-
-def _names_module(annotation: ast.expr, classes: _Classes) -> bool:
-    """Whether an annotation is a Module, perhaps quoted, optional, or paired with its inputs."""
-    text = ast.unparse(annotation).strip("'\"")
-    text = re.sub(r"^(?:\w+\.)?Optional\[(.*)\]$|^(.*) \| None$", r"\1\2", text)
-    text = re.sub(r"^(?:\w+\.)?[tT]uple\[([\w.]+), [^,]*\]$", r"\1", text)
-    return text in _MODULE_BASES | set(classes)
-
-
-def _used(node: ast.AST, classes: _Classes) -> set[str]:
-    """Return the Modules that a class or function calls, or passes to a call."""
-    names: set[str] = set()
-    for call in ast.walk(node):
-        if not isinstance(call, ast.Call):
-            continue
-        func = call.func
-        if isinstance(func, ast.Name) and func.id in _NO_PARTS:
-            continue
-        if isinstance(func, ast.Attribute) and func.attr not in {"__init__", "forward"}:
-            func = func.value  # Net.small() makes a Net; Base.__init__(self) makes none
-        values = [func, *call.args, *(word.value for word in call.keywords)]
-        names |= {value.id for value in values if isinstance(value, ast.Name)}
-    return names & set(classes)
