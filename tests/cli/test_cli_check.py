@@ -183,41 +183,33 @@ def test_a_larger_input(repository: Path, run: RunCli) -> None:
     assert all(module["added_params"] == 0 for module in entry["modules"])
 
 
-def test_a_further_block(repository: Path, run: RunCli) -> None:
-    """One more block is depth, with exactly its cost."""
-    edit(repository, "blocks=2", "blocks=3")
-    entry = report(run, status=1)["entries"][0]
-    assert [cause["cause"] for cause in entry["causes"]] == ["depth"]
-    first = entry["modules"][0]
-    assert (first["path"], first["cause"]) == ("blocks.2.0", "depth")
-    assert first["added_macs"] == 16 * 9 * 16 * POSITIONS
-    assert first["added_params"] == 16 * 9 * 16 + 16
+WIDE = 16 * 16 * POSITIONS
+"""What one position of a kernel between 16 and 16 channels costs."""
+FIFTH = "nn.Conv2d(16, 16, 5, padding=2), "
+CAUSES = [
+    ("blocks=2", "blocks=3", "depth", "blocks.2.0", 9 * WIDE),
+    # a layer before others changes their indices, not their cost: only it was added
+    ("*(Block", FIFTH + "*(Block", "depth", "blocks.0", 25 * WIDE),
+    ("squeeze, 1)", "squeeze, 3, padding=1)", "kernel", "squeeze", 8 * 16 * 8 * POSITIONS),
+    ("stride=2", "stride=1", "kernel", "stem", 3 * 3 * 9 * 16 * POSITIONS),
+    ("nn.ReLU()", "nn.ConvTranspose2d(16, 16, 1)", "new operator", "blocks.0.2", WIDE),
+]
 
 
-def test_a_block_put_first_shifts_the_others_and_is_depth_all_the_same(
-    repository: Path, run: RunCli
+@pytest.mark.parametrize("case", CAUSES, ids=range(len(CAUSES)))
+def test_the_cause_is_named(
+    repository: Path, run: RunCli, case: tuple[str, str, str, str, int]
 ) -> None:
-    """A layer put before others changes their indices, not their cost: only it was added."""
-    edit(repository, "*(Block(width)", "nn.Conv2d(width, width, 5, padding=2), *(Block(width)")
-    entry = report(run, status=1)["entries"][0]
-    assert [cause["cause"] for cause in entry["causes"]] == ["depth"]
-    assert [module["path"] for module in entry["modules"]] == ["blocks.0"]
-    assert entry["modules"][0]["added_macs"] == 16 * 25 * 16 * POSITIONS
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "cause"),
-    [
-        ("nn.Conv2d(width, squeeze, 1)", "nn.Conv2d(width, squeeze, 3, padding=1)", "kernel"),
-        ("3, stride=2, padding=1", "3, stride=1, padding=1", "kernel"),
-        ("nn.ReLU()", "nn.ConvTranspose2d(width, width, 1)", "new operator"),
-    ],
-)
-def test_other_causes(repository: Path, run: RunCli, old: str, new: str, cause: str) -> None:
-    """Kernel, stride and a new kind of layer are distinguished."""
+    """Depth, kernel, stride and a new kind of layer are told apart, each with its module."""
+    old, new, cause, path, macs = case
     edit(repository, old, new)
     entry = report(run, status=1)["entries"][0]
     assert entry["causes"][0]["cause"] == cause
+    first = entry["modules"][0]
+    assert (first["path"], first["cause"]) == (path, cause)
+    assert first["added_macs"] == macs
+    if cause == "depth":
+        assert len(entry["causes"]) == 1
 
 
 def test_groups(repository: Path, run: RunCli) -> None:
@@ -682,46 +674,42 @@ def split_of(entry: dict[str, Any]) -> tuple[Fraction, Fraction, Fraction]:
     return choices, units, whole
 
 
-def test_a_policy_that_chooses_the_large_network_more_often(policy: Path, run: RunCli) -> None:
-    """The mix moved and the networks did not: all of it is choices, to the last MAC."""
-    (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], NETWORKS))
-    entry = report(run, status=1)["entries"][0]
-    choices, units, whole = split_of(entry)
-    assert (choices, units) == (whole, 0)
-    assert entry["split"]["leading"] == "choices"
-    assert entry["split"]["components"] == []
+MORE = [["large"] * 4, *MIX[1:]]
+COSTLIER = {**NETWORKS, "large": "resnet34@64"}
 
 
-def test_a_policy_whose_network_became_more_expensive(policy: Path, run: RunCli) -> None:
-    """A network moved and the mix did not: all of it is unit costs, and the network is named."""
-    (policy / "run.jsonl").write_text(log_text(MIX, {**NETWORKS, "large": "resnet34@64"}))
+@pytest.mark.parametrize(
+    ("mix", "networks", "name", "leading"),
+    [
+        (MORE, NETWORKS, "large", "choices"),
+        (MIX, COSTLIER, "large", "unit costs"),
+        (MORE, COSTLIER, "large", "unit costs"),
+        # a renamed action that happens as often is the same one
+        (MIX, COSTLIER, "huge", "unit costs"),
+    ],
+    ids=["mix", "network", "both", "renamed"],
+)
+def test_the_change_of_a_policy_is_split_exactly(
+    policy: Path,
+    run: RunCli,
+    mix: list[list[str]],
+    networks: dict[str, str],
+    name: str,
+    leading: str,
+) -> None:
+    """What the mix did and what the networks did, to the last MAC; the network is named."""
+    head, *samples = log_text(mix, networks).splitlines(keepends=True)
+    head = head.replace('"name": "large"', f'"name": "{name}"')
+    (policy / "run.jsonl").write_text(head + "".join(samples).replace('"large"', f'"{name}"'))
     entry = report(run, status=1)["entries"][0]
-    choices, units, whole = split_of(entry)
-    assert (choices, units) == (0, whole)
-    assert entry["split"]["leading"] == "unit costs"
-    assert [c["name"] for c in entry["split"]["components"]] == ["large"]
+    choices, units, _ = split_of(entry)
+    assert (choices != 0, units != 0) == (mix is MORE, networks is COSTLIER)
+    assert entry["split"]["leading"] == leading
+    changed = [one["name"] for one in entry["split"]["components"]]
+    assert changed == (["large"] if networks is COSTLIER else [])
     said = run("check").stdout
-    assert "unit costs" in said
-    assert "resnet34@64" in said
-
-
-def test_both_moved(policy: Path, run: RunCli) -> None:
-    """Both halves are shown where both moved, and still add up exactly."""
-    costlier = {**NETWORKS, "large": "resnet34@64"}
-    (policy / "run.jsonl").write_text(log_text([["large"] * 4, *MIX[1:]], costlier))
-    choices, units, _ = split_of(report(run, status=1)["entries"][0])
-    assert choices > 0
-    assert units > 0
-
-
-def test_an_action_with_another_name(policy: Path, run: RunCli) -> None:
-    """A renamed action that happens as often is the same one: its price moved, not the mix."""
-    costlier = {**NETWORKS, "large": "resnet34@64"}
-    text = log_text(MIX, costlier).replace('"name": "large"', '"name": "huge"')
-    head, *samples = text.splitlines(keepends=True)
-    (policy / "run.jsonl").write_text(head + "".join(samples).replace('"large"', '"huge"'))
-    choices, units, whole = split_of(report(run, status=1)["entries"][0])
-    assert (choices, units) == (0, whole)
+    assert leading in said
+    assert ("resnet34@64" in said) == (networks is COSTLIER)
 
 
 def test_another_rule_is_not_compared(policy: Path, run: RunCli) -> None:
