@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from flopbench.check.records import (
     Acceptance,
     Baseline,
-    Config,
     Cost,
     Kept,
     LogCost,
     amounts,
     says_something,
 )
-from flopbench.core.errors import InputError, MeasureError, near_match
+from flopbench.core.errors import InputError, MeasureError
 
 
 def runs_in_ci() -> bool:
@@ -31,23 +30,6 @@ class Move:
 
     name: str
     acceptance: Acceptance | None
-
-
-def names_to_accept(config: Config, baseline: Baseline | None, given: Iterable[str]) -> list[str]:
-    """Check names of entries; an entry that only the baseline has may be accepted as gone.
-
-    Raises:
-        InputError: no such entry.
-    """
-    kept = list(baseline.entries) if baseline is not None else []
-    known = list(dict.fromkeys([*(entry.name for entry in config.entries), *kept]))
-    for name in given:
-        if name not in known:
-            raise InputError(
-                f"there is no entry {name!r} in {config.path} or its baseline",
-                near_match(name, known, "entries"),
-            )
-    return list(dict.fromkeys(given))
 
 
 def accept(

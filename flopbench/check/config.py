@@ -81,12 +81,9 @@ _AN_ENTRY = 'write one: [[entries]], and below it model = "resnet50@224", or run
 def find_config(given: str | None) -> Path:
     """Find the configuration file.
 
-    Without a path the working folder is searched, then each folder above it up to the one that
-    holds ``.git``. Outside a repository only the working folder is searched: what a configuration
-    names is run, so none is taken from a folder that others may write to.
-
-    Args:
-        given: the path that the user gave, None to search.
+    Without a given path the working folder is searched, then each folder above it up to the one
+    that holds ``.git``. Outside a repository only the working folder is searched: what a
+    configuration names is run, so none is taken from a folder that others may write to.
 
     Raises:
         InputError: there is none, or one folder holds two.

@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
-from flopbench.core.errors import EXIT_OK
+from flopbench.core.errors import EXIT_OK, InputError, near_match
 from flopbench.core.files import check_writable, read_if_there, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from flopbench.check.records import Baseline, Config, Cost
+    from flopbench.check.records import Baseline, Config
 
 
 def add_parser(verbs: Any) -> None:
@@ -74,6 +72,7 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import WHAT, parse_baseline, render_baseline
     from flopbench.check.entry_costs import measure_entries
+    from flopbench.check.judging import Against, judge_entries
     from flopbench.check.latency.gate import accept_latency, guarded
     from flopbench.check.text.blocks import describe_moves
 
@@ -87,7 +86,8 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         chosen = [entry for entry in config.entries if entry.name in names]
         costs = measure_entries(config, entries=chosen, refresh=args.refresh, progress=progress)
         if args.improvements:
-            names = _improved(config, baseline, costs)
+            report = judge_entries(config, Against(baseline=baseline), costs)
+            names = [entry.name for entry in report.improvements]
         moved, moves = accept(baseline, costs, names, args.reason)
         path.parent.mkdir(parents=True, exist_ok=True)
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
@@ -106,27 +106,20 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
 
 
 def _chosen(args: argparse.Namespace, config: Config, baseline: Baseline | None) -> list[str]:
-    """List the entries to measure."""
-    from flopbench.check.accepting import names_to_accept
-
+    """List the entries to measure; one that only the baseline has may be accepted as gone."""
+    require(
+        baseline is not None or not args.improvements,
+        f"there is no baseline {config.baseline} yet, so nothing can have improved",
+        "flopbench accept --all --reason ... writes the first one",
+    )
     ours = [entry.name for entry in config.entries]
     if args.improvements:
-        require(
-            baseline is not None,
-            f"there is no baseline {config.baseline} yet, so nothing can have improved",
-            "flopbench accept --all --reason ... writes the first one",
-        )
         return ours
-    if args.all:
-        kept = list(baseline.entries) if baseline is not None else []
-        return list(dict.fromkeys([*ours, *kept]))
-    return names_to_accept(config, baseline, args.entries)
-
-
-def _improved(
-    config: Config, baseline: Baseline | None, costs: Mapping[str, Cost | str]
-) -> list[str]:
-    from flopbench.check.judging import Against, judge_entries
-
-    report = judge_entries(config, Against(baseline=baseline), costs)
-    return [entry.name for entry in report.improvements]
+    known = list(dict.fromkeys([*ours, *(baseline.entries if baseline is not None else ())]))
+    for name in args.entries:
+        if name not in known:
+            raise InputError(
+                f"there is no entry {name!r} in {config.path} or its baseline",
+                near_match(name, known, "entries"),
+            )
+    return known if args.all else list(dict.fromkeys(args.entries))

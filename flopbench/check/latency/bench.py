@@ -40,11 +40,7 @@ class Bench:
 
     @classmethod
     def of(cls, config: Config, effort: Effort | None, progress: Progress | None) -> Bench:
-        """Read the accepted rows.
-
-        Raises:
-            DataError: the file is damaged.
-        """
+        """Read the accepted rows; a damaged file is a DataError."""
         path = latency_path(config)
         file = TimingFile.load(path) if path.exists() else TimingFile(rows=(), devices=())
         effort = effort or Effort()
@@ -77,22 +73,14 @@ class Bench:
         return accepted.row.what if accepted else TimingSpec(spec=str(timeable(entry.model)))
 
     def facts(self, what: TimingSpec) -> DeviceFacts:
-        """Describe the device of a row, only once.
-
-        Raises:
-            InputError: there is no such device here, or it lacks the dtype.
-        """
+        """Describe the device of a row, only once; an InputError where it is not here."""
         key = (what.device, what.dtype)
         if key not in self.devices:
             self.devices[key] = describe_device(what.device, [what.dtype])
         return self.devices[key]
 
     def time(self, what: TimingSpec) -> TimingFile:
-        """Time one row.
-
-        Raises:
-            FlopbenchError: it cannot be timed.
-        """
+        """Time one row; a FlopbenchError says why it cannot be timed."""
         file = time_models([what], replace(self.effort, facts=self.facts(what)))
         (row,) = file.rows
         if row.failure or not row.processes:
@@ -122,11 +110,7 @@ class Bench:
 
 
 def timeable(model: str) -> ModelSpec:
-    """Read a specification.
-
-    Raises:
-        InputError: it is invalid, or a constant, which has no time.
-    """
+    """Read a specification; a constant is an InputError too, since it has no time."""
     spec = parse_spec(model)
     if spec.source == "value":
         raise InputError(f"{spec} is a constant: there is nothing to time")
