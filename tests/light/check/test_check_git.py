@@ -42,32 +42,19 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_is_shown_as_it_was(repository: Path) -> None:
-    """By branch, tag, commit and ancestor; what is on disk does not matter."""
+    """By branch, tag, commit and ancestor; neither what is on disk matters nor whether it is."""
     (repository / "nets.py").write_text("not committed\n")
-    assert show("main", Path("nets.py")) == "WIDTH = 2\n"
-    assert show("HEAD", Path("nets.py")) == "WIDTH = 2\n"
-    assert show("HEAD~1", Path("nets.py")) == "WIDTH = 1\n"
-    assert show("v1", Path("nets.py")) == "WIDTH = 1\n"
-    assert show(git(repository, "rev-parse", "--short", "v1"), Path("nets.py")) == "WIDTH = 1\n"
-
-
-def test_text_comes_without_any_change(repository: Path) -> None:
-    """Line ends and characters are those that were committed."""
-    assert show("HEAD", Path("sub") / BASE) == "{\r\n}ü\n"
-
-
-def test_a_revision_without_the_file_gives_none(repository: Path) -> None:
-    """A missing baseline is not an error, even where its folder does not exist either."""
-    assert show("v1", BASE) is None
-    assert show("HEAD", Path("no/such/folder/file.json")) is None
-
-
-def test_a_file_that_is_gone_now_is_still_shown(repository: Path) -> None:
-    """The folder of the file need not exist in the working tree."""
     (repository / "sub" / BASE).unlink()
     (repository / "sub" / BASE).parent.rmdir()
     (repository / "sub").rmdir()
-    assert show("HEAD", Path("sub") / BASE) == "{\r\n}ü\n"
+    for ref in ("HEAD~1", "v1", git(repository, "rev-parse", "--short", "v1")):
+        assert show(ref, Path("nets.py")) == "WIDTH = 1\n"
+    for ref in ("main", "HEAD"):
+        assert show(ref, Path("nets.py")) == "WIDTH = 2\n"
+    assert show("HEAD", Path("sub") / BASE) == "{\r\n}ü\n"  # line ends as committed
+    # A missing baseline is not an error, even where its folder does not exist either.
+    assert show("v1", BASE) is None
+    assert show("HEAD", Path("no/such/folder/file.json")) is None
 
 
 def test_paths_are_relative_to_the_working_folder_or_absolute(
@@ -94,11 +81,12 @@ def test_a_repository_behind_a_link_is_the_same_repository(
 
 def test_names_with_odd_characters_are_taken_as_they_are(repository: Path) -> None:
     """No glob, no option, no revision syntax is seen in a path."""
-    for name in ("a b*[c]?.json", "-x.json", "ü:é.json", "with\nbreak.json", ":(glob)x.json"):
+    names = ("a b*[c]?.json", "-x.json", "ü:é.json", "with\nbreak.json", ":(glob)x.json")
+    for name in names:
         (repository / name).write_text(name)
         assert show("HEAD", repository / name) is None
     commit(repository, "odd")
-    for name in ("a b*[c]?.json", "-x.json", "ü:é.json", "with\nbreak.json", ":(glob)x.json"):
+    for name in names:
         assert show("HEAD", repository / name) == name
 
 
@@ -193,24 +181,17 @@ def test_a_folder_or_bytes_in_place_of_the_file_are_named(repository: Path) -> N
 
 
 def test_a_revision_is_written_out_and_the_counterpart_returned(
-    repository: Path, tmp_path: Path
-) -> None:
-    """The folder given is found again inside the copy; the top is the copy itself."""
-    assert extract("v1", repository, tmp_path / "one") == tmp_path / "one"
-    assert (tmp_path / "one" / "nets.py").read_text() == "WIDTH = 1\n"
-    inside = extract("HEAD", Path("sub"), tmp_path / "two")
-    assert inside == tmp_path / "two" / "sub"
-    assert (inside / BASE).read_bytes() == "{\r\n}ü\n".encode()
-    assert (tmp_path / "two" / "nets.py").read_text() == "WIDTH = 2\n"
-
-
-def test_the_working_folder_may_be_below_the_top(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of the revision is written, not only the working folder's part."""
-    monkeypatch.chdir(repository / "sub")
-    assert extract("HEAD", Path("."), tmp_path / "out") == tmp_path / "out" / "sub"
-    assert (tmp_path / "out" / "nets.py").is_file()
+    """All of the revision, wherever one stands; the folder given is found again in the copy."""
+    assert extract("v1", repository, tmp_path / "one") == tmp_path / "one"
+    assert (tmp_path / "one" / "nets.py").read_text() == "WIDTH = 1\n"
+    for place, where in ((repository, "sub"), (repository / "sub", ".")):
+        monkeypatch.chdir(place)
+        inside = extract("HEAD", Path(where), tmp_path / where / "two")
+        assert inside == tmp_path / where / "two" / "sub"
+        assert (inside / BASE).read_bytes() == "{\r\n}ü\n".encode()
+        assert (inside.parent / "nets.py").read_text() == "WIDTH = 2\n"
 
 
 def test_a_folder_that_the_revision_lacks_is_named(repository: Path, tmp_path: Path) -> None:
