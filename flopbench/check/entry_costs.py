@@ -36,15 +36,9 @@ def measure_entries(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Cost | str]:
-    """Count every entry; an entry that fails does not keep the others from being counted.
+    """Count some or all entries; one that fails does not keep the others from being counted.
 
     Paths and modules are resolved from the working folder, which is the configuration's.
-
-    Args:
-        config: what is guarded.
-        entries: some of its entries; None for all.
-        refresh: count again what the cache holds.
-        progress: called before each measurement.
 
     Raises:
         InputError: no such counter, or its library is not installed.

@@ -28,10 +28,7 @@ _NOT_FETCHED = "in CI, fetch it first: actions/checkout with fetch-depth: 0, or 
 def show(ref: str, path: Path) -> str | None:
     """Return the text of a file at a revision, line ends as stored; None where that lacks the file.
 
-    Args:
-        ref: a branch, a tag, a commit, or anything else that git resolves to one.
-        path: the file, relative to the working folder or absolute, inside a repository; it need
-            not exist now.
+    The file, relative to the working folder or absolute, need not exist now.
 
     Raises:
         InputError: no git, no repository, no such revision, or a folder in place of the file.
@@ -58,11 +55,6 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
 
     Left out are what ``git archive`` leaves out (files with the attribute ``export-ignore``, the
     content of submodules) and links that lead out of the repository.
-
-    Args:
-        ref: a branch, a tag or a commit.
-        where: a folder inside the repository.
-        folder: destination of the files; it should be empty and outside the repository.
 
     Raises:
         InputError: no git, no repository, no such revision, no such folder in that revision, or

@@ -129,8 +129,6 @@ class ModuleCost:
     Attributes:
         path: dotted path, ``""`` for the model itself.
         type: class name.
-        dense_macs: multiply-accumulates of its dense operators.
-        params: parameter elements.
         activations: elements that its dense operators wrote.
         calls: how often its operators ran.
         ops: names of its operators, sorted.
@@ -162,7 +160,6 @@ class ModelCost:
         dense_macs: multiply-accumulates of the dense operators, of one sample.
         total: the figure that the counter itself gives.
         params: parameter elements, shared ones once.
-        activations: elements that dense operators wrote.
         modules: those that hold parameters or cost something.
         versions: libraries that the figures depend on.
         gaps: operators and modules that the counter left out and that may multiply.

@@ -30,11 +30,7 @@ def self_test(
 ) -> tuple[SelfTestResult, ...]:
     """Inject growth into every exact metric of every entry, and see whether the check fails.
 
-    Args:
-        config: entries and budgets.
-        baseline: the accepted costs.
-        costs: entry -> its cost now, or why it could not be measured.
-        share: how much to inject, of the accepted or the present amount, whichever is larger.
+    ``share`` is of the accepted or the present amount, whichever is larger.
     """
     entries = baseline.entries if baseline is not None else {}
     results = []

@@ -114,11 +114,7 @@ class _File(_Content):
 
 
 def baseline_from(data: Mapping[str, Any], source: str) -> Baseline:
-    """Rebuild a baseline from what JSON gave.
-
-    Args:
-        data: the file's content, with kind and schema already checked.
-        source: the name of the file in messages, and the baseline's ``source``.
+    """Rebuild a baseline from what JSON gave, kind and schema already checked.
 
     Raises:
         DataError: anything missing, unknown or wrong, or an entry that flopbench did not write.

@@ -41,11 +41,7 @@ def load_baseline(path: Path) -> Baseline | None:
 
 
 def parse_baseline(text: str, source: str) -> Baseline:
-    """Read a baseline.
-
-    Args:
-        text: the content of the file.
-        source: the name of the file in messages, and the baseline's ``source``.
+    """Read the text of a baseline; messages call it ``source``.
 
     Raises:
         DataError: not a baseline, a newer schema, marks of an unfinished merge, anything missing,
