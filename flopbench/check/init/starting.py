@@ -31,11 +31,6 @@ _ENTRIES = """\
 #               { policy = "my_pkg.nets:policy@84" }; variants = { lstm = "released" } chooses
 #               among those of a preset
 """
-_NO_ENTRY = """\
-#[[entries]]
-#name = "backbone"
-#model = "resnet50@224"
-"""
 _BUDGETS = """\
 # Budgets: exceptions from "may not grow". For each entry and metric the last matching budget
 # applies, as a whole.
@@ -110,27 +105,16 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
     Args:
         entries: what to guard.
         failures: name -> why the entry could not be measured; such an entry becomes a comment.
-
-    Returns:
-        TOML. ``config.read_config`` accepts it where at least one entry did not fail.
     """
     blocks = []
     for entry in entries:
-        values = {
-            "name": entry.name,
-            "model": entry.model,
-            "policy-log": entry.policy_log,
-            "preset": entry.preset,
-            "rule": entry.rule,
-        }
+        values = {"name": entry.name, "model": entry.model, "policy-log": entry.policy_log}
         lines = [f"{key} = {_toml_text(value)}\n" for key, value in values.items() if value]
         block = "".join(["[[entries]]\n", *lines])
         if entry.name in failures:
             reason = f"# Could not be measured: {_one_line(failures[entry.name])}\n"
             block = reason + "".join(f"#{line}\n" for line in block.splitlines())
         blocks.append(block)
-    if all(entry.name in failures for entry in entries):
-        blocks.append(_NO_ENTRY)
     return "\n".join([_HEAD, _ENTRIES, *blocks, _BUDGETS])
 
 
