@@ -28,8 +28,9 @@ from typing import IO, Any
 import msgspec
 import numpy as np
 
+from flopbench.policy.forms import form_to_write
 from flopbench.policy.header import FORMAT, VERSION
-from flopbench.policy.writers import convert_file, form_of
+from flopbench.policy.writers import convert_file
 
 STEPS = 16
 SPANS = np.array([1, 1, 1, 1, 1, 2, 4], np.int8)
@@ -176,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.videos < 1 or args.classes < 2 or args.seed < 0:
         parser.error("expected 1 video or more, 2 classes or more, a seed of 0 or more")
-    if form_of(args.output) == "jsonl" and args.output.suffix in {".jsonl", ".ndjson"}:
+    if form_to_write(args.output).name == "jsonl" and args.output.suffix in {".jsonl", ".ndjson"}:
         with open(args.output, "wb") as stream:
             write_lines(args, stream)
     else:

@@ -62,8 +62,8 @@ def _add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def _open(args: argparse.Namespace) -> Any:
+    from flopbench.policy.forms.base import Options
     from flopbench.policy.log import open_log
-    from flopbench.policy.readers.base import Options
 
     options = Options(allow_truncated=args.allow_truncated)
     # A single shard may be read on its own.
@@ -98,9 +98,10 @@ def run_validate(args: argparse.Namespace) -> int:
 
 def run_convert(args: argparse.Namespace) -> int:
     """Write a log in another form."""
-    from flopbench.policy.writers import convert, form_of
+    from flopbench.policy.forms import form_to_write
+    from flopbench.policy.writers import convert
 
-    form_of(Path(args.output))
+    form_to_write(Path(args.output))
     check_output(args)
     log = _open(args)
     count = convert(log, Path(args.output))

@@ -150,7 +150,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
     """Return the files that are read: those given, with shards expanded, table, preset, frames."""
-    from flopbench.policy.readers.raw import find_files
+    from flopbench.policy.shards import find_files
 
     found: list[Path] = []
     for name in args.files:

@@ -156,10 +156,10 @@ def counts_of_log(
     patterns: Sequence[str | Path], choices: Choices | None = None, *, keep_scores: bool = False
 ) -> LogCounts | ShareCounts:
     """Count a policy log, or read a table of shares, as ``run_of_log``; no prices are needed."""
+    from flopbench.policy.forms import SHARE_FORMS, sniff
+    from flopbench.policy.forms.base import Options
     from flopbench.policy.log import count_log, open_log
-    from flopbench.policy.readers import SHARE_FORMS
-    from flopbench.policy.readers.base import Options
-    from flopbench.policy.readers.raw import find_files, sniff
+    from flopbench.policy.shards import find_files
 
     choices = choices or Choices()
     paths = find_files([str(p) for p in patterns])

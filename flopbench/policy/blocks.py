@@ -1,4 +1,4 @@
-"""Samples as arrays: what every reader passes to the kernel, a few thousand at a time."""
+"""Samples as arrays: what every form of log is passed to the kernel as, some thousand at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,16 @@ from flopbench.policy.samples import OnDefect, Sample
 Place = Callable[[int], str]
 """Index of a sample in its block -> where it stands (``run.jsonl:12``)."""
 
+Say = Callable[..., None]
+"""Reports a defect: (which sample, or which of all decisions; the text; a hint if there is one)."""
+
 LARGEST_CODE = 2**31
+
+COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
+"""Fields that the kernel does not need; a block carries the requested ones."""
+
+IDS = "id"
+"""Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +71,29 @@ class Block:
         return len(self.ids)
 
 
-COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
-"""Fields that the kernel does not need; a block carries the requested ones."""
+def says(place: Place, report: OnDefect) -> Say:
+    """Return what reports a defect of a sample: ``say(i, "steps: is -1 …", hint)``."""
 
-IDS = "id"
-"""Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
+    def say(i: int, text: str, hint: str = "") -> None:
+        report(DataError(f"{place(i)}: {text}", hint))
+
+    return say
+
+
+def says_item(say: Say, lengths: Any, name: str) -> Say:
+    """Return what reports a defect of one item of a field, by its position among all items.
+
+    Args:
+        say: reports a defect of a sample.
+        lengths: (n,) items of each sample.
+        name: the field.
+    """
+
+    def say_item(position: int, text: str, hint: str = "") -> None:
+        i = int(np.searchsorted(np.cumsum(lengths), position, side="right"))
+        say(i, f"{name}[{position - int(lengths[:i].sum())}] {text}", hint)
+
+    return say_item
 
 
 def block_of(
@@ -90,101 +117,79 @@ def block_of(
             the samples' own decisions are then ignored.
     """
     n = len(samples)
+    say = says(place, report)
     if rows is None:
-        codes, lengths, owner = _decisions(samples, plan, place, report)
-        _check_something(samples, place, report)
+        codes, lengths, owner = _decisions(samples, plan, say)
+        _check_something(samples, say)
     else:
         codes, lengths, owner = rows.reshape(-1), np.full(n, rows.shape[1]), None
-    exits = _exits(samples, plan, place, report)
-    counts = _counts(samples, plan, place, report)
-    views: list[Any] | None = [s.view for s in samples]
-    if views is not None and views.count(None) == n:
-        views = None
+    views = [s.view for s in samples]
     labels = [s.labels or () for s in samples]
-    given_steps = [s.steps for s in samples]
-    steps = None
-    if given_steps.count(None) < n:
-        for i, v in enumerate(given_steps):
-            if v is not None and not 0 <= v <= LARGEST_CODE:
-                wanted = f"0 to {LARGEST_CODE}"
-                report(DataError(f"{place(i)}: steps: is {v} where {wanted} was expected"))
-                given_steps[i] = None
-        steps = np.array([-1 if v is None else v for v in given_steps], np.int64)
     return Block(
         place=place,
         ids=[s.id for s in samples],
         codes=codes,
         lengths=lengths,
         owner=owner,
-        spans=_spans(samples, plan, place, report, lengths, codes),
-        steps=steps,
-        exits=exits,
-        counts=counts,
-        views=views,
+        exits=_exits(samples, plan, say),
+        counts=_counts(samples, plan, say),
+        steps=_steps(samples, say),
+        spans=_spans(samples, plan, lengths, codes, say),
+        views=None if views.count(None) == n else views,
         labels=list(chain.from_iterable(labels)),
         label_lengths=np.fromiter(map(len, labels), np.int64, n),
-        columns={n: [getattr(s, n) for s in samples] for n in columns if n != IDS},
+        columns={name: [getattr(s, name) for s in samples] for name in columns if name != IDS},
     )
 
 
-def _decisions(
-    samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect
-) -> tuple[Any, Any, Any]:
+def _decisions(samples: Sequence[Sample], plan: Plan, say: Say) -> tuple[Any, Any, Any]:
+    """Return indices of all decisions, the sequences' lengths, and whose sequences they are."""
     actions: list[Any] = [s.actions for s in samples]
     kinds = set(map(type, actions))
     has_streams = plan.streams != ("",)
     wrong = list if has_streams else dict
     if wrong in kinds:
         wanted = f"an object with {', '.join(plan.streams)}" if has_streams else "a list"
+        why = "" if has_streams else ": the header declares no 'streams'"
         for i, value in enumerate(actions):
             if isinstance(value, wrong):
-                why = "" if has_streams else ": the header declares no 'streams'"
-                report(DataError(f"{place(i)}: actions: expected {wanted}{why}"))
+                say(i, f"actions: expected {wanted}{why}")
                 actions[i] = None
     if not has_streams:
         if kinds != {list}:
             actions = [a or () for a in actions]
-        return (*_sequences(actions, plan, "", place, report), None)
-    parts = []
+        return (*_sequences(actions, plan, "", say), None)
     for i, value in enumerate(actions):
         for name in value or ():
             if name not in plan.streams:
                 hint = near_match(name, plan.streams, "streams")
-                report(DataError(f"{place(i)}: actions: there is no stream {name!r}", hint))
+                say(i, f"actions: there is no stream {name!r}", hint)
+    parts = []
     for stream in plan.streams:
         own = [(a or {}).get(stream) or () for a in actions]
-        parts.append(_sequences(own, plan, stream, place, report))
+        parts.append(_sequences(own, plan, stream, say))
     codes = np.concatenate([p[0] for p in parts])
     lengths = np.concatenate([p[1] for p in parts])
     return codes, lengths, np.tile(np.arange(len(samples)), len(parts))
 
 
-def _sequences(
-    sequences: list[Any], plan: Plan, stream: str, place: Place, report: OnDefect
-) -> tuple[Any, Any]:
+def _sequences(sequences: list[Any], plan: Plan, stream: str, say: Say) -> tuple[Any, Any]:
     """Turn the decisions of one stream into indices among the plan's actions."""
     if not plan.size(stream):
+        of = f" of the stream {stream!r}" if stream else ""
         for i in [i for i, sequence in enumerate(sequences) if sequence]:
-            of = f" of the stream {stream!r}" if stream else ""
-            report(DataError(f"{place(i)}: actions: this log declares no actions{of}"))
+            say(i, f"actions: this log declares no actions{of}")
         sequences = [()] * len(sequences)
     lengths = np.fromiter(map(len, sequences), np.int64, len(sequences))
     flat = list(chain.from_iterable(sequences))
-    kinds = set(map(type, flat))
-
-    def say(position: int, text: str, hint: str = "") -> None:
-        i = int(np.searchsorted(np.cumsum(lengths), position, side="right"))
-        step = position - int(lengths[:i].sum())
-        name = f"actions.{stream}" if stream else "actions"
-        report(DataError(f"{place(i)}: {name}[{step}] {text}", hint))
-
-    if len(kinds) > 1:  # names mixed with ids: rare, and still exact
-        parts = [_codes([choice], plan, stream, say, at) for at, choice in enumerate(flat)]
+    say_item = says_item(say, lengths, f"actions.{stream}" if stream else "actions")
+    if len(set(map(type, flat))) > 1:  # names mixed with ids: rare, and still exact
+        parts = [_codes([choice], plan, stream, say_item, at) for at, choice in enumerate(flat)]
         return np.concatenate(parts), lengths
-    return _codes(flat, plan, stream, say, 0), lengths
+    return _codes(flat, plan, stream, say_item, 0), lengths
 
 
-def _codes(flat: list[Any], plan: Plan, stream: str, say: Callable[..., None], first: int) -> Any:
+def _codes(flat: list[Any], plan: Plan, stream: str, say: Say, first: int) -> Any:
     """Turn choices of one kind into indices; ``first`` is the position of the first one."""
     size, base = plan.size(stream), plan.base[stream]
     if not flat:
@@ -205,25 +210,23 @@ def _codes(flat: list[Any], plan: Plan, stream: str, say: Callable[..., None], f
     return checked_ids(codes, size, say, first, flat) + base
 
 
-def checked_ids(
-    codes: Any, size: int, say: Callable[..., None], first: int = 0, shown: Any = None
-) -> Any:
+def checked_ids(codes: Any, size: int, say: Say, first: int = 0, shown: Any = None) -> Any:
     """Check action ids, (d,) integers, against the number of actions; return them."""
     if len(codes) and (codes.min() < 0 or codes.max() >= size):
         wrong = (codes < 0) | (codes >= size)
+        ids = f"ids 0 to {size - 1}" if size else "no actions"
         for at in np.flatnonzero(wrong):
             value = codes[at] if shown is None else shown[at]
-            ids = f"ids 0 to {size - 1}" if size else "no actions"
             say(first + int(at), f"is {value}, but this log has {ids}")
         return np.where(wrong, 0, codes)
     return codes
 
 
-def one_hot_codes(rows: Any, size: int, say: Callable[..., None], first: int = 0) -> Any:
-    """Turn one-hot rows into ids.
+def one_hot_codes(rows: Any, size: int, say: Say, first: int = 0) -> Any:
+    """Turn one-hot rows, (d, actions) numbers or d lists of such, into ids.
 
     Args:
-        rows: (d, actions) numbers, or d lists of such.
+        rows: the rows.
         size: how many actions there are.
         say: called with (position, text) for each row that is not one-hot.
         first: position of the first row.
@@ -242,31 +245,28 @@ def one_hot_codes(rows: Any, size: int, say: Callable[..., None], first: int = 0
     return rows.argmax(axis=1)
 
 
-def _spans(
-    samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect, lengths: Any, codes: Any
-) -> Any:
+def _spans(samples: Sequence[Sample], plan: Plan, lengths: Any, codes: Any, say: Say) -> Any:
     """Return the span of every decision: the sample's, or that of its action."""
     given = [s.spans for s in samples]
-    if given.count(None) == len(given):
+    n = len(samples)
+    if given.count(None) == n:
         return None
     spans: Any = np.array([action.span for action in plan.actions], np.int64)[codes]
     ends = np.cumsum(lengths)
-    n = len(samples)
     for i, value in enumerate(given):
         if value is None:
             continue
         if plan.per_step:
-            report(DataError(f"{place(i)}: spans: allowed only with 'encoding': 'per_decision'"))
+            say(i, "spans: allowed only with 'encoding': 'per_decision'")
         if isinstance(value, dict) == (plan.streams == ("",)):
-            report(DataError(f"{place(i)}: spans: must have the same form as 'actions'"))
+            say(i, "spans: must have the same form as 'actions'")
             continue
         for at, stream in enumerate(plan.streams):
             own = value.get(stream) if isinstance(value, dict) else value
             wanted, end = int(lengths[at * n + i]), int(ends[at * n + i])
             defect = _span_defect(own, wanted)
             if defect:
-                name = f"spans.{stream}" if stream else "spans"
-                report(DataError(f"{place(i)}: {name}{defect}"))
+                say(i, f"spans.{stream}{defect}" if stream else f"spans{defect}")
             else:
                 spans[end - wanted : end] = own or []
     return spans
@@ -283,65 +283,61 @@ def _span_defect(own: list[int] | None, wanted: int) -> str:
     return ""
 
 
-def _exits(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> Any:
+def _steps(samples: Sequence[Sample], say: Say) -> Any:
+    given = [s.steps for s in samples]
+    if given.count(None) == len(given):
+        return None
+    found = []
+    for i, steps in enumerate(given):
+        if steps is not None and not 0 <= steps <= LARGEST_CODE:
+            say(i, f"steps: is {steps} where 0 to {LARGEST_CODE} was expected")
+            steps = None
+        found.append(-1 if steps is None else steps)
+    return np.array(found, np.int64)
+
+
+def _exits(samples: Sequence[Sample], plan: Plan, say: Say) -> Any:
     given = [s.exit for s in samples]
     if given.count(None) == len(given):
         return None
     names = {exit.name: index for index, exit in enumerate(plan.exits)}
     found = []
     for i, value in enumerate(given):
-        index = -1
-        if isinstance(value, str):
-            if value not in names:
-                hint = near_match(value, names, "exits")
-                report(
-                    DataError(
-                        f"{place(i)}: exit: is {value!r}, which is not an exit of this log", hint
-                    )
-                )
-            index = names.get(value, -1)
-        elif value is not None:
-            if not 0 <= value < len(names):
-                report(
-                    DataError(f"{place(i)}: exit: is {value}, but this log has {len(names)} exits")
-                )
-                value = -1
-            index = value
+        index = -1 if value is None else value
+        if isinstance(index, str):
+            if index not in names:
+                hint = near_match(index, names, "exits")
+                say(i, f"exit: is {index!r}, which is not an exit of this log", hint)
+            index = names.get(index, -1)
+        elif value is not None and not 0 <= index < len(names):
+            say(i, f"exit: is {index}, but this log has {len(names)} exits")
+            index = -1
         found.append(index)
     return np.array(found, np.int64)
 
 
-def _counts(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> Any:
+def _counts(samples: Sequence[Sample], plan: Plan, say: Say) -> Any:
     given = [s.counts for s in samples]
     if given.count(None) == len(given):
         return None
     names = {name: at for at, name in enumerate(plan.header.components or {})}
     array = np.zeros((len(samples), len(names)))
-    for i, sample in enumerate(samples):
-        for name, times in (sample.counts or {}).items():
+    for i, counts in enumerate(given):
+        for name, times in (counts or {}).items():
             if name not in names:
                 hint = near_match(name, names, "components")
-                report(DataError(f"{place(i)}: counts: there is no component {name!r}", hint))
+                say(i, f"counts: there is no component {name!r}", hint)
             elif not 0 <= times < math.inf:
-                report(
-                    DataError(
-                        f"{place(i)}: counts.{name}: is {times} where a number of at least 0 was "
-                        "expected"
-                    )
-                )
+                say(i, f"counts.{name}: is {times} where a number of at least 0 was expected")
             else:
                 array[i, names[name]] = times
     return array
 
 
-def _check_something(samples: Sequence[Sample], place: Place, report: OnDefect) -> None:
+def _check_something(samples: Sequence[Sample], say: Say) -> None:
     actions = [s.actions for s in samples]
     if None not in actions and {} not in actions:
         return
     for i, s in enumerate(samples):
         if s.actions in (None, {}) and s.exit is None and s.counts is None:
-            report(
-                DataError(
-                    f"{place(i)}: no 'actions', 'exit' or 'counts': there is nothing to count"
-                )
-            )
+            say(i, "no 'actions', 'exit' or 'counts': there is nothing to count")

@@ -1,4 +1,4 @@
-"""Samples as columns: the layout that the Parquet and NPZ forms share.
+"""Samples as rows of columns: what CSV, Parquet and NPZ are read from and written as.
 
 A field becomes a typed column where all samples agree on its type, else a column of JSON text with
 the suffix ``_json``; a stream's decisions go into ``actions.STREAM``. Decisions are stored as ids.
@@ -9,8 +9,7 @@ ids, and an empty list of labels has become none.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +17,7 @@ import msgspec
 from flopbench.core.errors import DataError, near_match
 from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import FIELDS, OnDefect, Sample, raise_first, sample_error
+from flopbench.policy.samples import FIELDS, OnDefect, Sample, raise_first, sample_of
 
 SCALARS = ("view", "prediction")
 LISTS = ("labels", "frames")
@@ -28,47 +27,40 @@ EXTRA_PREFIX = "extra."
 _HUGE = object
 """Stands for a whole number beyond 64 bits among the types of a field."""
 
+Kinds = dict[str, set[type]]
+"""Each field that some sample has -> the types of its values or of the items of its lists."""
 
-@dataclass(slots=True, kw_only=True)
-class Layout:
-    """Which columns a log needs.
 
-    Attributes:
-        kinds: field -> the types that its values, or the items of its lists, have.
-        present: fields that at least one sample has.
-    """
-
-    kinds: dict[str, set[type]] = field(default_factory=dict)
-    present: set[str] = field(default_factory=set)
-
-    def update(self, samples: Iterable[Sample]) -> None:
-        """Add what some samples hold."""
+def kinds_of(groups: Iterable[Sequence[Sample]]) -> tuple[Kinds, int]:
+    """Return which columns samples need, and how many samples there are."""
+    kinds: Kinds = {}
+    count = 0
+    for samples in groups:
+        count += len(samples)
         for sample in samples:
             for name in FIELDS:
                 value = getattr(sample, name)
                 if value is None:
                     continue
-                self.present.add(name)
+                own = kinds.setdefault(name, set())
                 if name in SCALARS:
-                    self.kinds.setdefault(name, set()).add(_kind(value))
+                    own.add(_kind(value))
                 elif name in LISTS:
-                    self.kinds.setdefault(name, set()).update(map(_kind, value))
-
-    def is_json(self, name: str) -> bool:
-        """Whether a field needs a column of JSON text."""
-        if name in {"counts", "extra"}:
-            return True
-        kinds = self.kinds.get(name, set())
-        return len(kinds) > 1 or bool(kinds - {int, str})
-
-    def holds_text(self, name: str) -> bool:
-        """Whether a field's values, or the items of its lists, are text."""
-        return self.kinds.get(name) == {str}
+                    own.update(map(_kind, value))
+    return kinds, count
 
 
 def _kind(value: int | str) -> type:
     huge = isinstance(value, int) and not -(2**63) <= value < 2**63
     return _HUGE if huge else type(value)
+
+
+def is_json(name: str, kinds: Kinds) -> bool:
+    """Whether a field needs a column of JSON text."""
+    if name in {"counts", "extra"}:
+        return True
+    own = kinds.get(name, set())
+    return len(own) > 1 or bool(own - {int, str})
 
 
 def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
@@ -78,7 +70,6 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
         DataError: a decision is not an action of the log.
     """
     block = block_of(samples, plan, place, raise_first)
-    base = [plan.base[stream] for stream in plan.streams]
     ends = block.lengths.cumsum()
     codes = block.codes.tolist()
     lists = [codes[end - n : end] for end, n in zip(ends, block.lengths, strict=True)]
@@ -89,7 +80,7 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
             changes["actions"] = lists[i]
         elif sample.actions is not None:
             changes["actions"] = {
-                stream: [code - base[at] for code in lists[at * len(samples) + i]]
+                stream: [code - plan.base[stream] for code in lists[at * len(samples) + i]]
                 for at, stream in enumerate(plan.streams)
                 if stream in sample.actions
             }
@@ -104,23 +95,25 @@ def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
     return result
 
 
-def row_of(sample: Sample, layout: Layout) -> dict[str, Any]:
-    """Return one sample as column -> value, without the fields that it does not have."""
-    row: dict[str, Any] = {}
-    for name in FIELDS:
-        value = getattr(sample, name)
-        if value is None:
-            continue
-        if isinstance(value, dict) and name in {"actions", "spans"}:
-            row |= {f"{name}.{stream}": items for stream, items in value.items()}
-        elif layout.is_json(name):
-            row[name + JSON_SUFFIX] = json.dumps(value, ensure_ascii=False)
-        else:
-            row[name] = value
-    return row
+def rows_of(groups: Iterable[Sequence[Sample]], kinds: Kinds) -> Iterator[dict[str, Any]]:
+    """Yield each sample as column -> value, without the fields that it does not have."""
+    for group in groups:
+        for sample in group:
+            row: dict[str, Any] = {}
+            for name in FIELDS:
+                value = getattr(sample, name)
+                if value is None:
+                    continue
+                if isinstance(value, dict) and name in {"actions", "spans"}:
+                    row |= {f"{name}.{stream}": items for stream, items in value.items()}
+                elif is_json(name, kinds):
+                    row[name + JSON_SUFFIX] = json.dumps(value, ensure_ascii=False)
+                else:
+                    row[name] = value
+            yield row
 
 
-def sample_of(row: Mapping[str, Any], where: str) -> Sample:
+def sample_of_row(row: Mapping[str, Any], where: str) -> Sample:
     """Turn one row back into a sample.
 
     Raises:
@@ -131,9 +124,9 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
         if value is None:
             continue
         base, dot, part = name.partition(".")
-        if name.startswith(EXTRA_PREFIX):
+        if base == "extra" and dot:
             if value == value:  # NaN marks a missing value in tables of floats
-                values.setdefault("extra", {})[name.removeprefix(EXTRA_PREFIX)] = value
+                values.setdefault("extra", {})[part] = value
         elif dot and base in {"actions", "spans"}:
             if isinstance(value, str):
                 part = part.removesuffix(JSON_SUFFIX)
@@ -145,10 +138,7 @@ def sample_of(row: Mapping[str, Any], where: str) -> Sample:
             values[name] = [value]
         else:
             values[name] = value
-    try:
-        return msgspec.convert(values, Sample)
-    except msgspec.ValidationError as error:
-        raise sample_error(error, where) from None
+    return sample_of(values, where)
 
 
 def samples_of(
@@ -162,7 +152,7 @@ def samples_of(
     samples, kept = [], []
     for i, row in enumerate(rows):
         try:
-            samples.append(sample_of(row, place(i)))
+            samples.append(sample_of_row(row, place(i)))
             kept.append(i)
         except DataError as error:
             report(error)
@@ -179,15 +169,14 @@ def check_columns(names: Iterable[str], where: str) -> None:
     fields: dict[str, str] = {}
     for name in names:
         base = name.partition(".")[0]
-        known = name.removesuffix(JSON_SUFFIX) in FIELDS
         dotted = "." in name and base in {"actions", "spans", "extra"}
-        if not known and not dotted:
+        plain = name.removesuffix(JSON_SUFFIX)
+        if plain not in FIELDS and not dotted:
             raise DataError(
                 f"{where}: unknown column {name!r}",
                 f"{near_match(name, FIELDS, 'columns')}; name columns of your own extra.NAME",
             )
-        form = "." if dotted else name
-        field = base if dotted else name.removesuffix(JSON_SUFFIX)
+        field, form = (base, ".") if dotted else (plain, name)
         if fields.setdefault(field, form) != form:
             raise DataError(f"{where}: there are two columns for {field!r}, one of them {name!r}")
     if "id" not in fields:

@@ -46,10 +46,9 @@ class Gatherer:
         self._plan = plan
         self._report = report
         self._makers = columns or {}
-        self._keep_ids = keep_ids
-        self._parts: dict[str, list[Any]] = {}
-        self._sizes: list[int] = []
-        self._ids: list[str] = []
+        self._parts: list[dict[str, Any]] = []
+        self.records = 0
+        self._ids: list[str] | None = [] if keep_ids else None
         self._labels: dict[Any, int] = {}
         self._videos: dict[str, int] | None = None
         self._expected_steps: int | None = None if plan.steps_may_vary else plan.steps
@@ -58,11 +57,6 @@ class Gatherer:
         self._odd_runs = 0
         self._first_odd_run = ""
 
-    @property
-    def records(self) -> int:
-        """How many records have been added."""
-        return sum(self._sizes)
-
     def add(self, block: Block) -> None:
         """Count one block."""
         if not block.size:
@@ -70,70 +64,48 @@ class Gatherer:
         result = tally(block, self._plan, self._report)
         self._check_lengths(block, result)
         self._own_spans |= result.own_spans
-        self._note_odd_runs(result)
-        self._number_videos(block)
-        self._part("hashes", _hashes(block))
-        self._part("frames", _narrow(result.frames))
-        if result.decisions is not result.frames or "decisions" in self._parts:
-            self._pad("decisions", self._parts["frames"][:-1])
-            self._part("decisions", _narrow(result.decisions))
-        self._part("steps", _narrow(result.steps))
-        self._part("label_codes", self._label_codes(block))
+        self._first_odd_run = self._first_odd_run or result.first_odd_run
+        self._odd_runs += result.odd_runs
         lengths = block.label_lengths
         lengths = np.zeros(block.size, np.uint8) if lengths is None else lengths
-        self._part("label_lengths", _narrow(lengths))
-        self._keep_optional("exits", block.exits, -1, ())
-        width = len(self._plan.header.components or {})
-        self._keep_optional("counts", block.counts, 0.0, (width,))
-        for name, make in self._makers.items():
-            self._part(f"column {name}", make(block))
-        if self._keep_ids:
+        same = result.decisions is result.frames
+        part = {
+            "video": self._video_numbers(block),
+            "hashes": _hashes(block),
+            "frames": _narrow(result.frames),
+            "decisions": None if same else _narrow(result.decisions),
+            "steps": _narrow(result.steps),
+            "label_codes": self._label_codes(block),
+            "label_lengths": _narrow(lengths),
+            "exits": None if block.exits is None else block.exits.astype(np.int32),
+            "counts": block.counts,
+        }
+        part |= {f"column {name}": make(block) for name, make in self._makers.items()}
+        self._parts.append(part)
+        if self._ids is not None:
             self._ids += block.ids
-        self._sizes.append(block.size)
+        self.records += block.size
 
-    def _part(self, name: str, values: Any) -> None:
-        self._parts.setdefault(name, []).append(values)
-
-    def _pad(self, name: str, earlier: list[Any]) -> None:
-        """Fill in what earlier blocks did not have."""
-        if name not in self._parts:
-            self._parts[name] = list(earlier)
-
-    def _keep_optional(self, name: str, values: Any, none: float, shape: tuple[int, ...]) -> None:
-        if values is None and name not in self._parts:
-            return
-        kind = np.int32 if isinstance(none, int) else np.float64
-        self._pad(name, [np.full((size, *shape), none, kind) for size in self._sizes])
-        if values is None:
-            last = self._parts["steps"][-1]
-            values = np.full((len(last), *shape), none, kind)
-        self._part(name, values.astype(kind))
-
-    def _note_odd_runs(self, result: Tally) -> None:
-        if not self._odd_runs:
-            self._first_odd_run = result.first_odd_run
-        self._odd_runs += result.odd_runs
-
-    def _number_videos(self, block: Block) -> None:
+    def _video_numbers(self, block: Block) -> Any:
+        """Return (n,) the video of each record, None where each is a video; check the views."""
         views = block.views if block.views is not None else (None,) * block.size
-        if not self._sizes and views[0] is not None:
+        if not self._parts and views[0] is not None:
             self._videos = {}
-        named = self._videos is not None
-        if (block.views is not None) != named or (named and None in views):
-            for i, view in enumerate(views):
-                if (view is not None) != named:
-                    this = "names none" if named else f"names {view!r}, unlike the first"
-                    self._report(
-                        DataError(
-                            f"{block.place(i)}: view: some samples of this log name a view and "
-                            f"some do not; this one {this}",
-                            "name a view for every sample or for none",
-                        )
+        known = self._videos
+        wrong = block.views is not None if known is None else None in views
+        for i, view in enumerate(views if wrong else ()):
+            if (view is None) != (known is None):
+                this = "names none" if view is None else f"names {view!r}, unlike the first"
+                self._report(
+                    DataError(
+                        f"{block.place(i)}: view: some samples of this log name a view and "
+                        f"some do not; this one {this}",
+                        "name a view for every sample or for none",
                     )
-        if self._videos is not None:
-            known = self._videos
-            numbers = [known.setdefault(name, len(known)) for name in block.ids]
-            self._part("video", np.array(numbers, np.int64))
+                )
+        if known is None:
+            return None
+        return np.array([known.setdefault(name, len(known)) for name in block.ids], np.int64)
 
     def _check_lengths(self, block: Block, result: Tally) -> None:
         if self._plan.steps_may_vary:
@@ -199,28 +171,46 @@ class Gatherer:
 
     def has_duplicates(self) -> bool:
         """Whether two records share id and view, as far as hashes tell."""
-        hashes = np.concatenate(self._parts.get("hashes", [np.empty(0, np.int64)]))
+        hashes = np.concatenate([np.empty(0, np.int64), *(p["hashes"] for p in self._parts)])
         hashes.sort()
         return bool((hashes[1:] == hashes[:-1]).any())
 
+    def _joined(self, name: str, default: Callable[[int], Any] | None = None) -> Any:
+        """Take an array out of all parts, joined; None where no part has it.
+
+        Args:
+            name: of the array.
+            default: number of a part -> what stands for an array that this part lacks.
+        """
+        parts = [part.pop(name) for part in self._parts]
+        if all(part is None for part in parts):
+            return None
+        if default is not None:
+            parts = [default(n) if part is None else part for n, part in enumerate(parts)]
+        return np.concatenate(parts)
+
     def finish(self, source: Source) -> LogCounts:
-        """Join the parts."""
-        self._parts.pop("hashes", None)
-        joined = {name: np.concatenate(self._parts.pop(name)) for name in list(self._parts)}
+        """Join the parts, each of which is then gone."""
+        for part in self._parts:
+            del part["hashes"]
+        sizes = [len(part["steps"]) for part in self._parts]
+        width = len(self._plan.header.components or {})
+        decisions = self._joined("decisions", lambda n: self._parts[n]["frames"])
+        frames = self._joined("frames")
         return LogCounts(
             plan=self._plan,
-            frames=joined["frames"],
-            decisions=joined.get("decisions", joined["frames"]),
-            steps=joined["steps"],
+            frames=frames,
+            decisions=frames if decisions is None else decisions,
+            steps=self._joined("steps"),
             own_spans=self._own_spans,
-            exits=joined.get("exits"),
-            counts=joined.get("counts"),
-            video=joined.get("video"),
-            label_codes=joined["label_codes"],
-            label_lengths=joined["label_lengths"],
+            exits=self._joined("exits", lambda n: np.full(sizes[n], -1, np.int32)),
+            counts=self._joined("counts", lambda n: np.zeros((sizes[n], width))),
+            video=self._joined("video"),
+            label_codes=self._joined("label_codes"),
+            label_lengths=self._joined("label_lengths"),
             label_values=tuple(self._labels),
-            columns={name: joined[f"column {name}"] for name in self._makers},
-            ids=self._ids if self._keep_ids else None,
+            columns={name: self._joined(f"column {name}") for name in self._makers},
+            ids=self._ids,
             warnings=self.warnings(),
             source=source,
         )

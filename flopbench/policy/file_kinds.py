@@ -45,7 +45,7 @@ _OTHERS = {
 _KIND = re.compile(rb'"kind"\s*:\s*"(flopbench\.[\w-]+)"')
 _LOG_FORMAT = re.compile(rb'"format"\s*:\s*"flopbench\.policy-log"')
 HEAD_BYTES = 1 << 16
-POINT_COLUMNS = frozenset({"approach", "percent"})
+POINT_COLUMNS = {"approach", "percent"}
 
 
 def kind_of(path: str | Path) -> str:
@@ -58,36 +58,32 @@ def kind_of(path: str | Path) -> str:
         InputError: no such file, a folder, or one that cannot be read.
         DataError: a file of another kind; the message says which, where that is known.
     """
-    from flopbench.policy.readers.raw import find_files, open_bytes, read_some, sniff
+    from flopbench.policy.forms import sniff
+    from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some
+    from flopbench.policy.shards import find_files
 
-    if not os.path.exists(path):
-        _check_any(str(path))
+    try:
+        find_files([str(path)], complete=False)
+    except InputError:
+        if os.path.exists(path):
+            raise
+        what = "no file matches" if glob.has_magic(str(path)) else "there is no file"
+        raise InputError(f"{what} {str(path)!r}", "check the name") from None
     first = find_files([str(path)])[0]
     with open_bytes(first) as stream:
-        head = read_some(stream, first, HEAD_BYTES)
+        head = read_some(stream, first, HEAD_BYTES).removeprefix(BOM)
     kind = _named_kind(head)
     if kind in _KINDS:
         return _KINDS[kind]
     if kind:
         what = _OTHERS.get(kind, f"a file of kind {kind!r}")
         raise DataError(f"{path} is {what}", "give the files that it was made from")
-    if _is_points(head):
+    if set(columns_in(head)) >= POINT_COLUMNS:
         return POINTS
     if _is_old_table(first, head):
         return TABLE
     sniff(first)
     return LOG
-
-
-def _check_any(name: str) -> None:
-    """Refuse a name or glob that matches no file, not even the shards of a log of that name."""
-    from flopbench.policy.readers.raw import find_files
-
-    try:
-        find_files([name], complete=False)
-    except InputError:
-        what = "no file matches" if glob.has_magic(name) else "there is no file"
-        raise InputError(f"{what} {name!r}", "check the name") from None
 
 
 def is_timing_file(path: str | Path) -> bool:
@@ -105,11 +101,6 @@ def _named_kind(head: bytes) -> str:
         return ""
     named = _KIND.search(head)
     return "" if named is None else named.group(1).decode()
-
-
-def _is_points(head: bytes) -> bool:
-    line = head.split(b"\n", 1)[0].decode("utf-8-sig", "replace").strip().lower()
-    return {name.strip().strip('"') for name in line.split(",")} >= POINT_COLUMNS
 
 
 def _is_old_table(path: Path, head: bytes) -> bool:

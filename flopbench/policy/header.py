@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from flopbench.core.errors import DataError, InputError, describe, near_match
-from flopbench.models.presets import load_preset
+from flopbench.models.presets import load_preset, preset_names
 
 FORMAT = "flopbench.policy-log"
 VERSION = 1
@@ -119,18 +119,22 @@ class Header(_Record, frozen=True, kw_only=True, omit_defaults=True):
     shard: Shard | None = None
 
 
+def header_json(header: Header) -> bytes:
+    """Return a header as JSON, always with format and version."""
+    data = {"format": header.format, "version": header.version, **msgspec.to_builtins(header)}
+    return msgspec.json.encode(data)
+
+
 def read_header(data: Any, where: str) -> Header:
     """Turn the plain values of a header into a ``Header``.
-
-    Args:
-        data: decoded JSON: a dict.
-        where: names the place in messages.
 
     Raises:
         DataError: not a policy log, of a newer version, or a field of the wrong form.
     """
     if not isinstance(data, dict):
-        raise DataError(f"{where}: the header is {_kind(data)} where an object was expected")
+        names = {list: "a list", str: "text", int: "a number", float: "a number"}
+        kind = "null" if data is None else names.get(type(data), type(data).__name__)
+        raise DataError(f"{where}: the header is {kind} where an object was expected")
     format = data.get("format", FORMAT)
     if format != FORMAT:
         raise DataError(
@@ -157,6 +161,27 @@ def read_header(data: Any, where: str) -> Header:
         raise DataError(f"{where}: header: {describe(error)}") from None
 
 
+def with_preset(header: Header | None, preset: str | None, where: str) -> Header:
+    """Return a header that names the preset asked for.
+
+    Raises:
+        DataError: there is neither a header nor a preset.
+        InputError: the header names another preset.
+    """
+    if header is None:
+        if preset is None:
+            raise DataError(
+                f"{where} has no header, so the meaning of its actions is unknown",
+                "say what they are: --preset arnet-resnet, another preset, or a .toml file",
+            )
+        return Header(preset=preset)
+    if preset is None or preset == header.preset:
+        return header
+    if header.preset is not None:
+        raise InputError(f"{where} names the preset {header.preset!r}, but --preset is {preset!r}")
+    return msgspec.structs.replace(header, preset=preset)
+
+
 def resolve(header: Header, where: str) -> Header:
     """Fill what a header leaves out from its preset, and check that it makes sense.
 
@@ -165,10 +190,15 @@ def resolve(header: Header, where: str) -> Header:
         DataError: a field contradicts another one; the message names both.
     """
     if header.preset is not None:
-        header = _lay_under(header, preset_header(header.preset, where))
+        preset = preset_header(header.preset, where)
+        names = [name for name in Header.__struct_fields__ if getattr(header, name) is None]
+        changes = {name: getattr(preset, name) for name in names}
+        if header.components is not None and preset.components is not None:
+            changes["components"] = {**preset.components, **header.components}
+        header = msgspec.structs.replace(header, **changes)
     if header.encoding is None:
         header = msgspec.structs.replace(header, encoding="per_step")
-    check(header, where)
+    _check(header, where)
     return header
 
 
@@ -185,71 +215,37 @@ def preset_header(name: str, where: str = "") -> Header:
     except InputError as error:
         raise InputError(f"{place}{error.message}", error.hint) from None
     if preset.policy is None:
+        own = [name for name in preset_names() if load_preset(name).policy is not None]
         raise InputError(
             f"{place}the preset {name!r} describes no policy",
-            "presets with one: " + ", ".join(policy_presets()),
+            f"presets with one: {', '.join(own)}",
         )
     header = read_header(dict(preset.policy), f"preset {name}")
-    check(header, f"preset {name}")
+    _check(header, f"preset {name}")
     return msgspec.structs.replace(header, preset=name)
 
 
-def policy_presets() -> list[str]:
-    """List the presets that ship with flopbench and describe a policy."""
-    from flopbench.models.presets import preset_names
-
-    return [name for name in preset_names() if load_preset(name).policy is not None]
-
-
-def _lay_under(header: Header, preset: Header) -> Header:
-    changes = {
-        name: getattr(preset, name)
-        for name in Header.__struct_fields__
-        if getattr(header, name) is None and getattr(preset, name) is not None
-    }
-    if header.components is not None and preset.components is not None:
-        changes["components"] = {**preset.components, **header.components}
-    return msgspec.structs.replace(header, **changes)
-
-
-def check(header: Header, where: str) -> None:
+def _check(header: Header, where: str) -> None:
     """Check that a header is consistent.
 
     Raises:
         DataError: a repeated name, a span below 1, an undeclared component or stream, or a cost
             that is negative or not finite.
     """
-    actions, exits = header.actions or [], header.exits or []
+    where = f"{where}: header:"
     _check_storable(header, where)
     if isinstance(header.steps, int) and not 1 <= header.steps <= MOST_STEPS:
-        raise DataError(
-            f"{where}: header: 'steps' is {header.steps} where 1 to {MOST_STEPS} was expected"
-        )
+        raise DataError(f"{where} 'steps' is {header.steps} where 1 to {MOST_STEPS} was expected")
     streams = header.streams
     if streams is not None and (len(set(streams)) < len(streams) or not streams):
-        raise DataError(f"{where}: header: 'streams' is empty or names a stream twice")
-    _unique([(a.stream, a.name) for a in actions], where, "actions")
-    _unique([e.name for e in exits], where, "exits")
-    for number, action in enumerate(actions):
-        place = f"actions[{number}]"
-        if not 1 <= action.span <= MOST_STEPS:
-            raise DataError(
-                f"{where}: header: {place} ({action.name!r}) has span {action.span} where 1 to "
-                f"{MOST_STEPS} was expected"
-            )
-        if streams is None and action.stream is not None:
-            raise DataError(f"{where}: header: {place} names a stream, but 'streams' is missing")
-        if streams is not None and action.stream not in streams:
-            raise DataError(
-                f"{where}: header: {place} ({action.name!r}) has stream {action.stream!r}, which "
-                f"is not one of {', '.join(streams)}"
-            )
+        raise DataError(f"{where} 'streams' is empty or names a stream twice")
+    _check_actions(header, where)
     for place, costs in _all_costs(header):
-        _check_costs(costs, header.components or {}, f"{where}: header: {place}")
+        _check_costs(costs, header.components or {}, f"{where} {place}")
     for name, component in (header.components or {}).items():
         if isinstance(component, Component) and component.default not in component.variants:
             raise DataError(
-                f"{where}: header: component {name!r} has default {component.default!r}, which is "
+                f"{where} component {name!r} has default {component.default!r}, which is "
                 f"not one of its variants {', '.join(component.variants)}"
             )
 
@@ -260,11 +256,37 @@ def _check_storable(header: Header, where: str) -> None:
         msgspec.json.encode(header)
     except UnicodeEncodeError:
         raise DataError(
-            f"{where}: header: a text contains an unpaired surrogate, which UTF-8 cannot store"
+            f"{where} a text contains an unpaired surrogate, which UTF-8 cannot store"
         ) from None
     for name, value in (header.metrics or {}).items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise DataError(f"{where}: header: metrics.{name} is {value}, not a finite number")
+            raise DataError(f"{where} metrics.{name} is {value}, not a finite number")
+
+
+def _check_actions(header: Header, where: str) -> None:
+    actions, streams = header.actions or [], header.streams
+    _check_unique([(action.stream, action.name) for action in actions], f"{where} actions")
+    _check_unique([("", exit.name) for exit in header.exits or []], f"{where} exits")
+    for number, action in enumerate(actions):
+        place = f"{where} actions[{number}]"
+        if not 1 <= action.span <= MOST_STEPS:
+            raise DataError(
+                f"{place} ({action.name!r}) has span {action.span} where 1 to {MOST_STEPS} was "
+                "expected"
+            )
+        if streams is None and action.stream is not None:
+            raise DataError(f"{place} names a stream, but 'streams' is missing")
+        if streams is not None and action.stream not in streams:
+            raise DataError(
+                f"{place} ({action.name!r}) has stream {action.stream!r}, which "
+                f"is not one of {', '.join(streams)}"
+            )
+
+
+def _check_unique(names: list[tuple[str | None, str]], where: str) -> None:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise DataError(f"{where}[{number}] repeats the name {name[1]!r}")
 
 
 def _all_costs(header: Header) -> Iterable[tuple[str, Costs]]:
@@ -288,17 +310,3 @@ def _check_costs(costs: Costs, components: Mapping[str, Any], where: str) -> Non
             raise DataError(
                 f"{where}: {name!r} is {times!r} where a number of at least 0 was expected"
             )
-
-
-def _unique(names: list[Any], where: str, field: str) -> None:
-    seen = set()
-    for number, name in enumerate(names):
-        if name in seen:
-            shown = name[1] if isinstance(name, tuple) else name
-            raise DataError(f"{where}: header: {field}[{number}] repeats the name {shown!r}")
-        seen.add(name)
-
-
-def _kind(data: Any) -> str:
-    names = {list: "a list", str: "text", int: "a number", float: "a number", type(None): "null"}
-    return names.get(type(data), type(data).__name__)

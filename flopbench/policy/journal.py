@@ -13,7 +13,7 @@ import msgspec
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import check_writable
-from flopbench.policy.header import FORMAT, VERSION, Header, Shard, read_header
+from flopbench.policy.header import FORMAT, Header, Shard, header_json, read_header
 from flopbench.policy.samples import Sample
 
 JOURNAL_SUFFIX = ".journal.jsonl"
@@ -53,7 +53,7 @@ class AppendFile:
         self._closed = False
         os.ftruncate(self._fd, kept)
         self._size = kept
-        self.hold(joint if kept else _header_line(header), 0)
+        self.hold(joint if kept else header_json(header) + b"\n", 0)
         self.flush()
         if sync:
             sync_path(path.parent)
@@ -78,12 +78,7 @@ class AppendFile:
         self.held += records
 
     def flush(self) -> None:
-        """Write the whole buffer; on failure, file and buffer stay as they were.
-
-        Raises:
-            InputError: the file cannot be written.
-            DataError: another process changed it.
-        """
+        """Write the whole buffer; on failure, file and buffer stay as they were."""
         data = b"".join(self._parts)
         if not data:
             return
@@ -92,22 +87,20 @@ class AppendFile:
                 f"{self._path} was changed by another process while it was being written",
                 "each process needs its own log: another name, or rank= and world_size=",
             )
-        done = False
         try:
             rest = memoryview(data)
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
             if self._sync:
                 os.fsync(self._fd)
-            done = True
-        except OSError as error:
+        except BaseException as error:
+            os.ftruncate(self._fd, self._size)
+            if not isinstance(error, OSError):
+                raise
             raise InputError(
                 f"cannot write {self._path}: {error.strerror}",
                 f"{self.held} records are still in memory; flush() or close() tries again",
             ) from None
-        finally:
-            if not done:
-                os.ftruncate(self._fd, self._size)
         self._size += len(data)
         self._parts.clear()
         self.held = 0
@@ -141,13 +134,13 @@ def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
                 raise DataError(f"{path} is not a policy log: it starts with {first[:40]!r}")
             return 0, b""
         _check_same_header(path, first, header)
-        end = start_of_last = stream.seek(0, os.SEEK_END)
+        end = start = stream.seek(0, os.SEEK_END)
         last = b""
         while b"\n" not in last:
-            start_of_last = max(0, start_of_last - _PIECE_BYTES)
-            stream.seek(start_of_last)
-            last = stream.read(end - start_of_last)
-        last = last[last.rindex(b"\n") + 1 :]
+            start = max(0, start - _PIECE_BYTES)
+            stream.seek(start)
+            last = stream.read(end - start)
+    last = last.rpartition(b"\n")[2]
     try:
         msgspec.json.decode(last, type=Sample)
     except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -157,10 +150,9 @@ def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
 
 def _check_same_header(path: Path, line: bytes, header: Header) -> None:
     try:
-        data = json.loads(line)
+        old = read_header(json.loads(line), f"{path}:1")
     except ValueError:
         raise DataError(f"{path}:1 is not the header of a policy log") from None
-    old = read_header(data, f"{path}:1")
     for name in Header.__struct_fields__:
         there, here = getattr(old, name), getattr(header, name)
         if there != here and name != "environment":
@@ -168,11 +160,6 @@ def _check_same_header(path: Path, line: bytes, header: Header) -> None:
                 f"cannot continue {path}: its header has {name} {there!r}, this run has {here!r}",
                 "a log holds one run: choose another name",
             )
-
-
-def _header_line(header: Header) -> bytes:
-    values = {"format": FORMAT, "version": VERSION, **msgspec.to_builtins(header)}
-    return msgspec.json.encode(values) + b"\n"
 
 
 def sync_path(path: Path) -> None:
@@ -186,6 +173,7 @@ def sync_path(path: Path) -> None:
 
 
 def is_parquet(path: Path) -> bool:
+    """Whether a Parquet log is asked for; refuse what cannot be logged to."""
     suffix = path.suffix.lower()
     if suffix in _COMPRESSED:
         raise InputError(
@@ -229,25 +217,24 @@ def shard_of(rank: int | None, world_size: int | None) -> Shard | None:
 
 
 def _found_rank() -> tuple[int, int, str]:
+    """Return rank and world size as torch or a launcher says them, and who that was."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
         return distributed.get_rank(), distributed.get_world_size(), "torch.distributed"
     for names in _RANK_VARIABLES:
-        values = [os.environ.get(name) or None for name in names]
-        source = " and ".join(names)
-        if values == [None, None]:
+        rank, size = (os.environ.get(name) or None for name in names)
+        if rank is None and size is None:
             continue
-        if names[0].startswith("SLURM") and values[0] in {None, "0"} and None in values:
+        if names[0].startswith("SLURM") and rank in (None, "0") and None in (rank, size):
             continue  # a batch script or an allocation's shell, not a step of several tasks
+        source = " and ".join(names)
         try:
-            rank, world_size = (int(value or "") for value in values)
+            return int(rank or ""), int(size or ""), source
         except ValueError:
-            given = ", ".join(f"{n}={v!r}" for n, v in zip(names, values, strict=True))
             raise InputError(
-                f"{source} are not both numbers: {given}",
+                f"{source} are not both numbers: {names[0]}={rank!r}, {names[1]}={size!r}",
                 "set both or neither, or give rank= and world_size=",
             ) from None
-        return rank, world_size, source
     return 0, 1, ""
 
 
@@ -259,16 +246,13 @@ def shard_path(path: Path, shard: Shard | None) -> Path:
     """
     if shard is None:
         return path
+    hint = "choose another name, or remove it"
     if path.exists():
-        raise InputError(
-            f"{path} exists and would be read instead of the {shard.of} shards of this run",
-            "choose another name, or remove it",
-        )
+        text = f"{path} exists and would be read instead of the {shard.of} shards of this run"
+        raise InputError(text, hint)
     pattern = f"{glob.escape(path.stem)}.rank*-of-*{glob.escape(path.suffix)}"
     for other in path.parent.glob(pattern):
         if not other.name.endswith(f"-of-{shard.of}{path.suffix}"):
-            raise InputError(
-                f"{other} exists, a shard of a run with a different number of processes",
-                "choose another name, or remove it",
-            )
+            text = f"{other} exists, a shard of a run with a different number of processes"
+            raise InputError(text, hint)
     return path.with_name(f"{path.stem}.rank{shard.rank}-of-{shard.of}{path.suffix}")

@@ -13,12 +13,12 @@ from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.engine import Column, Gatherer
-from flopbench.policy.header import Header, resolve
+from flopbench.policy.forms import SHARE_FORMS, form_named, sniff
+from flopbench.policy.forms.base import NeedsExactReader, Options, Reader
+from flopbench.policy.header import Header, resolve, with_preset
 from flopbench.policy.plan import Plan, plan_of
-from flopbench.policy.readers import SHARE_FORMS, reader_for
-from flopbench.policy.readers.base import NeedsExactReader, Options, Reader
-from flopbench.policy.readers.raw import find_files, sniff
 from flopbench.policy.samples import OnDefect, Sample, raise_first
+from flopbench.policy.shards import find_files
 
 MOST_DEFECTS = 100
 """A check stops after so many defects: the file is of another kind, or badly damaged."""
@@ -30,29 +30,47 @@ class Log:
 
     Attributes:
         readers: one per file, in order.
+        form: the format of the files.
         header: as in the files, with the name of the preset from the command line.
         plan: what its decisions can be.
         source: the files.
+        first_only: leave out all but the first record of each id and view.
     """
 
     readers: tuple[Reader, ...]
+    form: str
     header: Header
     plan: Plan
     source: Source
-
-    @property
-    def form(self) -> str:
-        """The format of the files."""
-        return self.readers[0].form
+    first_only: bool = False
 
     def samples(self, report: OnDefect = raise_first) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield all samples with their places, some at a time."""
+        seen: set[tuple[str, object]] = set()
         for reader in self.readers:
-            yield from reader.samples(self.plan, report)
+            if not self.first_only:
+                yield from reader.samples(self.plan, report)
+                continue
+            left_out = 0
+            for samples, place in reader.samples(self.plan, report):
+                kept = []
+                for i, sample in enumerate(samples):
+                    if (sample.id, sample.view) not in seen:
+                        seen.add((sample.id, sample.view))
+                        kept.append(i)
+                left_out += len(samples) - len(kept)
+                yield [samples[i] for i in kept], lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
+            if left_out:
+                text = f"{reader.path}: {left_out} repeated samples were left out"
+                reader.warnings.append(Remark(text, kind="left out"))
 
     def blocks(self, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield all samples as arrays, some at a time."""
         wanted = tuple(columns)
+        if self.first_only:
+            for samples, place in self.samples(report):
+                yield block_of(samples, self.plan, place, report, wanted)
+            return
         for reader in self.readers:
             yield from reader.blocks(self.plan, report, wanted)
 
@@ -81,19 +99,19 @@ def open_log(
         InputError: no such file, or a format without samples.
         DataError: not a policy log, shards of different runs, a missing shard, no header.
     """
-    options = options or Options()
     paths = find_files([str(p) for p in patterns], complete=complete)
-    for path in paths:
-        form = sniff(path)
+    forms = [sniff(path) for path in paths]
+    for path, form in zip(paths, forms, strict=True):
         if form in SHARE_FORMS:
             raise InputError(
                 f"{path} holds shares of actions ({form}), not samples",
                 "flopbench estimate accepts it; validate, convert and head need samples",
             )
-    readers = tuple(reader_for(path, options) for path in paths)
-    forms = {reader.form for reader in readers}
-    if len(forms) > 1:
-        raise DataError(f"the shards have different formats: {', '.join(sorted(forms))}")
+    if len(set(forms)) > 1:
+        listed = ", ".join(sorted(set(forms)))
+        raise DataError(f"the shards have different formats: {listed}")
+    reader = form_named(forms[0]).type
+    readers = tuple(reader(path, options or Options()) for path in paths)
     header = _common_header(readers, preset)
     resolved = resolve(header, str(paths[0]))
     if not resolved.actions and not resolved.exits and not resolved.components:
@@ -102,52 +120,28 @@ def open_log(
             "name a preset in the header or with --preset, or list them",
         )
     source = Source(str(paths[0]), len(paths) - 1)
-    return Log(readers=readers, header=header, plan=plan_of(resolved), source=source)
+    plan = plan_of(resolved)
+    return Log(readers=readers, form=forms[0], header=header, plan=plan, source=source)
 
 
 def _common_header(readers: Sequence[Reader], preset: str | None) -> Header:
-    header: Header | None = None
+    """Return the header that all shards share, but for their machines and numbers."""
+    found = []
     for reader in readers:
-        own = reader.header()
-        own = with_preset(own, preset, str(reader.path))
-        own = msgspec.structs.replace(own, shard=None)
-        names = [] if header is None else _differing(own, header)
-        if header is not None and names:
+        header = with_preset(reader.header(), preset, str(reader.path))
+        found.append(msgspec.structs.replace(header, shard=None))
+        names = [
+            name
+            for name in Header.__struct_fields__
+            if name != "environment" and getattr(found[-1], name) != getattr(found[0], name)
+        ]
+        if names:
             raise DataError(
                 f"{reader.path}: its header differs from that of {readers[0].path} in "
                 f"{', '.join(names)}",
                 "all shards of a log have the same header; give other runs other names",
             )
-        header = header or own
-    assert header is not None
-    return header
-
-
-def _differing(one: Header, other: Header) -> list[str]:
-    """List the fields in which shards of one run may not differ."""
-    names = [name for name in Header.__struct_fields__ if name != "environment"]
-    return [name for name in names if getattr(one, name) != getattr(other, name)]
-
-
-def with_preset(header: Header | None, preset: str | None, where: str) -> Header:
-    """Return a header that names the preset asked for.
-
-    Raises:
-        DataError: there is neither a header nor a preset.
-        InputError: the header names another preset.
-    """
-    if header is None:
-        if preset is None:
-            raise DataError(
-                f"{where} has no header, so the meaning of its actions is unknown",
-                "say what they are: --preset arnet-resnet, another preset, or a .toml file",
-            )
-        return Header(preset=preset)
-    if preset is None or preset == header.preset:
-        return header
-    if header.preset is not None:
-        raise InputError(f"{where} names the preset {header.preset!r}, but --preset is {preset!r}")
-    return msgspec.structs.replace(header, preset=preset)
+    return found[0]
 
 
 def count_log(
@@ -184,20 +178,16 @@ def count_log(
     try:
         gatherer = gathered(log)
     except NeedsExactReader:
-        gatherer = gathered(_exactly(log))
+        options = replace(log.readers[0].options, exact=True)
+        exact = tuple(type(reader)(reader.path, options) for reader in log.readers)
+        log = replace(log, readers=exact)
+        gatherer = gathered(log)
     if not gatherer.records:
         raise _no_samples(log)
     if gatherer.has_duplicates():
         _report_duplicates(log, raise_first)
     counts = gatherer.finish(log.source)
     return replace(counts, warnings=(*log.warnings(), *counts.warnings))
-
-
-def _exactly(log: Log) -> Log:
-    """Return the log with exact readers."""
-    options = replace(log.readers[0].options, exact=True)
-    readers = tuple(reader_for(reader.path, options) for reader in log.readers)
-    return replace(log, readers=readers)
 
 
 def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
@@ -244,68 +234,23 @@ def _report_duplicates(log: Log, report: OnDefect) -> None:
     """Report the records whose id and view are repeated; hashes only show that there are some."""
     # A place is computed only when needed: for a JSON file that takes a while.
     seen: dict[tuple[str, object], tuple[Place, int]] = {}
-    for samples, place in log.samples(_ignore):
+    for samples, place in log.samples(lambda _: None):  # its defects were reported before
         for i, sample in enumerate(samples):
             key = (sample.id, sample.view)
-            if key in seen:
-                view = "" if sample.view is None else f", view {sample.view!r}"
-                first_place, first = seen[key]
-                report(
-                    DataError(
-                        f"{place(i)}: id: {sample.id!r}{view} already appeared at "
-                        f"{first_place(first)}",
-                        "ids must be unique within a view. Under DDP the sampler repeats samples "
-                        "to even out the ranks: --duplicates first keeps the first of each",
-                    )
-                )
-            else:
+            if key not in seen:
                 seen[key] = place, i
-
-
-def _ignore(error: DataError) -> None:
-    """Ignore a defect that was reported before."""
+                continue
+            view = "" if sample.view is None else f", view {sample.view!r}"
+            first_place, first = seen[key]
+            report(
+                DataError(
+                    f"{place(i)}: id: {sample.id!r}{view} already appeared at {first_place(first)}",
+                    "ids must be unique within a view. Under DDP the sampler repeats samples "
+                    "to even out the ranks: --duplicates first keeps the first of each",
+                )
+            )
 
 
 def without_duplicates(log: Log) -> Log:
     """Return the log with only the first record of each id and view."""
-    seen: dict[tuple[str, object], tuple[int, int]] = {}
-    readers = enumerate(log.readers)
-    return replace(log, readers=tuple(_FirstOnly(own, n, seen) for n, own in readers))
-
-
-class _FirstOnly(Reader):
-    """A reader that skips repeated samples.
-
-    Args:
-        inner: the reader of one file.
-        number: which of the log's files it is.
-        seen: shared by all files: id and view -> the file and number of the first such sample, so
-            that reading again gives the same.
-    """
-
-    def __init__(
-        self, inner: Reader, number: int, seen: dict[tuple[str, object], tuple[int, int]]
-    ) -> None:
-        super().__init__(inner.path, inner.options)
-        self._inner, self._number, self._seen = inner, number, seen
-        self.form = inner.form
-        self.warnings = inner.warnings
-
-    def header(self) -> Header | None:
-        return self._inner.header()
-
-    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
-        left_out = at = 0
-        for samples, place in self._inner.samples(plan, report):
-            kept = []
-            for i, sample in enumerate(samples):
-                here = self._number, at
-                at += 1
-                if self._seen.setdefault((sample.id, sample.view), here) == here:
-                    kept.append(i)
-                else:
-                    left_out += 1
-            yield [samples[i] for i in kept], lambda i, kept=kept, place=place: place(kept[i])  # type: ignore[misc]
-        if left_out:
-            text = f"{self.path}: {left_out} repeated samples were left out"
-            self.warnings.append(Remark(text, kind="left out"))
+    return replace(log, first_only=True)

@@ -43,8 +43,6 @@ from flopbench.policy.samples import Sample, raise_first
 BUFFER = 64
 """Records kept in memory before they are written: what ``kill -9`` can lose."""
 
-_ENCODER = msgspec.json.Encoder()
-
 
 class PolicyLogger:
     """Writes what a policy decides, a batch at a time; a context manager.
@@ -185,11 +183,16 @@ class PolicyLogger:
         block = block_of(samples, self._plan, place, raise_first)
         with self._lock:
             lines = _lines(samples, place)
-            self._check_with_earlier(block)
-            keys = self._new_keys(samples, place)
+            # As a reader will: lengths and views against those of the first sample.
+            gatherer = Gatherer(self._plan, raise_first)
+            if self._first is not None:
+                gatherer.add(self._first)
+            gatherer.add(block)
+            self._seen |= self._new_keys(samples, place)
             if self._first is None or not self._first.lengths.any():
-                self._first = _first_of(samples, self._plan)
-            self._seen |= keys
+                first = next((sample for sample in samples if sample.actions), samples[0])
+                where = f"the first sample (id {first.id!r})"
+                self._first = block_of([first], self._plan, lambda _: where, raise_first)
             self.records += len(samples)
             self._file.hold(lines, len(samples))
             if self._file.held >= self._buffer:
@@ -274,13 +277,6 @@ class PolicyLogger:
             sync_path(self.path.parent)
         self._journal.unlink()
 
-    def _check_with_earlier(self, block: Block) -> None:
-        """Check a batch as a reader will: lengths and views against those of the first sample."""
-        gatherer = Gatherer(self._plan, raise_first)
-        if self._first is not None:
-            gatherer.add(self._first)
-        gatherer.add(block)
-
     def _new_keys(self, samples: list[Sample], place: Place) -> set[int]:
         keys = [hash((sample.id, sample.view)) for sample in samples]
         new = set(keys)
@@ -304,15 +300,14 @@ def _header(
     where: str,
 ) -> tuple[Header, Plan]:
     """Return the header to write, and its plan."""
-    if given is not None and not isinstance(given, (Header, Mapping)):
-        raise InputError(
-            f"header is a {type(given).__name__} where a Header or a dict was expected"
-        )
-    given = msgspec.structs.asdict(given) if isinstance(given, Header) else given or {}
-    fields = {**given, **fields}
+    if isinstance(given, Header):
+        given = msgspec.structs.asdict(given)
+    elif given is not None and not isinstance(given, Mapping):
+        kind = type(given).__name__
+        raise InputError(f"header is a {kind} where a Header or a dict was expected")
+    fields = {**(given or {}), **fields}
     data = {name: msgspec.to_builtins(v, enc_hook=_builtin) for name, v in fields.items()}
-    data = {name: value for name, value in data.items() if value is not None}
-    header = read_header(data, where)
+    header = read_header({k: value for k, value in data.items() if value is not None}, where)
     environment = {**(header.environment or {}), "flopbench": FLOPBENCH_VERSION}
     environment["python"] = platform.python_version()
     environment.pop("torch", None)
@@ -342,18 +337,10 @@ def _builtin(value: Any) -> Any:
 
 def _lines(samples: list[Sample], place: Place) -> bytes:
     """Return samples as lines of JSON."""
-    try:
-        return _ENCODER.encode_lines(samples)
-    except (msgspec.MsgspecError, UnicodeError, OverflowError):
-        for i, sample in enumerate(samples):
-            try:
-                _ENCODER.encode(sample)
-            except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
-                raise DataError(f"{place(i)} cannot be written as JSON: {error}") from None
-        raise
-
-
-def _first_of(samples: list[Sample], plan: Plan) -> Block:
-    """Return a block of one sample, the first with decisions, that later ones must match."""
-    first = next((sample for sample in samples if sample.actions), samples[0])
-    return block_of([first], plan, lambda _: f"the first sample (id {first.id!r})", raise_first)
+    lines = []
+    for i, sample in enumerate(samples):
+        try:
+            lines.append(msgspec.json.encode(sample) + b"\n")
+        except (msgspec.MsgspecError, UnicodeError, OverflowError) as error:
+            raise DataError(f"{place(i)} cannot be written as JSON: {error}") from None
+    return b"".join(lines)

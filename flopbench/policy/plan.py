@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from flopbench.core.errors import DataError, near_match
-from flopbench.policy.header import Action, Charges, Exit, Header
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.policy.header import Action, Charges, Exit, Header, resolve, with_preset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +94,16 @@ def plan_of(header: Header) -> Plan:
         base=base,
         indices=indices,
     )
+
+
+def one_stream_plan(path: Path, header: Header | None, preset: str | None, what: str) -> Plan:
+    """Return the plan of a file that holds sums instead of samples.
+
+    Raises:
+        InputError: no such preset, or one without actions of one stream.
+        DataError: neither a header nor a preset, or a header that contradicts itself.
+    """
+    plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
+    if plan.streams != ("",) or not plan.actions:
+        raise InputError(f"{path}: {what} need a preset with actions of one stream")
+    return plan

@@ -7,8 +7,6 @@ gives the number of decisions; without it only the published rule applies. Repea
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,20 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, InputError, Remark, near_match
-from flopbench.core.files import read_json
+from flopbench.core.errors import DataError, Remark, near_match
 from flopbench.policy.counts import LogCounts, Source
-from flopbench.policy.header import read_header, resolve
-from flopbench.policy.log import with_preset
-from flopbench.policy.plan import Plan, plan_of
-from flopbench.policy.readers.csv_form import Records, header_path
-from flopbench.policy.readers.raw import (
-    duckdb_path,
-    not_text,
-    open_bytes,
-    read_some,
-    unpacking_errors,
-)
+from flopbench.policy.forms.csv_form import csv_lines, header_beside
+from flopbench.policy.forms.parquet_form import require_duckdb
+from flopbench.policy.forms.raw import duckdb_path, open_bytes, read_some
+from flopbench.policy.plan import Plan, one_stream_plan
 
 COLUMNS = ("video", "label", "action", "n", "decisions")
 REQUIRED = ("video", "action", "n")
@@ -44,13 +34,7 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
         InputError: the file cannot be read, or a preset without actions of one stream.
         DataError: a missing column, an unknown action, or an invalid count.
     """
-    beside = header_path(path)
-    header = None
-    if beside.exists():
-        header = read_header(read_json(beside, "the header of a policy log"), str(beside))
-    plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
-    if plan.streams != ("",) or not plan.actions:
-        raise InputError(f"{path}: counts need a preset with actions of one stream")
+    plan = one_stream_plan(path, header_beside(path), preset, "counts")
     with open_bytes(path) as stream:
         magic = read_some(stream, path, 4)
     lines = _parquet(path) if magic == b"PAR1" else _csv(path)
@@ -68,41 +52,27 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
 
 
 def _csv(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
-    with open_bytes(path) as stream:
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        rows = Records(csv.reader(text, strict=True))
-        width = 0
-        try:
-            for row, line in rows:
-                where = f"{path}:{line}"
-                width = width or len(row)
-                if row and len(row) != width:
-                    raise DataError(f"{where}: {len(row)} fields where {width} were expected")
-                if row:
-                    yield [cell.strip() for cell in row], where
-        except csv.Error as error:
-            raise DataError(f"{path}:{rows.line} is not CSV: {error}") from None
-        except UnicodeDecodeError:
-            raise not_text(path) from None
-        except unpacking_errors() as error:
-            raise DataError(f"{path} is damaged: {error}") from None
+    width = 0
+    for row, line in csv_lines(path):
+        where = f"{path}:{line}"
+        width = width or len(row)
+        if len(row) != width:
+            raise DataError(f"{where}: {len(row)} fields where {width} were expected")
+        yield [cell.strip() for cell in row], where
     if not width:
         raise DataError(f"{path} is empty")
 
 
 def _parquet(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
-    from flopbench.policy.readers.parquet_form import require_duckdb
-
     duckdb = require_duckdb(path)
     try:
         with duckdb.connect() as connection:
             cursor = connection.execute("SELECT * FROM read_parquet(?)", [duckdb_path(path)])
             yield [column[0] for column in cursor.description], str(path)
-            number = 0
+            first = 1
             while rows := cursor.fetchmany(8192):
-                for row in rows:
-                    number += 1
-                    yield row, f"{path}, row {number}"
+                yield from ((row, f"{path}, row {n}") for n, row in enumerate(rows, first))
+                first += len(rows)
     except duckdb.Error as error:
         raise DataError(f"{path} is damaged: {str(error).splitlines()[0]}") from None
 

@@ -1,9 +1,9 @@
-"""One sample of a policy log, as the text formats hold it."""
+"""One sample of a policy log: the row type that every form of file is read into."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -14,6 +14,8 @@ Choice = int | str | list[float]
 
 OnDefect = Callable[[DataError], None]
 """Called with each defect; the strict one, ``raise_first``, raises it."""
+
+CUT_HINT = "if the run was killed while writing, --allow-truncated leaves this last line out"
 
 
 class Sample(
@@ -60,6 +62,18 @@ class Sample(
 FIELDS = Sample.__struct_fields__
 
 
+def sample_of(values: Mapping[str, Any], where: str) -> Sample:
+    """Make a sample of plain values.
+
+    Raises:
+        DataError: a value of the wrong type; the message names its field.
+    """
+    try:
+        return msgspec.convert(values, Sample)
+    except msgspec.ValidationError as error:
+        raise sample_error(error, where) from None
+
+
 def raise_first(error: DataError) -> NoReturn:
     """Stop at the first defect."""
     raise error
@@ -71,20 +85,14 @@ def sample_error(error: msgspec.MsgspecError, where: str) -> DataError:
         text = str(error)
         if text == "Input data was truncated":
             return DataError(f"{where} is cut off: the sample does not end", CUT_HINT)
-        if "malformed" in text:
-            text = text.replace("JSON is malformed: ", "")
         return DataError(
-            f"{where} is not JSON: {text}",
+            f"{where} is not JSON: {text.replace('JSON is malformed: ', '')}",
             "NaN and Infinity are not valid JSON either; one JSON object per line is expected",
         )
-    text = describe(error)
-    hint = ""
+    text, hint = describe(error), ""
     unknown = text.partition("unknown field '")[2]
     if unknown:
         name = unknown.split("'")[0]
         text = f"unknown field {name!r}"
         hint = f"{near_match(name, FIELDS, 'fields')}; columns of your own go into 'extra'"
     return DataError(f"{where}: {text}", hint)
-
-
-CUT_HINT = "if the run was killed while writing, --allow-truncated leaves this last line out"

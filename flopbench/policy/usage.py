@@ -14,14 +14,11 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.core.errors import DataError, InputError, Remark
-from flopbench.core.files import read_json
+from flopbench.core.errors import DataError, Remark
 from flopbench.policy.counts import ShareCounts, Source
-from flopbench.policy.header import Header, read_header, resolve
-from flopbench.policy.log import with_preset
-from flopbench.policy.plan import Plan, plan_of
-from flopbench.policy.readers.csv_form import header_path
-from flopbench.policy.readers.raw import BOM, not_text, open_bytes, read_some
+from flopbench.policy.forms.csv_form import header_beside
+from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some
+from flopbench.policy.plan import Plan, one_stream_plan
 
 CANNOT = (
     "a table of shares has no runs and no videos: no exact rule, no interval, no classes, no "
@@ -55,49 +52,40 @@ def read_usage(
         InputError: the file cannot be read.
         DataError: an unknown or repeated action, an invalid share, no preset.
     """
-    plan = _plan(path, form, preset)
-    text = _text(path)
-    if form == "arnet-console":
-        return _console(path, text, plan)
-    shares, decimals = _table(path, text, plan)
-    total = sum(shares, Fraction(0))
+    header = header_beside(path) if form == "usage" else None
+    plan = one_stream_plan(path, header, preset, "shares")
+    with open_bytes(path) as stream:
+        data = read_some(stream, path).removeprefix(BOM)
+    try:
+        lines = data.decode("utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise not_text(path) from None
     warnings = [CANNOT]
-    if total != 1:
-        warnings.append(_judge_sum(path, total, decimals, len(shares), normalize))
-        if normalize:
-            shares = [share / total for share in shares]
+    rows: int | None = None
+    if form == "arnet-console":
+        counted = _console(path, lines, plan, warnings)
+        of, rows = "frames", sum(counted)
+        shares = [Fraction(n, rows) for n in counted]
+    else:
+        shares, decimals = _table(path, lines, plan)
+        total = sum(shares, Fraction(0))
+        if total != 1:
+            warnings.append(_judge_sum(path, total, decimals, len(shares), normalize))
+            if normalize:
+                shares = [share / total for share in shares]
     return ShareCounts(
         plan=plan,
         shares=tuple(shares),
         of=of,
+        rows=rows,
         warnings=tuple(map(Remark, warnings)),
         source=Source(str(path)),
     )
 
 
-def _plan(path: Path, form: str, preset: str | None) -> Plan:
-    header: Header | None = None
-    beside = header_path(path)
-    if form == "usage" and beside.exists():
-        header = read_header(read_json(beside, "the header of a policy log"), str(beside))
-    plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
-    if plan.streams != ("",) or not plan.actions:
-        raise InputError(f"{path}: shares need a preset with actions of one stream")
-    return plan
-
-
-def _text(path: Path) -> str:
-    with open_bytes(path) as stream:
-        data = read_some(stream, path)
-    try:
-        return data.removeprefix(BOM).decode("utf-8")
-    except UnicodeDecodeError:
-        raise not_text(path) from None
-
-
-def _table(path: Path, text: str, plan: Plan) -> tuple[list[Fraction], int]:
+def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], int]:
     """Return the share of every action, and the fewest decimals of any share."""
-    reader = csv.reader(text.splitlines(), strict=True)
+    reader = csv.reader(lines, strict=True)
     found: dict[int, Fraction] = {}
     decimals: list[int] = []
     try:
@@ -153,52 +141,40 @@ def _judge_sum(path: Path, total: Fraction, decimals: int, count: int, normalize
     return f"{path}: the shares sum to {float(total):.6g}, not to 1 ({why}); {done}"
 
 
-def _console(path: Path, text: str, plan: Plan) -> ShareCounts:
-    blocks: list[list[tuple[int, str, int]]] = []
+def _console(path: Path, lines: list[str], plan: Plan, warnings: list[str]) -> list[int]:
+    """Return the rows under each action in the last usage block."""
+    blocks: list[list[tuple[int, re.Match[str]]]] = []
     printed = ""
-    lines = text.splitlines()
     for number, line in enumerate(lines, 1):
-        match = _LINE.match(line)
-        if match is None:
-            estimate = _ESTIMATE.match(line)
-            if estimate is not None and blocks:
-                printed = estimate["gflops"]
-            continue
-        key = match["kind"], match["what"].strip(), int(match["rows"])
-        if not blocks or blocks[-1][-1][0] != number - 1:
-            blocks.append([])
-            printed = ""
-        blocks[-1].append((number, f"{key[0]}:{key[1]}", key[2]))
+        match, estimate = _LINE.match(line), _ESTIMATE.match(line)
+        if match is not None:
+            if not blocks or blocks[-1][-1][0] != number - 1:
+                blocks.append([])
+                printed = ""
+            blocks[-1].append((number, match))
+        elif estimate is not None and blocks:
+            printed = estimate["gflops"]
     if not blocks:
         raise DataError(
             f"{path} has no readable usage block",
             "expected lines such as: r0(resnet50 224)     :   1234 (12.34%)",
         )
     rows = [0] * len(plan.actions)
-    for number, what, count in blocks[-1]:
-        rows[_console_action(what, plan, f"{path}:{number}")] += count
-    total = sum(rows)
-    if not total:
+    for number, match in blocks[-1]:
+        rows[_console_action(match, plan, f"{path}:{number}")] += int(match["rows"])
+    if not sum(rows):
         raise DataError(f"{path}:{blocks[-1][0][0]}: the usage block counts no rows")
-    warnings = [CANNOT]
     if len(blocks) > 1:
         warnings.append(f"{path}: {len(blocks)} usage blocks; the last one was read")
     if printed:
         warnings.append(f"{path}: the run itself printed GFLOPS: {printed} per frame")
-    return ShareCounts(
-        plan=plan,
-        shares=tuple(Fraction(n, total) for n in rows),
-        of="frames",
-        rows=total,
-        warnings=tuple(map(Remark, warnings)),
-        source=Source(str(path)),
-    )
+    return rows
 
 
-def _console_action(what: str, plan: Plan, where: str) -> int:
+def _console_action(line: re.Match[str], plan: Plan, where: str) -> int:
     """Find the action of a line such as ``r0(resnet50 224)``."""
-    kind, _, text = what.partition(":")
-    if kind == "s":
+    text = line["what"].strip()
+    if line["kind"] == "s":
         match = _SKIP.search(text)
         span = int(match[1]) if match else 0
         for i, action in enumerate(plan.actions):
@@ -206,4 +182,4 @@ def _console_action(what: str, plan: Plan, where: str) -> int:
                 return i
         raise DataError(f"{where}: no action of the preset skips {span} steps")
     name = "@".join(text.split()).replace("-", "_")
-    return plan.find_action(name, "", f"{where}: ({text.strip()})")
+    return plan.find_action(name, "", f"{where}: ({text})")

@@ -13,9 +13,9 @@ from flopbench.core.errors import FlopbenchError, InputError, near_match
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
 from flopbench.policy.counts import LogCounts, Source
+from flopbench.policy.forms.base import Options
 from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
-from flopbench.policy.readers.base import Options
 from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
 from flopbench.replay.frames import image_files

@@ -17,9 +17,7 @@ from flopbench import plots, run_of_log
 from flopbench.cli import main
 from flopbench.counting.measure.counters.base import Subject
 from flopbench.estimate.runs import Choices
-from flopbench.policy import log as policy_log
-from flopbench.policy import readers
-from flopbench.policy.readers import raw
+from flopbench.policy import forms
 from flopbench.present.kind import KINDS
 
 LOG = ROOT / "tests" / "data" / "steady.jsonl"
@@ -72,10 +70,9 @@ def test_the_form_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A file of plain lines is a log, and a line that cannot be read is named."""
-    loaded("policy/readers/plain_form.py", monkeypatch)
-    monkeypatch.setitem(readers._READERS, "plain", "plain_form:PlainReader")
-    for module in (readers, raw, policy_log):
-        monkeypatch.setattr(module, "sniff", lambda path: "plain")
+    loaded("policy/forms/plain_form.py", monkeypatch)
+    plain = forms.Form("plain", "plain_form:PlainReader")
+    monkeypatch.setattr(forms, "FORMS", (*forms.FORMS, plain))
     log = tmp_path / "log.txt"
     log.write_text("# decisions\nv1 0 1 6 6 6 6\nv2 0 0 5 5 1 1\n")
     run = run_of_log([log], Choices(preset="arnet-resnet", counter="published", alone=True))

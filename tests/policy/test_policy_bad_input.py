@@ -22,9 +22,9 @@ zstandard = pytest.importorskip("zstandard")
 
 from flopbench.core.errors import DataError, FlopbenchError, InputError  # noqa: E402
 from flopbench.estimate.runs import Choices, run_of_log  # noqa: E402
+from flopbench.policy.forms import csv_form  # noqa: E402
+from flopbench.policy.forms.base import Options  # noqa: E402
 from flopbench.policy.log import check_log, count_log, open_log, without_duplicates  # noqa: E402
-from flopbench.policy.readers import csv_form  # noqa: E402
-from flopbench.policy.readers.base import Options  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
 from flopbench.policy.writers import convert_file  # noqa: E402
 

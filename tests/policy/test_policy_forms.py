@@ -25,14 +25,14 @@ from hypothesis import strategies as st  # noqa: E402
 from flopbench.cli import main  # noqa: E402
 from flopbench.policy import log as log_module  # noqa: E402
 from flopbench.policy.counts import LogCounts  # noqa: E402
-from flopbench.policy.header import Header, read_header  # noqa: E402
+from flopbench.policy.forms import csv_form  # noqa: E402
+from flopbench.policy.forms.base import Options  # noqa: E402
+from flopbench.policy.forms.csv_fast import fast_blocks  # noqa: E402
+from flopbench.policy.header import Header, header_json, read_header  # noqa: E402
 from flopbench.policy.log import Log, count_log, open_log  # noqa: E402
-from flopbench.policy.readers import csv_form  # noqa: E402
-from flopbench.policy.readers.base import Options  # noqa: E402
-from flopbench.policy.readers.csv_fast import fast_blocks  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
 from flopbench.policy.samples import Sample, raise_first  # noqa: E402
-from flopbench.policy.writers import convert_file, header_json  # noqa: E402
+from flopbench.policy.writers import convert_file  # noqa: E402
 
 VIDEOS, STEPS, ACTIONS = 20_000, 16, 7
 PRESET = """\

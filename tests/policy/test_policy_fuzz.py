@@ -19,10 +19,9 @@ pytest.importorskip("nanoarrow")
 pytest.importorskip("zstandard")
 
 from flopbench.core.errors import DataError, FlopbenchError  # noqa: E402
+from flopbench.policy.forms import SHARE_FORMS, csv_form, sniff  # noqa: E402
+from flopbench.policy.forms.base import Options  # noqa: E402
 from flopbench.policy.log import check_log, count_log, open_log  # noqa: E402
-from flopbench.policy.readers import SHARE_FORMS, csv_form  # noqa: E402
-from flopbench.policy.readers.base import Options  # noqa: E402
-from flopbench.policy.readers.raw import sniff  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
 from flopbench.policy.usage import read_usage  # noqa: E402
 from flopbench.policy.writers import convert, convert_file  # noqa: E402

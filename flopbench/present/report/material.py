@@ -92,7 +92,7 @@ def read_material(
             could price the logs, a price that is found nowhere.
         DataError: a damaged file.
     """
-    from flopbench.policy.readers.raw import find_files
+    from flopbench.policy.shards import find_files
 
     given = [str(path) for path in files]
     if not given:
@@ -218,7 +218,7 @@ def _unnamed_files(
     choices: Choices, parts: dict[str, list[Path]], runs: bool
 ) -> Iterator[InputFile]:
     """Yield files that were read but not named: headers of CSV logs, presets, the table."""
-    from flopbench.policy.readers.csv_form import header_path
+    from flopbench.policy.forms.csv_form import header_path
 
     files = [file for own in parts.values() for file in own]
     known = {os.path.realpath(file) for file in files}

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from flopbench.core.errors import DataError, FlopbenchError, InputError
 from flopbench.policy.batches import short_floats
+from flopbench.policy.forms.base import Options
+from flopbench.policy.forms.jsonl_form import JsonlReader
 from flopbench.policy.header import Header, read_header
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.logger import PolicyLogger
-from flopbench.policy.readers.base import Options
-from flopbench.policy.readers.json_forms import JsonlReader
 from flopbench.policy.samples import Sample
 
 ACTIONS = ["resnet50@224", "resnet34@168", "resnet18@112", "mobilenet_v2@84"]

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from logs import ARNET_ROWS, rows, write_log
 
 from flopbench.core.errors import InputError
+from flopbench.policy.forms.base import Options
 from flopbench.policy.log import count_log, open_log
-from flopbench.policy.readers.base import Options
 from flopbench.replay.lockstep import bucket_calls, split_calls, ticks_of
 from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload

@@ -15,11 +15,11 @@ from flopbench.estimate.difficulty import COST, MARGIN
 from flopbench.estimate.runs import Choices
 from flopbench.policy.blocks import Place
 from flopbench.policy.file_kinds import LOG
+from flopbench.policy.forms import SHARE_FORMS, sniff
+from flopbench.policy.forms.base import Options
 from flopbench.policy.log import Log, open_log, without_duplicates
-from flopbench.policy.readers import SHARE_FORMS
-from flopbench.policy.readers.base import Options
-from flopbench.policy.readers.raw import find_files, sniff
 from flopbench.policy.samples import Sample
+from flopbench.policy.shards import find_files
 from flopbench.present.figures.inputs.files import require_kind
 
 MOST_COMPARED = 20_000

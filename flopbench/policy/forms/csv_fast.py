@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from flopbench.policy.blocks import Block, Place
-from flopbench.policy.plan import Plan
-from flopbench.policy.readers.base import NeedsExactReader
-from flopbench.policy.readers.parquet_form import nulls
-from flopbench.policy.readers.raw import (
+from flopbench.policy.forms.base import NeedsExactReader
+from flopbench.policy.forms.parquet_form import nulls
+from flopbench.policy.forms.raw import (
     duckdb_path,
     open_bytes,
     read_some,
     sql_text,
     unpacking_errors,
 )
+from flopbench.policy.plan import Plan
 
 FAST_COLUMNS = ("id", "step", "action", "labels")
 ROWS_AT_ONCE = 1 << 18
@@ -95,54 +95,45 @@ def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
 
     kept: list[Any] = []
     row = 0
-    for columns in _columns(path, query, names):
-        columns = (
-            [np.concatenate(pair) for pair in zip(kept, columns, strict=True)] if kept else columns
-        )
+    for columns in _columns(path, query):
+        if kept:
+            columns = [np.concatenate(pair) for pair in zip(kept, columns, strict=True)]
         starts = _starts(columns[0])
-        if len(starts) < 2:
-            kept = columns
-            continue
-        last = int(starts[-1])
-        yield _block(place, [c[:last] for c in columns], starts[:-1], names, row)
-        row += last
+        last = int(starts[-1])  # the last sample may go on
+        if last:
+            yield _block(place, [c[:last] for c in columns], starts[:-1], names, row)
+            row += last
         kept = [c[last:] for c in columns]
     if kept and len(kept[0]):
         yield _block(place, kept, _starts(kept[0]), names, row)
 
 
-def _columns(path: Path, query: str, names: list[str]) -> Iterator[list[Any]]:
+def _columns(path: Path, query: str) -> Iterator[list[Any]]:
+    """Yield the columns of some hundred thousand rows at a time."""
     import duckdb
+    import nanoarrow
 
-    count = 2 + ("step" in names) + ("labels" in names)
     with duckdb.connect() as connection:
         connection.execute("SET threads = 1")
         group: list[list[Any]] = []
         rows = 0
-        for batch in _batches(connection, query, path):
-            n = len(batch)
-            arrays = []
-            for child in batch.iter_children():
-                if nulls(child, 0, n).any():
+        try:
+            for batch in nanoarrow.ArrayStream(connection.sql(query, params=[duckdb_path(path)])):
+                n = len(batch)
+                columns = list(batch.iter_children())
+                if any(nulls(column, 0, n).any() for column in columns):
                     raise NeedsExactReader
-                arrays.append(np.asarray(child.buffer(1))[child.offset : child.offset + n].copy())
-            group.append(arrays)
-            rows += n
-            if rows >= ROWS_AT_ONCE:
-                yield [np.concatenate([a[i] for a in group]) for i in range(count)]
-                group, rows = [], 0
+                group.append(
+                    [np.asarray(c.buffer(1))[c.offset : c.offset + n].copy() for c in columns]
+                )
+                rows += n
+                if rows >= ROWS_AT_ONCE:
+                    yield [np.concatenate(parts) for parts in zip(*group, strict=True)]
+                    group, rows = [], 0
+        except (duckdb.Error, OSError, RuntimeError):
+            raise NeedsExactReader from None
         if group:
-            yield [np.concatenate([a[i] for a in group]) for i in range(count)]
-
-
-def _batches(connection: Any, query: str, path: Path) -> Iterator[Any]:
-    import duckdb
-    import nanoarrow
-
-    try:
-        yield from nanoarrow.ArrayStream(connection.sql(query, params=[duckdb_path(path)]))
-    except (duckdb.Error, OSError, RuntimeError):
-        raise NeedsExactReader from None
+            yield [np.concatenate(parts) for parts in zip(*group, strict=True)]
 
 
 def _is_a_line_a_row(path: Path) -> bool:

@@ -1,0 +1,115 @@
+"""The forms of policy logs, one file each: which one a file is in, and its reader and writer."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.policy.forms.base import Options, Reader
+from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some, without_packing
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form of log.
+
+    Attributes:
+        name: what messages call it.
+        reader: file and class, below this folder.
+        suffixes: of its files; none: it cannot be written.
+        is_text: whether such a file may be compressed as a whole.
+    """
+
+    name: str
+    reader: str
+    suffixes: tuple[str, ...] = ()
+    is_text: bool = False
+
+    @property
+    def type(self) -> type[Reader]:
+        """Its reader, which is loaded only here."""
+        module, name = self.reader.split(":")
+        found: type[Reader] = getattr(import_module(f"{__name__}.{module}"), name)
+        return found
+
+
+FORMS = (
+    Form("json", "json_form:JsonReader", (".json",), is_text=True),
+    Form("jsonl", "jsonl_form:JsonlReader", (".jsonl", ".ndjson"), is_text=True),
+    Form("csv", "csv_form:CsvReader", (".csv",), is_text=True),
+    Form("parquet", "parquet_form:ParquetReader", (".parquet",)),
+    Form("npz", "npz_form:NpzReader", (".npz",)),
+    Form("arnet-npz", "arnet_npz:ArnetNpzReader"),
+)
+"""Every form that holds samples, in the order in which a file is asked whether it is one."""
+
+SHARE_FORMS = ("arnet-console", "usage")
+"""Forms that hold shares of actions instead of samples; see ``policy/usage.py``."""
+
+SNIFFED_BYTES = 1 << 16
+_USAGE_LINE = re.compile(rb"^\s*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*\)", re.MULTILINE)
+
+
+def sniff(path: Path) -> str:
+    """Return the name of a file's form, by its content first and its suffix second.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it is no policy log.
+    """
+    with open_bytes(path) as stream:
+        head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
+    if not head.strip():
+        raise DataError(f"{path} is empty", "a policy log starts with a header")
+    for form in FORMS:
+        if form.type.recognises(head, path):
+            return form.name
+    if _USAGE_LINE.search(head):
+        return "arnet-console"
+    if {"action", "share"} <= set(columns_in(head)):
+        return "usage"
+    suffix = without_packing(path).suffix.lower()
+    for form in FORMS:
+        if suffix in form.suffixes:
+            return form.name  # its reader says where the defect is
+    first = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
+    names = ", ".join((*(form.name for form in FORMS), *SHARE_FORMS))
+    raise DataError(
+        f"{path} is not a policy log: it starts with {first[:40]!r}",
+        f"formats: {names}; see docs/policy-log.md",
+    )
+
+
+def form_named(name: str) -> Form:
+    """Return the form of a name that ``sniff`` returned."""
+    return next(form for form in FORMS if form.name == name)
+
+
+def reader_for(path: Path, options: Options) -> Reader:
+    """Return a reader for a file of samples, by its form; raises as ``sniff``."""
+    return form_named(sniff(path)).type(path, options)
+
+
+def form_to_write(path: Path) -> Form:
+    """Return the form that a file name asks for.
+
+    Raises:
+        InputError: its suffix is unknown.
+    """
+    plain = without_packing(path)
+    suffix = plain.suffix.lower()
+    for form in FORMS:
+        if suffix in form.suffixes:
+            if plain != path and not form.is_text:
+                raise InputError(
+                    f"{path.name!r}: {form.name} is already compressed; leave out {path.suffix}"
+                )
+            return form
+    known = ", ".join(suffix for form in FORMS for suffix in form.suffixes)
+    raise InputError(
+        f"cannot tell from {path.name!r} which format to write",
+        f"suffixes: {known}; text formats also with .gz or .zst",
+    )

@@ -1,0 +1,445 @@
+"""CSV: one decision per line; the header is in ``NAME.header.json``, or comes from a preset.
+
+Columns: ``id`` and ``action`` (or ``exit``, or ``counts``), and any of ``view``, ``stream``,
+``step`` (0, 1, 2 … within a sample), ``span``, ``labels``, ``prediction``, ``scores``, ``exit``,
+``counts``, ``steps``, ``frames``, ``latency_ms``, ``extra`` and ``extra.NAME``. The lines of a
+sample are consecutive. What belongs to the sample is on its first line; further lines repeat it or
+leave it empty. A whole number is a number, anything else text; lists and objects are JSON. A
+sample without decisions is one line: ``action`` is empty, or ``[]`` for an empty list.
+
+Strict: RFC 4180, as many fields on every line as on the first. Large files take a faster way
+through DuckDB, which gives up on anything unusual, so that the exact reader can report it.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import IO, Any
+
+from flopbench.core.errors import DataError, near_match
+from flopbench.core.files import read_json, write_atomic
+from flopbench.policy.blocks import Block, Place
+from flopbench.policy.columns import EXTRA_PREFIX, json_value, sample_of_row
+from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.forms.raw import (
+    columns_in,
+    not_text,
+    open_bytes,
+    packed,
+    unpacking_errors,
+)
+from flopbench.policy.header import Header, header_json, read_header
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import OnDefect, Sample
+
+HEADER_SUFFIX = ".header.json"
+LINES_AT_ONCE = 8192
+LARGE_BYTES = 1 << 25
+"""DuckDB decodes files of at least this size; below, starting it costs as much as it saves."""
+
+LARGEST_CELL = 2**31 - 1
+"""In characters; the csv module's default is less than the scores of some samples."""
+
+OWN_COLUMNS = (
+    "id",
+    "view",
+    "labels",
+    "prediction",
+    "scores",
+    "exit",
+    "counts",
+    "steps",
+    "frames",
+    "latency_ms",
+    "extra",
+)
+"""Columns of the sample."""
+LINE_COLUMNS = ("stream", "step", "action", "span")
+"""Columns of the single decision."""
+COLUMNS = (*OWN_COLUMNS, *LINE_COLUMNS)
+JSON_COLUMNS = {"scores", "counts", "frames", "extra"}
+EMPTY = "[]"
+"""An empty list of decisions or spans; an empty cell means that there is none."""
+
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+
+Line = tuple[list[str], int]
+"""The cells of a record, and the line that it starts on."""
+
+
+def header_path(path: Path) -> Path:
+    """Return the path of a CSV log's header: ``run.csv`` -> ``run.header.json``."""
+    stem = path.name.split(".csv")[0] if ".csv" in path.name else path.stem
+    return path.with_name(stem + HEADER_SUFFIX)
+
+
+def header_beside(path: Path) -> Header | None:
+    """Return the header next to a CSV log, None where there is none."""
+    beside = header_path(path)
+    if not beside.exists():
+        return None
+    return read_header(read_json(beside, "the header of a policy log"), str(beside))
+
+
+def csv_lines(path: Path) -> Iterator[Line]:
+    """Yield the records of a CSV file that are not blank.
+
+    Raises:
+        DataError: not CSV, not UTF-8, or damaged; what stands before is yielded first.
+    """
+    before = csv.field_size_limit(LARGEST_CELL)
+    with open_bytes(path) as stream:
+        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
+        line = 1
+        try:
+            for row in rows:
+                if row:
+                    yield row, line
+                line = rows.line_num + 1
+        except csv.Error as error:
+            raise DataError(f"{path}:{line} is not CSV: {error}") from None
+        except UnicodeDecodeError:
+            raise not_text(path) from None
+        except unpacking_errors() as error:
+            raise DataError(f"{path} is damaged: {error}") from None
+        finally:
+            csv.field_size_limit(before)
+
+
+class CsvReader(Reader):
+    """One CSV file; a sample's place is its first line."""
+
+    @staticmethod
+    def recognises(head: bytes, path: Path) -> bool:
+        """Whether the first line names the column ``id`` and others, not those of shares."""
+        names = columns_in(head)
+        return "id" in names and len(names) > 1 and not {"action", "share"} <= set(names)
+
+    def header(self) -> Header | None:
+        """Return the header from its own file, None where there is none."""
+        return header_beside(self.path)
+
+    def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
+        """Yield the samples."""
+        decoder: _Decoder | None = None
+        kept: list[Line] = []
+        for lines in _chunks(csv_lines(self.path)):
+            if decoder is None:
+                names = self._names(*lines.pop(0))
+                decoder = _Decoder(self.path, names)
+            lines = kept + self._whole(lines, len(names), report)
+            *done, kept = decoder.cut(lines) or [[]]
+            yield self._decode(decoder, done, report)
+        if decoder is not None and kept:
+            yield self._decode(decoder, [kept], report)
+
+    def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays; a large plain file goes through DuckDB."""
+        if not self.options.exact and not columns and self.path.stat().st_size >= LARGE_BYTES:
+            from flopbench.policy.forms.csv_fast import fast_blocks
+
+            blocks = fast_blocks(self.path, plan)
+            if blocks is not None:
+                yield from blocks
+                return
+        yield from super().blocks(plan, report, columns)
+
+    @staticmethod
+    def write(copy: Copy) -> int:
+        """Write only columns that hold something, names of actions, and the header beside."""
+        used = {COLUMNS.index("id")}
+        count = 0
+        for samples in copy.samples():
+            for sample in samples:
+                for cells in _cells_of(sample, copy.plan):
+                    used.update(at for at, cell in enumerate(cells) if cell)
+                count += 1
+        if not used & {COLUMNS.index(name) for name in ("action", "exit", "counts")}:
+            used.add(COLUMNS.index("action"))
+        columns = sorted(used)
+        with packed(copy.target, copy.temporary) as stream:
+            text = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=True)
+            writer = csv.writer(_LineFeeds(text), lineterminator="\r\n")
+            writer.writerow([COLUMNS[at] for at in columns])
+            for samples in copy.samples():
+                for sample in samples:
+                    lines = _cells_of(sample, copy.plan)
+                    writer.writerows([cells[at] for at in columns] for cells in lines)
+            text.flush()
+            text.detach()
+        header = json.dumps(json.loads(header_json(copy.header)), indent=1, ensure_ascii=False)
+        write_atomic(header_path(copy.target), header + "\n")
+        return count
+
+    def _names(self, first: list[str], line: int) -> list[str]:
+        """Check the columns of the first line."""
+        names = [name.strip() for name in first]
+        where = f"{self.path}:{line}"
+        for name in names:
+            if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
+                raise DataError(
+                    f"{where}: unknown column {name!r}",
+                    f"{near_match(name, COLUMNS, 'columns')}; name columns of your own extra.NAME",
+                )
+            if names.count(name) > 1:
+                raise DataError(f"{where}: the column {name!r} appears twice")
+        if "id" not in names:
+            raise DataError(f"{where}: the column 'id' is missing")
+        if "extra" in names and any(name.startswith(EXTRA_PREFIX) for name in names):
+            raise DataError(f"{where}: columns 'extra' and 'extra.NAME' exclude each other")
+        if not {"action", "exit", "counts"} & set(names):
+            raise DataError(
+                f"{where}: the column 'action' is missing",
+                "a log needs 'action', 'exit' or 'counts' besides 'id'",
+            )
+        return names
+
+    def _whole(self, lines: list[Line], width: int, report: OnDefect) -> list[Line]:
+        """Report and drop lines of another width."""
+        if {len(row) for row, _ in lines} <= {width}:
+            return lines
+        for row, line in lines:
+            if len(row) != width:
+                text = f"{self.path}:{line}: {len(row)} fields where {width} were expected"
+                report(DataError(text))
+        return [line for line in lines if len(line[0]) == width]
+
+    def _decode(
+        self, decoder: _Decoder, groups: list[list[Line]], report: OnDefect
+    ) -> tuple[list[Sample], Place]:
+        samples, places = [], []
+        for lines in groups:
+            where = f"{self.path}:{lines[0][1]}"
+            try:
+                samples.append(sample_of_row(decoder.row(lines), where))
+                places.append(where)
+            except DataError as error:
+                report(error)
+        return samples, places.__getitem__
+
+
+def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+    """Yield some lines at a time; an error comes after the lines before it."""
+    chunk: list[Line] = []
+    while True:
+        try:
+            for line in islice(lines, LINES_AT_ONCE):
+                chunk.append(line)  # noqa: PERF402 (those before an error count)
+        except DataError:
+            if chunk:
+                yield chunk
+            raise
+        if not chunk:
+            return
+        yield chunk
+        chunk = []
+
+
+class _Choices(dict[str, int | str]):
+    """Cell -> action id or name, each distinct cell parsed once."""
+
+    def __missing__(self, cell: str) -> int | str:
+        value = self[cell] = _scalar(cell)
+        return value
+
+
+class _Decoder:
+    """Cuts lines into samples, and turns the lines of one sample into a row."""
+
+    def __init__(self, path: Path, names: list[str]) -> None:
+        self._path = path
+        self._at = {name: at for at, name in enumerate(names)}
+        self._own = [(name, at) for name, at in self._at.items() if name not in LINE_COLUMNS]
+        self._decided = [self._at[name] for name in ("action", "span") if name in self._at]
+        self._choices = _Choices()
+
+    def cut(self, lines: list[Line]) -> list[list[Line]]:
+        """Cut lines into samples; each line without a decision is a sample."""
+        view = self._at.get("view")
+        keys: list[Any] = [row[self._at["id"]] for row, _ in lines]
+        if view is not None:
+            keys = [(key, row[view]) for key, (row, _) in zip(keys, lines, strict=True)]
+        starts = [i for i, (a, b) in enumerate(pairwise(keys), 1) if a != b]
+        bare: Iterable[int] = range(len(lines))
+        for name in ("action", "stream"):
+            at = self._at.get(name)
+            bare = bare if at is None else [i for i in bare if not lines[i][0][at]]
+        more = [b for a, b in pairwise(bare) if b == a + 1]
+        if more:
+            starts = sorted({*starts, *more})
+        return [lines[a:b] for a, b in pairwise([0, *starts, len(lines)]) if b > a]
+
+    def row(self, lines: list[Line]) -> dict[str, Any]:
+        """Return field -> value.
+
+        Raises:
+            DataError: a cell that does not fit; the message names its line and column.
+        """
+        values: dict[str, Any] = {}
+        first, number = lines[0]
+        for name, at in self._own:
+            if len(lines) > 1:
+                self._check_equal(name, at, lines)
+            if first[at] or name == "id":
+                values[name] = _value(name, first[at], f"{self._path}:{number}: {name}:")
+        if any(row[at] for row, _ in lines for at in self._decided):
+            values |= self._decisions(lines)
+        return values
+
+    def _check_equal(self, name: str, at: int, lines: list[Line]) -> None:
+        """Refuse lines that say something else than the sample's first line."""
+        cell = lines[0][0][at]
+        other = {row[at] for row, _ in lines} - {cell, ""}
+        if other:
+            line = next(line for row, line in lines if row[at] in other)
+            raise DataError(
+                f"{self._path}:{line}: {name}: differs from the sample's first line "
+                f"({lines[0][1]}), which has {cell!r}",
+                "what belongs to the sample goes on its first line; its lines are consecutive",
+            )
+
+    def _decisions(self, lines: list[Line]) -> dict[str, Any]:
+        """Return the decisions and spans of each stream, those without streams under "actions"."""
+        parts: dict[str, list[Line]] = {}
+        stream = self._at.get("stream")
+        for line in lines:
+            parts.setdefault("" if stream is None else line[0][stream], []).append(line)
+        found: dict[str, Any] = {}
+        for name, own in parts.items():
+            dotted = "" if list(parts) == [""] else f".{name}"
+            cells = self._cells("action", own)
+            if cells == [EMPTY]:
+                found[f"actions{dotted}"] = []
+            elif len(cells) > 1 or any(cells):
+                if "" in cells:
+                    line_number = own[cells.index("")][1]
+                    raise DataError(f"{self._path}:{line_number}: action: is empty")
+                found[f"actions{dotted}"] = list(map(self._choices.__getitem__, cells))
+                self._check_steps(own)
+            cells = self._cells("span", own)
+            if cells == [EMPTY]:
+                found[f"spans{dotted}"] = []
+            elif any(cells):
+                found[f"spans{dotted}"] = [
+                    _whole_number(cell, f"{self._path}:{line}: span:")
+                    for cell, (_, line) in zip(cells, own, strict=True)
+                ]
+        return found
+
+    def _cells(self, name: str, lines: list[Line]) -> list[str]:
+        at = self._at.get(name)
+        return [] if at is None else [row[at] for row, _ in lines]
+
+    def _check_steps(self, lines: list[Line]) -> None:
+        cells = self._cells("step", lines)
+        if cells == list(map(str, range(len(cells)))):
+            return
+        for wanted, (cell, (_, line)) in enumerate(zip(cells, lines, strict=True)):
+            where = f"{self._path}:{line}: step:"
+            if _whole_number(cell, where) != wanted:
+                raise DataError(
+                    f"{where} is {cell} where {wanted} was expected",
+                    "steps count from 0 within a sample, and no step may be missing",
+                )
+
+
+def _value(name: str, cell: str, where: str) -> Any:
+    """Read a cell of the sample.
+
+    Raises:
+        DataError: it is not what its column holds.
+    """
+    if name == "id":
+        return cell
+    if name == "steps":
+        return _whole_number(cell, where)
+    if name in JSON_COLUMNS:
+        return json_value(cell, where)
+    if name.startswith(EXTRA_PREFIX):
+        return _number(cell)
+    if name == "latency_ms":
+        value = _number(cell)
+        if isinstance(value, str):
+            raise DataError(f"{where} is {cell!r} where a number was expected")
+        return value
+    is_json = cell[0] == '"' or (name == "labels" and cell[0] == "[")
+    value = json_value(cell, where) if is_json else _scalar(cell)
+    return [value] if name == "labels" and not isinstance(value, list) else value
+
+
+def _whole_number(cell: str, where: str) -> int:
+    if not _INTEGER.fullmatch(cell):
+        raise DataError(f"{where} is {cell!r} where a whole number was expected")
+    return int(cell)
+
+
+def _scalar(cell: str) -> int | str:
+    """Read a cell: a whole number is a number, anything else is text."""
+    return int(cell) if _INTEGER.fullmatch(cell) else cell
+
+
+def _number(cell: str) -> int | float | str:
+    """Read a cell of a user-defined column: a finite number, or text."""
+    value = _scalar(cell)
+    if isinstance(value, str) and _NUMBER.fullmatch(value) and math.isfinite(float(value)):
+        return float(value)
+    return value
+
+
+class _LineFeeds:
+    """Ends lines in a line feed; csv itself, set to do so, would not quote carriage returns."""
+
+    def __init__(self, text: IO[str]) -> None:
+        self._text = text
+
+    def write(self, line: str) -> None:
+        self._text.write(line.removesuffix("\r\n") + "\n")
+
+
+def _cells_of(sample: Sample, plan: Plan) -> Iterator[list[str]]:
+    """Yield the lines of a sample whose decisions are ids, cells in the order of ``COLUMNS``."""
+    own = [_cell(name, getattr(sample, name)) for name in OWN_COLUMNS]
+    parts: Any = (sample.actions, sample.spans)
+    if not any(isinstance(part, dict) for part in parts):
+        parts = [None if part is None else {"": part} for part in parts]
+    actions_of, spans_of = (part or {} for part in parts)
+    for stream in dict.fromkeys([*actions_of, *spans_of]) or [""]:
+        actions, spans = actions_of.get(stream), spans_of.get(stream)
+        none = ("", *("" if part is None else EMPTY for part in (actions, spans)))
+        names = list(plan.indices.get(stream, ()))
+        cells: list[tuple[str, ...]] = [
+            (str(step), _action(names, action), "" if spans is None else str(spans[step]))
+            for step, action in enumerate(actions or ())
+        ]
+        for line in cells or [none]:
+            yield [*own, stream, *line]
+            own = [sample.id, own[1], *[""] * (len(own) - 2)]
+
+
+def _action(names: list[str], action: int) -> str:
+    name = names[action]
+    # A name of digits would be read as an id.
+    return str(action) if name in {"", EMPTY} or name.lstrip("-").isdigit() else name
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if name == "id":
+        return str(value)
+    if name == "labels" and len(value) == 1:
+        value = value[0]
+    elif name in JSON_COLUMNS or name == "labels":
+        return json.dumps(value, ensure_ascii=False)
+    # Text that would be read as a number, a list or JSON is quoted JSON.
+    if isinstance(value, str) and (value == "" or value[0] in '["' or _INTEGER.fullmatch(value)):
+        return json.dumps(value, ensure_ascii=False)
+    return repr(value) if isinstance(value, float) else str(value)

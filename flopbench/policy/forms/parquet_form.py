@@ -1,0 +1,308 @@
+"""Parquet: one row per sample, decisions in a list column, the header in the metadata.
+
+DuckDB decodes and passes its vectors on as Arrow arrays (nanoarrow), which numpy reads in place.
+The common columns take the fast way, which makes no Python object per sample: DuckDB hashes the
+names, and decisions stay bytes. Anything else takes the exact way.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from flopbench.core.errors import DataError, InputError
+from flopbench.policy.blocks import (
+    LARGEST_CODE,
+    Block,
+    Place,
+    Say,
+    checked_ids,
+    says,
+    says_item,
+)
+from flopbench.policy.columns import (
+    JSON_SUFFIX,
+    LISTS,
+    SCALARS,
+    Kinds,
+    check_columns,
+    is_json,
+    json_value,
+    kinds_of,
+    rows_of,
+)
+from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.forms.raw import duckdb_path, sql_text
+from flopbench.policy.header import FORMAT, Header, header_json, read_header
+from flopbench.policy.plan import Plan
+from flopbench.policy.samples import OnDefect
+
+FAST_COLUMNS = {"id", "actions", "labels", "steps", "exit"}
+"""A log with only these columns, its decisions as ids, takes the fast way."""
+_INTEGERS = {
+    f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT")
+}
+FRUGAL = {"threads": 1, "memory_limit": "512MB"}
+"""DuckDB's settings for writing: bounded memory for a log of any size, rows in order."""
+LEAST_OBJECT_BYTES = 1 << 24
+"""DuckDB reserves twice the longest line."""
+
+
+def require_duckdb(path: Path) -> Any:
+    """Import DuckDB, and check that its arrays can be read.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import duckdb
+        import nanoarrow  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"{path} needs {error.name}, which is not installed",
+            "python -m pip install 'flopbench[logs]'",
+        ) from None
+    return duckdb
+
+
+class ParquetReader(Reader):
+    """One Parquet file; a sample's place is its row."""
+
+    _connection: Any = None
+
+    @staticmethod
+    def recognises(head: bytes, path: Path) -> bool:
+        """Whether it begins as Parquet does."""
+        return head[:4] == b"PAR1"
+
+    def header(self) -> Header | None:
+        """Return the header in the file's metadata, None where there is none."""
+        query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?::BLOB"
+        rows = self._fetched(query, FORMAT)
+        where = f"{self.path}, metadata"
+        if not rows:
+            return None
+        return read_header(json_value(bytes(rows[0][0]), f"{where}: the header"), where)
+
+    def rows(
+        self, plan: Plan, report: OnDefect
+    ) -> Iterator[tuple[Iterable[Mapping[str, Any]], Place]]:
+        """Yield the rows of the file."""
+        self._types()
+        first = 1
+        for batch in self._batches("SELECT * FROM read_parquet(?)"):
+            try:
+                rows: list[dict[str, Any]] = batch.to_pylist()
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise DataError(
+                    f"{self.path} has a column of a type that a policy log cannot have: {error}"
+                ) from None
+            yield rows, self._place(first)
+            first += len(rows)
+
+    def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
+        """Yield the samples as arrays, the fast way where it applies."""
+        types = self._types()
+        if self.options.exact or columns or not _is_fast(types, plan):
+            yield from super().blocks(plan, report, columns)
+            return
+        names = [name for name in ("actions", "labels", "steps", "exit") if name in types]
+        listed = ", ".join(f'"{name}"' for name in names)
+        # A missing name would hash like any other, so it is queried separately.
+        query = f"SELECT hash(id) AS h, id IS NULL AS nameless, {listed} FROM read_parquet(?)"
+        first = 1
+        for batch in self._batches(query):
+            fields = dict(zip(("h", "nameless", *names), batch.iter_children(), strict=True))
+            yield _block(fields, len(batch), plan, self._place(first), report)
+            first += len(batch)
+
+    @staticmethod
+    def write(copy: Copy) -> int:
+        """Write typed columns, by way of JSON lines that DuckDB reads."""
+        duckdb = require_duckdb(copy.temporary)
+        kinds, count = kinds_of(copy.samples())
+        with tempfile.NamedTemporaryFile(
+            "wb", dir=copy.temporary.parent, prefix=".", suffix=".jsonl", delete=False
+        ) as lines:
+            try:
+                longest = LEAST_OBJECT_BYTES
+                for row in rows_of(copy.samples(), kinds):
+                    line = msgspec.json.encode(row) + b"\n"
+                    longest = max(longest, len(line))
+                    lines.write(line)
+                lines.close()
+                types = _sql_types(kinds, copy.plan)
+                columns = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in types)
+                query = (
+                    f"COPY (SELECT * FROM read_json({sql_text(duckdb_path(Path(lines.name)))}, "
+                    f"columns = {{{columns}}}, format = 'newline_delimited', "
+                    f"maximum_object_size = {longest})) TO {sql_text(str(copy.temporary))} "
+                    f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{sql_text(FORMAT)}: "
+                    f"{sql_text(header_json(copy.header).decode())}}})"
+                )
+                with duckdb.connect(config=FRUGAL) as connection:
+                    connection.execute(query)
+            except duckdb.Error as error:
+                raise DataError(f"cannot write Parquet: {str(error).splitlines()[0]}") from None
+            finally:
+                os.unlink(lines.name)
+        return count
+
+    def _connect(self) -> Any:
+        """Return the reader's only connection, made on first use."""
+        if self._connection is None:
+            # One thread costs the least CPU time and memory, and keeps the rows in order.
+            self._connection = require_duckdb(self.path).connect(config={"threads": 1})
+        return self._connection
+
+    def _fetched(self, query: str, *more: str) -> list[Any]:
+        """Return all rows of a query over the file."""
+        duckdb = require_duckdb(self.path)
+        try:
+            found: list[Any] = (
+                self._connect().execute(query, [duckdb_path(self.path), *more]).fetchall()
+            )
+        except duckdb.Error as error:
+            raise self._damaged(error) from None
+        return found
+
+    def _batches(self, query: str) -> Iterator[Any]:
+        """Yield the record batches of a query over the file, in order."""
+        duckdb = require_duckdb(self.path)
+        import nanoarrow
+
+        try:
+            relation = self._connect().sql(query, params=[duckdb_path(self.path)])
+            yield from nanoarrow.ArrayStream(relation)
+        except (duckdb.Error, OSError, RuntimeError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> DataError:
+        return DataError(f"{self.path} is damaged: {str(error).splitlines()[0]}")
+
+    def _types(self) -> dict[str, str]:
+        """Return column -> SQL type."""
+        rows = self._fetched("DESCRIBE SELECT * FROM read_parquet(?)")
+        columns = {str(row[0]): str(row[1]) for row in rows}
+        check_columns(columns, str(self.path))
+        return columns
+
+    def _place(self, first: int) -> Place:
+        return lambda i: f"{self.path}, row {first + i}"
+
+
+def _is_fast(types: dict[str, str], plan: Plan) -> bool:
+    if not {"id", "actions"} <= set(types) <= FAST_COLUMNS or plan.streams != ("",):
+        return False
+    if types["id"] != "VARCHAR":
+        return False
+    lists = all(
+        types[name].endswith("[]") and types[name][:-2] in _INTEGERS
+        for name in ("actions", "labels")
+        if name in types
+    )
+    return lists and all(types[name] in _INTEGERS for name in ("steps", "exit") if name in types)
+
+
+def _block(fields: dict[str, Any], n: int, plan: Plan, place: Place, report: OnDefect) -> Block:
+    """Turn Arrow arrays into a block."""
+    say = says(place, report)
+    nameless = fields["nameless"]
+    for i in np.flatnonzero(_bits(nameless.buffer(1), nameless.offset, nameless.offset + n)):
+        say(int(i), "id: is missing")
+    codes, lengths = _lists(fields["actions"], n, "actions", say)
+    codes = checked_ids(codes, plan.size(""), says_item(say, lengths, "actions"))
+    if not lengths.all() and "exit" not in fields:
+        for i in np.flatnonzero(nulls(fields["actions"], 0, n)):
+            say(int(i), "actions: is missing: nothing to count")
+    labels: Any = np.empty(0, np.int64)
+    label_lengths = None
+    if "labels" in fields:
+        labels, label_lengths = _lists(fields["labels"], n, "labels", say)
+    return Block(
+        place=place,
+        ids=range(n),  # type: ignore[arg-type]
+        hashes=np.asarray(fields["h"].buffer(1))[:n].astype(np.int64),
+        codes=codes,
+        lengths=lengths,
+        steps=_integers(fields.get("steps"), n, LARGEST_CODE, "steps", say),
+        exits=_integers(fields.get("exit"), n, len(plan.exits) - 1, "exit", say),
+        labels=labels,
+        label_lengths=label_lengths,
+    )
+
+
+def _bits(buffer: Any, start: int, stop: int) -> Any:
+    """Return bits of a buffer, least significant first, as bytes of 0 and 1."""
+    packed = np.frombuffer(bytes(buffer), np.uint8)[start // 8 : -(-stop // 8)]
+    return np.unpackbits(packed, bitorder="little")[start % 8 : start % 8 + stop - start]
+
+
+def nulls(array: Any, start: int, stop: int) -> Any:
+    """Return (stop - start,) booleans: where an Arrow array has no value."""
+    validity = bytes(array.buffer(0))
+    begin, end = array.offset + start, array.offset + stop
+    whole = validity[begin // 8 : end // 8]
+    if not validity or (whole.count(0xFF) == len(whole) and end % 8 == 0):
+        return np.zeros(stop - start, bool)
+    return _bits(validity, begin, end) == 0
+
+
+def _integers(array: Any, n: int, largest: int, name: str, say: Say) -> Any:
+    """Return (n,) integers up to the largest, -1 for no value; None for no column or no values."""
+    if array is None:
+        return None
+    missing = nulls(array, 0, n)
+    if missing.all():
+        return None
+    values = np.asarray(array.buffer(1))[array.offset : array.offset + n]
+    wrong = ~missing & ((values < 0) | (values > largest))
+    known = f", but this log has {largest + 1} exits"
+    if name == "steps":
+        known = f" where 0 to {largest} was expected"
+    for i in np.flatnonzero(wrong).tolist():
+        say(i, f"{name}: is {int(values[i])}{known}")
+    return np.where(missing | wrong, -1, values.astype(np.int64))
+
+
+def _lists(array: Any, n: int, name: str, say: Say) -> tuple[Any, Any]:
+    """Return the items of a list column, flat, and (n,) lengths."""
+    offsets = np.asarray(array.buffer(1))[array.offset : array.offset + n + 1].astype(np.int64)
+    child = array.child(0)
+    start, stop = int(offsets[0]), int(offsets[-1])
+    lengths = np.diff(offsets)
+    if stop == start:
+        return np.empty(0, np.int64), lengths
+    items = np.asarray(child.buffer(1))[child.offset + start : child.offset + stop]
+    say_item = says_item(say, lengths, name)
+    for at in np.flatnonzero(nulls(child, start, stop)):
+        say_item(int(at), "is missing")
+    return items, lengths
+
+
+def _sql_types(kinds: Kinds, plan: Plan) -> Iterator[tuple[str, str]]:
+    """Yield column and SQL type; ids take the smallest type that holds them all."""
+    size = max((plan.size(stream) for stream in plan.streams), default=0)
+    id_type = "UTINYINT" if size <= 1 << 8 else "USMALLINT" if size <= 1 << 16 else "UINTEGER"
+    yield "id", "VARCHAR"
+    for name in (*SCALARS, *LISTS):
+        if name not in kinds:
+            continue
+        if is_json(name, kinds):
+            yield name + JSON_SUFFIX, "VARCHAR"
+        else:
+            scalar = "VARCHAR" if kinds[name] == {str} else "BIGINT"
+            yield name, scalar + ("[]" if name in LISTS else "")
+    for name, kind in (("actions", f"{id_type}[]"), ("spans", "UINTEGER[]")):
+        if name in kinds:
+            for stream in plan.streams:
+                yield (f"{name}.{stream}" if stream else name), kind
+    simple = {"scores": "DOUBLE[]", "exit": "INTEGER", "steps": "BIGINT", "latency_ms": "DOUBLE"}
+    yield from ((name, kind) for name, kind in simple.items() if name in kinds)
+    yield from ((name + JSON_SUFFIX, "VARCHAR") for name in ("counts", "extra") if name in kinds)

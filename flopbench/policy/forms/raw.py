@@ -1,0 +1,179 @@
+"""Files as bytes: packing, pieces of whole lines, and the words of DuckDB."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, cast
+
+from flopbench.core.errors import DataError, InputError
+
+PACKED_BYTES = 1 << 14
+ZSTD_LEVEL = 10
+BOM = b"\xef\xbb\xbf"
+"""Byte order mark, which some editors and spreadsheets put before UTF-8 text."""
+PACKINGS = (".gz", ".zst")
+
+
+def without_packing(path: Path) -> Path:
+    """Return the path without ``.gz`` or ``.zst``."""
+    return path.with_suffix("") if path.suffix.lower() in PACKINGS else path
+
+
+def open_bytes(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacking gzip and zstd by their magic numbers.
+
+    Raises:
+        InputError: no such file, it cannot be read, or zstd support is not installed.
+    """
+    try:
+        stream = open(path, "rb")  # noqa: SIM115 (the caller closes it)
+        magic = stream.read(4)
+        stream.seek(0)
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from None
+    if magic[:2] == b"\x1f\x8b":
+        return cast("IO[bytes]", gzip.open(stream))
+    if magic == b"\x28\xb5\x2f\xfd":
+        try:
+            zstandard = _zstandard(f"reading {path}")
+        except InputError:
+            stream.close()
+            raise
+        unpacked = _unzstd(stream, zstandard.ZstdDecompressor())
+        return io.BufferedReader(_Chunks(unpacked, stream))
+    return stream
+
+
+def _zstandard(purpose: str) -> Any:
+    try:
+        import zstandard
+    except ModuleNotFoundError:
+        raise InputError(
+            f"{purpose} needs zstandard, which is not installed",
+            "python -m pip install 'flopbench[logs]'",
+        ) from None
+    return zstandard
+
+
+def _unzstd(stream: IO[bytes], decompressor: Any) -> Iterator[bytes]:
+    """Yield what zstd frames hold; zstandard's reader does not notice a truncated file."""
+    frame: Any = None
+    while packed := stream.read(PACKED_BYTES):
+        while packed:
+            frame = frame or decompressor.decompressobj()
+            yield frame.decompress(packed)
+            packed = frame.unused_data
+            if frame.eof:
+                frame = None
+    if frame is not None:
+        raise EOFError("the last zstd frame does not end")
+
+
+class _Chunks(io.RawIOBase):
+    """An iterator of bytes as a stream; closing it closes the underlying file."""
+
+    def __init__(self, chunks: Iterator[bytes], behind: IO[bytes]) -> None:
+        self._chunks, self._behind = chunks, behind
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        n = min(len(buffer), len(self._rest))
+        buffer[:n], self._rest = self._rest[:n], self._rest[n:]
+        return n
+
+    def close(self) -> None:
+        self._behind.close()
+        super().close()
+
+
+@contextmanager
+def packed(target: Path, temporary: Path) -> Iterator[IO[bytes]]:
+    """Open a temporary file for writing, compressed where the target's name says so."""
+    suffix = target.suffix.lower()
+    # Asked before the file is there.
+    zstandard = _zstandard(f"writing {target.name}") if suffix == ".zst" else None
+    with open(temporary, "wb") as raw:
+        if zstandard is not None:
+            with zstandard.ZstdCompressor(level=ZSTD_LEVEL).stream_writer(raw) as writer:
+                yield writer
+        elif suffix == ".gz":
+            # Without a date and a name, the same log gives the same bytes.
+            with gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as archive:
+                yield cast("IO[bytes]", archive)
+        else:
+            yield raw
+
+
+def unpacking_errors() -> tuple[type[Exception], ...]:
+    """Return what reading a damaged file, compressed or not, may raise."""
+    errors: tuple[type[Exception], ...] = (EOFError, OSError, zlib.error)
+    zstandard = sys.modules.get("zstandard")
+    return errors if zstandard is None else (*errors, zstandard.ZstdError)
+
+
+def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
+    """Read from a stream; a damaged archive becomes a message.
+
+    Raises:
+        DataError: the compressed file is damaged or cut off.
+    """
+    try:
+        return stream.read(size)
+    except unpacking_errors() as error:
+        raise DataError(f"{path} is damaged: {error}", "the file looks cut off") from None
+
+
+def pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
+    """Yield the content in pieces of about ``size`` bytes, each ending at the end of a line."""
+    rest = b""
+    while part := read_some(stream, path, size):
+        end = part.rfind(b"\n") + 1
+        if not end:
+            rest += part
+            continue
+        yield rest + part[:end]
+        rest = part[end:]
+    if rest:
+        yield rest
+
+
+def columns_in(head: bytes) -> list[str]:
+    """Return the columns that the first line names, were it CSV."""
+    first = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
+    return [name.strip().strip('"') for name in first.split(",")]
+
+
+def not_text(path: Path) -> DataError:
+    """Return an error that names the first line that is not UTF-8."""
+    with open_bytes(path) as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return DataError(f"{path}:{number} is not UTF-8 text")
+    return DataError(f"{path} is not UTF-8 text")
+
+
+def duckdb_path(path: Path) -> str:
+    """Escape a path for DuckDB, to which every path is a glob."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def sql_text(text: str) -> str:
+    """Return a text as SQL takes it, in single quotes."""
+    return "'" + text.replace("'", "''") + "'"
