@@ -71,8 +71,8 @@ EMPTY = "[]"
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
-Line = tuple[list[str], int]
-"""The cells of a record, and the line that it starts on."""
+Lines = tuple[list[list[str]], list[int]]
+"""The cells of some records, and the lines that they start on."""
 
 
 def header_path(path: Path) -> Path:
@@ -89,8 +89,8 @@ def header_beside(path: Path) -> Header | None:
     return read_header(read_json(beside, "the header of a policy log"), str(beside))
 
 
-def csv_lines(path: Path) -> Iterator[Line]:
-    """Yield the records of a CSV file that are not blank.
+def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
+    """Yield the records of a CSV file that are not blank, and the lines that they start on.
 
     Raises:
         DataError: not CSV, not UTF-8, or damaged; what stands before is yielded first.
@@ -130,15 +130,15 @@ class CsvReader(Reader):
     def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples."""
         decoder: _Decoder | None = None
-        kept: list[Line] = []
-        for lines in _chunks(csv_lines(self.path)):
+        kept: Lines = [], []
+        for rows, numbers in _chunks(csv_lines(self.path)):
             if decoder is None:
-                names = self._names(*lines.pop(0))
+                names = self._names(rows.pop(0), numbers.pop(0))
                 decoder = _Decoder(self.path, names)
-            lines = kept + self._whole(lines, len(names), report)
-            *done, kept = decoder.cut(lines) or [[]]
+            rows, numbers = self._whole(rows, numbers, len(names), report)
+            *done, kept = decoder.cut(kept[0] + rows, kept[1] + numbers) or [([], [])]
             yield self._decode(decoder, done, report)
-        if decoder is not None and kept:
+        if decoder is not None and kept[0]:
             yield self._decode(decoder, [kept], report)
 
     def blocks(self, plan: Plan, report: OnDefect, columns: Sequence[str] = ()) -> Iterator[Block]:
@@ -202,45 +202,50 @@ class CsvReader(Reader):
             )
         return names
 
-    def _whole(self, lines: list[Line], width: int, report: OnDefect) -> list[Line]:
+    def _whole(
+        self, rows: list[list[str]], numbers: list[int], width: int, report: OnDefect
+    ) -> Lines:
         """Report and drop lines of another width."""
-        if {len(row) for row, _ in lines} <= {width}:
-            return lines
-        for row, line in lines:
+        if set(map(len, rows)) <= {width}:
+            return rows, numbers
+        lines = list(zip(rows, numbers, strict=True))
+        for row, number in lines:
             if len(row) != width:
-                text = f"{self.path}:{line}: {len(row)} fields where {width} were expected"
-                report(DataError(text))
-        return [line for line in lines if len(line[0]) == width]
+                problem = f"{len(row)} fields where {width} were expected"
+                report(DataError(f"{self.path}:{number}: {problem}"))
+        lines = [line for line in lines if len(line[0]) == width]
+        return [row for row, _ in lines], [number for _, number in lines]
 
     def _decode(
-        self, decoder: _Decoder, groups: list[list[Line]], report: OnDefect
+        self, decoder: _Decoder, groups: list[Lines], report: OnDefect
     ) -> tuple[list[Sample], Place]:
         samples, places = [], []
-        for lines in groups:
-            where = f"{self.path}:{lines[0][1]}"
+        for rows, numbers in groups:
+            where = f"{self.path}:{numbers[0]}"
             try:
-                samples.append(sample_of_row(decoder.row(lines), where))
+                samples.append(sample_of_row(decoder.row(rows, numbers), where))
                 places.append(where)
             except DataError as error:
                 report(error)
         return samples, places.__getitem__
 
 
-def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
+def _chunks(lines: Iterator[tuple[list[str], int]]) -> Iterator[Lines]:
     """Yield some lines at a time; an error comes after the lines before it."""
-    chunk: list[Line] = []
     while True:
+        rows: list[list[str]] = []
+        numbers: list[int] = []
         try:
-            for line in islice(lines, LINES_AT_ONCE):
-                chunk.append(line)  # noqa: PERF402 (those before an error count)
+            for row, number in islice(lines, LINES_AT_ONCE):
+                rows.append(row)
+                numbers.append(number)
         except DataError:
-            if chunk:
-                yield chunk
+            if rows:
+                yield rows, numbers
             raise
-        if not chunk:
+        if not rows:
             return
-        yield chunk
-        chunk = []
+        yield rows, numbers
 
 
 class _Choices(dict[str, int | str]):
@@ -261,88 +266,93 @@ class _Decoder:
         self._decided = [self._at[name] for name in ("action", "span") if name in self._at]
         self._choices = _Choices()
 
-    def cut(self, lines: list[Line]) -> list[list[Line]]:
+    def cut(self, rows: list[list[str]], numbers: list[int]) -> list[Lines]:
         """Cut lines into samples; each line without a decision is a sample."""
         view = self._at.get("view")
-        keys: list[Any] = [row[self._at["id"]] for row, _ in lines]
+        keys: list[Any] = [row[self._at["id"]] for row in rows]
         if view is not None:
-            keys = [(key, row[view]) for key, (row, _) in zip(keys, lines, strict=True)]
+            keys = list(zip(keys, (row[view] for row in rows), strict=True))
         starts = [i for i, (a, b) in enumerate(pairwise(keys), 1) if a != b]
-        bare: Iterable[int] = range(len(lines))
+        bare: Iterable[int] = range(len(rows))
         for name in ("action", "stream"):
             at = self._at.get(name)
-            bare = bare if at is None else [i for i in bare if not lines[i][0][at]]
+            bare = bare if at is None else [i for i in bare if not rows[i][at]]
         more = [b for a, b in pairwise(bare) if b == a + 1]
         if more:
             starts = sorted({*starts, *more})
-        return [lines[a:b] for a, b in pairwise([0, *starts, len(lines)]) if b > a]
+        bounds = pairwise([0, *starts, len(rows)])
+        return [(rows[a:b], numbers[a:b]) for a, b in bounds if b > a]
 
-    def row(self, lines: list[Line]) -> dict[str, Any]:
-        """Return field -> value.
+    def row(self, rows: list[list[str]], numbers: list[int]) -> dict[str, Any]:
+        """Return the values of a sample, field -> value.
 
         Raises:
             DataError: a cell that does not fit; the message names its line and column.
         """
         values: dict[str, Any] = {}
-        first, number = lines[0]
+        columns = list(zip(*rows, strict=True))
         for name, at in self._own:
-            if len(lines) > 1:
-                self._check_equal(name, at, lines)
-            if first[at] or name == "id":
-                values[name] = _value(name, first[at], f"{self._path}:{number}: {name}:")
-        if any(row[at] for row, _ in lines for at in self._decided):
-            values |= self._decisions(lines)
+            cell = rows[0][at]
+            if len(rows) > 1 and set(columns[at]) - {cell, ""}:
+                raise self._differs(name, columns[at], numbers)
+            if cell or name == "id":
+                values[name] = _value(name, cell, f"{self._path}:{numbers[0]}: {name}:")
+        if not any(any(columns[at]) for at in self._decided):
+            return values
+        stream = self._at.get("stream")
+        if stream is None or not any(columns[stream]):
+            return values | self._decisions(columns, numbers)
+        for name in dict.fromkeys(columns[stream]):
+            own = [i for i, row in enumerate(rows) if row[stream] == name]
+            columns = list(zip(*(rows[i] for i in own), strict=True))
+            decided = self._decisions(columns, [numbers[i] for i in own])
+            values |= {f"{field}.{name}": items for field, items in decided.items()}
         return values
 
-    def _check_equal(self, name: str, at: int, lines: list[Line]) -> None:
-        """Refuse lines that say something else than the sample's first line."""
-        cell = lines[0][0][at]
-        other = {row[at] for row, _ in lines} - {cell, ""}
-        if other:
-            line = next(line for row, line in lines if row[at] in other)
-            raise DataError(
-                f"{self._path}:{line}: {name}: differs from the sample's first line "
-                f"({lines[0][1]}), which has {cell!r}",
-                "what belongs to the sample goes on its first line; its lines are consecutive",
-            )
+    def _differs(self, name: str, cells: tuple[str, ...], numbers: list[int]) -> DataError:
+        """Return the error for a line that says something else than the sample's first line."""
+        line = next(n for cell, n in zip(cells, numbers, strict=True) if cell not in {cells[0], ""})
+        return DataError(
+            f"{self._path}:{line}: {name}: differs from the sample's first line "
+            f"({numbers[0]}), which has {cells[0]!r}",
+            "what belongs to the sample goes on its first line; its lines are consecutive",
+        )
 
-    def _decisions(self, lines: list[Line]) -> dict[str, Any]:
-        """Return the decisions and spans of each stream, those without streams under "actions"."""
-        parts: dict[str, list[Line]] = {}
-        stream = self._at.get("stream")
-        for line in lines:
-            parts.setdefault("" if stream is None else line[0][stream], []).append(line)
-        found: dict[str, Any] = {}
-        for name, own in parts.items():
-            dotted = "" if list(parts) == [""] else f".{name}"
-            cells = self._cells("action", own)
-            if cells == [EMPTY]:
-                found[f"actions{dotted}"] = []
-            elif len(cells) > 1 or any(cells):
-                if "" in cells:
-                    line_number = own[cells.index("")][1]
-                    raise DataError(f"{self._path}:{line_number}: action: is empty")
-                found[f"actions{dotted}"] = list(map(self._choices.__getitem__, cells))
-                self._check_steps(own)
-            cells = self._cells("span", own)
-            if cells == [EMPTY]:
-                found[f"spans{dotted}"] = []
-            elif any(cells):
-                found[f"spans{dotted}"] = [
-                    _whole_number(cell, f"{self._path}:{line}: span:")
-                    for cell, (_, line) in zip(cells, own, strict=True)
-                ]
+    def _decisions(
+        self, columns: list[tuple[str, ...]], numbers: list[int]
+    ) -> dict[str, list[Any]]:
+        """Return the decisions and spans of one sequence.
+
+        Args:
+            columns: cells of each column.
+            numbers: of the lines.
+        """
+        found: dict[str, list[Any]] = {}
+        actions, steps, spans = (
+            columns[self._at[name]] if name in self._at else ()
+            for name in ("action", "step", "span")
+        )
+        if actions == (EMPTY,):
+            found["actions"] = []
+        elif len(actions) > 1 or any(actions):
+            if "" in actions:
+                line = numbers[actions.index("")]
+                raise DataError(f"{self._path}:{line}: action: is empty")
+            found["actions"] = list(map(self._choices.__getitem__, actions))
+            self._check_steps(steps, numbers)
+        if spans == (EMPTY,):
+            found["spans"] = []
+        elif any(spans):
+            found["spans"] = [
+                _whole_number(cell, f"{self._path}:{line}: span:")
+                for cell, line in zip(spans, numbers, strict=True)
+            ]
         return found
 
-    def _cells(self, name: str, lines: list[Line]) -> list[str]:
-        at = self._at.get(name)
-        return [] if at is None else [row[at] for row, _ in lines]
-
-    def _check_steps(self, lines: list[Line]) -> None:
-        cells = self._cells("step", lines)
-        if cells == list(map(str, range(len(cells)))):
+    def _check_steps(self, cells: tuple[str, ...], numbers: list[int]) -> None:
+        if cells == tuple(map(str, range(len(cells)))):
             return
-        for wanted, (cell, (_, line)) in enumerate(zip(cells, lines, strict=True)):
+        for wanted, (cell, line) in enumerate(zip(cells, numbers, strict=True)):
             where = f"{self._path}:{line}: step:"
             if _whole_number(cell, where) != wanted:
                 raise DataError(
