@@ -29,19 +29,9 @@ _ONE_HOT_HINT = "ids have the shape (B, T); one-hot rows have (B, T, A), one col
 
 
 def samples_of(plan: Plan, ids: Any, given: Mapping[str, Any]) -> tuple[list[Sample], Place]:
-    """Turn one batch into samples, every decision as an id.
+    """Turn one batch into samples, every decision as an id; and say where each stands.
 
-    Args:
-        plan: what the decisions can be.
-        ids: (B,) names or numbers.
-        given: argument of ``PolicyLogger.add`` -> its value; None means not given.
-
-    Returns:
-        B samples, and where each stands, for messages.
-
-    Raises:
-        InputError: an argument of the wrong shape, length or kind.
-        DataError: an invalid value; the message names the sample and the field.
+    ``given``: argument of ``PolicyLogger.add`` -> its value; None means not given.
     """
     batch = _Batch(plan, _ids(ids))
     columns: dict[str, list[Any]] = {"id": batch.ids}

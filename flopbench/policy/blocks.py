@@ -83,10 +83,7 @@ def says(place: Place, report: OnDefect) -> Say:
 def says_item(say: Say, lengths: Any, name: str) -> Say:
     """Return what reports a defect of one item of a field, by its position among all items.
 
-    Args:
-        say: reports a defect of a sample.
-        lengths: (n,) items of each sample.
-        name: the field.
+    ``lengths``: (n,) items of each sample.
     """
 
     def say_item(position: int, text: str, hint: str = "") -> None:
@@ -106,15 +103,16 @@ def block_of(
 ) -> Block:
     """Turn samples into a block.
 
+    If ``report`` returns, a defective decision counts as the first action, so that the rest can be
+    checked.
+
     Args:
         samples: decoded samples.
         plan: what their decisions can be.
         place: where each stands, for messages.
-        report: called with each defect. If it returns, a defective decision counts as the first
-            action, so that the rest can be checked.
+        report: called with each defect.
         columns: names from ``COLUMNS`` to carry along.
-        rows: (n, steps) indices of the decisions, where the reader already has them as an array;
-            the samples' own decisions are then ignored.
+        rows: (n, steps) the decisions, where the reader has them as an array already.
     """
     n = len(samples)
     say = says(place, report)
@@ -223,14 +221,7 @@ def checked_ids(codes: Any, size: int, say: Say, first: int = 0, shown: Any = No
 
 
 def one_hot_codes(rows: Any, size: int, say: Say, first: int = 0) -> Any:
-    """Turn one-hot rows, (d, actions) numbers or d lists of such, into ids.
-
-    Args:
-        rows: the rows.
-        size: how many actions there are.
-        say: called with (position, text) for each row that is not one-hot.
-        first: position of the first row.
-    """
+    """Turn one-hot rows, (d, actions) numbers or d lists of such, into ids."""
     if not isinstance(rows, np.ndarray):
         for at, row in enumerate(rows):
             if len(row) != size:

@@ -64,11 +64,7 @@ def is_json(name: str, kinds: Kinds) -> bool:
 
 
 def coded(samples: Sequence[Sample], plan: Plan, place: Place) -> list[Sample]:
-    """Return samples with every decision and exit as an id, checked.
-
-    Raises:
-        DataError: a decision is not an action of the log.
-    """
+    """Return samples with every decision and exit as an id, checked."""
     block = block_of(samples, plan, place, raise_first)
     ends = block.lengths.cumsum()
     codes = block.codes.tolist()
@@ -114,11 +110,7 @@ def rows_of(groups: Iterable[Sequence[Sample]], kinds: Kinds) -> Iterator[dict[s
 
 
 def sample_of_row(row: Mapping[str, Any], where: str) -> Sample:
-    """Turn one row back into a sample.
-
-    Raises:
-        DataError: a value of the wrong type, or invalid text in a column of JSON.
-    """
+    """Turn one row back into a sample; an error names the field."""
     values: dict[str, Any] = {}
     for name, value in row.items():
         if value is None:
@@ -144,11 +136,7 @@ def sample_of_row(row: Mapping[str, Any], where: str) -> Sample:
 def samples_of(
     rows: Iterable[Mapping[str, Any]], place: Place, report: OnDefect
 ) -> tuple[list[Sample], Place]:
-    """Turn rows back into samples, leaving out the defective ones.
-
-    Returns:
-        The samples, and where each one is.
-    """
+    """Turn rows back into samples, leaving out the defective ones; and say where each is."""
     samples, kept = [], []
     for i, row in enumerate(rows):
         try:
@@ -160,11 +148,7 @@ def samples_of(
 
 
 def check_columns(names: Iterable[str], where: str) -> None:
-    """Refuse columns that a policy log cannot have.
-
-    Raises:
-        DataError: an unknown column, two columns for one field, or no column ``id``.
-    """
+    """Refuse columns that a policy log cannot have: unknown ones, two for one field, no id."""
     names = list(names)
     fields: dict[str, str] = {}
     for name in names:
@@ -184,11 +168,7 @@ def check_columns(names: Iterable[str], where: str) -> None:
 
 
 def json_value(text: Any, where: str) -> Any:
-    """Read JSON strictly: no NaN, no unpaired surrogates, no numbers out of range.
-
-    Raises:
-        DataError: the text is not JSON.
-    """
+    """Read JSON strictly: no NaN, no unpaired surrogates, no numbers out of range."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.MsgspecError, ValueError, TypeError, RecursionError) as error:

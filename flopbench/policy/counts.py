@@ -14,12 +14,7 @@ from flopbench.policy.plan import Plan
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The files of a log, for people: ``run.jsonl``, or ``run.rank0.jsonl and 3 more``.
-
-    Attributes:
-        first: path of the first file.
-        more: how many files follow.
-    """
+    """The files of a log, for people: ``run.jsonl``, or ``run.rank0.jsonl and 3 more``."""
 
     first: str = ""
     more: int = 0
@@ -77,8 +72,6 @@ class LogCounts:
         label_values: labels as the log has them, in order of first appearance.
         columns: the requested further columns, (n,) each.
         ids: names of the records, if requested.
-        warnings: what is odd about the log.
-        source: the files.
     """
 
     plan: Plan
@@ -138,14 +131,7 @@ class LogCounts:
         )
 
     def whole_videos(self, chosen: Any) -> tuple[Any, Any]:
-        """Return all records of the videos that the chosen records belong to, and those videos.
-
-        Args:
-            chosen: (k,) indices of records.
-
-        Returns:
-            Indices of records, and indices of videos in order of first appearance.
-        """
+        """Return all records of the videos that chosen ones (k,) belong to, and those videos."""
         import numpy as np
 
         if self.video is None:
@@ -183,8 +169,6 @@ class ShareCounts:
         shares: share of each action, in the plan's order.
         of: ``frames`` or ``decisions``: what the shares are shares of.
         rows: how many rows they were counted from, None where that is unknown.
-        warnings: above all, what such a table cannot give.
-        source: the file.
     """
 
     plan: Plan

@@ -37,12 +37,7 @@ class Decisions:
 
 
 def decisions(block: Block, plan: Plan) -> Decisions:
-    """Return the decisions of a block one by one.
-
-    Args:
-        block: s sequences with d rows or decisions.
-        plan: what the decisions can be.
-    """
+    """Return the decisions of a block one by one."""
     codes = np.asarray(block.codes, np.int64)
     sequence: Any = np.repeat(np.arange(len(block.lengths)), block.lengths)
     before = (np.cumsum(block.lengths) - block.lengths)[sequence]  # rows of other sequences

@@ -26,14 +26,7 @@ Column = Callable[[Block], Any]
 
 
 class Gatherer:
-    """Takes blocks one by one and joins their counts into a ``LogCounts``.
-
-    Args:
-        plan: what the decisions can be.
-        report: called with each defect.
-        columns: name -> function that makes additional numbers from each block.
-        keep_ids: keep the records' names.
-    """
+    """Takes blocks one by one and joins their counts into a ``LogCounts``."""
 
     def __init__(
         self,
@@ -178,9 +171,7 @@ class Gatherer:
     def _joined(self, name: str, default: Callable[[int], Any] | None = None) -> Any:
         """Take an array out of all parts, joined; None where no part has it.
 
-        Args:
-            name: of the array.
-            default: number of a part -> what stands for an array that this part lacks.
+        ``default``: number of a part -> what stands for an array that this part lacks.
         """
         parts = [part.pop(name) for part in self._parts]
         if all(part is None for part in parts):

@@ -49,14 +49,10 @@ POINT_COLUMNS = {"approach", "percent"}
 
 
 def kind_of(path: str | Path) -> str:
-    """Return the kind of a file: one of ``MADE_BY``.
+    """Return the kind of a file, one of ``MADE_BY``; refuse other kinds by their name.
 
     Args:
         path: a file; for a policy log also a glob, or the name that its shards share.
-
-    Raises:
-        InputError: no such file, a folder, or one that cannot be read.
-        DataError: a file of another kind; the message says which, where that is known.
     """
     from flopbench.policy.forms import sniff
     from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some

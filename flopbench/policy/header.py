@@ -35,13 +35,9 @@ class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
     """One choice of the policy.
 
     Attributes:
-        name: unique within its stream.
-        kind: ``run`` (networks run on the step), ``reuse`` (an earlier result is used again),
-            ``skip`` (the step is not processed), ``exit`` (the sample ends here).
         costs: component -> how often it runs for one such decision.
         span: steps that one decision covers; "skip 4" has span 4.
         predicts: whether the step contributes a prediction; None means yes, unless it is a skip.
-        stream: the modality it belongs to, in a log with several.
     """
 
     name: str
@@ -73,7 +69,6 @@ class Component(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         variants: name -> specification (``lstm:1280x512``, ``value:3276800 "source"``).
-        default: the variant that is charged unless another is chosen.
         role: its label in tables: backbone, policy, lstm.
     """
 
@@ -126,11 +121,7 @@ def header_json(header: Header) -> bytes:
 
 
 def read_header(data: Any, where: str) -> Header:
-    """Turn the plain values of a header into a ``Header``.
-
-    Raises:
-        DataError: not a policy log, of a newer version, or a field of the wrong form.
-    """
+    """Turn the plain values of a header into a ``Header``; an error names the field."""
     if not isinstance(data, dict):
         names = {list: "a list", str: "text", int: "a number", float: "a number"}
         kind = "null" if data is None else names.get(type(data), type(data).__name__)
@@ -162,12 +153,7 @@ def read_header(data: Any, where: str) -> Header:
 
 
 def with_preset(header: Header | None, preset: str | None, where: str) -> Header:
-    """Return a header that names the preset asked for.
-
-    Raises:
-        DataError: there is neither a header nor a preset.
-        InputError: the header names another preset.
-    """
+    """Return a header that names the preset asked for; refuse one that names another."""
     if header is None:
         if preset is None:
             raise DataError(
@@ -203,12 +189,7 @@ def resolve(header: Header, where: str) -> Header:
 
 
 def preset_header(name: str, where: str = "") -> Header:
-    """Return what a preset says about decisions: actions, charges, components.
-
-    Raises:
-        InputError: there is no such preset, or it describes no policy.
-        DataError: its ``[policy]`` table is wrong.
-    """
+    """Return what a preset says about decisions; refuse one that describes no policy."""
     place = f"{where}: " if where else ""
     try:
         preset = load_preset(name)
@@ -226,12 +207,7 @@ def preset_header(name: str, where: str = "") -> Header:
 
 
 def _check(header: Header, where: str) -> None:
-    """Check that a header is consistent.
-
-    Raises:
-        DataError: a repeated name, a span below 1, an undeclared component or stream, or a cost
-            that is negative or not finite.
-    """
+    """Refuse a header that contradicts itself."""
     where = f"{where}: header:"
     _check_storable(header, where)
     if isinstance(header.steps, int) and not 1 <= header.steps <= MOST_STEPS:

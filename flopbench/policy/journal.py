@@ -116,15 +116,7 @@ class AppendFile:
 
 
 def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
-    """Find the complete part of a log that is to be continued.
-
-    Returns:
-        Its length in bytes, and what its last line still needs (a line end, or nothing).
-
-    Raises:
-        InputError: another header, or not a file.
-        DataError: not a policy log.
-    """
+    """Return how many bytes of a log can be continued, and what the last line still needs."""
     if not path.is_file():
         raise InputError(f"cannot continue {path}: it is not a file")
     with open(path, "rb") as stream:
@@ -201,11 +193,7 @@ def refuse_finished(target: Path, journal: Path, append: bool) -> None:
 
 
 def shard_of(rank: int | None, world_size: int | None) -> Shard | None:
-    """Return which shard this process writes, None where there is only one process.
-
-    Raises:
-        InputError: only one of the two is known, or they contradict each other.
-    """
+    """Return which shard this process writes, None where there is only one process."""
     source = "rank= and world_size="
     if rank is None and world_size is None:
         rank, world_size, source = _found_rank()
@@ -239,11 +227,7 @@ def _found_rank() -> tuple[int, int, str]:
 
 
 def shard_path(path: Path, shard: Shard | None) -> Path:
-    """Return the file of one shard.
-
-    Raises:
-        InputError: files exist that would be read instead of this run's shards, or with them.
-    """
+    """Return the file of one shard; refuse to log beside files that would be read with it."""
     if shard is None:
         return path
     hint = "choose another name, or remove it"

@@ -30,10 +30,7 @@ class Log:
 
     Attributes:
         readers: one per file, in order.
-        form: the format of the files.
         header: as in the files, with the name of the preset from the command line.
-        plan: what its decisions can be.
-        source: the files.
         first_only: leave out all but the first record of each id and view.
     """
 
@@ -152,7 +149,7 @@ def count_log(
     keep_ids: bool = False,
     duplicates: str = "error",
 ) -> LogCounts:
-    """Count a log.
+    """Count a log; its first defect is an error.
 
     Args:
         log: an opened log.
@@ -160,9 +157,6 @@ def count_log(
         fields: fields of samples that these need.
         keep_ids: keep the records' names.
         duplicates: ``error``, or ``first`` to keep the first record of each id and view.
-
-    Raises:
-        DataError: the first defect.
     """
     if duplicates == "first":
         log = without_duplicates(log)

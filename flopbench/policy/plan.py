@@ -17,8 +17,6 @@ class Plan:
     Attributes:
         header: the header, its preset filled in.
         actions: every action, grouped by stream, in the order of their ids.
-        exits: every exit.
-        charges: what is charged besides the actions.
         streams: names of the streams; ``("",)`` where the log declares none.
         base: stream -> index of its first action; ids in a log count from there.
         indices: stream -> action name -> index among ``actions``.
@@ -60,11 +58,7 @@ class Plan:
         return f"{action.stream}: {action.name}" if action.stream is not None else action.name
 
     def find_action(self, name: str, stream: str, where: str) -> int:
-        """Return the index of an action.
-
-        Raises:
-            DataError: there is no such action; the message suggests a near match.
-        """
+        """Return the index of an action; the error suggests a near match."""
         found = self.indices[stream].get(name)
         if found is None:
             raise DataError(
@@ -97,12 +91,7 @@ def plan_of(header: Header) -> Plan:
 
 
 def one_stream_plan(path: Path, header: Header | None, preset: str | None, what: str) -> Plan:
-    """Return the plan of a file that holds sums instead of samples.
-
-    Raises:
-        InputError: no such preset, or one without actions of one stream.
-        DataError: neither a header nor a preset, or a header that contradicts itself.
-    """
+    """Return the plan of a file that holds sums instead of samples."""
     plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
     if plan.streams != ("",) or not plan.actions:
         raise InputError(f"{path}: {what} need a preset with actions of one stream")

@@ -28,12 +28,7 @@ _WHOLE = re.compile(r"[0-9]{1,18}")
 
 
 def read_counts(path: Path, *, preset: str | None) -> LogCounts:
-    """Read ready-made counts.
-
-    Raises:
-        InputError: the file cannot be read, or a preset without actions of one stream.
-        DataError: a missing column, an unknown action, or an invalid count.
-    """
+    """Read ready-made counts; an error names the line and the column."""
     plan = one_stream_plan(path, header_beside(path), preset, "counts")
     with open_bytes(path) as stream:
         magic = read_some(stream, path, 4)

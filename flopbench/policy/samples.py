@@ -26,23 +26,7 @@ class Sample(
     omit_defaults=True,
     gc=False,
 ):
-    """What a policy decided on one video, image or sequence.
-
-    Attributes:
-        id: the sample's name, unique within its view.
-        view: which crop or clip of the sample this is, if there are several.
-        labels: class indices or names.
-        prediction: the predicted class.
-        scores: one number per class.
-        actions: decisions in order; with streams, an object of such lists.
-        spans: steps each decision covers, only with encoding ``per_decision``.
-        exit: id or name of the exit taken.
-        counts: component -> how often it ran, beyond what actions and charges imply.
-        steps: how many steps the sample has.
-        frames: file names or indices of the steps, for figures.
-        latency_ms: a measured time, carried along.
-        extra: the user's own columns.
-    """
+    """What a policy decided on one video, image or sequence: docs/policy-log.md, section 3."""
 
     id: str
     view: int | str | None = None
@@ -63,11 +47,7 @@ FIELDS = Sample.__struct_fields__
 
 
 def sample_of(values: Mapping[str, Any], where: str) -> Sample:
-    """Make a sample of plain values.
-
-    Raises:
-        DataError: a value of the wrong type; the message names its field.
-    """
+    """Make a sample of plain values; an error names the field of the wrong type."""
     try:
         return msgspec.convert(values, Sample)
     except msgspec.ValidationError as error:

@@ -24,13 +24,7 @@ def find_files(patterns: Sequence[str], *, complete: bool = True) -> list[Path]:
     ``run.jsonl`` means ``run.rank0-of-4.jsonl`` and its sibling shards if it does not exist
     itself.
 
-    Args:
-        patterns: files or globs.
-        complete: refuse a set of shards that lacks one.
-
-    Raises:
-        InputError: a pattern matches nothing.
-        DataError: a shard is missing from a numbered set, or two sets are mixed.
+    ``complete``: refuse a set of shards that lacks one.
     """
     found: list[Path] = []
     for pattern in patterns:
@@ -63,12 +57,7 @@ def _shard_key(path: Path) -> Any:
 
 
 def _check_complete(paths: list[Path]) -> None:
-    """Refuse numbered sets with a gap.
-
-    Raises:
-        DataError: a number is missing between the first and the last, or up to ``-of-N``; or
-            shards of one name belong to sets of different sizes.
-    """
+    """Refuse numbered sets with a gap, and shards of one name from sets of different sizes."""
     sets: dict[tuple[Path, str, str], dict[str | None, list[int]]] = {}
     for path in paths:
         match = _NUMBERED.match(_without_suffixes(path))

@@ -47,10 +47,6 @@ def read_usage(
         preset: what the actions mean; a usage table may have a header file instead.
         of: whether the shares are of ``frames`` or of ``decisions``.
         normalize: divide shares by their sum.
-
-    Raises:
-        InputError: the file cannot be read.
-        DataError: an unknown or repeated action, an invalid share, no preset.
     """
     header = header_beside(path) if form == "usage" else None
     plan = one_stream_plan(path, header, preset, "shares")

@@ -18,19 +18,7 @@ from flopbench.policy.samples import Sample, raise_first
 
 
 def convert(log: Log, target: Path) -> int:
-    """Write a log in the format that a file name asks for, whole or not at all.
-
-    Args:
-        log: an opened log.
-        target: the file to write.
-
-    Returns:
-        How many samples were written.
-
-    Raises:
-        InputError: the format or the file cannot be written.
-        DataError: a defect in the log.
-    """
+    """Write a log in the form that a file name asks for, whole or not at all; return its length."""
     form = form_to_write(target)
     check_writable(target)
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.policy.forms.base import Options, Reader
+from flopbench.policy.forms.base import Reader
 from flopbench.policy.forms.raw import BOM, columns_in, open_bytes, read_some, without_packing
 
 
@@ -54,12 +54,7 @@ _USAGE_LINE = re.compile(rb"^\s*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*
 
 
 def sniff(path: Path) -> str:
-    """Return the name of a file's form, by its content first and its suffix second.
-
-    Raises:
-        InputError: the file cannot be read.
-        DataError: it is no policy log.
-    """
+    """Return the name of a file's form, by its content first and its suffix second."""
     with open_bytes(path) as stream:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     if not head.strip():
@@ -88,17 +83,8 @@ def form_named(name: str) -> Form:
     return next(form for form in FORMS if form.name == name)
 
 
-def reader_for(path: Path, options: Options) -> Reader:
-    """Return a reader for a file of samples, by its form; raises as ``sniff``."""
-    return form_named(sniff(path)).type(path, options)
-
-
 def form_to_write(path: Path) -> Form:
-    """Return the form that a file name asks for.
-
-    Raises:
-        InputError: its suffix is unknown.
-    """
+    """Return the form that a file name asks for."""
     plain = without_packing(path)
     suffix = plain.suffix.lower()
     for form in FORMS:

@@ -33,11 +33,7 @@ SCANNED_BYTES = 1 << 20
 
 
 def fast_blocks(path: Path, plan: Plan) -> Iterator[Block] | None:
-    """Return the blocks of a plain file, None where the exact reader is needed from the start.
-
-    Raises:
-        NeedsExactReader: while iterating, at anything that only the exact reader can decide.
-    """
+    """Return the blocks of a plain file, None where the exact reader is needed from the start."""
     try:
         import duckdb  # noqa: F401
         import nanoarrow  # noqa: F401

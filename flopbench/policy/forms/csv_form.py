@@ -37,7 +37,7 @@ from flopbench.policy.forms.raw import (
 )
 from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import OnDefect, Sample
+from flopbench.policy.samples import FIELDS, OnDefect, Sample
 
 HEADER_SUFFIX = ".header.json"
 LINES_AT_ONCE = 8192
@@ -47,19 +47,7 @@ LARGE_BYTES = 1 << 25
 LARGEST_CELL = 2**31 - 1
 """In characters; the csv module's default is less than the scores of some samples."""
 
-OWN_COLUMNS = (
-    "id",
-    "view",
-    "labels",
-    "prediction",
-    "scores",
-    "exit",
-    "counts",
-    "steps",
-    "frames",
-    "latency_ms",
-    "extra",
-)
+OWN_COLUMNS = tuple(name for name in FIELDS if name not in {"actions", "spans"})
 """Columns of the sample."""
 LINE_COLUMNS = ("stream", "step", "action", "span")
 """Columns of the single decision."""
@@ -90,11 +78,7 @@ def header_beside(path: Path) -> Header | None:
 
 
 def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
-    """Yield the records of a CSV file that are not blank, and the lines that they start on.
-
-    Raises:
-        DataError: not CSV, not UTF-8, or damaged; what stands before is yielded first.
-    """
+    """Yield the records of a CSV file that are not blank, and the lines that they start on."""
     before = csv.field_size_limit(LARGEST_CELL)
     with open_bytes(path) as stream:
         rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
@@ -284,11 +268,7 @@ class _Decoder:
         return [(rows[a:b], numbers[a:b]) for a, b in bounds if b > a]
 
     def row(self, rows: list[list[str]], numbers: list[int]) -> dict[str, Any]:
-        """Return the values of a sample, field -> value.
-
-        Raises:
-            DataError: a cell that does not fit; the message names its line and column.
-        """
+        """Return the values of a sample, field -> value; an error names line and column."""
         values: dict[str, Any] = {}
         columns = list(zip(*rows, strict=True))
         for name, at in self._own:
@@ -321,12 +301,7 @@ class _Decoder:
     def _decisions(
         self, columns: list[tuple[str, ...]], numbers: list[int]
     ) -> dict[str, list[Any]]:
-        """Return the decisions and spans of one sequence.
-
-        Args:
-            columns: cells of each column.
-            numbers: of the lines.
-        """
+        """Return the decisions and spans of one sequence, from the cells of each column."""
         found: dict[str, list[Any]] = {}
         actions, steps, spans = (
             columns[self._at[name]] if name in self._at else ()
@@ -362,11 +337,7 @@ class _Decoder:
 
 
 def _value(name: str, cell: str, where: str) -> Any:
-    """Read a cell of the sample.
-
-    Raises:
-        DataError: it is not what its column holds.
-    """
+    """Read a cell of the sample."""
     if name == "id":
         return cell
     if name == "steps":

@@ -131,14 +131,7 @@ def _lines(path: Path, first: int) -> Place:
     return lambda i: f"{path}:{first + i}"
 
 
-class _TextSample(
-    Sample,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    omit_defaults=True,
-    gc=False,
-):
+class _TextSample(Sample, frozen=True, kw_only=True):
     """A sample whose decisions stay text."""
 
     actions: msgspec.Raw = msgspec.Raw()  # type: ignore[assignment]
@@ -164,14 +157,7 @@ def _with_digits(piece: bytes, lines: int, actions: int) -> tuple[list[_TextSamp
 
 
 def digit_rows(texts: Sequence[Any]) -> Any:
-    """Turn lists of one-digit ids, as JSON of equal layout, into a matrix.
-
-    Args:
-        texts: n pieces of JSON, bytes-like.
-
-    Returns:
-        (n, steps) uint8, or None unless all lists have this simple form.
-    """
+    """Turn n lists of one-digit ids, as JSON of equal layout, into (n, steps) uint8; else None."""
     first = bytes(texts[0])
     if _ROW.fullmatch(first) is None:
         return None
@@ -189,11 +175,7 @@ def digit_rows(texts: Sequence[Any]) -> Any:
 
 
 def decode_one(text: bytes, where: str, *, cut: bool = False) -> Sample:
-    """Decode one sample.
-
-    Raises:
-        DataError: it is none; the message names the field where there is one.
-    """
+    """Decode one sample; the error names the field where there is one."""
     try:
         return _DECODER.decode(text)
     except msgspec.MsgspecError as error:
@@ -226,11 +208,7 @@ def _not_finite(text: bytes) -> str | None:
 
 
 def header_value(text: bytes, where: str) -> Any:
-    """Return the plain values of a header's JSON.
-
-    Raises:
-        DataError: it is not JSON; the message names the column where Python's decoder finds it.
-    """
+    """Return the plain values of a header's JSON; the error names the column in the line."""
     with suppress(*UNDECODABLE):
         return msgspec.json.decode(text)
     try:

@@ -135,11 +135,7 @@ class NpzReader(Reader):
 
 
 def array_names(path: Path) -> list[str]:
-    """Return the names of the arrays in an NPZ file.
-
-    Raises:
-        DataError: it is damaged.
-    """
+    """Return the names of the arrays in an NPZ file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return [name.removesuffix(".npy") for name in archive.namelist()]
@@ -154,11 +150,7 @@ def is_arnet(path: Path) -> bool:
 
 
 def load_array(path: Path, name: str) -> Any:
-    """Read one array without unpickling anything.
-
-    Raises:
-        DataError: it is not there, damaged, or holds anything but numbers and text.
-    """
+    """Read one array of numbers or text; nothing is ever unpickled."""
     where = f"{path}: {name}"
     try:
         with zipfile.ZipFile(path) as archive:

@@ -55,11 +55,7 @@ LEAST_OBJECT_BYTES = 1 << 24
 
 
 def require_duckdb(path: Path) -> Any:
-    """Import DuckDB, and check that its arrays can be read.
-
-    Raises:
-        InputError: it is not installed.
-    """
+    """Import DuckDB, and check that its arrays can be read."""
     try:
         import duckdb
         import nanoarrow  # noqa: F401

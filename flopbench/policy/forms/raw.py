@@ -27,11 +27,7 @@ def without_packing(path: Path) -> Path:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading, unpacking gzip and zstd by their magic numbers.
-
-    Raises:
-        InputError: no such file, it cannot be read, or zstd support is not installed.
-    """
+    """Open a file for reading, unpacking gzip and zstd by their magic numbers."""
     try:
         stream = open(path, "rb")  # noqa: SIM115 (the caller closes it)
         magic = stream.read(4)
@@ -127,11 +123,7 @@ def unpacking_errors() -> tuple[type[Exception], ...]:
 
 
 def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
-    """Read from a stream; a damaged archive becomes a message.
-
-    Raises:
-        DataError: the compressed file is damaged or cut off.
-    """
+    """Read from a stream; a damaged archive becomes a message."""
     try:
         return stream.read(size)
     except unpacking_errors() as error:
