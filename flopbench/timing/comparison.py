@@ -11,7 +11,6 @@ in every second run even where nothing differs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +26,7 @@ from flopbench.core.statistics import (
 from flopbench.timing.devices import differing
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Timing
+from flopbench.timing.verdicts import too_few
 
 SAME_WITHIN = 0.02
 """Times are the same if the whole interval of their ratio is within ± this share."""
@@ -135,9 +135,15 @@ def compare_files(
             f"{names[0]} and {names[1]} have no row in common",
             f"{names[0]} has {a.rows[0].what}; {names[1]} has {b.rows[0].what}",
         )
-    if not anyway:
-        for one, other in matched:
-            _refuse_other_machine(a, b, one, other, names)
+    for one, other in matched:
+        apart = [] if anyway else differing(a.device_of(one), b.device_of(other))
+        if apart:
+            listed = "; ".join(f"{key}: {x!r} and {y!r}" for key, x, y in apart)
+            raise NotComparableError(
+                f"{names[0]} and {names[1]} were not measured under the same conditions: {listed}",
+                "measure both in one run (flopbench latency A --vs B), or compare with --anyway "
+                "and state it",
+            )
     taken = {id(row) for pair in matched for row in pair}
     return ComparedFiles(
         pairs=tuple(compare_rows(one, other, paired=False) for one, other in matched),
@@ -158,7 +164,11 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
     Raises:
         NotComparableError: they differ in device, threads or batch.
     """
-    changed = _changed(a, b)
+    changed = {
+        name: f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
+        for name in a.what.__struct_fields__
+        if getattr(a.what, name) != getattr(b.what, name)
+    }
     apart = [text for name, text in changed.items() if name in MUST_BE_EQUAL]
     if apart:
         raise NotComparableError(f"{a.what} and {b.what} cannot be compared: " + "; ".join(apart))
@@ -171,8 +181,8 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
     return TimeComparison(
         a=a,
         b=b,
-        a_s=_headline(a),
-        b_s=_headline(b),
+        a_s=None if a.failed else median(a.medians()),
+        b_s=None if b.failed else median(b.medians()),
         ratio=ratio,
         interval=interval,
         paired=paired,
@@ -183,25 +193,16 @@ def compare_rows(a: Timing, b: Timing, *, paired: bool = True) -> TimeComparison
     )
 
 
-def _headline(row: Timing) -> float | None:
-    return None if _failed(row) else median(row.medians())
-
-
 def _match(a: Timing, b: Timing) -> bool:
     """Return whether samples can be paired: equal numbers of processes and of samples in each."""
     sizes = [[len(run.columns[row.lead]) for run in row.processes] for row in (a, b)]
     return sizes[0] == sizes[1]
 
 
-def _failed(row: Timing) -> bool:
-    return bool(row.failure) or not row.processes
-
-
 def _ratio(a: Timing, b: Timing, paired: bool) -> tuple[float | None, tuple[float, float] | None]:
-    if _failed(a) or _failed(b):
+    if a.failed or b.failed:
         return None, None
-    below = [run.columns[a.lead] for run in a.processes]
-    above = [run.columns[b.lead] for run in b.processes]
+    below, above = ([run.columns[row.lead] for run in row.processes] for row in (a, b))
     if min(map(min, below)) <= 0 or min(map(min, above)) <= 0:
         return None, None
     if paired:
@@ -221,12 +222,11 @@ def _verdict(
     a: Timing, b: Timing, ratio: float | None, interval: tuple[float, float] | None
 ) -> tuple[ComparisonVerdict, str]:
     if ratio is None:
-        failed = next((row for row in (a, b) if _failed(row)), a)
-        return "inconclusive", f"{failed.what}: {failed.failure or 'a sample took no time'}"
+        culprit = next((row for row in (a, b) if row.failed), a)
+        return "inconclusive", f"{culprit.what}: {culprit.failure or 'a sample took no time'}"
     fewest = min(len(a.processes), len(b.processes))
     if interval is None or fewest < FEWEST_PROCESSES:
-        count = "1 process says" if fewest == 1 else f"{fewest} processes say"
-        return "inconclusive", f"{count} little about others: use --processes 3 or more"
+        return "inconclusive", too_few(fewest)
     low, high = interval
     if low >= 1 - SAME_WITHIN and high <= 1 + SAME_WITHIN:
         return "same", ""
@@ -235,25 +235,3 @@ def _verdict(
     if low > 1:
         return "slower", ""
     return "inconclusive", f"the interval {low:.3f} to {high:.3f} contains 1 and exceeds ±2 %"
-
-
-def _changed(a: Timing, b: Timing) -> dict[str, str]:
-    """Return differing field of the specification -> ``field: a and b``."""
-    return {
-        name: f"{name}: {getattr(a.what, name)} and {getattr(b.what, name)}"
-        for name in a.what.__slots__
-        if getattr(a.what, name) != getattr(b.what, name)
-    }
-
-
-def _refuse_other_machine(
-    a: TimingFile, b: TimingFile, one: Timing, other: Timing, names: Sequence[str]
-) -> None:
-    apart = differing(a.device_of(one), b.device_of(other))
-    if apart:
-        listed = "; ".join(f"{key}: {x!r} and {y!r}" for key, x, y in apart)
-        raise NotComparableError(
-            f"{names[0]} and {names[1]} were not measured under the same conditions: {listed}",
-            "measure both in one run (flopbench latency A --vs B), or compare with --anyway and "
-            "state it",
-        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import TextIO
 
+from msgspec import to_builtins
+
 from flopbench.core.grid import Column, Grid, to_csv
 from flopbench.core.units import milliseconds
-from flopbench.timing.comparison import ComparedFiles, TimeComparison
-from flopbench.timing.records import plain
+from flopbench.timing.comparison import ComparedFiles
 from flopbench.timing.text import NOTHING, Notes, maybe, render_timing_grids
 
 COMPARISON_SCHEMA = 1
@@ -32,54 +33,65 @@ def render_time_comparison(
 
 def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
     """Lay out compared rows: a ratio of times below 1 means that the second is faster."""
-    notes = Notes({})
+    notes = Notes()
     lines: list[tuple[str, ...]] = []
     for pair in result.pairs:
+        ends = pair.interval
         remarks = [*([pair.reason] if pair.reason else []), *pair.changed]
         lines.append(
             (
                 pair.a.what.spec,
                 pair.b.what.spec,
                 "paired" if pair.paired else "apart",
-                NOTHING if pair.macs_ratio is None else f"{pair.macs_ratio:.4f}",
+                maybe(pair.macs_ratio, "{:.4f}".format),
                 maybe(pair.a_s, milliseconds),
                 maybe(pair.b_s, milliseconds),
-                NOTHING if pair.ratio is None else f"{pair.ratio:.4f}",
-                _range(pair.interval),
+                maybe(pair.ratio, "{:.4f}".format),
+                NOTHING if ends is None else f"{ends[0]:.4f} to {ends[1]:.4f}",
                 notes.mark(pair.verdict, remarks),
             )
         )
     for rows, name in ((result.only_a, names[0]), (result.only_b, names[1])):
         for row in rows:
-            cells = [NOTHING] * 9
-            cells[0 if name == names[0] else 1] = row.what.spec
-            cells[8] = notes.mark("inconclusive", [f"{row.what}: only in {name}"])
-            lines.append(tuple(cells))
+            ab = (row.what.spec, NOTHING) if name == names[0] else (NOTHING, row.what.spec)
+            verdict = notes.mark("inconclusive", [f"{row.what}: only in {name}"])
+            lines.append((*ab, *[NOTHING] * 6, verdict))
+    left = ("A", "B", "samples", "B is")
     titles = ("A", "B", "samples", "MACs B/A", "A ms", "B ms", "time B/A", "95 %", "B is")
-    left = {"A", "B", "samples", "B is"}
-    caption = [
+    caption: tuple[str, ...] = (
         "time B/A below 1: B is faster. 95 %: the wider of bootstrap and Student's t over "
-        "processes; 'same' is within ±2 %."
-    ]
+        "processes; 'same' is within ±2 %.",
+    )
     if names[0] != names[1]:
-        caption.append(f"A: {names[0]}. B: {names[1]}.")
+        caption += (f"A: {names[0]}. B: {names[1]}.",)
     return Grid(
         title="Comparison of times",
         columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
-        caption=tuple(caption),
+        caption=caption,
     )
 
 
 def time_comparison_csv(result: ComparedFiles) -> str:
     """Return one line per pair."""
-    header = ["a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"]
-    lines = [_comparison_line(pair) for pair in result.pairs]
-    nothing: list[object] = [None] * 7
+    header = (
+        *("a", "b", "paired", "macs_ratio", "a_s", "b_s", "ratio", "low", "high", "verdict"),
+        "reason",
+    )
+    nothing = [None] * 7
+    lines: list[list[object]] = [
+        [
+            *(str(pair.a.what), str(pair.b.what), pair.paired),
+            *(pair.macs_ratio, pair.a_s, pair.b_s, pair.ratio),
+            *(pair.interval or (None, None)),
+            *(pair.verdict, pair.reason),
+        ]
+        for pair in result.pairs
+    ]
     lines += [[str(row.what), None, *nothing, "inconclusive", "only in a"] for row in result.only_a]
     lines += [[None, str(row.what), *nothing, "inconclusive", "only in b"] for row in result.only_b]
-    return to_csv([*header, "reason"], lines)
+    return to_csv(header, lines)
 
 
 def time_comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
@@ -91,8 +103,8 @@ def time_comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
         "b": names[1],
         "pairs": [
             {
-                "a": plain(pair.a.what),
-                "b": plain(pair.b.what),
+                "a": to_builtins(pair.a.what),
+                "b": to_builtins(pair.b.what),
                 "paired": pair.paired,
                 "dense_macs_ratio": pair.macs_ratio,
                 "a_s": pair.a_s,
@@ -101,32 +113,11 @@ def time_comparison_json(result: ComparedFiles, names: tuple[str, str]) -> str:
                 "ci95": pair.interval,
                 "verdict": pair.verdict,
                 "reason": pair.reason,
-                "changed": list(pair.changed),
+                "changed": pair.changed,
             }
             for pair in result.pairs
         ],
-        "only_a": [plain(row.what) for row in result.only_a],
-        "only_b": [plain(row.what) for row in result.only_b],
+        "only_a": [to_builtins(row.what) for row in result.only_a],
+        "only_b": [to_builtins(row.what) for row in result.only_b],
     }
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-
-
-def _comparison_line(pair: TimeComparison) -> list[object]:
-    low, high = pair.interval or (None, None)
-    return [
-        str(pair.a.what),
-        str(pair.b.what),
-        pair.paired,
-        pair.macs_ratio,
-        pair.a_s,
-        pair.b_s,
-        pair.ratio,
-        low,
-        high,
-        pair.verdict,
-        pair.reason,
-    ]
-
-
-def _range(interval: tuple[float, float] | None) -> str:
-    return NOTHING if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"

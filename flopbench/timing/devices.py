@@ -10,9 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated
 
-from flopbench.core.errors import DataError, InputError, near_match
+from msgspec import Meta
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.records import Record
 
 Fact = str | int | float | bool | None
 
@@ -67,8 +70,7 @@ follow from family, model and stepping), the exact affinity mask, the nominal cl
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceFacts:
+class DeviceFacts(Record, frozen=True, kw_only=True):
     """What a timing ran on.
 
     Attributes:
@@ -81,52 +83,19 @@ class DeviceFacts:
     device: str
     name: str
     facts: Mapping[str, Fact]
-    absent: Mapping[str, str]
+    absent: Mapping[str, Annotated[str, Meta(min_length=1)]]
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain dicts, strings, numbers and nulls."""
-        return {
-            "device": self.device,
-            "name": self.name,
-            "facts": dict(self.facts),
-            "absent": dict(self.absent),
-        }
-
-    @classmethod
-    def from_json(cls, data: Any) -> DeviceFacts:
-        """Rebuild what ``to_json`` returned.
-
-        Raises:
-            DataError: a field is missing, unknown or of the wrong type, or a null has no reason.
-        """
-        names = ["absent", "device", "facts", "name"]
-        if not isinstance(data, Mapping) or sorted(map(str, data)) != names:
-            raise DataError(f"not device facts: expected an object with the fields {names}")
-        if data["device"] not in DEVICES or not isinstance(data["name"], str):
-            raise DataError(
-                f"not device facts: device is {data['device']!r} where one of {DEVICES} was"
-                f" expected, or name is not a string"
-            )
-        facts, absent = data["facts"], data["absent"]
-        if not isinstance(facts, Mapping) or not isinstance(absent, Mapping):
-            raise DataError("not device facts: facts and absent must be objects")
-        for key, value in facts.items():
-            if not isinstance(value, str | int | float | None) or (
-                isinstance(value, float) and not math.isfinite(value)
-            ):
-                raise DataError(
-                    f"not device facts: {key} is {value!r} where a string, number or null was "
-                    f"expected"
-                )
-        if not all(isinstance(reason, str) and reason for reason in absent.values()):
-            raise DataError("not device facts: a reason in absent is not a string")
-        unexplained = {key for key, value in facts.items() if value is None} ^ set(absent)
+    def __post_init__(self) -> None:
+        if self.device not in DEVICES:
+            listed = ", ".join(DEVICES)
+            raise ValueError(f"device is {self.device!r} where one of {listed} was expected")
+        for key, value in self.facts.items():
+            if isinstance(value, float) and not math.isfinite(value):
+                raise ValueError(f"{key} is {value}, not a finite number")
+        unexplained = {key for key, value in self.facts.items() if value is None} ^ {*self.absent}
         if unexplained:
-            raise DataError(
-                f"not device facts: {', '.join(sorted(unexplained))} must be null with a reason,"
-                " or neither"
-            )
-        return cls(device=data["device"], name=data["name"], facts=dict(facts), absent=dict(absent))
+            keys = ", ".join(sorted(unexplained))
+            raise ValueError(f"{keys} must be null with a reason, or neither")
 
 
 @dataclass(slots=True)
@@ -156,21 +125,15 @@ def differing(a: DeviceFacts, b: DeviceFacts) -> list[tuple[str, Fact, Fact]]:
     ``device`` first, then ``MUST_MATCH`` in its order. A fact that is null or missing on one side
     only is a difference; on both sides it is not.
     """
-    pairs = [("device", a.device, b.device)]
-    pairs += [(key, a.facts.get(key), b.facts.get(key)) for key in MUST_MATCH]  # type: ignore[misc]
-    return [(key, one, other) for key, one, other in pairs if one != other]
+    pairs: list[tuple[str, Fact, Fact]] = [("device", a.device, b.device)]
+    pairs += [(key, a.facts.get(key), b.facts.get(key)) for key in MUST_MATCH]
+    return [pair for pair in pairs if pair[1] != pair[2]]
 
 
 def refuse_dtype(device: str, dtype: str, capability: tuple[int, int] | None) -> None:
     """Refuse an unknown device or number format, or one that the device lacks. Asks no hardware.
 
-    Args:
-        device: one of ``DEVICES``.
-        dtype: one of ``DTYPES``.
-        capability: compute capability of the CUDA device, None for other devices or if unknown.
-
-    Raises:
-        InputError: unknown device, unknown number format, or one that the device lacks.
+    ``capability`` is the compute capability of the CUDA device, None for others or if unknown.
     """
     if device not in DEVICES:
         raise InputError(f"unknown device {device!r}", near_match(device, DEVICES, "devices"))
@@ -181,9 +144,7 @@ def refuse_dtype(device: str, dtype: str, capability: tuple[int, int] | None) ->
             f"{device} has no TF32: it is a mode of NVIDIA tensor cores, from Ampere on",
             "--dtype fp32",
         )
-    if device == "cuda" and capability is not None and dtype in ("tf32", "bf16"):
-        if capability >= TENSOR_FLOAT_CAPABILITY:
-            return
+    if dtype in ("tf32", "bf16") and capability and capability < TENSOR_FLOAT_CAPABILITY:
         have, need = (".".join(map(str, pair)) for pair in (capability, TENSOR_FLOAT_CAPABILITY))
         raise InputError(
             f"this GPU has no {dtype.upper()} arithmetic: its compute capability is {have},"

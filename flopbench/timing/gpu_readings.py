@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from flopbench.core.errors import DataError
+from flopbench.core.records import Record
 
 THROTTLE_BITS = {
     0x001: "gpu idle",
@@ -47,8 +46,7 @@ The counter moves in ticks of 20 to 100 ms, and each end of the window can be of
 with 20 ticks that is 10 % at worst."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuReading:
+class GpuReading(Record, frozen=True, kw_only=True):
     """One reading of a GPU; a field is None if the device or its driver does not report it.
 
     Attributes:
@@ -75,43 +73,6 @@ class GpuReading:
     foreign_processes: int | None = None
     utilization_percent: int | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return a plain dict; the reasons become a list."""
-        reasons = self.throttle_reasons
-        data = {name: getattr(self, name) for name in self.__slots__}
-        return {**data, "throttle_reasons": None if reasons is None else list(reasons)}
-
-    @classmethod
-    def from_json(cls, data: Any) -> GpuReading:
-        """Rebuild what ``to_json`` returned.
-
-        Raises:
-            DataError: a field is missing, unknown or of the wrong type.
-        """
-        names = [f.name for f in fields(cls)]
-        if not isinstance(data, Mapping) or set(data) != set(names):
-            raise DataError(f"not a GPU reading: expected an object with the fields {names}")
-        whole = {"sm_mhz", "memory_mhz", "temperature_c", "energy_mj"}
-        whole |= {"foreign_processes", "utilization_percent"}
-        for name in names:
-            value = data[name]
-            if name == "throttle_reasons" or (value is None and name != "t_s"):
-                continue
-            kind = int if name in whole else (int, float)
-            if isinstance(value, bool) or not isinstance(value, kind):
-                raise DataError(
-                    f"not a GPU reading: {name} is {value!r} where a number was expected"
-                )
-        reasons = data["throttle_reasons"]
-        if reasons is not None and not (
-            isinstance(reasons, list) and all(isinstance(reason, str) for reason in reasons)
-        ):
-            raise DataError(
-                f"not a GPU reading: throttle_reasons is {reasons!r} where a list of names was"
-                " expected"
-            )
-        return cls(**{**data, "throttle_reasons": None if reasons is None else tuple(reasons)})
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
@@ -128,8 +89,8 @@ class Energy:
             ``per_image_j``.
     """
 
-    per_image_j: float | None
-    reason: str
+    per_image_j: float | None = None
+    reason: str = ""
     energy_j: float = 0.0
     images: float = 0.0
     seconds: float = 0.0
@@ -188,11 +149,11 @@ def energy_per_image_j(
     """
     counted = [(r.t_s, r.energy_mj) for r in readings if r.energy_mj is not None]
     if not counted:
-        return _no_energy("the GPU has no energy counter, or its driver does not report it")
+        return Energy(reason="the GPU has no energy counter, or its driver does not report it")
     if len(images_done) < 2:
-        return _no_energy("the number of images done is known at fewer than two instants")
+        return Energy(reason="the number of images done is known at fewer than two instants")
     if any(energy < before for (_, before), (_, energy) in pairwise(counted)):
-        return _no_energy("the energy counter went back: the driver was reloaded")
+        return Energy(reason="the energy counter went back: the driver was reloaded")
     first_s, last_s = images_done[0][0], images_done[-1][0]
     # (when the change was seen, the counter after it, time since the reading before)
     ticks = [
@@ -200,24 +161,21 @@ def energy_per_image_j(
         for (t_before, before), (t, energy) in pairwise(counted)
         if energy != before and first_s <= t <= last_s
     ]
+    moved = max(len(ticks) - 1, 0)
     if len(ticks) <= MIN_TICKS:
-        return _no_energy(
-            f"the energy counter moved {max(len(ticks) - 1, 0)} times while images were processed;"
-            f" {MIN_TICKS} are needed",
-            ticks=max(len(ticks) - 1, 0),
-        )
+        why = f"the energy counter moved {moved} times while images were processed"
+        return Energy(reason=f"{why}; {MIN_TICKS} are needed", ticks=moved)
     (start, at_start, blind_start), (end, at_end, blind_end) = ticks[0], ticks[-1]
     energy_j = (at_end - at_start) / 1e3
     images = _images_at(end, images_done) - _images_at(start, images_done)
     if images <= 0:
-        return _no_energy("no image was processed between two ticks", len(ticks) - 1)
+        return Energy(reason="no image was processed between two ticks", ticks=moved)
     return Energy(
         per_image_j=energy_j / images,
-        reason="",
         energy_j=energy_j,
         images=images,
         seconds=end - start,
-        ticks=len(ticks) - 1,
+        ticks=moved,
         uncertainty=(blind_start + blind_end) / (end - start),
     )
 
@@ -234,7 +192,3 @@ def _images_at(t_s: float, images_done: Sequence[tuple[float, float]]) -> float:
     after = min(bisect_right(images_done, t_s, key=lambda pair: pair[0]), len(images_done) - 1)
     (t0, done0), (t1, done1) = images_done[after - 1], images_done[after]
     return done0 + (done1 - done0) * (t_s - t0) / (t1 - t0) if t1 > t0 else done1
-
-
-def _no_energy(reason: str, ticks: int = 0) -> Energy:
-    return Energy(per_image_j=None, reason=reason, ticks=ticks)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from flopbench.core.errors import DataError
+import msgspec
+
+from flopbench.core.records import Record
 from flopbench.core.toml_lines import toml_values
-from flopbench.timing.devices import DTYPES
 
-SCHEMA = 1
 TERA = 1e12
 GIGA = 1e9
 _FILE = Path(__file__).with_name("peaks.toml")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Peak:
+class Peak(Record, frozen=True, kw_only=True):
     """What the vendor publishes for one GPU.
 
     Attributes:
@@ -32,7 +29,7 @@ class Peak:
 
     names: tuple[str, ...]
     tflops: Mapping[str, float]
-    sparse_printed: tuple[str, ...]
+    sparse_printed: tuple[str, ...] = ()
     memory_gb_per_s: float
     source: str
 
@@ -70,32 +67,6 @@ def no_peak_reason(device: str, device_name: str) -> str:
 
 @lru_cache(maxsize=1)
 def all_peaks() -> Mapping[str, Peak]:
-    """Return every known device name with its peak.
-
-    Raises:
-        DataError: ``peaks.toml`` is damaged.
-    """
-    try:
-        data = toml_values(_FILE, _FILE.name)
-        if data["schema"] != SCHEMA:
-            raise DataError(f"peaks.toml has schema {data['schema']!r}, expected {SCHEMA}")
-        peaks = [_peak(entry) for entry in data["gpu"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"cannot read peaks.toml: {error!r}") from None
-    table = {name: peak for peak in peaks for name in peak.names}
-    if len(table) != sum(len(peak.names) for peak in peaks):
-        raise DataError("peaks.toml has a device name twice")
-    return table
-
-
-def _peak(entry: Mapping[str, Any]) -> Peak:
-    peak = Peak(
-        names=tuple(entry["names"]),
-        tflops={dtype: float(entry["tflops"][dtype]) for dtype in entry["tflops"]},
-        sparse_printed=tuple(entry.get("sparse_printed", ())),
-        memory_gb_per_s=float(entry["memory_gb_per_s"]),
-        source=str(entry["source"]),
-    )
-    if not {*peak.tflops, *peak.sparse_printed} <= set(DTYPES):
-        raise DataError(f"peaks.toml: {peak.names[0]} has a format that is not one of {DTYPES}")
-    return peak
+    """Return every known device name with its peak."""
+    sheets = msgspec.convert(toml_values(_FILE, _FILE.name)["gpu"], list[Peak])
+    return {name: peak for peak in sheets for name in peak.names}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any
 
+from msgspec import field
+
+from flopbench.core.records import Count, NonNegative, Positive, Record
 from flopbench.core.statistics import median
+from flopbench.timing.gpu_readings import GpuReading
 
 PRIMARY_COLUMNS = {
     "cpu_s": "CPU time",
@@ -16,8 +18,7 @@ PRIMARY_COLUMNS = {
 """Primary column (the one that a headline is computed from) -> its display name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimingSpec:
+class TimingSpec(Record, frozen=True, kw_only=True):
     """What was timed: timings of equal specifications are comparable.
 
     Attributes:
@@ -33,12 +34,12 @@ class TimingSpec:
 
     spec: str
     device: str = "cpu"
-    batch: int = 1
+    batch: Positive = 1
     dtype: str = "fp32"
     channels_last: bool = False
     compiled: bool = False
     cuda_graph: bool = False
-    threads: int = 1
+    threads: Positive = 1
 
     @property
     def options(self) -> str:
@@ -55,8 +56,7 @@ class TimingSpec:
         return " · ".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRun:
+class ProcessRun(Record, frozen=True, kw_only=True):
     """What one fresh process measured.
 
     Attributes:
@@ -70,30 +70,34 @@ class ProcessRun:
             on a CPU; ``enqueue_s``, ``gpu_s``, ``end_to_end_s`` and, if a graph could be captured,
             ``graph_s`` on CUDA.
         peak_bytes: peak memory: allocated on the device, or resident for a CPU; None if unknown.
-        readings: NVML's readings meanwhile, as ``GpuReading`` has them.
+        readings: of NVML meanwhile.
         images_done: (seconds, images) on the clock of the readings.
         flags: number-format flags of torch's backends that were in force.
     """
 
-    first_s: float
-    warm_up_calls: int
-    warm_up_s: float
+    first_s: NonNegative
+    warm_up_calls: Count
+    warm_up_s: NonNegative
     settled: bool
     stopped: str
-    calls_per_sample: int
-    columns: Mapping[str, tuple[float, ...]]
-    peak_bytes: int | None = None
-    readings: tuple[Mapping[str, Any], ...] = ()
+    calls_per_sample: Positive
+    columns: Mapping[str, tuple[NonNegative, ...]]
+    peak_bytes: Count | None = None
+    readings: tuple[GpuReading, ...] = ()
     images_done: tuple[tuple[float, int], ...] = ()
-    flags: Mapping[str, str | bool] = field(default_factory=dict)
+    flags: Mapping[str, str | bool] = {}
+
+    def __post_init__(self) -> None:
+        lengths = {len(values) for values in self.columns.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise ValueError("a process has no samples, or columns of different lengths")
 
     def median_s(self, column: str) -> float:
         """Return the median of a column."""
         return median(self.columns[column])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(Record, frozen=True, kw_only=True):
     """The theoretical cost of one image (sample) of the batch.
 
     Attributes:
@@ -103,14 +107,13 @@ class Work:
         input: the input as resolved (``224``).
     """
 
-    dense_macs: int | None = None
-    activations: int | None = None
-    params: int | None = None
+    dense_macs: Count | None = None
+    activations: Count | None = None
+    params: Count | None = None
     input: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Record, frozen=True, kw_only=True):
     """One row: one specification on one device, over several processes.
 
     Attributes:
@@ -131,29 +134,27 @@ class Timing:
     lead: str
     processes: tuple[ProcessRun, ...]
     work: Work = field(default_factory=Work)
-    device: int = 0
+    device: Count = 0
     failure: str = ""
     notes: tuple[str, ...] = ()
     interleaved: str = ""
-    roofs: Mapping[str, float | None] = field(default_factory=dict)
+    roofs: Mapping[str, NonNegative | None] = {}
     sweep: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Whether it was not measured, or not in every process."""
+        return bool(self.failure) or not self.processes
 
     def medians(self, column: str = "") -> list[float]:
         """Return the median of each process that has the column (default: the primary one)."""
         name = column or self.lead
         return [run.median_s(name) for run in self.processes if name in run.columns]
 
-    def pooled(self, column: str = "") -> list[float]:
-        """Return the samples of all processes."""
-        return [value for run in self.processes for value in run.columns[column or self.lead]]
+    def pooled(self) -> list[float]:
+        """Return the samples of all processes, of the primary column."""
+        return [value for run in self.processes for value in run.columns[self.lead]]
 
-
-def plain(record: Any) -> Any:
-    """Turn records into plain JSON values."""
-    if hasattr(record, "__dataclass_fields__"):
-        return {f.name: plain(getattr(record, f.name)) for f in fields(record)}
-    if isinstance(record, Mapping):
-        return {key: plain(value) for key, value in record.items()}
-    if isinstance(record, (list, tuple)):
-        return [plain(value) for value in record]
-    return record
+    def peak_bytes(self) -> int | None:
+        """Return the peak memory of the process that took most; None if unknown."""
+        return max((r.peak_bytes for r in self.processes if r.peak_bytes is not None), default=None)

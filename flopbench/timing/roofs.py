@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from flopbench.core.errors import DataError, FlopbenchError
+import msgspec
+
+from flopbench.core.errors import FlopbenchError
 from flopbench.core.files import write_atomic
+from flopbench.core.records import Positive, Record
 from flopbench.counting import cache
-from flopbench.timing.devices import DEVICES, DTYPES, MUST_MATCH, DeviceFacts
+from flopbench.timing.devices import DTYPES, MUST_MATCH, DeviceFacts
 
 SCHEMA = 1
 """1: first form. A changed measurement needs a new number, so that no old roof is used."""
 
+Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roof:
+
+class Roof(Record, frozen=True, kw_only=True):
     """The best square matrix product in one number format.
 
     Attributes:
@@ -39,15 +41,18 @@ class Roof:
     """
 
     dtype: str
-    n: int
-    flops_per_s: float
-    seconds: float
-    repeats: int
+    n: Positive
+    flops_per_s: Rate
+    seconds: Rate
+    repeats: Positive
     clock: str
 
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise ValueError(f"dtype is {self.dtype!r} where one of {DTYPES} was expected")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CopyRoof:
+
+class CopyRoof(Record, frozen=True, kw_only=True):
     """The best copy of one large buffer to another.
 
     Attributes:
@@ -58,15 +63,14 @@ class CopyRoof:
         clock: as in ``Roof``.
     """
 
-    buffer_bytes: int
-    bytes_per_s: float
-    seconds: float
-    repeats: int
+    buffer_bytes: Positive
+    bytes_per_s: Rate
+    seconds: Rate
+    repeats: Positive
     clock: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roofs:
+class Roofs(Record, frozen=True, kw_only=True):
     """All roofs measured on one device with one number of threads.
 
     Attributes:
@@ -77,7 +81,7 @@ class Roofs:
     """
 
     device: str
-    threads: int
+    threads: Positive
     matmul: tuple[Roof, ...]
     copy: CopyRoof
 
@@ -96,53 +100,25 @@ class Roofs:
 
     def merged(self, other: Roofs) -> Roofs:
         """Combine two measurements of one device: the higher value of each roof."""
-        best = {roof.dtype: roof for roof in self.matmul}
-        for roof in other.matmul:
-            best[roof.dtype] = max(best.get(roof.dtype, roof), roof, key=lambda r: r.flops_per_s)
-        return Roofs(
-            device=self.device,
-            threads=self.threads,
-            matmul=tuple(best[dtype] for dtype in DTYPES if dtype in best),
-            copy=max(self.copy, other.copy, key=lambda c: c.bytes_per_s),
-        )
+        best = sorted((*self.matmul, *other.matmul), key=lambda roof: roof.flops_per_s)
+        return self._with(best, max(self.copy, other.copy, key=lambda copy: copy.bytes_per_s))
 
     def completed_by(self, older: Roofs) -> Roofs:
         """Return these roofs, with formats that they lack from an older measurement."""
-        best = {roof.dtype: roof for roof in (*older.matmul, *self.matmul)}
-        return Roofs(
-            device=self.device,
-            threads=self.threads,
-            matmul=tuple(best[dtype] for dtype in DTYPES if dtype in best),
-            copy=self.copy,
-        )
+        return self._with((*older.matmul, *self.matmul), self.copy)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, dicts, strings and numbers."""
-        return {
-            "device": self.device,
-            "threads": self.threads,
-            "matmul": [_fields(roof) for roof in self.matmul],
-            "copy": _fields(self.copy),
-        }
+    def _with(self, matmul: Iterable[Roof], copy: CopyRoof) -> Roofs:
+        """Return roofs with the last one of each format."""
+        last = {roof.dtype: roof for roof in matmul}
+        kept = tuple(last[dtype] for dtype in DTYPES if dtype in last)
+        return msgspec.structs.replace(self, matmul=kept, copy=copy)
 
-    @classmethod
-    def from_json(cls, data: Any) -> Roofs:
-        """Rebuild what ``to_json`` returned.
 
-        Raises:
-            DataError: a field is missing, unknown, of the wrong type, or not a positive number.
-        """
-        names = {f.name for f in fields(cls)}
-        if not isinstance(data, Mapping) or set(data) != names:
-            raise DataError(f"not roofs: expected an object with the fields {sorted(names)}")
-        if data["device"] not in DEVICES or not isinstance(data["matmul"], list):
-            raise DataError("not roofs: an unknown device, or matmul is not a list")
-        matmul = tuple(_record(Roof, roof) for roof in data["matmul"])
-        if not {roof.dtype for roof in matmul} <= set(DTYPES):
-            raise DataError(f"not roofs: a format that is not one of {DTYPES}")
-        _positive(data["threads"], "threads", int)
-        copy = _record(CopyRoof, data["copy"])
-        return cls(device=data["device"], threads=data["threads"], matmul=matmul, copy=copy)
+class _Cached(Record, frozen=True, kw_only=True):
+    """A cached file: ``key`` tells the devices apart whose file names would be equal."""
+
+    key: str
+    roofs: Roofs
 
 
 def roofs_folder() -> Path:
@@ -157,19 +133,18 @@ def load_roofs(facts: DeviceFacts, threads: int) -> Roofs | None:
     """Read the roofs of a device; None if there are none, with a warning if they are damaged."""
     key, path = _entry(facts, threads)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["key"] != key:
-            raise DataError("it belongs to another device")
-        roofs = Roofs.from_json(data["roofs"])
-        if (roofs.device, roofs.threads) != (facts.device, threads):
-            raise DataError("its content belongs to another device")
+        cached = msgspec.json.decode(path.read_bytes(), type=_Cached)
     except FileNotFoundError:
         return None
     except OSError as error:
         _warn(f"cannot read {path}: {error}")
         return None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, DataError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         _warn(f"{path} is damaged; roofs are measured again ({error})")
+        return None
+    roofs = cached.roofs
+    if (cached.key, roofs.device, roofs.threads) != (key, facts.device, threads):
+        _warn(f"{path} is damaged; roofs are measured again (it belongs to another device)")
         return None
     return roofs
 
@@ -177,7 +152,7 @@ def load_roofs(facts: DeviceFacts, threads: int) -> Roofs | None:
 def store_roofs(facts: DeviceFacts, roofs: Roofs) -> None:
     """Cache roofs for the next run; a folder that cannot be written causes only a warning."""
     key, path = _entry(facts, roofs.threads)
-    text = json.dumps({"key": key, "roofs": roofs.to_json()}, indent=1)
+    text = json.dumps(msgspec.to_builtins(_Cached(key=key, roofs=roofs)), indent=1)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, text + "\n")
@@ -199,29 +174,6 @@ def _entry(facts: DeviceFacts, threads: int) -> tuple[str, Path]:
     )
     name = hashlib.sha256(key.encode()).hexdigest()[:40]
     return key, roofs_folder() / f"{name}.json"
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
-def _record(kind: Any, data: Any) -> Any:
-    names = {f.name: f.type for f in fields(kind)}
-    if not isinstance(data, Mapping) or set(data) != set(names):
-        raise DataError(f"not a {kind.__name__}: expected the fields {sorted(names)}")
-    for name, wanted in names.items():
-        if wanted == "str":
-            if not isinstance(data[name], str):
-                raise DataError(f"not a {kind.__name__}: {name} is {data[name]!r}, not a string")
-        else:
-            _positive(data[name], name, int if wanted == "int" else (int, float))
-    return kind(**data)
-
-
-def _positive(value: Any, name: str, kind: Any) -> None:
-    good = isinstance(value, kind) and not isinstance(value, bool)
-    if not good or not math.isfinite(value) or value <= 0:
-        raise DataError(f"not roofs: {name} is {value!r}, not a positive number")
 
 
 def _warn(message: str) -> None:

@@ -8,20 +8,25 @@ apart as the run allows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from msgspec import to_builtins
+from msgspec.structs import replace
+
 from flopbench.core.errors import InputError
+from flopbench.core.records import decode
 from flopbench.core.workers import Progress, WorkerDied, run_job
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.run import measure
 from flopbench.models.spec import parse_spec
 from flopbench.timing.devices import DeviceFacts
-from flopbench.timing.file import TimingFile, process_run
+from flopbench.timing.file import TimingFile
 from flopbench.timing.measure import sampling
-from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work, plain
+from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
 from flopbench.timing.roofs import Roofs, load_roofs, store_roofs
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
@@ -62,6 +67,11 @@ class Effort:
     keep: Keep | None = None
     facts: DeviceFacts | None = None
 
+    def tell(self, done: int, total: int, coming: object) -> None:
+        """Report progress, if anybody listens."""
+        if self.progress is not None:
+            self.progress(done, total, str(coming))
+
 
 def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
     """Return the facts of a device.
@@ -74,7 +84,7 @@ def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
         InputError: this machine has no such device, or the device lacks a dtype.
     """
     job = {"device": device, "dtypes": list(dtypes)}
-    return DeviceFacts.from_json(run_job(f"{_JOBS}:inspect_device", job))
+    return decode(run_job(f"{_JOBS}:inspect_device", job), DeviceFacts, "facts of the device")
 
 
 def time_models(
@@ -97,23 +107,19 @@ def time_models(
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
-    session = _session(specs, effort)
-    groups = [list(specs)] if interleaved else [[spec] for spec in specs]
-    # Rows of two runs of one command are not interleaved, so their labels differ.
-    label = f"{' against '.join(map(str, specs))} ({uuid4().hex[:8]})" if interleaved else ""
-    rows = {spec: session.row(spec, label) for spec in specs}
-    done = 0
-    for _ in range(effort.processes):
-        for group in groups:
-            todo = [rows[spec] for spec in group if not rows[spec].failure]
-            if effort.progress is not None:
-                effort.progress(done, effort.processes * len(groups), str(group[0]))
-            done += 1
-            if todo:
-                rows.update((row.what, row) for row in _run(todo, effort))
-                _keep(effort, session, rows.values())
-    if effort.progress is not None:
-        effort.progress(done, done, "")
+    session = _Session(specs, effort)
+    groups = [specs] if interleaved else [[spec] for spec in specs]
+    label = _label(" against ".join(map(str, specs))) if interleaved else ""
+    rows = {spec: session.row(spec, interleaved=label) for spec in specs}
+    total = effort.processes * len(groups)
+    for done in range(total):
+        group = groups[done % len(groups)]
+        effort.tell(done, total, group[0])
+        todo = [rows[spec] for spec in group if not rows[spec].failure]
+        if todo:
+            rows.update((row.what, row) for row in _one_more_process(todo, effort))
+            session.keep(rows.values())
+    effort.tell(total, total, "")
     return session.file(rows.values())
 
 
@@ -136,7 +142,7 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
     """
     _check_together(specs, interleaved=True)
     facts = effort.facts or describe_device(specs[0].device, [specs[0].dtype])
-    label = f"{' against '.join(map(str, specs))} ({uuid4().hex[:8]})"
+    label = _label(" against ".join(map(str, specs)))
     rows = [
         Timing(what=spec, lead=primary_column_of(spec), processes=(), interleaved=label)
         for spec in specs
@@ -144,11 +150,9 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
     for done in range(effort.processes):
         if any(row.failure for row in rows):
             break
-        if effort.progress is not None:
-            effort.progress(done, effort.processes, str(specs[-1]))
-        rows = _run(rows, effort, roots)
-    if effort.progress is not None:
-        effort.progress(effort.processes, effort.processes, "")
+        effort.tell(done, effort.processes, specs[-1])
+        rows = _one_more_process(rows, effort, roots)
+    effort.tell(effort.processes, effort.processes, "")
     return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
 
 
@@ -167,81 +171,107 @@ def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: i
     Raises:
         InputError: as ``time_models``.
     """
-    session = _session([spec], effort)
-    rows: dict[TimingSpec, Timing] = {}
-    label = f"{replace(spec, batch=1)} ({uuid4().hex[:8]})"
+    session = _Session([spec], effort)
+    rows: dict[int, Timing] = {}
+    label = _label(str(replace(spec, batch=1)))
 
     def measured(batch: int, budget_s: float) -> Timing:
         one = replace(spec, batch=batch)
-        if one not in rows:
-            rows[one] = replace(session.row(one), sweep=label)
-        if effort.progress is not None:
-            effort.progress(len(rows) - 1, len(rows), str(one))
-        rows[one] = _run([rows[one]], replace(effort, budget_s=budget_s))[0]
-        _keep(effort, session, rows.values())
-        return rows[one]
+        row = rows.setdefault(batch, session.row(one, sweep=label))
+        effort.tell(len(rows) - 1, len(rows), one)
+        (rows[batch],) = _one_more_process([row], dataclasses.replace(effort, budget_s=budget_s))
+        session.keep(rows.values())
+        return rows[batch]
 
     def probe(batch: int) -> Probe:
-        row = measured(batch, min(PROBE_BUDGET_S, effort.budget_s))
-        return Probe.of(batch, row)
+        return Probe.of(measured(batch, min(PROBE_BUDGET_S, effort.budget_s)))
 
     sweep(probe, reference=reference, most=most, memory_bytes=session.memory_bytes())
     while True:  # with more processes another batch may be the best, which then gets as many
-        probes = [Probe.of(one.batch, row) for one, row in rows.items()]
-        wanted = {batch for batch in key_batches(probes, reference).values() if batch is not None}
-        todo = [b for b in wanted if _wants_more(rows[replace(spec, batch=b)], effort)]
+        keys = set(key_batches([Probe.of(row) for row in rows.values()], reference).values())
+        todo = [
+            batch
+            for batch, row in sorted(rows.items())
+            if batch in keys and not row.failure and len(row.processes) < effort.processes
+        ]
         if not todo:
             break
-        for batch in sorted(todo):
+        for batch in todo:
             measured(batch, effort.budget_s)
-    if effort.progress is not None:
-        effort.progress(len(rows), len(rows), "")
-    return session.file(sorted(rows.values(), key=lambda row: row.what.batch))
-
-
-def _wants_more(row: Timing, effort: Effort) -> bool:
-    return not row.failure and len(row.processes) < effort.processes
+    effort.tell(len(rows), len(rows), "")
+    return session.file(row for _, row in sorted(rows.items()))
 
 
 def _check_together(specs: Sequence[TimingSpec], interleaved: bool) -> None:
     if not specs:
         raise InputError("there is nothing to time: name at least one model")
-    alike = ["device", "dtype", "threads"] if interleaved else ["device"]
-    for name in alike:
+    for name in ("device", "dtype", "threads") if interleaved else ("device",):
         values = list(dict.fromkeys(str(getattr(spec, name)) for spec in specs))
         if len(values) > 1:
             raise InputError(f"a run has exactly one {name}, got {', '.join(values)}")
 
 
-@dataclass(slots=True)
+def _label(text: str) -> str:
+    """Return a label of this run: rows of two runs of one command did not take turns."""
+    return f"{text} ({uuid4().hex[:8]})"
+
+
 class _Session:
     """What holds for a whole run: the device, its roofs, the theoretical cost of each model."""
 
-    facts: DeviceFacts
-    roofs: Mapping[int, Roofs]
-    work: Mapping[str, Work]
-    notes: Mapping[str, tuple[str, ...]]
-    protocol: Mapping[str, float]
+    def __init__(self, specs: Sequence[TimingSpec], effort: Effort) -> None:
+        dtypes = list(dict.fromkeys(spec.dtype for spec in specs))
+        self.effort = effort
+        self.facts = effort.facts or describe_device(specs[0].device, dtypes)
+        self.work: dict[str, Work] = {}
+        self.notes: dict[str, str] = {}
+        models = list(dict.fromkeys(parse_spec(spec.spec) for spec in specs))
+        counted = measure(models, [REFERENCE], refresh=effort.refresh)
+        for model, one in zip(models, counted, strict=True):
+            profile = one.under(REFERENCE)
+            if profile is None:
+                self.work[str(model)] = Work(input=model.input)
+                self.notes[str(model)] = f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}"
+                continue
+            self.work[str(model)] = Work(
+                dense_macs=profile.dense_macs,
+                activations=profile.activations,
+                params=profile.params,
+                input=profile.input,
+            )
+            if profile.gaps_that_may_multiply():
+                note = f"{REFERENCE} left part of it out: see flopbench explain {model}"
+                self.notes[str(model)] = note
+        threads = dict.fromkeys(spec.threads for spec in specs)
+        self.roofs = {count: _roofs(self.facts, dtypes, count, effort) for count in threads}
 
-    def row(self, spec: TimingSpec, label: str = "") -> Timing:
-        roofs = self.roofs[spec.threads]
+    def row(self, spec: TimingSpec, *, interleaved: str = "", sweep: str = "") -> Timing:
+        """Return a row that has no samples yet."""
+        roofs, note = self.roofs[spec.threads], self.notes.get(spec.spec)
         return Timing(
             what=spec,
             lead=primary_column_of(spec),
             processes=(),
             work=self.work[spec.spec],
-            notes=self.notes[spec.spec],
-            interleaved=label,
+            notes=(note,) if note else (),
             roofs={"flops_per_s": roofs.flops_per_s(spec.dtype), "bytes_per_s": roofs.bytes_per_s},
+            interleaved=interleaved,
+            sweep=sweep,
         )
 
-    def file(self, rows: Any) -> TimingFile:
-        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=self.protocol)
+    def file(self, rows: Iterable[Timing]) -> TimingFile:
+        settings = protocol(self.effort)
+        return TimingFile(rows=tuple(rows), devices=(self.facts,), protocol=settings)
+
+    def keep(self, rows: Iterable[Timing]) -> None:
+        """Hand over what was measured so far."""
+        if self.effort.keep is not None:
+            self.effort.keep(self.file(row for row in rows if row.processes or row.failure))
 
     def memory_bytes(self) -> int | None:
         """Return the memory that limits a sweep on the CPU; a GPU reports when it is full."""
         total = self.facts.facts.get("memory.total_bytes")
-        return int(total) if self.facts.device == "cpu" and isinstance(total, int) else None
+        return total if self.facts.device == "cpu" and isinstance(total, int) else None
 
 
 def primary_column_of(spec: TimingSpec) -> str:
@@ -256,7 +286,7 @@ def primary_column_of(spec: TimingSpec) -> str:
     return "cpu_s" if spec.threads == 1 else "wall_s"
 
 
-def protocol(effort: Effort) -> dict[str, float]:
+def protocol(effort: Effort) -> dict[str, int | float]:
     """Return the constants of the measuring loop and the effort, for the file."""
     return {
         "processes": effort.processes,
@@ -271,51 +301,23 @@ def protocol(effort: Effort) -> dict[str, float]:
     }
 
 
-def _session(specs: Sequence[TimingSpec], effort: Effort) -> _Session:
-    dtypes = list(dict.fromkeys(spec.dtype for spec in specs))
-    facts = effort.facts or describe_device(specs[0].device, dtypes)
-    models = list(dict.fromkeys(parse_spec(spec.spec) for spec in specs))
-    work: dict[str, Work] = {}
-    notes: dict[str, tuple[str, ...]] = {}
-    measured = measure(models, [REFERENCE], refresh=effort.refresh)
-    for model, one in zip(models, measured, strict=True):
-        profile = one.under(REFERENCE)
-        notes[str(model)] = ()
-        if profile is None:
-            work[str(model)] = Work(input=model.input)
-            notes[str(model)] = (f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}",)
-            continue
-        work[str(model)] = Work(
-            dense_macs=profile.dense_macs,
-            activations=profile.activations,
-            params=profile.params,
-            input=profile.input,
-        )
-        if profile.gaps_that_may_multiply():
-            notes[str(model)] = (f"{REFERENCE} left part of it out: see flopbench explain {model}",)
-    threads = dict.fromkeys(spec.threads for spec in specs)
-    roofs = {count: _roofs(facts, dtypes, count, effort) for count in threads}
-    return _Session(facts, roofs, work, notes, protocol(effort))
-
-
 def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:
     known = load_roofs(facts, threads)
     missing = list(dtypes) if known is None or effort.refresh else list(known.lacks(dtypes))
     if known is not None and not missing:
         return known
-    if effort.progress is not None:
-        effort.progress(0, 1, f"roofs of {facts.name}")
+    effort.tell(0, 1, f"roofs of {facts.name}")
     job = {"device": facts.device, "dtypes": missing, "threads": threads}
-    roofs = Roofs.from_json(run_job(f"{_JOBS}:roofs", job, threads=threads))
-    if known is not None and effort.refresh:
-        roofs = roofs.completed_by(known)
-    elif known is not None:
-        roofs = known.merged(roofs)
+    roofs = decode(run_job(f"{_JOBS}:roofs", job, threads=threads), Roofs, "roofs of the device")
+    if known is not None:
+        roofs = roofs.completed_by(known) if effort.refresh else known.merged(roofs)
     store_roofs(facts, roofs)
     return roofs
 
 
-def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> list[Timing]:
+def _one_more_process(
+    rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()
+) -> list[Timing]:
     """Time rows in one more process; return them with its results.
 
     Args:
@@ -323,12 +325,12 @@ def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> l
         effort: how much to measure.
         roots: the source tree of each row; empty if all are imported as usual.
     """
-    job = {
-        "rows": [plain(row.what) for row in rows],
+    job: dict[str, Any] = {
+        "rows": [to_builtins(row.what) for row in rows],
         "budget_s": effort.budget_s,
         "fewest": effort.fewest,
         "graphs": not any(row.interleaved or row.sweep for row in rows),
-        **({"roots": list(roots)} if roots else {}),
+        "roots": list(roots),
     }
     try:
         answers = run_job(f"{_JOBS}:time_rows", job, threads=rows[0].what.threads)
@@ -338,12 +340,7 @@ def _run(rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()) -> l
     for row, answer in zip(rows, answers, strict=True):
         if "failure" in answer:
             updated.append(replace(row, failure=answer["failure"]))
-            continue
-        run: ProcessRun = process_run(answer["run"])
-        updated.append(replace(row, processes=(*row.processes, run)))
+        else:
+            run = decode(answer["run"], ProcessRun, str(row.what))
+            updated.append(replace(row, processes=(*row.processes, run)))
     return updated
-
-
-def _keep(effort: Effort, session: _Session, rows: Any) -> None:
-    if effort.keep is not None:
-        effort.keep(session.file(row for row in rows if row.processes or row.failure))

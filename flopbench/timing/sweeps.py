@@ -37,21 +37,18 @@ class Probe:
     """
 
     batch: int
-    images_per_s: float | None
+    images_per_s: float | None = None
     peak_bytes: int | None = None
     failure: str = ""
 
     @classmethod
-    def of(cls, batch: int, row: Timing) -> Probe:
+    def of(cls, row: Timing) -> Probe:
         """Return the probe that a row is."""
-        if row.failure or not row.processes:
-            return cls(batch=batch, images_per_s=None, failure=row.failure or "not measured")
-        peaks = [run.peak_bytes for run in row.processes if run.peak_bytes is not None]
-        return cls(
-            batch=batch,
-            images_per_s=batch / median(row.medians()),
-            peak_bytes=max(peaks, default=None),
-        )
+        batch = row.what.batch
+        if row.failed:
+            return cls(batch=batch, failure=row.failure or "not measured")
+        rate = batch / median(row.medians())
+        return cls(batch=batch, images_per_s=rate, peak_bytes=row.peak_bytes())
 
 
 def sweep(
@@ -84,14 +81,9 @@ def sweep(
         if flat >= DOUBLINGS_WITHOUT_GAIN:
             break
         batch *= 2
-    tried = {one.batch for one in probes}
     failed = min((one.batch for one in probes if one.images_per_s is None), default=most + 1)
-    if (
-        reference not in tried
-        and reference <= most
-        and reference < failed
-        and _fits(probes, reference, memory_bytes)
-    ):
+    skipped = reference < failed and reference not in {one.batch for one in probes}
+    if skipped and _fits(probes, reference, memory_bytes):
         probes.append(probe(reference))
     return sorted(probes, key=lambda one: one.batch)
 
@@ -103,15 +95,13 @@ def key_batches(probes: Sequence[Probe], reference: int) -> dict[str, int | None
         ``one``, ``reference``, ``best``, ``b90`` -> batch; None if it was not measured.
     """
     done = {one.batch: one.images_per_s for one in probes if one.images_per_s is not None}
-    if not done:
-        return {"one": None, "reference": None, "best": None, "b90": None}
-    best = max(done, key=lambda batch: (done[batch], -batch))
-    near = min(batch for batch, rate in done.items() if rate >= NEAR_BEST * done[best])
+    best = max(done, key=lambda batch: (done[batch], -batch), default=None)
+    near = [batch for batch, rate in done.items() if best and rate >= NEAR_BEST * done[best]]
     return {
         "one": 1 if 1 in done else None,
         "reference": reference if reference in done else None,
         "best": best,
-        "b90": near,
+        "b90": min(near, default=None),
     }
 
 

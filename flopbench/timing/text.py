@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TextIO
 
 from flopbench.core.grid import Column, Grid, render_grids
@@ -75,15 +74,11 @@ def timing_grids(file: TimingFile) -> list[Grid]:
     return grids
 
 
-@dataclass(slots=True)
 class Notes:
-    """Footnotes: a text gets its number when it is first used in a cell.
+    """Footnotes: a text gets its number when it is first used in a cell."""
 
-    Attributes:
-        numbers: text -> number, in order.
-    """
-
-    numbers: dict[str, int]
+    def __init__(self) -> None:
+        self.numbers: dict[str, int] = {}
 
     def mark(self, text: str, notes: Sequence[str]) -> str:
         """Return a cell: a text followed by the numbers of its notes."""
@@ -91,93 +86,87 @@ class Notes:
         return " ".join([text, *marks])
 
 
+_TENSOR_FLOAT = (
+    "fp32: TF32 off for convolutions and matrix products alike; tf32: on for both. torch's "
+    "defaults (convolutions with TF32, matrix products without) are not used."
+)
+_BOUND = (
+    "bound: by the roofline of dense operators alone; memory traffic of others is not included."
+)
+_QUEUED = "queued: img/s with calls queued back to back; img/s: each call from an idle device."
+
+_LATENCY: tuple[tuple[str, Callable[[Timing, Summary], str]], ...] = (
+    ("network", lambda row, s: row.what.spec),
+    ("batch", lambda row, s: str(row.what.batch)),
+    ("dtype", lambda row, s: _dtype(row)),
+    ("GMACs", lambda row, s: maybe(row.work.dense_macs, readable_giga)),
+    ("act. M", lambda row, s: maybe(row.work.activations, millions)),
+    ("ms", lambda row, s: maybe(s.headline_s, milliseconds)),
+    ("repeat within", lambda row, s: _within(s)),
+    ("wall ms", lambda row, s: maybe(s.columns.get("wall_s"), milliseconds)),
+    ("CPU ms", lambda row, s: maybe(s.columns.get("cpu_s"), milliseconds)),
+    ("enqueue ms", lambda row, s: maybe(s.columns.get("enqueue_s"), milliseconds)),
+    ("gpu ms", lambda row, s: maybe(s.columns.get("gpu_s"), milliseconds)),
+    ("graph ms", lambda row, s: maybe(s.columns.get("graph_s"), milliseconds)),
+    ("p90 ms", lambda row, s: maybe(s.p90_s, milliseconds)),
+    ("p99 ms", lambda row, s: maybe(s.p99_s, milliseconds)),
+    ("img/s", lambda row, s: maybe(s.images_per_s, _rate)),
+    ("queued", lambda row, s: maybe(s.queued_images_per_s, _rate)),
+    ("GFLOP/s", lambda row, s: maybe(s.achieved_flops_per_s, _gflops)),
+    ("of roof", lambda row, s: maybe(s.share_of_roof, percentage)),
+    ("of peak", lambda row, s: maybe(s.share_of_peak, percentage)),
+    ("J/img", lambda row, s: maybe(s.joules, "{:.3g}".format)),
+    ("bound", lambda row, s: s.bound or NOTHING),
+)
+_WHERE_KNOWN = {
+    *("wall ms", "CPU ms", "enqueue ms", "gpu ms", "graph ms", "p90 ms", "p99 ms"),
+    *("queued", "of peak", "J/img"),
+}
+"""Columns that are left out where no row has a value."""
+
+_OF_LEAD = {"wall_s": "wall ms", "cpu_s": "CPU ms"}
+"""Primary column -> the column that would repeat the headline."""
+
+
 def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     """Lay out latency rows of one device: theory, time, efficiency, verdict."""
     summaries = [summarise(row, device) for row in rows]
-    notes = Notes({})
-    columns: list[tuple[Column, Callable[[Timing, Summary], str]]] = [
-        (Column(title="network", align="left"), lambda row, s: row.what.spec),
-        (Column(title="batch"), lambda row, s: str(row.what.batch)),
-        (Column(title="dtype", align="left"), lambda row, s: _dtype(row)),
-        (Column(title="GMACs"), lambda row, s: maybe(row.work.dense_macs, readable_giga)),
-        (Column(title="act. M"), lambda row, s: maybe(row.work.activations, millions)),
-        (Column(title="ms"), lambda row, s: maybe(s.headline_s, milliseconds)),
-        (Column(title="repeat within"), lambda row, s: _within(s)),
-        *_further_times(rows, summaries),
-        (Column(title="img/s"), lambda row, s: maybe(s.images_per_s, _rate)),
-        *_queued(summaries),
-        (Column(title="GFLOP/s"), lambda row, s: maybe(s.achieved_flops_per_s, _gflops)),
-        (Column(title="of roof"), lambda row, s: maybe(s.share_of_roof, percentage)),
-    ]
-    if any(s.share_of_peak is not None for s in summaries):
-        columns.append((Column(title="of peak"), lambda row, s: maybe(s.share_of_peak, percentage)))
-    if any(s.energy is not None and s.energy.per_image_j is not None for s in summaries):
-        columns.append((Column(title="J/img"), lambda row, s: _joules(s)))
-    columns += [
-        (Column(title="bound", align="left"), lambda row, s: s.bound or NOTHING),
-        (
-            Column(title="verdict", align="left"),
-            lambda row, s: notes.mark(s.verdict, (*s.reasons, *row.notes)),
-        ),
-    ]
-    lines = tuple(
-        tuple(cell(row, summary) for _, cell in columns)
-        for row, summary in zip(rows, summaries, strict=True)
-    )
+    pairs = list(zip(rows, summaries, strict=True))
+    leads = {row.lead for row in rows}
+    left_out = {_OF_LEAD.get(next(iter(leads)))} if len(leads) == 1 else set()
+    titles, columns = [], []
+    for title, cell in _LATENCY:
+        cells = [cell(row, summary) for row, summary in pairs]
+        empty = title in _WHERE_KNOWN and set(cells) == {NOTHING}
+        if not empty and title not in left_out:
+            titles.append(title)
+            columns.append(cells)
+    notes = Notes()
+    columns.append([notes.mark(s.verdict, (*s.reasons, *row.notes)) for row, s in pairs])
     return Grid(
         title=f"Latency on {device.name}",
-        columns=tuple(column for column, _ in columns),
-        rows=lines,
+        columns=_columns(*titles, "verdict"),
+        rows=tuple(zip(*columns, strict=True)),
         footnotes=tuple(notes.numbers),
         caption=_caption(rows, summaries, device),
     )
 
 
-def _queued(
-    summaries: Sequence[Summary],
-) -> list[tuple[Column, Callable[[Timing, Summary], str]]]:
-    if all(s.queued_images_per_s is None for s in summaries):
-        return []
-    return [(Column(title="queued"), lambda row, s: maybe(s.queued_images_per_s, _rate))]
-
-
-def _further_times(
-    rows: Sequence[Timing], summaries: Sequence[Summary]
-) -> list[tuple[Column, Callable[[Timing, Summary], str]]]:
-    """Return the columns that follow the headline: the device's other clocks, and percentiles."""
-    titles = {
-        "wall_s": "wall ms",
-        "cpu_s": "CPU ms",
-        "enqueue_s": "enqueue ms",
-        "gpu_s": "gpu ms",
-        "graph_s": "graph ms",
-    }
-    primary = {row.lead for row in rows}
-    found: list[tuple[Column, Callable[[Timing, Summary], str]]] = []
-    for name, title in titles.items():
-        if any(name in s.columns for s in summaries) and primary != {name}:
-            found.append((Column(title=title), _column(name)))
-    if any(s.p90_s is not None for s in summaries):
-        found.append((Column(title="p90 ms"), lambda row, s: maybe(s.p90_s, milliseconds)))
-    if any(s.p99_s is not None for s in summaries):
-        found.append((Column(title="p99 ms"), lambda row, s: maybe(s.p99_s, milliseconds)))
-    return found
-
-
-def _column(name: str) -> Callable[[Timing, Summary], str]:
-    return lambda row, summary: maybe(summary.columns.get(name), milliseconds)
+def _columns(*titles: str) -> tuple[Column, ...]:
+    left = {"network", "dtype", "bound", "verdict", "mark"}
+    return tuple(Column(title=t, align="left" if t in left else "right") for t in titles)
 
 
 def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     """Lay out one throughput sweep, its key batches marked."""
     rows = sorted(rows, key=lambda row: row.what.batch)
     summaries = [summarise(row, device) for row in rows]
-    probes = [Probe.of(row.what.batch, row) for row in rows]
-    rates = [probe.images_per_s for probe in probes if probe.images_per_s is not None]
-    keys = key_batches(probes, 0)
-    names = {"best": "best", "b90": f"B{NEAR_BEST * 100:.0f}"}
+    best = max((s.images_per_s for s in summaries if s.images_per_s is not None), default=1.0)
+    keys = key_batches([Probe.of(row) for row in rows], 0)
+    near = f"B{NEAR_BEST * 100:.0f}"
+    names = {"best": "best", "b90": near}
     queued = any(summary.queued_images_per_s is not None for summary in summaries)
-    notes = Notes({})
+    notes = Notes()
     lines = []
     for row, summary in zip(rows, summaries, strict=True):
         marks = [text for key, text in names.items() if keys[key] == row.what.batch]
@@ -189,7 +178,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
                 _within(summary),
                 maybe(rate, _rate),
                 *([maybe(summary.queued_images_per_s, _rate)] if queued else []),
-                percentage(rate / max(rates)) if rate is not None else NOTHING,
+                maybe(None if rate is None else rate / best, percentage),
                 maybe(summary.share_of_roof, percentage),
                 maybe(summary.peak_bytes, gigabytes),
                 ", ".join(marks),
@@ -197,17 +186,14 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
             )
         )
     titles = ["batch", "ms", "repeat within", "img/s", *(["queued"] if queued else [])]
-    titles += ["of best", "of roof", "peak GB", "mark", "verdict"]
-    left = {"mark", "verdict"}
-    spec = rows[0].what
     return Grid(
-        title=f"Throughput of {spec.spec}, {_dtype(rows[0])}, on {device.name}",
-        columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
+        title=f"Throughput of {rows[0].what.spec}, {_dtype(rows[0])}, on {device.name}",
+        columns=_columns(*titles, "of best", "of roof", "peak GB", "mark", "verdict"),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
         caption=(
-            f"B{NEAR_BEST * 100:.0f}: the smallest measured batch within {NEAR_BEST:.0%} of the "
-            "best throughput. Each batch in its own process.",
+            f"{near}: the smallest measured batch within {NEAR_BEST:.0%} of the best throughput. "
+            "Each batch in its own process.",
             *_caption(rows, summaries, device),
         ),
     )
@@ -220,49 +206,33 @@ def _caption(
     counts = sorted({s.processes for s in summaries if s.processes})
     processes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
     threads = ", ".join(map(str, dict.fromkeys(row.what.threads for row in rows)))
-    facts = device.facts
     lines = [
         f"ms: {primary} of one call, median of the medians of {processes} fresh processes; repeat "
         "within: where the same command run again is expected to land (95 %).",
         f"{device.name}, {threads} CPU thread{'' if threads == '1' else 's'}, torch "
-        f"{facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: dense "
-        "multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
-        _tensor_float(rows),
-        "bound: by the roofline of dense operators alone; memory traffic of others is not included."
-        if any(s.bound for s in summaries)
-        else "",
-        "queued: img/s with calls queued back to back; img/s: each call from an idle device."
-        if any(s.queued_images_per_s is not None for s in summaries)
-        else "",
-        _roofs(rows),
+        f"{device.facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: "
+        "dense multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
     ]
+    if any(row.what.device == "cuda" for row in rows):
+        lines.append(_TENSOR_FLOAT)
+    if any(s.bound for s in summaries):
+        lines.append(_BOUND)
+    if any(s.queued_images_per_s is not None for s in summaries):
+        lines.append(_QUEUED)
+    roofs = {
+        row.what.dtype: f"{row.what.dtype} matmul {_gflops(flops)} GFLOP/s, "
+        f"copy {_gflops(copied)} GB/s"
+        for row in rows
+        if (flops := row.roofs.get("flops_per_s")) and (copied := row.roofs.get("bytes_per_s"))
+    }
+    if roofs:
+        lines.append(f"Measured roofs of this device: {'; '.join(roofs.values())}.")
     peak = peak_of(device.name)
     if peak is not None:
         lines.append(f"Peak: dense, {peak.source}.")
     else:
         lines.append(f"No data-sheet peak: {no_peak_reason(device.device, device.name)}.")
-    return tuple(line for line in lines if line)
-
-
-def _tensor_float(rows: Sequence[Timing]) -> str:
-    """State what "fp32" means on a GPU: torch's defaults differ for convolutions and matmuls."""
-    if all(row.what.device != "cuda" for row in rows):
-        return ""
-    return (
-        "fp32: TF32 off for convolutions and matrix products alike; tf32: on for both. torch's "
-        "defaults (convolutions with TF32, matrix products without) are not used."
-    )
-
-
-def _roofs(rows: Sequence[Timing]) -> str:
-    roofs = {}
-    for row in rows:
-        flops, copied = row.roofs.get("flops_per_s"), row.roofs.get("bytes_per_s")
-        if flops and copied:
-            roofs[row.what.dtype] = (
-                f"{row.what.dtype} matmul {_gflops(flops)} GFLOP/s, copy {_gflops(copied)} GB/s"
-            )
-    return f"Measured roofs of this device: {'; '.join(roofs.values())}." if roofs else ""
+    return tuple(lines)
 
 
 def _dtype(row: Timing) -> str:
@@ -287,8 +257,3 @@ def _rate(images_per_s: float) -> str:
 
 def _gflops(per_second: float) -> str:
     return f"{gflops(per_second):.1f}"
-
-
-def _joules(summary: Summary) -> str:
-    energy = summary.energy
-    return NOTHING if energy is None or energy.per_image_j is None else f"{energy.per_image_j:.3g}"

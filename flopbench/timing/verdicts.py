@@ -6,7 +6,7 @@ Verdicts: ``stable``, ``noisy``, ``unstable``, ``invalid`` (faster than the hard
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +19,7 @@ from flopbench.core.statistics import (
 )
 from flopbench.core.units import FLOPS_PER_MAC, gflops
 from flopbench.timing.devices import DeviceFacts
-from flopbench.timing.gpu_readings import Energy, GpuReading, energy_per_image_j, foreign, throttled
+from flopbench.timing.gpu_readings import Energy, energy_per_image_j, foreign, throttled
 from flopbench.timing.peaks import peak_of
 from flopbench.timing.records import Timing
 
@@ -100,6 +100,11 @@ class Summary:
     peak_bytes: int | None = None
     energy: Energy | None = None
 
+    @property
+    def joules(self) -> float | None:
+        """Energy of an image, where it could be measured."""
+        return None if self.energy is None else self.energy.per_image_j
+
 
 def summarise(row: Timing, device: DeviceFacts) -> Summary:
     """Summarise one row.
@@ -108,26 +113,25 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         row: the raw samples.
         device: the machine that they were measured on.
     """
-    if row.failure or not row.processes:
+    if row.failed:
         return Summary(verdict="failed", reasons=(row.failure or "not measured",))
-    medians = row.medians()
+    medians, pooled = row.medians(), row.pooled()
     headline = median(medians)
-    pooled = row.pooled()
     single = all(run.calls_per_sample == 1 for run in row.processes)
     names = dict.fromkeys(name for run in row.processes for name in run.columns)
     columns = {name: median(row.medians(name)) for name in names}
-    flops = row.work.dense_macs
     achieved = None
-    if flops is not None and headline > 0:
-        achieved = FLOPS_PER_MAC * flops * row.what.batch / headline
+    if row.work.dense_macs is not None and headline > 0:
+        achieved = FLOPS_PER_MAC * row.work.dense_macs * row.what.batch / headline
     peak = peak_of(device.name)
     sheet = None if peak is None else peak.flops_per_s(row.what.dtype)
     roof = row.roofs.get("flops_per_s")
-    launch = _launch_bound(columns)
-    peaks = [run.peak_bytes for run in row.processes if run.peak_bytes is not None]
+    launch = columns.get("enqueue_s", 0.0) > LAUNCH_BOUND * columns.get("gpu_s", math.inf)
     verdict, reasons = _verdict(row, columns, achieved, sheet)
     bounds = intensity(row)
     return Summary(
+        verdict=verdict,
+        reasons=reasons,
         headline_s=headline,
         interval_s=repeat_interval(medians) if min(medians) > 0 else None,
         spread=(max(medians) - min(medians)) / headline if headline > 0 else None,
@@ -146,10 +150,8 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         intensity=bounds,
         bound="launch" if launch else _bound(bounds, roof, row.roofs.get("bytes_per_s")),
         launch_bound=launch,
-        peak_bytes=max(peaks, default=None),
+        peak_bytes=row.peak_bytes(),
         energy=_energy(row),
-        verdict=verdict,
-        reasons=reasons,
     )
 
 
@@ -185,11 +187,6 @@ def _bound(
     return "memory" if bounds[1] < ridge else "compute or memory"
 
 
-def _launch_bound(columns: dict[str, float]) -> bool:
-    enqueue, gpu = columns.get("enqueue_s"), columns.get("gpu_s")
-    return enqueue is not None and gpu is not None and enqueue > LAUNCH_BOUND * gpu
-
-
 def _queued(row: Timing) -> float | None:
     """Return images per second between the first and the last done, median over processes."""
     ends = [(run.images_done[0], run.images_done[-1]) for run in row.processes if run.images_done]
@@ -201,15 +198,10 @@ def _energy(row: Timing) -> Energy | None:
     """Return the energy of the process with the median joules per image."""
     if row.what.device != "cuda":
         return None
-    found = [energy_per_image_j(_readings(run.readings), run.images_done) for run in row.processes]
-    known = sorted(
-        (e for e in found if e.per_image_j is not None), key=lambda e: e.per_image_j or 0
-    )
+    found = [energy_per_image_j(run.readings, run.images_done) for run in row.processes]
+    known = [energy for energy in found if energy.per_image_j is not None]
+    known.sort(key=lambda energy: energy.per_image_j or 0)
     return known[len(known) // 2] if known else found[0]
-
-
-def _readings(readings: Sequence[object]) -> list[GpuReading]:
-    return [GpuReading.from_json(reading) for reading in readings]
 
 
 def _verdict(
@@ -257,12 +249,10 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
         severe.append(
             f"{unsettled} of {len(row.processes)} processes did not settle in {calls} warm-up calls"
         )
-    for run in row.processes:
-        held = throttled(_readings(run.readings))
-        if held:
-            severe.append(f"the GPU was throttled: {held}")
-            break
-    others = max((foreign(_readings(run.readings)) or 0 for run in row.processes), default=0)
+    held = next(filter(None, (throttled(run.readings) for run in row.processes)), "")
+    if held:
+        severe.append(f"the GPU was throttled: {held}")
+    others = max(foreign(run.readings) or 0 for run in row.processes)
     if others:
         minor.append(f"{others} other processes used the GPU")
     _spread(row, severe, minor)
@@ -285,8 +275,7 @@ def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
         minor.append("the sweep only passed this batch, in one process")
         return
     if len(medians) < FEWEST_PROCESSES:
-        count = "1 process says" if len(medians) == 1 else f"{len(medians)} processes say"
-        minor.append(f"{count} little about others: use --processes {FEWEST_PROCESSES} or more")
+        minor.append(too_few(len(medians)))
         return
     span = repeat_interval(medians) if min(medians) > 0 else None
     if span is None:
@@ -296,3 +285,9 @@ def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
         (severe if reach > NOISY_WITHIN else minor).append(
             f"processes differ: a repeat is expected only within ±{reach:.0%}"
         )
+
+
+def too_few(processes: int) -> str:
+    """Return what fewer than ``FEWEST_PROCESSES`` mean, and what to do."""
+    count = "1 process says" if processes == 1 else f"{processes} processes say"
+    return f"{count} little about others: use --processes {FEWEST_PROCESSES} or more"

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from msgspec import structs
 from repositories import git
 from warm import run_python
 
@@ -365,7 +366,7 @@ def test_a_time_of_another_machine_is_not_compared_and_not_measured(work: Path) 
     path = latency_path(asked)
     file = TimingFile.load(path)
     facts = {**file.devices[0].facts, "torch.version": "1.0"}
-    other = replace(file, devices=(replace(file.devices[0], facts=facts),))
+    other = structs.replace(file, devices=(structs.replace(file.devices[0], facts=facts),))
     other.save(path)
 
     result = check_latency(asked)["net"]
@@ -394,7 +395,9 @@ def test_the_row_of_an_absent_device_is_not_comparable(work: Path) -> None:
     file = TimingFile.load(saved)
     spec = TimingSpec(spec="my_pkg.nets:build@32", device="cuda")
     latency_path(asked).parent.mkdir()
-    replace(file, rows=(replace(file.rows[0], what=spec, device=0),)).save(latency_path(asked))
+    structs.replace(file, rows=(structs.replace(file.rows[0], what=spec, device=0),)).save(
+        latency_path(asked)
+    )
     result = check_latency(asked, effort=ONE)["net"]
     assert (result.state, result.failed) == ("not comparable", False)
     assert "CUDA" in result.reason

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 
 mpl = pytest.importorskip("matplotlib")
 

@@ -9,8 +9,9 @@ comparable`` and is not measured, unless it has a limit, which applies everywher
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from flopbench.check.config import latency_budget
 from flopbench.check.latency.bench import Bench, latency_path, timeable

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
+
 from flopbench.check import git
 from flopbench.check.config import read_config
 from flopbench.check.latency.bench import Bench, timeable
@@ -68,7 +70,7 @@ def _against_revision(
         return bench.judge(budget, what, "not comparable", f"in {ref}: {error.line}")
     if old_spec == spec and not spec.is_user_code:
         return bench.judge(budget, what, "same", "the same library model in both revisions")
-    specs = [replace(what, spec=str(one)) for one in (old_spec, spec)]
+    specs = [structs.replace(what, spec=str(one)) for one in (old_spec, spec)]
     file = time_revisions(specs, folders, replace(bench.effort, facts=facts))
     old, new = TimedModel.all_of(file)
     if old.row.failure and not new.row.failure:

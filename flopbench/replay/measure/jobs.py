@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from msgspec import to_builtins
 
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
@@ -52,7 +53,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
         **result,
         "notes": [*notes, *result["notes"]],
         "clocks": [device.primary, device.secondary],
-        "device": device_facts(job["device"]).to_json(),
+        "device": to_builtins(device_facts(job["device"])),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import to_builtins
 
 from flopbench.core.errors import FlopbenchError, MeasureError
 from flopbench.models.build.environment import seeded
@@ -29,7 +30,7 @@ from flopbench.timing.measure.prepared import (
 )
 from flopbench.timing.measure.roofs import measure_roofs
 from flopbench.timing.measure.sampling import Clock, Sampled, first_call, sample
-from flopbench.timing.records import TimingSpec, plain
+from flopbench.timing.records import TimingSpec
 
 DIGITS = 10
 """Decimals of a second that are kept: a tenth of the resolution of the finest clock."""
@@ -47,7 +48,7 @@ def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
     device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for dtype in job["dtypes"]:
         check_device(device, dtype)
-    return device_facts(device).to_json()
+    return to_builtins(device_facts(device))
 
 
 def roofs(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def roofs(job: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         job: ``device``, ``dtypes`` (list), ``threads``.
     """
-    return measure_roofs(job["device"], job["dtypes"], job["threads"]).to_json()
+    return to_builtins(measure_roofs(job["device"], job["dtypes"], job["threads"]))
 
 
 def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -197,7 +198,7 @@ def _columns(sampled: Sampled) -> dict[str, Any]:
         name: [round(seconds, DIGITS) for seconds in values]
         for name, values in sampled.columns.items()
     }
-    return {**plain(data), "columns": columns}
+    return {**data, "columns": columns}
 
 
 def peak_bytes(device: str) -> int | None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from msgspec import to_builtins
 
 from flopbench.timing.measure.gpu_facts import open_nvml
 from flopbench.timing.records import TimingSpec
@@ -53,7 +54,7 @@ def watch_gpu(spec: TimingSpec, call: Callable[[], Any]) -> dict[str, Any]:
         finally:
             over.set()
             reader.join()
-    return {"readings": [reading.to_json() for reading in readings], "images_done": done}
+    return {"readings": to_builtins(readings), "images_done": done}
 
 
 def _repeat(batch: int, call: Callable[[], Any]) -> list[tuple[float, int]]:

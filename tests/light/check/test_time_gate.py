@@ -14,6 +14,7 @@ import pytest
 from clocks import NoiseClock, interleaved, some_device, timed
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from flopbench.check.latency.judging import (
     TimedModel,
@@ -47,8 +48,8 @@ def budget(gate: str = "same-machine", **changes: Any) -> Budget:
 
 def changed(timed: TimedModel, **changes: Any) -> TimedModel:
     """Return a row with fields of every process changed."""
-    runs = tuple(replace(run, **changes) for run in timed.row.processes)
-    return replace(timed, row=replace(timed.row, processes=runs))
+    runs = tuple(structs.replace(run, **changes) for run in timed.row.processes)
+    return replace(timed, row=structs.replace(timed.row, processes=runs))
 
 
 def times(factor: float) -> Callable[[], float]:
@@ -60,7 +61,7 @@ def pair(factor: float) -> tuple[TimedModel, TimedModel]:
     """Return two rows that took turns in three processes that differ by 60 %."""
     clocks = [NoiseClock((1 + 0.3 * n) * BASE_S, noise=0.002, seed=n) for n in range(3)]
     rows = interleaved(clocks, [times(1.0), times(factor)])
-    same = [replace(one, what=replace(one.what, spec="net@32")) for one in rows]
+    same = [structs.replace(one, what=structs.replace(one.what, spec="net@32")) for one in rows]
     return TimedModel(row=same[0], facts=CPU), TimedModel(row=same[1], facts=CPU)
 
 
@@ -148,8 +149,8 @@ def test_an_unstable_row_is_not_judged_by(which: str) -> None:
 def test_a_time_that_cannot_be_is_not_judged_by() -> None:
     """Faster than the roof allows: inconclusive, not better."""
     new = row(0.1, seed=1)
-    work = replace(new.row.work, dense_macs=10**12)
-    fast = replace(new, row=replace(new.row, work=work, roofs={"flops_per_s": 1e9}))
+    work = structs.replace(new.row.work, dense_macs=10**12)
+    fast = replace(new, row=structs.replace(new.row, work=work, roofs={"flops_per_s": 1e9}))
     result = judge_time(budget(), row(1.0), fast)
     assert result.state == "inconclusive"
     assert "the time is invalid" in result.reason
@@ -159,7 +160,7 @@ def test_a_time_that_cannot_be_is_not_judged_by() -> None:
 def test_a_row_without_a_time_is_not_measured(gone: dict[str, Any]) -> None:
     """Missing is not passing; a failure is the reason."""
     new = row(1.0)
-    result = judge_time(budget(), row(1.0), replace(new, row=replace(new.row, **gone)))
+    result = judge_time(budget(), row(1.0), replace(new, row=structs.replace(new.row, **gone)))
     assert (result.state, result.failed, result.new) == ("not measured", False, None)
     assert result.reason == gone.get("failure", "no process timed it")
 
@@ -167,7 +168,7 @@ def test_a_row_without_a_time_is_not_measured(gone: dict[str, Any]) -> None:
 def test_rows_of_unlike_batches_are_not_compared() -> None:
     """Two batches: not comparable, and no ratio."""
     new = row(1.0)
-    other = replace(new, row=replace(new.row, what=replace(new.row.what, batch=8)))
+    other = replace(new, row=structs.replace(new.row, what=structs.replace(new.row.what, batch=8)))
     result = judge_time(budget(), row(1.0), other)
     assert (result.state, result.failed) == ("not comparable", False)
     assert "batch: 1 and 8" in result.reason
@@ -233,7 +234,7 @@ def test_rows_that_took_turns_are_told_apart_on_a_restless_machine(
     old, new = pair(factor)
     assert {old.summary.verdict, new.summary.verdict} == {"unstable"}
     assert judge_time(budget("paired"), old, new).state == state
-    apart = replace(new, row=replace(new.row, interleaved=""))
+    apart = replace(new, row=structs.replace(new.row, interleaved=""))
     assert judge_time(budget("paired"), old, apart).state == "inconclusive"
 
 

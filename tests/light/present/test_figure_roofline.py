@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.present.figures.roofline import roofline

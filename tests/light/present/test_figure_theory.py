@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError
 from flopbench.present.figures.fits import fitted_line, rank_correlation

@@ -148,13 +148,13 @@ def test_a_probe_reads_a_row() -> None:
     """Batch over the median of process medians, the largest peak, or the failure."""
     spec = TimingSpec(spec="resnet18@32", batch=8)
     row = timed([NoiseClock(1 / 16), NoiseClock(1 / 8), NoiseClock(1 / 4)], spec)
-    assert Probe.of(8, row) == Probe(batch=8, images_per_s=64.0)
+    assert Probe.of(row) == Probe(batch=8, images_per_s=64.0)
     row = timed([NoiseClock(1 / 16)], spec, run={"peak_bytes": 7})
-    assert Probe.of(8, row).peak_bytes == 7
+    assert Probe.of(row).peak_bytes == 7
     failed = Timing(what=spec, lead="cpu_s", processes=(), failure="out of memory")
-    assert Probe.of(8, failed) == Probe(batch=8, images_per_s=None, failure="out of memory")
+    assert Probe.of(failed) == Probe(batch=8, images_per_s=None, failure="out of memory")
     empty = Timing(what=spec, lead="cpu_s", processes=())
-    assert Probe.of(8, empty).failure == "not measured"
+    assert Probe.of(empty).failure == "not measured"
 
 
 @given(

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from clocks import NoiseClock, interleaved, some_device, timed
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, NotComparableError
 from flopbench.timing.comparison import (

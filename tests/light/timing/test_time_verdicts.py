@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from clocks import NoiseClock, some_device, timed
 from conftest import ROOT
+from msgspec.structs import replace
 
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
 from flopbench.timing.records import Timing, TimingSpec, Work
@@ -34,8 +34,8 @@ def unlike(*factors: float) -> list[NoiseClock]:
     return [NoiseClock(factor / 16) for factor in factors]
 
 
-def recorded(run: str) -> list[dict[str, Any]]:
-    """Return recorded readings of a GPU in the form of a timing file."""
+def recorded(run: str) -> list[GpuReading]:
+    """Return recorded readings of a GPU."""
     data = json.loads((ROOT / "tests/data/nvml-readings.json").read_text(encoding="utf-8"))
     return [
         GpuReading(
@@ -49,12 +49,12 @@ def recorded(run: str) -> list[dict[str, Any]]:
             energy_mj=line["energy_mj"],
             foreign_processes=len(set(line["pids"]) - {data["own_pid"]}),
             utilization_percent=line["utilization_percent"],
-        ).to_json()
+        )
         for line in data["runs"][run]
     ]
 
 
-def on_cuda(readings: Sequence[Any] = (), **changes: Any) -> Summary:
+def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Summary:
     """Summarise a steady row of three processes on a GPU, each with these readings."""
     run = {"readings": tuple(readings), "images_done": changes.pop("images_done", ())}
     row = timed(alike(columns="cuda"), ON_CUDA, run=run, work=WORK, **changes)

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.timing.file import KIND, SCHEMA, TimingFile, merge, process_run
+from flopbench.timing.file import KIND, SCHEMA, TimingFile, merge
 from flopbench.timing.gpu_readings import GpuReading
-from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work, plain
+from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
 from flopbench.timing.text import render_timings, timing_grids
 from flopbench.timing.verdicts import summarise
 
@@ -43,7 +43,7 @@ def small_file() -> TimingFile:
         foreign_processes=0,
     )
     on_gpu = {
-        "readings": (reading.to_json(),),
+        "readings": (reading,),
         "images_done": ((1.0, 0), (2.0, 32)),
         "peak_bytes": 2**30,
         "flags": {"cuda.matmul.fp32_precision": "ieee", "cudnn.benchmark": False},
@@ -73,20 +73,13 @@ def small_file() -> TimingFile:
     )
 
 
-def damaged(change: Callable[[Any], object]) -> dict[str, Any]:
-    """Return the JSON of a file of two rows whose second one was changed."""
-    row = timed([NoiseClock(1 / 16)], work=WORK, run={"images_done": ((0.0, 1),)})
-    file = TimingFile(rows=(row, row), devices=(CPU,), protocol={})
-    data: dict[str, Any] = json.loads(file.dumps())
-    change(data["rows"][1])
-    return data
-
-
 # --- what is written is read
 
 
 def test_every_kind_of_row_survives_the_file(tmp_path: Path) -> None:
-    """Tuples, nulls, nested records and text beyond ASCII; the same file gives the same bytes."""
+    """Tuples, nulls, nested records, text beyond ASCII, and every sample to its last bit; the same
+    file gives the same bytes.
+    """
     file = small_file()
     path = tmp_path / "t.json"
     file.save(path)
@@ -94,14 +87,7 @@ def test_every_kind_of_row_survives_the_file(tmp_path: Path) -> None:
     assert again == file
     assert again.dumps() == path.read_text(encoding="utf-8") == file.dumps()
     assert again.device_of(again.rows[4]) == GPU
-
-
-def test_raw_samples_are_kept_to_the_last_bit() -> None:
-    """A float of a sample is restored exactly; nothing is rounded."""
-    file = small_file()
-    samples = TimingFile.from_json(json.loads(file.dumps())).rows[0].processes[0].columns
-    assert samples == file.rows[0].processes[0].columns
-    assert len(samples["cpu_s"]) == 6
+    assert len(again.rows[0].processes[0].columns["cpu_s"]) == 6
 
 
 def test_one_process_is_one_line() -> None:
@@ -154,9 +140,10 @@ def test_any_row_survives_the_file(
     assert TimingFile.from_json(json.loads(file.dumps())) == file
 
 
-def test_a_file_of_schema_1_is_read_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_of_schema_1_is_read_and_printed() -> None:
     """A file kept from the first schema stays readable, its figures what they were."""
     file = TimingFile.load(SAVED)
+    assert file.dumps() == SAVED.read_text(encoding="utf-8")
     assert [str(row.what) for row in file.rows] == [
         "resnet18@32 · batch 1 · fp32 · cpu",
         "resnet18@32 · batch 4096 · fp32 · cpu",
@@ -173,14 +160,6 @@ def test_a_file_of_schema_1_is_read_and_printed(capsys: pytest.CaptureFixture[st
         assert "resnet18@32" in (render_timings(file, format, None) or "")  # type: ignore[arg-type]
 
 
-def test_the_schema_1_file_names_no_machine() -> None:
-    """Published files hold no path and no name of a user or a host."""
-    text = SAVED.read_text(encoding="utf-8")
-    for word in ("/home", "/root", "/work", "/tmp", "hostname", "user"):
-        assert word not in text
-    assert len(text) < 10_000
-
-
 # --- what is refused
 
 
@@ -193,12 +172,13 @@ def test_the_schema_1_file_names_no_machine() -> None:
         ({"schema": None}, "'schema' is None"),
         ({"kind": "flopbench.table"}, "t.json is not a flopbench timing file"),
         ({"kind": None}, "t.json is not a flopbench timing file"),
-        ({"rows": None}, "t.json is not a flopbench timing file"),
-        ({"rows": 3}, "t.json is not a flopbench timing file"),
-        ({"devices": None}, "t.json is not a flopbench timing file"),
-        ({"devices": [{"device": "cpu"}]}, "t.json: not device facts"),
+        ({"rows": None}, "t.json: rows: expected 'array'"),
+        ({"rows": 3}, "t.json: rows: expected 'array'"),
+        ({"devices": None}, "t.json: devices: expected 'array'"),
+        ({"devices": [{"device": "cpu"}]}, "t.json: devices[0]: object missing required field"),
         ({"devices": []}, "t.json: rows[0]: device is 0, but the file has 0 devices"),
-        ({"protocol": 3}, "t.json is not a flopbench timing file"),
+        ({"protocol": 3}, "t.json: protocol: expected 'object'"),
+        ({"more": 3}, "t.json: object contains unknown field 'more'"),
     ],
 )
 def test_other_files_are_refused(change: dict[str, Any], needle: str) -> None:
@@ -209,18 +189,13 @@ def test_other_files_are_refused(change: dict[str, Any], needle: str) -> None:
     assert needle in caught.value.message
 
 
-@pytest.mark.parametrize("data", [None, [], "text", 3, {}, {"kind": KIND}])
-def test_no_file_at_all_is_refused(data: Any) -> None:
-    """Any other JSON value is a DataError, never another exception."""
-    with pytest.raises(DataError, match=r"t\.json"):
-        TimingFile.from_json(data, "t.json")
-
-
-def test_a_newer_file_says_what_to_do() -> None:
-    """Its rows are not read: a newer schema may have any."""
-    data = {"kind": KIND, "schema": 99, "rows": "anything"}
+def test_no_file_at_all_is_refused() -> None:
+    """Any other JSON value is a DataError; of a newer file not even the rows are looked at."""
+    for data in (None, [], "text", 3, {}, {"kind": KIND}, {"kind": KIND, "schema": 1}):
+        with pytest.raises(DataError, match=r"t\.json"):
+            TimingFile.from_json(data, "t.json")
     with pytest.raises(DataError, match="schema 99") as caught:
-        TimingFile.from_json(data, "t.json")
+        TimingFile.from_json({"kind": KIND, "schema": 99, "rows": "anything"}, "t.json")
     assert "upgrade flopbench" in caught.value.hint
 
 
@@ -238,89 +213,85 @@ def put(*path: Any) -> Callable[[Any], None]:
 
 RUN = ("processes", 0)
 NAN = float("nan")
+SAMPLES = "processes[0].columns.cpu_s"
 
 
 @pytest.mark.parametrize(
     ("change", "needle"),
     [
-        (lambda row: row.pop("lead"), "lead"),
-        (put("surprise", 1), "surprise"),
-        (put("what", None), "TimingSpec"),
-        (put("what", {"spec": "resnet18"}), "TimingSpec"),
-        (put("what", "batches", 3), "batches"),
-        (put("work", []), "Work"),
-        (put(*RUN, {}), "ProcessRun"),
-        (put(*RUN, "columns", {}), "no samples"),
-        (put(*RUN, "columns", "cpu_s", []), "columns"),
-        (put(*RUN, "columns", "cpu_s", [1.0]), "different lengths"),
+        (lambda row: row.pop("lead"), "rows[1]: object missing required field 'lead'"),
+        (lambda row: row.pop("device"), "rows[1].device is missing"),
+        (put("surprise", 1), "unknown field 'surprise'"),
+        (put("what", None), "what: expected 'object'"),
+        (put("what", {"spec": "resnet18"}), "what.device is missing"),
+        (put("what", "batches", 3), "what: object contains unknown field 'batches'"),
+        (put("what", "batch", "four"), "what.batch: expected 'int'"),
+        (put("what", "batch", 0), "what.batch: expected 'int' >= 1"),
+        (put("what", "batch", 1.5), "what.batch: expected 'int'"),
+        (put("what", "spec", None), "what.spec: expected 'str'"),
+        (put("what", "dtype", "fp9"), "dtype is 'fp9' where one of fp32, tf32, bf16, fp16"),
+        (put("what", "device", "tpu"), "device is 'tpu' where one of cpu, cuda, mps"),
+        (put("what", "threads", "1"), "what.threads: expected 'int'"),
+        (put("what", "compiled", "no"), "what.compiled: expected 'bool'"),
+        (put("work", []), "work: expected 'object'"),
+        (put("work", {}), "work.dense_macs is missing"),
+        (put("work", "dense_macs", "many"), "work.dense_macs: expected 'int"),
+        (put("work", "dense_macs", -1), "work.dense_macs: expected 'int' >= 0"),
+        (put("roofs", None), "roofs: expected 'object'"),
+        (put("roofs", {"flops_per_s": "fast"}), "roofs.flops_per_s: expected 'float"),
+        (put("roofs", {"flops_per_s": 10**400}), "roofs.flops_per_s: number out of range"),
+        (put("notes", "text"), "notes: expected 'array'"),
+        (put("notes", None), "notes: expected 'array'"),
+        (put("failure", None), "failure: expected 'str'"),
         (put("lead", "gpu_s"), "lead is 'gpu_s'"),
-        (put("device", 1), "device is 1"),
-        (put("device", -1), "device is -1"),
-        (put("device", True), "device"),
-        (put("device", None), "device"),
-        (put("device", "0"), "device"),
+        (put("device", 1), "device is 1, but the file has 1 devices"),
+        (put("device", -1), "device: expected 'int' >= 0"),
+        (put("device", True), "device: expected 'int'"),
+        (put("device", None), "device: expected 'int'"),
+        (put("device", "0"), "device: expected 'int'"),
+        (put("processes", None), "processes: expected 'array'"),
+        (put(*RUN, {}), "processes[0]: object missing required field"),
+        (put(*RUN, "speed", 1), "processes[0]: object contains unknown field 'speed'"),
+        (put(*RUN, "columns", None), "processes[0].columns: expected 'object'"),
+        (put(*RUN, "columns", {}), "processes[0]: a process has no samples"),
+        (put(*RUN, "columns", "cpu_s", []), "processes[0]: a process has no samples, or columns"),
+        (put(*RUN, "columns", "cpu_s", [1.0]), "columns of different lengths"),
+        (put(*RUN, "columns", "cpu_s", "123"), f"{SAMPLES}: expected 'array'"),
+        (put(*RUN, "columns", "cpu_s", 1, None), f"{SAMPLES}[1]: expected 'float'"),
+        (put(*RUN, "columns", "cpu_s", 0, NAN), f"{SAMPLES}[0]: expected 'float' >= 0.0"),
+        (put(*RUN, "columns", "cpu_s", 0, -1.0), f"{SAMPLES}[0]: expected 'float' >= 0.0"),
+        (put(*RUN, "columns", "cpu_s", 0, 10**400), f"{SAMPLES}[0]: number out of range"),
+        (put(*RUN, "first_s", None), "processes[0].first_s: expected 'float'"),
+        (put(*RUN, "settled", "no"), "processes[0].settled: expected 'bool'"),
+        (put(*RUN, "calls_per_sample", "x"), "processes[0].calls_per_sample: expected 'int'"),
+        (put(*RUN, "peak_bytes", "big"), "processes[0].peak_bytes: expected 'int"),
+        (put(*RUN, "readings", None), "processes[0].readings: expected 'array'"),
+        (put(*RUN, "readings", [1]), "processes[0].readings[0]: expected 'object'"),
+        (put(*RUN, "readings", [{"t_s": 1.0}]), "processes[0].readings[0].sm_mhz is missing"),
+        (put(*RUN, "readings", 0, "t_s", None), "processes[0].readings[0].t_s: expected 'float'"),
+        (put(*RUN, "readings", 0, "sm_mhz", 1.5), "readings[0].sm_mhz: expected 'int | null'"),
+        (put(*RUN, "readings", 0, "power_w", "300"), "readings[0].power_w: expected 'float"),
+        (put(*RUN, "readings", 0, "energy_mj", True), "readings[0].energy_mj: expected 'int"),
+        (put(*RUN, "readings", 0, "throttle_reasons", "x"), "throttle_reasons: expected 'array"),
+        (put(*RUN, "readings", 0, "throttle_reasons", [3]), "throttle_reasons[0]: expected 'str'"),
+        (put(*RUN, "images_done", [[1.0]]), "processes[0].images_done[0]: expected 'array'"),
+        (put(*RUN, "flags", 3), "processes[0].flags: expected 'object'"),
     ],
 )
-def test_a_row_of_another_form_is_named(change: Callable[[Any], object], needle: str) -> None:
-    """The message holds the file, the row and what is wrong with it."""
-    with pytest.raises(DataError) as caught:
-        TimingFile.from_json(damaged(change), "t.json")
-    assert caught.value.message.startswith("t.json: rows[1]: ")
-    assert needle in caught.value.message
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [
-        (put("what", "batch", "four"), "batch"),
-        (put("what", "batch", 0), "batch"),
-        (put("what", "batch", 1.5), "batch"),
-        (put("what", "spec", None), "spec"),
-        (put("what", "dtype", "fp9"), "dtype"),
-        (put("what", "device", "tpu"), "device"),
-        (put("what", "threads", "1"), "threads"),
-        (put("what", "compiled", "no"), "compiled"),
-        (put("work", "dense_macs", "many"), "dense_macs"),
-        (put("work", "dense_macs", -1), "dense_macs"),
-        (put("roofs", None), "roofs"),
-        (put("roofs", {"flops_per_s": "fast"}), "flops_per_s"),
-        (put("notes", "text"), "notes"),
-        (put("notes", None), "notes"),
-        (put("failure", None), "failure"),
-        (put("processes", None), "processes"),
-        (put(*RUN, "columns", None), "columns"),
-        (put(*RUN, "columns", "cpu_s", "123"), "cpu_s"),
-        (put(*RUN, "columns", "cpu_s", 0, None), "cpu_s"),
-        (put(*RUN, "columns", "cpu_s", 0, NAN), "cpu_s"),
-        (put(*RUN, "columns", "cpu_s", 0, 10**400), "cpu_s"),
-        (put("roofs", {"flops_per_s": 10**400}), "flops_per_s"),
-        (put(*RUN, "first_s", None), "first_s"),
-        (put(*RUN, "settled", "no"), "settled"),
-        (put(*RUN, "calls_per_sample", "x"), "calls_per_sample"),
-        (put(*RUN, "peak_bytes", "big"), "peak_bytes"),
-        (put(*RUN, "readings", [1]), "readings"),
-        (put(*RUN, "readings", None), "readings"),
-        (put(*RUN, "images_done", [[1.0]]), "images_done"),
-        (put(*RUN, "flags", 3), "flags"),
-    ],
-)
-def test_a_wrong_value_is_named_with_its_row(change: Callable[[Any], object], field: str) -> None:
-    """A value of another type, or none that the field can have: file, row and field are named.
+def test_a_wrong_row_is_refused_at_its_place(change: Callable[[Any], object], needle: str) -> None:
+    """File, row and field are named, and what was expected there.
 
     What is let in here is met later, as a traceback of a verdict or a wrong figure.
     """
+    reading = GpuReading(t_s=1.5, throttle_reasons=("sw power cap",))
+    run = {"images_done": ((0.0, 1),), "readings": (reading,)}
+    row = timed([NoiseClock(1 / 16)], work=WORK, run=run)
+    data = json.loads(TimingFile(rows=(row, row), devices=(CPU,)).dumps())
+    change(data["rows"][1])
     with pytest.raises(DataError) as caught:
-        TimingFile.from_json(damaged(change), "t.json")
-    assert caught.value.message.startswith("t.json: rows[1]: ")
-    assert field in caught.value.message
-
-
-def test_a_process_of_another_form_is_refused() -> None:
-    """A worker's answer goes through the same checks."""
-    run = plain(timed([NoiseClock(1 / 16)]).processes[0])
-    assert process_run(run) == timed([NoiseClock(1 / 16)]).processes[0]
-    with pytest.raises(DataError, match="ProcessRun"):
-        process_run({**run, "speed": 1})
+        TimingFile.from_json(data, "t.json")
+    assert caught.value.message.startswith("t.json: rows[1]")
+    assert needle in caught.value.message
 
 
 def test_damaged_files_are_refused_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> None:
