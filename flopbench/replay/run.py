@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, near_match
+from flopbench.core.records import decode
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
 from flopbench.policy.counts import LogCounts, Source
@@ -31,6 +32,7 @@ from flopbench.replay.records import (
 )
 from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload
+from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.run import describe_device
 
 JOB = "flopbench.replay.measure.jobs:run"
@@ -130,28 +132,41 @@ def replay_of_log(
     parts, baseline, notes, counter = _parts(log.plan, workload, choices, progress)
     _check_parts(parts, baseline, log.source)
     modes, more = _arrangements(choices, len(workload.videos))
-    job = _job(choices, workload, parts, baseline, modes)
+    settings = _settings(choices)
+    what = {
+        **_what_was_logged(counts, workload),
+        "parts": parts,
+        "baseline": baseline,
+        "counter": counter,
+        "modes": modes,
+        "settings": settings,
+    }
 
     def recorded(results: Sequence[Mapping[str, Any]], failure: str = "") -> Replay:
-        replay = _record(results, choices, counts, workload)
-        replay = msgspec.structs.replace(
-            replay,
-            parts=parts,
-            baseline=baseline,
-            modes=modes,
-            counter=counter,
-            notes=[*notes, *more, *replay.notes],
-            warnings=list(map(str, counts.warnings)),
+        runs = [
+            decode({k: result[k] for k in ("modes", "notes")}, ReplayProcess, "a process")
+            for result in results
+        ]
+        replay = Replay(
+            **what,
+            clocks=tuple(results[0]["clocks"]),
+            runs=runs,
+            device=decode(results[0]["device"], DeviceFacts, "facts of the device"),
+            notes=(*notes, *more, *dict.fromkeys(text for one in runs for text in one.notes)),
             failure=failure,
         )
         _compare(replay)
         return msgspec.structs.replace(replay, summary=summary_of(replay))
 
-    def kept(results: Sequence[Mapping[str, Any]]) -> None:
-        if keep is not None:
-            keep(recorded(results))
-
-    return recorded(*_processes(job, choices, run, progress, kept))
+    job = {
+        "workload": msgspec.to_builtins(workload),
+        "components": {name: part.spec for name, part in parts.items()},
+        "baseline": msgspec.to_builtins(baseline),
+        "modes": msgspec.to_builtins(modes),
+        **msgspec.to_builtins(settings),
+        "frames": choices.frames,
+    }
+    return _timed(job, run, recorded, progress, keep)
 
 
 def _parts(
@@ -225,52 +240,21 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
     return modes, notes
 
 
-def _job(
-    choices: ReplayChoices,
-    workload: Workload,
-    parts: Mapping[str, ReplayPart],
-    baseline: UniformBaseline,
-    modes: Mapping[str, Arrangement],
-) -> dict[str, Any]:
-    """Return the job of a process as JSON values."""
-    return {
-        "workload": workload.to_json(),
-        "components": {name: part.spec for name, part in parts.items()},
-        "baseline": msgspec.to_builtins(baseline),
-        "modes": msgspec.to_builtins(modes),
-        "rounds": choices.rounds,
-        "seed": choices.seed,
-        "device": choices.device,
-        "threads": _threads(choices),
-        "dtype": choices.dtype,
-        "channels_last": choices.channels_last,
-        "compiled": choices.compiled,
-        "frames": choices.frames,
-    }
-
-
-def _threads(choices: ReplayChoices) -> int:
-    return choices.threads or 1
-
-
-def _processes(
+def _timed(
     job: Mapping[str, Any],
-    choices: ReplayChoices,
     run: RunJob,
+    recorded: Callable[..., Replay],
     progress: Progress | None,
-    kept: Callable[[Sequence[Mapping[str, Any]]], None],
-) -> tuple[list[dict[str, Any]], str]:
-    """Run the processes one after the other.
-
-    Returns:
-        Their results, and why the next one failed; empty after an interrupt, or if none did.
-    """
+    keep: Keep | None,
+) -> Replay:
+    """Run the processes one after the other; return the replay of those that finished."""
     results: list[dict[str, Any]] = []
-    for number in range(choices.processes):
+    count = job["processes"]
+    for number in range(count):
         if progress is not None:
-            progress(number, choices.processes, f"process {number + 1} of {choices.processes}")
+            progress(number, count, f"process {number + 1} of {count}")
         try:
-            own = {**job, "seed": choices.seed + number}
+            own = {**job, "seed": job["seed"] + number}
             results.append(run(JOB, own, threads=job["threads"]))
         except KeyboardInterrupt:
             if not results:
@@ -279,47 +263,31 @@ def _processes(
         except FlopbenchError as error:
             if not results:
                 raise
-            return results, error.line
-        kept(results)
-    return results, ""
+            return recorded(results, error.line)
+        if keep is not None:
+            keep(recorded(results))
+    return recorded(results)
 
 
-def _record(
-    results: Sequence[Mapping[str, Any]],
-    choices: ReplayChoices,
-    counts: LogCounts,
-    workload: Workload,
-) -> Replay:
-    """Return the processes' results as a replay whose parts are still to be filled in."""
-    runs = [
-        msgspec.convert({k: result[k] for k in ("modes", "notes")}, ReplayProcess)
-        for result in results
-    ]
+def _what_was_logged(counts: LogCounts, workload: Workload) -> dict[str, Any]:
+    """Return those fields of a replay that follow from its log."""
     header, source = counts.plan.header, counts.source
-    return Replay(
-        method=method_name(counts),
-        dataset=" ".join(part for part in (header.dataset, header.split) if part),
-        source=str(replace(source, first=source.name)),
-        videos=len(workload.videos),
-        steps=workload.steps,
-        actions=dict(zip(workload.actions, workload.decisions(), strict=True)),
-        exits=dict(zip(workload.exits, workload.exits_taken(), strict=True)),
-        parts={},
-        baseline=UniformBaseline(name="", per="step", runs={}, units=0),
-        modes={},
-        settings=_settings(choices),
-        clocks=results[0]["clocks"],
-        runs=runs,
-        device=results[0]["device"],
-        notes=list(dict.fromkeys(text for one in runs for text in one.notes)),
-        counter="",
-    )
+    return {
+        "method": method_name(counts),
+        "dataset": " ".join(part for part in (header.dataset, header.split) if part),
+        "source": str(replace(source, first=source.name)),
+        "videos": len(workload.videos),
+        "steps": workload.steps,
+        "actions": dict(zip(workload.actions, workload.decisions(), strict=True)),
+        "exits": dict(zip(workload.exits, workload.exits_taken(), strict=True)),
+        "warnings": tuple(map(str, counts.warnings)),
+    }
 
 
 def _settings(choices: ReplayChoices) -> Settings:
     return Settings(
         device=choices.device or "cpu",
-        threads=_threads(choices),
+        threads=choices.threads or 1,
         dtype=choices.dtype,
         channels_last=choices.channels_last,
         compiled=choices.compiled,

@@ -229,7 +229,7 @@ def _line(replay: Replay, mode: str, own: ModeFigures) -> tuple[object, ...]:
         chain.arms, chain.fragmentation, chain.policy, chain.synchronisation, chain.measured,
         *(chain.interval or (None, None)), chain.realised,
         *(own.latency_s[q] for q in PERCENTILES), own.videos_per_s, replay.clocks[0],
-        replay.device.get("name"), len(replay.runs),
+        replay.device.name, len(replay.runs),
     )  # fmt: skip
 
 
@@ -248,15 +248,14 @@ def _baseline(replay: Replay) -> str:
 
 def _settings(replay: Replay) -> list[str]:
     own = replay.settings
-    parts = [str(replay.device.get("name") or own.device), own.dtype]
+    parts = [replay.device.name, own.dtype]
     if own.threads is not None:
         parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
     parts += ["channels last"] if own.channels_last else []
     parts += ["torch.compile"] if own.compiled else []
     done = len(replay.runs)
     frames = "random frames" if own.frames is None else f"frames of {own.frames}"
-    facts = replay.device.get("facts")
-    torch = facts.get("torch.version") if isinstance(facts, dict) else None
+    torch = replay.device.facts.get("torch.version")
     return [
         f"{', '.join(parts)}; {done} {plural(done, 'process', 'processes')} × {own.rounds} "
         f"{plural(own.rounds, 'round')}, {frames}, random weights, seed {own.seed}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from flopbench.core.records import Record
 
 Runs = tuple[tuple[str, int], ...]
 """(component, successive runs), in the order of the header."""
@@ -39,8 +39,7 @@ class Visit(NamedTuple):
     task: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
+class Workload(Record, frozen=True, kw_only=True):
     """The work of videos.
 
     Attributes:
@@ -63,20 +62,18 @@ class Workload:
 
     def decisions(self) -> tuple[int, ...]:
         """Return how often each action is decided."""
-        totals = [0] * len(self.actions)
-        for task, n in self.task_counts().items():
-            action = self.tasks[task].action
-            if action is not None:
-                totals[action] += n
-        return tuple(totals)
+        return self._totals("action", len(self.actions))
 
     def exits_taken(self) -> tuple[int, ...]:
         """Return how often each exit is taken."""
-        totals = [0] * len(self.exits)
+        return self._totals("exit", len(self.exits))
+
+    def _totals(self, field: str, size: int) -> tuple[int, ...]:
+        totals = [0] * size
         for task, n in self.task_counts().items():
-            exit = self.tasks[task].exit
-            if exit is not None:
-                totals[exit] += n
+            index = getattr(self.tasks[task], field)
+            if index is not None:
+                totals[index] += n
         return tuple(totals)
 
     def component_runs(self) -> tuple[dict[str, int], dict[str, int]]:
@@ -88,32 +85,3 @@ class Workload:
                 for name, times in runs:
                     totals[name] = totals.get(name, 0) + n * times
         return arms, policy
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "actions": list(self.actions),
-            "exits": list(self.exits),
-            "tasks": [task._asdict() for task in self.tasks],
-            "videos": [[list(visit) for visit in video] for video in self.videos],
-            "steps": self.steps,
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Workload:
-        """Rebuild what ``to_json`` returned."""
-
-        def runs(pairs: Sequence[Sequence[Any]]) -> Runs:
-            return tuple((name, times) for name, times in pairs)
-
-        tasks = (
-            Task(**{**task, "before": runs(task["before"]), "runs": runs(task["runs"])})
-            for task in data["tasks"]
-        )
-        return cls(
-            actions=tuple(data["actions"]),
-            exits=tuple(data["exits"]),
-            tasks=tuple(tasks),
-            videos=tuple(tuple(Visit(*visit) for visit in video) for video in data["videos"]),
-            steps=data["steps"],
-        )

@@ -386,10 +386,10 @@ def test_a_file_is_read_back_and_damage_is_told(log: Path) -> None:
     assert again == result
     assert figures_of(again, "split") == figures_of(result, "split")
     bad_calls = [
-        ({"4": 0}, "executed.arms.big: 0 calls of '4' items"),
+        ({"4": 0}, r"runs\[0\].modes.online.executed: arms.big: 0 calls of '4' items"),
         ({"four": 1}, "1 calls of 'four' items"),
         ({"0": 1}, "1 calls of '0' items"),
-        ({}, "executed.arms.big: no calls"),
+        ({}, "executed: arms.big: no calls"),
     ]
 
     def arms(d: Any) -> Any:

@@ -262,9 +262,7 @@ def _made_with(kind: str, read: Any) -> str:
     if kind == TIMINGS:
         return "; ".join(_device(d.name, d.facts) for d in read.devices)
     if kind == REPLAY:
-        name, facts = read.device.get("name"), read.device.get("facts")
-        known = facts if isinstance(facts, dict) else {}
-        return f"{_device(str(name or read.settings.device), known)}; log {read.source}"
+        return f"{_device(read.device.name, read.device.facts)}; log {read.source}"
     header = read.header
     what = " ".join(part for part in (header.dataset, header.split) if part)
     said = {"method": header.method, "data": what, "preset": header.preset}

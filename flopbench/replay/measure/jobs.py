@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from msgspec import to_builtins
+from msgspec import convert, to_builtins
 
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
@@ -70,7 +70,8 @@ def build_networks(
     images = open_images(job["frames"]) if job["frames"] else []
     together = max(max(m["group"], m["batch"]) for m in job["modes"].values())
     batch = max(m["batch"] for m in job["modes"].values())
-    for_groups = {name for task in job["workload"]["tasks"] for name, _ in task["before"]}
+    workload = convert(job["workload"], Workload)
+    for_groups = {name for task in workload.tasks for name, _ in task.before}
     networks, without = {}, []
     for name, text in job["components"].items():
         spec = parse_spec(text)
@@ -114,7 +115,7 @@ def replay(
         MeasureError: a model that fails, or of which ``torch.compile`` compiles nothing, or too
             little memory.
     """
-    workload = Workload.from_json(job["workload"])
+    workload = convert(job["workload"], Workload)
     with faults("before the first round"):
         plans = [plan_mode(name, job, workload, networks, device) for name in job["modes"]]
         for plan in plans:

@@ -84,7 +84,8 @@ def test_a_replay_of_one_process_has_no_interval_and_says_so() -> None:
 
 def test_several_replays_are_told_apart() -> None:
     """Names come from methods or from the caller; unlike machines are warned of."""
-    other = changed(method="other", device={"name": "GPU"})
+    gpu = {"device": "cuda", "name": "GPU", "facts": {}, "absent": {}}
+    other = changed(method="other", device=gpu)
     figure = waterfall_of([REPLAY, other], modes=["split", "online"])
     assert [c.name for c in figure.chains] == [
         "steady, split", "steady, online", "other, split", "other, online"

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from logs import ARNET_ROWS, rows, write_log
+from msgspec import to_builtins
 
 from flopbench.core.errors import InputError
+from flopbench.core.records import decode
 from flopbench.policy.forms.base import Options
 from flopbench.policy.log import count_log, open_log
 from flopbench.replay.lockstep import bucket_calls, split_calls, ticks_of
@@ -32,7 +34,7 @@ def work(
     path = write_log(folder / "run.jsonl", header, samples)
     log = open_log([path], options=Options(exact=True))
     workload, _ = workload_of(log, **options)
-    assert Workload.from_json(json.loads(json.dumps(workload.to_json()))) == workload
+    assert decode(json.loads(json.dumps(to_builtins(workload))), Workload, "w") == workload
     return workload
 
 

@@ -53,16 +53,14 @@ def check_mode(mode: str, found: Sequence[NamedReplay]) -> None:
 def terms_of(replay: Replay) -> dict[str, str]:
     """Return what times depend on, by name; replays that differ in any of it are not comparable."""
     own = replay.settings
-    facts = replay.device.get("facts")
-    torch = facts.get("torch.version") if isinstance(facts, dict) else None
     return {
-        "device": str(replay.device.get("name") or own.device),
+        "device": replay.device.name,
         "dtype": own.dtype,
         "threads": "as the library chose" if own.threads is None else str(own.threads),
         "layout": "channels last" if own.channels_last else "channels first",
         "compiler": "torch.compile" if own.compiled else "none",
         "clock": replay.clocks[0],
-        "torch": str(torch or "unknown"),
+        "torch": str(replay.device.facts.get("torch.version") or "unknown"),
     }
 
 
