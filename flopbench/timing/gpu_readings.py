@@ -81,21 +81,10 @@ class Energy:
     Attributes:
         per_image_j: joules per image, idle power of the board included; None with a reason.
         reason: why there is no figure; empty where there is one.
-        energy_j: joules between the first and the last tick.
-        images: images done between them, interpolated.
-        seconds: between them.
-        ticks: changes of the counter after the first one.
-        uncertainty: from knowing the ends only to within the time between readings, as a share of
-            ``per_image_j``.
     """
 
     per_image_j: float | None = None
     reason: str = ""
-    energy_j: float = 0.0
-    images: float = 0.0
-    seconds: float = 0.0
-    ticks: int = 0
-    uncertainty: float | None = None
 
 
 def throttle_names(mask: int) -> tuple[str, ...]:
@@ -155,29 +144,20 @@ def energy_per_image_j(
     if any(energy < before for (_, before), (_, energy) in pairwise(counted)):
         return Energy(reason="the energy counter went back: the driver was reloaded")
     first_s, last_s = images_done[0][0], images_done[-1][0]
-    # (when the change was seen, the counter after it, time since the reading before)
-    ticks = [
-        (t, energy, t - t_before)
-        for (t_before, before), (t, energy) in pairwise(counted)
+    ticks = [  # when the change was seen, and the counter after it
+        (t, energy)
+        for (_, before), (t, energy) in pairwise(counted)
         if energy != before and first_s <= t <= last_s
     ]
-    moved = max(len(ticks) - 1, 0)
     if len(ticks) <= MIN_TICKS:
+        moved = max(len(ticks) - 1, 0)
         why = f"the energy counter moved {moved} times while images were processed"
-        return Energy(reason=f"{why}; {MIN_TICKS} are needed", ticks=moved)
-    (start, at_start, blind_start), (end, at_end, blind_end) = ticks[0], ticks[-1]
-    energy_j = (at_end - at_start) / 1e3
+        return Energy(reason=f"{why}; {MIN_TICKS} are needed")
+    (start, at_start), (end, at_end) = ticks[0], ticks[-1]
     images = _images_at(end, images_done) - _images_at(start, images_done)
     if images <= 0:
-        return Energy(reason="no image was processed between two ticks", ticks=moved)
-    return Energy(
-        per_image_j=energy_j / images,
-        energy_j=energy_j,
-        images=images,
-        seconds=end - start,
-        ticks=moved,
-        uncertainty=(blind_start + blind_end) / (end - start),
-    )
+        return Energy(reason="no image was processed between two ticks")
+    return Energy(per_image_j=(at_end - at_start) / 1e3 / images)
 
 
 def _busy(reading: GpuReading) -> bool:

@@ -56,7 +56,6 @@ class Summary:
         reasons: why, in words with numbers.
         headline_s: median of process medians of the primary column, per call; None if failed.
         interval_s: where a repeat of the command is expected (95 %); None for one process.
-        spread: (largest - smallest process median) / headline.
         samples: of all processes together.
         processes: how many.
         p50_s: median of all samples together.
@@ -81,7 +80,6 @@ class Summary:
     reasons: tuple[str, ...]
     headline_s: float | None = None
     interval_s: tuple[float, float] | None = None
-    spread: float | None = None
     samples: int = 0
     processes: int = 0
     p50_s: float | None = None
@@ -134,7 +132,6 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         reasons=reasons,
         headline_s=headline,
         interval_s=repeat_interval(medians) if min(medians) > 0 else None,
-        spread=(max(medians) - min(medians)) / headline if headline > 0 else None,
         samples=len(pooled),
         processes=len(medians),
         p50_s=median(pooled),

@@ -8,23 +8,7 @@ import torch
 
 from flopbench.core.errors import MeasureError
 from flopbench.timing.devices import GatheredFacts
-from flopbench.timing.measure.nvml import NOT_INSTALLED, Nvml, load_pynvml, nvml_index
-
-NVML_KEYS = (
-    "gpu.driver",
-    "gpu.pcie_generation_max",
-    "gpu.pcie_width",
-    "gpu.mig",
-    "gpu.ecc",
-    "gpu.persistence_mode",
-    "gpu.compute_mode",
-    "gpu.power_limit_w",
-    "gpu.power_limit_default_w",
-    "gpu.clock_sm_max_mhz",
-    "gpu.clock_memory_max_mhz",
-    "gpu.application_clock_sm_mhz",
-    "gpu.application_clock_memory_mhz",
-)
+from flopbench.timing.measure.nvml import FACTS, NOT_INSTALLED, Nvml, load_pynvml, nvml_index
 
 
 def gpu_facts() -> GatheredFacts:
@@ -43,7 +27,7 @@ def gpu_facts() -> GatheredFacts:
         with nvml:
             found.add(nvml.facts())
     else:
-        for key in NVML_KEYS:
+        for key in FACTS:
             found.put(key, None, nvml)
     return found
 

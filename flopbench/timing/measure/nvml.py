@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,8 +21,46 @@ from flopbench.timing.gpu_readings import GpuReading, throttle_names
 NOT_INSTALLED = "nvidia-ml-py is not installed: python -m pip install 'flopbench[gpu]'"
 
 _CLOCK_SM, _CLOCK_MEMORY, _TEMPERATURE_GPU = 1, 2, 0  # nvml.h: nvmlClockType_t, ...Sensors_t
-_COMPUTE_MODES = ("default", "exclusive thread", "prohibited", "exclusive process")
-_OFF_ON = ("off", "on")
+
+
+def _watts(milliwatts: int | None) -> float | None:
+    return None if milliwatts is None else milliwatts / 1e3
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _word(value: int, words: Sequence[str] = ("off", "on")) -> str | None:
+    return words[value] if 0 <= value < len(words) else None
+
+
+def _now(modes: Sequence[int]) -> str | None:
+    """Name the mode in force; the second of the two follows the next reset."""
+    return _word(modes[0])
+
+
+def _compute_mode(value: int) -> str | None:
+    return _word(value, ("default", "exclusive thread", "prohibited", "exclusive process"))
+
+
+FACTS: dict[str, tuple[Callable[[Any], Any], str, tuple[int, ...]]] = {
+    "gpu.driver": (_text, "nvmlSystemGetDriverVersion", ()),
+    # The generation in use falls while the GPU idles, so the highest one is recorded.
+    "gpu.pcie_generation_max": (int, "nvmlDeviceGetMaxPcieLinkGeneration", ()),
+    "gpu.pcie_width": (int, "nvmlDeviceGetCurrPcieLinkWidth", ()),
+    "gpu.mig": (_now, "nvmlDeviceGetMigMode", ()),
+    "gpu.ecc": (_now, "nvmlDeviceGetEccMode", ()),
+    "gpu.persistence_mode": (_word, "nvmlDeviceGetPersistenceMode", ()),
+    "gpu.compute_mode": (_compute_mode, "nvmlDeviceGetComputeMode", ()),
+    "gpu.power_limit_w": (_watts, "nvmlDeviceGetEnforcedPowerLimit", ()),
+    "gpu.power_limit_default_w": (_watts, "nvmlDeviceGetPowerManagementDefaultLimit", ()),
+    "gpu.clock_sm_max_mhz": (int, "nvmlDeviceGetMaxClockInfo", (_CLOCK_SM,)),
+    "gpu.application_clock_sm_mhz": (int, "nvmlDeviceGetApplicationsClock", (_CLOCK_SM,)),
+    "gpu.clock_memory_max_mhz": (int, "nvmlDeviceGetMaxClockInfo", (_CLOCK_MEMORY,)),
+    "gpu.application_clock_memory_mhz": (int, "nvmlDeviceGetApplicationsClock", (_CLOCK_MEMORY,)),
+}
+"""Fact -> how NVML's answer is turned into it, the call, and its arguments after the device."""
 
 
 def load_pynvml() -> ModuleType | None:
@@ -97,10 +135,8 @@ class Nvml:
             sm_mhz=self._ask("sm_mhz", "nvmlDeviceGetClockInfo", _CLOCK_SM),
             memory_mhz=self._ask("memory_mhz", "nvmlDeviceGetClockInfo", _CLOCK_MEMORY),
             temperature_c=self._ask("temperature_c", "nvmlDeviceGetTemperature", _TEMPERATURE_GPU),
-            power_w=_thousandth(self._ask("power_w", "nvmlDeviceGetPowerUsage")),
-            power_limit_w=_thousandth(
-                self._ask("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")
-            ),
+            power_w=_watts(self._ask("power_w", "nvmlDeviceGetPowerUsage")),
+            power_limit_w=_watts(self._ask("power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")),
             throttle_reasons=None if mask is None else throttle_names(mask),
             foreign_processes=self._foreign_processes(),
             utilization_percent=None if rates is None else rates.gpu,
@@ -108,39 +144,10 @@ class Nvml:
 
     def facts(self) -> GatheredFacts:
         """Return the ``gpu.*`` facts that only NVML has. No serial number and no UUID."""
-        ask = self._ask
-        driver = ask("gpu.driver", "nvmlSystemGetDriverVersion", device=False)
-        mig, ecc = ask("gpu.mig", "nvmlDeviceGetMigMode"), ask("gpu.ecc", "nvmlDeviceGetEccMode")
-        values: dict[str, Any] = {
-            "gpu.driver": driver.decode() if isinstance(driver, bytes) else driver,
-            # The generation in use falls while the GPU idles, so the highest one is recorded.
-            "gpu.pcie_generation_max": ask(
-                "gpu.pcie_generation_max", "nvmlDeviceGetMaxPcieLinkGeneration"
-            ),
-            "gpu.pcie_width": ask("gpu.pcie_width", "nvmlDeviceGetCurrPcieLinkWidth"),
-            "gpu.mig": None if mig is None else _word(_OFF_ON, mig[0]),
-            "gpu.ecc": None if ecc is None else _word(_OFF_ON, ecc[0]),
-            "gpu.persistence_mode": _word(
-                _OFF_ON, ask("gpu.persistence_mode", "nvmlDeviceGetPersistenceMode")
-            ),
-            "gpu.compute_mode": _word(
-                _COMPUTE_MODES, ask("gpu.compute_mode", "nvmlDeviceGetComputeMode")
-            ),
-            "gpu.power_limit_w": _thousandth(
-                ask("gpu.power_limit_w", "nvmlDeviceGetEnforcedPowerLimit")
-            ),
-            "gpu.power_limit_default_w": _thousandth(
-                ask("gpu.power_limit_default_w", "nvmlDeviceGetPowerManagementDefaultLimit")
-            ),
-        }
-        for name, clock in (("sm", _CLOCK_SM), ("memory", _CLOCK_MEMORY)):
-            for key, call in (
-                (f"gpu.clock_{name}_max_mhz", "nvmlDeviceGetMaxClockInfo"),
-                (f"gpu.application_clock_{name}_mhz", "nvmlDeviceGetApplicationsClock"),
-            ):
-                values[key] = ask(key, call, clock)
         found = GatheredFacts()
-        for key, value in values.items():
+        for key, (turned, call, args) in FACTS.items():
+            answer = self._ask(key, call, *args, device=key != "gpu.driver")
+            value = None if answer is None else turned(answer)
             found.put(key, value, self.absent.get(key, "NVML gives a value of unknown meaning"))
         return found
 
@@ -181,7 +188,7 @@ def nvml_index(pynvml: Any, uuid: str) -> int | None:
     wanted = uuid.removeprefix("GPU-")
     for index in range(pynvml.nvmlDeviceGetCount()):
         own = pynvml.nvmlDeviceGetUUID(pynvml.nvmlDeviceGetHandleByIndex(index))
-        if (own.decode() if isinstance(own, bytes) else own).removeprefix("GPU-") == wanted:
+        if _text(own).removeprefix("GPU-") == wanted:
             return index
     return None
 
@@ -189,12 +196,3 @@ def nvml_index(pynvml: Any, uuid: str) -> int | None:
 def _is_visible(pid: int) -> bool:
     """Return whether a process number exists in this namespace; True if there is no /proc."""
     return not Path("/proc/self").exists() or Path(f"/proc/{pid}").exists()
-
-
-def _thousandth(value: int | None) -> float | None:
-    """Turn milliwatts into watts."""
-    return None if value is None else value / 1e3
-
-
-def _word(words: tuple[str, ...], value: int | None) -> str | None:
-    return words[value] if value is not None and 0 <= value < len(words) else None

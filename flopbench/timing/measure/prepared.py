@@ -26,21 +26,10 @@ MOST_INPUT_BYTES = 1 << 29
 GRAPH_WARM_UPS = 3
 """Calls on a side stream before a capture, as torch's documentation of CUDA graphs requires."""
 
-OUT_OF_MEMORY = "out of memory"
-
-
-class OutOfMemory(MeasureError):
-    """The device, or the machine, has too little memory for this batch."""
-
 
 @contextlib.contextmanager
 def explained(spec: TimingSpec, doing: str) -> Iterator[None]:
-    """Turn what a model or a library raises into a measuring error that names the row.
-
-    Raises:
-        OutOfMemory: there was too little memory.
-        MeasureError: any other error from outside flopbench.
-    """
+    """Turn what a model or a library raises into a measuring error that names the row."""
     try:
         yield
     except (Exception, SystemExit) as error:  # a model that calls exit() fails only its row
@@ -53,7 +42,7 @@ def explanation(spec: TimingSpec, doing: str, error: BaseException) -> Flopbench
         return error
     if is_out_of_memory(error):
         hint = "use a smaller --batch" if spec.batch > 1 else ""
-        return OutOfMemory(f"{OUT_OF_MEMORY} at batch {spec.batch}", hint)
+        return MeasureError(f"out of memory at batch {spec.batch}", hint)
     return MeasureError(f"{doing}: {reason(error)}")
 
 
@@ -73,8 +62,7 @@ def prepare(spec: TimingSpec) -> Callable[[], Any]:
 
     Raises:
         InputError: the model cannot be built, or its inputs have no batch dimension to enlarge.
-        OutOfMemory: there is too little memory for it.
-        MeasureError: it cannot be put on this device or into this dtype.
+        MeasureError: it cannot be put on this device or into this dtype, or memory is too small.
     """
     model = parse_spec(spec.spec)
     with explained(spec, "building failed"):
@@ -175,11 +163,9 @@ def _channels_last(module: nn.Module, inputs: list[Any]) -> nn.Module:
             return value.contiguous(memory_format=formats[value.dim()])
         return value
 
-    dims = {
-        t.dim() for args, kwargs in inputs for t in (*args, *kwargs.values()) if hasattr(t, "dim")
-    }
     for n, (args, kwargs) in enumerate(inputs):
         inputs[n] = tuple(map(lay, args)), {name: lay(value) for name, value in kwargs.items()}
-    for dim in dims & set(formats):
+    values = [value for args, kwargs in inputs for value in (*args, *kwargs.values())]
+    for dim in {v.dim() for v in values if isinstance(v, torch.Tensor)} & set(formats):
         module = module.to(memory_format=formats[dim])
     return module

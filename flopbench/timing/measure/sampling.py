@@ -62,16 +62,7 @@ class Clock(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Sampled:
-    """The warm-up and samples of one call in one process.
-
-    Attributes:
-        warm_up_calls: calls between the first and the samples.
-        warm_up_s: their duration.
-        settled: whether the warm-up became stable.
-        stopped: why sampling ended.
-        calls_per_sample: calls that a sample averages.
-        columns: name -> seconds per call, one value per sample, in order.
-    """
+    """The warm-up and samples of one call in one process; fields as in ``ProcessRun``."""
 
     warm_up_calls: int = 0
     warm_up_s: float = 0.0
@@ -94,14 +85,7 @@ def first_call(clock: Clock, call: Call) -> float:
 
 
 def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP_LIMIT_S) -> None:
-    """Call until two successive blocks agree.
-
-    Args:
-        clock: times the calls.
-        call: the call.
-        sampled: receives the number of calls and whether they settled.
-        limit_s: seconds after which the warm-up is given up.
-    """
+    """Call until two successive blocks agree, or for ``limit_s``; ``sampled`` is filled in."""
     start = clock.now()
     primary = [clock.time(call, 1)[clock.lead]]
     each_s = clock.now() - start
@@ -133,7 +117,6 @@ def sample(
     *,
     budget_s: float,
     fewest: int = FEWEST_SAMPLES,
-    between: Callable[[int], None] | None = None,
 ) -> list[Sampled]:
     """Warm calls up, then time them in turn, forwards and backwards, until all are precise.
 
@@ -143,33 +126,26 @@ def sample(
             always follows the other).
         budget_s: seconds of sampling per call; at least ``fewest`` samples are taken anyway.
         fewest: fewest samples of each call.
-        between: called with the index of the call after each sample, outside timed code.
 
     Returns:
         One record per call. All calls have the same number of samples.
     """
     results = [Sampled() for _ in calls]
-    for call, sampled in zip(calls, results, strict=True):
+    order = list(zip(calls, results, strict=True))
+    for call, sampled in order:
         warm_up(clock, call, sampled)
-    order = list(enumerate(zip(calls, results, strict=True)))
     start, taken = clock.now(), 0
     while True:
-        for index, (call, sampled) in order if taken % 2 == 0 else reversed(order):
+        for call, sampled in order if taken % 2 == 0 else reversed(order):
             sampled.add(clock.time(call, sampled.calls_per_sample))
-            if between is not None:
-                between(index)
         taken += 1
         if taken < fewest:
             continue
         if taken % CHECK_EVERY == 0:
             widths = [half_width(sampled.columns[clock.lead]) for sampled in results]
             if max(widths) <= PRECISE_WITHIN:
-                return _stopped(results, "precise")
+                for sampled in results:
+                    sampled.stopped = "precise"
+                return results
         if clock.now() - start >= budget_s * len(calls):
-            return _stopped(results, "budget")
-
-
-def _stopped(results: list[Sampled], why: Literal["precise", "budget"]) -> list[Sampled]:
-    for sampled in results:
-        sampled.stopped = why
-    return results
+            return results

@@ -219,20 +219,14 @@ def test_energy_is_divided_between_ticks() -> None:
     """300 W at 100 images a second is 3 J an image, whatever the counter does between ticks."""
     energy = energy_per_image_j(read("calm"), images(100.0))
     # The counter moves at 100.1, 100.2, ... 103.0 s: 29 intervals of 30 J in 2.9 s.
-    assert energy.per_image_j == pytest.approx(3.0)
-    assert (energy.ticks, energy.energy_j) == (29, pytest.approx(870.0))
-    assert energy.seconds == pytest.approx(2.9)
-    assert energy.images == pytest.approx(290.0)
-    assert energy.uncertainty == pytest.approx(0.1 / 2.9)
-    assert energy.reason == ""
+    assert (energy.per_image_j, energy.reason) == (pytest.approx(870 / 290), "")
 
 
 def test_energy_outside_the_work_does_not_count() -> None:
     """Only ticks while images were being done; the images between them are interpolated."""
     energy = energy_per_image_j(read("calm"), [(100.55, 0.0), (101.0, 90.0), (102.95, 480.0)])
-    # Ticks at 100.6 ... 102.9 s; 200 images a second throughout.
-    assert (energy.ticks, energy.energy_j) == (23, pytest.approx(690.0))
-    assert energy.per_image_j == pytest.approx(1.5)
+    # Ticks at 100.6 ... 102.9 s: 690 J in 2.3 s; 200 images a second throughout.
+    assert energy.per_image_j == pytest.approx(690 / 460)
 
 
 @pytest.mark.parametrize(

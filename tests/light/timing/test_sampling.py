@@ -218,24 +218,6 @@ def test_interleaved_calls_are_grouped_each_for_itself() -> None:
     assert (short.calls_per_sample, long.calls_per_sample) == (5, 1)
 
 
-def test_between_is_told_after_each_sample() -> None:
-    """It gets the index of the call, after the clock has stopped, and never during a warm-up."""
-    told: list[int] = []
-    clock = NoiseClock(1 / 16)
-    sample(clock, [idle, idle], budget_s=1e-3, fewest=2, between=told.append)
-    assert told == [0, 1, 1, 0]
-    ticks: list[int] = []
-    clock = NoiseClock(1 / 16)
-    sample(
-        clock,
-        [idle],
-        budget_s=1e-3,
-        fewest=3,
-        between=lambda index: ticks.append(len(clock.timed)),
-    )
-    assert ticks == [21, 22, 23]
-
-
 @settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
