@@ -16,19 +16,23 @@ from flopbench.cli.common import (
     progress_bar,
     require,
 )
-from flopbench.cli.machine_options import add_machine
+from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.model_options import add_models, chosen_models
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.models.spec import ModelSpec
-    from flopbench.timing.devices import DeviceFacts
     from flopbench.timing.file import TimingFile
     from flopbench.timing.records import TimingSpec
-    from flopbench.timing.run import Effort
 
 FORMATS = ("table", "md", "csv", "json", "latex")
 DEFAULT_REFERENCE = 32
+MEASURING = (
+    *("models", "preset", "resolution", "classes", "vs", "throughput", "device", "batch", "dtype"),
+    *("channels_last", "compile", "cuda_graph", "threads", "budget", "processes", "samples"),
+    *("refresh", "reference_batch", "max_batch"),
+)
+"""Options that ``--from`` refuses: they affect what is measured."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -150,13 +154,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
     """Render rows, and below them the comparison if one was asked for."""
-    from flopbench.timing.text import render_timing_grids, render_timings
+    from flopbench.timing.text import render_timing_grids, render_timings, timing_grids
 
     if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
         return render_timings(file, format, stream)
     from flopbench.timing.comparison import compare_interleaved
     from flopbench.timing.comparison_text import time_comparison_grid
-    from flopbench.timing.text import timing_grids
 
     name = args.models[0] if args.models else "A"
     grids = [*timing_grids(file), time_comparison_grid(compare_interleaved(file), (name, name))]
@@ -166,36 +169,14 @@ def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any
 def _saved(args: argparse.Namespace) -> TimingFile:
     from flopbench.timing.file import TimingFile, merge
 
-    measuring = {
-        "MODEL": args.models,
-        "--preset": args.preset,
-        "--resolution": args.resolution,
-        "--classes": args.classes,
-        "--vs": args.vs,
-        "--throughput": args.throughput,
-        "--device": args.device,
-        "--batch": args.batch,
-        "--dtype": args.dtype,
-        "--channels-last": args.channels_last,
-        "--compile": args.compile,
-        "--cuda-graph": args.cuda_graph,
-        "--threads": args.threads,
-        "--budget": args.budget,
-        "--processes": args.processes,
-        "--samples": args.samples,
-        "--refresh": args.refresh,
-        "--reference-batch": args.reference_batch,
-        "--max-batch": args.max_batch,
-    }
-    given = [name for name, value in measuring.items() if value]
-    require(not given, f"--from prints saved timings as they are: {', '.join(given)} cannot apply")
+    refuse_measuring(args, MEASURING, "timings")
     return merge([TimingFile.load(path) for path in args.saved])
 
 
 def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
-    from flopbench.timing.run import describe_device, time_models, time_throughput
+    from flopbench.timing.run import Effort, describe_device, time_models, time_throughput
     from flopbench.timing.sweeps import LARGEST_BATCH
 
     _check_combinations(args)
@@ -212,7 +193,14 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
 
     try:
         with progress_bar() as progress:
-            effort = _effort(args, facts, progress, keep)
+            asked = {"processes": args.processes, "budget_s": args.budget, "fewest": args.samples}
+            effort = Effort(
+                **{name: value for name, value in asked.items() if value},
+                refresh=args.refresh,
+                progress=progress,
+                keep=keep,
+                facts=facts,
+            )
             if not args.throughput:
                 return time_models(specs, effort, interleaved=bool(args.vs)), EXIT_OK
             most = args.max_batch or LARGEST_BATCH
@@ -228,21 +216,6 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
         where = "below" if args.output == "-" else f"in {args.output}"
         sys.stderr.write(f"flopbench: interrupted; {len(kept.rows)} finished rows are {where}\n")
         return kept, EXIT_INTERRUPTED
-
-
-def _effort(args: argparse.Namespace, facts: DeviceFacts, progress: Any, keep: Any) -> Effort:
-    from flopbench.timing.measure.sampling import FEWEST_SAMPLES
-    from flopbench.timing.run import BUDGET_S, PROCESSES, Effort
-
-    return Effort(
-        facts=facts,
-        processes=args.processes or PROCESSES,
-        budget_s=args.budget or BUDGET_S,
-        fewest=args.samples or FEWEST_SAMPLES,
-        refresh=args.refresh,
-        progress=progress,
-        keep=keep,
-    )
 
 
 def _models(args: argparse.Namespace) -> list[ModelSpec]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from flopbench.cli.common import positive
+from flopbench.cli.common import positive, require
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
@@ -24,3 +25,20 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
         "--channels-last", action="store_true", help="weights and inputs in channels-last format"
     )
     parser.add_argument("--compile", action="store_true", help="compile models with torch.compile")
+
+
+def refuse_measuring(args: argparse.Namespace, names: Sequence[str], what: str) -> None:
+    """Refuse options that affect what is measured next to ``--from``.
+
+    Args:
+        args: parsed; an option that was not given is None, False, empty or ``error``.
+        names: of the options, as attributes of ``args``.
+        what: ``--from`` prints (``timings``).
+    """
+    values = {name: getattr(args, name) for name in names}
+    given = [
+        "MODEL" if name == "models" else f"--{name.replace('_', '-')}"
+        for name, value in values.items()
+        if value is not None and value is not False and value not in ([], "error")
+    ]
+    require(not given, f"--from prints saved {what} as they are: {', '.join(given)} cannot apply")

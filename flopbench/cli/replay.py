@@ -16,7 +16,7 @@ from flopbench.cli.common import (
     require,
     warn,
 )
-from flopbench.cli.machine_options import add_machine
+from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.policy_options import add_reading
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
@@ -115,11 +115,7 @@ def _add_arrangement(parser: argparse.ArgumentParser) -> None:
 
 def _add_conditions(parser: argparse.ArgumentParser) -> None:
     add_machine(parser)
-    parser.add_argument(
-        "--dtype",
-        metavar="TYPE",
-        help="fp32, tf32, bf16 or fp16 (default: fp32)",
-    )
+    parser.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, bf16 or fp16 (default: fp32)")
     parser.add_argument(
         "--frames", metavar="FOLDER", help="images instead of random frames, decoded before timing"
     )
@@ -138,16 +134,11 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.replay.run import replay_of_log
 
     def keep(replay: Replay) -> None:
-        replay.save(args.output)
+        if format == "json" and args.output != "-":
+            replay.save(args.output)
 
-    to_file = format == "json" and args.output != "-"
     with progress_bar() as progress:
-        result = replay_of_log(
-            args.policy_log,
-            choices_of(args),
-            progress=progress,
-            keep=keep if to_file else None,
-        )
+        result = replay_of_log(args.policy_log, choices_of(args), progress=progress, keep=keep)
     _emit(args, [result], format)
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"
@@ -193,15 +184,7 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
 def _print_saved(args: argparse.Namespace, format: str) -> int:
     from flopbench.replay.records import load_replay
 
-    measuring = {f"--{name.replace('_', '-')}": getattr(args, name) for name in MEASURING}
-    given = [
-        name
-        for name, value in measuring.items()
-        if value or (value == 0 and value is not False)  # --seed 0 was given, too
-    ]
-    if args.duplicates == "error":  # the default
-        given.remove("--duplicates")
-    require(not given, f"--from prints saved replays as they are: {', '.join(given)} cannot apply")
+    refuse_measuring(args, MEASURING, "replays")
     require(
         format != "json" or len(args.saved) == 1,
         "--format json is one replay's file; --from names several",

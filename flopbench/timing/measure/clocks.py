@@ -97,11 +97,7 @@ class CudaClock:
 
 
 class HostClock:
-    """Host time around a call and a synchronisation, for devices without events (MPS).
-
-    Args:
-        synchronise: waits until the device is idle.
-    """
+    """Host time around a call and a synchronisation, for devices without events (MPS)."""
 
     lead = "end_to_end_s"
     groups_calls = False
@@ -130,6 +126,4 @@ def clock_for(device: str, threads: int) -> Clock:
     """Return the clock of a device: ``cpu``, ``cuda`` or ``mps``."""
     if device == "cuda":
         return CudaClock()
-    if device == "mps":
-        return HostClock(torch.mps.synchronize)
-    return CpuClock(threads)
+    return HostClock(torch.mps.synchronize) if device == "mps" else CpuClock(threads)

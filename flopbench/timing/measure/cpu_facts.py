@@ -17,24 +17,9 @@ from pathlib import Path
 from flopbench.timing.devices import GatheredFacts
 
 FLAGS = (
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx512_vnni",
-    "avx512_bf16",
-    "avx512_fp16",
-    "avx_vnni",
-    "amx_tile",
-    "amx_bf16",
-    "amx_int8",
-    "amx_fp16",
-    "asimd",
-    "asimdhp",
-    "asimddp",
-    "bf16",
-    "i8mm",
-    "sve",
-    "sve2",
+    *("avx2", "fma", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni"),
+    *("amx_tile", "amx_bf16", "amx_int8", "amx_fp16"),
+    *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2"),
 )
 """The instruction sets that torch's CPU kernels choose between, as Linux names them."""
 
@@ -45,15 +30,10 @@ _SYSCTL = {
     "cpu.l2_bytes": "hw.perflevel0.l2cachesize",
     "memory.total_bytes": "hw.memsize",
 }
-_LINUX_ONLY = "not available on this operating system"
 
 
 def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
-    """Return ``cpu.*``, ``memory.*``, ``os.*`` of a Linux tree, or of this machine elsewhere.
-
-    Args:
-        root: the folder that holds ``proc`` and ``sys``.
-    """
+    """Return ``cpu.*``, ``memory.*``, ``os.*`` of a Linux tree, or of this machine elsewhere."""
     found = GatheredFacts()
     if (root / "proc/cpuinfo").is_file():
         _processor(found, root)
@@ -61,7 +41,9 @@ def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
         _caches(found, root)
         _clocks(found, root)
         found.put("cpu.quota_cores", *quota_cores(root))
-        found.put("memory.total_bytes", _memory_bytes(root), "no MemTotal in /proc/meminfo")
+        total = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+        nbytes = int(total[1]) * 1024 if total else None
+        found.put("memory.total_bytes", nbytes, "no MemTotal in /proc/meminfo")
     else:
         _without_proc(found)
     release = _text(root / "proc/sys/kernel/osrelease").strip()
@@ -153,12 +135,9 @@ def _processor(found: GatheredFacts, root: Path) -> None:
 
 def _cores(found: GatheredFacts, root: Path) -> None:
     """Count the hardware threads that this process may use, and the physical cores."""
-    status = dict(
-        line.split(":\t", 1)
-        for line in _text(root / "proc/self/status").splitlines()
-        if ":\t" in line
-    )
-    allowed = status.get("Cpus_allowed_list", "").strip()
+    status = _text(root / "proc/self/status")
+    match = re.search(r"^Cpus_allowed_list:\s*(.+)", status, re.MULTILINE)
+    allowed = match[1].strip() if match else ""
     why_not = "no Cpus_allowed_list in /proc/self/status"
     found.put("cpu.affinity", allowed or None, why_not)
     found.put("cpu.cores_visible", len(_numbers(allowed)) or None, why_not)
@@ -179,8 +158,7 @@ def _caches(found: GatheredFacts, root: Path) -> None:
             scale = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[size[2]]
             sizes[_text(folder / "level").strip()] = int(size[1]) * scale
     for level in ("2", "3"):
-        why_not = "no such cache under /sys"
-        found.put(f"cpu.l{level}_bytes", sizes.get(level), why_not)
+        found.put(f"cpu.l{level}_bytes", sizes.get(level), "no such cache under /sys")
 
 
 def _clocks(found: GatheredFacts, root: Path) -> None:
@@ -189,11 +167,6 @@ def _clocks(found: GatheredFacts, root: Path) -> None:
     found.put("cpu.governor", _text(folder / "scaling_governor").strip() or None, why_not)
     khz = _text(folder / "cpuinfo_max_freq").strip()
     found.put("cpu.max_mhz", int(khz) / 1e3 if khz.isdecimal() else None, why_not)
-
-
-def _memory_bytes(root: Path) -> int | None:
-    match = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
-    return int(match[1]) * 1024 if match else None
 
 
 def _os_name(root: Path) -> str | None:
@@ -205,10 +178,11 @@ def _os_name(root: Path) -> str | None:
 
 def _without_proc(found: GatheredFacts) -> None:
     """Ask sysctl on macOS; elsewhere only Python's standard library is left."""
-    for key in ("cpu.family_model_stepping", "cpu.affinity", "cpu.quota_cores", "cpu.flags"):
-        found.put(key, None, _LINUX_ONLY)
-    for key in ("cpu.l3_bytes", "cpu.governor", "cpu.max_mhz", "cpu.hypervisor"):
-        found.put(key, None, _LINUX_ONLY)
+    for key in (
+        *("cpu.family_model_stepping", "cpu.affinity", "cpu.quota_cores", "cpu.flags"),
+        *("cpu.l3_bytes", "cpu.governor", "cpu.max_mhz", "cpu.hypervisor"),
+    ):
+        found.put(key, None, "not available on this operating system")
     for key, word in _SYSCTL.items():
         text = _sysctl(word) if sys.platform == "darwin" else ""
         number = int(text) if text.isdecimal() else None

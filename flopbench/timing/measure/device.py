@@ -30,9 +30,6 @@ _BUILD = {
 def device_facts(device: str) -> DeviceFacts:
     """Gather everything about this machine that a timing on ``device`` may depend on.
 
-    Args:
-        device: ``cpu``, ``cuda`` (torch's current one) or ``mps``.
-
     Raises:
         InputError: this machine has no such device.
     """
@@ -42,21 +39,15 @@ def device_facts(device: str) -> DeviceFacts:
     found.add(_environment_facts())
     if device == "cuda":
         found.add(gpu_facts())
-    return DeviceFacts(
-        device=device, name=_name(device, found), facts=found.facts, absent=found.absent
-    )
+    name = _name(device, found)
+    return DeviceFacts(device=device, name=name, facts=found.facts, absent=found.absent)
 
 
 def check_device(device: str, dtype: str) -> None:
     """Refuse a device that this machine lacks, or a number format that the device lacks.
 
-    Args:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
-
     Raises:
-        InputError: unknown device or dtype, no such device on this machine, or one that lacks the
-            dtype.
+        InputError: either is unknown, or is not here.
     """
     refuse_dtype(device, dtype, None)
     here = available_devices()
@@ -130,9 +121,8 @@ def _library_facts() -> GatheredFacts:
     found = GatheredFacts()
     found.put("python.version", platform.python_version(), "")
     found.put("torch.version", str(torch.__version__), "")
-    found.put(
-        "torch.git_version", torch.version.git_version, "this build does not state its commit"
-    )
+    commit = torch.version.git_version
+    found.put("torch.git_version", commit, "this build does not state its commit")
     build = torch.__config__.show()
     for key, pattern in _BUILD.items():
         match = re.search(pattern, build)

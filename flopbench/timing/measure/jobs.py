@@ -6,9 +6,8 @@ import contextlib
 import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from msgspec import to_builtins
@@ -29,7 +28,7 @@ from flopbench.timing.measure.prepared import (
     prepare,
 )
 from flopbench.timing.measure.roofs import measure_roofs
-from flopbench.timing.measure.sampling import Clock, Sampled, first_call, sample
+from flopbench.timing.measure.sampling import Clock, first_call, sample
 from flopbench.timing.records import TimingSpec
 
 DIGITS = 10
@@ -52,11 +51,7 @@ def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def roofs(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Measure the roofs of a device; return the fields of ``Roofs``.
-
-    Args:
-        job: ``device``, ``dtypes`` (list), ``threads``.
-    """
+    """Measure the roofs of a device; ``job`` has ``device``, ``dtypes`` (list), ``threads``."""
     return to_builtins(measure_roofs(job["device"], job["dtypes"], job["threads"]))
 
 
@@ -65,30 +60,31 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too); if the rows
-            come from several source trees, ``roots``, the tree that each row is imported from (see
-            ``trees`` for its limits).
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too), ``roots``:
+            if the rows come from several source trees, the tree that each is imported from (see
+            ``trees`` for its limits), else empty.
 
     Returns:
         One object per row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
         If one of several interleaved rows fails, the others are timed without it.
     """
     specs = [TimingSpec(**row) for row in job["rows"]]
+    roots: Sequence[str] = job["roots"]
     torch.set_num_threads(specs[0].threads)
     answers: list[dict[str, Any]] = [{} for _ in specs]
     ready: dict[int, _Ready] = {}
-    roots: Sequence[str] = job.get("roots", ())
     known = set(sys.modules)
     clock = clock_for(specs[0].device, specs[0].threads)
     if specs[0].device == "cuda":
         torch.cuda.reset_peak_memory_stats()
     with seeded(), precision(specs[0].dtype), torch.inference_mode():
         for number, spec in enumerate(specs):
-            tree = _tree(spec, roots[number], roots) if roots else contextlib.nullcontext()
+            tree: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+            if roots:
+                tree = standing_in(roots[number], roots, parse_spec(spec.spec))
             try:
                 with tree:
-                    first = _first(clock, spec)
-                ready[number] = first
+                    ready[number] = _first(clock, spec)
             except FlopbenchError as error:
                 answers[number] = {"failure": error.line}
         while ready:
@@ -105,12 +101,6 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
     return answers
 
 
-def _tree(
-    spec: TimingSpec, root: str, roots: Sequence[str]
-) -> contextlib.AbstractContextManager[None]:
-    return standing_in(root, roots, parse_spec(spec.spec))
-
-
 def _sample(
     specs: Sequence[TimingSpec],
     ready: Mapping[int, _Ready],
@@ -123,16 +113,17 @@ def _sample(
     results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
     for (place, one), sampled in zip(ready.items(), results, strict=True):
         spec = specs[place]
-        run = {
-            "first_s": round(one.first_s, DIGITS),
-            **_columns(sampled),
-            # With several models in one process, memory cannot be attributed to one of them.
-            "peak_bytes": peak_bytes(spec.device) if len(ready) == 1 else None,
-            **watch_gpu(spec, one.call),
-            "flags": precision_facts(),
+        run: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
+        run["first_s"] = round(one.first_s, DIGITS)
+        run["columns"] = columns = {
+            name: [round(seconds, DIGITS) for seconds in values]
+            for name, values in sampled.columns.items()
         }
+        # With several models in one process, memory cannot be attributed to one of them.
+        run["peak_bytes"] = peak_bytes(spec.device) if len(ready) == 1 else None
+        run.update(watch_gpu(spec, one.call), flags=precision_facts())
         if isinstance(clock, CudaClock) and job["graphs"] and not spec.cuda_graph:
-            run["columns"] |= _graph_column(clock, one.call, len(run["columns"]["gpu_s"]))
+            columns |= _graph_column(clock, one.call, len(columns["gpu_s"]))
         answers[place] = {"run": run}
 
 
@@ -170,8 +161,7 @@ def guarded(spec: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[
     return run
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Ready:
+class _Ready(NamedTuple):
     """A call that has run once."""
 
     call: Callable[[], Any]
@@ -189,16 +179,7 @@ def _first(clock: Clock, spec: TimingSpec) -> _Ready:
     if spec.cuda_graph:
         with explained(spec, "capturing a CUDA graph failed"):
             call = capture(call)
-    return _Ready(call=call, first_s=first_s)
-
-
-def _columns(sampled: Sampled) -> dict[str, Any]:
-    data: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
-    columns = {
-        name: [round(seconds, DIGITS) for seconds in values]
-        for name, values in sampled.columns.items()
-    }
-    return {**data, "columns": columns}
+    return _Ready(call, first_s)
 
 
 def peak_bytes(device: str) -> int | None:

@@ -52,17 +52,10 @@ def precision(dtype: str) -> Iterator[torch.dtype]:
     Convolutions, matrix products and recurrent layers are set alike, on the GPU and in oneDNN.
     Everything is restored on leaving, also after an exception. Inside, from torch 2.9 on, code
     that reads the older flags (``allow_tf32``, ``torch.backends.cudnn.flags``) may raise in torch.
-
-    Args:
-        dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
-
-    Raises:
-        InputError: another dtype.
     """
     if dtype not in TORCH_DTYPES:
         raise InputError(f"unknown dtype {dtype!r}", near_match(dtype, DTYPES, "dtypes"))
-    states = _new_flags(dtype) if _has_new_flags() else _old_flags(dtype)
-    with states:
+    with _new_flags(dtype) if _has_new_flags() else _old_flags(dtype):
         yield TORCH_DTYPES[dtype]
 
 
@@ -77,7 +70,8 @@ def precision_facts() -> dict[str, str | bool]:
         facts["float32_matmul_precision"] = torch.get_float32_matmul_precision()
     for name in _FLAGS:
         with contextlib.suppress(AttributeError, AssertionError):  # only newer torch has it
-            facts[name] = _plain(_backend(name))
+            value = _backend(name)  # torch 2.9 gives some as enumerations or pairs
+            facts[name] = value if isinstance(value, bool) else str(value)
     return facts
 
 
@@ -136,8 +130,3 @@ def _own_value(name: str) -> str:
 
 def _backend(name: str) -> Any:
     return reduce(getattr, name.split("."), torch.backends)
-
-
-def _plain(value: Any) -> str | bool:
-    """Return a flag as a plain value: torch 2.9 gives some as enumerations or pairs."""
-    return value if isinstance(value, bool) else str(value)

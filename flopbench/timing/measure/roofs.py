@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -42,14 +42,8 @@ WARM_CALLS = 2
 """Untimed calls: the first call of a size chooses kernels and allocates."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Best:
-    """Timed calls of one operation: the fastest, their sum, their number, the clock."""
-
-    best_s: float
-    seconds: float
-    repeats: int
-    clock: str
+_Best = tuple[float, dict[str, Any]]
+"""Seconds of the fastest call; the fields ``seconds``, ``repeats`` and ``clock`` of a roof."""
 
 
 def measure_roofs(
@@ -83,11 +77,8 @@ def measure_roofs(
     torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
-            matmul = tuple(
-                _matmul(device, dtype, size, threads, budget_s)
-                for dtype in DTYPES
-                if dtype in dtypes
-            )
+            asked = [dtype for dtype in DTYPES if dtype in dtypes]
+            matmul = tuple(_matmul(device, dtype, size, threads, budget_s) for dtype in asked)
             copy = _copy(device, buffer_bytes or COPY_BYTES[device], threads, budget_s)
     finally:
         torch.set_num_threads(before)
@@ -101,38 +92,23 @@ def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> R
         source = torch.Generator(device).manual_seed(SEED)
         a, b = (torch.randn(n, n, generator=source, device=device).to(kind) for _ in range(2))
         out = torch.empty(n, n, device=device, dtype=kind)
-        best = _best(lambda: torch.mm(a, b, out=out), device, threads, budget_s)
-    return Roof(
-        dtype=dtype,
-        n=n,
-        flops_per_s=2 * n**3 / best.best_s,
-        seconds=best.seconds,
-        repeats=best.repeats,
-        clock=best.clock,
-    )
+        best_s, timed = _best(lambda: torch.mm(a, b, out=out), device, threads, budget_s)
+    return Roof(dtype=dtype, n=n, flops_per_s=2 * n**3 / best_s, **timed)
 
 
 def _copy(device: str, buffer_bytes: int, threads: int, budget_s: float) -> CopyRoof:
     source = torch.ones(buffer_bytes, device=device, dtype=torch.uint8)
     target = torch.zeros_like(source)  # written once, so that its pages are mapped
-    best = _best(lambda: target.copy_(source), device, threads, budget_s)
-    return CopyRoof(
-        buffer_bytes=buffer_bytes,
-        bytes_per_s=2 * buffer_bytes / best.best_s,
-        seconds=best.seconds,
-        repeats=best.repeats,
-        clock=best.clock,
-    )
+    best_s, timed = _best(lambda: target.copy_(source), device, threads, budget_s)
+    return CopyRoof(buffer_bytes=buffer_bytes, bytes_per_s=2 * buffer_bytes / best_s, **timed)
 
 
 def _best(call: Callable[[], object], device: str, threads: int, budget_s: float) -> _Best:
     start = time.perf_counter()
     for _ in range(WARM_CALLS):
         call()
-        if (
-            time.perf_counter() - start > budget_s
-        ):  # float16 on a CPU without it takes seconds per call
-            break
+        if time.perf_counter() - start > budget_s:
+            break  # float16 on a CPU without it takes seconds per call
     if device == "cuda":
         return _best_by_events(call, budget_s)
     if device == "mps":
@@ -157,7 +133,7 @@ def _best_by_clock(
         synchronize()
         took = clock() - start
         best_s, seconds, repeats = min(best_s, took), seconds + took, repeats + 1
-    return _Best(best_s, seconds, repeats, name)
+    return best_s, {"seconds": seconds, "repeats": repeats, "clock": name}
 
 
 def _best_by_events(call: Callable[[], object], budget_s: float) -> _Best:
@@ -172,4 +148,4 @@ def _best_by_events(call: Callable[[], object], budget_s: float) -> _Best:
         torch.cuda.synchronize()
         times = [a.elapsed_time(b) / 1e3 for a, b in pairwise(events)]
         best_s, seconds, repeats = min(best_s, *times), seconds + sum(times), repeats + batch
-    return _Best(best_s, seconds, repeats, "CUDA events")
+    return best_s, {"seconds": seconds, "repeats": repeats, "clock": "CUDA events"}
