@@ -125,10 +125,9 @@ def summary_of(replay: Replay) -> dict[str, Any]:
     summary = {}
     for mode in replay.modes:
         figures = figures_of(replay, mode)
-        chain = asdict(figures.waterfall)
         ends = figures.waterfall.interval
         summary[mode] = {
-            **chain,
+            **asdict(figures.waterfall),
             "interval": None if ends is None else list(ends),
             "realised": figures.waterfall.realised,
             "latency_s": {f"p{q}": value for q, value in figures.latency_s.items()},

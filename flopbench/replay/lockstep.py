@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from flopbench.replay.workload import Runs, Task, Visit
 
@@ -11,8 +11,7 @@ Calls = list[tuple[str, int]]
 """(component, items in the call), in the order of running."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Charge:
+class Charge(NamedTuple):
     """Networks that run on some rows of a chunk before a decision; see ``Task``."""
 
     before: Runs
@@ -20,8 +19,7 @@ class Charge:
     rows: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick:
+class Tick(NamedTuple):
     """What the videos of a chunk do at one place: at the same step and slot.
 
     Attributes:
@@ -36,12 +34,7 @@ class Tick:
 
 
 def ticks_of(videos: Sequence[Sequence[Visit]], tasks: Sequence[Task]) -> tuple[Tick, ...]:
-    """Return the ticks of a chunk.
-
-    Args:
-        videos: the visits of each video; a video's row is its index here.
-        tasks: what visits refer to.
-    """
+    """Return the ticks of a chunk from the visits of its videos; a row is an index of a video."""
     places: dict[tuple[int, int], list[tuple[int, int]]] = {}
     last: dict[tuple[int, int], list[int]] = {}
     for row, visits in enumerate(videos):
@@ -55,12 +48,8 @@ def ticks_of(videos: Sequence[Sequence[Visit]], tasks: Sequence[Task]) -> tuple[
         for row, task in places[place]:
             if tasks[task].before:
                 charges.setdefault((tasks[task].before, tasks[task].choices), []).append(row)
-        made = tuple(
-            Charge(before=before, choices=choices, rows=tuple(rows))
-            for (before, choices), rows in charges.items()
-        )
-        visits_here = tuple(places[place])
-        ticks.append(Tick(charges=made, visits=visits_here, ends=tuple(last.get(place, ()))))
+        made = tuple(Charge(*key, tuple(rows)) for key, rows in charges.items())
+        ticks.append(Tick(made, tuple(places[place]), tuple(last.get(place, ()))))
     return tuple(ticks)
 
 
@@ -100,16 +89,10 @@ def split_calls(ticks: Sequence[Tick], tasks: Sequence[Task]) -> Calls:
 def bucket_calls(
     ticks: Sequence[Tick], tasks: Sequence[Task], bucket: int, at_once: Collection[str] = ()
 ) -> Calls:
-    """Return the calls of the actions' networks if items wait until a bucket is full.
+    """Return the calls of the actions' networks if items wait until ``bucket`` of them are there.
 
     A gate needs the outputs it decides on, so their buckets run before they are full; the others
-    are emptied at the end.
-
-    Args:
-        ticks: of a chunk.
-        tasks: what visits refer to.
-        bucket: items of a full bucket.
-        at_once: components that cannot wait because they keep a state.
+    are emptied at the end. Components ``at_once`` cannot wait because they keep a state.
     """
     shared = shared_calls(tasks)
     waiting: dict[str, int] = {}

@@ -79,11 +79,6 @@ def price_parts(
 ) -> tuple[dict[str, Price], str]:
     """Count every network by the reference counter.
 
-    Args:
-        header: of the log.
-        chosen: component -> network.
-        progress: called before each is counted.
-
     Returns:
         Component -> price; the counter with its version.
 

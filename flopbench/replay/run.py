@@ -272,14 +272,15 @@ def _timed(
 def _what_was_logged(counts: LogCounts, workload: Workload) -> dict[str, Any]:
     """Return those fields of a replay that follow from its log."""
     header, source = counts.plan.header, counts.source
+    decisions, exits = workload.decided()
     return {
         "method": method_name(counts),
         "dataset": " ".join(part for part in (header.dataset, header.split) if part),
         "source": str(replace(source, first=source.name)),
         "videos": len(workload.videos),
         "steps": workload.steps,
-        "actions": dict(zip(workload.actions, workload.decisions(), strict=True)),
-        "exits": dict(zip(workload.exits, workload.exits_taken(), strict=True)),
+        "actions": dict(zip(workload.actions, decisions, strict=True)),
+        "exits": dict(zip(workload.exits, exits, strict=True)),
         "warnings": tuple(map(str, counts.warnings)),
     }
 

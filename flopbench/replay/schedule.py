@@ -32,15 +32,10 @@ after stream; exits and further counts come after the streams."""
 def workload_of(
     log: Log, *, videos: int | None = None, duplicates: str = "error"
 ) -> tuple[Workload, LogCounts]:
-    """Turn a log, or its first videos, into a workload.
+    """Turn a log, or its first ``videos`` (distinct ids), into a workload.
 
-    Args:
-        log: a log opened with the exact reader (``Options(exact=True)``).
-        videos: number of videos (distinct ids), from the first; None means all.
-        duplicates: ``error``, or ``first`` to keep the first record of each id and view.
-
-    Returns:
-        The workload, and the counts of the whole log.
+    The log must be opened with the exact reader (``Options(exact=True)``). The counts are those of
+    the whole log.
 
     Raises:
         InputError: a fraction of a run, more videos than there are, or nothing that runs.
@@ -100,6 +95,8 @@ class _Maker:
             name: _whole(getattr(charges, name), f"charges.{name}")
             for name in charges.__struct_fields__
         }
+        # Options that the networks of every step decide among, if decisions have no networks.
+        self._each_step = 0 if self._charges["per_decision"] else len(plan.actions)
         self._actions: dict[int, int] = {}
         self._stages: dict[int, list[int]] = {}
         self._components = tuple(plan.header.components or {})
@@ -114,11 +111,10 @@ class _Maker:
         if not visits:
             once = (*self._charges["per_sample"], *once)
         if once:
-            visits.append(
-                Visit(base, RECORD_SLOT, self._task(before=once, choices=self._upfront()))
-            )
+            choices = 0 if self._charges["per_step"] else self._each_step
+            visits.append(Visit(base, RECORD_SLOT, self._task(before=once, choices=choices)))
         if self._charges["per_step"]:
-            task = self._task(before=self._charges["per_step"], choices=self._each_step())
+            task = self._task(before=self._charges["per_step"], choices=self._each_step)
             visits += [Visit(base + step, STEP_SLOT, task) for step in range(steps)]
         taken = 0
         for stream, own in enumerate(rows):
@@ -149,13 +145,6 @@ class _Maker:
     def _task(self, **fields: Any) -> int:
         return self._tasks.setdefault(Task(**fields), len(self._tasks))
 
-    def _each_step(self) -> int:
-        """Options that the networks of every step decide among, if decisions have no networks."""
-        return 0 if self._charges["per_decision"] else len(self._plan.actions)
-
-    def _upfront(self) -> int:
-        return 0 if self._charges["per_step"] else self._each_step()
-
     def _action(self, index: int) -> int:
         if index not in self._actions:
             action = self._plan.actions[index]
@@ -170,19 +159,16 @@ class _Maker:
 
     def _stages_to(self, exit: int) -> list[int]:
         if exit not in self._stages:
-            costs = [
-                dict(_whole(e.costs, f"the exit {e.name!r}")) for e in self._plan.exits[: exit + 1]
-            ]
+            exits = self._plan.exits
+            costs = [dict(_whole(e.costs, f"the exit {e.name!r}")) for e in exits[: exit + 1]]
             parts = _increments(costs)
-            last = len(self._plan.exits) - 1
-            numbers = range(exit + 1 - len(parts), exit + 1)
             self._stages[exit] = [
                 self._task(
                     runs=tuple((name, n) for name, n in part.items() if n),
-                    gate=2 if number < last else 0,
+                    gate=2 if number < len(exits) - 1 else 0,
                     exit=exit if number == exit else None,
                 )
-                for number, part in zip(numbers, parts, strict=True)
+                for number, part in enumerate(parts, exit + 1 - len(parts))
             ]
         return self._stages[exit]
 
@@ -201,11 +187,7 @@ def _increments(costs: Sequence[Mapping[str, int]]) -> list[dict[str, int]]:
 
 
 def _whole(costs: Costs, where: str) -> Runs:
-    """Return costs as whole numbers of runs, without zeros.
-
-    Raises:
-        InputError: a fraction.
-    """
+    """Return costs as whole numbers of runs, without zeros; a fraction is an ``InputError``."""
     for name, times in costs.items():
         if times != int(times):
             raise InputError(

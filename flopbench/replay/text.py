@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from fractions import Fraction
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TextIO
 
-from flopbench.core.grid import (
-    Column,
-    Grid,
-    render_grids,
-    to_csv,
-)
+from flopbench.core.grid import Column, Grid, render_grids, to_csv
 from flopbench.core.statistics import PERCENTILE_SAMPLES
 from flopbench.core.units import gflops, millions, milliseconds, plural
 from flopbench.estimate.text import with_warnings
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
-from flopbench.replay.records import Executed, Replay
-from flopbench.replay.waterfall import PARTS_MEANING
+from flopbench.replay.records import Replay
+from flopbench.replay.waterfall import FACTORS, PARTS_MEANING
 
 CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"
 LABELS = ("replay", "waterfall", "arms", "executed")
@@ -70,79 +64,74 @@ def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Gri
     ]
 
 
+def _columns(left: Sequence[str], right: Iterable[str]) -> tuple[Column, ...]:
+    return (
+        *(Column(title=title, align="left") for title in left),
+        *(Column(title=title) for title in right),
+    )
+
+
 def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
-    rows = []
-    for mode, own in figures.items():
-        chain = own.waterfall
-        rows.append(
-            (
-                mode,
-                milliseconds(chain.baseline_s),
-                milliseconds(chain.chain_s["full"]),
-                f"{own.videos_per_s:.4g}",
-                *(_latency(own, q) for q in PERCENTILES),
-                milliseconds(own.secondary_s[0]),
-                milliseconds(own.secondary_s[1]),
-            )
+    rows = [
+        (
+            mode,
+            milliseconds(own.waterfall.baseline_s),
+            milliseconds(own.waterfall.chain_s["full"]),
+            f"{own.videos_per_s:.4g}",
+            *(_ms(own.latency_s[q]) for q in PERCENTILES),
+            *map(milliseconds, own.secondary_s),
         )
+        for mode, own in figures.items()
+    ]
     on = f" on {replay.dataset}" if replay.dataset else ""
     what = f"{replay.videos:,} {plural(replay.videos, 'video')}, {replay.steps:,} steps"
-    secondary = replay.clocks[1]
+    primary, secondary = replay.clocks
     titles = (
-        "baseline ms/video",
-        "adaptive",
-        "videos/s",
+        *("baseline ms/video", "adaptive", "videos/s"),
         *(f"p{q} ms" for q in PERCENTILES),
-        f"baseline, {secondary}",
-        f"adaptive, {secondary}",
+        *(f"baseline, {secondary}", f"adaptive, {secondary}"),
     )
+    arranged = (
+        f"{mode}: {ARRANGED[mode].format(group=shape.group, bucket=shape.bucket)}."
+        for mode, shape in replay.modes.items()
+        if mode in ARRANGED
+    )
+    runs = ", ".join(f"{n} × {name}" for name, n in replay.baseline.runs.items())
+    baseline = f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
     return Grid(
         title=f"{replay.method}{on}, replayed: {what}",
-        columns=(Column(title="mode", align="left"), *(Column(title=t) for t in titles)),
+        columns=_columns(["mode"], titles),
         rows=tuple(rows),
         caption=(
-            *_arranged(replay),
-            f"Baseline: {_baseline(replay)}. No policy, no LSTM.",
-            f"Primary clock: {replay.clocks[0]}; secondary: {secondary}. p50 to p99: ms until a "
+            *arranged,
+            f"Baseline: {baseline}. No policy, no LSTM.",
+            f"Primary clock: {primary}; secondary: {secondary}. p50 to p99: ms until a "
             f"video was done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
             f"{PERCENTILE_SAMPLES[99]}; - if there are fewer.",
             "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
             "the same round, not the median of raw times.",
-            *_settings(replay),
+            _settings(replay),
             *(f"Note: {note}." for note in replay.notes),
         ),
     )
 
 
 def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
-    titles = (
-        "theory",
-        "arms",
-        "fragmentation",
-        "policy",
-        "synchronisation",
-        "measured",
-        "95 %",
-        "realised",
-    )
+    titles = ("theory", *FACTORS, "measured", "95 %", "realised")
     rows = []
     for mode, own in figures.items():
-        chain = own.waterfall
-        factors = (chain.arms, chain.fragmentation, chain.policy, chain.synchronisation)
-        ends = chain.interval
+        chain, ends = own.waterfall, own.waterfall.interval
         rows.append(
             (
                 mode,
-                f"{chain.theory:.3f}",
-                *(f"{value:.3f}" for value in factors),
-                f"{chain.measured:.3f}",
+                *(f"{getattr(chain, name):.3f}" for name in ("theory", *FACTORS, "measured")),
                 "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}",
                 f"{100 * chain.realised:.0f} %",
             )
         )
     return Grid(
         title="From the theoretical speed-up to the measured one",
-        columns=(Column(title="mode", align="left"), *(Column(title=t) for t in titles)),
+        columns=_columns(["mode"], titles),
         rows=tuple(rows),
         caption=(
             CHAIN,
@@ -161,51 +150,43 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         cells = [f"{name}{variant}{mark}", part.spec, millions(part.dense_macs)]
         cells.append(f"{(part.arm_runs + part.policy_runs) / replay.videos:.3f}")
         for own in figures.values():
-            unit = own.waterfall.unit_s.get(name)
-            cells.append("-" if unit is None else milliseconds(unit))
+            cells.append(_ms(own.waterfall.unit_s.get(name)))
             cells.append("-" if name not in own.batch else f"{own.batch[name]:.2f}")
         rows.append(tuple(cells))
-    titles = ["MMACs", "runs/video"]
-    for mode in figures:
-        titles += [f"{mode} ms/item", "batch"]
+    by_mode = (title for mode in figures for title in (f"{mode} ms/item", "batch"))
     work = work_of(replay)
+    base, adaptive, policy = (
+        f"{gflops(macs):.4f}" for macs in (work.baseline_macs, work.adaptive_macs, work.policy_macs)
+    )
     return Grid(
         title="By component",
-        columns=(
-            Column(title="component", align="left"),
-            Column(title="network", align="left"),
-            *(Column(title=title) for title in titles),
-        ),
+        columns=_columns(["component", "network"], ["MMACs", "runs/video", *by_mode]),
         rows=tuple(rows),
         footnotes=tuple(notes),
         caption=(
-            f"GMACs per video: baseline {_giga(work.baseline_macs)}, adaptive "
-            f"{_giga(work.adaptive_macs)}, of which {_giga(work.policy_macs)} policy and LSTM; "
-            f"dense MACs by {replay.counter}.",
+            f"GMACs per video: baseline {base}, adaptive {adaptive}, of which {policy} policy and "
+            f"LSTM; dense MACs by {replay.counter}.",
             "ms/item: time per item in a full batch; batch: mean items per call.",
         ),
     )
 
 
 def _executed_grid(replay: Replay) -> Grid:
-    executed = {mode: replay.runs[0].modes[mode].executed for mode in replay.modes}
+    modes = [replay.runs[0].modes[mode].executed for mode in replay.modes]
     rows = [
-        (name, f"{n:,}", *(f"{own.decisions[i]:,}" for own in executed.values()))
+        (name, f"{n:,}", *(f"{own.decisions[i]:,}" for own in modes))
         for i, (name, n) in enumerate(replay.actions.items())
     ]
     rows += [
-        (f"exit {name}", f"{n:,}", *(f"{own.exits[i]:,}" for own in executed.values()))
+        (f"exit {name}", f"{n:,}", *(f"{own.exits[i]:,}" for own in modes))
         for i, (name, n) in enumerate(replay.exits.items())
     ]
-    rows.append(("host waits", "-", *(f"{own.reads:,}" for own in executed.values())))
-    rows.append(("arms' calls", "-", *(f"{_calls(own):,}" for own in executed.values())))
+    calls = [sum(n for sizes in own.arms.values() for n in sizes.values()) for own in modes]
+    rows.append(("host waits", "-", *(f"{own.reads:,}" for own in modes)))
+    rows.append(("arms' calls", "-", *(f"{n:,}" for n in calls)))
     return Grid(
         title="Decisions in the log, and executed in each round",
-        columns=(
-            Column(title="action", align="left"),
-            Column(title="in the log"),
-            *(Column(title=mode) for mode in executed),
-        ),
+        columns=_columns(["action"], ["in the log", *replay.modes]),
         rows=tuple(rows),
         caption=("Executed decisions equal the log's: a replay in which they differ is refused.",),
     )
@@ -214,10 +195,10 @@ def _executed_grid(replay: Replay) -> Grid:
 def replay_csv(replays: Sequence[Replay], figures: Sequence[Mapping[str, ModeFigures]]) -> str:
     """Return one line per mode, times in seconds."""
     header = (
-        "method", "mode", "videos", "baseline_s", "adaptive_s", "theory", "arms",
-        "fragmentation", "policy", "synchronisation", "measured", "low95", "high95", "realised",
-        "p50_s", "p90_s", "p99_s", "videos_per_s", "clock", "device", "processes",
-    )  # fmt: skip
+        *("method", "mode", "videos", "baseline_s", "adaptive_s", "theory", *FACTORS),
+        *("measured", "low95", "high95", "realised"),
+        *("p50_s", "p90_s", "p99_s", "videos_per_s", "clock", "device", "processes"),
+    )
     pairs = zip(replays, figures, strict=True)
     return to_csv(header, [_line(one, m, f) for one, own in pairs for m, f in own.items()])
 
@@ -225,52 +206,29 @@ def replay_csv(replays: Sequence[Replay], figures: Sequence[Mapping[str, ModeFig
 def _line(replay: Replay, mode: str, own: ModeFigures) -> tuple[object, ...]:
     chain = own.waterfall
     return (
-        replay.method, mode, replay.videos, chain.baseline_s, chain.chain_s["full"], chain.theory,
-        chain.arms, chain.fragmentation, chain.policy, chain.synchronisation, chain.measured,
-        *(chain.interval or (None, None)), chain.realised,
-        *(own.latency_s[q] for q in PERCENTILES), own.videos_per_s, replay.clocks[0],
-        replay.device.name, len(replay.runs),
-    )  # fmt: skip
+        *(replay.method, mode, replay.videos, chain.baseline_s, chain.chain_s["full"]),
+        *(getattr(chain, name) for name in ("theory", *FACTORS, "measured")),
+        *(chain.interval or (None, None)),
+        *(chain.realised, *(own.latency_s[q] for q in PERCENTILES), own.videos_per_s),
+        *(replay.clocks[0], replay.device.name, len(replay.runs)),
+    )
 
 
-def _arranged(replay: Replay) -> list[str]:
-    return [
-        f"{mode}: " + ARRANGED[mode].format(group=shape.group, bucket=shape.bucket) + "."
-        for mode, shape in replay.modes.items()
-        if mode in ARRANGED
-    ]
-
-
-def _baseline(replay: Replay) -> str:
-    runs = ", ".join(f"{n} × {name}" for name, n in replay.baseline.runs.items())
-    return f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
-
-
-def _settings(replay: Replay) -> list[str]:
-    own = replay.settings
+def _settings(replay: Replay) -> str:
+    own, done = replay.settings, len(replay.runs)
     parts = [replay.device.name, own.dtype]
     if own.threads is not None:
         parts.append(f"{own.threads} {plural(own.threads, 'thread')}")
     parts += ["channels last"] if own.channels_last else []
     parts += ["torch.compile"] if own.compiled else []
-    done = len(replay.runs)
     frames = "random frames" if own.frames is None else f"frames of {own.frames}"
     torch = replay.device.facts.get("torch.version")
-    return [
+    return (
         f"{', '.join(parts)}; {done} {plural(done, 'process', 'processes')} × {own.rounds} "
         f"{plural(own.rounds, 'round')}, {frames}, random weights, seed {own.seed}"
         + (f"; torch {torch}." if torch else ".")
-    ]
+    )
 
 
-def _latency(own: ModeFigures, q: int) -> str:
-    value = own.latency_s[q]
-    return "-" if value is None else milliseconds(value)
-
-
-def _calls(own: Executed) -> int:
-    return sum(n for sizes in own.arms.values() for n in sizes.values())
-
-
-def _giga(macs: Fraction) -> str:
-    return f"{gflops(macs):.4f}"
+def _ms(seconds: float | None) -> str:
+    return "-" if seconds is None else milliseconds(seconds)

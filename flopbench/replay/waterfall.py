@@ -21,18 +21,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from flopbench.core.bootstrap import expanded_bootstrap
-from flopbench.core.statistics import (
-    FEWEST_PROCESSES,
-    median,
-    student_interval,
-    wider,
-)
+from flopbench.core.statistics import FEWEST_PROCESSES, median, student_interval, wider
 
 PARTS_MEANING = (
     "arms: small networks and inputs take a different time per MAC than the baseline, mostly more. "
     "fragmentation: small batches, and switching between networks. policy: policy, LSTM, decisions "
     "and gathering beyond their MACs. synchronisation: the host waits for decisions."
 )
+FACTORS = ("arms", "fragmentation", "policy", "synchronisation")
+"""In the order of the chain; fields of ``Waterfall``."""
+
 WIDE = 0.10
 """An interval that reaches further than this from the figure gets a warning: two replays on such a
 machine may differ by more than most policies save."""
@@ -40,14 +38,7 @@ machine may differ by more than most policies save."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VideoWork:
-    """Exact mean multiply-accumulates and runs of a video.
-
-    Attributes:
-        baseline_macs: of the uniform baseline.
-        arms_macs: of the arms: the networks of the decided actions.
-        policy_macs: of policy network and LSTM.
-        arm_runs: component -> runs as an arm.
-    """
+    """Exact mean multiply-accumulates of a video, and component -> its runs as an arm."""
 
     baseline_macs: Fraction
     arms_macs: Fraction
@@ -62,14 +53,14 @@ class VideoWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Round:
-    """What one round of one process measured, seconds.
+    """What one round of one process measured, seconds a video.
 
     Attributes:
-        baseline_s: of a video under the uniform baseline.
-        arms_s: of a video, its arms' calls alone.
-        nosync_s: of a video, everything except the host's waiting for decisions.
-        full_s: of a video, everything.
-        unit_s: component -> of one item in a full batch.
+        baseline_s: under the uniform baseline.
+        arms_s: its arms' calls alone.
+        nosync_s: everything except the host's waiting for decisions.
+        full_s: everything.
+        unit_s: component -> seconds of one item in a full batch.
     """
 
     baseline_s: float
@@ -85,10 +76,6 @@ class Waterfall:
 
     Attributes:
         theory: M_base / M.
-        arms: what arms lose by being slower per MAC than the baseline.
-        fragmentation: what small batches and switching between networks lose.
-        policy: what policy, LSTM, decisions and gathering take beyond their MACs.
-        synchronisation: what the host's waiting for decisions takes.
         measured: baseline time / adaptive time.
         interval: 95 % of ``measured``: the wider of a bootstrap over processes and rounds and of
             Student's t over processes; None for fewer than ``FEWEST_PROCESSES``.
@@ -116,18 +103,11 @@ class Waterfall:
     @property
     def is_wide(self) -> bool:
         """Whether the interval reaches further than ``WIDE`` from the figure."""
-        if self.interval is None:
-            return False
-        return any(abs(end / self.measured - 1) > WIDE for end in self.interval)
+        return any(abs(end / self.measured - 1) > WIDE for end in self.interval or ())
 
 
 def waterfall(processes: Sequence[Sequence[Round]], work: VideoWork, *, seed: int = 0) -> Waterfall:
-    """Return the chain of one mode.
-
-    Args:
-        processes: the rounds of each process; at least one round in all.
-        work: counted work of a video.
-        seed: of the bootstrap.
+    """Return the chain of one mode, from the rounds of each process.
 
     Raises:
         ValueError: no rounds, or videos without work.
@@ -177,5 +157,5 @@ def _interval(processes: Sequence[Sequence[Round]], seed: int) -> tuple[float, f
 
 
 def _centre(groups: Sequence[Sequence[float]]) -> float:
-    """Return the median of the processes' medians."""
+    """Return the median of the processes' medians; for a few rounds numpy takes longer."""
     return median([median(values) for values in groups])

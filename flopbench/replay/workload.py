@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from flopbench.core.records import Record
@@ -60,21 +61,19 @@ class Workload(Record, frozen=True, kw_only=True):
         """Return how often each task occurs in the videos."""
         return Counter(visit.task for video in self.videos for visit in video)
 
-    def decisions(self) -> tuple[int, ...]:
-        """Return how often each action is decided."""
-        return self._totals("action", len(self.actions))
+    def decided(self, counts: Mapping[int, int] | None = None) -> tuple[list[int], list[int]]:
+        """Return how often each action is decided, and how often each exit is taken.
 
-    def exits_taken(self) -> tuple[int, ...]:
-        """Return how often each exit is taken."""
-        return self._totals("exit", len(self.exits))
-
-    def _totals(self, field: str, size: int) -> tuple[int, ...]:
-        totals = [0] * size
-        for task, n in self.task_counts().items():
-            index = getattr(self.tasks[task], field)
-            if index is not None:
-                totals[index] += n
-        return tuple(totals)
+        ``counts`` has how often each task is done; None takes ``task_counts``.
+        """
+        decisions, exits = [0] * len(self.actions), [0] * len(self.exits)
+        for number, n in (self.task_counts() if counts is None else counts).items():
+            task = self.tasks[number]
+            if task.action is not None:
+                decisions[task.action] += n
+            if task.exit is not None:
+                exits[task.exit] += n
+        return decisions, exits
 
     def component_runs(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return component -> runs as an arm, and component -> runs as policy network or LSTM."""

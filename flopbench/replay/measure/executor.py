@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from flopbench.replay.lockstep import Calls, Tick, by_call, shared_calls
@@ -42,14 +43,7 @@ class ExecutionCounts:
 
 
 class Executor:
-    """Runs chunks of videos.
-
-    Args:
-        networks: component -> network.
-        tasks: what the visits refer to.
-        device: where they run, and the clock.
-        buckets: component -> bucket; empty if an action's rows run at once.
-    """
+    """Runs chunks of videos; without ``buckets`` an action's rows run at once."""
 
     def __init__(
         self,
@@ -74,7 +68,7 @@ class Executor:
         Args:
             ticks: of the chunk.
             of: videos in the chunk.
-            read: whether the host waits for decisions.
+            read: whether the host waits for decisions, and marks are made.
 
         Returns:
             Marks of the videos' work, if there are buckets and the device has marks.
@@ -85,16 +79,12 @@ class Executor:
         later: list[Callable[[], None]] = []
         for tick in ticks:
             asked = self._charges(tick, of)
-            if later:
-                for do in later:
-                    do()
-                later = []
+            for do in later:
+                do()
             for one in asked:
                 self._device.answer(one)
-            if self.buckets:
-                later = self._filed(tick, of)
-            else:
-                self._at_once(tick, of)
+            self.executed.tasks.update(task for _, task in tick.visits)
+            later = self._filed(tick, of) if self.buckets else self._at_once(tick, of)
         for do in later:
             do()
         for name in self._waiting:
@@ -104,9 +94,8 @@ class Executor:
     def arms(self, calls: Calls) -> None:
         """Run the arms' calls alone, on ready items."""
         for name, n in calls:
-            bucket = self.buckets.get(name)
-            if bucket is not None:
-                bucket.run(n)
+            if name in self.buckets:
+                self.buckets[name].run(n)
             else:
                 self._networks[name].bare(n)
 
@@ -118,9 +107,8 @@ class Executor:
         for _ in range(times):
             for name, repeats in runs:
                 for _ in range(repeats):
-                    bucket = self.buckets.get(name)
-                    if bucket is not None:
-                        bucket.run(batch)  # a program without decisions gathers nothing
+                    if name in self.buckets:
+                        self.buckets[name].run(batch)  # without decisions nothing is gathered
                     else:
                         self._networks[name].on(rows, batch)
 
@@ -148,9 +136,8 @@ class Executor:
         self.executed.reads += 1
         return [self._device.ask(decision)]
 
-    def _at_once(self, tick: Tick, of: int) -> None:
-        """Run what was decided, each action's rows in one call."""
-        self.executed.tasks.update(task for _, task in tick.visits)
+    def _at_once(self, tick: Tick, of: int) -> list[Callable[[], None]]:
+        """Run what was decided, each action's rows in one call; nothing is left for later."""
         for number, rows in by_call(tick.visits, self._shared).items():
             task = self._tasks[number]
             output, last = None, ""
@@ -161,18 +148,18 @@ class Executor:
             if task.gate and last:
                 for one in self._decided(output, task.gate, last, len(rows)):
                     self._device.answer(one)
+        return []
 
     def _filed(self, tick: Tick, of: int) -> list[Callable[[], None]]:
         """Return what was decided as work to queue later; what a gate needs runs at once."""
         work: list[Callable[[], None]] = []
-        self.executed.tasks.update(task for _, task in tick.visits)
         for number, rows in by_call(tick.visits, self._shared).items():
             task = self._tasks[number]
             if task.gate and task.runs:
                 self._through_gate(task, rows, of)
                 continue
             for name, times in task.runs:
-                work += [_Put(self, name, rows, of)] * times
+                work += [partial(self.put, name, rows, of)] * times
         return work
 
     def _through_gate(self, task: Task, rows: Sequence[int], of: int) -> None:
@@ -223,16 +210,3 @@ class Executor:
         """Put a mark behind the latest work of rows."""
         if self._read and self._device.has_marks:
             self._marks.append((tuple(rows), self._device.mark()))
-
-
-@dataclass(frozen=True, slots=True)
-class _Put:
-    """Work to queue later."""
-
-    executor: Executor
-    name: str
-    rows: Sequence[int]
-    of: int
-
-    def __call__(self) -> None:
-        self.executor.put(self.name, self.rows, self.of)

@@ -17,17 +17,10 @@ from msgspec import convert, to_builtins
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
 from flopbench.replay.measure.device import Device, open_device
-from flopbench.replay.measure.executor import ExecutionCounts
+from flopbench.replay.measure.executor import ExecutionCounts, Marks
 from flopbench.replay.measure.frames import frames_for, open_images
 from flopbench.replay.measure.networks import RECURRENT, Network, faults, run_once
-from flopbench.replay.measure.plan import (
-    Chunk,
-    ModePlan,
-    check_executed,
-    mode_run,
-    passes_of,
-    plan_mode,
-)
+from flopbench.replay.measure.plan import ModePlan, check_executed, mode_run, passes_of, plan_mode
 from flopbench.replay.workload import Workload
 from flopbench.timing.measure.device import check_device, device_facts
 from flopbench.timing.measure.precision import precision
@@ -60,13 +53,7 @@ def run(job: Mapping[str, Any]) -> dict[str, Any]:
 def build_networks(
     job: Mapping[str, Any], device: Device, dtype: torch.dtype
 ) -> tuple[dict[str, Network], list[str]]:
-    """Build every component; return them, and notes on them.
-
-    Raises:
-        InputError: a model that does not exist, a folder without images.
-        DataError: an image that cannot be decoded.
-        MeasureError: a model that fails, or too little memory.
-    """
+    """Build every component; return them, and notes on them; errors as ``run``."""
     images = open_images(job["frames"]) if job["frames"] else []
     together = max(max(m["group"], m["batch"]) for m in job["modes"].values())
     batch = max(m["batch"] for m in job["modes"].values())
@@ -190,26 +177,18 @@ def _round(plan: ModePlan, number: int, device: Device) -> None:
             else:
                 plan.rows.setdefault(name, []).append(row)
             if name == "full":
-                _note_latencies(plan, chunk, number, marks, primary_s, start, device)
+                done = _done(marks, start, device) if marks else {}
+                plan.latencies += [
+                    (number, video, done.get(place, primary_s))
+                    for place, video in enumerate(chunk.videos)
+                ]
 
 
-def _note_latencies(
-    plan: ModePlan,
-    chunk: Chunk,
-    number: int,
-    marks: Any,
-    primary_s: float,
-    start: Any,
-    device: Device,
-) -> None:
-    """Record when each video was done: at its last mark, or with its whole chunk."""
-    if not plan.executor.buckets or not device.has_marks:
-        plan.latencies += [(number, video, primary_s) for video in chunk.videos]
-        return
+def _done(marks: Marks, start: Any, device: Device) -> dict[int, float]:
+    """Return row of the chunk -> seconds until its last mark."""
     done: dict[int, float] = {}
     for rows, mark in marks:
         at = device.since(start, mark)
         for row in rows:
             done[row] = max(done.get(row, 0.0), at)
-    for row, video in enumerate(chunk.videos):
-        plan.latencies.append((number, video, done.get(row, primary_s)))
+    return done

@@ -64,10 +64,8 @@ class Network:
         self._core = module
         self._module: Any = _Watched(torch.compile(module)) if compiled else module
         leaves, self._form = tree_flatten((built.args, dict(built.kwargs)))
-        self._size = largest + ROTATED - 1
-        self._pool: list[Any] = [
-            _pooled(leaf, self._size, name, own_inputs, frames) for leaf in leaves
-        ]
+        self.size = largest + ROTATED - 1
+        self._pool = [_pooled(leaf, self.size, name, own_inputs, frames) for leaf in leaves]
         for at, leaf in enumerate(self._pool):
             if isinstance(leaf, torch.Tensor):
                 kind = dtype if leaf.is_floating_point() else leaf.dtype
@@ -137,11 +135,6 @@ class Network:
                 torch.index_select(leaf, 0, index, out=out)
             else:  # channels last: not every device's kernel writes to it in place
                 out.copy_(leaf.index_select(0, index))
-
-    @property
-    def size(self) -> int:
-        """Number of frames in the pool."""
-        return self._size
 
     def buffers(self, n: int) -> list[Any]:
         """Return buffers for n items, filled from the pool."""
@@ -275,40 +268,26 @@ def decide(output: Any, choices: int, name: str) -> torch.Tensor:
 
 
 def run_once(network: Network, n: int) -> None:
-    """Run a component on n items, to check that it runs and to get its first call over with.
-
-    Raises:
-        MeasureError: it fails, or there is too little memory.
-    """
-    try:
+    """Run a component on n items, to check that it runs and to get its first call over with."""
+    with faults(f"on a batch of {n}", network.name):
         network.bare(n)
-    except (Exception, SystemExit) as error:
-        raise fault(error, f"on a batch of {n}", network.name) from error
 
 
 @contextlib.contextmanager
 def faults(doing: str, name: str = "") -> Iterator[None]:
-    """Turn what a component or torch raises into a measuring error that names the component.
-
-    Raises:
-        MeasureError: any error from outside flopbench.
-    """
+    """Turn what a component or torch raises into a measuring error that names the component."""
     try:
         yield
     except (Exception, SystemExit) as error:  # a model may call exit()
-        raise fault(error, doing, name) from error
-
-
-def fault(error: BaseException, doing: str, name: str = "") -> FlopbenchError:
-    """Return the measuring error for an exception."""
-    if isinstance(error, FlopbenchError):
-        return error
-    name = name or _component_of(error)
-    subject = f"the component {name!r}" if name else "the replay"
-    if is_out_of_memory(error):
-        hint = "use a smaller --batch, --group or --bucket"
-        return MeasureError(f"{subject} fails {doing}: out of memory ({reason(error)})", hint)
-    return MeasureError(f"{subject} fails {doing}: {reason(error)}")
+        if isinstance(error, FlopbenchError):
+            raise
+        name = name or _component_of(error)
+        fails = f"the component {name!r} fails {doing}" if name else f"the replay fails {doing}"
+        if is_out_of_memory(error):
+            hint = "use a smaller --batch, --group or --bucket"
+            text = f"{fails}: out of memory ({reason(error)})"
+            raise MeasureError(text, hint) from error
+        raise MeasureError(f"{fails}: {reason(error)}") from error
 
 
 def _component_of(error: BaseException) -> str:

@@ -45,7 +45,7 @@ class Chunk:
 
 @dataclass(slots=True)
 class ModePlan:
-    """One mode, ready to run."""
+    """One mode, ready to run, and what was measured of it."""
 
     name: str
     batch: int
@@ -82,22 +82,13 @@ def plan_mode(
     for start in range(0, len(workload.videos), shape["group"]):
         videos = range(start, min(start + shape["group"], len(workload.videos)))
         ticks = ticks_of([workload.videos[v] for v in videos], tasks)
-        calls = (
-            split_calls(ticks, tasks)
-            if bucket is None
-            else bucket_calls(ticks, tasks, bucket, stateful)
-        )
+        calls = split_calls(ticks, tasks)
+        if bucket is not None:
+            calls = bucket_calls(ticks, tasks, bucket, stateful)
         chunks.append(Chunk(number=len(chunks), videos=videos, ticks=ticks, calls=calls))
-    executor = Executor(networks, tasks, device, buckets)
     _spread(chunks, job["baseline"], len(workload.videos), shape["batch"])
-    return ModePlan(
-        name=name,
-        batch=shape["batch"],
-        chunks=chunks,
-        executor=executor,
-        baseline=baseline,
-        arms=arms,
-    )
+    executor = Executor(networks, tasks, device, buckets)
+    return ModePlan(name, shape["batch"], chunks, executor, baseline, arms)
 
 
 def _spread(chunks: Sequence[Chunk], baseline: Mapping[str, Any], videos: int, batch: int) -> None:
@@ -161,14 +152,10 @@ def check_executed(plan: ModePlan, workload: Workload) -> None:
 
 
 def mode_run(plan: ModePlan, workload: Workload) -> dict[str, Any]:
+    """Return the fields of a ``ModeRun``."""
     executed = plan.executed
     assert executed is not None
-    decisions, exits = [0] * len(workload.actions), [0] * len(workload.exits)
-    for number, n in executed.tasks.items():
-        task = workload.tasks[number]
-        for index, totals in ((task.action, decisions), (task.exit, exits)):
-            if index is not None:
-                totals[index] += n
+    decisions, exits = workload.decided(executed.tasks)
     return {
         **{name: plan.rows.get(name, []) for name in ("full", "nosync", "arms", "baseline")},
         "unit": plan.units,

@@ -50,7 +50,7 @@ def test_spans_are_decided_at_their_first_row(tmp_path: Path) -> None:
     assert places(workload) == [
         (0, 0), (1, 1), (2, 6), (6, 2), (7, 3), (8, 6), (12, 0), (13, 5), (15, 6),
     ]  # fmt: skip
-    assert workload.decisions() == (2, 1, 1, 1, 0, 1, 3)
+    assert workload.decided()[0] == [2, 1, 1, 1, 0, 1, 3]
     arms, policy = workload.component_runs()
     assert arms == {"resnet50": 2, "resnet34": 1, "resnet18": 1}
     assert policy == {"policy": 9, "lstm": 9}
@@ -110,7 +110,7 @@ def test_exits_are_reached_in_stages(tmp_path: Path) -> None:
         [((("a", 2),), 2, 0)],
         [((("a", 2),), 2, None), ((("a", 3), ("b", 1)), 2, 1)],
     ]
-    assert workload.exits_taken() == (1, 1, 1)
+    assert workload.decided()[1] == [1, 1, 1]
     # 6 + 2 + 5; 1 + 0 + 1
     assert workload.component_runs()[0] == {"a": 13, "b": 2}
     calls = split_calls(ticks_of(workload.videos, workload.tasks), workload.tasks)
@@ -191,7 +191,7 @@ def test_what_cannot_be_run_is_refused(
 def test_a_part_of_a_run_that_is_never_asked_for_is_fine(tmp_path: Path) -> None:
     """Only what the log decides must be whole."""
     actions = [{"name": "half", "costs": {"a": 0.5}}, {"name": "whole", "costs": {"a": 1}}]
-    assert work(tmp_path, {**TWO, "actions": actions}, [{"actions": [1]}]).decisions() == (0, 1)
+    assert work(tmp_path, {**TWO, "actions": actions}, [{"actions": [1]}]).decided()[0] == [0, 1]
 
 
 def test_buckets_fill_across_videos_and_steps(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_no_decision_and_no_run_is_lost(
     )
     log = open_log([path], options=Options(exact=True))
     workload, _ = workload_of(log)
-    assert list(workload.decisions()) == count_log(log).totals().decisions
+    assert workload.decided()[0] == count_log(log).totals().decisions
     arms, _ = workload.component_runs()
     split: Counter[str] = Counter()
     buckets: Counter[str] = Counter()
@@ -299,6 +299,5 @@ def test_the_work_is_what_the_counting_kernel_counts(
     for first in range(1, counts.videos + 1):
         workload, _ = workload_of(opened, videos=first)
         totals = counts.totals(np.flatnonzero(videos < first))
-        assert list(workload.decisions()) == totals.decisions
-        assert workload.exits_taken() == tuple(totals.exits)
+        assert workload.decided() == (totals.decisions, list(totals.exits))
         assert workload.steps == totals.steps
