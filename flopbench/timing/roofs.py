@@ -28,57 +28,35 @@ SCHEMA = 1
 Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
 
-class Roof(Record, frozen=True, kw_only=True):
-    """The best square matrix product in one number format.
+class _Best(Record, frozen=True, kw_only=True):
+    """The best of many calls: seconds of all of them, their number, and the clock's name."""
 
-    Attributes:
-        dtype: one of ``devices.DTYPES``.
-        n: rows and columns of both matrices.
-        flops_per_s: 2·n³ / time of the best call.
-        seconds: spent on all timed calls.
-        repeats: timed calls.
-        clock: the clock used: ``process CPU time``, ``wall`` or ``CUDA events``.
-    """
+    seconds: Rate
+    repeats: Positive
+    clock: str
+
+
+class Roof(_Best, frozen=True, kw_only=True):
+    """The best product of two n × n matrices in one number format: 2·n³ FLOPs."""
 
     dtype: str
     n: Positive
     flops_per_s: Rate
-    seconds: Rate
-    repeats: Positive
-    clock: str
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise ValueError(f"dtype is {self.dtype!r} where one of {DTYPES} was expected")
 
 
-class CopyRoof(Record, frozen=True, kw_only=True):
-    """The best copy of one large buffer to another.
-
-    Attributes:
-        buffer_bytes: size of each buffer.
-        bytes_per_s: (bytes read + bytes written) / time of the best call.
-        seconds: spent on all timed calls.
-        repeats: timed calls.
-        clock: as in ``Roof``.
-    """
+class CopyRoof(_Best, frozen=True, kw_only=True):
+    """The best copy of one large buffer to another; bytes read and bytes written both count."""
 
     buffer_bytes: Positive
     bytes_per_s: Rate
-    seconds: Rate
-    repeats: Positive
-    clock: str
 
 
 class Roofs(Record, frozen=True, kw_only=True):
-    """All roofs measured on one device with one number of threads.
-
-    Attributes:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        threads: of torch on the CPU.
-        matmul: one per number format.
-        copy: memory bandwidth.
-    """
+    """All roofs measured on one device with one number of threads (of torch on the CPU)."""
 
     device: str
     threads: Positive

@@ -207,11 +207,10 @@ def _verdict(
     """Judge a row: the most severe finding gives the verdict, every finding a reason."""
     impossible = _impossible(row, achieved, sheet)
     severe, minor = _findings(row, columns)
-    if impossible:
-        return "invalid", (*impossible, *severe, *minor)
-    if severe:
-        return "unstable", (*severe, *minor)
-    return ("noisy" if minor else "stable"), tuple(minor)
+    verdict: TimingVerdict = "noisy" if minor else "stable"
+    if impossible or severe:
+        verdict = "invalid" if impossible else "unstable"
+    return verdict, (*impossible, *severe, *minor)
 
 
 def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> list[str]:
@@ -221,18 +220,15 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
     if achieved is None:
         return reasons
     roof = row.roofs.get("flops_per_s")
+    rate = f"{gflops(achieved):.1f} GFLOP/s is"
+    causes = "not all the work was done, convolutions ran by Winograd's method"
     if sheet is not None and achieved > sheet:
-        reasons.append(
-            f"{gflops(achieved):.1f} GFLOP/s is {achieved / sheet:.2f} times the data sheet's "
-            "peak: not all the work was done, convolutions ran by Winograd's method, or the clock "
-            "was above that of the sheet"
-        )
+        times = f"{achieved / sheet:.2f} times the data sheet's peak"
+        reasons.append(f"{rate} {times}: {causes}, or the clock was above that of the sheet")
     elif roof and achieved > ROOF_SLACK * roof:
-        reasons.append(
-            f"{gflops(achieved):.1f} GFLOP/s is {achieved / roof:.2f} times the measured roof: not "
-            "all the work was done, convolutions ran by Winograd's method, or the roof was "
-            "measured at a bad moment (--refresh measures it again)"
-        )
+        times = f"{achieved / roof:.2f} times the measured roof"
+        moment = "or the roof was measured at a bad moment (--refresh measures it again)"
+        reasons.append(f"{rate} {times}: {causes}, {moment}")
     return reasons
 
 
