@@ -23,6 +23,15 @@ from flopbench.replay.run import ReplayChoices, replay_of_log
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
+from flopbench.models.build.built import Built  # noqa: E402
+from flopbench.models.build.by_source import build  # noqa: E402
+from flopbench.models.spec import parse_spec  # noqa: E402
+from flopbench.replay.measure import executor  # noqa: E402
+from flopbench.replay.measure.device import Device  # noqa: E402
+from flopbench.replay.measure.frames import open_images  # noqa: E402
+from flopbench.replay.measure.jobs import replay  # noqa: E402
+from flopbench.replay.measure.networks import Bucket, Network, run_once  # noqa: E402
+
 STEADY = ROOT / "tests" / "data" / "steady.jsonl"
 FACTORS = ("arms", "fragmentation", "policy", "synchronisation")
 START_S, ITEM_S = (
@@ -57,12 +66,6 @@ def call_s(name: str, n: int) -> float:
 
 def replayed(path: Path, **options: Any) -> Replay:
     """Replay a log with the real executor, networks and records, under the tests' clock."""
-    from flopbench.models.build.built import Built
-    from flopbench.models.build.by_source import build
-    from flopbench.models.spec import parse_spec
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.jobs import replay
-    from flopbench.replay.measure.networks import Network
 
     class Clock(Device):
         t = 0.0
@@ -164,8 +167,6 @@ def test_a_bucketed_baseline_gathers_nothing(log: Path, monkeypatch: pytest.Monk
     """Its frames stand ready, as in other modes and for the arms' own times; what ``put`` would
     take on the clock is in no time of theirs.
     """
-    from flopbench.replay.measure.networks import Bucket
-
     put = Bucket.put
 
     def slow(self: Any, rows: Sequence[int], at: int) -> None:
@@ -183,8 +184,6 @@ def test_without_marks_a_video_is_done_with_its_group(
     log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MPS has no times within a group, and nothing waits for them either."""
-    from flopbench.replay.measure.device import Device
-
     monkeypatch.setattr(Device, "has_marks", False)
     monkeypatch.setattr(Device, "mark", lambda self: pytest.fail("a mark"))
     run = replayed(log, modes=["bucketed"]).runs[0].modes["bucketed"]
@@ -294,9 +293,6 @@ def test_the_device_has_work_while_the_host_waits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In buckets the calls of a step go to the device behind the next step's policy."""
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.networks import Bucket
-
     seen: list[str] = []
     for kind, method, word in (
         (Device, "ask", "ask"),
@@ -318,10 +314,6 @@ def test_the_device_has_work_while_the_host_waits(
 
 def test_a_remainder_is_padded_to_a_captured_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """With graphs of 1, 2, 4 and 6, three items run in the graph of 4."""
-    from flopbench.models.build.by_source import build
-    from flopbench.models.spec import parse_spec
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.networks import Bucket, Network
 
     class Graph:
         def __init__(self, size: int) -> None:
@@ -342,11 +334,6 @@ def test_a_remainder_is_padded_to_a_captured_size(monkeypatch: pytest.MonkeyPatc
 
 def test_states_follow_their_videos() -> None:
     """A subset of rows finds and leaves the states of its own videos."""
-    from flopbench.models.build.by_source import build
-    from flopbench.models.spec import parse_spec
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.networks import Network
-
     with torch.inference_mode():
         built = build(parse_spec("lstm:3x2"), "cpu")
         network = Network("l", built, Device(), largest=4, recurrent=True)
@@ -366,8 +353,6 @@ def test_states_follow_their_videos() -> None:
 
 def test_a_round_that_ran_something_else_is_refused(log: Path, monkeypatch: Any) -> None:
     """The executor's own count must be the log's."""
-    from flopbench.replay.measure import executor
-
     by_call = executor.by_call
 
     def one_too_few(visits: Sequence[Any], shared: Any) -> Any:
@@ -487,8 +472,6 @@ def test_images_of_a_folder_are_frames(run_cli: RunCli, tmp_path: Path) -> None:
 
 def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow treats it as an attack, with an error that is not an OSError."""
-    from flopbench.replay.measure.frames import open_images
-
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (50, 40)).save(tmp_path / "huge.png")
     monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
@@ -529,11 +512,6 @@ def test_a_component_that_fails_is_named(
     tmp_path: Path, after: int, fault: str, needle: str
 ) -> None:
     """Whatever it raises, in the warm-up or in a round: one message, no traceback."""
-    from flopbench.models.build.built import Built
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.jobs import replay
-    from flopbench.replay.measure.networks import Network
-
     space: dict[str, Any] = {}
     exec(FAULTY.format(after=after, fault=fault), space)
     header = {"actions": [{"name": "a", "costs": {"big": 1}}], "components": {"big": "linear:4x4"}}
@@ -553,9 +531,6 @@ def test_a_component_that_fails_is_named(
 
 def test_a_component_that_torch_compile_leaves_alone_is_told() -> None:
     """A silent fallback to the eager model is not a compiled model."""
-    from flopbench.models.build.built import Built
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.networks import Network, run_once
 
     class Eager(torch.nn.Module):
         @torch.compiler.disable
@@ -571,10 +546,6 @@ def test_a_component_that_torch_compile_leaves_alone_is_told() -> None:
 
 def test_channels_last_lays_out_weights_by_their_dimensions() -> None:
     """Weights of 3-D convolutions in the 5-D format, those of 2-D ones in the 4-D one."""
-    from flopbench.models.build.built import Built
-    from flopbench.replay.measure.device import Device
-    from flopbench.replay.measure.networks import Network
-
     for conv, shape, form in (
         (torch.nn.Conv3d(3, 4, 3), (1, 3, 5, 6, 7), torch.channels_last_3d),
         (torch.nn.Conv2d(3, 4, 3), (1, 3, 6, 7), torch.channels_last),
@@ -586,13 +557,18 @@ def test_channels_last_lays_out_weights_by_their_dimensions() -> None:
         network.bare(2)
 
 
-@pytest.mark.parametrize(
-    "args", [("--device", "cpu"), ("--modes", "online"), ("--seed", "0"), ("--channels-last",),
-             ("--duplicates", "first"), ("--processes", "3")],
-)  # fmt: skip
-def test_a_saved_replay_is_not_measured_again(run_cli: RunCli, args: tuple[str, ...]) -> None:
-    """Options that affect what is measured are refused with --from."""
-    assert_refused(run_cli("replay", "--from", "r.json", *args), f"{args[0]} cannot apply")
+def test_a_saved_replay_is_not_measured_again(run_cli: RunCli) -> None:
+    """Options that affect what is measured are refused with --from, also --seed 0."""
+    for args in (
+        ("--device", "cpu"),
+        ("--modes", "online"),
+        ("--seed", "0"),
+        ("--channels-last",),
+        ("--duplicates", "first"),
+        ("--processes", "3"),
+    ):
+        done = run_cli("replay", "--from", "r.json", *args)
+        assert_refused(done, f"saved replays as they are: {args[0]} cannot apply")
 
 
 @pytest.mark.parametrize(
@@ -608,6 +584,8 @@ def test_a_saved_replay_is_not_measured_again(run_cli: RunCli, args: tuple[str, 
         (("--seed", "-1"), ("--seed is -1",)),
         (("--videos", "201"), ("--videos is 201", "200 videos")),
         (("--frames", "nowhere"), ("there is no such folder",)),
+        (("--batch", "0"), ("--batch",)),
+        (("--batch", "x"), ("--batch",)),
     ],
 )
 def test_what_means_nothing_is_refused(
@@ -626,36 +604,22 @@ def test_a_device_that_is_not_here(run_cli: RunCli) -> None:
     assert_refused(done, "no CUDA device", "available: cpu")
 
 
-@pytest.mark.parametrize("value", ["0", "x"])
-def test_a_batch_of_none(run_cli: RunCli, value: str) -> None:
-    """argparse refuses it, and names the flag."""
-    done = run_cli("replay", "--policy-log", str(STEADY), "--batch", value)
-    assert done.returncode == 2
-    assert "--batch" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_logs_that_cannot_be_run(run_cli: RunCli, tmp_path: Path) -> None:
-    """Constants without a network, code of the user's own, and fractions are refused."""
-    constants = {"components": {"a": "value:5"}, "actions": [{"name": "run", "costs": {"a": 1}}]}
-    path = write_log(tmp_path / "a.jsonl", constants, [{"actions": [0]}])
-    assert_refused(
-        run_cli("replay", "--policy-log", str(path), "--device", "cpu"),
-        "a is a constant",
-        "--component a=MODEL",
-    )
-    code = {**constants, "components": {"a": "nets.py:build@8"}}
-    path = write_log(tmp_path / "b.jsonl", code, [{"actions": [0]}])
-    assert_refused(
-        run_cli("replay", "--policy-log", str(path), "--device", "cpu"), "must not start by itself"
-    )
-    half = {"components": {"a": "resnet18@32"}, "actions": [{"name": "r", "costs": {"a": 0.5}}]}
-    path = write_log(tmp_path / "c.jsonl", half, [{"actions": [0]}])
-    assert_refused(run_cli("replay", "--policy-log", str(path)), "the action 'r' costs 0.5 runs")
-    empty = {"components": {"a": "resnet18@32"}, "actions": [{"name": "r"}]}
-    path = write_log(tmp_path / "d.jsonl", empty, [{"actions": [0]}])
-    done = run_cli("replay", "--policy-log", str(path), "--device", "cpu")
-    assert_refused(done, "nothing ever runs", "--preset NAME")
+@pytest.mark.parametrize(
+    ("component", "action", "needles"),
+    [
+        ("value:5", {"costs": {"a": 1}}, ("a is a constant", "--component a=MODEL")),
+        ("nets.py:build@8", {"costs": {"a": 1}}, ("must not start by itself",)),
+        ("resnet18@32", {"costs": {"a": 0.5}}, ("the action 'r' costs 0.5 runs",)),
+        ("resnet18@32", {}, ("nothing ever runs", "--preset NAME")),
+    ],
+)
+def test_logs_that_cannot_be_run(
+    run_cli: RunCli, tmp_path: Path, component: str, action: Any, needles: tuple[str, ...]
+) -> None:
+    """Constants without a network, code of the user's own, fractions and nothing are refused."""
+    header = {"components": {"a": component}, "actions": [{"name": "r", **action}]}
+    path = write_log(tmp_path / "d.jsonl", header, [{"actions": [0]}])
+    assert_refused(run_cli("replay", "--policy-log", str(path), "--device", "cpu"), *needles)
     assert_refused(run_cli("replay", "--from", str(path)), "d.jsonl:2:1 is not JSON")
 
 
@@ -671,68 +635,63 @@ def test_a_preset_of_constants_runs_its_networks(run_cli: RunCli, tmp_path: Path
     assert float(preset.stdout.splitlines()[1].split(",")[5]) == pytest.approx(20 / 3)
 
 
-def test_ctrl_c_keeps_the_processes_that_finished(tmp_path: Path) -> None:
-    """The file holds them, the message says so, exit status 130; before the first there is none."""
-    target = tmp_path / "replay.json"
-    log = write_log(tmp_path / "run.jsonl", ADAPTIVE, [{"actions": row} for row in VIDEOS])
-    for finish, kept in (("1", True), ("0", False)):
-        code = (
-            "import signal, sys, flopbench.replay.run as r\n"
-            "run, seen = r.run_job, []\n"
-            "def job(*args, **kwargs):\n"
-            f"    if len(seen) == {finish}: signal.raise_signal(signal.SIGINT)\n"
-            "    seen.append(1)\n"
-            "    return run(*args, **kwargs)\n"
-            "replay_of_log = r.replay_of_log\n"
-            "r.replay_of_log = lambda *a, **k: replay_of_log(*a, **k, run=job)\n"
-            "from flopbench.cli import main\n"
-            f"sys.exit(main(['replay', '--policy-log', {str(log)!r}, '--rounds', '1', "
-            f"'--device', 'cpu', '-o', {str(target)!r}]))\n"
-        )
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert done.returncode == 130, done.stderr
-        assert target.exists() == kept
-        assert "Traceback" not in done.stderr
-        if kept:
-            data = json.loads(target.read_text(encoding="utf-8"))
-            assert len(data["runs"]) == 1
-            assert "1 finished process kept in" in done.stderr
-            assert "1 of 3 processes finished" in done.stderr
-            target.unlink()
-        else:
-            assert "nothing was written" in done.stderr
+STOPPED = """
+import pathlib, signal, sys, flopbench.replay.run as r
+from flopbench.cli import main
+from flopbench.core.errors import MeasureError
+
+run, seen, target = r.run_job, [], pathlib.Path({target!r})
+
+def job(*args, **kwargs):
+    assert target.exists() == bool(seen)
+    if len(seen) == {finish}:
+        {stop}
+    seen.append(1)
+    return run(*args, **kwargs)
+
+replay_of_log = r.replay_of_log
+r.replay_of_log = lambda *a, **k: replay_of_log(*a, **k, run=job)
+options = ["--rounds", "1", "--device", "cpu", "-o", {target!r}]
+sys.exit(main(["replay", "--policy-log", {log!r}, *options]))
+"""
 
 
-def test_a_failure_keeps_the_processes_that_finished(tmp_path: Path) -> None:
-    """They are written after each process; the failure is named, exit status 3. In the first
-    process it is an error like any other.
+@pytest.mark.parametrize(
+    ("stop", "status", "failure", "first", "later"),
+    [
+        (
+            "signal.raise_signal(signal.SIGINT)",
+            130,
+            "",
+            ["nothing was written"],
+            ["1 of 3 processes finished"],
+        ),
+        (
+            "raise MeasureError('the disk is on fire')",
+            3,
+            "the disk is on fire",
+            ["the disk is on fire"],
+            ["the disk is on fire", "process 2 failed"],
+        ),
+    ],
+)
+def test_what_stops_a_replay_keeps_the_processes_that_finished(
+    log: Path, stop: str, status: int, failure: str, first: list[str], later: list[str]
+) -> None:
+    """An interrupt, or a failure: they are written after each process, the message says why it is
+    not complete. In the first process it is an interrupt or an error like any other.
     """
-    target = tmp_path / "replay.json"
-    log = write_log(tmp_path / "run.jsonl", ADAPTIVE, [{"actions": row} for row in VIDEOS])
-    for finish in (1, 0):
-        code = (
-            "import pathlib, sys, flopbench.replay.run as r\n"
-            "from flopbench.core.errors import MeasureError\n"
-            "run, seen = r.run_job, []\n"
-            "def job(*args, **kwargs):\n"
-            f"    assert pathlib.Path({str(target)!r}).exists() == bool(seen)\n"
-            f"    if len(seen) == {finish}: raise MeasureError('the disk is on fire')\n"
-            "    seen.append(1)\n"
-            "    return run(*args, **kwargs)\n"
-            "replay_of_log = r.replay_of_log\n"
-            "r.replay_of_log = lambda *a, **k: replay_of_log(*a, **k, run=job)\n"
-            "from flopbench.cli import main\n"
-            f"sys.exit(main(['replay', '--policy-log', {str(log)!r}, '--rounds', '1', "
-            f"'--device', 'cpu', '-o', {str(target)!r}]))\n"
-        )
-        done = run_python(["-c", code], tmp_path, os.environ)
-        assert done.returncode == 3, done.stderr
-        assert "the disk is on fire" in done.stderr
+    target = log.parent / "replay.json"
+    for finish, needles in ((0, first), (1, [*later, "1 finished process kept in"])):
+        code = STOPPED.format(target=str(target), finish=finish, stop=stop, log=str(log))
+        if failure:
+            done = run_python(["-c", code], log.parent, os.environ)
+        else:  # a signal needs a new interpreter
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
+        for needle in needles:
+            assert needle in done.stderr
         assert target.exists() == bool(finish)
-        if finish:
-            data = json.loads(target.read_text(encoding="utf-8"))
-            assert (len(data["runs"]), data["failure"]) == (1, "the disk is on fire")
-            assert "process 2 failed" in done.stderr
-            assert "1 finished process kept in" in done.stderr
-            target.unlink()
+    data = json.loads(target.read_text(encoding="utf-8"))
+    assert (len(data["runs"]), data["failure"]) == (1, failure)

@@ -6,7 +6,7 @@ Rows come out of the real loop on a clock of noise. A call takes 1/16 s unless a
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
 from flopbench.timing.records import Timing, TimingSpec, Work
-from flopbench.timing.verdicts import Summary, summarise
+from flopbench.timing.verdicts import summarise
 
 H100 = some_device("NVIDIA H100 80GB HBM3", "cuda")
 CPU = some_device()
@@ -54,72 +54,93 @@ def recorded(run: str) -> list[GpuReading]:
     ]
 
 
-def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Summary:
-    """Summarise a steady row of three processes on a GPU, each with these readings."""
+def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
+    """Return a steady row of three processes on a GPU, each with these readings."""
     run = {"readings": tuple(readings), "images_done": changes.pop("images_done", ())}
-    row = timed(alike(columns="cuda"), ON_CUDA, run=run, work=WORK, **changes)
-    return summarise(row, H100)
+    return timed(alike(columns="cuda"), ON_CUDA, run=run, work=WORK, **changes)
 
 
 # --- verdicts
 
 
-def test_a_steady_row_is_stable() -> None:
-    """Three processes with little noise: no reason against it."""
-    summary = summarise(timed(alike(noise=0.003)), CPU)
-    assert (summary.verdict, summary.reasons) == ("stable", ())
-    assert (summary.processes, summary.interval_s is None) == (3, False)
-
-
-def test_processes_that_differ_make_a_row_noisy() -> None:
-    """Factors 1, 1.02, 1.04: s = 1.96 %, reach = 4.303 · s · √(2.35 / 3) = 7.5 %."""
-    summary = summarise(timed(unlike(1.0, 1.02, 1.04)), CPU)
-    assert summary.verdict == "noisy"
-    assert summary.reasons == ("processes differ: a repeat is expected only within ±7%",)
-
-
-def test_processes_that_differ_widely_make_a_row_unstable() -> None:
-    """Factors 1, 1.1, 1.2: s = 9.1 %, reach 34.7 %, sinh(0.347) = 35 %."""
-    summary = summarise(timed(unlike(1.0, 1.1, 1.2)), CPU)
-    assert summary.verdict == "unstable"
-    assert summary.reasons == ("processes differ: a repeat is expected only within ±35%",)
-
-
 @pytest.mark.parametrize(
-    ("count", "words"), [(1, "1 process says little"), (2, "2 processes say little")]
+    ("row", "verdict", "reasons"),
+    [
+        (lambda: timed(alike(noise=0.003)), "stable", ()),
+        # Factors 1, 1.02, 1.04: s = 1.96 %, reach = 4.303 · s · √(2.35 / 3) = 7.5 %.
+        (
+            lambda: timed(unlike(1.0, 1.02, 1.04)),
+            "noisy",
+            ("processes differ: a repeat is expected only within ±7%",),
+        ),
+        # Factors 1, 1.1, 1.2: s = 9.1 %, reach 34.7 %, sinh(0.347) = 35 %.
+        (
+            lambda: timed(unlike(1.0, 1.1, 1.2)),
+            "unstable",
+            ("processes differ: a repeat is expected only within ±35%",),
+        ),
+        # However steady, fewer than three processes say too little.
+        (
+            lambda: timed(alike(1)),
+            "noisy",
+            ("1 process says little about others: use --processes 3 or more",),
+        ),
+        (
+            lambda: timed(alike(2)),
+            "noisy",
+            ("2 processes say little about others: use --processes 3 or more",),
+        ),
+        # Five samples have no interval of their median.
+        (
+            lambda: timed(alike(), budget_s=1e-3, fewest=5),
+            "noisy",
+            ("a process has too few samples for an interval of its median: raise --budget",),
+        ),
+        # Ten samples in each process, five of 1/16 and five of 1/8 s.
+        (
+            lambda: timed(alike(warm_up=[1.0] * 26 + [2.0] * 5), budget_s=1e-3),
+            "noisy",
+            ("the median of a process is known only to ±33.3%",),
+        ),
+        # Wall time of 1.5 and CPU time of 1: a third of the time others had the processor.
+        (
+            lambda: timed(alike(waits=0.5), lead="wall_s"),
+            "noisy",
+            ("the process waited for a processor 33% of the time",),
+        ),
+        (lambda: timed(alike(waits=0.5)), "stable", ()),
+        # Two others in the last recorded reading; idle starts and small steps of clocks are calm.
+        (lambda: on_cuda(recorded("guest")), "noisy", ("2 other processes used the GPU",)),
+        (lambda: on_cuda(recorded("calm")), "stable", ()),
+        # The power cap that all three processes met is named once.
+        (
+            lambda: on_cuda(recorded("throttled")),
+            "unstable",
+            (
+                "the GPU was throttled: sw power cap in 6 of 12 readings (50%); sw thermal "
+                "slowdown in 3 of 12 readings (25%); the SM clock fell to 1410 MHz, 29% below the "
+                "1980 MHz seen while busy",
+            ),
+        ),
+        # No figures, with the failure as the reason; also where it came in a later process.
+        (
+            lambda: timed(alike(1), ON_CUDA, processes=(), failure="out of memory"),
+            "failed",
+            ("out of memory",),
+        ),
+        (lambda: timed(alike(1), processes=()), "failed", ("not measured",)),
+        (lambda: timed(alike(), failure="killed (SIGKILL)"), "failed", ("killed (SIGKILL)",)),
+    ],
 )
-def test_fewer_than_three_processes_are_never_stable(count: int, words: str) -> None:
-    """However steady; the reason says what to do."""
-    summary = summarise(timed(alike(count)), CPU)
-    assert summary.verdict == "noisy"
-    (reason,) = summary.reasons
-    assert words in reason
-    assert "--processes 3" in reason
-    assert (summary.interval_s is None) == (count == 1)
-
-
-def test_too_few_samples_make_a_row_noisy() -> None:
-    """Five samples have no interval of their median: the budget is what to raise."""
-    summary = summarise(timed(alike(), budget_s=1e-3, fewest=5), CPU)
-    assert summary.verdict == "noisy"
-    assert summary.reasons == (
-        "a process has too few samples for an interval of its median: raise --budget",
-    )
-
-
-def test_a_wide_interval_of_a_process_makes_a_row_noisy() -> None:
-    """Ten samples, five of 1/16 and five of 1/8 s in each process: the median is known to ±33 %."""
-    clocks = [NoiseClock(1 / 16, warm_up=[1.0] * 26 + [2.0] * 5) for _ in range(3)]
-    summary = summarise(timed(clocks, budget_s=1e-3), CPU)
-    assert summary.verdict == "noisy"
-    assert summary.reasons == ("the median of a process is known only to ±33.3%",)
-
-
-def test_foreign_processes_make_a_row_noisy() -> None:
-    """Two others in the last recorded reading."""
-    summary = on_cuda(recorded("guest"))
-    assert summary.verdict == "noisy"
-    assert summary.reasons == ("2 other processes used the GPU",)
+def test_every_verdict_has_its_reasons(
+    row: Callable[[], Timing], verdict: str, reasons: tuple[str, ...]
+) -> None:
+    """Each finding makes a row as bad as it is, in words with numbers and a way out."""
+    timing = row()
+    summary = summarise(timing, H100 if timing.what.device == "cuda" else CPU)
+    assert (summary.verdict, summary.reasons) == (verdict, reasons)
+    assert (summary.interval_s is None) == (summary.processes < 2)
+    assert (summary.headline_s is None) == (verdict == "failed")
 
 
 def test_a_row_that_did_not_settle_is_unstable() -> None:
@@ -128,21 +149,6 @@ def test_a_row_that_did_not_settle_is_unstable() -> None:
     summary = summarise(timed(clocks), CPU)
     assert summary.verdict == "unstable"
     assert "1 of 3 processes did not settle in 40 warm-up calls" in summary.reasons
-
-
-def test_a_throttled_gpu_makes_a_row_unstable() -> None:
-    """The recorded power cap is named once, however many processes met it."""
-    summary = on_cuda(recorded("throttled"))
-    assert summary.verdict == "unstable"
-    (reason,) = summary.reasons
-    assert reason.startswith("the GPU was throttled: ")
-    assert "sw power cap" in reason
-    assert "sw thermal slowdown" in reason
-
-
-def test_a_calm_gpu_is_no_reason() -> None:
-    """An idle start and small steps of the clock do not matter."""
-    assert on_cuda(recorded("calm")).verdict == "stable"
 
 
 @pytest.mark.parametrize(
@@ -194,27 +200,6 @@ def test_a_sample_without_time_is_invalid() -> None:
     assert summary.achieved_flops_per_s is None
 
 
-def test_a_failed_row_says_why() -> None:
-    """No figures, with the failure as the reason."""
-    row = Timing(
-        what=ON_CUDA, lead="end_to_end_s", processes=(), failure="out of memory", work=WORK
-    )
-    summary = summarise(row, H100)
-    assert (summary.verdict, summary.reasons) == ("failed", ("out of memory",))
-    assert (summary.headline_s, summary.images_per_s, summary.bound) == (None, None, "")
-    assert summarise(Timing(what=ON_CUDA, lead="cpu_s", processes=()), H100).reasons == (
-        "not measured",
-    )
-
-
-def test_a_row_that_failed_in_a_later_process_does_not_hide_it() -> None:
-    """The system killed the second process: the verdict is failed, or its reasons say so."""
-    row = timed(alike(), failure="the measuring process was killed (SIGKILL)")
-    summary = summarise(row, CPU)
-    assert summary.verdict != "stable"
-    assert any("SIGKILL" in reason for reason in summary.reasons)
-
-
 def test_a_column_that_one_process_lacks_is_no_error() -> None:
     """A graph could be captured in one process only: its column is of those that have it."""
     runs = list(timed(alike(columns="cuda"), ON_CUDA).processes)
@@ -240,14 +225,6 @@ def test_the_gravest_finding_gives_the_verdict_and_every_finding_its_reason() ->
     worst = summarise(timed(clocks, budget_s=1e-3, fewest=4, work=WORK, roofs=roofs), CPU)
     assert worst.verdict == "invalid"
     assert worst.reasons[1:] == grave.reasons
-
-
-def test_waiting_for_the_processor_makes_a_wall_row_noisy() -> None:
-    """Wall time of 1.5 and CPU time of 1: a third of the time others had it; CPU time is clean."""
-    waiting = summarise(timed(alike(waits=0.5), lead="wall_s"), CPU)
-    assert waiting.verdict == "noisy"
-    assert waiting.reasons == ("the process waited for a processor 33% of the time",)
-    assert summarise(timed(alike(waits=0.5)), CPU).verdict == "stable"
 
 
 # --- figures
@@ -366,31 +343,24 @@ def test_the_largest_peak_of_memory_counts() -> None:
     assert summarise(timed(alike(), processes=runs), CPU).peak_bytes == 30
 
 
-def test_energy_by_hand() -> None:
-    """The recorded counter rises by 30 J every 100 ms, 300 W; at 100 img/s that is 3 J an image."""
-    summary = on_cuda(recorded("calm"), images_done=((99.0, 0), (110.0, 1100)))
-    assert summary.energy is not None
-    assert summary.energy.per_image_j == pytest.approx(3.0)
-    assert summary.energy.reason == ""
-
-
 def test_the_energy_is_that_of_the_middle_process() -> None:
-    """Processes of 50, 100 and 150 img/s: 6, 3 and 2 J; one without readings does not count."""
+    """The recorded counter rises by 30 J every 100 ms, 300 W. Processes of 50, 100 and 150 img/s:
+    6, 3 and 2 J; one without readings does not count.
+    """
     runs = []
     for rate in (50, 100, 150, 0):
-        run = {
-            "readings": tuple(recorded("calm")) if rate else (),
-            "images_done": ((99.0, 0), (110.0, 11 * rate)),
-        }
-        runs += timed(alike(1, columns="cuda"), ON_CUDA, run=run).processes
-    energy = summarise(timed(alike(columns="cuda"), ON_CUDA, processes=tuple(runs)), H100).energy
+        readings = recorded("calm") if rate else ()
+        row = on_cuda(readings, images_done=((99.0, 0), (110.0, 11 * rate)))
+        runs.append(row.processes[0])
+    energy = summarise(on_cuda(processes=tuple(runs)), H100).energy
     assert energy is not None
-    assert energy.per_image_j == pytest.approx(3.0)
+    assert (energy.per_image_j, energy.reason) == (pytest.approx(3.0), "")
 
 
 def test_no_energy_has_a_reason() -> None:
     """On a GPU that does not report it; off CUDA there is no such figure."""
-    energy = on_cuda().energy
+    energy = summarise(on_cuda(), H100).energy
     assert energy is not None
     assert energy.per_image_j is None
     assert "no energy counter" in energy.reason
+    assert summarise(timed(alike()), CPU).energy is None
