@@ -27,14 +27,7 @@ would start to kill processes, not only this one."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """One batch of a sweep.
-
-    Attributes:
-        batch: samples per call.
-        images_per_s: throughput; None if it failed.
-        peak_bytes: of the process or the device.
-        failure: why there is no throughput; empty if there is.
-    """
+    """One batch of a sweep; ``failure`` says why there is no throughput."""
 
     batch: int
     images_per_s: float | None = None

@@ -19,9 +19,8 @@ WALL, CPU_TIME, EVENTS = "wall time", "process CPU time", "CUDA events"
 class Device:
     """The CPU, and the interface of the other devices.
 
-    Args:
-        threads: CPU threads. With one, process CPU time is the primary clock, since on a shared
-            machine wall time includes other processes.
+    With one thread process CPU time is the primary clock, since on a shared machine wall time
+    includes other processes.
     """
 
     kind = "cpu"

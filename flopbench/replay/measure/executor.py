@@ -25,15 +25,7 @@ Marks = list[tuple[Sequence[int], Any]]
 
 @dataclass(slots=True)
 class ExecutionCounts:
-    """What actually ran.
-
-    Attributes:
-        tasks: task -> how often.
-        arms: (component, items of the call) -> calls.
-        policy: the same for policy networks and LSTMs.
-        decided: rows for which something was decided.
-        reads: how often the host waited for decisions.
-    """
+    """What actually ran, as in ``Executed``; calls by (component, items of the call)."""
 
     tasks: Counter[int] = field(default_factory=Counter)
     arms: Counter[tuple[str, int]] = field(default_factory=Counter)

@@ -7,7 +7,9 @@ are random. Weights are random too; time does not depend on them.
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +19,12 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.models.build.built import Built, reason
 from flopbench.replay.measure.device import Device
-from flopbench.timing.measure.prepared import compiled_graphs, is_out_of_memory
+from flopbench.timing.measure.prepared import (
+    CHANNELS_LAST,
+    capture,
+    compiled_graphs,
+    is_out_of_memory,
+)
 
 ROTATED = 4
 """Windows on the pool of frames that calls cycle through, so that no call finds its previous input
@@ -76,19 +83,13 @@ class Network:
         self._blank: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def settle(self) -> None:
-        """End the warm-up: from now on the module is called directly.
-
-        Raises:
-            MeasureError: ``torch.compile`` was requested and compiled nothing.
-        """
-        watched = self._module
-        if not isinstance(watched, _Watched):
-            return
-        if watched.calls and not watched.graphs:
-            raise MeasureError(
-                f"torch.compile compiled none of component {self.name!r}: the eager model ran"
-            )
-        self._module = watched.module
+        """End the warm-up: refuse a model of which nothing was compiled, and call it directly."""
+        if isinstance(self._module, _Watched):
+            if self._module.calls and not self._module.graphs:
+                raise MeasureError(
+                    f"torch.compile compiled none of component {self.name!r}: the eager model ran"
+                )
+            self._module = self._module.module
 
     def begin(self) -> None:
         """Reset the states for other videos."""
@@ -96,11 +97,8 @@ class Network:
 
     def on(self, rows: Sequence[int], of: int) -> Any:
         """Run on the frames of rows among ``of`` videos, gathering frames and states."""
-        if len(rows) == of:
-            inputs = self.ready(of)
-            return self._stateful(inputs, None, of) if self.recurrent else self.call(inputs)
-        index = self._device.indices(rows)
-        inputs = self.gathered(index)
+        index = None if len(rows) == of else self._device.indices(rows)
+        inputs = self.ready(of) if index is None else self._gathered(index)
         return self._stateful(inputs, index, of) if self.recurrent else self.call(inputs)
 
     def bare(self, n: int) -> Any:
@@ -119,8 +117,7 @@ class Network:
             for leaf in self._pool
         ]
 
-    def gathered(self, index: torch.Tensor) -> list[Any]:
-        """Return the items of an index (n,)."""
+    def _gathered(self, index: torch.Tensor) -> list[Any]:
         return [
             leaf.index_select(0, index) if isinstance(leaf, torch.Tensor) else leaf
             for leaf in self._pool
@@ -233,26 +230,15 @@ class Bucket:
     def _capture(self) -> None:
         sizes = [2**n for n in range(self.capacity.bit_length()) if 2**n < self.capacity]
         pool = torch.cuda.graph_pool_handle()
-        before = torch.cuda.current_stream()
         try:
             for size in (self.capacity, *reversed(sizes)):
-                inputs = self._window(0, size)
-                side = torch.cuda.Stream()
-                side.wait_stream(before)
-                with torch.cuda.stream(side):
-                    for _ in range(3):  # lazy initialisation must not happen during capture
-                        self.network.call(inputs)
-                before.wait_stream(side)
-                graph = torch.cuda.CUDAGraph()
-                with torch.cuda.graph(graph, pool=pool):
-                    output = self.network.call(inputs)
-                self._graphs[size] = graph, output
+                self._graphs[size] = capture(
+                    partial(self.network.call, self._window(0, size)), pool
+                )
         except RuntimeError as error:  # the model synchronises somewhere
             self._graphs = {}
             self.why_not_captured = reason(error)
             torch.cuda.synchronize()
-        finally:
-            torch.cuda.set_stream(before)  # in some versions a failed capture leaves its own
 
 
 def decide(output: Any, choices: int, name: str) -> torch.Tensor:
@@ -292,9 +278,8 @@ def faults(doing: str, name: str = "") -> Iterator[None]:
 
 def _component_of(error: BaseException) -> str:
     """Return the component whose call raised an exception; empty if unknown."""
-    trace, name = error.__traceback__, ""
-    while trace is not None:
-        frame = trace.tb_frame
+    name = ""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
         own = frame.f_locals.get("self")
         if isinstance(own, Network):
             name = own.name
@@ -302,7 +287,6 @@ def _component_of(error: BaseException) -> str:
             name = own.network.name
         elif frame.f_code is decide.__code__:
             name = str(frame.f_locals["name"])
-        trace = trace.tb_next
     return name
 
 
@@ -339,12 +323,11 @@ def _pooled(leaf: Any, size: int, name: str, own_inputs: bool, frames: torch.Ten
 
 
 def _memory_format(leaf: torch.Tensor) -> torch.memory_format:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    return formats.get(leaf.dim(), torch.contiguous_format)
+    return CHANNELS_LAST.get(leaf.dim(), torch.contiguous_format)
 
 
 def _channels_last(tensor: torch.Tensor) -> torch.Tensor:
     """Return a weight in channels-last format, if it is of a 2-D or 3-D convolution."""
-    if tensor.dim() not in (4, 5):
+    if tensor.dim() not in CHANNELS_LAST:
         return tensor
     return tensor.to(memory_format=_memory_format(tensor))

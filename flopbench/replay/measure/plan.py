@@ -28,12 +28,8 @@ UNIT_CALLS_ONLINE = 4
 class Chunk:
     """Videos that go through their visits together.
 
-    Attributes:
-        number: of the chunk.
-        videos: their indices.
-        ticks: what they do.
-        calls: its calls of arms.
-        extra: units of the baseline to time here, and calls of each arm; 0 for none.
+    ``calls`` are those of arms; ``extra`` has units of the baseline to time here, and calls of
+    each arm, 0 for none.
     """
 
     number: int

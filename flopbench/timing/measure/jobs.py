@@ -21,11 +21,11 @@ from flopbench.timing.measure.device import check_device, device_facts
 from flopbench.timing.measure.power import watch_gpu
 from flopbench.timing.measure.precision import precision, precision_facts
 from flopbench.timing.measure.prepared import (
-    capture,
     compiled_graphs,
     explained,
     explanation,
     prepare,
+    replaying,
 )
 from flopbench.timing.measure.roofs import measure_roofs
 from flopbench.timing.measure.sampling import Clock, first_call, sample
@@ -134,7 +134,7 @@ def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> di
         ``graph_s``, or nothing if the call cannot be captured.
     """
     try:
-        replay = capture(call)
+        replay = replaying(call)
     except Exception:  # the model synchronises somewhere, or memory is short
         return {}
     replay()
@@ -178,7 +178,7 @@ def _first(clock: Clock, spec: TimingSpec) -> _Ready:
         raise MeasureError("torch.compile compiled none of it: the eager model ran")
     if spec.cuda_graph:
         with explained(spec, "capturing a CUDA graph failed"):
-            call = capture(call)
+            call = replaying(call)
     return _Ready(call, first_s)
 
 

@@ -23,6 +23,9 @@ INPUTS = 4
 MOST_INPUT_BYTES = 1 << 29
 """If the inputs of a large batch would take more than this together, fewer take turns."""
 
+CHANNELS_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
+"""Dimensions of a tensor -> the memory format; others have none."""
+
 GRAPH_WARM_UPS = 3
 """Calls on a side stream before a capture, as torch's documentation of CUDA graphs requires."""
 
@@ -95,11 +98,11 @@ def compiled_graphs() -> int | None:
         return None
 
 
-def capture(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Capture a call as a CUDA graph and return its replay.
+def capture(call: Callable[[], Any], pool: Any = None) -> tuple[torch.cuda.CUDAGraph, Any]:
+    """Capture a call as a CUDA graph; return it, and the output that each replay overwrites.
 
-    A graph replays addresses and keeps nothing alive, so the replay holds the call, and with it the
-    model and its inputs. It always replays the same one of the inputs.
+    A graph replays addresses, always of the same one of the inputs, and keeps nothing alive: hold
+    on to the call, and with it the model and its inputs. Graphs of one ``pool`` share memory.
     """
     before = torch.cuda.current_stream()
     side = torch.cuda.Stream()
@@ -110,10 +113,16 @@ def capture(call: Callable[[], Any]) -> Callable[[], Any]:
             for _ in range(GRAPH_WARM_UPS):
                 call()
         before.wait_stream(side)
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=pool):
             output = call()
     finally:
         torch.cuda.set_stream(before)  # in some versions a failed capture leaves its own
+    return graph, output
+
+
+def replaying(call: Callable[[], Any]) -> Callable[[], Any]:
+    """Return the replay of a call that was captured as a CUDA graph."""
+    graph, output = capture(call)
 
     def replay(_keeps: Any = (call, output)) -> None:
         graph.replay()
@@ -156,16 +165,14 @@ def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
 
 
 def _channels_last(module: nn.Module, inputs: list[Any]) -> nn.Module:
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-
     def lay(value: Any) -> Any:
-        if isinstance(value, torch.Tensor) and value.dim() in formats:
-            return value.contiguous(memory_format=formats[value.dim()])
+        if isinstance(value, torch.Tensor) and value.dim() in CHANNELS_LAST:
+            return value.contiguous(memory_format=CHANNELS_LAST[value.dim()])
         return value
 
     for n, (args, kwargs) in enumerate(inputs):
         inputs[n] = tuple(map(lay, args)), {name: lay(value) for name, value in kwargs.items()}
     values = [value for args, kwargs in inputs for value in (*args, *kwargs.values())]
-    for dim in {v.dim() for v in values if isinstance(v, torch.Tensor)} & set(formats):
-        module = module.to(memory_format=formats[dim])
+    for dim in {v.dim() for v in values if isinstance(v, torch.Tensor)} & set(CHANNELS_LAST):
+        module = module.to(memory_format=CHANNELS_LAST[dim])
     return module
