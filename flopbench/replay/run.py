@@ -137,27 +137,11 @@ def replay_of_log(
         **_what_was_logged(counts, workload),
         "parts": parts,
         "baseline": baseline,
-        "counter": counter,
         "modes": modes,
         "settings": settings,
+        "counter": counter,
+        "notes": (*notes, *more),
     }
-
-    def recorded(results: Sequence[Mapping[str, Any]], failure: str = "") -> Replay:
-        runs = [
-            decode({k: result[k] for k in ("modes", "notes")}, ReplayProcess, "a process")
-            for result in results
-        ]
-        replay = Replay(
-            **what,
-            clocks=tuple(results[0]["clocks"]),
-            runs=runs,
-            device=decode(results[0]["device"], DeviceFacts, "facts of the device"),
-            notes=(*notes, *more, *dict.fromkeys(text for one in runs for text in one.notes)),
-            failure=failure,
-        )
-        _compare(replay)
-        return msgspec.structs.replace(replay, summary=summary_of(replay))
-
     job = {
         "workload": msgspec.to_builtins(workload),
         "components": {name: part.spec for name, part in parts.items()},
@@ -166,7 +150,7 @@ def replay_of_log(
         **msgspec.to_builtins(settings),
         "frames": choices.frames,
     }
-    return _timed(job, run, recorded, progress, keep)
+    return _timed(job, what, run, progress, keep)
 
 
 def _parts(
@@ -242,8 +226,8 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
 
 def _timed(
     job: Mapping[str, Any],
+    what: Mapping[str, Any],
     run: RunJob,
-    recorded: Callable[..., Replay],
     progress: Progress | None,
     keep: Keep | None,
 ) -> Replay:
@@ -263,10 +247,31 @@ def _timed(
         except FlopbenchError as error:
             if not results:
                 raise
-            return recorded(results, error.line)
+            return _recorded(what, results, error.line)
         if keep is not None:
-            keep(recorded(results))
-    return recorded(results)
+            keep(_recorded(what, results))
+    return _recorded(what, results)
+
+
+def _recorded(
+    what: Mapping[str, Any], results: Sequence[Mapping[str, Any]], failure: str = ""
+) -> Replay:
+    """Return what was run (fields of a replay) with the results of its processes."""
+    runs = [
+        decode({k: result[k] for k in ("modes", "notes")}, ReplayProcess, "a process")
+        for result in results
+    ]
+    notes = dict.fromkeys(text for one in runs for text in one.notes)
+    measured = {
+        "clocks": tuple(results[0]["clocks"]),
+        "runs": runs,
+        "device": decode(results[0]["device"], DeviceFacts, "facts of the device"),
+        "notes": (*what["notes"], *notes),
+        "failure": failure,
+    }
+    replay = Replay(**{**what, **measured})
+    _compare(replay)
+    return msgspec.structs.replace(replay, summary=summary_of(replay))
 
 
 def _what_was_logged(counts: LogCounts, workload: Workload) -> dict[str, Any]:
