@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import pytest
 from clocks import NoiseClock, timed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,90 +45,58 @@ def rising(batch: int) -> float:
     return 10.0 * batch
 
 
-def test_two_doublings_without_gain_end_a_sweep() -> None:
-    """It rises up to 8, so 16 and 32 gain nothing and 64 is never tried."""
-    machine = Machine(lambda batch: 10.0 * min(batch, 8))
-    probes = sweep(machine, reference=4)
-    assert machine.asked == [1, 2, 4, 8, 16, 32]
-    assert [probe.batch for probe in probes] == [1, 2, 4, 8, 16, 32]
+def up_to_8(batch: int) -> float:
+    """Throughput that a batch of 8 saturates."""
+    return 10.0 * min(batch, 8)
 
 
-def test_one_bad_moment_does_not_end_a_sweep() -> None:
-    """A dip at 8 is followed by a gain over the best so far: counting restarts."""
-    rates = {1: 10.0, 2: 20.0, 4: 40.0, 8: 5.0, 16: 80.0, 32: 80.0, 64: 80.0}
-    machine = Machine(lambda batch: rates[batch])
-    sweep(machine, reference=1)
-    assert machine.asked == [1, 2, 4, 8, 16, 32, 64]
+def bytes_of(batch: int) -> int:
+    """Return 100 bytes and 50 an image."""
+    return 100 + 50 * batch
 
 
-def test_gains_within_five_per_cent_are_none() -> None:
-    """4 % a doubling, over the best so far, ends it; so does 4 % and then 4 % of that."""
-    machine = Machine(lambda batch: 100 * 1.04 ** (batch.bit_length() - 1))
-    sweep(machine, reference=1)
-    assert machine.asked == [1, 2, 4]
+DIP = {1: 10.0, 2: 20.0, 4: 40.0, 8: 5.0, 16: 80.0, 32: 80.0, 64: 80.0}
 
 
-def test_out_of_memory_ends_a_sweep() -> None:
-    """The failed probe is kept; a reference beyond it is not tried."""
-    machine = Machine(rising, full=8)
-    probes = sweep(machine, reference=32)
-    assert machine.asked == [1, 2, 4, 8]
-    assert probes[-1] == Probe(batch=8, images_per_s=None, failure="out of memory")
-
-
-def test_a_failure_at_batch_one_ends_it_at_once() -> None:
-    """Nothing was measured, and there are no key batches."""
-    machine = Machine(rising, full=1)
-    probes = sweep(machine, reference=32)
-    assert machine.asked == [1]
-    assert set(key_batches(probes, 32).values()) == {None}
-
-
-def test_the_reference_is_measured_where_the_doubling_skips_it() -> None:
-    """24 lies between powers of two; it comes last and stands in order."""
-    machine = Machine(lambda batch: 10.0 * min(batch, 8))
-    probes = sweep(machine, reference=24)
-    assert machine.asked == [1, 2, 4, 8, 16, 32, 24]
-    assert [probe.batch for probe in probes] == [1, 2, 4, 8, 16, 24, 32]
-
-
-def test_the_reference_is_measured_where_the_doubling_ends_before_it() -> None:
-    """Saturated at 4, but still measured at 32."""
-    machine = Machine(lambda batch: 10.0)
-    assert [probe.batch for probe in sweep(machine, reference=32)] == [1, 2, 4, 32]
-
-
-def test_a_reference_above_the_most_is_left_out() -> None:
-    """``most`` is a promise, also to the reference; and it need not be a power of two."""
-    machine = Machine(rising)
-    sweep(machine, reference=32, most=12)
-    assert machine.asked == [1, 2, 4, 8]
-    assert key_batches(sweep(machine, reference=32, most=12), 32)["reference"] is None
-
-
-def test_memory_is_not_filled_beyond_four_fifths() -> None:
-    """100 bytes and 50 an image: 16 take 900, of 1000 that is too much; 8 take 500."""
-    machine = Machine(rising, peak=lambda batch: 100 + 50 * batch)
-    probes = sweep(machine, reference=16, memory_bytes=1000)
-    assert machine.asked == [1, 2, 4, 8]
-    assert all(probe.images_per_s for probe in probes)
-    roomy = Machine(rising, peak=lambda batch: 100 + 50 * batch)
-    sweep(roomy, reference=16, memory_bytes=1125, most=16)
-    assert roomy.asked == [1, 2, 4, 8, 16]
-
-
-def test_a_smaller_reference_may_still_fit() -> None:
-    """16 is expected to take too much, 12 is not: 700 of 1000."""
-    machine = Machine(rising, peak=lambda batch: 100 + 50 * batch)
-    sweep(machine, reference=12, memory_bytes=1000)
-    assert machine.asked == [1, 2, 4, 8, 12]
-
-
-def test_without_a_memory_to_protect_only_failure_ends_it() -> None:
-    """A GPU itself reports when it is full."""
-    machine = Machine(rising, full=64, peak=lambda batch: 2**batch)
-    sweep(machine, reference=1)
-    assert machine.asked == [1, 2, 4, 8, 16, 32, 64]
+@pytest.mark.parametrize(
+    ("machine", "options", "asked"),
+    [
+        # It rises up to 8, so 16 and 32 gain nothing and 64 is never tried.
+        (Machine(up_to_8), {"reference": 4}, [1, 2, 4, 8, 16, 32]),
+        # A dip at 8 is followed by a gain over the best so far: counting restarts.
+        (Machine(DIP.__getitem__), {"reference": 1}, [1, 2, 4, 8, 16, 32, 64]),
+        # 4 % a doubling, over the best so far, is no gain; so is 4 % and then 4 % of that.
+        (Machine(lambda b: 100 * 1.04 ** (b.bit_length() - 1)), {"reference": 1}, [1, 2, 4]),
+        # Out of memory ends it, and a reference beyond is not tried.
+        (Machine(rising, full=8), {"reference": 32}, [1, 2, 4, 8]),
+        (Machine(rising, full=1), {"reference": 32}, [1]),
+        # A reference that doubling skips, or ends before, comes last.
+        (Machine(up_to_8), {"reference": 24}, [1, 2, 4, 8, 16, 32, 24]),
+        (Machine(lambda b: 10.0), {"reference": 32}, [1, 2, 4, 32]),
+        # ``most`` is a promise, also to the reference; and it need not be a power of two.
+        (Machine(rising), {"reference": 32, "most": 12}, [1, 2, 4, 8]),
+        # 16 take 900 bytes, of 1000 that is more than four fifths; 8 take 500, 12 take 700.
+        (Machine(rising, peak=bytes_of), {"reference": 16, "memory_bytes": 1000}, [1, 2, 4, 8]),
+        (Machine(rising, peak=bytes_of), {"reference": 12, "memory_bytes": 1000}, [1, 2, 4, 8, 12]),
+        (
+            Machine(rising, peak=bytes_of),
+            {"reference": 16, "memory_bytes": 1125, "most": 16},
+            [1, 2, 4, 8, 16],
+        ),
+        # Without a memory to protect (a GPU reports when it is full) only failure ends it.
+        (
+            Machine(rising, full=64, peak=lambda b: 2**b),
+            {"reference": 1},
+            [1, 2, 4, 8, 16, 32, 64],
+        ),
+    ],
+)
+def test_which_batches_are_tried(machine: Machine, options: Any, asked: list[int]) -> None:
+    """In this order; results are in the order of batches, and a failed one is kept."""
+    probes = sweep(machine, **options)
+    assert machine.asked == asked
+    assert [probe.batch for probe in probes] == sorted(asked)
+    assert all((probe.images_per_s is None) == (probe.batch >= machine.full) for probe in probes)
 
 
 def test_key_batches_of_a_sweep() -> None:
@@ -135,6 +105,7 @@ def test_key_batches_of_a_sweep() -> None:
     probes = [Probe(batch=batch, images_per_s=rate) for batch, rate in rates.items()]
     assert key_batches(probes, 32) == {"one": 1, "reference": 32, "best": 8, "b90": 4}
     assert key_batches(probes, 24)["reference"] is None
+    assert set(key_batches([Probe(batch=1, failure="full")], 1).values()) == {None}
     failed = Probe(batch=64, images_per_s=None, failure="out of memory")
     assert key_batches([*probes[1:], failed], 64) == {
         "one": None,
