@@ -50,8 +50,6 @@ class Executor:
         self._waiting: dict[str, list[int]] = {name: [] for name in self.buckets}
         self._read = True
         self._marks: Marks = []
-        self._gate = 0
-        self._asked: list[Any] = []
         self.executed = ExecutionCounts()
 
     def whole(self, ticks: Sequence[Tick], of: int, *, read: bool = True) -> Marks:
@@ -68,7 +66,7 @@ class Executor:
         for network in self._networks.values():
             network.begin()
         self._read, self._marks = read, []
-        later: list[Callable[[], None]] = []
+        later: list[Callable[[], Any]] = []
         for tick in ticks:
             asked = self._charges(tick, of)
             for do in later:
@@ -108,19 +106,29 @@ class Executor:
         """Run policy networks and LSTMs; return the decisions that the host asked for."""
         asked = []
         for charge in tick.charges:
-            output, last = None, ""
-            for name, times in charge.before:
-                for _ in range(times):
-                    output, last = self._networks[name].on(charge.rows, of), name
-                    self.executed.policy[name, len(charge.rows)] += 1
-            if charge.choices:
-                asked += self._decided(output, charge.choices, last, len(charge.rows))
+            output, last = self._on(charge.before, charge.rows, of, self.executed.policy)
+            asked += self._decided(output, charge.choices, last, len(charge.rows))
         if self.buckets and tick.charges and tick.ends:
             self._mark(tick.ends)
         return asked
 
+    def _on(self, runs: Runs, rows: Sequence[int], of: int, counts: Counter[Any]) -> Any:
+        """Run networks one after the other on rows; return the last one's output and its name."""
+        output, last = None, ""
+        for name, times in runs:
+            for _ in range(times):
+                output, last = self._networks[name].on(rows, of), name
+                counts[name, len(rows)] += 1
+        return output, last
+
     def _decided(self, output: Any, choices: int, name: str, n: int) -> list[Any]:
-        """Compute a decision; ask for it if the host reads it. Return what to wait for."""
+        """Compute a decision, if there is one; ask for it if the host reads it.
+
+        Returns:
+            What to wait for.
+        """
+        if not choices or not name:
+            return []
         decision = decide(output, choices, name)
         self.executed.decided += n
         if not self._read:
@@ -128,75 +136,66 @@ class Executor:
         self.executed.reads += 1
         return [self._device.ask(decision)]
 
-    def _at_once(self, tick: Tick, of: int) -> list[Callable[[], None]]:
+    def _at_once(self, tick: Tick, of: int) -> list[Callable[[], Any]]:
         """Run what was decided, each action's rows in one call; nothing is left for later."""
         for number, rows in by_call(tick.visits, self._shared).items():
             task = self._tasks[number]
-            output, last = None, ""
-            for name, times in task.runs:
-                for _ in range(times):
-                    output, last = self._networks[name].on(rows, of), name
-                    self.executed.arms[name, len(rows)] += 1
-            if task.gate and last:
-                for one in self._decided(output, task.gate, last, len(rows)):
-                    self._device.answer(one)
+            output, last = self._on(task.runs, rows, of, self.executed.arms)
+            for one in self._decided(output, task.gate, last, len(rows)):
+                self._device.answer(one)
         return []
 
-    def _filed(self, tick: Tick, of: int) -> list[Callable[[], None]]:
+    def _filed(self, tick: Tick, of: int) -> list[Callable[[], Any]]:
         """Return what was decided as work to queue later; what a gate needs runs at once."""
-        work: list[Callable[[], None]] = []
+        work: list[Callable[[], Any]] = []
         for number, rows in by_call(tick.visits, self._shared).items():
             task = self._tasks[number]
-            if task.gate and task.runs:
-                self._through_gate(task, rows, of)
+            calls = [name for name, times in task.runs for _ in range(times)]
+            if not task.gate:
+                work += [partial(self._put, name, rows, of) for name in calls]
                 continue
-            for name, times in task.runs:
-                work += [partial(self.put, name, rows, of)] * times
+            asked = []
+            for n, name in enumerate(calls, 1):
+                gate = task.gate if n == len(calls) else 0
+                asked += self._put(name, rows, of, gate) + self._flush(name, gate)
+            for one in asked:
+                self._device.answer(one)
         return work
 
-    def _through_gate(self, task: Task, rows: Sequence[int], of: int) -> None:
-        """Run what a gate decides on, one network after the other, and wait for the gate."""
-        calls = [name for name, times in task.runs for _ in range(times)]
-        for n, name in enumerate(calls, 1):
-            self._gate = task.gate if n == len(calls) else 0
-            self.put(name, rows, of)
-            self._flush(name)
-        self._gate = 0
-        for one in self._asked:
-            self._device.answer(one)
-        self._asked = []
+    def _put(self, name: str, rows: Sequence[int], of: int, gate: int = 0) -> list[Any]:
+        """Put rows into a component's bucket and run it whenever it is full.
 
-    def put(self, name: str, rows: Sequence[int], of: int) -> None:
-        """Put rows into a component's bucket and run it whenever it is full."""
+        Returns:
+            What to wait for, if a gate decides on the outputs.
+        """
         if name not in self.buckets:  # it keeps a state, so its runs cannot wait
-            output = self._networks[name].on(rows, of)
-            self.executed.arms[name, len(rows)] += 1
-            if self._gate:
-                self._asked += self._decided(output, self._gate, name, len(rows))
+            output, _ = self._on(((name, 1),), rows, of, self.executed.arms)
+            asked = self._decided(output, gate, name, len(rows))
             self._mark(rows)
-            return
+            return asked
         bucket, waiting = self.buckets[name], self._waiting[name]
-        start = 0
+        asked, start = [], 0
         while start < len(rows):
             part = rows[start : start + bucket.capacity - len(waiting)]
             bucket.put(part, len(waiting))
             waiting += part
             start += len(part)
             if len(waiting) == bucket.capacity:
-                self._flush(name)
+                asked += self._flush(name, gate)
+        return asked
 
-    def _flush(self, name: str) -> None:
-        """Run a bucket, full or not."""
+    def _flush(self, name: str, gate: int = 0) -> list[Any]:
+        """Run a bucket, full or not; return what to wait for, if a gate decides on the outputs."""
         waiting = self._waiting.get(name)
         if not waiting:
-            return
+            return []
         n = len(waiting)
         output = self.buckets[name].run(n)
         self.executed.arms[name, n] += 1
-        if self._gate:
-            self._asked += self._decided(output, self._gate, name, n)
+        asked = self._decided(output, gate, name, n)
         self._mark(waiting)
         waiting.clear()
+        return asked
 
     def _mark(self, rows: Sequence[int]) -> None:
         """Put a mark behind the latest work of rows."""
