@@ -31,8 +31,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A strict record: unknown fields are refused."""
 
 
-def decode(data: Any, kind: type[T], where: str) -> T:
-    """Turn JSON values into a record, all of whose fields must be there: defaults are for callers.
+def decode(data: Any, kind: type[T], where: str, *, complete: bool = True) -> T:
+    """Turn JSON values into a record.
+
+    Args:
+        data: plain values.
+        kind: a ``Record``, a dataclass, or any type that msgspec knows.
+        where: names the file, for the message.
+        complete: all fields must be there: the defaults are for callers.
 
     Raises:
         DataError: a field is missing, unknown or wrong; names ``where``, the path to it, and what
@@ -42,7 +48,7 @@ def decode(data: Any, kind: type[T], where: str) -> T:
         record = msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise DataError(f"{where}: {_with_keys(describe(error), data, kind)}") from None
-    for place in _missing(record, data, ""):
+    for place in _missing(record, data, "") if complete else ():
         raise DataError(f"{where}: {place.lstrip('.')} is missing")
     return record
 

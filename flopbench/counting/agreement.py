@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal
 
+from flopbench.core.records import Record
 from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
 
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
@@ -27,8 +27,7 @@ _LIBRARY = {"thop-2020": "thop"}
 """Counters that share a library with another counter are not a second witness for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CounterVerdict:
+class CounterVerdict(Record, frozen=True, kw_only=True):
     """What one counter's dense MACs are worth.
 
     Attributes:

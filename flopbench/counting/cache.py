@@ -18,8 +18,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from flopbench.core.errors import DataError, FlopbenchError
+import msgspec
+
+from flopbench.core.errors import FlopbenchError, describe
 from flopbench.core.files import write_atomic
+from flopbench.core.records import Record
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import CounterInfo, installed_version
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
@@ -42,6 +45,13 @@ def cache_folder() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("flopbench") / "profiles"
+
+
+class _Stored(Record, frozen=True, kw_only=True):
+    """A file of the cache."""
+
+    key: str
+    profile: CostProfile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,28 +91,29 @@ def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
 def load(where: CacheEntry) -> CostProfile | None:
     """Read a profile; None if there is none, or, with a warning on stderr, if it is damaged."""
     try:
-        text = where.path.read_text(encoding="utf-8")
+        stored = msgspec.json.decode(where.path.read_bytes(), type=_Stored)
+        if stored.key == where.key:
+            return stored.profile
+        defect = "it belongs to another profile"
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         _warn(f"cannot read {where.path}: {error}")
         return None
-    try:
-        data = json.loads(text)
-        if data["key"] != where.key:
-            raise DataError("it belongs to another profile")
-        return CostProfile.from_json(data["profile"])
-    except (ValueError, KeyError, TypeError, AttributeError, DataError) as error:
-        _warn(f"{where.path} is damaged and will be measured again ({error})")
-        return None
+    except msgspec.ValidationError as error:
+        defect = describe(error)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        defect = str(error)
+    _warn(f"{where.path} is damaged and will be measured again ({defect})")
+    return None
 
 
 def store(where: CacheEntry, profile: CostProfile) -> None:
     """Store a profile; a cache that cannot be written causes a warning, never an error."""
-    text = json.dumps({"key": where.key, "profile": profile.to_json()}, separators=(",", ":"))
+    data = msgspec.json.encode(_Stored(key=where.key, profile=profile))
     try:
         where.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(where.path, text + "\n")
+        write_atomic(where.path, data + b"\n")
     except (OSError, FlopbenchError) as error:
         _warn(f"cannot store a profile in {where.path.parent}: {error}")
 

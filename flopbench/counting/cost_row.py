@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, get_args, get_type_hints
+from collections.abc import Sequence
+from typing import Annotated, Any
 
-from flopbench.core.errors import DataError
+import msgspec
+
+from flopbench.core.records import Count, Record
 from flopbench.counting.profile import Gap
 
+Amount = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
+"""Neither negative nor infinite."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostRow:
+
+class CostRow(Record, frozen=True, kw_only=True):
     """One model at one input under one counter.
 
     Attributes:
@@ -41,16 +43,16 @@ class CostRow:
     input: str = ""
     counter: str
     counter_version: str = ""
-    total_macs: int | None = None
-    dense_macs: int | None = None
-    params: int | None = None
-    activations: int | None = None
-    feature_dim: int | None = None
-    published_gflops: float | None = None
+    total_macs: Count | None = None
+    dense_macs: Count | None = None
+    params: Count | None = None
+    activations: Count | None = None
+    feature_dim: Count | None = None
+    published_gflops: Amount | None = None
     status: str
     notes: tuple[str, ...] = ()
-    not_counted: tuple[Mapping[str, Any], ...] = ()
-    classes: int | None = None
+    not_counted: tuple[dict[str, Any], ...] = ()
+    classes: Count | None = None
     spec: str = ""
     convention: str = ""
     device: str = ""
@@ -91,50 +93,3 @@ def lines_of(rows: Sequence[CostRow]) -> list[list[CostRow]]:
     for row in rows:
         groups.setdefault(row.key, []).append(row)
     return list(groups.values())
-
-
-ROW_FIELDS = tuple(field.name for field in fields(CostRow))
-_REQUIRED = ROW_FIELDS[: ROW_FIELDS.index("notes")]
-_LISTS = {"notes": str, "not_counted": dict}
-_SINGLE = {name: hint for name, hint in get_type_hints(CostRow).items() if name not in _LISTS}
-_OPTIONAL = {name for name, hint in _SINGLE.items() if get_args(hint)}
-ROW_TYPES = {name: (*get_args(hint), hint)[0] for name, hint in _SINGLE.items()}
-"""Field -> its type, None apart; lists left out."""
-
-
-def read_row(data: Any, where: str) -> CostRow:
-    """Rebuild a row from what JSON gave.
-
-    Raises:
-        DataError: a field is missing, unknown, or of another type.
-    """
-    if not isinstance(data, dict):
-        raise DataError(f"{where}: expected an object, got {type(data).__name__}")
-    for name in _REQUIRED:
-        if name not in data:
-            raise DataError(f"{where}: the field {name!r} is missing")
-    for name, value in data.items():
-        if name not in ROW_FIELDS:
-            raise DataError(f"{where}: unknown field {name!r}")
-        if name in _LISTS:
-            _check_list(name, value, where)
-        elif not (value is None and name in _OPTIONAL):
-            _check_single(name, value, where)
-    return CostRow(**{**data, **{name: tuple(data[name]) for name in _LISTS if name in data}})
-
-
-def _check_list(name: str, value: Any, where: str) -> None:
-    kind = _LISTS[name]
-    if not isinstance(value, (list, tuple)):
-        raise DataError(f"{where}: {name!r} is not a list")
-    if not all(isinstance(item, kind) for item in value):
-        raise DataError(f"{where}: {name!r} holds something other than {kind.__name__}")
-
-
-def _check_single(name: str, value: Any, where: str) -> None:
-    kind = ROW_TYPES[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float) if kind is float else kind):
-        wanted = "a number" if kind is float else kind.__name__
-        raise DataError(f"{where}: {name!r} is {value!r} where {wanted} was expected")
-    if isinstance(value, (int, float)) and not 0 <= value < math.inf:
-        raise DataError(f"{where}: {name!r} is {value!r}: negative or no number")

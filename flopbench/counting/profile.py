@@ -7,11 +7,12 @@ is the figure of one counter by its own rules, in its own unit (see ``convention
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Literal
 
-from flopbench.core.errors import DataError
+from msgspec import field
+
+from flopbench.core.records import Count, Record
 
 DENSE_FAMILIES = (
     "conv",
@@ -39,8 +40,7 @@ OTHER_FAMILIES = (
 GapKind = Literal["operator", "module", "unseen", "uncalled"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpCost:
+class OpCost(Record, frozen=True, kw_only=True):
     """One operator family inside one module, under one counter.
 
     Attributes:
@@ -50,7 +50,7 @@ class OpCost:
         op: the operator or layer as the counter calls it (``aten.convolution``, ``Conv2d``).
         calls: how many times it ran.
         dense_macs: multiply-accumulates, 0 outside the dense families.
-        total: what the counter charges for it, in its own unit.
+        total: what the counter charges for it, in its own unit; below 0 for a correction.
         activations: elements that dense operators wrote, 0 for others.
     """
 
@@ -58,14 +58,13 @@ class OpCost:
     module_type: str
     family: str
     op: str
-    calls: int
-    dense_macs: int
+    calls: Count
+    dense_macs: Count
     total: int
-    activations: int
+    activations: Count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(Record, frozen=True, kw_only=True):
     """Something that a counter met, or should have met, and did not price.
 
     Attributes:
@@ -84,12 +83,11 @@ class Gap:
     kind: GapKind
     name: str
     module: str
-    calls: int
+    calls: Count
     may_multiply: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModuleFacts:
+class ModuleFacts(Record, frozen=True, kw_only=True):
     """One module of a model, whether it ran or not.
 
     Attributes:
@@ -103,13 +101,12 @@ class ModuleFacts:
 
     path: str
     type: str
-    params: int
-    shape: Mapping[str, Any] = field(default_factory=dict)
+    params: Count
+    shape: dict[str, Any] = field(default_factory=dict)
     source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostProfile:
+class CostProfile(Record, frozen=True, kw_only=True):
     """One model at one input under one counter.
 
     Attributes:
@@ -141,16 +138,16 @@ class CostProfile:
     counter_version: str
     convention: str
     total: int
-    dense_macs: int
-    params: int
-    activations: int
+    dense_macs: Count
+    params: Count
+    activations: Count
     feature_dim: int | None
     device: str
     operators: tuple[OpCost, ...]
     modules: tuple[ModuleFacts, ...] = ()
     not_counted: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
-    versions: Mapping[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
 
     def by_family(self) -> dict[str, OpCost]:
         """Sum the operators over modules: family -> one ``OpCost`` for the whole model."""
@@ -170,40 +167,6 @@ class CostProfile:
         """Return the gaps that can hide dense MACs."""
         return tuple(gap for gap in self.not_counted if gap.may_multiply)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return plain lists, dicts, strings and integers."""
-        return {
-            **_fields(self),
-            "operators": [_fields(op) for op in self.operators],
-            "modules": [_fields(module) for module in self.modules],
-            "not_counted": [_fields(gap) for gap in self.not_counted],
-            "notes": list(self.notes),
-            "versions": dict(self.versions),
-        }
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> CostProfile:
-        """Rebuild what ``to_json`` returned.
-
-        Raises:
-            DataError: a field is missing, unknown or of the wrong type.
-        """
-        try:
-            return cls(
-                **{
-                    **data,
-                    "operators": tuple(_record(OpCost, op) for op in data["operators"]),
-                    "modules": tuple(_record(ModuleFacts, m) for m in data["modules"]),
-                    "not_counted": tuple(_record(Gap, gap) for gap in data["not_counted"]),
-                    "notes": tuple(data["notes"]),
-                    "versions": dict(data["versions"]),
-                    "total": _count(data["total"], "total"),
-                    "dense_macs": _count(data["dense_macs"], "dense_macs"),
-                }
-            )
-        except (KeyError, TypeError) as error:
-            raise DataError(f"not a cost profile: {error}") from None
-
 
 def merge_operators(operators: Iterable[OpCost]) -> tuple[OpCost, ...]:
     """Add up entries of the same module and operator, keeping the order of first appearance."""
@@ -214,7 +177,9 @@ def merge_operators(operators: Iterable[OpCost]) -> tuple[OpCost, ...]:
     )
 
 
-def _group(operators: Iterable[OpCost], key: Any) -> dict[Any, list[OpCost]]:
+def _group(
+    operators: Iterable[OpCost], key: Callable[[OpCost], Hashable]
+) -> dict[Any, list[OpCost]]:
     groups: dict[Any, list[OpCost]] = {}
     for op in operators:
         groups.setdefault(key(op), []).append(op)
@@ -232,23 +197,3 @@ def _sum(ops: list[OpCost], *, module: str, module_type: str, family: str, op: s
         total=sum(o.total for o in ops),
         activations=sum(o.activations for o in ops),
     )
-
-
-def _fields(record: Any) -> dict[str, Any]:
-    """Return a record's fields as they are; ``dataclasses.asdict`` copies them deeply."""
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
-def _record(kind: Any, data: Mapping[str, Any]) -> Any:
-    names = {f.name for f in fields(kind)}
-    if set(data) != names:
-        raise DataError(
-            f"not a {kind.__name__}: fields {sorted(data)} where {sorted(names)} were expected"
-        )
-    return kind(**data)
-
-
-def _count(value: Any, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise DataError(f"not a cost profile: {name} is {value!r} where an integer was expected")
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import metadata
 
 from flopbench.core.errors import InputError, near_match
@@ -92,6 +93,7 @@ def is_installed(name: str) -> bool:
     return info is not None and info.version is not None
 
 
+@lru_cache
 def installed_version(distribution: str) -> str | None:
     """Read a distribution's version from its metadata, without importing it."""
     try:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow, summarise_gaps

@@ -10,22 +10,17 @@ Schema history: 1, the first.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from flopbench.core.errors import DataError
+import msgspec
+from msgspec import field
+
 from flopbench.core.files import check_schema, read_json, write_atomic
+from flopbench.core.records import Record, decode
 from flopbench.core.units import CONVENTION
-from flopbench.counting.cost_row import (
-    ROW_FIELDS,
-    ROW_TYPES,
-    CostRow,
-    counters_of,
-    lines_of,
-    read_row,
-)
+from flopbench.counting.cost_row import CostRow, counters_of, lines_of
 
 if TYPE_CHECKING:
     import pandas
@@ -34,8 +29,7 @@ SCHEMA = 1
 KIND = "flopbench.cost-table"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CostTable:
+class CostTable(Record, frozen=True, kw_only=True):
     """Rows in order, and the environment they were made in.
 
     Attributes:
@@ -44,7 +38,7 @@ class CostTable:
     """
 
     rows: tuple[CostRow, ...]
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -62,13 +56,8 @@ class CostTable:
 
     def to_json(self) -> dict[str, Any]:
         """Return the file's content as plain JSON values."""
-        return {
-            "schema": SCHEMA,
-            "kind": KIND,
-            "convention": CONVENTION,
-            "rows": [asdict(row) for row in self.rows],
-            "environment": dict(self.environment),
-        }
+        head = {"schema": SCHEMA, "kind": KIND, "convention": CONVENTION}
+        return {**head, **msgspec.to_builtins(self)}
 
     def dumps(self) -> str:
         """Return the file's text. The same table gives the same bytes."""
@@ -100,29 +89,27 @@ class CostTable:
         Raises:
             DataError: damaged, of another kind, or of a newer schema.
         """
-        if not isinstance(data, dict) or not isinstance(data.get("rows"), list):
-            kind = data.get("kind") if isinstance(data, dict) else type(data).__name__
-            raise DataError(f"{where} is not a flopbench cost table (kind: {kind!r})")
+        if isinstance(data, dict):
+            data = {"kind": KIND, **data}  # the first tables had no kind
         check_schema(
-            {"kind": KIND, **data},  # the first tables had no kind
+            data,
             where,
             kind=KIND,
             schema=SCHEMA,
             what="a flopbench cost table",
             remake="flopbench table -o table.json",
         )
-        environment = data.get("environment", {})
-        if not isinstance(environment, dict):
-            raise DataError(f"{where}: 'environment' is not an object")
-        rows = tuple(read_row(row, f"{where}, row {n}") for n, row in enumerate(data["rows"], 1))
-        return cls(rows=rows, environment=environment)
+        own = {name: data[name] for name in cls.__struct_fields__ if name in data}
+        return decode(own, cls, where, complete=False)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return one line a row as a pandas DataFrame; missing integers are ``<NA>``."""
         import pandas as pd
 
-        frame = pd.DataFrame([asdict(row) for row in self.rows], columns=ROW_FIELDS)
-        integers = [name for name in ROW_FIELDS if ROW_TYPES.get(name) is int]
+        rows = [msgspec.structs.asdict(row) for row in self.rows]
+        frame = pd.DataFrame(rows, columns=CostRow.__struct_fields__)
+        types = get_type_hints(CostRow)
+        integers = [name for name, kind in types.items() if int in get_args(kind)]
         return frame.astype(dict.fromkeys(integers, "Int64"))
 
     def _repr_html_(self) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any, TextIO
+
+import msgspec
 
 from flopbench.core.errors import InputError
 from flopbench.core.grid import to_csv, to_latex, to_markdown, to_terminal
@@ -47,12 +48,11 @@ def cost_table_csv(table: CostTable) -> str:
     """Return one line per row (long form), integers exact, notes joined by ``; ``."""
     rows = []
     for row in table:
-        fields: dict[str, Any] = asdict(row)
+        fields = msgspec.structs.asdict(row)
         fields["notes"] = "; ".join(row.notes)
-        fields["not_counted"] = json.dumps(list(row.not_counted)) if row.not_counted else ""
-        rows.append(fields)
-    names = list(CostRow.__dataclass_fields__)
-    return to_csv(names, [[fields[name] for name in names] for fields in rows])
+        fields["not_counted"] = json.dumps(row.not_counted) if row.not_counted else ""
+        rows.append(list(fields.values()))
+    return to_csv(CostRow.__struct_fields__, rows)
 
 
 _SORT_KEYS: dict[str, Callable[[CostRow], Any]] = {

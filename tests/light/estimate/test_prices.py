@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from logs import ARNET_ROWS, header_of, rows, write_log
+from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.counting.cost_row import CostRow

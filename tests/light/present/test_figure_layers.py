@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from conftest import ROOT
+from msgspec.structs import replace
 from records import gap, op, profile
 
 from flopbench.core.errors import InputError
