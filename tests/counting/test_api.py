@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from nets import Awkward, Failing, ValueDependent, same_state, state_of
+from nets import Awkward, Failing, Scripted, ValueDependent, same_state, state_of
 from torch import nn
 
 import flopbench
@@ -153,6 +153,7 @@ class Exits(nn.Module):
         (Locked, "cannot be copied"),
         (lambda: nn.LazyLinear(3), "lazy parameters"),
         (Exits, "SystemExit: 0"),
+        (Scripted, "fvcore fails on a model that runs without it: "),
         (lambda: nn.Linear(4, 4, device="meta"), "the model is on the meta device"),
     ],
 )
@@ -229,7 +230,10 @@ def test_a_counter_that_cannot_is_told_from_a_model_that_does_not_run() -> None:
     args = (torch.zeros(1, 4),)
     results = profile_module(nn.Linear(4, 2), args, {}, infos, name="net", input="1x4")
     assert isinstance(results[0], Failure)
-    assert results[0].message == "NotImplementedError: never seen such a layer"
+    assert results[0].message == (
+        "refusing fails on a model that runs without it: "
+        "NotImplementedError: never seen such a layer"
+    )
     assert isinstance(results[1], flopbench.CostProfile)
     assert results[1].dense_macs == 8
 

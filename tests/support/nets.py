@@ -64,7 +64,7 @@ class Scripted(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fc = torch.jit.script(nn.Linear(3, 4))
+        self.fc = torch.jit.script(nn.Linear(4, 4))
 
     def forward(self, x: Any) -> Any:
         return self.fc(x)

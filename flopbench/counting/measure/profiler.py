@@ -125,7 +125,8 @@ def _profile(
             results[info.name] = Failure(counter=info.name, message=error.message)
         except (Exception, SystemExit) as error:
             _require_running(source, name)
-            results[info.name] = Failure(counter=info.name, message=reason(error))
+            message = f"{info.name} fails on a model that runs without it: {reason(error)}"
+            results[info.name] = Failure(counter=info.name, message=message)
         else:
             results[info.name] = _to_profile(info, counters[info.name], source, done, name)
     return [results[info.name] for info in infos]

@@ -1,14 +1,15 @@
-"""The protocol of counter adapters: what each gets and returns.
+"""The protocol of counter adapters, and the ledger in which they write what they found.
 
 An adapter translates one library's result into exact integers per module and operator. It never
 builds or copies a model: the harness (``measure.profiler``) passes it a private module in
 evaluation mode that it may change freely, silences the library, switches the fused attention path
-off, and disables gradients.
+off, disables gradients, and tells a model that does not run from a library that fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import collections
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from flopbench.counting.profile import Gap, OpCost
+from flopbench.counting.profile import Gap, OpCost, merge_operators
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,32 +69,34 @@ class Counter(Protocol):
     """One way of counting. Register it in the entry-point group ``flopbench.counters``.
 
     Attributes:
-        name: what the user types (``fvcore``).
-        distribution: the installed distribution that does the counting, whose version is
-            recorded (``fvcore``).
         convention: what one unit of ``total`` means, in a few words.
         needs_values: True when the library cannot work on the meta device.
     """
 
-    name: str
-    distribution: str
     convention: str
     needs_values: bool
 
     def count(self, subject: Subject) -> Counted:
-        """Count one forward pass. May change ``subject.module``; raises what the model raises."""
+        """Count one forward pass. May change ``subject.module``, and raise anything.
+
+        Raises:
+            MeasureError: the result would be wrong; the message says why.
+        """
 
 
 class ModuleStack:
     """Which module is running: a stack of dotted paths kept by global forward hooks.
 
     A direct call of ``child.forward(x)`` runs no hook, so its operators belong to the caller.
+
+    Attributes:
+        calls: path -> how often the module was called.
     """
 
     def __init__(self, names: Mapping[nn.Module, str]) -> None:
         self._names = names
         self._stack: list[tuple[str, str]] = []
-        self.called: set[str] = set()
+        self.calls: collections.Counter[str] = collections.Counter()
 
     @property
     def current(self) -> tuple[str, str]:
@@ -114,9 +117,11 @@ class ModuleStack:
             self._stack.clear()
 
     def _enter(self, module: nn.Module, _args: Any) -> None:
-        outer = self._stack[-1][0] if self._stack else ""
-        path = self._names.get(module, outer)
-        self.called.add(path)
+        path = self._names.get(module)
+        if path is None:  # made during the forward pass
+            path = self.current[0]
+        else:
+            self.calls[path] += 1
         self._stack.append((path, type(module).__name__))
 
     def _leave(self, _module: nn.Module, _args: Any, _output: Any) -> None:
@@ -124,17 +129,128 @@ class ModuleStack:
             self._stack.pop()
 
 
+def has_matrix(module: nn.Module) -> bool:
+    """Whether a product is possible: that needs a parameter of two or more dimensions."""
+    return any(parameter.dim() >= 2 for parameter in module.parameters(recurse=False))
+
+
+class Ledger:
+    """What one counter priced during one forward pass, module by module, and what it did not.
+
+    Attributes:
+        names: module -> its first dotted path.
+        leaves: dotted path -> leaf that has parameters.
+        stack: the running module, inside ``stack.tracking()``.
+        operators: the prices so far.
+    """
+
+    def __init__(self, subject: Subject) -> None:
+        self.names = subject.module_names()
+        self.leaves = parameterised_leaves(subject.module)
+        self.stack = ModuleStack(self.names)
+        self.operators: list[OpCost] = []
+        self._missed: collections.Counter[tuple[str, str, bool]] = collections.Counter()
+        self._used: set[int] = set()
+
+    def price(
+        self,
+        op: str,
+        family: str,
+        *,
+        total: int,
+        dense_macs: int,
+        activations: int = 0,
+        module: nn.Module | None = None,
+    ) -> None:
+        """Add one call of an operator, under ``module`` or else under the running module."""
+        at = self.stack.current
+        path, kind = at if module is None else (self.names[module], type(module).__name__)
+        self.operators.append(
+            OpCost(
+                module=path,
+                module_type=kind,
+                family=family,
+                op=op,
+                calls=1,
+                dense_macs=dense_macs,
+                total=total,
+                activations=activations,
+            )
+        )
+
+    def correct(self, op: str, amount: int, module_type: str = "") -> None:
+        """Add the part of the library's total that belongs to no call."""
+        self.operators.append(
+            OpCost(
+                module="",
+                module_type=module_type,
+                family="other",
+                op=op,
+                calls=0,
+                dense_macs=0,
+                total=amount,
+                activations=0,
+            )
+        )
+
+    def use(self, values: Iterable[Any]) -> None:
+        """Note what a priced operator took: a leaf whose weight is among it is no gap."""
+        self._used |= _storages(values)
+
+    def miss(self, name: str, *, may_multiply: bool = True) -> None:
+        """Note an operator that ran without a price; harmless ones are not told apart by module."""
+        path = self.stack.current[0] if may_multiply else ""
+        self._missed[name, path, may_multiply] += 1
+
+    def counted(
+        self,
+        total: int,
+        *,
+        covered: Container[str],
+        multiplies: Callable[[nn.Module], bool] = has_matrix,
+        notes: Iterable[str] = (),
+    ) -> Counted:
+        """Return prices and gaps.
+
+        Args:
+            total: the library's figure.
+            covered: paths of the leaves that are no gap.
+            multiplies: whether an unpriced leaf may hide products.
+            notes: on the figure.
+        """
+        gaps = [
+            Gap(
+                kind="module" if self.stack.calls[path] else "uncalled",
+                name=type(leaf).__name__,
+                module=path,
+                calls=self.stack.calls[path],
+                may_multiply=multiplies(leaf),
+            )
+            for path, leaf in self.leaves.items()
+            if path not in covered and not _storages(leaf.parameters(recurse=False)) & self._used
+        ]
+        named = {gap.module for gap in gaps if gap.calls}
+        gaps += [
+            Gap(kind="unseen", name=name, module=path, calls=calls, may_multiply=may_multiply)
+            for (name, path, may_multiply), calls in self._missed.items()
+            if path not in named
+        ]
+        return Counted(
+            total=total,
+            operators=merge_operators(self.operators),
+            not_counted=tuple(gaps),
+            notes=tuple(notes),
+        )
+
+
 def parameterised_leaves(module: nn.Module) -> dict[str, nn.Module]:
     """Return the leaves that have parameters: first dotted path -> module."""
-    leaves: dict[str, nn.Module] = {}
-    seen: set[nn.Module] = set()
-    for name, child in module.named_modules():
-        if child in seen or next(child.children(), None) is not None:
-            continue
-        seen.add(child)
-        if next(child.parameters(recurse=False), None) is not None:
-            leaves[name] = child
-    return leaves
+    return {
+        name: child
+        for name, child in module.named_modules()
+        if next(child.children(), None) is None
+        and next(child.parameters(recurse=False), None) is not None
+    }
 
 
 def out_elements(output: Any) -> int:
@@ -146,3 +262,14 @@ def out_elements(output: Any) -> int:
     if isinstance(output, (list, tuple)):
         return sum(out_elements(value) for value in output)
     return 0
+
+
+def _storages(values: Iterable[Any]) -> set[int]:
+    """Identify the storages of the tensors among ``values``; views share that of their base."""
+    found: set[int] = set()
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            found |= _storages(value)
+        elif isinstance(value, torch.Tensor):
+            found.add(value.untyped_storage()._cdata)  # an identity on the meta device too
+    return found

@@ -5,8 +5,7 @@ figure for FLOPs (two for each MAC, plus bias of convolutions, norms, pools, act
 ``torch.add`` and ``torch.mul`` by its own rules) is given in a note. ``dense_macs`` are the MACs of
 the calls whose formula holds. It does not see ``a @ b``, ``bmm``, ``mm`` or
 ``scaled_dot_product_attention``, and gives recurrent layers and ``einsum`` FLOPs but no MACs: all
-are listed as gaps. Needs real values: on the meta device torch's own Python shape functions run
-through the patched names and are counted again.
+are listed as gaps.
 """
 
 from __future__ import annotations
@@ -14,52 +13,31 @@ from __future__ import annotations
 from typing import Any
 
 from calflops import calculate_pipline
+from torch import nn
 
-from flopbench.counting.measure.counters.base import Counted, Subject
-from flopbench.counting.measure.counters.patching import (
-    PatchingLibrary,
-    count_functions,
-    matmul_overstretched,
-)
+from flopbench.counting.measure.counters.patching import PatchingCounter
 
 
-class CalflopsCounter:
+class CalflopsCounter(PatchingCounter):
     """Price every function call as ``calflops.calculate_flops`` does."""
 
     name = "calflops"
-    distribution = "calflops"
     convention = "MACs as calflops gives them: dense operators only"
-    needs_values = True
+    start, end = "start_flops_calculate", "end_flops_calculate"
+    flops, macs = calculate_pipline.module_flop_count, calculate_pipline.module_mac_count
 
-    def count(self, subject: Subject) -> Counted:
-        """Count one forward pass.
+    def profiler(self, module: nn.Module) -> Any:
+        """Return calflops' profiler of a model."""
+        return calculate_pipline.CalFlopsPipline(
+            model=module, include_backPropagation=False, compute_bp_factor=2.0
+        )
 
-        Raises:
-            MeasureError: calflops raised on a model that runs without it.
+    def overstretched(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        """Whether calflops' formula does not hold for a call.
+
+        Its ``conv_transpose`` divides the filters by ``groups``, as the weight's shape already
+        does.
         """
-        pipeline = calculate_pipline.CalFlopsPipline(
-            model=subject.module, include_backPropagation=False, compute_bp_factor=2.0
-        )
-        return count_functions(
-            subject,
-            PatchingLibrary(
-                name=self.name,
-                start=pipeline.start_flops_calculate,
-                total=pipeline.get_total_macs,
-                flops_total=pipeline.get_total_flops,
-                end=pipeline.end_flops_calculate,
-                flops=calculate_pipline.module_flop_count,
-                macs=calculate_pipline.module_mac_count,
-                overstretched=_overstretched,
-            ),
-        )
-
-
-def _overstretched(name: str, args: tuple[Any, ...], kwargs: Any) -> bool:
-    """Whether calflops' formula is known not to hold: ``matmul``, grouped transposed convolution.
-
-    Its ``conv_transpose`` divides the filters by ``groups``, as the weight's shape already does.
-    """
-    if name.startswith("conv_transpose"):
-        return bool((args[6] if len(args) > 6 else kwargs.get("groups", 1)) != 1)
-    return matmul_overstretched(name, args, kwargs)
+        if name.startswith("conv_transpose"):
+            return bool((args[6] if len(args) > 6 else kwargs.get("groups", 1)) != 1)
+        return super().overstretched(name, args, kwargs)

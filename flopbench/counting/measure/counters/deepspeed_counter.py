@@ -4,19 +4,18 @@
 linear layers, nothing else; its figure for FLOPs (two for each MAC, plus bias of convolutions,
 norms, pools, activations, softmax, ``torch.add`` and ``torch.mul`` by its own rules) is given in a
 note. ``dense_macs`` are the MACs of the calls whose formula holds. Recurrent layers and ``einsum``
-have FLOPs there but no MACs, and are listed as gaps. Needs real values:
-on the meta device torch's own Python shape functions run through the patched names and are
-counted again.
+have FLOPs there but no MACs, and are listed as gaps.
 """
 
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import einops
+from torch import nn
 
-from flopbench.counting.measure.counters.base import Counted, Subject
-from flopbench.counting.measure.counters.patching import PatchingLibrary, count_functions
+from flopbench.counting.measure.counters.patching import PatchingCounter
 from flopbench.counting.measure.counters.watching import OWNERS
 
 # On import DeepSpeed warns that it found no accelerator; only its logging is silenced,
@@ -29,31 +28,15 @@ finally:
     logging.disable(_disabled)
 
 
-class DeepspeedCounter:
+class DeepspeedCounter(PatchingCounter):
     """Price every function call as DeepSpeed's ``FlopsProfiler`` does."""
 
     name = "deepspeed"
-    distribution = "deepspeed"
     convention = "MACs as DeepSpeed gives them: dense operators only"
-    needs_values = True
+    start, end = "start_profile", "end_profile"
+    flops, macs = library.module_flop_count, library.module_mac_count
+    owners = (*OWNERS, einops)
 
-    def count(self, subject: Subject) -> Counted:
-        """Count one forward pass.
-
-        Raises:
-            MeasureError: DeepSpeed raised on a model that runs without it.
-        """
-        profiler = library.FlopsProfiler(subject.module)
-        return count_functions(
-            subject,
-            PatchingLibrary(
-                name=self.name,
-                start=profiler.start_profile,
-                total=profiler.get_total_macs,
-                flops_total=profiler.get_total_flops,
-                end=profiler.end_profile,
-                flops=library.module_flop_count,
-                macs=library.module_mac_count,
-                owners=(*OWNERS, einops),
-            ),
-        )
+    def profiler(self, module: nn.Module) -> Any:
+        """Return DeepSpeed's profiler of a model."""
+        return library.FlopsProfiler(module)

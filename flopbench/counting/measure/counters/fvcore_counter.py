@@ -18,12 +18,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import MeasureError
-from flopbench.counting.measure.counters.base import (
-    Counted,
-    ModuleStack,
-    Subject,
-    parameterised_leaves,
-)
+from flopbench.counting.measure.counters.base import Counted, Ledger, Subject
 from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.fvcore_handles import (
     FAMILIES,
@@ -33,15 +28,12 @@ from flopbench.counting.measure.counters.fvcore_handles import (
     is_transposed,
     shape_of,
 )
-from flopbench.counting.measure.counters.watching import failures_told_apart
-from flopbench.counting.profile import DENSE_FAMILIES, Gap, OpCost, merge_operators
+from flopbench.counting.profile import DENSE_FAMILIES, Gap
 
 
 class FvcoreCounter:
     """Price every operator as ``fvcore.nn.FlopCountAnalysis`` does, corrected where it is blind."""
 
-    name = "fvcore"
-    distribution = "fvcore"
     convention = "MACs under fvcore's rules, which call them flops"
     needs_values = True
 
@@ -49,43 +41,43 @@ class FvcoreCounter:
         """Count one forward pass.
 
         Raises:
-            MeasureError: a price is not a whole number, or fvcore fails on a model that runs.
+            MeasureError: a price is not a whole number.
         """
-        with ModuleStack(subject.module_names()).tracking() as stack:
-            counted = self._trace(subject, keep_all=False)
+        ledger = _Ledger(subject)
+        with ledger.stack.tracking():
+            counted = ledger.trace(keep_all=False)
         traced = {op.module for op in counted.operators}
         traced |= {gap.module for gap in counted.not_counted if gap.kind == "operator"}
-        if stack.called & parameterised_leaves(subject.module).keys() - traced:
-            return self._trace(subject, keep_all=True)
+        if ledger.stack.calls.keys() & ledger.leaves.keys() - traced:
+            return _Ledger(subject).trace(keep_all=True)
         return counted
 
-    def _trace(self, subject: Subject, *, keep_all: bool) -> Counted:
-        from fvcore.nn import FlopCountAnalysis
-        from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
 
-        ledger = _Ledger(subject)
-        analysis = FlopCountAnalysis(_TensorsOnly(subject, keep_all), ())
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.tracer_warnings("none")
-        for kind in {**own_handles, **MENDS}:
-            analysis.set_op_handle(kind, ledger.handle(kind, own_handles.get(kind, _no_price)))
-        with failures_told_apart("fvcore", subject):
-            total = _exact(analysis.total(), "the total")
-        unpriced = {_path(name): counts for name, counts in _own(analysis).items() if counts}
-        uncalled = {_path(name) for name in analysis.uncalled_modules()}
-        return ledger.counted(total, unpriced, uncalled)
-
-
-class _Ledger:
+class _Ledger(Ledger):
     """Every price of one analysis."""
 
     def __init__(self, subject: Subject) -> None:
-        self._modules = {path: module for module, path in subject.module_names().items()}
-        self._operators: list[OpCost] = []
+        super().__init__(subject)
+        self._subject = subject
+        self._modules = {path: module for module, path in self.names.items()}
         self._notes: dict[str, None] = {}
         self._failed: collections.Counter[tuple[str, str]] = collections.Counter()
 
-    def handle(self, kind: str, own: Handle) -> Handle:
+    def trace(self, *, keep_all: bool) -> Counted:
+        """Run fvcore once."""
+        from fvcore.nn import FlopCountAnalysis
+        from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
+
+        analysis = FlopCountAnalysis(_TensorsOnly(self._subject, keep_all), ())
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.tracer_warnings("none")
+        for kind in {**own_handles, **MENDS}:
+            analysis.set_op_handle(kind, self._handle(kind, own_handles.get(kind, _no_price)))
+        total = _exact(analysis.total(), "the total")
+        counted = self.counted(total, covered=self.leaves, notes=self._notes)
+        return dataclasses.replace(counted, not_counted=tuple(self._gaps(analysis)))
+
+    def _handle(self, kind: str, own: Handle) -> Handle:
         """Return fvcore's handle of an operator, or its correction, made to record each price."""
         name = kind.partition("::")[2]
         mend = MENDS.get(kind)
@@ -106,65 +98,46 @@ class _Ledger:
             if isinstance(counted, Mapping):
                 ((label, charge),) = counted.items()
             amount = _exact(charge, f"the price of {label} in {path!r}")
-            family = (
-                "conv_transpose" if is_transposed(name, inputs) else FAMILIES.get(name, "other")
+            family = FAMILIES.get(name, "other")
+            if is_transposed(name, inputs):
+                family = "conv_transpose"
+            dense = family in DENSE_FAMILIES
+            self.price(
+                label,
+                family,
+                total=amount,
+                dense_macs=amount if dense else 0,
+                activations=math.prod(shape_of(outputs[0])) if dense else 0,
+                module=self._modules[path],
             )
-            self._record(label, family, path, amount, outputs)
             return amount
 
         return price
 
-    def counted(
-        self,
-        total: int,
-        unpriced: Mapping[str, Mapping[str, int]],
-        uncalled: set[str],
-    ) -> Counted:
-        """Return the breakdown and the gaps, in the order of the modules."""
-        gaps = [
-            Gap(
-                kind="operator",
-                name=kind,
-                module=path,
-                calls=calls,
-                may_multiply=not is_free(kind),
-            )
-            for path in self._modules
-            for kind, calls in _with_failures(path, unpriced, self._failed).items()
-        ]
+    def _gaps(self, analysis: Any) -> Iterator[Gap]:
+        """Yield the gaps in the order of the modules."""
+        unpriced = _own_unpriced(analysis)
+        for path in self._modules:
+            failed = {kind: calls for (kind, at), calls in self._failed.items() if at == path}
+            for kind, calls in {**unpriced.get(path, {}), **failed}.items():
+                yield Gap(
+                    kind="operator",
+                    name=kind,
+                    module=path,
+                    calls=calls,
+                    may_multiply=not is_free(kind),
+                )
         # A weight used without a call is priced where it is used, so no work is hidden.
-        gaps += [
-            Gap(
-                kind="uncalled",
-                name=type(module).__name__,
-                module=path,
-                calls=0,
-                may_multiply=False,
-            )
-            for path, module in self._modules.items()
-            if path in uncalled and next(module.parameters(recurse=False), None) is not None
-        ]
-        return Counted(
-            total=total,
-            operators=merge_operators(self._operators),
-            not_counted=tuple(gaps),
-            notes=tuple(self._notes),
-        )
-
-    def _record(self, op: str, family: str, path: str, amount: int, outputs: Values) -> None:
-        dense = family in DENSE_FAMILIES
-        self._operators.append(
-            OpCost(
-                module=path,
-                module_type=type(self._modules[path]).__name__,
-                family=family,
-                op=op,
-                calls=1,
-                dense_macs=amount if dense else 0,
-                total=amount,
-                activations=math.prod(shape_of(outputs[0])) if dense else 0,
-            )
-        )
+        uncalled = {_path(name) for name in analysis.uncalled_modules()}
+        for path, module in self._modules.items():
+            if path in uncalled and next(module.parameters(recurse=False), None) is not None:
+                yield Gap(
+                    kind="uncalled",
+                    name=type(module).__name__,
+                    module=path,
+                    calls=0,
+                    may_multiply=False,
+                )
 
 
 class _TensorsOnly(nn.Module):
@@ -227,8 +200,8 @@ def _no_price(_inputs: Values, _outputs: Values) -> int:
     raise TypeError
 
 
-def _own(analysis: Any) -> dict[str, collections.Counter[str]]:
-    """Return the unpriced operators of each module itself, without its children.
+def _own_unpriced(analysis: Any) -> dict[str, collections.Counter[str]]:
+    """Return the unpriced operators of each module itself: path -> operator -> calls.
 
     fvcore counts them for a module with all its children.
     """
@@ -237,16 +210,7 @@ def _own(analysis: Any) -> dict[str, collections.Counter[str]]:
     for name in names:
         if name:
             own[name.rpartition(".")[0]].subtract(analysis.unsupported_ops(name))
-    return {name: +counts for name, counts in own.items()}
-
-
-def _with_failures(
-    path: str,
-    unpriced: Mapping[str, Mapping[str, int]],
-    failed: Mapping[tuple[str, str], int],
-) -> dict[str, int]:
-    failures = {kind: calls for (kind, at), calls in failed.items() if at == path}
-    return {**unpriced.get(path, {}), **failures}
+    return {_path(name): +counts for name, counts in own.items() if +counts}
 
 
 def _path(scope: str) -> str:

@@ -26,8 +26,6 @@ UPSAMPLE = {"linear": 5, "bilinear": 11, "bicubic": 259}
 class Thop2020Counter:
     """Count with THOP's rules of January 2020."""
 
-    name = "thop-2020"
-    distribution = "thop"
     convention = "MACs under THOP's rules of January 2020 (linear layers count 2 per multiply-add)"
     needs_values = False
 

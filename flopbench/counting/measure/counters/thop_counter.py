@@ -25,8 +25,6 @@ class ThopCounter:
         custom_ops: additional rules, or replacements, by class, as for ``thop.profile``.
     """
 
-    name = "thop"
-    distribution = "thop"
     convention = "MACs under THOP's current rules"
     needs_values = False
 

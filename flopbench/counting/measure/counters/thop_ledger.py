@@ -7,7 +7,6 @@ appears in two places twice; the breakdown says how much that is.
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import importlib
 import re
@@ -21,13 +20,12 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from flopbench.core.errors import MeasureError
 from flopbench.counting.measure.counters.base import (
     Counted,
-    ModuleStack,
+    Ledger,
     Subject,
+    has_matrix,
     out_elements,
-    parameterised_leaves,
 )
-from flopbench.counting.measure.counters.watching import failures_told_apart
-from flopbench.counting.profile import DENSE_FAMILIES, Gap, OpCost, merge_operators
+from flopbench.counting.profile import DENSE_FAMILIES
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
 """A THOP rule: adds its charge for one call (module, inputs, output) to ``module.total_ops``."""
@@ -83,7 +81,7 @@ def count_by_rules(
         leaves_only: do not charge modules that have children.
 
     Raises:
-        MeasureError: a charge is not a whole number, or THOP fails on a model that runs.
+        MeasureError: a charge is not a whole number.
     """
     ledger = _Ledger(subject, rules, dense, leaves_only)
     hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
@@ -91,14 +89,14 @@ def count_by_rules(
     # THOP passes positional arguments only.
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
     try:
-        with failures_told_apart("thop", subject), ledger.watching():
+        with ledger.watching():
             total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
     finally:
         for module in model.modules():  # THOP clears those of modules with a rule only
             for name in ("total_ops", "total_params"):
                 if name in module._buffers:
                     del module._buffers[name]
-    return ledger.counted(_exact(total, "the total"))
+    return ledger.settled(_exact(total, "the total"))
 
 
 def family_of(module: nn.Module) -> str:
@@ -110,45 +108,39 @@ def family_of(module: nn.Module) -> str:
     return "other"
 
 
-class _Ledger:
+class _Ledger(Ledger):
     """Every charge of one ``thop.profile`` run, and every product that was charged nothing."""
 
     def __init__(
         self, subject: Subject, rules: RuleBook, dense: DenseShare, leaves_only: bool
     ) -> None:
-        self._root = subject.module
-        self._names = subject.module_names()
+        super().__init__(subject)
         self._dense = dense
         self._ruled = {
-            module
-            for module in self._names
+            module: path
+            for module, path in self.names.items()
             if type(module) in rules and not (leaves_only and list(module.children()))
         }
-        self._ruled_paths = {self._names[module] for module in self._ruled}
-        self._stack = ModuleStack(self._names)
-        self._calls: collections.Counter[nn.Module] = collections.Counter()
-        self._charged: collections.Counter[nn.Module] = collections.Counter()
-        self._operators: list[OpCost] = []
-        self._missed: collections.Counter[tuple[str, str]] = collections.Counter()
-        self._unreadable: set[nn.Module] = set()
+        self._charged: dict[str, int] = {}
+        self._unreadable: dict[nn.Module, str] = {}
 
     def wrap(self, rule: Rule) -> Rule:
         """Return the rule, made to record what it charges."""
 
         def charge(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-            if module not in self._ruled:
+            path = self._ruled.get(module)
+            if path is None:
                 return
             before = module.total_ops.item()
             try:
                 rule(module, inputs, output)
             except (IndexError, TypeError, AttributeError):
-                self._unreadable.add(module)  # most often: inputs passed by keyword
+                self._unreadable[module] = path  # most often: inputs passed by keyword
                 return
-            path = self._names[module]
             amount = _exact(module.total_ops.item() - before, f"the charge for {path!r}")
             # A module in two places has two hooks; only the first one of a call is work.
-            if self._charged[module] < self._calls[module]:
-                self._charged[module] = self._calls[module]
+            if self._charged.get(path, 0) < self.stack.calls[path]:
+                self._charged[path] = self.stack.calls[path]
                 self._record(module, inputs, output, amount)
 
         return charge
@@ -159,47 +151,38 @@ class _Ledger:
         operators = _Operators(self._note_operator)
 
         def before(module: nn.Module, _inputs: Any) -> None:
-            self._calls.update((module,))
             # A leaf with a rule, most of a model's work, need not be watched.
             if module in self._ruled and next(module.children(), None) is None:
                 operators.pause_during(module)
 
         hook = nn.modules.module.register_module_forward_pre_hook(before)
         try:
-            with self._stack.tracking(), operators:
+            with self.stack.tracking(), operators:
                 yield
         finally:
             hook.remove()
 
-    def counted(self, total: int) -> Counted:
+    def settled(self, total: int) -> Counted:
         """Return the breakdown, corrected where THOP's sum differs, and the gaps."""
-        operators = list(merge_operators(self._operators))
         notes = [
-            f"THOP's rule for {type(module).__name__} cannot read the call of "
-            f"{self._names[module]!r} and charged nothing"
-            for module in self._unreadable
+            f"THOP's rule for {type(module).__name__} cannot read the call of {path!r} and "
+            "charged nothing"
+            for module, path in self._unreadable.items()
         ]
-        difference = total - sum(op.total for op in operators)
+        difference = total - sum(op.total for op in self.operators)
         if difference:
             what = "counted twice" if difference > 0 else "left out of the sum"
             why = "modules that appear twice" if difference > 0 else "layers below one with a rule"
-            operators.append(_correction(what, difference, type(self._root).__name__))
+            root = next(iter(self.names))
+            self.correct(what, difference, type(root).__name__)
             notes.append(f"THOP's total differs by {difference:+,} from its charges: {why}")
-        gaps = self._leaf_gaps()
-        named = {gap.module for gap in gaps if gap.kind == "module"}
-        gaps += [
-            Gap(kind="unseen", name=name, module=path, calls=calls, may_multiply=True)
-            for (name, path), calls in self._missed.items()
-            if path not in named
-        ]
-        return Counted(
-            total=total, operators=tuple(operators), not_counted=tuple(gaps), notes=tuple(notes)
-        )
+        read = {path for module, path in self._ruled.items() if module not in self._unreadable}
+        covered = read & self.stack.calls.keys()
+        return self.counted(total, covered=covered, multiplies=self._may_multiply, notes=notes)
 
     def _note_operator(self, name: str) -> None:
-        path, _ = self._stack.current
-        if path not in self._ruled_paths and _MULTIPLIES.search(name):
-            self._missed[name, path] += 1
+        if self.stack.current[0] not in self._ruled.values() and _MULTIPLIES.search(name):
+            self.miss(name)
 
     def _record(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:
         family = family_of(module)
@@ -208,38 +191,20 @@ class _Ledger:
             return
         first = output[0] if family == "recurrent" and isinstance(output, tuple) else output
         first = first.data if isinstance(first, PackedSequence) else first
-        self._operators.append(
-            OpCost(
-                module=self._names[module],
-                module_type=type(module).__name__,
-                family=family,
-                op=type(module).__name__,
-                calls=1,
-                dense_macs=self._dense(module, inputs, output, amount) if dense else 0,
-                total=amount,
-                activations=out_elements(first) if dense else 0,
-            )
+        self.price(
+            type(module).__name__,
+            family,
+            total=amount,
+            dense_macs=self._dense(module, inputs, output, amount) if dense else 0,
+            activations=out_elements(first) if dense else 0,
+            module=module,
         )
 
-    def _leaf_gaps(self) -> list[Gap]:
-        """List leaves with parameters that have no rule, or whose rule was never called."""
-        gaps = []
-        for path, module in parameterised_leaves(self._root).items():
-            calls = self._calls[module]
-            ruled = module in self._ruled
-            if ruled and calls and module not in self._unreadable:
-                continue
-            multiplies = family_of(module) in DENSE_FAMILIES if ruled else _may_multiply(module)
-            gaps.append(
-                Gap(
-                    kind="module" if calls else "uncalled",
-                    name=type(module).__name__,
-                    module=path,
-                    calls=calls,
-                    may_multiply=multiplies,
-                )
-            )
-        return gaps
+    def _may_multiply(self, module: nn.Module) -> bool:
+        """Whether a leaf can hold products: a norm, a table or a vector of scales cannot."""
+        if module in self._ruled:
+            return family_of(module) in DENSE_FAMILIES
+        return has_matrix(module) and not isinstance(module, _NORMS_AND_TABLES)
 
 
 class _Operators(TorchDispatchMode):
@@ -252,6 +217,7 @@ class _Operators(TorchDispatchMode):
     def __init__(self, note: Callable[[str], None]) -> None:
         super().__init__()
         self._note = note
+        self._paused = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
@@ -266,11 +232,18 @@ class _Operators(TorchDispatchMode):
 
         def resume(*_call: Any) -> None:
             hook.remove()
+            self._paused = False
             self.__enter__()
 
         # Registered within the call, so it runs after the hooks that THOP registered before.
         hook = module.register_forward_hook(resume)
         self.__exit__(None, None, None)
+        self._paused = True
+
+    def __exit__(self, *error: Any) -> None:
+        """Leave the stack of modes, unless a call that raised has left the mode paused."""
+        if not self._paused:
+            super().__exit__(*error)
 
 
 class _WithKeywords(nn.Module):
@@ -283,18 +256,6 @@ class _WithKeywords(nn.Module):
 
     def forward(self, *args: Any) -> Any:
         return self.model(*args, **self._keywords)
-
-
-def _correction(what: str, amount: int, module_type: str) -> OpCost:
-    none = dict.fromkeys(("calls", "dense_macs", "activations"), 0)
-    return OpCost(module="", module_type=module_type, family="other", op=what, total=amount, **none)
-
-
-def _may_multiply(module: nn.Module) -> bool:
-    """Whether a leaf can hold products: a norm, a table or a vector of scales cannot."""
-    if isinstance(module, _NORMS_AND_TABLES):
-        return False
-    return any(parameter.dim() >= 2 for parameter in module.parameters(recurse=False))
 
 
 def _charge_nothing(_module: nn.Module, _inputs: tuple[Any, ...], _output: Any) -> None:

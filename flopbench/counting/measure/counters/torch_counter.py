@@ -37,6 +37,7 @@ from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
 from flopbench.counting.measure.counters.watching import namespaces_restored
 from flopbench.counting.profile import Gap, OpCost
+from flopbench.models.build.environment import uncompiled
 
 _METADATA = frozenset(
     [
@@ -65,8 +66,6 @@ _BAG_WEIGHTS = 6
 class TorchCounter:
     """Counts with ``torch.utils.flop_counter.FlopCounterMode``."""
 
-    name = "torch"
-    distribution = "torch"
     convention = "MACs: FlopCounterMode / 2, dense operators only"
     needs_values = False
 
@@ -77,7 +76,7 @@ class TorchCounter:
             MeasureError: the two sums differ, which is a fault of this counter.
             Exception: whatever the model raises, in inference mode and under ``no_grad`` too.
         """
-        with _uncompiled():
+        with uncompiled():
             try:
                 with torch.inference_mode():
                     return _count(subject)
@@ -307,12 +306,3 @@ def _is_sparse(tensor: torch.Tensor) -> bool:
 def _first_tensor(out: Any) -> Any:
     """Return the actual result; states, statistics and workspaces follow it."""
     return _first_tensor(out[0]) if isinstance(out, (list, tuple)) and out else out
-
-
-def _uncompiled() -> Any:
-    """Run what ``torch.compile`` wrapped uncompiled: compiled code bypasses the modes."""
-    if hasattr(torch.compiler, "set_stance"):
-        return torch.compiler.set_stance("force_eager")
-    from torch._dynamo import config
-
-    return config.patch(disable=True)

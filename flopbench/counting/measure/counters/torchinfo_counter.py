@@ -12,7 +12,6 @@ see. Works on the meta device.
 
 from __future__ import annotations
 
-import collections
 import inspect
 import math
 from collections.abc import Callable
@@ -24,20 +23,8 @@ from torchinfo import torchinfo as library
 from torchinfo.layer_info import LayerInfo
 
 from flopbench.core.errors import MeasureError
-from flopbench.counting.measure.counters.base import (
-    Counted,
-    ModuleStack,
-    Subject,
-    parameterised_leaves,
-)
-from flopbench.counting.measure.counters.watching import (
-    MULTIPLYING,
-    calls_watched,
-    failures_told_apart,
-    module_gap,
-    operator_gaps,
-)
-from flopbench.counting.profile import Gap, OpCost, merge_operators
+from flopbench.counting.measure.counters.base import Counted, Ledger, Subject
+from flopbench.counting.measure.counters.watching import MULTIPLYING, calls_watched
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
 
@@ -45,8 +32,6 @@ _NORMS = (nn.LayerNorm, nn.GroupNorm, nn.modules.instancenorm._InstanceNorm)
 class TorchinfoCounter:
     """Price every leaf as ``torchinfo.summary`` does."""
 
-    name = "torchinfo"
-    distribution = "torchinfo"
     convention = "mult-adds: parameters times positions, bias and norms included"
     needs_values = False
 
@@ -54,19 +39,15 @@ class TorchinfoCounter:
         """Count one forward pass.
 
         Raises:
-            MeasureError: torchinfo raised on a model that runs without it, or an argument of
-                ``forward`` has the name of an argument of ``summary``.
+            MeasureError: an argument of ``forward`` has the name of an argument of ``summary``.
         """
-        names = subject.module_names()
-        leaves = parameterised_leaves(subject.module)
-        stack = ModuleStack(names)
-        missed: collections.Counter[tuple[str, str]] = collections.Counter()
+        ledger = Ledger(subject)
         running: list[str] = []
 
         def note(key: Any, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-            path, _ = stack.current
-            if path not in leaves and not running:  # on meta, functions call functions
-                missed[key[1], path] += 1
+            path, _ = ledger.stack.current
+            if path not in ledger.leaves and not running:  # on meta, functions call functions
+                ledger.miss(key[1])
             running.append(path)
             try:
                 return function(*args, **kwargs)
@@ -75,31 +56,33 @@ class TorchinfoCounter:
 
         cached = dict(library._cached_forward_pass)
         try:
-            with (
-                failures_told_apart(self.name, subject),
-                calls_watched(MULTIPLYING, note),
-                stack.tracking(),
-            ):
+            with calls_watched(MULTIPLYING, note), ledger.stack.tracking():
                 summary = torchinfo.summary(subject.module, **_arguments(subject))
         finally:
             library._cached_forward_pass.clear()  # else it keeps the model alive
             library._cached_forward_pass.update(cached)
-
-        layers = [info for info in summary.summary_list if info.is_leaf_layer and info.executed]
-        calls = collections.Counter(names[info.module] for info in layers)
-        operators = [_operator(info, names[info.module]) for info in layers if info.macs]
-        exact = {op.module for op in operators if op.dense_macs}
-        harmless = {op.module for op in operators if op.family in ("batch_norm", "norm")}
-        gaps: tuple[Gap, ...] = tuple(
-            module_gap(path, module, calls=calls[path])
-            for path, module in leaves.items()
-            if path not in exact | harmless and not isinstance(module, nn.Embedding)
-        )
-        return Counted(
-            total=summary.total_mult_adds,
-            operators=merge_operators(operators),
-            not_counted=gaps + operator_gaps(missed),
-        )
+        covered = {path for path, leaf in ledger.leaves.items() if isinstance(leaf, nn.Embedding)}
+        for info in summary.summary_list:
+            if not (info.is_leaf_layer and info.executed and info.macs):
+                continue
+            family, positions = _rule(info)
+            bias = sum(
+                p.numel()
+                for name, p in info.module.named_parameters(recurse=False)
+                if "bias" in name
+            )
+            dense = info.macs - bias * positions if positions else 0
+            ledger.price(
+                info.class_name,
+                family,
+                total=info.macs,
+                dense_macs=dense,
+                activations=math.prod(info.output_size) if positions else 0,
+                module=info.module,
+            )
+            if dense or family in ("batch_norm", "norm"):
+                covered.add(ledger.names[info.module])
+        return ledger.counted(summary.total_mult_adds, covered=covered)
 
 
 def _arguments(subject: Subject) -> dict[str, Any]:
@@ -115,25 +98,6 @@ def _arguments(subject: Subject) -> dict[str, Any]:
             "leave the counter torchinfo out for this model",
         )
     return {**fixed, "input_data": list(subject.args), **subject.kwargs}
-
-
-def _operator(info: LayerInfo, path: str) -> OpCost:
-    family, positions = _rule(info)
-    bias = sum(
-        parameter.numel()
-        for name, parameter in info.module.named_parameters(recurse=False)
-        if "bias" in name
-    )
-    return OpCost(
-        module=path,
-        module_type=info.class_name,
-        family=family,
-        op=info.class_name,
-        calls=1,
-        dense_macs=info.macs - bias * positions if positions else 0,
-        total=info.macs,
-        activations=math.prod(info.output_size) if positions else 0,
-    )
 
 
 def _rule(info: LayerInfo) -> tuple[str, int]:

@@ -1,19 +1,13 @@
-"""Helpers that the adapters share: watching and restoring torch's functions, and gaps."""
+"""Watching torch's functions, and restoring those that a library replaced."""
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
 from torch.nn import functional
-
-from flopbench.core.errors import MeasureError
-from flopbench.counting.measure.counters.base import Subject
-from flopbench.counting.profile import Gap
 
 OWNERS = (functional, torch, torch.Tensor)
 """The namespaces whose functions libraries replace."""
@@ -83,52 +77,3 @@ def calls_watched(names: Names, around: Around) -> Iterator[None]:
         for owner, name in names:
             setattr(owner, name, watched((owner, name), getattr(owner, name)))
         yield
-
-
-@contextmanager
-def failures_told_apart(library: str, subject: Subject) -> Iterator[None]:
-    """Raise what the model itself raises; otherwise report that the library failed.
-
-    Raises:
-        MeasureError: the library raised on a model that runs without it.
-    """
-    try:
-        yield
-    except MeasureError:
-        raise
-    except Exception as error:
-        subject.run()  # raises the model's own exception, if there is one
-        raise MeasureError(
-            f"{library} fails on a model that runs without it: {type(error).__name__}: {error}",
-            f"leave the counter {library} out for this model",
-        ) from error
-
-
-def operator_gaps(missed: collections.Counter[tuple[str, str]]) -> tuple[Gap, ...]:
-    """Turn unpriced function calls, by (name, module), into gaps."""
-    return tuple(
-        Gap(kind="unseen", name=name, module=module, calls=calls, may_multiply=True)
-        for (name, module), calls in missed.items()
-    )
-
-
-def module_gap(path: str, module: nn.Module, *, calls: int) -> Gap:
-    """Return the gap of an unpriced leaf. A product needs a parameter of two or more dimensions."""
-    return Gap(
-        kind="module" if calls else "uncalled",
-        name=type(module).__name__,
-        module=path,
-        calls=calls,
-        may_multiply=any(p.dim() >= 2 for p in module.parameters(recurse=False)),
-    )
-
-
-def storages(values: Iterable[Any]) -> set[int]:
-    """Identify the storages of the tensors among ``values``; views share that of their base."""
-    found: set[int] = set()
-    for value in values:
-        if isinstance(value, (list, tuple)):
-            found |= storages(value)
-        elif isinstance(value, torch.Tensor):
-            found.add(value.untyped_storage()._cdata)  # an identity on the meta device too
-    return found
