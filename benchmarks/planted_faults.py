@@ -160,8 +160,8 @@ FAULTS = (
     Fault(
         "THOP is its own second witness",
         "flopbench/counting/agreement.py",
-        '_LIBRARY = {"thop-2020": "thop"}',
-        "_LIBRARY: dict[str, str] = {}",
+        "add(library_of(profile.counter))",
+        "add(profile.counter)",
         ("tests/light/counting/test_agreement.py",),
     ),
     Fault(

@@ -14,6 +14,7 @@ from typing import Literal
 
 from flopbench.core.records import Record
 from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
+from flopbench.counting.registry import library_of
 
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
 
@@ -22,9 +23,6 @@ REFERENCE = "torch"
 
 SELF_REPORTED = ("operator", "module")
 """Kinds of gaps that a counter reports itself; the others were found by observing it."""
-
-_LIBRARY = {"thop-2020": "thop"}
-"""Counters that share a library with another counter are not a second witness for it."""
 
 
 class CounterVerdict(Record, frozen=True, kw_only=True):
@@ -64,7 +62,7 @@ def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
     """Return a profile whose dense MACs two different libraries give, the reference's first."""
     witnesses: dict[int, set[str]] = defaultdict(set)
     for profile in profiles:
-        witnesses[profile.dense_macs].add(_LIBRARY.get(profile.counter, profile.counter))
+        witnesses[profile.dense_macs].add(library_of(profile.counter))
     agreed = [p for p in profiles if len(witnesses[p.dense_macs]) >= 2]
     if not agreed:
         return None

@@ -1,4 +1,7 @@
-"""The counters by name: what each one needs and how to install it, without importing any."""
+"""The counters by name: what each one needs and how to install it, without importing any.
+
+Those of other distributions register in the entry-point group ``GROUP``.
+"""
 
 from __future__ import annotations
 
@@ -58,6 +61,11 @@ _OWN = {
 def own_counters() -> tuple[CounterInfo, ...]:
     """List the counters that ship with flopbench, installed or not."""
     return tuple(_OWN.values())
+
+
+def library_of(counter: str) -> str:
+    """Return the library that counts: two counters of one library are one witness."""
+    return _OWN[counter].distribution if counter in _OWN else counter
 
 
 def find_counter(name: str) -> CounterInfo:

@@ -50,6 +50,7 @@ def test_the_counter_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = Subject(module=model, args=(torch.zeros(1, 2, 1, 7),), device="cpu")
     counted = module.LinearCounter().count(subject)
     assert counted.total == sum(op.dense_macs for op in counted.operators) == 1 * 4 * 7 * 5
+    assert [op.module for op in counted.operators] == ["2"]
     assert [(gap.name, gap.module) for gap in counted.not_counted] == [("Conv2d", "0")]
 
 

@@ -11,14 +11,6 @@ from flopbench.core.errors import InputError
 from flopbench.counting.registry import GROUP, find_counter, find_counters, own_counters
 
 
-def test_every_own_counter_is_an_entry_point_too() -> None:
-    """Others find our counters the way we find theirs."""
-    registered = {
-        e.name: e.value for e in metadata.entry_points(group=GROUP) if e.value.startswith("flopb")
-    }
-    assert registered == {info.name: info.target for info in own_counters()}
-
-
 def test_every_extra_exists() -> None:
     """The install hint of each counter names an extra that the distribution has."""
     extras = set(metadata.metadata("flopbench").get_all("Provides-Extra") or [])

@@ -206,7 +206,7 @@ class Ledger:
         self,
         total: int,
         *,
-        covered: Container[str],
+        covered: Container[str] | None = None,
         multiplies: Callable[[nn.Module], bool] = has_matrix,
         notes: Iterable[str] = (),
     ) -> Counted:
@@ -214,10 +214,12 @@ class Ledger:
 
         Args:
             total: the library's figure.
-            covered: paths of the leaves that are no gap.
+            covered: paths of the leaves that are no gap; those with a price if none are given.
             multiplies: whether an unpriced leaf may hide products.
             notes: on the figure.
         """
+        if covered is None:
+            covered = {op.module for op in self.operators}
         gaps = [
             Gap(
                 kind="module" if self.stack.calls[path] else "uncalled",

@@ -84,8 +84,7 @@ class PatchingCounter:
                 f"{self.name}'s total differs by {remainder:+,} from its prices of the "
                 "calls: it counts a module once for each place it appears in"
             )
-        priced = {op.module for op in ledger.operators}
-        return ledger.counted(total, covered=priced, notes=notes)
+        return ledger.counted(total, notes=notes)
 
     def _note_in(self, ledger: Ledger) -> Callable[..., Any]:
         def note(
