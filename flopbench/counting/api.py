@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from flopbench.core.errors import InputError, MeasureError
@@ -112,8 +112,7 @@ def _profile_spec(model: str | ModelSpec, input: Any, names: list[str]) -> list[
             )
         spec = cross([spec], [parse_size(str(input))])[0]
     result = measure([spec], names)[0]
-    _refuse_failures(result.failures, str(spec))
-    return list(result.profiles)
+    return _profiles({**result.failures, **{p.counter: p for p in result.profiles}}, str(spec))
 
 
 def _profile_module(model: Any, input: Any, names: list[str]) -> list[CostProfile]:
@@ -131,12 +130,11 @@ def _profile_module(model: Any, input: Any, names: list[str]) -> list[CostProfil
     results = profile_module(
         model, args, kwargs, infos, name=type(model).__name__, input=describe_inputs(args, kwargs)
     )
-    profiles = [r for r in results if isinstance(r, CostProfile)]
-    failures = {r.counter: r.message for r in results if not isinstance(r, CostProfile)}
-    _refuse_failures(failures, type(model).__name__)
-    return profiles
+    return _profiles(results, type(model).__name__)
 
 
-def _refuse_failures(failures: dict[str, str], name: str) -> None:
-    for counter, why in failures.items():
-        raise MeasureError(f"{counter} could not count {name}: {why}")
+def _profiles(results: Mapping[str, CostProfile | str], name: str) -> list[CostProfile]:
+    for counter, result in results.items():
+        if isinstance(result, str):
+            raise MeasureError(f"{counter} could not count {name}: {result}")
+    return [result for result in results.values() if not isinstance(result, str)]

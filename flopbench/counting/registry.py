@@ -5,7 +5,7 @@ Those of other distributions register in the entry-point group ``GROUP``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
@@ -108,6 +108,12 @@ def installed_version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those that are installed, in order."""
+    versions = {name: installed_version(name) for name in distributions}
+    return {name: version for name, version in versions.items() if version}
 
 
 def _foreign(name: str) -> CounterInfo | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow, summarise_gaps
 from flopbench.counting.profile import CostProfile
-from flopbench.counting.registry import find_counter, find_counters, installed_version
+from flopbench.counting.registry import find_counter, find_counters, installed_versions
 from flopbench.models.presets import PublishedRow, explain_published
 from flopbench.models.spec import ModelSpec
 
@@ -30,6 +30,15 @@ class Measurement:
     profiles: tuple[CostProfile, ...]
     failures: dict[str, str]
 
+    @classmethod
+    def of(cls, spec: ModelSpec, results: Mapping[str, CostProfile | str]) -> Measurement:
+        """Divide the results by counter into profiles and failures."""
+        return cls(
+            spec=spec,
+            profiles=tuple(r for r in results.values() if not isinstance(r, str)),
+            failures={name: r for name, r in results.items() if isinstance(r, str)},
+        )
+
     def under(self, counter: str) -> CostProfile | None:
         """Return the profile of one counter, None where there is none."""
         return next((p for p in self.profiles if p.counter == counter), None)
@@ -43,24 +52,23 @@ def measured_rows(
     notes: list[str] = []
     if quoted is not None:
         counted = measurement.under(quoted.counted_by)
-        exact = _agreed_dense(measurement, verdicts)
-        notes = [explain_published(quoted, counted.total if counted else None, exact)]
+        agreed = [p for p in measurement.profiles if verdicts[p.counter].status == "verified"]
+        exact = agreed[0] if agreed else measurement.under(REFERENCE)
+        notes.append(
+            explain_published(
+                quoted, counted.total if counted else None, exact.dense_macs if exact else None
+            )
+        )
     rows = []
     for counter in counters:
         profile = measurement.under(counter)
-        if profile is None:
-            rows.append(_failed_row(measurement, counter))
-        else:
-            rows.append(_row(profile, verdicts[counter], notes))
-    if quoted is not None:
-        rows = [replace(row, published_gflops=float(quoted.gflops)) for row in rows]
+        row = (
+            _row(profile, verdicts[counter], notes)
+            if profile is not None
+            else _failed_row(measurement, counter)
+        )
+        rows.append(replace(row, published_gflops=float(quoted.gflops)) if quoted else row)
     return rows
-
-
-def _agreed_dense(measurement: Measurement, verdicts: dict[str, CounterVerdict]) -> int | None:
-    agreed = [p for p in measurement.profiles if verdicts[p.counter].status == "verified"]
-    chosen = agreed[0] if agreed else measurement.under(REFERENCE)
-    return chosen.dense_macs if chosen is not None else None
 
 
 def _row(profile: CostProfile, verdict: CounterVerdict, notes: list[str]) -> CostRow:
@@ -119,9 +127,8 @@ def table_environment(specs: Sequence[ModelSpec], counters: Sequence[str]) -> di
     """Name the installed versions that a table depends on, read without importing anything."""
     names = ["flopbench", "torch", *(i.distribution for i in find_counters(counters))]
     names += [spec.source for spec in specs if spec.source not in {"value", "python"}]
-    versions = {name: installed_version(name) for name in dict.fromkeys(names)}
     return {
-        **{name: version for name, version in versions.items() if version},
+        **installed_versions(names),
         "python": platform.python_version(),
         "platform": platform.system().lower(),
         "machine": platform.machine(),

@@ -71,37 +71,29 @@ def measure(
     """
     infos = find_counters(counters)
     wanted = list(dict.fromkeys(specs))
-    known: dict[tuple[ModelSpec, str], CostProfile] = {}
-    failures: dict[tuple[ModelSpec, str], str] = {}
+    results: dict[tuple[ModelSpec, str], CostProfile | str] = {}
     entries = {(spec, info.name): cache.entry(spec, info) for spec in wanted for info in infos}
     for key, where in entries.items():
         if where is not None and not refresh:
             profile = cache.load(where)
             if profile is not None:
-                known[key] = profile
+                results[key] = profile
     todo = [
         (spec, missing)
         for spec in wanted
-        if (missing := [info for info in infos if (spec, info.name) not in known])
+        if (missing := [info for info in infos if (spec, info.name) not in results])
     ]
     if cached_only:
-        failures = {(spec, i.name): NOT_CACHED for spec, missing in todo for i in missing}
+        results |= {(spec, info.name): NOT_CACHED for spec, missing in todo for info in missing}
         todo = []
-    for spec, results in _measure_missing(todo, jobs, progress):
-        for name, result in results.items():
-            if isinstance(result, str):
-                failures[spec, name] = result
-                continue
-            known[spec, name] = result
+    for spec, measured in _measure_missing(todo, jobs, progress):
+        for name, result in measured.items():
+            results[spec, name] = result
             where = entries[spec, name]
-            if where is not None:
+            if where is not None and not isinstance(result, str):
                 cache.store(where, result)
     return [
-        Measurement(
-            spec=spec,
-            profiles=tuple(known[spec, i.name] for i in infos if (spec, i.name) in known),
-            failures={i.name: failures[spec, i.name] for i in infos if (spec, i.name) in failures},
-        )
+        Measurement.of(spec, {info.name: results[spec, info.name] for info in infos})
         for spec in specs
     ]
 
@@ -243,5 +235,4 @@ def _measure_one(spec: str, infos: list[CounterInfo]) -> dict[str, CostProfile |
             f"measuring needs {error.name}, which is not installed",
             "python -m pip install 'flopbench[measure]'",
         ) from None
-    results = profile_spec(parse_spec(spec), infos)
-    return {r.counter: r if isinstance(r, CostProfile) else r.message for r in results}
+    return profile_spec(parse_spec(spec), infos)

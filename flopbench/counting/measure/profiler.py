@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -21,7 +21,7 @@ from flopbench.counting.measure.counters.base import Counted, Counter
 from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import CostProfile, merge_operators
-from flopbench.counting.registry import CounterInfo, installed_version
+from flopbench.counting.registry import CounterInfo, installed_versions
 from flopbench.models.build.built import Built, head_width, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, quick_shapes
@@ -33,29 +33,11 @@ VALUES_NOTE = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """A counter that could not count this model.
-
-    Attributes:
-        counter: its name.
-        message: one line.
-    """
-
-    counter: str
-    message: str
+Result = CostProfile | str
+"""What a counter gives: a profile, or in one line why it could not count this model."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subjected:
-    """A finished count and the device it was made on."""
-
-    counted: Counted
-    device: str
-    notes: tuple[str, ...] = field(default=())
-
-
-def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProfile | Failure]:
+def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> dict[str, Result]:
     """Count one specification under several counters.
 
     Args:
@@ -63,7 +45,7 @@ def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> list[CostProf
         infos: the counters, from ``flopbench.counting.registry.find_counters``.
 
     Returns:
-        One profile per counter, or why that counter could not count this model, in order.
+        Name of the counter -> result.
 
     Raises:
         InputError: the model cannot be built, or does not run at this input.
@@ -80,7 +62,7 @@ def profile_module(
     *,
     name: str,
     input: str,
-) -> list[CostProfile | Failure]:
+) -> dict[str, Result]:
     """Count a live module, which stays unchanged, under several counters.
 
     Args:
@@ -110,26 +92,30 @@ def _profile(
     *,
     spec: ModelSpec | None = None,
     live: Built | None = None,
-) -> list[CostProfile | Failure]:
-    results: dict[str, CostProfile | Failure] = {}
+) -> dict[str, Result]:
+    results: dict[str, Result] = {}
     counters = {info.name: _load(info) for info in infos}
     values_wanted = any(counter.needs_values for counter in counters.values())
     source = SubjectSource(spec=spec, live=live, values_wanted=values_wanted)
     # Counters that need only shapes come first: they show whether shapes suffice.
     for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
+        counter = counters[info.name]
         try:
-            done = _count(counters[info.name], source)
+            counted, device = _count(counter, source)
         except InputError:
             raise
         except MeasureError as error:
-            results[info.name] = Failure(counter=info.name, message=error.message)
+            results[info.name] = error.message
         except (Exception, SystemExit) as error:
             _require_running(source, name)
-            message = f"{info.name} fails on a model that runs without it: {reason(error)}"
-            results[info.name] = Failure(counter=info.name, message=message)
+            results[info.name] = (
+                f"{info.name} fails on a model that runs without it: {reason(error)}"
+            )
         else:
-            results[info.name] = _to_profile(info, counters[info.name], source, done, name)
-    return [results[info.name] for info in infos]
+            results[info.name] = _to_profile(
+                info, counter.convention, source, counted, device, name
+            )
+    return {info.name: results[info.name] for info in infos}
 
 
 def _load(info: CounterInfo) -> Counter:
@@ -141,7 +127,8 @@ def _load(info: CounterInfo) -> Counter:
     return counter
 
 
-def _count(counter: Counter, source: SubjectSource) -> Subjected:
+def _count(counter: Counter, source: SubjectSource) -> tuple[Counted, str]:
+    """Return a count and the device that it was made on."""
     if not counter.needs_values and source.shapes_suffice is not False:
         # What fails on shapes alone (building, running, counting) is tried again with values.
         with quick_shapes(), contextlib.suppress(Exception, SystemExit):
@@ -149,7 +136,7 @@ def _count(counter: Counter, source: SubjectSource) -> Subjected:
             with counting_state(), source.originals_guarded():
                 counted = counter.count(subject)
             source.shapes_suffice = True
-            return Subjected(counted=counted, device="meta")
+            return counted, "meta"
     subject = source.subject("cpu")
     if any(tensor.is_meta for tensor in subject.module.parameters()):
         raise MeasureError("it needs real values, and the model is on the meta device")
@@ -157,8 +144,9 @@ def _count(counter: Counter, source: SubjectSource) -> Subjected:
         counted = counter.count(subject)
     if not counter.needs_values and source.shapes_suffice is None:
         source.shapes_suffice = False
-    notes = (VALUES_NOTE,) if source.shapes_suffice is False else ()
-    return Subjected(counted=counted, device="cpu", notes=notes)
+    if source.shapes_suffice is False:
+        counted = replace(counted, notes=(*counted.notes, VALUES_NOTE))
+    return counted, "cpu"
 
 
 def _require_running(source: SubjectSource, name: str) -> None:
@@ -180,9 +168,14 @@ def _require_running(source: SubjectSource, name: str) -> None:
 
 
 def _to_profile(
-    info: CounterInfo, counter: Counter, source: SubjectSource, done: Subjected, name: str
+    info: CounterInfo,
+    convention: str,
+    source: SubjectSource,
+    counted: Counted,
+    device: str,
+    name: str,
 ) -> CostProfile:
-    counted, built, spec = done.counted, source.built, source.spec
+    built, spec = source.built, source.spec
     operators = merge_operators(counted.operators)
     charged = sum(op.total for op in operators)
     if charged != counted.total:
@@ -190,6 +183,7 @@ def _to_profile(
             f"{info.name} on {name}: its breakdown adds up to {charged}, its total is "
             f"{counted.total}; this is a bug in the counter's adapter"
         )
+    libraries = ["flopbench", "torch", info.distribution, *([spec.source] if spec else [])]
     return CostProfile(
         spec=name,
         model=spec.model if spec else name,
@@ -197,26 +191,16 @@ def _to_profile(
         classes=spec.classes if spec else None,
         counter=info.name,
         counter_version=info.version or "",
-        convention=counter.convention,
+        convention=convention,
         total=counted.total,
         dense_macs=sum(op.dense_macs for op in operators),
         params=sum(p.numel() for p in built.module.parameters()),
         activations=sum(op.activations for op in operators),
         feature_dim=built.feature_dim,
-        device=done.device,
+        device=device,
         operators=operators,
         modules=module_facts(built.module, located=spec is None or spec.is_user_code),
         not_counted=counted.not_counted,
-        notes=(*built.notes, *counted.notes, *done.notes),
-        versions=environment(info.distribution, *([spec.source] if spec else [])),
+        notes=(*built.notes, *counted.notes),
+        versions={"python": platform.python_version(), **installed_versions(libraries)},
     )
-
-
-def environment(*distributions: str) -> dict[str, str]:
-    """Return the versions that a count depends on: Python, torch and the given distributions."""
-    names = dict.fromkeys(("flopbench", "torch", *distributions))
-    versions = {name: installed_version(name) for name in names}
-    return {
-        "python": platform.python_version(),
-        **{name: version for name, version in versions.items() if version},
-    }
