@@ -50,7 +50,8 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 
 # What multiplies and accumulates, by the dispatcher's names (aten::convolution, addmm, ...).
 _MULTIPLIES = re.compile(
-    r"convolution|conv2d|mm$|mm_out$|mv$|dot$|matmul|attention|_trilinear$|lstm|gru|rnn"
+    r"convolution|conv2d|conv_tbc|m[mv]_?$|mm_out$|dot$|matmul|attention|_trilinear$|affine_grid"
+    r"|lstm|gru|rnn"
 )
 
 _NORMS_AND_TABLES = (
