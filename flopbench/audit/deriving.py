@@ -112,10 +112,11 @@ def _profiled(derivation: Profile, price: UnitPrice, per_unit: Fraction) -> Deri
     row = find_published(derivation.spec)
     if row is not None and row.scaled_from is not None and row.spec.size:
         figure = row.scaled_from
-        value_there, rule = _area(figure.gflops, row.spec.size[0], figure.input_px, per_unit)
+        gflops = Decimal(figure.gflops)
+        value_there, rule = _area(gflops, row.spec.size[0], figure.input_px, per_unit)
         why = f"{rule} gives it: scaled by area, not profiled"
         if figure.figure_input_px != figure.input_px:
-            why += f", and {_belongs(figure.gflops, figure.figure_input_px, figure.input_px)}"
+            why += f", and {_belongs(gflops, figure.figure_input_px, figure.input_px)}"
         readings = ((value_there, why),)
     return Derived(
         value=value,

@@ -38,14 +38,11 @@ def check_writable(path: Path) -> None:
 
 
 def check_apart(outputs: Mapping[str, Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write two outputs into one file, or to overwrite an input.
+    """Refuse to write two outputs into one file, or to overwrite an input, also through links.
 
     Args:
         outputs: the option of an output (``-o``) -> its path.
         inputs: files that are read; those that do not exist are ignored.
-
-    Raises:
-        InputError: two outputs are one file, or an output is an input; also through links.
     """
     read = [path for path in inputs if path.is_file()]
     before: dict[str, Path] = {}
@@ -124,9 +121,7 @@ def read_text(path: Path, what: str) -> str:
 def read_if_there(path: Path, what: str) -> str | None:
     """Read a text file; return None where there is none.
 
-    Args:
-        path: the file.
-        what: what it should hold, for the message (``a cost table``).
+    ``what`` says, for the message, what it should hold (``a cost table``).
 
     Raises:
         InputError: it cannot be read.
@@ -143,17 +138,11 @@ def read_if_there(path: Path, what: str) -> str | None:
 
 
 def read_json(path: Path, what: str) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: the file.
-        what: what it should hold, for the message.
+    """Read a JSON file; arguments and errors as ``read_text``.
 
     Raises:
-        InputError: no such file, or it cannot be read.
-        DataError: not UTF-8 or not JSON (the message names line and column), or a value that can
-            be neither computed with nor written: an integer of more than 64 bits, half of a
-            surrogate pair.
+        DataError: not JSON (the message names line and column), or a value that can be neither
+            computed with nor written: an integer of more than 64 bits, half of a surrogate pair.
     """
     text = read_text(path, what)
     large: list[str] = []
@@ -219,9 +208,6 @@ def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, re
         schema: the newest known one.
         what: what it should be, for messages (``a flopbench timing file``).
         remake: the command that writes one, for the hint.
-
-    Raises:
-        DataError: another kind, or a schema that is newer or not a number.
     """
     if not isinstance(data, dict) or data.get("kind") != kind:
         has = data.get("kind") if isinstance(data, dict) else type(data).__name__

@@ -44,8 +44,6 @@ class Grid:
     """A table ready to be drawn.
 
     Attributes:
-        title: one line above it.
-        columns: headings.
         rows: a tuple of cells for each row, as long as ``columns``; ``-`` where there is no value.
         footnotes: numbered below the table; cells refer to them as ``[1]``.
         caption: units, convention, environment: lines below the footnotes.
@@ -70,13 +68,7 @@ def console_for(stream: TextIO) -> Console:
 
 
 def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = None) -> None:
-    """Draw a grid as text on a stream, in colour where the stream is a terminal.
-
-    Args:
-        grid: what to draw.
-        stream: where to.
-        styles: cell text -> rich style.
-    """
+    """Draw a grid on a stream; on a terminal in colour, by ``styles`` (cell text -> rich style)."""
     from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
@@ -220,7 +212,7 @@ def render_grids(
     *,
     styles: dict[str, str] | None = None,
 ) -> str | None:
-    """Render grids one below the other.
+    """Return grids one below the other as ``md`` or ``latex``, or draw ``table`` on the stream.
 
     Args:
         grids: what to render.
@@ -228,9 +220,6 @@ def render_grids(
         format: ``table``, ``md`` or ``latex``.
         stream: what ``table`` is drawn on.
         styles: cell text -> rich style, for ``table``.
-
-    Returns:
-        The text, or None for ``table``, which goes to the stream at once.
     """
     if format == "md":
         return "\n".join(to_markdown(grid) for grid in grids)

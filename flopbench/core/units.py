@@ -72,17 +72,10 @@ def percent(part: int, whole: int, digits: int = 1) -> str:
 
 
 def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
-    """Read a number and the unit after it, which may be missing.
-
-    Args:
-        text: ``4.2 GMACs``, ``2%``, ``1.8e9``.
-        expected: the hint where it is not a number.
-
-    Returns:
-        The number, exact, and the unit as it was written.
+    """Read a number, exactly, and the unit after it, which may be missing (``4.2 GMACs``, ``2%``).
 
     Raises:
-        InputError: not a number, negative, or with too many digits.
+        InputError: not a number, negative, or with too many digits; the hint is ``expected``.
     """
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
@@ -134,16 +127,13 @@ def cost_readings(unit: str) -> dict[Count, Fraction]:
 
 
 def macs_per_unit(text: str, number: Fraction, unit: str, per: str = "") -> Fraction | None:
-    """Return how many MACs one unit of an amount is.
+    """Return how many MACs one unit of an amount is; None if it is not a unit of cost.
 
     Args:
         text: the amount as it was written, for the message.
         number: of the amount.
         unit: of the amount, without ``per``.
         per: what follows the unit: ``/video``.
-
-    Returns:
-        MACs in one unit; None if it is not a unit of cost.
 
     Raises:
         InputError: the unit has two readings (``GFLOPS``); the message names both.
@@ -197,13 +187,7 @@ def gflops(count: int | float | Fraction) -> float:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """Return the noun for a number of things: ``plural(3, "view")`` is ``views``.
-
-    Args:
-        count: how many.
-        one: the singular.
-        many: the plural, where it is not ``one`` with an s.
-    """
+    """Return a noun for a number: ``plural(3, "view")`` is ``views``; ``many`` may be irregular."""
     return one if count == 1 else many or f"{one}s"
 
 
@@ -237,12 +221,7 @@ def plain_number(value: float) -> str:
 
 
 def rate(per_second: float, unit: str) -> str:
-    """Print an amount a second: ``35.8 GFLOP/s``, ``1.45 TFLOP/s``.
-
-    Args:
-        per_second: FLOPs or bytes a second.
-        unit: ``FLOP`` or ``B``.
-    """
+    """Print FLOPs or bytes (``B``) a second: ``35.8 GFLOP/s``, ``1.45 TB/s``."""
     billions = per_second / GIGA
     if billions < 1000:
         return f"{plain_number(billions)} G{unit}/s"
@@ -251,12 +230,7 @@ def rate(per_second: float, unit: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The unit of an axis.
-
-    Attributes:
-        divisor: counts a unit.
-        prefix: of the unit: empty, ``k``, ``M`` or ``G``.
-    """
+    """The unit of an axis: counts a unit, and its prefix (empty, ``k``, ``M``, ``G``)."""
 
     divisor: int
     prefix: str

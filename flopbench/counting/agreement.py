@@ -38,14 +38,7 @@ class CounterVerdict(Record, frozen=True, kw_only=True):
 
 
 def judge_counters(profiles: Sequence[CostProfile]) -> dict[str, CounterVerdict]:
-    """Compare the counters of one model at one input with each other.
-
-    Args:
-        profiles: one profile per counter, all of the same model and input.
-
-    Returns:
-        Counter name -> verdict.
-    """
+    """Compare the counters of one model at one input: counter -> verdict."""
     agreed = _agreed_profile(profiles)
     reference = agreed or _find(profiles, REFERENCE) or (profiles[0] if profiles else None)
     verdicts: dict[str, CounterVerdict] = {}
@@ -110,9 +103,7 @@ def _differing(profile: CostProfile, reference: CostProfile) -> CounterVerdict:
 def describe_difference(profile: CostProfile, reference: CostProfile) -> str:
     """Say which operators make two counters' dense MACs differ, and by how much.
 
-    Returns:
-        For example ``against torch: attention 0 of 715,327,488 MACs
-        (aten.scaled_dot_product_attention)``.
+    Such as ``against torch: attention 0 of 715 MACs (aten.scaled_dot_product_attention)``.
     """
     ours, theirs = profile.by_family(), reference.by_family()
     parts = []

@@ -56,12 +56,7 @@ class _Stored(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheEntry:
-    """Where one profile is stored.
-
-    Attributes:
-        key: everything the profile depends on, as canonical JSON.
-        path: the file.
-    """
+    """Where one profile is stored; ``key`` holds everything that it depends on, as JSON."""
 
     key: str
     path: Path

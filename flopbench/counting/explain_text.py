@@ -15,13 +15,7 @@ from flopbench.counting.run import Explanation
 
 
 def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> None:
-    """Draw an explanation on a stream.
-
-    Args:
-        explanation: what to show.
-        depth: how many levels of the module tree to show, 0 for the model alone.
-        stream: where to write it.
-    """
+    """Draw an explanation on a stream, ``depth`` levels of the module tree deep."""
     profile = explanation.reference
     head = f", head of {profile.classes} classes" if profile.classes is not None else ""
     stream.write(

@@ -16,15 +16,7 @@ MODEL = "(model)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModuleSum:
-    """One module, its children included.
-
-    Attributes:
-        path: dotted, ``""`` for the model itself.
-        type: class name.
-        level: 0 for the model, 1 for its children.
-        dense_macs: for one sample.
-        params: parameter elements.
-    """
+    """One module, its children included; the level of the model is 0."""
 
     path: str
     type: str
@@ -87,15 +79,10 @@ def module_sums(profile: CostProfile) -> tuple[ModuleSum, ...]:
 
 
 def parts_at(profile: CostProfile, depth: int) -> tuple[ModelPart, ...]:
-    """Split a model into modules at a depth; every dense MAC is in exactly one part.
+    """Split a model at a depth, 0 leaving it whole; every dense MAC is in exactly one part.
 
-    Args:
-        profile: under one counter.
-        depth: how many levels of the tree to go down; 0 is the model as one part.
-
-    Returns:
-        Parts that have dense MACs, in order of registration; parts missing from the tree follow,
-        in order of first execution.
+    Parts without dense MACs are left out. They are in order of registration; parts missing from
+    the tree follow, in order of first execution.
     """
     sums: dict[str, dict[str, int]] = {}
     for op in profile.operators:

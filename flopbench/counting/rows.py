@@ -18,13 +18,7 @@ from flopbench.models.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One specification under the counters that were asked for.
-
-    Attributes:
-        spec: what was counted.
-        profiles: one a counter that could count it, in the order asked.
-        failures: counter name -> why it could not.
-    """
+    """One specification under the counters asked for: profiles in that order, and failures."""
 
     spec: ModelSpec
     profiles: tuple[CostProfile, ...]

@@ -60,7 +60,7 @@ def measure(
 
     Args:
         specs: models; no ``value:`` constants.
-        counters: names of counters.
+        counters: their names.
         refresh: measure again even if the cache has an answer, and store the new one.
         jobs: worker processes to measure in; 1 measures in this process.
         progress: called before each measurement.
@@ -107,18 +107,9 @@ def build_table(
     jobs: int = 1,
     progress: Progress | None = None,
 ) -> CostTable:
-    """Build a cost table.
+    """Build a cost table of models and ``value:`` constants; for the rest see ``measure``.
 
-    Args:
-        specs: models and ``value:`` constants, in the table's order.
-        counters: names of counters, in the table's order.
-        published: published rows to show with the measured ones, matched by specification.
-        refresh: see ``measure``.
-        jobs: see ``measure``.
-        progress: see ``measure``.
-
-    Raises:
-        InputError: as ``measure``.
+    Published rows are shown with the measured ones of the same specification.
     """
     models = [spec for spec in specs if spec.source != "value"]
     measured = {

@@ -19,16 +19,7 @@ STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow
 
 
 def render_cost_table(table: CostTable, format: str, stream: TextIO) -> str | None:
-    """Render a cost table.
-
-    Args:
-        table: what to render.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text, or None for ``table``, which goes to the stream at once.
-    """
+    """Return a table in a format, or draw ``table`` on the stream and return None."""
     if format == "json":
         return table.dumps()
     if format == "csv":
@@ -83,11 +74,6 @@ def check_sort_key(key: str, counters: Sequence[str]) -> None:
 
 def sort_table(table: CostTable, key: str) -> CostTable:
     """Sort the lines of a table by a column, smallest first; ``-key`` puts the largest first.
-
-    Args:
-        table: what to sort.
-        key: ``model``, ``input``, ``published``, ``dense``, ``activations``, ``params``,
-            ``feature_dim``, ``status`` or the name of a counter in the table.
 
     Raises:
         InputError: there is no such column.

@@ -29,9 +29,7 @@ _ELSEWHERE = {"site-packages", "dist-packages"}
 def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]:
     """List every module of a model, in order of registration.
 
-    Args:
-        module: the model.
-        located: whether to look up where classes are defined; for the user's own code.
+    ``located`` says where classes are defined, for the user's own code.
     """
     seen: set[int] = set()
     places: dict[type, str] = {}

@@ -38,14 +38,7 @@ Result = CostProfile | str
 
 
 def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> dict[str, Result]:
-    """Count one specification under several counters.
-
-    Args:
-        spec: a model, not a ``value:`` constant.
-        infos: the counters, from ``flopbench.counting.registry.find_counters``.
-
-    Returns:
-        Name of the counter -> result.
+    """Count one specification, not a ``value:`` constant: name of the counter -> result.
 
     Raises:
         InputError: the model cannot be built, or does not run at this input.
@@ -63,18 +56,15 @@ def profile_module(
     name: str,
     input: str,
 ) -> dict[str, Result]:
-    """Count a live module, which stays unchanged, under several counters.
+    """Count a live module, which stays unchanged, on any device, in any mode.
 
     Args:
-        module: any module, on any device, in any mode.
+        module: the model.
         args: positional inputs of ``forward``.
         kwargs: keyword inputs of ``forward``.
         infos: the counters.
         name: what to call the model in the result.
         input: what to call the input in the result.
-
-    Returns:
-        As ``profile_spec``.
 
     Raises:
         InputError: the module does not run on these inputs.

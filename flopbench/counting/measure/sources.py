@@ -22,13 +22,8 @@ class SubjectSource:
     A live module and a model from the user's own code are copied for every counter. A library
     model is ours alone and stateless in evaluation mode, so the model itself serves one counter
     after the other, its tensors swapped for shapes on the meta device and back; if a counter
-    leaves something behind in it, it is built again.
-
-    Args:
-        spec: what to build; None for a live module.
-        live: the live module with its inputs; None for a specification.
-        values_wanted: whether some counter will need real values, so that the model should be
-            built with them at once.
+    leaves something behind in it, it is built again. Where some counter wants values, the model
+    is built with them at once.
     """
 
     def __init__(

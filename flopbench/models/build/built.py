@@ -18,12 +18,9 @@ LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """A model in evaluation mode and one sample.
+    """A model in evaluation mode and one sample, a batch of one.
 
     Attributes:
-        module: the model.
-        args: positional inputs, a batch of one.
-        kwargs: keyword inputs, a batch of one.
         input: the input size as resolved, such as ``224`` or ``16x112x112``.
         feature_dim: input width of the classification head, None where there is none.
         notes: notes on the model's cost.
@@ -40,10 +37,7 @@ class Built:
 def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:
     """Draw one image ``(1, C, H, W)`` or clip ``(1, C, T, H, W)`` with values in [0, 1).
 
-    Args:
-        spec: gives the size, if it has one.
-        default: the size to use otherwise.
-        channels: C.
+    Its size is that of ``spec`` or else ``default``.
     """
     size = spec.size or default
     if len(size) == 1:

@@ -31,10 +31,8 @@ def unwrap(module: nn.Module) -> nn.Module:
 def private_copy(module: nn.Module, device: str) -> nn.Module:
     """Copy a module, in evaluation mode.
 
-    Args:
-        module: the original, which stays unchanged.
-        device: ``meta`` copies shapes only; anything else clones every tensor on its device,
-            since a forward pass may write to its weights.
+    To ``meta`` only shapes are copied; else every tensor is cloned on its device, since a forward
+    pass may write to its weights.
 
     Raises:
         MeasureError: the module cannot be copied, or has parameters that have no shape yet.
@@ -66,9 +64,7 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
 class TensorSwap:
     """Swap the tensors of a module for shapes on the meta device, and back.
 
-    Args:
-        module: a module that may be changed.
-        device: where it was built; from ``meta`` it cannot return to ``cpu``.
+    A module that was built on ``meta`` cannot go to ``cpu``.
     """
 
     def __init__(self, module: nn.Module, device: str) -> None:

@@ -31,14 +31,9 @@ _OWN = "flopbench"
 def standing_in(root: str, roots: Sequence[str], spec: ModelSpec) -> Iterator[None]:
     """Build the model of ``spec`` inside; restore the process afterwards, except for libraries.
 
-    The working folder is restored and the modules of the tree are removed even if building fails.
-    The import path loses the trees, so that nothing is imported from the wrong one later. No byte
-    code is written into a tree.
-
-    Args:
-        root: the tree to work in; it comes first on the import path.
-        roots: all trees of the job; nothing is imported from the others.
-        spec: the model, whose module must come from ``root``.
+    ``root`` comes first on the import path, and nothing is imported from the other ``roots``. The
+    import path loses the trees afterwards, so that nothing is imported from the wrong one later.
+    No byte code is written into a tree.
 
     Raises:
         MeasureError: something came from another tree, or the model from none.
@@ -65,13 +60,9 @@ def standing_in(root: str, roots: Sequence[str], spec: ModelSpec) -> Iterator[No
 
 
 def imported_late(roots: Sequence[str], known: set[str]) -> str:
-    """Return a module imported from one of the trees outside ``standing_in``, or an empty string.
+    """Return a new module that was imported from a tree outside ``standing_in``, or "".
 
     Which row it belongs to is unknown: an import hook finds the same tree for both rows.
-
-    Args:
-        roots: all trees of the job.
-        known: names of the modules loaded before the first ``standing_in``.
     """
     trees = [_real(root) for root in roots]
     return next(_imported_from(trees, known, _libraries()), "")

@@ -78,10 +78,7 @@ def build_user_model(spec: ModelSpec) -> Built:
 
 
 def split_inputs(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Turn inputs in any accepted form into positional and keyword arguments.
-
-    Args:
-        inputs: a tensor, a tuple or list of positional arguments, or a dict of keyword arguments.
+    """Return inputs, a tensor, a tuple, a list or a dict, as positional and keyword arguments.
 
     Raises:
         InputError: anything else.

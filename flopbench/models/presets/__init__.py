@@ -12,14 +12,16 @@ what an adaptive method decides and what each decision costs: the fields of a po
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.records import Record, decode
 from flopbench.core.toml_lines import toml_values
 from flopbench.core.units import GIGA, giga
 from flopbench.models.spec import ModelSpec, parse_size, parse_spec
@@ -28,8 +30,12 @@ SCHEMA = 1
 _FOLDER = Path(__file__).parent
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScaledFigure:
+Printed = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
+"""A figure with its digits as printed, so text in quotes."""
+Whole = Annotated[int, Meta(ge=1)]
+
+
+class ScaledFigure(Record, frozen=True, kw_only=True):
     """How a publication got a figure without profiling: another figure times (r / r0)².
 
     Attributes:
@@ -39,14 +45,35 @@ class ScaledFigure:
         source: where the figure was printed.
     """
 
-    gflops: Decimal
-    input_px: int
-    figure_input_px: int
+    gflops: Printed
+    input_px: Whole
+    figure_input_px: Whole
     source: str
 
     def at(self, height_px: int) -> float:
         """Apply the rule: ``gflops × (height_px / input_px)²``."""
         return float(self.gflops) * (height_px / self.input_px) ** 2
+
+
+class _Entry(Record, frozen=True, kw_only=True):
+    model: str
+    input: str
+    published_gflops: Printed
+    feature_dim: Whole | None = None
+    scaled_from: ScaledFigure | None = None
+    corrected_gflops: Printed | None = None
+    correction: str = ""
+
+
+class _File(Record, frozen=True, kw_only=True):
+    schema: int
+    title: str = ""
+    source: str = ""
+    classes: Whole | None = None
+    counted_by: str = ""
+    include: tuple[str, ...] = ()
+    table: tuple[_Entry, ...] = ()
+    policy: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,25 +139,26 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
         )
     data = toml_values(path, str(path))
-    schema = data.get("schema")
-    if schema != SCHEMA:
-        raise DataError(f"{path}: 'schema' is {schema!r}; this flopbench reads {SCHEMA}")
-    rows: tuple[PublishedRow, ...] = ()
+    if data.get("schema") != SCHEMA:
+        raise DataError(
+            f"{path}: 'schema' is {data.get('schema')!r}; this flopbench reads {SCHEMA}"
+        )
     if name in _including:
         raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
-    for included in data.get("include", []):
-        rows += load_preset(str(included), (*_including, name)).rows
-    for number, entry in enumerate(data.get("table", []), 1):
-        rows += (_row(entry, data, f"{path}, [[table]] {number}"),)
-    policy = data.get("policy")
-    if policy is not None and not isinstance(policy, dict):
-        raise DataError(f"{path}: 'policy' is not a table")
+    file = decode(data, _File, str(path), complete=False)
+    rows: list[PublishedRow] = []
+    for included in file.include:
+        rows += load_preset(included, (*_including, name)).rows
+    if file.table and not (file.counted_by and file.source):
+        raise DataError(f"{path}: a preset with tables needs 'counted_by' and 'source'")
+    for number, entry in enumerate(file.table, 1):
+        rows.append(_row(entry, file, f"{path}, [[table]] {number}"))
     return Preset(
         name=name,
-        title=str(data.get("title", name)),
-        rows=rows,
-        policy=policy,
-        counted_by=str(data.get("counted_by", "")),
+        title=file.title or name,
+        rows=tuple(rows),
+        policy=file.policy,
+        counted_by=file.counted_by,
     )
 
 
@@ -144,60 +172,27 @@ def find_published(spec: ModelSpec) -> PublishedRow | None:
     return None
 
 
-def _row(entry: dict[str, Any], preset: dict[str, Any], where: str) -> PublishedRow:
-    for key in ("model", "input", "published_gflops", "corrected_gflops"):
-        if key in entry and not isinstance(entry[key], str):
-            raise DataError(f"{where}: {key!r} is {entry[key]!r} where text in quotes was expected")
-    try:
-        spec = parse_spec(entry["model"]).at(parse_size(entry["input"], where))
-        if "classes" in preset:
-            spec = spec.with_classes(int(preset["classes"]))
-        scaled = entry.get("scaled_from")
-        return PublishedRow(
-            spec=spec,
-            gflops=_figure(entry["published_gflops"]),
-            feature_dim=entry.get("feature_dim"),
-            counted_by=preset["counted_by"],
-            source=preset["source"],
-            scaled_from=None
-            if scaled is None
-            else ScaledFigure(
-                gflops=_figure(scaled["gflops"]),
-                input_px=_pixels(scaled["input_px"]),
-                figure_input_px=_pixels(scaled["figure_input_px"]),
-                source=scaled["source"],
-            ),
-            corrected=_figure(entry["corrected_gflops"]) if "corrected_gflops" in entry else None,
-            correction=str(entry.get("correction", "")),
-        )
-    except KeyError as error:
-        raise DataError(f"{where}: the key {error.args[0]!r} is missing") from None
-    except (ArithmeticError, TypeError, ValueError) as error:
-        raise DataError(f"{where}: a value has the wrong form ({error})") from None
-
-
-def _figure(text: str) -> Decimal:
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
-        raise ValueError(f"{text!r} is not a figure with its digits as printed")
-    return Decimal(text)
-
-
-def _pixels(value: Any) -> int:
-    if type(value) is not int or value < 1:
-        raise ValueError(f"{value!r} is not a number of pixels")
-    return value
+def _row(entry: _Entry, file: _File, where: str) -> PublishedRow:
+    spec = parse_spec(entry.model).at(parse_size(entry.input, where))
+    return PublishedRow(
+        spec=spec if file.classes is None else spec.with_classes(file.classes),
+        gflops=Decimal(entry.published_gflops),
+        feature_dim=entry.feature_dim,
+        counted_by=file.counted_by,
+        source=file.source,
+        scaled_from=entry.scaled_from,
+        corrected=None if entry.corrected_gflops is None else Decimal(entry.corrected_gflops),
+        correction=entry.correction,
+    )
 
 
 def explain_published(row: PublishedRow, total: int | None, dense_macs: int | None) -> str:
-    """Explain how a published figure relates to the measured ones.
+    """Explain, in one sentence, how a published figure relates to the measured ones.
 
     Args:
         row: the publication's row.
         total: what the publication's counter gives for this model today, by its own rules.
         dense_macs: the exact dense multiply-accumulates.
-
-    Returns:
-        One sentence, computed from the arguments.
     """
     printed = str(row.gflops)
     if row.scaled_from is not None:

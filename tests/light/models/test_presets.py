@@ -99,13 +99,21 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
     [
         ("schema = ", "not TOML"),
         ("schema = 2", "'schema' is 2"),
-        ('schema = 1\n[[table]]\ninput = "8"', "'model' is missing"),
+        ('schema = 1\n[[table]]\ninput = "8"', "table[0]: object missing required field 'model'"),
         (
             'schema = 1\ncounted_by = "thop"\nsource = "s"\n[[table]]\nmodel = "m"\ninput = "8"\n'
             'published_gflops = "much"',
-            "wrong form",
+            "table[0].published_gflops: expected 'str' matching regex",
         ),
-        ('schema = 1\n[[table]]\nmodel = "m"\ninput = 8', "'input' is 8 where text in quotes"),
+        (
+            'schema = 1\n[[table]]\nmodel = "m"\ninput = 8',
+            "table[0].input: expected 'str', got 'int'",
+        ),
+        (
+            'schema = 1\n[[table]]\nmodel = "m"\ninput = "8"\npublished_gflops = "1"',
+            "needs 'counted_by' and 'source'",
+        ),
+        ('schema = 1\ntitel = "x"', "unknown field 'titel'"),
         ('schema = 1\ninclude = ["mine.toml"]', "includes itself"),
     ],
 )

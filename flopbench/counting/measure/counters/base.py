@@ -140,8 +140,6 @@ class Ledger:
     Attributes:
         names: module -> its first dotted path.
         leaves: dotted path -> leaf that has parameters.
-        stack: the running module, inside ``stack.tracking()``.
-        operators: the prices so far.
     """
 
     def __init__(self, subject: Subject) -> None:

@@ -143,9 +143,7 @@ class _Ledger(Ledger):
 class _TensorsOnly(nn.Module):
     """A model that takes nothing and returns a flat tuple of tensors, as the tracer requires.
 
-    Args:
-        subject: the model with its inputs.
-        keep_all: whether every result reaches the outputs, or only the model's own.
+    With ``keep_all`` every result reaches the outputs, not only the model's own.
     """
 
     def __init__(self, subject: Subject, keep_all: bool) -> None:

@@ -26,13 +26,7 @@ MISREAD = "fvcore itself gets it wrong"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mend:
-    """A price in place of fvcore's.
-
-    Attributes:
-        handle: the price.
-        reason: what fvcore itself does.
-        needed: whether fvcore's price is wrong for these inputs.
-    """
+    """A price in place of fvcore's: why, and for which inputs it is needed."""
 
     handle: Handle
     reason: str = LEFT_OUT

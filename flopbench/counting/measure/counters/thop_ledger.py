@@ -76,13 +76,9 @@ def count_by_rules(
 
     Args:
         subject: what to count.
-        rules: what to charge, by exact class. Classes that only THOP's own rules name are
-            free.
+        rules: what to charge, by exact class; classes that only THOP's own rules name are free.
         dense: the multiply-accumulates in a charge.
         leaves_only: do not charge modules that have children.
-
-    Raises:
-        MeasureError: a charge is not a whole number.
     """
     ledger = _Ledger(subject, rules, dense, leaves_only)
     hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
