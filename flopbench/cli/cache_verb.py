@@ -30,5 +30,5 @@ def run(args: argparse.Namespace) -> int:
     if args.clear:
         sys.stdout.write(f"deleted {cache.clear()} profiles from {cache.cache_folder()}\n")
     else:
-        sys.stdout.write(f"{cache.cache_folder()}: {cache.size()} profiles\n")
+        sys.stdout.write(f"{cache.cache_folder()}: {len(cache.files())} profiles\n")
     return EXIT_OK

@@ -13,7 +13,6 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -113,22 +112,17 @@ def store(where: CacheEntry, profile: CostProfile) -> None:
         _warn(f"cannot store a profile in {where.path.parent}: {error}")
 
 
-def size() -> int:
-    """Return how many profiles the cache holds."""
-    return sum(1 for _ in _entries())
+def files() -> list[Path]:
+    """List the files of the cache, one a profile."""
+    return list(cache_folder().glob("*.json"))
 
 
 def clear() -> int:
     """Delete every profile of the cache; return how many there were."""
-    count = 0
-    for path in _entries():
+    found = files()
+    for path in found:
         path.unlink(missing_ok=True)
-        count += 1
-    return count
-
-
-def _entries() -> Iterator[Path]:
-    return cache_folder().glob("*.json")
+    return len(found)
 
 
 @lru_cache(maxsize=1)

@@ -37,7 +37,7 @@ def test_a_profile_survives_the_cache() -> None:
     assert cache.load(entry()) is None
     cache.store(entry(), PROFILE)
     assert cache.load(entry()) == PROFILE
-    assert (cache.size(), cache.clear(), cache.size()) == (1, 1, 0)
+    assert (len(cache.files()), cache.clear(), cache.files()) == (1, 1, [])
 
 
 def test_the_key_holds_everything_the_figure_depends_on(monkeypatch: pytest.MonkeyPatch) -> None:

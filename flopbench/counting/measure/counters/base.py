@@ -159,8 +159,12 @@ class Ledger:
         dense_macs: int,
         activations: int = 0,
         module: nn.Module | None = None,
+        calls: int = 1,
     ) -> None:
-        """Add one call of an operator, under ``module`` or else under the running module."""
+        """Add a call of an operator, under ``module`` or else under the running module.
+
+        A part of the library's total that belongs to no call has 0 ``calls``.
+        """
         at = self.stack.current
         path, kind = at if module is None else (self.names[module], type(module).__name__)
         self.operators.append(
@@ -169,25 +173,10 @@ class Ledger:
                 module_type=kind,
                 family=family,
                 op=op,
-                calls=1,
+                calls=calls,
                 dense_macs=dense_macs,
                 total=total,
                 activations=activations,
-            )
-        )
-
-    def correct(self, op: str, amount: int, module_type: str = "") -> None:
-        """Add the part of the library's total that belongs to no call."""
-        self.operators.append(
-            OpCost(
-                module="",
-                module_type=module_type,
-                family="other",
-                op=op,
-                calls=0,
-                dense_macs=0,
-                total=amount,
-                activations=0,
             )
         )
 

@@ -79,7 +79,7 @@ class PatchingCounter:
         notes = [f"{self.name}'s FLOPs figure, which follows other rules: {flops:,}"]
         remainder = total - sum(op.total for op in ledger.operators)
         if remainder:
-            ledger.correct("remainder", remainder)
+            ledger.price("remainder", "other", total=remainder, dense_macs=0, calls=0)
             notes.append(
                 f"{self.name}'s total differs by {remainder:+,} from its prices of the "
                 "calls: it counts a module once for each place it appears in"

@@ -171,7 +171,7 @@ class _Ledger(Ledger):
             what = "counted twice" if difference > 0 else "left out of the sum"
             why = "modules that appear twice" if difference > 0 else "layers below one with a rule"
             root = next(iter(self.names))
-            self.correct(what, difference, type(root).__name__)
+            self.price(what, "other", total=difference, dense_macs=0, module=root, calls=0)
             notes.append(f"THOP's total differs by {difference:+,} from its charges: {why}")
         read = {path for module, path in self._ruled.items() if module not in self._unreadable}
         covered = read & self.stack.calls.keys()
