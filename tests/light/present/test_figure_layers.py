@@ -78,13 +78,14 @@ def test_module_costs_include_children() -> None:
 
 
 def test_the_default_depth_gives_five_to_twenty_bars() -> None:
-    """The first such depth; without one the next best."""
+    """The first such depth; without one the next best. Beyond the tree it is the deepest."""
     assert default_depth(net()) == 2
     wide = profile("torch", *(op(f"a.{n}", "conv", 1) for n in range(30)))
     assert default_depth(wide) == 2
     flat = profile("torch", op("a", "conv", 1), op("b", "conv", 1))
     assert default_depth(flat) == 1
     assert default_depth(profile("torch", op("", "conv", 1))) == 0
+    assert layers_of(explained(net()), depth=99).depth == 2 + 1
 
 
 def test_shares_and_the_group_of_small_modules() -> None:
@@ -146,11 +147,6 @@ def test_what_cannot_be_drawn_is_refused() -> None:
         layers_of(explained(profile("torch", op("", "norm", 0))))
     with pytest.raises(InputError, match=r"is a timing file; this figure takes a profiles file"):
         layers_of(ROOT / "tests/data/timings.json")
-
-
-def test_a_depth_beyond_the_tree_is_the_deepest() -> None:
-    """Asking for 99 levels cuts as far as there is something to cut."""
-    assert layers_of(explained(net()), depth=99).depth == 2 + 1
 
 
 def test_numbers_are_one_row_a_module_and_family(tmp_path: object) -> None:
