@@ -68,15 +68,10 @@ class KindParser(argparse.ArgumentParser):
         kind = load_kind(self.prog.split()[-1])
         self.description = f"{kind.description} Takes {kind.taken}."
         self.add_argument("files", nargs="+", metavar="FILE", help=kind.taken)
-        arguments = [option.argument for option in kind.options]
-        groups: dict[str, Any] = {}
+        arguments = dict.fromkeys(option.argument for option in kind.options)
+        groups = {argument: self.add_mutually_exclusive_group() for argument in arguments}
         for option in kind.options:
-            target: Any = self
-            if arguments.count(option.argument) > 1:
-                if option.argument not in groups:
-                    groups[option.argument] = self.add_mutually_exclusive_group()
-                target = groups[option.argument]
-            add_option(target, option, kind.default_of(option))
+            add_option(groups[option.argument], option, kind.default_of(option))
         for name in kind.log_options:
             LOG_OPTIONS[name](self)
         self.add_argument(
@@ -87,7 +82,7 @@ class KindParser(argparse.ArgumentParser):
         )
         for option, default in STYLE.items():
             add_option(self, option, default)
-        self.set_defaults(declared=kind)
+        self.set_defaults(declaration=kind)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         self.declare()
@@ -95,7 +90,7 @@ class KindParser(argparse.ArgumentParser):
 
 
 def add_option(parser: Any, option: Option, default: object) -> None:
-    """Add an option; a parser or a group of options."""
+    """Add an option to a parser, or to a group of options."""
     if isinstance(default, bool):
         action = "store_false" if default else "store_true"
         parser.add_argument(option.flag, dest=option.argument, action=action, help=option.help)
@@ -132,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         paper_style(args.width, venue=args.venue, font=args.font, text_pt=args.font_size),
         called(f"plot {args.kind}", _takers),
     ):
-        drawing = _drawing(args.declared, args)
+        drawing = _drawing(args.declaration, args)
         content, warnings = bytes_of(drawing, format)
     caption, table = drawing.data.caption, drawing.data.table
     if args.data is not None:
