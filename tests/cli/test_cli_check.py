@@ -264,7 +264,9 @@ def test_accept_says_what_it_needs(repository: Path, run: RunCli) -> None:
 
 
 def test_a_decrease_is_praised_and_locked_in(repository: Path, run: RunCli) -> None:
-    """A cheaper model passes and is reported, and one command makes it the new baseline."""
+    """A cheaper model passes and is reported, and one command makes it the new baseline; the same
+    command never accepts growth.
+    """
     edit(repository, "blocks=2", "blocks=1")
     said = run("check")
     assert said.returncode == 0
@@ -272,12 +274,6 @@ def test_a_decrease_is_praised_and_locked_in(repository: Path, run: RunCli) -> N
     locked = run("accept", "--improvements", "--reason", "one block is enough")
     assert locked.returncode == 0
     edit(repository, "blocks=1", "blocks=2")
-    assert run("check").returncode == 1
-
-
-def test_improvements_leave_what_grew(repository: Path, run: RunCli) -> None:
-    """``--improvements`` never accepts growth."""
-    edit(repository, "squeeze=8", "squeeze=64")
     done = run("accept", "--improvements", "--reason", "x")
     assert (done.returncode, done.stdout) == (0, "nothing to accept\n")
     assert run("check").returncode == 1
@@ -325,27 +321,6 @@ def test_a_limit_is_inclusive_and_exact(repository: Path, run: RunCli) -> None:
     assert f"{NET_MACS - 1:,}" in done.stdout
     assert "flopbench.toml:1" in done.stdout
     assert "ask Ada" in done.stdout
-
-
-def test_an_allowed_increase_and_an_advisory_gate(repository: Path, run: RunCli) -> None:
-    """``max-increase`` and ``min-delta`` allow exactly what they say; advisory never fails."""
-    edit(repository, "squeeze=8", "squeeze=9")
-    added = 16 * POSITIONS + 10
-    others = "".join(
-        f'[[budgets]]\nmetric = "{m}"\nmax-increase = "50%"\n' for m in ("params", "activations")
-    )
-    whole = others + (repository / "flopbench.toml").read_text()
-    for extra, status in (
-        (f'min-delta = "{added} MACs"', 0),
-        (f'min-delta = "{added - 1} MACs"', 1),
-        ('max-increase = "1%"', 0),
-        ('max-increase = "0.1%"', 1),
-        ('gate = "advisory"', 0),
-    ):
-        text = f'[[budgets]]\nmetric = "dense_macs"\n{extra}\n{whole}'
-        (repository / "flopbench.toml").write_text(text)
-        done = run("check")
-        assert done.returncode == status, extra + done.stdout
 
 
 def test_a_factory_that_fails_leaves_the_others_checked(repository: Path, run: RunCli) -> None:
@@ -544,16 +519,6 @@ def test_what_a_counter_leaves_out_is_no_saving(repository: Path, run: RunCli) -
     entry = report(run, status=4)["entries"][0]
     assert entry["state"] == "not comparable"
     assert "fft" in entry["reason"]
-
-
-def test_input_and_width_at_once(repository: Path, run: RunCli) -> None:
-    """Where both changed, each has its share: more positions, then more channels."""
-    edit(repository, "squeeze=8", "squeeze=16")
-    edit(repository, "build@32", "build@64", "flopbench.toml")
-    entry = report(run, status=1)["entries"][0]
-    shares = {cause["cause"]: cause["added_macs"] for cause in entry["causes"]}
-    rest = NET_MACS - 80  # all but the head has four times the positions
-    assert shares == {"resolution": 3 * rest, "width": 16 * 8 * 4 * POSITIONS + 80}
 
 
 def test_a_pooling_layer_is_named(repository: Path, run: RunCli) -> None:

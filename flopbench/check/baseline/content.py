@@ -253,7 +253,7 @@ def _check_digest(name: str, content: Mapping[str, Any], where: str) -> None:
 
 def _amount(_kind: type, value: Any) -> Fraction:
     """Read an amount in exactly the form that ``plain_amount`` gives it."""
-    if not isinstance(value, str) or _FRACTION.fullmatch(value):
+    if type(value) in {int, float} or (isinstance(value, str) and _FRACTION.fullmatch(value)):
         amount = amount_from(value)
         plain = plain_amount(amount) if 0 <= amount <= LARGEST_AMOUNT else None
         if type(plain) is type(value) and plain == value:
