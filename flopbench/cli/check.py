@@ -106,7 +106,13 @@ def run(args: argparse.Namespace) -> int:
             check_writable(Path(getattr(args, name)))
     if args.verify_baseline:
         return _verify(args)
-    report = _saved(args.saved) if args.saved else _measured(args)
+    if args.saved:
+        from flopbench.check.report import Report
+
+        saved = read_json(Path(args.saved), "a report of flopbench check")
+        report = Report.from_json(saved, args.saved)
+    else:
+        report = _measured(args)
     _write(args, report)
     return report.exit_status
 
@@ -169,12 +175,6 @@ def _verify(args: argparse.Namespace) -> int:
     )
     emit(args, lambda stream: text)
     return EXIT_OK
-
-
-def _saved(path: str) -> Report:
-    from flopbench.check.report import Report
-
-    return Report.from_json(read_json(Path(path), "a report of flopbench check"), path)
 
 
 def _measured(args: argparse.Namespace) -> Report:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import MODEL_METRICS, Budget, Metric
 from flopbench.core.errors import InputError, near_match
 from flopbench.counting.registry import find_counter, own_counters
+
+if TYPE_CHECKING:
+    import pytest
 
 _KEYWORDS = ("input", "max_increase", "min_delta", "counter", "note")
 _NOUNS: Mapping[Metric, tuple[str, ...]] = {
@@ -20,18 +23,6 @@ _NOUNS: Mapping[Metric, tuple[str, ...]] = {
 """Words in units of metrics other than MACs."""
 _OTHERS = "'25.6 M params' or '11.1 M activations'"
 _LIMITS = f"limits are texts such as '4.2 GMACs', {_OTHERS}"
-
-
-class Mark(Protocol):
-    """A mark as pytest keeps it."""
-
-    @property
-    def args(self) -> tuple[Any, ...]:
-        """The limits."""
-
-    @property
-    def kwargs(self) -> Mapping[str, Any]:
-        """All other arguments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +58,7 @@ class _Terms:
     note: str
 
 
-def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Asked:
+def read_marks(marks: Sequence[pytest.Mark], *, name: str, file: str, line: int) -> Asked:
     """Read the marks of the test at a file and line, the nearest first; several add up.
 
     Each metric is limited at most once. For other keywords the mark nearest to the test applies;
@@ -104,7 +95,7 @@ def read_marks(marks: Sequence[Mark], *, name: str, file: str, line: int) -> Ask
     )
 
 
-def _terms(mark: Mark) -> _Terms:
+def _terms(mark: pytest.Mark) -> _Terms:
     for key in mark.kwargs:
         if key not in _KEYWORDS:
             hint = near_match(key, _KEYWORDS, "keywords")
@@ -131,7 +122,7 @@ def _terms(mark: Mark) -> _Terms:
     )
 
 
-def _text(mark: Mark, key: str, default: Any, hint: str) -> Any:
+def _text(mark: pytest.Mark, key: str, default: Any, hint: str) -> Any:
     """Return the text of a keyword, or its default."""
     value = mark.kwargs.get(key, default)
     if value is not default and not isinstance(value, str):
