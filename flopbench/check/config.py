@@ -119,9 +119,10 @@ def config_in(folder: Path) -> Path | None:
     own, shared = (Path(os.path.relpath(folder / name)) for name in (OWN_FILE, SHARED_FILE))
     try:
         tool = read_toml(shared)[1].get("tool") if shared.is_file() else None
-    except FlopbenchError:
+    except FlopbenchError as error:
         # A broken file is our business only where it may hold the configuration.
-        if not own.is_file() and b"flopbench" in shared.read_bytes():
+        broken = isinstance(error, DataError)
+        if not own.is_file() and not (broken and b"flopbench" not in shared.read_bytes()):
             raise
         tool = None
     has_table = isinstance(tool, dict) and "flopbench" in tool

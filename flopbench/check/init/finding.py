@@ -2,8 +2,8 @@
 
 Models are found by reading source text; no user code is imported. A candidate can be called without
 arguments and is at the top level of a file: a function whose annotation or name says that it makes
-a model, or a subclass of ``nn.Module`` with a ``forward`` that the file does not mention again: a
-class that it does is a part of another model, or made by a function.
+a model, or a subclass of ``nn.Module`` with a ``forward``. A class that another class of the file
+mentions is a part of it, and a class that such a function makes is found through the function.
 """
 
 from __future__ import annotations
@@ -148,23 +148,23 @@ def _models(path: Path) -> Iterator[tuple[str, str]]:
     try:
         if path.stat().st_size > LARGEST_SOURCE_BYTES:
             return
-        source = path.read_text(encoding="utf-8-sig")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
-            tree = ast.parse(source)
+            tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return
-    modules = {node.name for node in tree.body if isinstance(node, ast.ClassDef) and _bases(node)}
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    modules = _MODULE_BASES | {node.name for node in classes if _bases(node)}
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    factories = {node.name: why for node in functions if (why := _made(node, modules))}
+    users = [*classes, *(node for node in functions if node.name in factories)]
     for node in tree.body:
-        if not isinstance(node, (ast.FunctionDef, ast.ClassDef)) or node.name.startswith("_"):
-            continue
-        if isinstance(node, ast.FunctionDef):
-            why = _made(node, _MODULE_BASES | modules)
-        else:
-            alone = len(re.findall(rf"\b{node.name}\b", source)) == 1
-            why = "a Module that needs no arguments" if alone and _is_model(node) else ""
-        if why:
-            yield node.name, why
+        if isinstance(node, ast.FunctionDef) and node.name in factories:
+            yield node.name, factories[node.name]
+        if isinstance(node, ast.ClassDef) and _is_model(node):
+            others = (one for user in users if user is not node for one in ast.walk(user))
+            if not any(isinstance(one, ast.Name) and one.id == node.name for one in others):
+                yield node.name, "a Module that needs no arguments"
 
 
 def _bases(node: ast.ClassDef) -> set[str]:
@@ -173,16 +173,18 @@ def _bases(node: ast.ClassDef) -> set[str]:
 
 
 def _is_model(node: ast.ClassDef) -> bool:
-    """Whether a class is a Module that can be made without arguments and run."""
+    """Whether a class is a public Module that can be made without arguments and run."""
     methods = {member.name: member for member in node.body if isinstance(member, ast.FunctionDef)}
     init = methods.get("__init__")
     ready = init is None or not _needs_arguments(init, bound=1)
-    return bool(_bases(node)) and "forward" in methods and ready and not _decorators(node)
+    plain = not node.name.startswith("_") and "dataclass" not in _decorators(node)
+    return bool(_bases(node)) and "forward" in methods and ready and plain
 
 
 def _made(node: ast.FunctionDef, modules: set[str]) -> str:
-    """Say why a function makes a model; empty where it does not, or needs arguments."""
-    if _needs_arguments(node, bound=0) or _decorators(node) & _NO_FACTORIES:
+    """Say why a public function makes a model; empty where it does not, or needs arguments."""
+    unfit = node.name.startswith("_") or _decorators(node) & _NO_FACTORIES
+    if unfit or _needs_arguments(node, bound=0):
         return ""
     if node.returns is not None and ast.unparse(node.returns) not in {"Any", "typing.Any"}:
         # Perhaps quoted, optional, or paired with its inputs.

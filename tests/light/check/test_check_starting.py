@@ -79,13 +79,14 @@ def test_what_is_no_model_of_its_own_is_left_out(tmp_path: Path, source: str) ->
 
 
 def test_parts_of_other_models_are_left_out(tmp_path: Path) -> None:
-    """A class that the file mentions again is a block of another one, or made by a function."""
+    """A block that another class mentions is no model; what a script runs, or names itself, is."""
     source = (
         "class Block(nn.Module):\n" + FORWARD + "class Head(nn.Module):\n" + FORWARD + "class Stem"
         "(nn.Module):\n" + FORWARD + "class Net(nn.Module):\n"
         "    def __init__(self):\n"
+        "        super(Net, self).__init__()\n"
         "        self.body = stack(Block, n=2)\n"
-        "        self.head = Head()\n" + FORWARD
+        "        self.head = Head()\n" + FORWARD + "def main():\n    Net()\n"
     )
     assert names(tmp_path, source) == ["Stem", "Net"]
 
