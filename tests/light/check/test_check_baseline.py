@@ -371,6 +371,15 @@ def test_a_wrong_field_of_a_log(
     refused(signed(change, "run"), "'run'", *needles)
 
 
+def test_the_first_of_several_faults_is_named() -> None:
+    """Wherever the others are: another module, another entry."""
+    data = json.loads(TEXT)
+    data["entries"]["backbone"]["modules"]["conv1"]["macs"] = -1
+    data["entries"]["backbone"]["modules"]["features.3"]["macs"] = "x"
+    data["entries"]["run"]["components"]["policy"]["macs"] = None
+    refused(json.dumps(data), "entries['backbone'].modules['conv1'].macs is -1: ")
+
+
 def test_what_does_not_add_up_is_not_written() -> None:
     """A file that could not be read again is refused where it would begin."""
     wrong = replace(model(), dense_macs=1)

@@ -271,6 +271,10 @@ def test_a_self_test_catches_all() -> None:
     ]
     unknown = self_test(CONFIG, accepted(), {**COSTS, "net": "no torch"}, Fraction(1, 100))[0]
     assert (unknown.caught, unknown.reason) == (False, "it could not be measured: no torch")
+    # Growth counts from what was accepted, also where a log became cheaper since.
+    half = {"net": PricedComponent(spec="net@8", total_macs=250)}
+    cheaper = replace(LOG, macs_per_video=LOG.macs_per_video / 2, components=half)
+    assert self_test(CONFIG, accepted(), {**COSTS, "run": cheaper}, Fraction(1, 100))[-1].caught
 
 
 def test_gravity() -> None:
@@ -289,6 +293,15 @@ def test_what_accept_refuses() -> None:
         accept(None, {"net": "no torch"}, ["net"], "x")
     with pytest.raises(InputError, match="not in the baseline"):
         accept(None, {}, ["net"], "x")
+
+
+def test_an_entry_that_comes_back_is_no_longer_removed() -> None:
+    """A removal is kept until the entry is accepted again, which begins a new history."""
+    without, _ = accept(accepted(), {}, ["net"], "gone")
+    assert (list(without.entries), without.removed["net"].reason) == (["run"], "gone")
+    again, _ = accept(without, COSTS, ["net"], "back")
+    assert again.removed == {}
+    assert [move.reason for move in again.entries["net"].accepted] == ["back"]
 
 
 def test_places_of_code_move_no_baseline() -> None:
