@@ -42,38 +42,35 @@ from flopbench.estimate.charges import ChargeItem
 FILE = ".flopbench/baseline.json"
 
 
+def conv(path: str, macs: int, params: int, activations: int, **shape: Any) -> ModuleCost:
+    """Return a convolution."""
+    return ModuleCost(
+        path=path,
+        type="Conv2d",
+        dense_macs=macs,
+        params=params,
+        activations=activations,
+        calls=1,
+        ops=("aten.convolution",),
+        shape=shape,
+    )
+
+
 def model(scale: int = 1, *, blocks: int = 12) -> ModelCost:
-    """Return a model of a few convolutions; ``scale`` moves all its figures."""
+    """Return a model of a few convolutions; ``scale`` moves all its MACs."""
+    size: dict[str, Any] = {"dense_macs": 0, "params": 128, "activations": 0, "calls": 0}
     modules = [
-        ModuleCost(
-            path="conv1",
-            type="Conv2d",
-            dense_macs=118_013_952 * scale,
-            params=9_408,
-            activations=802_816,
-            calls=1,
-            ops=("aten.convolution",),
-            shape={"weight": [64, 3, 7, 7], "stride": [2, 2], "padding": [3, 3]},
+        ModuleCost(path="bn1", type="BatchNorm2d", **size, shape={"weight": [64], "bias": [64]}),
+        conv(
+            *("conv1", 118_013_952 * scale, 9_408, 802_816),
+            weight=[64, 3, 7, 7],
+            stride=[2, 2],
+            padding=[3, 3],
         ),
-        ModuleCost(
-            path="bn1", type="BatchNorm2d", dense_macs=0, params=128, activations=0, calls=0,
-            shape={"weight": [64], "bias": [64]},
-        ),
-    ]  # fmt: skip
-    modules += [
-        ModuleCost(
-            path=f"features.{n}",
-            type="Conv2d",
-            dense_macs=115_605_504 * scale,
-            params=36_864,
-            activations=200_704,
-            calls=1,
-            ops=("aten.convolution",),
-            shape={"weight": [64, 64, 3, 3], "padding": [1, 1]},
-        )
-        for n in range(blocks)
     ]
-    modules.sort(key=lambda module: natural(module.path))
+    for n in range(blocks):
+        place = (f"features.{n}", 115_605_504 * scale, 36_864, 200_704)
+        modules.append(conv(*place, weight=[64, 64, 3, 3], padding=[1, 1]))
     macs = sum(module.dense_macs for module in modules)
     return ModelCost(
         spec="my_pkg.nets:build@224",
