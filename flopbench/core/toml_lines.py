@@ -28,6 +28,8 @@ _Choice = TypeVar("_Choice", bound=str)
 MOST_BITS = 200
 """Python refuses to print numbers of thousands of digits, which TOML may hold in base 16."""
 
+_CLOSING = re.compile(r"""[\]}]|\"{3}|'{3}""")
+"""Without one of these no line further down ends a value, or a table inside it."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -87,7 +89,10 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     table: KeyPath = ()
     statement, start = "", 1
     for number, line in enumerate(text.split("\n"), 1):
+        opened = bool(statement)
         statement += f"{line}\n"
+        if opened and not _CLOSING.search(line):
+            continue
         whole = _parsed(statement)
         data = _parsed(f"{statement}]") if whole is None else whole  # the elements so far
         if data is None:
