@@ -264,4 +264,4 @@ def test_why_a_figure_is_left_out_is_said_in_its_own_words() -> None:
         raise InputError("report: no row was measured")
 
     drawn = draw({"theory": make})
-    assert drawn["lists"] == {"Figures left out": ["theory: no row was measured"]}
+    assert drawn.lists == {"Figures left out": ["theory: no row was measured"]}

@@ -40,7 +40,7 @@ from flopbench.present.figures.caption import Caption
 from flopbench.present.report.building import build_report, files_of
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import read_material
-from flopbench.present.report.records import CostReport, ReportFigure, Section
+from flopbench.present.report.records import CostReport, Part, ReportFigure, Section
 
 
 def test_nothing_that_a_log_says_gets_out_of_its_text(
@@ -124,7 +124,7 @@ def everywhere(folder: Path, text: str) -> list[str]:
 def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostReport:
     """Return the report of such inputs; its figures have captions only."""
 
-    def drawn(figures: Mapping[str, Any], suffix: str = "", subject: str = "") -> dict[str, Any]:
+    def drawn(figures: Mapping[str, Any], suffix: str = "", subject: str = "") -> Part:
         caption = Caption(title=text, sentences=(text, text), alt=text, warnings=(Remark(text),))
         found = [
             ReportFigure(
@@ -133,7 +133,7 @@ def report_of(folder: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> CostR
             for kind in figures
         ]
         reasons = {"Figures left out": [f"kind: {text}"]}
-        return {"figures": found, "lists": reasons, "warnings": [Remark(text, subject)]}
+        return Part(figures=found, lists=reasons, warnings=[Remark(text, subject)])
 
     monkeypatch.setattr("flopbench.present.report.sections.draw", drawn)
     names = everywhere(folder, text)

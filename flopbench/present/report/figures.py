@@ -15,7 +15,7 @@ from flopbench.core.grid import to_csv
 from flopbench.present.figures.inputs.files import called
 from flopbench.present.kind import load_kind
 from flopbench.present.report.material import USER
-from flopbench.present.report.records import ReportFigure
+from flopbench.present.report.records import Part, ReportFigure
 
 if TYPE_CHECKING:
     from flopbench.present.draw.drawing import Drawing
@@ -28,9 +28,7 @@ def figure(kind: str, *data: Any, **options: Any) -> Callable[[], Drawing]:
     return lambda: load_kind(kind).drawing(*data, **options)
 
 
-def draw(
-    figures: Mapping[str, Callable[[], Drawing]], suffix: str = "", subject: str = ""
-) -> dict[str, Any]:
+def draw(figures: Mapping[str, Callable[[], Drawing]], suffix: str = "", subject: str = "") -> Part:
     """Draw figures at page width, and at column width for small screens.
 
     Args:
@@ -39,7 +37,7 @@ def draw(
         subject: what they show, where they show a single thing.
 
     Returns:
-        The figures, the reasons for those left out, and the warnings of a ``Part``.
+        The figures, the reasons for those left out, and warnings.
     """
     from flopbench.present.draw.drawing import bytes_of
     from flopbench.present.draw.style import paper_style
@@ -72,11 +70,11 @@ def draw(
         )
         warnings += [one.of(subject) if subject else one for one in caption.warnings]
         letters += missing
-    return {
-        "figures": found,
-        "lists": {"Figures left out": left_out} if left_out else {},
-        "warnings": [*warnings, *map(Remark, letters)],
-    }
+    return Part(
+        figures=found,
+        lists={"Figures left out": left_out} if left_out else {},
+        warnings=[*warnings, *map(Remark, letters)],
+    )
 
 
 def figure_groups(runs: Sequence[_Item]) -> list[Sequence[_Item]]:

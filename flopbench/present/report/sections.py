@@ -6,6 +6,7 @@ The tables are those that the verbs print; a section exists if some file has con
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from flopbench.core.errors import NotComparableError, Remark
@@ -130,9 +131,9 @@ def _explanation(_name: str, explanation: Explanation, suffix: str) -> Part:
         "Notes": note_lines(explanation.profiles),
         "Published": explanation.published,
     }
-    drawn["lists"] = {title: lines for title, lines in lists.items() if lines} | drawn["lists"]
+    shown = {heading: lines for heading, lines in lists.items() if lines}
     tables = [Table(name=f"explain{suffix}-{word}", grid=grid) for word, grid in grids.items()]
-    return Part(title=title, tables=tables, **drawn)
+    return replace(drawn, title=title, tables=tables, lists={**shown, **drawn.lists})
 
 
 def _estimate(choices: Choices) -> Callable[[str, NamedRun, str], Part]:
@@ -141,10 +142,10 @@ def _estimate(choices: Choices) -> Callable[[str, NamedRun, str], Part]:
         grids = estimate_grids(run)
         grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
         drawn = draw({"classes": figure("classes", run, choices=choices, name=name)}, suffix, name)
-        drawn["warnings"] = [remark.of(name) for remark in run.warnings] + drawn["warnings"]
         words = list(grids)[1:]
         tables = _tables(f"estimate{suffix}", words, list(grids.values()), estimate_csv(run))
-        return Part(title=name, tables=tables, **drawn)
+        warnings = [*(remark.of(name) for remark in run.warnings), *drawn.warnings]
+        return replace(drawn, title=name, tables=tables, warnings=warnings)
 
     return part
 
@@ -161,13 +162,12 @@ def _all_runs(runs: Sequence[NamedRun], choices: Choices) -> Iterator[Part]:
             kind: figure(kind, own, choices=choices, names=names) for kind in ("usage", "cost")
         }
         found.append(draw(kinds, f"-{n}" if len(groups) > 1 else ""))
-    lists = [texts for drawn in found for texts in drawn["lists"].values()]
-    left_out = list(dict.fromkeys(text for texts in lists for text in texts))
+    left_out = [text for one in found for texts in one.lists.values() for text in texts]
     yield Part(
         title="All runs" if len(runs) > 1 else "The run in figures",
-        figures=[one for drawn in found for one in drawn["figures"]],
-        lists={"Figures left out": left_out} if left_out else {},
-        warnings=[one for drawn in found for one in drawn["warnings"]],
+        figures=[drawn for one in found for drawn in one.figures],
+        lists={"Figures left out": list(dict.fromkeys(left_out))} if left_out else {},
+        warnings=[warning for one in found for warning in one.warnings],
     )
 
 
@@ -185,7 +185,7 @@ def _comparison(material: Material, comparison: Comparison | None, why_none: str
         Table(name="comparison", grid=methods, unrounded=comparison_csv(comparison)),
         Table(name="differences", grid=differences_grid(comparison)),
     ]
-    yield Part(tables=tables, **drawn)
+    yield replace(drawn, tables=tables)
 
 
 def _timing(name: str, file: TimingFile, suffix: str) -> Part:
@@ -193,7 +193,7 @@ def _timing(name: str, file: TimingFile, suffix: str) -> Part:
     grids = timing_grids(file)
     words = [str(n) for n in range(2, len(grids) + 1)]
     tables = _tables(f"latency{suffix}", words, grids, timings_csv(file))
-    return Part(title=name, tables=tables, **drawn)
+    return replace(drawn, title=name, tables=tables)
 
 
 def _replay(_name: str, replay: Replay, suffix: str) -> Part:
@@ -202,10 +202,12 @@ def _replay(_name: str, replay: Replay, suffix: str) -> Part:
     grids = replay_grids(replay, figures)
     grids[-1] = with_warnings(grids[-1], warnings)
     drawn = draw({"waterfall": figure("waterfall", replay)}, suffix, replay.method)
-    drawn["warnings"] = [Remark(text, replay.method) for text in warnings] + drawn["warnings"]
     on = f" on {replay.dataset}" if replay.dataset else ""
     tables = _tables(f"replay{suffix}", LABELS[1:], grids, replay_csv([replay], [figures]))
-    return Part(title=f"{replay.method}{on}", tables=tables, **drawn)
+    own = [Remark(text, replay.method) for text in warnings]
+    return replace(
+        drawn, title=f"{replay.method}{on}", tables=tables, warnings=[*own, *drawn.warnings]
+    )
 
 
 def _tables(name: str, words: Sequence[str], grids: Sequence[Grid], unrounded: str) -> list[Table]:
