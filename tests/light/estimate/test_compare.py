@@ -409,28 +409,6 @@ def test_formats_are_deterministic_and_escaped(nasty: Comparison, format: str) -
                 assert r"a\textbar{}b \& \textless{}b\textgreater{}bold" in text
 
 
-def test_the_json_of_an_estimate_has_its_keys(tmp_path: Path) -> None:
-    """Scripts find figures, parts, both rules and every counter under fixed keys."""
-    run = log(tmp_path, "run", [{"actions": [0, 1, 2, 2]}, {"actions": [0, 0, 1, 2]}])
-    data = estimate_data(run)
-    assert data["method"] == "run"
-    assert data["rule"] == "exact"
-    assert data["table"]["counter"] == "torch"
-    # (4 + 1) and (8 + 1): 7 a video, over 4 frames
-    assert (data["gflops_per_video"], data["gflops_per_frame"]) == (7.0, 1.75)
-    low, high = data["ci95_gflops_per_video"]
-    assert 5.0 <= low <= 7.0 <= high <= 9.0
-    assert data["by_component"]["big"]["gflops_per_video"] == 6.0
-    action = data["by_action"]["skip 2"]
-    assert action["share_of_frames"] == 3 / 8
-    assert action["share_of_decisions"] == 2 / 7
-    assert action["gflops_per_video"] == 0.0
-    assert (data["decisions_per_video"], data["videos"]) == (3.5, 2)
-    assert data["published_rule"] == {"gflops_per_frame": 1.75, "gflops_per_video": 7.0}
-    assert set(data["under_counters"]) >= {"torch"}
-    assert data["under_counters"]["torch"]["gflops_per_video"] == 7.0
-
-
 def test_spans_of_their_own_leave_the_published_rule_out(tmp_path: Path) -> None:
     """Where the published rule is not defined: null and a sentence, not a number."""
     samples = [{"actions": [0, 2, 1], "spans": [1, 5, 1]}] * 2

@@ -156,18 +156,6 @@ def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
     )
 
 
-def test_a_doctored_table_changes_the_figure(tmp_path: Path) -> None:
-    """Prices come from the given table, whatever the network really costs."""
-    doctored = [row("resnet50@224,classes=200", 10**12)]
-    other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), *doctored))
-    run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
-    before = estimated(tmp_path, ARNET_ROWS["uncut"])
-    assert run.primary.macs_per_video - before.primary.macs_per_video == 2 * (
-        10**12 - 4_110_285_824
-    )
-    assert run.table == "t.json"
-
-
 def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     """A component that the table lacks under the primary counter is measured, with a note."""
     pytest.importorskip("torch")  # a counter that the table lacks must be one that is installed
