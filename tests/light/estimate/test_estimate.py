@@ -278,42 +278,30 @@ def paid(counts: LogCounts, prices: PriceList, rule: Rule, record: int) -> Fract
     return total
 
 
-@settings(max_examples=200)
-@given(logs(), st.sampled_from(RULES))
-def test_items_estimate_and_videos_are_one_sum(
-    log: tuple[LogCounts, PriceList], rule: Rule
-) -> None:
-    """Items add up to the estimate, to the last fraction, and videos to it as floats do."""
-    counts, prices = log
-    videos = [paid(counts, prices, rule, i) for i in range(counts.records)]
-    found = estimate(counts.totals(), counts.plan, prices, rule)
-    assert found.macs_per_video == sum(videos) / len(videos)
-    items = charge_items(counts.totals(), counts.plan, rule)
-    assert found.macs_per_video * counts.videos == sum(
-        item.times * runs * prices.prices[name].total_macs
-        for item in items
-        for name, runs in item.costs.items()
-    )
-    costs = video_costs(counts, prices, rule)
-    assert costs.tolist() == pytest.approx([float(macs) for macs in videos], rel=1e-12)
-
-
 @settings(max_examples=400)
 @given(logs(), st.sampled_from(RULES))
 def test_parts_add_up_to_the_whole(log: tuple[LogCounts, PriceList], rule: Rule) -> None:
-    """Components, actions, videos and classes each sum to the estimate, under both rules."""
+    """Items add up to the last fraction; components, actions, videos, classes as floats do."""
     counts, prices = log
+    videos = [paid(counts, prices, rule, i) for i in range(counts.records)]
     whole = estimate(counts.totals(), counts.plan, prices, rule)
+    assert whole.macs_per_video == sum(videos) / len(videos)
+    assert sum(videos) == sum(
+        item.times * runs * prices.prices[name].total_macs
+        for item in charge_items(counts.totals(), counts.plan, rule)
+        for name, runs in item.costs.items()
+    )
 
     def near(value: float) -> Any:
         return pytest.approx(value, rel=1e-12, abs=1e-18)
 
+    costs = video_costs(counts, prices, rule)
+    assert costs.tolist() == pytest.approx([float(macs) for macs in videos], rel=1e-12)
     total = whole.gflops_per_video
+    assert costs.mean() / 1e9 == near(total)
     assert sum(c.gflops_per_video for c in whole.by_component.values()) == near(total)
     actions = sum(c.gflops_per_video for c in whole.by_action.values())
     assert actions + whole.unattributed_gflops_per_video == near(total)
-    costs = video_costs(counts, prices, rule)
-    assert costs.mean() / 1e9 == near(total)
     classes = 0.0
     for chosen in counts.by_label().values():
         part = estimate(counts.totals(chosen), counts.plan, prices, rule)
