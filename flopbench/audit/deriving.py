@@ -111,8 +111,7 @@ def _profiled(derivation: Profile, price: UnitPrice, per_unit: Fraction) -> Deri
     readings: tuple[tuple[Fraction, str], ...] = ()
     row = find_published(derivation.spec)
     if row is not None and row.scaled_from is not None and row.spec.size:
-        figure = row.scaled_from
-        gflops = Decimal(figure.gflops)
+        figure, gflops = row.scaled_from, Decimal(row.scaled_from.gflops)
         value_there, rule = _area(gflops, row.spec.size[0], figure.input_px, per_unit)
         why = f"{rule} gives it: scaled by area, not profiled"
         if figure.figure_input_px != figure.input_px:
