@@ -1,4 +1,4 @@
-"""Ratios by class, drawn: dots, intervals, lines of the whole run, and the command line."""
+"""Ratios by class, drawn: dots, intervals, lines of the whole run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ classes_of = classes.make
 
 DATA = ROOT / "tests" / "data"
 LOG = str(DATA / "selective.jsonl")
-NAMES = ["Playing a very long named musical instrument in water", "$money$ x_1", "<script>", "a\nb"]
 
 
 def drawn(classes: Classes) -> Any:

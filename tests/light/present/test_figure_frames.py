@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,13 @@ from flopbench.policy.samples import Sample
 from flopbench.present.figures.frames.choice import nearest
 from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames
 from flopbench.present.figures.frames.media import FrameSource, inside, natural
-from flopbench.present.figures.frames.rows import Film, action_labels, film_of, largest_side
+from flopbench.present.figures.frames.rows import (
+    Decision,
+    Film,
+    action_labels,
+    film_of,
+    largest_side,
+)
 
 frames_of = frames.make
 
@@ -31,12 +38,7 @@ SELECTIVE = ROOT / "tests" / "data" / "selective.jsonl"
 PUBLISHED = Choices(counter="published", alone=True, may_measure=False)
 
 
-def spelled(found: Film, stream: str = "") -> list[tuple[str, int, int, bool]]:
-    """Return label, first step, steps and cut of each decision."""
-    return [(d.label, d.start, d.steps, d.cut) for d in found.streams[stream]]
-
-
-def decisions(plan: Plan, **fields: Any) -> Film:
+def decided(plan: Plan, **fields: Any) -> Film:
     """Return what was decided on one sample."""
     none = FrameSource(names_in=Path())
     return film_of(Sample(id="v", **fields), lambda i: "log:1", plan, none, most=64)
@@ -60,7 +62,7 @@ def own_log(path: Path, samples: Sequence[dict[str, Any]] = (), **header: Any) -
 def test_decisions_are_those_that_the_kernel_counts(name: str, tmp_path: Path) -> None:
     """A run of equal rows is cut into ceil(n / k) decisions, as the estimator counts them."""
     plan = arnet_plan()
-    found = decisions(plan, actions=rows(ARNET_ROWS[name]))
+    found = decided(plan, actions=rows(ARNET_ROWS[name]))
     log = write_log(
         tmp_path / "run.jsonl", {"preset": "arnet-resnet"}, [{"actions": rows(ARNET_ROWS[name])}]
     )
@@ -71,69 +73,53 @@ def test_decisions_are_those_that_the_kernel_counts(name: str, tmp_path: Path) -
         assert sum(d.steps for d in own) == counts.frames[0, index]
 
 
-def test_a_skip_that_the_end_cuts_says_so() -> None:
-    """Only the last decision is cut, and covers what is left."""
-    found = decisions(arnet_plan(), actions=rows(ARNET_ROWS["cut"]))
-    assert spelled(found)[:3] == [
-        ("224", 0, 1, False),
-        ("168", 1, 1, False),
-        ("skip 4", 2, 4, False),
-    ]
-    assert spelled(found)[-1] == ("skip 4", 15, 1, True)
-    assert sum(d.cut for d in found.streams[""]) == 1
+STREAMS = {
+    "streams": ["rgb", "audio"],
+    "actions": [
+        {"name": "net@64", "stream": "rgb"},
+        {"name": "off", "kind": "skip", "span": 2, "stream": "audio"},
+        {"name": "on", "stream": "audio"},
+    ],
+}
+EXIT = {"steps": 5, "actions": [{"name": "go"}, {"name": "stop", "kind": "exit"}]}
+ARNET = {"preset": "arnet-resnet"}
 
 
-def test_ids_names_and_one_hot_rows_are_alike() -> None:
-    """However decisions are written, the same ones are drawn."""
-    plan = arnet_plan()
-    names = [plan.actions[code].name for code in (0, 6, 6, 6, 6, 3)]
-    one_hot = np.eye(7)[[0, 6, 6, 6, 6, 3]].tolist()
-    for written in ([0, 6, 6, 6, 6, 3], names, one_hot):
-        found = spelled(decisions(plan, actions=written))
-        assert found == [("224", 0, 1, False), ("skip 4", 1, 4, False), ("84", 5, 1, False)]
+@pytest.mark.parametrize(
+    ("header", "sample", "expected"),
+    [
+        (ARNET, [0, 6, 6, 6, 6, 3, 6], "224 0+1, skip 4 1+4, 84 5+1, skip 4 6+1 cut"),
+        (ARNET, ["resnet50@224", "skip 4", "skip 4"], "224 0+1, skip 4 1+2 cut"),
+        (ARNET, np.eye(7)[[0, 6, 3]].tolist(), "224 0+1, skip 4 1+1, 84 2+1"),
+        (
+            {**ARNET, "encoding": "per_decision", "steps": 8},
+            {"actions": ["resnet50@224", "skip 4", "skip 2"], "spans": [1, 5, 4]},
+            "224 0+1, skip 4 1+5, skip 2 6+2 cut",
+        ),
+        (
+            STREAMS,
+            {"rgb": [0, 0, 0], "audio": ["off", "off", "on"]},
+            "64 0+1, 64 1+1, 64 2+1 | off 0+2, on 2+1",
+        ),
+        (EXIT, ["go", "stop"], "go 0+1, !stop 1+1, not reached 2+3"),
+        (
+            {"preset": "frameexit", "steps": 3},
+            {"exit": "frame 2"},
+            "unknown 0+1, unknown 1+1, unknown 2+1",
+        ),
+    ],
+)
+def test_decisions_and_the_steps_that_they_cover(header: Any, sample: Any, expected: str) -> None:
+    """Ids, names and one-hot rows, own spans, streams, exits (!); only the end cuts a decision."""
+    fields = sample if "actions" in sample or "exit" in sample else {"actions": sample}
+    found = decided(plan_of(header_of(**header)), **fields)
 
+    def spelled(d: Decision) -> str:
+        return f"{'!' * (d.kind == 'exit')}{d.label or d.kind} {d.start}+{d.steps}{' cut' * d.cut}"
 
-def test_spans_of_a_log_per_decision() -> None:
-    """Decisions cover their own spans; the sample's end cuts the last one."""
-    header = header_of(preset="arnet-resnet", encoding="per_decision", steps=8)
-    found = decisions(
-        plan_of(header), actions=["resnet50@224", "skip 4", "skip 2"], spans=[1, 5, 4]
-    )
-    assert spelled(found) == [("224", 0, 1, False), ("skip 4", 1, 5, False), ("skip 2", 6, 2, True)]
-
-
-def test_streams_stand_apart() -> None:
-    """Each stream has its own decisions over the same steps."""
-    header = header_of(
-        streams=["rgb", "audio"],
-        actions=[
-            {"name": "net@64", "stream": "rgb"},
-            {"name": "off", "kind": "skip", "span": 2, "stream": "audio"},
-            {"name": "on", "stream": "audio"},
-        ],
-    )
-    found = decisions(plan_of(header), actions={"rgb": [0, 0, 0], "audio": ["off", "off", "on"]})
-    assert spelled(found, "rgb") == [("64", n, 1, False) for n in range(3)]
-    assert spelled(found, "audio") == [("off", 0, 2, False), ("on", 2, 1, False)]
-
-
-def test_steps_behind_an_exit_are_not_reached() -> None:
-    """What follows an action of kind exit is one mark, up to the header's steps."""
-    header = header_of(steps=5, actions=[{"name": "go"}, {"name": "stop", "kind": "exit"}])
-    found = decisions(plan_of(header), actions=["go", "stop"])
-    assert [(d.kind, d.start, d.steps) for d in found.streams[""]] == [
-        ("run", 0, 1),
-        ("exit", 1, 1),
-        ("unreached", 2, 3),
-    ]
-
-
-def test_a_sample_with_an_exit_alone_has_steps_of_unknown_kind() -> None:
-    """Where a log has no decisions for single steps, none are invented."""
-    found = decisions(plan_of(header_of(preset="frameexit")), exit="frame 4")
-    assert found.exit == "frame 4"
-    assert {d.kind for d in found.streams[""]} == {"unknown"}
-    assert found.steps == 10
+    own = [", ".join(map(spelled, decisions)) for decisions in found.streams.values()]
+    assert " | ".join(own) == expected
+    assert found.exit == fields.get("exit", "")
 
 
 def test_labels_are_sizes_with_letters_where_they_are_shared() -> None:
@@ -202,13 +188,6 @@ def test_named_videos_are_said_to_be_chosen_by_hand() -> None:
     assert [film.id for film in data.films] == ["v007", "v002"]
     assert all(film.group in LEVELS for film in data.films)
     assert any("chosen by hand" in sentence for sentence in data.caption.sentences)
-
-
-def test_an_unknown_video_has_a_near_match() -> None:
-    """A wrong id is refused, not left out."""
-    with pytest.raises(InputError, match="has no video 'v0077'") as caught:
-        frames_of(SELECTIVE, choices=PUBLISHED, videos=["v000", "v0077"])
-    assert "did you mean 'v0" in caught.value.hint
 
 
 def test_each_view_is_a_row(tmp_path: Path) -> None:
@@ -303,45 +282,26 @@ def test_the_users_own_component_has_its_own_size(tmp_path: Path) -> None:
     assert frames_of(log, choices=own).films[0].streams[""][0].size is None
 
 
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("action,share\nresnet50@224,1\n", "holds shares of actions"),
-        (
-            '{"format": "flopbench.policy-log", "version": 1, "preset": "arnet-resnet"}\n'
-            '{"id": "v", "actions": [9]}\n',
-            "this log has ids 0 to 6",
-        ),
-    ],
-)
-def test_logs_without_videos_are_refused(tmp_path: Path, content: str, message: str) -> None:
-    """A table of shares and a damaged log are errors that say what they are."""
-    path = tmp_path / "run.csv"
-    path.write_text(content)
-    with pytest.raises((InputError, DataError), match=message):
-        frames_of(path, choices=Choices(counter="published", preset="arnet-resnet"))
-
-
-def test_counts_are_refused() -> None:
-    """Frames are in files only: a counted run no longer knows single steps."""
-    with pytest.raises(InputError, match="needs the file of one log"):
-        frames_of(run_of_log([SELECTIVE], PUBLISHED))  # type: ignore[arg-type]
-
-
-def test_steps_are_needed(tmp_path: Path) -> None:
-    """A record of counts alone has nothing to draw."""
-    log = own_log(tmp_path / "run.jsonl", [{"counts": {"a": 2}}])
-    with pytest.raises(InputError, match="no steps"):
-        frames_of(log)
-
-
-def test_a_missing_folder_of_frames_is_refused(tmp_path: Path) -> None:
-    """A folder that does not exist, and a file that holds no frames, are errors."""
-    with pytest.raises(InputError, match="does not exist"):
-        frames_of(SELECTIVE, choices=PUBLISHED, frames=tmp_path / "no")
+def test_what_cannot_be_drawn_is_refused(tmp_path: Path) -> None:
+    """Shares, counts without steps, damage, unknown ids, folders that hold no frames."""
+    shares, bad = tmp_path / "shares.csv", tmp_path / "bad.jsonl"
+    shares.write_text("action,share\nresnet50@224,1\n")
+    write_log(bad, {"preset": "arnet-resnet"}, [{"actions": [9]}])
     (tmp_path / "x.txt").write_text("x")
-    with pytest.raises(InputError, match="does not hold frames"):
-        frames_of(SELECTIVE, choices=PUBLISHED, frames=tmp_path / "x.txt")
+    counts = own_log(tmp_path / "counts.jsonl", [{"counts": {"a": 2}}])
+    preset = replace(PUBLISHED, preset="arnet-resnet")
+    for log, options, said in (
+        (shares, {"choices": preset}, "holds shares of actions"),
+        (bad, {}, "this log has ids 0 to 6"),
+        (counts, {"choices": None}, "no steps"),
+        (run_of_log([SELECTIVE], PUBLISHED), {}, "needs the file of one log"),
+        (SELECTIVE, {"videos": ["v000", "v0077"]}, "has no video 'v0077'\n  did you mean 'v0"),
+        (SELECTIVE, {"frames": tmp_path / "no"}, "does not exist"),
+        (SELECTIVE, {"frames": tmp_path / "x.txt"}, "does not hold frames"),
+    ):
+        with pytest.raises((InputError, DataError)) as caught:
+            frames_of(log, **{"choices": PUBLISHED, **options})  # type: ignore[arg-type]
+        assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["../x", "a/../../x", "/etc/x", "..", ".", ""])
