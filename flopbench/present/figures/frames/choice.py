@@ -6,7 +6,7 @@ to the group's median (for N videos, to the quantiles 1/2N, 3/2N, …), the firs
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,19 @@ def read_records(
     Raises:
         InputError: an id that the log does not have.
     """
-    found, ids = _find(log, set(records), set(videos), to_the_end=bool(videos) and views)
+    numbers, names = set(records), set(videos)
+    found: dict[int, tuple[Sample, Place]] = {}
+    ids: list[str] = []
+    at = 0
+    for samples, place in log.samples():
+        for i, sample in enumerate(samples):
+            if at + i in numbers or sample.id in names:
+                found[at + i] = sample, lambda _, i=i, place=place: place(i)  # type: ignore[misc]
+        ids += [sample.id for sample in samples[: max(0, MOST_COMPARED - len(ids))]]
+        at += len(samples)
+        complete = numbers <= found.keys() and names <= {one.id for one, _ in found.values()}
+        if complete and not (names and views):
+            break
     order = list(records)
     for name in dict.fromkeys(videos):
         own = [record for record, (sample, _) in found.items() if sample.id == name]
@@ -100,22 +112,3 @@ def read_records(
             raise InputError(f"{log.source} has no video {name!r}", hint)
         order += own
     return {record: found[record] for record in order}
-
-
-def _find(
-    log: Log, records: Set[int], videos: Set[str], *, to_the_end: bool
-) -> tuple[dict[int, tuple[Sample, Place]], list[str]]:
-    """Return the records by their numbers, and the ids of those read so far."""
-    found: dict[int, tuple[Sample, Place]] = {}
-    ids: list[str] = []
-    at = 0
-    for samples, place in log.samples():
-        for i, sample in enumerate(samples):
-            if at + i in records or sample.id in videos:
-                found[at + i] = sample, lambda _, i=i, place=place: place(i)  # type: ignore[misc]
-        ids += [sample.id for sample in samples[: max(0, MOST_COMPARED - len(ids))]]
-        at += len(samples)
-        complete = records <= found.keys() and videos <= {one.id for one, _ in found.values()}
-        if complete and not to_the_end:
-            break
-    return found, ids

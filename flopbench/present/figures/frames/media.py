@@ -69,13 +69,11 @@ class FrameSource:
         names_in: file names in a log are relative to this folder, and inside it.
         media: folder or ``.npz`` file with a video's frames under its id; None where not given.
         given: id -> frames, in memory.
-        chosen: whether the user named the folder.
     """
 
     names_in: Path
     media: Path | None = None
     given: Mapping[str, Any] = field(default_factory=dict)
-    chosen: bool = False
 
     @property
     def name(self) -> str:
@@ -99,7 +97,7 @@ def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Frame
         return FrameSource(names_in=log.parent, given=frames or {})
     path = Path(frames)
     if path.is_dir():
-        return FrameSource(names_in=path, media=path, chosen=True)
+        return FrameSource(names_in=path, media=path)
     if not path.exists():
         raise InputError(f"the folder of frames {path} does not exist")
     if path.suffix.lower() != ".npz":
@@ -186,7 +184,7 @@ def _read_named(name: str, id: str, source: FrameSource) -> tuple[str, Any]:
     found = [path for path in paths if path is not None]
     if paths[0] is None:
         said = f"{name} is outside {source.names_in} and is not read"
-        if source.chosen:
+        if source.media is not None and source.media.is_dir():  # the user named it
             raise InputError(f"{id}: frames: {said}", "name the folder that holds all frames")
         return name, Unreadable(f"{said} (--frames says which folder may be read)")
     path = next((path for path in found if path.is_file()), found[0])
