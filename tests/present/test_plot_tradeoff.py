@@ -22,7 +22,7 @@ from flopbench.estimate.runs import Choices
 from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.tradeoff import tradeoff_drawing
 from flopbench.present.draw.label_column import spread
-from flopbench.present.draw.parts import tick_text
+from flopbench.present.draw.parts import plain_log_ticks, tick_text
 from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.tradeoff import Tradeoff, tradeoff
 from flopbench.present.figures.tradeoff_points import TradeoffPoint
@@ -128,6 +128,27 @@ def test_axes_are_named_with_units_and_plain_ticks() -> None:
     assert {"10", "20", "50"} <= set(ticks)
     assert (linear.get_xscale(), linear.get_xlabel()) == ("linear", "time (ms/video, measured)")
     assert [tick_text(v) for v in (0.001, 2.5, 1e6, 1e-7)] == ["0.001", "2.5", "1,000,000", "1e-07"]
+
+
+@pytest.mark.parametrize(
+    ("limits", "inches", "shown"),
+    [
+        ((8, 150), 4, "10 20 50 100"),
+        ((8, 150), 0.9, "10 30 100"),
+        ((0.07, 1500), 0.6, "0.1 100"),  # every third of 0.1, 1, 10, 100, 1,000
+        ((15, 26), 4, "15 17.5 20 22.5 25"),
+        ((11, 60), 0.6, "25 50"),
+    ],
+)
+def test_a_logarithmic_axis_has_a_few_plain_numbers(
+    limits: tuple[float, float], inches: float, shown: str
+) -> None:
+    """As many as fit; where it spans less than a decade, rounded numbers."""
+    ax = Figure(figsize=(inches, 3)).add_axes((0, 0, 1, 1))
+    ax.set_xscale("log")
+    ax.set_xlim(*limits)
+    plain_log_ticks(ax)
+    assert " ".join(tick_text(value) for value in ax.get_xticks()) == shown
 
 
 def test_points_stand_where_the_numbers_say() -> None:

@@ -26,7 +26,7 @@ STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 INCHES_A_TICK = {"x": 0.28, "y": 0.25}
 """The least room for a tick."""
 LEAST_TICKS, FEW_TICKS = 3, 5
-"""Where decades give fewer than the first, rounded numbers, about as many as the second."""
+"""Where a decade gives fewer than the first, rounded numbers, about as many as the second."""
 
 
 def name_rows(
@@ -114,10 +114,10 @@ def plain_log_ticks(ax: Axes) -> None:
     for axis, px in ((ax.xaxis, box.width), (ax.yaxis, box.height)):
         if axis.get_scale() == "log":
             most = int(float(px / figure.dpi) / INCHES_A_TICK[axis.axis_name])
-            _put(axis, max(most, 2))
+            _put_ticks(axis, max(most, 2))
 
 
-def _put(axis: Axis, most: int) -> None:
+def _put_ticks(axis: Axis, most: int) -> None:
     low, high = sorted(axis.get_view_interval())
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
@@ -127,7 +127,7 @@ def _put(axis: Axis, most: int) -> None:
             break
     if len(ticks) > most:
         ticks = ticks[:: math.ceil(len(ticks) / most)]
-    if len(ticks) < LEAST_TICKS:
+    if len(ticks) < LEAST_TICKS and high < 10 * low:
         rounded = MaxNLocator(min(most, FEW_TICKS)).tick_values(low, high)
         ticks = [float(value) for value in rounded if low <= value <= high]
     axis.set_major_locator(FixedLocator(ticks))

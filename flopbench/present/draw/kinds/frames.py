@@ -32,8 +32,6 @@ BETWEEN = 0.9
 """Lines of text between two rows."""
 PAD_IN = 0.06
 """What constrained layout leaves free, left and right together."""
-CHARACTER = 0.45
-"""Width of a typical character of a note, in sizes of its text."""
 PALE = 0.45
 """Contrast of a frame where it is unknown whether it was processed."""
 PLACEHOLDER, GREY, PALE_INK = "#E4E4E4", "#777777", "#555555"
@@ -87,7 +85,7 @@ class Layout:
         if any(film.missing for film in frames.films):
             notes.append("hatched: no image")
         one = "; ".join(notes)
-        fits = len(one) * CHARACTER * self.text_pt / 72 <= self.width_in
+        fits = drawn_width_in(one, self.text_pt) <= self.width_in
         return [one] if one and fits else notes
 
     def places(self, decision: Decision) -> list[tuple[int, int, int]]:
