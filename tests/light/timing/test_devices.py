@@ -147,7 +147,7 @@ def test_roofs_have_a_folder_of_their_own(monkeypatch: pytest.MonkeyPatch) -> No
     to it.
     """
     store_roofs(facts(), some_roofs())
-    assert (cache.size(), cache.clear()) == (0, 0)
+    assert (cache.files(), cache.clear()) == ([], 0)
     assert load_roofs(facts(), 1) is not None
     assert roofs.roofs_folder() == cache.cache_folder() / "roofs"
     monkeypatch.delenv(cache.ENVIRONMENT_VARIABLE)
