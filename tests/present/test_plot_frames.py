@@ -154,6 +154,16 @@ def test_a_cut_skip_is_open_on_the_right(tmp_path: Path) -> None:
     assert codes.tolist() == [Outline.MOVETO, *[Outline.LINETO] * 2, Outline.MOVETO, Outline.LINETO]
 
 
+def test_the_frame_of_an_exit_has_a_thick_outline(tmp_path: Path) -> None:
+    """Steps after it are one grey box without hatches."""
+    actions = [{"name": "go"}, {"name": "stop", "kind": "exit"}]
+    log = own_log(tmp_path, {"id": "v", "actions": [0, 1]}, steps=5, actions=actions)
+    go, stop, rest = (p for p in drawn(frames_of(log)).patches if isinstance(p, Rectangle))
+    assert stop.get_linewidth() > 3 * go.get_linewidth()
+    assert (bool(go.get_hatch()), bool(rest.get_hatch())) == (True, False)
+    assert rest.get_width() > 2 * go.get_width()
+
+
 def test_long_videos_go_on_in_the_next_line(tmp_path: Path) -> None:
     """At column width a line holds eight frames; a skip that goes on is labelled in brackets."""
     log = own_log(tmp_path, {"id": "v", "actions": [0] * 14 + [3] * 4 + [1] * 7})

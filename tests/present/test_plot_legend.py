@@ -20,7 +20,7 @@ from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.cost import cost_drawing
 from flopbench.present.draw.legend import NO_BREAK, legend_above, legend_lines
 from flopbench.present.draw.style import Style, chosen_style, paper_style
-from flopbench.present.draw.text import drawn_width_in, fitting_names
+from flopbench.present.draw.text import drawn_width_in, fitting_names, short_names
 from flopbench.present.figures.cost import cost
 
 cost_of = cost.make
@@ -138,3 +138,9 @@ def test_endings_are_never_shortened() -> None:
         (name,) = fitting_names([letter * 90], 1.6, 8, ["  0.45×"])
         assert drawn_width_in(f"{name}  0.45×", 8) <= 1.6
         assert name.count(letter) > 5
+
+
+def test_a_common_start_is_left_out_where_middles_are_not_enough() -> None:
+    """What names differ in is kept."""
+    names = [f"efficientnet at {n} pixels in all" for n in (224, 112)]
+    assert short_names(names, 14) == ["…224 pi…in all", "…112 pi…in all"]

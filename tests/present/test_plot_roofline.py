@@ -112,5 +112,6 @@ def test_a_data_sheet_is_dashed_and_groups_differ_in_marker() -> None:
     dashed = [line for line in ax.lines if line.get_linestyle() == "--"]
     heights = {float(line.get_ydata()[-1]) for line in dashed}  # type: ignore[index,arg-type]
     assert heights == {(group.peak_flops_per_s or 0) / 1e9 for group in figure.groups}
+    assert all(max(line.get_xdata()) > ax.get_xlim()[1] for line in dashed)  # type: ignore[arg-type]
     assert {line.get_marker() for line in ax.lines} >= {"o", "s"}
     assert ax.get_ylim()[1] > max(heights)

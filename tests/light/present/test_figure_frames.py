@@ -21,7 +21,7 @@ from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.policy.log import count_log, open_log
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
-from flopbench.present.figures.frames.choice import nearest
+from flopbench.present.figures.frames.choice import nearest, read_records
 from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames
 from flopbench.present.figures.frames.media import FrameSource, inside, natural
 from flopbench.present.figures.frames.rows import (
@@ -201,6 +201,21 @@ def test_each_view_is_a_row(tmp_path: Path) -> None:
     assert [film.gflops_per_video for film in data.films] == [10.0, 10.0]
     assert "all of its views together" in " ".join(data.caption.sentences)
     assert [film.id for film in frames_of(log).films] == ["v0", "v1", "v2"]
+
+
+def test_views_of_a_video_need_not_be_adjacent() -> None:
+    """A named video's records are looked for up to the end of a log that has views."""
+
+    class Batches:
+        source = "log"
+
+        def samples(self) -> Any:
+            for id in ("x", "y", "x"):
+                yield [Sample(id=id, view=0)], lambda i: "log:1"
+
+    log: Any = Batches()
+    assert list(read_records(log, [], ["x"], views=True)) == [0, 2]
+    assert list(read_records(log, [1], [], views=True)) == [1]
 
 
 def test_first_of_duplicates_are_the_records_that_are_counted(tmp_path: Path) -> None:
