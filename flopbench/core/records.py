@@ -31,18 +31,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """A strict record: unknown fields are refused."""
 
 
-def decode(data: Any, kind: type[T], where: str, *, complete: bool = True) -> T:
-    """Turn JSON values into a record.
+def decode(data: Any, kind: type[T], where: str, *, complete: bool = False) -> T:
+    """Turn decoded JSON or TOML into a record.
 
     Args:
         data: plain values.
         kind: a ``Record``, a dataclass, or any type that msgspec knows.
         where: names the file, for the message.
-        complete: all fields must be there: the defaults are for callers.
+        complete: whether a field that has a default must be there too.
 
     Raises:
-        DataError: a field is missing, unknown or wrong; names ``where``, the path to it, and what
-            was expected.
+        DataError: a field is missing, unknown, of another type or out of bounds; names the path to
+            it, and what was expected.
     """
     try:
         record = msgspec.convert(data, kind)
@@ -56,7 +56,7 @@ def decode(data: Any, kind: type[T], where: str, *, complete: bool = True) -> T:
 def _with_keys(text: str, data: Any, kind: Any) -> str:
     """Return msgspec's message with the keys of mappings in its path."""
     path, _, rest = text.partition(": ")
-    if _ANY_KEY not in path:
+    if _ANY_KEY not in path or " " in path:  # nothing to look for, or not a path
         return text
     holder = data = copy.deepcopy(data)
     place = ""

@@ -50,7 +50,7 @@ def load(path: str | Path) -> Explanation:
         what="a flopbench profiles file",
         remake="flopbench explain MODEL -o profiles.json",
     )
-    explanation = decode(data, Explanation, str(path), complete=False)
+    explanation = decode(data, Explanation, str(path))
     _check_together(explanation.profiles, str(path))
     for number, profile in enumerate(explanation.profiles):
         for name in ("total", "dense_macs"):

@@ -100,7 +100,7 @@ class CostTable(Record, frozen=True, kw_only=True):
             remake="flopbench table -o table.json",
         )
         own = {name: data[name] for name in cls.__struct_fields__ if name in data}
-        return decode(own, cls, where, complete=False)
+        return decode(own, cls, where)
 
     def to_dataframe(self) -> pandas.DataFrame:
         """Return one line a row as a pandas DataFrame; missing integers are ``<NA>``."""

@@ -20,7 +20,6 @@ class ModeFigures:
     """Figures of one mode.
 
     Attributes:
-        waterfall: from theory to measurement.
         latency_s: percentile -> seconds until a video was done; None if there are too few.
         latency_samples: distinct latencies: batches if their videos end together, else videos.
         videos_per_s: on the primary clock.

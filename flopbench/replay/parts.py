@@ -77,10 +77,7 @@ def _network(name: str, component: Component) -> Chosen | None:
 def price_parts(
     header: Header, chosen: Mapping[str, Chosen], progress: Progress | None
 ) -> tuple[dict[str, Price], str]:
-    """Count every network by the reference counter.
-
-    Returns:
-        Component -> price; the counter with its version.
+    """Count every network; return component -> price, and the counter with its version.
 
     Raises:
         InputError: a model that does not exist.

@@ -237,7 +237,7 @@ def read_replay(data: Any, where: str = "data") -> Replay:
         what="a flopbench replay",
         remake="flopbench replay --policy-log ... -o replay.json",
     )
-    replay = decode(data, Replay, where)
+    replay = decode(data, Replay, where, complete=True)
     _check(replay, where)
     return replay
 

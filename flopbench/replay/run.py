@@ -265,7 +265,7 @@ def _recorded(
     measured = {
         "clocks": tuple(results[0]["clocks"]),
         "runs": runs,
-        "device": decode(results[0]["device"], DeviceFacts, "facts of the device"),
+        "device": decode(results[0]["device"], DeviceFacts, "the device"),
         "notes": (*what["notes"], *notes),
         "failure": failure,
     }

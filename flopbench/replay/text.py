@@ -12,6 +12,7 @@ from flopbench.estimate.text import with_warnings
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Replay
 from flopbench.replay.waterfall import FACTORS, PARTS_MEANING
+from flopbench.timing.text import Notes, maybe
 
 CHAIN = f"theory × arms × fragmentation × policy × synchronisation = measured. {PARTS_MEANING}"
 LABELS = ("replay", "waterfall", "arms", "executed")
@@ -23,15 +24,8 @@ ARRANGED = {
 
 
 def render_replays(replays: Sequence[Replay], format: str, stream: TextIO) -> str | None:
-    """Render replays, one after the other.
-
-    Args:
-        replays: what to render; one for ``json``.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``; ``json`` is the replay's file.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text, or None for ``table``, which goes to the stream at once.
+    """Return replays as ``md``, ``csv``, ``latex`` or (one only) ``json``; draw ``table`` to
+    stream.
     """
     if format == "json":
         return "".join(replay.dumps() for replay in replays)
@@ -78,7 +72,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
             milliseconds(own.waterfall.baseline_s),
             milliseconds(own.waterfall.chain_s["full"]),
             f"{own.videos_per_s:.4g}",
-            *(_ms(own.latency_s[q]) for q in PERCENTILES),
+            *(maybe(own.latency_s[q], milliseconds) for q in PERCENTILES),
             *map(milliseconds, own.secondary_s),
         )
         for mode, own in figures.items()
@@ -142,16 +136,16 @@ def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
 
 
 def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
-    notes: dict[str, int] = {}
+    notes = Notes()
     rows = []
     for name, part in replay.parts.items():
-        mark = f" [{notes.setdefault(part.note, len(notes) + 1)}]" if part.note else ""
-        variant = f" ({part.variant})" if part.variant else ""
-        cells = [f"{name}{variant}{mark}", part.spec, millions(part.dense_macs)]
+        shown = f"{name} ({part.variant})" if part.variant else name
+        cells = [notes.mark(shown, [part.note] if part.note else [])]
+        cells += [part.spec, millions(part.dense_macs)]
         cells.append(f"{(part.arm_runs + part.policy_runs) / replay.videos:.3f}")
         for own in figures.values():
-            cells.append(_ms(own.waterfall.unit_s.get(name)))
-            cells.append("-" if name not in own.batch else f"{own.batch[name]:.2f}")
+            cells.append(maybe(own.waterfall.unit_s.get(name), milliseconds))
+            cells.append(maybe(own.batch.get(name), "{:.2f}".format))
         rows.append(tuple(cells))
     by_mode = (title for mode in figures for title in (f"{mode} ms/item", "batch"))
     work = work_of(replay)
@@ -162,7 +156,7 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         title="By component",
         columns=_columns(["component", "network"], ["MMACs", "runs/video", *by_mode]),
         rows=tuple(rows),
-        footnotes=tuple(notes),
+        footnotes=tuple(notes.numbers),
         caption=(
             f"GMACs per video: baseline {base}, adaptive {adaptive}, of which {policy} policy and "
             f"LSTM; dense MACs by {replay.counter}.",
@@ -228,7 +222,3 @@ def _settings(replay: Replay) -> str:
         f"{plural(own.rounds, 'round')}, {frames}, random weights, seed {own.seed}"
         + (f"; torch {torch}." if torch else ".")
     )
-
-
-def _ms(seconds: float | None) -> str:
-    return "-" if seconds is None else milliseconds(seconds)

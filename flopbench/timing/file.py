@@ -88,7 +88,7 @@ class TimingFile(Record, frozen=True, kw_only=True):
             what="a flopbench timing file",
             remake="flopbench latency ... -o timings.json",
         )
-        file = decode(data, cls, where)
+        file = decode(data, cls, where, complete=True)
         for number, row in enumerate(file.rows):
             _check(row, len(file.devices), f"{where}: rows[{number}]")
         return file

@@ -130,11 +130,8 @@ def energy_per_image_j(
 
     The counter stands still between ticks, so a window that begins or ends between two of them
     would charge energy to the wrong images. Only the time from the first to the last observed
-    change counts, and only while images were processed.
-
-    Args:
-        readings: in order of time, more frequent than the ticks of the counter.
-        images_done: (host clock in seconds, images done since the start), both increasing.
+    change counts, and only while images were processed. Readings must be more frequent than ticks;
+    ``images_done`` has (host clock in seconds, images since the start), both increasing.
     """
     counted = [(r.t_s, r.energy_mj) for r in readings if r.energy_mj is not None]
     if not counted:

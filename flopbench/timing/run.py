@@ -74,17 +74,13 @@ class Effort:
 
 
 def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
-    """Return the facts of a device.
-
-    Args:
-        device: ``cpu``, ``cuda`` or ``mps``; None takes CUDA if there is a device, else the CPU.
-        dtypes: the number formats it must support.
+    """Return the facts of a device; None takes CUDA if there is a device, else the CPU.
 
     Raises:
-        InputError: this machine has no such device, or the device lacks a dtype.
+        InputError: this machine has no such device, or the device lacks one of the dtypes.
     """
     job = {"device": device, "dtypes": list(dtypes)}
-    return decode(run_job(f"{_JOBS}:inspect_device", job), DeviceFacts, "facts of the device")
+    return decode(run_job(f"{_JOBS}:inspect_device", job), DeviceFacts, "the device")
 
 
 def time_models(
@@ -308,7 +304,7 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
         return known
     effort.tell(0, 1, f"roofs of {facts.name}")
     job = {"device": facts.device, "dtypes": missing, "threads": threads}
-    roofs = decode(run_job(f"{_JOBS}:roofs", job, threads=threads), Roofs, "roofs of the device")
+    roofs = decode(run_job(f"{_JOBS}:roofs", job, threads=threads), Roofs, "the roofs")
     if known is not None:
         roofs = roofs.completed_by(known) if effort.refresh else known.merged(roofs)
     store_roofs(facts, roofs)
@@ -318,12 +314,9 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
 def _one_more_process(
     rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()
 ) -> list[Timing]:
-    """Time rows in one more process; return them with its results.
+    """Time rows in one more process, in which several take turns; return them with its results.
 
-    Args:
-        rows: of one dtype and thread count; several take turns.
-        effort: how much to measure.
-        roots: the source tree of each row; empty if all are imported as usual.
+    ``roots`` has the source tree of each row; it is empty if all are imported as usual.
     """
     job: dict[str, Any] = {
         "rows": [to_builtins(row.what) for row in rows],

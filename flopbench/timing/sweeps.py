@@ -54,13 +54,10 @@ def sweep(
     """Double the batch until memory is full, throughput stops rising, or ``most`` is reached.
 
     Args:
-        probe: measures one batch.
+        probe: measures one batch; a failed one ends the doubling.
         reference: a batch that is measured even if the doubling ends before it or skips it.
         most: the largest batch.
         memory_bytes: of the machine, if a batch that does not fit would harm it; else None.
-
-    Returns:
-        The probes in order of batch. A failed one ends the doubling.
     """
     probes: list[Probe] = []
     best, flat, batch = 0.0, 0, 1

@@ -37,16 +37,7 @@ NOTHING = "-"
 
 
 def render_timings(file: TimingFile, format: str, stream: TextIO) -> str | None:
-    """Render a timing file.
-
-    Args:
-        file: what to render.
-        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
-        stream: where ``table`` is drawn.
-
-    Returns:
-        The text, or None for ``table``, which goes to the stream at once.
-    """
+    """Return a timing file as ``md``, ``csv``, ``json`` or ``latex``; draw ``table`` to stream."""
     if format == "json":
         return file.dumps()
     if format == "csv":

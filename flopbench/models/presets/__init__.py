@@ -145,7 +145,7 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
         )
     if name in _including:
         raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
-    file = decode(data, _File, str(path), complete=False)
+    file = decode(data, _File, str(path))
     rows: list[PublishedRow] = []
     for included in file.include:
         rows += load_preset(included, (*_including, name)).rows

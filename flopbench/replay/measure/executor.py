@@ -53,15 +53,10 @@ class Executor:
         self.executed = ExecutionCounts()
 
     def whole(self, ticks: Sequence[Tick], of: int, *, read: bool = True) -> Marks:
-        """Run a chunk with everything.
-
-        Args:
-            ticks: of the chunk.
-            of: videos in the chunk.
-            read: whether the host waits for decisions, and marks are made.
+        """Run a chunk of ``of`` videos with everything; unless ``read`` no decision is waited for.
 
         Returns:
-            Marks of the videos' work, if there are buckets and the device has marks.
+            Marks of the videos' work, if there are buckets, the device has marks, and ``read``.
         """
         for network in self._networks.values():
             network.begin()
@@ -122,11 +117,7 @@ class Executor:
         return output, last
 
     def _decided(self, output: Any, choices: int, name: str, n: int) -> list[Any]:
-        """Compute a decision, if there is one; ask for it if the host reads it.
-
-        Returns:
-            What to wait for.
-        """
+        """Compute a decision, if there is one, and return what to wait for if the host reads it."""
         if not choices or not name:
             return []
         decision = decide(output, choices, name)
@@ -163,11 +154,7 @@ class Executor:
         return work
 
     def _put(self, name: str, rows: Sequence[int], of: int, gate: int = 0) -> list[Any]:
-        """Put rows into a component's bucket and run it whenever it is full.
-
-        Returns:
-            What to wait for, if a gate decides on the outputs.
-        """
+        """Put rows into a component's bucket, and run it whenever it is full; see ``_flush``."""
         if name not in self.buckets:  # it keeps a state, so its runs cannot wait
             output, _ = self._on(((name, 1),), rows, of, self.executed.arms)
             asked = self._decided(output, gate, name, len(rows))

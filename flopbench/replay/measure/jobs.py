@@ -88,15 +88,7 @@ def build_networks(
 def replay(
     job: Mapping[str, Any], networks: Mapping[str, Network], device: Device
 ) -> dict[str, Any]:
-    """Run the rounds on built networks.
-
-    Args:
-        job: see ``replay.run``.
-        networks: component -> network.
-        device: where they are, and the clock.
-
-    Returns:
-        ``modes`` and ``notes`` as ``replay.records.ReplayProcess`` has them.
+    """Run the rounds on built networks; return the fields of a ``ReplayProcess``.
 
     Raises:
         MeasureError: a model that fails, or of which ``torch.compile`` compiles nothing, or too

@@ -83,8 +83,9 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
             if roots:
                 tree = standing_in(roots[number], roots, parse_spec(spec.spec))
             try:
-                with tree:
-                    ready[number] = _first(clock, spec)
+                with tree:  # leaving it may fail, too
+                    first = _first(clock, spec)
+                ready[number] = first
             except FlopbenchError as error:
                 answers[number] = {"failure": error.line}
         while ready:

@@ -74,11 +74,8 @@ def load_pynvml() -> ModuleType | None:
 class Nvml:
     """One GPU behind NVML; a context manager that closes it.
 
-    Args:
-        pynvml: the module of nvidia-ml-py, or one with the same interface.
-        index: NVML's number of the GPU, which differs from torch's if CUDA_VISIBLE_DEVICES is set.
-        own_pids: the caller's processes; by default this one.
-        clock: host clock of the readings, in seconds.
+    ``index`` is NVML's number of the GPU, which differs from torch's if CUDA_VISIBLE_DEVICES is
+    set; ``own_pids`` are the caller's processes, by default this one.
 
     Raises:
         MeasureError: no driver, or no such GPU.

@@ -55,15 +55,10 @@ def measure_roofs(
     n: int | None = None,
     buffer_bytes: int | None = None,
 ) -> Roofs:
-    """Measure the matmul roof of every format, and the copy roof.
+    """Measure the matmul roof of every format, and the copy roof, ``budget_s`` each.
 
-    Args:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtypes: out of ``devices.DTYPES``.
-        threads: of torch on the CPU; restored afterwards.
-        budget_s: seconds of timed calls per roof.
-        n: rows and columns; None takes the device's default.
-        buffer_bytes: of each copied buffer; None takes the device's default.
+    torch's threads are restored afterwards. None takes the device's default for rows and columns
+    ``n`` and for ``buffer_bytes`` of each copied buffer.
 
     Raises:
         InputError: no such device on this machine, a format that it lacks, or no thread.

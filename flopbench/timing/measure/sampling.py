@@ -120,15 +120,9 @@ def sample(
 ) -> list[Sampled]:
     """Warm calls up, then time them in turn, forwards and backwards, until all are precise.
 
-    Args:
-        clock: times the calls.
-        calls: one for a plain measurement, several to interleave (ABBA order, so that neither
-            always follows the other).
-        budget_s: seconds of sampling per call; at least ``fewest`` samples are taken anyway.
-        fewest: fewest samples of each call.
-
-    Returns:
-        One record per call. All calls have the same number of samples.
+    Several calls are interleaved in ABBA order, so that neither always follows the other, and have
+    the same number of samples: as many as ``budget_s`` seconds per call allow, and at least
+    ``fewest``.
     """
     results = [Sampled() for _ in calls]
     order = list(zip(calls, results, strict=True))
