@@ -94,6 +94,13 @@ def judged(costs: dict[str, Cost | str], config: Config = CONFIG, **options: Any
     return judge_entries(config, Against(baseline=accepted()), costs, **options)
 
 
+def more_macs(extra: int) -> ModelCost:
+    """Return the model with more MACs."""
+    cost = grown(MODEL, "dense_macs", Fraction(extra))
+    assert isinstance(cost, ModelCost)
+    return cost
+
+
 def test_nothing_moved() -> None:
     """Equal costs are the same, and the check passes."""
     report = judged(COSTS)
@@ -114,10 +121,8 @@ def test_a_total_that_moved_alone_is_a_note() -> None:
 
 def test_libraries_are_named_where_a_cost_moved() -> None:
     """A growth under another library version says so, but still fails."""
-    other = replace(
-        grown(MODEL, "dense_macs", Fraction(5)), versions={"thop": "0.1.1", "torch": "2.9"}
-    )
-    entry = judged({**COSTS, "net": other}).entries[0]  # type: ignore[dict-item]
+    other = replace(more_macs(5), versions={"thop": "0.1.1", "torch": "2.9"})
+    entry = judged({**COSTS, "net": other}).entries[0]
     assert entry.failed
     assert "libraries changed since the baseline: torch 2.8.0 -> 2.9" in entry.notes
 
@@ -184,8 +189,7 @@ def test_growth_without_macs_names_its_largest_module_first() -> None:
 @pytest.mark.parametrize("accepted_macs", [1000, 1200, 1500])
 def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
     """Growth over the revision fails unless this tree's baseline holds all of it."""
-    new = grown(MODEL, "dense_macs", Fraction(300))
-    assert isinstance(new, ModelCost)
+    new = more_macs(300)
     ours = accepted({**COSTS, "net": replace(MODEL, dense_macs=accepted_macs)})
     against = Against(baseline=accepted(), accepted_here=ours)
     entry = judge_entries(CONFIG, against, {**COSTS, "net": new}).entries[0]
@@ -196,8 +200,7 @@ def test_a_revision_is_what_a_cost_is_held_against(accepted_macs: int) -> None:
 
 def test_a_limit_cannot_be_accepted_away() -> None:
     """A cost beyond its limit fails though this tree's baseline holds it."""
-    new = grown(MODEL, "dense_macs", Fraction(300))
-    assert isinstance(new, ModelCost)
+    new = more_macs(300)
     limits = replace(CONFIG, budgets=(Budget(metric="dense_macs", limit=Fraction(1299)),))
     against = Against(baseline=accepted(), accepted_here=accepted({**COSTS, "net": new}))
     assert judge_entries(limits, against, {**COSTS, "net": new}).exit_status == 1
