@@ -330,8 +330,8 @@ FAULTS = (
     Fault(
         "the working tree's baseline beats the revision's",
         "flopbench/check/judging.py",
-        "return {**here, **there}",
-        "return {**there, **here}",
+        "kept = {**here.entries, **there.entries}",
+        "kept = {**there.entries, **here.entries}",
         ("tests/light/check/test_check_judging.py",),
     ),
     Fault(

@@ -34,15 +34,9 @@ from flopbench.core.units import CONVENTION
 SHOWN_MODULES = 5
 """How many modules a failure names."""
 
-_SEVERITY: tuple[State, ...] = (
-    "not measured",
-    "not comparable",
-    "gone",
-    "worse",
-    "inconclusive",
-    "new",
-    "better",
-    "same",
+_SEVERITY: Sequence[State] = (
+    *("not measured", "not comparable", "gone", "worse"),
+    *("inconclusive", "new", "better", "same"),
 )
 """States, the worst first: an entry has the worst of its metrics' states."""
 
@@ -64,16 +58,6 @@ class Against:
     baseline: Baseline | None
     accepted_here: Baseline | None = None
 
-    def kept(self) -> dict[str, Kept]:
-        """Return what each entry is compared with."""
-        here = self.accepted_here.entries if self.accepted_here is not None else {}
-        there = self.baseline.entries if self.baseline is not None else {}
-        return {**here, **there}
-
-    def here(self, name: str) -> Kept | None:
-        """Return an entry of the working tree's baseline, where ``baseline`` is a revision's."""
-        return self.accepted_here.entries.get(name) if self.accepted_here is not None else None
-
 
 def judge_entries(
     config: Config,
@@ -89,30 +73,30 @@ def judge_entries(
         costs: entry -> its cost now, or why it could not be measured.
         latencies: entry -> verdict on its latency.
     """
-    kept = against.kept()
-    ours = [entry.name for entry in config.entries]
+    there, here = against.baseline or Baseline(), against.accepted_here or Baseline()
+    kept = {**here.entries, **there.entries}
     results = []
     for entry in config.entries:
-        cost, latency = costs[entry.name], (latencies or {}).get(entry.name)
+        name, cost = entry.name, costs[entry.name]
         if isinstance(cost, str):
             results.append(replace(_unjudged(entry, config), reason=cost))
             continue
-        here = against.here(entry.name)
-        results.append(_entry(entry, config, kept.get(entry.name), here, cost, latency))
-    results += [_gone(name, kept[name], against) for name in kept if name not in ours]
-    there = against.baseline
+        latency = (latencies or {}).get(name)
+        accepted = here.entries.get(name)
+        results.append(_entry(entry, config, kept.get(name), accepted, cost, latency))
+    ours = {entry.name for entry in config.entries}
+    results += [_gone(name, kept[name], here) for name in kept if name not in ours]
     notices = list(config.notes)
-    if there is None and not kept:
+    if against.baseline is None and not kept:
         notices.append(NO_BASELINE)
-    lacking = [name for name in kept if there is None or name not in there.entries]
-    if lacking:
+    if lacking := [name for name in kept if name not in there.entries]:
         notices.append(
             f"the revision has no baseline of {', '.join(lacking)}: compared with the current "
             "baseline"
         )
     return Report(
         config=config.path,
-        baseline=there.source if there is not None else "",
+        baseline=there.source,
         counter=config.counter,
         convention=CONVENTION,
         entries=tuple(results),
@@ -243,9 +227,8 @@ def _accepted(one: MetricResult, budget: Budget, kept: Kept | None, cost: Cost) 
     return replace(one, failed=False, accepted=reason)
 
 
-def _gone(name: str, kept: Kept, against: Against) -> EntryResult:
-    here = against.accepted_here
-    accepted = here.removed[name].reason if here is not None and name in here.removed else ""
+def _gone(name: str, kept: Kept, here: Baseline) -> EntryResult:
+    accepted = here.removed[name].reason if name in here.removed else ""
     gone = MetricResult(
         metric="dense_macs", state="gone", failed=not accepted, gate="exact", accepted=accepted
     )
