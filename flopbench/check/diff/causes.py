@@ -73,21 +73,21 @@ def attribute(changes: Sequence[Change], new_input: str) -> list[Change]:
     booked = []
     for one in changes:
         causes = origins.get(one.role, set())
-        if one.moves and _explained(one.moves, wider):
+        if one.moves and wider.issuperset(one.moves):
             causes = {"width"}
         booked.append(_booked(one, causes, derived=bool(own)))
     return booked
 
 
-def _outputs(changes: Iterable[Change]) -> list[Move]:
-    return [move for one in changes for move in one.outputs]
+def _outputs(changes: Iterable[Change]) -> set[Move]:
+    return {move for one in changes for move in one.outputs}
 
 
-def _of_known_role(one: Change, wider: Sequence[Move], new_input: str) -> Change:
+def _of_known_role(one: Change, wider: set[Move], new_input: str) -> Change:
     """Decide about parameters of an unknown layout."""
     if one.role != "unknown":
         return one
-    if _explained(one.moves, wider):
+    if wider.issuperset(one.moves):
         return replace(one, role="input")
     if one.module.added_macs:
         return replace(one, role="own", outputs=one.moves)
@@ -95,13 +95,6 @@ def _of_known_role(one: Change, wider: Sequence[Move], new_input: str) -> Change
     if new_input:
         return replace(one, role="own", module=replace(one.module, cause="resolution"))
     return replace(one, role="any")
-
-
-def _explained(moves: Iterable[Move], wider: Sequence[Move]) -> bool:
-    """Whether changed widths are others, or multiples of them (flattened positions)."""
-    return all(
-        any(was % old == 0 and was * new == now * old for old, new in wider) for was, now in moves
-    )
 
 
 def _booked(one: Change, causes: Collection[Cause], *, derived: bool) -> Change:

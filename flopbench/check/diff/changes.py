@@ -135,7 +135,7 @@ def _of_pair(old: ModuleCost, new: ModuleCost, known: _Known) -> Change | None:
         return Change(
             module=replace(change, cause=cause, detail=f"{old.type} -> {new.type}"),
             structural="retyped",
-            moving=not (keeps_positions(old) and keeps_positions(new)),
+            moving=True,
         )
     found = differences(old, new) if old.shape != new.shape else []
     if found:

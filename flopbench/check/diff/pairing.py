@@ -2,8 +2,8 @@
 
 Modules are paired by path. In a numbered container (``nn.Sequential``) that gained or lost numbers
 an index says little, so its children are aligned with difflib: first what costs the same, between
-that what has the same shape, then the same outputs, then the same type. Modules without a partner
-at their path, which may have a new name, are aligned in the same way.
+that what has the same shape, then the same type. Modules without a partner at their path, which may
+have a new name, are aligned in the same way.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 
 from flopbench.check.baseline.text import natural
-from flopbench.check.diff.layers import FACTS, layer
 from flopbench.check.records import ModuleCost
 
 Pair = tuple[ModuleCost, ModuleCost]
@@ -29,18 +28,12 @@ def _cost(module: ModuleCost) -> Hashable:
     return _shape(module), amounts
 
 
-def _outputs(module: ModuleCost) -> Hashable:
-    """What a layer keeps where the one before it becomes wider."""
-    kept = [fact for fact in layer(module).items() if FACTS[fact[0]][1] in ("own", "output")]
-    return module.type, tuple(kept)
-
-
 def _type(module: ModuleCost) -> Hashable:
     return module.type
 
 
 SAME: tuple[Form, ...] = (_cost, _shape)
-SIMILAR: tuple[Form, ...] = (*SAME, _outputs, _type)
+SIMILAR: tuple[Form, ...] = (*SAME, _type)
 """What is compared, the strictest first."""
 
 

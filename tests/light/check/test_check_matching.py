@@ -269,6 +269,27 @@ def branches(width: int, *, tail: bool = False) -> ModelCost:
     return net.cost()
 
 
+def custom(width: int, kernel: int = 1) -> ModelCost:
+    """Return a module with a weight of the user's own between two layers."""
+    net = Net(8, channels=64)
+    net.conv("conv", 64, kernel)
+    net.add("mine", "Mine", {"w": [64, width]}, dense_macs=4096 * width, activations=width)
+    net.size, net.channels = 1, width
+    net.linear("out", 10)
+    return net.cost()
+
+
+def products(width: int, *, more: bool = False) -> ModelCost:
+    """Return a layer and a module that multiplies what it gives, perhaps a layer more."""
+    net = Net(1, channels=64)
+    net.linear("qkv", width)
+    net.add("products", "Product", {}, dense_macs=2 * width, activations=width, op="bmm")
+    if more:
+        net.channels = 8
+        net.linear("more", 8)
+    return net.cost()
+
+
 def two_layers(channels: int) -> ModelCost:
     """Return two convolutions of an input of some channels."""
     net = Net(64, channels)
@@ -385,6 +406,28 @@ EDITS: dict[str, tuple[ModelCost, ModelCost, list[str], set[str]]] = {
         ],
         {"kernel", "width", "width, derived"},
     ),
+    "a weight of unknown layout, and a kernel elsewhere": (
+        custom(64),
+        custom(128, kernel=3),
+        ["kernel conv: kernel 1x1 -> 3x3", "width mine: w 64x64 -> 64x128"],
+        {"width", "width, derived", "kernel"},
+    ),
+    "products without parameters derive from a wider layer": (
+        products(64),
+        products(128),
+        ["width qkv: out features 64 -> 128"],
+        {"width", "width, derived"},
+    ),
+    "products without parameters, and two changes that each may be why": (
+        products(64),
+        products(128, more=True),
+        [
+            "width qkv: out features 64 -> 128",
+            "other products: output elements 64 -> 128",
+            "depth more: added",
+        ],
+        {"width", "other, derived", "depth"},
+    ),
     "an input of more channels: no other module explains it": (
         two_layers(3),
         two_layers(4),
@@ -414,6 +457,24 @@ def test_what_an_edit_is_called(
     changes, shares = compared(old, new)
     assert [f"{share.cause} {share.detail}" for share in shares] == causes
     assert {f"{c.cause}, derived" if c.follows else str(c.cause) for c in changes} == kinds
+
+
+def test_a_cost_that_changed_without_a_shape() -> None:
+    """Parameters that are shared, or other operators or outputs in a module without any."""
+    plain = ModuleCost(
+        path="x", type="X", dense_macs=8, params=4, activations=2, calls=1, ops=("a", "b")
+    )
+    bare = replace(plain, params=0)
+    for old, new, detail in (
+        (plain, replace(plain, params=2), "parameters shared"),
+        (plain, replace(plain, params=6), "parameters no longer shared"),
+        (bare, replace(bare, dense_macs=9, ops=("b",)), "operators a b -> b"),
+        (bare, replace(bare, activations=3), "output elements 2 -> 3"),
+        (plain, replace(plain, dense_macs=9), "more per position"),
+    ):
+        (change,), _ = compared(cost_of([old]), cost_of([new]))
+        cause = "resolution" if detail == "more per position" else "other"
+        assert (change.cause, change.detail) == (cause, detail)
 
 
 def test_the_change_that_began_it_comes_first() -> None:
