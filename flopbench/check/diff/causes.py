@@ -2,13 +2,13 @@
 
 A wider layer gives the next one more inputs; a stride changes the positions of all later ones. The
 order of execution is not known here, only paths. So a derived change is booked under the cause of
-another one only where that cannot be wrong: where its width is that of another module, or all
-changes that it may come from have one cause. Else it is booked under what differs in it.
+another one only where that cannot be wrong: where all changes that it may come from have one cause.
+Else it is booked under what differs in it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -57,30 +57,20 @@ def attribute(changes: Sequence[Change], new_input: str) -> list[Change]:
         changes: of all modules.
         new_input: how the model's input changed, empty where it did not.
     """
-    wider = _outputs(changes)
+    wider = {move for one in changes for move in one.outputs}
     changes = [_of_known_role(one, wider, new_input) for one in changes]
     own = [one for one in changes if one.role == "own"]
-    wider = _outputs(own)
     widening = {one.module.cause for one in own if one.structural or one.outputs}
     moving = {one.module.cause for one in own if one.moving}
     flattened: set[Cause] = moving | {"resolution"} if new_input else moving
     origins: dict[Role, set[Cause]] = {
+        "own": set(),
         "input": widening,
         "features": widening or flattened,
         "positions": moving,
         "any": {one.module.cause for one in own},
     }
-    booked = []
-    for one in changes:
-        causes = origins.get(one.role, set())
-        if one.moves and wider.issuperset(one.moves):
-            causes = {"width"}
-        booked.append(_booked(one, causes, derived=bool(own)))
-    return booked
-
-
-def _outputs(changes: Iterable[Change]) -> set[Move]:
-    return {move for one in changes for move in one.outputs}
+    return [_booked(one, origins[one.role], derived=bool(own)) for one in changes]
 
 
 def _of_known_role(one: Change, wider: set[Move], new_input: str) -> Change:
@@ -99,7 +89,7 @@ def _of_known_role(one: Change, wider: set[Move], new_input: str) -> Change:
 
 def _booked(one: Change, causes: Collection[Cause], *, derived: bool) -> Change:
     """Book a change under the one cause it can come from, else under what differs in it."""
-    if one.role == "own" or not causes:
+    if not causes:
         return replace(one, booked=one.module.cause)
     module = replace(one.module, follows=derived)
     unknown: Cause = "other" if one.role == "any" else module.cause

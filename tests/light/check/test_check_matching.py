@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flopbench.check.diff.changes import compare_models
+from flopbench.check.diff.layers import keeps_positions
 from flopbench.check.records import ModelCost, ModuleCost
 from flopbench.check.report import CauseShare, ModuleChange
 
@@ -611,6 +612,27 @@ def test_a_new_kind_of_layer_is_a_new_operator() -> None:
         (change,), (share,) = compared(resnet(), new)
         assert (change.path, change.cause, change.detail) == (module.path, "new operator", detail)
         assert (share.cause, share.detail) == ("new operator", f"{module.path}: {detail}")
+
+
+def test_which_layers_keep_the_number_of_positions() -> None:
+    """Those whose padding makes up for their kernel, and those that have no kernel."""
+    three = [8, 8, 3, 3]
+    for type_, shape, keeps in (
+        ("Conv2d", {"weight": three, "padding": [1, 1]}, True),
+        ("Conv2d", {"weight": [8, 8, 1, 1]}, True),
+        ("Linear", {"weight": [8, 8]}, True),
+        ("Conv2d", {"weight": three}, False),
+        ("Conv2d", {"weight": three, "padding": 1, "stride": [2, 2]}, False),
+        ("Conv2d", {"weight": three, "padding": 1, "dilation": 2}, False),
+        ("Conv2d", {"weight": [8, 8, 2, 2], "padding": 1}, False),
+        ("ConvTranspose2d", {"weight": three, "padding": 1}, False),
+        ("MaxPool2d", {"kernel_size": 3, "stride": 1, "padding": 1}, False),
+        ("Mine", {"w": [8, 8]}, False),
+    ):
+        module = ModuleCost(
+            path="x", type=type_, dense_macs=1, params=1, activations=1, calls=1, shape=shape
+        )
+        assert keeps_positions(module) == keeps, (type_, shape)
 
 
 def test_layouts_of_torch() -> None:
