@@ -28,7 +28,7 @@ from flopbench.policy.forms import csv_form  # noqa: E402
 from flopbench.policy.forms.base import Options  # noqa: E402
 from flopbench.policy.log import check_log, count_log, open_log, without_duplicates  # noqa: E402
 from flopbench.policy.ready import read_counts  # noqa: E402
-from flopbench.policy.writers import convert_file  # noqa: E402
+from flopbench.policy.writers import convert, convert_file  # noqa: E402
 
 HEADER: dict[str, Any] = {
     "format": "flopbench.policy-log",
@@ -284,6 +284,7 @@ CSV_DEFECTS = {
     "id,action,latency_ms\na,0,1e400\n": ("run.csv:2: latency_ms: is '1e400'",),
     "id,action\na,0\na,9\na,1\na,1\n": ("run.csv:2: actions[1] is 9",),
     "id,action\na,0\na,runn\na,1\na,1\n": ("run.csv:2: actions[1] is 'runn'", "'run'"),
+    "id,action,frames\na,0,\na,0,\nb,0,\na,1,\na,1,\n": ("run.csv:5: id: 'a' already appeared at",),
     "id,exit\na,first\na,first\n": ("run.csv:3: id: 'a' already appeared at", "run.csv:2"),
     'id,action,frames\n"a\nb",0,\n"a\nb",0,\nc,7,\n': ("run.csv:6: actions[0] is 7",),
 }
@@ -298,12 +299,6 @@ def test_a_large_csv_with_a_defective_header_is_refused(
     """The first line of a large file is checked by the exact reader."""
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1)
     assert "run.csv:1" in raised(csv_log(tmp_path, text))
-
-
-def test_a_sample_in_two_places_is_a_repeated_id(tmp_path: Path) -> None:
-    """Lines of one sample that are not consecutive are reported where they continue."""
-    path = csv_log(tmp_path, "id,action\na,0\na,0\nb,0\na,1\na,1\n", VARIES)
-    assert "run.csv:5: id: 'a' already appeared at" in raised(path)
 
 
 def test_bytes_that_are_no_text_are_found_at_their_line(tmp_path: Path) -> None:
@@ -335,13 +330,12 @@ def test_spreadsheets_csv_is_read(
         assert counts.decisions.tolist() == [[1, 1, 1]]
 
 
-@pytest.mark.parametrize("suffix", ["json", "jsonl"])
-def test_a_byte_order_mark_before_json_is_skipped(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+def test_a_byte_order_mark_before_json_is_skipped(write: Write, form: str) -> None:
     """Editors that put one there do not break a log."""
-    lines = [json.dumps(HEADER), json.dumps(A)]
-    text = "\n".join(lines) if suffix == "jsonl" else json.dumps({"header": HEADER, "samples": [A]})
-    path = tmp_path / f"run.{suffix}"
-    path.write_bytes(b"\xef\xbb\xbf" + text.encode())
+    lines = {"jsonl": (HEADER, A), "json": ({"header": HEADER, "samples": [A]},)}
+    path = write(*lines[form][1:], header=lines[form][0], name=f"run.{form}")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert count_log(open_log([path])).records == 1
 
 
@@ -355,53 +349,40 @@ def npz(tmp_path: Path, header: Any = HEADER, **arrays: Any) -> Path:
 
 IDS = np.array(["a", "b"])
 IDS_4 = np.zeros((2, 4), np.int64)
+PLAIN = {"id": IDS, "actions": IDS_4}
+
+
+def ragged(*offsets: float) -> dict[str, Any]:
+    """Return eight decisions in a row, cut at some places."""
+    return {"id": IDS, "actions": np.zeros(8, int), "actions_offsets": np.array(offsets)}
+
+
 NPZ_DEFECTS: list[tuple[dict[str, Any], str]] = [
-    ({"id": np.array(["a", None]), "actions": IDS_4}, "id holds pickled objects"),
+    (PLAIN | {"id": np.array(["a", None])}, "id holds pickled objects"),
     ({"actions": IDS_4}, "there is no column 'id'"),
-    ({"id": IDS, "actions": IDS_4, "header": None}, "has no header"),
-    ({"id": IDS_4, "actions": IDS_4}, "id has shape (2, 4)"),
-    ({"id": np.arange(2), "actions": IDS_4}, "sample 1: id:"),
-    ({"id": np.array([b"a", b"b"]), "actions": IDS_4}, "sample 1: id:"),
-    ({"id": np.array(["2020", "2021"], "M8[s]"), "actions": IDS_4}, "sample 1: id:"),
-    ({"id": np.array(["a", "\ud800"]), "actions": IDS_4}, "id holds text"),
+    (PLAIN | {"header": None}, "has no header"),
+    (PLAIN | {"id": IDS_4}, "id has shape (2, 4)"),
+    (PLAIN | {"id": np.arange(2)}, "sample 1: id:"),
+    (PLAIN | {"id": np.array([b"a", b"b"])}, "sample 1: id:"),
+    (PLAIN | {"id": np.array(["2020", "2021"], "M8[s]")}, "sample 1: id:"),
+    (PLAIN | {"id": np.array(["a", "\ud800"])}, "id holds text"),
     ({"id": IDS, "actions": IDS_4[:1]}, "actions has shape (1, 4)"),
     ({"id": IDS, "actions": np.zeros(2, int)}, "sample 1: actions:"),
     ({"id": IDS, "actions": np.array(3)}, "actions has shape ()"),
     ({"id": IDS, "actions": IDS_4 + 0.5}, "sample 1: actions[0]"),
     ({"id": IDS, "actions": np.array([[0] * 4, [3] * 4])}, "sample 2: actions[0] is 3"),
-    (
-        {"id": IDS, "actions": (IDS_4 - 1).astype(np.uint64)},
-        "sample 1: actions[0] is 18",
-    ),
+    ({"id": IDS, "actions": (IDS_4 - 1).astype(np.uint64)}, "sample 1: actions[0] is 18"),
     ({"id": IDS, "actions": IDS_4.astype(str)}, "sample 1: actions[0] is '0'"),
     ({"id": IDS, "acts": IDS_4}, "unknown column 'acts'"),
-    ({"id": IDS, "actions": IDS_4, "actions.x": IDS_4}, "two columns for 'actions'"),
-    ({"id": IDS, "actions": IDS_4, "labels": np.array([1, -2])}, "sample 2: labels"),
-    ({"id": IDS, "actions": IDS_4, "labels": IDS_4[:1]}, "labels has shape (1, 4)"),
-    (
-        {"id": IDS, "extra_json": np.array(["", "{"])},
-        "sample 2: extra_json is not JSON",
-    ),
-    (
-        {"id": IDS, "actions": IDS_4, "extra_json": np.array(["", '{"x": NaN}'])},
-        "sample 2: extra_json is not JSON",
-    ),
-    (
-        {"id": IDS, "actions": np.zeros(8, int), "actions_offsets": np.array([0, 5, 4])},
-        "actions_offsets does not rise",
-    ),
-    (
-        {"id": IDS, "actions": np.zeros(8, int), "actions_offsets": np.array([1, 4, 8])},
-        "actions_offsets does not begin at 0",
-    ),
-    (
-        {"id": IDS, "actions": np.zeros(8, int), "actions_offsets": np.array([0, 4, 9])},
-        "actions_offsets does not rise from 0 to 8",
-    ),
-    (
-        {"id": IDS, "actions": np.zeros(8, int), "actions_offsets": np.array([0, 4.0, 8])},
-        "actions_offsets has shape (3,) of type float64",
-    ),
+    (PLAIN | {"actions.x": IDS_4}, "two columns for 'actions'"),
+    (PLAIN | {"labels": np.array([1, -2])}, "sample 2: labels"),
+    (PLAIN | {"labels": IDS_4[:1]}, "labels has shape (1, 4)"),
+    ({"id": IDS, "extra_json": np.array(["", "{"])}, "sample 2: extra_json is not JSON"),
+    (PLAIN | {"extra_json": np.array(["", '{"x": NaN}'])}, "sample 2: extra_json is not JSON"),
+    (ragged(0, 5, 4), "actions_offsets does not rise"),
+    (ragged(1, 4, 8), "actions_offsets does not begin at 0"),
+    (ragged(0, 4, 9), "actions_offsets does not rise from 0 to 8"),
+    (ragged(0, 4.0, 8), "actions_offsets has shape (3,) of type float64"),
 ]
 
 
@@ -480,15 +461,8 @@ def test_scores_that_are_no_numbers_are_a_defect(tmp_path: Path) -> None:
     assert "sample 2: scores[3]: is nan" in raised(path, "arnet-resnet", ("scores",))
     target = tmp_path / "out.jsonl"
     with pytest.raises(DataError, match=r"sample 2: scores\[3\]: is nan"):
-        convert_file_with(path, target, "arnet-resnet")
+        convert(open_log([path], preset="arnet-resnet"), target)
     assert not target.exists()
-
-
-def convert_file_with(path: Path, target: Path, preset: str) -> int:
-    """Convert a log that needs a preset."""
-    from flopbench.policy.writers import convert
-
-    return convert(open_log([path], preset=preset), target)
 
 
 def test_a_preset_that_does_not_fit_is_refused(tmp_path: Path, write: Write) -> None:
@@ -794,8 +768,6 @@ def test_a_check_of_csv_lists_what_stands_before_broken_csv(tmp_path: Path) -> N
 def test_repeated_samples_can_be_left_out_in_every_form(write: Write, tmp_path: Path) -> None:
     """Keeping the first of each id also works for formats that are written in two passes."""
     path = write(A, B, A, {"id": "c", "actions": [0] * 4}, B)
-    from flopbench.policy.writers import convert
-
     for form in ("json", "csv", "parquet", "npz"):
         target = tmp_path / f"out.{form}"
         log = without_duplicates(open_log([path]))
@@ -811,8 +783,6 @@ def test_a_last_line_that_is_cut_off_can_be_left_out(write: Write, tmp_path: Pat
     path.write_bytes(path.read_bytes() + b'{"id": "c", "act')
     assert "run.jsonl:4 is cut off" in raised(path)
     log = open_log([path], options=Options(allow_truncated=True))
-    from flopbench.policy.writers import convert
-
     assert convert(log, tmp_path / "out.npz") == 2
     (text,) = map(str, log.warnings())
     assert text == f"{path}:4 is cut off and was left out"
