@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -114,6 +114,10 @@ class _Batch:
         """Name a sample in messages."""
         return f"batch sample {i} (id {self.ids[i]!r})"
 
+    def refuse(self, i: int, text: str, hint: str = "") -> NoReturn:
+        """Raise the error for a value of a sample."""
+        raise DataError(f"{self.place(i)}: {text}", hint)
+
     def loaded(self, value: Any, argument: str) -> Any:
         """Return an array (B, ...) or a list of B values."""
         expected = f"one value for each of {self.size} ids"
@@ -143,8 +147,8 @@ class _Batch:
         plain: list[Any] = [_plain(item, argument) for item in items]
         for i, item in enumerate(plain):
             if isinstance(item, float) and not math.isfinite(item):
-                problem = f"{self.place(i)}: {argument} is {item}, not a finite number"
-                raise DataError(problem, "None stands for a missing value")
+                problem = f"{argument} is {item}, not a finite number"
+                self.refuse(i, problem, "None stands for a missing value")
         return plain
 
     def whole_scalars(self, value: Any, argument: str) -> list[Any]:
@@ -181,10 +185,8 @@ class _Batch:
             rows = [[_whole(_plain(v, argument)) for v in own if v is not None] for own in lists]
         for i, row in enumerate(rows):
             if len(row) > 2 and all(v in (0, 1) for v in row):
-                raise DataError(
-                    f"{self.place(i)}: labels: {len(row)} values, all 0 or 1: a multi-hot row?",
-                    "give class indices, one row per sample, padded with -1",
-                )
+                problem = f"labels: {len(row)} values, all 0 or 1: a multi-hot row?"
+                self.refuse(i, problem, "give class indices, one row per sample, padded with -1")
         return [[v for v in row if v != PADDING] or None for row in rows]
 
     def scores(self, value: Any, argument: str) -> list[Any]:
@@ -202,7 +204,7 @@ class _Batch:
         wrong = np.argwhere(~np.isfinite(items)).tolist()
         if wrong:
             i, c = wrong[0]
-            raise DataError(f"{self.place(i)}: scores[{c}] is {items[i, c]}, not a finite number")
+            self.refuse(i, f"scores[{c}] is {items[i, c]}, not a finite number")
         found: list[Any] = short_floats(items).tolist()
         return found
 
@@ -227,8 +229,7 @@ class _Batch:
         for i, item in enumerate(self.loaded(value, argument)):
             item = _plain(item, argument)
             if item is not None and not isinstance(item, (list, tuple)):
-                problem = f"{argument} is {item!r} where a list was expected"
-                raise DataError(f"{self.place(i)}: {problem}")
+                self.refuse(i, f"{argument} is {item!r} where a list was expected")
             rows.append(item and [_plain(v, argument) for v in item])
         return rows
 
@@ -265,7 +266,7 @@ class _Batch:
             i, t = wrong[0]
             problem = f"{argument}[{t}] is {array[i, t]:g} where a whole number was expected"
             hint = _ONE_HOT_HINT if argument.startswith("actions") else ""
-            raise DataError(f"{self.place(first + i)}: {problem}", hint)
+            self.refuse(first + i, problem, hint)
         return array.astype(np.int64)
 
     def _decisions(self, array: Any, argument: str, stream: str, first: int = 0) -> list[Any]:
@@ -285,7 +286,7 @@ class _Batch:
 
         def say(position: int, text: str, hint: str = "") -> None:
             i, t = divmod(position, steps)
-            raise DataError(f"{self.place(first + i)}: {argument}[{t}] {text}", hint)
+            self.refuse(first + i, f"{argument}[{t}] {text}", hint)
 
         codes = one_hot_codes(array.reshape(n * steps, width), size, say)
         one_hot: list[Any] = codes.reshape(n, steps).tolist()
@@ -299,7 +300,7 @@ class _Batch:
             item = array.tolist()
         if not isinstance(item, (list, tuple)):
             problem = f"{argument} is {item!r} where a list of decisions was expected"
-            raise DataError(f"{self.place(i)}: {problem}", _ONE_HOT_HINT)
+            self.refuse(i, problem, _ONE_HOT_HINT)
         if set(map(type, item)) <= {int, str}:
             return item
         choices = [_plain(choice, argument) for choice in item]

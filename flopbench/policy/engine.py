@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from flopbench.core.errors import DataError, Remark, near_match
-from flopbench.policy.blocks import Block
+from flopbench.core.errors import Remark, near_match
+from flopbench.policy.blocks import Block, says
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.plan import Plan
@@ -89,13 +89,9 @@ class Gatherer:
         for i, view in enumerate(views if wrong else ()):
             if (view is None) != (known is None):
                 this = "names none" if view is None else f"names {view!r}, unlike the first"
-                self._report(
-                    DataError(
-                        f"{block.place(i)}: view: some samples of this log name a view and "
-                        f"some do not; this one {this}",
-                        "name a view for every sample or for none",
-                    )
-                )
+                text = f"some samples of this log name a view and some do not; this one {this}"
+                say = says(block.place, self._report)
+                say(i, f"view: {text}", "name a view for every sample or for none")
         if known is None:
             return None
         return np.array([known.setdefault(name, len(known)) for name in block.ids], np.int64)
@@ -110,15 +106,11 @@ class Gatherer:
                 return
             self._expected_steps = int(result.steps[first])
             self._expected_from = block.place(first)
-        wrong = counted & (result.steps != self._expected_steps)
-        for i in np.flatnonzero(wrong):
-            self._report(
-                DataError(
-                    f"{block.place(int(i))}: actions: {int(result.steps[i])} steps where "
-                    f"{self._expected_steps} were expected, as in {self._expected_from}",
-                    'if lengths really differ, say so in the header: "steps": "varies"',
-                )
-            )
+        expected = f"{self._expected_steps} were expected, as in {self._expected_from}"
+        say = says(block.place, self._report)
+        for i in np.flatnonzero(counted & (result.steps != self._expected_steps)).tolist():
+            hint = 'if lengths really differ, say so in the header: "steps": "varies"'
+            say(i, f"actions: {int(result.steps[i])} steps where {expected}", hint)
 
     def _label_codes(self, block: Block) -> Any:
         """Turn labels into indices among those seen so far, checking each new one."""
@@ -155,10 +147,9 @@ class Gatherer:
             problem = f"is {key!r}, which is not in 'class_names'"
             hint = near_match(str(key), names or [], "classes")
         if wrong:
-            ends = np.cumsum(block.label_lengths)
+            say, ends = says(block.place, self._report), np.cumsum(block.label_lengths)
             for at in [n for n, label in enumerate(block.labels) if label == value]:
-                i = int(np.searchsorted(ends, at, side="right"))
-                self._report(DataError(f"{block.place(i)}: labels: {problem}", hint))
+                say(int(np.searchsorted(ends, at, side="right")), f"labels: {problem}", hint)
             return 0
         return self._labels.setdefault(key, len(self._labels))
 

@@ -168,6 +168,12 @@ def with_preset(header: Header | None, preset: str | None, where: str) -> Header
     return msgspec.structs.replace(header, preset=preset)
 
 
+def differing(one: Header, other: Header) -> list[str]:
+    """List the fields in which two headers of one run differ, and may not."""
+    names = [name for name in Header.__struct_fields__ if name != "environment"]
+    return [name for name in names if getattr(one, name) != getattr(other, name)]
+
+
 def resolve(header: Header, where: str) -> Header:
     """Fill what a header leaves out from its preset, and check that it makes sense.
 

@@ -13,7 +13,7 @@ import msgspec
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import check_writable
-from flopbench.policy.header import FORMAT, Header, Shard, header_json, read_header
+from flopbench.policy.header import FORMAT, Header, Shard, differing, header_json, read_header
 from flopbench.policy.samples import Sample
 
 JOURNAL_SUFFIX = ".journal.jsonl"
@@ -145,13 +145,12 @@ def _check_same_header(path: Path, line: bytes, header: Header) -> None:
         old = read_header(json.loads(line), f"{path}:1")
     except ValueError:
         raise DataError(f"{path}:1 is not the header of a policy log") from None
-    for name in Header.__struct_fields__:
+    for name in differing(old, header):
         there, here = getattr(old, name), getattr(header, name)
-        if there != here and name != "environment":
-            raise InputError(
-                f"cannot continue {path}: its header has {name} {there!r}, this run has {here!r}",
-                "a log holds one run: choose another name",
-            )
+        raise InputError(
+            f"cannot continue {path}: its header has {name} {there!r}, this run has {here!r}",
+            "a log holds one run: choose another name",
+        )
 
 
 def sync_path(path: Path) -> None:

@@ -15,7 +15,7 @@ from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.engine import Column, Gatherer
 from flopbench.policy.forms import SHARE_FORMS, form_named, sniff
 from flopbench.policy.forms.base import NeedsExactReader, Options, Reader
-from flopbench.policy.header import Header, resolve, with_preset
+from flopbench.policy.header import Header, differing, resolve, with_preset
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import OnDefect, Sample, raise_first
 from flopbench.policy.shards import find_files
@@ -127,11 +127,7 @@ def _common_header(readers: Sequence[Reader], preset: str | None) -> Header:
     for reader in readers:
         header = with_preset(reader.header(), preset, str(reader.path))
         found.append(msgspec.structs.replace(header, shard=None))
-        names = [
-            name
-            for name in Header.__struct_fields__
-            if name != "environment" and getattr(found[-1], name) != getattr(found[0], name)
-        ]
+        names = differing(found[-1], found[0])
         if names:
             raise DataError(
                 f"{reader.path}: its header differs from that of {readers[0].path} in "

@@ -17,7 +17,6 @@ import numpy as np
 
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.forms.base import NeedsExactReader
-from flopbench.policy.forms.parquet_form import nulls
 from flopbench.policy.forms.raw import (
     duckdb_path,
     open_bytes,
@@ -47,11 +46,10 @@ def _plain_columns(path: Path, plan: Plan) -> list[str] | None:
     if plan.streams != ("",):
         return None
     with open_bytes(path) as stream:
+        errors: tuple[type[Exception], ...] = (csv.Error, UnicodeDecodeError, *unpacking_errors())
         try:
             names = next(csv.reader([stream.readline().decode("utf-8")]), [])
-        except (UnicodeDecodeError, csv.Error):
-            return None
-        except unpacking_errors():
+        except errors:
             return None
     plain = set(names) <= set(FAST_COLUMNS) and {"id", "action"} <= set(names)
     return names if plain and len(set(names)) == len(names) else None
@@ -116,9 +114,7 @@ def _columns(path: Path, query: str) -> Iterator[list[Any]]:
         try:
             for batch in nanoarrow.ArrayStream(connection.sql(query, params=[duckdb_path(path)])):
                 n = len(batch)
-                columns = list(batch.iter_children())
-                if any(nulls(column, 0, n).any() for column in columns):
-                    raise NeedsExactReader
+                columns = batch.iter_children()  # the query gives no nulls
                 group.append(
                     [np.asarray(c.buffer(1))[c.offset : c.offset + n].copy() for c in columns]
                 )
