@@ -72,7 +72,7 @@ def test_the_form_is_read(
 ) -> None:
     """A file of plain lines is a log, and a line that cannot be read is named."""
     loaded("policy/forms/plain_form.py", monkeypatch)
-    plain = forms.Form("plain", "plain_form:PlainReader")
+    plain = forms.Form("plain", "plain_form:PlainReader", magic=b"# decisions")
     monkeypatch.setattr(forms, "FORMS", (*forms.FORMS, plain))
     log = tmp_path / "log.txt"
     log.write_text("# decisions\nv1 0 1 6 6 6 6\nv2 0 0 5 5 1 1\n")

@@ -20,12 +20,14 @@ class Form:
         name: what messages call it.
         reader: file and class, below this folder.
         suffixes: of its files; none: it cannot be written.
-        is_text: whether such a file may be compressed as a whole.
+        magic: what its files begin with; only then the reader is asked whether it is one.
+        is_text: whether blanks may stand before, and a file may be compressed as a whole.
     """
 
     name: str
     reader: str
     suffixes: tuple[str, ...] = ()
+    magic: bytes = b""
     is_text: bool = False
 
     @property
@@ -37,14 +39,14 @@ class Form:
 
 
 FORMS = (
-    Form("json", "json_form:JsonReader", (".json",), is_text=True),
-    Form("jsonl", "jsonl_form:JsonlReader", (".jsonl", ".ndjson"), is_text=True),
+    Form("json", "json_form:JsonReader", (".json",), magic=b"{", is_text=True),
+    Form("jsonl", "jsonl_form:JsonlReader", (".jsonl", ".ndjson"), magic=b"{", is_text=True),
     Form("csv", "csv_form:CsvReader", (".csv",), is_text=True),
-    Form("parquet", "parquet_form:ParquetReader", (".parquet",)),
-    Form("npz", "npz_form:NpzReader", (".npz",)),
-    Form("arnet-npz", "arnet_npz:ArnetNpzReader"),
+    Form("parquet", "parquet_form:ParquetReader", (".parquet",), magic=b"PAR1"),
+    Form("npz", "npz_form:NpzReader", (".npz",), magic=b"PK"),
+    Form("arnet-npz", "arnet_npz:ArnetNpzReader", magic=b"PK"),
 )
-"""Every form that holds samples, in the order in which a file is asked whether it is one."""
+"""Every form that holds samples; of those with one magic number, the first that recognises it."""
 
 SHARE_FORMS = ("arnet-console", "usage")
 """Forms that hold shares of actions instead of samples; see ``policy/usage.py``."""
@@ -59,8 +61,10 @@ def sniff(path: Path) -> str:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     if not head.strip():
         raise DataError(f"{path} is empty", "a policy log starts with a header")
-    for form in FORMS:
-        if form.type.recognises(head, path):
+    # A form without a magic number is asked last: asking loads its reader.
+    for form in sorted(FORMS, key=lambda form: not form.magic):
+        begin = head.lstrip() if form.is_text else head
+        if begin.startswith(form.magic) and form.type.recognises(head, path):
             return form.name
     if _USAGE_LINE.search(head):
         return "arnet-console"

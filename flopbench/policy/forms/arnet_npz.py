@@ -35,8 +35,8 @@ class ArnetNpzReader(NpzReader):
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
-        """Whether it is a zip file with an array ``rs``."""
-        return head[:2] == b"PK" and is_arnet(path)
+        """Whether it has an array ``rs`` and no header."""
+        return is_arnet(path)
 
     def header(self) -> Header | None:
         """Return None: the file names no actions."""

@@ -52,7 +52,7 @@ class NeedsExactReader(Exception):
 
 
 class Reader:
-    """One file of a log. A form is a subclass with ``recognises``, ``header`` and ``rows``.
+    """One file of a log. A form is a subclass with ``header`` and ``rows``.
 
     Args:
         path: the file.
@@ -66,8 +66,8 @@ class Reader:
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
-        """Whether the first bytes, unpacked, are those of such a file."""
-        raise NotImplementedError
+        """Whether the first bytes, unpacked, are those of such a file, its magic number aside."""
+        return True
 
     def header(self) -> Header | None:
         """Return the header that the file holds, None where it holds none."""

@@ -41,8 +41,6 @@ class JsonReader(Reader):
     def recognises(head: bytes, path: Path) -> bool:
         """Whether the first line, or what the first line begins, is a whole document."""
         line, newline, _ = head.lstrip().partition(b"\n")
-        if line[:1] != b"{":
-            return False
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):

@@ -40,11 +40,6 @@ _DECODER = msgspec.json.Decoder(Sample)
 class JsonlReader(Reader):
     """One JSONL file; a sample's place is its line."""
 
-    @staticmethod
-    def recognises(head: bytes, path: Path) -> bool:
-        """Whether it begins with an object; one that is a whole document is JSON."""
-        return head.lstrip()[:1] == b"{"
-
     def header(self) -> Header | None:
         """Return the header on the first line, None where the first line is a sample."""
         with open_bytes(self.path) as stream:

@@ -64,8 +64,8 @@ class NpzReader(Reader):
 
     @staticmethod
     def recognises(head: bytes, path: Path) -> bool:
-        """Whether it is a zip file, other than one of AR-Net."""
-        return head[:2] == b"PK" and not is_arnet(path)
+        """Whether it is none of AR-Net."""
+        return not is_arnet(path)
 
     def header(self) -> Header | None:
         """Return the header, None where the file holds none."""

@@ -72,11 +72,6 @@ class ParquetReader(Reader):
 
     _connection: Any = None
 
-    @staticmethod
-    def recognises(head: bytes, path: Path) -> bool:
-        """Whether it begins as Parquet does."""
-        return head[:4] == b"PAR1"
-
     def header(self) -> Header | None:
         """Return the header in the file's metadata, None where there is none."""
         query = "SELECT value FROM parquet_kv_metadata(?) WHERE key = ?::BLOB"
