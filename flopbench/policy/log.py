@@ -107,7 +107,7 @@ def open_log(
     if len(set(forms)) > 1:
         listed = ", ".join(sorted(set(forms)))
         raise DataError(f"the shards have different formats: {listed}")
-    reader = form_named(forms[0]).type
+    reader = form_named(forms[0]).load()
     readers = tuple(reader(path, options or Options()) for path in paths)
     header = _common_header(readers, preset)
     resolved = resolve(header, str(paths[0]))

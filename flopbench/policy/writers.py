@@ -28,7 +28,7 @@ def convert(log: Log, target: Path) -> int:
             yield coded(group, log.plan, place)
 
     with _replacing(target) as temporary:
-        return form.type.write(
+        return form.load().write(
             Copy(
                 header=log.header,
                 plan=log.plan,

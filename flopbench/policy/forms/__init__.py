@@ -30,9 +30,8 @@ class Form:
     magic: bytes = b""
     is_text: bool = False
 
-    @property
-    def type(self) -> type[Reader]:
-        """Its reader, which is loaded only here."""
+    def load(self) -> type[Reader]:
+        """Return its reader, which is imported only here."""
         module, name = self.reader.split(":")
         found: type[Reader] = getattr(import_module(f"{__name__}.{module}"), name)
         return found
@@ -64,7 +63,7 @@ def sniff(path: Path) -> str:
     # A form without a magic number is asked last: asking loads its reader.
     for form in sorted(FORMS, key=lambda form: not form.magic):
         begin = head.lstrip() if form.is_text else head
-        if begin.startswith(form.magic) and form.type.recognises(head, path):
+        if begin.startswith(form.magic) and form.load().recognises(head, path):
             return form.name
     if _USAGE_LINE.search(head):
         return "arnet-console"

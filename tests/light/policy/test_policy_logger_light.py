@@ -236,6 +236,7 @@ def test_a_header_may_be_a_record_or_a_dict(tmp_path: Path) -> None:
     for number, header in enumerate((old, {"preset": "arnet-resnet", "seed": 1})):
         with PolicyLogger(tmp_path / f"{number}.jsonl", header=header, seed=2) as log:
             log.add(IDS, ROWS)
+        assert isinstance(log.header, Header)
         assert (log.header.seed, log.header.preset) == (2, "arnet-resnet")
         assert log.header.shard is None
         assert (log.header.environment or {}).get("torch") != "0.1"
@@ -838,9 +839,3 @@ def test_a_batch_costs_little(path: Path) -> None:
         for n in range(20):
             log.add([f"{n}_{i}" for i in range(64)], rows, labels=np.arange(64))
         assert time.perf_counter() - start < 2
-
-
-def test_the_header_is_a_record(path: Path) -> None:
-    """``Header`` is public: other code may build on it."""
-    with PolicyLogger(path, header=Header(preset="arnet-resnet")) as log:
-        assert isinstance(log.header, Header)
