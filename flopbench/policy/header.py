@@ -8,7 +8,6 @@ Version history: 1, the first.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -222,8 +221,7 @@ def _check(header: Header, where: str) -> None:
     if streams is not None and (len(set(streams)) < len(streams) or not streams):
         raise DataError(f"{where} 'streams' is empty or names a stream twice")
     _check_actions(header, where)
-    for place, costs in _all_costs(header):
-        _check_costs(costs, header.components or {}, f"{where} {place}")
+    _check_costs(header, where)
     for name, component in (header.components or {}).items():
         if isinstance(component, Component) and component.default not in component.variants:
             raise DataError(
@@ -271,24 +269,24 @@ def _check_unique(names: list[tuple[str | None, str]], where: str) -> None:
             raise DataError(f"{where}[{number}] repeats the name {name[1]!r}")
 
 
-def _all_costs(header: Header) -> Iterable[tuple[str, Costs]]:
-    for number, action in enumerate(header.actions or []):
-        yield f"actions[{number}] ({action.name!r})", action.costs
-    for number, exit in enumerate(header.exits or []):
-        yield f"exits[{number}] ({exit.name!r})", exit.costs
+def _check_costs(header: Header, where: str) -> None:
     charges = header.charges or Charges()
-    for name in Charges.__struct_fields__:
-        yield f"charges.{name}", getattr(charges, name)
-
-
-def _check_costs(costs: Costs, components: Mapping[str, Any], where: str) -> None:
-    for name, times in costs.items():
-        if name not in components:
-            raise DataError(
-                f"{where} charges the component {name!r}, which 'components' does not declare",
-                near_match(name, components, "components"),
-            )
-        if not 0 <= times < math.inf:
-            raise DataError(
-                f"{where}: {name!r} is {times!r} where a number of at least 0 was expected"
-            )
+    all_costs = [
+        *((f"actions[{n}] ({a.name!r})", a.costs) for n, a in enumerate(header.actions or [])),
+        *((f"exits[{n}] ({e.name!r})", e.costs) for n, e in enumerate(header.exits or [])),
+        *((f"charges.{name}", getattr(charges, name)) for name in Charges.__struct_fields__),
+    ]
+    components = header.components or {}
+    for place, costs in all_costs:
+        for name, times in costs.items():
+            if name not in components:
+                raise DataError(
+                    f"{where} {place} charges the component {name!r}, which 'components' does not "
+                    "declare",
+                    near_match(name, components, "components"),
+                )
+            if not 0 <= times < math.inf:
+                raise DataError(
+                    f"{where} {place}: {name!r} is {times!r} where a number of at least 0 was "
+                    "expected"
+                )

@@ -42,8 +42,7 @@ def open_bytes(path: Path) -> IO[bytes]:
         except InputError:
             stream.close()
             raise
-        unpacked = _unzstd(stream, zstandard.ZstdDecompressor())
-        return io.BufferedReader(_Chunks(unpacked, stream))
+        return io.BufferedReader(_Unzstd(stream, zstandard.ZstdDecompressor()))
     return stream
 
 
@@ -58,25 +57,13 @@ def _zstandard(purpose: str) -> Any:
     return zstandard
 
 
-def _unzstd(stream: IO[bytes], decompressor: Any) -> Iterator[bytes]:
-    """Yield what zstd frames hold; zstandard's reader does not notice a truncated file."""
-    frame: Any = None
-    while packed := stream.read(PACKED_BYTES):
-        while packed:
-            frame = frame or decompressor.decompressobj()
-            yield frame.decompress(packed)
-            packed = frame.unused_data
-            if frame.eof:
-                frame = None
-    if frame is not None:
-        raise EOFError("the last zstd frame does not end")
+class _Unzstd(io.RawIOBase):
+    """What zstd frames hold; zstandard's own reader does not notice a truncated file."""
 
-
-class _Chunks(io.RawIOBase):
-    """An iterator of bytes as a stream; closing it closes the underlying file."""
-
-    def __init__(self, chunks: Iterator[bytes], behind: IO[bytes]) -> None:
-        self._chunks, self._behind = chunks, behind
+    def __init__(self, packed: IO[bytes], decompressor: Any) -> None:
+        self._packed, self._decompressor = packed, decompressor
+        self._unread = b""
+        self._frame: Any = None
         self._rest = memoryview(b"")
 
     def readable(self) -> bool:
@@ -84,16 +71,22 @@ class _Chunks(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
+            data = self._unread or self._packed.read(PACKED_BYTES)
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("the last zstd frame does not end")
                 return 0
-            self._rest = memoryview(chunk)
+            self._frame = self._frame or self._decompressor.decompressobj()
+            self._rest = memoryview(self._frame.decompress(data))
+            self._unread = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
         n = min(len(buffer), len(self._rest))
         buffer[:n], self._rest = self._rest[:n], self._rest[n:]
         return n
 
     def close(self) -> None:
-        self._behind.close()
+        self._packed.close()
         super().close()
 
 
