@@ -18,7 +18,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -139,11 +139,15 @@ class CsvReader(Reader):
     @staticmethod
     def write(copy: Copy) -> int:
         """Write only columns that hold something, names of actions, and the header beside."""
+        shown = {
+            stream: [_action_cell(at, name) for at, name in enumerate(names)]
+            for stream, names in copy.plan.indices.items()
+        }
         used = {COLUMNS.index("id")}
         count = 0
         for samples in copy.samples():
             for sample in samples:
-                for cells in _cells_of(sample, copy.plan):
+                for cells in _cells_of(sample, shown):
                     used.update(at for at, cell in enumerate(cells) if cell)
                 count += 1
         if not used & {COLUMNS.index(name) for name in ("action", "exit", "counts")}:
@@ -155,7 +159,7 @@ class CsvReader(Reader):
             writer.writerow([COLUMNS[at] for at in columns])
             for samples in copy.samples():
                 for sample in samples:
-                    lines = _cells_of(sample, copy.plan)
+                    lines = _cells_of(sample, shown)
                     writer.writerows([cells[at] for at in columns] for cells in lines)
             text.flush()
             text.detach()
@@ -385,8 +389,11 @@ class _LineFeeds:
         self._text.write(line.removesuffix("\r\n") + "\n")
 
 
-def _cells_of(sample: Sample, plan: Plan) -> Iterator[list[str]]:
-    """Yield the lines of a sample whose decisions are ids, cells in the order of ``COLUMNS``."""
+def _cells_of(sample: Sample, shown: Mapping[str, list[str]]) -> Iterator[list[str]]:
+    """Yield the lines of a sample whose decisions are ids, cells in the order of ``COLUMNS``.
+
+    ``shown``: stream -> the cell of each action.
+    """
     own = [_cell(name, getattr(sample, name)) for name in OWN_COLUMNS]
     parts: Any = (sample.actions, sample.spans)
     if not any(isinstance(part, dict) for part in parts):
@@ -395,9 +402,8 @@ def _cells_of(sample: Sample, plan: Plan) -> Iterator[list[str]]:
     for stream in dict.fromkeys([*actions_of, *spans_of]) or [""]:
         actions, spans = actions_of.get(stream), spans_of.get(stream)
         none = ("", *("" if part is None else EMPTY for part in (actions, spans)))
-        names = list(plan.indices.get(stream, ()))
         cells: list[tuple[str, ...]] = [
-            (str(step), _action(names, action), "" if spans is None else str(spans[step]))
+            (str(step), shown[stream][action], "" if spans is None else str(spans[step]))
             for step, action in enumerate(actions or ())
         ]
         for line in cells or [none]:
@@ -405,8 +411,7 @@ def _cells_of(sample: Sample, plan: Plan) -> Iterator[list[str]]:
             own = [sample.id, own[1], *[""] * (len(own) - 2)]
 
 
-def _action(names: list[str], action: int) -> str:
-    name = names[action]
+def _action_cell(action: int, name: str) -> str:
     # A name of digits would be read as an id.
     return str(action) if name in {"", EMPTY} or name.lstrip("-").isdigit() else name
 
