@@ -7,6 +7,7 @@ import errno
 import json
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,15 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     path = path.resolve()
     check_writable(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    if path.exists() and not path.is_file():
-        _write_through(path, data)
-        return
     # Named before it exists, so that an interrupt at any moment leaves nothing behind.
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
-        with open(temporary, "xb", opener=_private) as stream:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        # Only its owner may read it until it is whole.
+        private = partial(os.open, mode=0o600)
+        with open(temporary, "xb", opener=private) as stream:
             stream.write(data)
         mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
         os.chmod(temporary, mode)
@@ -98,11 +101,6 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-
-
-def _private(name: str, flags: int) -> int:
-    """Open a file that only its owner may read."""
-    return os.open(name, flags, 0o600)
 
 
 def read_text(path: Path, what: str) -> str:
@@ -220,13 +218,6 @@ def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, re
             f"{where} has schema {own}; this flopbench reads up to {schema}",
             f"upgrade flopbench, or write the file again with this version: {remake}",
         )
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}") from None
 
 
 def _umask() -> int:

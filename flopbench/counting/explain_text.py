@@ -99,17 +99,14 @@ def counter_grid(explanation: Explanation) -> Grid:
     profiles = explanation.profiles
     sums = {p.counter: p.by_family() for p in profiles}
     families = [f for f in (*DENSE_FAMILIES, *OTHER_FAMILIES) if any(f in s for s in sums.values())]
+    amounts = {
+        family: [s[family].total if family in s else 0 for s in sums.values()]
+        for family in families
+    }
+    amounts["total"] = [p.total for p in profiles]
+    amounts["of which dense"] = [p.dense_macs for p in profiles]
     rows = []
-    for family in families:
-        values = [
-            sums[p.counter][family].total if family in sums[p.counter] else 0 for p in profiles
-        ]
-        spread = max(values) - min(values)
-        rows.append((family, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
-    for title, values in (
-        ("total", [p.total for p in profiles]),
-        ("of which dense", [p.dense_macs for p in profiles]),
-    ):
+    for title, values in amounts.items():
         spread = max(values) - min(values)
         rows.append((title, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
     return Grid(

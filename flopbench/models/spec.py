@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import re
 from ast import literal_eval
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -58,9 +59,12 @@ class ModelSpec:
     @property
     def model(self) -> str:
         """The network without its input and head: ``resnet50``, ``timm:efficientnet_b3``."""
+        return f"{self._named}{_print_options(self.options)}"
+
+    @property
+    def _named(self) -> str:
         prefix = "" if self.source in {"torchvision", "python"} else f"{self.source}:"
-        options = "".join(f",{key}={_print_option(value)}" for key, value in self.options)
-        return f"{prefix}{self.name}{options}"
+        return f"{prefix}{self.name}"
 
     @property
     def input(self) -> str:
@@ -85,13 +89,9 @@ class ModelSpec:
     def __str__(self) -> str:
         if self.source == "value":
             return f'value:{self.name} "{self.quote}"' if self.quote else f"value:{self.name}"
-        prefix = "" if self.source in {"torchvision", "python"} else f"{self.source}:"
         size = f"@{self.input}" if self.size else ""
-        options = list(self.options)
-        if self.classes is not None:
-            options.insert(0, ("classes", self.classes))
-        tail = "".join(f",{key}={_print_option(value)}" for key, value in options)
-        return f"{prefix}{self.name}{size}{tail}"
+        head = () if self.classes is None else (("classes", self.classes),)
+        return f"{self._named}{size}{_print_options((*head, *self.options))}"
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -233,5 +233,5 @@ def _parse_option(option: str, where: str) -> tuple[str, Any]:
         return key.strip(), words.get(value.strip().lower(), value.strip())
 
 
-def _print_option(value: Any) -> str:
-    return value if isinstance(value, str) else repr(value)
+def _print_options(options: Iterable[tuple[str, Any]]) -> str:
+    return "".join(f",{key}={v if isinstance(v, str) else repr(v)}" for key, v in options)

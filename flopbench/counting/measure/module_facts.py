@@ -60,7 +60,8 @@ def _shape(module: nn.Module) -> dict[str, Any]:
         value = _plain(vars(module).get(name))
         if name == "kernel_size" and "weight" in shape:
             continue  # the weight's shape contains it
-        if value is not None and value != default and value != _everywhere(default, value):
+        everywhere = [default] * len(value) if isinstance(value, list) else default
+        if value is not None and value not in (default, everywhere):
             shape[name] = value
     return shape
 
@@ -72,10 +73,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (tuple, list)) and all(type(n) is int for n in value):
         return list(value)
     return None
-
-
-def _everywhere(default: Any, value: Any) -> Any:
-    return [default] * len(value) if isinstance(value, list) else default
 
 
 def _place(kind: type) -> str:

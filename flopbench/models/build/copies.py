@@ -49,7 +49,11 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
         for tensor in tensors:
             if tensor is None or id(tensor) in memo or not _plain(tensor):
                 continue
-            memo[id(tensor)] = _on_meta(tensor) if device == "meta" else _clone(tensor)
+            memo[id(tensor)] = (
+                _on_meta(tensor)
+                if device == "meta"
+                else _as_parameter(tensor.detach().clone(), tensor)
+            )
     try:
         copied: nn.Module = copy.deepcopy(module, memo)
     except Exception as error:
@@ -108,14 +112,10 @@ def _plain(tensor: torch.Tensor) -> bool:
 
 
 def _on_meta(tensor: torch.Tensor) -> torch.Tensor:
-    shape_only = torch.empty_like(tensor, device="meta")
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(shape_only, requires_grad=tensor.requires_grad)
-    return shape_only
+    return _as_parameter(torch.empty_like(tensor, device="meta"), tensor)
 
 
-def _clone(tensor: torch.Tensor) -> torch.Tensor:
-    clone = tensor.detach().clone()
-    if isinstance(tensor, nn.Parameter):
-        return nn.Parameter(clone, requires_grad=tensor.requires_grad)
-    return clone
+def _as_parameter(copied: torch.Tensor, original: torch.Tensor) -> torch.Tensor:
+    if isinstance(original, nn.Parameter):
+        return nn.Parameter(copied, requires_grad=original.requires_grad)
+    return copied

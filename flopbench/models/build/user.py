@@ -140,9 +140,7 @@ def _import(path: str) -> ModuleType:
     if path.endswith(".py"):
         return _import_file(Path(path))
     if os.getcwd() not in sys.path:
-        sys.path.insert(
-            0, os.getcwd()
-        )  # as `python -m` does: users name modules in the working folder
+        sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         return importlib.import_module(path)
     except (Exception, SystemExit) as error:

@@ -72,7 +72,8 @@ class _Ledger(Ledger):
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
         for kind in {**own_handles, **MENDS}:
-            analysis.set_op_handle(kind, self._handle(kind, own_handles.get(kind, _no_price)))
+            own = own_handles.get(kind) or MENDS[kind].handle
+            analysis.set_op_handle(kind, self._handle(kind, own))
         total = _exact(analysis.total(), "the total")
         counted = self.counted(total, covered=self.leaves, notes=self._notes)
         return dataclasses.replace(counted, not_counted=tuple(self._gaps(analysis)))
@@ -191,11 +192,6 @@ def _tensors(output: Any) -> Iterator[torch.Tensor]:
         inner = [getattr(output, field.name) for field in dataclasses.fields(output)]
     for value in inner:
         yield from _tensors(value)
-
-
-def _no_price(_inputs: Values, _outputs: Values) -> int:
-    """Replace a handle that fvcore lacks: such an operator always has a correction."""
-    raise TypeError
 
 
 def _own_unpriced(analysis: Any) -> dict[str, collections.Counter[str]]:
