@@ -33,35 +33,10 @@ from flopbench.core.units import (
 )
 
 
-def test_giga_rounds_half_to_even_on_exact_integers() -> None:
-    """No float stands between the integer and the printed digits."""
-    assert giga(52_921_376) == "0.0529"
-    assert giga(486_322_176) == "0.4863"
-    assert giga(2_249_000_192) == "2.2490"
-    assert giga(50_000) == "0.0000"  # a tie: to the even digit
-    assert giga(150_000) == "0.0002"
-    assert giga(1_800_000_000) == "1.8000"
-    assert giga(10**18) == "1000000000.0000"
-    assert giga(4_110_285_824, 2) == "4.11"
-
-
-def test_small_costs_keep_their_digits() -> None:
-    """A cost that four decimals would print as zero is printed in scientific notation."""
-    assert small_giga(8_960) == "8.96e-06"
-    assert small_giga(1) == "1.00e-09"
-
-
 def test_a_noun_follows_its_number() -> None:
     """One view, no views, three views; irregular plurals are given."""
     assert [plural(n, "view") for n in (0, 1, 3)] == ["views", "view", "views"]
     assert plural(2, "entry", "entries") == "entries"
-
-
-def test_millions_and_percent() -> None:
-    """Parameters in millions; a share of nothing is not a number."""
-    assert millions(11_279_112) == "11.279"
-    assert percent(1, 4) == "25.0 %"
-    assert percent(1, 0) == "-"
 
 
 UNITS = [
@@ -117,6 +92,18 @@ def test_every_prefix_goes_with_every_unit(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("printed", "text"),
     [
+        # half to even, on exact integers: no float stands in between
+        (giga(52_921_376), "0.0529"),
+        (giga(2_249_000_192), "2.2490"),
+        (giga(50_000), "0.0000"),
+        (giga(150_000), "0.0002"),
+        (giga(10**18), "1000000000.0000"),
+        (giga(4_110_285_824, 2), "4.11"),
+        (small_giga(8_960), "8.96e-06"),
+        (small_giga(1), "1.00e-09"),
+        (millions(11_279_112), "11.279"),
+        (percent(1, 4), "25.0 %"),
+        (percent(1, 0), "-"),
         # four decimals from a million on, three digits below
         (readable_giga(0), "0.0000"),
         (readable_giga(999_999), "1.00e-03"),
