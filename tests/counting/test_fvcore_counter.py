@@ -46,6 +46,24 @@ class Call(nn.Module):
 
 
 @pytest.mark.parametrize(
+    ("name", "shape", "dense_macs"),
+    [
+        ("swin_t", (224, 224), 4_490_566_656),
+        ("convnext_tiny", (224, 224), 4_455_531_264),
+        ("vit_b_16", (224, 224), 17_563_828_224),
+        ("r3d_18", (16, 112, 112), 40_696_553_472),
+    ],
+)
+def test_networks(name: str, shape: tuple[int, ...], dense_macs: int) -> None:
+    """Dense MACs are the exact integers, and no gap can hide more."""
+    models = torchvision.models
+    build = getattr(models, name, None) or getattr(models.video, name)
+    counted = count(build(), torch.rand(1, 3, *shape))
+    assert dense(counted) == dense_macs
+    assert not gaps(counted)
+
+
+@pytest.mark.parametrize(
     ("name", "side", "total"),
     [
         ("mobilenet_v2", 84, 52_676_896),
