@@ -150,7 +150,7 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
     found: list[Path] = []
     for name in args.files:
         with contextlib.suppress(FlopbenchError):  # reported later, by the kind
-            found += find_files([name])
+            found += find_files([name], complete=False)
     more = (getattr(args, option, None) for option in ("table", "preset", "frames"))
     return found + [Path(name) for name in more if name]
 

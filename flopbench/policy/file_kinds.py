@@ -59,7 +59,7 @@ def kind_of(path: str | Path) -> str:
     from flopbench.policy.shards import find_files
 
     try:
-        find_files([str(path)])
+        find_files([str(path)], complete=False)
     except InputError:
         if os.path.exists(path):
             raise

@@ -41,7 +41,7 @@ def convert(log: Log, target: Path) -> int:
 
 def convert_file(source: Path, target: Path) -> int:
     """Turn one log file into another; see ``convert``."""
-    return convert(open_log([source]), target)
+    return convert(open_log([source], complete=False), target)
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 mpl = pytest.importorskip("matplotlib")
 
@@ -114,7 +114,7 @@ def test_the_command_writes_numbers_and_warnings(
     from flopbench.cli import main
 
     profiles, data = tmp_path / "p.json", tmp_path / "c.csv"
-    profiles.write_text(dumps(replace(explained())), encoding="utf-8")
+    profiles.write_text(dumps(explained()), encoding="utf-8")
     out = str(tmp_path / "c.svg")
     assert main(["plot", "counters", str(profiles), "-o", out, "--data", str(data)]) == 0
     said = capsys.readouterr()
