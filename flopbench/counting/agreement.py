@@ -1,9 +1,10 @@
 """Do the counters agree? One verdict per counter for one model at one input.
 
 The dense MACs of a model are one integer. It is **verified** when two counters built on different
-libraries give it. A counter that gives less is **partial** if it reports its own gaps, and every
-module in which it falls short is among them; otherwise it is **disputed**, and the verdict names
-the operators that differ. There is no tolerance: the counts are integers.
+libraries give it and neither met anything that another one prices, or that nobody does. A counter
+that gives less is **partial** if it reports its own gaps, and every module in which it falls short
+is among them; otherwise it is **disputed**, and the verdict names the operators that differ. There
+is no tolerance: the counts are integers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from flopbench.core.records import Record
-from flopbench.counting.profile import DENSE_FAMILIES, CostProfile
+from flopbench.counting.profile import DENSE_FAMILIES, CostProfile, Gap
 from flopbench.counting.registry import library_of
 
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
@@ -39,28 +40,71 @@ class CounterVerdict(Record, frozen=True, kw_only=True):
 
 def judge_counters(profiles: Sequence[CostProfile]) -> dict[str, CounterVerdict]:
     """Compare the counters of one model at one input: counter -> verdict."""
+    if not profiles:
+        return {}
     agreed = _agreed_profile(profiles)
-    reference = agreed or _find(profiles, REFERENCE) or (profiles[0] if profiles else None)
-    verdicts: dict[str, CounterVerdict] = {}
-    for profile in profiles:
-        assert reference is not None
-        if profile.dense_macs == reference.dense_macs:
-            verdicts[profile.counter] = _agreeing(profile, reference, agreed is not None)
-        else:
-            verdicts[profile.counter] = _differing(profile, reference)
-    return verdicts
+    reference = agreed or max(
+        profiles, key=lambda p: (not _open_gaps(p), p.counter == REFERENCE, p.dense_macs)
+    )
+    same = [p for p in profiles if p.dense_macs == reference.dense_macs]
+    common = _common_verdict(same, profiles, agreed is not None)
+    return {p.counter: common if p in same else _differing(p, reference) for p in profiles}
+
+
+def _open_gaps(profile: CostProfile) -> list[Gap]:
+    """Return the gaps in what ran.
+
+    A layer that was never called is unused, or operators use its weights: those are gaps of their
+    own where the counter does not see them.
+    """
+    return [gap for gap in profile.gaps_that_may_multiply() if gap.kind != "uncalled"]
+
+
+def _is_complete(profile: CostProfile | None) -> bool:
+    return profile is not None and not _open_gaps(profile)
+
+
+def _priced_by_another(gap: Gap, profile: CostProfile, profiles: Sequence[CostProfile]) -> bool:
+    """Whether a counter without gaps, which gives more, has it from the module of this gap."""
+
+    def there(one: CostProfile) -> int:
+        return one.by_module()[gap.module].dense_macs if gap.module in one.by_module() else 0
+
+    return any(
+        other.dense_macs > profile.dense_macs
+        and _is_complete(other)
+        and there(other) > there(profile)
+        for other in profiles
+    )
 
 
 def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
-    """Return a profile whose dense MACs two different libraries give, the reference's first."""
-    witnesses: dict[int, set[str]] = defaultdict(set)
+    """Return a profile whose dense MACs two different libraries give, the reference's first.
+
+    A counter with an open gap is no witness, unless the gap is an operator that the reference,
+    which sees every operator, met too and knows to be free. A sum has no witness at all where one
+    of those who give it has a gap that another counter prices.
+    """
+    groups: dict[int, list[CostProfile]] = defaultdict(list)
     for profile in profiles:
-        witnesses[profile.dense_macs].add(library_of(profile.counter))
-    agreed = [p for p in profiles if len(witnesses[p.dense_macs]) >= 2]
+        groups[profile.dense_macs].append(profile)
+    agreed: list[tuple[int, CostProfile]] = []
+    for group in groups.values():
+        known = _is_complete(_find(group, REFERENCE))
+        gaps = {
+            p.counter: [g for g in _open_gaps(p) if not (known and g.kind == "operator")]
+            for p in group
+        }
+        if any(_priced_by_another(gap, p, profiles) for p in group for gap in gaps[p.counter]):
+            continue
+        witnesses = [p for p in group if not gaps[p.counter]]
+        libraries = {library_of(p.counter) for p in witnesses}
+        agreed += [(len(libraries), p) for p in witnesses if len(libraries) > 1]
     if not agreed:
         return None
-    return _find(agreed, REFERENCE) or max(
-        agreed, key=lambda p: (len(witnesses[p.dense_macs]), p.dense_macs)
+    return (
+        _find([p for _, p in agreed], REFERENCE)
+        or max(agreed, key=lambda found: (found[0], found[1].dense_macs))[1]
     )
 
 
@@ -68,18 +112,26 @@ def _find(profiles: Sequence[CostProfile], counter: str) -> CostProfile | None:
     return next((p for p in profiles if p.counter == counter), None)
 
 
-def _agreeing(profile: CostProfile, reference: CostProfile, agreed: bool) -> CounterVerdict:
-    unseen = sorted({gap.name for gap in reference.gaps_that_may_multiply()})
-    if unseen:
-        return CounterVerdict(
-            status="partial",
-            reason=f"no counter prices {', '.join(unseen)}: the true cost is higher",
-        )
-    if not agreed:
-        return CounterVerdict(
-            status="unverified", reason="no second library gives these dense MACs"
-        )
-    return CounterVerdict(status="verified")
+def _common_verdict(
+    same: Sequence[CostProfile], profiles: Sequence[CostProfile], agreed: bool
+) -> CounterVerdict:
+    """Judge the counters that give what the reference gives."""
+    if agreed:
+        one = same[0]
+        if one.dense_macs or not one.params:
+            return CounterVerdict(status="verified")
+        reason = f"0 dense MACs of a model with {one.params:,} parameters"
+        return CounterVerdict(status="unverified", reason=reason)
+    if _is_complete(_find(same, REFERENCE)):
+        reason = "no second library gives these dense MACs without a gap"
+        return CounterVerdict(status="unverified", reason=reason)
+    unpriced = {
+        gap.name for p in same for gap in _open_gaps(p) if not _priced_by_another(gap, p, profiles)
+    }
+    if unpriced:
+        reason = f"no counter prices {', '.join(sorted(unpriced))}: the true cost may be higher"
+        return CounterVerdict(status="partial", reason=reason)
+    return CounterVerdict(status="unverified", reason="no second library gives these dense MACs")
 
 
 def _differing(profile: CostProfile, reference: CostProfile) -> CounterVerdict:

@@ -17,7 +17,7 @@ from typing import Any
 from torch import nn
 
 from flopbench.core.errors import InputError, MeasureError
-from flopbench.counting.measure.counters.base import Counted, Counter
+from flopbench.counting.measure.counters.base import Counted, Counter, Subject
 from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import CostProfile, merge_operators
@@ -31,6 +31,7 @@ VALUES_NOTE = (
     "the forward pass needs real values, so it ran on the CPU with random weights (seed 0); "
     "where the work depends on those values, so does the count"
 )
+DRAW_NOTE = "the forward pass draws random numbers: this is the count of one draw (seed 0)"
 
 
 Result = CostProfile | str
@@ -123,20 +124,24 @@ def _count(counter: Counter, source: SubjectSource) -> tuple[Counted, str]:
         # What fails on shapes alone (building, running, counting) is tried again with values.
         with quick_shapes(), contextlib.suppress(Exception, SystemExit):
             subject = source.subject("meta")
-            with counting_state(), source.originals_guarded():
-                counted = counter.count(subject)
+            counted = _count_subject(counter, source, subject)
             source.shapes_suffice = True
             return counted, "meta"
     subject = source.subject("cpu")
     if any(tensor.is_meta for tensor in subject.module.parameters()):
         raise MeasureError("it needs real values, and the model is on the meta device")
-    with counting_state(), source.originals_guarded():
-        counted = counter.count(subject)
+    counted = _count_subject(counter, source, subject)
     if not counter.needs_values and source.shapes_suffice is None:
         source.shapes_suffice = False
     if source.shapes_suffice is False:
         counted = replace(counted, notes=(*counted.notes, VALUES_NOTE))
     return counted, "cpu"
+
+
+def _count_subject(counter: Counter, source: SubjectSource, subject: Subject) -> Counted:
+    with counting_state() as drew, source.originals_guarded():
+        counted = counter.count(subject)
+        return replace(counted, notes=(*counted.notes, DRAW_NOTE)) if drew() else counted
 
 
 def _require_running(source: SubjectSource, name: str) -> None:
@@ -149,6 +154,8 @@ def _require_running(source: SubjectSource, name: str) -> None:
     try:
         with counting_state():
             subject.run()
+    except InputError:
+        raise
     except (Exception, SystemExit) as error:
         raise InputError(
             f"{name} does not run at this input: {reason(error)}",

@@ -62,7 +62,8 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
             "leave what cannot be copied (locks, files, generators) out of the module, or name a "
             "factory, such as package.module:build",
         ) from error
-    return copied.eval()
+    copied.eval()  # what a model's own train() returns is its affair
+    return copied
 
 
 class TensorSwap:

@@ -8,25 +8,30 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import GeneratorType
 from typing import Any
 
 import torch
+
+from flopbench.core.errors import InputError
 
 SEED = 0
 """Seed of random weights, inputs and draws, so that value-dependent costs are reproducible."""
 
 
 @contextlib.contextmanager
-def counting_state() -> Iterator[None]:
+def counting_state() -> Iterator[Callable[[], bool]]:
     """Silence libraries, disable gradients and the fused multi-head attention fast path.
 
     The fast path hides whole encoder layers behind one operator that no counter prices, so the
     plain path, which does the same arithmetic, is counted instead. A single thread computes: on
     a busy machine idle threads spin for longer than the arithmetic takes. Random numbers come
     from a fixed seed, and tensors are made on the CPU, whatever the caller's default is.
-    Compiled modules run as they were written. Everything is restored on exit, also after an
-    exception.
+    Compiled modules run as they were written, and a module that returns a generator is refused.
+    Everything is restored on exit, also after an exception.
+
+    Yields what tells whether random numbers were drawn so far.
     """
     # Where nothing was compiled yet, a second of importing is saved.
     eager = uncompiled() if "torch._dynamo" in sys.modules else contextlib.nullcontext()
@@ -35,11 +40,29 @@ def counting_state() -> Iterator[None]:
     torch.backends.mha.set_fastpath_enabled(False)
     torch.set_num_threads(1)
     try:
-        with silence(), eager, torch.no_grad(), seeded(), made_on_cpu():
-            yield
+        with silence(), eager, torch.no_grad(), seeded() as drew, made_on_cpu(), _no_generators():
+            yield drew
     finally:
         torch.set_num_threads(threads)
         torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+@contextlib.contextmanager
+def _no_generators() -> Iterator[None]:
+    """Refuse a module whose forward is a generator: until it is consumed, nothing runs."""
+
+    def check(module: torch.nn.Module, _inputs: Any, output: Any) -> None:
+        if isinstance(output, GeneratorType):
+            raise InputError(
+                f"the forward pass of {type(module).__name__} is a generator, so nothing ran",
+                "count a module that consumes it: forward(self, x): return list(self.model(x))",
+            )
+
+    hook = torch.nn.modules.module.register_module_forward_hook(check)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def uncompiled() -> contextlib.AbstractContextManager[Any]:
@@ -52,8 +75,11 @@ def uncompiled() -> contextlib.AbstractContextManager[Any]:
 
 
 @contextlib.contextmanager
-def seeded() -> Iterator[None]:
-    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then restore the generators."""
+def seeded() -> Iterator[Callable[[], bool]]:
+    """Draw from a fixed seed (torch on the CPU, Python, NumPy), then restore the generators.
+
+    Yields what tells whether anything was drawn so far.
+    """
     ours = random.getstate()
     arrays: Any = sys.modules.get("numpy")
     arrays_state = arrays.random.get_state() if arrays is not None else None
@@ -63,8 +89,16 @@ def seeded() -> Iterator[None]:
         random.seed(SEED)
         if arrays is not None:
             arrays.random.seed(SEED)
+
+        def states() -> tuple[Any, ...]:
+            numpy = None if arrays is None else arrays.random.get_state()[1:3]
+            array = None if numpy is None else (numpy[0].tobytes(), numpy[1])
+            torchs = torch.random.default_generator.get_state().tolist()
+            return random.getstate(), array, torchs
+
+        before = states()
         try:
-            yield
+            yield lambda: states() != before
         finally:
             random.setstate(ours)
             if arrays is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
 from records import gap, op, profile
 
 from flopbench.counting.agreement import judge_counters
@@ -80,6 +81,54 @@ def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
     verdicts = judge_counters([profile("thop", CONV), reference])
     assert {v.status for v in verdicts.values()} == {"partial"}
     assert "my::op" in verdicts["thop"].reason
+
+
+def test_blind_counters_do_not_outvote_the_one_that_sees() -> None:
+    """A sum has no witness where one of those who give it lists a gap that another prices."""
+    seen = op("attn", "attention", 40, name="aten._weight_int4pack_mm")
+    listed = gap("operator", "aten::_weight_int4pack_mm", "attn")
+    full = profile("torch", CONV, seen)
+    for blind in (profile("thop", CONV), profile("deepspeed", CONV)):
+        judged = judge_counters([blind, profile("fvcore", CONV, gaps=(listed,)), full])
+        assert judged["torch"].status == "unverified"
+        assert judged["torch"].reason == "no second library gives these dense MACs without a gap"
+        assert judged["fvcore"].status == "partial"
+        assert judged[blind.counter].status == "disputed"
+        assert "aten._weight_int4pack_mm" in judged[blind.counter].reason
+
+
+def test_a_counter_with_an_open_gap_is_no_witness() -> None:
+    """Neither for a sum of its own nor for the reference's; what was never called is no gap."""
+    for kind, status in (
+        ("module", "unverified"),
+        ("unseen", "unverified"),
+        ("uncalled", "verified"),
+    ):
+        other = profile("thop", CONV, gaps=(gap(kind, "Scale", "scale"),))
+        assert statuses(other, profile("torch", CONV)) == {"thop": status, "torch": status}
+    both = [profile(name, CONV, gaps=(gap("module", "Scale", "s"),)) for name in ("thop", "fvcore")]
+    verdicts = judge_counters(both)
+    assert {v.status for v in verdicts.values()} == {"partial"}
+    assert verdicts["thop"].reason == "no counter prices Scale: the true cost may be higher"
+
+
+def test_an_operator_that_the_reference_knows_to_be_free_is_no_gap_of_the_sum() -> None:
+    """The reference sees every operator: what fvcore has no handle for is on the free list."""
+    unknown = profile("fvcore", CONV, gaps=(gap("operator", "aten::new_op", "conv"),))
+    assert set(statuses(unknown, profile("torch", CONV)).values()) == {"verified"}
+    excess = profile("thop-2020", op("conv", "conv", 400))
+    judged = statuses(unknown, profile("torch", CONV), excess)
+    assert judged == {"fvcore": "verified", "torch": "verified", "thop-2020": "disputed"}
+
+
+def test_nothing_of_a_model_with_parameters_is_never_verified() -> None:
+    """Two counters that see nothing agree, too; without parameters there is nothing to see."""
+    for params, status in ((0, "verified"), (12, "unverified")):
+        pool = op("pool", "pool", 0, total=3)
+        pair = [replace(profile(name, pool), params=params) for name in ("thop", "torch")]
+        verdict = judge_counters(pair)["torch"]
+        assert verdict.status == status
+    assert verdict.reason == "0 dense MACs of a model with 12 parameters"
 
 
 def test_the_reference_wins_where_two_pairs_agree() -> None:

@@ -25,6 +25,7 @@ from flopbench.counting.measure.counters.base import (
     has_matrix,
     out_elements,
 )
+from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.profile import DENSE_FAMILIES
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
@@ -49,11 +50,6 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
 )
 
 # What multiplies and accumulates, by the dispatcher's names (aten::convolution, addmm, ...).
-_MULTIPLIES = re.compile(
-    r"convolution|conv2d|conv_tbc|m[mv]_?$|mm_out$|dot$|matmul|attention|_trilinear$|affine_grid"
-    r"|lstm|gru|rnn"
-)
-
 _NORMS_AND_TABLES = (
     nn.modules.batchnorm._NormBase,
     nn.LayerNorm,
@@ -178,7 +174,7 @@ class _Ledger(Ledger):
         return self.counted(total, covered=covered, multiplies=self._may_multiply, notes=notes)
 
     def _note_operator(self, name: str) -> None:
-        if self.stack.current[0] not in self._ruled.values() and _MULTIPLIES.search(name):
+        if self.stack.current[0] not in self._ruled.values() and not is_free(name):
             self.miss(name)
 
     def _record(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:

@@ -1,0 +1,166 @@
+"""Models that a counter misses in part: what is said of each, and that no zero is silent."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("thop")
+pytest.importorskip("fvcore")
+
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from flopbench import profile  # noqa: E402
+from flopbench.core.errors import InputError  # noqa: E402
+from flopbench.counting.agreement import judge_counters  # noqa: E402
+
+ONE_DRAW = "the forward pass draws random numbers: this is the count of one draw (seed 0)"
+
+
+class SignConv(torch.autograd.Function):
+    """A convolution that only the dispatcher sees."""
+
+    @staticmethod
+    def forward(_ctx: Any, x: Any, weight: Any) -> Any:
+        return functional.conv2d(x, weight.sign(), padding=1)
+
+
+class Binarised(nn.Module):
+    """A layer of an own class around an own function."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(16, 16, 3, 3))
+
+    def forward(self, x: Any) -> Any:
+        return SignConv.apply(x, self.weight)
+
+
+class PackedLinear(nn.Module):
+    """256 to 512 features with weights of four bits, in buffers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        weight = torch.randint(0, 16, (512, 256), dtype=torch.int32)
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(weight, 1)
+        self.register_buffer("packed", packed)
+        self.register_buffer("scales", torch.rand(256 // 32, 512, 2).bfloat16())
+
+    def forward(self, x: Any) -> Any:
+        product = torch.ops.aten._weight_int4pack_mm_for_cpu
+        return product(x.bfloat16(), self.packed, 32, self.scales).float()
+
+
+class RandomDepth(nn.Module):
+    """Runs each layer or not, by a draw."""
+
+    def __init__(self, draw: Any) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(32, 32) for _ in range(8))
+        self.draw = draw
+
+    def forward(self, x: Any) -> Any:
+        for layer in self.layers:
+            x = layer(x) if self.draw() < 0.5 else x
+        return x
+
+
+class ByHand(nn.Module):
+    """A linear layer as an elementwise product and a sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(32, 16))
+
+    def forward(self, x: Any) -> Any:
+        return (x[:, :, None] * self.weight).sum(1)
+
+
+class Streaming(nn.Module):
+    """Its forward pass is a generator."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(32, 16)
+
+    def forward(self, x: Any) -> Iterator[Any]:
+        yield self.layer(x)
+
+
+class Frozen(nn.Sequential):
+    """Overrides ``train`` and returns nothing, as backbones of detection toolboxes do."""
+
+    def train(self, mode: bool = True) -> None:  # type: ignore[override]
+        super().train(mode)
+        self[1].eval()
+
+
+def judged(model: nn.Module, *inputs: Any, counters: Any = ("thop", "fvcore", "torch")) -> Any:
+    """Return counter -> (dense MACs, status), and the verdicts."""
+    profiles = profile(model, inputs, counters=list(counters))
+    verdicts = judge_counters(profiles)
+    found = {p.counter: (p.dense_macs, verdicts[p.counter].status) for p in profiles}
+    return found, verdicts
+
+
+def test_a_convolution_inside_a_custom_function() -> None:
+    """torch counts it; the others give 3 · 16 · 9 · 32² and list what they leave out."""
+    model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), Binarised())
+    found, verdicts = judged(model, torch.rand(1, 3, 32, 32))
+    full, part = 442_368 + 16 * 16 * 9 * 32 * 32, 442_368
+    assert found == {
+        "thop": (part, "partial"), "fvcore": (part, "partial"), "torch": (full, "unverified")
+    }  # fmt: skip
+    assert "Binarised" in verdicts["thop"].reason
+    assert "SignConv" in verdicts["fvcore"].reason
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.ops.aten, "_weight_int4pack_mm_for_cpu"), reason="this torch lacks it"
+)
+def test_weights_of_four_bits() -> None:
+    """Two libraries that see nothing of a product do not outvote the one that prices it."""
+    model = nn.Sequential(nn.Linear(64, 256), PackedLinear())
+    found, verdicts = judged(model, torch.rand(1, 64))
+    assert found["torch"] == (64 * 256 + 256 * 512, "unverified")
+    assert found["thop"] == (64 * 256, "disputed")
+    assert found["fvcore"] == (64 * 256, "partial")
+    assert "_weight_int4pack_mm_for_cpu" in verdicts["thop"].reason
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random], ids=["torch", "Python"])
+def test_a_random_draw_is_named(draw: Any) -> None:
+    """A count of one draw says so under every counter, and every counter has the same draw."""
+    profiles = profile(RandomDepth(draw), (torch.rand(1, 32),), counters=["thop", "torch"])
+    assert len({p.dense_macs for p in profiles}) == 1
+    assert 0 < profiles[0].dense_macs < 8 * 1024
+    assert all(ONE_DRAW in p.notes for p in profiles)
+    fixed = profile(RandomDepth(lambda: 0), (torch.rand(1, 32),), counters="torch")
+    assert (fixed.dense_macs, fixed.notes) == (8 * 1024, ())
+
+
+def test_a_zero_is_never_verified() -> None:
+    """A linear layer by hand costs 0 by the convention; a model with weights does not."""
+    found, verdicts = judged(ByHand(), torch.rand(4, 32))
+    assert {status for _, status in found.values()} == {"unverified"}
+    assert verdicts["torch"].reason == "0 dense MACs of a model with 512 parameters"
+
+
+def test_a_forward_that_is_a_generator_is_refused() -> None:
+    """Nothing runs until it is consumed, so there is nothing to count."""
+    with pytest.raises(InputError, match=r"forward pass of Streaming is a generator") as caught:
+        profile(Streaming(), (torch.rand(1, 32),), counters=["thop", "torch"])
+    assert "consumes it" in caught.value.hint
+
+
+def test_train_may_return_nothing() -> None:
+    """216 · 16² MACs, and the model keeps its mode."""
+    model = Frozen(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
+    found, _ = judged(model, torch.rand(1, 3, 16, 16))
+    assert set(found.values()) == {(216 * 256, "verified")}
+    assert (model.training, model[1].training) == (True, True)
