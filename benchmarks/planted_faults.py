@@ -146,8 +146,8 @@ FAULTS = (
     Fault(
         "the larger value beats the majority",
         "flopbench/counting/agreement.py",
-        "key=lambda p: (len(witnesses[p.dense_macs]), p.dense_macs)",
-        "key=lambda p: p.dense_macs",
+        "key=lambda found: (found[0], found[1].dense_macs)",
+        "key=lambda found: found[1].dense_macs",
         ("tests/light/counting/test_agreement.py",),
     ),
     Fault(
@@ -160,8 +160,36 @@ FAULTS = (
     Fault(
         "THOP is its own second witness",
         "flopbench/counting/agreement.py",
-        "add(library_of(profile.counter))",
-        "add(profile.counter)",
+        "library_of(p.counter) for p in witnesses",
+        "p.counter for p in witnesses",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "a counter with a gap is a witness",
+        "flopbench/counting/agreement.py",
+        "witnesses = [p for p in group if not gaps[p.counter]]",
+        "witnesses = group",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "blind counters outvote the one that sees",
+        "flopbench/counting/agreement.py",
+        "            continue\n",
+        "            pass\n",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "the reference's knowledge of free operators is not used",
+        "flopbench/counting/agreement.py",
+        'if not (known and g.kind == "operator")',
+        "if known or not known",
+        ("tests/light/counting/test_agreement.py",),
+    ),
+    Fault(
+        "a zero is verified",
+        "flopbench/counting/agreement.py",
+        "if one.dense_macs or not one.params:",
+        "if one:",
         ("tests/light/counting/test_agreement.py",),
     ),
     Fault(
