@@ -23,14 +23,11 @@ counts; without it both readings are tried. Version history of the schema: 1, th
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
-
-import msgspec
 
 from flopbench.audit.records import (
     Amount,
@@ -43,16 +40,16 @@ from flopbench.audit.records import (
     Divide,
     NotDerivable,
     Profile,
-    Record,
     Scaled,
     Shares,
     Text,
     Whole,
-    decode,
     unit_readings,
+    value_of,
 )
-from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.toml_lines import shown_value, toml_values
+from flopbench.core.errors import DataError, InputError, near_match, shown_value
+from flopbench.core.records import Record, decode
+from flopbench.core.toml_lines import toml_values
 from flopbench.core.units import Count
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
@@ -74,9 +71,6 @@ _DERIVATIONS: Mapping[str, tuple[str, ...]] = {
     "not_derivable": (),
 }
 """Derivation -> the further keys allowed with it."""
-_ABOUT_A_FIELD = re.compile(r"Object (contains unknown|missing required) field `(.*)`")
-
-A_TABLE = "a table { name = ... }"
 
 _Kind = TypeVar("_Kind")
 
@@ -86,27 +80,27 @@ class _File(Record, frozen=True, kw_only=True):
 
     schema: Any = None
     title: Text | None = None
-    source: Text | None = None
+    source: Text
     counter: Text | None = None
     read_as: Count | None = None
-    components: dict[str, Any] = msgspec.field(default_factory=dict)
+    components: Mapping[str, Text] = {}
     claim: Any = None
 
 
 class _Entry(ClaimHead, frozen=True, kw_only=True):
     """The keys of a ``[[claim]]``."""
 
-    counts: dict[str, Any] | None = None
-    shares: dict[str, Any] | None = None
-    divide: Any = None
+    counts: dict[str, Amount] | None = None
+    shares: dict[str, Amount] | None = None
+    divide: Divide | None = None
     model: Text | None = None
-    scaled: Any = None
+    scaled: Scaled | None = None
     not_derivable: Text | None = None
-    components: dict[str, Any] = msgspec.field(default_factory=dict)
+    components: Mapping[str, Text] = {}
     counter: Text | None = None
     preset: Text | None = None
-    steps: Whole = Whole(1)
-    variants: dict[str, Any] = msgspec.field(default_factory=dict)
+    steps: Whole = 1
+    variants: Mapping[str, Text] = {}
 
 
 def shipped_claims() -> list[str]:
@@ -137,7 +131,7 @@ def read_claims(name: str) -> ClaimFile:
         )
     if type(schema) is not int or schema != SCHEMA:
         raise DataError(f"{shown}: 'schema' is {shown_value(schema)} where {SCHEMA} was expected")
-    file = _record(data, _File, shown)
+    file = _read(data, _File, shown)
     counter = _counter(file.counter, REFERENCE, shown)
     for key, text in file.components.items():
         _component(text, counter, f"{shown}: components.{key}")
@@ -149,8 +143,6 @@ def read_claims(name: str) -> ClaimFile:
         if claim.id in seen:
             raise DataError(f"{shown}, claim {number}: 'id' repeats {claim.id!r}")
         seen.add(claim.id)
-    if file.source is None:
-        raise DataError(f"{shown}: the key 'source' is missing")
     return ClaimFile(name=name, title=file.title or name, source=file.source, claims=claims)
 
 
@@ -170,7 +162,7 @@ def _claim(data: Any, file: _File, number: int, shown: str) -> Claim:
                 f"{where}: {key!r} does not go with {kinds[0]!r}",
                 f"it belongs to {' and '.join(owners)}",
             )
-    entry = _record(data, _Entry, where)
+    entry = _read(data, _Entry, where)
     if not kinds:
         raise DataError(
             f"{where} does not say how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
@@ -193,7 +185,7 @@ def _derivation(
     by_default = PUBLISHED if entry.shares is not None else REFERENCE
     counter = _counter(entry.counter or file.counter, by_default, where)
     if entry.counts is not None:
-        return _counts(entry.counts, file.components | entry.components, counter, where)
+        return _counts(entry.counts, {**file.components, **entry.components}, counter, where)
     if entry.shares is not None:
         return _shares(entry.shares, entry, counter, where)
     if entry.model is not None:
@@ -206,19 +198,16 @@ def _derivation(
             )
         return Profile(spec=component.spec), {"model": component}
     if entry.divide is not None:
-        return _record(entry.divide, Divide, f"{where}: divide"), {}
+        return entry.divide, {}
     if entry.scaled is not None:
-        return _record(entry.scaled, Scaled, f"{where}: scaled"), {}
+        return entry.scaled, {}
     return NotDerivable(why=entry.not_derivable or ""), {}
 
 
 def _counts(
-    given: dict[str, Any], known: dict[str, Any], counter: str, where: str
+    given: dict[str, Amount], known: Mapping[str, Text], counter: str, where: str
 ) -> tuple[Counts, dict[str, ClaimComponent]]:
-    counts = {
-        name: Fraction(_value(value, Amount, f"{where}: counts.{name}"))
-        for name, value in given.items()
-    }
+    counts = {name: Fraction(value) for name, value in given.items()}
     if not any(counts.values()):
         raise DataError(f"{where}: 'counts' holds no count above 0")
     components = {}
@@ -233,30 +222,24 @@ def _counts(
 
 
 def _shares(
-    given: dict[str, Any], entry: _Entry, counter: str, where: str
+    shares: dict[str, Amount], entry: _Entry, counter: str, where: str
 ) -> tuple[Shares, dict[str, ClaimComponent]]:
     """Return shares, and the components that the charges and the actions with a share use."""
-    shares: dict[str, Decimal] = {}
-    for name, value in given.items():
-        shares[name] = _value(value, Amount, f"{where}: shares.{name!r}")
-        if shares[name] > 1:
+    for name, value in shares.items():
+        if value > 1:
             raise DataError(
                 f"{where}: shares.{name!r} is {value} where at most 1 was expected",
                 "shares are fractions of all frames: 0.25, not 25",
             )
     if entry.preset is None:
-        raise DataError(f"{where}: the key 'preset' is missing")
+        raise DataError(f"{where}: 'preset' is missing")
     plan = _plan(entry.preset, list(shares), where)
-    variants = {
-        name: _value(value, Text, f"{where}: variants: {name!r}")
-        for name, value in entry.variants.items()
-    }
     charges = plan.charges
     costs = [a.costs for a in plan.actions if shares.get(a.name)]
     costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
     used = dict.fromkeys(name for cost in costs for name, n in cost.items() if n)
     try:
-        chosen = resolve_components(plan.header, variants, {}, used, variant_flag="variants")
+        chosen = resolve_components(plan.header, entry.variants, {}, used, variant_flag="variants")
     except InputError as error:
         raise DataError(f"{where}: {error.message}", error.hint) from None
     components = {
@@ -289,10 +272,8 @@ def _plan(preset: str, actions: list[str], where: str) -> Plan:
     return plan
 
 
-def _component(text: Any, counter: str, where: str) -> ClaimComponent:
+def _component(text: str, counter: str, where: str) -> ClaimComponent:
     """Read a component; user code is refused, since a file must not start it."""
-    if not isinstance(text, str):
-        raise DataError(f"{where} is {shown_value(text)} where text in quotes was expected")
     prefix, colon, rest = text.partition(":")
     quoted = bool(colon) and prefix.strip() == PUBLISHED
     text = rest if quoted else text
@@ -322,29 +303,5 @@ def _counter(given: str | None, default: str, where: str) -> str:
         raise DataError(f"{where}: 'counter': {error.message}", error.hint) from None
 
 
-def _value(value: Any, kind: type, where: str) -> Any:
-    """Return one value of a table whose keys are names."""
-    try:
-        return decode(kind, value)
-    except ValueError as error:
-        raise DataError(f"{where} {error}") from None
-
-
-def _record(data: Any, kind: type[_Kind], where: str) -> _Kind:
-    """Decode a table; a DataError names the place, the key and what was expected."""
-    if not isinstance(data, dict):
-        raise DataError(f"{where} is {shown_value(data)} where {A_TABLE} was expected")
-    try:
-        return msgspec.convert(data, kind, dec_hook=decode)
-    except msgspec.ValidationError as error:
-        text = str(error)
-    if about := _ABOUT_A_FIELD.fullmatch(text):
-        if about[1] == "missing required":
-            raise DataError(f"{where}: the key {about[2]!r} is missing")
-        hint = near_match(about[2], kind.__struct_fields__, "keys")  # type: ignore[attr-defined]
-        raise DataError(f"{where}: unknown key {about[2]!r}", hint)
-    found, _, key = text.removesuffix("`").rpartition(" - at `$.")
-    if not found.startswith("is "):  # not from ``decode``
-        expected = "'MACs' or 'FLOPs'" if key == "read_as" else A_TABLE
-        found = f"is {shown_value(data[key])} where {expected} was expected"
-    raise DataError(f"{where}: {key!r} {found}")
+def _read(data: Any, kind: type[_Kind], where: str) -> _Kind:
+    return decode(data, kind, where, dec_hook=value_of, toml=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any
+from typing import Annotated, Any
 
-import msgspec
+from msgspec import Meta
 
-from flopbench.core.toml_lines import shown_value
+from flopbench.core.records import Record
 from flopbench.core.units import Count, cost_readings
 from flopbench.models.spec import ModelSpec
 from flopbench.policy.plan import Plan
@@ -21,6 +21,7 @@ LARGEST_AMOUNT = 10**12
 MOST_DIGITS = 30
 """Exact arithmetic takes any number of digits; this keeps it quick."""
 
+Whole = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT)]
 _FIGURE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?")
 
 
@@ -42,25 +43,18 @@ class Amount(Decimal):
     __slots__ = ()
 
 
-class Whole(int):
-    """A whole number of at least 1."""
-
-    __slots__ = ()
-
-
 _EXPECTED: Mapping[type, str] = {
-    Text: "text in quotes was expected",
-    Figure: 'a number was expected, in quotes and with its digits as printed, such as "41.95"',
-    Amount: "a number from 0 upward was expected",
-    Whole: "a whole number of at least 1 was expected",
+    Text: "text in quotes",
+    Figure: 'a number in quotes, with its digits as printed, such as "41.95",',
+    Amount: "a number from 0 upward",
 }
 
 
-def decode(kind: type, value: Any) -> Any:
-    """Turn a value of a TOML file into one of the four types above (msgspec's ``dec_hook``).
+def value_of(kind: type, value: Any) -> Any:
+    """Turn a value of a TOML file into one of the three types above (msgspec's ``dec_hook``).
 
     Raises:
-        ValueError: it is something else; says what it is and what was expected.
+        ValueError: it is something else; says what was expected.
     """
     if kind is Text and isinstance(value, str):
         text = " ".join(value.split())
@@ -70,9 +64,7 @@ def decode(kind: type, value: Any) -> Any:
         return Figure(value)
     elif kind is Amount and (type(value) is int or isinstance(value, Decimal)) and _fits(value):
         return Amount(value)
-    elif kind is Whole and type(value) is int and 1 <= value <= LARGEST_AMOUNT:
-        return Whole(value)
-    raise ValueError(f"is {shown_value(value)} where {_EXPECTED[kind]}")
+    raise ValueError(_EXPECTED[kind])
 
 
 def _fits(value: int | Decimal) -> bool:
@@ -84,10 +76,6 @@ def _fits(value: int | Decimal) -> bool:
         if len(digits.digits) > MOST_DIGITS or not -MOST_DIGITS <= int(digits.exponent) <= 12:
             return False
     return 0 <= value <= LARGEST_AMOUNT
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A record; as a table of a file it has no other keys."""
 
 
 class ClaimComponent(Record, frozen=True, kw_only=True):

@@ -52,8 +52,8 @@ from flopbench.check.records import (
     Gate,
     Metric,
 )
-from flopbench.core.errors import DataError, FlopbenchError, InputError, near_match
-from flopbench.core.toml_lines import TomlBlock, key_lines, line_of, read_toml, shown_value
+from flopbench.core.errors import DataError, FlopbenchError, InputError, near_match, shown_value
+from flopbench.core.toml_lines import TomlBlock, key_lines, line_of, read_toml
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.models.presets import preset_names

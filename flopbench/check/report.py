@@ -19,7 +19,6 @@ from flopbench.core.errors import (
     EXIT_MEASURE,
     EXIT_NOT_COMPARABLE,
     EXIT_OK,
-    DataError,
 )
 
 KIND = "flopbench.check"
@@ -313,9 +312,8 @@ class Report:
         Raises:
             DataError: another kind, a newer schema, or a missing or wrong field.
         """
-        import msgspec
-
         from flopbench.core.files import check_schema
+        from flopbench.core.records import decode
 
         check_schema(
             data,
@@ -326,10 +324,7 @@ class Report:
             remake="flopbench check --format json",
         )
         fields = {key: _with_current_names(data[key]) for key in data if key in cls.__slots__}
-        try:
-            return msgspec.convert(fields, cls, dec_hook=lambda _, value: amount_from(value))
-        except msgspec.ValidationError as error:
-            raise DataError(f"{where} is not a report of flopbench check: {error}") from None
+        return decode(fields, cls, where, dec_hook=lambda _, value: amount_from(value))
 
 
 def _with_current_names(value: Any) -> Any:
@@ -357,14 +352,14 @@ def amount_from(value: Any) -> Fraction:
     """Rebuild an amount.
 
     Raises:
-        ValueError: neither a number nor a fraction.
+        ValueError: neither a number nor a fraction; says that one was expected.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is not an amount")
+        raise ValueError("a number or a fraction")
     # The only text allowed is n/d: Fraction would write out the zeros of "1e999999999".
     if isinstance(value, str) and not re.fullmatch(r"-?[0-9]{1,400}/[1-9][0-9]{0,399}", value):
-        raise ValueError(f"{value!r} is not an amount")
+        raise ValueError("a number or a fraction")
     try:
         return Fraction(repr(value) if isinstance(value, float) else value)
     except ValueError:  # infinite, or not a number
-        raise ValueError(f"{value!r} is not an amount") from None
+        raise ValueError("a number or a fraction") from None

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    import msgspec
+from typing import Any, Literal
 
 EXIT_OK = 0
 EXIT_CHECK_FAILED = 1
@@ -20,6 +17,8 @@ EXIT_INTERRUPTED = 130
 SHOWN = 16
 """At most this many known names are listed."""
 LONGEST_SHOWN = 60
+MOST_BITS = 200
+"""Python refuses to print numbers of thousands of digits, which TOML may hold in base 16."""
 
 
 class FlopbenchError(Exception):
@@ -74,6 +73,17 @@ def cut(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
+def shown_value(value: Any) -> str:
+    """Show a value as it was written, cut where it is long."""
+    if value is None or isinstance(value, bool):
+        return "missing" if value is None else str(value).lower()
+    if isinstance(value, (dict, list)):
+        return "a table" if isinstance(value, dict) else "an array"
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        return "a huge number"
+    return cut(repr(value) if isinstance(value, str) else str(value))
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """A warning or a note; one line of text where it is printed.
@@ -122,12 +132,3 @@ def near_match(name: str, known: Iterable[str], what: str) -> str:
     near = difflib.get_close_matches(name, names, n=1)
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
     return (f"did you mean {near[0]!r}? " if near else "") + f"{what}: {listed or 'none'}"
-
-
-def describe(error: msgspec.ValidationError) -> str:
-    """Return msgspec's message with the field first, as ours are."""
-    text, _, place = str(error).partition(" - at `$")
-    place = place.rstrip("`").lstrip(".")
-    text = text.replace("`", "'")
-    text = text[:1].lower() + text[1:]
-    return f"{place}: {text}" if place else text

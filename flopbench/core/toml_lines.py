@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flopbench.core.errors import DataError, InputError, cut, near_match
+from flopbench.core.errors import DataError, InputError, near_match, shown_value
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,9 +24,6 @@ else:
 
 KeyPath = tuple[str | int, ...]
 _Choice = TypeVar("_Choice", bound=str)
-
-MOST_BITS = 200
-"""Python refuses to print numbers of thousands of digits, which TOML may hold in base 16."""
 
 _CLOSING = re.compile(r"""[\]}]|\"{3}|'{3}""")
 """Without one of these no line further down ends a value, or a table inside it."""
@@ -221,17 +218,6 @@ class TomlBlock:
                 what = f"is {shown_value(block.data)} where a [[{key}]] block was expected"
                 raise block.fault(None, what)
         return blocks
-
-
-def shown_value(value: Any) -> str:
-    """Show a value as it was written, cut where it is long."""
-    if value is None or isinstance(value, bool):
-        return "missing" if value is None else str(value).lower()
-    if isinstance(value, (dict, list)):
-        return "a table" if isinstance(value, dict) else "an array"
-    if isinstance(value, int) and value.bit_length() > MOST_BITS:
-        return "a huge number"
-    return cut(repr(value) if isinstance(value, str) else str(value))
 
 
 def _shown_key(key: str) -> str:

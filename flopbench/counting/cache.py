@@ -19,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from flopbench.core.errors import FlopbenchError, describe
+from flopbench.core.errors import FlopbenchError
 from flopbench.core.files import write_atomic
 from flopbench.core.records import Record
 from flopbench.counting.profile import CostProfile
@@ -94,8 +94,6 @@ def load(where: CacheEntry) -> CostProfile | None:
     except OSError as error:
         _warn(f"cannot read {where.path}: {error}")
         return None
-    except msgspec.ValidationError as error:
-        defect = describe(error)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         defect = str(error)
     _warn(f"{where.path} is damaged and will be measured again ({defect})")

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError, describe, near_match
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.records import Record, decode
 from flopbench.models.presets import load_preset, preset_names
 
 FORMAT = "flopbench.policy-log"
@@ -26,11 +27,7 @@ Kind = Literal["run", "reuse", "skip", "exit"]
 Encoding = Literal["per_step", "per_decision"]
 
 
-class _Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A strict record: unknown fields are refused."""
-
-
-class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Action(Record, frozen=True, kw_only=True, omit_defaults=True):
     """One choice of the policy.
 
     Attributes:
@@ -41,29 +38,29 @@ class Action(_Record, frozen=True, kw_only=True, omit_defaults=True):
 
     name: str
     kind: Kind = "run"
-    costs: Costs = {}
+    costs: Costs = msgspec.field(default_factory=dict)
     span: int = 1
     predicts: bool | None = None
     stream: str | None = None
 
 
-class Exit(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Exit(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A point where a sample may leave the network; its costs are cumulative."""
 
     name: str
-    costs: Costs = {}
+    costs: Costs = msgspec.field(default_factory=dict)
 
 
-class Charges(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Charges(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What is charged besides the actions: component -> how often, for each of these."""
 
-    per_decision: Costs = {}
-    per_step: Costs = {}
-    per_view: Costs = {}
-    per_sample: Costs = {}
+    per_decision: Costs = msgspec.field(default_factory=dict)
+    per_step: Costs = msgspec.field(default_factory=dict)
+    per_view: Costs = msgspec.field(default_factory=dict)
+    per_sample: Costs = msgspec.field(default_factory=dict)
 
 
-class Component(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Component(Record, frozen=True, kw_only=True, omit_defaults=True):
     """A component with more than one way to charge it.
 
     Attributes:
@@ -76,14 +73,14 @@ class Component(_Record, frozen=True, kw_only=True, omit_defaults=True):
     role: str = ""
 
 
-class Shard(_Record, frozen=True, kw_only=True):
+class Shard(Record, frozen=True, kw_only=True):
     """Which part of a log a file is: ``rank`` of ``of``, from 0."""
 
     rank: int
     of: int
 
 
-class Header(_Record, frozen=True, kw_only=True, omit_defaults=True):
+class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What a log describes; see docs/policy-log.md for each field.
 
     Attributes:
@@ -139,16 +136,7 @@ def read_header(data: Any, where: str) -> Header:
             f"{where} has version {version}; this flopbench reads up to {VERSION}",
             "upgrade flopbench, or write the log again with this version",
         )
-    for name in data:
-        if name not in Header.__struct_fields__:
-            raise DataError(
-                f"{where}: unknown header field {name!r}",
-                near_match(str(name), Header.__struct_fields__, "fields"),
-            )
-    try:
-        return msgspec.convert(data, Header)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{where}: header: {describe(error)}") from None
+    return decode(data, Header, f"{where}: header")
 
 
 def with_preset(header: Header | None, preset: str | None, where: str) -> Header:

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from flopbench.core.errors import DataError, describe, near_match
+from flopbench.core.errors import DataError, near_match
 
 Choice = int | str | list[float]
 """One decision: an action's id, its name, or a one-hot row over the actions."""
@@ -76,3 +76,12 @@ def sample_error(error: msgspec.MsgspecError, where: str) -> DataError:
         text = f"unknown field {name!r}"
         hint = f"{near_match(name, FIELDS, 'fields')}; columns of your own go into 'extra'"
     return DataError(f"{where}: {text}", hint)
+
+
+def describe(error: msgspec.ValidationError) -> str:
+    """Return msgspec's message with the field first, as ours are."""
+    text, _, place = str(error).partition(" - at `$")
+    place = place.rstrip("`").lstrip(".")
+    text = text.replace("`", "'")
+    text = text[:1].lower() + text[1:]
+    return f"{place}: {text}" if place else text

@@ -180,7 +180,7 @@ HEADER_DEFECTS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
     ({"format": "other"}, ("'format' is 'other'",)),
     ({"version": 2}, ("version 2", "upgrade flopbench")),
     ({"version": "1"}, ("'version' is '1'",)),
-    ({"acions": []}, ("unknown header field 'acions'", "'actions'")),
+    ({"acions": []}, ("header: 'acions' is an unknown key", "'actions'")),
     ({"actions": None, "exits": None, "components": None}, ("no actions", "--preset")),
     ({"actions": [{"name": "run"}, {"name": "run"}]}, ("actions[1] repeats the name 'run'",)),
     ({"actions": [{"name": "run", "span": 0}]}, ("actions[0] ('run') has span 0",)),

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
@@ -31,7 +31,8 @@ from flopbench.check.records import (
     says_something,
 )
 from flopbench.check.report import amount_from, plain_amount
-from flopbench.core.errors import DataError, cut
+from flopbench.core.errors import DataError
+from flopbench.core.records import Count, Record, decode
 from flopbench.estimate.charges import ChargeItem
 
 LARGEST_AMOUNT = 10**100
@@ -40,39 +41,31 @@ LARGEST_AMOUNT = 10**100
 _FRACTION = re.compile("[0-9]{1,2000}/[0-9]{1,2000}")
 """A fraction as text. No exponent: ``1e999999999`` is short, but too large to compute."""
 
-_STEP = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
-"""A step of a path in msgspec's messages; ``[...]`` stands for any key of a map."""
-
-_Count = Annotated[int, msgspec.Meta(ge=0)]
 _Amounts = dict[Literal["macs", "params", "activations", "gflops_per_video", "latency"], Fraction]
 
 
-class _Content(Struct, forbid_unknown_fields=True):
-    pass
-
-
-class _Move(_Content):
+class _Move(Record, frozen=True, kw_only=True):
     new: _Amounts
     old: _Amounts
     reason: str
 
 
-class _Module(_Content, omit_defaults=True, rename={"dense_macs": "macs"}):
+class _Module(Record, frozen=True, kw_only=True, omit_defaults=True, rename={"dense_macs": "macs"}):
     type: str
-    dense_macs: _Count = 0
-    params: _Count = 0
-    activations: _Count = 0
-    calls: _Count = 0
+    dense_macs: Count = 0
+    params: Count = 0
+    activations: Count = 0
+    calls: Count = 0
     ops: tuple[str, ...] = ()
-    shape: dict[str, bool | int | float | str | list[Any] | None] = {}
+    shape: Mapping[str, bool | int | float | str | list[Any] | None] = {}
 
 
-class _Component(_Content, rename={"total_macs": "macs"}):
+class _Component(Record, frozen=True, kw_only=True, rename={"total_macs": "macs"}):
     spec: str
-    total_macs: _Count
+    total_macs: Count
 
 
-class _Entry(_Content, kw_only=True, tag_field="what"):
+class _Entry(Record, frozen=True, kw_only=True, tag_field="what"):
     accepted: list[_Move]
     counter: str
     counter_version: str
@@ -80,33 +73,33 @@ class _Entry(_Content, kw_only=True, tag_field="what"):
     versions: dict[str, str]
 
 
-class _Model(_Entry, tag="model", rename={"dense_macs": "macs"}):
+class _Model(_Entry, frozen=True, kw_only=True, tag="model", rename={"dense_macs": "macs"}):
     spec: str
     input: str
     convention: str
-    dense_macs: _Count
-    total: _Count
-    params: _Count
-    activations: _Count
+    dense_macs: Count
+    total: Count
+    params: Count
+    activations: Count
     modules: dict[str, _Module]
     gaps: tuple[str, ...]
 
 
-class _Log(_Entry, tag="policy log", rename={"macs_per_video": "macs"}):
+class _Log(_Entry, frozen=True, kw_only=True, tag="policy log", rename={"macs_per_video": "macs"}):
     policy_log: str
     rule: str
     macs_per_video: Fraction
-    videos: _Count | None
+    videos: Count | None
     components: dict[str, _Component]
     events: tuple[ChargeItem[Fraction], ...]
 
 
-class _Removed(_Content, kw_only=True, tag_field="what", tag="removed"):
+class _Removed(Record, frozen=True, kw_only=True, tag_field="what", tag="removed"):
     digest: str = ""
     move: _Move
 
 
-class _File(_Content):
+class _File(Record, frozen=True, kw_only=True):
     kind: str
     schema: int
     entries: dict[str, _Model | _Log]
@@ -119,12 +112,7 @@ def baseline_from(data: Mapping[str, Any], source: str) -> Baseline:
     Raises:
         DataError: anything missing, unknown or wrong, or an entry that flopbench did not write.
     """
-    try:
-        file = msgspec.convert(data, _File, dec_hook=_amount)
-    except msgspec.ValidationError as error:
-        raise DataError(f"{source}: {_fault(error, data)}", "restore it with git") from None
-    except UnicodeEncodeError:
-        raise DataError(f"{source}: a key has half of a surrogate pair") from None
+    file = decode(data, _File, source, dec_hook=_amount, hint="restore it with git")
     for name, content in data["removed"].items():
         _check_digest(name, content, f"{source}: removed entry {name!r}")
     entries = {}
@@ -258,46 +246,4 @@ def _amount(_kind: type, value: Any) -> Fraction:
         plain = plain_amount(amount) if 0 <= amount <= LARGEST_AMOUNT else None
         if type(plain) is type(value) and plain == value:
             return amount
-    raise ValueError("expected an amount of at least 0")
-
-
-def _fault(error: msgspec.ValidationError, data: Any) -> str:
-    """Say what is wrong where, with the keys of maps, which msgspec leaves out."""
-    text, _, path = str(error).partition(" - at ")
-    place, value = "", data
-    keys: list[str | int] = []
-    for field, index in _STEP.findall(path):
-        key = field or (int(index) if index != "..." else _wrong_key(data, keys, value))
-        if index == "...":
-            data = _with_only(data, keys, key)
-        keys.append(key)
-        place += f".{key}" if field else f"[{key!r}]"
-        value = value[key]
-    place = place.removeprefix(".")
-    about = re.fullmatch(r"Object (?:contains unknown|missing required) field `(.*)`", text)
-    if about:
-        said = "has the unknown key" if "unknown" in text else "lacks the key"
-        return f"{place} {said} {about[1]!r}".lstrip()
-    shown = cut(json.dumps(value))
-    if isinstance(value, (dict, list)):
-        shown = "an object" if isinstance(value, dict) else "a list"
-    return f"{place} is {shown}: {text[:1].lower()}{text[1:]}"
-
-
-def _wrong_key(data: Any, keys: list[str | int], held: Mapping[str, Any]) -> str:
-    """Return the first key of the map at a path that alone is wrong too."""
-    for key in held:
-        try:
-            msgspec.convert(_with_only(data, keys, key), _File, dec_hook=_amount)
-        except msgspec.ValidationError:
-            return key
-    raise AssertionError(f"none of {list(held)} is wrong")
-
-
-def _with_only(value: Any, keys: list[str | int], only: str | int) -> Any:
-    """Return a copy of a value in which the map at a path has one key only."""
-    if not keys:
-        return {only: value[only]}
-    copy = value.copy()
-    copy[keys[0]] = _with_only(value[keys[0]], keys[1:], only)
-    return copy
+    raise ValueError("an amount of at least 0")

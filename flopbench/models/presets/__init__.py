@@ -16,23 +16,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
 from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.records import Record, decode
+from flopbench.core.records import Positive, Record, decode
 from flopbench.core.toml_lines import toml_values
 from flopbench.core.units import GIGA, giga
 from flopbench.models.spec import ModelSpec, parse_size, parse_spec
 
-SCHEMA = 1
 _FOLDER = Path(__file__).parent
 
 
 Printed = Annotated[str, Meta(pattern=r"^[0-9]+(\.[0-9]+)?$")]
 """A figure with its digits as printed, so text in quotes."""
-Whole = Annotated[int, Meta(ge=1)]
 
 
 class ScaledFigure(Record, frozen=True, kw_only=True):
@@ -46,8 +44,8 @@ class ScaledFigure(Record, frozen=True, kw_only=True):
     """
 
     gflops: Printed
-    input_px: Whole
-    figure_input_px: Whole
+    input_px: Positive
+    figure_input_px: Positive
     source: str
 
     def at(self, height_px: int) -> float:
@@ -59,17 +57,17 @@ class _Entry(Record, frozen=True, kw_only=True):
     model: str
     input: str
     published_gflops: Printed
-    feature_dim: Whole | None = None
+    feature_dim: Positive | None = None
     scaled_from: ScaledFigure | None = None
     corrected_gflops: Printed | None = None
     correction: str = ""
 
 
 class _File(Record, frozen=True, kw_only=True):
-    schema: int
+    schema: Literal[1]
     title: str = ""
     source: str = ""
-    classes: Whole | None = None
+    classes: Positive | None = None
     counted_by: str = ""
     include: tuple[str, ...] = ()
     table: tuple[_Entry, ...] = ()
@@ -139,13 +137,9 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
         )
     data = toml_values(path, str(path))
-    if data.get("schema") != SCHEMA:
-        raise DataError(
-            f"{path}: 'schema' is {data.get('schema')!r}; this flopbench reads {SCHEMA}"
-        )
     if name in _including:
         raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
-    file = decode(data, _File, str(path))
+    file = decode(data, _File, str(path), toml=True)
     rows: list[PublishedRow] = []
     for included in file.include:
         rows += load_preset(included, (*_including, name)).rows

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from flopbench.core.errors import DataError, describe
+from flopbench.core.errors import DataError
 from flopbench.core.files import not_json
 from flopbench.policy.blocks import Place
 from flopbench.policy.forms.base import Copy, Reader
@@ -19,7 +19,7 @@ from flopbench.policy.forms.jsonl_form import UNDECODABLE, decode_one, header_va
 from flopbench.policy.forms.raw import BOM, open_bytes, packed, read_some, without_packing
 from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import OnDefect, Sample
+from flopbench.policy.samples import OnDefect, Sample, describe
 
 SAMPLES_AT_ONCE = 512
 DEEPEST = 256

@@ -534,7 +534,7 @@ def test_going_on_after_a_torn_header(path: Path, content: bytes | None) -> None
     [
         (b"my notes", "not a policy log"),
         (b"my notes\nmore\n", "not the header"),
-        (b'{"id":"v_0","actions":[0]}\n', "unknown header field"),
+        (b'{"id":"v_0","actions":[0]}\n', "header: 'id' is an unknown key"),
         (b'{"format":"flopbench.policy-log","preset":"arnet-resnet","seed":1}\n', "seed 1"),
         (b'{"format":"flopbench.policy-log","version":2}\n', "version 2"),
     ],
