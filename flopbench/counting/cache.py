@@ -13,9 +13,11 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -25,6 +27,8 @@ from flopbench.core.records import Record
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import CounterInfo, installed_version
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
+
+_Kind = TypeVar("_Kind")
 
 SCHEMA = 1
 ENVIRONMENT_VARIABLE = "FLOPBENCH_CACHE_DIR"
@@ -84,30 +88,40 @@ def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
 
 def load(where: CacheEntry) -> CostProfile | None:
     """Read a profile; None if there is none, or, with a warning on stderr, if it is damaged."""
-    try:
-        stored = msgspec.json.decode(where.path.read_bytes(), type=_Stored)
-        if stored.key == where.key:
-            return stored.profile
-        defect = "it belongs to another profile"
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _warn(f"cannot read {where.path}: {error}")
-        return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        defect = str(error)
-    _warn(f"{where.path} is damaged and will be measured again ({defect})")
-    return None
+    stored = read_stored(where.path, _Stored, lambda stored: stored.key == where.key)
+    return None if stored is None else stored.profile
 
 
 def store(where: CacheEntry, profile: CostProfile) -> None:
     """Store a profile; a cache that cannot be written causes a warning, never an error."""
-    data = msgspec.json.encode(_Stored(key=where.key, profile=profile))
+    write_stored(where.path, msgspec.json.encode(_Stored(key=where.key, profile=profile)) + b"\n")
+
+
+def read_stored(path: Path, kind: type[_Kind], belongs: Callable[[_Kind], bool]) -> _Kind | None:
+    """Read a file of a cache; None if there is none, or, with a warning, if it is damaged."""
     try:
-        where.path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(where.path, data + b"\n")
+        stored = msgspec.json.decode(path.read_bytes(), type=kind)
+        if belongs(stored):
+            return stored
+        defect = "it belongs to something else"
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _warn(f"cannot read {path}: {error}")
+        return None
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        defect = str(error)
+    _warn(f"{path} is damaged and will be measured again ({defect})")
+    return None
+
+
+def write_stored(path: Path, data: bytes) -> None:
+    """Write a file of a cache; a folder that cannot be written causes only a warning."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, data)
     except (OSError, FlopbenchError) as error:
-        _warn(f"cannot store a profile in {where.path.parent}: {error}")
+        _warn(f"cannot store results in {path.parent}: {error}")
 
 
 def files() -> list[Path]:

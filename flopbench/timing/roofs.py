@@ -16,8 +16,6 @@ from typing import Annotated
 
 import msgspec
 
-from flopbench.core.errors import FlopbenchError
-from flopbench.core.files import write_atomic
 from flopbench.core.records import Positive, Record
 from flopbench.counting import cache
 from flopbench.timing.devices import DTYPES, MUST_MATCH, DeviceFacts
@@ -110,32 +108,18 @@ def roofs_folder() -> Path:
 def load_roofs(facts: DeviceFacts, threads: int) -> Roofs | None:
     """Read the roofs of a device; None if there are none, with a warning if they are damaged."""
     key, path = _entry(facts, threads)
-    try:
-        cached = msgspec.json.decode(path.read_bytes(), type=_Cached)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        _warn(f"cannot read {path}: {error}")
-        return None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-        _warn(f"{path} is damaged; roofs are measured again ({error})")
-        return None
-    roofs = cached.roofs
-    if (cached.key, roofs.device, roofs.threads) != (key, facts.device, threads):
-        _warn(f"{path} is damaged; roofs are measured again (it belongs to another device)")
-        return None
-    return roofs
+    expected = (key, facts.device, threads)
+    cached = cache.read_stored(
+        path, _Cached, lambda one: (one.key, one.roofs.device, one.roofs.threads) == expected
+    )
+    return None if cached is None else cached.roofs
 
 
 def store_roofs(facts: DeviceFacts, roofs: Roofs) -> None:
     """Cache roofs for the next run; a folder that cannot be written causes only a warning."""
     key, path = _entry(facts, roofs.threads)
     text = json.dumps(msgspec.to_builtins(_Cached(key=key, roofs=roofs)), indent=1)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text + "\n")
-    except (OSError, FlopbenchError) as error:
-        _warn(f"cannot cache roofs in {path.parent}: {error}")
+    cache.write_stored(path, f"{text}\n".encode())
 
 
 def _entry(facts: DeviceFacts, threads: int) -> tuple[str, Path]:
@@ -152,7 +136,3 @@ def _entry(facts: DeviceFacts, threads: int) -> tuple[str, Path]:
     )
     name = hashlib.sha256(key.encode()).hexdigest()[:40]
     return key, roofs_folder() / f"{name}.json"
-
-
-def _warn(message: str) -> None:
-    sys.stderr.write(f"flopbench: warning: {message}\n")

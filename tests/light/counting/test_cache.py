@@ -111,7 +111,7 @@ def test_a_cache_that_cannot_be_written_costs_only_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
     cache.store(entry(), PROFILE)
-    assert "cannot store a profile" in capsys.readouterr().err
+    assert "cannot store results" in capsys.readouterr().err
 
 
 def test_a_profile_of_another_shape_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

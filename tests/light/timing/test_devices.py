@@ -182,7 +182,7 @@ def test_a_damaged_file_of_roofs_is_dropped_with_a_warning(
     for content in _damage(path.read_text(encoding="utf-8")):
         path.write_text(content, encoding="utf-8")
         assert load_roofs(facts(), 1) is None, content
-        assert "is damaged; roofs are measured again" in capsys.readouterr().err
+        assert "is damaged and will be measured again" in capsys.readouterr().err
 
 
 def test_roofs_that_cannot_be_kept_cost_only_a_warning(
@@ -192,7 +192,7 @@ def test_roofs_that_cannot_be_kept_cost_only_a_warning(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "file"))
     store_roofs(facts(), some_roofs())
-    assert "cannot cache roofs" in capsys.readouterr().err
+    assert "cannot store results" in capsys.readouterr().err
     assert load_roofs(facts(), 1) is None
 
 
