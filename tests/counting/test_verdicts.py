@@ -151,6 +151,50 @@ def test_a_zero_is_never_verified() -> None:
     assert verdicts["torch"].reason == "0 dense MACs of a model with 512 parameters"
 
 
+class Composite(nn.Module):
+    """One layer is called, the weights of another are used, a tower and a vector take no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.read = nn.Linear(32, 16), nn.Linear(16, 4, bias=False)
+        self.tower = nn.Sequential(nn.Linear(32, 64), nn.Linear(64, 64))
+        self.heads = nn.ModuleList([nn.Linear(16, 16), nn.Linear(16, 8)])
+        self.scale = nn.Parameter(torch.ones(7))
+
+    def forward(self, x: Any) -> Any:
+        return functional.linear(self.heads[0](self.used(x)), self.read.weight)
+
+
+def test_parameters_that_took_no_part_are_named() -> None:
+    """The outermost modules, with their share; not those whose weights are only read."""
+    counted = profile(Composite(), (torch.rand(1, 32),), counters="torch")
+    tower, head, rest = (
+        32 * 64 + 64 + 64 * 64 + 64,
+        16 * 8 + 8,
+        32 * 16 + 16 + 16 * 4 + 16 * 16 + 16,
+    )
+    unread, total = tower + head + 7, tower + head + 7 + rest
+    assert counted.notes == (
+        f"{unread:,} of {total:,} parameters ({100 * unread / total:.1f} %) took no part: "
+        "scale, tower, heads.1",
+    )
+    assert counted.dense_macs == 32 * 16 + 16 * 16 + 16 * 4
+
+
+def test_what_leaves_torch_by_dlpack_is_a_gap() -> None:
+    """A product in NumPy is not seen, and the gap says so."""
+    np = pytest.importorskip("numpy")
+
+    class ThroughNumpy(nn.Linear):
+        def forward(self, x: Any) -> Any:
+            product = np.from_dlpack(x.detach()) @ np.from_dlpack(self.weight.detach().T)
+            return torch.from_dlpack(product)
+
+    found, verdicts = judged(ThroughNumpy(32, 16), torch.rand(4, 32), counters=("thop", "torch"))
+    assert found["torch"] == (0, "partial")
+    assert "Tensor.__dlpack__" in verdicts["torch"].reason
+
+
 def test_a_forward_that_is_a_generator_is_refused() -> None:
     """Nothing runs until it is consumed, so there is nothing to count."""
     with pytest.raises(InputError, match=r"forward pass of Streaming is a generator") as caught:

@@ -15,23 +15,26 @@ the device's kernels. A model that fails in inference mode is run again under ``
 lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
 save nothing, and a complex multiply-accumulate counts as one.
 
-Work that bypasses the dispatcher is invisible. Tensors passed to NumPy are reported; kernels
-launched without an operator, and threads that the model starts itself, cannot be.
+Work that bypasses the dispatcher is invisible. Tensors passed to NumPy or by DLPack are reported;
+kernels launched without an operator, and threads that the model starts itself, cannot be.
+Parameters that no operator read are named in a note: what they belong to was not counted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from flopbench.core.errors import MeasureError
+from flopbench.core.units import percent
 from flopbench.counting.measure.counters.base import Counted, ModuleStack, Subject, out_elements
 from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
@@ -58,6 +61,9 @@ _METADATA = frozenset(
     ]
 )
 """Queries of a tensor that a mode must leave to the tensor's class."""
+
+_NAMED = 5
+"""How many modules without a part are named."""
 
 _BAG_WEIGHTS = 6
 """Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
@@ -102,7 +108,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
     counter.mod_tracker = _WholeModel()
     stack = ModuleStack(subject.module_names())
     observer = _Observer(counter.flop_registry, stack)
-    lowering = _Lowering(counter.flop_registry)
+    lowering = _Lowering(counter.flop_registry, subject.module.parameters())
     with stack.tracking(), observer, counter, lowering, _leaving_torch(observer):
         subject.run()
     observer.check(counter)
@@ -111,13 +117,13 @@ def _count(subject: Subject, *notes: str) -> Counted:
         total=sum(op.total for op in operators),
         operators=operators,
         not_counted=observer.gaps(),
-        notes=(*notes, *lowering.notes, *observer.notes),
+        notes=(*notes, *lowering.notes, *observer.notes, *_unread(subject.module, lowering)),
     )
 
 
 @contextlib.contextmanager
 def _leaving_torch(observer: _Observer) -> Iterator[None]:
-    """Report tensors that are passed to NumPy: what happens to them there is invisible."""
+    """Report tensors that go to NumPy or through DLPack: what happens to them is invisible."""
 
     def watched(name: str, original: Any) -> Any:
         def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -127,9 +133,36 @@ def _leaving_torch(observer: _Observer) -> Iterator[None]:
         return leave
 
     with namespaces_restored(torch.Tensor):
-        for name in ("numpy", "__array__"):
+        for name in ("numpy", "__array__", "__dlpack__"):
             setattr(torch.Tensor, name, watched(name, getattr(torch.Tensor, name)))
         yield
+
+
+def _unread(model: nn.Module, lowering: _Lowering) -> Iterator[str]:
+    """Say which modules' parameters no operator read, the outermost ones, and their share."""
+
+    def outermost(module: nn.Module, path: str) -> Iterator[str]:
+        ids = {id(parameter) for parameter in module.parameters()}
+        if ids and ids <= lowering.unread:
+            yield path or type(module).__name__
+        elif ids & lowering.unread:
+            yield from (
+                f"{path}.{name}".lstrip(".")
+                for name, one in module.named_parameters(recurse=False)
+                if id(one) in lowering.unread
+            )
+            for name, child in module.named_children():
+                yield from outermost(child, f"{path}.{name}".lstrip("."))
+
+    if lowering.unread:
+        sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
+        unread, total = sum(sizes[one] for one in lowering.unread), sum(sizes.values())
+        found = list(outermost(model, ""))
+        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+        yield (
+            f"{unread:,} of {total:,} parameters ({percent(unread, total)}) took no part: "
+            f"{', '.join(found[:_NAMED])}{more}"
+        )
 
 
 class _WholeModel:
@@ -154,9 +187,10 @@ class _Lowering(TorchDispatchMode):
 
     supports_higher_order_operators = True
 
-    def __init__(self, registry: Mapping[Any, Any]) -> None:
+    def __init__(self, registry: Mapping[Any, Any], parameters: Iterable[nn.Parameter]) -> None:
         super().__init__()
         self._registry = registry
+        self.unread = {id(parameter) for parameter in parameters}
         self._leaves: set[Any] = set()
         self.notes: dict[str, None] = {}
 
@@ -164,6 +198,8 @@ class _Lowering(TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        for arg in (*args, *kwargs.values()):
+            self.unread.difference_update(map(id, arg if isinstance(arg, (list, tuple)) else [arg]))
         if not isinstance(func, torch._ops.OpOverload):
             return self._branch(*args) if str(func) == "cond" else func(*args, **kwargs)
         if str(func._overloadpacket) in _METADATA:
