@@ -123,8 +123,9 @@ class Kind(Generic[P, Data]):
 
     def drawing(self, *args: P.args, **kwargs: P.kwargs) -> Drawing:
         """Return a figure, ready to be drawn."""
+        data = self.make(*args, **kwargs)  # what is wrong with it needs no matplotlib
         module = import_module(f"flopbench.present.draw.kinds.{self.name}")
-        drawing: Drawing = getattr(module, f"{self.name}_drawing")(self.make(*args, **kwargs))
+        drawing: Drawing = getattr(module, f"{self.name}_drawing")(data)
         return drawing
 
     @property
@@ -133,10 +134,10 @@ class Kind(Generic[P, Data]):
 
         @wraps(self.make)
         def plot(*args: P.args, **kwargs: P.kwargs) -> Axes:
-            from flopbench.present.draw.drawing import on_axes
-
             with called(f"plots.{self.name}"):
                 drawing = self.drawing(*args, **kwargs)
+            from flopbench.present.draw.drawing import on_axes
+
             return on_axes(drawing, own.bind(*args, **kwargs).arguments.get("ax"))
 
         own = signature(self.make).replace(return_annotation="Axes")

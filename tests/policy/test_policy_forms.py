@@ -25,7 +25,7 @@ from hypothesis import strategies as st  # noqa: E402
 from flopbench.cli import main  # noqa: E402
 from flopbench.policy import log as log_module  # noqa: E402
 from flopbench.policy.counts import LogCounts  # noqa: E402
-from flopbench.policy.forms import csv_form  # noqa: E402
+from flopbench.policy.forms import csv_fast, csv_form  # noqa: E402
 from flopbench.policy.forms.base import Options  # noqa: E402
 from flopbench.policy.forms.csv_fast import fast_blocks  # noqa: E402
 from flopbench.policy.header import Header, header_json, read_header  # noqa: E402
@@ -34,7 +34,7 @@ from flopbench.policy.ready import read_counts  # noqa: E402
 from flopbench.policy.samples import Sample, raise_first  # noqa: E402
 from flopbench.policy.writers import convert_file  # noqa: E402
 
-VIDEOS, STEPS, ACTIONS = 20_000, 16, 7
+VIDEOS, STEPS, ACTIONS = 5_000, 16, 7
 PRESET = """\
 schema = 1
 title = "AR-Net's actions at round prices"
@@ -89,7 +89,7 @@ def padded_labels(seed: int) -> Any:
 
 
 class Corpus:
-    """The same 20,000 videos in every format."""
+    """The same videos in every format."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -125,7 +125,7 @@ class Corpus:
         )
 
     def _write_shards(self) -> None:
-        bounds = [0, 7000, 7001, VIDEOS]
+        bounds = [0, 1700, 1701, VIDEOS]
         for rank, (a, b) in enumerate(itertools.pairwise(bounds)):
             part = [self.lines[0], *self.lines[1 + a : 1 + b]]
             path = self.folder / f"shard.rank{rank}-of-3.jsonl.gz"
@@ -221,6 +221,7 @@ def test_the_fast_way_through_csv_counts_the_same(
     (tmp_path / "one1.csv").write_text("id,action\nother,0\n")  # what a glob would find
     exact = corpus.counts(path)
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1)
+    monkeypatch.setattr(csv_fast, "ROWS_AT_ONCE", 1 << 15)  # fewer than there are
     log = open_log([path], preset=corpus.preset)
     blocks = fast_blocks(path, log.plan)
     assert blocks is not None
