@@ -13,13 +13,12 @@ one of the two readings of a unit (``GFLOPS``) gives the printed number, else nu
 from __future__ import annotations
 
 import json
-from typing import Any, TextIO
+from typing import Any
 
 from flopbench.audit import Audit, ClaimFile, ClaimResult
-from flopbench.core.escaping import markdown_line, one_line
-from flopbench.core.grid import Grid, to_csv, to_latex, to_markdown, to_terminal
+from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, plural
-from flopbench.estimate.text import columns
 
 SCHEMA = 1
 KIND = "flopbench.audit"
@@ -48,32 +47,25 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     )
     return Grid(
         title=f"{file.title} ({file.source})",
-        columns=columns(["claim", "what"], ["printed", "recomputed"], "verdict"),
+        columns=columns(
+            ("claim", "what", "printed", "recomputed", "verdict"),
+            ("claim", "what", "verdict"),
+            spare=("what",),
+        ),
         rows=rows,
         footnotes=tuple(map(_footnote, results)),
     )
 
 
-def render_audit(audit: Audit, format: str, stream: TextIO) -> str | None:
-    """Render an audit: return its text, or write the format ``table`` to the stream."""
-    if format == "json":
-        return audit_json(audit)
-    if format == "csv":
-        return audit_csv(audit)
-    grids = [audit_grid(audit, file) for file in audit.files]
-    below = _below(audit)
-    if format == "md":
-        return "\n".join([*map(to_markdown, grids), "\n\n".join(map(markdown_line, below)) + "\n"])
-    if format == "latex":
-        comments = "".join(f"% {one_line(line)}\n" for line in below)
-        tables = [to_latex(grid, f"flopbench-audit-{n}") for n, grid in enumerate(grids, 1)]
-        return "\n".join(tables) + comments
-    styles = {f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.results}
-    for grid in grids:
-        to_terminal(grid, stream, styles=styles)
-        stream.write("\n")
-    stream.write("\n".join(below) + "\n")
-    return None
+def audit_tables(audit: Audit) -> Tables:
+    """Return an audit, ready to be shown: a table per publication."""
+    return Tables(
+        grids={f"audit-{n}": audit_grid(audit, file) for n, file in enumerate(audit.files, 1)},
+        csv=lambda: audit_csv(audit),
+        json=lambda: audit_json(audit),
+        below=_below(audit),
+        styles={f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.results},
+    )
 
 
 def audit_json(audit: Audit) -> str:

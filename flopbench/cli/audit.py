@@ -7,16 +7,14 @@ import sys
 from typing import Any
 
 from flopbench.cli.common import (
-    add_output,
+    add_tables,
     check_output,
-    chosen_format,
     emit,
     progress_bar,
     require,
+    show,
 )
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
-
-FORMATS = ("table", "md", "csv", "json", "latex")
 
 
 def add_parser(verbs: Any) -> None:
@@ -48,7 +46,7 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--refresh", action="store_true", help="measure again instead of reading the cache"
     )
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.set_defaults(run=run)
 
 
@@ -56,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """Audit claims; status 1 if one is off under --strict, 3 if a model could not be counted."""
     check_output(args)
     from flopbench.audit import audit, check_claims, read_claims, shipped_claims
-    from flopbench.audit.text import render_audit
+    from flopbench.audit.text import audit_tables
 
     if args.list:
         require(not (args.claims or args.all), "--list takes no claims and no --all")
@@ -70,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     check_claims(files)
     with progress_bar() as progress:
         found = audit(files, refresh=args.refresh, progress=progress)
-    emit(args, lambda stream: render_audit(found, chosen_format(args, FORMATS), stream))
+    show(args, audit_tables(found))
     for result in found.results:
         if result.unmeasured:
             sys.stderr.write(f"flopbench: {result.claim.where}: {result.reasons[-1]}\n")

@@ -9,16 +9,77 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError
 from flopbench.core.files import check_writable, write_atomic
 from flopbench.counting.registry import DEFAULT_COUNTERS
 
+if TYPE_CHECKING:
+    from flopbench.core.tables import Tables
+
 PROGRESS_AFTER_S = 1.0
 """A run shorter than this shows no progress bar."""
 
+TABLE_FORMATS = ("table", "md", "csv", "json", "latex")
+"""The forms of every result that is made of tables."""
 SUFFIX_FORMATS = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
+
+
+def add_tables(parser: argparse.ArgumentParser) -> None:
+    """Add ``--format``, ``-o``, and how the tables are laid out."""
+    add_output(parser, TABLE_FORMATS)
+    group = parser.add_argument_group("layout of the tables")
+    group.add_argument(
+        "--part", action="append", metavar="NAME", help="show this table only; repeatable"
+    )
+    group.add_argument(
+        "--columns", metavar="A,B", help="show these columns of the first table, in this order"
+    )
+    group.add_argument(
+        "--wide", action="store_true", help="all columns, also where the terminal is narrow"
+    )
+    group.add_argument(
+        "--for",
+        dest="place",
+        choices=("column", "page", "text"),
+        help="LaTeX: as many columns as fit, at 8 pt, into a column (237 pt) or a page (497 pt, "
+        "the default) of two columns, or the text of a plain article (345 pt)",
+    )
+    group.add_argument("--bare", action="store_true", help="LaTeX: the tabular alone")
+    group.add_argument(
+        "--bold", choices=("best",), help="LaTeX: the best number of each column in bold"
+    )
+    group.add_argument(
+        "--notes", action="store_true", help="LaTeX: notes and conventions below the table"
+    )
+
+
+def show(args: argparse.Namespace, tables: Tables) -> None:
+    """Print a result as ``add_tables`` lets the user choose, on stdout or into the file of ``-o``.
+
+    Raises:
+        InputError: an option of LaTeX with another format; no such part or column.
+    """
+    from flopbench.core.latex import LatexOptions
+    from flopbench.core.tables import Layout
+
+    for_latex = bool(args.place or args.bare or args.bold or args.notes)
+    format = "latex" if for_latex and not args.format else chosen_format(args, TABLE_FORMATS)
+    require(
+        format == "latex" or not for_latex,
+        f"--for, --bare, --bold and --notes are for LaTeX, and the format is {format}",
+    )
+    layout = Layout(
+        format=format,
+        parts=args.part or (),
+        columns=[name.strip() for name in args.columns.split(",")] if args.columns else (),
+        latex=LatexOptions(
+            place=args.place or "page", bare=args.bare, bold_best=bool(args.bold), notes=args.notes
+        ),
+        wide=args.wide,
+    )
+    emit(args, lambda stream: tables.render(layout, stream))
 
 
 def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
@@ -65,6 +126,11 @@ def chosen_format(args: argparse.Namespace, formats: tuple[str, ...]) -> str:
         return str(args.format)
     meant = SUFFIX_FORMATS.get(Path(args.output).suffix.lower(), "")
     return meant if meant in formats else formats[0]
+
+
+def keeps_json(args: argparse.Namespace) -> bool:
+    """Whether the result goes into a JSON file, which then keeps what was measured so far."""
+    return args.output != "-" and chosen_format(args, TABLE_FORMATS) == "json"
 
 
 def check_output(args: argparse.Namespace) -> None:

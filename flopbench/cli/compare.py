@@ -6,12 +6,11 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
-    add_output,
+    add_tables,
     check_output,
-    chosen_format,
-    emit,
     progress_bar,
     require,
+    show,
     warn,
 )
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
@@ -20,8 +19,6 @@ from flopbench.policy.file_kinds import is_timing_file
 
 if TYPE_CHECKING:
     from flopbench.estimate.runs import Run
-
-FORMATS = ("table", "md", "csv", "json", "latex")
 
 
 def add_parser(verbs: Any) -> None:
@@ -55,7 +52,7 @@ def add_parser(verbs: Any) -> None:
     add_pricing(parser)
     add_reading(parser)
     add_shares(parser)
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.set_defaults(run=run)
 
 
@@ -65,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
     from flopbench.estimate.compare import compare, same_terms
-    from flopbench.estimate.comparison_text import comparison_warnings, render_comparison
+    from flopbench.estimate.comparison_text import comparison_tables, comparison_warnings
     from flopbench.estimate.runs import run_of_log
 
     choices = choices_of(args)
@@ -75,15 +72,14 @@ def run(args: argparse.Namespace) -> int:
             terms = same_terms(choices, runs[0]) if runs else choices
             runs.append(run_of_log([pattern], terms, progress=progress, keep_scores=True))
     result = compare(runs, choices, metric=args.metric, anyway=args.anyway)
-    format = chosen_format(args, FORMATS)
-    emit(args, lambda stream: render_comparison(result, format, stream))
+    show(args, comparison_tables(result))
     warn(comparison_warnings(result))
     return EXIT_OK
 
 
 def _compare_timings(args: argparse.Namespace) -> int:
     from flopbench.timing.comparison import compare_files, compare_interleaved
-    from flopbench.timing.comparison_text import render_time_comparison
+    from flopbench.timing.comparison_text import time_comparison_tables
     from flopbench.timing.file import TimingFile
 
     require(
@@ -91,11 +87,10 @@ def _compare_timings(args: argparse.Namespace) -> int:
         f"{len(args.logs)} timing files: expected two, or one whose rows took turns",
     )
     files = [TimingFile.load(path) for path in args.logs]
-    format = chosen_format(args, FORMATS)
     first = (args.logs[0], args.logs[-1])
     if len(files) == 1:
         result = compare_interleaved(files[0])
     else:
         result = compare_files(files[0], files[1], names=first, anyway=args.anyway)
-    emit(args, lambda stream: render_time_comparison(result, first, format, stream))
+    show(args, time_comparison_tables(result, first))
     return EXIT_OK

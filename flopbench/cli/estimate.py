@@ -6,18 +6,15 @@ import argparse
 from typing import Any
 
 from flopbench.cli.common import (
-    add_output,
+    add_tables,
     check_output,
-    chosen_format,
-    emit,
     progress_bar,
     require,
+    show,
     warn,
 )
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.core.errors import EXIT_OK
-
-FORMATS = ("table", "md", "csv", "json", "latex")
 
 
 def add_parser(verbs: Any) -> None:
@@ -54,7 +51,7 @@ def add_parser(verbs: Any) -> None:
         "correct, or one of the log's own columns (default: cost)",
     )
     add_shares(parser)
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.set_defaults(run=run)
 
 
@@ -66,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         "--difficulty says how to break down --by difficulty, which is not given",
     )
     from flopbench.estimate.runs import run_of_counts, run_of_log
-    from flopbench.estimate.text import render_estimate
+    from flopbench.estimate.text import estimate_tables
 
     choices = choices_of(args)
     with progress_bar() as progress:
@@ -74,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
             result = run_of_log(args.policy_log, choices, progress=progress)
-    format = chosen_format(args, FORMATS)
-    emit(args, lambda stream: render_estimate(result, format, stream))
+    show(args, estimate_tables(result))
     warn(result.warnings)
     return EXIT_OK

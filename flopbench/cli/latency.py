@@ -7,25 +7,25 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
-    add_output,
+    add_tables,
     check_output,
-    chosen_format,
-    emit,
+    keeps_json,
     positive,
     positive_seconds,
     progress_bar,
     require,
+    show,
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.model_options import add_models, chosen_models
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
+    from flopbench.core.tables import Tables
     from flopbench.models.spec import ModelSpec
     from flopbench.timing.file import TimingFile
     from flopbench.timing.records import TimingSpec
 
-FORMATS = ("table", "md", "csv", "json", "latex")
 DEFAULT_REFERENCE = 32
 MEASURING = (
     *("models", "preset", "resolution", "classes", "vs", "throughput", "device", "batch", "dtype"),
@@ -86,7 +86,7 @@ def add_parser(verbs: Any) -> None:
         metavar="FILE",
         help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
     )
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.set_defaults(run=run)
 
 
@@ -138,12 +138,11 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Time models and print the rows; exit status 3 if one could not be timed."""
     check_output(args)
-    format = chosen_format(args, FORMATS)
     if args.saved:
         file, status = _saved(args), EXIT_OK
     else:
-        file, status = _measured(args, format)
-    emit(args, lambda stream: _render(file, args, format, stream))
+        file, status = _measured(args)
+    show(args, _tables(file, args))
     for row in file.rows:
         # A sweep may end at a batch that fails, but not at batch 1.
         if row.failure and not (row.sweep and row.what.batch > 1):
@@ -152,18 +151,17 @@ def run(args: argparse.Namespace) -> int:
     return status
 
 
-def _render(file: TimingFile, args: argparse.Namespace, format: str, stream: Any) -> str | None:
-    """Render rows, and below them the comparison if one was asked for."""
-    from flopbench.timing.text import render_timing_grids, render_timings, timing_grids
+def _tables(file: TimingFile, args: argparse.Namespace) -> Tables:
+    """Return the rows, and below them the comparison if one was asked for."""
+    from flopbench.timing.text import timing_tables
 
-    if format in {"json", "csv"} or not any(row.interleaved for row in file.rows):
-        return render_timings(file, format, stream)
+    if not any(row.interleaved for row in file.rows):
+        return timing_tables(file)
     from flopbench.timing.comparison import compare_interleaved
     from flopbench.timing.comparison_text import time_comparison_grid
 
     name = args.models[0] if args.models else "A"
-    grids = [*timing_grids(file), time_comparison_grid(compare_interleaved(file), (name, name))]
-    return render_timing_grids(grids, format, stream)
+    return timing_tables(file, [time_comparison_grid(compare_interleaved(file), (name, name))])
 
 
 def _saved(args: argparse.Namespace) -> TimingFile:
@@ -173,7 +171,7 @@ def _saved(args: argparse.Namespace) -> TimingFile:
     return merge([TimingFile.load(path) for path in args.saved])
 
 
-def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
+def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
     from flopbench.timing.run import Effort, describe_device, time_models, time_throughput
@@ -188,7 +186,7 @@ def _measured(args: argparse.Namespace, format: str) -> tuple[TimingFile, int]:
 
     def keep(file: TimingFile) -> None:
         latest[:] = [file]
-        if format == "json" and args.output != "-":
+        if keeps_json(args):
             merge([*done, file]).save(args.output)
 
     try:

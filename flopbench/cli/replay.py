@@ -7,13 +7,15 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
-    add_output,
+    TABLE_FORMATS,
+    add_tables,
     check_output,
     chosen_format,
-    emit,
+    keeps_json,
     positive,
     progress_bar,
     require,
+    show,
     warn,
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
     from flopbench.replay.records import Replay
     from flopbench.replay.run import ReplayChoices
 
-FORMATS = ("table", "md", "csv", "json", "latex")
 MODES = "online,split,bucketed"
 DTYPE = "fp32"
 NUMBERS = (
@@ -86,7 +87,7 @@ def add_parser(verbs: Any) -> None:
         help="run a component in one of its variants; repeatable",
     )
     add_reading(parser)
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.set_defaults(run=run)
 
 
@@ -127,19 +128,18 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay a log, or read saved replays, and print them."""
     check_output(args)
-    format = chosen_format(args, FORMATS)
     if args.saved is not None:
-        return _print_saved(args, format)
+        return _print_saved(args)
     from flopbench.core.units import plural
     from flopbench.replay.run import replay_of_log
 
     def keep(replay: Replay) -> None:
-        if format == "json" and args.output != "-":
+        if keeps_json(args):
             replay.save(args.output)
 
     with progress_bar() as progress:
         result = replay_of_log(args.policy_log, choices_of(args), progress=progress, keep=keep)
-    _emit(args, [result], format)
+    _emit(args, [result])
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"
         many = plural(len(result.runs), "process", "processes")
@@ -181,21 +181,21 @@ def choices_of(args: argparse.Namespace) -> ReplayChoices:
     )
 
 
-def _print_saved(args: argparse.Namespace, format: str) -> int:
+def _print_saved(args: argparse.Namespace) -> int:
     from flopbench.replay.records import load_replay
 
     refuse_measuring(args, MEASURING, "replays")
     require(
-        format != "json" or len(args.saved) == 1,
+        chosen_format(args, TABLE_FORMATS) != "json" or len(args.saved) == 1,
         "--format json is one replay's file; --from names several",
     )
-    _emit(args, [load_replay(path) for path in args.saved], format)
+    _emit(args, [load_replay(path) for path in args.saved])
     return EXIT_OK
 
 
-def _emit(args: argparse.Namespace, replays: list[Replay], format: str) -> None:
-    from flopbench.replay.text import render_replays, replay_warnings
+def _emit(args: argparse.Namespace, replays: list[Replay]) -> None:
+    from flopbench.replay.text import replay_tables
 
-    emit(args, lambda stream: render_replays(replays, format, stream))
-    for replay in replays:
-        warn(replay_warnings(replay))
+    tables = replay_tables(replays)
+    show(args, tables)
+    warn(tables.warnings)

@@ -8,22 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
     add_counters,
-    add_output,
+    add_tables,
     check_output,
     chosen_counters,
-    chosen_format,
-    emit,
     positive,
     progress_bar,
     require,
+    show,
 )
 from flopbench.cli.model_options import add_models, chosen_models
 from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
-
-FORMATS = ("table", "md", "csv", "json", "latex")
 
 
 def add_parser(verbs: Any) -> None:
@@ -53,7 +50,7 @@ def add_parser(verbs: Any) -> None:
         help="print a saved table (JSON) instead of measuring; needs no torch",
     )
     add_counters(parser)
-    add_output(parser, FORMATS)
+    add_tables(parser)
     parser.add_argument(
         "--sort",
         metavar="COLUMN",
@@ -69,13 +66,12 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
-    from flopbench.counting.table_text import render_cost_table, sort_table
+    from flopbench.counting.table_text import cost_tables, sort_table
 
     table = _saved_table(args) if args.saved else _measured_table(args)
     if args.sort:
         table = sort_table(table, args.sort)
-    format = chosen_format(args, FORMATS)
-    emit(args, lambda stream: render_cost_table(table, format, stream))
+    show(args, cost_tables(table))
     failed = [row for row in table if row.status == "failed"]
     for row in failed:
         sys.stderr.write(f"flopbench: could not measure {row.spec}: {row.notes[0]}\n")

@@ -5,38 +5,65 @@ from __future__ import annotations
 import csv
 import html
 import io
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from flopbench.core.escaping import (
-    LATEX_FALLBACK,
-    OTHER_SCRIPTS,
-    latex_escape,
-    markdown_escape,
-    markdown_line,
-    one_line,
-)
+from flopbench.core.escaping import markdown_escape, markdown_line, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-LONG_CELL, LONG_WORD = 48, 24
-"""In LaTeX a column with a cell of more characters is set as paragraphs, if its words are short."""
-PIECE = 6
-"""Characters between the places where a long word may break."""
-PARAGRAPHS = r">{\raggedright\arraybackslash}p{18em}"
-FITTED = r"\ifdim\width>\linewidth\linewidth\else\width\fi"
-"""The natural width of a box, or that of the line if that is less (graphicx)."""
+TERMINAL_GAP = 2
+"""Characters between two columns on a terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One column: its heading and its alignment, left for text and right for numbers."""
+    """One column.
+
+    Attributes:
+        title: its heading.
+        align: left for text, right for numbers.
+        rank: where space is short the columns of the highest rank go first; those of 0 go last.
+        better: which of its numbers are the best, if any are.
+    """
 
     title: str
     align: Literal["left", "right"] = "right"
+    rank: int = 0
+    better: Literal["", "lower", "higher"] = ""
+
+
+def columns(
+    titles: Sequence[str],
+    text: Collection[str],
+    *,
+    spare: Sequence[str] = (),
+    lower: Collection[str] = (),
+    higher: Collection[str] = (),
+) -> tuple[Column, ...]:
+    """Return columns by their headings.
+
+    Args:
+        titles: the headings, in order.
+        text: those of text; the others hold numbers.
+        spare: those that go where space is short, the first one first.
+        lower: those whose lowest number is the best.
+        higher: those whose highest number is the best.
+    """
+    ranks = {title: rank for rank, title in enumerate(reversed(spare), 1)}
+    ends: dict[str, Literal["lower", "higher"]] = dict.fromkeys(lower, "lower")
+    ends |= dict.fromkeys(higher, "higher")
+    return tuple(
+        Column(
+            title=title,
+            align="left" if title in text else "right",
+            rank=ranks.get(title, 0),
+            better=ends.get(title, ""),
+        )
+        for title in titles
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +82,42 @@ class Grid:
     footnotes: tuple[str, ...] = ()
     caption: tuple[str, ...] = ()
 
+    def keeping(self, places: Sequence[int]) -> Grid:
+        """Return the grid with the columns at these places, in this order."""
+        return replace(
+            self,
+            columns=tuple(self.columns[k] for k in places),
+            rows=tuple(tuple(row[k] for k in places) for row in self.rows),
+        )
+
+    def with_warnings(self, warnings: Sequence[object]) -> Grid:
+        """Return the grid with warnings below it, for a document that has no stderr."""
+        return replace(self, caption=(*self.caption, *(f"Warning: {text}." for text in warnings)))
+
+
+def fitted(
+    grid: Grid, width: float, width_of: Callable[[Column, Sequence[str]], float], gap: float
+) -> tuple[Grid, tuple[str, ...]]:
+    """Leave out columns until the rest fit, the least important and then the last ones first.
+
+    Args:
+        grid: its first column always stays.
+        width: what there is.
+        width_of: the width of a column with its cells, in the unit of ``width``.
+        gap: between two columns.
+
+    Returns:
+        The grid, and the headings of the columns that were left out.
+    """
+    widths = [
+        width_of(column, [row[k] for row in grid.rows]) for k, column in enumerate(grid.columns)
+    ]
+    kept = list(range(len(widths)))
+    while len(kept) > 1 and sum(widths[k] for k in kept) + gap * (len(kept) - 1) > width:
+        kept.remove(max(kept[1:], key=lambda k: (grid.columns[k].rank, k)))
+    gone = tuple(c.title for k, c in enumerate(grid.columns) if k not in kept)
+    return grid.keeping(kept), gone
+
 
 def console_for(stream: TextIO) -> Console:
     """Return rich's console on a stream: it prints text unchanged, in colour on a terminal."""
@@ -67,25 +130,42 @@ def console_for(stream: TextIO) -> Console:
     return _Console(file=stream, highlight=False, emoji=False, soft_wrap=True)
 
 
-def to_terminal(grid: Grid, stream: TextIO, *, styles: dict[str, str] | None = None) -> None:
-    """Draw a grid on a stream; on a terminal in colour, by ``styles`` (cell text -> rich style)."""
-    from rich.measure import Measurement
+def to_terminal(
+    grid: Grid, stream: TextIO, *, styles: Mapping[str, str] | None = None, wide: bool = False
+) -> None:
+    """Draw a grid on a stream.
+
+    On a terminal it is coloured by ``styles`` (cell text -> rich style), and unless it may be
+    ``wide``, the least important columns are left out where all would not fit, and named.
+    """
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for column in grid.columns:
+    def width_of(column: Column, cells: Sequence[str]) -> int:
+        return max(cell_len(one_line(text)) for text in (column.title, *cells))
+
+    console = console_for(stream)
+    fits = console.is_terminal and not wide
+    left_out: tuple[str, ...] = ()
+    if fits:
+        grid, left_out = fitted(grid, console.width, width_of, TERMINAL_GAP)
+    table = Table(box=None, pad_edge=False, padding=(0, TERMINAL_GAP, 0, 0), header_style="bold")
+    needed = 0
+    for k, column in enumerate(grid.columns):
         table.add_column(Text(column.title), justify=column.align, no_wrap=True)
+        needed += width_of(column, [row[k] for row in grid.rows]) + TERMINAL_GAP
     for row in grid.rows:
         table.add_row(*(Text(one_line(cell), style=(styles or {}).get(cell, "")) for cell in row))
-    console = console_for(stream)
+    prose_width = console.width
     # The table takes the width that it needs: a wrapped number is a wrong number.
-    needed = Measurement.get(console, console.options.update(width=10_000), table).maximum
     console.width = max(console.width, needed)
     console.print(Text(one_line(grid.title), style="bold"))
     console.print(table)
-    for line in _below(grid):
-        console.print(Text(one_line(line)))
+    console.width = prose_width
+    gone = [f"Left out: {', '.join(left_out)} (--wide shows all)."] if left_out else []
+    for line in (*gone, *lines_below(grid)):
+        console.print(Text(one_line(line)), soft_wrap=not fits)
 
 
 def to_markdown(grid: Grid) -> str:
@@ -102,7 +182,7 @@ def to_markdown(grid: Grid) -> str:
         line(rules),
     ]
     lines += [line(row) for row in grid.rows]
-    below = _below(grid)
+    below = lines_below(grid)
     if below:
         lines += ["", *(part for text in below for part in (markdown_line(text), ""))]
     return "\n".join(lines).rstrip() + "\n"
@@ -123,68 +203,6 @@ def to_csv(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return stream.getvalue()
 
 
-def to_latex(grid: Grid, label: str) -> str:
-    """Return a booktabs ``table`` environment, shrunk where it is wider than the line."""
-
-    def line(cells: Sequence[str]) -> str:
-        return "    " + " & ".join(map(_latex_cell, cells)) + r" \\"
-
-    alignment = "".join(_latex_columns(grid))
-    lines = [
-        r"\begin{table}[t]",
-        r"  \centering",
-        f"  \\caption{{{_latex_sentence(grid.title)}}}",
-        f"  \\label{{tab:{label}}}",
-        r"  \small",
-        f"  \\resizebox{{{FITTED}}}{{!}}{{%",
-        f"  \\begin{{tabular}}{{@{{}}{alignment}@{{}}}}",
-        r"    \toprule",
-        line([column.title for column in grid.columns]),
-        r"    \midrule",
-        *(line(row) for row in grid.rows),
-        r"    \bottomrule",
-        r"  \end{tabular}}",
-    ]
-    below = _below(grid)
-    if below:
-        lines += [r"  \par\smallskip", r"  \begin{minipage}{\linewidth}\footnotesize"]
-        lines += [f"    {_latex_sentence(text)}\\par" for text in below]
-        lines += [r"  \end{minipage}"]
-    text = "\n".join([*lines, r"\end{table}"]) + "\n"
-    array = r"\usepackage{array}, " if PARAGRAPHS in alignment else ""
-    fallback = f"{LATEX_FALLBACK}\n" if OTHER_SCRIPTS in text else ""
-    return f"% needs {array}\\usepackage{{booktabs}} and \\usepackage{{graphicx}}\n{fallback}{text}"
-
-
-def _latex_columns(grid: Grid) -> Iterator[str]:
-    for number, column in enumerate(grid.columns):
-        cells = [row[number] for row in grid.rows]
-        longest = max((len(cell) for cell in cells), default=0)
-        word = max((len(word) for cell in cells for word in cell.split()), default=0)
-        if column.align == "left" and longest > LONG_CELL and word <= LONG_WORD:
-            yield PARAGRAPHS
-        else:
-            yield "l" if column.align == "left" else "r"
-
-
-def _latex_cell(text: str) -> str:
-    """Escape a cell; its indentation stays."""
-    bare = text.lstrip(" ")
-    indent = len(text) - len(bare)
-    return (f"\\hspace*{{{indent / 2:g}em}}" if indent else "") + latex_escape(bare)
-
-
-def _latex_sentence(text: str) -> str:
-    """Escape text of a paragraph; long words (paths, names) may break anywhere."""
-
-    parts = []
-    for n, part in enumerate(re.split(rf"(\S{{{LONG_CELL},}})", text)):
-        size = PIECE if n % 2 else max(len(part), 1)
-        pieces = [latex_escape(part[k : k + size]) for k in range(0, len(part), size)]
-        parts.append(r"\hspace{0pt plus 2pt}".join(pieces))
-    return "".join(parts)
-
-
 def to_html(grid: Grid) -> str:
     """Return a ``<table>`` with its notes, everything escaped."""
     head = "".join(f'<th scope="col">{html.escape(c.title)}</th>' for c in grid.columns)
@@ -197,40 +215,13 @@ def to_html(grid: Grid) -> str:
         + "</tr>"
         for row in grid.rows
     )
-    notes = "".join(f"<p><small>{html.escape(text)}</small></p>" for text in _below(grid))
+    notes = "".join(f"<p><small>{html.escape(text)}</small></p>" for text in lines_below(grid))
     return (
         f"<table><caption>{html.escape(grid.title)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{notes}"
     )
 
 
-def render_grids(
-    grids: Sequence[Grid],
-    labels: Sequence[str],
-    format: str,
-    stream: TextIO,
-    *,
-    styles: dict[str, str] | None = None,
-) -> str | None:
-    """Return grids one below the other as ``md`` or ``latex``, or draw ``table`` on the stream.
-
-    Args:
-        grids: what to render.
-        labels: one for each grid, for references in LaTeX.
-        format: ``table``, ``md`` or ``latex``.
-        stream: what ``table`` is drawn on.
-        styles: cell text -> rich style, for ``table``.
-    """
-    if format == "md":
-        return "\n".join(to_markdown(grid) for grid in grids)
-    if format == "latex":
-        return "\n".join(to_latex(g, label) for g, label in zip(grids, labels, strict=True))
-    for number, grid in enumerate(grids):
-        if number:
-            stream.write("\n")
-        to_terminal(grid, stream, styles=styles)
-    return None
-
-
-def _below(grid: Grid) -> list[str]:
+def lines_below(grid: Grid) -> list[str]:
+    """Return the numbered footnotes, then the caption."""
     return [*(f"[{n}] {text}" for n, text in enumerate(grid.footnotes, 1)), *grid.caption]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from flopbench.core.grid import Column, Grid
+from flopbench.core.grid import Grid, columns
 from flopbench.core.units import CONVENTION, millions, readable_giga
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow, counters_of, lines_of
@@ -16,19 +16,21 @@ def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> 
     """Lay out a cost table with one line per model and input, and one column per counter."""
     counters = counters_of(rows)
     published = any(row.published_gflops is not None for row in rows)
-    columns = [Column(title="network", align="left"), Column(title="input")]
-    if published:
-        columns.append(Column(title="published"))
+    titles = ["network", "input", *(["published"] if published else [])]
     # The reference counter's total is the dense count itself: one column shows both.
-    columns += [Column(title="torch (dense)" if c == REFERENCE else c) for c in counters]
-    columns += [] if REFERENCE in counters else [Column(title="dense")]
-    columns += [Column(title=title) for title in ("act. M", "params M", "feature dim")]
-    columns.append(Column(title="status", align="left"))
+    titles += ["torch (dense)" if c == REFERENCE else c for c in counters]
+    titles += [] if REFERENCE in counters else ["dense"]
+    titles += ["act. M", "params M", "feature dim", "status"]
+    others = [counter for counter in reversed(counters) if counter != REFERENCE]
     footnotes: dict[str, int] = {}
     cells = tuple(_line(line, counters, published, footnotes) for line in lines_of(rows))
     return Grid(
         title=TITLE,
-        columns=tuple(columns),
+        columns=columns(
+            titles,
+            ("network", "status"),
+            spare=("feature dim", "act. M", "params M", *others[:-1], "status", *others[-1:]),
+        ),
         rows=cells,
         footnotes=tuple(footnotes),
         caption=_caption(rows, environment),

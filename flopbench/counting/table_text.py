@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 import msgspec
 
 from flopbench.core.errors import InputError
-from flopbench.core.grid import to_csv, to_latex, to_markdown, to_terminal
+from flopbench.core.grid import to_csv
+from flopbench.core.tables import Tables
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
@@ -18,21 +19,16 @@ STATUS_STYLES = {"verified": "green", "partial": "yellow", "unverified": "yellow
 """Colours of the status column; whatever is not listed and not quoted is drawn red."""
 
 
-def render_cost_table(table: CostTable, format: str, stream: TextIO) -> str | None:
-    """Return a table in a format, or draw ``table`` on the stream and return None."""
-    if format == "json":
-        return table.dumps()
-    if format == "csv":
-        return cost_table_csv(table)
+def cost_tables(table: CostTable) -> Tables:
+    """Return a cost table, ready to be shown."""
     grid = cost_table_grid(table.rows, table.environment)
-    if format == "md":
-        return to_markdown(grid)
-    if format == "latex":
-        return to_latex(grid, "flopbench-costs")
     statuses = {row[-1] for row in grid.rows}
-    styles = {s: STATUS_STYLES.get(s, "" if s == "quoted" else "red") for s in statuses}
-    to_terminal(grid, stream, styles=styles)
-    return None
+    return Tables(
+        grids={"costs": grid},
+        csv=lambda: cost_table_csv(table),
+        json=table.dumps,
+        styles={s: STATUS_STYLES.get(s, "" if s == "quoted" else "red") for s in statuses},
+    )
 
 
 def cost_table_csv(table: CostTable) -> str:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Any, TextIO
+from typing import Any
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import Remark
-from flopbench.core.grid import Grid, render_grids, to_csv
+from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import COMPARED, Comparison
 from flopbench.estimate.methods import Method
-from flopbench.estimate.text import columns, with_warnings
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
@@ -57,24 +57,25 @@ def _method_data(method: Method) -> dict[str, Any]:
     }
 
 
-def render_comparison(comparison: Comparison, format: str, stream: TextIO) -> str | None:
-    """Render a comparison: return its text, or write the format ``table`` to the stream."""
-    if format == "json":
-        return comparison_json(comparison)
-    if format == "csv":
-        return comparison_csv(comparison)
-    grids = [methods_grid(comparison), differences_grid(comparison)]
-    if format != "table":
-        grids[0] = with_warnings(grids[0], comparison_warnings(comparison))
-    labels = ("flopbench-comparison", "flopbench-differences")
-    return render_grids(grids, labels, format, stream)
+def comparison_tables(comparison: Comparison) -> Tables:
+    """Return a comparison, ready to be shown."""
+    return Tables(
+        grids={
+            "comparison": methods_grid(comparison),
+            "differences": differences_grid(comparison),
+        },
+        csv=lambda: comparison_csv(comparison),
+        json=lambda: comparison_json(comparison),
+        warnings=comparison_warnings(comparison),
+    )
 
 
 def methods_grid(comparison: Comparison) -> Grid:
     """Lay out one line per method, in the form of AR-Net's Table 3."""
     first = comparison.methods[0].run
     rules = dict.fromkeys(a.run.primary.rule for a in comparison.methods)
-    titles = (f"{comparison.metric} %", "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos")
+    metric = f"{comparison.metric} %"
+    titles = ("approach", metric, "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos", "Pareto")
     caption = [
         CONVENTION,
         f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
@@ -85,7 +86,13 @@ def methods_grid(comparison: Comparison) -> Grid:
     caption += [f"Note: {note}." for note in comparison.notes]
     return Grid(
         title="Method against method",
-        columns=columns(["approach"], titles, "Pareto"),
+        columns=columns(
+            titles,
+            ("approach", "Pareto"),
+            spare=("videos", "Pareto", "GFLOPS/f", "95 %"),
+            lower=("GFLOPS/f", "GFLOPS/v"),
+            higher=(metric,),
+        ),
         rows=tuple(_row(a, comparison) for a in comparison.methods),
         caption=tuple(caption),
     )
@@ -134,7 +141,9 @@ def differences_grid(comparison: Comparison) -> Grid:
     return Grid(
         title=f"Difference from {first}",
         columns=columns(
-            ["approach"], [f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %"], "resampled"
+            ("approach", f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %", "resampled"),
+            ("approach", "resampled"),
+            spare=("resampled", "95 %"),
         ),
         rows=tuple(rows),
         caption=(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TextIO
 
 from flopbench.core.bootstrap import Interval
-from flopbench.core.grid import Column, Grid, render_grids
+from flopbench.core.grid import Grid, columns
+from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.estimator import Estimate
@@ -22,23 +22,25 @@ NO_PUBLISHED = (
     "Published rule: not defined here, since the decisions have spans of their own and the rule "
     "takes them from the actions."
 )
+SPARE = (
+    *("own", "kind", "/decision", "/processed frame", "decisions/video", "processed/video"),
+    *("MACs a run", "runs/video", "what", "GFLOPS/frame"),
+)
+"""Columns that go where space is short, the first one first."""
 DENOMINATORS = (
     "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
     "ran on (neither skipped nor reused); per decision: over the policy's decisions."
 )
 
 
-def render_estimate(run: Run, format: str, stream: TextIO) -> str | None:
-    """Render an estimate: return its text, or write the format ``table`` to the stream."""
-    if format == "json":
-        return estimate_json(run)
-    if format == "csv":
-        return estimate_csv(run)
-    grids = estimate_grids(run)
-    if format != "table":  # there the warnings go to stderr
-        grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
-    labels = [f"flopbench-{label}" for label in grids]
-    return render_grids(list(grids.values()), labels, format, stream)
+def estimate_tables(run: Run) -> Tables:
+    """Return an estimate, ready to be shown."""
+    return Tables(
+        grids=estimate_grids(run),
+        csv=lambda: estimate_csv(run),
+        json=lambda: estimate_json(run),
+        warnings=run.warnings,
+    )
 
 
 def estimate_grids(run: Run) -> dict[str, Grid]:
@@ -56,18 +58,6 @@ def estimate_grids(run: Run) -> dict[str, Grid]:
     return {word: grid for word, grid in grids.items() if grid.rows}
 
 
-def with_warnings(grid: Grid, warnings: Sequence[object]) -> Grid:
-    """Return the grid with warnings below it, for a document that has no stderr."""
-    return replace(grid, caption=(*grid.caption, *(f"Warning: {text}." for text in warnings)))
-
-
-def columns(left: Sequence[str], right: Sequence[str], last: str = "") -> tuple[Column, ...]:
-    """Return columns of text, then of numbers, then perhaps one more of text."""
-    texts = [Column(title=title, align="left") for title in left]
-    numbers = [Column(title=title) for title in right]
-    return (*texts, *numbers, *([Column(title=last, align="left")] if last else []))
-
-
 def _grid(
     title: str, rows: Sequence[Mapping[str, str]], text: Sequence[str], **more: tuple[str, ...]
 ) -> Grid:
@@ -75,7 +65,7 @@ def _grid(
     titles = list(rows[0]) if rows else []
     return Grid(
         title=title,
-        columns=tuple(Column(title=t, align="left" if t in text else "right") for t in titles),
+        columns=columns(titles, text, spare=SPARE),
         rows=tuple(tuple(row.values()) for row in rows),
         **more,
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TextIO
+from collections.abc import Mapping, Sequence
 
-from flopbench.core.grid import Column, Grid, render_grids, to_csv
+from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import PERCENTILE_SAMPLES
+from flopbench.core.tables import Tables
 from flopbench.core.units import gflops, millions, milliseconds, plural
-from flopbench.estimate.text import with_warnings
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Replay
 from flopbench.replay.waterfall import FACTORS, PARTS_MEANING
@@ -23,29 +22,21 @@ ARRANGED = {
 }
 
 
-def render_replays(replays: Sequence[Replay], format: str, stream: TextIO) -> str | None:
-    """Return replays as ``md``, ``csv``, ``latex`` or (one only) ``json``; draw ``table`` to
-    stream.
-    """
-    if format == "json":
-        return "".join(replay.dumps() for replay in replays)
+def replay_tables(replays: Sequence[Replay]) -> Tables:
+    """Return replays, ready to be shown; the JSON is that of one."""
     every = [{mode: figures_of(one, mode) for mode in one.modes} for one in replays]
-    if format == "csv":
-        return replay_csv(replays, every)
-    labels, grids = [], []
+    grids: dict[str, Grid] = {}
     for number, (replay, figures) in enumerate(zip(replays, every, strict=True), 1):
-        own = replay_grids(replay, figures)
-        if format != "table":  # there the warnings go to stderr
-            own[-1] = with_warnings(own[-1], warnings_of(replay, figures))
-        grids += own
         suffix = f"-{number}" if len(replays) > 1 else ""
-        labels += [f"flopbench-{word}{suffix}" for word in LABELS]
-    return render_grids(grids, labels, format, stream)
-
-
-def replay_warnings(replay: Replay) -> list[str]:
-    """Return the warnings of a replay, for stderr."""
-    return warnings_of(replay, {mode: figures_of(replay, mode) for mode in replay.modes})
+        names = [f"{word}{suffix}" for word in LABELS]
+        grids |= zip(names, replay_grids(replay, figures), strict=True)
+    pairs = zip(replays, every, strict=True)
+    return Tables(
+        grids=grids,
+        csv=lambda: replay_csv(replays, every),
+        json=lambda: "".join(replay.dumps() for replay in replays),
+        warnings=[text for replay, figures in pairs for text in warnings_of(replay, figures)],
+    )
 
 
 def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Grid]:
@@ -56,13 +47,6 @@ def replay_grids(replay: Replay, figures: Mapping[str, ModeFigures]) -> list[Gri
         _arms_grid(replay, figures),
         _executed_grid(replay),
     ]
-
-
-def _columns(left: Sequence[str], right: Iterable[str]) -> tuple[Column, ...]:
-    return (
-        *(Column(title=title, align="left") for title in left),
-        *(Column(title=title) for title in right),
-    )
 
 
 def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
@@ -80,10 +64,11 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
     on = f" on {replay.dataset}" if replay.dataset else ""
     what = f"{replay.videos:,} {plural(replay.videos, 'video')}, {replay.steps:,} steps"
     primary, secondary = replay.clocks
+    secondaries = (f"baseline, {secondary}", f"adaptive, {secondary}")
     titles = (
-        *("baseline ms/video", "adaptive", "videos/s"),
+        *("mode", "baseline ms/video", "adaptive", "videos/s"),
         *(f"p{q} ms" for q in PERCENTILES),
-        *(f"baseline, {secondary}", f"adaptive, {secondary}"),
+        *secondaries,
     )
     arranged = (
         f"{mode}: {ARRANGED[mode].format(group=shape.group, bucket=shape.bucket)}."
@@ -94,7 +79,13 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
     baseline = f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
     return Grid(
         title=f"{replay.method}{on}, replayed: {what}",
-        columns=_columns(["mode"], titles),
+        columns=columns(
+            titles,
+            ["mode"],
+            spare=(*secondaries, *(f"p{q} ms" for q in reversed(PERCENTILES))),
+            lower=("adaptive",),
+            higher=("videos/s",),
+        ),
         rows=tuple(rows),
         caption=(
             *arranged,
@@ -111,7 +102,7 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
 
 
 def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
-    titles = ("theory", *FACTORS, "measured", "95 %", "realised")
+    titles = ("mode", "theory", *FACTORS, "measured", "95 %", "realised")
     rows = []
     for mode, own in figures.items():
         chain, ends = own.waterfall, own.waterfall.interval
@@ -125,7 +116,7 @@ def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
         )
     return Grid(
         title="From the theoretical speed-up to the measured one",
-        columns=_columns(["mode"], titles),
+        columns=columns(titles, ["mode"]),
         rows=tuple(rows),
         caption=(
             CHAIN,
@@ -154,7 +145,11 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
     )
     return Grid(
         title="By component",
-        columns=_columns(["component", "network"], ["MMACs", "runs/video", *by_mode]),
+        columns=columns(
+            ["component", "network", "MMACs", "runs/video", *by_mode],
+            ["component", "network"],
+            spare=["network", "batch"],
+        ),
         rows=tuple(rows),
         footnotes=tuple(notes.numbers),
         caption=(
@@ -180,7 +175,7 @@ def _executed_grid(replay: Replay) -> Grid:
     rows.append(("arms' calls", "-", *(f"{n:,}" for n in calls)))
     return Grid(
         title="Decisions in the log, and executed in each round",
-        columns=_columns(["action"], ["in the log", *replay.modes]),
+        columns=columns(["action", "in the log", *replay.modes], ["action"]),
         rows=tuple(rows),
         caption=("Executed decisions equal the log's: a replay in which they differ is refused.",),
     )

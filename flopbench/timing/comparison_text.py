@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import TextIO
 
 from msgspec import to_builtins
 
-from flopbench.core.grid import Column, Grid, to_csv
+from flopbench.core.grid import Grid, columns, to_csv
+from flopbench.core.tables import Tables
 from flopbench.core.units import milliseconds
 from flopbench.timing.comparison import ComparedFiles
-from flopbench.timing.text import NOTHING, Notes, maybe, render_timing_grids
+from flopbench.timing.text import NOTHING, VERDICT_STYLES, Notes, maybe
 
 COMPARISON_SCHEMA = 1
 COMPARISON_KIND = "flopbench.time-comparison"
 
 
-def render_time_comparison(
-    result: ComparedFiles, names: tuple[str, str], format: str, stream: TextIO
-) -> str | None:
-    """Render a comparison of timings; see ``render_timings``.
+def time_comparison_tables(result: ComparedFiles, names: tuple[str, str]) -> Tables:
+    """Return a comparison of timings, ready to be shown.
 
     File format (JSON): ``{"schema": 1, "kind": "flopbench.time-comparison", "pairs": [...],
     "only_a": [...], "only_b": [...]}``.
     """
-    if format == "json":
-        return time_comparison_json(result, names)
-    if format == "csv":
-        return time_comparison_csv(result)
-    return render_timing_grids([time_comparison_grid(result, names)], format, stream)
+    return Tables(
+        grids={"timing-1": time_comparison_grid(result, names)},
+        csv=lambda: time_comparison_csv(result),
+        json=lambda: time_comparison_json(result, names),
+        styles=VERDICT_STYLES,
+    )
 
 
 def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
@@ -66,7 +65,7 @@ def time_comparison_grid(result: ComparedFiles, names: tuple[str, str]) -> Grid:
         caption += (f"A: {names[0]}. B: {names[1]}.",)
     return Grid(
         title="Comparison of times",
-        columns=tuple(Column(title=t, align="left" if t in left else "right") for t in titles),
+        columns=columns(titles, left, spare=("samples", "MACs B/A", "A ms", "B ms")),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
         caption=caption,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TextIO
 
-from flopbench.core.grid import Column, Grid, render_grids, to_csv
+from flopbench.core.grid import Column, Grid, columns, to_csv
+from flopbench.core.tables import Tables
 from flopbench.core.units import (
     gflops,
     gigabytes,
@@ -36,19 +36,15 @@ VERDICT_STYLES = {
 NOTHING = "-"
 
 
-def render_timings(file: TimingFile, format: str, stream: TextIO) -> str | None:
-    """Return a timing file as ``md``, ``csv``, ``json`` or ``latex``; draw ``table`` to stream."""
-    if format == "json":
-        return file.dumps()
-    if format == "csv":
-        return timings_csv(file)
-    return render_timing_grids(timing_grids(file), format, stream)
-
-
-def render_timing_grids(grids: Sequence[Grid], format: str, stream: TextIO) -> str | None:
-    """Render several grids of timings as ``table``, ``md`` or ``latex``."""
-    labels = [f"flopbench-timing-{number}" for number in range(1, len(grids) + 1)]
-    return render_grids(grids, labels, format, stream, styles=VERDICT_STYLES)
+def timing_tables(file: TimingFile, more: Sequence[Grid] = ()) -> Tables:
+    """Return a timing file, ready to be shown, with more tables below its own."""
+    grids = [*timing_grids(file), *more]
+    return Tables(
+        grids={f"timing-{number}": grid for number, grid in enumerate(grids, 1)},
+        csv=lambda: timings_csv(file),
+        json=file.dumps,
+        styles=VERDICT_STYLES,
+    )
 
 
 def timing_grids(file: TimingFile) -> list[Grid]:
@@ -114,6 +110,23 @@ _WHERE_KNOWN = {
 }
 """Columns that are left out where no row has a value."""
 
+SPARE = (
+    *("queued", "enqueue ms", "graph ms", "p99 ms", "p90 ms", "gpu ms", "CPU ms", "wall ms"),
+    *(
+        "GFLOP/s",
+        "bound",
+        "act. M",
+        "of peak",
+        "of roof",
+        "J/img",
+        "dtype",
+        "batch",
+        "mark",
+        "img/s",
+    ),
+)
+"""Columns that go where space is short, the first one first."""
+
 _OF_LEAD = {"wall_s": "wall ms", "cpu_s": "CPU ms"}
 """Primary column -> the column that would repeat the headline."""
 
@@ -124,27 +137,27 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     pairs = list(zip(rows, summaries, strict=True))
     leads = {row.lead for row in rows}
     left_out = {_OF_LEAD.get(next(iter(leads)))} if len(leads) == 1 else set()
-    titles, columns = [], []
+    titles, filled = [], []
     for title, cell in _LATENCY:
         cells = [cell(row, summary) for row, summary in pairs]
         empty = title in _WHERE_KNOWN and set(cells) == {NOTHING}
         if not empty and title not in left_out:
             titles.append(title)
-            columns.append(cells)
+            filled.append(cells)
     notes = Notes()
-    columns.append([notes.mark(s.verdict, (*s.reasons, *row.notes)) for row, s in pairs])
+    filled.append([notes.mark(s.verdict, (*s.reasons, *row.notes)) for row, s in pairs])
     return Grid(
         title=f"Latency on {device.name}",
         columns=_columns(*titles, "verdict"),
-        rows=tuple(zip(*columns, strict=True)),
+        rows=tuple(zip(*filled, strict=True)),
         footnotes=tuple(notes.numbers),
         caption=_caption(rows, summaries, device),
     )
 
 
 def _columns(*titles: str) -> tuple[Column, ...]:
-    left = {"network", "dtype", "bound", "verdict", "mark"}
-    return tuple(Column(title=t, align="left" if t in left else "right") for t in titles)
+    text = ("network", "dtype", "bound", "verdict", "mark")
+    return columns(titles, text, spare=SPARE, lower=("ms", "J/img"), higher=("img/s",))
 
 
 def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:

@@ -7,7 +7,6 @@ import io
 import json
 import os
 import pty
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, assert_refused
+from paper import TWO_COLUMNS, compiled, needs_pdflatex
 from running import run_here
 
 # Table 2 of the AR-Net supplement: THOP's rules of January 2020 on heads of 200 classes (FACTS of
@@ -346,22 +346,16 @@ def test_the_progress_bar_goes_to_a_terminal_only(run_cli: RunCli, tmp_path: Pat
 
 
 def test_the_latex_table_compiles(run_cli: RunCli, tmp_path: Path) -> None:
-    """pdflatex takes the table as it is, without a warning about a missing character."""
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
-    assert run_cli("table", "-o", "table.tex").returncode == 0
-    (tmp_path / "paper.tex").write_text(
-        "\\documentclass{article}\\usepackage{booktabs,graphicx}\n"
-        "\\begin{document}\\input{table}\\end{document}\n"
-    )
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Missing character" not in done.stdout
-    assert "Overfull" not in done.stdout
+    """It fits a page, a column and the text of an article, with and without its notes."""
+    needs_pdflatex()
+    assert run_cli("table", "-o", "page.tex", "--notes").returncode == 0
+    for place in ("column", "text"):
+        assert run_cli("table", "-o", f"{place}.tex", "--for", place).returncode == 0
+    plain = "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{booktabs}\n"
+    for head, names in ((TWO_COLUMNS, ("page", "column")), (plain, ("text",))):
+        body = "".join(f"\\input{{{name}}}" for name in names)
+        (tmp_path / "paper.tex").write_text(f"{head}\\begin{{document}}{body}\\end{{document}}\n")
+        said = compiled(tmp_path / "paper.tex")
+        assert "Missing character" not in said
+        assert "Overfull" not in said
     assert (tmp_path / "paper.pdf").stat().st_size > 10_000

@@ -29,7 +29,8 @@ pytest.importorskip("jinja2")
 
 from flopbench.cli import main
 from flopbench.core.errors import InputError
-from flopbench.core.grid import Grid, to_latex, to_markdown
+from flopbench.core.grid import Grid, to_markdown
+from flopbench.core.latex import LatexOptions, to_latex
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
 from flopbench.estimate.as_json import estimate_csv
@@ -183,7 +184,9 @@ def check_grid(folder: Path, page: Element, name: str, grid: Grid) -> None:
     assert cells_of(table_of(page, name)) == [list(row) for row in grid.rows]
     assert to_markdown(grid).strip() in (folder / "report.md").read_text(encoding="utf-8")
     tables = folder / "tables"
-    assert (tables / f"{name}.tex").read_text() == to_latex(grid, f"flopbench-{name}")
+    assert (tables / f"{name}.tex").read_text() == to_latex(
+        grid, f"flopbench-{name}", LatexOptions(notes=True)
+    )
     rows = list(csv.reader(io.StringIO((tables / f"{name}.csv").read_text())))
     assert rows == [[c.title for c in grid.columns], *(list(row) for row in grid.rows)]
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from xml.etree import ElementTree
 
 import pytest
 from conftest import ROOT
+from paper import TWO_COLUMNS, compiled, needs_pdflatex
 from report_files import (
     HOSTILE,
     INPUTS,
@@ -179,8 +178,7 @@ def test_the_tables_of_a_report_compile(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """pdflatex takes every table; none is wider than the line, no letter is missing."""
-    if shutil.which("pdflatex") is None:
-        pytest.skip("pdflatex is not installed")
+    needs_pdflatex()
     report = report_of(tmp_path / "in", text, monkeypatch)
     bare = replace(report, sections=tuple(without_pictures(s) for s in report.sections))
     tables = {n: c for n, c in files_of(bare).items() if n.endswith(".tex")}
@@ -192,16 +190,8 @@ def test_the_tables_of_a_report_compile(
         (folder / f"t{number}.tex").write_bytes(content)
         body.append(f"\\input{{t{number}}}\\clearpage")
     (folder / "paper.tex").write_text(
-        "\\documentclass{article}\\usepackage[T1]{fontenc}\\usepackage{array,booktabs,graphicx}\n"
-        "\\begin{document}\n" + "\n".join(body) + "\n\\end{document}\n"
+        TWO_COLUMNS + "\\begin{document}\n" + "\n".join(body) + "\n\\end{document}\n"
     )
-    done = subprocess.run(
-        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    assert done.returncode == 0, done.stdout[-2000:]
-    assert "Missing character" not in done.stdout
-    assert re.findall(r"Overfull \\hbox.*", done.stdout) == []
+    said = compiled(folder / "paper.tex")
+    assert "Missing character" not in said
+    assert re.findall(r"Overfull \\hbox.*", said) == []

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 from flopbench.core.errors import InputError
-from flopbench.core.grid import Column, Grid, to_csv, to_latex
+from flopbench.core.grid import Column, Grid, to_csv
+from flopbench.core.latex import LatexOptions, to_latex
 from flopbench.core.version import VERSION
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import InputFile, Material
@@ -73,7 +74,9 @@ def files_of(report: CostReport) -> dict[str, bytes]:
         if table.unrounded:
             files[f"tables/{table.name}-unrounded.csv"] = table.unrounded
         label = f"flopbench-{table.name}"
-        files[f"tables/{table.name}.tex"] = to_latex(table.short or table.grid, label)
+        files[f"tables/{table.name}.tex"] = to_latex(
+            table.short or table.grid, label, LatexOptions(notes=True)
+        )
     for figure in (one for section in report.sections for one in section.figures):
         files[f"figures/{figure.name}.svg"] = figure.svg
         files[f"figures/{figure.name}.pdf"] = figure.pdf

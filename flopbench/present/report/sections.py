@@ -30,7 +30,7 @@ from flopbench.estimate.comparison_text import (
     differences_grid,
     methods_grid,
 )
-from flopbench.estimate.text import estimate_grids, with_warnings
+from flopbench.estimate.text import estimate_grids
 from flopbench.present.report.figures import draw, figure, figure_groups
 from flopbench.present.report.material import Material
 from flopbench.present.report.records import Part, Section, Table
@@ -140,7 +140,7 @@ def _estimate(choices: Choices) -> Callable[[str, NamedRun, str], Part]:
     def part(name: str, one: NamedRun, suffix: str) -> Part:
         run = one.run
         grids = estimate_grids(run)
-        grids["estimate"] = with_warnings(grids["estimate"], run.warnings)
+        grids["estimate"] = grids["estimate"].with_warnings(run.warnings)
         drawn = draw({"classes": figure("classes", run, choices=choices, name=name)}, suffix, name)
         words = list(grids)[1:]
         tables = _tables(f"estimate{suffix}", words, list(grids.values()), estimate_csv(run))
@@ -180,7 +180,7 @@ def _comparison(material: Material, comparison: Comparison | None, why_none: str
         return
     runs, names = [one.run for one in material.runs], [one.name for one in material.runs]
     drawn = draw({"tradeoff": figure("tradeoff", runs, choices=material.choices, names=names)})
-    methods = with_warnings(methods_grid(comparison), comparison_warnings(comparison))
+    methods = methods_grid(comparison).with_warnings(comparison_warnings(comparison))
     tables = [
         Table(name="comparison", grid=methods, unrounded=comparison_csv(comparison)),
         Table(name="differences", grid=differences_grid(comparison)),
@@ -200,7 +200,7 @@ def _replay(_name: str, replay: Replay, suffix: str) -> Part:
     figures = {mode: figures_of(replay, mode) for mode in replay.modes}
     warnings = warnings_of(replay, figures)
     grids = replay_grids(replay, figures)
-    grids[-1] = with_warnings(grids[-1], warnings)
+    grids[-1] = grids[-1].with_warnings(warnings)
     drawn = draw({"waterfall": figure("waterfall", replay)}, suffix, replay.method)
     on = f" on {replay.dataset}" if replay.dataset else ""
     tables = _tables(f"replay{suffix}", LABELS[1:], grids, replay_csv([replay], [figures]))

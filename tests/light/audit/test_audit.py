@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flopbench.audit import Audit, ClaimResult, audit, check_claims, read_claims, shipped_claims
 from flopbench.audit.records import Derived, exact_text, rounded, unit_readings
-from flopbench.audit.text import render_audit
+from flopbench.audit.text import audit_tables
 from flopbench.audit.verdicts import judge_claim, rounds_to, signed_percent
 from flopbench.core.errors import DataError, InputError
 
@@ -244,7 +244,7 @@ def test_what_gflops_counts_may_be_said(file: Path) -> None:
     own = 'read_as = "FLOPs"\n'
     found = read_text(file, HEAD + macs + ENTRY + own + claim)
     assert found.results[0].verdict_text == "reproduced"
-    assert "is tried as MACs" not in (render_audit(found, "md", StringIO()) or "")
+    assert "is tried as MACs" not in (audit_tables(found).render("md", StringIO()) or "")
     with pytest.raises(DataError, match="'read_as' is 'GMACs' where 'FLOPs' or 'MACs' was expec"):
         read_text(file, HEAD + ENTRY + 'read_as = "GMACs"\n' + claim)
 
@@ -253,16 +253,16 @@ def test_the_two_readings_are_told_once(file: Path) -> None:
     """Below the table, and by claim in JSON; figures over figures have no reading."""
     claim = f'printed = "2.0551"\ncounts = {{ net = 1 }}\n{NET}'
     found = read_text(file, HEAD + ENTRY + claim)
-    text = render_audit(found, "md", StringIO()) or ""
+    text = audit_tables(found).render("md", StringIO()) or ""
     assert text.count("GFLOPS is tried as MACs, then as FLOPs (2 per MAC)") == 1
-    data = json.loads(render_audit(found, "json", StringIO()) or "")
+    data = json.loads(audit_tables(found).render("json", StringIO()) or "")
     assert [one["read_as"] for one in data["results"]] == ["MACs"]
     scaled = "scaled = { gflops = '1.80', input_px = 224, figure_input_px = 224, to_px = 112 }\n"
     for unit in ("GFLOPS", "GFLOPs", "GMACs"):
         entry = ENTRY.replace("GFLOPS/video", unit)
         found = read_text(file, HEAD + entry + f'printed = "0.45"\n{scaled}')
         assert (found.results[0].verdict, found.results[0].read_as) == ("reproduced", None)
-        assert "is tried" not in (render_audit(found, "md", StringIO()) or "")
+        assert "is tried" not in (audit_tables(found).render("md", StringIO()) or "")
 
 
 BAD = [
@@ -368,10 +368,10 @@ def test_every_format_holds_every_claim() -> None:
     found = audit([read_claims("scsampler"), read_claims("adaframe")])
     for format in ("md", "csv", "latex", "table"):
         stream = StringIO()
-        text = render_audit(found, format, stream) or stream.getvalue()
+        text = audit_tables(found).render(format, stream) or stream.getvalue()
         for word in ("per-video", "41.9494", "reproduced", "not derivable"):
             assert word in text, format
-    data = json.loads(render_audit(found, "json", StringIO()) or "")
+    data = json.loads(audit_tables(found).render("json", StringIO()) or "")
     assert (data["schema"], data["kind"]) == (1, "flopbench.audit")
     assert data["summary"]["reproduced"] == 2
     assert data["results"][0]["recomputed_exact"] == str(Fraction("41.9494"))

@@ -16,7 +16,7 @@ from flopbench.core.errors import DataError
 from flopbench.counting.cost_row import CostRow, summarise_gaps
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
-from flopbench.counting.table_text import render_cost_table, sort_table
+from flopbench.counting.table_text import cost_tables, sort_table
 
 SAVED = ROOT / "tests" / "data" / "table-schema1.json"
 
@@ -190,6 +190,6 @@ def test_damaged_tables_are_refused_on_the_command_line(run_cli: RunCli, tmp_pat
 def test_markdown_and_latex_escape_what_a_file_says() -> None:
     """A name from a file cannot break the table it is printed in."""
     table = CostTable(rows=(row(model="a|b_c&d%", notes=("50 % <b>",)),))
-    assert "a\\|b_c&d%" in (render_cost_table(table, "md", None) or "")  # type: ignore[arg-type]
-    assert r"a\textbar{}b\_c\&d\%" in (render_cost_table(table, "latex", None) or "")  # type: ignore[arg-type]
+    assert "a\\|b_c&d%" in (cost_tables(table).render("md", None) or "")  # type: ignore[arg-type]
+    assert r"a\textbar{}b\_c\&d\%" in (cost_tables(table).render("latex", None) or "")  # type: ignore[arg-type]
     assert "&lt;b&gt;" in table._repr_html_()

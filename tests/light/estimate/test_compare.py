@@ -17,9 +17,9 @@ from flopbench.core.errors import InputError, NotComparableError
 from flopbench.estimate.accuracy import mean_average_precision, top1
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.compare import Comparison, Dominance, compare, same_terms
-from flopbench.estimate.comparison_text import differences_grid, methods_grid, render_comparison
+from flopbench.estimate.comparison_text import comparison_tables, differences_grid, methods_grid
 from flopbench.estimate.runs import Choices, Run, run_of_log
-from flopbench.estimate.text import estimate_grids, render_estimate
+from flopbench.estimate.text import estimate_grids, estimate_tables
 
 NETS: dict[str, Any] = {
     "components": {"big": "value:4e9", "small": "value:1e9"},
@@ -49,7 +49,7 @@ def mixed(seed: int, n: int = 30, **fields: Any) -> list[dict[str, Any]]:
 def render(comparison: Comparison, format: str) -> str:
     """Return a comparison as text."""
     stream = io.StringIO()
-    return render_comparison(comparison, format, stream) or stream.getvalue()
+    return comparison_tables(comparison).render(format, stream) or stream.getvalue()
 
 
 def test_the_same_videos_are_paired_in_any_order(tmp_path: Path) -> None:
@@ -382,9 +382,15 @@ def test_formats_are_deterministic_and_escaped(nasty: Comparison, format: str) -
     """Text from a log ends no cell and starts no markup, in both verbs and every format."""
     run = nasty.methods[0].run
     stream = io.StringIO()
-    texts = [render(nasty, format), render_estimate(run, format, stream) or stream.getvalue()]
+    texts = [
+        render(nasty, format),
+        estimate_tables(run).render(format, stream) or stream.getvalue(),
+    ]
     again = io.StringIO()
-    assert texts == [render(nasty, format), render_estimate(run, format, again) or again.getvalue()]
+    assert texts == [
+        render(nasty, format),
+        estimate_tables(run).render(format, again) or again.getvalue(),
+    ]
     for text in texts:
         if format == "json":
             data = json.loads(text)
@@ -414,8 +420,10 @@ def test_spans_of_their_own_leave_the_published_rule_out(tmp_path: Path) -> None
     samples = [{"actions": [0, 2, 1], "spans": [1, 5, 1]}] * 2
     run = log(tmp_path, "run", samples, encoding="per_decision")
     assert estimate_data(run)["published_rule"] is None
-    assert "Published rule: not defined here" in (render_estimate(run, "md", io.StringIO()) or "")
-    csv_text = render_estimate(run, "csv", io.StringIO()) or ""
+    assert "Published rule: not defined here" in (
+        estimate_tables(run).render("md", io.StringIO()) or ""
+    )
+    csv_text = estimate_tables(run).render("csv", io.StringIO()) or ""
     assert "published_rule" not in csv_text
 
 

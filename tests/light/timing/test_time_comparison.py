@@ -18,7 +18,7 @@ from flopbench.timing.comparison import (
     compare_interleaved,
     compare_rows,
 )
-from flopbench.timing.comparison_text import render_time_comparison
+from flopbench.timing.comparison_text import time_comparison_tables
 from flopbench.timing.file import TimingFile, merge
 from flopbench.timing.records import Timing, TimingSpec, Work
 
@@ -342,15 +342,15 @@ def test_every_format_holds_every_row() -> None:
     b = file(row(0.5, seed=1), row(1.0, spec="alexnet@64"))
     result = compare_files(a, b, names=NAMES)
     for format in ("md", "latex"):
-        text = render_time_comparison(result, NAMES, format, None) or ""  # type: ignore[arg-type]
+        text = time_comparison_tables(result, NAMES).render(format, None) or ""  # type: ignore[arg-type]
         for words in ("faster", "apart", "vgg11@32", "only in a.json", "only in b.json"):
             assert words in text
         assert text.count("inconclusive") == 2
-    lines = (render_time_comparison(result, NAMES, "csv", None) or "").splitlines()  # type: ignore[arg-type]
+    lines = (time_comparison_tables(result, NAMES).render("csv", None) or "").splitlines()  # type: ignore[arg-type]
     assert [line.rsplit(",", 2)[1:] for line in lines[1:]] == [
         ["faster", ""], ["inconclusive", "only in a"], ["inconclusive", "only in b"],
     ]  # fmt: skip
-    data = json.loads(render_time_comparison(result, NAMES, "json", None) or "")  # type: ignore[arg-type]
+    data = json.loads(time_comparison_tables(result, NAMES).render("json", None) or "")  # type: ignore[arg-type]
     assert (data["schema"], data["kind"]) == (1, "flopbench.time-comparison")
     assert (data["a"], data["b"]) == NAMES
     assert data["pairs"][0]["verdict"] == "faster"

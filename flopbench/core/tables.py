@@ -1,0 +1,94 @@
+"""A result as tables, and how a user wants to see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TextIO
+
+from flopbench.core.errors import InputError, near_match
+from flopbench.core.escaping import markdown_line, one_line
+from flopbench.core.grid import Grid, to_markdown, to_terminal
+from flopbench.core.latex import LatexOptions, chosen_columns, to_latex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How a user wants to see a result.
+
+    Attributes:
+        format: ``table``, ``md``, ``csv``, ``json`` or ``latex``.
+        parts: names of the tables to show; empty for all.
+        columns: headings of the columns to show, in this order; empty for all that fit.
+        latex: what a paper asks for.
+        wide: show all columns on a terminal, however narrow it is.
+    """
+
+    format: str = "table"
+    parts: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    latex: LatexOptions = field(default_factory=LatexOptions)
+    wide: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tables:
+    """A result, ready to be shown.
+
+    Attributes:
+        grids: its tables by name; the name is the label in LaTeX, behind ``flopbench-``.
+        csv: returns its numbers as CSV.
+        json: returns its file.
+        warnings: printed below the first table, except on a terminal, where they go to stderr.
+        below: lines below all tables.
+        styles: cell text -> rich style.
+    """
+
+    grids: Mapping[str, Grid]
+    csv: Callable[[], str]
+    json: Callable[[], str]
+    warnings: Sequence[object] = ()
+    below: Sequence[str] = ()
+    styles: Mapping[str, str] = field(default_factory=dict)
+
+    def render(self, layout: Layout | str, stream: TextIO) -> str | None:
+        """Return the text of a format, or draw ``table`` on the stream and return None.
+
+        Raises:
+            InputError: there is no such part or column.
+        """
+        layout = Layout(format=layout) if isinstance(layout, str) else layout
+        if layout.format in ("json", "csv"):
+            return self.json() if layout.format == "json" else self.csv()
+        grids = self._chosen(layout)
+        if layout.format == "table":
+            for number, grid in enumerate(grids.values()):
+                stream.write("\n" if number else "")
+                to_terminal(grid, stream, styles=self.styles, wide=layout.wide)
+            stream.write("\n" + "\n".join(self.below) + "\n" if self.below else "")
+            return None
+        first = next(iter(grids))
+        grids[first] = grids[first].with_warnings(self.warnings)
+        if layout.format == "md":
+            texts = [to_markdown(grid) for grid in grids.values()]
+            texts += ["\n\n".join(map(markdown_line, self.below)) + "\n"] if self.below else []
+            return "\n".join(texts)
+        comments = "".join(f"% {one_line(line)}\n" for line in self.below)
+        named = grids.items()
+        options = replace(layout.latex, fit=not layout.columns)
+        tables = [to_latex(grid, f"flopbench-{name}", options) for name, grid in named]
+        return "\n".join(tables) + comments
+
+    def _chosen(self, layout: Layout) -> dict[str, Grid]:
+        for part in layout.parts:
+            if part not in self.grids:
+                raise InputError(
+                    f"there is no part {part!r}", near_match(part, self.grids, "parts")
+                )
+        names = layout.parts or list(self.grids)
+        grids = {name: self.grids[name] for name in names}
+        if not layout.columns:
+            return grids
+        if not layout.parts:  # the columns named are those of the first table
+            grids = dict([next(iter(grids.items()))])
+        return {name: chosen_columns(grid, layout.columns) for name, grid in grids.items()}
