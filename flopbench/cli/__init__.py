@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import gc
 import io
 import os
@@ -27,7 +26,8 @@ from flopbench.cli import (
     report,
     table,
 )
-from flopbench.core.errors import EXIT_INTERRUPTED, FlopbenchError
+from flopbench.cli.parser import Parser
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_OK, FlopbenchError
 from flopbench.core.version import VERSION
 
 VERBS = (
@@ -53,9 +53,9 @@ RARELY = (200_000, 50, 100)
 scanning them again and again takes a tenth of a short process."""
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """Return the parser of the whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="flopbench",
         description="What a vision model really costs: exact MACs, policies, measured time.",
         epilog="Run 'flopbench VERB --help' for the options of one verb.",
@@ -71,7 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; return the exit status (0 fine, 1 check failed, 2 input, 3 not measured)."""
-    args = build_parser().parse_args(argv)
+    parser = build_parser()
+    if not (sys.argv[1:] if argv is None else argv):
+        parser.print_help()
+        return EXIT_OK
+    args = parser.parse_args(argv)
     gc.set_threshold(*RARELY)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

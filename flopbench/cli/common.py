@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,9 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
         wide=args.wide,
     )
     emit(args, lambda stream: tables.render(layout, stream))
+    if args.output != "-" and sys.stdout is not None and sys.stdout.isatty():
+        tables.render(replace(layout, format="table", columns=(), parts=()), sys.stdout)
+        sys.stdout.write(f"written to {args.output}\n")
 
 
 def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
@@ -228,7 +232,14 @@ class _Bar:
 
     def show(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         with self._lock:
             if self._closed:
@@ -237,6 +248,9 @@ class _Bar:
                 TextColumn("measuring"),
                 BarColumn(),
                 MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
                 transient=True,

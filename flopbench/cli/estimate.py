@@ -13,7 +13,14 @@ from flopbench.cli.common import (
     show,
     warn,
 )
-from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
+from flopbench.cli.policy_options import (
+    add_log,
+    add_pricing,
+    add_reading,
+    add_shares,
+    choices_of,
+    log_of,
+)
 from flopbench.core.errors import EXIT_OK
 
 
@@ -28,15 +35,12 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="The forms of a log, and every field: docs/policy-log.md.",
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--policy-log",
-        nargs="+",
-        metavar="FILE",
-        help="the log, or the shards of one: JSON, JSONL, CSV, Parquet, NPZ, AR-Net's "
-        "meta-val-*.npz, its console output, or a table of shares; globs work",
+    add_log(
+        parser,
+        "the log, or the shards of one: JSON, JSONL, CSV, Parquet, NPZ, AR-Net's meta-val-*.npz, "
+        "its console output, or a table of shares; globs work",
     )
-    source.add_argument(
+    parser.add_argument(
         "--counts",
         metavar="FILE",
         help="ready-made counts instead: CSV or Parquet with video, label, action, n",
@@ -58,6 +62,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Estimate one run and print it."""
     check_output(args)
+    log = log_of(args, "--counts")
     require(
         args.difficulty is None or args.by == "difficulty",
         "--difficulty says how to break down --by difficulty, which is not given",
@@ -70,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         if args.counts is not None:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
-            result = run_of_log(args.policy_log, choices, progress=progress)
+            result = run_of_log(log, choices, progress=progress)
     show(args, estimate_tables(result))
     warn(result.warnings)
     return EXIT_OK

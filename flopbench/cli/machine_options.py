@@ -13,7 +13,8 @@ def add_machine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device",
         metavar="NAME",
-        help="cpu, cuda or mps (default: cuda if there is a device, else cpu)",
+        type=lambda name: "cuda" if name == "gpu" else name,
+        help="cpu, cuda (or gpu) or mps (default: cuda if there is a device, else cpu)",
     )
     parser.add_argument(
         "--threads",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import positive, require, warn
+from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
 from flopbench.core.errors import EXIT_OK, FlopbenchError, InputError
 from flopbench.core.files import check_apart, check_writable, write_atomic
@@ -55,7 +56,7 @@ STYLE = {
 """Options of every kind, and their defaults."""
 
 
-class KindParser(argparse.ArgumentParser):
+class KindParser(Parser):
     """The parser of one kind; its options come when it is used, as to load a kind takes a while."""
 
     declared = False

@@ -97,6 +97,30 @@ def add_pricing(
         )
 
 
+def add_log(parser: argparse.ArgumentParser, help: str) -> None:
+    """Add ``LOG``, which may also be given as ``--policy-log``."""
+    parser.add_argument("logs", nargs="*", metavar="LOG", help=help)
+    parser.add_argument("--policy-log", nargs="+", metavar="FILE", help="the same")
+
+
+def log_of(args: argparse.Namespace, instead: str) -> list[str]:
+    """Return the files of the log, none where the option ``instead`` was given.
+
+    Raises:
+        InputError: neither or both were given.
+    """
+    from flopbench.cli.common import require
+
+    given = [*args.logs, *(args.policy_log or [])]
+    other = getattr(args, "saved" if instead == "--from" else "counts")
+    require(
+        bool(given) != bool(other),
+        f"a log and {instead} were given: one of them" if other else f"no log, and no {instead}",
+        f"such as: flopbench {args.verb} run.jsonl",
+    )
+    return given
+
+
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options for reading a log."""
     parser.add_argument(

@@ -19,7 +19,7 @@ from flopbench.cli.common import (
     warn,
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
-from flopbench.cli.policy_options import add_reading
+from flopbench.cli.policy_options import add_log, add_reading, log_of
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -55,11 +55,8 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="How to read the result, and its limits: docs/replay.md.",
     )
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--policy-log", nargs="+", metavar="FILE", help="the log, or the shards of one; globs work"
-    )
-    source.add_argument(
+    add_log(parser, "the log, or the shards of one; globs work")
+    parser.add_argument(
         "--from",
         dest="saved",
         nargs="+",
@@ -128,6 +125,7 @@ def _add_conditions(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay a log, or read saved replays, and print them."""
     check_output(args)
+    log = log_of(args, "--from")
     if args.saved is not None:
         return _print_saved(args)
     from flopbench.core.units import plural
@@ -138,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
             replay.save(args.output)
 
     with progress_bar() as progress:
-        result = replay_of_log(args.policy_log, choices_of(args), progress=progress, keep=keep)
+        result = replay_of_log(log, choices_of(args), progress=progress, keep=keep)
     _emit(args, [result])
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"

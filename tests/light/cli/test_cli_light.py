@@ -99,9 +99,18 @@ def test_every_argument_is_documented() -> None:
 @pytest.mark.parametrize(
     ("args", "needle"),
     [
-        ((), "required: VERB"),
-        (("tabel",), "invalid choice"),
-        (("table", "--colour"), "unrecognized"),
+        (("tabel",), "there is no verb 'tabel'\n  did you mean 'table'? verbs: table, explain"),
+        (("plot", "usge", "x"), "there is no kind 'usge'\n  did you mean 'usage'? kinds: "),
+        (
+            ("table", "--form", "md", "--colums=a"),
+            "flopbench table has no option '--colums'\n  did",
+        ),
+        (("estimate", "--polcy-log", "x"), "did you mean '--policy-log'? options: "),
+        (("plot", "usage", "x", "--widht", "3"), "did you mean '--width'?"),
+        (("plot", "usage"), "required: FILE, -o/--output\n  see 'flopbench plot usage --help'"),
+        (("estimate",), "no log, and no --counts\n  such as: flopbench estimate run.jsonl"),
+        (("estimate", "a", "--counts", "b"), "a log and --counts were given: one of them"),
+        (("replay",), "no log, and no --from"),
         (("table", "--format", "xml"), "invalid choice"),
         (("table", "--jobs", "0"), "at least 1"),
         (("table", "--jobs", "two"), "not a whole number"),
@@ -110,11 +119,19 @@ def test_every_argument_is_documented() -> None:
     ],
 )
 def test_usage_errors_end_with_2(run_cli: RunCli, args: tuple[str, ...], needle: str) -> None:
-    """argparse's own message, exit status 2, nothing on stdout."""
+    """One line and a hint, exit status 2, nothing on stdout."""
     result = run_cli(*args)
     assert result.returncode == 2
     assert needle in result.stderr
     assert result.stdout == ""
+
+
+def test_alone_it_prints_the_help(run_cli: RunCli) -> None:
+    """A first look is not an error."""
+    result = run_cli()
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "usage: flopbench [-h] [--version] VERB ..." in result.stdout
+    assert "estimate" in result.stdout
 
 
 def test_without_torch_measuring_says_how_to_install_it(run_cli: RunCli, tmp_path: Path) -> None:
