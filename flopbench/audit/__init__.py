@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from flopbench.audit.deriving import derive
-from flopbench.audit.reading import read_claims, shipped_claims
+from flopbench.audit.reading import claim_of, read_claims, shipped_claims
 from flopbench.audit.records import Claim, ClaimFile, Derived, NotDerived, decimals, rounded
 from flopbench.audit.verdicts import VERDICTS, ClaimVerdict, Verdict, judge_claim, signed_percent
 from flopbench.core.errors import InputError, MeasureError
@@ -33,6 +33,7 @@ __all__ = [
     "ClaimResult",
     "audit",
     "check_claims",
+    "claim_of",
     "read_claims",
     "shipped_claims",
 ]

@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.audit.pricing import Measured, UnitPrice, price_notes, price_of
+from flopbench.audit.pricing import (
+    Measured,
+    UnitPrice,
+    counted_profile,
+    price_notes,
+    price_of,
+)
 from flopbench.audit.records import (
     Claim,
     Counts,
@@ -26,6 +32,7 @@ from flopbench.audit.records import (
     Stated,
     exact_text,
     half_unit,
+    size_unit,
 )
 from flopbench.core.errors import DataError
 from flopbench.core.units import FLOPS_PER_MAC, GIGA, Count
@@ -54,6 +61,9 @@ def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> De
         raise NotDerived(derivation.why)
     if isinstance(derivation, Divide):
         return _divided(derivation)
+    size = size_unit(claim.unit)
+    if isinstance(derivation, Profile) and size is not None:
+        return _sized(derivation, claim.components["model"].counter, measured, *size)
     readings = claim.readings  # not empty: reading refuses such a claim unless it is of a cost
     count = next(iter(readings)) if read_as is None else read_as
     per_unit = readings[count]
@@ -68,6 +78,20 @@ def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> De
     if isinstance(derivation, Profile):
         return _profiled(derivation, prices["model"], per_unit)
     return _shared(derivation, prices, per_unit, claim.where)
+
+
+def _sized(
+    derivation: Profile, counter: str, measured: Measured, what: str, factor: int
+) -> Derived:
+    """Return a model's parameters or activations."""
+    profile = counted_profile(derivation.spec, counter, measured)
+    value = Fraction(getattr(profile, what), factor)
+    return Derived(
+        value=value,
+        low=value,
+        high=value,
+        text=f"{getattr(profile, what):,} {what} ({counter} {derivation.spec})",
+    )
 
 
 def _counted(derivation: Counts, prices: Mapping[str, UnitPrice], per_unit: Fraction) -> Derived:

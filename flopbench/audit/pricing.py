@@ -51,11 +51,20 @@ def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitP
         return UnitPrice(total_macs=macs, low=macs, high=macs, origin=origin)
     if component.counter == PUBLISHED:
         return _published(spec, where)
-    counted = measured[spec, component.counter]
-    if isinstance(counted, str):
-        raise NotDerived(f"{spec} could not be counted by {component.counter}: {counted}")
-    macs = counted.total
+    macs = counted_profile(spec, component.counter, measured).total
     return UnitPrice(total_macs=macs, low=macs, high=macs, origin=f"{component.counter} {spec}")
+
+
+def counted_profile(spec: ModelSpec, counter: str, measured: Measured) -> CostProfile:
+    """Return what was counted.
+
+    Raises:
+        NotDerived: it could not be.
+    """
+    counted = measured[spec, counter]
+    if isinstance(counted, str):
+        raise NotDerived(f"{spec} could not be counted by {counter}: {counted}")
+    return counted
 
 
 def _published(spec: ModelSpec, where: str) -> UnitPrice:

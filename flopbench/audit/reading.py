@@ -1,13 +1,14 @@
 """Claims files: TOML, checked and turned into records.
 
-File format: ``schema = 1``, ``title``, ``source`` (the publication), and one ``[[claim]]`` entry
-per printed number: ``id``, ``what`` (what the number is), ``printed`` (text, digits as printed),
-``unit``, and exactly one derivation:
+File format: ``schema = 1``, ``title``, ``source`` (the publication; all three may be left out), and
+one ``[[claim]]`` entry per printed number: ``id``, ``what`` (what the number is), ``printed``
+(text, digits as printed), ``unit``, and exactly one derivation:
 
 * ``counts = { component = n }``: the sum of n × price;
 * ``shares = { action = share }`` with ``preset``, and optionally ``steps`` and ``variants``;
 * ``divide = { numerator = "33.47", by = 16 }``: a printed figure over a number of frames;
-* ``model = "resnet50@224,classes=200"``: a profile;
+* ``model = "resnet50@224,classes=200"``: a profile; its unit may also be ``M params`` or
+  ``M activations``;
 * ``scaled = { gflops = "1.80", input_px = 224, figure_input_px = 300, to_px = 224 }``;
 * ``not_derivable = "why"``.
 
@@ -44,13 +45,14 @@ from flopbench.audit.records import (
     Shares,
     Text,
     Whole,
+    size_unit,
     unit_readings,
     value_of,
 )
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
 from flopbench.core.records import Record, decode
 from flopbench.core.toml_lines import toml_values
-from flopbench.core.units import Count
+from flopbench.core.units import Count, plural
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.estimate.components import resolve_components
@@ -80,7 +82,7 @@ class _File(Record, frozen=True, kw_only=True):
 
     schema: Any = None
     title: Text | None = None
-    source: Text
+    source: Text = Text()
     counter: Text | None = None
     read_as: Count | None = None
     components: Mapping[str, Text] = {}
@@ -124,7 +126,7 @@ def read_claims(name: str) -> ClaimFile:
         )
     shown = name if own else f"claims/{path.name}"
     data = toml_values(path, shown, parse_float=Decimal)
-    schema = data.get("schema")
+    schema = data.get("schema", SCHEMA)
     if type(schema) is int and schema > SCHEMA:
         raise DataError(
             f"{shown} has schema {schema}; this flopbench reads up to {SCHEMA}", "upgrade flopbench"
@@ -146,12 +148,43 @@ def read_claims(name: str) -> ClaimFile:
     return ClaimFile(name=name, title=file.title or name, source=file.source, claims=claims)
 
 
+def claim_of(
+    printed: str, model: str, *, frames: int = 1, share: str = "1", counter: str | None = None
+) -> ClaimFile:
+    """Return one claim that is in no file: frames × share runs of a model.
+
+    Args:
+        printed: the number with its unit, such as ``1.2 GFLOPs``.
+        model: a specification.
+        frames: of a video.
+        share: of the frames that the model runs on, from 0 to 1.
+        counter: whose rules price it; None: the reference counter.
+
+    Raises:
+        DataError: something that cannot be read.
+    """
+    number, _, unit = printed.strip().partition(" ")
+    runs = frames * Decimal(share)
+    what = "" if runs == 1 else f"{frames} {plural(frames, 'frame')} × {share} of "
+    data: dict[str, Any] = {"id": "claim", "what": what + model, "printed": number, "unit": unit}
+    components = {"model": Text(model)}
+    data |= {"model": model} if runs == 1 else {"counts": {"model": runs}}
+    data |= {} if counter is None else {"counter": counter}
+    file = _File(components={} if runs == 1 else components)
+    claim = _claim(data, file, 1, "--claim")
+    return ClaimFile(name="--claim", title=printed, source="", claims=(claim,))
+
+
 def _claim(data: Any, file: _File, number: int, shown: str) -> Claim:
     where = f"{shown}, claim {number}"
     if not isinstance(data, dict):
         raise DataError(f"{where} is {shown_value(data)} where a [[claim]] table was expected")
     if isinstance(data.get("id"), str):
         where += f" ({data['id']!r})"
+    missing = [key for key in ("id", "what", "printed", "unit") if key not in data]
+    if missing:
+        verb = plural(len(missing), "is", "are")
+        raise DataError(f"{where}: {', '.join(map(repr, missing))} {verb} missing")
     kinds = [key for key in _DERIVATIONS if key in data]
     if len(kinds) > 1:
         raise DataError(f"{where} has two derivations, {kinds[0]!r} and {kinds[1]!r}: keep one")
@@ -167,10 +200,12 @@ def _claim(data: Any, file: _File, number: int, shown: str) -> Claim:
         raise DataError(
             f"{where} does not say how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"
         )
-    if kinds[0] not in {"divide", "not_derivable"} and not unit_readings(entry.unit):
+    sized = kinds[0] == "model" and size_unit(entry.unit) is not None
+    if kinds[0] not in {"divide", "not_derivable"} and not (sized or unit_readings(entry.unit)):
         raise DataError(
             f"{where}: 'unit' is {entry.unit!r}, but {kinds[0]!r} gives a cost",
-            "expected a unit such as GFLOPS/video, GFLOPS/frame or GMACs",
+            "expected a unit such as GFLOPS/video, GFLOPS/frame or GMACs"
+            + (", or M params or M activations" if kinds[0] == "model" else ""),
         )
     derivation, components = _derivation(entry, file, where)
     head = {name: getattr(entry, name) for name in ClaimHead.__struct_fields__}

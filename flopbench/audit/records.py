@@ -22,6 +22,7 @@ MOST_DIGITS = 30
 """Exact arithmetic takes any number of digits; this keeps it quick."""
 
 Whole = Annotated[int, Meta(ge=1, le=LARGEST_AMOUNT)]
+_OF_MODEL = re.compile(r"(?:(?P<prefix>[KMGB]) ?)?(?P<what>params|parameters|activations)")
 _FIGURE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[0-9]{{1,{MOST_DIGITS}}})?")
 
 
@@ -210,6 +211,15 @@ def unit_readings(unit: str) -> dict[Count, Fraction]:
     A denominator may follow the unit: ``GFLOPS/video``.
     """
     return cost_readings(re.sub("/[a-z]+$", "", unit))
+
+
+def size_unit(unit: str) -> tuple[str, int] | None:
+    """Return ``params`` or ``activations``, and how many one unit (``M params``) is; else None."""
+    match = _OF_MODEL.fullmatch(unit)
+    if match is None:
+        return None
+    factor = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}[match["prefix"] or ""]
+    return match["what"].replace("parameters", "params"), factor
 
 
 def half_unit(printed: Decimal) -> Fraction:

@@ -46,7 +46,7 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
         for number, result in enumerate(results, 1)
     )
     return Grid(
-        title=f"{file.title} ({file.source})",
+        title=f"{file.title} ({file.source})" if file.source else file.title,
         columns=columns(
             ("claim", "what", "printed", "recomputed", "verdict"),
             ("claim", "what", "verdict"),

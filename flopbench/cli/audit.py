@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
     add_tables,
     check_output,
     emit,
+    positive,
     progress_bar,
     require,
     show,
 )
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.audit import ClaimFile
 
 
 def add_parser(verbs: Any) -> None:
@@ -39,6 +44,14 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--all", action="store_true", help="every publication that ships (the default)"
     )
+    one = parser.add_argument_group("one claim, without a file")
+    one.add_argument("--claim", metavar="TEXT", help="the number as printed: '1.2 GFLOPs'")
+    one.add_argument("--model", metavar="MODEL", help="what runs, such as resnet50@160")
+    one.add_argument("--frames", type=positive, metavar="N", help="frames of a video (default: 1)")
+    one.add_argument(
+        "--share", metavar="X", help="share of the frames that it runs on, 0 to 1 (default: 1)"
+    )
+    one.add_argument("--counter", metavar="NAME", help="whose rules price it (default: torch)")
     parser.add_argument("--list", action="store_true", help="list the claims that ship, and stop")
     parser.add_argument(
         "--strict", action="store_true", help="exit with status 1 when a claim is off"
@@ -62,9 +75,10 @@ def run(args: argparse.Namespace) -> int:
         emit(args, lambda stream: "".join(lines))
         return EXIT_OK
     names = list(args.claims)
-    if args.all or not names:
+    one = _one_claim(args)
+    if args.all or not (names or one):
         names += shipped_claims()
-    files = [read_claims(name) for name in dict.fromkeys(names)]
+    files = [*one, *(read_claims(name) for name in dict.fromkeys(names))]
     check_claims(files)
     with progress_bar() as progress:
         found = audit(files, refresh=args.refresh, progress=progress)
@@ -75,3 +89,31 @@ def run(args: argparse.Namespace) -> int:
     if args.strict and found.counts()["off"]:
         return EXIT_CHECK_FAILED
     return EXIT_MEASURE if any(f.unmeasured for f in found.results) else EXIT_OK
+
+
+def _one_claim(args: argparse.Namespace) -> list[ClaimFile]:
+    """Return the claim of ``--claim``, if it was given.
+
+    Raises:
+        InputError: half a claim, or a share that is none.
+    """
+    from flopbench.audit import claim_of
+
+    given = {name: getattr(args, name) for name in ("model", "frames", "share", "counter")}
+    flags = [f"--{name}" for name, value in given.items() if value is not None]
+    require(
+        args.claim is not None or not flags,
+        f"{', '.join(flags)}: only with --claim",
+        "such as: flopbench audit --claim '1.2 GFLOPs' --model resnet50@160",
+    )
+    if args.claim is None:
+        return []
+    require(args.model is not None, "--claim needs --model", "such as --model resnet50@160")
+    share = args.share or "1"
+    require(
+        bool(re.fullmatch(r"[01]|0?\.[0-9]{1,12}", share)),
+        f"--share is {share!r} where a number from 0 to 1 was expected",
+    )
+    return [
+        claim_of(args.claim, args.model, frames=args.frames or 1, share=share, counter=args.counter)
+    ]

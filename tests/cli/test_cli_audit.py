@@ -32,6 +32,24 @@ def test_table_2_is_reproduced_or_explained(run_cli: RunCli) -> None:
     assert "needs the scores" in found["gumbel-map"]["reasons"][0]
 
 
+def test_a_claim_on_the_command_line(run_cli: RunCli) -> None:
+    """resnet18@64 has 1,813,561,344 / 12.25 + 512,000 MACs: 2 of 4 frames are 0.594 GFLOPs."""
+    sized = run_cli("audit", "--claim", "11.7 M params", "--model", "resnet18@64", "--strict")
+    assert sized.returncode == 0, sized.stderr
+    assert "11,689,512 params (torch resnet18@64)" in sized.stdout
+    options = ("--model", "resnet18@64", "--frames", "4", "--share", "0.5", "--format", "json")
+    video = run_cli("audit", "--claim", "0.594 GFLOPS/video", *options)
+    only = json.loads(video.stdout)["results"][0]
+    assert only["recomputed_exact"] == str(4 * Fraction(148_557_824, 10**9))
+    assert (only["verdict"], only["read_as"]) == ("reproduced", "FLOPs")
+    for args, needle in (
+        (("--claim", "1 GMACs"), "--claim needs --model"),
+        (("--share", "0.5"), "--share: only with --claim"),
+        (("--claim", "1 GMACs", "--model", "resnet18@64", "--share", "50"), "--share is '50'"),
+    ):
+        assert_refused(run_cli("audit", *args), needle)
+
+
 def test_everything_that_ships_is_the_default(run_cli: RunCli) -> None:
     """Without arguments as with --all; some claims are off, so --strict fails."""
     result = run_cli("audit", "--all", "--strict", "--format", "csv")

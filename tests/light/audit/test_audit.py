@@ -13,11 +13,20 @@ from conftest import RunCli, assert_refused
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopbench.audit import Audit, ClaimResult, audit, check_claims, read_claims, shipped_claims
-from flopbench.audit.records import Derived, exact_text, rounded, unit_readings
+from flopbench.audit import (
+    Audit,
+    ClaimResult,
+    audit,
+    check_claims,
+    claim_of,
+    read_claims,
+    shipped_claims,
+)
+from flopbench.audit.records import Derived, exact_text, rounded, size_unit, unit_readings
 from flopbench.audit.text import audit_tables
 from flopbench.audit.verdicts import judge_claim, rounds_to, signed_percent
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.escaping import markdown_escape
 
 HEAD = 'schema = 1\ntitle = "Mine"\nsource = "my paper"\n'
 ENTRY = '[[claim]]\nid = "a"\nwhat = "a number"\nunit = "GFLOPS/video"\n'
@@ -60,6 +69,40 @@ def test_the_publications_sums_come_out() -> None:
         "10 × 4.1103 (published resnet50@224,classes=200) + "
         "16 × 0.0529 (published mobilenet_v2@84,classes=200)"
     )
+
+
+def test_a_file_needs_no_head(file: Path) -> None:
+    """Title and source are for readers; the schema is the first."""
+    found = read_text(file, ENTRY + 'printed = "1"\nnot_derivable = "why"\n')
+    text = audit_tables(found).render("md", StringIO()) or ""
+    assert text.startswith(f"**{markdown_escape(str(file))}**")
+
+
+def test_one_claim_without_a_file() -> None:
+    """8 frames, half of them: 4 runs of a constant."""
+    one = claim_of("4.8 GMACs/video", 'value:1.2e9 "a paper"', frames=8, share="0.5")
+    result = audit([one]).results[0]
+    assert (result.verdict, result.recomputed) == ("reproduced", Fraction("4.8"))
+    assert result.derivation == "4 × 1.2 (constant, a paper)"
+    with pytest.raises(DataError, match=r"--claim, claim 1 .*'printed' is 'four'"):
+        claim_of("four GMACs", "resnet18@64")
+
+
+@pytest.mark.parametrize(
+    ("unit", "what", "factor"),
+    [
+        ("params", "params", 1),
+        ("M params", "params", 10**6),
+        ("Mparams", "params", 10**6),
+        ("B parameters", "params", 10**9),
+        ("K activations", "activations", 1000),
+    ],
+)
+def test_sizes_are_units_too(unit: str, what: str, factor: int) -> None:
+    """Parameters and activations, in thousands, millions and billions."""
+    assert size_unit(unit) == (what, factor)
+    assert size_unit(unit + "/video") is None
+    assert unit_readings(unit) == {}
 
 
 def test_every_shipped_file_is_sound() -> None:
@@ -275,8 +318,12 @@ BAD = [
     (HEAD + 'counter = "thopp"\n' + ENTRY, "did you mean 'thop'"),
     (HEAD + 'components = { a = "@" }\n' + ENTRY, "components.a"),
     (HEAD + ENTRY + 'printed = "1"\n', "does not say how to recompute it"),
-    ("schema = 1\ntitle = 'x'\n" + ENTRY + 'printed = "1"\nnot_derivable = "w"', "'source' is"),
     (HEAD + ENTRY * 2, "claim 1 ('a'): 'printed' is missing"),
+    ("[[claim]]\nmodel = 'resnet18@64'", "claim 1: 'id', 'what', 'printed', 'unit' are missing"),
+    (
+        "[[claim]]\nid = 'a'\nwhat = 'w'\nprinted = '1'\nunit = 'Mpixels'\nmodel = 'resnet18@64'",
+        "GFLOPS/frame or GMACs, or M params or M activations",
+    ),
     (HEAD + (ENTRY + 'printed = "1"\nnot_derivable = "w"\n') * 2, "'id' repeats 'a'"),
 ]
 
