@@ -84,6 +84,12 @@ def add_parser(verbs: Any) -> None:
     parser.add_argument(
         "--refresh", action="store_true", help="count again instead of reading the cache"
     )
+    parser.add_argument(
+        "--verbose",
+        action="store_true",
+        help="explain each failure in full: every metric with its budget, every cause, the modules "
+        "that grew most",
+    )
     outputs = parser.add_argument_group("outputs in addition to stdout")
     outputs.add_argument(
         "--github",
@@ -228,9 +234,8 @@ def _write(args: argparse.Namespace, report: Report) -> None:
                 file.write(github_summary(report))
         except OSError as error:
             raise InputError(f"cannot write {summary} (${_SUMMARY}): {error.strerror}") from None
-    piped = args.output != "-" or not sys.stdout.isatty()
     format = chosen_format(args, FORMATS)
-    emit(args, lambda stream: render_check(report, format, stream, failures_first=piped))
+    emit(args, lambda stream: render_check(report, format, stream, verbose=args.verbose))
     if args.github:
         from flopbench.check.text.ci import annotations
 

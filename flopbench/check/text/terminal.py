@@ -18,6 +18,7 @@ from flopbench.check.text.blocks import (
     explain_entry,
     explained,
     self_test_line,
+    summarise_entry,
     summary_line,
     unmatched_lines,
     verdict,
@@ -49,7 +50,7 @@ class OutputLine(NamedTuple):
 
 
 def render_check(
-    report: Report, format: str, stream: TextIO, *, failures_first: bool
+    report: Report, format: str, stream: TextIO, *, verbose: bool = False
 ) -> str | None:
     """Render a check.
 
@@ -57,8 +58,7 @@ def render_check(
         report: what to render.
         format: ``table``, ``md`` or ``json``.
         stream: where ``table`` is drawn, in colour where it is a terminal.
-        failures_first: whether failures are at the top, as for a file or a pipe, or at the bottom,
-            just above the summary, where a terminal shows them; for ``table`` only.
+        verbose: whether ``table`` explains failures with all metrics, causes and modules.
 
     Returns:
         The text, or None for ``table``, which is written to the stream directly.
@@ -77,9 +77,9 @@ def render_check(
             [*notices, *_overview(report.entries)],
             [OutputLine(f"{text} {command}") for text, command in closing(report)],
         ]
-        blocks = [_block(e, report) for level, e in explained(report) if level != "notice"]
-        parts = [*blocks, *parts] if failures_first else [*parts, *blocks]
-    parts = [part for part in (*parts, _summary(report)) if part]
+        told = [entry for level, entry in explained(report) if level != "notice"]
+        parts += [_block(entry, report, verbose) for entry in told]
+    parts = [part for part in (*parts, _summary(report, verbose)) if part]
     lines = [line for part in parts for line in (OutputLine(""), *part)]
     _draw(lines[1:], stream)
     return None
@@ -161,9 +161,9 @@ def _remarks(result: MetricResult, entry: EntryResult) -> Iterator[str]:
         yield f"{result.metric} is {over}; its budget is advisory"
 
 
-def _block(entry: EntryResult, report: Report) -> list[OutputLine]:
+def _block(entry: EntryResult, report: Report, verbose: bool) -> list[OutputLine]:
     mark = _mark(entry)
-    first, *rest = explain_entry(entry, report.config)
+    first, *rest = (explain_entry if verbose else summarise_entry)(entry, report.config)
     head = f"{mark} {first}"
     return [OutputLine(head, MARKS[mark], len(head)), *map(OutputLine, rest)]
 
@@ -180,13 +180,13 @@ def _self_test(report: Report) -> list[OutputLine]:
     ]
 
 
-def _summary(report: Report) -> list[OutputLine]:
+def _summary(report: Report, verbose: bool) -> list[OutputLine]:
     known = f"baseline {one_line(report.baseline)}" if report.baseline else "no baseline yet"
     style = {EXIT_OK: MARKS["ok"], 1: MARKS["FAIL"]}.get(report.exit_status, MARKS["??"])
     last = f"{summary_line(report)}; {verdict(report)}"
     lines = [
         f"{known}; counter {one_line(report.counter)}",
-        *filter(None, _folded([one_line(report.convention)], WIDTH)),
+        *(filter(None, _folded([one_line(report.convention)], WIDTH)) if verbose else []),
         *unmatched_lines(report),
     ]
     return [*map(OutputLine, lines), OutputLine(last, style, len(last))]
