@@ -21,7 +21,8 @@ from flopbench.check.records import (
 )
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.workers import Progress
-from flopbench.counting.profile import CostProfile
+from flopbench.counting.agreement import REFERENCE, doubt_text, judge_counters
+from flopbench.counting.profile import UNREAD, CostProfile
 from flopbench.counting.registry import find_counters
 from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
@@ -65,19 +66,25 @@ def _models(
             progress(done, len(specs), str(spec))
         # One at a time: one model that cannot be built would be an error for all of them.
         try:
-            found = measure([spec], [counter], refresh=refresh)[0]
+            found = measure([spec], [counter, REFERENCE], refresh=refresh)[0]
         except (InputError, MeasureError) as error:
             costs[spec] = error.line
             continue
         finally:
             os.chdir(here)  # the user's code may have changed it
         profile = found.under(counter)
-        costs[spec] = found.failures[counter] if profile is None else model_cost(profile)
+        costs[spec] = (
+            found.failures[counter] if profile is None else model_cost(profile, found.profiles)
+        )
     return costs
 
 
-def model_cost(profile: CostProfile) -> ModelCost:
-    """Return the part of a profile that a baseline keeps."""
+def model_cost(profile: CostProfile, beside: Sequence[CostProfile] = ()) -> ModelCost:
+    """Return what the check takes from a profile; those ``beside`` it help to judge it."""
+    profiles = [p for p in beside if p.counter != profile.counter] + [profile]
+    verdict = judge_counters(profiles)[profile.counter]
+    notes = [doubt_text(profile.counter, verdict.status, verdict.reason)]
+    notes += {note for one in profiles for note in one.notes if UNREAD in note}
     work = profile.by_module()
     ops: dict[str, set[str]] = {}
     for op in profile.operators:
@@ -116,6 +123,7 @@ def model_cost(profile: CostProfile) -> ModelCost:
         modules=tuple(modules),
         versions=_libraries(profile.versions),
         gaps=tuple(sorted({gap.name for gap in profile.gaps_that_may_multiply()})),
+        notes=tuple(filter(None, notes)),
     )
 
 
@@ -159,6 +167,11 @@ def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None)
         },
         events=events,
         versions=_libraries(table_environment(specs, [run.prices.counter])),
+        notes=tuple(
+            f"{name}: {price.note}"
+            for name, price in run.prices.prices.items()
+            if price.flagged and name in used
+        ),
     )
 
 

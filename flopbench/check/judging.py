@@ -245,12 +245,7 @@ def _gone(name: str, kept: Kept, here: Baseline) -> EntryResult:
 
 
 def _notes(kept: Kept | None, cost: Cost) -> list[str]:
-    notes = []
-    if isinstance(cost, ModelCost) and cost.gaps:
-        notes.append(
-            f"{cost.counter} left out {', '.join(cost.gaps)}, which may multiply: the true cost "
-            "is higher"
-        )
+    notes = list(cost.notes)
     if kept is None:
         return notes
     old = kept.cost

@@ -163,6 +163,7 @@ class ModelCost:
         modules: those that hold parameters or cost something.
         versions: libraries that the figures depend on.
         gaps: operators and modules that the counter left out and that may multiply.
+        notes: what the counters' verdict doubts, what never ran; never kept in a baseline.
     """
 
     spec: str
@@ -177,6 +178,7 @@ class ModelCost:
     modules: tuple[ModuleCost, ...]
     versions: Mapping[str, str] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +202,7 @@ class LogCost:
         events: what an average video is charged for; the sum of times × costs × prices is
             ``macs_per_video``.
         versions: libraries that the prices depend on.
+        notes: on doubtful prices; never kept in a baseline.
     """
 
     policy_log: str
@@ -211,6 +214,7 @@ class LogCost:
     components: Mapping[str, PricedComponent]
     events: tuple[ChargeItem[Fraction], ...]
     versions: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 Cost = ModelCost | LogCost

@@ -22,6 +22,9 @@ Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quo
 REFERENCE = "torch"
 """The counter that sees every dispatched operator; the others are compared with it."""
 
+DOUBTED: tuple[Status, ...] = ("partial", "disputed")
+"""Verdicts on figures that are not the cost of the whole model."""
+
 SELF_REPORTED = ("operator", "module")
 """Kinds of gaps that a counter reports itself; the others were found by observing it."""
 
@@ -51,6 +54,17 @@ def judge_counters(profiles: Sequence[CostProfile]) -> dict[str, CounterVerdict]
     return {p.counter: common if p in same else _differing(p, reference) for p in profiles}
 
 
+def doubt_text(counter: str, status: str, reason: str) -> str:
+    """Say that a figure is doubted, and why; empty where it is not.
+
+    Such as ``partial under thop, so at least this: lists what it leaves out (...)``.
+    """
+    if status not in DOUBTED:
+        return ""
+    bound = ", so at least this" if status == "partial" else ""
+    return f"{status} under {counter}{bound}" + (f": {reason}" if reason else "")
+
+
 def _open_gaps(profile: CostProfile) -> list[Gap]:
     """Return the gaps in what ran.
 
@@ -64,18 +78,28 @@ def _is_complete(profile: CostProfile | None) -> bool:
     return profile is not None and not _open_gaps(profile)
 
 
-def _priced_by_another(gap: Gap, profile: CostProfile, profiles: Sequence[CostProfile]) -> bool:
-    """Whether a counter without gaps, which gives more, has it from the module of this gap."""
+def _by_module(profile: CostProfile) -> dict[str, int]:
+    return {path: op.dense_macs for path, op in profile.by_module().items()}
 
-    def there(one: CostProfile) -> int:
-        return one.by_module()[gap.module].dense_macs if gap.module in one.by_module() else 0
 
-    return any(
-        other.dense_macs > profile.dense_macs
-        and _is_complete(other)
-        and there(other) > there(profile)
-        for other in profiles
-    )
+def _unpriced(
+    gaps: Sequence[Gap], profile: CostProfile, profiles: Sequence[CostProfile]
+) -> list[Gap]:
+    """Return a profile's gaps but those whose module costs more under a better counter.
+
+    That is one without gaps, which gives more for the model.
+    """
+    better = [p for p in profiles if p.dense_macs > profile.dense_macs and _is_complete(p)]
+    if not gaps or not better:
+        return list(gaps)
+    own = _by_module(profile)
+    priced = {
+        path
+        for other in better
+        for path, macs in _by_module(other).items()
+        if macs > own.get(path, 0)
+    }
+    return [gap for gap in gaps if gap.module not in priced]
 
 
 def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
@@ -95,7 +119,7 @@ def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
             p.counter: [g for g in _open_gaps(p) if not (known and g.kind == "operator")]
             for p in group
         }
-        if any(_priced_by_another(gap, p, profiles) for p in group for gap in gaps[p.counter]):
+        if any(len(_unpriced(gaps[p.counter], p, profiles)) < len(gaps[p.counter]) for p in group):
             continue
         witnesses = [p for p in group if not gaps[p.counter]]
         libraries = {library_of(p.counter) for p in witnesses}
@@ -122,21 +146,22 @@ def _common_verdict(
             return CounterVerdict(status="verified")
         reason = f"0 dense MACs of a model with {one.params:,} parameters"
         return CounterVerdict(status="unverified", reason=reason)
-    if _is_complete(_find(same, REFERENCE)):
+    reference = _find(same, REFERENCE)
+    if _is_complete(reference):
         reason = "no second library gives these dense MACs without a gap"
         return CounterVerdict(status="unverified", reason=reason)
-    unpriced = {
-        gap.name for p in same for gap in _open_gaps(p) if not _priced_by_another(gap, p, profiles)
-    }
+    # What the reference does not list is free: it sees every operator.
+    listing = same if reference is None else [reference]
+    unpriced = {gap.name for p in listing for gap in _unpriced(_open_gaps(p), p, profiles)}
     if unpriced:
-        reason = f"no counter prices {', '.join(sorted(unpriced))}: the true cost may be higher"
+        nobody = "no counter prices" if len(profiles) > 1 else f"{same[0].counter} does not price"
+        reason = f"{nobody} {', '.join(sorted(unpriced))}: the true cost may be higher"
         return CounterVerdict(status="partial", reason=reason)
     return CounterVerdict(status="unverified", reason="no second library gives these dense MACs")
 
 
 def _differing(profile: CostProfile, reference: CostProfile) -> CounterVerdict:
-    ours = {path: op.dense_macs for path, op in profile.by_module().items()}
-    theirs = {path: op.dense_macs for path, op in reference.by_module().items()}
+    ours, theirs = _by_module(profile), _by_module(reference)
     gaps = [g for g in profile.gaps_that_may_multiply() if g.kind in SELF_REPORTED]
     listed = {gap.module for gap in gaps}
     differing = {p for p in ours.keys() | theirs.keys() if ours.get(p, 0) != theirs.get(p, 0)}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from flopbench.core.records import Count, Record
+from flopbench.counting.agreement import DOUBTED, REFERENCE
 from flopbench.counting.profile import Gap
 
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e300)]
@@ -58,9 +59,28 @@ class CostRow(Record, frozen=True, kw_only=True):
     device: str = ""
 
     @property
+    def is_doubted(self) -> bool:
+        """Whether the figure is not the cost of the whole model."""
+        return self.status in DOUBTED
+
+    @property
     def key(self) -> tuple[str, str, int | None]:
         """What one line of a printed table stands for: model, input and head."""
         return self.model, self.input, self.classes
+
+
+def trusted_row(rows: Iterable[CostRow]) -> CostRow | None:
+    """Return the row of one model whose dense MACs are to be believed.
+
+    That is a verified one, else one that no verdict doubts (the reference's, if it is among
+    several), else the reference's; None where there is none of these.
+    """
+    ranks = {"verified": 0, "unverified": 1}
+    counted = [r for r in rows if r.status in ranks or r.counter == REFERENCE]
+    counted = [r for r in counted if r.dense_macs is not None]
+    return min(
+        counted, key=lambda r: (ranks.get(r.status, 2), r.counter != REFERENCE), default=None
+    )
 
 
 def summarise_gaps(gaps: tuple[Gap, ...]) -> tuple[dict[str, Any], ...]:

@@ -37,6 +37,9 @@ OTHER_FAMILIES = (
 )
 """Families that only some counters price, each by its own rules."""
 
+UNREAD = "took no part"
+"""In the reference counter's note on parameters that no operator read."""
+
 GapKind = Literal["operator", "module", "unseen", "uncalled"]
 
 

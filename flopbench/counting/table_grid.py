@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flopbench.core.grid import Grid, columns
 from flopbench.core.units import CONVENTION, millions, readable_giga
 from flopbench.counting.agreement import REFERENCE
-from flopbench.counting.cost_row import CostRow, counters_of, lines_of
+from flopbench.counting.cost_row import CostRow, counters_of, lines_of, trusted_row
 
 TITLE = "Offline cost table: GMACs per forward pass"
 
@@ -80,11 +80,9 @@ def _line(
 
 
 def _agreed(line: list[CostRow]) -> int | None:
-    verified = [r.dense_macs for r in line if r.status == "verified"]
-    if verified:
-        return verified[0]
-    known = {r.counter: r.dense_macs for r in line if r.dense_macs is not None}
-    return known.get(REFERENCE, next(iter(known.values()), None))
+    best = trusted_row(line)
+    known = (r.dense_macs for r in line if r.dense_macs is not None)
+    return next(known, None) if best is None else best.dense_macs
 
 
 def _caption(rows: Sequence[CostRow], environment: Mapping[str, str]) -> tuple[str, ...]:

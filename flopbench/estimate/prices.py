@@ -6,14 +6,17 @@ Prices come from a saved cost table, else from the cache, else from measuring. O
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from flopbench.core.errors import InputError, MeasureError
-from flopbench.core.units import GIGA
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.units import GIGA, percent
 from flopbench.core.workers import Progress
-from flopbench.counting.agreement import REFERENCE
-from flopbench.counting.cost_row import CostRow
+from flopbench.counting.agreement import REFERENCE, doubt_text
+from flopbench.counting.cost_row import CostRow, trusted_row
+from flopbench.counting.profile import UNREAD
 from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters, is_installed
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import measure
@@ -38,7 +41,8 @@ class Price:
         variant: the variant that was chosen; empty where the component has only one.
         is_default: whether this is what the log charges by default.
         note: what qualifies the figure: its source, a correction, a flag.
-        flagged: whether the counter left part of the component out, or all of it.
+        flagged: whether the figure is doubtful, or stands in for one that was.
+        stand_in: the counter whose dense MACs are charged in place of the list's own figure.
     """
 
     component: str
@@ -48,6 +52,7 @@ class Price:
     is_default: bool = True
     note: str = ""
     flagged: bool = False
+    stand_in: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +114,7 @@ def price_book(
         variants: component -> name of the variant to charge.
         overrides: component -> specification in place of the log's own.
         refresh: measure again.
-        alone: return the primary counter's list only.
+        alone: return the primary counter's list only; the reference counter still judges it.
         may_measure: whether to measure what neither the table nor the cache has.
 
     Raises:
@@ -128,6 +133,8 @@ def price_book(
     primary = names[0]
     names = names[:1] if alone else names
     measured = [name for name in names if name != PUBLISHED]
+    if alone and measured:
+        measured = list(dict.fromkeys([*measured, REFERENCE]))  # a second opinion on the first
     rows, added = _rows(chosen, measured, table, refresh, progress, may_measure)
     lists: dict[str, PriceList] = {}
     gaps: dict[str, str] = {}
@@ -184,48 +191,50 @@ def _rows(
     refresh: bool,
     progress: Progress | None,
     may_measure: bool,
-) -> tuple[dict[tuple[str, str], CostRow], set[str]]:
-    """Return (specification, counter) -> row, and the specifications that the table lacked.
+) -> tuple[dict[str, dict[str, CostRow]], set[str]]:
+    """Return specification -> counter -> row, and the specifications that the table lacked.
 
     A table that has a model only under counters other than the primary one lacks it: its rows are
     kept, and the rest is measured.
     """
-    rows: dict[tuple[str, str], CostRow] = {}
-    primary = counters[0] if counters else None
-    missing: list[ModelSpec] = []
-    for spec in (one.spec for one in chosen.values()):
-        if spec.source == "value":
-            continue
-        found = _in_table(spec, table) if table is not None else {}
-        rows |= {(str(spec), name): row for name, row in found.items()}
-        if not found or (primary is not None and primary not in found):
-            missing.append(spec)
+    specs = [one.spec for one in chosen.values() if one.spec.source != "value"]
+    rows = {str(spec): _in_table(spec, table) for spec in specs}
+    primary = set(counters[:1])
+    missing = [s for s in specs if not rows[str(s)] or not primary <= rows[str(s)].keys()]
     # Without a counter's library, its cached profiles may be of another version.
     asked = [name for name in counters if may_measure or is_installed(name)]
-    if not missing or not asked:
+    if missing and asked:
+        found_now = measure(
+            missing, asked, refresh=refresh, progress=progress, cached_only=not may_measure
+        )
+        for one in found_now:
+            for row in measured_rows(one, asked, None):
+                rows[str(one.spec)].setdefault(row.counter, row)
+    if table is None or not asked:
         return rows, set()
-    found_now = measure(
-        missing, asked, refresh=refresh, progress=progress, cached_only=not may_measure
-    )
-    for one in found_now:
-        for row in measured_rows(one, asked, None):
-            rows.setdefault((str(one.spec), row.counter), row)
-    return rows, {str(spec) for spec in missing} if table is not None else set()
+    for spec in specs:
+        of_spec = rows[str(spec)]
+        doubted = any(row.is_doubted for row in of_spec.values())
+        if doubted and REFERENCE not in of_spec and trusted_row(of_spec.values()) is None:
+            with contextlib.suppress(FlopbenchError):  # then the doubt remains, and is named
+                one = measure([spec], [REFERENCE], cached_only=not may_measure)[0]
+                of_spec |= {row.counter: row for row in measured_rows(one, [REFERENCE], None)}
+    return rows, {str(spec) for spec in missing}
 
 
-def _in_table(spec: ModelSpec, table: CostTable) -> dict[str, CostRow]:
+def _in_table(spec: ModelSpec, table: CostTable | None) -> dict[str, CostRow]:
     def same(row: CostRow) -> bool:
         if row.spec:
             return row.spec == str(spec)
         return row.key == (spec.model, spec.input, spec.classes)
 
-    return {row.counter: row for row in table if same(row)}
+    return {row.counter: row for row in table or () if same(row)}
 
 
 def _measured_list(
     chosen: Mapping[str, Chosen],
     counter: str,
-    rows: Mapping[tuple[str, str], CostRow],
+    rows: Mapping[str, Mapping[str, CostRow]],
     table_source: str,
     added: set[str],
 ) -> PriceList:
@@ -236,17 +245,21 @@ def _measured_list(
         if spec.source == "value":
             prices[name] = _constant(name, one)
             continue
-        row = rows.get((str(spec), counter))
+        of_spec = rows.get(str(spec), {})
+        row = of_spec.get(counter)
         if row is None or row.total_macs is None:
             said = () if row is None else row.notes
             why = said[0] if said else f"it is not counted by {counter}"
             raise _NoPrice(f"{name} ({spec}): {why}")
         versions.append(row.counter_version)
-        macs, notes = _seen(row, rows.get((str(spec), REFERENCE)))
+        macs, stand_in, notes = _charged(row, trusted_row(of_spec.values()))
+        notes += {note for of in of_spec.values() for note in of.notes if UNREAD in note}
         flagged = bool(notes)
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
-        prices[name] = _price(name, one, macs, "; ".join(notes), flagged)
+        prices[name] = _price(
+            name, one, macs, note="; ".join(notes), flagged=flagged, stand_in=stand_in
+        )
     return PriceList(
         counter=counter,
         version=", ".join(dict.fromkeys(v for v in versions if v)),
@@ -255,20 +268,30 @@ def _measured_list(
     )
 
 
-def _seen(row: CostRow, reference: CostRow | None) -> tuple[int, list[str]]:
-    """Return what a counter charges, and the notes on it.
+def _charged(row: CostRow, best: CostRow | None) -> tuple[int, str, list[str]]:
+    """Return the MACs of a run, the counter that stands in for a doubted one, and remarks.
 
-    A counter that counts nothing of a component would make it free: the reference counter's dense
-    MACs are charged instead.
+    Where the verdict doubts a counter's figure, or that is nothing, the dense MACs of ``best`` are
+    charged instead.
     """
     assert row.total_macs is not None
-    if not row.total_macs and reference is not None and reference.dense_macs:
-        return reference.dense_macs, [
-            f"{row.counter} does not count it: charged as {reference.counter} counts it"
-        ]
-    if row.status in {"verified", "unverified"}:
-        return row.total_macs, []
-    return row.total_macs, [": ".join((f"{row.status} under {row.counter}", *row.notes[:1]))]
+    most = 0 if best is None else best.dense_macs or 0
+    enough = row.dense_macs or 0 if best is not None and best.is_doubted else 0
+    if best is None or most <= enough or (row.total_macs and not row.is_doubted):
+        return row.total_macs, "", _doubts(row)
+    gives = "does not count it"
+    if row.dense_macs:
+        share = percent(row.dense_macs, most)
+        gives = f"gives {share} of its dense MACs ({row.status})"
+    said = f"{row.counter} {gives}: charged as {best.counter} counts it"
+    return most, best.counter, [said, *_doubts(best)]
+
+
+def _doubts(row: CostRow) -> list[str]:
+    """Return what a verdict doubts; in a row with a printed figure, the first note is on that."""
+    reason = next(iter(row.notes[row.published_gflops is not None :]), "")
+    doubt = doubt_text(row.counter, row.status, reason)
+    return [doubt] if doubt else []
 
 
 def _published_list(chosen: Mapping[str, Chosen]) -> PriceList:
@@ -288,7 +311,7 @@ def _published_list(chosen: Mapping[str, Chosen]) -> PriceList:
             note += f", taken as {quoted.corrected}: {quoted.correction}"
         if spec.classes != quoted.spec.classes:
             note += f", for a head of {quoted.spec.classes} classes"
-        prices[name] = _price(name, one, int(figure * GIGA), note)
+        prices[name] = _price(name, one, int(figure * GIGA), note=note)
         sources.append(quoted.source)
     if not sources:
         raise _NoPrice("every component is a constant already")
@@ -300,16 +323,15 @@ def _published_list(chosen: Mapping[str, Chosen]) -> PriceList:
 def _constant(name: str, one: Chosen) -> Price:
     quote = one.spec.quote
     note = f"quoted: {quote}" if quote else "a constant without a source"
-    return _price(name, one, int(one.spec.name), note)
+    return _price(name, one, int(one.spec.name), note=note)
 
 
-def _price(name: str, one: Chosen, macs: int, note: str, flagged: bool = False) -> Price:
+def _price(name: str, one: Chosen, macs: int, **more: Any) -> Price:
     return Price(
         component=name,
         spec=str(one.spec),
         total_macs=macs,
         variant=one.variant,
         is_default=one.is_default,
-        note=note,
-        flagged=flagged,
+        **more,
     )

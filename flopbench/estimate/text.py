@@ -192,8 +192,24 @@ def _counters_grid(run: Run) -> Grid:
             }
         )
     title = f"The same decisions under every counter ({primary.rule} rule)"
-    gaps = tuple(f"Without {name}: {why}." for name, why in run.book.gaps.items())
-    return _grid(title, rows, ["counter"], caption=gaps)
+    gaps = [f"Without {name}: {why}." for name, why in run.book.gaps.items()]
+    return _grid(title, rows, ["counter"], caption=(*_stand_ins(run), *gaps))
+
+
+def _stand_ins(run: Run) -> list[str]:
+    """Say which components' figures in the lines of some counters are another's."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for counter, prices in run.book.lists.items():
+        replaced: dict[str, list[str]] = {}
+        for name in run.primary.by_component:
+            if stand_in := prices.prices[name].stand_in:
+                replaced.setdefault(stand_in, []).append(name)
+        for stand_in, names in replaced.items():
+            found.setdefault((stand_in, ", ".join(names)), []).append(counter)
+    return [
+        f"Counted by {stand_in} in place of {', '.join(counters)}: {names}."
+        for (stand_in, names), counters in found.items()
+    ]
 
 
 def _groups_grid(run: Run) -> Grid:

@@ -8,13 +8,16 @@ from typing import Any
 import pytest
 from logs import ARNET_ROWS, header_of, rows, write_log
 from msgspec.structs import replace
+from records import op, profile
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.counting.cost_row import CostRow
+from flopbench.counting.rows import Measurement
 from flopbench.counting.table import CostTable
 from flopbench.estimate import prices as prices_module
 from flopbench.estimate.prices import PriceBook, price_book
 from flopbench.estimate.runs import Choices, Run, run_of_log
+from flopbench.estimate.text import estimate_grids
 
 # thop-2020's figures of AR-Net's networks, in MACs.
 THOP_2020 = {
@@ -142,18 +145,130 @@ def test_an_override_replaces_the_component(tmp_path: Path) -> None:
     assert before - run.primary.macs_per_video == 9 * (52_921_376 - 10**6)
 
 
-def test_a_price_that_the_table_disputes_is_warned_of(tmp_path: Path) -> None:
-    """It is charged, flagged, and named in the run's warnings; others are not named."""
-    disputed = row("resnet50@224,classes=200", 4_110_285_824, status="disputed")
-    other = CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), disputed))
-    run = estimated(tmp_path, ARNET_ROWS["uncut"], table=other)
-    flags = {name: price.flagged for name, price in run.prices.prices.items()}
-    assert [name for name, flagged in flags.items() if flagged] == ["resnet50"]
-    assert "resnet50: disputed under thop-2020" in map(str, run.warnings)
-    assert not any(
-        "doubt" in note or "disputed" in note
-        for note in map(str, estimated(tmp_path, ARNET_ROWS["uncut"]).warnings)
-    )
+NET = "resnet50@224,classes=200"
+UNUSED = "6,272 of 6,800 parameters (92.2 %) took no part: tower"
+
+
+def with_rows(*rows: CostRow) -> CostTable:
+    """Return the table with other rows of ResNet-50."""
+    return CostTable(rows=(*(r for r in table().rows if r.model != "resnet50"), *rows))
+
+
+def judged(counter: str, status: str, dense: int | None, *notes: str, total: int = 0) -> CostRow:
+    """Return one row of ResNet-50."""
+    one = row(NET, total or dense, counter, status)
+    return replace(one, dense_macs=dense, notes=notes)
+
+
+# What each counter gives of one network -> what is charged, by whose count, and what is said.
+JUDGED = {
+    "verified": (
+        [judged("thop-2020", "verified", 100, total=103), judged("torch", "verified", 100)],
+        (103, "", ""),
+    ),
+    "nothing confirms it": (
+        [judged("thop-2020", "unverified", 90), judged("torch", "unverified", 90)],
+        (90, "", ""),
+    ),
+    "4 of 100": (
+        [judged("thop-2020", "partial", 4, total=9), judged("torch", "unverified", 100)],
+        (100, "torch", "thop-2020 gives 4.0 % of its dense MACs (partial): "
+         "charged as torch counts it"),
+    ),
+    "4 times as much": (
+        [judged("thop-2020", "disputed", 400), judged("torch", "verified", 100)],
+        (100, "torch", "thop-2020 gives 400.0 % of its dense MACs (disputed): "
+         "charged as torch counts it"),
+    ),
+    "nothing of it": (
+        [judged("thop-2020", "unverified", 0), judged("torch", "unverified", 100)],
+        (100, "torch", "thop-2020 does not count it: charged as torch counts it"),
+    ),
+    "the reference is outvoted": (
+        [judged("thop-2020", "partial", 4), judged("torch", "disputed", 90),
+         judged("fvcore", "verified", 100, total=104), judged("deepspeed", "verified", 100)],
+        (100, "fvcore", "thop-2020 gives 4.0 % of its dense MACs (partial): "
+         "charged as fvcore counts it"),
+    ),
+    "the reference sees more, not all": (
+        [judged("thop-2020", "partial", 15), judged("torch", "partial", 60, "no counter prices x")],
+        (60, "torch", "thop-2020 gives 25.0 % of its dense MACs (partial): charged as torch "
+         "counts it; partial under torch, so at least this: no counter prices x"),
+    ),
+    "all miss the same": (
+        [judged("thop-2020", "partial", 60, "no counter prices x", total=65),
+         judged("torch", "partial", 60, "no counter prices x")],
+        (65, "", "partial under thop-2020, so at least this: no counter prices x"),
+    ),
+    "more than a reference with gaps": (
+        [judged("thop-2020", "disputed", 400, "why"), judged("torch", "partial", 60)],
+        (400, "", "disputed under thop-2020: why"),
+    ),
+    "the reference failed": (
+        [judged("thop-2020", "partial", 60, "why"), judged("torch", "failed", None)],
+        (60, "", "partial under thop-2020, so at least this: why"),
+    ),
+    "the note on what is printed comes first": (
+        [replace(judged("thop-2020", "partial", 60, "published 4.1", "why"), published_gflops=4.1),
+         judged("torch", "partial", 60)],
+        (60, "", "partial under thop-2020, so at least this: why"),
+    ),
+    "parameters that took no part": (
+        [judged("thop-2020", "verified", 100), judged("torch", "verified", 100, UNUSED)],
+        (100, "", UNUSED),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", JUDGED)
+def test_a_doubted_figure_gives_way_to_the_one_to_believe(case: str) -> None:
+    """Partial, disputed or nothing: the dense MACs of a counter that sees more are charged."""
+    rows, expected = JUDGED[case]
+    price = book(table=with_rows(*rows)).lists["thop-2020"].prices["resnet50"]
+    assert (price.total_macs, price.stand_in, price.note) == expected
+    assert price.flagged == bool(price.note)
+
+
+def test_what_a_table_alone_doubts_is_counted_by_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it can be; where it cannot, the doubt remains, and the run does not fail."""
+    asked: list[Any] = []
+
+    def counted(specs: Any, counters: Any, **_: Any) -> Any:
+        asked.append(([str(spec) for spec in specs], counters))
+        whole = profile("torch", op("conv", "conv", 100))
+        return [Measurement(spec=specs[0], profiles=(whole,), failures={})]
+
+    monkeypatch.setattr(prices_module, "measure", counted)
+    partial = with_rows(judged("thop-2020", "partial", 4, "why"))
+    found = book(table=partial)
+    assert found.lists["thop-2020"].prices["resnet50"].total_macs == 100
+    assert list(found.lists) == ["thop-2020", "published"]
+    assert asked == [([NET], ["torch"])]
+
+    def fails(*_: Any, **__: Any) -> Any:
+        raise InputError("there is no such file here")
+
+    monkeypatch.setattr(prices_module, "measure", fails)
+    price = book(table=partial).lists["thop-2020"].prices["resnet50"]
+    assert price.note == "partial under thop-2020, so at least this: why"
+
+
+def test_doubted_prices_are_warned_of(tmp_path: Path) -> None:
+    """In the run's warnings, and below the counters whose lines have the figure of another."""
+    rows, (_, _, note) = JUDGED["4 of 100"]
+    fine = [row(spec, n, "torch") for spec, n in THOP_2020.items() if spec != NET]
+    run = estimated(tmp_path, ARNET_ROWS["uncut"], table=with_rows(*rows, *fine))
+    assert [str(w) for w in run.warnings if "charged" in str(w)] == [f"resnet50: {note}"]
+    assert [price.component for price in run.prices.prices.values() if price.flagged] == [
+        "resnet50"
+    ]
+    caption = estimate_grids(run)["counters"].caption
+    assert caption == ("Counted by torch in place of thop-2020: resnet50.",)
+    clean = estimated(tmp_path, ARNET_ROWS["uncut"])
+    assert not any("charged" in str(warning) for warning in clean.warnings)
+    assert estimate_grids(clean)["counters"].caption == ()
 
 
 def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,18 +332,6 @@ def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
     assert list(run.under_counters) == ["thop-2020", "published"]
     assert run.under_counters["thop-2020"] == run.primary
     assert run.book.gaps["torch"].startswith("resnet18 (resnet18@112,classes=200)")
-
-
-def test_a_flagged_row_is_marked() -> None:
-    """A price whose counter missed something has a note that says so."""
-    partial = replace(
-        row("resnet50@224,classes=200", 7, status="partial"), notes=("leaves out Layer",)
-    )
-    rest = [r for r in table().rows if r.model != "resnet50"]
-    found = book(table=CostTable(rows=(*rest, partial)))
-    assert found.lists["thop-2020"].prices["resnet50"].note == (
-        "partial under thop-2020: leaves out Layer"
-    )
 
 
 def test_code_that_a_log_names_is_not_started() -> None:

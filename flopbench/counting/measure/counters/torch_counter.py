@@ -39,7 +39,7 @@ from flopbench.counting.measure.counters.base import Counted, ModuleStack, Subje
 from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
 from flopbench.counting.measure.counters.watching import namespaces_restored
-from flopbench.counting.profile import Gap, OpCost
+from flopbench.counting.profile import UNREAD, Gap, OpCost
 from flopbench.models.build.environment import uncompiled
 
 _METADATA = frozenset(
@@ -160,7 +160,7 @@ def _unread(model: nn.Module, lowering: _Lowering) -> Iterator[str]:
         found = list(outermost(model, ""))
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
         yield (
-            f"{unread:,} of {total:,} parameters ({percent(unread, total)}) took no part: "
+            f"{unread:,} of {total:,} parameters ({percent(unread, total)}) {UNREAD}: "
             f"{', '.join(found[:_NAMED])}{more}"
         )
 
