@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from flopbench.core.bootstrap import Interval
@@ -11,6 +11,7 @@ from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.estimator import Estimate
+from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Run
 from flopbench.models.spec import parse_spec
 
@@ -192,23 +193,25 @@ def _counters_grid(run: Run) -> Grid:
             }
         )
     title = f"The same decisions under every counter ({primary.rule} rule)"
+    replaced = stand_ins(run.book.lists.values(), primary.by_component)
     gaps = [f"Without {name}: {why}." for name, why in run.book.gaps.items()]
-    return _grid(title, rows, ["counter"], caption=(*_stand_ins(run), *gaps))
+    return _grid(title, rows, ["counter"], caption=(*replaced, *gaps))
 
 
-def _stand_ins(run: Run) -> list[str]:
-    """Say which components' figures in the lines of some counters are another's."""
+def stand_ins(lists: Iterable[PriceList], names: Iterable[str]) -> list[str]:
+    """Say for which of these components another counter stands in, list by list."""
+    names = tuple(names)
     found: dict[tuple[str, str], list[str]] = {}
-    for counter, prices in run.book.lists.items():
+    for one in lists:
         replaced: dict[str, list[str]] = {}
-        for name in run.primary.by_component:
-            if stand_in := prices.prices[name].stand_in:
-                replaced.setdefault(stand_in, []).append(name)
-        for stand_in, names in replaced.items():
-            found.setdefault((stand_in, ", ".join(names)), []).append(counter)
+        for name in names:
+            if counter := one.prices[name].stand_in:
+                replaced.setdefault(counter, []).append(name)
+        for counter, components in replaced.items():
+            found.setdefault((counter, ", ".join(components)), []).append(one.counter)
     return [
-        f"Counted by {stand_in} in place of {', '.join(counters)}: {names}."
-        for (stand_in, names), counters in found.items()
+        f"Counted by {counter} in place of {', '.join(places)}: {components}."
+        for (counter, components), places in found.items()
     ]
 
 

@@ -1,6 +1,7 @@
-"""What a run's components are charged as, where that is not the log's default.
+"""What components are charged as, where that is not the log's default or not its counter's figure.
 
-``--variant`` and ``--component`` change every figure in GFLOPS; captions and tables say so.
+``--variant`` and ``--component`` change every figure in GFLOPS, and so does a counter that another
+one stands in for; captions say so, and tables have the former.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Run
+from flopbench.estimate.text import stand_ins
 from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.logs import NamedRun
 
@@ -34,11 +36,13 @@ def charged_as(run: Run) -> str:
 
 
 def charged_sentences(found: Sequence[NamedRun]) -> list[str]:
-    """Return a sentence for each non-default way of charging, for a caption."""
+    """Return a sentence for each way of charging other than by default, for a caption."""
     ways = by_key((charged_as(one.run), one.name) for one in found)
     said = []
     for way, names in ways.items():
         whose = f" ({listed(names)})" if len(ways) > 1 else ""
         if way:
             said.append(f"Charged otherwise than by the log's default{whose}: {way}.")
-    return said
+    runs = [one.run for one in found]
+    others = (text for run in runs for text in stand_ins([run.prices], run.primary.by_component))
+    return [*said, *dict.fromkeys(others)]

@@ -6,11 +6,15 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import gap, op, profile
 
 from flopbench.check.accepting import accept
+from flopbench.check.baseline.content import entry_content
+from flopbench.check.entry_costs import model_cost
 from flopbench.check.judging import Against, judge_amount, judge_entries, worst
 from flopbench.check.records import (
     Baseline,
@@ -18,6 +22,7 @@ from flopbench.check.records import (
     Config,
     Cost,
     Entry,
+    Kept,
     LogCost,
     Metric,
     ModelCost,
@@ -106,6 +111,54 @@ def test_nothing_moved() -> None:
     report = judged(COSTS)
     assert [entry.state for entry in report.entries] == ["same", "same"]
     assert report.exit_status == 0
+
+
+UNUSED = "379,984 of 1,004,888 parameters (37.8 %) took no part: aux1"
+WHOLE = msgspec.structs.replace(
+    profile("torch", op("conv", "conv", 4), op("stem", "conv", 96)), notes=("of torch", UNUSED)
+)
+STEM = gap("module", "Conv3DSimple", "stem")
+
+
+@pytest.mark.parametrize(
+    ("counted", "beside", "notes"),
+    [
+        (
+            profile("thop", op("conv", "conv", 4), gaps=(STEM,)),
+            [WHOLE],
+            ("partial under thop, so at least this: lists what it leaves out (Conv3DSimple): "
+             "against torch: conv 4 of 100 MACs (aten.conv)", UNUSED),
+        ),
+        (
+            profile("thop", op("conv", "conv", 4), gaps=(STEM,)),
+            [],
+            ("partial under thop, so at least this: thop does not price Conv3DSimple: the true "
+             "cost may be higher",),
+        ),
+        (
+            profile("thop", op("conv", "conv", 400)),
+            [WHOLE],
+            ("disputed under thop: against torch: conv 400 of 100 MACs (aten.conv)", UNUSED),
+        ),
+        (
+            profile("torch", op("conv", "conv", 4), gaps=(gap("operator", "my::op", ""),)),
+            [],
+            ("partial under torch, so at least this: torch does not price my::op: the true cost "
+             "may be higher",),
+        ),
+        (WHOLE, [WHOLE], (UNUSED,)),
+        (profile("thop", *WHOLE.operators, gaps=(gap("uncalled", "Linear", "aux1"),)),
+         [WHOLE], (UNUSED,)),
+        (profile("torch", op("conv", "conv", 4)), [], ()),
+    ],
+)  # fmt: skip
+def test_what_a_count_misses_is_noted(counted: Any, beside: Any, notes: Any) -> None:
+    """What the verdict doubts, and what never ran; the other counter's remarks are not."""
+    cost = model_cost(counted, beside)
+    assert cost.notes == notes
+    config = replace(CONFIG, entries=CONFIG.entries[:1])
+    assert judge_entries(config, Against(baseline=None), {"net": cost}).entries[0].notes == notes
+    assert "notes" not in entry_content("net", Kept(cost=cost))
 
 
 def test_a_total_that_moved_alone_is_a_note() -> None:

@@ -81,6 +81,10 @@ def test_agreement_on_what_everybody_misses_is_only_partial() -> None:
     verdicts = judge_counters([profile("thop", CONV), reference])
     assert {v.status for v in verdicts.values()} == {"partial"}
     assert "my::op" in verdicts["thop"].reason
+    # What fvcore lists and the reference does not is free, so it is not among them.
+    also = profile("fvcore", CONV, gaps=(gap("operator", "aten::free", "conv"),))
+    verdict = judge_counters([also, reference])["fvcore"]
+    assert verdict.reason == "no counter prices my::op: the true cost may be higher"
 
 
 def test_blind_counters_do_not_outvote_the_one_that_sees() -> None:
@@ -111,6 +115,8 @@ def test_a_counter_with_an_open_gap_is_no_witness() -> None:
     verdicts = judge_counters(both)
     assert {v.status for v in verdicts.values()} == {"partial"}
     assert verdicts["thop"].reason == "no counter prices Scale: the true cost may be higher"
+    alone = judge_counters(both[:1])["thop"]
+    assert alone.reason == "thop does not price Scale: the true cost may be higher"
 
 
 def test_an_operator_that_the_reference_knows_to_be_free_is_no_gap_of_the_sum() -> None:

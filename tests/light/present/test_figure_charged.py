@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from logs import write_log
 
+from flopbench.counting.cost_row import CostRow
+from flopbench.counting.table import CostTable
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.charged import COLUMN
 from flopbench.present.figures.cost import cost
@@ -20,6 +22,7 @@ cost_of = cost.make
 
 CHARGED_OTHERWISE = "Charged otherwise than by the log's default"
 NET = 'value:3000000000 "a paper"'
+SPEC = "resnet18@64"
 LEAN = 'value:1000000000 "another"'
 
 
@@ -97,3 +100,19 @@ def test_only_the_runs_that_it_concerns_are_named(tmp_path: Path) -> None:
     cost = cost_of([plain, lean])
     assert f"{CHARGED_OTHERWISE} (lean): {WAYS[0][1]}." in cost.caption.sentences
     assert columns(cost) == {None, WAYS[0][1]}
+
+
+def test_figures_name_the_counter_that_stands_in(tmp_path: Path) -> None:
+    """THOP's 4 of 100 MACs are not drawn: the cost is by torch, and the caption says so."""
+    rows = [
+        CostRow(model="net", counter=counter, status=status, total_macs=n, dense_macs=n, spec=SPEC)
+        for counter, status, n in (("thop-2020", "partial", 4), ("torch", "unverified", 100))
+    ]
+    header = {"actions": [{"name": "look", "costs": {"net": 1}}], "components": {"net": SPEC}}
+    log = write_log(tmp_path / "a.jsonl", {**header, "steps": 1}, [{"actions": [0]}])
+    terms = choices(table=CostTable(rows=tuple(rows)), counter="thop-2020")
+    drawn = cost_of(log, choices=terms)
+    assert "Counted by torch in place of thop-2020: net." in drawn.caption.sentences
+    assert [run.mean for run in drawn.runs] == [100e-9]
+    plain = cost_of(log, choices=choices(table=CostTable(rows=tuple(rows)), counter="torch"))
+    assert not any("in place of" in text for text in plain.caption.sentences)
