@@ -18,6 +18,7 @@ from torch.nn import functional  # noqa: E402
 from flopbench import profile  # noqa: E402
 from flopbench.core.errors import InputError  # noqa: E402
 from flopbench.counting.agreement import judge_counters  # noqa: E402
+from flopbench.counting.profile import UNREAD  # noqa: E402
 
 ONE_DRAW = "the forward pass draws random numbers: this is the count of one draw (seed 0)"
 
@@ -179,6 +180,94 @@ def test_parameters_that_took_no_part_are_named() -> None:
         "scale, tower, heads.1",
     )
     assert counted.dense_macs == 32 * 16 + 16 * 16 + 16 * 4
+
+
+class Backbone(nn.Module):
+    """Features of 24 numbers; what follows differs."""
+
+    def __init__(self, **layers: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Linear(8, 24)
+        for name, layer in layers.items():
+            self.add_module(name, layer)
+
+    def forward(self, x: Any) -> Any:
+        return self.stem(x)
+
+
+class Called(Backbone):
+    def forward(self, x: Any) -> Any:
+        return self.head(self.stem(x))
+
+
+class WeightOnly(Backbone):
+    def forward(self, x: Any) -> Any:
+        return functional.linear(self.stem(x), functional.normalize(self.head.weight))
+
+
+class Shared(Backbone):
+    def forward(self, x: Any) -> Any:
+        self.head.weight = self.stem.weight
+        return self.head(x)
+
+
+class ByData(Backbone):
+    def forward(self, x: Any) -> Any:
+        return functional.linear(self.stem(x), self.head.weight.data)
+
+
+class Buffered(Called):
+    def __init__(self, **layers: nn.Module) -> None:
+        super().__init__(**layers)
+        self.register_buffer("queue", torch.rand(500, 24))
+        self.norm = nn.BatchNorm1d(3, affine=False)
+
+
+class Listed(Backbone):
+    def forward(self, x: Any) -> Any:
+        return self.stem(x) @ torch.stack(list(self.head.weight)).T
+
+
+def tower() -> nn.Module:
+    """Return layers of 500 parameters that never run."""
+    return nn.Sequential(nn.Linear(9, 20, bias=False), nn.Linear(20, 16, bias=False))
+
+
+# A model -> the width of what its head takes, and the parameters that took no part.
+HEADS = {
+    "the head is called": (Called(head=nn.Linear(24, 3)), 24, 0),
+    "a tower follows it": (Called(head=nn.Linear(24, 3), tower=tower()), 24, 500),
+    "its weight is read": (WeightOnly(head=nn.Linear(24, 3, bias=False)), 24, 0),
+    "its weight is read, a tower follows": (
+        WeightOnly(head=nn.Linear(24, 3, bias=False), tower=tower()), 24, 500
+    ),
+    "its bias is not": (WeightOnly(head=nn.Linear(24, 3)), 24, 3),
+    "its weight is read as data": (ByData(head=nn.Linear(24, 3, bias=False)), 24, 0),
+    "its weight is read row by row": (Listed(head=nn.Linear(24, 3, bias=False)), 24, 0),
+    "buffers are no parameters": (Buffered(head=nn.Linear(24, 3)), 24, 0),
+    "there is no head": (Backbone(tower=tower()), 8, 500),
+    "weights in two layers": (Shared(head=nn.Linear(8, 24)), 8, 24),
+    "nothing linear": (nn.Sequential(nn.Conv2d(3, 4, 3)), None, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", HEADS)
+def test_the_feature_dimension_is_that_of_a_layer_that_took_part(case: str) -> None:
+    """The last linear layer that is called or whose weights are read; the same by every counter."""
+    model, width, unread = HEADS[case]
+    x = torch.rand(1, 3, 8, 8) if width is None else torch.rand(2, 8)
+    profiles = profile(model, (x,), counters=["thop", "torch"])
+    assert {p.feature_dim for p in profiles} == {width}
+    notes = [note for note in profiles[1].notes if UNREAD in note]
+    assert [int(note.partition(" of ")[0]) for note in notes] == ([unread] if unread else [])
+
+
+def test_a_trifle_is_not_zero_percent() -> None:
+    """1 of 2,001 parameters is less than 0.1 %."""
+    model = nn.Sequential(nn.Linear(40, 50, bias=False))
+    model.scale = nn.Parameter(torch.ones(1))
+    counted = profile(model, (torch.rand(1, 40),), counters="torch")
+    assert counted.notes == ("1 of 2,001 parameters (less than 0.1 %) took no part: scale",)
 
 
 def test_what_leaves_torch_by_dlpack_is_a_gap() -> None:

@@ -14,15 +14,17 @@ from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
+from msgspec import structs
 from torch import nn
 
 from flopbench.core.errors import InputError, MeasureError
+from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.measure.counters.base import Counted, Counter, Subject
 from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import CostProfile, merge_operators
 from flopbench.counting.registry import CounterInfo, installed_versions
-from flopbench.models.build.built import Built, head_width, reason
+from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, quick_shapes
 from flopbench.models.spec import ModelSpec
@@ -106,6 +108,13 @@ def _profile(
             results[info.name] = _to_profile(
                 info, counter.convention, source, counted, device, name
             )
+    reference = results.get(REFERENCE)
+    if isinstance(reference, CostProfile):  # it alone knows whose weights took part
+        width = reference.feature_dim
+        results = {
+            name: one if isinstance(one, str) else structs.replace(one, feature_dim=width)
+            for name, one in results.items()
+        }
     return {info.name: results[info.name] for info in infos}
 
 
@@ -164,6 +173,18 @@ def _require_running(source: SubjectSource, name: str) -> None:
         ) from error
 
 
+def _feature_dim(built: Built, counted: Counted) -> int | None:
+    """Return the width of the head's input; a layer that took no part is no head."""
+    head = last_linear(built.module)
+    if head is None or head[1].in_features != built.feature_dim:  # its source knows the head
+        return built.feature_dim
+    if counted.unread is None:
+        unused = {gap.module for gap in counted.not_counted if gap.kind == "uncalled"}
+    else:
+        unused = {path.rpartition(".")[0] for path in counted.unread if path.endswith("weight")}
+    return head_width(built.module, unused)
+
+
 def _to_profile(
     info: CounterInfo,
     convention: str,
@@ -193,7 +214,7 @@ def _to_profile(
         dense_macs=sum(op.dense_macs for op in operators),
         params=sum(p.numel() for p in built.module.parameters()),
         activations=sum(op.activations for op in operators),
-        feature_dim=built.feature_dim,
+        feature_dim=_feature_dim(built, counted),
         device=device,
         operators=operators,
         modules=module_facts(built.module, located=spec is None or spec.is_user_code),

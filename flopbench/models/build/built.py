@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,15 +45,22 @@ def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) ->
     return torch.rand(1, channels, *size)
 
 
-def last_linear(module: nn.Module) -> tuple[str, nn.Linear] | None:
-    """Return path and module of the last linear layer in registration order: the head."""
-    layers = [(path, m) for path, m in module.named_modules() if isinstance(m, nn.Linear)]
+def last_linear(module: nn.Module, unused: Container[str] = ()) -> tuple[str, nn.Linear] | None:
+    """Return path and module of the last linear layer in registration order: the head.
+
+    ``unused`` holds paths of layers that cannot be it, since they took no part.
+    """
+    layers = [
+        (path, one)
+        for path, one in module.named_modules()
+        if isinstance(one, nn.Linear) and path not in unused
+    ]
     return layers[-1] if layers else None
 
 
-def head_width(module: nn.Module) -> int | None:
+def head_width(module: nn.Module, unused: Container[str] = ()) -> int | None:
     """Return the input width of the classification head, None where there is no linear layer."""
-    head = last_linear(module)
+    head = last_linear(module, unused)
     return head[1].in_features if head is not None else None
 
 

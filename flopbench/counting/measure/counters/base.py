@@ -57,12 +57,14 @@ class Counted:
         operators: the breakdown; its ``total`` fields add up to ``total``.
         not_counted: the gaps that the library or the adapter knows of.
         notes: notes on the figure.
+        unread: paths of the parameters that no operator read, None where this is not known.
     """
 
     total: int
     operators: tuple[OpCost, ...]
     not_counted: tuple[Gap, ...] = ()
     notes: tuple[str, ...] = ()
+    unread: frozenset[str] | None = None
 
 
 class Counter(Protocol):
