@@ -82,15 +82,16 @@ class ClaimResult:
 
     @property
     def off_text(self) -> str:
-        """How far the printed number is off (``+87 %``); empty where it is not off."""
+        """How far the printed number is off (``+87 %``); empty where it is reproduced."""
         return "" if self.off is None else signed_percent(self.off)
 
     @property
     def verdict_text(self) -> str:
         """The verdict in a few words, such as ``off by +87 %``; it names a reading as FLOPs."""
-        if self.read_as == "FLOPs":
-            return f"{self.verdict} as FLOPs ({FLOPS_PER_MAC} per MAC)"
-        return f"off by {self.off_text}" if self.off is not None else self.verdict
+        if self.off is not None and self.verdict == "off":
+            return f"off by {self.off_text}"
+        text = f"{self.verdict} ({self.off_text})" if self.off is not None else self.verdict
+        return f"{text} as FLOPs ({FLOPS_PER_MAC} per MAC)" if self.read_as == "FLOPs" else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

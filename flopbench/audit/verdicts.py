@@ -21,13 +21,19 @@ from flopbench.models.presets import digits_exchanged
 Verdict = Literal["reproduced", "rounding only", "off", "not derivable"]
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "rounding only", "off", "not derivable")
 
+MOST_BY_ROUNDING = Fraction(5, 100)
+"""A number that is further off misleads, whether or not few digits explain it."""
+
 LARGEST_T = 128
 """Numbers of frames above this are not tried in place of the stated one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimVerdict:
-    """The verdict, and by how much and why it is off; ``off`` is None where a 0 was recomputed."""
+    """The verdict, and by how much and why the number is another.
+
+    ``off`` is None where it is reproduced or a 0 was recomputed.
+    """
 
     verdict: Verdict
     off: Fraction | None = None
@@ -45,12 +51,12 @@ def judge_claim(
     if rounds_to(derived.value, printed):
         return ClaimVerdict(verdict="reproduced")
     own = (reason,) if reason else ()
-    rounding = _rounding(printed, derived)
-    if rounding:
-        return ClaimVerdict(verdict="rounding only", reasons=(*own, rounding))
-    found = tuple(_slips(printed, derived, is_cost))
-    none = "none of the known slips gives the printed number"
+    rounding = tuple(_rounding(printed, derived))
     off = Fraction(printed) / derived.value - 1 if derived.value else None
+    if rounding and off is not None and abs(off) <= MOST_BY_ROUNDING:
+        return ClaimVerdict(verdict="rounding only", off=off, reasons=(*own, *rounding))
+    found = (*rounding, *_slips(printed, derived, is_cost))
+    none = "none of the known slips gives the printed number"
     return ClaimVerdict(verdict="off", off=off, reasons=(*own, *found) or (none,))
 
 
@@ -67,23 +73,22 @@ def signed_percent(share: Fraction) -> str:
     return f"{Decimal(f'{percent:.1e}'):+f} %"
 
 
-def _rounding(printed: Decimal, derived: Derived) -> str:
-    """Say how rounding explains the difference; empty where it does not."""
+def _rounding(printed: Decimal, derived: Derived) -> Iterator[str]:
+    """Say how rounding explains the difference, if it does."""
     digits, value, text = decimals(printed), derived.value, f"{printed:f}"
     difference = Fraction(printed) - value
     nearest = rounded(value, digits)
-    if abs(difference) == half_unit(printed):
-        return f"{exact_text(value)} is as near to {text} as to {nearest}: the tie was rounded down"
-    if abs(difference) < 2 * half_unit(printed):
-        how = "truncated" if difference < 0 else "rounded up"
-        return f"{text} is {how} where {nearest} is the nearest"
-    if abs(difference) == 2 * half_unit(printed):
-        return f"{text} is one unit of its last digit away from {nearest}"
     room = half_unit(printed)
-    if derived.low - room <= Fraction(printed) <= derived.high + room:
+    if abs(difference) == room:
+        yield f"{exact_text(value)} is as near to {text} as to {nearest}: the tie was rounded down"
+    elif abs(difference) < 2 * room:
+        how = "truncated" if difference < 0 else "rounded up"
+        yield f"{text} is {how} where {nearest} is the nearest"
+    elif abs(difference) == 2 * room:
+        yield f"{text} is one unit of its last digit away from {nearest}"
+    elif derived.low - room <= Fraction(printed) <= derived.high + room:
         low, high = exact_text(derived.low, digits + 2), exact_text(derived.high, digits + 2)
-        return f"the rounding of the printed inputs allows {low} to {high}"
-    return ""
+        yield f"the rounding of the printed inputs allows {low} to {high}"
 
 
 def _slips(printed: Decimal, derived: Derived, is_cost: bool) -> Iterator[str]:

@@ -137,11 +137,15 @@ def test_shares_charge_the_chosen_variant_and_a_skip_by_its_span(file: Path) -> 
 def test_rounded_shares_allow_only_what_adds_up_to_one(file: Path) -> None:
     """One digit of 0.6 and 0.4 leaves 0.55 to 0.65, and the other share moves against it."""
     shares = 'preset = "scsampler"\nshares = { "resnet50@224" = 0.6, drop = 0.4 }\nsteps = 10\n'
-    found = only(file, f'printed = "26.9"\n{shares}')  # 6 × 4.1103 + 10 × 0.0529 = 25.1908
-    assert found.verdict == "rounding only"
+    found = only(file, f'printed = "26.4"\n{shares}')  # 6 × 4.1103 + 10 × 0.0529 = 25.1908
+    assert found.verdict_text == "rounding only (+4.8 %)"
     # 5.5 × 4.11025 + 10 × 0.05285, and 6.5 × 4.11035 + 10 × 0.05295
-    assert found.reasons == ("the rounding of the printed inputs allows 23.135 to 27.247",)
-    assert only(file, f'printed = "27.3"\n{shares}').verdict == "off"
+    allowed = ("the rounding of the printed inputs allows 23.135 to 27.247",)
+    assert found.reasons == allowed
+    far = only(file, f'printed = "26.9"\n{shares}')  # explained, and still misleading
+    assert (far.verdict_text, far.reasons) == ("off by +6.8 %", allowed)
+    beyond = only(file, f'printed = "27.3"\n{shares}')
+    assert (beyond.verdict, beyond.reasons) != ("rounding only", allowed)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +153,11 @@ def test_rounded_shares_allow_only_what_adds_up_to_one(file: Path) -> None:
     [
         ("2.0551", "reproduced", ""),
         ("2", "reproduced", ""),
-        ("2.0552", "rounding only", "2.0552 is rounded up where 2.0551 is the nearest"),
-        ("2.05", "rounding only", "2.05 is truncated where 2.06 is the nearest"),
+        ("2.0552", "rounding only (+0.0029 %)", "2.0552 is rounded up where 2.0551 is the nearest"),
+        ("2.05", "rounding only (-0.25 %)", "2.05 is truncated where 2.06 is the nearest"),
+        ("2.0", "rounding only (-2.7 %)", "2.0 is truncated where 2.1 is the nearest"),
+        ("3", "off by +46 %", "3 is rounded up where 2 is the nearest"),
+        ("1.9", "off by -7.5 %", "none of the known slips"),
         ("2.0515", "off by -0.18 %", "2.0551 with two neighbouring digits exchanged"),
         ("4.1103", "off by +100 %", "as FLOPs in place of MACs"),
         ("1.0276", "off by -50 %", "as MACs in place of FLOPs"),
@@ -259,8 +266,8 @@ def test_units_of_cost_are_told_from_others() -> None:
         ("GFLOPS/video", "2.0551", "reproduced", "2.05514", "MACs"),
         ("GFLOPS", "4.1103", "reproduced as FLOPs (2 per MAC)", "4.11028", "FLOPs"),
         ("gflops", "4.11", "reproduced as FLOPs (2 per MAC)", "4.11028", "FLOPs"),
-        ("MFLOPS", "4110.2", "rounding only as FLOPs (2 per MAC)", "4110.28", "FLOPs"),
-        ("GFLOPS", "2.0552", "rounding only", "2.05514", "MACs"),
+        ("MFLOPS", "4110.2", "rounding only (-0.0019 %) as FLOPs (2 per MAC)", "4110.28", "FLOPs"),
+        ("GFLOPS", "2.0552", "rounding only (+0.0029 %)", "2.05514", "MACs"),
         ("GFLOPS", "3.3333", "off by +62 %", "2.05514", None),
         ("GMACs", "4.1103", "off by +100 %", "2.05514", None),
         ("GFLOPs", "4.1103", "reproduced", "4.11028", None),
