@@ -244,6 +244,20 @@ FAULTS = (
     ),
     # --- estimate
     Fault(
+        "a disputed price leads",
+        "flopbench/estimate/prices.py",
+        "(row.total_macs and not row.is_doubted)",
+        "(row.total_macs and row.status != 'partial')",
+        ("tests/light/estimate/test_prices.py",),
+    ),
+    Fault(
+        "a lower bound stands in for more",
+        "flopbench/estimate/prices.py",
+        "most <= enough or",
+        "not most or",
+        ("tests/light/estimate/test_prices.py",),
+    ),
+    Fault(
         "no charge for steps behind an exit",
         "flopbench/estimate/charges.py",
         'steps=exact(totals.steps),',

@@ -82,24 +82,12 @@ def _by_module(profile: CostProfile) -> dict[str, int]:
     return {path: op.dense_macs for path, op in profile.by_module().items()}
 
 
-def _unpriced(
-    gaps: Sequence[Gap], profile: CostProfile, profiles: Sequence[CostProfile]
-) -> list[Gap]:
-    """Return a profile's gaps but those whose module costs more under a better counter.
-
-    That is one without gaps, which gives more for the model.
-    """
-    better = [p for p in profiles if p.dense_macs > profile.dense_macs and _is_complete(p)]
-    if not gaps or not better:
-        return list(gaps)
-    own = _by_module(profile)
-    priced = {
-        path
-        for other in better
-        for path, macs in _by_module(other).items()
-        if macs > own.get(path, 0)
-    }
-    return [gap for gap in gaps if gap.module not in priced]
+def _has_more(gaps: Sequence[Gap], profile: CostProfile, other: CostProfile) -> bool:
+    """Whether another counter, without gaps, has more for the model and for one of these gaps."""
+    if not gaps or other.dense_macs <= profile.dense_macs or not _is_complete(other):
+        return False
+    ours, theirs = _by_module(profile), _by_module(other)
+    return any(theirs.get(gap.module, 0) > ours.get(gap.module, 0) for gap in gaps)
 
 
 def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
@@ -119,7 +107,7 @@ def _agreed_profile(profiles: Sequence[CostProfile]) -> CostProfile | None:
             p.counter: [g for g in _open_gaps(p) if not (known and g.kind == "operator")]
             for p in group
         }
-        if any(len(_unpriced(gaps[p.counter], p, profiles)) < len(gaps[p.counter]) for p in group):
+        if any(_has_more(gaps[p.counter], p, other) for p in group for other in profiles):
             continue
         witnesses = [p for p in group if not gaps[p.counter]]
         libraries = {library_of(p.counter) for p in witnesses}
@@ -152,7 +140,7 @@ def _common_verdict(
         return CounterVerdict(status="unverified", reason=reason)
     # What the reference does not list is free: it sees every operator.
     listing = same if reference is None else [reference]
-    unpriced = {gap.name for p in listing for gap in _unpriced(_open_gaps(p), p, profiles)}
+    unpriced = {gap.name for p in listing for gap in _open_gaps(p)}
     if unpriced:
         nobody = "no counter prices" if len(profiles) > 1 else f"{same[0].counter} does not price"
         reason = f"{nobody} {', '.join(sorted(unpriced))}: the true cost may be higher"

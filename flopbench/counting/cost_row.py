@@ -72,15 +72,13 @@ class CostRow(Record, frozen=True, kw_only=True):
 def trusted_row(rows: Iterable[CostRow]) -> CostRow | None:
     """Return the row of one model whose dense MACs are to be believed.
 
-    That is a verified one, else one that no verdict doubts (the reference's, if it is among
-    several), else the reference's; None where there is none of these.
+    That is one that no verdict doubts (the reference's, if it is among several), else the
+    reference's; None where there is none of these.
     """
-    ranks = {"verified": 0, "unverified": 1}
-    counted = [r for r in rows if r.status in ranks or r.counter == REFERENCE]
-    counted = [r for r in counted if r.dense_macs is not None]
-    return min(
-        counted, key=lambda r: (ranks.get(r.status, 2), r.counter != REFERENCE), default=None
-    )
+    sure = ("verified", "unverified")
+    counted = [r for r in rows if r.dense_macs is not None]
+    known = [r for r in counted if r.status in sure or r.counter == REFERENCE]
+    return min(known, key=lambda r: (r.is_doubted, r.counter != REFERENCE), default=None)
 
 
 def summarise_gaps(gaps: tuple[Gap, ...]) -> tuple[dict[str, Any], ...]:

@@ -102,6 +102,16 @@ def test_blind_counters_do_not_outvote_the_one_that_sees() -> None:
         assert "aten._weight_int4pack_mm" in judged[counter].reason
 
 
+def test_a_gap_of_which_another_has_no_more_is_not_priced_by_it() -> None:
+    """What torch has more is elsewhere, so two witnesses without gaps stand."""
+    listed = profile("thop", CONV, gaps=(gap("module", "Odd", "conv"),))
+    clean = [profile(name, CONV) for name in ("deepspeed", "fvcore")]
+    judged = statuses(listed, *clean, profile("torch", CONV, ATTENTION))
+    assert judged == {
+        "thop": "verified", "deepspeed": "verified", "fvcore": "verified", "torch": "disputed"
+    }  # fmt: skip
+
+
 def test_a_counter_with_an_open_gap_is_no_witness() -> None:
     """Neither for a sum of its own nor for the reference's; what was never called is no gap."""
     for kind, status in (

@@ -204,6 +204,18 @@ JUDGED = {
         [judged("thop-2020", "disputed", 400, "why"), judged("torch", "partial", 60)],
         (400, "", "disputed under thop-2020: why"),
     ),
+    "two that no verdict doubts": (
+        [judged("thop-2020", "partial", 4), judged("fvcore", "unverified", 90),
+         judged("torch", "unverified", 100)],
+        (100, "torch", "thop-2020 gives 4.0 % of its dense MACs (partial): "
+         "charged as torch counts it"),
+    ),
+    "the reference is doubted, with nothing verified": (
+        [judged("thop-2020", "disputed", 4), judged("torch", "partial", 60),
+         judged("fvcore", "unverified", 100)],
+        (100, "fvcore", "thop-2020 gives 4.0 % of its dense MACs (disputed): "
+         "charged as fvcore counts it"),
+    ),
     "the reference failed": (
         [judged("thop-2020", "partial", 60, "why"), judged("torch", "failed", None)],
         (60, "", "partial under thop-2020, so at least this: why"),
