@@ -131,14 +131,15 @@ def verdict_lines(explanation: Explanation) -> list[str]:
 
 
 def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
-    """Return what each counter left out; gaps that may multiply come first."""
+    """Return what each counter left out; what may multiply, and layers never called, come first."""
     lines = []
     for profile in profiles:
         gaps = summarise_gaps(profile.not_counted)
-        costly = [f"{g['name']} ({g['kind']}, {_times(g)})" for g in gaps if g["may_multiply"]]
-        free = [str(g["name"]) for g in gaps if not g["may_multiply"]]
-        if costly:
-            lines.append(f"{profile.counter}: {', '.join(costly)}")
+        named = [g for g in gaps if g["may_multiply"] or g["kind"] == "uncalled"]
+        free = [str(g["name"]) for g in gaps if g not in named]
+        if named:
+            each = (f"{g['name']} ({g['kind']}, {_times(g)})" for g in named)
+            lines.append(f"{profile.counter}: {', '.join(each)}")
         if free:
             lines.append(
                 f"{profile.counter}: {', '.join(free)} - these do no dense multiply-accumulates"
