@@ -114,13 +114,12 @@ def _count(subject: Subject, *notes: str) -> Counted:
     observer.check(counter)
     operators = observer.operators()
     named = subject.module.named_parameters()
-    unread = {path: one for path, one in named if id(one) in lowering.unread}
     return Counted(
         total=sum(op.total for op in operators),
         operators=operators,
         not_counted=observer.gaps(),
-        notes=(*notes, *lowering.notes, *observer.notes, *_unread_note(subject.module, unread)),
-        unread=frozenset(unread),
+        notes=(*notes, *lowering.notes, *observer.notes, *_unread(subject.module, lowering)),
+        unread=frozenset(path for path, one in named if id(one) in lowering.unread),
     )
 
 
@@ -141,31 +140,30 @@ def _leaving_torch(observer: _Observer) -> Iterator[None]:
         yield
 
 
-def _unread_note(model: nn.Module, unread: Mapping[str, nn.Parameter]) -> Iterator[str]:
-    """Name the outermost modules whose parameters no operator read, and their share."""
-    lost = set(map(id, unread.values()))
+def _unread(model: nn.Module, lowering: _Lowering) -> Iterator[str]:
+    """Say which modules' parameters no operator read, the outermost ones, and their share."""
 
     def outermost(module: nn.Module, path: str) -> Iterator[str]:
-        ids = set(map(id, module.parameters()))
-        if ids and ids <= lost:
+        ids = {id(parameter) for parameter in module.parameters()}
+        if ids and ids <= lowering.unread:
             yield path or type(module).__name__
-        elif ids & lost:
+        elif ids & lowering.unread:
             yield from (
                 f"{path}.{name}".lstrip(".")
                 for name, one in module.named_parameters(recurse=False)
-                if id(one) in lost
+                if id(one) in lowering.unread
             )
             for name, child in module.named_children():
                 yield from outermost(child, f"{path}.{name}".lstrip("."))
 
-    size = sum(one.numel() for one in unread.values())
-    total = sum(one.numel() for one in model.parameters())
-    if size:
+    if lowering.unread:
+        sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
+        unread, total = sum(sizes[one] for one in lowering.unread), sum(sizes.values())
         found = list(outermost(model, ""))
         more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        share = percent(size, total) if 1000 * size >= total else "less than 0.1 %"
+        share = percent(unread, total) if 1000 * unread >= total else "less than 0.1 %"
         yield (
-            f"{size:,} of {total:,} parameters ({share}) {UNREAD}: "
+            f"{unread:,} of {total:,} parameters ({share}) {UNREAD}: "
             f"{', '.join(found[:_NAMED])}{more}"
         )
 
