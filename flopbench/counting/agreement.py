@@ -128,16 +128,16 @@ def _common_verdict(
     same: Sequence[CostProfile], profiles: Sequence[CostProfile], agreed: bool
 ) -> CounterVerdict:
     """Judge the counters that give what the reference gives."""
+    one = same[0]
+    nothing = f"0 dense MACs of a model with {one.params:,} parameters"
+    nothing = nothing if one.params and not one.dense_macs else ""
     if agreed:
-        one = same[0]
-        if one.dense_macs or not one.params:
-            return CounterVerdict(status="verified")
-        reason = f"0 dense MACs of a model with {one.params:,} parameters"
-        return CounterVerdict(status="unverified", reason=reason)
+        status: Status = "unverified" if nothing else "verified"
+        return CounterVerdict(status=status, reason=nothing)
     reference = _find(same, REFERENCE)
     if _is_complete(reference):
         reason = "no second library gives these dense MACs without a gap"
-        return CounterVerdict(status="unverified", reason=reason)
+        return CounterVerdict(status="unverified", reason=nothing or reason)
     # What the reference does not list is free: it sees every operator.
     listing = same if reference is None else [reference]
     unpriced = {gap.name for p in listing for gap in _open_gaps(p)}
@@ -145,7 +145,8 @@ def _common_verdict(
         nobody = "no counter prices" if len(profiles) > 1 else f"{same[0].counter} does not price"
         reason = f"{nobody} {', '.join(sorted(unpriced))}: the true cost may be higher"
         return CounterVerdict(status="partial", reason=reason)
-    return CounterVerdict(status="unverified", reason="no second library gives these dense MACs")
+    reason = "no second library gives these dense MACs"
+    return CounterVerdict(status="unverified", reason=nothing or reason)
 
 
 def _differing(profile: CostProfile, reference: CostProfile) -> CounterVerdict:

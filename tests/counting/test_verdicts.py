@@ -147,9 +147,15 @@ def test_a_random_draw_is_named(draw: Any) -> None:
 
 def test_a_zero_is_never_verified() -> None:
     """A linear layer by hand costs 0 by the convention; a model with weights does not."""
-    found, verdicts = judged(ByHand(), torch.rand(4, 32))
+    x = torch.rand(4, 32)
+    found, verdicts = judged(ByHand(), x)
     assert {status for _, status in found.values()} == {"unverified"}
-    assert verdicts["torch"].reason == "0 dense MACs of a model with 512 parameters"
+    alone = judged(ByHand(), x, counters=["torch"])[1]
+    for reason in (verdicts["torch"].reason, alone["torch"].reason):
+        assert reason == "0 dense MACs of a model with 512 parameters"
+    said = profile(ByHand(), (x,), counters="torch").notes
+    assert said == ("none of its operators is dense: aten.mul, aten.sum",)
+    assert profile(nn.ReLU(), (x,), counters="torch").notes == ()
 
 
 class Composite(nn.Module):

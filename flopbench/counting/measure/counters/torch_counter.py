@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ _METADATA = frozenset(
 """Queries of a tensor that a mode must leave to the tensor's class."""
 
 _NAMED = 5
-"""How many modules without a part are named."""
+"""How many modules without a part, or operators, are named."""
 
 _BAG_WEIGHTS = 6
 """Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
@@ -118,7 +119,11 @@ def _count(subject: Subject, *notes: str) -> Counted:
         total=sum(op.total for op in operators),
         operators=operators,
         not_counted=observer.gaps(),
-        notes=(*notes, *lowering.notes, *observer.notes, *_unread(subject.module, lowering)),
+        notes=(
+            *(*notes, *lowering.notes, *observer.notes),
+            *_unread(subject.module, lowering),
+            *(observer.instead() if list(subject.module.parameters()) else ()),
+        ),
         unread=frozenset(path for path, one in named if id(one) in lowering.unread),
     )
 
@@ -249,6 +254,7 @@ class _Observer(TorchDispatchMode):
         self._stack = stack
         self._priced: dict[tuple[str, str, str], _Tally] = {}
         self._unpriced: dict[tuple[str, str], int] = {}
+        self._free: Counter[str] = Counter()
         self.notes: dict[str, None] = {}
 
     def __torch_dispatch__(
@@ -262,6 +268,8 @@ class _Observer(TorchDispatchMode):
             self._add(operator, args, out, flops)
         elif not _is_free(str(operator), args):
             self.note_gap(str(operator))
+        elif not getattr(func, "is_view", False):
+            self._free[str(operator)] += 1
         return out
 
     def note_gap(self, name: str) -> None:
@@ -325,6 +333,13 @@ class _Observer(TorchDispatchMode):
             Gap(kind="operator", name=name, module=module, calls=calls, may_multiply=True)
             for (module, name), calls in self._unpriced.items()
         )
+
+    def instead(self) -> Iterator[str]:
+        """Name what ran where nothing dense did."""
+        if self._free and not any(tally.flops for tally in self._priced.values()):
+            names = [name for name, _ in self._free.most_common(_NAMED)]
+            more = f" and {len(self._free) - _NAMED} more" if len(self._free) > _NAMED else ""
+            yield f"none of its operators is dense: {', '.join(names)}{more}"
 
     def _macs(self, name: str, flops: int) -> int:
         if flops % 2:
