@@ -81,6 +81,12 @@ def trusted_row(rows: Iterable[CostRow]) -> CostRow | None:
     return min(known, key=lambda r: (r.is_doubted, r.counter != REFERENCE), default=None)
 
 
+def leading_row(line: Sequence[CostRow]) -> CostRow:
+    """Return the row of a line of the table whose dense MACs stand for the model."""
+    counted = [row for row in line if row.dense_macs is not None]
+    return trusted_row(line) or (counted or line)[0]
+
+
 def summarise_gaps(gaps: tuple[Gap, ...]) -> tuple[dict[str, Any], ...]:
     """Add up gaps of the same kind and name over modules, those that may multiply first."""
     sums: dict[tuple[str, str, bool], dict[str, Any]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from flopbench.core.grid import Grid, columns
 from flopbench.core.units import CONVENTION, millions, readable_giga
 from flopbench.counting.agreement import REFERENCE
-from flopbench.counting.cost_row import CostRow, counters_of, lines_of, trusted_row
+from flopbench.counting.cost_row import CostRow, counters_of, leading_row, lines_of
 
 TITLE = "Offline cost table: GMACs per forward pass"
 
@@ -67,7 +67,7 @@ def _line(
         cells.append("-" if value is None else f"{value:.4f}")
     cells += [_giga(totals.get(name)) for name in counters]
     if REFERENCE not in counters:
-        cells.append(_giga(_agreed(line)))
+        cells.append(_giga(leading_row(line).dense_macs))
     elif first.counter == "constant":
         cells[counters.index(REFERENCE) - len(counters)] = _giga(first.total_macs)
     cells += [
@@ -77,12 +77,6 @@ def _line(
         line_status(line),
     ]
     return tuple(cells)
-
-
-def _agreed(line: list[CostRow]) -> int | None:
-    best = trusted_row(line)
-    known = (r.dense_macs for r in line if r.dense_macs is not None)
-    return next(known, None) if best is None else best.dense_macs
 
 
 def _caption(rows: Sequence[CostRow], environment: Mapping[str, str]) -> tuple[str, ...]:

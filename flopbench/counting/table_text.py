@@ -11,7 +11,7 @@ import msgspec
 from flopbench.core.errors import InputError
 from flopbench.core.grid import to_csv
 from flopbench.core.tables import Tables
-from flopbench.counting.cost_row import CostRow
+from flopbench.counting.cost_row import CostRow, leading_row
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
 
@@ -79,7 +79,8 @@ def sort_table(table: CostTable, key: str) -> CostTable:
 
     def value(line: list[CostRow]) -> Any:
         if name in _SORT_KEYS:
-            found = [v for r in line if (v := _SORT_KEYS[name](r)) is not None]
+            rows = [leading_row(line)] if name == "dense" else line
+            found = [v for r in rows if (v := _SORT_KEYS[name](r)) is not None]
         else:
             found = [r.total_macs for r in line if r.counter == name and r.total_macs is not None]
         return found[0] if found else None

@@ -20,6 +20,7 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
 from flopbench.cli import main
+from flopbench.counting.cost_row import CostRow
 from flopbench.counting.table import CostTable
 from flopbench.estimate.comparison_text import differences_grid
 from flopbench.estimate.runs import Choices
@@ -73,6 +74,19 @@ def test_one_counter_is_not_compared_with_itself(tmp_path: Path) -> None:
     alone = replace(explanation, profiles=explanation.profiles[:1])
     (said,) = summary_of(replace(material, profiles=((name, alone),)), None)
     assert said.endswith("M parameters, counted by torch.")
+
+
+def test_the_summary_of_a_table_leads_with_counts_to_believe(tmp_path: Path) -> None:
+    """THOP's 1 of 40 GMACs is no least cost."""
+    lines = (("clip", "thop", "partial", 1), ("clip", "torch", "unverified", 40),
+             ("frame", "thop", "verified", 2), ("frame", "torch", "verified", 2))  # fmt: skip
+    rows = tuple(
+        CostRow(model=model, input="8", counter=name, status=status, dense_macs=n * 10**9)
+        for model, name, status, n in lines
+    )
+    CostTable(rows=rows).save(tmp_path / "t.json")
+    (said,) = summary_of(read_material([tmp_path / "t.json"]), None)
+    assert "from 2.0000 dense GMACs a forward pass (frame at 8) to 40.0000 (clip at 8)" in said
 
 
 def test_a_difference_of_rules_is_named(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from flopbench.core.units import giga, millions, milliseconds, plural, readable_giga
+from flopbench.counting.cost_row import leading_row
 from flopbench.counting.table import CostTable
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun
@@ -43,9 +44,8 @@ def _table(name: str, table: CostTable) -> str:
     lines, counters = table.lines(), table.counters()
     text = f"{name} holds {_many(len(lines), 'network', 'with its input')}"
     text += f" under {listed(counters)}" if counters else ""
-    dense = [
-        (row.dense_macs, row) for line in lines for row in line[:1] if row.dense_macs is not None
-    ]
+    leading = map(leading_row, lines)
+    dense = [(row.dense_macs, row) for row in leading if row.dense_macs is not None]
     if len(dense) > 1:
         low, high = min(dense, key=lambda d: d[0]), max(dense, key=lambda d: d[0])
         text += (

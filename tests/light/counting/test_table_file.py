@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from records import gap
 
 from flopbench.core.errors import DataError
-from flopbench.counting.cost_row import CostRow, summarise_gaps
+from flopbench.counting.cost_row import CostRow, leading_row, summarise_gaps
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
 from flopbench.counting.table_text import cost_tables, sort_table
@@ -150,6 +150,38 @@ def test_sorting_is_by_number_not_by_text() -> None:
     )
     assert [r.model for r in sort_table(table, "dense")] == ["small", "big", "none"]
     assert [r.model for r in sort_table(table, "-torch")] == ["big", "small", "none"]
+
+
+BLIND = (("thop", "partial", 4), ("torch", "unverified", 100))
+
+
+@pytest.mark.parametrize(
+    ("line", "dense"),
+    [
+        (BLIND, 100),
+        ((("thop", "disputed", 400), ("torch", "verified", 100)), 100),
+        ((("thop", "partial", 4), ("fvcore", "unverified", 100)), 100),
+        ((("thop", "partial", 4), ("torch", "partial", 60)), 60),
+        ((("thop", "unverified", 7), ("fvcore", "unverified", 7)), 7),
+        ((("thop", "failed", None), ("fvcore", "partial", 5)), 5),
+        ((("constant", "quoted", None),), None),
+    ],
+)
+def test_the_count_that_stands_for_a_model(line: Any, dense: int | None) -> None:
+    """What no verdict doubts, else the reference's, else what there is."""
+    made = [row(counter=name, status=status, dense_macs=n) for name, status, n in line]
+    assert leading_row(made).dense_macs == dense
+
+
+def test_lines_are_sorted_by_the_count_that_stands_for_the_model() -> None:
+    """100 MACs of which THOP sees 4 come after 50."""
+    rows = [
+        *(row(model="a", counter=name, status=status, dense_macs=n) for name, status, n in BLIND),
+        row(model="b", counter="thop", dense_macs=50),
+        row(model="b", dense_macs=50),
+    ]
+    found = sort_table(CostTable(rows=tuple(rows)), "dense")
+    assert [line[0].model for line in found.lines()] == ["b", "a"]
 
 
 def test_a_note_of_one_counter_names_it() -> None:

@@ -267,6 +267,27 @@ def test_what_a_table_alone_doubts_is_counted_by_the_reference(
     assert price.note == "partial under thop-2020, so at least this: why"
 
 
+def test_a_list_alone_is_judged_by_the_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``check`` prices under one counter: the reference is asked, too, and has no list."""
+    asked: list[Any] = []
+
+    def counted(specs: Any, counters: Any, **_: Any) -> Any:
+        asked.append(list(counters))
+        parts = {
+            "thop-2020": [op("a", "conv", 4)],
+            "torch": [op("a", "conv", 4), op("b", "conv", 5)],
+        }
+        found = tuple(profile(name, *parts[name]) for name in counters)
+        return [Measurement(spec=spec, profiles=found, failures={}) for spec in specs]
+
+    monkeypatch.setattr(prices_module, "measure", counted)
+    found = book(table=None, alone=True, counter="thop-2020")
+    assert list(found.lists) == ["thop-2020"]
+    assert found.lists["thop-2020"].prices["resnet50"].total_macs == 9
+    book(table=None, alone=True, counter="torch")
+    assert asked == [["thop-2020", "torch"], ["torch"]]
+
+
 def test_doubted_prices_are_warned_of(tmp_path: Path) -> None:
     """In the run's warnings, and below the counters whose lines have the figure of another."""
     rows, (_, _, note) = JUDGED["4 of 100"]
