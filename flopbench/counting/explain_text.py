@@ -149,7 +149,8 @@ def gap_lines(profiles: Sequence[CostProfile]) -> list[str]:
 
 def _times(gap: Mapping[str, Any]) -> str:
     where = f"{gap['modules']} {plural(gap['modules'], 'module')}"
-    return f"{gap['calls']} calls in {where}" if gap["calls"] else where
+    calls = gap["calls"]
+    return f"{calls} {plural(calls, 'call')} in {where}" if calls else where
 
 
 def note_lines(profiles: Sequence[CostProfile]) -> list[str]:

@@ -16,6 +16,6 @@ def test_a_layer_that_never_ran_is_not_said_to_do_no_work() -> None:
     )
     blind = profile("fvcore", op("conv", "conv", 4), gaps=gaps)
     assert gap_lines([blind, profile("torch", op("conv", "conv", 4))]) == [
-        "fvcore: my::op (operator, 1 calls in 1 module), Conv2d (uncalled, 1 calls in 1 module)",
+        "fvcore: my::op (operator, 1 call in 1 module), Conv2d (uncalled, 1 call in 1 module)",
         "fvcore: aten::relu - these do no dense multiply-accumulates",
     ]
