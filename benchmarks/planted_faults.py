@@ -117,9 +117,23 @@ FAULTS = (
     Fault(
         "both runs drawn with one seed",
         "flopbench/core/bootstrap.py",
-        "seed=seed + n)[0]",
-        "seed=seed)[0]",
+        "drawn_means(costs, own, resamples=resamples, seed=seed + n)",
+        "drawn_means(costs, own, resamples=resamples, seed=seed)",
         ("tests/light/estimate/test_estimate.py::test_videos_of_two_runs_are_drawn_apart",),
+    ),
+    Fault(
+        "clusters are averaged as if they were equal",
+        "flopbench/core/bootstrap.py",
+        "return drawn[0] / drawn[1]",
+        "return resampled_means((sums / sizes)[None, :], resamples=resamples, seed=seed)[0]",
+        ("tests/light/estimate/test_clusters.py::test_whole_clusters_are_drawn_as_a_ratio",),
+    ),
+    Fault(
+        "few unequal clusters count in full",
+        "flopbench/core/bootstrap.py",
+        "return max(2, len(clusters) ** 2 // int(np.square(sizes).sum()))",
+        "return max(2, len(sizes))",
+        ("tests/light/estimate/test_clusters.py::test_whole_clusters_are_drawn_as_a_ratio",),
     ),
     Fault(
         "an atomic write in place",
@@ -277,6 +291,21 @@ FAULTS = (
         "flagged = bool(notes)",
         "flagged = False",
         ("tests/light/estimate/test_prices.py",),
+    ),
+    Fault(
+        "views are averaged as logits",
+        "flopbench/estimate/scores.py",
+        "logs = ordered - top - np.log(np.exp(ordered - top).sum(axis=1, keepdims=True))",
+        "logs = ordered",
+        ("tests/light/estimate/test_views.py::test_what_is_averaged",),
+    ),
+    Fault(
+        "pairs of clips are drawn video by video",
+        "flopbench/estimate/compare.py",
+        "found = interval(paired, clusters=drawn[0], resamples=resamples, seed=seed)",
+        "found = interval(paired, resamples=resamples, seed=seed)",
+        ("tests/light/estimate/test_clusters.py::"
+         "test_differences_draw_whole_clusters_in_pairs",),
     ),
     Fault(
         "dominance is clear by its cost alone",

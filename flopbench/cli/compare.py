@@ -13,7 +13,13 @@ from flopbench.cli.common import (
     show,
     warn,
 )
-from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
+from flopbench.cli.policy_options import (
+    add_cluster,
+    add_pricing,
+    add_reading,
+    add_shares,
+    choices_of,
+)
 from flopbench.core.errors import EXIT_OK
 from flopbench.policy.file_kinds import is_timing_file
 
@@ -50,6 +56,7 @@ def add_parser(verbs: Any) -> None:
         help="also compare logs of different datasets or splits, and timings of unlike machines",
     )
     add_pricing(parser)
+    add_cluster(parser)
     add_reading(parser)
     add_shares(parser)
     add_tables(parser)

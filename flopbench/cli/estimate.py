@@ -14,6 +14,7 @@ from flopbench.cli.common import (
     warn,
 )
 from flopbench.cli.policy_options import (
+    add_cluster,
     add_log,
     add_pricing,
     add_reading,
@@ -46,6 +47,7 @@ def add_parser(verbs: Any) -> None:
         help="ready-made counts instead: CSV or Parquet with video, label, action, n",
     )
     add_pricing(parser)
+    add_cluster(parser)
     add_reading(parser)
     parser.add_argument("--by", choices=("class", "difficulty"), help="break the cost down")
     parser.add_argument(

@@ -49,6 +49,16 @@ def add_bootstrap(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_cluster(parser: argparse.ArgumentParser) -> None:
+    """Add the option for videos that belong together."""
+    parser.add_argument(
+        "--cluster",
+        metavar="COLUMN",
+        help="draw whole clusters in every interval, such as the frames of a clip: a column of "
+        "the log's 'extra', or id:SEP for what stands before the last SEP of an id (id:/)",
+    )
+
+
 def add_pricing(
     parser: argparse.ArgumentParser, *, measures: bool = True, intervals: bool = True
 ) -> None:
@@ -204,5 +214,6 @@ def choices_of(args: argparse.Namespace) -> Choices:
         duplicates=args.duplicates,
         resamples=own.get("resamples", 1000),
         seed=seed,
+        cluster=own.get("cluster"),
         refresh=own.get("refresh", False),
     )

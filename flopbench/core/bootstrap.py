@@ -1,4 +1,9 @@
-"""Seeded resampling: the bootstrap over videos and its normal limit, and over processes."""
+"""Seeded resampling: the bootstrap over videos, or over clusters of them, and over processes.
+
+Videos that belong together are drawn as whole clusters. What is drawn is then a ratio, the sum over
+the drawn clusters divided by the number of their videos, and the percentiles are expanded for the
+effective number of clusters, as ``expanded_bootstrap`` does for processes.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +33,17 @@ CHUNK = 1 << 22
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
-    """A 95 % interval of a mean over videos, in GFLOPS a video; its limit has 0 resamples."""
+    """A 95 % interval of a mean over videos, in GFLOPS a video; its limit has 0 resamples.
+
+    ``clusters`` is how many clusters were drawn; None where videos were.
+    """
 
     low: float
     high: float
     method: str = "bootstrap"
     resamples: int = RESAMPLES
     seed: int = 0
+    clusters: int | None = None
 
     @property
     def ends(self) -> Ends:
@@ -45,6 +54,7 @@ class Interval:
 def interval(
     costs_macs: Any,
     *,
+    clusters: Any = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
     largest: int = LARGEST_BOOTSTRAP,
@@ -53,49 +63,109 @@ def interval(
 
     Args:
         costs_macs: (videos,) MACs.
+        clusters: (videos,) the cluster of each, 0 to the number of clusters less one, none of them
+            empty; None where each video is drawn alone.
         resamples: how many times the videos are drawn.
         seed: of the generator.
-        largest: number of videos beyond which the bootstrap's limit replaces it.
+        largest: number of videos, or clusters, beyond which the bootstrap's limit replaces it.
 
     Returns:
-        None for a single video, which says nothing about others.
+        None for a single video or a single cluster, which says nothing about others.
     """
-    n = len(costs_macs)
+    n = drawn_units(len(costs_macs), clusters)
     if n < 2:
         return None
+    known = None if clusters is None else n
     if n > largest:
-        return _limit(float(costs_macs.mean()), _squared_error(costs_macs), seed)
-    means = resampled_means(costs_macs[None, :], resamples=resamples, seed=seed)[0]
-    low, high = middle_of(means)
-    return Interval(low=gflops(low), high=gflops(high), resamples=resamples, seed=seed)
+        return _limit(float(costs_macs.mean()), _squared_error(costs_macs, clusters), seed, known)
+    means = drawn_means(costs_macs, clusters, resamples=resamples, seed=seed)
+    return _drawn(ends_of(means, clusters), resamples, seed, known)
 
 
 def difference_interval(
-    costs_a: Any, costs_b: Any, *, resamples: int = RESAMPLES, seed: int = 0
+    costs_a: Any,
+    costs_b: Any,
+    *,
+    clusters: tuple[Any, Any] = (None, None),
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> Interval | None:
     """Return the 95 % interval of mean(b) − mean(a), each resampled over its own videos.
 
-    ``seed`` is that of a's generator; b's is the next one. None where either is a single video.
+    ``clusters`` are those of a and of b, as in ``interval``. ``seed`` is that of a's generator; b's
+    is the next one. None where either is a single video or cluster.
     """
-    if min(len(costs_a), len(costs_b)) < 2:
+    sides = list(zip((costs_a, costs_b), clusters, strict=True))
+    units = [drawn_units(len(costs), own) for costs, own in sides]
+    if min(units) < 2:
         return None
-    if max(len(costs_a), len(costs_b)) > LARGEST_BOOTSTRAP:
+    if max(units) > LARGEST_BOOTSTRAP:
         difference = float(costs_b.mean()) - float(costs_a.mean())
-        return _limit(difference, _squared_error(costs_a) + _squared_error(costs_b), seed)
+        return _limit(difference, sum(_squared_error(*side) for side in sides), seed)
     a, b = (
-        resampled_means(costs[None, :], resamples=resamples, seed=seed + n)[0]
-        for n, costs in enumerate((costs_a, costs_b))
+        drawn_means(costs, own, resamples=resamples, seed=seed + n)
+        for n, (costs, own) in enumerate(sides)
     )
-    low, high = middle_of(b - a)
-    return Interval(low=gflops(low), high=gflops(high), resamples=resamples, seed=seed)
+    return _drawn(ends_of(b - a, *clusters), resamples, seed)
 
 
-def _squared_error(costs: Any) -> float:
-    """Return the squared standard error of a mean, with the bootstrap's divisor n."""
-    return float(costs.var()) / len(costs)
+def drawn_units(videos: int, clusters: Any = None) -> int:
+    """Return how many units a resample draws: videos, or clusters (videos,) of them."""
+    return videos if clusters is None else int(clusters.max()) + 1
 
 
-def _limit(centre: float, squared_error: float, seed: int) -> Interval:
+def drawn_means(values: Any, clusters: Any = None, *, resamples: int, seed: int) -> Any:
+    """Return (resamples,) means of (videos,) values, drawn alone or in whole clusters."""
+    import numpy as np
+
+    if clusters is None:
+        return resampled_means(values[None, :], resamples=resamples, seed=seed)[0]
+    sizes = np.bincount(clusters).astype(np.float64)
+    sums = np.bincount(clusters, weights=values)
+    drawn = resampled_means(np.stack([sums, sizes]), resamples=resamples, seed=seed)
+    return drawn[0] / drawn[1]
+
+
+def ends_of(drawn: Any, *clusters: Any) -> Ends:
+    """Return the ends of a 95 % interval: the middle of some draws, expanded for clusters.
+
+    ``clusters``: (videos,) of each side that was drawn; the side with the fewest counts.
+    """
+    numbers = [_effective(own) for own in clusters if own is not None]
+    return _expanded(drawn, min(numbers)) if numbers else middle_of(drawn)
+
+
+def _effective(clusters: Any) -> int:
+    """Return the effective number of clusters, (Σ size)² / Σ size², rounded down, at least 2.
+
+    Kish, Survey Sampling, 1965. Equal clusters count in full; with one size in ten times another,
+    few of them carry the mean, and percentiles for all of them would be too narrow.
+    """
+    import numpy as np
+
+    sizes = np.bincount(clusters)
+    return max(2, len(clusters) ** 2 // int(np.square(sizes).sum()))
+
+
+def _squared_error(costs: Any, clusters: Any = None) -> float:
+    """Return the squared standard error of a mean, with the bootstrap's divisor n.
+
+    Of clusters it is that of a ratio, linearised: Σ (sum − mean × size)² / (Σ size)².
+    """
+    if clusters is None:
+        return float(costs.var()) / len(costs)
+    import numpy as np
+
+    off = np.bincount(clusters, weights=costs - costs.mean())
+    return float(off @ off) / len(costs) ** 2
+
+
+def _drawn(ends: Ends, resamples: int, seed: int, clusters: int | None = None) -> Interval:
+    low, high = map(gflops, ends)
+    return Interval(low=low, high=high, resamples=resamples, seed=seed, clusters=clusters)
+
+
+def _limit(centre: float, squared_error: float, seed: int, clusters: int | None = None) -> Interval:
     reach = Z_95 * math.sqrt(squared_error)
     return Interval(
         low=gflops(centre - reach),
@@ -103,6 +173,7 @@ def _limit(centre: float, squared_error: float, seed: int) -> Interval:
         method="normal limit of the bootstrap",
         resamples=0,
         seed=seed,
+        clusters=clusters,
     )
 
 
@@ -135,8 +206,16 @@ def resampled_means(values: Any, *, resamples: int, seed: int) -> Any:
     return means
 
 
-def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tuple[slice, Any]]:
+def resampled_weights(
+    videos: int, clusters: Any = None, *, resamples: int, seed: int
+) -> Iterator[tuple[slice, Any]]:
     """Yield resamples as the number of times each drew each video, some at a time.
+
+    Args:
+        videos: how many there are.
+        clusters: (videos,) the cluster of each, where whole clusters are drawn.
+        resamples: how many.
+        seed: of the generator.
 
     Yields:
         A slice of R resamples, and (R, videos) int32.
@@ -144,11 +223,12 @@ def resampled_weights(videos: int, *, resamples: int, seed: int) -> Iterator[tup
     import numpy as np
 
     rng = np.random.default_rng(seed)
+    units = drawn_units(videos, clusters)
     for piece in _pieces(resamples, videos):
-        weights: Any = np.empty((piece.stop - piece.start, videos), dtype=np.int32)
+        weights: Any = np.empty((piece.stop - piece.start, units), dtype=np.int32)
         for row in weights:
-            row[:] = np.bincount(rng.integers(videos, size=videos), minlength=videos)
-        yield piece, weights
+            row[:] = np.bincount(rng.integers(units, size=units), minlength=units)
+        yield piece, weights if clusters is None else weights.take(clusters, axis=1)
 
 
 def resampled_counts(counts: Sequence[int], *, resamples: int, seed: int) -> Any:

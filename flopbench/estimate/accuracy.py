@@ -12,7 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from flopbench.core.bootstrap import MAP_RESAMPLES, RESAMPLES, middle_of, resampled_counts
+from flopbench.core.bootstrap import (
+    MAP_RESAMPLES,
+    RESAMPLES,
+    drawn_means,
+    drawn_units,
+    ends_of,
+    resampled_counts,
+)
 from flopbench.core.errors import InputError
 from flopbench.core.statistics import Ends
 from flopbench.estimate.average_precision import RankedClass, rank, resampled_maps
@@ -39,7 +46,8 @@ class Accuracy:
     Attributes:
         metric: ``top-1`` or ``mAP``.
         percent: the value, 0 to 100, not rounded.
-        ci95_percent: 95 % bootstrap interval over videos; None without resamples or with one video.
+        ci95_percent: 95 % bootstrap interval over videos, or over clusters of them; None without
+            resamples, and with one video or cluster.
         videos: how many videos were scored.
         classes: how many classes entered the mean; None for top-1.
         absent_classes: columns without a positive video, left out of the mean.
@@ -59,6 +67,7 @@ def top1(
     scores_or_predictions: ArrayLike,
     labels: ArrayLike,
     *,
+    clusters: Any = None,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
@@ -67,6 +76,7 @@ def top1(
     Args:
         scores_or_predictions: (N, C) scores or (N,) class indices; see `top1_correct`.
         labels: (N,) the first label of each video, a class index.
+        clusters: (N,) the cluster of each video, counted from 0, where whole clusters are drawn.
         resamples: bootstrap resamples of the N videos; 0 for no interval.
         seed: seed of the resamples.
 
@@ -78,8 +88,12 @@ def top1(
     _check_resamples(resamples)
     correct = top1_correct(scores_or_predictions, labels)
     videos, right = len(correct), int(np.count_nonzero(correct))
-    drawn = resampled_counts([right, videos - right], resamples=resamples, seed=seed)
-    interval = _interval(100.0 * drawn[:, 0] / videos, videos)
+    if clusters is None:
+        counts = resampled_counts([right, videos - right], resamples=resamples, seed=seed)
+        drawn = counts[:, 0] / videos
+    else:
+        drawn = drawn_means(correct, clusters, resamples=resamples, seed=seed)
+    interval = _interval(100.0 * drawn, videos, clusters)
     notes = []
     given = np.asarray(scores_or_predictions)
     if given.ndim == 2:
@@ -128,6 +142,7 @@ def mean_average_precision(
     label_offsets: ArrayLike,
     *,
     softmax: bool = True,
+    clusters: Any = None,
     resamples: int = MAP_RESAMPLES,
     seed: int = 0,
 ) -> Accuracy:
@@ -135,7 +150,8 @@ def mean_average_precision(
 
     The interval holds the 2.5th to 97.5th percentile of the resamples, shifted so that their mean
     falls on the value. A video drawn twice is two positives with one score, which raises the AP of
-    classes with few positives; without the shift, the interval can miss the value altogether.
+    classes with few positives; without the shift, the interval can miss the value altogether. It
+    is about the expected mAP of a split of N videos, which is above that of all videos.
 
     Args:
         scores: (N, C) logits, or probabilities with ``softmax=False``.
@@ -143,6 +159,7 @@ def mean_average_precision(
         label_offsets: (N + 1,) video i has ``label_codes[label_offsets[i]:label_offsets[i + 1]]``;
             a video without labels is a negative of every class.
         softmax: turn each row into probabilities first; this can reorder videos within a class.
+        clusters: as for `top1`.
         resamples: bootstrap resamples of the N videos; 0 for no interval. A class without a
             positive in a resample is left out of that resample's mean.
         seed: seed of the resamples.
@@ -158,8 +175,8 @@ def mean_average_precision(
     videos = len(matrix)
     positive = _positives(label_codes, label_offsets, matrix.shape)
     percent, ranked = _score_and_rank(matrix, positive, softmax)
-    means = resampled_maps([ranked], videos, resamples, seed)[0]
-    interval = _interval(means, videos, centre=percent)
+    means = resampled_maps([ranked], videos, resamples, seed, clusters)[0]
+    interval = _interval(means, videos, clusters, centre=percent)
     notes = []
     if unlabelled := int(np.count_nonzero(~positive.any(axis=1))):
         notes.append(f"{unlabelled:,} of {videos:,} videos have no label: negatives of every class")
@@ -182,13 +199,19 @@ def mean_average_precision(
 
 
 def paired_top1_difference(
-    correct_a: NDArray[Any], correct_b: NDArray[Any], *, resamples: int = RESAMPLES, seed: int = 0
+    correct_a: NDArray[Any],
+    correct_b: NDArray[Any],
+    *,
+    clusters: Any = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
 ) -> tuple[float, Ends | None]:
     """Compare two methods' top-1 on the same videos, both on each resample.
 
     Args:
         correct_a: (N,) bool, from `top1_correct`.
         correct_b: (N,) bool, the same videos in the same order.
+        clusters: as for `top1`.
         resamples: as for `top1`.
         seed: seed of the resamples.
 
@@ -199,11 +222,15 @@ def paired_top1_difference(
 
     a, b = correct_a, correct_b
     videos, only_a, only_b = len(a), int(np.count_nonzero(a & ~b)), int(np.count_nonzero(b & ~a))
-    # Right by a alone, by b alone, or neither: a resample changes only these three counts.
-    counts = [only_a, only_b, videos - only_a - only_b]
-    drawn = resampled_counts(counts, resamples=resamples, seed=seed)
-    differences = 100.0 * (drawn[:, 0] - drawn[:, 1]) / videos
-    return float(100.0 * (only_a - only_b) / videos), _interval(differences, videos)
+    if clusters is None:
+        # Right by a alone, by b alone, or neither: a resample changes only these three counts.
+        counts = [only_a, only_b, videos - only_a - only_b]
+        drawn = resampled_counts(counts, resamples=resamples, seed=seed)
+        differences = 100.0 * (drawn[:, 0] - drawn[:, 1]) / videos
+    else:
+        more = 100.0 * a - 100.0 * b
+        differences = drawn_means(more, clusters, resamples=resamples, seed=seed)
+    return float(100.0 * (only_a - only_b) / videos), _interval(differences, videos, clusters)
 
 
 def paired_map_difference(
@@ -213,6 +240,7 @@ def paired_map_difference(
     label_offsets: ArrayLike,
     *,
     softmax: bool = True,
+    clusters: Any = None,
     resamples: int = MAP_RESAMPLES,
     seed: int = 0,
 ) -> tuple[float, Ends | None]:
@@ -234,9 +262,9 @@ def paired_map_difference(
     (percent_a, ranked_a), (percent_b, ranked_b) = (
         _score_and_rank(matrix, positive, softmax) for matrix in (a, b)
     )
-    means = resampled_maps([ranked_a, ranked_b], len(a), resamples, seed)
+    means = resampled_maps([ranked_a, ranked_b], len(a), resamples, seed, clusters)
     difference = percent_a - percent_b
-    return difference, _interval(means[0] - means[1], len(a), centre=difference)
+    return difference, _interval(means[0] - means[1], len(a), clusters, centre=difference)
 
 
 def _score_and_rank(
@@ -257,15 +285,17 @@ def _score_and_rank(
     return float(100.0 * mean), [rank(column, hits) for column, hits in columns]
 
 
-def _interval(values: NDArray[Any], videos: int, *, centre: float | None = None) -> Ends | None:
+def _interval(
+    values: NDArray[Any], videos: int, clusters: Any = None, *, centre: float | None = None
+) -> Ends | None:
     """Return the middle 95 % of resampled values, shifted so that their mean is ``centre``."""
     import numpy as np
 
     values = values[~np.isnan(values)]
-    if videos < 2 or not values.size:
+    if drawn_units(videos, clusters) < 2 or not values.size:
         return None
     shift = 0.0 if centre is None else centre - float(values.mean())
-    low, high = middle_of(values)
+    low, high = ends_of(values, clusters)
     return low + shift, high + shift
 
 

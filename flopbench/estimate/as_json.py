@@ -49,14 +49,7 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "gflops_per_frame": primary.gflops_per_frame,
         "gflops_per_video": primary.gflops_per_video,
         "ci95_gflops_per_video": None if ci95 is None else ci95.ends,
-        "ci95_method": None
-        if ci95 is None
-        else {
-            "method": ci95.method,
-            "resamples": ci95.resamples,
-            "seed": ci95.seed,
-            "unit": "video",
-        },
+        "ci95_method": None if ci95 is None else _method(ci95, run),
         "gflops_per_processed_frame": primary.gflops_per_processed_frame,
         "gflops_per_decision": primary.gflops_per_decision,
         "macs_per_video": str(primary.macs_per_video),
@@ -75,6 +68,19 @@ def estimate_data(run: Run) -> dict[str, Any]:
         "group_note": run.group_note or None,
         "groups": [_group_data(group) for group in run.groups],
         "warnings": list(map(str, run.warnings)),
+    }
+
+
+def _method(ci95: Interval, run: Run) -> dict[str, Any]:
+    """Return how an interval was made; the last two keys only where clusters were drawn."""
+    method = {"method": ci95.method, "resamples": ci95.resamples, "seed": ci95.seed}
+    if ci95.clusters is None or run.clusters is None:
+        return {**method, "unit": "video"}
+    return {
+        **method,
+        "unit": "cluster",
+        "clusters": ci95.clusters,
+        "cluster_column": run.clusters.column,
     }
 
 

@@ -51,13 +51,20 @@ def rank(scores: NDArray[Any], positive: NDArray[Any]) -> RankedClass:
 
 
 def resampled_maps(
-    methods: Sequence[Sequence[RankedClass]], videos: int, resamples: int, seed: int
+    methods: Sequence[Sequence[RankedClass]],
+    videos: int,
+    resamples: int,
+    seed: int,
+    clusters: Any = None,
 ) -> NDArray[Any]:
-    """Return (methods, resamples) mAP in percent over videos drawn with replacement."""
+    """Return (methods, resamples) mAP in percent over videos drawn with replacement.
+
+    ``clusters``: (videos,) the cluster of each video, where whole clusters are drawn.
+    """
     import numpy as np
 
     maps = np.empty((len(methods), resamples))
-    for piece, weights in resampled_weights(videos, resamples=resamples, seed=seed):
+    for piece, weights in resampled_weights(videos, clusters, resamples=resamples, seed=seed):
         for method, ranked_classes in enumerate(methods):
             each = np.stack([ranked(weights) for ranked in ranked_classes])
             mean = np.ma.masked_invalid(each).mean(axis=0).filled(np.nan)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import permutations
+from typing import Any
 
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError, Remark
@@ -18,6 +19,7 @@ from flopbench.core.statistics import Ends
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.methods import Method, Metric, methods_of, names_of_logs
+from flopbench.estimate.pairing import check_pairs, video_order
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 
@@ -114,15 +116,15 @@ def compare(
 
     Raises:
         InputError: an unknown metric, or fewer than two runs.
-        NotComparableError: the runs are of different datasets or splits, or label one video
-            differently.
+        NotComparableError: the runs are of different datasets or splits, or differ in the labels
+            of a video or in the clusters.
     """
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
     names = names_of_logs([run.counts for run in runs], names)
     notes = _check_comparable(runs, anyway) + _rule_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
-    notes += _check_labels(methods, anyway)
+    notes += check_pairs(methods, anyway)
 
     @cache
     def difference(first: int, other: int) -> Difference:
@@ -181,28 +183,6 @@ def _rule_notes(runs: Sequence[Run], names: Sequence[str]) -> list[Remark]:
     return [Remark(text, kind="rules")]
 
 
-def _check_labels(methods: Sequence[Method], anyway: bool) -> list[Remark]:
-    """Check that runs over the same videos agree on their labels."""
-    first, first_predictions = methods[0].run, methods[0].predictions
-    for method in methods[1:]:
-        found, order = method.predictions, _order(first, method.run)
-        if first_predictions is None or found is None or order is None:
-            continue
-        assert isinstance(first.counts, LogCounts)
-        for i, (at, name) in enumerate(zip(order, first.counts.ids or (), strict=True)):
-            ours, theirs = first_predictions.labels(i), found.labels(at)
-            if ours != theirs:
-                text = f"the logs differ in the labels of {name!r}: {ours} and {theirs}"
-                if not anyway:
-                    raise NotComparableError(
-                        text,
-                        "accuracies over different labels are not comparable; "
-                        "--anyway compares them",
-                    )
-                return [Remark(text)]
-    return []
-
-
 def dominates(a: Place, b: Place) -> bool:
     """Whether a is at least as accurate and at most as costly as b, and better in one of them."""
     (percent_a, cost_a), (percent_b, cost_b) = a, b
@@ -246,7 +226,7 @@ def accuracy_notes(method: Method) -> list[Remark]:
 def _difference(first: Method, other: Method, metric: Metric, choices: Choices) -> Difference:
     """Return ``other`` minus ``first``."""
     a, b = first.run, other.run
-    order = _order(a, b)
+    order = video_order(a, b)
     percent, ends = None, None
     if first.percent is not None and other.percent is not None:
         percent = other.percent - first.percent
@@ -263,30 +243,26 @@ def _difference(first: Method, other: Method, metric: Metric, choices: Choices) 
     )
 
 
-def _order(a: Run, b: Run) -> list[int] | None:
-    """Return the index in ``b`` of each video of ``a``; None where their ids are not the same."""
-    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
-        return None
-    if a.counts.video is not None or b.counts.video is not None:
-        return None
-    ids, others = a.counts.ids, b.counts.ids
-    if ids is None or others is None or len(ids) != len(others) or set(ids) != set(others):
-        return None
-    where = {name: i for i, name in enumerate(others)}
-    return [where[name] for name in ids]
-
-
 def _cost_interval(a: Run, b: Run, order: list[int] | None, choices: Choices) -> Ends | None:
     if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
         return None
     costs_a = video_costs(a.counts, a.prices, a.primary.rule)
     costs_b = video_costs(b.counts, b.prices, b.primary.rule)
     resamples, seed = choices.resamples, choices.seed
+    drawn = _drawn(a), _drawn(b)
     if order is not None:
-        found = interval(costs_b[order] - costs_a, resamples=resamples, seed=seed)
+        paired = costs_b[order] - costs_a
+        found = interval(paired, clusters=drawn[0], resamples=resamples, seed=seed)
     else:
-        found = difference_interval(costs_a, costs_b, resamples=resamples, seed=seed)
+        found = difference_interval(
+            costs_a, costs_b, clusters=drawn, resamples=resamples, seed=seed
+        )
     return None if found is None else found.ends
+
+
+def _drawn(run: Run) -> Any:
+    """Return the cluster of each video; None where videos are drawn alone."""
+    return None if run.clusters is None else run.clusters.drawn
 
 
 def _accuracy_interval(
@@ -296,16 +272,19 @@ def _accuracy_interval(
     a, b = first.predictions, other.predictions
     assert a is not None
     assert b is not None
-    resamples, seed = choices.resamples, choices.seed
+    resamples, seed, drawn = choices.resamples, choices.seed, _drawn(first.run)
     if metric == "top-1":
         correct_a = top1_correct(a.predicted, a.first)
         correct_b = top1_correct(b.predicted, b.first)[order]
-        return paired_top1_difference(correct_b, correct_a, resamples=resamples, seed=seed)[1]
+        return paired_top1_difference(
+            correct_b, correct_a, clusters=drawn, resamples=resamples, seed=seed
+        )[1]
     return paired_map_difference(
         b.scores[order],
         a.scores,
         a.codes,
         a.offsets,
+        clusters=drawn,
         resamples=min(resamples, MAP_RESAMPLES),
         seed=seed,
     )[1]

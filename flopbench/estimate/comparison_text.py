@@ -15,6 +15,7 @@ from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.as_json import estimate_data
+from flopbench.estimate.clusters import VIDEOS, drawn_text
 from flopbench.estimate.compare import COMPARED, Comparison
 from flopbench.estimate.methods import Method
 
@@ -81,8 +82,16 @@ def methods_grid(comparison: Comparison) -> Grid:
         f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
         "cost over all sampled frames; GFLOPS/v: per video.",
     ]
+    over = {a.name: drawn_text(a.run.clusters) for a in comparison.methods}
+    kinds = set(over.values())
+    if kinds != {VIDEOS}:
+        one = min(kinds) if len(kinds) == 1 else ", ".join(f"{o} of {n}" for n, o in over.items())
+        caption.append(f"Intervals: bootstrap over {one}.")
     if comparison.metric == "mAP" and any(a.accuracy for a in comparison.methods):
-        caption.append(f"mAP intervals: at most {MAP_RESAMPLES} resamples.")
+        caption.append(
+            f"mAP intervals: of the mean mAP of splits of this size; at most {MAP_RESAMPLES} "
+            "resamples."
+        )
     caption += [f"Note: {note}." for note in comparison.notes]
     return Grid(
         title="Method against method",

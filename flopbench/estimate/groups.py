@@ -8,6 +8,7 @@ from typing import Any
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval
 from flopbench.core.errors import InputError
 from flopbench.estimate.charges import Rule
+from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.difficulty import difficulty_groups
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.prices import PriceList
@@ -33,10 +34,13 @@ def groups_of(
     *,
     by: str,
     difficulty: str,
+    clusters: Clusters | None = None,
     resamples: int,
     seed: int,
 ) -> tuple[tuple[Group, ...], str]:
     """Break a run down ``by`` ``class``, or by ``difficulty`` under a measure of that module.
+
+    ``clusters`` are those of the run: of a group, the clusters that reach into it are drawn.
 
     Returns:
         The groups, each with its own bootstrap, and what qualifies them.
@@ -58,8 +62,16 @@ def groups_of(
     for name, chosen in members:
         records, videos = counts.whole_videos(chosen)
         found = estimate(counts.totals(records), counts.plan, prices, rule)
-        ci95 = interval(costs[videos], resamples=resamples, seed=seed, largest=largest)
+        ci95 = interval(
+            costs[videos],
+            clusters=None if clusters is None else clusters.of(videos),
+            resamples=resamples,
+            seed=seed,
+            largest=largest,
+        )
         groups.append(Group(name=name, estimate=found, interval=ci95))
+    if any(one.interval is None and (one.estimate.videos or 0) > 1 for one in groups):
+        note = "; ".join(filter(None, (note, "a group within one cluster has no interval")))
     return tuple(groups), note
 
 

@@ -157,7 +157,7 @@ def _method(
     quoted = _quoted(run, metric)
     accuracy, other, why = None, None, ""
     if isinstance(found, Predictions) and _can(found, metric):
-        accuracy = _accuracy(found, metric, choices)
+        accuracy = _accuracy(found, run, metric, choices)
         if quoted is not None and abs(accuracy.percent - quoted) > AGREES:
             other = quoted
     elif quoted is None:
@@ -173,14 +173,16 @@ def _method(
     )
 
 
-def _accuracy(found: Predictions, metric: Metric, choices: Choices) -> Accuracy:
+def _accuracy(found: Predictions, run: Run, metric: Metric, choices: Choices) -> Accuracy:
     resamples, seed = choices.resamples, choices.seed
+    drawn = None if run.clusters is None else run.clusters.drawn
     if metric == "top-1":
-        return top1(found.predicted, found.first, resamples=resamples, seed=seed)
+        return top1(found.predicted, found.first, clusters=drawn, resamples=resamples, seed=seed)
     return mean_average_precision(
         found.scores,
         found.codes,
         found.offsets,
+        clusters=drawn,
         resamples=min(resamples, MAP_RESAMPLES),
         seed=seed,
     )

@@ -14,12 +14,15 @@ from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
+from flopbench.estimate.clusters import Clusters, Gathered, clusters_of, signs_of_clusters
 from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.policy.counts import LogCounts, ShareCounts, Source
 from flopbench.policy.plan import plan_of
+
+NO_CLUSTERS = "clusters are named by the samples of a log: by a column of 'extra', or by their ids"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,9 @@ class Run:
         book: the prices under every counter.
         primary: the estimate under the chosen counter and rule.
         published: the same under the published rule; None where that rule does not apply.
-        interval: of GFLOPS per video; None for a published distribution and for a single video.
+        interval: of GFLOPS per video; None for a published distribution and for a single video or
+            cluster.
+        clusters: which videos the intervals draw together; None where each is drawn alone.
         under_counters: counter -> estimate under the same rule.
         groups: by class or by difficulty, if requested.
         grouped_by: ``class`` or ``difficulty``; empty without groups.
@@ -57,6 +62,7 @@ class Run:
     group_note: str = ""
     warnings: tuple[Remark, ...] = ()
     counts: LogCounts | ShareCounts
+    clusters: Clusters | None = None
 
     @property
     def prices(self) -> PriceList:
@@ -85,6 +91,8 @@ class Choices:
         duplicates: ``error`` or ``first``.
         resamples: number of bootstrap resamples.
         seed: seed of their generator.
+        cluster: what videos that belong together have in common: one of the log's ``extra``
+            columns, or ``id:SEP`` for what stands before the last SEP of an id.
         refresh: measure prices again.
         alone: price under the primary counter only.
         may_measure: whether to measure a price that neither the table nor the cache has.
@@ -106,6 +114,7 @@ class Choices:
     duplicates: str = "error"
     resamples: int = RESAMPLES
     seed: int = 0
+    cluster: str | None = None
     refresh: bool = False
     alone: bool = False
     may_measure: bool = True
@@ -142,13 +151,15 @@ def run_of_counts(
     """Estimate what a run cost, from ready-made counts (``policy.ready``).
 
     Raises:
-        InputError: as ``run_of_log``.
+        InputError: as ``run_of_log``; or clusters are chosen.
         DataError: as ``run_of_log``.
         MeasureError: as ``run_of_log``.
     """
     from flopbench.policy.ready import read_counts
 
     choices = choices or Choices()
+    if choices.cluster is not None:
+        raise InputError(f"{path} holds ready-made counts: --cluster needs the log", NO_CLUSTERS)
     return _run(read_counts(Path(path), preset=choices.preset), choices, progress)
 
 
@@ -169,6 +180,8 @@ def counts_of_log(
 
         if len(paths) > 1:
             raise InputError(f"{paths[0]} holds shares of actions: give one file at a time")
+        if choices.cluster is not None and not keep_scores:  # beside logs it has no interval
+            raise InputError(f"{paths[0]} holds shares of actions: no --cluster", NO_CLUSTERS)
         return read_usage(
             paths[0],
             form,
@@ -187,13 +200,19 @@ def counts_of_log(
 
         columns = {**columns, **score_columns()}
         fields = [*fields, "scores", "prediction"]
-    return count_log(
+    gathered = None if choices.cluster is None else Gathered(choices.cluster)
+    if gathered is not None:
+        columns, fields = {**columns, **gathered.columns}, [*fields, *gathered.fields]
+    counts = count_log(
         log,
         columns=columns,
         fields=list(dict.fromkeys(fields)),
-        keep_ids=keep_scores,
+        keep_ids=keep_scores or gathered is not None,
         duplicates=choices.duplicates,
     )
+    if gathered is not None:
+        gathered.check(counts)
+    return counts
 
 
 def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress | None) -> Run:
@@ -218,10 +237,15 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     published = primary if rule == "published" else None
     if published is None and not totals.own_spans:
         published = estimate(totals, plan, prices, "published")
-    ci95 = None
+    clusters, ci95 = None, None
+    warnings = [*counts.warnings, *_flagged(primary, prices)]
     if isinstance(counts, LogCounts):
         costs = video_costs(counts, prices, rule)
-        ci95 = interval(costs, resamples=choices.resamples, seed=choices.seed)
+        if choices.cluster is not None:
+            clusters = clusters_of(counts, choices.cluster)
+        warnings += signs_of_clusters(counts, costs) if clusters is None else clusters.remarks
+        drawn = None if clusters is None else clusters.drawn
+        ci95 = interval(costs, clusters=drawn, resamples=choices.resamples, seed=choices.seed)
     groups: tuple[Group, ...] = ()
     group_note = ""
     if choices.by is not None:
@@ -231,6 +255,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
             rule,
             by=choices.by,
             difficulty=choices.difficulty,
+            clusters=clusters,
             resamples=choices.resamples,
             seed=choices.seed,
         )
@@ -249,8 +274,9 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         groups=groups,
         grouped_by=choices.by or "",
         group_note=group_note,
-        warnings=(*counts.warnings, *_flagged(primary, prices)),
+        warnings=tuple(warnings),
         counts=counts,
+        clusters=clusters,
     )
 
 

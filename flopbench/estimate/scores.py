@@ -1,4 +1,8 @@
-"""Scores and labels of a counted log as arrays, for accuracies."""
+"""Scores and labels of a counted log's videos as arrays, for accuracies.
+
+The scores of several views of a video are averaged, as the standard protocol of video recognition
+does: probabilities as they are, logits after the softmax of each view.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,10 @@ if TYPE_CHECKING:
     from flopbench.policy.blocks import Block
 
 
+ROUNDED_SUM = 0.01
+"""By so much the sum of printed probabilities may miss 1."""
+
+
 def score_columns() -> dict[str, Callable[[Block], Any]]:
     """Return the functions that gather the columns which accuracies need."""
     return {
@@ -19,6 +27,7 @@ def score_columns() -> dict[str, Callable[[Block], Any]]:
             None if row is None else tuple(row) for row in block.columns["scores"]
         ),
         "prediction": lambda block: objects(block.columns["prediction"]),
+        "view": lambda block: None if block.views is None else objects(block.views),
     }
 
 
@@ -50,13 +59,13 @@ def powers(scores: Any) -> tuple[Any, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What accuracies are computed from, of n records.
+    """What accuracies are computed from, of n videos.
 
     Attributes:
         scores: (n, classes) float64; None where some record has none.
-        classes: (n,) predicted class indices; None where some record has no prediction.
-        codes: every label as a class index, record after record.
-        offsets: (n + 1,) where each record's labels begin.
+        classes: (n,) predicted class indices; None where some video has no prediction.
+        codes: every label as a class index, video after video.
+        offsets: (n + 1,) where each video's labels begin.
     """
 
     scores: Any
@@ -66,7 +75,7 @@ class Predictions:
 
     @property
     def first(self) -> Any:
-        """(n,) first label of each record."""
+        """(n,) first label of each video."""
         return self.codes[self.offsets[:-1]]
 
     @property
@@ -75,7 +84,7 @@ class Predictions:
         return self.scores if self.classes is None else self.classes
 
     def labels(self, i: int) -> list[int]:
-        """The labels of one record, sorted."""
+        """The labels of one video, sorted."""
         return sorted(set(self.codes[self.offsets[i] : self.offsets[i + 1]].tolist()))
 
 
@@ -93,8 +102,6 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
 
     if isinstance(counts, ShareCounts):
         raise NoAccuracy("a table of shares has no scores")
-    if counts.video is not None:
-        raise NoAccuracy("several views a video: their scores would have to be merged first")
     lengths = counts.label_lengths.astype(np.int64)
     if not len(lengths) or not lengths.all():
         raise NoAccuracy("some samples have no label" if lengths.any() else "no sample has a label")
@@ -109,12 +116,69 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
     classes = _indices(counts.columns["prediction"], number)
     if scores is None and classes is None:
         raise NoAccuracy("not every sample has scores of one length, or a prediction")
-    return Predictions(
+    found = Predictions(
         scores=scores,
         classes=classes,
         codes=values[counts.label_codes],
         offsets=np.append(0, np.cumsum(lengths)),
     )
+    return found if counts.video is None else _of_videos(found, counts)
+
+
+def _of_videos(views: Predictions, counts: LogCounts) -> Predictions:
+    """Merge the views of each video: scores are averaged; predictions and labels must agree."""
+    import numpy as np
+
+    video, first = counts.video, counts.first_records
+    for i, own in enumerate(first[video].tolist()):
+        if views.labels(i) != views.labels(own):
+            name = (counts.ids or ())[i]
+            raise NoAccuracy(
+                f"the views of {name!r} differ in their labels: {views.labels(own)} and "
+                f"{views.labels(i)}"
+            )
+    scores, classes = None, None
+    if views.scores is not None:
+        scores = averaged_scores(views.scores, video)
+    elif (views.classes != views.classes[first][video]).any():
+        raise NoAccuracy("views of one video predict different classes: scores could be averaged")
+    else:
+        classes = views.classes[first]
+    lengths = np.diff(views.offsets)
+    chosen: Any = np.zeros(len(lengths), bool)
+    chosen[first] = True
+    return Predictions(
+        scores=scores,
+        classes=classes,
+        codes=views.codes[np.repeat(chosen, lengths)],
+        offsets=np.append(0, np.cumsum(lengths[first])),
+    )
+
+
+def averaged_scores(scores: Any, video: Any) -> Any:
+    """Average the scores of views, (n, classes), over each of V videos.
+
+    Args:
+        scores: probabilities (no row below 0, sums of 1), or logits.
+        video: (n,) index of the video of each view, none of 0 to V - 1 left out.
+
+    Returns:
+        (V, classes) means of probabilities; of logits, numbers whose softmax is the mean of the
+        views' softmax.
+    """
+    import numpy as np
+
+    order = np.argsort(video, kind="stable")
+    ordered, views = scores[order], np.bincount(video)
+    starts = np.cumsum(views) - views
+    if (scores >= 0).all() and (abs(scores.sum(axis=1) - 1) < ROUNDED_SUM).all():
+        return np.add.reduceat(ordered, starts, axis=0) / views[:, None]
+    top = ordered.max(axis=1, keepdims=True)
+    logs = ordered - top - np.log(np.exp(ordered - top).sum(axis=1, keepdims=True))
+    # The logarithm of a mean, by way of the largest: a view's probability may be below 1e-308.
+    largest = np.maximum.reduceat(logs, starts, axis=0)
+    sums = np.add.reduceat(np.exp(logs - np.repeat(largest, views, axis=0)), starts, axis=0)
+    return largest + np.log(sums / views[:, None])
 
 
 def _indices(values: Iterable[Any], number: Mapping[str, int]) -> Any:

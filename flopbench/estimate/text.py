@@ -10,6 +10,7 @@ from flopbench.core.grid import Grid, columns
 from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
+from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import Estimate
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Run
@@ -101,20 +102,20 @@ def _figures_grid(run: Run) -> Grid:
         f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[primary.rule]}.",
     ]
     if run.interval is not None:
-        caption.append(_interval_text(run.interval))
+        caption.append(_interval_text(run.interval, drawn_text(run.clusters)))
     if published is None:
         caption.append(NO_PUBLISHED)
     title = f"{run.method}{' on ' + what if what else ''}: {videos}"
     return _grid(title, rows, ["rule"], caption=tuple(caption))
 
 
-def _interval_text(interval: Interval) -> str:
+def _interval_text(interval: Interval, over: str) -> str:
     if interval.resamples:
         return (
-            f"95 % interval: bootstrap over videos, {interval.resamples:,} resamples, seed "
+            f"95 % interval: bootstrap over {over}, {interval.resamples:,} resamples, seed "
             f"{interval.seed}."
         )
-    return f"95 % interval: {interval.method} over videos (mean ± 1.96 standard errors)."
+    return f"95 % interval: {interval.method} over {over} (mean ± 1.96 standard errors)."
 
 
 def _mean(estimate: Estimate, ci95: Interval | None) -> dict[str, str]:

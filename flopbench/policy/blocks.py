@@ -25,6 +25,9 @@ LARGEST_CODE = 2**31
 COLUMNS = ("prediction", "scores", "frames", "latency_ms", "extra")
 """Fields that the kernel does not need; a block carries the requested ones."""
 
+MOST_NAMES = 4096
+"""So many names of a log's first samples are always kept: they show what its ids are made of."""
+
 IDS = "id"
 """Among the requested columns: put real names into ``Block.ids``, which a decoder may omit."""
 
@@ -48,6 +51,7 @@ class Block:
         label_lengths: (n,) labels of each sample.
         columns: name -> (n,) values of the requested further fields.
         hashes: (n,) of id and view, where the decoder made them; ids may then be stand-ins.
+        first_ids: names of a log's first samples, where ids are stand-ins.
     """
 
     place: Place
@@ -64,6 +68,7 @@ class Block:
     label_lengths: Any = None
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)
     hashes: Any = None
+    first_ids: Sequence[str] = ()
 
     @property
     def size(self) -> int:

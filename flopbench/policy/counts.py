@@ -72,6 +72,7 @@ class LogCounts:
         label_values: labels as the log has them, in order of first appearance.
         columns: the requested further columns, (n,) each.
         ids: names of the records, if requested.
+        first_ids: names of the first records; empty where the source has no records.
     """
 
     plan: Plan
@@ -87,6 +88,7 @@ class LogCounts:
     label_values: tuple[Any, ...] = ()
     columns: Mapping[str, Any] = field(default_factory=dict)
     ids: Sequence[str] | None = None
+    first_ids: Sequence[str] = ()
     warnings: tuple[Remark, ...] = ()
     source: Source = Source()
 
@@ -99,6 +101,22 @@ class LogCounts:
     def videos(self) -> int:
         """How many videos there are."""
         return self.records if self.video is None else int(self.video.max()) + 1
+
+    @property
+    def first_records(self) -> Any:
+        """(videos,) index of each video's first record."""
+        import numpy as np
+
+        if self.video is None:
+            return np.arange(self.records)
+        return np.unique(self.video, return_index=True)[1]
+
+    @property
+    def video_ids(self) -> Sequence[str] | None:
+        """The name of each video, if names were requested."""
+        if self.ids is None or self.video is None:
+            return self.ids
+        return [self.ids[i] for i in self.first_records.tolist()]
 
     def totals(self, chosen: Any = None) -> Totals:
         """Add up all records, or those that ``chosen`` (k,) indexes."""

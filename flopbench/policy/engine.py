@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from flopbench.core.errors import Remark, near_match
-from flopbench.policy.blocks import Block, says
+from flopbench.policy.blocks import MOST_NAMES, Block, says
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.kernel import Tally, tally
 from flopbench.policy.plan import Plan
@@ -42,6 +42,7 @@ class Gatherer:
         self._parts: list[dict[str, Any]] = []
         self.records = 0
         self._ids: list[str] | None = [] if keep_ids else None
+        self._first_ids: list[str] = []
         self._labels: dict[Any, int] = {}
         self._videos: dict[str, int] | None = None
         self._expected_steps: int | None = None if plan.steps_may_vary else plan.steps
@@ -77,6 +78,9 @@ class Gatherer:
         self._parts.append(part)
         if self._ids is not None:
             self._ids += block.ids
+        if len(self._first_ids) < MOST_NAMES:
+            names = block.first_ids if isinstance(block.ids, range) else block.ids
+            self._first_ids += names[: MOST_NAMES - len(self._first_ids)]
         self.records += block.size
 
     def _video_numbers(self, block: Block) -> Any:
@@ -193,6 +197,7 @@ class Gatherer:
             label_values=tuple(self._labels),
             columns={name: self._joined(f"column {name}") for name in self._makers},
             ids=self._ids,
+            first_ids=self._first_ids,
             warnings=self.warnings(),
             source=source,
         )

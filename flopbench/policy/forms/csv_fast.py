@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,7 @@ def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
         return f"{path}:{row + 2}"
 
     kept: list[Any] = []
+    first_ids = _first_ids(path, names.index("id"))
     row = 0
     for columns in _columns(path, query):
         if kept:
@@ -95,7 +98,8 @@ def _blocks(path: Path, query: str, names: list[str]) -> Iterator[Block]:
         starts = _starts(columns[0])
         last = int(starts[-1])  # the last sample may go on
         if last:
-            yield _block(place, [c[:last] for c in columns], starts[:-1], names, row)
+            block = _block(place, [c[:last] for c in columns], starts[:-1], names, row)
+            yield block if row else replace(block, first_ids=first_ids)
             row += last
         kept = [c[last:] for c in columns]
     if kept and len(kept[0]):
@@ -126,6 +130,16 @@ def _columns(path: Path, query: str) -> Iterator[list[Any]]:
             raise NeedsExactReader from None
         if group:
             yield [np.concatenate(parts) for parts in zip(*group, strict=True)]
+
+
+def _first_ids(path: Path, column: int) -> list[str]:
+    """Return the ids on the first lines, whatever is wrong with these."""
+    with open_bytes(path) as stream:
+        lines = read_some(stream, path, SCANNED_BYTES).decode("utf-8", "replace").splitlines()
+    rows = csv.reader(lines[1:])
+    with suppress(csv.Error):
+        return list(dict.fromkeys(row[column] for row in rows if len(row) > column))
+    return []
 
 
 def _is_a_line_a_row(path: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 from flopbench.core.errors import DataError, InputError
 from flopbench.policy.blocks import (
     LARGEST_CODE,
+    MOST_NAMES,
     Block,
     Place,
     Say,
@@ -107,10 +109,13 @@ class ParquetReader(Reader):
         listed = ", ".join(f'"{name}"' for name in names)
         # A missing name would hash like any other, so it is queried separately.
         query = f"SELECT hash(id) AS h, id IS NULL AS nameless, {listed} FROM read_parquet(?)"
+        named = self._fetched(f"SELECT id FROM read_parquet(?) LIMIT {MOST_NAMES}")
+        first_ids = [row[0] for row in named if row[0] is not None]
         first = 1
         for batch in self._batches(query):
             fields = dict(zip(("h", "nameless", *names), batch.iter_children(), strict=True))
-            yield _block(fields, len(batch), plan, self._place(first), report)
+            found = _block(fields, len(batch), plan, self._place(first), report)
+            yield replace(found, first_ids=first_ids) if first == 1 else found
             first += len(batch)
 
     @staticmethod
