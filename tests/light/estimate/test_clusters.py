@@ -86,8 +86,21 @@ def test_whole_clusters_are_drawn_as_a_ratio() -> None:
         for drawn in product(range(3), repeat=3)
     ]
     assert means.mean() == pytest.approx(sum(every) / 27, abs=0.05)
-    # 6² / (1 + 4 + 9) = 2.57, so percentiles as for two clusters: the whole range.
-    assert ends_of(means, codes) == (1.5, 6.0)
+
+
+def test_one_large_cluster_leaves_few() -> None:
+    """Percentiles are those of the effective number of clusters: as Student's t widens them."""
+    drawn = np.arange(100_001) / 100_000
+    equal = np.repeat(np.arange(16), 3)
+    # Φ(-√(16 / 15) × 2.131) = 0.0139
+    assert ends_of(drawn, equal) == pytest.approx((0.0139, 0.9861), abs=1e-4)
+    # 20² / (12 × 1² + 8²) = 5.3, as of five clusters: Φ(-√(5 / 4) × 2.776) = 0.0010
+    large = np.array([*range(12), *[12] * 8])
+    assert ends_of(drawn, large) == pytest.approx((0.0010, 0.9990), abs=1e-4)
+    assert ends_of(drawn, equal, large) == ends_of(drawn, large)
+    # 36² / (9 × 1² + 27²) = 1.8: no fewer than two, the whole range of the draws.
+    assert ends_of(drawn, np.array([*range(9), *[9] * 27])) == (0.0, 1.0)
+    assert ends_of(drawn) == ends_of(drawn, None) == pytest.approx((0.025, 0.975))
 
 
 def test_clusters_cover_the_mean_as_often_as_they_say() -> None:
