@@ -92,6 +92,8 @@ def test_the_variant_charged_is_shown(run_cli: RunCli, log: Path) -> None:
         (("--by", "difficulty", "--difficulty", "corect"), ("did you mean 'correct'?",)),
         (("--difficulty", "cost"), ("--by difficulty",)),
         (("--seed", "-1"), ("--seed is -1",)),
+        (("--cluster", "clip"), ("no sample has 'clip' in 'extra'", "id:/ takes what stands")),
+        (("--cluster", "id:"), ("--cluster id: names no separator",)),
     ],
 )
 def test_what_is_unknown_is_refused(
@@ -308,6 +310,30 @@ def test_other_datasets_have_an_exit_status_of_their_own(
     done = run_cli("compare", str(log), str(other), "--anyway")
     assert done.returncode == 0, done.stderr
     assert "Note: the logs differ in 'dataset'" in done.stdout
+
+
+def test_clusters_from_a_column_and_from_ids(run_cli: RunCli, tmp_path: Path) -> None:
+    """Both verbs say what they drew; logs that group the same videos in two ways: status 4."""
+    header = {"components": {"net": "value:1e9"}, "actions": [{"name": "run", "costs": {"net": 1}}]}
+    header |= {"steps": "varies"}
+    clips = [(clip, frame) for clip in range(10) for frame in range(3)]
+    samples = [
+        {"id": f"clip{c}/{f}", "actions": [0] * (c + 1), "extra": {"clip": c % (9 + n)}}
+        for n in (0, 1)
+        for c, f in clips
+    ]
+    paths = [
+        write_log(tmp_path / f"{n}.jsonl", header, samples[30 * n : 30 * n + 30]) for n in (0, 1)
+    ]
+    by_id = estimated(run_cli, paths[0], "--cluster", "id:/")
+    by_column = estimated(run_cli, paths[1], "--cluster", "clip")
+    assert by_id["ci95_method"]["clusters"] == by_column["ci95_method"]["clusters"] == 10
+    assert by_id["ci95_gflops_per_video"] == by_column["ci95_gflops_per_video"]
+    done = run_cli("compare", *map(str, paths), "--cluster", "id:/")
+    assert "Intervals: bootstrap over 10 clusters (id:/)." in done.stdout
+    refused = run_cli("compare", *map(str, paths), "--cluster", "clip")
+    # Nine clusters in the first log: the last clip has that of the first.
+    assert_refused(refused, "share the --cluster clip of 'clip9/0'", status=4)
 
 
 def test_streams_like_adamml(run_cli: RunCli, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import re
 import subprocess
 import sys
 
@@ -73,6 +75,21 @@ def test_suite_runs(suite: str) -> None:
     result = run_pytest(*(f"{suite}::{name}" for name in QUICK[suite]))
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{len(QUICK[suite])} passed" in result.stdout
+
+
+def test_coverage_is_simulated(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 40 simulated logs a setting, nearly all intervals over clusters hold the truth."""
+    spec = importlib.util.spec_from_file_location("coverage_script", FOLDER / "coverage.py")
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.main(["--repetitions", "40", "--only", "top-1"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("top-1")]
+    assert len(lines) == 4
+    for line in lines:
+        drawn, alone = (float(text) for text in re.findall(r"([0-9.]+) %", line))
+        assert alone < 90 <= drawn
 
 
 def test_readme_names_every_file() -> None:

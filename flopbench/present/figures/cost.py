@@ -126,13 +126,13 @@ class Cost:
     def _intervals(self) -> list[str]:
         known = [run.interval for run in self.runs if run.interval is not None]
         notes = []
-        for one in dict.fromkeys((i.method, i.resamples, i.seed) for i in known):
-            method, resamples, seed = one
+        for one in dict.fromkeys((i.method, i.resamples, i.seed, i.over) for i in known):
+            method, resamples, seed, over = one
             how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
             kind = f"percentile {method}" if resamples else method
-            notes.append(f"Intervals of means: 95 %, {kind} over videos{how}.")
-        if len(known) < len(self.runs):
-            notes.append("A single video has no interval.")
+            notes.append(f"Intervals of means: 95 %, {kind} over {over}{how}.")
+        alone = {"video" if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
+        notes += [f"A single {unit} has no interval." for unit in sorted(alone)]
         return notes
 
     @property

@@ -10,6 +10,7 @@ from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
+from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
@@ -138,7 +139,7 @@ def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
     intervals = {one.name: one.run.interval for one in found}
     ways = dict.fromkeys(
         i.method
-        + (f" over videos, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
+        + (f" over {i.over}, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
         for i in intervals.values()
         if i is not None
     )
@@ -174,7 +175,8 @@ def accuracy_terms(metric: Metric, methods: Sequence[Method]) -> list[str]:
     if not any(m.accuracy and m.accuracy.ci95_percent for m in methods):
         return []
     few = f", at most {MAP_RESAMPLES} resamples" if metric == "mAP" else ""
-    return [f"Intervals of {metric}: bootstrap over videos{few}."]
+    over = " or ".join(dict.fromkeys(drawn_text(m.run.clusters) for m in methods))
+    return [f"Intervals of {metric}: bootstrap over {over}{few}."]
 
 
 def log_points(

@@ -195,3 +195,20 @@ def test_refused(tmp_path: Path) -> None:
         cost_of(runs, names=["a", "b"])
     with pytest.raises(InputError, match="at most 8"):
         cost_of([run_of_log([LOGS[0]], CHOICES)] * 9)
+
+
+def test_clusters_are_named(tmp_path: Path) -> None:
+    """Where whole clusters were drawn, the caption says so; a single one has no interval."""
+    header = {"components": {"net": "value:1e9"}, "actions": [{"name": "run", "costs": {"net": 1}}]}
+    samples = [
+        {"id": f"{n}", "actions": [0] * (1 + n % 5), "extra": {"clip": n // 3, "set": 0}}
+        for n in range(36)
+    ]
+    path = write_log(tmp_path / "run.jsonl", {**header, "steps": "varies"}, samples)
+    over = cost_of(path, choices=Choices(cluster="clip")).caption.sentences
+    assert (
+        "Intervals of means: 95 %, percentile bootstrap over 12 clusters (1,000 resamples, seed 0)."
+        in over
+    )
+    one = cost_of(path, choices=Choices(cluster="set")).caption.sentences
+    assert "A single cluster has no interval." in one
