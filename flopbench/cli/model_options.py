@@ -28,7 +28,8 @@ def add_models(parser: argparse.ArgumentParser, *, models: str, preset: str) -> 
         "--resolution",
         action="append",
         metavar="SIZE",
-        help="input size for every MODEL (224, 112x168, 16x112x112); repeatable",
+        help="input of every MODEL: a size (224, 112x168, 16x112x112) or, for your own code, "
+        "shapes (1x100:int64); repeatable",
     )
     parser.add_argument(
         "--classes", type=positive, help="give every MODEL a head with this many classes"
@@ -51,12 +52,12 @@ def chosen_models(
     """
     from flopbench.counting.run import preset_specs
     from flopbench.models.presets import load_preset
-    from flopbench.models.spec import cross, parse_size, parse_spec
+    from flopbench.models.spec import cross, parse_spec
 
-    sizes = [parse_size(text) for text in args.resolution or []]
-    specs = cross([parse_spec(text) for text in (*args.models, *more)], sizes)
+    inputs = args.resolution or []
+    specs = cross([parse_spec(text) for text in (*args.models, *more)], inputs)
     require(
-        not (sizes and not args.models),
+        not (inputs and not args.models),
         "-r/--resolution needs models: the rows of a preset have their own inputs",
         f"name models, such as: flopbench {args.verb} resnet50 -r 224 -r 168",
     )

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, overload
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters
-from flopbench.models.spec import ModelSpec, cross, parse_size, parse_spec
+from flopbench.models.shapes import is_whole
+from flopbench.models.spec import ModelSpec, cross, parse_spec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,19 +19,31 @@ if TYPE_CHECKING:
 
 @overload
 def profile(
-    model: str | ModelSpec | nn.Module, input: Any = None, counters: str = "torch"
+    model: str | ModelSpec | nn.Module,
+    input: Any = None,
+    counters: str = "torch",
+    *,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> CostProfile: ...
 
 
 @overload
 def profile(
-    model: str | ModelSpec | nn.Module, input: Any, counters: list[str] | tuple[str, ...]
+    model: str | ModelSpec | nn.Module,
+    input: Any,
+    counters: list[str] | tuple[str, ...],
+    *,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> list[CostProfile]: ...
 
 
 @overload
 def profile(
-    model: str | ModelSpec | nn.Module, input: Any = None, *, counters: list[str] | tuple[str, ...]
+    model: str | ModelSpec | nn.Module,
+    input: Any = None,
+    *,
+    counters: list[str] | tuple[str, ...],
+    kwargs: Mapping[str, Any] | None = None,
 ) -> list[CostProfile]: ...
 
 
@@ -38,6 +51,8 @@ def profile(
     model: str | ModelSpec | nn.Module,
     input: Any = None,
     counters: str | list[str] | tuple[str, ...] = "torch",
+    *,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> CostProfile | list[CostProfile]:
     """Count one forward pass of a model.
 
@@ -46,8 +61,11 @@ def profile(
             and in any mode, which stays unchanged: a private copy in evaluation mode is counted.
         input: for a module: a shape such as ``(1, 3, 224, 224)``, a tensor, a tuple of positional
             arguments, a dict of keyword arguments, or a size such as ``224`` or ``"16x112x112"``
-            for one RGB image or clip. For a specification: nothing, or a size.
+            for one RGB image or clip. Where there is no tensor among the arguments, those that are
+            shapes are made: ``((1, 3, 64, 64), "1x100:int64")``. They are copied for every
+            counter. For a specification: nothing, a size or, for your own code, shapes.
         counters: one counter or several.
+        kwargs: keyword arguments besides positional ones.
 
     Returns:
         One profile for one counter, a list of profiles for several. The count is for the given
@@ -56,12 +74,15 @@ def profile(
     Raises:
         InputError: an unknown model or counter, or an input that the model does not run on.
         MeasureError: a counter could not count this model.
+
+    Example:
+        >>> profile(decoder, "1x1:int64", kwargs={"past_key_values": cache}).dense_macs
     """
     names = [counters] if isinstance(counters, str) else list(counters)
     if isinstance(model, (str, ModelSpec)):
-        profiles = _profile_spec(model, input, names)
+        profiles = _profile_spec(model, input, kwargs, names)
     else:
-        profiles = _profile_module(model, input, names)
+        profiles = _profile_module(model, input, kwargs, names)
     return profiles[0] if isinstance(counters, str) else profiles
 
 
@@ -93,42 +114,47 @@ def cost_table(
     from flopbench.counting.run import build_table
 
     specs = [m if isinstance(m, ModelSpec) else parse_spec(m) for m in models]
-    specs = cross(specs, [parse_size(str(size)) for size in resolutions])
+    specs = cross(specs, list(map(str, resolutions)))
     if classes is not None:
         specs = [s if s.source == "value" else s.with_classes(classes) for s in specs]
     return build_table(specs, list(counters), refresh=refresh, jobs=jobs)
 
 
-def _profile_spec(model: str | ModelSpec, input: Any, names: list[str]) -> list[CostProfile]:
+def _profile_spec(
+    model: str | ModelSpec, input: Any, kwargs: Mapping[str, Any] | None, names: list[str]
+) -> list[CostProfile]:
     from flopbench.counting.run import measure
 
     spec = model if isinstance(model, ModelSpec) else parse_spec(model)
     if spec.source == "value":
         raise InputError(f"{str(spec)!r} is a constant: there is nothing to profile")
-    if input is not None:
-        if not isinstance(input, (int, str)):
-            raise InputError(
-                f"input is {type(input).__name__}: with a specification, give a size such as 224"
-            )
-        spec = cross([spec], [parse_size(str(input))])[0]
+    if input is not None or kwargs:
+        text = str(input)
+        if kwargs or not (isinstance(input, str) or is_whole(input)):
+            from flopbench.models.build.inputs import shapes_text
+
+            text = shapes_text(input, kwargs)
+        spec = cross([spec], [text])[0]
     result = measure([spec], names)[0]
     return _profiles({**result.failures, **{p.counter: p for p in result.profiles}}, str(spec))
 
 
-def _profile_module(model: Any, input: Any, names: list[str]) -> list[CostProfile]:
+def _profile_module(
+    model: Any, input: Any, kwargs: Mapping[str, Any] | None, names: list[str]
+) -> list[CostProfile]:
     infos = find_counters(names)
     from torch import nn
 
     from flopbench.counting.measure.profiler import profile_module
-    from flopbench.models.build.user import describe_inputs, example_inputs
+    from flopbench.models.build.inputs import describe_inputs, example_inputs
 
     if not isinstance(model, nn.Module):
         raise InputError(
             f"model is {type(model).__name__}: expected a specification or a torch.nn.Module"
         )
-    args, kwargs = example_inputs(model, input)
+    args, named = example_inputs(model, input, kwargs)
     results = profile_module(
-        model, args, kwargs, infos, name=type(model).__name__, input=describe_inputs(args, kwargs)
+        model, args, named, infos, name=type(model).__name__, input=describe_inputs(args, named)
     )
     return _profiles(results, type(model).__name__)
 

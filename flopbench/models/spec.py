@@ -8,8 +8,10 @@ Grammar (everything in brackets is optional)::
     timm:efficientnet_b3@300             timm
     transformers:vit@224                 a transformers model type, or a local config.json
     r3d_18@16x112x112,classes=400        a clip: frames x height x width, 400-way head
+    swin_t@224,depths=[2,2,6,2]          options may be lists, tuples, dicts and quoted text
     my_pkg.nets:build@224,width=2        your own function that returns a Module
     nets.py:build@224                    the same from a file
+    nets.py:build@1x100:int64+mask=1x100 with inputs by their shapes: see ``shapes``
     lstm:1280x512@16                     LSTMCell-like work for 16 steps; also gru: and rnn:
     linear:1280x7                        one fully connected layer
     value:1.8e9 "EfficientNet paper"     a constant in MACs, with its source
@@ -17,14 +19,22 @@ Grammar (everything in brackets is optional)::
 
 from __future__ import annotations
 
+import math
 import re
 from ast import literal_eval
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, cut
 from flopbench.core.units import parse_macs
+from flopbench.models.shapes import (
+    MOST_ELEMENTS,
+    are_shapes,
+    format_shapes,
+    parse_shapes,
+    split_outside,
+)
 
 LIBRARY_SOURCES = ("torchvision", "timm", "transformers")
 LAYER_SOURCES = ("lstm", "gru", "rnn", "linear")
@@ -33,9 +43,11 @@ SOURCES = (*LIBRARY_SOURCES, *LAYER_SOURCES, "value", "python")
 _EXAMPLES = "expected something like resnet50@224, timm:efficientnet_b3@300 or pkg.module:factory"
 _VALUE = re.compile(r"value:(?P<amount>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BARE = re.compile(r"[^\s'\"()\[\]{},@][^'\"()\[\]{},@]*")
+"""Text that needs no quotes as an option."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelSpec:
     """One network at one input.
 
@@ -44,6 +56,8 @@ class ModelSpec:
         name: what the source calls it (``resnet50``, ``pkg.module:factory``, ``1280x512``).
         size: the input size as typed: ``(224,)``, ``(height_px, width_px)``,
             ``(frames, height_px, width_px)`` or ``(steps,)``; empty means the model's own default.
+        shapes: instead of a size, the inputs of the user's own code by their shapes, as
+            ``shapes.format_shapes`` prints them.
         classes: width of the classification head, None to leave the head as it is.
         options: further keyword arguments of the builder, sorted by name.
         quote: where a constant comes from.
@@ -52,6 +66,7 @@ class ModelSpec:
     source: str
     name: str
     size: tuple[int, ...] = ()
+    shapes: str = ""
     classes: int | None = None
     options: tuple[tuple[str, Any], ...] = ()
     quote: str = ""
@@ -68,8 +83,8 @@ class ModelSpec:
 
     @property
     def input(self) -> str:
-        """The input as text: ``224``, ``112x168``, ``16x112x112``; empty for the default."""
-        return format_size(self.size)
+        """The input as text: ``224``, ``16x112x112``, ``1x100:int64``; empty for the default."""
+        return self.shapes or format_size(self.size)
 
     @property
     def is_user_code(self) -> bool:
@@ -80,7 +95,22 @@ class ModelSpec:
 
     def at(self, size: tuple[int, ...]) -> ModelSpec:
         """Return the same network at another input size."""
-        return replace(self, size=size)
+        return replace(self, size=size, shapes="")
+
+    def with_input(self, text: str, where: str = "") -> ModelSpec:
+        """Return the same network at an input: a size or, for the user's own code, shapes.
+
+        Raises:
+            InputError: the text is neither.
+        """
+        if not are_shapes(text):
+            return self.at(parse_size(text, where))
+        if self.source != "python":
+            raise InputError(
+                f"{self.model}@{cut(text)}: give a size such as 224, 112x168 or 16x112x112",
+                "inputs by their shapes are for your own code",
+            )
+        return replace(self, size=(), shapes=format_shapes(*parse_shapes(text)))
 
     def with_classes(self, classes: int) -> ModelSpec:
         """Return the same network with another head."""
@@ -89,9 +119,15 @@ class ModelSpec:
     def __str__(self) -> str:
         if self.source == "value":
             return f'value:{self.name} "{self.quote}"' if self.quote else f"value:{self.name}"
-        size = f"@{self.input}" if self.size else ""
+        at = f"@{self.input}" if self.input else ""
         head = () if self.classes is None else (("classes", self.classes),)
-        return f"{self._named}{size}{_print_options((*head, *self.options))}"
+        return f"{self._named}{at}{_print_options((*head, *self.options))}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ModelSpec) and str(self) == str(other)
+
+    def __hash__(self) -> int:  # options may hold lists
+        return hash(str(self))
 
 
 def parse_spec(text: str) -> ModelSpec:
@@ -103,8 +139,7 @@ def parse_spec(text: str) -> ModelSpec:
     text = text.strip()
     if text.startswith("value:"):
         return _parse_value(text)
-    head, *tail = _split_options(text)
-    named, at, size_text = head.rpartition("@") if "@" in head else (head, "", "")
+    named, at, size_text, tail = _cut(text)
     if at and not size_text:
         raise InputError(f"{text!r} has nothing after '@': expected an input size such as @224")
     source, name = _split_source(named)
@@ -120,13 +155,10 @@ def parse_spec(text: str) -> ModelSpec:
         raise InputError(f"{text!r}: classes={classes!r} where a whole number was expected")
     if classes is not None and classes < 1:
         raise InputError(f"{text!r}: classes={classes} where at least 1 was expected")
-    return ModelSpec(
-        source=source,
-        name=name,
-        size=parse_size(size_text, text) if size_text else (),
-        classes=classes,
-        options=tuple(sorted(options.items())),
+    spec = ModelSpec(
+        source=source, name=name, classes=classes, options=tuple(sorted(options.items()))
     )
+    return spec.with_input(size_text, text) if size_text else spec
 
 
 def parse_size(text: str, where: str = "") -> tuple[int, ...]:
@@ -150,6 +182,8 @@ def parse_size(text: str, where: str = "") -> tuple[int, ...]:
         raise InputError(
             f"input size {text!r} in {where!r} has {len(size)} dimensions: expected one to three"
         )
+    if math.prod(size) > MOST_ELEMENTS:
+        raise InputError(f"input size {cut(text)!r} is beyond any model")
     if min(size) < 1:
         raise InputError(
             f"input size {text!r} in {where!r}: every dimension must be at least 1, got {min(size)}"
@@ -162,21 +196,21 @@ def format_size(size: tuple[int, ...]) -> str:
     return "x".join(str(extent) for extent in size)
 
 
-def cross(models: list[ModelSpec], sizes: list[tuple[int, ...]]) -> list[ModelSpec]:
-    """Pair every model with every input size, models outermost.
+def cross(models: Sequence[ModelSpec], inputs: Sequence[str]) -> list[ModelSpec]:
+    """Pair every model with every input, a size or shapes, models outermost.
 
     Raises:
-        InputError: a model already names its own input, or a constant is given a size.
+        InputError: not an input, a model already names its own, or a constant is given one.
     """
-    if not sizes:
-        return models
+    if not inputs:
+        return list(models)
     for spec in models:
-        if spec.size or spec.source == "value":
+        if spec.input or spec.source == "value":
             raise InputError(
                 f"{str(spec)!r} already has its own input, so -r/--resolution cannot apply to it",
                 "write the input after '@' for every model, or use -r and no '@'",
             )
-    return [spec.at(size) for spec in models for size in sizes]
+    return [spec.with_input(text) for spec in models for text in inputs]
 
 
 def _split_source(named: str) -> tuple[str, str]:
@@ -213,25 +247,75 @@ def _parse_value(text: str) -> ModelSpec:
     )
 
 
-def _split_options(text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not parts[0] or not all(parts):
+def _cut(text: str) -> tuple[str, str, str, list[str]]:
+    """Cut a specification into name, ``@`` or nothing, input, and options.
+
+    The name ends at the last ``@`` before the first comma; brackets and quotes matter only behind.
+    """
+    named, at, _ = text.partition(",")[0].rpartition("@")
+    if not at:
+        named = text.partition(",")[0]
+    size, *tail = split_outside(text[len(named) + len(at) :], ",")
+    if not all(tail):
         raise InputError(f"cannot read the model {text!r}: {_EXAMPLES}")
-    return parts
+    return named.strip(), at, size, tail
 
 
 def _parse_option(option: str, where: str) -> tuple[str, Any]:
-    key, equals, value = option.partition("=")
-    if not equals or not _KEY.fullmatch(key.strip()) or not value.strip():
+    key, equals, value = (part.strip() for part in option.partition("="))
+    if not equals or not _KEY.fullmatch(key) or not value:
         raise InputError(f"{where!r}: expected key=value after a comma, got {option!r}")
-    if "@" in value:
-        raise InputError(f"{where!r}: the input size goes before the first comma: name@size,...")
+    return key, _read_value(key, value, where)
+
+
+def _read_value(key: str, text: str, where: str) -> Any:
+    """Read the value of an option: a Python literal, or else text without quotes."""
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
     try:
-        return key.strip(), literal_eval(value.strip())
-    except (ValueError, SyntaxError):
-        words = {"true": True, "false": False, "none": None}
-        return key.strip(), words.get(value.strip().lower(), value.strip())
+        value = literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        value = text
+    if value is text and "@" in text:
+        raise InputError(f"{where!r}: the input size goes before the first comma: name@size,...")
+    number = text.lstrip("+-").isdecimal() and len(text) > len(str(MOST_ELEMENTS))
+    if (value is text and (number or text[0] in "([{")) or not _is_plain(value):
+        raise InputError(
+            f"{cut(where)!r}: cannot read {key}={cut(text)}",
+            "expected numbers of a usual size, 'text in quotes', True, False or None, alone or in "
+            "lists, tuples or dicts, such as depths=[2,2,6,2]",
+        )
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_plain, (*value, *value.values())))
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    if isinstance(value, (int, float)):
+        return abs(value) <= MOST_ELEMENTS
+    return value is None or isinstance(value, str)
 
 
 def _print_options(options: Iterable[tuple[str, Any]]) -> str:
-    return "".join(f",{key}={v if isinstance(v, str) else repr(v)}" for key, v in options)
+    return "".join(f",{key}={_print_value(value)}" for key, value in options)
+
+
+def _print_value(value: Any) -> str:
+    """Print the value of an option the way it is read; text without quotes where it can be."""
+    bare = isinstance(value, str) and _BARE.fullmatch(value) and value == value.strip()
+    return value if bare and _read_value("", value, "") == value else _print_literal(value)
+
+
+def _print_literal(value: Any) -> str:
+    if isinstance(value, dict):
+        inner = ",".join(f"{_print_literal(k)}:{_print_literal(v)}" for k, v in value.items())
+        return f"{{{inner}}}"
+    if not isinstance(value, (list, tuple)):
+        return repr(value)
+    inner = ",".join(map(_print_literal, value))
+    if isinstance(value, list):
+        return f"[{inner}]"
+    return f"({inner},)" if len(value) == 1 else f"({inner})"

@@ -92,7 +92,7 @@ class Ledger:
 
 
 def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
-    """Count a module, ``(module, inputs)`` or a specification as ``flopbench check`` does.
+    """Count a module, one with its inputs or a specification, as ``flopbench check`` does.
 
     Raises:
         InputError: not a model, no input, or the model does not run on it.
@@ -101,13 +101,14 @@ def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:
     from flopbench.check.entry_costs import model_cost
     from flopbench.counting.api import profile
 
-    if isinstance(model, tuple) and len(model) == 2:
+    kwargs: Any = None
+    if isinstance(model, tuple) and 2 <= len(model) <= 3:
         if input is not None:
             raise InputError(
                 "the model comes with inputs, so input= cannot apply", "leave out one of them"
             )
-        model, input = model
-    return model_cost(profile(model, input, counters=counter))
+        model, input, kwargs = (*model, None)[:3]
+    return model_cost(profile(model, input, counters=counter, kwargs=kwargs))
 
 
 def measured(asked: Asked, returned: Any) -> ModelCost | str:
@@ -192,7 +193,8 @@ def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
 
 def _check_returned(returned: Any) -> None:
     """Refuse what is not a model, without importing torch for it."""
-    model = returned[0] if isinstance(returned, tuple) and len(returned) == 2 else returned
+    comes_with_inputs = isinstance(returned, tuple) and 2 <= len(returned) <= 3
+    model = returned[0] if comes_with_inputs else returned
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(model, torch.nn.Module):
         return
@@ -200,7 +202,8 @@ def _check_returned(returned: Any) -> None:
         return
     raise InputError(
         f"the test returned {'None' if returned is None else type(returned).__name__}",
-        "return a torch.nn.Module, (module, inputs), or a model specification as text",
+        "return a torch.nn.Module, (module, inputs), (module, args, kwargs), or a model "
+        "specification as text",
     )
 
 

@@ -26,9 +26,9 @@ MARK = "cost_budget"
 _HELP = (
     "cost_budget(*limits, input=None, max_increase=None, min_delta=None, counter='torch', "
     "note=''): "
-    "the test returns a torch.nn.Module, (module, inputs) or a model specification, which must not "
-    "cost more than its limits ('4.2 GMACs', '25.6 M params', '11 M activations') and not grow by "
-    "more than max_increase ('2%') over .flopbench/pytest.json"
+    "the test returns a torch.nn.Module, (module, inputs), (module, args, kwargs) or a model "
+    "specification, which must not cost more than its limits ('4.2 GMACs', '25.6 M params', "
+    "'11 M activations') and not grow by more than max_increase ('2%') over .flopbench/pytest.json"
 )
 _REASON = "pytest --flopbench-update"
 _OUTPUT = "flopbench"
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def model_cost() -> Callable[..., ModelCost]:
     """Count a model: ``model_cost(net, (1, 3, 224, 224)).dense_macs``.
 
-    The function takes a module, ``(module, inputs)`` or a model specification, then ``input`` and
+    The function takes a module, one with its inputs or a model specification, then ``input`` and
     ``counter``, and returns a record with ``dense_macs``, ``params``, ``activations`` and
     ``modules``. It raises ``flopbench.InputError`` or ``MeasureError`` where the model cannot be
     counted.

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from flopbench.core.errors import InputError
+from flopbench.models.shapes import Shape
 from flopbench.models.spec import ModelSpec
 
 LONGEST_REASON = 300
@@ -42,7 +43,7 @@ def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) ->
     size = spec.size or default
     if len(size) == 1:
         size = (size[0], size[0])
-    return torch.rand(1, channels, *size)
+    return torch.rand(Shape((1, channels, *size)).extents)
 
 
 def last_linear(module: nn.Module, unused: Container[str] = ()) -> tuple[str, nn.Linear] | None:

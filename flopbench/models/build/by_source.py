@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,7 +16,11 @@ from flopbench.models.build.built import Built, reason
 from flopbench.models.build.environment import made_on_cpu, seeded
 from flopbench.models.build.library import build_library_model, build_on_meta
 from flopbench.models.build.user import build_user_model
+from flopbench.models.shapes import Shape
 from flopbench.models.spec import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
+
+MOST_LAYERS = 1000
+"""Of one recurrent layer; more is a typing error that would take hours to build."""
 
 
 def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
@@ -31,6 +36,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
         InputError: the model does not exist, its library is not installed, an option or the input
             size does not fit it, or the user's factory failed.
     """
+    spec = copy.deepcopy(spec)  # a builder may write to lists among the options
     context = made_on_cpu() if device == "cpu" else contextlib.nullcontext()
     with seeded(), context:
         if spec.source in LIBRARY_SOURCES:
@@ -58,11 +64,15 @@ def _build_layer(spec: ModelSpec) -> Built:
     options = {renamed.get(key, key): value for key, value in spec.options}
     if spec.source != "linear":
         options["batch_first"] = True
+    layers = options.get("num_layers", 1)
+    if isinstance(layers, int) and layers > MOST_LAYERS:
+        raise InputError(f"{str(spec)!r}: layers={layers} where at most {MOST_LAYERS} make sense")
     try:
         module = kinds[spec.source](width_in, width_out, **options)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, OverflowError) as error:
         raise InputError(f"cannot build {str(spec)!r}: {reason(error)}") from None
-    return Built(module=module, args=(torch.rand(1, steps, width_in),), input=format_size((steps,)))
+    shape = Shape((1, steps, width_in))
+    return Built(module=module, args=(torch.rand(shape.extents),), input=format_size((steps,)))
 
 
 class _ZerosForDraws(TorchFunctionMode):

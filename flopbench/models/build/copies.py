@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
-from flopbench.core.errors import MeasureError
+from flopbench.core.errors import FlopbenchError, MeasureError
+from flopbench.models.build.built import reason
 
 _PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")
@@ -95,16 +98,53 @@ class TensorSwap:
 
 
 def move_inputs(value: Any, device: str) -> Any:
-    """Return a copy of inputs: shapes on the meta device, or clones on their device."""
-    if isinstance(value, torch.Tensor):
-        return _on_meta(value.detach()) if device == "meta" else value.detach().clone()
-    if isinstance(value, dict):
-        return {key: move_inputs(item, device) for key, item in value.items()}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*(move_inputs(item, device) for item in value))
-    if isinstance(value, (tuple, list)):
-        return type(value)(move_inputs(item, device) for item in value)
-    return value
+    """Return a copy of inputs: shapes on the meta device, or clones on their device.
+
+    Raises:
+        MeasureError: something among them cannot be copied.
+    """
+
+    def moved(tensor: torch.Tensor) -> torch.Tensor:
+        return _on_meta(tensor) if device == "meta" else tensor.clone()
+
+    return copy_inputs(value, moved)
+
+
+def copy_inputs(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> Any:
+    """Return a copy of inputs in which a function has replaced every tensor.
+
+    Tensors are found wherever they are: in containers, and in objects such as a key-value cache.
+
+    Raises:
+        MeasureError: something among them cannot be copied.
+    """
+    try:
+        with _Replacing(function):
+            return copy.deepcopy(value)
+    except FlopbenchError:
+        raise
+    except Exception as error:
+        raise MeasureError(
+            f"the inputs cannot be copied ({reason(error)})",
+            "leave what cannot be copied (locks, files, generators) out of them",
+        ) from error
+
+
+class _Replacing(TorchFunctionMode):
+    """Replace the copy of every tensor."""
+
+    _COPIES = (torch.Tensor.__deepcopy__, torch.Tensor.clone)  # a parameter clones its data
+
+    def __init__(self, function: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self._function = function
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if func in self._COPIES:
+            return self._function(args[0].detach())
+        return func(*args, **(kwargs or {}))
 
 
 def _plain(tensor: torch.Tensor) -> bool:

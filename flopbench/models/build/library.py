@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -254,7 +255,9 @@ def _call(spec: ModelSpec, builder: Callable[[], Any]) -> Any:
         with silence():
             return builder()
     except Exception as error:
-        raise InputError(f"cannot build {str(spec)!r}: {reason(error)}") from error
+        twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
+        hint = f"{spec.name} sets {twice[1]} itself: it is no option of it" if twice else ""
+        raise InputError(f"cannot build {str(spec)!r}: {reason(error)}", hint) from error
 
 
 def _missing(library: str, extra: str, error: ImportError) -> InputError:

@@ -1,8 +1,9 @@
 """Builds models from the user's own code: ``package.module:factory`` and ``file.py:factory``.
 
 The code runs only because the user named it. A factory is called with the options of the
-specification and returns an ``nn.Module``, or ``(module, inputs)`` where inputs is a tensor, a
-tuple of tensors or a dict of keyword arguments; without inputs it gets one image or clip.
+specification and returns an ``nn.Module``; ``(module, inputs)``, where inputs is a tensor, a tuple
+of positional or a dict of keyword arguments, or their shapes; or ``(module, args, kwargs)``. A
+module alone gets the inputs that the specification names, or one image.
 """
 
 from __future__ import annotations
@@ -15,19 +16,17 @@ import importlib.util
 import os
 import sys
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
 from torch import nn
 
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
 from flopbench.models.build.copies import unwrap
-from flopbench.models.build.environment import SEED
-from flopbench.models.spec import ModelSpec, format_size, parse_size
+from flopbench.models.build.inputs import describe_inputs, example_inputs
+from flopbench.models.spec import ModelSpec, format_size
 
 DEFAULT_SIZE = (224,)
 
@@ -45,16 +44,22 @@ def build_user_model(spec: ModelSpec) -> Built:
     with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to our own output
         factory = _find(_import(path), name, path)
         result = _call(factory, dict(spec.options), spec)
-    module, inputs = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    module, *inputs = result if isinstance(result, tuple) and 2 <= len(result) <= 3 else (result,)
     if not isinstance(module, nn.Module):
         raise InputError(
             f"{spec.name} returned {type(module).__name__} where a torch.nn.Module was expected",
-            "a factory returns a Module, or (Module, inputs)",
+            "a factory returns a Module, (Module, inputs) or (Module, args, kwargs)",
         )
     module = unwrap(module)
     if spec.classes is not None:
         replace_head(module, spec.classes, spec.name)
-    if inputs is None:
+    given = any(value is not None for value in inputs)
+    if given and spec.input:
+        raise InputError(
+            f"{spec.name} brings its own inputs, so @{spec.input} cannot apply",
+            "leave out the input, or let the factory return the Module alone",
+        )
+    if not given and not spec.shapes:
         size = spec.size or DEFAULT_SIZE
         return Built(
             module=module,
@@ -62,12 +67,7 @@ def build_user_model(spec: ModelSpec) -> Built:
             input=format_size(size),
             feature_dim=head_width(module),
         )
-    if spec.size:
-        raise InputError(
-            f"{spec.name} brings its own inputs, so @{spec.input} cannot apply",
-            "leave out the size, or let the factory return the Module alone",
-        )
-    args, kwargs = split_inputs(inputs)
+    args, kwargs = example_inputs(module, *(inputs if given else [spec.shapes]))
     return Built(
         module=module,
         args=args,
@@ -75,65 +75,6 @@ def build_user_model(spec: ModelSpec) -> Built:
         input=describe_inputs(args, kwargs),
         feature_dim=head_width(module),
     )
-
-
-def split_inputs(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return inputs, a tensor, a tuple, a list or a dict, as positional and keyword arguments.
-
-    Raises:
-        InputError: anything else.
-    """
-    if isinstance(inputs, torch.Tensor):
-        return (inputs,), {}
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    if isinstance(inputs, (tuple, list)):
-        return tuple(inputs), {}
-    raise InputError(
-        f"inputs are {type(inputs).__name__}: expected a tensor, a tuple of arguments, or a dict"
-    )
-
-
-def example_inputs(module: nn.Module, given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Make a live module's inputs from whatever the caller gave.
-
-    Args:
-        module: gives the device for generated tensors.
-        given: a full shape ``(N, C, H, W)``, a size (``224``, ``"16x112x112"``) for one RGB image
-            or clip, or ready inputs (see ``split_inputs``).
-
-    Raises:
-        InputError: nothing was given, or something that is not an input.
-    """
-    if given is None:
-        raise InputError(
-            "a live module needs its input", "pass input=(1, 3, 224, 224), a tensor or a dict"
-        )
-    tensor = next(module.parameters(), None)
-    device = tensor.device if tensor is not None else torch.device("cpu")
-    if isinstance(given, (int, str)) and not isinstance(given, bool):
-        size = parse_size(str(given))
-        shape = (1, 3, *(size * 2 if len(size) == 1 else size))
-    elif isinstance(given, (tuple, list)) and given and all(type(n) is int for n in given):
-        shape = tuple(given)
-        if min(shape) < 1:
-            raise InputError(f"input shape {shape}: every dimension must be at least 1")
-    else:
-        return split_inputs(given)
-    generator = torch.Generator().manual_seed(SEED)
-    dtype = tensor.dtype if tensor is not None and tensor.is_floating_point() else torch.float32
-    made = torch.rand(shape, generator=generator, device="cpu").to(device, dtype)
-    return (made,), {}
-
-
-def describe_inputs(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """Print the shapes of the tensors among the arguments: ``1x3x32x32+1x7``."""
-    shapes = [
-        "x".join(str(extent) for extent in value.shape) or "scalar"
-        for value in (*args, *kwargs.values())
-        if isinstance(value, torch.Tensor)
-    ]
-    return "+".join(shapes)
 
 
 def _import(path: str) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from torch import nn
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.by_source import build
+from flopbench.models.build.copies import copy_inputs
+from flopbench.models.shapes import Arguments, leaves
 from flopbench.models.spec import parse_spec
 from flopbench.timing.measure.precision import TORCH_DTYPES
 from flopbench.timing.records import TimingSpec
@@ -82,7 +85,11 @@ def prepare(spec: TimingSpec) -> Callable[[], Any]:
         args, kwargs = next(turns)
         return module(*args, **kwargs)
 
-    return call
+    def call_with_copies() -> Any:  # of the objects, not of the tensors in them
+        args, kwargs = copy_inputs(next(turns), lambda tensor: tensor)
+        return module(*args, **kwargs)
+
+    return call_with_copies if _grow(inputs[0]) else call
 
 
 def compiled_graphs() -> int | None:
@@ -130,26 +137,26 @@ def replaying(call: Callable[[], Any]) -> Callable[[], Any]:
     return replay
 
 
-def _inputs(built: Built, spec: TimingSpec) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    one = [t for t in (*built.args, *built.kwargs.values()) if isinstance(t, torch.Tensor)]
-    nbytes = sum(t.numel() * t.element_size() for t in one) * spec.batch
-    count = max(1, min(INPUTS, MOST_INPUT_BYTES // max(nbytes, 1)))
-    made = []
-    for number in range(count):
-        args = tuple(_batched(value, spec, number) for value in built.args)
-        kwargs = {name: _batched(value, spec, number) for name, value in built.kwargs.items()}
-        made.append((args, kwargs))
+def _inputs(built: Built, spec: TimingSpec) -> list[Arguments]:
+    sizes: list[int] = []
+
+    def batched(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        one = _batched(tensor, spec, generator)
+        sizes.append(one.numel() * one.element_size())
+        return one
+
+    made: list[Arguments] = []
+    for number in range(INPUTS):
+        generator = torch.Generator().manual_seed(number)
+        copied = partial(batched, generator=generator)
+        made.append(copy_inputs((built.args, dict(built.kwargs)), copied))
+        if sum(sizes) * (number + 2) > MOST_INPUT_BYTES * (number + 1):
+            break
     return made
 
 
-def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
+def _batched(value: torch.Tensor, spec: TimingSpec, generator: torch.Generator) -> torch.Tensor:
     """Return one input at the wanted batch, with new random values if it is floating-point."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(_batched(item, spec, number) for item in value)
-    if isinstance(value, dict):
-        return {key: _batched(item, spec, number) for key, item in value.items()}
-    if not isinstance(value, torch.Tensor):
-        return value
     if spec.batch > 1 and (value.dim() == 0 or value.shape[0] != 1):
         raise InputError(
             f"{spec.spec} has an input of shape {tuple(value.shape)}, which is not a batch of one "
@@ -158,10 +165,15 @@ def _batched(value: Any, spec: TimingSpec, number: int) -> Any:
         )
     shape = (spec.batch, *value.shape[1:]) if spec.batch > 1 else tuple(value.shape)
     if value.is_floating_point():
-        generator = torch.Generator().manual_seed(number)
         fresh = torch.rand(shape, generator=generator)
         return fresh.to(device=spec.device, dtype=TORCH_DTYPES[spec.dtype])
     return value.expand(shape).contiguous().to(spec.device)
+
+
+def _grow(inputs: Arguments) -> bool:
+    """Whether there is an object among inputs that a call may change, such as a cache."""
+    kinds = (torch.Tensor, torch.dtype, torch.device, type(None), bool, int, float, str)
+    return not all(isinstance(leaf, kinds) for leaf in leaves(inputs))
 
 
 def _channels_last(module: nn.Module, inputs: list[Any]) -> nn.Module:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import collections
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from flopbench.counting.profile import Gap, OpCost, merge_operators
+from flopbench.models.build.copies import move_inputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,11 @@ class Subject:
     def run(self) -> Any:
         """Run the forward pass once."""
         return self.module(*self.args, **self.kwargs)
+
+    def with_own_inputs(self) -> Subject:
+        """Return the same model with a copy of the inputs, some of which grow with each run."""
+        args, kwargs = move_inputs((self.args, dict(self.kwargs)), self.device)
+        return replace(self, args=args, kwargs=kwargs)
 
     def module_names(self) -> dict[nn.Module, str]:
         """Map each module to its first dotted path, ``""`` for the model itself."""

@@ -68,7 +68,8 @@ class _Ledger(Ledger):
         from fvcore.nn import FlopCountAnalysis
         from fvcore.nn.flop_count import _DEFAULT_SUPPORTED_OPS as own_handles
 
-        analysis = FlopCountAnalysis(_TensorsOnly(self._subject, keep_all), ())
+        model = _TensorsOnly(self._subject.with_own_inputs(), keep_all)
+        analysis = FlopCountAnalysis(model, ())
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
         analysis.tracer_warnings("none")
         for kind in {**own_handles, **MENDS}:

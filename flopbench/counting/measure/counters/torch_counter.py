@@ -83,10 +83,11 @@ class TorchCounter:
             MeasureError: the two sums differ, which is a fault of this counter.
             Exception: whatever the model raises, in inference mode and under ``no_grad`` too.
         """
+        first = subject.with_own_inputs()
         with uncompiled():
             try:
                 with torch.inference_mode():
-                    return _count(subject)
+                    return _count(first)
             except MeasureError:
                 raise
             except Exception as error:
