@@ -307,7 +307,7 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
         return counts
     if steps is not None and own is not None and steps != own:
         raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")
-    if steps is None and own is None:
+    if steps is None and own is None and counts.plan.actions:
         raise InputError(
             f"{counts.source} does not say how many steps a video has, so figures per video are "
             "unknown",

@@ -24,6 +24,9 @@ LISTS = ("labels", "frames")
 JSON_SUFFIX = "_json"
 EXTRA_PREFIX = "extra."
 """A column ``extra.NAME`` is one of the user's own columns."""
+SYNONYMS = dict.fromkeys(("video", "video_id", "clip", "sample", "name"), "id")
+SYNONYMS |= {"decision": "action", "arm": "action", "crop": "view", "class": "labels"}
+"""What others call a column -> its name here."""
 _HUGE = object
 """Stands for a whole number beyond 64 bits among the types of a field."""
 
@@ -147,6 +150,12 @@ def samples_of(
     return samples, lambda i: place(kept[i])
 
 
+def column_hint(name: str, known: Iterable[str]) -> str:
+    """Return the hint for an unknown column: one of like meaning or spelling."""
+    alike = SYNONYMS.get(name.lower(), name)
+    return f"{near_match(alike, known, 'columns')}; name columns of your own extra.NAME"
+
+
 def check_columns(names: Iterable[str], where: str) -> None:
     """Refuse columns that a policy log cannot have: unknown ones, two for one field, no id."""
     names = list(names)
@@ -158,7 +167,7 @@ def check_columns(names: Iterable[str], where: str) -> None:
         if plain not in FIELDS and not dotted:
             raise DataError(
                 f"{where}: unknown column {name!r}",
-                f"{near_match(name, FIELDS, 'columns')}; name columns of your own extra.NAME",
+                column_hint(name, FIELDS),
             )
         field, form = (base, ".") if dotted else (plain, name)
         if fields.setdefault(field, form) != form:

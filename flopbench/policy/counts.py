@@ -49,7 +49,7 @@ class Totals:
     frames: Sequence[float | Fraction]
     decisions: Sequence[float | Fraction] | None
     own_spans: bool = False
-    exits: Sequence[int] = ()
+    exits: Sequence[int | Fraction] = ()
     counts: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -180,11 +180,12 @@ class LogCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShareCounts:
-    """A published distribution: shares of actions, without the sequences they came from.
+    """A published distribution: shares of actions or of exits, without the records they came from.
 
     Attributes:
         plan: what the decisions could be.
-        shares: share of each action, in the plan's order.
+        shares: share of each action, in the plan's order; where the plan has no actions, share of
+            the videos that took each exit.
         of: ``frames`` or ``decisions``: what the shares are shares of.
         rows: how many rows they were counted from, None where that is unknown.
     """
@@ -202,7 +203,11 @@ class ShareCounts:
         Shares do not tell where the end of a video cut a decision: decisions are frames / span, the
         published rule, whatever the shares are of.
         """
-        steps = Fraction(self.plan.steps or 1)
+        steps = Fraction(self.plan.steps or bool(self.plan.actions))
+        if not self.plan.actions:
+            return Totals(
+                videos=None, views=1, steps=steps, frames=(), decisions=(), exits=self.shares
+            )
         spans = [action.span for action in self.plan.actions]
         if self.of == "frames":
             frames = [share * steps for share in self.shares]

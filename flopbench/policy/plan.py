@@ -59,13 +59,17 @@ class Plan:
 
     def find_action(self, name: str, stream: str, where: str) -> int:
         """Return the index of an action; the error suggests a near match."""
-        found = self.indices[stream].get(name)
-        if found is None:
-            raise DataError(
-                f"{where} is {name!r}, which is not an action of this log",
-                near_match(name, self.indices[stream], "actions"),
-            )
-        return found
+        return find_name(name, self.indices[stream], where)
+
+
+def find_name(name: str, known: Mapping[str, int], where: str, kind: str = "action") -> int:
+    """Return the index of an action or exit; the error suggests a near match."""
+    if name not in known:
+        raise DataError(
+            f"{where} is {name!r}, which is not an {kind} of this log",
+            near_match(name, known, f"{kind}s"),
+        )
+    return known[name]
 
 
 def plan_of(header: Header) -> Plan:
@@ -90,9 +94,12 @@ def plan_of(header: Header) -> Plan:
     )
 
 
-def one_stream_plan(path: Path, header: Header | None, preset: str | None, what: str) -> Plan:
-    """Return the plan of a file that holds sums instead of samples."""
+def one_stream_plan(
+    path: Path, header: Header | None, preset: str | None, what: str, *, exits: bool = False
+) -> Plan:
+    """Return the plan of a file that holds sums instead of samples, of actions or also of exits."""
     plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
-    if plan.streams != ("",) or not plan.actions:
-        raise InputError(f"{path}: {what} need a preset with actions of one stream")
+    if plan.streams != ("",) or not (plan.actions or (exits and plan.exits)):
+        kinds = "actions of one stream or with exits" if exits else "actions of one stream"
+        raise InputError(f"{path}: {what} need a preset with {kinds}")
     return plan

@@ -24,7 +24,7 @@ from flopbench.policy.plan import Plan, one_stream_plan
 COLUMNS = ("video", "label", "action", "n", "decisions")
 REQUIRED = ("video", "action", "n")
 LARGEST = 2**31
-_WHOLE = re.compile(r"[0-9]{1,18}")
+_WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
 
 
 def read_counts(path: Path, *, preset: str | None) -> LogCounts:
@@ -135,24 +135,27 @@ def _counted(
     )
 
 
-def _scalar(label: Any) -> Any:
-    text = str(label)
-    return int(text) if _WHOLE.fullmatch(text) else text
+def _scalar(value: Any) -> int | str:
+    """Return a whole number as one, also with the ``.0`` of a table of floats; else the text."""
+    text = str(value)
+    match = _WHOLE.fullmatch(text)
+    return int(match[1]) if match else text
 
 
 def _action(value: Any, plan: Plan, where: str) -> int:
     text = str(value)
     if text in plan.indices[""]:
         return plan.indices[""][text]
-    if _WHOLE.fullmatch(text):
-        if int(text) < len(plan.actions):
-            return int(text)
-        raise DataError(f"{where}: is {text}, but this log has ids 0 to {len(plan.actions) - 1}")
-    return plan.find_action(text, "", where)
+    index = _scalar(value)
+    if isinstance(index, str):
+        return plan.find_action(index, "", where)
+    if index < len(plan.actions):
+        return index
+    raise DataError(f"{where}: is {index}, but this log has ids 0 to {len(plan.actions) - 1}")
 
 
 def _count(value: Any, where: str) -> int:
-    text = str(value)
-    if not _WHOLE.fullmatch(text) or int(text) > LARGEST:
+    count = _scalar(value)
+    if isinstance(count, str) or count > LARGEST:
         raise DataError(f"{where}: is {value!r} where a count of 0 or more was expected")
-    return int(text)
+    return count

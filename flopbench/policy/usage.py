@@ -1,9 +1,9 @@
-"""Reads shares of actions: usage tables and AR-Net's console output.
+"""Reads shares of actions or of exits: usage tables and AR-Net's console output.
 
-A usage table is CSV with the columns ``action`` and ``share`` (``0.31`` or ``31 %``), a published
-distribution as papers print it. AR-Net's test script prints a block of lines such as
-``r0(resnet50 224)     :   1234 (12.34%)``, ``m0(mobilenet_v2 84)``, ``s2 (skip 4 frames)``, and the
-estimate ``GFLOPS: 2.090000``; rows are counted per frame.
+A usage table is CSV with the columns ``action`` (or ``exit``) and ``share`` (``0.31`` or ``31 %``),
+a published distribution as papers print it; the shares of exits are of videos. AR-Net's test script
+prints a block of lines such as ``r0(resnet50 224)     :   1234 (12.34%)``, ``m0(mobilenet_v2 84)``,
+``s2 (skip 4 frames)``, and the estimate ``GFLOPS: 2.090000``; rows are counted per frame.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ from pathlib import Path
 from flopbench.core.errors import DataError, Remark
 from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.forms.csv_form import header_beside
-from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some
-from flopbench.policy.plan import Plan, one_stream_plan
+from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some, separator_in
+from flopbench.policy.plan import Plan, find_name, one_stream_plan
 
 CANNOT = (
     "a table of shares has no runs and no videos: no exact rule, no interval, no classes, no "
     "difficulty"
 )
+CANNOT_OF_EXITS = "a table of shares has no videos: no interval, no classes, no difficulty"
 NEAR_ONE = (Fraction(1, 2), Fraction(3, 2))
 """Shares whose sum lies outside are not shares of one whole."""
 
@@ -49,14 +50,14 @@ def read_usage(
         normalize: divide shares by their sum.
     """
     header = header_beside(path) if form == "usage" else None
-    plan = one_stream_plan(path, header, preset, "shares")
+    plan = one_stream_plan(path, header, preset, "shares", exits=form == "usage")
     with open_bytes(path) as stream:
         data = read_some(stream, path).removeprefix(BOM)
     try:
         lines = data.decode("utf-8").splitlines()
     except UnicodeDecodeError:
         raise not_text(path) from None
-    warnings = [CANNOT]
+    warnings = [CANNOT if plan.actions else CANNOT_OF_EXITS]
     rows: int | None = None
     if form == "arnet-console":
         counted = _console(path, lines, plan, warnings)
@@ -80,16 +81,19 @@ def read_usage(
 
 
 def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], int]:
-    """Return the share of every action, and the fewest decimals of any share."""
-    reader = csv.reader(lines, strict=True)
+    """Return the share of every action or exit, and the fewest decimals of any share."""
+    kind = "action" if plan.actions else "exit"
+    known = plan.indices[""] if plan.actions else {e.name: n for n, e in enumerate(plan.exits)}
+    reader = csv.reader(lines, strict=True, delimiter=separator_in(lines[0] if lines else ""))
     found: dict[int, Fraction] = {}
     decimals: list[int] = []
     try:
         names = [name.strip().lower() for name in next(reader, [])]
-        for name in ("action", "share"):
+        column = kind if kind in names else "action"
+        for name in (column, "share"):
             if names.count(name) != 1:
                 raise DataError(f"{path}:1: expected exactly one column {name!r}")
-        at = names.index("action"), names.index("share")
+        at = names.index(column), names.index("share")
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
@@ -97,16 +101,16 @@ def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], in
             if len(row) != len(names):
                 raise DataError(f"{where}: {len(row)} fields where {len(names)} were expected")
             action = row[at[0]].strip()
-            index = plan.find_action(action, "", f"{where}: action")
+            index = find_name(action, known, f"{where}: {kind}", kind)
             if index in found:
-                raise DataError(f"{where}: action: {action!r} appears twice")
+                raise DataError(f"{where}: {kind}: {action!r} appears twice")
             found[index], digits = _share(row[at[1]].strip(), f"{where}: share")
             decimals.append(digits)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from None
     if not found:
         raise DataError(f"{path} has no shares below its header")
-    return [found.get(i, Fraction(0)) for i in range(len(plan.actions))], min(decimals)
+    return [found.get(i, Fraction(0)) for i in range(len(known))], min(decimals)
 
 
 def _share(cell: str, where: str) -> tuple[Fraction, int]:
@@ -129,7 +133,7 @@ def _judge_sum(path: Path, total: Fraction, decimals: int, count: int, normalize
     if not NEAR_ONE[0] <= total <= NEAR_ONE[1]:
         raise DataError(
             f"{path}: share: the shares sum to {float(total):g}, not to 1",
-            "write percentages with a % sign" if total > NEAR_ONE[1] else "an action is missing",
+            "write percentages with a % sign" if total > NEAR_ONE[1] else "a line is missing",
         )
     reach = Fraction(1, 2) * Fraction(1, 10**decimals) * count
     why = "rounding explains it" if abs(total - 1) <= reach else "more than rounding explains"

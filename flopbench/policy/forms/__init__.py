@@ -67,17 +67,18 @@ def sniff(path: Path) -> str:
             return form.name
     if _USAGE_LINE.search(head):
         return "arnet-console"
-    if {"action", "share"} <= set(columns_in(head)):
+    names = columns_in(head)
+    if "share" in names and {"action", "exit"} & set(names):
         return "usage"
     suffix = without_packing(path).suffix.lower()
     for form in FORMS:
         if suffix in form.suffixes:
             return form.name  # its reader says where the defect is
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
-    names = ", ".join((*(form.name for form in FORMS), *SHARE_FORMS))
+    forms = ", ".join((*(form.name for form in FORMS), *SHARE_FORMS))
     raise DataError(
         f"{path} is not a policy log: it starts with {first[:40]!r}",
-        f"formats: {names}; see docs/policy-log.md",
+        f"formats: {forms}; see docs/policy-log.md",
     )
 
 

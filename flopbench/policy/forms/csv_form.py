@@ -4,11 +4,13 @@ Columns: ``id`` and ``action`` (or ``exit``, or ``counts``), and any of ``view``
 ``step`` (0, 1, 2 … within a sample), ``span``, ``labels``, ``prediction``, ``scores``, ``exit``,
 ``counts``, ``steps``, ``frames``, ``latency_ms``, ``extra`` and ``extra.NAME``. The lines of a
 sample are consecutive. What belongs to the sample is on its first line; further lines repeat it or
-leave it empty. A whole number is a number, anything else text; lists and objects are JSON. A
-sample without decisions is one line: ``action`` is empty, or ``[]`` for an empty list.
+leave it empty. A whole number is a number, also with the ``.0`` of a table of floats, anything else
+text; lists and objects are JSON. A sample without decisions is one line: ``action`` is empty, or
+``[]`` for an empty list.
 
-Strict: RFC 4180, as many fields on every line as on the first. Large files take a faster way
-through DuckDB, which gives up on anything unusual, so that the exact reader can report it.
+Strict: RFC 4180, as many fields on every line as on the first; a semicolon or a tab may separate
+them. Large files take a faster way through DuckDB, which gives up on anything unusual, so that the
+exact reader can report it.
 """
 
 from __future__ import annotations
@@ -19,20 +21,21 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import IO, Any
 
-from flopbench.core.errors import DataError, near_match
+from flopbench.core.errors import DataError
 from flopbench.core.files import read_json, write_atomic
 from flopbench.policy.blocks import Block, Place
-from flopbench.policy.columns import EXTRA_PREFIX, json_value, sample_of_row
+from flopbench.policy.columns import EXTRA_PREFIX, column_hint, json_value, sample_of_row
 from flopbench.policy.forms.base import Copy, Reader
 from flopbench.policy.forms.raw import (
     columns_in,
     not_text,
     open_bytes,
     packed,
+    separator_in,
     unpacking_errors,
 )
 from flopbench.policy.header import Header, header_json, read_header
@@ -56,7 +59,7 @@ JSON_COLUMNS = {"scores", "counts", "frames", "extra"}
 EMPTY = "[]"
 """An empty list of decisions or spans; an empty cell means that there is none."""
 
-_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+_INTEGER = re.compile(r"(-?[0-9]{1,4300})(\.0+)?")
 _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 Lines = tuple[list[list[str]], list[int]]
@@ -81,9 +84,11 @@ def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
     """Yield the records of a CSV file that are not blank, and the lines that they start on."""
     before = csv.field_size_limit(LARGEST_CELL)
     with open_bytes(path) as stream:
-        rows = csv.reader(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""), strict=True)
+        text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         line = 1
         try:
+            first = text.readline()
+            rows = csv.reader(chain([first], text), strict=True, delimiter=separator_in(first))
             for row in rows:
                 if row:
                     yield row, line
@@ -118,7 +123,7 @@ class CsvReader(Reader):
         for rows, numbers in _chunks(csv_lines(self.path)):
             if decoder is None:
                 names = self._names(rows.pop(0), numbers.pop(0))
-                decoder = _Decoder(self.path, names)
+                decoder = _Decoder(self.path, names, plan)
             rows, numbers = self._whole(rows, numbers, len(names), report)
             *done, kept = decoder.cut(kept[0] + rows, kept[1] + numbers) or [([], [])]
             yield self._decode(decoder, done, report)
@@ -175,7 +180,7 @@ class CsvReader(Reader):
             if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
                 raise DataError(
                     f"{where}: unknown column {name!r}",
-                    f"{near_match(name, COLUMNS, 'columns')}; name columns of your own extra.NAME",
+                    column_hint(name, COLUMNS),
                 )
             if names.count(name) > 1:
                 raise DataError(f"{where}: the column {name!r} appears twice")
@@ -237,7 +242,12 @@ def _chunks(lines: Iterator[tuple[list[str], int]]) -> Iterator[Lines]:
 
 
 class _Choices(dict[str, int | str]):
-    """Cell -> action id or name, each distinct cell parsed once."""
+    """Cell -> id or name of an action or exit, each distinct cell parsed once."""
+
+    def __init__(self, plan: Plan) -> None:
+        actions = (action.name for action in plan.actions)
+        names = (*actions, *(one.name for one in plan.exits))
+        super().__init__((name, name) for name in names if "." in name)  # such as a width, 1.0
 
     def __missing__(self, cell: str) -> int | str:
         value = self[cell] = _scalar(cell)
@@ -247,12 +257,12 @@ class _Choices(dict[str, int | str]):
 class _Decoder:
     """Cuts lines into samples, and turns the lines of one sample into a row."""
 
-    def __init__(self, path: Path, names: list[str]) -> None:
+    def __init__(self, path: Path, names: list[str], plan: Plan) -> None:
         self._path = path
         self._at = {name: at for at, name in enumerate(names)}
         self._own = [(name, at) for name, at in self._at.items() if name not in LINE_COLUMNS]
         self._decided = [self._at[name] for name in ("action", "span") if name in self._at]
-        self._choices = _Choices()
+        self._choices = _Choices(plan)
 
     def cut(self, rows: list[list[str]], numbers: list[int]) -> list[Lines]:
         """Cut lines into samples; each line without a decision is a sample."""
@@ -279,7 +289,9 @@ class _Decoder:
             cell = rows[0][at]
             if len(rows) > 1 and set(columns[at]) - {cell, ""}:
                 raise self._differs(name, columns[at], numbers)
-            if cell or name == "id":
+            if name == "exit" and cell in self._choices:
+                values[name] = self._choices[cell]
+            elif cell or name == "id":
                 values[name] = _value(name, cell, f"{self._path}:{numbers[0]}: {name}:")
         if not any(any(columns[at]) for at in self._decided):
             return values
@@ -361,22 +373,23 @@ def _value(name: str, cell: str, where: str) -> Any:
 
 
 def _whole_number(cell: str, where: str) -> int:
-    if not _INTEGER.fullmatch(cell):
+    value = _scalar(cell)
+    if isinstance(value, str):
         raise DataError(f"{where} is {cell!r} where a whole number was expected")
-    return int(cell)
+    return value
 
 
 def _scalar(cell: str) -> int | str:
     """Read a cell: a whole number is a number, anything else is text."""
-    return int(cell) if _INTEGER.fullmatch(cell) else cell
+    match = _INTEGER.fullmatch(cell)
+    return int(match[1]) if match else cell
 
 
 def _number(cell: str) -> int | float | str:
     """Read a cell of a user-defined column: a finite number, or text."""
-    value = _scalar(cell)
-    if isinstance(value, str) and _NUMBER.fullmatch(value) and math.isfinite(float(value)):
-        return float(value)
-    return value
+    if "." not in cell and isinstance(value := _scalar(cell), int):
+        return value
+    return float(cell) if _NUMBER.fullmatch(cell) and math.isfinite(float(cell)) else cell
 
 
 class _LineFeeds:

@@ -140,7 +140,12 @@ def pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
 def columns_in(head: bytes) -> list[str]:
     """Return the columns that the first line names, were it CSV."""
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace").strip().lower()
-    return [name.strip().strip('"') for name in first.split(",")]
+    return [name.strip().strip('"') for name in first.split(separator_in(first))]
+
+
+def separator_in(first: str) -> str:
+    """Return what separates the columns that a first line names: a comma, if anything does."""
+    return next((sign for sign in ",;\t" if sign in first), ",")
 
 
 def not_text(path: Path) -> DataError:

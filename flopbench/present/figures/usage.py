@@ -318,7 +318,13 @@ def _usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
         for i, (action, n) in enumerate(zip(plan.actions, numbers, strict=True))
     ]
     shares += [
-        Share(action=f"exit {exit.name}", kind="exit", whole=EXITS, count=n, share=n / totals.views)
+        Share(
+            action=f"exit {exit.name}",
+            kind="exit",
+            whole=EXITS,
+            count=n if isinstance(n, int) else None,
+            share=float(n / totals.views),
+        )
         for exit, n in zip(plan.exits, totals.exits, strict=False)
     ]
     return UsageOfRun(
