@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from flopbench.core.statistics import median
 from flopbench.timing.records import Timing
+from flopbench.timing.verdicts import call_s
 
 SATURATED_WITHIN = 0.05
 """A doubling that gains no more than this share over the best so far counts as no gain: one process
@@ -40,7 +40,7 @@ class Probe:
         batch = row.what.batch
         if row.failed:
             return cls(batch=batch, failure=row.failure or "not measured")
-        rate = batch / median(row.medians())
+        rate = batch / call_s(row)
         return cls(batch=batch, images_per_s=rate, peak_bytes=row.peak_bytes())
 
 

@@ -41,6 +41,10 @@ WAITING = 0.10
 """If wall time is primary: more than this share of it in the run queue means that other processes
 had the processor."""
 
+IDLE = 0.10
+"""If CPU time is primary: in more than this share of the wall time the process neither computed nor
+waited for a processor, so the model waits for something else and CPU time is not what it takes."""
+
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 TimingVerdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
@@ -63,10 +67,10 @@ class Summary:
         p99_s: as ``p90_s``.
         first_s: median of the first calls.
         columns: name -> median of process medians.
-        images_per_s: batch / headline.
+        images_per_s: batch / headline; by the wall clock where the model waits (``call_s``).
         queued_images_per_s: the same with calls queued back to back, as in a busy service; None
             off CUDA.
-        achieved_flops_per_s: 2 × dense MACs × batch / headline.
+        achieved_flops_per_s: 2 × dense MACs in an image × ``images_per_s``.
         share_of_roof: of the measured matmul roof in the same dtype.
         share_of_peak: of the data sheet's dense peak.
         intensity: FLOPs per byte: (with every activation through memory, with none).
@@ -118,9 +122,11 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
     single = all(run.calls_per_sample == 1 for run in row.processes)
     names = dict.fromkeys(name for run in row.processes for name in run.columns)
     columns = {name: median(row.medians(name)) for name in names}
+    seconds = call_s(row)
+    images_per_s = row.what.batch / seconds if seconds > 0 else None
     achieved = None
-    if row.work.dense_macs is not None and headline > 0:
-        achieved = FLOPS_PER_MAC * row.work.dense_macs * row.what.batch / headline
+    if row.work.dense_macs is not None and images_per_s is not None:
+        achieved = FLOPS_PER_MAC * row.work.dense_macs * images_per_s
     peak = peak_of(device.name)
     sheet = None if peak is None else peak.flops_per_s(row.what.dtype)
     roof = row.roofs.get("flops_per_s")
@@ -139,7 +145,7 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         p99_s=percentile(pooled, 99) if single else None,
         first_s=median([run.first_s for run in row.processes]),
         columns=columns,
-        images_per_s=row.what.batch / headline if headline > 0 else None,
+        images_per_s=images_per_s,
         queued_images_per_s=_queued(row),
         achieved_flops_per_s=achieved,
         share_of_roof=achieved / roof if achieved is not None and roof else None,
@@ -150,6 +156,21 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         peak_bytes=row.peak_bytes(),
         energy=_energy(row),
     )
+
+
+def call_s(row: Timing) -> float:
+    """Return the seconds that a call takes: the headline, or wall time where the model waits."""
+    return median(row.medians("wall_s" if idle_share(row) > IDLE else ""))
+
+
+def idle_share(row: Timing) -> float:
+    """Return the share of the wall time in which the model neither computed nor was kept from it.
+
+    It is known only where CPU time is primary.
+    """
+    wall, cpu, wait = (median(row.medians(name) or [0.0]) for name in ("wall_s", "cpu_s", "wait_s"))
+    known = row.lead == "cpu_s" and cpu > 0 and wall > 0
+    return max(0.0, 1 - (cpu + wait) / wall) if known else 0.0
 
 
 def intensity(row: Timing) -> tuple[float, float] | None:
@@ -255,6 +276,12 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
             f"the median of a process is known only to ±{max(widths):.1%}"
             if max(widths) < 1
             else "a process has too few samples for an interval of its median: raise --budget"
+        )
+    idle = idle_share(row)
+    if idle > IDLE:
+        minor.append(
+            f"the model waited {idle:.0%} of the time, not for a processor (sleep, disk, network, "
+            "a lock): ms are CPU time, img/s are by the wall clock"
         )
     wall, waited = columns.get("wall_s"), columns.get("wait_s")
     if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:

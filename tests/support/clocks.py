@@ -31,7 +31,8 @@ class NoiseClock:
         warm_up: factors of the first calls.
         outliers: share of calls that are outliers.
         outlier_factor: how many times longer these take.
-        waits: wall time beyond CPU time, as a share of it.
+        waits: wall time beyond CPU time in which others have the processor, as a share of it.
+        sleeps: wall time beyond CPU time in which the call waits for something else, as a share.
         enqueue_s: host time of launching one call, on CUDA.
         tick_s: step of the clock behind cpu_s, 0 for none: shorter times read as 0.
         seed: of the generator.
@@ -48,6 +49,7 @@ class NoiseClock:
         outliers: float = 0.0,
         outlier_factor: float = 10.0,
         waits: float = 0.0,
+        sleeps: float = 0.0,
         enqueue_s: float = 0.0,
         tick_s: float = 0.0,
         seed: int = 0,
@@ -60,6 +62,7 @@ class NoiseClock:
         self._noise, self._drift, self._warm_up = noise, drift, tuple(warm_up)
         self._outliers, self._outlier_factor = outliers, outlier_factor
         self._waits, self._enqueue_s, self._tick_s = waits, enqueue_s, tick_s
+        self._sleeps = sleeps
         self._random = random.Random(seed)
         self._now = 0.0
 
@@ -72,7 +75,7 @@ class NoiseClock:
         self.timed.append(calls)
         busy = sum(self._one(call()) for _ in range(calls)) / calls
         if self._columns == "cpu":
-            wall = busy * (1 + self._waits)
+            wall = busy * (1 + self._waits + self._sleeps)
             read = busy // self._tick_s * self._tick_s if self._tick_s else busy
             sample = {"wall_s": wall, "cpu_s": read, "wait_s": busy * self._waits}
             self._now += wall * calls

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from flopbench.timing.gpu_readings import GpuReading, throttle_names
 from flopbench.timing.records import Timing, TimingSpec, Work
+from flopbench.timing.sweeps import Probe
 from flopbench.timing.verdicts import summarise
 
 H100 = some_device("NVIDIA H100 80GB HBM3", "cuda")
@@ -109,6 +110,17 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
             ("the process waited for a processor 33% of the time",),
         ),
         (lambda: timed(alike(waits=0.5)), "stable", ()),
+        # Of 1 + 3 + 1, three parts: neither computing nor waiting for a processor.
+        (
+            lambda: timed(alike(waits=1.0, sleeps=3.0)),
+            "noisy",
+            (
+                "the model waited 60% of the time, not for a processor (sleep, disk, network, a "
+                "lock): ms are CPU time, img/s are by the wall clock",
+            ),
+        ),
+        (lambda: timed(alike(sleeps=0.1)), "stable", ()),
+        (lambda: timed(alike(sleeps=3.0), lead="wall_s"), "stable", ()),
         # Two others in the last recorded reading; idle starts and small steps of clocks are calm.
         (lambda: on_cuda(recorded("guest")), "noisy", ("2 other processes used the GPU",)),
         (lambda: on_cuda(recorded("calm")), "stable", ()),
@@ -364,3 +376,27 @@ def test_no_energy_has_a_reason() -> None:
     assert energy.per_image_j is None
     assert "no energy counter" in energy.reason
     assert summarise(timed(alike()), CPU).energy is None
+
+
+@pytest.mark.parametrize(
+    ("clock", "images_per_s"),
+    [
+        ({}, 8 * 16),
+        ({"waits": 1.0}, 8 * 16),
+        ({"sleeps": 0.1}, 8 * 16),
+        ({"sleeps": 1.0}, 8 * 8),
+        ({"sleeps": 3.0, "waits": 1.0}, 8 * 16 / 5),
+        ({"sleeps": 54.0}, 8 * 16 / 55),
+    ],
+)
+def test_a_model_that_waits_has_the_throughput_of_the_wall_clock(
+    clock: dict[str, float], images_per_s: float
+) -> None:
+    """1/16 s of CPU time a batch of 8; what it waits for counts, what others take does not."""
+    what = TimingSpec(spec="resnet18@32", batch=8)
+    row = timed(alike(**clock), what, work=WORK)
+    summary = summarise(row, CPU)
+    assert summary.images_per_s == pytest.approx(images_per_s)
+    assert summary.achieved_flops_per_s == pytest.approx(2e9 * images_per_s)
+    assert summary.headline_s == 1 / 16
+    assert Probe.of(row).images_per_s == summary.images_per_s
