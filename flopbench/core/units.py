@@ -80,6 +80,12 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
     match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
+    if (match["unit"] or "").startswith(","):
+        raise InputError(
+            f"{shown_amount(text)} has a comma: a point stands before decimals, and nothing "
+            "between thousands",
+            expected,
+        )
     digits, exponent = match["digits"], match["exponent"] or "0"
     if len(digits) > LONGEST_NUMBER or len(exponent) > LONGEST_NUMBER:
         raise InputError(f"{shown_amount(text)} has too many digits", expected)

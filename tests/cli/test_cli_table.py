@@ -227,6 +227,60 @@ def test_a_large_model_needs_no_memory(tmp_path: Path) -> None:
     assert peak_kib * 1024 < 1_500_000_000
 
 
+NETS = """
+from torch import nn
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(1, 4, 3, padding=1)
+    def forward(self, left, right):
+        return self.a(left).mean() + self.b(right).mean()
+
+def two(): return Two()
+def tokens(widths=(32, 64), name=""):
+    assert name in ("", "a, b@c"), name
+    return nn.Sequential(nn.Embedding(50, widths[0]), nn.Linear(*widths))
+"""
+
+
+def test_shapes_and_lists_on_the_command_line(run_cli: RunCli, tmp_path: Path) -> None:
+    """36 · (64² + 32²) = 184,320 and 100 · 32 · 64 = 204,800, in the order asked for."""
+    (tmp_path / "forms.py").write_text(NETS)
+    asked = {
+        "forms.py:two@((1,1,64,64), (1,1,32,32))": 184_320,
+        "forms.py:two@right=1x1x32x32+left=1x1x64x64": 184_320,
+        "forms.py:tokens@(1, 100):int64": 204_800,
+        "forms.py:tokens@1x100:long,widths=[32, 128],name='a, b@c'": 409_600,
+    }
+    done = run_cli("table", *asked, "--counter", "torch", "--format", "json")
+    assert done.returncode == 0, done.stderr
+    rows = json.loads(done.stdout)["rows"]
+    assert [row["dense_macs"] for row in rows] == list(asked.values())
+    assert rows[3]["spec"] == "forms.py:tokens@1x100:int64,name='a, b@c',widths=[32,128]"
+    again = run_cli("table", rows[3]["spec"], "--counter", "torch", "--format", "json")
+    assert json.loads(again.stdout)["rows"] == rows[3:]
+    sizes = ("-r", "1x10:int64", "-r", "(1, 20):int64")
+    crossed = run_cli("table", "forms.py:tokens", *sizes, "--counter", "torch", "--format", "json")
+    assert [row["dense_macs"] for row in json.loads(crossed.stdout)["rows"]] == [20_480, 40_960]
+
+
+@pytest.mark.parametrize(
+    ("model", "needle"),
+    [
+        ("swin_t@64,depths=[3]", "swin_t sets depths itself"),
+        ("lstm:4x4,layers=99999999999999999999", "numbers of a usual size"),
+        ("lstm:4x4,layers=1000000", "at most 1000"),
+        ("lstm:99999999x99999999999", "cannot build"),
+        ("resnet18@99999999", "beyond any model"),
+        ("resnet18@1x3x64x64", "shapes are for your own code"),
+    ],
+)
+def test_absurd_options_and_inputs_are_refused(run_cli: RunCli, model: str, needle: str) -> None:
+    """At once, with one message."""
+    assert_refused(run_cli("table", model, "--counter", "torch"), needle)
+
+
 def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -> None:
     """Even one with random widths: every counter sees the same network, verified."""
     (tmp_path / "drawn.py").write_text(

@@ -195,6 +195,8 @@ def test_parse_macs(text: str, macs: int) -> None:
         ("4.2 GB", "the unit 'GB', which is not a unit of MACs"),
         ("1e", "the unit 'e'"),
         ("1.8 GMACs/video", "the unit 'GMACs/video'"),
+        ("4,2 GMACs", "'4,2 GMACs' has a comma: a point stands before decimals"),
+        ("1,800,000", "nothing between thousands"),
         ("1.5", "not a whole number of MACs"),
         ("3 FLOPs", "not a whole number of MACs"),
         ("-4", "'-4' is negative"),
