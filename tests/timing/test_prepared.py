@@ -61,7 +61,7 @@ def test_a_cache_is_the_same_for_every_call_and_has_the_batch_and_dtype(batch: i
 def test_inputs_by_shape_are_timed() -> None:
     """Positional and keyword inputs, nested, with their dtypes."""
     text = "prepared_nets.py:reads@1x4+(1x2:int64,[1x3])+mask=1x5:bool"
-    (args, kwargs), *_ = [prepare(TimingSpec(spec=text, batch=2))()]
+    args, kwargs = prepare(TimingSpec(spec=text, batch=2))()
     x, (ids, (deep,)) = args
     assert [tuple(t.shape) for t in (x, ids, deep, kwargs["mask"])] == [
         (2, n) for n in (4, 2, 3, 5)
