@@ -234,6 +234,24 @@ FAULTS = (
         "prod(_broadcast(left, shapes[2]))",
         ("tests/counting/test_torch_counter.py::test_counts_the_truth[meta]",),
     ),
+    # --- models
+    Fault(
+        "a cache among the inputs is not copied",
+        "flopbench/models/build/copies.py",
+        "            return copy.deepcopy(value)\n    except FlopbenchError",
+        "            return copy.copy(value)\n    except FlopbenchError",
+        (
+            "tests/models/test_inputs.py::"
+            "test_an_object_among_the_inputs_is_copied_for_every_run",
+        ),
+    ),
+    Fault(
+        "a quoted comma ends an option",
+        "flopbench/models/shapes.py",
+        "quoted = _QUOTED.match(text, at)",
+        "quoted = None",
+        ("tests/light/models/test_specs.py",),
+    ),
     # --- policy
     Fault(
         "an exit excuses no missing steps",

@@ -260,6 +260,40 @@ def test_an_object_among_the_inputs_is_copied_for_every_run(holding: Any, counte
     assert cache.history == []
 
 
+class Discards(Decoder):
+    """Also runs a layer of 8 × 8 whose result it drops, so that fvcore traces it twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dropped = nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor, cache: Any) -> torch.Tensor:
+        self.dropped(x)
+        return super().forward(x, cache)
+
+
+class OnlyOutsideInference(Decoder):
+    """Fails in inference mode, after it has added to the cache."""
+
+    def forward(self, x: torch.Tensor, cache: Any) -> torch.Tensor:
+        output = super().forward(x, cache)
+        if torch.is_inference_mode_enabled():
+            raise RuntimeError("not in inference mode")
+        return output
+
+
+@pytest.mark.parametrize(
+    ("net", "counter", "dense_macs"),
+    [(Discards, "fvcore", 192), (Discards, "torch", 192), (OnlyOutsideInference, "torch", 128)],
+)
+def test_a_counter_that_runs_twice_starts_from_the_same_cache(
+    net: type[Decoder], counter: str, dense_macs: int
+) -> None:
+    """The second run has 8 keys, as the first."""
+    profile = flopbench.profile(net(), (torch.ones(1, 1, 8), Cache(7)), counter)
+    assert profile.dense_macs == dense_macs
+
+
 def test_a_cache_of_transformers_does_not_grow() -> None:
     """One token at a cache of 8: the same count each time, and each position once."""
     transformers = pytest.importorskip("transformers")

@@ -108,7 +108,9 @@ def test_an_option_may_be_a_list_a_tuple_a_dict_or_quoted(
 
 def test_options_that_python_takes_for_equal_are_different_models() -> None:
     """1, True, 1.0 and '1' are equal or print alike somewhere; the models need not be."""
-    assert len({parse_spec(f"nets.py:build,a={a}") for a in ("1", "True", "1.0", "'1'")}) == 4
+    specs = [parse_spec(f"nets.py:build,a={a}") for a in ("1", "True", "1.0", "'1'")]
+    assert [[one == other for other in specs].count(True) for one in specs] == [1] * 4
+    assert len(set(specs)) == 4
 
 
 @pytest.mark.parametrize(

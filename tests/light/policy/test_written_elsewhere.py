@@ -48,8 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ('id;action\n"a;b";0\n"a;b";2\n', [1, 0, 1]),
         ('"id";"action"\na;0\na;2\n', [1, 0, 1]),
         ("\ufeffid;action\r\na;0\r\na;2\r\n", [1, 0, 1]),
-        # A name wins over the number that it looks like.
-        ("id,action\na,1.0\na,1\nb,0.0\nb,2.0\n", [1, 2, 1]),
+        ("id,action,extra.x;y\na,0,1\na,2,1\n", [1, 0, 1]),
     ],
 )
 def test_a_csv_log_of_another_program_is_read(folder: Path, text: str, frames: list[int]) -> None:
@@ -57,6 +56,16 @@ def test_a_csv_log_of_another_program_is_read(folder: Path, text: str, frames: l
     (folder / "run.csv").write_bytes(text.encode())
     counts = counts_of_log(["run.csv"], flopbench.Choices(preset="widths.toml"))
     assert list(counts.totals().frames) == frames
+
+
+def test_a_name_wins_over_the_number_that_it_looks_like(folder: Path) -> None:
+    """Widths and scales are such names: here 2.0 is action 1, and 2 is action 2."""
+    (folder / "widths.toml").write_text(PRESET.replace('"1.0"', '"2.0"'))
+    (folder / "run.csv").write_text("id,action\na,2.0\na,2\nb,1.0\nb,0.0\n")
+    counts = counts_of_log(["run.csv"], flopbench.Choices(preset="widths.toml"))
+    assert list(counts.totals().frames) == [1, 2, 1]
+    (folder / "n.csv").write_text("video,action,n\na,2.0,5\na,2,7\n")
+    assert read_counts(folder / "n.csv", preset="widths.toml").frames.tolist() == [[0, 5, 7]]
 
 
 def test_labels_of_floats_are_whole_numbers(folder: Path) -> None:
