@@ -10,11 +10,17 @@ is no tolerance: the counts are integers.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 from flopbench.core.records import Record
-from flopbench.counting.profile import DENSE_FAMILIES, CostProfile, Gap
+from flopbench.counting.profile import (
+    DENSE_FAMILIES,
+    FOR_ONE_DRAW,
+    FOR_THESE_VALUES,
+    CostProfile,
+    Gap,
+)
 from flopbench.counting.registry import library_of
 
 Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quoted"]
@@ -34,11 +40,23 @@ class CounterVerdict(Record, frozen=True, kw_only=True):
 
     Attributes:
         status: see the module's docstring; ``unverified`` where no second counter agrees.
-        reason: one sentence, empty for a plainly verified count.
+        reason: one sentence, empty for a plainly verified count. A count that holds for the
+            values or the draw of this run alone is verified for these.
     """
 
     status: Status
     reason: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Whether the count is verified, whatever the values of the input are."""
+        return self.status == "verified" and not self.reason
+
+
+def restriction(notes: Iterable[str]) -> str:
+    """Return the note that says what alone a count holds for, such as the values of this run."""
+    starts = (FOR_THESE_VALUES, FOR_ONE_DRAW)
+    return next((note for start in starts for note in notes if note.startswith(start)), "")
 
 
 def judge_counters(profiles: Sequence[CostProfile]) -> dict[str, CounterVerdict]:
@@ -133,7 +151,7 @@ def _common_verdict(
     nothing = nothing if one.params and not one.dense_macs else ""
     if agreed:
         status: Status = "unverified" if nothing else "verified"
-        return CounterVerdict(status=status, reason=nothing)
+        return CounterVerdict(status=status, reason=nothing or restriction(one.notes))
     reference = _find(same, REFERENCE)
     if _is_complete(reference):
         reason = "no second library gives these dense MACs without a gap"

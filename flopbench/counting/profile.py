@@ -39,6 +39,9 @@ OTHER_FAMILIES = (
 
 UNREAD = "took no part"
 """In the reference counter's note on parameters that no operator read."""
+FOR_THESE_VALUES = "for these values"
+FOR_ONE_DRAW = "for one draw"
+"""How a note begins that restricts what a count holds for."""
 
 GapKind = Literal["operator", "module", "unseen", "uncalled"]
 

@@ -66,7 +66,7 @@ def measured_rows(
 
 
 def _row(profile: CostProfile, verdict: CounterVerdict, notes: list[str]) -> CostRow:
-    reasons = [verdict.reason] if verdict.reason else []
+    reasons = [reason for reason in (verdict.reason,) if reason and reason not in profile.notes]
     return CostRow(
         model=profile.model,
         input=profile.input,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from flopbench.core.grid import Grid, columns
 from flopbench.core.units import CONVENTION, millions, readable_giga
-from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.agreement import REFERENCE, restriction
 from flopbench.counting.cost_row import CostRow, counters_of, leading_row, lines_of
 
 TITLE = "Offline cost table: GMACs per forward pass"
@@ -40,14 +40,16 @@ def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> 
 def line_status(line: list[CostRow]) -> str:
     """Summarise the statuses of one line: the worst one, and which counters have it."""
     statuses = {row.counter: row.status for row in line}
+    notes = [note for row in line if row.status == "verified" for note in row.notes]
+    verified = f"verified {restriction(notes).partition(':')[0]}".rstrip()
     for worst in ("failed", "disputed", "partial", "unverified"):
         who = [counter for counter, status in statuses.items() if status == worst]
         if len(who) == len(statuses):
             return worst
         if who and worst != "unverified":
-            agreed = "verified; " if "verified" in statuses.values() else ""
+            agreed = f"{verified}; " if "verified" in statuses.values() else ""
             return f"{agreed}{worst}: {', '.join(who)}"
-    return line[0].status
+    return verified if line[0].status == "verified" else line[0].status
 
 
 def _line(

@@ -23,11 +23,13 @@ def cost_tables(table: CostTable) -> Tables:
     """Return a cost table, ready to be shown."""
     grid = cost_table_grid(table.rows, table.environment)
     statuses = {row[-1] for row in grid.rows}
+    styles = {s: STATUS_STYLES.get(s, "" if s == "quoted" else "red") for s in statuses}
+    styles |= {s: "yellow" for s in statuses if s.startswith("verified for") and ";" not in s}
     return Tables(
         grids={"costs": grid},
         csv=lambda: cost_table_csv(table),
         json=table.dumps,
-        styles={s: STATUS_STYLES.get(s, "" if s == "quoted" else "red") for s in statuses},
+        styles=styles,
     )
 
 

@@ -20,7 +20,7 @@ from flopbench.core.errors import InputError  # noqa: E402
 from flopbench.counting.agreement import judge_counters  # noqa: E402
 from flopbench.counting.profile import UNREAD  # noqa: E402
 
-ONE_DRAW = "the forward pass draws random numbers: this is the count of one draw (seed 0)"
+ONE_DRAW = "for one draw: the forward pass draws random numbers, seed 0"
 
 
 class SignConv(torch.autograd.Function):
@@ -141,6 +141,7 @@ def test_a_random_draw_is_named(draw: Any) -> None:
     assert len({p.dense_macs for p in profiles}) == 1
     assert 0 < profiles[0].dense_macs < 8 * 1024
     assert all(ONE_DRAW in p.notes for p in profiles)
+    assert not any(verdict.plain for verdict in judge_counters(profiles).values())
     fixed = profile(RandomDepth(lambda: 0), (torch.rand(1, 32),), counters="torch")
     assert (fixed.dense_macs, fixed.notes) == (8 * 1024, ())
 

@@ -9,35 +9,37 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import structs
 from torch import nn
 
-from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.counting.agreement import REFERENCE
-from flopbench.counting.measure.counters.base import Counted, Counter, Subject
+from flopbench.counting.measure.counters.base import BOTH_BRANCHES, Counted, Counter, Subject
+from flopbench.counting.measure.counters.watching import watch_values
 from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
-from flopbench.counting.profile import CostProfile, merge_operators
+from flopbench.counting.profile import FOR_ONE_DRAW, CostProfile, merge_operators
 from flopbench.counting.registry import CounterInfo, installed_versions
 from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
-from flopbench.models.build.environment import counting_state, quick_shapes
+from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
 from flopbench.models.spec import ModelSpec
 
-VALUES_NOTE = (
-    "the forward pass needs real values, so it ran on the CPU with random weights (seed 0); "
-    "where the work depends on those values, so does the count"
-)
-DRAW_NOTE = "the forward pass draws random numbers: this is the count of one draw (seed 0)"
+DRAW_NOTE = f"{FOR_ONE_DRAW}: the forward pass draws random numbers, seed 0"
 
+_Made = TypeVar("_Made")
 
 Result = CostProfile | str
 """What a counter gives: a profile, or in one line why it could not count this model."""
+
+
+class _NoValues(MeasureError):
+    """A model that needs values has none."""
 
 
 def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> dict[str, Result]:
@@ -94,7 +96,7 @@ def _profile(
     for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
         counter = counters[info.name]
         try:
-            counted, device = _count(counter, source)
+            counted, device = _count(counter, source, name)
         except InputError:
             raise
         except MeasureError as error:
@@ -127,30 +129,51 @@ def _load(info: CounterInfo) -> Counter:
     return counter
 
 
-def _count(counter: Counter, source: SubjectSource) -> tuple[Counted, str]:
+def _count(counter: Counter, source: SubjectSource, name: str) -> tuple[Counted, str]:
     """Return a count and the device that it was made on."""
+    counted: Counted | None = None
     if not counter.needs_values and source.shapes_suffice is not False:
         # What fails on shapes alone (building, running, counting) is tried again with values.
-        with quick_shapes(), contextlib.suppress(Exception, SystemExit):
-            subject = source.subject("meta")
-            counted = _count_subject(counter, source, subject)
-            source.shapes_suffice = True
-            return counted, "meta"
-    subject = source.subject("cpu")
-    if any(tensor.is_meta for tensor in subject.module.parameters()):
-        raise MeasureError("it needs real values, and the model is on the meta device")
-    counted = _count_subject(counter, source, subject)
-    if not counter.needs_values and source.shapes_suffice is None:
+        with contextlib.suppress(Exception, SystemExit):
+            counted = _run(source, "meta", counter.count)
+            if BOTH_BRANCHES not in counted.notes:
+                source.shapes_suffice = True
+                return counted, "meta"
+    if source.shapes_suffice is None:
         source.shapes_suffice = False
-    if source.shapes_suffice is False:
-        counted = replace(counted, notes=(*counted.notes, VALUES_NOTE))
-    return counted, "cpu"
+        with contextlib.suppress(Exception, SystemExit):
+            _run(source, "meta", Subject.run)
+            source.shapes_suffice = True
+    try:
+        if not source.shapes_suffice and source.values is None:
+            _require_running(source, name)
+        counted = _run(source, "cpu", counter.count)
+    except _NoValues:
+        if counted is None:
+            raise
+        return counted, "meta"
+    if source.values is None:
+        return counted, "cpu"
+    notes, gaps = (*counted.notes, *source.value_notes()), source.values.gaps
+    return replace(counted, notes=notes, not_counted=(*counted.not_counted, *gaps)), "cpu"
 
 
-def _count_subject(counter: Counter, source: SubjectSource, subject: Subject) -> Counted:
-    with counting_state() as drew, source.originals_guarded():
-        counted = counter.count(subject)
-        return replace(counted, notes=(*counted.notes, DRAW_NOTE)) if drew() else counted
+def _run(source: SubjectSource, device: str, work: Callable[[Subject], _Made]) -> _Made:
+    """Do something with a subject, in the state in which counters run."""
+    shapes = (quick_shapes(), no_addresses()) if device == "meta" else ()
+    with contextlib.ExitStack() as stack:
+        for context in shapes:
+            stack.enter_context(context)
+        subject = source.subject(device)
+        if device == "cpu" and any(tensor.is_meta for tensor in subject.module.parameters()):
+            raise _NoValues("it needs real values, and the model is on the meta device")
+        drew = stack.enter_context(counting_state())
+        stack.enter_context(source.originals_guarded())
+        made = work(subject)
+        # On shapes alone, only what is drawn for Python can steer.
+        if device == "meta" or not source.shapes_suffice:
+            source.draws = drew()
+    return made
 
 
 def _require_running(source: SubjectSource, name: str) -> None:
@@ -158,12 +181,11 @@ def _require_running(source: SubjectSource, name: str) -> None:
 
     Raises:
         InputError: the model itself does not run at this input.
+        MeasureError: a copy of it cannot be run.
     """
-    subject = source.subject("cpu")
     try:
-        with counting_state():
-            subject.run()
-    except InputError:
+        values = _run(source, "cpu", watch_values)
+    except FlopbenchError:
         raise
     except (Exception, SystemExit) as error:
         raise InputError(
@@ -171,6 +193,8 @@ def _require_running(source: SubjectSource, name: str) -> None:
             "check that the input's size, layout and type are what the network expects; some "
             "networks are built for one size, which an option sets, such as image_size=192",
         ) from error
+    if not source.shapes_suffice:
+        source.values = values
 
 
 def _feature_dim(built: Built, counted: Counted) -> int | None:
@@ -219,6 +243,6 @@ def _to_profile(
         operators=operators,
         modules=module_facts(built.module, located=spec is None or spec.is_user_code),
         not_counted=counted.not_counted,
-        notes=(*built.notes, *counted.notes),
+        notes=(*built.notes, *counted.notes, *((DRAW_NOTE,) if source.draws else ())),
         versions={"python": platform.python_version(), **installed_versions(libraries)},
     )

@@ -10,20 +10,27 @@ from torch import nn
 
 from flopbench.core.errors import MeasureError
 from flopbench.counting.measure.counters.base import Subject
+from flopbench.counting.measure.counters.watching import Leaving
+from flopbench.counting.profile import FOR_THESE_VALUES
 from flopbench.models.build.built import Built
 from flopbench.models.build.by_source import build
-from flopbench.models.build.copies import TensorSwap, move_inputs, private_copy
+from flopbench.models.build.copies import Restored, move_inputs, private_copy
 from flopbench.models.spec import ModelSpec
+
+NEEDS_VALUES = "the forward pass does not run on shapes alone, so it ran on the CPU"
+
+_NAMED = 4
+"""How many operators of those by which values steer are named."""
 
 
 class SubjectSource:
     """One model for several counters, each of which sees it as if it were the first.
 
     A live module and a model from the user's own code are copied for every counter. A library
-    model is ours alone and stateless in evaluation mode, so the model itself serves one counter
-    after the other, its tensors swapped for shapes on the meta device and back; if a counter
-    leaves something behind in it, it is built again. Where some counter wants values, the model
-    is built with them at once.
+    model is ours alone, so the model itself serves one counter after the other: it is restored to
+    what it was, on the meta device or with values. Where some counter wants values, the model is
+    built on the CPU at once, a library model with zero weights, until it turns out that its work
+    depends on them.
     """
 
     def __init__(
@@ -31,14 +38,17 @@ class SubjectSource:
     ) -> None:
         self.spec = spec
         self.shapes_suffice: bool | None = None
-        """Whether a forward pass on the meta device succeeded; None before one was tried."""
+        """Whether the model runs on the meta device; None before it was tried."""
+        self.draws = False
+        """Whether a forward pass draws random numbers that may steer it."""
+        self.values: Leaving | None = None
+        """What becomes of values, where shapes do not suffice."""
         self._built = live
         self._device = "" if live is None else "cpu"
         self._initialised = live is not None
         self._values_wanted = values_wanted
         self._ours = spec is not None and not spec.is_user_code
-        self._swap: TensorSwap | None = None
-        self._signature: list[Any] = []
+        self._restored: Restored | None = None
 
     @property
     def built(self) -> Built:
@@ -56,8 +66,8 @@ class SubjectSource:
         if self._is_stale(device):
             self._build(device)
         if self._ours:
-            assert self._swap is not None
-            self._swap.to(device)
+            assert self._restored is not None
+            self._restored.to(device)
             module = self.built.module
         else:
             module = private_copy(self.built.module, device)
@@ -94,43 +104,37 @@ class SubjectSource:
         finally:
             hook.remove()
 
-    def _needs_values(self) -> bool:
+    def value_notes(self) -> tuple[str, ...]:
+        """Say why values were needed, and whether the count holds for these alone."""
+        if self.values is None:
+            return ()
+        names = self.values.steering
+        if not names:
+            return (NEEDS_VALUES,)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        weights = "the model's own weights"
+        if self.spec is not None:
+            weights = "random weights, seed 0" if self._ours else "the weights of the factory"
+        how = f"the work depends on values ({', '.join(names[:_NAMED])}{more})"
+        return (f"{FOR_THESE_VALUES}: {how}; {weights}",)
+
+    def _initialises(self) -> bool:
         """Whether weights must be drawn, because the work may depend on them."""
-        assert self.spec is not None
-        return self.spec.is_user_code or self.shapes_suffice is False or not self._values_wanted
+        return not self._ours or self.shapes_suffice is False
 
     def _is_stale(self, device: str) -> bool:
         if self.spec is None:
             return False
-        if self._built is None or (self._ours and _signature(self.built.module) != self._signature):
-            return True
-        return device == "cpu" and (
-            self._device == "meta" or (self._needs_values() and not self._initialised)
+        return self._built is None or (
+            device == "cpu"
+            and (self._device == "meta" or (self._initialises() and not self._initialised))
         )
 
     def _build(self, device: str) -> None:
         assert self.spec is not None
-        # One build serves every counter, so that a user's factory runs once. A library model for
-        # a counter that needs values gets zero weights until it turns out that the work depends
-        # on them.
+        # One build serves every counter, so that a user's factory runs once.
         self._device = "cpu" if self._values_wanted else device
-        self._initialised = self._needs_values()
+        self._initialised = self._initialises()
         self._built = build(self.spec, self._device, initialise=self._initialised)
         if self._ours:
-            self._swap = TensorSwap(self._built.module, self._device)
-            self._signature = _signature(self._built.module)
-
-
-def _signature(module: nn.Module) -> list[Any]:
-    """Record what a counter may leave behind: hooks, buffers, attributes, flags."""
-    return [
-        (
-            id(child),
-            child.training,
-            len(vars(child)),
-            len(child._buffers),
-            len(child._forward_hooks),
-            len(child._forward_pre_hooks),
-        )
-        for child in module.modules()
-    ]
+            self._restored = Restored(self._built.module, self._device)

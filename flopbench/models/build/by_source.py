@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, reason
-from flopbench.models.build.environment import made_on_cpu, seeded
+from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
 from flopbench.models.build.library import build_library_model, build_on_meta
 from flopbench.models.build.user import build_user_model
 from flopbench.models.shapes import Shape
@@ -37,7 +37,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
             size does not fit it, or the user's factory failed.
     """
     spec = copy.deepcopy(spec)  # a builder may write to lists among the options
-    context = made_on_cpu() if device == "cpu" else contextlib.nullcontext()
+    context = made_on_cpu() if device == "cpu" else no_addresses()
     with seeded(), context:
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import FlopbenchError, MeasureError
 from flopbench.models.build.built import reason
+from flopbench.models.build.environment import Name, replaced
 
 _PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")
@@ -45,20 +46,25 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
             "the model has lazy parameters, which have no shape yet",
             "run it once on an input, then count it",
         )
-    memo: dict[int, Any] = {}
-    for child in module.modules():
-        tensors = [*child._parameters.values(), *child._buffers.values()]
-        tensors += [v for v in vars(child).values() if isinstance(v, torch.Tensor)]
-        for tensor in tensors:
-            if tensor is None or id(tensor) in memo or not _plain(tensor):
-                continue
-            memo[id(tensor)] = (
-                _on_meta(tensor)
-                if device == "meta"
-                else _as_parameter(tensor.detach().clone(), tensor)
-            )
+
+    def copied_tensor(_key: Name, own: Callable[..., Any]) -> Callable[..., Any]:
+        def deep_copy(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
+            if id(tensor) not in memo:
+                if not _plain(tensor):
+                    memo[id(tensor)] = own(tensor, memo)
+                elif device == "meta":
+                    memo[id(tensor)] = _on_meta(tensor)
+                else:
+                    memo[id(tensor)] = _as_parameter(tensor.detach().clone(), tensor)
+            copied: torch.Tensor = memo[id(tensor)]
+            return copied
+
+        return deep_copy
+
+    kinds = [(kind, "__deepcopy__") for kind in (torch.Tensor, nn.Parameter)]
     try:
-        copied: nn.Module = copy.deepcopy(module, memo)
+        with replaced(kinds, copied_tensor):  # whatever holds them: a list, a dict, an object
+            copied: nn.Module = copy.deepcopy(module)
     except Exception as error:
         raise MeasureError(
             f"the model cannot be copied ({type(error).__name__}: {error})",
@@ -69,32 +75,55 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
     return copied
 
 
-class TensorSwap:
-    """Swap the tensors of a module for shapes on the meta device, and back.
+class Restored:
+    """A module that becomes what it was when it was built, on the meta device or its own.
 
-    A module that was built on ``meta`` cannot go to ``cpu``.
+    What counters and the model itself leave behind is undone: attributes, hooks, buffers, flags,
+    and what they put into lists and dicts. A module that was built on ``meta`` stays there.
     """
 
     def __init__(self, module: nn.Module, device: str) -> None:
         self._device = device
-        self._places: list[tuple[dict[str, Any], str, dict[str, torch.Tensor]]] = []
-        on_meta: dict[int, torch.Tensor] = {}
-        for child in module.modules():
-            for names in (child._parameters, child._buffers, vars(child)):
-                for name, tensor in names.items():
-                    if not isinstance(tensor, torch.Tensor) or not _plain(tensor):
-                        continue
-                    if id(tensor) not in on_meta:
-                        on_meta[id(tensor)] = tensor if device == "meta" else _on_meta(tensor)
-                    choices = {device: tensor, "meta": on_meta[id(tensor)]}
-                    self._places.append((names, name, choices))
+        self._on_meta: dict[int, torch.Tensor] = {}
+        self._states = [
+            (child, {name: _copied(value) for name, value in vars(child).items()})
+            for child in module.modules()
+        ]
 
     def to(self, device: str) -> None:
-        """Install the tensors of one device."""
-        if device != self._device:
-            for names, name, choices in self._places:
-                names[name] = choices[device]
-            self._device = device
+        """Restore every attribute, with the tensors of one device."""
+        swap = self._swapped if device == "meta" != self._device else _itself
+        for child, state in self._states:
+            names = vars(child)
+            names.clear()
+            names.update((name, _copied(value, swap)) for name, value in state.items())
+
+    def _swapped(self, tensor: torch.Tensor) -> torch.Tensor:
+        if not _plain(tensor):
+            return tensor
+        if id(tensor) not in self._on_meta:
+            self._on_meta[id(tensor)] = _on_meta(tensor)
+        return self._on_meta[id(tensor)]
+
+
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
+
+
+def _copied(value: Any, tensor: Callable[[torch.Tensor], torch.Tensor] = _itself) -> Any:
+    """Copy containers within containers, and the tensors in them by ``tensor``."""
+    if isinstance(value, torch.Tensor):
+        return tensor(value)
+    if isinstance(value, dict):
+        copied = copy.copy(value)
+        for key, item in value.items():
+            dict.__setitem__(copied, key, _copied(item, tensor))  # some refuse update()
+        return copied
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(_copied(item, tensor) for item in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(_copied(item, tensor) for item in value)
+    return copy.copy(value) if isinstance(value, (set, bytearray)) else value
 
 
 def move_inputs(value: Any, device: str) -> Any:

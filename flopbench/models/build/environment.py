@@ -8,13 +8,24 @@ import logging
 import random
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import GeneratorType
 from typing import Any
 
 import torch
 
 from flopbench.core.errors import InputError
+
+Name = tuple[Any, str]
+"""A namespace and a function in it."""
+
+Names = Iterable[Name]
+
+ADDRESSES = tuple(
+    (owner, "data_ptr")
+    for owner in (torch.Tensor, torch.UntypedStorage, torch.storage.TypedStorage)
+)
+"""What gives the address of data, at which foreign code may read."""
 
 SEED = 0
 """Seed of random weights, inputs and draws, so that value-dependent costs are reproducible."""
@@ -128,6 +139,60 @@ def silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def replaced(names: Names, wrap: Callable[[Name, Callable[..., Any]], Any]) -> Iterator[None]:
+    """Replace each named function by ``wrap((owner, name), function)``, and restore it."""
+    names = [(owner, name) for owner, name in names if hasattr(owner, name)]
+    before = {(owner, name): vars(owner).get(name) for owner, name in names}
+    try:
+        for owner, name in names:
+            setattr(owner, name, wrap((owner, name), getattr(owner, name)))
+        yield
+    finally:
+        for (owner, name), own in before.items():
+            if own is None:
+                delattr(owner, name)  # what was inherited is visible again
+            else:
+                setattr(owner, name, own)
+
+
+def called_from(*packages: str) -> bool:
+    """Whether the caller of the calling function is code of one of these packages."""
+    return sys._getframe(2).f_globals.get("__name__", "").partition(".")[0] in packages
+
+
+class _NoAddress:
+    """Stands for the address of data on the meta device: comparable, but no number to read at."""
+
+    def __init__(self, data: Any) -> None:
+        tensor = isinstance(data, torch.Tensor)
+        storage = data.untyped_storage() if tensor else data.untyped()
+        self._bytes = data.storage_offset() * data.element_size() if tensor else 0
+        self._place = (storage._cdata, self._bytes)
+
+    def __mod__(self, alignment: int) -> int:
+        return int(self._bytes % alignment)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _NoAddress) and other._place == self._place
+
+    def __hash__(self) -> int:
+        return hash(self._place)
+
+
+def no_addresses() -> contextlib.AbstractContextManager[None]:
+    """Give data on the meta device no address: torch gives 0, and what reads there crashes."""
+
+    def guarded(_key: Name, given: Callable[[Any], int]) -> Callable[[Any], Any]:
+        def address(data: Any) -> Any:
+            real = data.device.type != "meta" or called_from("torch")
+            return given(data) if real else _NoAddress(data)
+
+        return address
+
+    return replaced(ADDRESSES, guarded)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ from torch import nn
 from flopbench.counting.profile import Gap, OpCost, merge_operators
 from flopbench.models.build.copies import move_inputs
 
+BOTH_BRANCHES = "torch.cond: both branches counted, as meta has no value to choose by"
+"""Note on a count on shapes alone that values would have steered."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:

@@ -15,14 +15,13 @@ the device's kernels. A model that fails in inference mode is run again under ``
 lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
 save nothing, and a complex multiply-accumulate counts as one.
 
-Work that bypasses the dispatcher is invisible. Tensors passed to NumPy or by DLPack are reported;
-kernels launched without an operator, and threads that the model starts itself, cannot be.
+Work that bypasses the dispatcher is invisible: kernels launched without an operator, threads that
+the model starts itself. Tensors that leave torch are noticed by the harness.
 Parameters that no operator read are named in a note: what they belong to was not counted.
 """
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,10 +35,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flopbench.core.errors import MeasureError
 from flopbench.core.units import percent
-from flopbench.counting.measure.counters.base import Counted, ModuleStack, Subject, out_elements
+from flopbench.counting.measure.counters.base import (
+    BOTH_BRANCHES,
+    Counted,
+    ModuleStack,
+    Subject,
+    out_elements,
+)
 from flopbench.counting.measure.counters.free_ops import is_free
 from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
-from flopbench.counting.measure.counters.watching import namespaces_restored
 from flopbench.counting.profile import UNREAD, Gap, OpCost
 from flopbench.models.build.environment import uncompiled
 
@@ -111,7 +115,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
     stack = ModuleStack(subject.module_names())
     observer = _Observer(counter.flop_registry, stack)
     lowering = _Lowering(counter.flop_registry, subject.module.parameters())
-    with stack.tracking(), observer, counter, lowering, _leaving_torch(observer):
+    with stack.tracking(), observer, counter, lowering:
         subject.run()
     observer.check(counter)
     operators = observer.operators()
@@ -127,23 +131,6 @@ def _count(subject: Subject, *notes: str) -> Counted:
         ),
         unread=frozenset(path for path, one in named if id(one) in lowering.unread),
     )
-
-
-@contextlib.contextmanager
-def _leaving_torch(observer: _Observer) -> Iterator[None]:
-    """Report tensors that go to NumPy or through DLPack: what happens to them is invisible."""
-
-    def watched(name: str, original: Any) -> Any:
-        def leave(tensor: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-            observer.note_gap(f"Tensor.{name}")
-            return original(tensor, *args, **kwargs)
-
-        return leave
-
-    with namespaces_restored(torch.Tensor):
-        for name in ("numpy", "__array__", "__dlpack__"):
-            setattr(torch.Tensor, name, watched(name, getattr(torch.Tensor, name)))
-        yield
 
 
 def _unread(model: nn.Module, lowering: _Lowering) -> Iterator[str]:
@@ -226,9 +213,7 @@ class _Lowering(TorchDispatchMode):
         with self:
             if not isinstance(condition, torch.Tensor) or not condition.is_meta:
                 return (if_true if bool(condition) else if_false)(*operands)
-            self.notes["torch.cond: both branches counted, as meta has no value to choose by"] = (
-                None
-            )
+            self.notes[BOTH_BRANCHES] = None
             if_false(*operands)
             return if_true(*operands)
 

@@ -1,13 +1,20 @@
-"""Watching torch's functions, and restoring those that a library replaced."""
+"""Watching torch's functions and the values they take; restoring what a library replaced."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from flopbench.counting.measure.counters.base import ModuleStack, Subject
+from flopbench.counting.profile import Gap
+from flopbench.models.build.environment import ADDRESSES, Name, Names, called_from, replaced
 
 OWNERS = (functional, torch, torch.Tensor)
 """The namespaces whose functions libraries replace."""
@@ -31,7 +38,24 @@ MULTIPLYING: frozenset[tuple[Any, str]] = frozenset(
 )
 """The Python names of torch's multiply-accumulates."""
 
-Names = Iterable[tuple[Any, str]]
+LEAVING = (
+    *((torch.Tensor, name) for name in ("numpy", "__array__", "__dlpack__", "tolist")),
+    *(
+        (owner, name)
+        for owner in (torch.UntypedStorage, torch.storage.TypedStorage)
+        for name in ("tolist", "__getitem__", "__iter__")
+    ),
+    *ADDRESSES,
+)
+"""How data leaves torch."""
+
+_TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
+_STEERING = {"torchvision.nms", "aten._pack_padded_sequence", "cond", "while_loop"}
+"""Operators that steer and lack the tags for it."""
+
+_ITEM = {"aten._local_scalar_dense", "aten.item"}
+_MASKS = {torch.bool, torch.uint8}
+
 Around = Callable[[tuple[Any, str], Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
@@ -65,15 +89,88 @@ def namespaces_restored(*owners: Any) -> Iterator[Callable[[], set[tuple[Any, st
                 delattr(owner, name)
 
 
-@contextmanager
-def calls_watched(names: Names, around: Around) -> Iterator[None]:
+def calls_watched(names: Names, around: Around) -> AbstractContextManager[None]:
     """Call ``around((owner, name), function, args, kwargs)`` instead of each named function."""
 
-    def watched(key: tuple[Any, str], function: Callable[..., Any]) -> Callable[..., Any]:
+    def watched(key: Name, function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda *args, **kwargs: around(key, function, args, kwargs)
 
-    names = [(owner, name) for owner, name in names if hasattr(owner, name)]
-    with namespaces_restored(*{owner for owner, _ in names}):
-        for owner, name in names:
-            setattr(owner, name, watched((owner, name), getattr(owner, name)))
-        yield
+    return replaced(names, watched)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """What becomes of values in a forward pass.
+
+    Attributes:
+        steering: how they reach Python, or the shape of a result: the work may depend on them.
+        gaps: where they leave torch, so that other code may multiply them unseen.
+    """
+
+    steering: tuple[str, ...]
+    gaps: tuple[Gap, ...]
+
+
+def watch_values(subject: Subject) -> Leaving:
+    """Run a forward pass on real values and see what becomes of them."""
+    watch = _Values(subject)
+    with watch.stack.tracking(), replaced(LEAVING, watch.leaving), watch:
+        subject.run()
+    return Leaving(
+        steering=tuple(watch.steering),
+        gaps=tuple(
+            Gap(kind="unseen", name=name, module=path, calls=calls, may_multiply=True)
+            for (name, path), calls in watch.left.items()
+        ),
+    )
+
+
+class _Values(TorchDispatchMode):
+    """Notes the operators by which values steer, and the functions by which they leave torch."""
+
+    supports_higher_order_operators = True
+
+    def __init__(self, subject: Subject) -> None:
+        super().__init__()
+        self.stack = ModuleStack(subject.module_names())
+        self.steering: dict[str, None] = {}
+        self.left: Counter[tuple[str, str]] = Counter()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        if _steers(func, args):
+            name = str(getattr(func, "_overloadpacket", func))
+            self.steering["Tensor.item" if name in _ITEM else name] = None
+        return func(*args, **(kwargs or {}))
+
+    def leaving(self, key: Name, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return one of ``LEAVING``, made to note its calls, but for torch's and libraries' own."""
+        owner, name = key
+        address, tensor = name == "data_ptr", owner is torch.Tensor
+        # Libraries of models ask for addresses to compare them, not to read there.
+        trusted = ("torch", "torchvision", "timm", "transformers") if address else ("torch",)
+
+        def leave(data: Any, *args: Any, **kwargs: Any) -> Any:
+            if not called_from(*trusted):
+                label = f"{owner.__name__}.{name}"
+                if not address:
+                    self.steering[label] = None
+                # Whole numbers become indices, lengths and sizes.
+                if not (tensor and name == "tolist" and _is_whole(data)):
+                    self.left[label, self.stack.current[0]] += 1
+            return function(data, *args, **kwargs)
+
+        return leave
+
+
+def _is_whole(tensor: torch.Tensor) -> bool:
+    return not (tensor.is_floating_point() or tensor.is_complex())
+
+
+def _steers(func: Any, args: Sequence[Any]) -> bool:
+    """Whether an operator gives values to Python, or has a result whose shape depends on them."""
+    name = str(getattr(func, "_overloadpacket", func))
+    if name == "aten.index":
+        return any(index is not None and index.dtype in _MASKS for index in args[1])
+    return name in _STEERING or bool(_TAGS & set(getattr(func, "tags", ())))

@@ -48,8 +48,8 @@ def profiled(profiles: Profiles | Sequence[Profiles]) -> list[Explanation]:
 
 
 def doubt_of(counter: str, verdicts: Mapping[str, CounterVerdict]) -> str:
-    """Return ``fvcore: partial - why`` for a counter that is not verified, else nothing."""
+    """Return ``fvcore: partial - why`` for a counter that is not plainly verified, else nothing."""
     found = verdicts.get(counter)
-    if found is None or found.status == "verified":
+    if found is None or found.plain:
         return ""
     return f"{counter}: {found.status}" + (f" - {found.reason}" if found.reason else "")
