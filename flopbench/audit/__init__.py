@@ -219,8 +219,8 @@ def _count(
     try:
         result = measure([spec], [counter], refresh=refresh, progress=progress)[0]
     except InputError as error:
-        own = {info.name: info.distribution for info in own_counters()}
-        needed = [own.get(counter) or find_counter(counter).distribution, "torch"]
+        own = {info.name: info.library for info in own_counters()}
+        needed = [own.get(counter) or find_counter(counter).library, "torch"]
         needed += [spec.source] if spec.source in LIBRARY_SOURCES else []
         for library in needed:
             if installed_version(library) is None:

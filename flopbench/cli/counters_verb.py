@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
             (
                 info.name,
                 "yes" if info.name in DEFAULT_COUNTERS else "no",
-                info.distribution,
+                info.library,
                 info.version or f"not installed: {install}",
             )
         )

@@ -25,7 +25,7 @@ from flopbench.core.errors import FlopbenchError
 from flopbench.core.files import write_atomic
 from flopbench.core.records import Record
 from flopbench.counting.profile import CostProfile
-from flopbench.counting.registry import CounterInfo, installed_version
+from flopbench.counting.registry import UNKNOWN_VERSION, CounterInfo, installed_version
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
 
 _Kind = TypeVar("_Kind")
@@ -66,17 +66,17 @@ class CacheEntry:
 
 
 def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
-    """Return where a profile is stored, None if it must not be (the user's own code)."""
-    if spec.is_user_code:
+    """Return where a profile is stored, None if it must not be (code that may change)."""
+    if spec.is_user_code or info.version == UNKNOWN_VERSION:
         return None
-    libraries = ["torch", info.distribution]
-    libraries += [spec.source] if spec.source in LIBRARY_SOURCES else []
+    libraries = ["torch", *([spec.source] if spec.source in LIBRARY_SOURCES else [])]
+    versions = {name: installed_version(name) for name in libraries}
     key = json.dumps(
         {
             "schema": SCHEMA,
             "spec": str(spec),
             "counter": info.name,
-            "versions": {name: installed_version(name) for name in sorted(set(libraries))},
+            "versions": {**versions, info.library: info.version},
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "code": _code_digest(),
         },

@@ -5,14 +5,21 @@ Those of other distributions register in the entry-point group ``GROUP``.
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hashlib
+import importlib.util
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 
 from flopbench.core.errors import InputError, near_match
 
 GROUP = "flopbench.counters"
+UNKNOWN_VERSION = "unknown"
 DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
 
 
@@ -23,7 +30,7 @@ class CounterInfo:
     Attributes:
         name: what the user types.
         target: ``module:Class`` of the adapter.
-        distribution: the installed distribution that counts.
+        distribution: the distribution that counts; ours are imported by the same name.
         extra: the extra of flopbench that installs it, empty for a third-party counter.
     """
 
@@ -33,9 +40,16 @@ class CounterInfo:
     extra: str
 
     @property
+    def library(self) -> str:
+        """The distribution that counts here: a fork may be installed under the module's name."""
+        named = not self.extra or self.distribution == "torch"
+        return self.distribution if named else _provider(self.distribution)[0]
+
+    @property
     def version(self) -> str | None:
-        """Installed version of the distribution, None where it is not installed."""
-        return installed_version(self.distribution)
+        """Version of what is imported: None where nothing is, ``unknown`` for a loose folder."""
+        named = not self.extra or self.distribution == "torch"
+        return installed_version(self.distribution) if named else _provider(self.distribution)[1]
 
 
 def _own(name: str, module: str, cls: str, distribution: str, extra: str) -> CounterInfo:
@@ -114,6 +128,38 @@ def installed_versions(distributions: Iterable[str]) -> dict[str, str]:
     """Return the versions of those that are installed, in order."""
     versions = {name: installed_version(name) for name in distributions}
     return {name: version for name, version in versions.items() if version}
+
+
+@lru_cache
+def _provider(module: str) -> tuple[str, str | None]:
+    """Return the distribution that a module is imported from, by its files, and the version."""
+    found = None
+    with contextlib.suppress(ValueError):  # a module without a specification stands in for it
+        found = importlib.util.find_spec(module)
+    if found is None or found.origin is None or _owns(module, module, found.origin):
+        return module, installed_version(module)
+    for other in metadata.packages_distributions().get(module, ()):
+        if _owns(other, module, found.origin):
+            return other, installed_version(other)
+    return module, UNKNOWN_VERSION
+
+
+def _owns(distribution: str, module: str, origin: str) -> bool:
+    """Whether a distribution installed the file that a module is imported from."""
+    try:
+        installed = metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    if '"editable": true' in (installed.read_text("direct_url.json") or ""):
+        return True
+    entry = f"{module}/__init__.py"
+    if not os.path.samefile(str(installed.locate_file("")), Path(origin).parents[1]):
+        return False
+    digest = base64.urlsafe_b64encode(hashlib.sha256(Path(origin).read_bytes()).digest())
+    # Where two distributions wrote the same file, it is what the later one recorded.
+    record = installed.read_text("RECORD") or f"{entry},"
+    files = dict(line.split(",", 1) for line in record.splitlines() if "," in line)
+    return entry in files and digest.decode().rstrip("=") in (files[entry] or digest.decode())
 
 
 def _foreign(name: str) -> CounterInfo | None:

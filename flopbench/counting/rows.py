@@ -119,10 +119,11 @@ def constant_row(spec: ModelSpec) -> CostRow:
 
 def table_environment(specs: Sequence[ModelSpec], counters: Sequence[str]) -> dict[str, str]:
     """Name the installed versions that a table depends on, read without importing anything."""
-    names = ["flopbench", "torch", *(i.distribution for i in find_counters(counters))]
-    names += [spec.source for spec in specs if spec.source not in {"value", "python"}]
+    sources = [spec.source for spec in specs if spec.source not in {"value", "python"}]
     return {
-        **installed_versions(names),
+        **installed_versions(["flopbench", "torch"]),
+        **{info.library: info.version or "" for info in find_counters(counters)},
+        **installed_versions(sources),
         "python": platform.python_version(),
         "platform": platform.system().lower(),
         "machine": platform.machine(),

@@ -225,7 +225,6 @@ def _to_profile(
             f"{info.name} on {name}: its breakdown adds up to {charged}, its total is "
             f"{counted.total}; this is a bug in the counter's adapter"
         )
-    libraries = ["flopbench", "torch", info.distribution, *([spec.source] if spec else [])]
     return CostProfile(
         spec=name,
         model=spec.model if spec else name,
@@ -244,5 +243,10 @@ def _to_profile(
         modules=module_facts(built.module, located=spec is None or spec.is_user_code),
         not_counted=counted.not_counted,
         notes=(*built.notes, *counted.notes, *((DRAW_NOTE,) if source.draws else ())),
-        versions={"python": platform.python_version(), **installed_versions(libraries)},
+        versions={
+            "python": platform.python_version(),
+            **installed_versions(["flopbench", "torch"]),
+            info.library: info.version or "",
+            **installed_versions([spec.source] if spec else []),
+        },
     )

@@ -8,11 +8,13 @@ appears in two places twice; the breakdown says how much that is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
@@ -266,9 +268,21 @@ def _exact(value: float, what: str) -> int:
     return int(value)
 
 
+@functools.cache
 def _thop() -> Any:
-    """Import THOP, after setuptools: THOP needs distutils, which Python 3.12 dropped."""
+    """Import THOP, after setuptools: THOP needs distutils, which Python 3.12 dropped.
+
+    Raises:
+        MeasureError: it is a fork that prices other things.
+    """
     with contextlib.suppress(ImportError):
         importlib.import_module("setuptools")
     # thop.profile is a function that hides the module of the same name.
-    return importlib.import_module("thop.profile")
+    library = importlib.import_module("thop.profile")
+    layer = type("Subclass", (nn.Linear,), {})(1, 1, bias=False, device="meta")
+    if library.profile(layer, inputs=(torch.ones(1, 1, device="meta"),), verbose=False)[0]:
+        raise MeasureError(
+            "the installed module thop is a fork that prices subclasses and functions, too, so "
+            "its figures are not those of THOP: install thop or ultralytics-thop<2.1"
+        )
+    return library
