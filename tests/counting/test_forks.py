@@ -48,7 +48,7 @@ def forked(folder: Path, *, name: str | None = "ultralytics-thop", more: str = "
 
 
 def table(run_cli: RunCli, folder: Path, counter: str) -> tuple[int, dict[str, object], object]:
-    """Count a layer of 5 · 6 · 7 MACs with a fork on the import path: exit status, row, environment."""
+    """Count a layer of 5 · 6 · 7 MACs with a fork: exit status, row, environment."""
     env = {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
     args = ("table", "linear:6x7@5", "--counter", counter, "--format", "json")
     done = run_cli(*args, env={**env, "FLOPBENCH_CACHE_DIR": str(folder / "cache")}, process=True)

@@ -28,6 +28,7 @@ from flopbench.counting.registry import CounterInfo, installed_versions
 from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
+from flopbench.models.build.fusing import branch_notes
 from flopbench.models.spec import ModelSpec
 
 DRAW_NOTE = f"{FOR_ONE_DRAW}: the forward pass draws random numbers, seed 0"
@@ -76,7 +77,12 @@ def profile_module(
     """
     module = unwrap(module)
     built = Built(
-        module=module, args=args, kwargs=kwargs, input=input, feature_dim=head_width(module)
+        module=module,
+        args=args,
+        kwargs=kwargs,
+        input=input,
+        feature_dim=head_width(module),
+        notes=branch_notes(module),
     )
     return _profile(infos, name, live=built)
 

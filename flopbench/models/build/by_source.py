@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
+from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.library import build_library_model, build_on_meta
 from flopbench.models.build.user import build_user_model
 from flopbench.models.shapes import Shape
@@ -46,7 +48,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
             with contextlib.nullcontext() if device == "cpu" else torch.device(device):
                 built = make(spec)
     built.module.eval()
-    return built
+    return replace(built, notes=(*built.notes, *branch_notes(built.module, spec)))
 
 
 def _build_library(spec: ModelSpec, device: str, initialise: bool) -> Built:

@@ -19,6 +19,7 @@ from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, head_width, image_input, reason
 from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import silence
+from flopbench.models.build.fusing import OPTION, fused
 from flopbench.models.spec import ModelSpec, format_size
 
 RESIZES = "the model resizes its input, so the cost is that of the resized input"
@@ -150,7 +151,11 @@ def _timm(spec: ModelSpec) -> Built:
     options: dict[str, Any] = dict(spec.options)
     if spec.classes is not None:
         options["num_classes"] = spec.classes
+    deployed = options.pop(OPTION, False)
+    if not isinstance(deployed, bool):
+        raise InputError(f"{OPTION} is {deployed!r}: expected True or False")
     module = _call(spec, lambda: timm.create_model(spec.name, pretrained=False, **options))
+    module = fused(module, spec) if deployed else module
     config = getattr(module, "pretrained_cfg", None) or {}
     channels, height, width = config.get("input_size", (3, 224, 224))
     size = spec.size or ((height,) if height == width else (height, width))
