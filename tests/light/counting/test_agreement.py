@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 from records import gap, op, profile
 
 from flopbench.counting.agreement import judge_counters
+from flopbench.counting.profile import FOR_ONE_DRAW, FOR_THESE_VALUES
+from flopbench.counting.rows import Measurement, measured_rows
+from flopbench.counting.table_grid import line_status
+from flopbench.models.spec import parse_spec
 
 CONV = op("conv", "conv", 100)
 ATTENTION = op("attn", "attention", 40, name="aten.scaled_dot_product_attention")
@@ -146,6 +151,22 @@ def test_nothing_of_a_model_with_parameters_is_never_verified() -> None:
         verdict = judge_counters(pair)["torch"]
         assert verdict.status == status
     assert verdict.reason == "0 dense MACs of a model with 12 parameters"
+
+
+@pytest.mark.parametrize("start", [FOR_THESE_VALUES, FOR_ONE_DRAW])
+def test_a_count_of_one_run_is_verified_for_it_alone(start: str) -> None:
+    """The note is the reason, is said once in a row, and stands in the table's cell."""
+    note = f"{start}: why"
+    pair = [replace(profile(name, CONV), notes=("other", note)) for name in ("thop", "torch")]
+    verdict = judge_counters(pair)["torch"]
+    assert (verdict.status, verdict.reason, verdict.plain) == ("verified", note, False)
+    assert judge_counters([profile("thop", CONV), profile("torch", CONV)])["torch"].plain
+    high = profile("fvcore", op("conv", "conv", 400))
+    measured = Measurement(spec=parse_spec("resnet18@8"), profiles=(*pair, high), failures={})
+    rows = measured_rows(measured, ["thop", "torch", "fvcore"], None)
+    assert rows[0].notes == ("other", note)
+    assert line_status(rows[:2]) == f"verified {start}"
+    assert line_status(rows) == f"verified {start}; disputed: fvcore"
 
 
 def test_the_reference_wins_where_two_pairs_agree() -> None:
