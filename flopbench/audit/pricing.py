@@ -10,7 +10,6 @@ from fractions import Fraction
 from flopbench.audit.records import ClaimComponent, NotDerived, exact_text, half_unit
 from flopbench.core.errors import DataError, near_match
 from flopbench.core.units import GIGA
-from flopbench.counting.agreement import doubt_text, judge_counters
 from flopbench.counting.profile import CostProfile
 from flopbench.estimate.prices import PUBLISHED
 from flopbench.models.presets import find_published, load_preset, preset_names
@@ -52,13 +51,8 @@ def price_of(component: ClaimComponent, measured: Measured, where: str) -> UnitP
         return UnitPrice(total_macs=macs, low=macs, high=macs, origin=origin)
     if component.counter == PUBLISHED:
         return _published(spec, where)
-    counted = counted_profile(spec, component.counter, measured)
-    macs, origin = counted.total, f"{component.counter} {spec}"
-    # A publication's counter may have missed the same: its figure stands, with the doubt.
-    verdict = judge_counters([counted])[counted.counter]
-    doubt = doubt_text(counted.counter, verdict.status, verdict.reason)
-    notes = (f"{spec}: {doubt}",) if doubt else ()
-    return UnitPrice(total_macs=macs, low=macs, high=macs, origin=origin, notes=notes)
+    macs = counted_profile(spec, component.counter, measured).total
+    return UnitPrice(total_macs=macs, low=macs, high=macs, origin=f"{component.counter} {spec}")
 
 
 def counted_profile(spec: ModelSpec, counter: str, measured: Measured) -> CostProfile:

@@ -12,7 +12,6 @@ import pytest
 from conftest import RunCli, assert_refused
 from hypothesis import given
 from hypothesis import strategies as st
-from records import gap, op, profile
 
 from flopbench.audit import (
     Audit,
@@ -23,9 +22,7 @@ from flopbench.audit import (
     read_claims,
     shipped_claims,
 )
-from flopbench.audit.pricing import price_of
 from flopbench.audit.records import (
-    ClaimComponent,
     Derived,
     exact_text,
     rounded,
@@ -36,7 +33,6 @@ from flopbench.audit.text import audit_tables
 from flopbench.audit.verdicts import judge_claim, rounds_to, signed_percent
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.escaping import markdown_escape
-from flopbench.models.spec import parse_spec
 
 HEAD = 'schema = 1\ntitle = "Mine"\nsource = "my paper"\n'
 ENTRY = '[[claim]]\nid = "a"\nwhat = "a number"\nunit = "GFLOPS/video"\n'
@@ -473,24 +469,3 @@ def test_bad_input_is_one_message_and_2(
 ) -> None:
     """Refused before anything is counted."""
     assert_refused(run_cli("audit", *args), needle)
-
-
-def test_a_counter_that_misses_part_of_a_network_is_named() -> None:
-    """Its figure stands, since the publication's may have the same gap."""
-    spec = parse_spec("r3d_18@16x112x112")
-    blind = profile("thop", op("a", "conv", 4), gaps=(gap("module", "Conv3DSimple", "stem"),))
-    whole = profile("torch", op("a", "conv", 4))
-    found = {
-        counted.counter: price_of(
-            ClaimComponent(spec=spec, counter=counted.counter),
-            {(spec, counted.counter): counted},
-            "",
-        )
-        for counted in (blind, whole)
-    }
-    assert found["thop"].total_macs == 4
-    assert found["thop"].notes == (
-        "r3d_18@16x112x112: partial under thop, so at least this: thop does not price "
-        "Conv3DSimple: the true cost may be higher",
-    )
-    assert found["torch"].notes == ()
