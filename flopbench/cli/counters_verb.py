@@ -22,15 +22,16 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print one line per counter."""
     from flopbench.core.grid import Column, Grid, to_terminal
-    from flopbench.counting.registry import DEFAULT_COUNTERS, own_counters
+    from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, own_counters
 
+    joins = {WITNESS: "if unverified"} | dict.fromkeys(DEFAULT_COUNTERS, "yes")
     rows = []
     for info in own_counters():
         install = f"python -m pip install 'flopbench[{info.extra}]'"
         rows.append(
             (
                 info.name,
-                "yes" if info.name in DEFAULT_COUNTERS else "no",
+                joins.get(info.name, "no"),
                 info.library,
                 info.version or f"not installed: {install}",
             )

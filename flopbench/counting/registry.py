@@ -21,6 +21,8 @@ from flopbench.core.errors import InputError, near_match
 GROUP = "flopbench.counters"
 UNKNOWN_VERSION = "unknown"
 DEFAULT_COUNTERS = ("thop-2020", "thop", "fvcore", "torch")
+WITNESS = "formula"
+"""Joins the default counters where none of them confirms what ``torch`` gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,7 @@ _OWN = {
         _own("thop", "thop_counter", "ThopCounter", "thop", "measure"),
         _own("fvcore", "fvcore_counter", "FvcoreCounter", "fvcore", "measure"),
         _own("torch", "torch_counter", "TorchCounter", "torch", "measure"),
+        _own(WITNESS, "formula_counter", "FormulaCounter", "flopbench", "measure"),
         _own("ptflops", "ptflops_counter", "PtflopsCounter", "ptflops", "ptflops"),
         _own("calflops", "calflops_counter", "CalflopsCounter", "calflops", "calflops"),
         _own("torchinfo", "torchinfo_counter", "TorchinfoCounter", "torchinfo", "torchinfo"),

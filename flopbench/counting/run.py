@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.workers import Progress
@@ -16,7 +16,7 @@ from flopbench.counting import cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.profile import CostProfile
-from flopbench.counting.registry import CounterInfo, find_counters
+from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, CounterInfo, find_counters
 from flopbench.counting.rows import Measurement, constant_row, measured_rows, table_environment
 from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
@@ -55,6 +55,7 @@ def measure(
     jobs: int = 1,
     progress: Progress | None = None,
     cached_only: bool = False,
+    witness: bool = False,
 ) -> list[Measurement]:
     """Profile every specification under every counter, from the cache if possible.
 
@@ -65,6 +66,8 @@ def measure(
         jobs: worker processes to measure in; 1 measures in this process.
         progress: called before each measurement.
         cached_only: measure nothing; what is not in the cache is a failure.
+        witness: where the default counters were asked for, and no other confirms the reference,
+            ask the witness too. It does not fail: it joins a model for which it has a formula.
 
     Raises:
         InputError: an unknown counter or model, a missing library, an input that does not fit.
@@ -92,10 +95,28 @@ def measure(
             where = entries[spec, name]
             if where is not None and not isinstance(result, str):
                 cache.store(where, result)
-    return [
+    done = [
         Measurement.of(spec, {info.name: results[spec, info.name] for info in infos})
         for spec in specs
     ]
+    if not witness or not set(DEFAULT_COUNTERS) <= set(counters) or WITNESS in counters:
+        return done
+    alone = [m.spec for m in done if _lacks_witness(m)]
+    found = measure(alone, [WITNESS], refresh=refresh, jobs=jobs, cached_only=cached_only)
+    witnesses = {m.spec: m.profiles for m in found}
+    return [replace(m, profiles=(*m.profiles, *witnesses.get(m.spec, ()))) for m in done]
+
+
+def _lacks_witness(measured: Measurement) -> bool:
+    """Whether no second library gives the reference's count, and a formula may."""
+    from flopbench.counting.measure.counters.formula_families import covers
+
+    reference = measured.under(REFERENCE)
+    if reference is None or not reference.modules:
+        return False
+    status = judge_counters(measured.profiles)[REFERENCE].status
+    kind = f"{measured.spec.source}.{reference.modules[0].type}"
+    return status == "unverified" and covers(kind)
 
 
 def build_table(
@@ -112,16 +133,18 @@ def build_table(
     Published rows are shown with the measured ones of the same specification.
     """
     models = [spec for spec in specs if spec.source != "value"]
-    measured = {
-        m.spec: m for m in measure(models, counters, refresh=refresh, jobs=jobs, progress=progress)
-    }
+    found = measure(models, counters, refresh=refresh, jobs=jobs, progress=progress, witness=True)
+    measured = {m.spec: m for m in found}
     quoted = {row.spec: row for row in published}
     rows: list[CostRow] = []
     for spec in specs:
         if spec.source == "value":
             rows.append(constant_row(spec))
         else:
-            rows += measured_rows(measured[spec], list(dict.fromkeys(counters)), quoted.get(spec))
+            one = measured[spec]
+            witnesses = [p.counter for p in one.profiles if p.counter == WITNESS]
+            names = list(dict.fromkeys([*counters, *witnesses]))
+            rows += measured_rows(one, names, quoted.get(spec))
     # A default size may equal the size that another row names: keep one row.
     rows = list({(*row.key, row.counter): row for row in rows}.values())
     return CostTable(rows=tuple(rows), environment=table_environment(specs, counters))
@@ -142,7 +165,7 @@ def explain(
         InputError: as ``measure``.
         MeasureError: no counter could count the model.
     """
-    measured = measure([spec], counters, refresh=refresh, progress=progress)[0]
+    measured = measure([spec], counters, refresh=refresh, progress=progress, witness=True)[0]
     if not measured.profiles:
         name, why = next(iter(measured.failures.items()))
         raise MeasureError(f"no counter could count {spec}; {name}: {why}")

@@ -18,9 +18,10 @@ from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
 from flopbench.counting.measure.counters.watching import OWNERS  # noqa: E402
-from flopbench.counting.registry import own_counters  # noqa: E402
+from flopbench.counting.registry import WITNESS, own_counters  # noqa: E402
 
-INFOS = {info.name: info for info in own_counters()}
+INFOS = {info.name: info for info in own_counters() if info.name != WITNESS}
+"""Those that run a model; what has no formula is refused: test_formula_counter.py."""
 PATCHING = ("calflops", "deepspeed", "torchinfo")
 """They see functions that are looked up when they are called, unlike those of the operators."""
 

@@ -76,6 +76,7 @@ class SubjectSource:
             args=move_inputs(self.built.args, device),
             kwargs=move_inputs(dict(self.built.kwargs), device),
             device=device,
+            arguments=self.built.arguments,
         )
 
     @contextlib.contextmanager

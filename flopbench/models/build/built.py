@@ -25,6 +25,8 @@ class Built:
         input: the input size as resolved, such as ``224`` or ``16x112x112``.
         feature_dim: input width of the classification head, None where there is none.
         notes: notes on the model's cost.
+        arguments: what the constructor of a covered class was given, defaults included, None
+            where that is not known. Classes and functions are given by name.
     """
 
     module: nn.Module
@@ -33,6 +35,7 @@ class Built:
     input: str = ""
     feature_dim: int | None = None
     notes: tuple[str, ...] = ()
+    arguments: Mapping[str, Any] | None = None
 
 
 def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:

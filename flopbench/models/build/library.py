@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -72,6 +72,41 @@ def parameters_on_meta() -> Iterator[None]:
         nn.Module.register_parameter = original
 
 
+@contextmanager
+def arguments_noted(*kinds: type[nn.Module]) -> Iterator[dict[nn.Module, dict[str, Any]]]:
+    """Note what the constructors of some classes are given, defaults included, by model.
+
+    Classes and functions among the arguments are noted by their name.
+    """
+    noted: dict[nn.Module, dict[str, Any]] = {}
+
+    def noting(kind: type[nn.Module]) -> Callable[..., None]:
+        original: Callable[..., None] = kind.__init__
+        signature = inspect.signature(original)
+
+        def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
+            with suppress(TypeError):  # the constructor itself will say what does not fit
+                bound = signature.bind(self, *args, **kwargs)
+                bound.apply_defaults()
+                noted[self] = {k: _by_name(v) for k, v in list(bound.arguments.items())[1:]}
+            original(self, *args, **kwargs)
+
+        return init
+
+    before = {kind: kind.__init__ for kind in kinds}
+    try:
+        for kind in kinds:
+            kind.__init__ = noting(kind)
+        yield noted
+    finally:
+        for kind, original in before.items():
+            kind.__init__ = original
+
+
+def _by_name(value: Any) -> Any:
+    return getattr(getattr(value, "func", value), "__name__", value) if callable(value) else value
+
+
 def build_library_model(spec: ModelSpec) -> Built:
     """Build a model of one of the three libraries; see ``by_source.build``.
 
@@ -103,7 +138,8 @@ def _torchvision(spec: ModelSpec) -> Built:
         options.setdefault("init_weights", False)  # their initialisation takes a minute
     if spec.classes is not None:
         options["num_classes"] = spec.classes
-    module = _call(spec, lambda: models.get_model(spec.name, **options))
+    with arguments_noted(models.VisionTransformer) as noted:
+        module = _call(spec, lambda: models.get_model(spec.name, **options))
     families = (models.video, models.detection, models.segmentation, models.optical_flow)
     video, detection, segmentation, flow = (spec.name in models.list_models(f) for f in families)
     size = spec.size or _evaluation_size(models, spec, video)
@@ -122,6 +158,7 @@ def _torchvision(spec: ModelSpec) -> Built:
         input=format_size(size),
         feature_dim=None if headless else head_width(module),
         notes=(RESIZES,) if detection else (),
+        arguments=noted.get(module),
     )
 
 
@@ -144,6 +181,9 @@ def _timm(spec: ModelSpec) -> Built:
     try:
         with silence():
             import timm
+            from timm.models.beit import Beit
+            from timm.models.eva import Eva
+            from timm.models.vision_transformer import VisionTransformer
     except ImportError as error:
         raise _missing("timm", "timm", error) from None
     if not timm.is_model(spec.name):
@@ -154,7 +194,8 @@ def _timm(spec: ModelSpec) -> Built:
     deployed = options.pop(OPTION, False)
     if not isinstance(deployed, bool):
         raise InputError(f"{OPTION} is {deployed!r}: expected True or False")
-    module = _call(spec, lambda: timm.create_model(spec.name, pretrained=False, **options))
+    with arguments_noted(VisionTransformer, Eva, Beit) as noted:
+        module = _call(spec, lambda: timm.create_model(spec.name, pretrained=False, **options))
     module = fused(module, spec) if deployed else module
     config = getattr(module, "pretrained_cfg", None) or {}
     channels, height, width = config.get("input_size", (3, 224, 224))
@@ -168,6 +209,7 @@ def _timm(spec: ModelSpec) -> Built:
         feature_dim=head_width(module.get_classifier())
         if isinstance(getattr(module, "get_classifier", dict)(), nn.Module)
         else None,
+        arguments=noted.get(module),
     )
 
 

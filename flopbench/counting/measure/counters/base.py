@@ -33,12 +33,14 @@ class Subject:
         args: positional arguments of ``forward``.
         kwargs: keyword arguments of ``forward``.
         device: ``meta`` (no values) or ``cpu``.
+        arguments: what the model's constructor was given, None where nobody knows.
     """
 
     module: nn.Module
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     device: str = "meta"
+    arguments: Mapping[str, Any] | None = None
 
     def run(self) -> Any:
         """Run the forward pass once."""
@@ -82,6 +84,9 @@ class Counter(Protocol):
     Attributes:
         convention: what one unit of ``total`` means, in a few words.
         needs_values: True when the library cannot work on the meta device.
+
+    A counter that does not run the model has ``runs = False``: it says nothing on whether shapes
+    suffice, and what it raises is not tried again with values.
     """
 
     convention: str
