@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from flopbench.core.errors import InputError
+from flopbench.models.build.arguments import arguments_noted
 from flopbench.models.build.built import Built, head_width, image_input, reason
 from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import silence
@@ -70,41 +71,6 @@ def parameters_on_meta() -> Iterator[None]:
         yield
     finally:
         nn.Module.register_parameter = original
-
-
-@contextmanager
-def arguments_noted(*kinds: type[nn.Module]) -> Iterator[dict[nn.Module, dict[str, Any]]]:
-    """Note what the constructors of some classes are given, defaults included, by model.
-
-    Classes and functions among the arguments are noted by their name.
-    """
-    noted: dict[nn.Module, dict[str, Any]] = {}
-
-    def noting(kind: type[nn.Module]) -> Callable[..., None]:
-        original: Callable[..., None] = kind.__init__
-        signature = inspect.signature(original)
-
-        def init(self: nn.Module, *args: Any, **kwargs: Any) -> None:
-            with suppress(TypeError):  # the constructor itself will say what does not fit
-                bound = signature.bind(self, *args, **kwargs)
-                bound.apply_defaults()
-                noted[self] = {k: _by_name(v) for k, v in list(bound.arguments.items())[1:]}
-            original(self, *args, **kwargs)
-
-        return init
-
-    before = {kind: kind.__init__ for kind in kinds}
-    try:
-        for kind in kinds:
-            kind.__init__ = noting(kind)
-        yield noted
-    finally:
-        for kind, original in before.items():
-            kind.__init__ = original
-
-
-def _by_name(value: Any) -> Any:
-    return getattr(getattr(value, "func", value), "__name__", value) if callable(value) else value
 
 
 def build_library_model(spec: ModelSpec) -> Built:

@@ -9,15 +9,16 @@ else's layers were added.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
 from flopbench.core.errors import MeasureError
 from flopbench.counting.measure.counters.base import Counted, Ledger, Subject
+from flopbench.counting.measure.counters.closed_form import Part
 from flopbench.counting.measure.counters.formula_families import covers, price
 from flopbench.counting.measure.counters.formula_settings import Asked
+from flopbench.models.build.built import reason
 
 NOTE = "from the configuration alone; nothing ran, so it has no figures by module"
 
@@ -49,33 +50,35 @@ class FormulaCounter:
         Raises:
             MeasureError: no formula covers this model, its configuration or its input.
         """
-        module = subject.module
-        kind = f"{_library(module)}.{type(module).__name__}"
-        if not covers(kind):
-            raise MeasureError(f"no formula for {type(module).__name__}")
-        _refuse_foreign(module)
-        values: Mapping[str, Any] = subject.arguments or {}
-        free: set[str] = set()
-        if _library(module) == "transformers":
-            batch, asked = _text_or_image(subject)
-            values, free = _settings(module.config)
-        elif subject.arguments is not None:
-            batch, asked = _image(module, None if subject.kwargs else subject.args)
-        else:
-            raise MeasureError(
-                f"no formula for a {type(module).__name__} whose arguments are not known: "
-                "name it, such as timm:vit_base_patch16_224"
-            )
         try:
-            parts = price(kind, values, asked, free)
-        except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-            raise MeasureError(f"no formula for this configuration: {error}") from error
+            batch, parts = _priced(subject)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            raise MeasureError(f"no formula for this configuration: {reason(error)}") from error
         ledger = Ledger(subject)
         for part in parts:
             macs = part.macs * batch
-            ledger.price(part.name, part.family, total=macs, dense_macs=macs, module=module)
+            ledger.price(part.name, part.family, total=macs, dense_macs=macs, module=subject.module)
         total = sum(op.total for op in ledger.operators)
         return ledger.counted(total, covered=ledger.leaves, notes=(NOTE,))
+
+
+def _priced(subject: Subject) -> tuple[int, list[Part]]:
+    """Return the batch, and the terms for one sample."""
+    module = subject.module
+    kind = f"{_library(module)}.{type(module).__name__}"
+    if not covers(kind):
+        raise MeasureError(f"no formula for {type(module).__name__}")
+    _refuse_foreign(module)
+    if _library(module) == "transformers":
+        batch, asked = _text_or_image(subject)
+        return batch, price(kind, *_settings(module.config), asked)
+    if subject.arguments is None:
+        raise MeasureError(
+            f"no formula for a {type(module).__name__} whose arguments are not known: "
+            "name it, such as timm:vit_base_patch16_224"
+        )
+    batch, asked = _image(module, () if subject.kwargs else subject.args)
+    return batch, price(kind, subject.arguments, set(), asked)
 
 
 def _library(module: nn.Module) -> str:

@@ -49,14 +49,14 @@ _FREE_ARGUMENTS = re.compile(
 """The same for the constructors of timm and torchvision; heads share the width, however many."""
 
 
-def price(kind: str, values: Mapping[str, Any], asked: Asked, free: set[str]) -> list[Part]:
+def price(kind: str, values: Mapping[str, Any], free: set[str], asked: Asked) -> list[Part]:
     """Price one sample.
 
     Args:
         kind: library and class, such as ``transformers.LlamaModel``.
         values: the configuration, or the arguments of the constructor.
-        asked: the input.
         free: further settings that cost nothing.
+        asked: the input.
 
     Raises:
         MeasureError: no formula covers this model, or one of its settings.
@@ -120,6 +120,8 @@ def _mixture(config: Configuration, asked: Asked) -> list[Part]:
 
 
 def _encoder(config: Configuration, asked: Asked) -> list[Part]:
+    if asked.cached:
+        raise MeasureError("no formula for an encoder with a cache")
     blocks = _blocks(config, 2)
     width, tokens = blocks.width, asked.tokens
     embedded = config.count("embedding_size", default=width)
