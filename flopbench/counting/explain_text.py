@@ -11,6 +11,7 @@ from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.module_sums import MODEL, module_sums
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
+from flopbench.counting.registry import WITNESS
 from flopbench.counting.run import Explanation
 
 
@@ -18,15 +19,18 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
     """Draw an explanation on a stream, ``depth`` levels of the module tree deep."""
     profile = explanation.reference
     head = f", head of {profile.classes} classes" if profile.classes is not None else ""
+    ran = profile.counter != WITNESS
+    written = f"{profile.activations:,} elements written by dense operators" if ran else "-"
     stream.write(
         f"{profile.model} at {profile.input}{head}\n"
         f"  dense MACs   {profile.dense_macs:,} ({giga(profile.dense_macs)} GMACs, counted by "
         f"{profile.counter} on {profile.device})\n"
         f"  parameters   {profile.params:,} ({millions(profile.params)} M)\n"
-        f"  activations  {profile.activations:,} elements written by dense operators\n"
+        f"  activations  {written}\n"
         f"  feature dim  {'-' if profile.feature_dim is None else profile.feature_dim}\n"
     )
-    grids = [module_grid(profile, depth), operator_grid(profile), counter_grid(explanation)]
+    grids = [module_grid(profile, depth)] if ran else []
+    grids += [operator_grid(profile), counter_grid(explanation)]
     for grid in grids:
         stream.write("\n")
         to_terminal(grid, stream)
