@@ -269,6 +269,20 @@ FAULTS = (
         "prod(_broadcast(left, shapes[2]))",
         ("tests/counting/test_torch_counter.py::test_counts_the_truth[meta]",),
     ),
+    Fault(
+        "the formula forgets that queries share keys",
+        "flopbench/counting/measure/counters/closed_form.py",
+        "2 * self.width * (self.queries + self.keys)",
+        "2 * self.width * (self.queries + self.queries)",
+        ("tests/light/counting/test_closed_form.py",),
+    ),
+    Fault(
+        "a setting without a formula is ignored",
+        "flopbench/counting/measure/counters/formula_families.py",
+        "    config.refuse_unread(",
+        "    (lambda _free: None)(",
+        ("tests/light/counting/test_closed_form.py",),
+    ),
     # --- models
     Fault(
         "a cache among the inputs is not copied",

@@ -13,7 +13,7 @@ from torch import nn  # noqa: E402
 
 import flopbench  # noqa: E402
 from flopbench.core.errors import MeasureError  # noqa: E402
-from flopbench.counting.measure import profiler  # noqa: E402
+from flopbench.counting.measure import profiler, sources  # noqa: E402
 from flopbench.counting.registry import DEFAULT_COUNTERS  # noqa: E402
 
 TEXT = "hidden_size=12,num_hidden_layers=2,num_attention_heads=3,intermediate_size=20,vocab_size=50"
@@ -183,16 +183,27 @@ def test_a_live_vit_hides_its_arguments() -> None:
         flopbench.profile(model, (1, 3, 32, 32), "formula")
 
 
-def test_nothing_runs_and_nothing_is_built_with_values() -> None:
-    """Also where it refuses: a 7 B model of another class costs no memory."""
+def test_nothing_runs_and_nothing_is_built_with_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is anything tried again with values where it refuses."""
     pytest.importorskip("transformers")
-    profile = flopbench.profile("transformers:llama@128", counters="formula")
-    assert (profile.dense_macs, profile.device) == (833_223_655_424, "meta")
-    with pytest.raises(MeasureError, match="no formula for GPTBigCodeModel"):
-        flopbench.profile("transformers:gpt_bigcode@8,n_embd=6144,n_layer=40", counters="formula")
     model = tiny_llama()
     model.forward = None
     assert flopbench.profile(model, {"input_ids": ids(1, 5)}, "formula").dense_macs == 17_160
+    devices = []
+
+    def noted(spec: Any, device: str, **choices: Any) -> Any:
+        devices.append(device)
+        return build(spec, device, **choices)
+
+    build = sources.build
+    monkeypatch.setattr(sources, "build", noted)
+    # 128·(32·(4·4096² + 3·4096·11008) + 32·2·128·4096)
+    assert flopbench.profile("transformers:llama@128", counters="formula").dense_macs == (
+        833_223_655_424
+    )
+    with pytest.raises(MeasureError, match="no formula for SwinTransformer"):
+        flopbench.profile("swin_t@64", counters="formula")
+    assert set(devices) == {"meta"}
 
 
 PROFILE_SPEC = profiler.profile_spec
