@@ -17,7 +17,7 @@ from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text
 from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.counting.profile import UNREAD
-from flopbench.counting.registry import DEFAULT_COUNTERS, find_counters, is_installed
+from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, find_counters, is_installed
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import measure
 from flopbench.counting.table import CostTable
@@ -171,7 +171,8 @@ def used_components(header: Header) -> list[str]:
 def _counters(header: Header, counter: str | None, table: CostTable | None) -> list[str]:
     available = [*DEFAULT_COUNTERS]
     if table is not None:
-        available = table.counters() or available
+        in_table = table.counters()  # a witness joins some rows only: no price list
+        available = [name for name in in_table if name != WITNESS] or in_table or available
     wanted = counter
     if counter is not None and counter not in (*available, PUBLISHED):
         find_counters([counter])

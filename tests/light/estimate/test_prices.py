@@ -324,6 +324,13 @@ def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPat
     assert asked[1][1] == ["torch", "thop-2020"]
 
 
+def test_a_witness_in_a_table_is_no_price_list() -> None:
+    """It joined one model of the table, and the others do not lack it."""
+    joined = table(row("resnet50@224,classes=200", 4_087_136_256, "formula"))
+    assert list(book(table=joined).lists) == ["thop-2020", "published"]
+    assert not book(table=joined).gaps
+
+
 def test_published_prices_correct_the_misprint() -> None:
     """The publication's printed figures, with ResNet-18 taken as 0.4863 and a note."""
     found = book(counter="published")
