@@ -29,8 +29,8 @@ from torchvision.models import get_model, get_model_weights, list_models
 
 from flopbench.counting.measure.counters.base import Subject
 from flopbench.counting.measure.counters.torch_counter import TorchCounter
+from flopbench.models.build.builders import parameters_on_meta
 from flopbench.models.build.environment import counting_state
-from flopbench.models.build.library import parameters_on_meta
 
 NOISE = 512
 """Pixels a side of torchvision's random image, before the transforms of the entry."""

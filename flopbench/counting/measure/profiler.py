@@ -29,6 +29,7 @@ from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
 from flopbench.models.build.fusing import branch_notes
+from flopbench.models.build.kept_integers import KeptIntegers
 from flopbench.models.spec import ModelSpec
 
 DRAW_NOTE = f"{FOR_ONE_DRAW}: the forward pass draws random numbers, seed 0"
@@ -180,6 +181,8 @@ def _run(source: SubjectSource, device: str, work: Callable[[Subject], _Made]) -
             raise _NoValues("it needs real values, and the model is on the meta device")
         drew = stack.enter_context(counting_state())
         stack.enter_context(source.originals_guarded())
+        if device == "meta" and source.built.keeps_integers:
+            stack.enter_context(KeptIntegers())
         made = work(subject)
         # On shapes alone, only what is drawn for Python can steer.
         if device == "meta" or not source.shapes_suffice:

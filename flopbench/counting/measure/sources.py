@@ -74,7 +74,9 @@ class SubjectSource:
         return Subject(
             module=module,
             args=move_inputs(self.built.args, device),
-            kwargs=move_inputs(dict(self.built.kwargs), device),
+            kwargs=move_inputs(
+                dict(self.built.kwargs), device, keep_integers=self.built.keeps_integers
+            ),
             device=device,
             arguments=self.built.arguments,
         )

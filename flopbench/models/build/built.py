@@ -17,6 +17,13 @@ LONGEST_REASON = 300
 """Characters of another library's message to pass on; some hold whole tensors or stack traces."""
 
 
+FRAMES = 16
+"""Default number of frames of a clip, as in torchvision's published figures for videos."""
+
+DEFAULT_STEPS = 128
+"""Default number of tokens of a text."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """A model in evaluation mode and one sample, a batch of one.
@@ -27,6 +34,8 @@ class Built:
         notes: notes on the model's cost.
         arguments: what the constructor of a covered class was given, defaults included, None
             where that is not known. Classes and functions are given by name.
+        keeps_integers: whether the work depends on the values of integer inputs, which then keep
+            them on the meta device.
     """
 
     module: nn.Module
@@ -36,6 +45,7 @@ class Built:
     feature_dim: int | None = None
     notes: tuple[str, ...] = ()
     arguments: Mapping[str, Any] | None = None
+    keeps_integers: bool = False
 
 
 def image_input(spec: ModelSpec, default: tuple[int, ...], channels: int = 3) -> torch.Tensor:

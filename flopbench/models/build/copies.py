@@ -126,15 +126,18 @@ def _copied(value: Any, tensor: Callable[[torch.Tensor], torch.Tensor] = _itself
     return copy.copy(value) if isinstance(value, (set, bytearray)) else value
 
 
-def move_inputs(value: Any, device: str) -> Any:
+def move_inputs(value: Any, device: str, *, keep_integers: bool = False) -> Any:
     """Return a copy of inputs: shapes on the meta device, or clones on their device.
+
+    With ``keep_integers`` only floating-point tensors become shapes.
 
     Raises:
         MeasureError: something among them cannot be copied.
     """
 
     def moved(tensor: torch.Tensor) -> torch.Tensor:
-        return _on_meta(tensor) if device == "meta" else tensor.clone()
+        to_meta = device == "meta" and (tensor.is_floating_point() or not keep_integers)
+        return _on_meta(tensor) if to_meta else tensor.clone()
 
     return copy_inputs(value, moved)
 

@@ -1,0 +1,116 @@
+"""Calls the builders of libraries: offline, on the meta device where possible, errors as ours."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from flopbench.core.errors import InputError
+from flopbench.models.build.built import reason
+from flopbench.models.build.environment import silence
+from flopbench.models.spec import ModelSpec
+
+_OFFLINE = "HF_HUB_OFFLINE"
+_FLAGS = {"huggingface_hub.constants": _OFFLINE, "transformers.utils.hub": "_is_offline_mode"}
+"""Where libraries keep what that variable said when they were imported."""
+
+_Made = TypeVar("_Made")
+
+
+class BuilderError(InputError):
+    """A library's builder rejected what it was given, or does not work on the meta device."""
+
+
+def call_builder(spec: ModelSpec, builder: Callable[[], _Made]) -> _Made:
+    """Run a library's builder; what it rejects is the user's error.
+
+    Raises:
+        BuilderError: the builder failed.
+    """
+    try:
+        with silence():
+            return builder()
+    except Exception as error:
+        raise BuilderError(f"cannot build {str(spec)!r}: {reason(error)}") from error
+
+
+def on_meta(make: Callable[[], _Made]) -> _Made:
+    """Make a model whose parameters are on the meta device; its buffers may be on the CPU.
+
+    A few builders (RegNet's, for example) compute with tensors, which the meta device does not
+    allow. They run on the CPU, and only their parameters are put on the meta device, each as soon
+    as a module registers it, so that they never all take memory at once.
+    """
+    try:
+        with torch.device("meta"):
+            return make()
+    except BuilderError:
+        with parameters_on_meta():
+            return make()
+
+
+@contextmanager
+def parameters_on_meta() -> Iterator[None]:
+    """Move each parameter to the meta device as a module registers it."""
+    original = nn.Module.register_parameter
+
+    def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        if parameter is not None:
+            parameter = nn.Parameter(parameter.to("meta"), parameter.requires_grad)
+        original(module, name, parameter)
+
+    nn.Module.register_parameter = register
+    try:
+        yield
+    finally:
+        nn.Module.register_parameter = original
+
+
+@contextmanager
+def offline() -> Iterator[None]:
+    """Let no library download anything; what was set is put back on exit."""
+    before = os.environ.get(_OFFLINE)
+    flags = {home: getattr(sys.modules.get(home), name, None) for home, name in _FLAGS.items()}
+    os.environ[_OFFLINE] = "1"
+    _set_flags(dict.fromkeys(_FLAGS, True))
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_OFFLINE]
+        else:
+            os.environ[_OFFLINE] = before
+        theirs = (before or "").upper() in {"1", "ON", "YES", "TRUE"}
+        _set_flags({home: theirs if flag is None else flag for home, flag in flags.items()})
+
+
+def _set_flags(values: dict[str, Any]) -> None:
+    for home, value in values.items():
+        if hasattr(sys.modules.get(home), _FLAGS[home]):
+            setattr(sys.modules[home], _FLAGS[home], value)
+
+
+def missing_library(library: str, extra: str, error: ImportError) -> InputError:
+    """Say how to install a library."""
+    return InputError(
+        f"{library} cannot be imported ({error})", f"python -m pip install 'flopbench[{extra}]'"
+    )
+
+
+def unknown_model(spec: ModelSpec, library: str, known: Iterable[str]) -> InputError:
+    """Name the models whose names are nearest."""
+    names = sorted(known)
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(spec.name.lower(), by_lower, n=3)
+    hint = f"did you mean {', '.join(by_lower[name] for name in near)}? " if near else ""
+    return InputError(
+        f"{library} has no model {spec.name!r}",
+        f"{hint}{len(names)} models are known; for your own code write package.module:factory",
+    )

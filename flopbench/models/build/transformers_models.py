@@ -1,0 +1,165 @@
+"""Builds transformers models from a model type, a class or a local configuration."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from flopbench.core.errors import InputError
+from flopbench.models.build.builders import call_builder, missing_library, on_meta, unknown_model
+from flopbench.models.build.built import DEFAULT_STEPS, Built, head_width, image_input
+from flopbench.models.build.composite import example_inputs, is_composite
+from flopbench.models.build.configurations import place_token_ids
+from flopbench.models.build.environment import silence
+from flopbench.models.spec import ModelSpec, format_size
+
+_CLASSIFIERS = (
+    "AutoModelForImageClassification",
+    "AutoModelForVideoClassification",
+    "AutoModelForSequenceClassification",
+    "AutoModelForAudioClassification",
+)
+
+_WRITERS = (
+    "AutoModelForImageTextToText",
+    "AutoModelForMultimodalLM",
+    "AutoModelForVision2Seq",
+    "AutoModelForSpeechSeq2Seq",
+)
+"""Heads that write text about an image or sound; names that a version does not have are skipped."""
+
+_CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
+
+
+def build_transformers_model(spec: ModelSpec) -> Built:
+    """Build a model with its example input.
+
+    The bare model is built, except where the configuration has a head that writes text about an
+    image or sound, where ``classes`` asks for a classifier, and where a class is named.
+
+    Raises:
+        InputError: transformers is missing, does not know the model, or rejects an option; or no
+            example input reaches the whole model.
+    """
+    try:
+        with silence():
+            import transformers
+    except ImportError as error:
+        raise missing_library("transformers", "transformers", error) from None
+    options: dict[str, Any] = dict(spec.options)
+    tokens, frames = (
+        _positive(options.pop(name, None), name, spec) for name in ("tokens", "frames")
+    )
+    if spec.classes is not None:
+        options["num_labels"] = spec.classes
+    config, kind = _configured(transformers, spec, options)
+    place_token_ids(config)
+    make = partial(call_builder, spec, partial(kind._from_config, config))
+    notes: tuple[str, ...] = ()
+    if is_composite(kind):
+        shapes = on_meta(make).to("meta").eval()
+        example = example_inputs(shapes, spec, tokens, frames)  # before weights take memory
+        module = shapes if torch.empty(0).is_meta else make()
+        kwargs, size, notes = example.kwargs, example.size, (example.note,)
+    elif tokens or frames:
+        raise InputError(
+            f"{spec.name} takes one input, whose size goes after '@': tokens= and frames= are for "
+            "models that take several"
+        )
+    else:
+        module = make()
+        kwargs, size = _simple_input(module, spec)
+    classifies = spec.classes is not None or "Classification" in kind.__name__
+    return Built(
+        module=module,
+        kwargs=kwargs,
+        input=format_size(size),
+        feature_dim=head_width(module) if classifies else None,
+        notes=notes,
+        keeps_integers=is_composite(kind),
+    )
+
+
+def _positive(value: Any, name: str, spec: ModelSpec) -> int | None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise InputError(
+            f"{str(spec)!r}: {name}={value!r} where a whole number of at least 1 was expected"
+        )
+    return value
+
+
+def _configured(transformers: Any, spec: ModelSpec, options: dict[str, Any]) -> tuple[Any, Any]:
+    """Return the configuration of a model and the class to build."""
+    auto = transformers.AutoConfig
+    if spec.name.endswith(".json"):
+        if not os.path.isfile(spec.name):
+            raise InputError(f"there is no configuration file {spec.name}")
+        config = call_builder(spec, lambda: auto.from_pretrained(spec.name, **options))
+    elif spec.name in transformers.CONFIG_MAPPING:
+        config = call_builder(spec, lambda: auto.for_model(spec.name, **options))
+    else:
+        kind = _named_class(transformers, spec)
+        return call_builder(spec, lambda: kind.config_class(**options)), kind
+    return config, _class_of(transformers, config, spec)
+
+
+def _named_class(transformers: Any, spec: ModelSpec) -> Any:
+    names = [name for name in dir(transformers) if _CLASS.fullmatch(name)]
+    kind = getattr(transformers, spec.name) if spec.name in names else None
+    if not (inspect.isclass(kind) and getattr(kind, "config_class", None)):
+        raise unknown_model(spec, "transformers", [*transformers.CONFIG_MAPPING, *names])
+    return kind
+
+
+def _class_of(transformers: Any, config: Any, spec: ModelSpec) -> Any:
+    """Choose the classifier where one was requested, else the whole model."""
+    heads = _CLASSIFIERS if spec.classes is not None else (*_WRITERS, "AutoModel")
+    for head in heads:
+        mapping = getattr(getattr(transformers, head, None), "_model_mapping", {})
+        if type(config) in mapping:
+            kinds = mapping[type(config)]
+            return kinds[0] if isinstance(kinds, (list, tuple)) else kinds
+    what = "classifier" if spec.classes else "model"
+    raise InputError(f"transformers has no {what} {spec.name}")
+
+
+def _simple_input(
+    module: nn.Module, spec: ModelSpec
+) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
+    config: Any = module.config
+    name = module.main_input_name
+    if name == "pixel_values":
+        default = getattr(config, "image_size", 224)
+        size = spec.size or ((default,) if isinstance(default, int) else tuple(default))
+        frames = getattr(config, "num_frames", None)
+        if frames and len(size) < 3:
+            size = (frames, *(size * 2)[:2])
+        pixels = image_input(spec.at(size), size, getattr(config, "num_channels", 3))
+        if pixels.dim() == 5:
+            pixels = pixels.transpose(1, 2).contiguous()  # (1, T, C, H, W) in this library
+        return {"pixel_values": pixels}, size
+    if len(spec.size) > 1:
+        raise InputError(
+            f"{spec.name} takes a sequence: expected its length after '@', such as @128"
+        )
+    if name == "input_ids":
+        longest = getattr(config, "max_position_embeddings", None) or DEFAULT_STEPS
+        size = spec.size or (min(DEFAULT_STEPS, longest),)
+        ids = torch.ones(1, size[0], dtype=torch.long)
+        inputs = {"input_ids": ids}
+        if getattr(config, "is_encoder_decoder", False):
+            inputs["decoder_input_ids"] = ids.clone()
+        return inputs, size
+    if name == "input_values":
+        size = spec.size or (16000,)
+        return {"input_values": torch.rand(1, size[0])}, size
+    raise InputError(
+        f"transformers:{spec.name} takes {name!r}, for which there is no example input",
+        "write a factory that returns (model, inputs), and name it as package.module:factory",
+    )
