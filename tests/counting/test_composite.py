@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from flopbench.core.errors import InputError  # noqa: E402
 from flopbench.counting.measure.profiler import profile_spec  # noqa: E402
 from flopbench.counting.profile import CostProfile  # noqa: E402
 from flopbench.counting.registry import find_counter  # noqa: E402
+from flopbench.models.build.by_source import build  # noqa: E402
 from flopbench.models.spec import ModelSpec, parse_spec  # noqa: E402
 
 
@@ -115,3 +119,123 @@ def test_all_parts_are_counted(text: str, expected: int, note: str) -> None:
     assert (profile.dense_macs, profile.device, profile.not_counted) == (expected, "meta", ())
     assert note in profile.notes[0]
     assert not any("took no part" in note for note in profile.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "feature_dim"),
+    [
+        # LLaMA-7B on 576 tokens, and its head
+        (
+            "LlamaForCausalLM@576",
+            layers(32, 576, 4096, 11008, gated=True) + 576 * 4096 * 32000,
+            None,
+        ),
+        # ViT-B/16 on 196 + 1 tokens, 2 classes unless others are asked for
+        (
+            "ViTForImageClassification@224",
+            patches(196, 16 * 16, 768) + layers(12, 197, 768, 3072) + 768 * 2,
+            768,
+        ),
+        (
+            "BertForMaskedLM@16,num_hidden_layers=2,vocab_size=100",
+            layers(2, 16, 768, 3072) + 16 * 768 * (768 + 100),
+            None,
+        ),
+    ],
+)
+def test_a_class_is_a_model(text: str, expected: int, feature_dim: int | None) -> None:
+    """With its default configuration, and with options."""
+    profile = count(parse_spec(f"transformers:{text}"))
+    assert (profile.dense_macs, profile.feature_dim) == (expected, feature_dim)
+
+
+TEXT = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "vocab_size": 50}
+LLAMA = {"model_type": "llama", "num_attention_heads": 4, "num_key_value_heads": 4, **TEXT}
+VISION = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "image_size": 32,
+    "patch_size": 8,
+}
+SMALL_LLAVA = {"text_config": LLAMA, "vision_config": {"model_type": "clip_vision_model", **VISION}}
+
+
+def small(name: str, size: tuple[int, ...] = (), **options: Any) -> ModelSpec:
+    """Return a specification with a configuration in which little is left."""
+    return ModelSpec(
+        source="transformers", name=name, size=size, options=tuple(sorted(options.items()))
+    )
+
+
+# 16 patches and a class token, 16 placeholders; the head makes 50 logits of every token
+SMALL_VISION = patches(16, 64, 32) + layers(2, 17, 32, 48)
+SMALL_LLAVA_MACS = (
+    SMALL_VISION
+    + 16 * (32 * 64 + 64 * 64)
+    + layers(2, 16 + 5, 64, 96, gated=True)
+    + (16 + 5) * 64 * 50
+)
+# tiles of 32 pixels: one of the whole image, two beside each other; a row of 4 new-line embeddings
+SMALL_NEXT_MACS = (
+    3 * (SMALL_VISION + 16 * (32 * 64 + 64 * 64))
+    + layers(2, 16 + 32 + 4 + 5, 64, 96, gated=True)
+    + (16 + 32 + 4 + 5) * 64 * 50
+)
+SMALL_NEXT = {**SMALL_LLAVA, "image_grid_pinpoints": [[32, 64], [64, 32]]}
+
+
+@pytest.mark.parametrize("counter", ["torch", "fvcore", "thop"])
+def test_counters_agree_on_a_model_of_several_parts(counter: str) -> None:
+    """On shapes and on values; the placeholder's id is moved into the vocabulary."""
+    pytest.importorskip("fvcore")
+    profile = count(small("llava", (32,), tokens=5, **SMALL_LLAVA), counter)
+    attention = 2 * 2 * (17**2 * 32 + 21**2 * 64)  # which THOP does not see
+    assert profile.dense_macs == SMALL_LLAVA_MACS - (attention if counter == "thop" else 0)
+    assert profile.device == ("cpu" if counter == "fvcore" else "meta")
+
+
+def test_an_image_is_cut_into_tiles() -> None:
+    """An image of 32 x 64 pixels is seen whole and as two tiles."""
+    assert count(small("llava_next", (32, 64), tokens=5, **SMALL_NEXT)).dense_macs == (
+        SMALL_NEXT_MACS
+    )
+
+
+QWEN = {
+    "text_config": {**LLAMA, "model_type": "qwen2_vl_text"},
+    "vision_config": {"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 48},
+}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (small("video_llava", (32,), **SMALL_LLAVA), "of its parameters take no part: model.video"),
+        (small("llava", (64,), **SMALL_LLAVA), "Input image size (64*64) doesn't match"),
+        (small("llava", (2, 32, 32), **SMALL_LLAVA), "takes images, not clips: got @2x32x32"),
+        (small("llava", (32,), frames=9, **SMALL_LLAVA), "does not take images and sound"),
+        (small("llava", tokens=0, **SMALL_LLAVA), "tokens=0 where a whole number of at least 1"),
+        (
+            small("qwen2_vl", (56,), **QWEN),
+            "features of the image are 48 wide, those of the text 64",
+        ),
+        (small("qwen2_vl", (50,), **QWEN), "takes sides in multiples of 28 pixels, got 50x50"),
+        (small("qwen2_vl", **QWEN), "name one: transformers:qwen2_vl"),
+        (small("whisper", (80, 3000)), "takes sound: expected its length after '@'"),
+        (small("bert", (8,), tokens=4), "takes one input, whose size goes after '@'"),
+        (small("decision_transformer"), "there is none for 'states'"),
+        (small("LlamaForCausalLN", (8,)), "did you mean LlamaForCausalLM"),
+        (small("Llama", (8,)), "did you mean llama"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_what_is_no_whole_model_is_refused(spec: ModelSpec, said: str, device: str) -> None:
+    """In one message, before weights take memory, with what the model takes."""
+    with pytest.raises(InputError) as refused:
+        build(spec, device)
+    assert said in str(refused.value)
+    if "take no part" in said:
+        assert "it takes input_ids, pixel_values" in str(refused.value)
