@@ -182,8 +182,9 @@ def test_python_blocks(
     page: str, text: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The session prints what the page shows."""
-    if "to_dataframe" in text:
-        pytest.importorskip("pandas")
+    for part, library in (("to_dataframe", "pandas"), ("transformers", "transformers")):
+        if part in text:
+            pytest.importorskip(library)
     monkeypatch.chdir(workplace)
     parser = doctest.DocTestParser()
     example = parser.get_doctest(text, {}, page, page, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -38,7 +39,9 @@ def call_builder(spec: ModelSpec, builder: Callable[[], _Made]) -> _Made:
         with silence():
             return builder()
     except Exception as error:
-        raise BuilderError(f"cannot build {str(spec)!r}: {reason(error)}") from error
+        twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
+        hint = f"{spec.name} sets {twice[1]} itself: it is no option of it" if twice else ""
+        raise BuilderError(f"cannot build {str(spec)!r}: {reason(error)}", hint) from error
 
 
 def on_meta(make: Callable[[], _Made]) -> _Made:
@@ -75,19 +78,18 @@ def parameters_on_meta() -> Iterator[None]:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Let no library download anything; what was set is put back on exit."""
-    before = os.environ.get(_OFFLINE)
+    """Let no library download anything; the environment and its switches are put back on exit."""
+    before = dict(os.environ)
     flags = {home: getattr(sys.modules.get(home), name, None) for home, name in _FLAGS.items()}
     os.environ[_OFFLINE] = "1"
     _set_flags(dict.fromkeys(_FLAGS, True))
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[_OFFLINE]
-        else:
-            os.environ[_OFFLINE] = before
-        theirs = (before or "").upper() in {"1", "ON", "YES", "TRUE"}
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+        theirs = before.get(_OFFLINE, "").upper() in {"1", "ON", "YES", "TRUE"}
         _set_flags({home: theirs if flag is None else flag for home, flag in flags.items()})
 
 
