@@ -20,7 +20,7 @@ from flopbench.estimate.clusters import lag1, signs_of_clusters
 from flopbench.estimate.compare import Comparison, compare
 from flopbench.estimate.comparison_text import methods_grid
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_counts, run_of_log
-from flopbench.estimate.text import render_estimate
+from flopbench.estimate.text import estimate_tables
 from flopbench.policy.forms import csv_form
 from flopbench.policy.writers import convert_file
 
@@ -166,7 +166,7 @@ def test_text_and_json_name_the_clusters(tmp_path: Path) -> None:
     path = written(tmp_path, frames((2,) * 12))
     run, plain = estimated(path, "clip"), estimated(path)
     stream = io.StringIO()
-    render_estimate(run, "table", stream)
+    estimate_tables(run).render("table", stream)
     assert "95 % interval: bootstrap over 12 clusters (clip), 1,000 resamples, seed 0." in (
         stream.getvalue()
     )

@@ -41,7 +41,8 @@ def net(counter: str = "torch", *, gaps: bool = False) -> CostProfile:
 
 def explained(*profiles: CostProfile, status: str = "verified", **more: object) -> Explanation:
     """Return an explanation of profiles with one verdict for all."""
-    verdicts = {p.counter: CounterVerdict(status=status, reason="so") for p in profiles}  # type: ignore[arg-type]
+    why = "" if status == "verified" else "so"
+    verdicts = {p.counter: CounterVerdict(status=status, reason=why) for p in profiles}  # type: ignore[arg-type]
     return Explanation(profiles=profiles, verdicts=verdicts, **{"failures": {}, **more})  # type: ignore[arg-type]
 
 

@@ -163,7 +163,7 @@ def test_names_hold_what_differs(file: TimingFile) -> None:
     names = [p.name for p in roofline_of(renamed(batch=[1, 1])).groups[0].points]
     assert names == ["mobilenet_v2@84 #1", "mobilenet_v2@84 #2"]
     names = [p.name for p in roofline_of(renamed(spec=["a@1,classes=3", "b@1\n"])).groups[0].points]
-    assert names == ["a@1,classes=3", "b@1 "]
+    assert names == ["a@1,classes=3", "b@1"]
 
 
 def test_machines_that_cannot_be_compared_are_kept_apart(file: TimingFile) -> None:
