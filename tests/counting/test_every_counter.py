@@ -25,11 +25,13 @@ INFOS = {info.name: info for info in own_counters() if info.name != WITNESS}
 PATCHING = ("calflops", "deepspeed", "torchinfo")
 """They see functions that are looked up when they are called, unlike those of the operators."""
 
-# vecdot is a product and a sum to dispatch modes; THOP's own rules overcharge the others.
+# Without inference mode an einsum is elementwise, and a complex convolution three real ones. THOP's
+# own rules overcharge the others.
 EXCUSED = {
-    "thop-2020": ("vecdot", "conv_transpose"),
-    "thop": ("vecdot", "conv_transpose", "unbatched", "with projection", "packed sequence"),
-    "ptflops": ("vecdot",),
+    "thop-2020": ("outer: einsum", "conv_transpose"),
+    "thop": ("outer: einsum", "conv_transpose", "unbatched", "with projection", "packed sequence"),
+    "ptflops": ("outer: einsum", "complex convolution"),
+    "fvcore": ("quantised ",),  # the tracer refuses packed weights
     **dict.fromkeys(PATCHING, ("gradient inside forward",)),
 }
 

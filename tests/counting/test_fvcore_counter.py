@@ -102,17 +102,25 @@ EINSUMS = [
     ("...ij,...jk->...ik", [(5, 2, 3), (3, 4)], 120),
     ("bij,bjk", [(5, 2, 3), (5, 3, 4)], 120),
     ("ij,ij->", [(2, 3), (2, 3)], 6),
-    ("i,j->ij", [(2,), (3,)], 0),  # nothing is summed: an elementwise product
+    ("i,j->ij", [(2,), (3,)], 6),  # an outer product: a sum of one product
+    ("ij,ij->ij", [(2, 3), (2, 3)], 0),  # an elementwise product
+    ("ij,j->ij", [(2, 3), (3,)], 0),
+    ("bik,bkj->bij", [(5, 2, 1), (5, 1, 3)], 30),
+    ("bik,bkj->bij", [(5, 2, 4), (1, 4, 3)], 120),  # b is broadcast
     ("aab,bc->ac", [(2, 2, 3), (3, 4)], 24),
     ("ab,bc->a", [(2, 3), (3, 4)], 6),  # c is summed up before they meet
     ("ij->ji", [(2, 3)], 0),
     ("ab,bc,cd->ad", [(2, 3), (3, 4), (4, 5)], 24 + 2 * 4 * 5),
-    # left to right: an outer product, then 2 x 5 results of 3 x 4 products, ...
-    ("ab,cd,bc->ad", [(2, 3), (4, 5), (3, 4)], 2 * 5 * 12),
+    # left to right: an outer product, then 2 x 5 results of 3 x 4 products
+    ("ab,cd,bc->ad", [(2, 3), (4, 5), (3, 4)], 2 * 3 * 4 * 5 + 2 * 5 * 12),
 ]
 
 
-@pytest.mark.parametrize(("equation", "shapes", "macs"), EINSUMS, ids=[case[0] for case in EINSUMS])
+@pytest.mark.parametrize(
+    ("equation", "shapes", "macs"),
+    EINSUMS,
+    ids=[f"{case[0]} {i}" for i, case in enumerate(EINSUMS)],
+)
 def test_einsum(equation: str, shapes: list[tuple[int, ...]], macs: int) -> None:
     """Contractions are priced pair by pair, as torch computes them."""
     model = Call(lambda *operands: torch.einsum(equation, *operands))
@@ -157,10 +165,9 @@ def test_chain_takes_the_cheaper_order() -> None:
 
 @given(sizes=st.lists(st.integers(1, 12), min_size=3, max_size=3), batch=st.integers(1, 4))
 def test_einsum_of_a_product_is_a_product(sizes: list[int], batch: int) -> None:
-    """Matrix products written as einsum cost the product of their sizes, unless nothing sums."""
+    """Matrix products written as einsum cost the product of their sizes, also where that is 1."""
     n, k, m = sizes
-    expected = batch * n * k * m if k > 1 else 0
-    assert einsum_macs("zik,zkj->zij", [(batch, n, k), (batch, k, m)]) == expected
+    assert einsum_macs("zik,zkj->zij", [(batch, n, k), (batch, k, m)]) == batch * n * k * m
 
 
 # --- notes and gaps --------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -236,13 +238,80 @@ def _branch(x: torch.Tensor) -> torch.Tensor:
     return torch.cond(x.sum() > -1e9, lambda x: x @ x, lambda x: x @ x @ x, (x,))
 
 
+def _while(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    loop = import_module("torch._higher_order_ops.while_loop").while_loop
+    start = torch.zeros((), dtype=torch.int64, device=x.device)
+    return loop(lambda i, _: i < 4, lambda i, x: (i + 1, layer(x)), (start, x))[1]
+
+
+def _scan(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    scan = import_module("torch._higher_order_ops.scan").scan
+    return scan(lambda state, row: (layer(state + row), state @ x), x[0], x)[1]
+
+
+def _map(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    mapped = import_module("torch._higher_order_ops.map").map
+    return mapped(lambda row, x: layer(row) + row @ x, x, x)
+
+
 # Older torch cannot run a higher-order operator under a dispatch mode that does not know it, nor
 # checkpointing on meta.
 SEES_HIGHER_ORDER = hasattr(TorchDispatchMode, "supports_higher_order_operators")
 HIGHER_ORDER = [
-    truth("torch.cond, the branch that is taken", I**3, lambda: Call(_branch), (I, I),
-          needs_values=True)
-    for _ in range(SEES_HIGHER_ORDER)
+    truth(name, macs, build, (I, I), needs_values=needs_values)
+    for module, name, macs, build, needs_values in (
+        ("cond", "torch.cond, the branch that is taken", I**3, lambda: Call(_branch), True),
+        ("while_loop", "while_loop, four rounds", 4 * I**3,
+         lambda: Call(_while, nn.Linear(I, I)), True),
+        ("scan", "scan of a layer and a product", I * 2 * I**2,
+         lambda: Call(_scan, nn.Linear(I, I)), False),
+        ("map", "map of a layer and a product", I * 2 * I**2,
+         lambda: Call(_map, nn.Linear(I, I)), False),
+    )
+    if SEES_HIGHER_ORDER and find_spec(f"torch._higher_order_ops.{module}")
+]  # fmt: skip
+
+
+class _Product(torch.autograd.Function):
+    """A product behind a name of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x, weight)
+        return x @ weight.sign().T
+
+
+class _Pair(torch.autograd.Function):
+    """Another function inside, two results, its context set up apart."""
+
+    @staticmethod
+    def forward(x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return _Product.apply(x, weight), weight.abs()
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.save_for_backward(*inputs, *output)
+
+
+class _Layer(torch.autograd.Function):
+    """Weights that are not arguments, as in a reversible network."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, layer: nn.Module) -> torch.Tensor:
+        return layer(x)
+
+
+_bound_early = _Pair.apply
+
+OWN_FUNCTIONS = [
+    truth(f"own function: {name}", B * I * O,
+          lambda function=function: Call(function, nn.Linear(I, O)), (B, I))
+    for name, function in (
+        ("a product", lambda m, x: _Product.apply(x, m.weight)),
+        ("nested, bound early", lambda m, x: _bound_early(x, m.weight)[0]),
+        ("nested", lambda m, x: _Pair.apply(x, m.weight)[0]),
+        ("a layer in a closure", lambda m, x: _Layer.apply(x, m)),
+    )
 ]  # fmt: skip
 
 STRUCTURE = [
@@ -281,6 +350,7 @@ STRUCTURE = [
     truth("vmap of a matrix-vector product", B * I * J,
           lambda: Call(lambda a, b: torch.vmap(torch.mv)(a, b)), (B, I, J), (B, J)),
     *HIGHER_ORDER,
+    *OWN_FUNCTIONS,
 ]  # fmt: skip
 
 # Nothing here is a convolution, a linear layer or a matrix product.

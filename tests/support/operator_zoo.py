@@ -401,7 +401,7 @@ MATMUL = [
     fn("inner 1d", J, torch.inner, (J,), (J,)),
     fn("inner 2d", I * O * J, torch.inner, (I, J), (O, J)),
     fn("inner with a number", 0, torch.inner, (I, J), ()),
-    fn("linalg.vecdot", B * J, torch.linalg.vecdot, (B, J), (B, J)),
+    fn("linalg.vecdot", B * J, lambda a, b: torch.linalg.vecdot(a, b), (B, J), (B, J)),
     fn("linalg.vecdot dim 0, broadcast", J * I * O,
        lambda a, b: torch.linalg.vecdot(a, b, dim=0), (J, I, O), (J, 1, O)),
     fn("tensordot", I * O * T * S, lambda a, b: torch.tensordot(a, b, dims=2),
@@ -429,15 +429,142 @@ MATMUL = [
        lambda a, b, c: torch.einsum("bi,ij,jo->bo", a, b, c), (B, I), (I, J), (J, O)),
     fn("einsum dot", J, lambda a, b: torch.einsum("j,j->", a, b), (J,), (J,)),
     fn("einsum elementwise", 0, lambda a, b: torch.einsum("ij,ij->ij", a, b), (I, J), (I, J)),
-    fn("einsum outer", 0, lambda a, b: torch.einsum("i,j->ij", a, b), (I,), (J,)),
+    fn("outer: einsum over an index of size 1", B * I * J,
+       lambda a, b: torch.einsum("bik,bkj->bij", a, b), (B, I, 1), (B, 1, J)),
     fn("einsum trace", 0, lambda a: torch.einsum("ii->", a), (I, I)),
     fn("einsum diagonal and transpose", 0, lambda a: torch.einsum("iij->ji", a), (I, I, J)),
-    # An outer product sums nothing: free, unless it is written as a matrix product (above).
-    fn("outer", 0, torch.outer, (I,), (J,)),
-    fn("ger", 0, torch.ger, (I,), (J,)),
-    fn("addr", 0, torch.addr, (I, J), (I,), (J,)),
-    fn("kron", 0, torch.kron, (I, J), (T, O)),
     fn("product and sum by hand", 0, lambda a, b: (a * b).sum(-1), (I, J), (I, J)),
 ]  # fmt: skip
 
-OPERATORS: tuple[Truth, ...] = (*CONVOLUTIONS, *TRANSPOSED, *DEFORMABLE, *LINEAR, *MATMUL)
+# A column times a row, however it is written. Without inference mode most are elementwise to torch.
+OUTER = [
+    fn("outer: matmul", I * O, lambda a, b: a[:, None] @ b[None], (I,), (O,)),
+    fn("outer: tensordot", I * O, lambda a, b: torch.tensordot(a, b, dims=0), (I,), (O,)),
+    fn("outer: einsum", I * O, lambda a, b: torch.einsum("i,j->ij", a, b), (I,), (O,)),
+    fn("outer: einsum of a batch", B * I * O,
+       lambda a, b: torch.einsum("bi,bj->bij", a, b), (B, I), (B, O)),
+    # a column times a row, then J results of B x I products
+    fn("outer: einsum, then a sum", B * I + J * B * I,
+       lambda a, b, c: torch.einsum("b,i,bij->j", a, b, c), (B,), (I,), (B, I, J)),
+    fn("outer: outer", I * O, lambda a, b: torch.outer(a, b), (I,), (O,)),
+    fn("outer: ger", I * O, lambda a, b: a.ger(b), (I,), (O,)),
+    fn("outer: addr", I * O, torch.addr, (I, O), (I,), (O,)),
+    fn("outer: kron", I * J * T * O, lambda a, b: torch.kron(a, b), (I, J), (T, O)),
+]  # fmt: skip
+
+
+def _complex(*shape: int) -> Callable[[], torch.Tensor]:
+    return lambda: torch.randn(shape, dtype=torch.complex64)
+
+
+# One complex product is one MAC, as in a complex matmul; torch runs three real convolutions.
+COMPLEX = [
+    fn("complex convolution 1d", B * CO * out(L, K) * CI * K, F.conv1d,
+       _complex(B, CI, L), _complex(CO, CI, K), families=("conv",)),
+    fn("complex convolution 2d, grouped, padded", B * CO * H * W * CI // 2 * K * K,
+       lambda x, w: F.conv2d(x, w, padding="same", groups=2),
+       _complex(B, CI, H, W), _complex(CO, CI // 2, K, K)),
+    fn("complex convolution 3d with a bias", B * CO * out(D, K) * out(H, K) * out(W, K) * CI * K**3,
+       F.conv3d, _complex(B, CI, D, H, W), _complex(CO, CI, K, K, K), _complex(CO)),
+    fn("complex convolution, transposed", B * CI * L * CO * K,
+       lambda x, w: F.conv_transpose1d(x, w, stride=2), _complex(B, CI, L), _complex(CI, CO, K),
+       families=("conv_transpose",)),
+]  # fmt: skip
+
+
+def _ones(dtype: Any, *shape: int) -> Callable[[], torch.Tensor]:
+    return lambda: torch.ones(shape).to(dtype)
+
+
+def _has(name: str) -> bool:
+    return hasattr(torch.ops.aten, name)
+
+
+def _int4(x: torch.Tensor) -> torch.Tensor:
+    weight = torch.ones(48, 64, dtype=torch.int32)  # 64 to 48 features, in groups of 32
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(weight, 1)
+    scales = torch.ones(2, 48, 2).bfloat16()
+    return torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, 32, scales)
+
+
+def _fp8(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return torch._scaled_mm(a, b.t(), torch.ones(()), torch.ones(()))
+
+
+def _grouped(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    ends = torch.tensor([3, 8], dtype=torch.int32) if a.dim() == 2 else None
+    return torch._grouped_mm(a, b, offs=ends)
+
+
+# As the products of wider numbers. Few kernels of a CPU, and shape rules for few of them.
+LOW_PRECISION = [
+    truth(name, macs, lambda function=function: Call(function), *inputs, needs_values=True)
+    for operator, name, macs, function, *inputs in (
+        ("_int_mm", "int8 product", 32 * 16 * 24, lambda a, b: torch._int_mm(a, b),
+         _ones(torch.int8, 32, 16), _ones(torch.int8, 16, 24)),
+        ("_weight_int8pack_mm", "int8 weights", T * 64 * 32,
+         lambda *a: torch.ops.aten._weight_int8pack_mm(*a),
+         _ones(torch.bfloat16, T, 64), _ones(torch.int8, 32, 64), _ones(torch.bfloat16, 32)),
+        ("_weight_int4pack_mm_for_cpu", "int4 weights", T * 64 * 48, _int4,
+         _ones(torch.bfloat16, T, 64)),
+        ("_scaled_mm", "fp8 product", 16 * 32 * 48, _fp8,
+         _ones(torch.float8_e4m3fn, 16, 32), _ones(torch.float8_e4m3fn, 48, 32)),
+        # 8 rows, 3 to the first matrix of 16 x 32 and 5 to the second
+        ("_grouped_mm", "grouped product", 8 * 16 * 32, _grouped,
+         _ones(torch.bfloat16, 8, 16), _ones(torch.bfloat16, 2, 16, 32)),
+        ("_grouped_mm", "grouped product of batches", 2 * 8 * 16 * 32, _grouped,
+         _ones(torch.bfloat16, 2, 8, 16), _ones(torch.bfloat16, 2, 16, 32)),
+        # 13 is 1101 in binary: three squares, and two products for the further ones
+        ("linalg_matrix_power", "matrix power 13", 5 * I**3,
+         lambda a: torch.linalg.matrix_power(a, 13), lambda: torch.eye(I)),
+    )
+    if _has(operator)
+]  # fmt: skip
+
+
+def _quantised(shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.quantize_per_tensor(torch.ones(shape), 0.1, 0, torch.qint8)
+
+
+def _quantised_layer(name: str, weight: tuple[int, ...], *options: Any) -> nn.Module:
+    kind = name.removesuffix("_relu").removesuffix("_dynamic")
+    packed = getattr(torch.ops.quantized, f"{kind}_prepack")(_quantised(weight), None, *options)
+    layer = getattr(torch.ops.quantized, name)
+    rest = () if "dynamic" in name else (0.1, 0)
+    return Call(lambda x: layer(x, packed, *rest))
+
+
+def _bytes(*shape: int) -> Callable[[], torch.Tensor]:
+    return lambda: torch.quantize_per_tensor(torch.ones(shape), 0.1, 0, torch.quint8)
+
+
+# As the layers of floating-point numbers that they stand for.
+QUANTISED = [
+    truth(name, macs, lambda layer=layer: _quantised_layer(*layer), x, needs_values=True)
+    for name, macs, layer, x in (
+        ("quantised linear", B * I * O, ("linear", (O, I)), _bytes(B, I)),
+        ("quantised linear and ReLU", B * I * O, ("linear_relu", (O, I)), _bytes(B, I)),
+        ("quantised linear, dynamic", B * T * I * O, ("linear_dynamic", (O, I)), (B, T, I)),
+        ("quantised convolution 1d", B * CO * out(L, K) * CI * K,
+         ("conv1d", (CO, CI, K), [1], [0], [1], 1), _bytes(B, CI, L)),
+        ("quantised convolution 2d and ReLU, grouped",
+         B * CO * out(H, K) * out(W, K) * CI // 2 * K * K,
+         ("conv2d_relu", (CO, CI // 2, K, K), [1, 1], [0, 0], [1, 1], 2), _bytes(B, CI, H, W)),
+        ("quantised convolution, transposed", B * CI * H * W * CO * K * K,
+         ("conv_transpose2d", (CI, CO, K, K), [2, 2], [0, 0], [0, 0], [1, 1], 1),
+         _bytes(B, CI, H, W)),
+    )
+    if torch.backends.quantized.engine not in ("none", "") and hasattr(torch, "quantize_per_tensor")
+]  # fmt: skip
+
+OPERATORS: tuple[Truth, ...] = (
+    *CONVOLUTIONS,
+    *TRANSPOSED,
+    *DEFORMABLE,
+    *LINEAR,
+    *MATMUL,
+    *OUTER,
+    *COMPLEX,
+    *LOW_PRECISION,
+    *QUANTISED,
+)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from flopbench.counting.profile import ModuleFacts
+from flopbench.models.build.copies import is_compiled
 
 _DEFAULTS: dict[str, Any] = {
     "kernel_size": None,
@@ -35,6 +36,8 @@ def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]
     places: dict[type, str] = {}
     facts = []
     for path, child in module.named_modules():
+        if is_compiled(child):  # its original follows, and is what is counted in its place
+            continue
         kind = type(child)
         if located and kind not in places:
             places[kind] = _place(kind)
@@ -42,7 +45,7 @@ def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]
         seen.update(own)
         facts.append(
             ModuleFacts(
-                path=path,
+                path=path.replace("._orig_mod", ""),
                 type=kind.__name__,
                 params=sum(own.values()),
                 shape=_shape(child),

@@ -26,14 +26,19 @@ def unwrap(module: nn.Module) -> nn.Module:
             getattr(module, "module", None), nn.Module
         ):
             module = module.module
-        elif isinstance(getattr(module, "_orig_mod", None), nn.Module):
+        elif is_compiled(module):
             module = module._orig_mod
         else:
             return module
 
 
+def is_compiled(module: nn.Module) -> bool:
+    """Whether a module is the wrapper that ``torch.compile`` puts around another."""
+    return isinstance(module._modules.get("_orig_mod"), nn.Module)
+
+
 def private_copy(module: nn.Module, device: str) -> nn.Module:
-    """Copy a module, in evaluation mode.
+    """Copy a module, in evaluation mode, with the originals of compiled submodules.
 
     To ``meta`` only shapes are copied; else every tensor is cloned on its device, since a forward
     pass may write to its weights.
@@ -71,6 +76,10 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
             "leave what cannot be copied (locks, files, generators) out of the module, or name a "
             "factory, such as package.module:build",
         ) from error
+    for parent in list(copied.modules()):
+        for name, child in parent._modules.items():
+            if child is not None and is_compiled(child):
+                parent._modules[name] = unwrap(child)
     copied.eval()  # what a model's own train() returns is its affair
     return copied
 

@@ -44,14 +44,19 @@ def counting_state() -> Iterator[Callable[[], bool]]:
 
     Yields what tells whether random numbers were drawn so far.
     """
-    # Where nothing was compiled yet, a second of importing is saved.
-    eager = uncompiled() if "torch._dynamo" in sys.modules else contextlib.nullcontext()
     fast_path = torch.backends.mha.get_fastpath_enabled()
     threads = torch.get_num_threads()
     torch.backends.mha.set_fastpath_enabled(False)
     torch.set_num_threads(1)
     try:
-        with silence(), eager, torch.no_grad(), seeded() as drew, made_on_cpu(), _no_generators():
+        with (
+            silence(),
+            uncompiled(),
+            torch.no_grad(),
+            seeded() as drew,
+            made_on_cpu(),
+            _no_generators(),
+        ):
             yield drew
     finally:
         torch.set_num_threads(threads)
@@ -76,13 +81,35 @@ def _no_generators() -> Iterator[None]:
         hook.remove()
 
 
-def uncompiled() -> contextlib.AbstractContextManager[Any]:
-    """Run what ``torch.compile`` wrapped uncompiled: compiled code bypasses hooks and modes."""
-    if hasattr(torch.compiler, "set_stance"):
-        return torch.compiler.set_stance("force_eager")
-    from torch._dynamo import config
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """Run what ``torch.compile`` wrapped, or wraps meanwhile, as it was written.
 
-    return config.patch(disable=True)
+    Compiled code bypasses hooks and modes, and cannot be traced. torch's control flow (``cond``,
+    ``scan``) compiles its bodies when it runs.
+    """
+    original = torch.compile
+    with contextlib.ExitStack() as stack:
+        stack.callback(setattr, torch, "compile", original)
+        torch.compile = _as_written
+        if "torch._dynamo" in sys.modules:  # else nothing was compiled; importing takes a second
+            from torch._dynamo import config, eval_frame
+
+            if hasattr(torch.compiler, "set_stance"):
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            else:
+                stack.enter_context(config.patch(disable=True))
+            # A trace refuses what was compiled, unless it is told to run the original.
+            if hasattr(config, "error_on_nested_jit_trace"):
+                stack.enter_context(config.patch(error_on_nested_jit_trace=False))
+            if hasattr(eval_frame, "_use_eager_on_nested_compile"):
+                stack.enter_context(eval_frame._use_eager_on_nested_compile())
+        yield
+
+
+def _as_written(model: Any = None, **_options: Any) -> Any:
+    """Replace ``torch.compile``, also as a decorator with options."""
+    return (lambda function: function) if model is None else model
 
 
 @contextlib.contextmanager

@@ -218,18 +218,19 @@ class Ledger:
         Args:
             total: the library's figure.
             covered: paths of the leaves that are no gap; those with a price if none are given.
-            multiplies: whether an unpriced leaf may hide products.
+            multiplies: whether an unpriced leaf may hide products, even if none was seen in it.
             notes: on the figure.
         """
         if covered is None:
             covered = {op.module for op in self.operators}
+        multiplied = {path for _, path, may_multiply in self._missed if may_multiply}
         gaps = [
             Gap(
                 kind="module" if self.stack.calls[path] else "uncalled",
                 name=type(leaf).__name__,
                 module=path,
                 calls=self.stack.calls[path],
-                may_multiply=multiplies(leaf),
+                may_multiply=multiplies(leaf) or path in multiplied,
             )
             for path, leaf in self.leaves.items()
             if path not in covered and not _storages(leaf.parameters(recurse=False)) & self._used

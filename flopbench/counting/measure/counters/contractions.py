@@ -28,22 +28,36 @@ def chain_macs(shapes: Sequence[Sequence[int]]) -> int:
     return best[0, count - 1]
 
 
-def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[int] = ()) -> int:
+def einsum_macs(
+    equation: str,
+    shapes: Sequence[Sequence[int]],
+    path: Sequence[int] = (),
+    *,
+    as_executed: bool = False,
+) -> int:
     """Count the multiply-accumulates of an ``einsum``, contracted pair by pair.
+
+    An outer product, in which each operand has an index of its own, is a contraction over one
+    element; elementwise products count nothing.
 
     Args:
         equation: as ``torch.einsum`` takes it (``"bij,bjk->bik"``, ``"...i,i"``).
         shapes: shapes of the operands.
         path: flat positions of the operands to contract, each result going to the end of the
             list; without one they are contracted from left to right.
+        as_executed: leave out what torch makes an elementwise product: outer products, and sums
+            over an index of size 1.
     """
     sources, result = _terms(equation, shapes)
     sizes: dict[str, int] = {}
     operands: list[set[str]] = []
     for labels, shape in zip(sources, shapes, strict=True):
-        sizes |= {a: n for a, n in zip(labels, shape, strict=True) if n > sizes.get(a, 1)}
-        # A dimension of size 1 is broadcast: it multiplies nothing.
-        operands.append({a for a, n in zip(labels, shape, strict=True) if n != 1})
+        sizes |= {a: n for a, n in zip(labels, shape, strict=True) if n >= sizes.get(a, 1)}
+        operands.append(set(labels))
+    for operand, labels, shape in zip(operands, sources, shapes, strict=True):
+        # A dimension of size 1 that meets a longer one is broadcast: it multiplies nothing.
+        least = 0 if as_executed else 1
+        operand -= {a for a, n in zip(labels, shape, strict=True) if n == 1 and sizes[a] > least}
     macs = 0
     for step in range(len(operands) - 1):
         at = sorted(path[2 * step : 2 * step + 2]) if path else [0, 1]
@@ -51,7 +65,8 @@ def einsum_macs(equation: str, shapes: Sequence[Sequence[int]], path: Sequence[i
         later = set(result).union(*operands)
         # What only one of the two has, and nothing needs later, is summed before they meet.
         left, right = left & (right | later), right & (left | later)
-        if left & right - later:
+        outer = left - right and right - left and not as_executed
+        if left & right - later or outer:
             macs += math.prod(sizes[a] for a in left | right)
         operands.insert(len(operands) if path else 0, (left | right) & later)
     return macs

@@ -9,6 +9,9 @@ every custom operator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 _GROUPS: dict[str, str] = {
     # Views and copies: the same numbers under other indices.
     "movement": """
@@ -34,7 +37,8 @@ _GROUPS: dict[str, str] = {
         _reshape_alias _reshape_alias_copy _reshape_copy _stack _to_copy _to_cpu _unsafe_view
         real imag complex polar conj data shallow_copy_data set_data copy_sparse_to_sparse
         mkldnn_reorder_conv2d_weight mkldnn_reorder_conv3d_weight _add_batch_dim _remove_batch_dim
-        _convert_weight_to_int4pack _cudnn_rnn_flatten_weight""",
+        _convert_weight_to_int4pack _convert_weight_to_int4pack_for_cpu
+        _cudnn_rnn_flatten_weight""",
     # Other layouts of the same numbers: sparse and nested tensors taken apart and put together.
     "layout": """
         ccol_indices coalesce col_indices crow_indices indices row_indices sparse_bsc_tensor
@@ -70,16 +74,16 @@ _GROUPS: dict[str, str] = {
         _no_grad_embedding_renorm _unsafe_index _unsafe_index_put _unsafe_masked_index
         _unsafe_masked_index_put_accumulate""",
     # One result an element from the elements at the same place: nothing is accumulated, so the
-    # products of mul, addcmul, outer, kron or cross are not multiply-accumulates of a contraction.
+    # products of mul, addcmul or cross are not multiply-accumulates of a contraction.
     "elementwise": """
-        abs absolute acos acosh add addcdiv addcmul addr angle arccos arccosh arcsin arcsinh
+        abs absolute acos acosh add addcdiv addcmul angle arccos arccosh arcsin arcsinh
         arctan arctan2 arctanh asin asinh atan atan2 atanh bitwise_and bitwise_left_shift
         bitwise_not bitwise_or bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip
         conj_physical copysign cos cosh cross deg2rad digamma div divide erf erfc erfinv exp exp2
-        expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gcd ger heaviside hypot
-        i0 igamma igammac kron lcm ldexp lerp lgamma linalg_cross log log10 log1p log2 logaddexp
+        expm1 fix float_power floor floor_divide fmax fmin fmod frac frexp gcd heaviside hypot
+        i0 igamma igammac lcm ldexp lerp lgamma linalg_cross log log10 log1p log2 logaddexp
         logaddexp2 logical_and logical_not logical_or logical_xor maximum minimum mul multiply
-        mvlgamma nan_to_num neg negative nextafter outer polygamma positive pow rad2deg reciprocal
+        mvlgamma nan_to_num neg negative nextafter polygamma positive pow rad2deg reciprocal
         remainder round rsqrt rsub sgn sign signbit sin sinc sinh sqrt square sub subtract tan
         true_divide trunc xlogy fabs degrees radians modf mathremainder linalg_vander
         special_airy_ai special_bessel_j0 special_bessel_j1 special_bessel_y0 special_bessel_y1
@@ -170,6 +174,10 @@ _GROUPS: dict[str, str] = {
         _fake_quantize_per_tensor_affine_cachemask_tensor_qparams
         _fused_moving_avg_obs_fq_helper _make_per_channel_quantized_tensor
         _make_per_tensor_quantized_tensor _saturate_weight_to_fp16 _to_dense""",
+    # Higher-order operators made of bodies, whose operators are counted as often as they run.
+    "control flow": """
+        associative_scan cond hints_wrapper invoke_subgraph map map_impl scan strict_mode switch
+        while_loop while_loop_stack_output""",
     # Sizes, flags, assertions and Python scalars: no tensor arithmetic at all.
     "bookkeeping": """
         Bool Complex ComplexImplicit Float FloatImplicit Int IntImplicit ScalarImplicit Size
@@ -206,6 +214,19 @@ _OTHER_NAMESPACES: dict[str, str] = {
         resize rev round rsqrt scalar_tensor shift_left shift_right_arithmetic sign signbit sin
         sinh split_dim sqrt squeeze sub sum tan tanh transpose trunc uniform
         var view_of view_of_dtype where xor_sum""",
+    # Elementwise operators, pooling and norms of quantised tensors, and the packing of weights.
+    # Layers are not here.
+    "quantized": """
+        add add_out add_relu add_relu_out add_scalar add_scalar_out add_scalar_relu
+        add_scalar_relu_out batch_norm batch_norm1d batch_norm1d_relu batch_norm2d
+        batch_norm2d_relu batch_norm3d batch_norm3d_relu batch_norm_relu cat cat_out cat_relu
+        cat_relu_out celu clamp dropout elu embedding_4bit embedding_byte group_norm hardswish
+        instance_norm layer_norm leaky_relu max_pool1d max_pool2d mul mul_out mul_relu
+        mul_relu_out mul_scalar mul_scalar_out mul_scalar_relu mul_scalar_relu_out prelu relu6
+        sigmoid softmax threshold conv1d_prepack conv1d_unpack conv2d_prepack conv2d_unpack
+        conv3d_prepack conv3d_unpack conv_prepack conv_transpose1d_prepack conv_transpose1d_unpack
+        conv_transpose2d_prepack conv_transpose2d_unpack conv_transpose3d_prepack
+        conv_transpose3d_unpack conv_unpack linear_prepack linear_unpack""",
     # Nodes of traced graphs that build or unpack Python values. PythonOp and CallMethod, which
     # can hide anything, are left out.
     "prim": """
@@ -239,15 +260,22 @@ _FREE = {
 }
 
 
-def is_free(name: str) -> bool:
+_BAG_WEIGHTS = 6
+"""Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
+
+
+def is_free(name: str, args: Sequence[Any] = ()) -> bool:
     """Whether an operator is on the reviewed list of those that do no dense work.
 
     Args:
         name: the operator with or without namespace, overload and in-place underscore:
             ``aten::add_``, ``aten.add.Tensor``, ``add_``, ``torchvision::nms``. A name without
             one of the known namespaces in front is an ``aten`` name, and then carries no overload.
+        args: what it was called with, if known; a bag of embeddings without weights only adds.
     """
     space, base = _split(name)
+    if args and base in ("_embedding_bag", "_embedding_bag_forward_only"):
+        return len(args) <= _BAG_WEIGHTS or args[_BAG_WEIGHTS] is None
     known = _FREE.get(space, frozenset())
     return base in known or (base.removesuffix("_") in known and not base.endswith("__"))
 

@@ -1,13 +1,15 @@
 """Counts with fvcore, which prices the operators of a jit trace.
 
 The tracer drops operators whose result does not reach an output. If a module that ran is missing
-from the trace, or the model returns no tensor, it is traced again with a part of every result among
-the outputs, which takes half as long again. Needs real values: the tracer fails on the meta device.
+from the trace, a loop ran, or the model returns no tensor, it is traced again with a part of every
+result among the outputs, which takes half as long again. Needs real values: the tracer fails on
+the meta device.
 """
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
@@ -15,6 +17,8 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C import DispatchKey
+from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import MeasureError
@@ -48,7 +52,7 @@ class FvcoreCounter:
             counted = ledger.trace(keep_all=False)
         traced = {op.module for op in counted.operators}
         traced |= {gap.module for gap in counted.not_counted if gap.kind == "operator"}
-        if ledger.stack.calls.keys() & ledger.leaves.keys() - traced:
+        if ledger.opened or ledger.stack.calls.keys() & ledger.leaves.keys() - traced:
             return _Ledger(subject).trace(keep_all=True)
         return counted
 
@@ -61,6 +65,8 @@ class _Ledger(Ledger):
         self._subject = subject
         self._modules = {path: module for module, path in self.names.items()}
         self._notes: dict[str, None] = {}
+        self._handles: dict[str, Handle] = {}
+        self.opened = False
         self._failed: collections.Counter[tuple[str, str]] = collections.Counter()
 
     def trace(self, *, keep_all: bool) -> Counted:
@@ -74,8 +80,13 @@ class _Ledger(Ledger):
         analysis.tracer_warnings("none")
         for kind in {**own_handles, **MENDS}:
             own = own_handles.get(kind) or MENDS[kind].handle
-            analysis.set_op_handle(kind, self._handle(kind, own))
-        total = _exact(analysis.total(), "the total")
+            self._handles[kind] = self._handle(kind, own)
+        for function in _functions(torch.autograd.Function):
+            self._handles[f"prim::PythonOp.{function.__name__}"] = self._inside
+        analysis.set_op_handle(**self._handles)
+        with _written_out() as opened:
+            total = _exact(analysis.total(), "the total")
+        self.opened = bool(opened)
         counted = self.counted(total, covered=self.leaves, notes=self._notes)
         return dataclasses.replace(counted, not_counted=tuple(self._gaps(analysis)))
 
@@ -109,12 +120,24 @@ class _Ledger(Ledger):
                 family,
                 total=amount,
                 dense_macs=amount if dense else 0,
-                activations=math.prod(shape_of(outputs[0])) if dense else 0,
+                activations=math.prod(shape_of(outputs[0])) if dense and amount else 0,
                 module=self._modules[path],
             )
             return amount
 
         return price
+
+    def _inside(self, _inputs: Values, outputs: Values) -> int:
+        """Price the operators that an autograd function ran."""
+        function, total = outputs[0].node(), 0
+        nodes = function.g("Subgraph").nodes() if function.hasAttribute("Subgraph") else [function]
+        for node in nodes:
+            kind = _kind(node)
+            if kind in self._handles and node is not function:
+                total += self._handles[kind](list(node.inputs()), list(node.outputs()))
+            elif not is_free(kind):
+                self._failed[kind, _path(node.scopeName().rpartition("/")[2])] += 1
+        return total
 
     def _gaps(self, analysis: Any) -> Iterator[Gap]:
         """Yield the gaps in the order of the modules."""
@@ -140,6 +163,48 @@ class _Ledger(Ledger):
                     calls=0,
                     may_multiply=False,
                 )
+
+
+@contextlib.contextmanager
+def _written_out() -> Iterator[list[str]]:
+    """Trace what an own autograd function or a higher-order operator runs, not its name.
+
+    The tracer knows no higher-order operators, and fails on an autograd function that uses a
+    tensor which is not an argument. Yields the names of the operators that ran.
+    """
+    function, ran = torch.autograd.Function, list[str]()
+    apply, call = vars(function)["apply"], HigherOrderOperator.__call__
+
+    def forward(cls: Any, *args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled():  # then its gradient may be asked for
+            return apply.__get__(None, cls)(*args, **kwargs)
+        context = cls._backward_cls()
+        context.needs_input_grad = (False,) * len(args)
+        separate = cls.setup_context is not function.setup_context
+        return cls.forward(*([] if separate else [context]), *args, **kwargs)
+
+    def dense(operator: Any, *args: Any, **kwargs: Any) -> Any:
+        ran.append(str(operator))
+        return operator.py_kernels[DispatchKey.CompositeExplicitAutograd](*args, **kwargs)
+
+    try:
+        function.apply, HigherOrderOperator.__call__ = classmethod(forward), dense
+        yield ran
+    finally:
+        function.apply, HigherOrderOperator.__call__ = apply, call
+
+
+def _functions(base: Any) -> Iterator[Any]:
+    """Yield every class of autograd functions."""
+    for kind in base.__subclasses__():
+        yield kind
+        yield from _functions(kind)
+
+
+def _kind(node: Any) -> str:
+    """Return an operator's name as fvcore spells it."""
+    kind = str(node.kind())
+    return f"{kind}.{node.pyname()}" if kind == "prim::PythonOp" else kind
 
 
 class _TensorsOnly(nn.Module):

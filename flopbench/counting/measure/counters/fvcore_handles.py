@@ -33,6 +33,16 @@ class Mend:
     needed: Callable[[Values], bool] = lambda _inputs: True
 
 
+_PRODUCTS = (
+    *("mv", "dot", "vdot", "_int_mm", "_scaled_mm", "_scaled_mm_v2", "_weight_int8pack_mm"),
+    *("_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu"),
+    "_weight_int4pack_mm_with_scales_and_zeros",
+)
+_ADDED_PRODUCTS = ("addmm_", "addmv", "addmv_", "baddbmm", "baddbmm_")
+_OUTER_PRODUCTS = ("outer", "ger", "addr", "addr_", "kron")
+_GROUPED_PRODUCTS = ("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2")
+_POWERS = ("matrix_power", "linalg_matrix_power")
+
 FAMILIES = {
     **dict.fromkeys(("linear", "addmm", "addmm_"), "linear"),
     "bilinear": "bilinear",
@@ -42,8 +52,9 @@ FAMILIES = {
     **dict.fromkeys(("_convolution", "_convolution_mode", "conv_tbc"), "conv"),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), "recurrent"),
     **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), "recurrent"),
-    **dict.fromkeys(("mm", "bmm", "matmul", "mv", "dot", "vdot", "inner"), "matmul"),
-    **dict.fromkeys(("addmv", "addbmm", "baddbmm", "addmv_", "addbmm_", "baddbmm_"), "matmul"),
+    **dict.fromkeys(("mm", "bmm", "matmul", "inner", "addbmm", "addbmm_", *_PRODUCTS), "matmul"),
+    **dict.fromkeys((*_ADDED_PRODUCTS[1:], *_OUTER_PRODUCTS, *_GROUPED_PRODUCTS), "matmul"),
+    **dict.fromkeys(_POWERS, "matmul"),
     **dict.fromkeys(("einsum", "tensordot", "linalg_multi_dot", "chain_matmul"), "matmul"),
     **dict.fromkeys(("linalg_vecdot", "affine_grid_generator"), "matmul"),
     "batch_norm": "batch_norm",
@@ -136,6 +147,27 @@ def _multi_dot(inputs: Values, _outputs: Values) -> int:
     return chain_macs([shape_of(v) for v in _listed(inputs[0])])
 
 
+def _outer(_inputs: Values, outputs: Values) -> int:
+    # Each element is one product, as in a matrix product of a column and a row.
+    return _elements(outputs[0])
+
+
+def _grouped(inputs: Values, _outputs: Values) -> int:
+    # Rows, columns or summed elements are divided among groups, unless both are (groups, ., .).
+    left, right = shape_of(inputs[0]), shape_of(inputs[1])
+    groups = left[0] if len(left) == len(right) == 3 else 1
+    return groups * left[-2] * left[-1] * right[-1]
+
+
+def _power(inputs: Values, outputs: Values) -> int:
+    # By squaring: a product for each binary digit after the first, and for each further 1.
+    exponent = inputs[1].toIValue()
+    if exponent < 0:
+        raise TypeError("a negative power inverts the matrix first")
+    products = max(exponent.bit_length() + exponent.bit_count() - 2, 0)
+    return products * _product(inputs, outputs)
+
+
 def _einsum(inputs: Values, _outputs: Values) -> int:
     shapes = [shape_of(v) for v in _listed(inputs[1])]
     path = _integers(inputs[2]) if len(inputs) > 2 else []
@@ -148,6 +180,17 @@ def _einsum(inputs: Values, _outputs: Values) -> int:
 def _windows(inputs: Values, outputs: Values) -> int:
     # weight: (out, in / groups, *kernel); one window for each output element
     return _elements(outputs[0]) * math.prod(shape_of(inputs[1])[1:])
+
+
+def _windows_unless_part(inputs: Values, outputs: Values) -> int:
+    return 0 if _is_part(inputs) else _windows(inputs, outputs)
+
+
+def _is_part(inputs: Values) -> bool:
+    # torch convolves real parts, imaginary parts and their sums: three for one complex product.
+    sources = [next(iter(v.node().inputs()), None) for v in inputs[:2]]
+    parts = all(v and v.node().kind() == "aten::view_as_real" for v in sources)
+    return parts and any(use.user.kind() == "aten::add" for use in inputs[0].uses())
 
 
 def _steps_times_width(inputs: Values, outputs: Values) -> int:
@@ -190,9 +233,6 @@ def _cell(inputs: Values, _outputs: Values) -> int:
     return batch * (_elements(inputs[2]) + _elements(inputs[3]))
 
 
-_ADDED_PRODUCTS = ("addmm_", "addmv", "addmv_", "baddbmm", "baddbmm_")
-
-
 def _is_vector(inputs: Values) -> bool:
     return len(shape_of(inputs[1])) < 2
 
@@ -207,13 +247,21 @@ MENDS: dict[str, Mend] = {
     "aten::tensordot": Mend(handle=_tensordot),
     "aten::linalg_multi_dot": Mend(handle=_multi_dot),
     "aten::chain_matmul": Mend(handle=_multi_dot),
-    "aten::_convolution_mode": Mend(handle=_windows),
+    "aten::_convolution": Mend(
+        handle=_windows_unless_part,
+        reason="fvcore itself counts a complex product as three",
+        needed=_is_part,
+    ),
+    "aten::_convolution_mode": Mend(handle=_windows_unless_part),
     "aten::conv_tbc": Mend(handle=_steps_times_width),
     "torchvision::deform_conv2d": Mend(handle=_windows),
     "aten::bilinear": Mend(handle=_bilinear),
     "aten::scaled_dot_product_attention": Mend(handle=_attention),
     "aten::_native_multi_head_attention": Mend(handle=_multi_head_attention),
-    **{f"aten::{name}": Mend(handle=_product) for name in ("mv", "dot", "vdot")},
+    **{f"aten::{name}": Mend(handle=_product) for name in _PRODUCTS},
+    **{f"aten::{name}": Mend(handle=_grouped) for name in _GROUPED_PRODUCTS},
+    **{f"aten::{name}": Mend(handle=_outer) for name in _OUTER_PRODUCTS},
+    **{f"aten::{name}": Mend(handle=_power) for name in _POWERS},
     **{f"aten::{name}": Mend(handle=_added_product) for name in _ADDED_PRODUCTS},
     **{f"aten::addbmm{end}": Mend(handle=_added_sum_of_products) for end in ("", "_")},
     **{f"aten::{name}": Mend(handle=_recurrent) for name in ("lstm", "gru")},

@@ -14,10 +14,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from ptflops import aten_engine
 
 from flopbench.counting.measure.counters.base import Counted, Ledger, Subject, out_elements
 from flopbench.counting.measure.counters.free_ops import FREE_OPS, is_free
+from flopbench.counting.measure.counters.watching import TAKEN_APART, calls_watched, run_operator
 
 _FAMILIES = {"convolution": "conv", "_convolution": "conv", "addmm": "linear"}
 
@@ -35,7 +37,12 @@ class PtflopsCounter:
         """Count one forward pass."""
         ledger = Ledger(subject)
         mode = _Recording(ledger)
-        with ledger.stack.tracking(), mode:
+
+        def note(key: Any, function: Any, args: Any, kwargs: Any) -> Any:
+            ledger.miss(key[1])
+            return function(*args, **kwargs)
+
+        with ledger.stack.tracking(), calls_watched(TAKEN_APART, note), mode:
             subject.run()
         return ledger.counted(int(mode.complexity or 0), covered=ledger.stack.calls)
 
@@ -43,12 +50,18 @@ class PtflopsCounter:
 class _Recording(aten_engine.FlopCounterMode):
     """ptflops' mode, which also records each price for the running module."""
 
+    supports_higher_order_operators = True
+
     def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self._ledger = ledger
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Let ptflops run and price one operator, and read what it added."""
+        if not isinstance(func, torch._ops.OpOverload):
+            if not is_free(str(func)):
+                self._ledger.miss(str(func))
+            return run_operator(self, func, args, kwargs or {})
         packet = func._overloadpacket
         prices = self.flop_counts["Global"]
         before = prices.get(packet, 0)
@@ -66,7 +79,7 @@ class _Recording(aten_engine.FlopCounterMode):
                 activations=out_elements(output),
             )
         elif name.removesuffix("_") not in _NO_ARITHMETIC:
-            self._ledger.miss(f"aten.{name}", may_multiply=not is_free(func._schema.name))
+            self._ledger.miss(str(packet), may_multiply=not is_free(func._schema.name, args))
         return output
 
 

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,6 +28,7 @@ from flopbench.counting.measure.counters.base import (
     out_elements,
 )
 from flopbench.counting.measure.counters.free_ops import is_free
+from flopbench.counting.measure.counters.watching import TAKEN_APART, calls_watched, run_operator
 from flopbench.counting.profile import DENSE_FAMILIES
 
 Rule = Callable[[nn.Module, tuple[Any, ...], Any], None]
@@ -51,7 +52,6 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     ("ReLU", "activation"),
 )
 
-# What multiplies and accumulates, by the dispatcher's names (aten::convolution, addmm, ...).
 _NORMS_AND_TABLES = (
     nn.modules.batchnorm._NormBase,
     nn.LayerNorm,
@@ -116,6 +116,7 @@ class _Ledger(Ledger):
             for module, path in self.names.items()
             if type(module) in rules and not (leaves_only and list(module.children()))
         }
+        self._ruled_paths = frozenset(self._ruled.values())
         self._charged: dict[str, int] = {}
         self._unreadable: dict[nn.Module, str] = {}
 
@@ -145,6 +146,10 @@ class _Ledger(Ledger):
         """Follow the calls of modules and of operators inside the ``with`` block."""
         operators = _Operators(self._note_operator)
 
+        def note(key: Any, function: Any, args: Any, kwargs: Any) -> Any:
+            self._note_operator(key[1], args)
+            return function(*args, **kwargs)
+
         def before(module: nn.Module, _inputs: Any) -> None:
             # A leaf with a rule, most of a model's work, need not be watched.
             if module in self._ruled and next(module.children(), None) is None:
@@ -152,7 +157,7 @@ class _Ledger(Ledger):
 
         hook = nn.modules.module.register_module_forward_pre_hook(before)
         try:
-            with self.stack.tracking(), operators:
+            with self.stack.tracking(), calls_watched(TAKEN_APART, note), operators:
                 yield
         finally:
             hook.remove()
@@ -175,8 +180,8 @@ class _Ledger(Ledger):
         covered = read & self.stack.calls.keys()
         return self.counted(total, covered=covered, multiplies=self._may_multiply, notes=notes)
 
-    def _note_operator(self, name: str) -> None:
-        if self.stack.current[0] not in self._ruled.values() and not is_free(name):
+    def _note_operator(self, name: str, args: Sequence[Any]) -> None:
+        if self.stack.current[0] not in self._ruled_paths and not is_free(name, args):
             self.miss(name)
 
     def _record(self, module: nn.Module, inputs: tuple[Any, ...], output: Any, amount: int) -> None:
@@ -203,13 +208,15 @@ class _Ledger(Ledger):
 
 
 class _Operators(TorchDispatchMode):
-    """Call ``note`` with the name of each operator that runs (``aten::mm``).
+    """Call ``note`` with the name (``aten::mm``) and arguments of each operator that runs.
 
     THOP's arithmetic in its hooks runs through torch too, many operators per layer, so the mode
     pauses while a module that need not be watched runs with its hooks.
     """
 
-    def __init__(self, note: Callable[[str], None]) -> None:
+    supports_higher_order_operators = True
+
+    def __init__(self, note: Callable[[str, Sequence[Any]], None]) -> None:
         super().__init__()
         self._note = note
         self._paused = False
@@ -217,8 +224,9 @@ class _Operators(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        self._note(func._schema.name)
-        return func(*args, **(kwargs or {}))
+        schema = getattr(func, "_schema", None)
+        self._note(schema.name if schema else str(func), args)
+        return run_operator(self, func, args, kwargs or {})
 
     def pause_during(self, module: nn.Module) -> None:
         """Leave the stack of modes until the last forward hook of this call of ``module``."""

@@ -42,8 +42,10 @@ from flopbench.counting.measure.counters.base import (
     Subject,
     out_elements,
 )
+from flopbench.counting.measure.counters.contractions import einsum_macs
 from flopbench.counting.measure.counters.free_ops import is_free
-from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family
+from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family, is_priced
+from flopbench.counting.measure.counters.watching import run_operator
 from flopbench.counting.profile import UNREAD, Gap, OpCost
 from flopbench.models.build.environment import uncompiled
 
@@ -67,11 +69,10 @@ _METADATA = frozenset(
 )
 """Queries of a tensor that a mode must leave to the tensor's class."""
 
+_CONVOLUTIONS = frozenset(f"aten.conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
+
 _NAMED = 5
 """How many modules without a part, or operators, are named."""
-
-_BAG_WEIGHTS = 6
-"""Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
 
 
 class TorchCounter:
@@ -126,39 +127,32 @@ def _count(subject: Subject, *notes: str) -> Counted:
         not_counted=observer.gaps(),
         notes=(
             *(*notes, *lowering.notes, *observer.notes),
-            *_unread(subject.module, lowering),
+            *_unread(subject.module, lowering.unread),
             *(observer.instead() if list(subject.module.parameters()) else ()),
         ),
         unread=frozenset(path for path, one in named if id(one) in lowering.unread),
     )
 
 
-def _unread(model: nn.Module, lowering: _Lowering) -> Iterator[str]:
+def _unread(model: nn.Module, unread: set[int]) -> Iterator[str]:
     """Say which modules' parameters no operator read, the outermost ones, and their share."""
-
-    def outermost(module: nn.Module, path: str) -> Iterator[str]:
-        ids = {id(parameter) for parameter in module.parameters()}
-        if ids and ids <= lowering.unread:
-            yield path or type(module).__name__
-        elif ids & lowering.unread:
-            yield from (
-                f"{path}.{name}".lstrip(".")
-                for name, one in module.named_parameters(recurse=False)
-                if id(one) in lowering.unread
-            )
-            for name, child in module.named_children():
-                yield from outermost(child, f"{path}.{name}".lstrip("."))
-
-    if lowering.unread:
-        sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
-        unread, total = sum(sizes[one] for one in lowering.unread), sum(sizes.values())
-        found = list(outermost(model, ""))
-        more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
-        share = percent(unread, total) if 1000 * unread >= total else "less than 0.1 %"
-        yield (
-            f"{unread:,} of {total:,} parameters ({share}) {UNREAD}: "
-            f"{', '.join(found[:_NAMED])}{more}"
-        )
+    if not unread:
+        return
+    sizes = {id(parameter): parameter.numel() for parameter in model.parameters()}
+    below: dict[str, set[int]] = {}
+    for path, parameter in model.named_parameters(remove_duplicate=False):
+        parts = path.split(".")
+        for depth in range(len(parts) + 1):
+            below.setdefault(".".join(parts[:depth]), set()).add(id(parameter))
+    whole = {path: None for path, ids in below.items() if ids <= unread}
+    found = [path for path in whole if path and path.rpartition(".")[0] not in whole]
+    found = [type(model).__name__] if "" in whole else found
+    more = f" and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
+    count, total = sum(sizes[one] for one in unread), sum(sizes.values())
+    share = percent(count, total) if 1000 * count >= total else "less than 0.1 %"
+    yield (
+        f"{count:,} of {total:,} parameters ({share}) {UNREAD}: {', '.join(found[:_NAMED])}{more}"
+    )
 
 
 class _WholeModel:
@@ -179,7 +173,7 @@ class _WholeModel:
 
 
 class _Lowering(TorchDispatchMode):
-    """Decomposes composite operators that have no price; runs one branch of a condition."""
+    """Decomposes composite operators that have no price; opens loops and conditions."""
 
     supports_higher_order_operators = True
 
@@ -188,7 +182,6 @@ class _Lowering(TorchDispatchMode):
         self._registry = registry
         self.unread = {id(parameter) for parameter in parameters}
         self._leaves: set[Any] = set()
-        self.notes: dict[str, None] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
@@ -197,10 +190,15 @@ class _Lowering(TorchDispatchMode):
         for arg in (*args, *kwargs.values()):
             self.unread.difference_update(map(id, arg if isinstance(arg, (list, tuple)) else [arg]))
         if not isinstance(func, torch._ops.OpOverload):
-            return self._branch(*args) if str(func) == "cond" else func(*args, **kwargs)
+            if str(func) == "cond" and getattr(args[0], "is_meta", False):
+                return self._both_branches(*args)
+            return run_operator(self, func, args, kwargs)
         if str(func._overloadpacket) in _METADATA:
             return NotImplemented
-        if func._overloadpacket not in self._registry and func not in self._leaves:
+        whole = func._overloadpacket in self._registry and not _shows_its_products(
+            func, args, kwargs
+        )
+        if not whole and func not in self._leaves:
             if func is not torch.ops.prim.device.default:
                 with self:
                     result = func.decompose(*args, **kwargs)
@@ -209,11 +207,10 @@ class _Lowering(TorchDispatchMode):
             self._leaves.add(func)
         return func(*args, **kwargs)
 
-    def _branch(self, condition: Any, if_true: Any, if_false: Any, operands: Any) -> Any:
+    def _both_branches(self, _: Any, if_true: Any, if_false: Any, operands: Any) -> Any:
+        """Count both branches of a condition that has no value."""
+        self.notes[BOTH_BRANCHES] = None
         with self:
-            if not isinstance(condition, torch.Tensor) or not condition.is_meta:
-                return (if_true if bool(condition) else if_false)(*operands)
-            self.notes[BOTH_BRANCHES] = None
             if_false(*operands)
             return if_true(*operands)
 
@@ -252,7 +249,7 @@ class _Observer(TorchDispatchMode):
         if operator in self._registry:
             flops = self._registry[operator](*args, **kwargs, out_val=out)
             self._add(operator, args, out, flops)
-        elif not _is_free(str(operator), args):
+        elif not is_free(str(operator), args):
             self.note_gap(str(operator))
         elif not getattr(func, "is_view", False):
             self._free[str(operator)] += 1
@@ -272,9 +269,7 @@ class _Observer(TorchDispatchMode):
         tally.calls += 1
         tally.flops += flops
         tally.activations += out_elements(_first_tensor(out))
-        if isinstance(operator, torch._ops.OpOverloadPacket) and not name.startswith(
-            ("aten.", "torchvision.")
-        ):
+        if isinstance(operator, torch._ops.OpOverloadPacket) and not is_priced(name):
             self.notes[f"{name}: priced by a formula registered by other code"] = None
         if any(isinstance(arg, torch.Tensor) and _is_sparse(arg) for arg in args):
             self.notes[f"{name}: sparse operands counted as dense"] = None
@@ -333,10 +328,18 @@ class _Observer(TorchDispatchMode):
         return int(flops // 2)
 
 
-def _is_free(name: str, args: Sequence[Any]) -> bool:
-    if name in ("aten._embedding_bag", "aten._embedding_bag_forward_only"):
-        return len(args) <= _BAG_WEIGHTS or args[_BAG_WEIGHTS] is None
-    return is_free(name)
+def _shows_its_products(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether a priced composite ends in operators of the same price, which say more.
+
+    A complex convolution ends in three real ones, an outer ``einsum`` in an elementwise product.
+    """
+    name = str(func._overloadpacket)
+    if name == "aten.einsum":
+        equation, shapes = args[0], [operand.shape for operand in args[1]]
+        path = kwargs.get("path") or ()
+        executed = einsum_macs(equation, shapes, path, as_executed=True)
+        return executed == einsum_macs(equation, shapes, path)
+    return name in _CONVOLUTIONS and not args[0].is_complex()
 
 
 def _is_sparse(tensor: torch.Tensor) -> bool:

@@ -20,6 +20,8 @@ from typing import Any
 
 import torch
 
+from flopbench.counting.measure.counters.contractions import einsum_macs
+
 _Formula = Callable[[Sequence[Any], Any], int]
 
 
@@ -27,6 +29,11 @@ def _contraction(args: Sequence[Any], out: Any) -> int:
     """Out elements times the contracted length: ``a (..., m, k) @ b``, however broadcast."""
     if not args[0] or not args[1]:
         return 0  # inner with a 0-d operand only scales
+    return prod(out) * args[0][-1]
+
+
+def _last_contracted(args: Sequence[Any], out: Any) -> int:
+    """Out elements times the last dimension of the input, whatever form the weight is packed in."""
     return prod(out) * args[0][-1]
 
 
@@ -49,6 +56,16 @@ def _grouped_mm(args: Sequence[Any], _out: Any) -> int:
     """Every row is multiplied by the matrix of its group: ``(m, k) x (g, k, n)`` and the like."""
     a, b = args[0], args[1]
     return prod(a) * b[-1] if len(a) == 2 or len(b) == 3 else prod(a[1:]) * b[-1]
+
+
+def _outer(_args: Sequence[Any], out: Any) -> int:
+    """One product for each element: a matrix product over a single one."""
+    return prod(out)
+
+
+def _einsum(args: Sequence[Any], _out: Any) -> int:
+    """``einsum(equation, operands, path)``, some of whose products torch makes elementwise."""
+    return einsum_macs(args[0], args[1], (args[2] if len(args) > 2 else None) or ())
 
 
 def _affine_grid(args: Sequence[Any], out: Any) -> int:
@@ -74,6 +91,22 @@ def _any_convolution(args: Sequence[Any], out: Any) -> int:
 def _conv_tbc(args: Sequence[Any], out: Any) -> int:
     """Weight ``(kernel, in, out)``, output ``(time, batch, out)``."""
     return prod(out) * prod(args[1][:2])
+
+
+def _unpacked(convolution: _Formula, name: str) -> _Formula:
+    """Price a quantised convolution, which takes a packed weight, as its float form is."""
+
+    def macs(args: Sequence[Any], out: Any) -> int:
+        packed = next(arg for arg in args if isinstance(arg, torch.ScriptObject))
+        weight, _ = getattr(torch.ops.quantized, f"{name}_unpack")(packed)
+        return convolution([args[0], weight.shape], out)
+
+    return macs
+
+
+def _pointwise(args: Sequence[Any], out: Any) -> int:
+    """``onednn.qconv_pointwise(x, scale, zero, weight, ...)``."""
+    return _convolution([None, args[3]], out)
 
 
 def _attention(args: Sequence[Any], _out: Any) -> int:
@@ -162,13 +195,31 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, torch.Size)
 
 
+_QUANTISED = """quantized.{0} quantized.{0}_relu quantized.{0}_dynamic quantized.{0}_add
+    quantized.{0}_add_relu _quantized.{0} _quantized.{0}_relu"""
+"""Forms of a quantised convolution, of which torch has some for each number of dimensions."""
+
 _PRICES: tuple[tuple[str, _Formula, str], ...] = (
-    ("linear", _contraction, "linear mkldnn_linear _mixed_dtypes_linear"),
+    (
+        "linear",
+        _last_contracted,
+        """linear mkldnn_linear _mixed_dtypes_linear fbgemm_linear_int8_weight
+        fbgemm_linear_int8_weight_fp32_activation fbgemm_linear_fp16_weight
+        fbgemm_linear_fp16_weight_fp32_activation _wrapped_quantized_linear_prepacked
+        quantized.linear quantized.linear_relu quantized.linear_leaky_relu quantized.linear_tanh
+        quantized.linear_dynamic quantized.linear_relu_dynamic quantized.linear_dynamic_fp16
+        quantized.linear_relu_dynamic_fp16 quantized.linear_with_input_q_dq_qweight_dq_output_fp32
+        quantized.linear_with_input_q_dq_qweight_dq_relu_output_fp32 _quantized.linear
+        _quantized.linear_dynamic _quantized.wrapped_fbgemm_linear_fp16_weight
+        _quantized.wrapped_quantized_linear _quantized._wrapped_quantized_linear_prepacked
+        onednn.qlinear_pointwise onednn.linear_dynamic_fp16 onednn.linear_relu_dynamic_fp16""",
+    ),
     (
         "matmul",
         _contraction,
         """matmul mm bmm mv dot vdot inner _int_mm _scaled_mm _scaled_mm_v2 _weight_int8pack_mm
-        _weight_int4pack_mm _weight_int4pack_mm_for_cpu""",
+        _weight_int4pack_mm _weight_int4pack_mm_for_cpu
+        _weight_int4pack_mm_with_scales_and_zeros""",
     ),
     (
         "matmul",
@@ -177,8 +228,10 @@ _PRICES: tuple[tuple[str, _Formula, str], ...] = (
     ),
     ("matmul", _batches_added, "addbmm addbmm_"),
     ("matmul", _vecdot, "linalg_vecdot"),
-    ("matmul", _grouped_mm, "_grouped_mm _scaled_grouped_mm"),
+    ("matmul", _grouped_mm, "_grouped_mm _scaled_grouped_mm _scaled_grouped_mm_v2"),
     ("matmul", _affine_grid, "affine_grid_generator"),
+    ("matmul", _outer, "outer ger addr kron"),
+    ("matmul", _einsum, "einsum"),
     ("bilinear", _bilinear, "bilinear"),
     ("bilinear", _trilinear, "_trilinear"),
     ("conv", _any_convolution, "convolution _convolution convolution_overrideable"),
@@ -189,13 +242,25 @@ _PRICES: tuple[tuple[str, _Formula, str], ...] = (
         miopen_convolution miopen_convolution_relu miopen_convolution_add_relu
         miopen_depthwise_convolution _mps_convolution _nnpack_spatial_convolution
         _conv_depthwise2d conv_depthwise3d _slow_conv2d_forward slow_conv3d_forward
-        slow_conv_dilated2d slow_conv_dilated3d""",
+        slow_conv_dilated2d slow_conv_dilated3d conv1d conv2d conv3d""",
     ),
     ("conv", _conv_tbc, "conv_tbc"),
+    *(
+        (kind, _unpacked(formula, f"{kind}{dims}d"), _QUANTISED.format(f"{kind}{dims}d"))
+        for kind, formula in (("conv", _convolution), ("conv_transpose", _convolution_transpose))
+        for dims in (1, 2, 3)
+    ),
+    (
+        "conv",
+        _pointwise,
+        """onednn.qconv_pointwise onednn.qconv1d_pointwise onednn.qconv2d_pointwise
+        onednn.qconv3d_pointwise""",
+    ),
     (
         "conv_transpose",
         _convolution_transpose,
-        """cudnn_convolution_transpose miopen_convolution_transpose _mps_convolution_transpose
+        """conv_transpose1d conv_transpose2d conv_transpose3d cudnn_convolution_transpose
+        miopen_convolution_transpose _mps_convolution_transpose
         slow_conv_transpose2d slow_conv_transpose3d""",
     ),
     ("deform_conv", lambda args, out: prod(out) * prod(args[1][1:]), "torchvision.deform_conv2d"),
@@ -249,6 +314,11 @@ def family(name: str, transposed: bool = False) -> str:
     return "matmul"
 
 
+def is_priced(name: str) -> bool:
+    """Whether the price of ``aten.linear`` or ``quantized.linear`` is torch's or ours."""
+    return name.startswith("aten.") or name in _FAMILIES
+
+
 _FAMILIES = {name: kind for kind, _, names in _PRICES for name in names.split()}
 
 
@@ -258,7 +328,7 @@ def _operator(name: str) -> Any:
 
 
 def _in_flops(dense_macs: _Formula) -> Callable[..., int]:
-    def flops(*args: Any, out_shape: Any = None, **_kwargs: Any) -> int:
-        return 2 * dense_macs(args, out_shape)
+    def flops(*args: Any, out_shape: Any = None, path: Any = None, **_kwargs: Any) -> int:
+        return 2 * dense_macs((*args, path) if path else args, out_shape)
 
     return flops

@@ -1,18 +1,20 @@
-"""Watching torch's functions and the values they take; restoring what a library replaced."""
+"""Watching torch's functions, operators and values; restoring what a library replaced."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch.nn import functional
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils import _python_dispatch as dispatch
+from torch.utils._pytree import tree_map
 
 from flopbench.counting.measure.counters.base import ModuleStack, Subject
+from flopbench.counting.measure.counters.free_ops import FREE_OPS
 from flopbench.counting.profile import Gap
 from flopbench.models.build.environment import ADDRESSES, Name, Names, called_from, replaced
 
@@ -23,18 +25,29 @@ _CONVOLUTIONS = tuple(f"conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2,
 _PRODUCTS = ("matmul", "mm", "bmm", "mv", "dot", "vdot", "inner")
 _SUMS_OF_PRODUCTS = ("addmm", "addmv", "addbmm", "baddbmm")
 
-# Tensor.__rmatmul__ and Tensor.chain_matmul end in one of these, so they are not listed.
-MULTIPLYING: frozenset[tuple[Any, str]] = frozenset(
+TAKEN_APART: frozenset[tuple[Any, str]] = frozenset(
     (owner, name)
-    for owner, names in (
-        (functional, ("linear", "bilinear", "scaled_dot_product_attention", *_CONVOLUTIONS)),
-        (torch, ("einsum", "tensordot", "chain_matmul", "bilinear", *_CONVOLUTIONS)),
-        (torch, (*_PRODUCTS, *_SUMS_OF_PRODUCTS)),
-        (torch.Tensor, ("__matmul__", *_PRODUCTS, *_SUMS_OF_PRODUCTS)),
-        (torch.Tensor, tuple(f"{name}_" for name in _SUMS_OF_PRODUCTS if name != "addmv")),
-        (torch.linalg, ("matmul", "multi_dot", "vecdot")),
+    for owner in (torch, torch.Tensor, torch.linalg)
+    for name in ("outer", "ger", "kron", "vecdot")
+    if hasattr(owner, name)
+)
+"""Products that a dispatch mode sees as elementwise ones."""
+
+# Tensor.__rmatmul__ and Tensor.chain_matmul end in one of these, so they are not listed.
+MULTIPLYING: frozenset[tuple[Any, str]] = (
+    frozenset(
+        (owner, name)
+        for owner, names in (
+            (functional, ("linear", "bilinear", "scaled_dot_product_attention", *_CONVOLUTIONS)),
+            (torch, ("einsum", "tensordot", "chain_matmul", "bilinear", "addr", *_CONVOLUTIONS)),
+            (torch, (*_PRODUCTS, *_SUMS_OF_PRODUCTS)),
+            (torch.Tensor, ("__matmul__", *_PRODUCTS, *_SUMS_OF_PRODUCTS)),
+            (torch.Tensor, tuple(f"{name}_" for name in _SUMS_OF_PRODUCTS if name != "addmv")),
+            (torch.linalg, ("matmul", "multi_dot")),
+        )
+        for name in names
     )
-    for name in names
+    | TAKEN_APART
 )
 """The Python names of torch's multiply-accumulates."""
 
@@ -125,7 +138,7 @@ def watch_values(subject: Subject) -> Leaving:
     )
 
 
-class _Values(TorchDispatchMode):
+class _Values(dispatch.TorchDispatchMode):
     """Notes the operators by which values steer, and the functions by which they leave torch."""
 
     supports_higher_order_operators = True
@@ -174,3 +187,37 @@ def _steers(func: Any, args: Sequence[Any]) -> bool:
     if name == "aten.index":
         return any(index is not None and index.dtype in _MASKS for index in args[1])
     return name in _STEERING or bool(_TAGS & set(getattr(func, "tags", ())))
+
+
+def run_operator(
+    mode: dispatch.TorchDispatchMode, operator: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Any:
+    """Run an operator for a mode that was handed it; see into one that is made of bodies.
+
+    torch runs the bodies of a loop below every mode. Here each runs under those that were active,
+    as often as the loop runs it.
+    """
+    if str(operator) not in FREE_OPS["control flow"]:
+        return operator(*args, **kwargs)
+    active = [*dispatch._get_current_dispatch_mode_stack(), mode]
+    # Before torch 2.9 a scan runs its first step twice, to learn the shapes of the results.
+    steps = args[2][0].shape[0] if str(operator) == "scan" and args[2] else None
+
+    def opened(body: Any) -> Any:
+        if not callable(body):
+            return body
+        ran = 0
+
+        def run(*inputs: Any, **options: Any) -> Any:
+            nonlocal ran
+            ran += 1
+            with ExitStack() as stack:
+                for one in active if steps is None or ran <= steps else ():
+                    dispatch._push_mode(one)
+                    stack.callback(dispatch._pop_mode)
+                return body(*inputs, **options)
+
+        return run
+
+    with dispatch._disable_current_modes():
+        return operator(*tree_map(opened, tuple(args)), **kwargs)
