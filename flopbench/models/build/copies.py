@@ -34,7 +34,7 @@ def unwrap(module: nn.Module) -> nn.Module:
 
 def is_compiled(module: nn.Module) -> bool:
     """Whether a module is the wrapper that ``torch.compile`` puts around another."""
-    return isinstance(module._modules.get("_orig_mod"), nn.Module)
+    return "_orig_mod" in dict(module.named_children())
 
 
 def private_copy(module: nn.Module, device: str) -> nn.Module:
