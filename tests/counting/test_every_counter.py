@@ -17,6 +17,7 @@ from sweeps import each  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from flopbench import profile  # noqa: E402
 from flopbench.counting.measure.counters.watching import OWNERS  # noqa: E402
 from flopbench.counting.registry import WITNESS, own_counters  # noqa: E402
 
@@ -133,6 +134,45 @@ def test_a_layer_in_two_places_runs_twice(counter: Any) -> None:
     counted = count(counter, model, torch.rand(1, 3))
     found = [(op.module, op.calls, op.dense_macs) for op in counted.operators if op.dense_macs]
     assert found == [("0.0", 2, 18)]
+
+
+def test_compiled_submodules(counter: Any, name: str) -> None:
+    """Their originals are counted, under their own paths, and stay compiled in the user's model."""
+    model = nn.Sequential(
+        nn.Linear(4, 8), nn.Sequential(nn.Linear(8, 8), nn.ReLU()), nn.Linear(8, 2)
+    )
+    model[0], model[1] = torch.compile(model[0]), torch.compile(model[1])
+    found = profile(model, (torch.rand(3, 4),), counters=name)
+    expected = {"0": 3 * 4 * 8, "1.0": 3 * 8 * 8, "2": 3 * 8 * 2}
+    assert {op.module: op.dense_macs for op in found.operators if op.dense_macs} == expected
+    assert [facts.path for facts in found.modules] == ["", "0", "1", "1.0", "1.1", "2"]
+    assert not found.gaps_that_may_multiply()
+    assert hasattr(model[0], "_orig_mod")
+
+
+@pytest.mark.parametrize("kind", ["in forward", "before", "decorated"])
+def test_compiled_functions(counter: Any, kind: str) -> None:
+    """The layer in one is seen, and torch compiles again afterwards."""
+    compiler, model = torch.compile, nn.Sequential(nn.Linear(4, 3))
+
+    def run(x: Any) -> Any:
+        return model[0](x) * 2
+
+    if kind == "before":
+        run = torch.compile(run)
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Any) -> Any:
+            if kind == "in forward":
+                return torch.compile(self.model)(x)
+            return torch.compile(fullgraph=True)(run)(x) if kind == "decorated" else run(x)
+
+    assert dense(count(counter, Net(), torch.rand(2, 4))) == 24
+    assert torch.compile is compiler
 
 
 def test_nothing_is_left_behind(counter: Any) -> None:

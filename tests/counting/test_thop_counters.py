@@ -8,16 +8,18 @@ from typing import Any
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("thop")
+thop = pytest.importorskip("thop")
 torchvision = pytest.importorskip("torchvision")
 
 from counted import count, dense, zeros  # noqa: E402
 from torch import nn  # noqa: E402
 
 from flopbench.core.errors import MeasureError  # noqa: E402
+from flopbench.counting.measure.counters import thop_ledger  # noqa: E402
 from flopbench.counting.measure.counters.base import Counted  # noqa: E402
 from flopbench.counting.measure.counters.thop_2020 import Thop2020Counter  # noqa: E402
 from flopbench.counting.measure.counters.thop_counter import ThopCounter  # noqa: E402
+from flopbench.models.build.environment import counting_state  # noqa: E402
 
 TODAY, OLD = ThopCounter(), Thop2020Counter()
 BOTH = pytest.mark.parametrize("counter", [TODAY, OLD], ids=["today", "2020"])
@@ -246,6 +248,126 @@ def test_call_that_a_rule_cannot_read() -> None:
     counted = count(TODAY, ByKeyword(), zeros(1, 3, 5, 5))
     assert found(counted) == {("module", "Conv2d", "conv", 1, True)}
     assert "cannot read the call" in counted.notes[0]
+
+
+@BOTH
+def test_a_product_in_a_leaf_that_could_hold_none_is_a_gap(counter: Any) -> None:
+    """A vector of scales multiplies nothing, unless a matrix product was seen there."""
+
+    class Scale(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.gamma = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x * self.gamma) @ x.mT
+
+    class Norm(nn.LayerNorm):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x @ x.mT)
+
+    model = nn.Sequential(Scale(), nn.LayerNorm(3), Norm(3))
+    assert found(count(counter, model, zeros(3, 4))) >= {
+        ("module", "Scale", "0", 1, True),
+        ("module", "Norm", "2", 1, True),
+    }
+    assert not any(gap[2] == "1" and gap[4] for gap in found(count(counter, model, zeros(3, 4))))
+
+
+# --- what runs under THOP alone runs under our observer ---------------------------------------
+
+
+def higher_order(operator: str) -> Callable[..., Any]:
+    """Import ``scan`` and the like, or skip."""
+    module = pytest.importorskip(
+        f"torch._higher_order_ops.{operator}", reason=f"this torch lacks {operator}"
+    )
+    return getattr(module, operator)
+
+
+def cond(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return higher_order("cond")(x.sum() > -1e9, lambda x: layer(x) @ x, lambda x: x, (x,))
+
+
+def switch(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    branches = [lambda x: x, lambda x: layer(x) @ x]
+    return higher_order("switch")(torch.ones((), dtype=torch.long), branches, (x,))
+
+
+def scan(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return higher_order("scan")(lambda s, row: (layer(s + row), s @ x), x[0], x)[1]
+
+
+def mapped(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return higher_order("map")(lambda row, x: layer(row) + row @ x, x, x)
+
+
+def loop(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    start = torch.zeros((), dtype=torch.long)
+    step = lambda i, x: (i + 1, layer(x) @ x)  # noqa: E731
+    return higher_order("while_loop")(lambda i, _: i < 3, step, (start, x))[1]
+
+
+def associative(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    rows = layer(x)[None].repeat(4, 1, 1)
+    return higher_order("associative_scan")(torch.matmul, rows, dim=0, combine_mode="generic")
+
+
+def flexible(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    attention = pytest.importorskip("torch.nn.attention.flex_attention").flex_attention
+    x = layer(x)[None, None]
+    return attention(x, x, x)
+
+
+def compiled(layer: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    return torch.compile(lambda x: layer(x) @ x)(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "calls"),
+    [(cond, 1), (switch, 1), (scan, 6), (mapped, 6), (loop, 3), (associative, 1), (flexible, 1),
+     (compiled, 1)],
+)  # fmt: skip
+def test_higher_order_operators(function: Callable[..., Any], calls: int) -> None:
+    """THOP's own figure, and the products that it does not see, which no rule covers."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(6, 6)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return function(self.layer, x)
+
+    model, x = Net().eval(), torch.rand(6, 6)
+    with counting_state():
+        plain, _ = thop.profile(model, inputs=(x,), verbose=False)
+    counted = count(TODAY, model, x)
+    assert counted.total == plain > 0
+    assert counted.operators[0].calls == calls
+    assert any(gap[0] == "unseen" for gap in found(counted))
+
+
+def test_a_model_that_cannot_be_watched_is_counted_all_the_same(monkeypatch: Any) -> None:
+    """Then nothing is known of what ran beside the layers, and a gap says so."""
+
+    def refuse(_mode: Any, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.mm.default:
+            raise NotImplementedError("no rule for this mode")
+        return func(*args, **(kwargs or {}))
+
+    monkeypatch.setattr(thop_ledger._Operators, "__torch_dispatch__", refuse)
+
+    class Net(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ x.mT
+
+    model = nn.Sequential(nn.Linear(3, 4), Net(4, 4))
+    counted = count(TODAY, model, zeros(2, 3))
+    assert (counted.total, counted.operators[0].calls) == (2 * 3 * 4, 1)
+    name = "operators, which cannot be watched here (NotImplementedError)"
+    assert ("unseen", name, "", 1, True) in found(counted)
+    assert not any(module._forward_hooks for module in model.modules())
 
 
 # --- shapes of models ------------------------------------------------------------------------

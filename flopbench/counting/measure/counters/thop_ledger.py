@@ -79,19 +79,40 @@ def count_by_rules(
         leaves_only: do not charge modules that have children.
     """
     ledger = _Ledger(subject, rules, dense, leaves_only)
+    try:
+        total = _profiled(subject, ledger, rules, ledger.watching())
+    except MeasureError:
+        raise
+    except Exception as error:
+        # Watching operators can be in a model's way; other failures come back from this run.
+        ledger = _Ledger(subject, rules, dense, leaves_only)
+        total = _profiled(subject, ledger, rules, ledger.stack.tracking())
+        ledger.miss(f"operators, which cannot be watched here ({type(error).__name__})")
+    return ledger.settled(_exact(total, "the total"))
+
+
+def _profiled(
+    subject: Subject,
+    ledger: _Ledger,
+    rules: RuleBook,
+    watching: contextlib.AbstractContextManager[Any],
+) -> float:
+    """Return what ``thop.profile`` gives, and leave nothing behind in the model."""
     hooks: dict[type[nn.Module], Rule] = dict.fromkeys(todays_rules(), _charge_nothing)
     hooks |= {kind: ledger.wrap(rule) for kind, rule in rules.items()}
     # THOP passes positional arguments only.
     model = _WithKeywords(subject.module, subject.kwargs) if subject.kwargs else subject.module
+    before = {module: set(module._forward_hooks) for module in model.modules()}
     try:
-        with ledger.watching():
+        with watching:
             total, _ = _thop().profile(model, inputs=subject.args, custom_ops=hooks, verbose=False)
     finally:
         for module in model.modules():  # THOP clears those of modules with a rule only
-            for name in ("total_ops", "total_params"):
-                if name in module._buffers:
-                    del module._buffers[name]
-    return ledger.settled(_exact(total, "the total"))
+            for name in module._buffers.keys() & {"total_ops", "total_params"}:
+                del module._buffers[name]
+            for hook in module._forward_hooks.keys() - before.get(module, set()):
+                del module._forward_hooks[hook]  # left by a forward pass that failed
+    return float(total)
 
 
 def family_of(module: nn.Module) -> str:
