@@ -182,6 +182,7 @@ class _Lowering(TorchDispatchMode):
         self._registry = registry
         self.unread = {id(parameter) for parameter in parameters}
         self._leaves: set[Any] = set()
+        self.notes: dict[str, None] = {}
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
