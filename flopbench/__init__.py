@@ -17,7 +17,7 @@ _HOME = {
         "flopbench.check.running": "run_check",
         "flopbench.core.errors": "DataError FlopbenchError InputError MeasureError "
         "NotComparableError",
-        "flopbench.counting.api": "profile cost_table",
+        "flopbench.counting.api": "Profiles cost_table profile",
         "flopbench.counting.profile": "CostProfile Gap ModuleFacts OpCost",
         "flopbench.counting.cost_row": "CostRow",
         "flopbench.counting.table": "CostTable",

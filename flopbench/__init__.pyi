@@ -10,6 +10,7 @@ from flopbench.core.errors import FlopbenchError as FlopbenchError
 from flopbench.core.errors import InputError as InputError
 from flopbench.core.errors import MeasureError as MeasureError
 from flopbench.core.errors import NotComparableError as NotComparableError
+from flopbench.counting.api import Profiles as Profiles
 from flopbench.counting.api import cost_table as cost_table
 from flopbench.counting.api import profile as profile
 from flopbench.counting.cost_row import CostRow as CostRow

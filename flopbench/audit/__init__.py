@@ -227,5 +227,5 @@ def _count(
                 return f"{library} is not installed"
         raise InputError(f"{where}: {error.message}", error.hint) from None
     except MeasureError as error:
-        return error.message
+        return error.line
     return result.under(counter) or result.failures[counter]

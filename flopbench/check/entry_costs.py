@@ -6,7 +6,6 @@ user's code is counted again each time.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -19,7 +18,7 @@ from flopbench.check.records import (
     ModuleCost,
     PricedComponent,
 )
-from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.errors import FlopbenchError
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text, judge_counters
 from flopbench.counting.profile import UNREAD, CostProfile
@@ -60,21 +59,13 @@ def _models(
     specs: Sequence[ModelSpec], counter: str, refresh: bool, progress: Progress | None
 ) -> dict[ModelSpec, Cost | str]:
     costs: dict[ModelSpec, Cost | str] = {}
-    here = os.getcwd()
-    for done, spec in enumerate(specs):
-        if progress is not None:
-            progress(done, len(specs), str(spec))
-        # One at a time: one model that cannot be built would be an error for all of them.
-        try:
-            found = measure([spec], [counter, REFERENCE], refresh=refresh)[0]
-        except (InputError, MeasureError) as error:
-            costs[spec] = error.line
-            continue
-        finally:
-            os.chdir(here)  # the user's code may have changed it
+    asked = list(dict.fromkeys([counter, REFERENCE]))
+    for found in measure(specs, asked, refresh=refresh, progress=progress, keep_going=True):
         profile = found.under(counter)
-        costs[spec] = (
-            found.failures[counter] if profile is None else model_cost(profile, found.profiles)
+        costs[found.spec] = (
+            found.broken or found.failures[counter]
+            if profile is None
+            else model_cost(profile, found.profiles)
         )
     return costs
 

@@ -18,7 +18,7 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
@@ -146,7 +146,8 @@ def run(args: argparse.Namespace) -> int:
     for row in file.rows:
         # A sweep may end at a batch that fails, but not at batch 1.
         if row.failure and not (row.sweep and row.what.batch > 1):
-            sys.stderr.write(f"flopbench: could not time {row.what}: {row.failure}\n")
+            why = row.failure.removeprefix(row.what.spec).lstrip()
+            sys.stderr.write(f"flopbench: could not time {row.what}: {why}\n")
             status = status or EXIT_MEASURE
     return status
 
@@ -174,7 +175,13 @@ def _saved(args: argparse.Namespace) -> TimingFile:
 def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
-    from flopbench.timing.run import Effort, describe_device, time_models, time_throughput
+    from flopbench.timing.run import (
+        Effort,
+        describe_device,
+        time_models,
+        time_throughput,
+        untimed,
+    )
     from flopbench.timing.sweeps import LARGEST_BATCH
 
     _check_combinations(args)
@@ -204,7 +211,12 @@ def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
             most = args.max_batch or LARGEST_BATCH
             reference = args.reference_batch or min(DEFAULT_REFERENCE, most)
             for spec in specs:
-                done.append(time_throughput(spec, effort, reference=reference, most=most))
+                try:
+                    done.append(time_throughput(spec, effort, reference=reference, most=most))
+                except InputError as error:
+                    if len(specs) == 1:
+                        raise
+                    done.append(untimed(spec, error.line, effort))
                 latest.clear()
             return merge(done), EXIT_OK
     except KeyboardInterrupt:

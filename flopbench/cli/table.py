@@ -72,9 +72,10 @@ def run(args: argparse.Namespace) -> int:
     if args.sort:
         table = sort_table(table, args.sort)
     show(args, cost_tables(table))
-    failed = [row for row in table if row.status == "failed"]
-    for row in failed:
-        sys.stderr.write(f"flopbench: could not measure {row.spec}: {row.notes[0]}\n")
+    failed = dict.fromkeys((row.spec, row.notes[0]) for row in table if row.status == "failed")
+    for spec, why in failed:
+        why = why.removeprefix(spec).lstrip()
+        sys.stderr.write(f"flopbench: could not measure {spec}: {why}\n")
     return EXIT_MEASURE if failed else EXIT_OK
 
 

@@ -39,7 +39,7 @@ class FlopbenchError(Exception):
     @property
     def line(self) -> str:
         """Message and hint in one line."""
-        return f"{self.message}: {self.hint}" if self.hint else self.message
+        return f"{self.message.rstrip('.!')}: {self.hint}" if self.hint else self.message
 
     def __reduce__(self) -> tuple[type[FlopbenchError], tuple[str, str]]:
         return type(self), (self.message, self.hint)

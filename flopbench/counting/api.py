@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
 
 
+class Profiles(list[CostProfile]):
+    """The profiles of one model under several counters, a list in their order.
+
+    Attributes:
+        failures: counter -> why it could not count this model; those counters have no profile.
+    """
+
+    def __init__(self, results: Mapping[str, CostProfile | str]) -> None:
+        super().__init__(r for r in results.values() if not isinstance(r, str))
+        self.failures = {name: r for name, r in results.items() if isinstance(r, str)}
+
+
 @overload
 def profile(
     model: str | ModelSpec | nn.Module,
@@ -34,7 +46,7 @@ def profile(
     counters: list[str] | tuple[str, ...],
     *,
     kwargs: Mapping[str, Any] | None = None,
-) -> list[CostProfile]: ...
+) -> Profiles: ...
 
 
 @overload
@@ -44,7 +56,7 @@ def profile(
     *,
     counters: list[str] | tuple[str, ...],
     kwargs: Mapping[str, Any] | None = None,
-) -> list[CostProfile]: ...
+) -> Profiles: ...
 
 
 def profile(
@@ -53,7 +65,7 @@ def profile(
     counters: str | list[str] | tuple[str, ...] = "torch",
     *,
     kwargs: Mapping[str, Any] | None = None,
-) -> CostProfile | list[CostProfile]:
+) -> CostProfile | Profiles:
     """Count one forward pass of a model.
 
     Args:
@@ -68,21 +80,29 @@ def profile(
         kwargs: keyword arguments besides positional ones.
 
     Returns:
-        One profile for one counter, a list of profiles for several. The count is for the given
-        input: a batch of eight costs eight times as much as one sample.
+        One profile for one counter. For several a list of profiles, whose ``failures`` say why the
+        other counters have none. The count is for the given input: a batch of eight costs eight
+        times as much as one sample.
 
     Raises:
         InputError: an unknown model or counter, or an input that the model does not run on.
-        MeasureError: a counter could not count this model.
+        MeasureError: no counter could count this model.
 
     Example:
         >>> profile(decoder, "1x1:int64", kwargs={"past_key_values": cache}).dense_macs
+        >>> profile("resnet18@224", counters=["fvcore", "torch"]).failures
     """
     names = [counters] if isinstance(counters, str) else list(counters)
     if isinstance(model, (str, ModelSpec)):
-        profiles = _profile_spec(model, input, kwargs, names)
+        results, name = _profile_spec(model, input, kwargs, names)
     else:
-        profiles = _profile_module(model, input, kwargs, names)
+        results, name = _profile_module(model, input, kwargs, names), type(model).__name__
+    profiles = Profiles(results)
+    if profiles.failures and not profiles:
+        counter, why = next(iter(profiles.failures.items()))
+        same = len(set(profiles.failures.values())) == 1 < len(profiles.failures)
+        who = "no counter could" if same else f"{counter} could not"
+        raise MeasureError(f"{who} count {name}: {why}")
     return profiles[0] if isinstance(counters, str) else profiles
 
 
@@ -122,7 +142,7 @@ def cost_table(
 
 def _profile_spec(
     model: str | ModelSpec, input: Any, kwargs: Mapping[str, Any] | None, names: list[str]
-) -> list[CostProfile]:
+) -> tuple[dict[str, CostProfile | str], str]:
     from flopbench.counting.run import measure
 
     spec = model if isinstance(model, ModelSpec) else parse_spec(model)
@@ -135,32 +155,25 @@ def _profile_spec(
 
             text = shapes_text(input, kwargs)
         spec = cross([spec], [text])[0]
-    result = measure([spec], names)[0]
-    return _profiles({**result.failures, **{p.counter: p for p in result.profiles}}, str(spec))
+    found = measure([spec], names)[0]
+    counted: dict[str, CostProfile | str] = {p.counter: p for p in found.profiles}
+    return {name: (counted | found.failures)[name] for name in names}, str(spec)
 
 
 def _profile_module(
     model: Any, input: Any, kwargs: Mapping[str, Any] | None, names: list[str]
-) -> list[CostProfile]:
+) -> dict[str, CostProfile | str]:
     infos = find_counters(names)
     from torch import nn
 
     from flopbench.counting.measure.profiler import profile_module
+    from flopbench.models.build.hints import object_instead
     from flopbench.models.build.inputs import describe_inputs, example_inputs
 
     if not isinstance(model, nn.Module):
-        raise InputError(
-            f"model is {type(model).__name__}: expected a specification or a torch.nn.Module"
-        )
+        what, hint = object_instead(model)
+        raise InputError(f"model is {what}: expected a specification or a torch.nn.Module", hint)
     args, named = example_inputs(model, input, kwargs)
-    results = profile_module(
+    return profile_module(
         model, args, named, infos, name=type(model).__name__, input=describe_inputs(args, named)
     )
-    return _profiles(results, type(model).__name__)
-
-
-def _profiles(results: Mapping[str, CostProfile | str], name: str) -> list[CostProfile]:
-    for counter, result in results.items():
-        if isinstance(result, str):
-            raise MeasureError(f"{counter} could not count {name}: {result}")
-    return [result for result in results.values() if not isinstance(result, str)]

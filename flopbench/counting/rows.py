@@ -18,19 +18,32 @@ from flopbench.models.spec import ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One specification under the counters asked for: profiles in that order, and failures."""
+    """One specification under the counters asked for.
+
+    Attributes:
+        spec: what was counted.
+        profiles: in the order of the counters.
+        failures: counter -> why it could not count this model.
+        broken: why no counter could, because the model cannot be built or does not run.
+    """
 
     spec: ModelSpec
     profiles: tuple[CostProfile, ...]
     failures: dict[str, str]
+    broken: str = ""
 
     @classmethod
-    def of(cls, spec: ModelSpec, results: Mapping[str, CostProfile | str]) -> Measurement:
+    def of(
+        cls, spec: ModelSpec, results: Mapping[str, CostProfile | str], broken: str = ""
+    ) -> Measurement:
         """Divide the results by counter into profiles and failures."""
+        failures = {name: r for name, r in results.items() if isinstance(r, str)}
+        same = len(failures) == len(results) > 1 and len(set(failures.values())) == 1
         return cls(
             spec=spec,
             profiles=tuple(r for r in results.values() if not isinstance(r, str)),
-            failures={name: r for name, r in results.items() if isinstance(r, str)},
+            failures=failures,
+            broken=broken or (next(iter(failures.values())) if same else ""),
         )
 
     def under(self, counter: str) -> CostProfile | None:
@@ -98,7 +111,9 @@ def _failed_row(measurement: Measurement, counter: str) -> CostRow:
         params=known.params if known else None,
         feature_dim=known.feature_dim if known else None,
         status="failed",
-        notes=(f"{counter} could not count it: {measurement.failures[counter]}",),
+        notes=(
+            measurement.broken or f"{counter} could not count it: {measurement.failures[counter]}",
+        ),
         classes=spec.classes,
         spec=str(spec),
     )

@@ -5,12 +5,13 @@ The only place that decides between the cache and measuring, and the only entry 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 
-from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.workers import Progress
 from flopbench.counting import cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
@@ -20,7 +21,11 @@ from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, CounterInfo, 
 from flopbench.counting.rows import Measurement, constant_row, measured_rows, table_environment
 from flopbench.counting.table import CostTable
 from flopbench.models.presets import Preset, PublishedRow, explain_published, find_published
-from flopbench.models.spec import ModelSpec, parse_spec
+from flopbench.models.spec import ModelSpec
+
+_Todo = tuple[ModelSpec, list[CounterInfo]]
+_Results = dict[str, CostProfile | str] | FlopbenchError
+"""What each counter gives, or why no counter could run."""
 
 NOT_CACHED = "not in the cache, and measuring was not requested"
 
@@ -56,6 +61,7 @@ def measure(
     progress: Progress | None = None,
     cached_only: bool = False,
     witness: bool = False,
+    keep_going: bool = False,
 ) -> list[Measurement]:
     """Profile every specification under every counter, from the cache if possible.
 
@@ -68,9 +74,12 @@ def measure(
         cached_only: measure nothing; what is not in the cache is a failure.
         witness: where the default counters were asked for, and no other confirms the reference,
             ask the witness too. It does not fail: it joins a model for which it has a formula.
+        keep_going: a model that cannot be built or does not run is a failure of every counter; the
+            others are measured.
 
     Raises:
-        InputError: an unknown counter or model, a missing library, an input that does not fit.
+        InputError: an unknown counter; without ``keep_going`` also an unknown model, a missing
+            library, an input that does not fit.
     """
     infos = find_counters(counters)
     wanted = list(dict.fromkeys(specs))
@@ -89,14 +98,22 @@ def measure(
     if cached_only:
         results |= {(spec, info.name): NOT_CACHED for spec, missing in todo for info in missing}
         todo = []
-    for spec, measured in _measure_missing(todo, jobs, progress):
+    broken: dict[ModelSpec, str] = {}
+    for (spec, missing), measured in _measure_missing(todo, jobs, progress):
+        if isinstance(measured, FlopbenchError):
+            if not keep_going:
+                raise measured
+            broken[spec] = measured.line
+            measured = {info.name: measured.line for info in missing}
         for name, result in measured.items():
             results[spec, name] = result
             where = entries[spec, name]
             if where is not None and not isinstance(result, str):
                 cache.store(where, result)
     done = [
-        Measurement.of(spec, {info.name: results[spec, info.name] for info in infos})
+        Measurement.of(
+            spec, {info.name: results[spec, info.name] for info in infos}, broken.get(spec, "")
+        )
         for spec in specs
     ]
     if not witness or not set(DEFAULT_COUNTERS) <= set(counters) or WITNESS in counters:
@@ -127,13 +144,24 @@ def build_table(
     refresh: bool = False,
     jobs: int = 1,
     progress: Progress | None = None,
+    keep_going: bool = True,
 ) -> CostTable:
     """Build a cost table of models and ``value:`` constants; for the rest see ``measure``.
 
-    Published rows are shown with the measured ones of the same specification.
+    Published rows are shown with the measured ones of the same specification. Among several lines,
+    one of a model that cannot be built or does not run has failed, with the reason as its note;
+    without ``keep_going``, and where it is the only line, that is an InputError.
     """
     models = [spec for spec in specs if spec.source != "value"]
-    found = measure(models, counters, refresh=refresh, jobs=jobs, progress=progress, witness=True)
+    found = measure(
+        models,
+        counters,
+        refresh=refresh,
+        jobs=jobs,
+        progress=progress,
+        witness=True,
+        keep_going=keep_going and len(set(specs)) > 1,
+    )
     measured = {m.spec: m for m in found}
     quoted = {row.spec: row for row in published}
     rows: list[CostRow] = []
@@ -203,43 +231,58 @@ def preset_specs(preset: Preset) -> list[ModelSpec]:
 
 
 def _measure_missing(
-    todo: list[tuple[ModelSpec, list[CounterInfo]]], jobs: int, progress: Progress | None
-) -> Iterator[tuple[ModelSpec, dict[str, CostProfile | str]]]:
-    if jobs <= 1 or len(todo) <= 1:
-        for done, (spec, infos) in enumerate(todo):
-            if progress is not None:
-                progress(done, len(todo), str(spec))
-            yield spec, _measure_one(str(spec), infos)
-        if progress is not None and todo:
-            progress(len(todo), len(todo), "")
-        return
+    todo: list[_Todo], jobs: int, progress: Progress | None
+) -> Iterator[tuple[_Todo, _Results]]:
+    if jobs > 1 and len(todo) > 1:
+        measured = _in_workers(todo, jobs)
+    else:
+        measured = ((one, _measure_one(one)) for one in todo)
+    tell = progress or (lambda _done, _total, _coming: None)
+    coming = [str(spec) for spec, _ in todo] + [""]
+    if todo:
+        tell(0, len(todo), coming[0])
+    for done, found in enumerate(measured, 1):
+        yield found
+        tell(done, len(todo), coming[done])
+
+
+def _in_workers(todo: list[_Todo], jobs: int) -> Iterator[tuple[_Todo, _Results]]:
+    """Measure in worker processes; what a dying one takes down is measured again, one by one."""
     from multiprocessing import get_context
 
     pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
-    latest = ""
+    lost: list[_Todo] = []
     try:
-        futures = {pool.submit(_measure_one, str(spec), infos): spec for spec, infos in todo}
-        for done, future in enumerate(as_completed(futures)):
-            latest = str(futures[future])
-            if progress is not None:
-                progress(done, len(todo), latest)
-            yield futures[future], future.result()
-        if progress is not None:
-            progress(len(todo), len(todo), "")
-    except BrokenProcessPool:
-        raise MeasureError(
-            f"a worker process died, probably at {latest} and probably for lack of memory",
-            "use fewer --jobs",
-        ) from None
+        futures = {pool.submit(_measure_one, one): one for one in todo}
+        for future in as_completed(futures):
+            try:
+                yield futures[future], future.result()
+            except BrokenProcessPool:
+                lost.append(futures[future])
     except BaseException:
         for process in (pool._processes or {}).values():
             process.terminate()  # the pool itself would wait for running jobs
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
+    for one in lost:
+        if len(todo) > 1:
+            yield from _in_workers([one], 1)
+        else:
+            yield one, MeasureError("its worker process died, probably for lack of memory")
 
 
-def _measure_one(spec: str, infos: list[CounterInfo]) -> dict[str, CostProfile | str]:
+def _measure_one(todo: _Todo) -> _Results:
+    here = os.getcwd()
+    try:
+        return _profile_spec(*todo)
+    except FlopbenchError as error:
+        return error
+    finally:
+        os.chdir(here)  # the user's code may have changed it
+
+
+def _profile_spec(spec: ModelSpec, infos: list[CounterInfo]) -> dict[str, CostProfile | str]:
     try:
         from flopbench.counting.measure.profiler import profile_spec
     except ModuleNotFoundError as error:
@@ -249,4 +292,4 @@ def _measure_one(spec: str, infos: list[CounterInfo]) -> dict[str, CostProfile |
             f"measuring needs {error.name}, which is not installed",
             "python -m pip install 'flopbench[measure]'",
         ) from None
-    return profile_spec(parse_spec(spec), infos)
+    return profile_spec(spec, infos)

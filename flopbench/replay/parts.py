@@ -84,7 +84,7 @@ def price_parts(
         MeasureError: a model that the counter cannot count.
     """
     specs = list(dict.fromkeys(one.spec for one in chosen.values()))
-    table = build_table(specs, [REFERENCE], progress=progress)
+    table = build_table(specs, [REFERENCE], progress=progress, keep_going=False)
     plain = msgspec.structs.replace(
         header,
         actions=None,

@@ -17,10 +17,12 @@ from uuid import uuid4
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.memory import require_room
 from flopbench.core.records import decode
 from flopbench.core.workers import Progress, WorkerDied, run_job
 from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import measure
 from flopbench.models.spec import parse_spec
 from flopbench.timing.devices import DeviceFacts
@@ -95,11 +97,13 @@ def time_models(
             between them precise.
 
     Returns:
-        One row per specification, including those that failed.
+        One row per specification, including those that failed; of several models, those that
+        cannot be built or do not run have failed.
 
     Raises:
-        InputError: an unknown model, a device that this machine lacks, a dtype that the device
-            lacks, several devices, or interleaved rows of different dtypes or threads.
+        InputError: the only model cannot be built or does not run, a device that this machine
+            lacks, a dtype that the device lacks, several devices, or interleaved rows of different
+            dtypes or threads.
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
@@ -222,12 +226,17 @@ class _Session:
         self.work: dict[str, Work] = {}
         self.notes: dict[str, str] = {}
         models = list(dict.fromkeys(parse_spec(spec.spec) for spec in specs))
-        counted = measure(models, [REFERENCE], refresh=effort.refresh)
+        self.failures: dict[str, str] = {}
+        keep_going = len(models) > 1
+        counted = measure(models, [REFERENCE], refresh=effort.refresh, keep_going=keep_going)
         for model, one in zip(models, counted, strict=True):
             profile = one.under(REFERENCE)
+            self.failures[str(model)] = one.broken or _too_large(profile)
             if profile is None:
                 self.work[str(model)] = Work(input=model.input)
-                self.notes[str(model)] = f"{REFERENCE} cannot count it: {one.failures[REFERENCE]}"
+                if not one.broken:
+                    why = one.failures[REFERENCE]
+                    self.notes[str(model)] = f"{REFERENCE} cannot count it: {why}"
                 continue
             self.work[str(model)] = Work(
                 dense_macs=profile.dense_macs,
@@ -251,6 +260,7 @@ class _Session:
             work=self.work[spec.spec],
             notes=(note,) if note else (),
             roofs={"flops_per_s": roofs.flops_per_s(spec.dtype), "bytes_per_s": roofs.bytes_per_s},
+            failure=self.failures[spec.spec],
             interleaved=interleaved,
             sweep=sweep,
         )
@@ -268,6 +278,22 @@ class _Session:
         """Return the memory that limits a sweep on the CPU; a GPU reports when it is full."""
         total = self.facts.facts.get("memory.total_bytes")
         return total if self.facts.device == "cpu" and isinstance(total, int) else None
+
+
+def _too_large(profile: CostProfile | None) -> str:
+    """Say that there is no memory for the weights, which are built on the CPU for any device."""
+    try:
+        require_room(4 * profile.params if profile else 0)
+    except MeasureError as error:
+        return error.line
+    return ""
+
+
+def untimed(spec: TimingSpec, why: str, effort: Effort) -> TimingFile:
+    """Return a file with one failed row; ``effort`` has the device."""
+    row = Timing(what=spec, lead=primary_column_of(spec), processes=(), failure=why)
+    facts = effort.facts or describe_device(spec.device, [spec.dtype])
+    return TimingFile(rows=(row,), devices=(facts,), protocol=protocol(effort))
 
 
 def primary_column_of(spec: TimingSpec) -> str:

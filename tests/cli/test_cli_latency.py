@@ -68,6 +68,7 @@ def wide(): return Net(64)
 def raises(): return Raises()
 def huge(): return Huge()
 def eager(): return Eager()
+def gray(): return nn.Conv2d(1, 8, 3)
 def three(): return Net(), (torch.rand(3, 3, 32, 32),)
 '''
 
@@ -90,8 +91,9 @@ def flopbench(folder: Path, *args: str) -> Done:
 
 @pytest.fixture(scope="module")
 def mixed(folder: Path) -> Done:
-    """Four models in one run, two of which fail; the file is ``mixed.json``."""
+    """Five models in one run, three of which fail; the file is ``mixed.json``."""
     models = ("nets.py:raises@32", "nets.py:build@32", "nets.py:huge@32", "resnet18@32")
+    models = (*models, "nets.py:gray@32")
     return flopbench(folder, "latency", *models, *QUICK, "-o", "mixed.json")
 
 
@@ -111,18 +113,20 @@ def loaded(folder: Path, name: str) -> TimingFile:
 
 
 def test_a_row_that_fails_does_not_stop_the_others(folder: Path, mixed: Done) -> None:
-    """A model that raises and one without memory: rows that say so, exit 3, others are there."""
+    """One that raises, one that does not run, one without memory: rows, exit 3, the others."""
     assert mixed.returncode == 3, mixed.stderr
     assert "Traceback" not in mixed.stderr
     rows = loaded(folder, "mixed.json").rows
-    assert [(row.what.spec, row.failure) for row in rows] == [
+    assert rows[4].failure.startswith("nets.py:gray@32 does not run at this input: RuntimeError")
+    assert rows[4].failure.endswith("name a factory that returns (model, torch.rand(1, 1, 32, 32))")
+    assert [(row.what.spec, row.failure) for row in rows[:4]] == [
         ("nets.py:raises@32", "the model failed: ValueError: no pictures today"),
         ("nets.py:build@32", ""),
         ("nets.py:huge@32", "out of memory at batch 1"),
         ("resnet18@32", ""),
     ]
-    assert [len(row.processes) for row in rows] == [0, 1, 0, 1]
-    assert mixed.stderr.count("could not time") == 2
+    assert [len(row.processes) for row in rows] == [0, 1, 0, 1, 0]
+    assert mixed.stderr.count("could not time") == 3
     for row in rows:
         assert (str(row.what) in mixed.stderr) == bool(row.failure)
 
@@ -174,7 +178,7 @@ def test_every_text_states_what_its_figures_are(
         "out of memory at batch 1",
     ):
         assert words in text, words
-    assert text.count("failed") >= 2
+    assert text.count("failed") >= 3
     assert done.returncode == 3  # the file holds rows that failed, and says so again
 
 
@@ -187,7 +191,7 @@ def test_csv_holds_one_line_a_row_in_seconds(run_cli: RunCli, folder: Path, mixe
     assert lines[1]["dense_macs"] == str(MACS)
     assert float(lines[1]["latency_s"]) == rows[1].medians()[0]
     assert lines[0]["latency_s"] == ""
-    assert [line["verdict"] for line in lines[::2]] == ["failed", "failed"]
+    assert [line["verdict"] for line in lines[::2]] == ["failed"] * 3
 
 
 def test_json_is_the_file_itself(run_cli: RunCli, folder: Path, mixed: Done) -> None:
@@ -200,7 +204,7 @@ def test_files_are_merged(run_cli: RunCli, folder: Path, mixed: Done, turns: Don
     """``--from`` twice: all rows, the one machine once."""
     args = ("--from", "mixed.json", "--from", "turns.json", "--format", "json")
     data = json.loads(run_cli("latency", *args, cwd=folder).stdout)
-    assert len(data["rows"]) == 4 + 2
+    assert len(data["rows"]) == 5 + 2
     assert len(data["devices"]) == 1
 
 

@@ -139,6 +139,17 @@ class Locked(nn.Linear):
         self.lock = threading.Lock()
 
 
+class Unreached(nn.Module):
+    """Has a lazy layer that never runs, so that nothing gives it a shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.LazyLinear(2), nn.LazyLinear(2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.a(x)
+
+
 class Exits(nn.Module):
     """Ends the program."""
 
@@ -150,8 +161,8 @@ class Exits(nn.Module):
     ("make", "needle"),
     [
         (closure, "holds in a closure"),
-        (Locked, "cannot be copied"),
-        (lambda: nn.LazyLinear(3), "lazy parameters"),
+        (Locked, r"attribute `model.lock` \(a lock\) cannot be copied: make it where it is used"),
+        (Unreached, "the lazy layer .b. has no shape: the forward pass does not reach it"),
         (Exits, "SystemExit: 0"),
         (Scripted, "fvcore fails on a model that runs without it: "),
         (lambda: nn.Linear(4, 4, device="meta"), "the model is on the meta device"),

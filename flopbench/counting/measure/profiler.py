@@ -29,7 +29,9 @@ from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
 from flopbench.models.build.fusing import branch_notes
+from flopbench.models.build.hints import hint_of
 from flopbench.models.build.kept_integers import KeptIntegers
+from flopbench.models.build.memory import is_out_of_memory
 from flopbench.models.spec import ModelSpec
 
 DRAW_NOTE = f"{FOR_ONE_DRAW}: the forward pass draws random numbers, seed 0"
@@ -40,16 +42,11 @@ Result = CostProfile | str
 """What a counter gives: a profile, or in one line why it could not count this model."""
 
 
-class _NoValues(MeasureError):
-    """A model that needs values has none."""
-
-
 def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> dict[str, Result]:
     """Count one specification, not a ``value:`` constant: name of the counter -> result.
 
     Raises:
         InputError: the model cannot be built, or does not run at this input.
-        AssertionError: a counter's breakdown does not add up to its total.
     """
     return _profile(infos, str(spec), spec=spec)
 
@@ -95,28 +92,24 @@ def _profile(
     spec: ModelSpec | None = None,
     live: Built | None = None,
 ) -> dict[str, Result]:
-    results: dict[str, Result] = {}
-    counters = {info.name: _load(info) for info in infos}
+    loaded = {info.name: _load(info) for info in infos}
+    counters = {info: c for info in infos if not isinstance(c := loaded[info.name], str)}
+    results: dict[str, Result] = {name: c for name, c in loaded.items() if isinstance(c, str)}
     values_wanted = any(counter.needs_values for counter in counters.values())
     source = SubjectSource(spec=spec, live=live, values_wanted=values_wanted)
     # Counters that need only shapes come first: they show whether shapes suffice.
-    for info in sorted(infos, key=lambda i: counters[i.name].needs_values):
-        counter = counters[info.name]
+    for info, counter in sorted(counters.items(), key=lambda pair: pair[1].needs_values):
         try:
             counted, device = _count(counter, source, name)
-        except InputError:
-            raise
-        except MeasureError as error:
-            results[info.name] = error.message
-        except (Exception, SystemExit) as error:
-            _require_running(source, name)
-            results[info.name] = (
-                f"{info.name} fails on a model that runs without it: {reason(error)}"
-            )
-        else:
             results[info.name] = _to_profile(
                 info, counter.convention, source, counted, device, name
             )
+        except InputError:
+            raise
+        except MeasureError as error:
+            results[info.name] = error.line
+        except (Exception, SystemExit) as error:
+            results[info.name] = _why_not(info, source, error, name)
     reference = results.get(REFERENCE)
     if isinstance(reference, CostProfile):  # it alone knows whose weights took part
         width = reference.feature_dim
@@ -127,12 +120,13 @@ def _profile(
     return {info.name: results[info.name] for info in infos}
 
 
-def _load(info: CounterInfo) -> Counter:
+def _load(info: CounterInfo) -> Counter | str:
+    """Return a counter, or why it cannot be loaded."""
     module, _, name = info.target.partition(":")
     try:
         counter: Counter = getattr(import_module(module), name)()
-    except ImportError as error:
-        raise InputError(f"the counter {info.name!r} cannot be loaded: {error}") from error
+    except (Exception, SystemExit) as error:
+        return f"it cannot be loaded: {reason(error)}"
     return counter
 
 
@@ -160,7 +154,7 @@ def _count(counter: Counter, source: SubjectSource, name: str) -> tuple[Counted,
         if not source.shapes_suffice and source.values is None:
             _require_running(source, name)
         counted = _run(source, "cpu", counter.count)
-    except _NoValues:
+    except MeasureError:  # no values, or no memory for them
         if counted is None:
             raise
         return counted, "meta"
@@ -178,16 +172,33 @@ def _run(source: SubjectSource, device: str, work: Callable[[Subject], _Made]) -
             stack.enter_context(context)
         subject = source.subject(device)
         if device == "cpu" and any(tensor.is_meta for tensor in subject.module.parameters()):
-            raise _NoValues("it needs real values, and the model is on the meta device")
+            raise MeasureError("it needs real values, and the model is on the meta device")
         drew = stack.enter_context(counting_state())
         stack.enter_context(source.originals_guarded())
-        if device == "meta" and source.built.keeps_integers:
-            stack.enter_context(KeptIntegers())
+        if device == "meta":
+            stack.enter_context(source.activations_sized())
+            if source.built.keeps_integers:
+                stack.enter_context(KeptIntegers())
         made = work(subject)
         # On shapes alone, only what is drawn for Python can steer.
         if device == "meta" or not source.shapes_suffice:
             source.draws = drew()
     return made
+
+
+def _why_not(info: CounterInfo, source: SubjectSource, error: BaseException, name: str) -> str:
+    """Say why a counter failed: a model that does not run is told from a counter that cannot.
+
+    Raises:
+        InputError: the model itself does not run at this input.
+    """
+    if is_out_of_memory(error):
+        return f"out of memory: {reason(error)}"
+    try:
+        _require_running(source, name)
+    except MeasureError:  # it cannot be copied, or does not fit: then this is all that is known
+        return f"{info.name} fails: {reason(error)}"
+    return f"{info.name} fails on a model that runs without it: {reason(error)}"
 
 
 def _require_running(source: SubjectSource, name: str) -> None:
@@ -202,10 +213,11 @@ def _require_running(source: SubjectSource, name: str) -> None:
     except FlopbenchError:
         raise
     except (Exception, SystemExit) as error:
+        if is_out_of_memory(error):
+            raise MeasureError(f"out of memory: {reason(error)}") from error
         raise InputError(
             f"{name} does not run at this input: {reason(error)}",
-            "check that the input's size, layout and type are what the network expects; some "
-            "networks are built for one size, which an option sets, such as image_size=192",
+            hint_of(error, source.built, source.spec),
         ) from error
     if not source.shapes_suffice:
         source.values = values
@@ -235,9 +247,9 @@ def _to_profile(
     operators = merge_operators(counted.operators)
     charged = sum(op.total for op in operators)
     if charged != counted.total:
-        raise AssertionError(
-            f"{info.name} on {name}: its breakdown adds up to {charged}, its total is "
-            f"{counted.total}; this is a bug in the counter's adapter"
+        raise MeasureError(
+            f"its breakdown adds up to {charged}, its total is {counted.total}: this is a bug in "
+            "the counter's adapter"
         )
     return CostProfile(
         spec=name,

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
-from flopbench.core.errors import MeasureError
-from flopbench.counting.measure.counters.base import Subject
+from flopbench.core.errors import InputError, MeasureError
+from flopbench.core.memory import SMALL_BYTES, free_bytes, require_room
+from flopbench.core.units import gigabytes
+from flopbench.counting.measure.counters.base import Subject, out_elements
 from flopbench.counting.measure.counters.watching import Leaving
 from flopbench.counting.profile import FOR_THESE_VALUES
 from flopbench.models.build.built import Built
 from flopbench.models.build.by_source import build
-from flopbench.models.build.copies import Restored, move_inputs, private_copy
+from flopbench.models.build.copies import Restored, countable, move_inputs, private_copy
+from flopbench.models.build.memory import TooLarge, at_most, weight_bytes
 from flopbench.models.spec import ModelSpec
 
 NEEDS_VALUES = "the forward pass does not run on shapes alone, so it ran on the CPU"
+
+FLOAT_BYTES = 4
 
 _NAMED = 4
 """How many operators of those by which values steer are named."""
@@ -48,6 +54,9 @@ class SubjectSource:
         self._initialised = live is not None
         self._values_wanted = values_wanted
         self._ours = spec is not None and not spec.is_user_code
+        self._checked = self._ours
+        self._large = False
+        self._activation_bytes = 0
         self._restored: Restored | None = None
 
     @property
@@ -61,10 +70,15 @@ class SubjectSource:
 
         Raises:
             InputError: the model cannot be built.
-            MeasureError: the module cannot be copied.
+            MeasureError: the module cannot be copied, or does not fit into memory with its values.
         """
         if self._is_stale(device):
             self._build(device)
+        if not self._checked:
+            self._built = countable(self.built)
+            self._checked = True
+        if device == "cpu":
+            self._require_room(0 if self._ours else weight_bytes(self.built.module))
         if self._ours:
             assert self._restored is not None
             self._restored.to(device)
@@ -107,6 +121,20 @@ class SubjectSource:
         finally:
             hook.remove()
 
+    @contextlib.contextmanager
+    def activations_sized(self) -> Iterator[None]:
+        """Find out what a forward pass holds at once: input and output of its largest module."""
+
+        def note(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            held = 2 * FLOAT_BYTES * out_elements(output)
+            self._activation_bytes = max(self._activation_bytes, held)
+
+        hook = nn.modules.module.register_module_forward_hook(note)
+        try:
+            yield
+        finally:
+            hook.remove()
+
     def value_notes(self) -> tuple[str, ...]:
         """Say why values were needed, and whether the count holds for these alone."""
         if self.values is None:
@@ -134,10 +162,50 @@ class SubjectSource:
         )
 
     def _build(self, device: str) -> None:
+        """Build the model: once for all counters, since a user's factory runs once.
+
+        Where a counter wants values, the model gets them at once, unless they are many: then it
+        is built on ``meta``, which tells what they would take. A library model for a counter that
+        needs values gets zero weights until it turns out that the work depends on them.
+        """
         assert self.spec is not None
-        # One build serves every counter, so that a user's factory runs once.
-        self._device = "cpu" if self._values_wanted else device
-        self._initialised = self._initialises()
-        self._built = build(self.spec, self._device, initialise=self._initialised)
+        chosen = "cpu" if self._values_wanted and not self._large else device
+        if chosen == "cpu" and self._built is None:
+            if self._build_small(device):
+                return
+            chosen = device
+        if chosen == "cpu":
+            self._require_room(weight_bytes(self.built.module))
+        self._build_on(chosen)
+
+    def _require_room(self, weights: int) -> None:
+        hint = "torch and thop count from shapes, without them"
+        require_room(weights, self._activation_bytes, hint=hint)
+
+    def _build_small(self, device: str) -> bool:
+        """Build with values if they are few, else on ``meta``; return whether that is enough."""
+        try:
+            with at_most(SMALL_BYTES):
+                self._build_on("cpu")
+            return True
+        except TooLarge:
+            self._large = True
+        with contextlib.suppress(InputError):
+            self._build_on("meta")
+            return device == "meta"
+        free = free_bytes()  # it can be built with values only
+        try:
+            with at_most(math.inf if free is None else free):
+                self._build_on("cpu")
+        except TooLarge:
+            raise MeasureError(f"it needs more than the {gigabytes(free or 0)} GB free") from None
+        return True
+
+    def _build_on(self, device: str) -> None:
+        assert self.spec is not None
+        initialise = self._initialises()
+        self._built = build(self.spec, device, initialise=initialise)
+        self._device, self._initialised = device, initialise
+        self._checked = self._ours
         if self._ours:
-            self._restored = Restored(self._built.module, self._device)
+            self._restored = Restored(self._built.module, device)

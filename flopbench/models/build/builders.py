@@ -16,6 +16,8 @@ from torch import nn
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import reason
 from flopbench.models.build.environment import silence
+from flopbench.models.build.hints import file_instead
+from flopbench.models.build.memory import registering
 from flopbench.models.spec import ModelSpec
 
 _OFFLINE = "HF_HUB_OFFLINE"
@@ -55,25 +57,8 @@ def on_meta(make: Callable[[], _Made]) -> _Made:
         with torch.device("meta"):
             return make()
     except BuilderError:
-        with parameters_on_meta():
+        with registering(lambda p: nn.Parameter(p.to("meta"), p.requires_grad)):
             return make()
-
-
-@contextmanager
-def parameters_on_meta() -> Iterator[None]:
-    """Move each parameter to the meta device as a module registers it."""
-    original = nn.Module.register_parameter
-
-    def register(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
-        if parameter is not None:
-            parameter = nn.Parameter(parameter.to("meta"), parameter.requires_grad)
-        original(module, name, parameter)
-
-    nn.Module.register_parameter = register
-    try:
-        yield
-    finally:
-        nn.Module.register_parameter = original
 
 
 @contextmanager
@@ -108,6 +93,9 @@ def missing_library(library: str, extra: str, error: ImportError) -> InputError:
 
 def unknown_model(spec: ModelSpec, library: str, known: Iterable[str]) -> InputError:
     """Name the models whose names are nearest."""
+    file = file_instead(spec.name)
+    if file is not None:
+        return InputError(*file)
     names = sorted(known)
     by_lower = {name.lower(): name for name in names}
     near = difflib.get_close_matches(spec.name.lower(), by_lower, n=3)

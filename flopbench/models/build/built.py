@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ from flopbench.models.spec import ModelSpec
 
 LONGEST_REASON = 300
 """Characters of another library's message to pass on; some hold whole tensors or stack traces."""
+
+_DUMP = re.compile(r"(?:Columns \d+ to \d+\W*|[-+]?\d+\.\d*(?:e[-+]?\d+)?[^\w(]+){4,}")
+"""The elements of a tensor, as torch prints them."""
 
 
 FRAMES = 16
@@ -96,9 +100,9 @@ def replace_head(module: nn.Module, classes: int, name: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return an exception of foreign code as one line of printable text."""
-    text = "".join(c if c.isprintable() else " " for c in str(error))
-    text = " ".join(text.split())
+    """Return an exception of foreign code as one line of printable text, without its tensors."""
+    text = "".join(c if c.isprintable() else " " for c in str(error)[: 10 * LONGEST_REASON])
+    text = " ".join(_DUMP.sub("... ", text).split())
     if len(text) > LONGEST_REASON:
         text = text[:LONGEST_REASON] + " ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

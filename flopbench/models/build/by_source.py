@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, reason
+from flopbench.models.build.copies import evaluate
 from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.library import build_library_model, build_on_meta
@@ -47,7 +48,10 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
             make = _build_layer if spec.source in LAYER_SOURCES else build_user_model
             with contextlib.nullcontext() if device == "cpu" else torch.device(device):
                 built = make(spec)
-    built.module.eval()
+    try:
+        evaluate(built.module)
+    except Exception as error:
+        raise InputError(f"{spec} fails in eval(): {reason(error)}") from error
     return replace(built, notes=(*built.notes, *branch_notes(built.module, spec)))
 
 

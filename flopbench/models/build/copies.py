@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Mapping
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from types import GeneratorType, ModuleType
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, is_lazy
 from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import FlopbenchError, MeasureError
-from flopbench.models.build.built import reason
-from flopbench.models.build.environment import Name, replaced
+from flopbench.models.build.built import Built, head_width, reason
+from flopbench.models.build.environment import Name, counting_state, replaced
 
 _PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
+_REGISTRIES = {"_parameters", "_buffers", "_modules"}
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")
 
 
@@ -37,6 +42,73 @@ def is_compiled(module: nn.Module) -> bool:
     return "_orig_mod" in dict(module.named_children())
 
 
+def countable(built: Built) -> Built:
+    """Return a model of the user's that can be copied and counted, with notes on what it hides.
+
+    Lazy layers get their shapes in a copy that runs once; the user's stay uninitialised.
+
+    Raises:
+        MeasureError: it cannot be copied, or the forward pass does not reach a lazy layer.
+    """
+    hidden = _unregistered(built.module)
+    if hidden:
+        kinds = " or ".join(sorted({kind for kind, _ in hidden.values()}))
+        named = ", ".join(f"{path} ({count:,})" for path, (_, count) in hidden.items())
+        note = f"parameters in a Python {kinds}, which the model does not register: {named}"
+        built = replace(built, notes=(*built.notes, note))
+    if not _lazy_layers(built.module):
+        return built
+    module = private_copy(built.module, "")
+    with counting_state():
+        module(*move_inputs(built.args, ""), **move_inputs(dict(built.kwargs), ""))
+    left = _lazy_layers(module)
+    if left:
+        raise MeasureError(
+            f"the lazy layer {left[0]!r} has no shape: the forward pass does not reach it",
+            "leave it out, or give it a shape",
+        )
+    return replace(built, module=module, feature_dim=head_width(module))
+
+
+def _lazy_layers(module: nn.Module) -> list[str]:
+    return [
+        path
+        for path, child in module.named_modules()
+        if any(is_lazy(t) for t in (*child._parameters.values(), *child._buffers.values()))
+    ]
+
+
+def _unregistered(module: nn.Module) -> dict[str, tuple[str, int]]:
+    """Return attributes with parameters that no module registers: path -> type, elements."""
+    registered = {id(parameter) for parameter in module.parameters()}
+    found: dict[str, tuple[str, int]] = {}
+    for path, child in module.named_modules():
+        for name, value in vars(child).items():
+            sizes = {
+                id(t): t.numel()
+                for t in _tensors_in(value)
+                if isinstance(t, nn.Parameter) and id(t) not in registered and not is_lazy(t)
+            }
+            if sizes:
+                where = f"{path}.{name}".removeprefix(".")
+                found[where] = type(value).__name__, sum(sizes.values())
+    return found
+
+
+def _tensors_in(value: Any, seen: set[int] | None = None) -> Iterator[torch.Tensor]:
+    """Yield the tensors of lists, tuples, sets and dicts, and of the modules in them."""
+    seen = set() if seen is None else seen
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (dict, list, tuple, set, nn.Module)) and id(value) not in seen:
+        seen.add(id(value))
+        inner: Iterable[Any] = value.values() if isinstance(value, dict) else value
+        if isinstance(value, nn.Module):
+            inner = vars(value).values()
+        for item in inner:
+            yield from _tensors_in(item, seen)
+
+
 def private_copy(module: nn.Module, device: str) -> nn.Module:
     """Copy a module, in evaluation mode, with the originals of compiled submodules.
 
@@ -44,44 +116,97 @@ def private_copy(module: nn.Module, device: str) -> nn.Module:
     pass may write to its weights.
 
     Raises:
-        MeasureError: the module cannot be copied, or has parameters that have no shape yet.
+        MeasureError: the module cannot be copied.
     """
-    if any(is_lazy(parameter) for parameter in module.parameters()):
-        raise MeasureError(
-            "the model has lazy parameters, which have no shape yet",
-            "run it once on an input, then count it",
-        )
+    registered = {id(parameter) for parameter in module.parameters()}
 
     def copied_tensor(_key: Name, own: Callable[..., Any]) -> Callable[..., Any]:
         def deep_copy(tensor: torch.Tensor, memo: dict[int, Any]) -> torch.Tensor:
             if id(tensor) not in memo:
-                if not _plain(tensor):
+                if isinstance(tensor, UninitializedBuffer):  # which torch does not copy
+                    memo[id(tensor)] = UninitializedBuffer(False, tensor.device, tensor.dtype)
+                elif not _plain(tensor):
                     memo[id(tensor)] = own(tensor, memo)
                 elif device == "meta":
                     memo[id(tensor)] = _on_meta(tensor)
                 else:
-                    memo[id(tensor)] = _as_parameter(tensor.detach().clone(), tensor)
-            copied: torch.Tensor = memo[id(tensor)]
-            return copied
+                    made = _as_parameter(tensor.detach().clone(), tensor)
+                    if id(tensor) not in registered:  # which a trace takes as a constant
+                        made.requires_grad_(False)
+                    memo[id(tensor)] = made
+            found: torch.Tensor = memo[id(tensor)]
+            return found
 
         return deep_copy
 
     kinds = [(kind, "__deepcopy__") for kind in (torch.Tensor, nn.Parameter)]
-    try:
-        with replaced(kinds, copied_tensor):  # whatever holds them: a list, a dict, an object
+    with replaced(kinds, copied_tensor):  # whatever holds them: a list, a dict, an object
+        try:
             copied: nn.Module = copy.deepcopy(module)
-    except Exception as error:
-        raise MeasureError(
-            f"the model cannot be copied ({type(error).__name__}: {error})",
-            "leave what cannot be copied (locks, files, generators) out of the module, or name a "
-            "factory, such as package.module:build",
-        ) from error
+        except Exception as error:
+            raise _not_copied(_attributes(module), "the model cannot", error) from error
     for parent in list(copied.modules()):
         for name, child in parent._modules.items():
             if child is not None and is_compiled(child):
                 parent._modules[name] = unwrap(child)
-    copied.eval()  # what a model's own train() returns is its affair
+    evaluate(copied)
     return copied
+
+
+def evaluate(module: nn.Module) -> None:
+    """Put a module into evaluation mode; what its own ``train()`` returns is its affair."""
+    with contextlib.suppress(NotImplementedError):  # an exported program was exported in one mode
+        module.eval()
+
+
+def _not_copied(values: Iterable[tuple[str, Any]], what: str, error: Exception) -> MeasureError:
+    """Name what cannot be copied among attributes or inputs."""
+    hint = "make it where it is used, or leave it out in __getstate__"
+    culprit = _culprit(values)
+    if culprit is not None:
+        where, value = culprit
+        kind = "attribute " if "." in where else ""
+        return MeasureError(f"{kind}`{where}` ({_kind(value)}) cannot be copied", hint)
+    return MeasureError(f"{what} be copied: {reason(error)}", hint)
+
+
+def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield the attributes of all modules, but not what they register: path, value."""
+    for path, child in module.named_modules():
+        place = f"model.{path}".rstrip(".")
+        for name, value in vars(child).items():
+            if name not in _REGISTRIES:
+                yield f"{place}.{name}", value
+
+
+def _culprit(values: Iterable[tuple[str, Any]], depth: int = 4) -> tuple[str, Any] | None:
+    """Return place and value of the innermost part that cannot be copied."""
+    for place, value in values:
+        try:
+            copy.deepcopy(value)
+        except Exception:
+            inner: list[tuple[str, Any]] = []
+            if isinstance(value, dict):
+                inner = [(f"{place}[{key!r}]", item) for key, item in value.items()]
+            elif isinstance(value, (list, tuple)):
+                inner = [(f"{place}[{n}]", item) for n, item in enumerate(value)]
+            elif not isinstance(value, (torch.Tensor, ModuleType)):
+                own = getattr(value, "__dict__", {})
+                inner = [(f"{place}.{name}", item) for name, item in own.items()]
+            deeper = _culprit(inner, depth - 1) if depth else None
+            return deeper or (place, value)
+    return None
+
+
+def _kind(value: Any) -> str:
+    """Say in a few words what cannot be copied."""
+    if type(value).__module__ == "_thread":
+        return "a lock"
+    if isinstance(value, io.IOBase):
+        return "an open file"
+    if isinstance(value, GeneratorType):
+        return "a generator"
+    return f"of type {type(value).__name__}"
 
 
 class Restored:
@@ -165,10 +290,7 @@ def copy_inputs(value: Any, function: Callable[[torch.Tensor], torch.Tensor]) ->
     except FlopbenchError:
         raise
     except Exception as error:
-        raise MeasureError(
-            f"the inputs cannot be copied ({reason(error)})",
-            "leave what cannot be copied (locks, files, generators) out of them",
-        ) from error
+        raise _not_copied([("input", value)], "the inputs cannot", error) from error
 
 
 class _Replacing(TorchFunctionMode):

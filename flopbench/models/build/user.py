@@ -25,6 +25,7 @@ from torch import nn
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
 from flopbench.models.build.copies import unwrap
+from flopbench.models.build.hints import file_instead, object_instead
 from flopbench.models.build.inputs import describe_inputs, example_inputs
 from flopbench.models.spec import ModelSpec, format_size
 
@@ -46,9 +47,10 @@ def build_user_model(spec: ModelSpec) -> Built:
         result = _call(factory, dict(spec.options), spec)
     module, *inputs = result if isinstance(result, tuple) and 2 <= len(result) <= 3 else (result,)
     if not isinstance(module, nn.Module):
+        what, hint = object_instead(module)
         raise InputError(
-            f"{spec.name} returned {type(module).__name__} where a torch.nn.Module was expected",
-            "a factory returns a Module, (Module, inputs) or (Module, args, kwargs)",
+            f"{spec.name} returned {what} where a torch.nn.Module was expected",
+            hint or "a factory returns a Module, (Module, inputs) or (Module, args, kwargs)",
         )
     module = unwrap(module)
     if spec.classes is not None:
@@ -80,6 +82,9 @@ def build_user_model(spec: ModelSpec) -> Built:
 def _import(path: str) -> ModuleType:
     if path.endswith(".py"):
         return _import_file(Path(path))
+    file = file_instead(path)
+    if file is not None:
+        raise InputError(*file)
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:

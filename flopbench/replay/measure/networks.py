@@ -18,13 +18,9 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.models.build.built import Built, reason
+from flopbench.models.build.memory import is_out_of_memory
 from flopbench.replay.measure.device import Device
-from flopbench.timing.measure.prepared import (
-    CHANNELS_LAST,
-    capture,
-    compiled_graphs,
-    is_out_of_memory,
-)
+from flopbench.timing.measure.prepared import CHANNELS_LAST, capture, compiled_graphs
 
 ROTATED = 4
 """Windows on the pool of frames that calls cycle through, so that no call finds its previous input

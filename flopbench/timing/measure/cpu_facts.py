@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from flopbench.core.memory import group_folders, text_of
 from flopbench.timing.devices import GatheredFacts
 
 FLAGS = (
@@ -41,12 +42,12 @@ def cpu_facts(root: Path = Path("/")) -> GatheredFacts:
         _caches(found, root)
         _clocks(found, root)
         found.put("cpu.quota_cores", *quota_cores(root))
-        total = re.search(r"^MemTotal:\s*(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+        total = re.search(r"^MemTotal:\s*(\d+) kB", text_of(root / "proc/meminfo"), re.MULTILINE)
         nbytes = int(total[1]) * 1024 if total else None
         found.put("memory.total_bytes", nbytes, "no MemTotal in /proc/meminfo")
     else:
         _without_proc(found)
-    release = _text(root / "proc/sys/kernel/osrelease").strip()
+    release = text_of(root / "proc/sys/kernel/osrelease").strip()
     kernel = f"Linux {release}" if release else f"{platform.system()} {platform.release()}"
     found.put("os.kernel", kernel, "")
     found.put("os.name", _os_name(root), "no PRETTY_NAME in /etc/os-release")
@@ -57,39 +58,20 @@ def quota_cores(root: Path = Path("/")) -> tuple[float | None, str]:
     """Return how many cores the control group may use, or None and why there is no limit.
 
     The tightest limit from the process's own group up to the root counts. Version 2 keeps it in
-    ``cpu.max``, version 1 into ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``. A container often
-    sees its own group as the root, while /proc/self/cgroup still gives the path outside: levels
-    that do not exist are skipped.
+    ``cpu.max``, version 1 in ``cpu.cfs_quota_us`` and ``cpu.cfs_period_us``.
 
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst and scheduler/sched-bwc.rst.
     """
-    unified, cpu = "/", "/"
-    for line in _text(root / "proc/self/cgroup").splitlines():
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            unified = path
-        elif "cpu" in controllers.split(","):
-            cpu = path
-    tree = root / "sys/fs/cgroup"
-    limits = [
-        _share(*_text(folder / "cpu.max").partition(" ")[::2])
-        for folder in _levels([tree, tree / "unified"], unified)
-    ]
+    new, old = group_folders("cpu", root)
+    limits = [_share(*text_of(folder / "cpu.max").partition(" ")[::2]) for folder in new]
     limits += [
-        _share(_text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us"))
-        for folder in _levels([tree / "cpu", tree / "cpu,cpuacct"], cpu)
+        _share(text_of(folder / "cpu.cfs_quota_us"), text_of(folder / "cpu.cfs_period_us"))
+        for folder in old
     ]
     known = [limit for limit in limits if limit is not None]
     if known:
         return min(known), ""
     return None, "no control group limits the processor time"
-
-
-def _levels(trees: list[Path], path: str) -> list[Path]:
-    """Return every folder from the group up to the root of each tree."""
-    parts = [part for part in path.split("/") if part not in ("", "..")]
-    return [tree.joinpath(*parts[:count]) for tree in trees for count in range(len(parts), -1, -1)]
 
 
 def _share(quota: str, period: str) -> float | None:
@@ -102,13 +84,13 @@ def _share(quota: str, period: str) -> float | None:
 
 def _processor(found: GatheredFacts, root: Path) -> None:
     """Read the first processor of /proc/cpuinfo, whose keys differ between x86 and ARM."""
-    first = _text(root / "proc/cpuinfo").strip().split("\n\n")[0]
+    first = text_of(root / "proc/cpuinfo").strip().split("\n\n")[0]
     lines = (line.partition(":") for line in first.splitlines())
     words = {key.strip(): value.strip() for key, _, value in lines}
     model = (
         words.get("model name")
         or words.get("Processor")
-        or _text(root / "sys/firmware/devicetree/base/model").strip("\0 \n")
+        or text_of(root / "sys/firmware/devicetree/base/model").strip("\0 \n")
     )
     found.put("cpu.model", model or None, "/proc/cpuinfo names no model (as usual on ARM)")
     x86 = [words.get(key) for key in ("vendor_id", "cpu family", "model", "stepping")]
@@ -125,7 +107,7 @@ def _processor(found: GatheredFacts, root: Path) -> None:
         " ".join(flag for flag in FLAGS if flag in flags) if flags else None,
         "/proc/cpuinfo lists no flags",
     )
-    hypervisor = _text(root / "sys/hypervisor/type").strip()
+    hypervisor = text_of(root / "sys/hypervisor/type").strip()
     if not hypervisor and "hypervisor" in flags:
         hypervisor = "yes, unnamed"
     if not hypervisor and "flags" in words:  # x86 processors report this to guests
@@ -135,14 +117,15 @@ def _processor(found: GatheredFacts, root: Path) -> None:
 
 def _cores(found: GatheredFacts, root: Path) -> None:
     """Count the hardware threads that this process may use, and the physical cores."""
-    status = _text(root / "proc/self/status")
+    status = text_of(root / "proc/self/status")
     match = re.search(r"^Cpus_allowed_list:\s*(.+)", status, re.MULTILINE)
     allowed = match[1].strip() if match else ""
     why_not = "no Cpus_allowed_list in /proc/self/status"
     found.put("cpu.affinity", allowed or None, why_not)
     found.put("cpu.cores_visible", len(_numbers(allowed)) or None, why_not)
     siblings = {
-        _text(folder / "topology/core_cpus_list") or _text(folder / "topology/thread_siblings_list")
+        text_of(folder / "topology/core_cpus_list")
+        or text_of(folder / "topology/thread_siblings_list")
         for folder in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")
     }
     siblings.discard("")
@@ -153,10 +136,10 @@ def _caches(found: GatheredFacts, root: Path) -> None:
     """Read the caches of the first processor: one L2 per core, one L3 per cluster of cores."""
     sizes: dict[str, int] = {}
     for folder in (root / "sys/devices/system/cpu/cpu0/cache").glob("index*"):
-        size = re.fullmatch(r"(\d+)([KMG]?)", _text(folder / "size").strip())
-        if size and _text(folder / "type").strip() in ("Unified", "Data"):
+        size = re.fullmatch(r"(\d+)([KMG]?)", text_of(folder / "size").strip())
+        if size and text_of(folder / "type").strip() in ("Unified", "Data"):
             scale = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}[size[2]]
-            sizes[_text(folder / "level").strip()] = int(size[1]) * scale
+            sizes[text_of(folder / "level").strip()] = int(size[1]) * scale
     for level in ("2", "3"):
         found.put(f"cpu.l{level}_bytes", sizes.get(level), "no such cache under /sys")
 
@@ -164,15 +147,15 @@ def _caches(found: GatheredFacts, root: Path) -> None:
 def _clocks(found: GatheredFacts, root: Path) -> None:
     folder = root / "sys/devices/system/cpu/cpu0/cpufreq"
     why_not = "no cpufreq on this machine, as is usual in a virtual one"
-    found.put("cpu.governor", _text(folder / "scaling_governor").strip() or None, why_not)
-    khz = _text(folder / "cpuinfo_max_freq").strip()
+    found.put("cpu.governor", text_of(folder / "scaling_governor").strip() or None, why_not)
+    khz = text_of(folder / "cpuinfo_max_freq").strip()
     found.put("cpu.max_mhz", int(khz) / 1e3 if khz.isdecimal() else None, why_not)
 
 
 def _os_name(root: Path) -> str | None:
     if sys.platform == "darwin":
         return f"macOS {platform.mac_ver()[0]}"
-    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', _text(root / "etc/os-release"), re.MULTILINE)
+    match = re.search(r'^PRETTY_NAME="?([^"\n]*)', text_of(root / "etc/os-release"), re.MULTILINE)
     return match[1] if match else None
 
 
@@ -210,11 +193,3 @@ def _numbers(text: str) -> set[int]:
         if first.strip().isdecimal():
             numbers.update(range(int(first), int(last or first) + 1))
     return numbers
-
-
-def _text(path: Path) -> str:
-    """Return a small file's text; an empty string if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

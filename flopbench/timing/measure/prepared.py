@@ -15,6 +15,7 @@ from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.by_source import build
 from flopbench.models.build.copies import copy_inputs
+from flopbench.models.build.memory import is_out_of_memory
 from flopbench.models.shapes import Arguments, leaves
 from flopbench.models.spec import parse_spec
 from flopbench.timing.measure.precision import TORCH_DTYPES
@@ -50,15 +51,6 @@ def explanation(spec: TimingSpec, doing: str, error: BaseException) -> Flopbench
         hint = "use a smaller --batch" if spec.batch > 1 else ""
         return MeasureError(f"out of memory at batch {spec.batch}", hint)
     return MeasureError(f"{doing}: {reason(error)}")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an exception means too little memory, on any device."""
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error).lower()
-    signs = ("out of memory", "can't allocate memory", "not enough memory", "bad_alloc")
-    return isinstance(error, RuntimeError) and any(sign in text for sign in signs)
 
 
 def prepare(spec: TimingSpec) -> Callable[[], Any]:
