@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from flopbench.counting.profile import Gap, OpCost, merge_operators
-from flopbench.models.build.copies import move_inputs
+from flopbench.models.build.copies import copy_inputs
 
 BOTH_BRANCHES = "torch.cond: both branches counted, as meta has no value to choose by"
 """Note on a count on shapes alone that values would have steered."""
@@ -48,7 +48,7 @@ class Subject:
 
     def with_own_inputs(self) -> Subject:
         """Return the same model with a copy of the inputs, some of which grow with each run."""
-        args, kwargs = move_inputs((self.args, dict(self.kwargs)), self.device)
+        args, kwargs = copy_inputs((self.args, dict(self.kwargs)), lambda one: one.clone())
         return replace(self, args=args, kwargs=kwargs)
 
     def module_names(self) -> dict[nn.Module, str]:
