@@ -61,6 +61,14 @@ def test_own_inputs():
 def test_keyword_inputs():
     return net(), {"input": torch.zeros(1, 3, 4, 4)}
 
+@budget("3968 MACs")
+def test_positional_and_keyword_inputs():
+    return net(), (torch.zeros(1, 3, 4, 4),), {}
+
+@budget("3968 MACs", input={"input": "1x3x4x4"})
+def test_inputs_by_shape():
+    return net()
+
 @budget("1.9 GMACs")
 def test_specification():
     return "resnet18@224"
@@ -195,6 +203,8 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Ran:
         "test_flops",
         "test_own_inputs",
         "test_keyword_inputs",
+        "test_positional_and_keyword_inputs",
+        "test_inputs_by_shape",
         "test_specification",
         "test_fixture",
     ],
