@@ -332,6 +332,24 @@ def test_copies_keep_what_is_shared_and_go_to_the_device() -> None:
         assert moved["d"][1][0].dtype is torch.float64
 
 
+def test_an_object_alone_is_the_only_argument() -> None:
+    """A graph, for example; it too is as it was, whatever the forward pass writes to it."""
+
+    class Graph:
+        def __init__(self) -> None:
+            self.nodes = torch.ones(3, 4)
+
+    class Net(nn.Linear):
+        def forward(self, graph: Any) -> torch.Tensor:
+            graph.nodes = torch.cat([graph.nodes, graph.nodes])
+            return super().forward(graph.nodes)
+
+    graph = Graph()
+    for profile in flopbench.profile(Net(4, 2), graph, ["torch", "fvcore"]):
+        assert profile.dense_macs == 6 * 4 * 2
+    assert graph.nodes.shape == (3, 4)
+
+
 def test_what_cannot_be_copied_is_refused() -> None:
     """It could not be put back either."""
     with pytest.raises(MeasureError, match=r"`input\[1\]` \(a lock\) cannot be copied") as refused:

@@ -37,10 +37,10 @@ def example_inputs(
 
     Args:
         module: the model.
-        given: a shape ``(1, 3, 224, 224)``, a tensor, a size (``224``, ``"16x112x112"``) for one
-            RGB image or clip, a tuple or list of positional arguments, a mapping of keyword
-            arguments, or text as ``models.shapes`` reads it. Where there is a tensor among the
-            arguments, nothing is read as a shape.
+        given: a shape ``(1, 3, 224, 224)``, a tensor or object such as a graph, a size (``224``,
+            ``"16x112x112"``) for one RGB image or clip, a tuple or list of positional arguments, a
+            mapping of keyword arguments, or text as ``models.shapes`` reads it. Where there is a
+            tensor among the arguments, nothing is read as a shape.
         kwargs: keyword arguments besides positional ones.
 
     Raises:
@@ -102,6 +102,8 @@ def _arguments(given: Any, kwargs: Mapping[str, Any] | None) -> Arguments:
         args = (given,)
     elif isinstance(given, (Mapping, tuple, list)):
         args, named = as_arguments(given)
+    elif hasattr(given, "__dict__"):  # an object of a class of the user's or a library's
+        args = (given,)
     else:
         raise InputError(
             f"inputs are {type(given).__name__}: expected a tensor, a shape, a tuple of positional "
