@@ -62,8 +62,7 @@ class Shape:
             raise InputError(f"input shape {self}: every dimension must be at least 1")
         if math.prod(self.extents) > MOST_ELEMENTS:
             raise InputError(
-                f"input shape {cut(str(self))}: more than {MOST_ELEMENTS:.0e} elements, beyond any "
-                "model"
+                f"an input shape of more than {MOST_ELEMENTS:.0e} elements is beyond any model"
             )
         if self.dtype and self.dtype not in DTYPES:
             raise InputError(
@@ -155,11 +154,11 @@ def as_arguments(inputs: Any) -> Arguments:
 def shapes_in(value: Any) -> Any:
     """Return inputs with a ``Shape`` for each shape in them: tuples of whole numbers, and text.
 
-    Text that is not a shape, and everything that is no container, stays as it is.
+    Text that is not a shape, such as a number, and everything that is no container, stays.
     """
     if isinstance(value, str):
         match = _SHAPE.fullmatch(value.strip())
-        return value if match is None else _shape(match)
+        return value if match is None or value.isdecimal() else _shape(match)
     if isinstance(value, (tuple, list)) and value and all(map(is_whole, value)):
         return Shape(tuple(map(int, value)))
     return map_containers(value, shapes_in)

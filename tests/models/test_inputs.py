@@ -127,6 +127,7 @@ def test_a_made_input_has_the_dtype_and_device_of_the_model_unless_it_names_one(
         ({"x": (1, 4)}, {"x": (1, 4)}, "given twice"),
         ("1x4+", None, "cannot read the input"),
         ((1, 10**13), None, "beyond any model"),
+        ((1, 10**5000), None, "beyond any model"),
     ],
 )
 def test_what_is_no_input_is_refused(given: Any, kwargs: Any, needle: str) -> None:

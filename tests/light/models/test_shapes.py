@@ -113,12 +113,15 @@ def test_any_shapes_survive_printing(args: tuple[object, ...], kwargs: dict[str,
 def test_python_values_become_shapes_where_they_are_shapes() -> None:
     """Tuples of whole numbers and text that reads as a shape; flags and names stay."""
     given = {"x": (1, 2), "ids": "1x3:long", "deep": [(4, 5), {"y": [6]}], "mode": "bilinear"}
-    assert shapes_in({**given, "flag": True, "none": None, "half": (0.5, 2), "empty": ()}) == {
+    assert shapes_in(
+        {**given, "flag": True, "number": "2", "none": None, "half": (0.5, 2), "empty": ()}
+    ) == {
         "x": Shape((1, 2)),
         "ids": Shape((1, 3), "int64"),
         "deep": [Shape((4, 5)), {"y": Shape((6,))}],
         "mode": "bilinear",
         "flag": True,
+        "number": "2",
         "none": None,
         "half": (0.5, 2),
         "empty": (),
