@@ -145,6 +145,8 @@ def test_user_factories(nets: Path) -> None:
         ("own_nets:headless,classes=3", "no classification head"),
         ("own_nets:headless,a=3", "takes no options"),
         ("own_nets:build,colour=3", "unexpected keyword"),
+        ("own_nets:build,colour=3", "options: width, deep"),
+        ("own_nets:build,widht=[3]", "did you mean 'width'? options: width, deep"),
         ("own_nets:with_inputs@3", "brings its own inputs"),
     ],
 )

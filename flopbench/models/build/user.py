@@ -13,16 +13,18 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, near_match
 from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.hints import file_instead, object_instead
@@ -152,7 +154,18 @@ def _call(factory: Any, options: dict[str, Any], spec: ModelSpec) -> Any:
     try:
         return factory(**options)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{spec.name} raised {reason(error)}{_where(error)}") from error
+        message = f"{spec.name} raised {reason(error)}{_where(error)}"
+        raise InputError(message, _option_hint(factory, options)) from error
+
+
+def _option_hint(factory: Any, options: Mapping[str, Any]) -> str:
+    """Name the options that a factory has, if it lacks one of those given."""
+    with contextlib.suppress(TypeError, ValueError):  # what Python has no signature of
+        known = inspect.signature(factory).parameters
+        unknown = [name for name in options if name not in known]
+        if unknown and all(p.kind is not p.VAR_KEYWORD for p in known.values()):
+            return near_match(unknown[0], known, "options")
+    return ""
 
 
 def _where(error: BaseException) -> str:
