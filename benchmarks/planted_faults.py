@@ -158,6 +158,13 @@ FAULTS = (
     ),
     # --- counting
     Fault(
+        "the head is a layer that took no part",
+        "flopbench/counting/measure/profiler.py",
+        "return head_width(built.module, unused)",
+        "return head_width(built.module)",
+        ("tests/counting/test_verdicts.py",),
+    ),
+    Fault(
         "the larger value beats the majority",
         "flopbench/counting/agreement.py",
         "key=lambda found: (found[0], found[1].dense_macs)",
@@ -485,6 +492,13 @@ FAULTS = (
         ("tests/light/timing/test_time_verdicts.py",),
     ),
     # --- audit
+    Fault(
+        "few digits explain any difference",
+        "flopbench/audit/verdicts.py",
+        "rounding and off is not None and abs(off) <= MOST_BY_ROUNDING",
+        "rounding and off is not None",
+        ("tests/light/audit/test_audit.py",),
+    ),
     Fault(
         "a slip explains a number a unit away",
         "flopbench/audit/verdicts.py",

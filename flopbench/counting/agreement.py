@@ -96,8 +96,13 @@ def _is_complete(profile: CostProfile | None) -> bool:
     return profile is not None and not _open_gaps(profile)
 
 
-def _by_module(profile: CostProfile) -> dict[str, int]:
-    return {path: op.dense_macs for path, op in profile.by_module().items()}
+def _by_module(profile: CostProfile, family: str = "") -> dict[str, int]:
+    """Sum the dense MACs of each module, of one family or all."""
+    sums: dict[str, int] = defaultdict(int)
+    for op in profile.operators:
+        if family in ("", op.family):
+            sums[op.module] += op.dense_macs
+    return sums
 
 
 def _has_more(gaps: Sequence[Gap], profile: CostProfile, other: CostProfile) -> bool:
@@ -206,14 +211,7 @@ def describe_difference(profile: CostProfile, reference: CostProfile) -> str:
 def _differing_operators(
     source: CostProfile, profile: CostProfile, reference: CostProfile, family: str
 ) -> set[str]:
-    def by_module(p: CostProfile) -> dict[str, int]:
-        sums: dict[str, int] = defaultdict(int)
-        for op in p.operators:
-            if op.family == family:
-                sums[op.module] += op.dense_macs
-        return sums
-
-    ours, theirs = by_module(profile), by_module(reference)
+    ours, theirs = _by_module(profile, family), _by_module(reference, family)
     return {
         op.op
         for op in source.operators
