@@ -14,6 +14,7 @@ pytest.importorskip("fvcore")
 
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
+from torch.nn.utils import parametrizations  # noqa: E402
 
 from flopbench import profile  # noqa: E402
 from flopbench.core.errors import InputError  # noqa: E402
@@ -240,6 +241,12 @@ def tower() -> nn.Module:
     return nn.Sequential(nn.Linear(9, 20, bias=False), nn.Linear(20, 16, bias=False))
 
 
+def tied(first: nn.Linear, second: nn.Linear) -> nn.Module:
+    """Return two layers of one weight."""
+    second.weight = first.weight
+    return nn.Sequential(first, second)
+
+
 # A model -> the width of what its head takes, and the parameters that took no part.
 HEADS = {
     "the head is called": (Called(head=nn.Linear(24, 3)), 24, 0),
@@ -254,6 +261,12 @@ HEADS = {
     "buffers are no parameters": (Buffered(head=nn.Linear(24, 3)), 24, 0),
     "there is no head": (Backbone(tower=tower()), 8, 500),
     "weights in two layers": (Shared(head=nn.Linear(8, 24)), 8, 24),
+    "a tower of normed weights": (
+        Called(head=nn.Linear(24, 3), tower=parametrizations.weight_norm(nn.Linear(9, 20))), 24, 220
+    ),
+    "an unused layer, tied to another": (
+        Called(head=nn.Linear(24, 3), tower=tied(nn.Linear(9, 5), nn.Linear(9, 5))), 24, 55
+    ),
     "nothing linear": (nn.Sequential(nn.Conv2d(3, 4, 3)), None, 0),
 }  # fmt: skip
 

@@ -228,10 +228,14 @@ def _feature_dim(built: Built, counted: Counted) -> int | None:
     head = last_linear(built.module)
     if head is None or head[1].in_features != built.feature_dim:  # its source knows the head
         return built.feature_dim
-    if counted.unread is None:
+    unread, unused = counted.unread, set[str]()
+    if unread is None:
         unused = {gap.module for gap in counted.not_counted if gap.kind == "uncalled"}
-    else:
-        unused = {path.rpartition(".")[0] for path in counted.unread if path.endswith("weight")}
+    else:  # a bias may be unread where a weight is read: more than one form of it, if parametrised
+        for path, layer in built.module.named_modules():
+            own = [name for name, _ in layer.named_parameters() if not name.endswith("bias")]
+            if own and all(f"{path}.{name}".lstrip(".") in unread for name in own):
+                unused.add(path)
     return head_width(built.module, unused)
 
 

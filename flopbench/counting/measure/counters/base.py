@@ -68,7 +68,7 @@ class Counted:
         operators: the breakdown; its ``total`` fields add up to ``total``.
         not_counted: the gaps that the library or the adapter knows of.
         notes: notes on the figure.
-        unread: paths of the parameters that no operator read, None where this is not known.
+        unread: all paths of the parameters that no operator read, None where this is not known.
     """
 
     total: int

@@ -120,7 +120,7 @@ def _count(subject: Subject, *notes: str) -> Counted:
         subject.run()
     observer.check(counter)
     operators = observer.operators()
-    named = subject.module.named_parameters()
+    named = subject.module.named_parameters(remove_duplicate=False)
     return Counted(
         total=sum(op.total for op in operators),
         operators=operators,
