@@ -28,6 +28,8 @@ Status = Literal["verified", "partial", "disputed", "unverified", "failed", "quo
 REFERENCE = "torch"
 """The counter that sees every dispatched operator; the others are compared with it."""
 
+_HIGHER = ": the true cost may be higher"
+
 DOUBTED: tuple[Status, ...] = ("partial", "disputed")
 """Verdicts on figures that are not the cost of the whole model."""
 
@@ -80,6 +82,7 @@ def doubt_text(counter: str, status: str, reason: str) -> str:
     if status not in DOUBTED:
         return ""
     bound = ", so at least this" if status == "partial" else ""
+    reason = reason.removesuffix(_HIGHER)
     return f"{status} under {counter}{bound}" + (f": {reason}" if reason else "")
 
 
@@ -166,7 +169,7 @@ def _common_verdict(
     unpriced = {gap.name for p in listing for gap in _open_gaps(p)}
     if unpriced:
         nobody = "no counter prices" if len(profiles) > 1 else f"{same[0].counter} does not price"
-        reason = f"{nobody} {', '.join(sorted(unpriced))}: the true cost may be higher"
+        reason = f"{nobody} {', '.join(sorted(unpriced))}{_HIGHER}"
         return CounterVerdict(status="partial", reason=reason)
     reason = "no second library gives these dense MACs"
     return CounterVerdict(status="unverified", reason=nothing or reason)
