@@ -22,6 +22,7 @@ from flopbench.counting.agreement import judge_counters  # noqa: E402
 from flopbench.counting.measure.profiler import profile_spec  # noqa: E402
 from flopbench.counting.profile import CostProfile  # noqa: E402
 from flopbench.counting.registry import find_counters  # noqa: E402
+from flopbench.models.build.by_source import build  # noqa: E402
 from flopbench.models.spec import parse_spec  # noqa: E402
 
 COUNTERS = ("thop", "fvcore", "torch")
@@ -205,14 +206,25 @@ def by_counter(spec: str, names: Any) -> dict[str, CostProfile]:
     return found  # type: ignore[return-value]
 
 
+def products_of(model: Any, *args: Any) -> int:
+    """Count the MACs of one pass by torch alone."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(*args)
+    return counter.get_total_flops() // 2
+
+
 def test_a_detector_has_one_figure_whatever_else_is_asked() -> None:
-    """Alone, together, in any order: the same profile, on random weights from the first pass on."""
+    """Alone, together, in any order: the same profile, on the weights that seed 0 draws."""
     spec = "fasterrcnn_mobilenet_v3_large_320_fpn@64,min_size=64,max_size=64"
     alone = {name: by_counter(spec, [name])[name] for name in COUNTERS}
     for order in (COUNTERS, COUNTERS[::-1]):
         assert by_counter(spec, order) == alone
-    assert len({one.dense_macs for one in alone.values()}) == 1
+    drawn = build(parse_spec(spec), "cpu")
+    true = products_of(drawn.module, *drawn.args)
+    zeros = build(parse_spec(spec), "cpu", initialise=False)
+    assert products_of(zeros.module, *zeros.args) != true
     for one in alone.values():
+        assert one.dense_macs == true
         assert "torchvision.nms" in one.notes[1]
         assert one.notes[1].endswith("; random weights, seed 0")
 
@@ -223,7 +235,5 @@ def test_a_detector_that_keeps_tensors_in_lists() -> None:
 
     counted = by_counter("fcos_resnet50_fpn@64,min_size=64,max_size=64", ["torch", "fvcore"])
     model = fcos_resnet50_fpn(weights=None, weights_backbone=None, min_size=64, max_size=64)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(torch.rand(1, 3, 64, 64))
-    true = counter.get_total_flops() // 2
+    true = products_of(model.eval(), torch.rand(1, 3, 64, 64))
     assert [one.dense_macs for one in counted.values()] == [true, true]

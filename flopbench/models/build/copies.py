@@ -21,6 +21,8 @@ from flopbench.models.build.environment import Name, counting_state, replaced
 
 _PLAIN_TYPES = {torch.Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter)}
 _REGISTRIES = {"_parameters", "_buffers", "_modules"}
+_EMPTIED = (dict, list, set, bytearray)
+_COPIED = (torch.Tensor, tuple, *_EMPTIED)
 _WRAPPERS = ("DistributedDataParallel", "DataParallel")
 
 
@@ -219,18 +221,28 @@ class Restored:
     def __init__(self, module: nn.Module, device: str) -> None:
         self._device = device
         self._on_meta: dict[int, torch.Tensor] = {}
-        self._states = [
-            (child, {name: _copied(value) for name, value in vars(child).items()})
-            for child in module.modules()
-        ]
+        self._states: list[tuple[dict[str, Any], dict[str, Any], list[str], list[Any]]] = []
+        for child in module.modules():
+            state, full, empty = dict(vars(child)), [], []
+            for name, value in state.items():
+                if isinstance(value, _EMPTIED) and not value:
+                    empty.append(value)
+                elif isinstance(value, _COPIED):
+                    state[name] = _copied(value)
+                    full.append(name)
+            self._states.append((vars(child), state, full, empty))
 
     def to(self, device: str) -> None:
         """Restore every attribute, with the tensors of one device."""
         swap = self._swapped if device == "meta" != self._device else _itself
-        for child, state in self._states:
-            names = vars(child)
+        for names, state, full, empty in self._states:
             names.clear()
-            names.update((name, _copied(value, swap)) for name, value in state.items())
+            names.update(state)
+            for name in full:
+                names[name] = _copied(state[name], swap)
+            for container in empty:  # most are: hooks, buffers, children
+                if container:
+                    container.clear()
 
     def _swapped(self, tensor: torch.Tensor) -> torch.Tensor:
         if not _plain(tensor):
