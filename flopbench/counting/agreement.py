@@ -54,6 +54,13 @@ class CounterVerdict(Record, frozen=True, kw_only=True):
         """Whether the count is verified, whatever the values of the input are."""
         return self.status == "verified" and not self.reason
 
+    @property
+    def text(self) -> str:
+        """Status and reason in one line; the note on a restricted count has the whole reason."""
+        if self.status == "verified":
+            return f"verified {self.reason.partition(':')[0]}".rstrip()
+        return f"{self.status} - {self.reason}" if self.reason else self.status
+
 
 def restriction(notes: Iterable[str]) -> str:
     """Return the note that says what alone a count holds for, such as the values of this run."""

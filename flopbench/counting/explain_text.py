@@ -127,10 +127,7 @@ def counter_grid(explanation: Explanation) -> Grid:
 
 def verdict_lines(explanation: Explanation) -> list[str]:
     """Return one line per counter: whether it agrees, or why it could not count."""
-    lines = [
-        f"{name}: {verdict.status}" + (f" - {verdict.reason}" if verdict.reason else "")
-        for name, verdict in explanation.verdicts.items()
-    ]
+    lines = [f"{name}: {verdict.text}" for name, verdict in explanation.verdicts.items()]
     return lines + [f"{name}: failed - {why}" for name, why in explanation.failures.items()]
 
 

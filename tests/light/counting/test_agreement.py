@@ -160,7 +160,9 @@ def test_a_count_of_one_run_is_verified_for_it_alone(start: str) -> None:
     pair = [replace(profile(name, CONV), notes=("other", note)) for name in ("thop", "torch")]
     verdict = judge_counters(pair)["torch"]
     assert (verdict.status, verdict.reason, verdict.plain) == ("verified", note, False)
-    assert judge_counters([profile("thop", CONV), profile("torch", CONV)])["torch"].plain
+    assert verdict.text == f"verified {start}"
+    plain = judge_counters([profile("thop", CONV), profile("torch", CONV)])["torch"]
+    assert (plain.plain, plain.text) == (True, "verified")
     high = profile("fvcore", op("conv", "conv", 400))
     measured = Measurement(spec=parse_spec("resnet18@8"), profiles=(*pair, high), failures={})
     rows = measured_rows(measured, ["thop", "torch", "fvcore"], None)

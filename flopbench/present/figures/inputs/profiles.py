@@ -52,4 +52,4 @@ def doubt_of(counter: str, verdicts: Mapping[str, CounterVerdict]) -> str:
     found = verdicts.get(counter)
     if found is None or found.plain:
         return ""
-    return f"{counter}: {found.status}" + (f" - {found.reason}" if found.reason else "")
+    return f"{counter}: {found.text}"
