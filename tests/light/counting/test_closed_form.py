@@ -38,6 +38,19 @@ VIT_B16 = {
 }
 
 
+VIT_TINY = {
+    "patch_size": 16,
+    "in_chans": 3,
+    "embed_dim": 192,
+    "depth": 12,
+    "num_heads": 3,
+    "mlp_ratio": 4.0,
+    "num_classes": 1000,
+    "global_pool": "token",
+}
+BASE = {"transformers": LLAMA_7B, "torchvision": VIT_B16, "timm": VIT_TINY}
+
+
 def macs(kind: str, values: dict[str, Any], **asked: Any) -> int:
     """Sum the parts of a formula."""
     return sum(part.macs for part in price(kind, values, set(), Asked(**asked)))
@@ -137,6 +150,9 @@ REFUSED = {
     "nothing to read": ("transformers.LlamaModel", {"hidden_size": None}, {"tokens": 5}, "hidden"),
     "no number": ("transformers.LlamaModel", {"num_hidden_layers": "2"}, {"tokens": 5}, "= '2'"),
     "projected words": ("transformers.OPTModel", {"word_embed_proj_dim": 8}, {"tokens": 5}, "= 8"),
+    "registers": ("timm.VisionTransformerDistilled", {"reg_tokens": 4}, {}, "reg_tokens = 4"),
+    "pool": ("timm.VisionTransformer", {"global_pool": "prr"}, {}, "global_pool = 'prr'"),
+    "hybrid": ("timm.VisionTransformer", {"embed_layer": "HybridEmbed"}, {}, "HybridEmbed"),
     "stem": ("torchvision.VisionTransformer", {"conv_stem_configs": [1]}, {}, "conv_stem"),
 }
 
@@ -146,7 +162,7 @@ def test_what_is_refused() -> None:
 
     def check(case: str) -> None:
         kind, changed, asked, expected = REFUSED[case]
-        base = VIT_B16 if kind.startswith("torchvision") else LLAMA_7B
+        base = BASE[kind.partition(".")[0]]
         with pytest.raises(MeasureError) as caught:
             macs(kind, {**base, **changed}, **{"image": (224, 224), **asked})
         assert expected in caught.value.message

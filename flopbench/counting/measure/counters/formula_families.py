@@ -203,6 +203,8 @@ def _timm_vit(config: Configuration, asked: Asked) -> list[Part]:
     config.require("block_fn", "Block", "ResPostBlock", "ParallelScalingBlock")
     config.require("attn_layer", "Attention", "")
     config.require("mlp_layer", "Mlp", "SwiGLU", "GluMlp")
+    if config.family == "Distilled":  # its registers are made, and left out
+        config.require("reg_tokens", 0)
     mlp = config.get("mlp_layer", default="Mlp")
     return _timm(config, asked, gated=mlp != "Mlp", packed=mlp == "GluMlp")
 
