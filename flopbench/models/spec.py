@@ -6,7 +6,8 @@ Grammar (everything in brackets is optional)::
 
     resnet50@224                         torchvision, the default source
     timm:efficientnet_b3@300             timm
-    transformers:vit@224                 a transformers model type, or a local config.json
+    transformers:vit@224                 a transformers model type, class, or a local config.json
+    transformers:llava@336,tokens=64     a model of an image and a text of 64 tokens
     r3d_18@16x112x112,classes=400        a clip: frames x height x width, 400-way head
     swin_t@224,depths=[2,2,6,2]          options may be lists, tuples, dicts and quoted text
     my_pkg.nets:build@224,width=2        your own function that returns a Module

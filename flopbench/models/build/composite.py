@@ -1,15 +1,13 @@
 """Example inputs for transformers models that take several: an image, clip or sound, and text.
 
 What a model takes is read from the signature of its forward, the sizes from its configuration. One
-run on the meta device then shows whether the inputs fit together and reach every part: inputs that
-leave parameters unread are refused, so that half a model is never counted as the whole.
+run on the meta device then shows whether the inputs fit together and reach every part.
 """
 
 from __future__ import annotations
 
 import inspect
 import itertools
-import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +24,13 @@ from flopbench.models.build.configurations import PLACED, find_setting, token_na
 from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import counting_state
 from flopbench.models.build.kept_integers import KeptIntegers
+from flopbench.models.build.reach import (
+    forward_names,
+    parameter_sizes,
+    refusal,
+    run_on_shapes,
+    what_missed,
+)
 from flopbench.models.spec import ModelSpec, format_size, parse_size
 
 SOUND_FRAMES = 1000
@@ -33,9 +38,6 @@ SOUND_FRAMES = 1000
 
 SAMPLES = 16000
 """Default length of a waveform: one second, at the usual 16 kHz."""
-
-UNREAD_AT_MOST = 0.01
-"""Largest share of the parameters that may take no part: tokens that only training reads."""
 
 SIMPLE = ("pixel_values", "input_ids", "input_values")
 """Main inputs that are enough alone, where forward takes no other kind."""
@@ -48,9 +50,6 @@ _INPUTS = {
     "text": ("input_ids",),
     "point": ("input_points",),
 }
-_OPTIONAL = re.compile("position_ids|past|embeds|labels|cache|logits|output|return|dict")
-"""Parameters that are no inputs of a first pass."""
-
 _LONGEST = ("max_position_embeddings", "max_target_positions")
 _PICTURES = ("patch_size", "image_size", "crop_size")
 _BINS = (
@@ -74,7 +73,7 @@ class Example:
 
 def is_composite(kind: Any) -> bool:
     """Whether models of a class take more than one simple input."""
-    names, main = _forward_names(kind), kind.main_input_name
+    names, main = forward_names(kind), kind.main_input_name
     kinds = {kind for kind, possible in _INPUTS.items() if set(possible) & set(names)}
     decodes = "decoder_input_ids" in names and main != "input_ids"
     return main not in SIMPLE or decodes or len(kinds) > 1
@@ -93,31 +92,23 @@ def example_inputs(module: Any, spec: ModelSpec, tokens: int | None, frames: int
     Raises:
         InputError: there is no default size, no inputs fit, or they do not reach every part.
     """
-    request = _Request(module, _forward_names(module), spec, tokens)
-    sizes = {id(one): (name, one.numel()) for name, one in module.named_parameters()}
-    problems = [(len(sizes), f"there is none for {module.main_input_name!r}")]
+    request = _Request(module, forward_names(module), spec, tokens)
+    problems = []
     for media, size in request.media(frames):
-        unread = dict(sizes)
+        unread = parameter_sizes(module)
         try:
             kwargs, note = request.completed(media)
-            with counting_state(), KeptIntegers(unread):
-                module(**move_inputs(kwargs, "meta", keep_integers=True))
+            run_on_shapes(module, kwargs, unread)
         except Exception as error:
             problems.append((len(unread), reason(error)))
             continue
-        share = sum(numel for _, numel in unread.values()) / sum(n for _, n in sizes.values())
-        if share <= UNREAD_AT_MOST:
+        missed = what_missed(module, unread)
+        if not missed:
             return Example(kwargs, size, note)
-        parts = list(dict.fromkeys(name.rpartition(".")[0] or name for name, _ in unread.values()))
-        named = ", ".join(parts[:3])
-        problems.append((0, f"{share:.0%} of its parameters take no part: {named}"))
-    _, problem = min(problems[1:] or problems, key=itemgetter(0))  # of what came furthest
-    takes = [name for name in request.names if not _OPTIONAL.search(name)]
-    raise InputError(
-        f"no example input reaches all of {str(spec)!r}: {problem}",
-        f"it takes {', '.join(takes)}: try another size or configuration, or write a factory "
-        "that returns (model, inputs), and name it as package.module:factory",
-    )
+        problems.append((0, missed))
+    none = (0, f"there is none for {module.main_input_name!r}")
+    _, problem = min(problems or [none], key=itemgetter(0))  # of what came furthest
+    raise refusal(module, spec, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +287,7 @@ class _Request:
         method = getattr(getattr(whole, "model", None), name, None) or getattr(whole, name, None)
         with counting_state(), KeptIntegers():
             if method is None:
-                return _sound_length(whole, given["feature_attention_mask"].shape[-1])
+                return _sound_length(whole, given)
             known = inspect.signature(method).parameters
             wanted = {name: getattr(config, name) for name in known if hasattr(config, name)}
             wanted |= {name: value for name, value in given.items() if name in known}
@@ -310,16 +301,14 @@ class _Request:
         return sum(tensor.numel() for tensor in tensors) // width
 
 
-def _forward_names(model: Any) -> tuple[str, ...]:
-    names = inspect.signature(model.forward).parameters
-    return tuple(name for name in names if name not in ("self", "args", "kwargs"))
-
-
-def _sound_length(module: nn.Module, frames: int) -> int:
+def _sound_length(module: nn.Module, given: Mapping[str, Any]) -> int:
     """Return how many features an encoder makes of a spectrogram, as it says itself."""
     name = "_get_feat_extract_output_lengths"
-    method = next(m for child in module.modules() if (m := getattr(child, name, None)))
-    return int(tree_leaves(method(_integers(frames)))[-1])
+    methods = [m for child in module.modules() if (m := getattr(child, name, None))]
+    if not methods or "feature_attention_mask" not in given:
+        raise ValueError("the model does not say how many tokens the features take")
+    length = given["feature_attention_mask"].sum()
+    return int(tree_leaves(methods[0](length))[-1])
 
 
 def _square(size: Sequence[int]) -> tuple[int, int]:

@@ -9,14 +9,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from flopbench.core.errors import InputError
 from flopbench.models.build.builders import call_builder, missing_library, on_meta, unknown_model
 from flopbench.models.build.built import DEFAULT_STEPS, Built, head_width, image_input
-from flopbench.models.build.composite import example_inputs, is_composite
+from flopbench.models.build.composite import SAMPLES, example_inputs, is_composite
 from flopbench.models.build.configurations import place_token_ids
 from flopbench.models.build.environment import silence
+from flopbench.models.build.reach import require_whole
 from flopbench.models.spec import ModelSpec, format_size
 
 _CLASSIFIERS = (
@@ -61,20 +61,24 @@ def build_transformers_model(spec: ModelSpec) -> Built:
     config, kind = _configured(transformers, spec, options)
     place_token_ids(config)
     make = partial(call_builder, spec, partial(kind._from_config, config))
-    notes: tuple[str, ...] = ()
-    if is_composite(kind):
-        shapes = on_meta(make).to("meta").eval()
-        example = example_inputs(shapes, spec, tokens, frames)  # before weights take memory
-        module = shapes if torch.empty(0).is_meta else make()
-        kwargs, size, notes = example.kwargs, example.size, (example.note,)
-    elif tokens or frames:
+    composite = is_composite(kind)
+    if not composite and (tokens or frames):
         raise InputError(
             f"{spec.name} takes one input, whose size goes after '@': tokens= and frames= are for "
             "models that take several"
         )
+    notes: tuple[str, ...] = ()
+    shapes: Any = None
+    if composite or getattr(type(config), "sub_configs", None):
+        shapes = on_meta(make).to("meta").eval()  # before weights take memory
+    if composite:
+        example = example_inputs(shapes, spec, tokens, frames)
+        kwargs, size, notes = example.kwargs, example.size, (example.note,)
     else:
-        module = make()
-        kwargs, size = _simple_input(module, spec)
+        kwargs, size = _simple_input(config, kind.main_input_name, spec)
+        if shapes is not None:
+            require_whole(shapes, spec, kwargs)
+    module = make() if shapes is None or not torch.empty(0).is_meta else shapes
     classifies = spec.classes is not None or "Classification" in kind.__name__
     return Built(
         module=module,
@@ -82,7 +86,7 @@ def build_transformers_model(spec: ModelSpec) -> Built:
         input=format_size(size),
         feature_dim=head_width(module) if classifies else None,
         notes=notes,
-        keeps_integers=is_composite(kind),
+        keeps_integers=composite,
     )
 
 
@@ -130,10 +134,8 @@ def _class_of(transformers: Any, config: Any, spec: ModelSpec) -> Any:
 
 
 def _simple_input(
-    module: nn.Module, spec: ModelSpec
+    config: Any, name: str, spec: ModelSpec
 ) -> tuple[dict[str, torch.Tensor], tuple[int, ...]]:
-    config: Any = module.config
-    name = module.main_input_name
     if name == "pixel_values":
         default = getattr(config, "image_size", 224)
         size = spec.size or ((default,) if isinstance(default, int) else tuple(default))
@@ -156,10 +158,5 @@ def _simple_input(
         if getattr(config, "is_encoder_decoder", False):
             inputs["decoder_input_ids"] = ids.clone()
         return inputs, size
-    if name == "input_values":
-        size = spec.size or (16000,)
-        return {"input_values": torch.rand(1, size[0])}, size
-    raise InputError(
-        f"transformers:{spec.name} takes {name!r}, for which there is no example input",
-        "write a factory that returns (model, inputs), and name it as package.module:factory",
-    )
+    size = spec.size or (SAMPLES,)
+    return {"input_values": torch.rand(1, size[0])}, size
