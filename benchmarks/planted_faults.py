@@ -156,6 +156,21 @@ FAULTS = (
         r'_MARKUP = r"[\\<`*~$_]',
         ("tests/light/core/test_escaping.py",),
     ),
+    # --- models
+    Fault(
+        "a model of several parts without its head",
+        "flopbench/models/build/transformers_models.py",
+        'else (*_WRITERS, "AutoModel")',
+        'else ("AutoModel",)',
+        ("tests/counting/test_composite.py::test_counters_agree_on_a_model_of_several_parts",),
+    ),
+    Fault(
+        "a tower that took no part is passed over",
+        "flopbench/models/build/reach.py",
+        "if not towers and missed <=",
+        "if missed <=",
+        ("tests/models/test_building.py::test_a_small_tower_is_missed_too",),
+    ),
     # --- counting
     Fault(
         "the head is a layer that took no part",

@@ -203,10 +203,25 @@ def test_an_image_is_cut_into_tiles() -> None:
     )
 
 
+ROPE = {"type": "mrope", "mrope_section": [2, 3, 3]}
 QWEN = {
-    "text_config": {**LLAMA, "model_type": "qwen2_vl_text"},
-    "vision_config": {"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 48},
+    "text_config": {**LLAMA, "model_type": "qwen2_vl_text", "rope_scaling": ROPE},
+    "vision_config": {"depth": 1, "embed_dim": 32, "num_heads": 2, "hidden_size": 64},
 }
+
+
+@pytest.mark.parametrize(("size", "steps"), [((56,), 1), ((28, 112), 1), ((4, 56, 56), 2)])
+def test_patches_of_images_and_clips_are_merged(size: tuple[int, ...], steps: int) -> None:
+    """16 patches of 14 x 14 pixels for every two frames, or for an image; four make a token."""
+    n, tokens = 16 * steps, 4 * steps + 5
+    expected = (
+        patches(n, 2 * 14 * 14, 32)
+        + steps * layers(1, 16, 32, 128)  # attention within two frames
+        + 4 * steps * (128 * 128 + 128 * 64)
+        + layers(2, tokens, 64, 96, gated=True)
+        + tokens * 64 * 50
+    )
+    assert count(small("qwen2_vl", size, tokens=5, **QWEN)).dense_macs == expected
 
 
 @pytest.mark.parametrize(
@@ -226,8 +241,8 @@ QWEN = {
         (small("llava", (32,), frames=9, **SMALL_LLAVA), "does not take images and sound"),
         (small("llava", tokens=0, **SMALL_LLAVA), "tokens=0 where a whole number of at least 1"),
         (
-            small("qwen2_vl", (56,), **QWEN),
-            "features of the image are 48 wide, those of the text 64",
+            small("qwen2_vl", (56,), **{**QWEN, "text_config": {**LLAMA, "hidden_size": 128}}),
+            "features of the image are 64 wide, those of the text 128",
         ),
         (small("qwen2_vl", (50,), **QWEN), "takes sides in multiples of 28 pixels, got 50x50"),
         (small("qwen2_vl", **QWEN), "name one: transformers:qwen2_vl"),

@@ -16,6 +16,7 @@ from flopbench.core.errors import InputError
 from flopbench.models.build.builders import offline, on_meta
 from flopbench.models.build.by_source import build
 from flopbench.models.build.kept_integers import KeptIntegers
+from flopbench.models.build.reach import parameter_sizes, what_missed
 from flopbench.models.spec import parse_spec
 
 IDS = torch.tensor([[1, 7, 7, 2, 7]])
@@ -85,6 +86,24 @@ def test_unread_parameters_are_crossed_out() -> None:
     with KeptIntegers(unread):
         net[1](torch.empty(1, 2, device="meta"))
     assert list(unread.values()) == ["0.weight"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("tower", "3.8 % of its parameters take no part: tower"),  # 4 of 104: but a whole tower
+        ("head", "5.8 % of its parameters take no part: head"),  # 6 of 104
+        ("small", ""),  # 4 of 104
+    ],
+)
+def test_a_small_tower_is_missed_too(missing: str, said: str) -> None:
+    """A tower beside a language model of 72 B is less than a hundredth of the parameters."""
+    parts = {"body": (9, 10), "tower": (2, 2), "small": (1, 4), "head": (2, 3)}
+    net = nn.ModuleDict({name: nn.Linear(*size, bias=False) for name, size in parts.items()})
+    net["tower"].main_input_name = "pixel_values"
+    sizes = parameter_sizes(net)
+    unread = {one: entry for one, entry in sizes.items() if entry[0].startswith(missing)}
+    assert what_missed(net, unread) == said
 
 
 @pytest.mark.parametrize("before", [None, "0", "1"])

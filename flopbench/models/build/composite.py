@@ -51,7 +51,7 @@ _INPUTS = {
     "point": ("input_points",),
 }
 _LONGEST = ("max_position_embeddings", "max_target_positions")
-_PICTURES = ("patch_size", "image_size", "crop_size")
+_PICTURES = ("patch_size", "image_size", "crop_size", "input_size")
 _BINS = (
     "num_mel_bins",
     "feature_projection_input_dim",
@@ -146,7 +146,7 @@ class _Request:
         )
 
     def _picture_size(self) -> tuple[int, ...]:
-        size = self.spec.size or self._picture("image_size", "crop_size")
+        size = self.spec.size or self._picture(*_PICTURES[1:])
         if size is None:
             raise InputError(
                 f"{self.spec.model} has no default image size", f"name one: {self.spec.at((448,))}"
@@ -227,12 +227,13 @@ class _Request:
             return
         bins = find_setting(self.module.config, *_BINS) or 80
         positions = find_setting(self.module.config, "max_source_positions", beside=_BINS)
-        frames = length or (2 * positions if positions else SOUND_FRAMES)
-        masks = {"feature_attention_mask": _ones(1, frames)}
-        masks["input_features_mask"] = masks["feature_attention_mask"].bool()
-        masks = {name: mask for name, mask in masks.items() if name in self.names}
-        for shape in ((1, bins, frames), (1, frames, bins), (1, 1, frames, bins)):
-            yield {"input_features": _random(*shape), **masks}, frames
+        fixed = [2 * positions] if positions else []  # the only length that Whisper's encoder takes
+        for frames in [length] if length else [SOUND_FRAMES, *fixed]:
+            masks = {"feature_attention_mask": _ones(1, frames)}
+            masks["input_features_mask"] = masks["feature_attention_mask"].bool()
+            masks = {name: mask for name, mask in masks.items() if name in self.names}
+            for shape in ((1, bins, frames), (1, frames, bins), (1, 1, frames, bins)):
+                yield {"input_features": _random(*shape), **masks}, frames
 
     def completed(self, media: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         """Add text with a placeholder for every feature, and prompts; say how much there is."""
