@@ -90,10 +90,10 @@ def top1(
     videos, right = len(correct), int(np.count_nonzero(correct))
     if clusters is None:
         counts = resampled_counts([right, videos - right], resamples=resamples, seed=seed)
-        drawn = counts[:, 0] / videos
+        drawn = 100.0 * counts[:, 0] / videos
     else:
-        drawn = drawn_means(correct, clusters, resamples=resamples, seed=seed)
-    interval = _interval(100.0 * drawn, videos, clusters)
+        drawn = drawn_means(100.0 * correct, clusters, resamples=resamples, seed=seed)
+    interval = _interval(drawn, videos, clusters)
     notes = []
     given = np.asarray(scores_or_predictions)
     if given.ndim == 2:
