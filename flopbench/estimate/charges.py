@@ -69,7 +69,7 @@ def record_items(counts: LogCounts, rule: Rule = "exact") -> Iterator[ChargeItem
     first = once
     if counts.video is not None:
         first = np.zeros(counts.records)
-        first[np.unique(counts.video, return_index=True)[1]] = 1
+        first[counts.first_records] = 1
     if rule == "exact":
         decisions = (counts.decisions[:, i] for i in range(len(plan.actions)))
     else:

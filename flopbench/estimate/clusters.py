@@ -68,7 +68,9 @@ class Clusters:
     def remarks(self) -> tuple[Remark, ...]:
         """What qualifies the intervals."""
         videos, which = len(self.codes), f"--cluster {self.column}"
-        if videos > 1 and self.number == 1:
+        if videos == 1:
+            return ()
+        if self.number == 1:
             text = f"{which}: all {videos:,} videos are one cluster, which says nothing about"
             return (Remark(f"{text} others: no interval"),)
         if self.drawn is None:

@@ -236,6 +236,27 @@ def test_clusters_that_help_little_are_noted(
     assert (run.interval is not None) == has
     if len(sizes) == 15:
         assert run.interval == estimated(path).interval
+    alone = estimated(written(tmp_path, frames((1,))), "clip")
+    assert (alone.interval, alone.warnings) == (None, ())
+
+
+def test_shards_and_the_file_of_arnet_have_clusters(tmp_path: Path) -> None:
+    """A cluster may reach over shards; AR-Net's file has no columns, but ids."""
+    samples = frames((4,) * 12)
+    whole = estimated(written(tmp_path, samples), "clip")
+    for n in (0, 1):
+        write_log(tmp_path / f"part{n}.jsonl", {"method": "log", **NETS}, samples[n::2])
+    parts = run_of_log([tmp_path / "part*.jsonl"], Choices(cluster="clip"))
+    assert parts.clusters is not None
+    assert (parts.clusters.number, parts.primary) == (12, whole.primary)
+    names = [f"v{n // 3}_{n % 3}" for n in range(30)]
+    path = tmp_path / "meta-val-0.npy.npz"
+    np.savez(path, rs=np.eye(7)[np.zeros((30, 4), int)], names=names)
+    choices = Choices(preset="arnet-resnet", counter="published", cluster="id:_")
+    run = run_of_log([path], choices)
+    assert known(run.interval).clusters == 10
+    with pytest.raises(InputError, match="no sample has 'clip' in 'extra'"):
+        run_of_log([path], Choices(preset="arnet-resnet", cluster="clip"))
 
 
 def test_groups_draw_their_own_clusters(tmp_path: Path) -> None:
