@@ -118,7 +118,7 @@ def test_a_row_that_fails_does_not_stop_the_others(folder: Path, mixed: Done) ->
     assert "Traceback" not in mixed.stderr
     rows = loaded(folder, "mixed.json").rows
     assert rows[4].failure.startswith("nets.py:gray@32 does not run at this input: RuntimeError")
-    assert rows[4].failure.endswith("name a factory that returns (model, torch.rand(1, 1, 32, 32))")
+    assert rows[4].failure.endswith("let the factory return (model, torch.rand(1, 1, 32, 32))")
     assert [(row.what.spec, row.failure) for row in rows[:4]] == [
         ("nets.py:raises@32", "the model failed: ValueError: no pictures today"),
         ("nets.py:build@32", ""),

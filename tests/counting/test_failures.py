@@ -366,7 +366,7 @@ def test_one_bad_model_never_takes_the_table_down(run_cli: RunCli, tmp_path: Pat
         assert {r["status"] for r in rows[text.partition("@")[0]]} == {"failed"}
         assert note.removeprefix(text).lstrip() in done.stderr
         assert done.stderr.count(f"could not measure {text}: ") == 1
-    assert "the network takes 1 channel, not 3: name a factory" in done.stderr
+    assert "the network takes 1 channel, not 3: write nets.py:gray@1x1x8x8, or let" in done.stderr
 
 
 def test_a_worker_that_dies_takes_no_other_model_down(run_cli: RunCli, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
@@ -82,11 +83,15 @@ def hint_of(error: BaseException, built: Built, spec: ModelSpec | None) -> str:
 Say = Callable[["re.Match[str]", Built, "ModelSpec | None"], str]
 
 
-def _give(spec: ModelSpec | None, inputs: str) -> str:
-    """Say how to give inputs: a factory returns them, a caller passes them."""
+def _give(spec: ModelSpec | None, inputs: str, shape: str = "") -> str:
+    """Say how to give inputs: a caller passes them; a factory returns them, or ``@`` names them."""
     if spec is None:
         return f"pass input={inputs}"
-    return f"name a factory that returns (model, {inputs})"
+    if spec.source != "python":
+        return f"name a factory that returns (model, {inputs})"
+    named = replace(spec, size=(), shapes=shape)
+    written = f"write {named}, or " if shape and spec.input else ""
+    return f"{written}let the factory return (model, {inputs})"
 
 
 def _parameters(built: Built) -> list[inspect.Parameter]:
@@ -124,9 +129,10 @@ def _whole_numbers(_found: re.Match[str], built: Built, spec: ModelSpec | None) 
     shape = _first_shape(built)
     if spec is None:
         return f'the network takes whole numbers, such as token ids: pass input="{shape}:int64"'
-    shape = (1, 128) if len(shape) > 2 else shape  # an image was tried, where tokens are wanted
+    shape = (1, shape[-1]) if len(shape) > 2 else shape  # an image, where tokens are wanted
     made = f"torch.zeros({shape}, dtype=torch.long)"
-    return f"the network takes whole numbers, such as token ids: {_give(spec, made)}"
+    how = _give(spec, made, f"{'x'.join(map(str, shape))}:int64")
+    return f"the network takes whole numbers, such as token ids: {how}"
 
 
 def _types(found: re.Match[str], built: Built, spec: ModelSpec | None) -> str:
@@ -152,7 +158,8 @@ def _channels(found: re.Match[str], built: Built, spec: ModelSpec | None) -> str
         shape = [shape[0], wanted, *shape[1:-1]]
     shape[1] = wanted
     made = f"({', '.join(map(str, shape))})"
-    return f"the network {said}: {_give(spec, made if spec is None else f'torch.rand{made}')}"
+    how = _give(spec, made if spec is None else f"torch.rand{made}", "x".join(map(str, shape)))
+    return f"the network {said}: {how}"
 
 
 def _layout(_found: re.Match[str], built: Built, _spec: ModelSpec | None) -> str:
