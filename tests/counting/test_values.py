@@ -15,10 +15,12 @@ pytest.importorskip("fvcore")
 np = pytest.importorskip("numpy")
 
 from torch import nn  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from flopbench import profile  # noqa: E402
 from flopbench.counting.agreement import judge_counters  # noqa: E402
+from flopbench.counting.measure.counters.base import BOTH_BRANCHES  # noqa: E402
 from flopbench.counting.measure.profiler import profile_spec  # noqa: E402
 from flopbench.counting.profile import CostProfile  # noqa: E402
 from flopbench.counting.registry import find_counters  # noqa: E402
@@ -192,6 +194,25 @@ def test_what_shapes_suffice_for_is_plainly_verified(forward: Any) -> None:
     assert "data_ptr" not in vars(torch.Tensor)
 
 
+@pytest.mark.skipif(
+    not hasattr(TorchDispatchMode, "supports_higher_order_operators"), reason="this torch cannot"
+)
+def test_of_a_condition_the_branch_taken_is_counted() -> None:
+    """Both branches are only where the model has no values to choose by."""
+
+    def chooses(net: Any, x: Any) -> Any:
+        return torch.cond(x.sum() < 1e9, net.one, lambda y: net.two(net.one(y)), (x,))
+
+    taken = profile(Two(chooses), (1, WIDTH), counters="torch")
+    assert (taken.dense_macs, taken.device) == (LAYER, "cpu")
+    assert any("depends on values (torch.cond)" in note for note in taken.notes)
+    both = profile(
+        Two(chooses).to("meta"), (torch.empty(1, WIDTH, device="meta"),), counters="torch"
+    )
+    assert (both.dense_macs, both.device) == (3 * LAYER, "meta")
+    assert BOTH_BRANCHES in both.notes
+
+
 def test_foreign_code_never_reads_at_the_address_zero() -> None:
     """Without values there is no address: one message, no crash."""
     model = Two(by_address).to("meta")
@@ -217,8 +238,7 @@ def test_a_detector_has_one_figure_whatever_else_is_asked() -> None:
     """Alone, together, in any order: the same profile, on the weights that seed 0 draws."""
     spec = "fasterrcnn_mobilenet_v3_large_320_fpn@64,min_size=64,max_size=64"
     alone = {name: by_counter(spec, [name])[name] for name in COUNTERS}
-    for order in (COUNTERS, COUNTERS[::-1]):
-        assert by_counter(spec, order) == alone
+    assert by_counter(spec, COUNTERS[::-1]) == alone
     drawn = build(parse_spec(spec), "cpu")
     true = products_of(drawn.module, *drawn.args)
     zeros = build(parse_spec(spec), "cpu", initialise=False)

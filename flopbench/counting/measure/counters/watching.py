@@ -62,8 +62,10 @@ LEAVING = (
 )
 """How data leaves torch."""
 
+UNWATCHED = "through operators that cannot be watched"
+
 _TAGS = {torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape}
-_STEERING = {"torchvision.nms", "aten._pack_padded_sequence", "cond", "while_loop"}
+_STEERING = {"torchvision.nms", "aten._pack_padded_sequence", "torch.cond", "torch.while_loop"}
 """Operators that steer and lack the tags for it."""
 
 _ITEM = {"aten._local_scalar_dense", "aten.item"}
@@ -127,8 +129,12 @@ class Leaving:
 def watch_values(subject: Subject) -> Leaving:
     """Run a forward pass on real values and see what becomes of them."""
     watch = _Values(subject)
-    with watch.stack.tracking(), replaced(LEAVING, watch.leaving), watch:
+    try:
+        with watch.stack.tracking(), replaced(LEAVING, watch.leaving), watch:
+            subject.run()
+    except Exception:  # some operators cannot run under a mode
         subject.run()
+        watch.steering[UNWATCHED] = None
     return Leaving(
         steering=tuple(watch.steering),
         gaps=tuple(
@@ -153,7 +159,7 @@ class _Values(dispatch.TorchDispatchMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         if _steers(func, args):
-            name = str(getattr(func, "_overloadpacket", func))
+            name = _name_of(func)
             self.steering["Tensor.item" if name in _ITEM else name] = None
         return func(*args, **(kwargs or {}))
 
@@ -181,9 +187,14 @@ def _is_whole(tensor: torch.Tensor) -> bool:
     return not (tensor.is_floating_point() or tensor.is_complex())
 
 
+def _name_of(func: Any) -> str:
+    packet = getattr(func, "_overloadpacket", None)
+    return f"torch.{func}" if packet is None else str(packet)
+
+
 def _steers(func: Any, args: Sequence[Any]) -> bool:
     """Whether an operator gives values to Python, or has a result whose shape depends on them."""
-    name = str(getattr(func, "_overloadpacket", func))
+    name = _name_of(func)
     if name == "aten.index":
         return any(index is not None and index.dtype in _MASKS for index in args[1])
     return name in _STEERING or bool(_TAGS & set(getattr(func, "tags", ())))
