@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("thop")
 pytest.importorskip("fvcore")
 
+from layer_zoo import SEES_HIGHER_ORDER  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 from torch.nn.utils import parametrizations  # noqa: E402
@@ -158,6 +159,29 @@ def test_a_zero_is_never_verified() -> None:
     said = profile(ByHand(), (x,), counters="torch").notes
     assert said == ("none of its operators is dense: aten.mul, aten.sum",)
     assert profile(nn.ReLU(), (x,), counters="torch").notes == ()
+
+
+class Chooses(nn.Module):
+    """Runs one layer or two, by the values."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(6, 6), nn.Linear(6, 6)
+
+    def forward(self, x: Any) -> Any:
+        branches = (lambda x: self.one(x), lambda x: self.two(self.one(x)))
+        return torch.cond(x.sum() > -1e9, *branches, (x,))
+
+
+@pytest.mark.skipif(not SEES_HIGHER_ORDER, reason="this torch runs no torch.cond under a mode")
+@pytest.mark.parametrize("counters", [["torch"], ["thop", "torch"], ["thop", "fvcore", "torch"]])
+def test_a_condition_is_counted_by_the_values(counters: list[str]) -> None:
+    """The branch that is taken, 2 · 6 · 6, whoever else counts; on shapes nobody could choose."""
+    profiles = profile(Chooses(), (torch.rand(2, 6),), counters=counters)
+    assert {(p.dense_macs, p.device) for p in profiles} == {(72, "cpu")}
+    assert any("needs real values" in note for note in profiles[-1].notes)
+    found, _ = judged(Chooses(), torch.rand(2, 6), counters=counters)
+    assert found["torch"] == (72, "verified" if len(counters) > 1 else "unverified")
 
 
 class Composite(nn.Module):
@@ -309,6 +333,20 @@ def test_a_forward_that_is_a_generator_is_refused() -> None:
     with pytest.raises(InputError, match=r"forward pass of Streaming is a generator") as caught:
         profile(Streaming(), (torch.rand(1, 32),), counters=["thop", "torch"])
     assert "consumes it" in caught.value.hint
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.ops.quantized, "linear_dynamic"), reason="this torch has no quantised layers"
+)
+def test_quantised_layers_are_priced_and_thop_lists_them() -> None:
+    """64 · 32 of floating-point numbers and 32 · 8 of int8, in packed weights."""
+    from torch.ao.quantization import quantize_dynamic
+
+    model = nn.Sequential(nn.Linear(64, 32), nn.Sequential(nn.ReLU(), nn.Linear(32, 8)))
+    model[1] = quantize_dynamic(model[1].eval(), {nn.Linear})
+    found, verdicts = judged(model, torch.rand(1, 64), counters=("thop", "torch"))
+    assert found == {"thop": (2048, "disputed"), "torch": (2048 + 256, "unverified")}
+    assert "quantized.linear_dynamic" in verdicts["thop"].reason
 
 
 def test_train_may_return_nothing() -> None:

@@ -33,27 +33,36 @@ class Mend:
     needed: Callable[[Values], bool] = lambda _inputs: True
 
 
+_LINEAR = (
+    *("mkldnn_linear", "_mixed_dtypes_linear", "_wrapped_quantized_linear_prepacked"),
+    *("fbgemm_linear_int8_weight", "fbgemm_linear_int8_weight_fp32_activation"),
+    *("fbgemm_linear_fp16_weight", "fbgemm_linear_fp16_weight_fp32_activation"),
+)
+_ATTENTION = (
+    *("scaled_dot_product_attention", "_scaled_dot_product_attention_math"),
+    *("_scaled_dot_product_flash_attention", "_scaled_dot_product_flash_attention_for_cpu"),
+    *("_scaled_dot_product_efficient_attention", "_scaled_dot_product_cudnn_attention"),
+)
 _PRODUCTS = (
     *("mv", "dot", "vdot", "_int_mm", "_scaled_mm", "_scaled_mm_v2", "_weight_int8pack_mm"),
     *("_weight_int4pack_mm", "_weight_int4pack_mm_for_cpu"),
     "_weight_int4pack_mm_with_scales_and_zeros",
 )
-_ADDED_PRODUCTS = ("addmm_", "addmv", "addmv_", "baddbmm", "baddbmm_")
+_ADDED_PRODUCTS = ("addmm_", "_addmm_activation", "addmv", "addmv_", "baddbmm", "baddbmm_")
 _OUTER_PRODUCTS = ("outer", "ger", "addr", "addr_", "kron")
 _GROUPED_PRODUCTS = ("_grouped_mm", "_scaled_grouped_mm", "_scaled_grouped_mm_v2")
 _POWERS = ("matrix_power", "linalg_matrix_power")
 
 FAMILIES = {
-    **dict.fromkeys(("linear", "addmm", "addmm_"), "linear"),
+    **dict.fromkeys(("linear", "addmm", "addmm_", "_addmm_activation", *_LINEAR), "linear"),
     "bilinear": "bilinear",
     "deform_conv2d": "deform_conv",
-    "scaled_dot_product_attention": "attention",
-    "_native_multi_head_attention": "attention",
+    **dict.fromkeys(("_native_multi_head_attention", *_ATTENTION), "attention"),
     **dict.fromkeys(("_convolution", "_convolution_mode", "conv_tbc"), "conv"),
     **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), "recurrent"),
     **dict.fromkeys(("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"), "recurrent"),
     **dict.fromkeys(("mm", "bmm", "matmul", "inner", "addbmm", "addbmm_", *_PRODUCTS), "matmul"),
-    **dict.fromkeys((*_ADDED_PRODUCTS[1:], *_OUTER_PRODUCTS, *_GROUPED_PRODUCTS), "matmul"),
+    **dict.fromkeys((*_ADDED_PRODUCTS[2:], *_OUTER_PRODUCTS, *_GROUPED_PRODUCTS), "matmul"),
     **dict.fromkeys(_POWERS, "matmul"),
     **dict.fromkeys(("einsum", "tensordot", "linalg_multi_dot", "chain_matmul"), "matmul"),
     **dict.fromkeys(("linalg_vecdot", "affine_grid_generator"), "matmul"),
@@ -256,9 +265,9 @@ MENDS: dict[str, Mend] = {
     "aten::conv_tbc": Mend(handle=_steps_times_width),
     "torchvision::deform_conv2d": Mend(handle=_windows),
     "aten::bilinear": Mend(handle=_bilinear),
-    "aten::scaled_dot_product_attention": Mend(handle=_attention),
+    **{f"aten::{name}": Mend(handle=_attention) for name in _ATTENTION},
     "aten::_native_multi_head_attention": Mend(handle=_multi_head_attention),
-    **{f"aten::{name}": Mend(handle=_product) for name in _PRODUCTS},
+    **{f"aten::{name}": Mend(handle=_product) for name in (*_PRODUCTS, *_LINEAR)},
     **{f"aten::{name}": Mend(handle=_grouped) for name in _GROUPED_PRODUCTS},
     **{f"aten::{name}": Mend(handle=_outer) for name in _OUTER_PRODUCTS},
     **{f"aten::{name}": Mend(handle=_power) for name in _POWERS},
