@@ -3,7 +3,7 @@
 The modes, in the order in which an operator meets them:
 
 1. ``_Lowering`` decomposes composite operators that have no price, in every version of torch
-   (the ``FlopCounterMode`` of torch 2.4 does not), and chooses the branch of ``torch.cond``.
+   (the ``FlopCounterMode`` of torch 2.4 does not), and opens loops and conditions.
 2. ``FlopCounterMode`` prices what remains: its sum is the counter's figure.
 3. ``_Observer`` prices the same operators by the same registry, per module, and reports each one
    that has no price and is not on the reviewed list of those that do no multiply-accumulates.
@@ -12,8 +12,9 @@ The modes, in the order in which an operator meets them:
 The forward pass runs in inference mode, where composite operators such as ``linear``, ``lstm`` and
 ``scaled_dot_product_attention`` reach the modes whole: names and integers then do not depend on
 the device's kernels. A model that fails in inference mode is run again under ``no_grad``, whose
-lower-level operators have prices too. Dense convention throughout: masks, causality and sparsity
-save nothing, and a complex multiply-accumulate counts as one.
+lower-level operators have prices too, except that outer products are elementwise there. Dense
+convention throughout: masks, causality and sparsity save nothing, and a complex
+multiply-accumulate counts as one.
 
 Work that bypasses the dispatcher is invisible: kernels launched without an operator, threads that
 the model starts itself. Tensors that leave torch are noticed by the harness.

@@ -43,7 +43,11 @@ MULTIPLYING: frozenset[tuple[Any, str]] = (
             (torch, (*_PRODUCTS, *_SUMS_OF_PRODUCTS)),
             (torch.Tensor, ("__matmul__", *_PRODUCTS, *_SUMS_OF_PRODUCTS)),
             (torch.Tensor, tuple(f"{name}_" for name in _SUMS_OF_PRODUCTS if name != "addmv")),
-            (torch.linalg, ("matmul", "multi_dot")),
+            (
+                torch,
+                ("matrix_power", "_int_mm", "_scaled_mm", "_grouped_mm", "_weight_int8pack_mm"),
+            ),
+            (torch.linalg, ("matmul", "matrix_power", "multi_dot")),
         )
         for name in names
     )
