@@ -144,6 +144,13 @@ def _bag(weight: torch.Tensor) -> torch.Tensor:
     return F.embedding_bag(indices, weight, per_sample_weights=weights, mode="sum")
 
 
+def _as_integers(x: torch.Tensor) -> torch.Tensor:
+    from torch._higher_order_ops.out_dtype import out_dtype
+
+    x = x.to(torch.int8)
+    return out_dtype(torch.ops.aten.mm.default, torch.int32, x, x)
+
+
 def _spd(x: torch.Tensor) -> torch.Tensor:
     return x * x.mT + 10 * torch.eye(6, device=x.device)
 
@@ -165,6 +172,8 @@ GAPS: dict[str, tuple[Callable[[torch.Tensor], Any], str]] = {
     "weighted embedding bag": (_bag, "aten._embedding_bag_forward_only"),
     "custom operator": (lambda x: project(x, x), "flopbench_test.project"),
 }
+if SEES_HIGHER_ORDER:
+    GAPS["higher-order operator"] = (_as_integers, "out_dtype")
 
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
