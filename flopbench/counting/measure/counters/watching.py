@@ -212,11 +212,14 @@ def run_operator(
     torch runs the bodies of a loop below every mode. Here each runs under those that were active,
     as often as the loop runs it.
     """
-    if str(operator) not in FREE_OPS["control flow"]:
+    plain = isinstance(operator, torch._ops.OpOverload)
+    if plain or str(operator) not in FREE_OPS["control flow"]:
         return operator(*args, **kwargs)
     active = [*dispatch._get_current_dispatch_mode_stack(), mode]
-    # Before torch 2.9 a scan runs its first step twice, to learn the shapes of the results.
-    steps = args[2][0].shape[0] if str(operator) == "scan" and args[2] else None
+    steps = None
+    if str(operator) == "scan" and args[2]:
+        # Older versions run the first step twice, to learn its shapes; some have a dimension.
+        steps = args[2][0].shape[args[3] if isinstance(args[3], int) else 0]
 
     def opened(body: Any) -> Any:
         if not callable(body):
