@@ -538,6 +538,30 @@ def _bytes(*shape: int) -> Callable[[], torch.Tensor]:
     return lambda: torch.quantize_per_tensor(torch.ones(shape), 0.1, 0, torch.quint8)
 
 
+def _onednn(convolves: bool) -> nn.Module:
+    scales, zeros, operators = torch.ones(CO), torch.zeros(CO, dtype=torch.int), torch.ops.onednn
+    output = (None, 1.0, 0, torch.float32, "none", [], "")
+    if not convolves:
+        packed = operators.qlinear_prepack(_ones(torch.int8, CO, I)(), [B, I])
+        return Call(
+            lambda x: operators.qlinear_pointwise(x, 1.0, 0, packed, scales, zeros, *output)
+        )
+    where = ([1, 1], [0, 0], [1, 1], 2)
+    weight = _ones(torch.int8, CO, CI // 2, K, K)()
+    packed = operators.qconv_prepack(weight, scales, 1.0, 0, *where, [B, CI, H, W])
+    run = getattr(operators, "qconv_pointwise", None) or operators.qconv2d_pointwise
+    return Call(lambda x: run(x, 1.0, 0, packed, scales, zeros, None, *where, *output[1:]))
+
+
+ONEDNN = [
+    truth("quantised linear of oneDNN", B * I * CO, lambda: _onednn(False),
+          _ones(torch.uint8, B, I), needs_values=True, families=("linear",)),
+    truth("quantised convolution of oneDNN, grouped",
+          B * CO * out(H, K) * out(W, K) * CI // 2 * K * K,
+          lambda: _onednn(True), _ones(torch.uint8, B, CI, H, W), needs_values=True,
+          families=("conv",)),
+]  # fmt: skip
+
 # As the layers of floating-point numbers that they stand for.
 QUANTISED = [
     truth(name, macs, lambda layer=layer: _quantised_layer(*layer), x, needs_values=True)
@@ -567,4 +591,5 @@ OPERATORS: tuple[Truth, ...] = (
     *COMPLEX,
     *LOW_PRECISION,
     *QUANTISED,
+    *(ONEDNN if hasattr(torch.ops.onednn, "qconv_prepack") else ()),
 )
