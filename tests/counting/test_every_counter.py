@@ -184,7 +184,8 @@ def test_nothing_is_left_behind(counter: Any) -> None:
         owners = [{k: v for k, v in vars(o).items() if callable(v)} for o in OWNERS]
         modes = torch.utils._python_dispatch._get_current_dispatch_mode_stack()
         hooked = [dict(hooks._global_forward_hooks), dict(hooks._global_forward_pre_hooks), modes]
-        return [*owners, *hooked, list(model.state_dict())]
+        calls = [vars(torch.autograd.Function)["apply"], torch._ops.HigherOrderOperator.__call__]
+        return [*owners, *hooked, *calls, list(model.state_dict())]
 
     before = state()
     first = count(counter, Odd(), x, scale=scale)
