@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -57,8 +57,13 @@ def on_meta(make: Callable[[], _Made]) -> _Made:
         with torch.device("meta"):
             return make()
     except BuilderError:
-        with registering(lambda p: nn.Parameter(p.to("meta"), p.requires_grad)):
+        with parameters_on_meta():
             return make()
+
+
+def parameters_on_meta() -> AbstractContextManager[None]:
+    """Move each parameter to the meta device as a module registers it."""
+    return registering(lambda one: nn.Parameter(one.to("meta"), one.requires_grad))
 
 
 @contextmanager
