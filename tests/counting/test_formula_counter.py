@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -13,8 +14,11 @@ from torch import nn  # noqa: E402
 
 import flopbench  # noqa: E402
 from flopbench.core.errors import MeasureError  # noqa: E402
+from flopbench.counting.explain_text import explanation_text  # noqa: E402
 from flopbench.counting.measure import profiler, sources  # noqa: E402
 from flopbench.counting.registry import DEFAULT_COUNTERS  # noqa: E402
+from flopbench.counting.run import explain  # noqa: E402
+from flopbench.models.spec import parse_spec  # noqa: E402
 
 TEXT = "hidden_size=12,num_hidden_layers=2,num_attention_heads=3,intermediate_size=20,vocab_size=50"
 DINO = "hidden_size=12,num_hidden_layers=2,num_attention_heads=3"
@@ -204,6 +208,23 @@ def test_nothing_runs_and_nothing_is_built_with_values(monkeypatch: pytest.Monke
     with pytest.raises(MeasureError, match="no formula for SwinTransformer"):
         flopbench.profile("swin_t@64", counters="formula")
     assert set(devices) == {"meta"}
+
+
+def test_it_has_no_modules() -> None:
+    """An explanation under it alone shows its terms, no tree of modules that would cost 0."""
+    pytest.importorskip("transformers")
+    text = io.StringIO()
+    found = explain(parse_spec(f"transformers:bert@5,{TEXT}"), ["formula"])
+    explanation_text(found, 2, text)
+    assert "Where the MACs are" not in text.getvalue()
+    assert "activations  -" in text.getvalue()
+    assert "nothing ran, so it has no figures by module" in text.getvalue()
+    assert {op.op: op.dense_macs for op in found.reference.operators} == {
+        "projections": 5_760,
+        "attention": 1_200,
+        "mlp": 4_800,
+        "pooler": 144,
+    }
 
 
 PROFILE_SPEC = profiler.profile_spec
