@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable
@@ -96,7 +97,9 @@ def _give(spec: ModelSpec | None, inputs: str, shape: str = "") -> str:
 
 def _parameters(built: Built) -> list[inspect.Parameter]:
     """List the parameters of ``forward`` without the module itself."""
-    return list(inspect.signature(type(built.module).forward).parameters.values())[1:]
+    with contextlib.suppress(TypeError, ValueError):  # a compiled forward has no signature
+        return list(inspect.signature(type(built.module).forward).parameters.values())[1:]
+    return []
 
 
 def _first_shape(built: Built) -> tuple[int, ...]:
