@@ -19,7 +19,9 @@ from flopbench.models.spec import ModelSpec
 UNREAD_AT_MOST = 0.05
 """Largest share of the parameters that may take no part, such as heads for training."""
 
-_OPTIONAL = re.compile("position_ids|past|embeds|labels|cache|logits|output|return|dict")
+_OPTIONAL = re.compile(
+    "position_ids|past|embeds|labels|cache|logits|output|return|dict|vision_feature|interpolate"
+)
 """Parameters that are no inputs of a first pass."""
 
 Sizes = dict[int, tuple[str, int]]
@@ -66,8 +68,8 @@ def refusal(module: nn.Module, spec: ModelSpec, problem: str) -> InputError:
     takes = [name for name in forward_names(module) if not _OPTIONAL.search(name)]
     return InputError(
         f"no example input reaches all of {str(spec)!r}: {problem}",
-        f"it takes {', '.join(takes)}: try another size or configuration, or write a factory "
-        "that returns (model, inputs), and name it as package.module:factory",
+        "try another size or configuration, or write a factory that returns (model, inputs), and "
+        f"name it as package.module:factory; its forward takes {', '.join(takes)}",
     )
 
 
