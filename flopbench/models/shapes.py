@@ -79,11 +79,11 @@ class Shape:
         return not self.dtype and 1 <= len(self.extents) <= 3
 
 
-def split_outside(text: str, separator: str) -> list[str]:
+def split_outside(text: str, separator: str, *, strict: bool = True) -> list[str]:
     """Split text at a separator, but not inside brackets or quotes.
 
     Raises:
-        InputError: a bracket is not closed.
+        InputError: a bracket is not closed, if ``strict``.
     """
     parts, depth, begin, at = [], 0, 0, 0
     while at < len(text):
@@ -96,7 +96,7 @@ def split_outside(text: str, separator: str) -> list[str]:
             parts.append(text[begin:at])
             begin = at + 1
         at += 1
-    if depth:
+    if depth and strict:
         raise InputError(f"{cut(text)!r}: a bracket is not closed")
     return [part.strip() for part in (*parts, text[begin:])]
 

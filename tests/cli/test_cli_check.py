@@ -166,7 +166,7 @@ def test_a_wider_layer(repository: Path, run: RunCli) -> None:
     macs = next(one for one in entry["metrics"] if one["metric"] == "dense_macs")
     assert macs["new"] - macs["old"] == 16 * 56 * POSITIONS + 56 * 10
     assert entry["source"].startswith("nets.py:11")  # class Net
-    said = run("check").stdout
+    said = run("check", "--verbose").stdout
     assert "229,376" in said
     assert "flopbench accept net --reason" in said
     assert said.index("squeeze") < said.index("head")

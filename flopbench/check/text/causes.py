@@ -66,6 +66,7 @@ def short_why(entry: EntryResult, most: int) -> list[str]:
         ]
         prices = (
             f"{one_line(c.name)} {_macs_change(c.old_macs, c.new_macs)}"
+            + (f" ({one_line(c.new_spec or '-')})" if c.new_spec != c.old_spec else "")
             for c in split.components[:most]
         )
         details = {"choices": f"{', '.join(told)} times a video", "unit costs": ", ".join(prices)}

@@ -236,7 +236,7 @@ def _brief_names(
     What they were grouped by is in the groups' names.
     """
     rows = [one for group in groups for one in group]
-    specs = [split_outside(one.row.what.spec, ",") for one in rows]
+    specs = [split_outside(one.row.what.spec, ",", strict=False) for one in rows]
     common = [text for text in specs[0][1:] if all(text in spec[1:] for spec in specs)]
     others = [part for part in PARTS if part not in by and len({PARTS[part](o) for o in rows}) > 1]
     one_model = len({",".join(spec) for spec in specs}) == 1 and bool(others)
@@ -245,7 +245,7 @@ def _brief_names(
     for group in groups:
         own: list[str] = []
         for one in group:
-            head, *options = split_outside(one.row.what.spec, ",")
+            head, *options = split_outside(one.row.what.spec, ",", strict=False)
             spec = ",".join([head, *(text for text in options if text not in common)])
             more = [PARTS[part](one) for part in others]
             own.append(_joined([*([] if one_model else [spec]), *more]) or spec)
