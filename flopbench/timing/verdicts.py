@@ -125,8 +125,8 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
     seconds = call_s(row)
     images_per_s = row.what.batch / seconds if seconds > 0 else None
     achieved = None
-    if row.work.dense_macs is not None and images_per_s is not None:
-        achieved = FLOPS_PER_MAC * row.work.dense_macs * images_per_s
+    if row.work.dense_macs is not None and seconds > 0:
+        achieved = FLOPS_PER_MAC * row.work.dense_macs * row.what.batch / seconds
     peak = peak_of(device.name)
     sheet = None if peak is None else peak.flops_per_s(row.what.dtype)
     roof = row.roofs.get("flops_per_s")
