@@ -206,8 +206,14 @@ def _rows(
     asked = [name for name in counters if may_measure or is_installed(name)]
     if missing and asked:
         found_now = measure(
-            missing, asked, refresh=refresh, progress=progress, cached_only=not may_measure
+            missing,
+            asked,
+            refresh=refresh,
+            progress=progress,
+            cached_only=not may_measure,
+            keep_going=True,
         )
+        _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken})
         for one in found_now:
             for row in measured_rows(one, asked, None):
                 rows[str(one.spec)].setdefault(row.counter, row)
@@ -221,6 +227,18 @@ def _rows(
                 one = measure([spec], [REFERENCE], cached_only=not may_measure)[0]
                 of_spec |= {row.counter: row for row in measured_rows(one, [REFERENCE], None)}
     return rows, {str(spec) for spec in missing}
+
+
+def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str]) -> None:
+    """Name all components that cannot be built or do not run, each with its reason."""
+    said = [
+        f"{name} ({one.spec}): {broken[one.spec].removeprefix(str(one.spec)).lstrip()}"
+        for name, one in chosen.items()
+        if one.spec in broken
+    ]
+    if said:
+        hint = "--component NAME=MODEL prices another model in its place"
+        raise InputError(f"no price for {'; '.join(said)}", hint)
 
 
 def _in_table(spec: ModelSpec, table: CostTable | None) -> dict[str, CostRow]:

@@ -44,6 +44,14 @@ def test_published_prices_and_rows(run_cli: RunCli, tmp_path: Path) -> None:
     assert (other["rule"], f"{other['gflops_per_video']:.4f}") == ("published", "11.4194")
 
 
+def test_components_that_cannot_be_priced_are_named_together(run_cli: RunCli, log: Path) -> None:
+    """Each with its reason, in one message: a misspelt network, and one at a size it refuses."""
+    args = ("--component", "resnet50=resnet51@224", "--component", "resnet34=vit_b_16@20")
+    refused = run_cli("estimate", str(log), "--counter", "torch", *args)
+    said = "no price for resnet50 (resnet51@224): torchvision has no model 'resnet51': did you mean"
+    assert_refused(refused, said, "; resnet34 (vit_b_16@20): ", "--component NAME=MODEL prices")
+
+
 def test_json_has_the_keys_that_scripts_read(run_cli: RunCli, log: Path) -> None:
     """Figures, parts, both rules, and every counter; the primary one's figure is the estimate's."""
     data = estimated(run_cli, log)

@@ -23,6 +23,7 @@ PROFILE = profile(
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(cache.ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
     monkeypatch.setattr("flopbench.counting.registry.installed_version", lambda _name: "1.0")
+    monkeypatch.setattr("flopbench.counting.registry._provider", lambda name: (name, "1.0"))
 
 
 def entry(text: str = "resnet18@64", counter: str = "torch") -> cache.CacheEntry:
