@@ -213,7 +213,8 @@ def _rows(
             cached_only=not may_measure,
             keep_going=True,
         )
-        _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken})
+        if may_measure:
+            _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken})
         for one in found_now:
             for row in measured_rows(one, asked, None):
                 rows[str(one.spec)].setdefault(row.counter, row)
