@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,7 +61,6 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
     Raises:
         InputError: an option of LaTeX with another format; no such part or column.
     """
-    from flopbench.core.latex import LatexOptions
     from flopbench.core.tables import Layout
 
     for_latex = bool(args.place or args.bare or args.bold or args.notes)
@@ -71,18 +69,21 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
         format == "latex" or not for_latex,
         f"--for, --bare, --bold and --notes are for LaTeX, and the format is {format}",
     )
+    latex = None
+    if for_latex:
+        from dataclasses import replace
+
+        from flopbench.core.latex import LatexOptions
+
+        latex = LatexOptions(bare=args.bare, bold_best=bool(args.bold), notes=args.notes)
+        latex = replace(latex, place=args.place) if args.place else latex
+    columns = [name.strip() for name in args.columns.split(",")] if args.columns else ()
     layout = Layout(
-        format=format,
-        parts=args.part or (),
-        columns=[name.strip() for name in args.columns.split(",")] if args.columns else (),
-        latex=LatexOptions(
-            place=args.place or "page", bare=args.bare, bold_best=bool(args.bold), notes=args.notes
-        ),
-        wide=args.wide,
+        format=format, parts=args.part or (), columns=columns, latex=latex, wide=args.wide
     )
     emit(args, lambda stream: tables.render(layout, stream))
     if args.output != "-" and sys.stdout is not None and sys.stdout.isatty():
-        tables.render(replace(layout, format="table", columns=(), parts=()), sys.stdout)
+        tables.render(Layout(wide=args.wide), sys.stdout)
         sys.stdout.write(f"written to {args.output}\n")
 
 

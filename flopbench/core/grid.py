@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
 
+from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_escape, markdown_line, one_line
 
 if TYPE_CHECKING:
@@ -117,6 +118,19 @@ def fitted(
         kept.remove(max(kept[1:], key=lambda k: (grid.columns[k].rank, k)))
     gone = tuple(c.title for k, c in enumerate(grid.columns) if k not in kept)
     return grid.keeping(kept), gone
+
+
+def chosen_columns(grid: Grid, names: Sequence[str]) -> Grid:
+    """Return the grid with the named columns, in the order of the names.
+
+    Raises:
+        InputError: there is no such column.
+    """
+    titles = [column.title for column in grid.columns]
+    for name in names:
+        if name not in titles:
+            raise InputError(f"there is no column {name!r}", near_match(name, titles, "columns"))
+    return grid.keeping([k for name in names for k, title in enumerate(titles) if title == name])
 
 
 def console_for(stream: TextIO) -> Console:

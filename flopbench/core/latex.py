@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import LATEX_FALLBACK, OTHER_SCRIPTS, latex_escape, one_line
 from flopbench.core.grid import Column, Grid, fitted, lines_below
 
@@ -109,19 +108,6 @@ def _environment(grid: Grid, label: str, body: Sequence[str], options: LatexOpti
         *([r"  \end{tablenotes}", r"  \end{threeparttable}"] if notes else []),
         rf"\end{{{kind}}}",
     ]
-
-
-def chosen_columns(grid: Grid, names: Sequence[str]) -> Grid:
-    """Return the grid with the named columns, in the order of the names.
-
-    Raises:
-        InputError: there is no such column.
-    """
-    titles = [column.title for column in grid.columns]
-    for name in names:
-        if name not in titles:
-            raise InputError(f"there is no column {name!r}", near_match(name, titles, "columns"))
-    return grid.keeping([k for name in names for k, title in enumerate(titles) if title == name])
 
 
 def _line(cells: Sequence[str]) -> str:

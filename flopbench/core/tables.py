@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_line, one_line
-from flopbench.core.grid import Grid, to_markdown, to_terminal
-from flopbench.core.latex import LatexOptions, chosen_columns, to_latex
+from flopbench.core.grid import Grid, chosen_columns, to_markdown, to_terminal
+
+if TYPE_CHECKING:
+    from flopbench.core.latex import LatexOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +29,7 @@ class Layout:
     format: str = "table"
     parts: Sequence[str] = ()
     columns: Sequence[str] = ()
-    latex: LatexOptions = field(default_factory=LatexOptions)
+    latex: LatexOptions | None = None
     wide: bool = False
 
 
@@ -73,9 +75,11 @@ class Tables:
             texts = [to_markdown(grid) for grid in grids.values()]
             texts += ["\n\n".join(map(markdown_line, self.below)) + "\n"] if self.below else []
             return "\n".join(texts)
+        from flopbench.core.latex import LatexOptions, to_latex
+
         comments = "".join(f"% {one_line(line)}\n" for line in self.below)
         named = grids.items()
-        options = replace(layout.latex, fit=not layout.columns)
+        options = replace(layout.latex or LatexOptions(), fit=not layout.columns)
         tables = [to_latex(grid, f"flopbench-{name}", options) for name, grid in named]
         return "\n".join(tables) + comments
 

@@ -5,9 +5,7 @@ Those of other distributions register in the entry-point group ``GROUP``.
 
 from __future__ import annotations
 
-import base64
 import contextlib
-import hashlib
 import importlib.util
 import os
 from collections.abc import Iterable, Sequence
@@ -119,6 +117,7 @@ def is_installed(name: str) -> bool:
 
 
 @lru_cache
+@lru_cache
 def installed_version(distribution: str) -> str | None:
     """Read a distribution's version from its metadata, without importing it."""
     try:
@@ -155,6 +154,9 @@ def _owns(distribution: str, module: str, origin: str) -> bool:
         return False
     if '"editable": true' in (installed.read_text("direct_url.json") or ""):
         return True
+    import base64
+    import hashlib  # takes a moment, which start-up has not
+
     entry = f"{module}/__init__.py"
     if not os.path.samefile(str(installed.locate_file("")), Path(origin).parents[1]):
         return False
