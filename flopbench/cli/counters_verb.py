@@ -21,7 +21,7 @@ def add_parser(verbs: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per counter."""
-    from flopbench.core.grid import Column, Grid, to_terminal
+    from flopbench.core.grid import Grid, columns, to_terminal
     from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, own_counters
 
     joins = {WITNESS: "if unverified"} | dict.fromkeys(DEFAULT_COUNTERS, "yes")
@@ -37,6 +37,6 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     titles = ("counter", "in the default table", "library", "installed version")
-    columns = tuple(Column(title=title, align="left") for title in titles)
-    to_terminal(Grid(title="Counters", columns=columns, rows=tuple(rows)), sys.stdout)
+    grid = Grid(title="Counters", columns=columns(titles, titles), rows=tuple(rows))
+    to_terminal(grid, sys.stdout)
     return EXIT_OK

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from flopbench.core.grid import Column, Grid, to_terminal
+from flopbench.core.grid import Grid, columns, to_terminal
 from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.module_sums import MODEL, module_sums
@@ -61,13 +61,7 @@ def module_grid(profile: CostProfile, depth: int) -> Grid:
         )
     return Grid(
         title=f"Where the MACs are (dense, by module, children included, depth {depth})",
-        columns=(
-            Column(title="module", align="left"),
-            Column(title="type", align="left"),
-            Column(title="MACs"),
-            Column(title="share"),
-            Column(title="params"),
-        ),
+        columns=columns(("module", "type", "MACs", "share", "params"), ("module", "type")),
         rows=tuple(rows),
     )
 
@@ -83,13 +77,9 @@ def operator_grid(profile: CostProfile) -> Grid:
     ordered = sorted(sums.items(), key=lambda item: -item[1][1])
     return Grid(
         title=f"By operator ({profile.counter})",
-        columns=(
-            Column(title="operator", align="left"),
-            Column(title="family", align="left"),
-            Column(title="calls"),
-            Column(title="MACs"),
-            Column(title="share"),
-            Column(title="activations"),
+        columns=columns(
+            ("operator", "family", "calls", "MACs", "share", "activations"),
+            ("operator", "family"),
         ),
         rows=tuple(
             (op, family, str(calls), f"{dense:,}", percent(dense, profile.dense_macs), f"{acts:,}")
@@ -115,11 +105,7 @@ def counter_grid(explanation: Explanation) -> Grid:
         rows.append((title, *(f"{v:,}" for v in values), f"{spread:,}" if spread else "same"))
     return Grid(
         title="Counter against counter (each total split by operator family, exact)",
-        columns=(
-            Column(title="family", align="left"),
-            *(Column(title=p.counter) for p in profiles),
-            Column(title="spread"),
-        ),
+        columns=columns(("family", *(p.counter for p in profiles), "spread"), ("family",)),
         rows=tuple(rows),
         caption=tuple(f"{p.counter}: {p.convention} ({p.counter_version})" for p in profiles),
     )

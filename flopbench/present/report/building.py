@@ -7,7 +7,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 
 from flopbench.core.errors import InputError
-from flopbench.core.grid import Column, Grid, to_csv
+from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.latex import LatexOptions, to_latex
 from flopbench.core.version import VERSION
 from flopbench.present.report.markdown import markdown_of
@@ -91,14 +91,11 @@ def files_of(report: CostReport) -> dict[str, bytes]:
 
 
 def _sources_grid(sources: tuple[InputFile, ...], digits: int | None = None) -> Grid:
+    digest = f"SHA-256, {digits} digits" if digits else "SHA-256"
     return Grid(
         title="The input files",
-        columns=(
-            Column(title="file", align="left"),
-            Column(title="kind", align="left"),
-            Column(title="bytes"),
-            Column(title="made with", align="left"),
-            Column(title=f"SHA-256, {digits} digits" if digits else "SHA-256", align="left"),
+        columns=columns(
+            ("file", "kind", "bytes", "made with", digest), ("file", "kind", "made with", digest)
         ),
         rows=tuple(
             (s.name, s.kind, f"{s.size:,}", s.made_with, s.sha256[:digits]) for s in sources
