@@ -21,7 +21,7 @@ from flopbench.check.records import (
 from flopbench.core.errors import FlopbenchError
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text, judge_counters
-from flopbench.counting.profile import UNREAD, CostProfile
+from flopbench.counting.profile import CostProfile, unread_notes
 from flopbench.counting.registry import find_counters
 from flopbench.counting.rows import table_environment
 from flopbench.counting.run import measure
@@ -75,7 +75,7 @@ def model_cost(profile: CostProfile, beside: Sequence[CostProfile] = ()) -> Mode
     profiles = [p for p in beside if p.counter != profile.counter] + [profile]
     verdict = judge_counters(profiles)[profile.counter]
     notes = [doubt_text(profile.counter, verdict.status, verdict.reason)]
-    notes += {note for one in profiles for note in one.notes if UNREAD in note}
+    notes += unread_notes(note for one in profiles for note in one.notes)
     work = profile.by_module()
     ops: dict[str, set[str]] = {}
     for op in profile.operators:

@@ -71,12 +71,10 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
     )
     latex = None
     if for_latex:
-        from dataclasses import replace
-
         from flopbench.core.latex import LatexOptions
 
-        latex = LatexOptions(bare=args.bare, bold_best=bool(args.bold), notes=args.notes)
-        latex = replace(latex, place=args.place) if args.place else latex
+        place = {"place": args.place} if args.place else {}
+        latex = LatexOptions(**place, bare=args.bare, bold_best=bool(args.bold), notes=args.notes)
     columns = [name.strip() for name in args.columns.split(",")] if args.columns else ()
     layout = Layout(
         format=format, parts=args.part or (), columns=columns, latex=latex, wide=args.wide

@@ -39,6 +39,7 @@ OTHER_FAMILIES = (
 
 UNREAD = "took no part"
 """In the reference counter's note on parameters that no operator read."""
+
 FOR_THESE_VALUES = "for these values"
 FOR_ONE_DRAW = "for one draw"
 """How a note begins that restricts what a count holds for."""
@@ -203,3 +204,8 @@ def _sum(ops: list[OpCost], *, module: str, module_type: str, family: str, op: s
         total=sum(o.total for o in ops),
         activations=sum(o.activations for o in ops),
     )
+
+
+def unread_notes(notes: Iterable[str]) -> list[str]:
+    """Return the notes that name parameters without a part, each once."""
+    return list(dict.fromkeys(note for note in notes if UNREAD in note))

@@ -16,7 +16,7 @@ from flopbench.core.units import GIGA, percent
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text
 from flopbench.counting.cost_row import CostRow, trusted_row
-from flopbench.counting.profile import UNREAD
+from flopbench.counting.profile import unread_notes
 from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, find_counters, is_installed
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import measure
@@ -273,7 +273,7 @@ def _measured_list(
             raise _NoPrice(f"{name} ({spec}): {why}")
         versions.append(row.counter_version)
         macs, stand_in, notes = _charged(row, trusted_row(of_spec.values()))
-        notes += {note for of in of_spec.values() for note in of.notes if UNREAD in note}
+        notes += unread_notes(note for of in of_spec.values() for note in of.notes)
         flagged = bool(notes)
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
