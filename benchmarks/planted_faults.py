@@ -374,6 +374,22 @@ FAULTS = (
         ("tests/light/policy/test_kernel.py::test_an_exit_field_excuses_missing_steps_too",),
     ),
     Fault(
+        "a name that is no component costs nothing",
+        "flopbench/policy/shorthand.py",
+        """    if "kind" not in option:
+        raise""",
+        """    if not name:
+        raise""",
+        ("tests/light/policy/test_shorthand.py",),
+    ),
+    Fault(
+        "a log's own counts are priced by the first counter's",
+        "flopbench/estimate/prices.py",
+        "of_spec = {row.counter: row for row in one.counted}",
+        "of_spec = {counter: one.counted[0]} if one.counted else {}",
+        ("tests/policy/test_own_networks.py",),
+    ),
+    Fault(
         "a cut decision is not counted",
         "flopbench/policy/decisions.py",
         'return -(-lengths // spans)',

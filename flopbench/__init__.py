@@ -23,6 +23,7 @@ _HOME = {
         "flopbench.counting.table": "CostTable",
         "flopbench.estimate.runs": "Choices Run run_of_log run_of_counts",
         "flopbench.models.spec": "ModelSpec parse_spec",
+        "flopbench.policy.header": "Header",
         "flopbench.policy.logger": "PolicyLogger",
         "flopbench.present.report": "write_report",
         "flopbench.replay.records": "Replay load_replay",

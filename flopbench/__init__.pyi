@@ -25,6 +25,7 @@ from flopbench.estimate.runs import run_of_counts as run_of_counts
 from flopbench.estimate.runs import run_of_log as run_of_log
 from flopbench.models.spec import ModelSpec as ModelSpec
 from flopbench.models.spec import parse_spec as parse_spec
+from flopbench.policy.header import Header as Header
 from flopbench.policy.logger import PolicyLogger as PolicyLogger
 from flopbench.present.report import write_report as write_report
 from flopbench.replay.records import Replay as Replay

@@ -1,7 +1,8 @@
 """Which specification each component of a log stands for: its own, a variant, or an override.
 
 A component is a specification (``resnet50@224,classes=200``), a constant with its source
-(``value:3276800 "..."``), or one of several named variants of either.
+(``value:3276800 "..."``), one of several named variants of either, or rows of a cost table, counted
+when the log was written.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.models.spec import ModelSpec, parse_spec
-from flopbench.policy.header import Component, Header
+from flopbench.policy.header import Component, CountedRow, Header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,14 +21,21 @@ class Chosen:
     """What one component stands for.
 
     Attributes:
-        spec: the network or the constant.
+        spec: the network or the constant; a constant too where the log itself has the counts.
         variant: the variant that was chosen; empty where the component has none.
         is_default: whether this is what the log takes by default.
+        counted: the log's own counts, a row for each counter.
     """
 
     spec: ModelSpec
     variant: str = ""
     is_default: bool = True
+    counted: tuple[CostRow, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """What it is, for display."""
+        return self.counted[0].spec if self.counted else str(self.spec)
 
 
 def resolve_components(
@@ -72,11 +81,14 @@ def resolve_components(
             chosen[name] = Chosen(spec=spec, is_default=_is_same(spec, default_text(own)))
             continue
         variant = variants.get(name)
-        if isinstance(own, str) and variant is not None:
+        if not isinstance(own, Component) and variant is not None:
             where = f"{variant_flag} {name}={variant}"
             raise InputError(f"{where}: the component {name!r} has no variants")
         if isinstance(own, str):
             chosen[name] = Chosen(spec=own_spec(name, own, trusted))
+            continue
+        if isinstance(own, list):
+            chosen[name] = Chosen(spec=_constant(own), counted=tuple(own))
             continue
         variant = own.default if variant is None else variant
         if variant not in own.variants:
@@ -88,9 +100,18 @@ def resolve_components(
     return chosen
 
 
-def default_text(component: str | Component) -> str:
-    """Return a component's default specification."""
+def default_text(component: str | Component | list[CountedRow]) -> str:
+    """Return a component's default specification, or what was counted for it."""
+    if isinstance(component, list):
+        return component[0].spec
     return component if isinstance(component, str) else component.variants[component.default]
+
+
+def _constant(rows: list[CountedRow]) -> ModelSpec:
+    """Return counts of a log as a constant, for what knows no counters."""
+    row = trusted_row(rows) or rows[0]
+    quote = f"{row.spec}, counted by {row.counter} {row.counter_version}".strip()
+    return ModelSpec(source="value", name=str(row.dense_macs or row.total_macs or 0), quote=quote)
 
 
 def own_spec(name: str, text: str, trusted: Container[str] = ()) -> ModelSpec:

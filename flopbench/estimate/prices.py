@@ -29,6 +29,9 @@ from flopbench.policy.header import Header
 PUBLISHED = "published"
 """Name of the price list that quotes a publication's printed figures."""
 
+WITH_THE_LOG = "counted when the log was written"
+"""Where prices come from that the log itself has."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Price:
@@ -36,7 +39,7 @@ class Price:
 
     Attributes:
         component: its name in the log.
-        spec: what it is.
+        spec: what it is, for display; the specification where it has one.
         total_macs: multiply-accumulates under the list's counter, exact.
         variant: the variant that was chosen; empty where the component has only one.
         is_default: whether this is what the log charges by default.
@@ -129,6 +132,7 @@ def price_book(
         used_components(header),
         trusted=() if table is None else {row.spec for row in table},
     )
+    _refuse_uncounted(chosen, counter)
     names = _counters(header, counter, table)
     primary = names[0]
     names = names[:1] if alone else names
@@ -242,6 +246,22 @@ def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str]
         raise InputError(f"no price for {'; '.join(said)}", hint)
 
 
+def _refuse_uncounted(chosen: Mapping[str, Chosen], counter: str | None) -> None:
+    """Refuse a counter under which the log's own counts have nothing; its networks are not here."""
+    lacking = {
+        name: one.counted
+        for name, one in chosen.items()
+        if one.counted and counter not in (None, *(row.counter for row in one.counted))
+    }
+    if lacking:
+        first, rows = next(iter(lacking.items()))
+        counters = ", ".join(f"{row.counter} {row.counter_version}".strip() for row in rows)
+        raise InputError(
+            f"no price under {counter} for {', '.join(lacking)}: {WITH_THE_LOG}, by {counters}",
+            f"--counter chooses one of these; --component {first}=MODEL counts another model",
+        )
+
+
 def _in_table(spec: ModelSpec, table: CostTable | None) -> dict[str, CostRow]:
     def same(row: CostRow) -> bool:
         if row.spec:
@@ -260,21 +280,23 @@ def _measured_list(
 ) -> PriceList:
     prices: dict[str, Price] = {}
     versions: list[str] = []
+    sources: list[str] = []
     for name, one in chosen.items():
         spec = one.spec
-        if spec.source == "value":
+        if spec.source == "value" and not one.counted:
             prices[name] = _constant(name, one)
             continue
-        of_spec = rows.get(str(spec), {})
+        of_spec = {row.counter: row for row in one.counted} or rows.get(str(spec), {})
         row = of_spec.get(counter)
         if row is None or row.total_macs is None:
             said = () if row is None else row.notes
             why = said[0] if said else f"it is not counted by {counter}"
-            raise _NoPrice(f"{name} ({spec}): {why}")
+            raise _NoPrice(f"{name} ({one.text}): {why}")
         versions.append(row.counter_version)
         macs, stand_in, notes = _charged(row, trusted_row(of_spec.values()))
         notes += unread_notes(note for of in of_spec.values() for note in of.notes)
         flagged = bool(notes)
+        sources.append(WITH_THE_LOG if one.counted else table_source or "measured by flopbench")
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
         prices[name] = _price(
@@ -283,7 +305,7 @@ def _measured_list(
     return PriceList(
         counter=counter,
         version=", ".join(dict.fromkeys(v for v in versions if v)),
-        source=(table_source or "measured by flopbench") if versions else "constants of the log",
+        source=", ".join(dict.fromkeys(sources)) or "constants of the log",
         prices=prices,
     )
 
@@ -319,12 +341,12 @@ def _published_list(chosen: Mapping[str, Chosen]) -> PriceList:
     sources: list[str] = []
     for name, one in chosen.items():
         spec = one.spec
-        if spec.source == "value":
+        if spec.source == "value" and not one.counted:
             prices[name] = _constant(name, one)
             continue
         quoted = find_published(spec)
         if quoted is None:
-            raise _NoPrice(f"{name} ({spec}): no publication that flopbench knows prints it")
+            raise _NoPrice(f"{name} ({one.text}): no publication that flopbench knows prints it")
         figure = quoted.gflops if quoted.corrected is None else quoted.corrected
         note = f"printed {quoted.gflops}"
         if quoted.corrected is not None:
@@ -349,7 +371,7 @@ def _constant(name: str, one: Chosen) -> Price:
 def _price(name: str, one: Chosen, macs: int, **more: Any) -> Price:
     return Price(
         component=name,
-        spec=str(one.spec),
+        spec=one.text,
         total_macs=macs,
         variant=one.variant,
         is_default=one.is_default,

@@ -20,7 +20,7 @@ from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.policy.counts import LogCounts, ShareCounts, Source
-from flopbench.policy.plan import plan_of
+from flopbench.policy.plan import Plan, plan_of
 
 NO_CLUSTERS = "clusters are named by the samples of a log: by a column of 'extra', or by their ids"
 
@@ -238,7 +238,7 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
     if published is None and not totals.own_spans:
         published = estimate(totals, plan, prices, "published")
     clusters, ci95 = None, None
-    warnings = [*counts.warnings, *_flagged(primary, prices)]
+    warnings = [*counts.warnings, *_flagged(primary, prices), *_idle(primary, plan)]
     if isinstance(counts, LogCounts):
         costs = video_costs(counts, prices, rule)
         if choices.cluster is not None:
@@ -291,6 +291,13 @@ def _flagged(primary: Estimate, prices: PriceList) -> list[Remark]:
         prices.prices[name] for name, cost in primary.by_component.items() if cost.runs_per_video
     ]
     return [Remark(price.note, price.component) for price in used if price.flagged]
+
+
+def _idle(primary: Estimate, plan: Plan) -> list[Remark]:
+    """Name the components that nothing of the log charges."""
+    idle = [name for name in plan.header.components or {} if name not in primary.by_component]
+    what = "charged by no action, exit or charge, and counted by no sample: it costs nothing here"
+    return [Remark(what, name) for name in idle]
 
 
 def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCounts | ShareCounts:

@@ -1,8 +1,8 @@
 """The header of a policy log: what the decisions mean and which components they run.
 
 File format: an object with ``format: "flopbench.policy-log"``, ``version: 1`` and the fields of
-``Header``. A missing field is taken from the preset that the header names, then from its default.
-Version history: 1, the first.
+``Header``; ``shorthand`` has the short ways to write them. A missing field is taken from the preset
+that the header names, then from its default. Version history: 1, the first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import msgspec
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.records import Record, decode
+from flopbench.counting.cost_row import CostRow
 from flopbench.models.presets import load_preset, preset_names
+from flopbench.policy.shorthand import written_out
 
 FORMAT = "flopbench.policy-log"
 VERSION = 1
@@ -73,6 +75,10 @@ class Component(Record, frozen=True, kw_only=True, omit_defaults=True):
     role: str = ""
 
 
+class CountedRow(CostRow, frozen=True, kw_only=True, omit_defaults=True):
+    """What one run of a component costs under one counter, counted when the log was written."""
+
+
 class Shard(Record, frozen=True, kw_only=True):
     """Which part of a log a file is: ``rank`` of ``of``, from 0."""
 
@@ -103,7 +109,7 @@ class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     actions: list[Action] | None = None
     exits: list[Exit] | None = None
     charges: Charges | None = None
-    components: dict[str, str | Component] | None = None
+    components: dict[str, str | Component | list[CountedRow]] | None = None
     class_names: list[str] | None = None
     metrics: dict[str, Number | str] | None = None
     environment: dict[str, str] | None = None
@@ -136,7 +142,14 @@ def read_header(data: Any, where: str) -> Header:
             f"{where} has version {version}; this flopbench reads up to {VERSION}",
             "upgrade flopbench, or write the log again with this version",
         )
-    return decode(data, Header, f"{where}: header")
+
+    def components() -> list[str]:
+        own = data.get("components")
+        preset = data.get("preset")
+        known = preset_header(preset, where).components if isinstance(preset, str) else None
+        return [*dict.fromkeys([*(known or {}), *(own if isinstance(own, dict) else {})])]
+
+    return decode(written_out(data, components, where), Header, f"{where}: header")
 
 
 def with_preset(header: Header | None, preset: str | None, where: str) -> Header:
@@ -211,6 +224,8 @@ def _check(header: Header, where: str) -> None:
     _check_actions(header, where)
     _check_costs(header, where)
     for name, component in (header.components or {}).items():
+        if isinstance(component, list) and not component:
+            raise DataError(f"{where} component {name!r} is an empty list: no counter's figure")
         if isinstance(component, Component) and component.default not in component.variants:
             raise DataError(
                 f"{where} component {name!r} has default {component.default!r}, which is "

@@ -26,6 +26,8 @@ _RANK_VARIABLES = (
     ("SLURM_PROCID", "SLURM_NTASKS"),
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
 )
+ANOTHER_RUN = "append=True continues it, overwrite=True replaces it"
+"""What to do about a log that exists."""
 _START = f'{{"format":"{FORMAT}"'.encode()
 _PIECE_BYTES = 1 << 16
 
@@ -43,11 +45,8 @@ class AppendFile:
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
             self._fd = os.open(path, flags | (0 if old else os.O_CREAT | os.O_EXCL), 0o666)
-        except FileExistsError:
-            raise InputError(
-                f"{path} already exists",
-                "append=True continues it; otherwise choose another name, or remove it",
-            ) from None
+        except FileExistsError:  # since refuse_existing
+            raise InputError(f"{path} already exists", ANOTHER_RUN) from None
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from None
         self._closed = False
@@ -147,6 +146,9 @@ def _check_same_header(path: Path, line: bytes, header: Header) -> None:
         raise DataError(f"{path}:1 is not the header of a policy log") from None
     for name in differing(old, header):
         there, here = getattr(old, name), getattr(header, name)
+        if name == "components" and there and here:  # their counts are long
+            own = next(one for one in {**there, **here} if there.get(one) != here.get(one))
+            name, there, here = f"components.{own}", there.get(own), here.get(own)
         raise InputError(
             f"cannot continue {path}: its header has {name} {there!r}, this run has {here!r}",
             "a log holds one run: choose another name",
@@ -180,15 +182,41 @@ def is_parquet(path: Path) -> bool:
     return suffix == ".parquet"
 
 
-def refuse_finished(target: Path, journal: Path, append: bool) -> None:
-    """Refuse a Parquet log that exists, complete or as the journal of a killed run."""
-    if target.exists():
-        raise InputError(f"{target} already exists", "a Parquet log cannot be continued")
-    if journal.exists() and not append:
+def refuse_existing(target: Path, journal: Path, append: bool) -> None:
+    """Refuse a log that exists, and a Parquet log that exists as the journal of a killed run."""
+    if target == journal:
+        if target.exists() and not append:
+            raise InputError(f"{target} already exists", ANOTHER_RUN)
+    elif target.exists():
+        hint = "a Parquet log cannot be continued; overwrite=True replaces it"
+        raise InputError(f"{target} already exists", hint)
+    elif journal.exists() and not append:
         raise InputError(
             f"{journal} exists: the log of a run that did not finish",
-            f"append=True continues it; flopbench log convert {journal} {target} finishes it",
+            f"append=True continues it; flopbench log convert {journal} {target} finishes it; "
+            "overwrite=True replaces it",
         )
+
+
+def remove_old(path: Path, shard: Shard | None) -> None:
+    """Remove what an earlier run logged under a name, but no shard of other processes of this run.
+
+    Raises:
+        InputError: what is there is no policy log, or cannot be removed.
+    """
+    logs = [path] if shard is None else [path, _named(path, shard), *_other_shards(path, shard)]
+    names = (one for log in logs for one in (log, log.with_name(log.name + JOURNAL_SUFFIX)))
+    found = [one for one in names if one.exists()]
+    for old in found:
+        check_writable(old)
+        with open(old, "rb") as stream:
+            start = stream.read(_PIECE_BYTES)
+            stream.seek(max(0, old.stat().st_size - _PIECE_BYTES))
+            if start and FORMAT.encode() not in start + stream.read():
+                hint = "overwrite=True replaces logs only: choose another name"
+                raise InputError(f"{old} is not a policy log", hint)
+    for old in found:
+        old.unlink(missing_ok=True)
 
 
 def shard_of(rank: int | None, world_size: int | None) -> Shard | None:
@@ -225,17 +253,26 @@ def _found_rank() -> tuple[int, int, str]:
     return 0, 1, ""
 
 
-def shard_path(path: Path, shard: Shard | None) -> Path:
+def shard_path(path: Path, shard: Shard | None, *, overwrite: bool = False) -> Path:
     """Return the file of one shard; refuse to log beside files that would be read with it."""
     if shard is None:
         return path
-    hint = "choose another name, or remove it"
-    if path.exists():
+    hint = "choose another name, remove it, or overwrite=True"
+    if path.exists() and not overwrite:
         text = f"{path} exists and would be read instead of the {shard.of} shards of this run"
         raise InputError(text, hint)
-    pattern = f"{glob.escape(path.stem)}.rank*-of-*{glob.escape(path.suffix)}"
-    for other in path.parent.glob(pattern):
-        if not other.name.endswith(f"-of-{shard.of}{path.suffix}"):
-            text = f"{other} exists, a shard of a run with a different number of processes"
-            raise InputError(text, hint)
+    for other in () if overwrite else _other_shards(path, shard):
+        text = f"{other} exists, a shard of a run with a different number of processes"
+        raise InputError(text, hint)
+    return _named(path, shard)
+
+
+def _named(path: Path, shard: Shard) -> Path:
     return path.with_name(f"{path.stem}.rank{shard.rank}-of-{shard.of}{path.suffix}")
+
+
+def _other_shards(path: Path, shard: Shard) -> list[Path]:
+    """List the shards under a name that belong to a run with another number of processes."""
+    pattern = f"{glob.escape(path.stem)}.rank*-of-*{glob.escape(path.suffix)}"
+    ours = f"-of-{shard.of}{path.suffix}"
+    return [other for other in path.parent.glob(pattern) if not other.name.endswith(ours)]

@@ -8,9 +8,6 @@ returned. It may leave one incomplete last line, which was in the buffer: reader
 
 from __future__ import annotations
 
-import os
-import platform
-import sys
 import threading
 import warnings
 import weakref
@@ -22,22 +19,22 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import DataError, FlopbenchError, InputError
-from flopbench.core.version import VERSION as FLOPBENCH_VERSION
 from flopbench.policy.batches import samples_of
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.checks import check_samples
 from flopbench.policy.engine import Gatherer
-from flopbench.policy.header import Header, Shard, read_header, resolve
+from flopbench.policy.header import Header
 from flopbench.policy.journal import (
     JOURNAL_SUFFIX,
     AppendFile,
     is_parquet,
-    refuse_finished,
+    refuse_existing,
+    remove_old,
     shard_of,
     shard_path,
     sync_path,
 )
-from flopbench.policy.plan import Plan, plan_of
+from flopbench.policy.new_header import new_header
 from flopbench.policy.samples import Sample, raise_first
 
 BUFFER = 64
@@ -66,12 +63,15 @@ class PolicyLogger:
         buffer: records kept in memory before they are written, at least 1.
         append: continue an existing log with the same header; its records are not read, so
             repeated ones are found only by the reader.
+        overwrite: replace the log of an earlier run.
         sync: flush to disk each time (``fsync``).
         rank: of this process, from 0; None: detected.
         world_size: how many processes log; None: detected.
         **fields: fields of the header (``preset``, ``method``, ``dataset``, ``actions``, ...),
-            overriding those of ``header``. A preset from a ``.toml`` file is written out in full,
-            so that the log does not need that file.
+            overriding those of ``header``; docs/policy-log.md has their short forms. A preset from
+            a ``.toml`` file is written out in full, so that the log does not need that file. A
+            component may be a network with the input of one run, as ``profile`` takes them: it is
+            counted here, and the log holds the counts.
 
     Attributes:
         path: the file that this process writes, its shard where there are several.
@@ -80,8 +80,14 @@ class PolicyLogger:
 
     Raises:
         InputError: a path or header that cannot be used, an existing file, ranks that contradict
-            each other.
+            each other, a network that does not run on its input.
         DataError: a header that contradicts itself.
+        MeasureError: a network that the reference counter cannot count.
+
+    Example:
+        >>> own = {"large": (net, (1, 3, 224, 224)), "policy": (small, (1, 3, 84, 84))}
+        >>> PolicyLogger("run.jsonl", components=own, actions=["large", "skip"],
+        ...              charges={"per_step": "policy"})
     """
 
     def __init__(
@@ -91,6 +97,7 @@ class PolicyLogger:
         header: Header | Mapping[str, Any] | None = None,
         buffer: int = BUFFER,
         append: bool = False,
+        overwrite: bool = False,
         sync: bool = True,
         rank: int | None = None,
         world_size: int | None = None,
@@ -98,15 +105,19 @@ class PolicyLogger:
     ) -> None:
         if buffer < 1:
             raise InputError(f"buffer is {buffer} where at least 1 record was expected")
+        if append and overwrite:
+            raise InputError("append=True and overwrite=True exclude each other")
         path = Path(path).absolute()  # the loop may change its folder before the end
-        parquet = is_parquet(path)
         shard = shard_of(rank, world_size)
-        self.path = shard_path(path, shard)
-        self.header, self._plan = _header(header, fields, shard, str(self.path))
-        self._journal = self.path
+        parquet = is_parquet(path)
+        self.path = self._journal = shard_path(path, shard, overwrite=overwrite)
         if parquet:
             self._journal = self.path.with_name(self.path.name + JOURNAL_SUFFIX)
-            refuse_finished(self.path, self._journal, append)
+        if not overwrite:
+            refuse_existing(self.path, self._journal, append)
+        self.header, self._plan = new_header(header, fields, shard, str(self.path))
+        if overwrite:
+            remove_old(path, shard)
         self._file = AppendFile(self._journal, self.header, append=append, sync=sync)
         self._buffer, self._sync = buffer, sync
         self.records = 0
@@ -291,48 +302,6 @@ class PolicyLogger:
             if self.header.shard is not None
             else "ids must be unique; several crops or clips of one sample need views=",
         )
-
-
-def _header(
-    given: Header | Mapping[str, Any] | None,
-    fields: Mapping[str, Any],
-    shard: Shard | None,
-    where: str,
-) -> tuple[Header, Plan]:
-    """Return the header to write, and its plan."""
-    if isinstance(given, Header):
-        given = msgspec.structs.asdict(given)
-    elif given is not None and not isinstance(given, Mapping):
-        kind = type(given).__name__
-        raise InputError(f"header is a {kind} where a Header or a dict was expected")
-    fields = {**(given or {}), **fields}
-    data = {name: msgspec.to_builtins(v, enc_hook=_builtin) for name, v in fields.items()}
-    header = read_header({k: value for k, value in data.items() if value is not None}, where)
-    environment = {**(header.environment or {}), "flopbench": FLOPBENCH_VERSION}
-    environment["python"] = platform.python_version()
-    environment.pop("torch", None)
-    if "torch" in sys.modules:
-        environment["torch"] = str(sys.modules["torch"].__version__)
-    header = msgspec.structs.replace(header, environment=environment, shard=shard)
-    resolved = resolve(header, where)
-    plan = plan_of(resolved)
-    if not (plan.actions or plan.exits or resolved.components):
-        raise InputError(
-            f"{where}: the header declares no actions, exits or components",
-            'name a preset, such as preset="arnet-resnet", or give actions= and components=',
-        )
-    if header.preset is not None and header.preset.endswith(".toml"):
-        header = msgspec.structs.replace(resolved, preset=None)
-    return header, plan
-
-
-def _builtin(value: Any) -> Any:
-    """Turn numbers and arrays of other libraries in a header into plain Python values."""
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise InputError(f"header: cannot write {value!r}, a {type(value).__name__}")
 
 
 def _lines(samples: list[Sample], place: Place) -> bytes:

@@ -42,13 +42,17 @@ def runnable_specs(
     components = header.components or {}
     found: dict[str, Chosen] = {}
     notes: dict[str, str] = {}
-    constants = []
+    constants = {}
     for name, chosen in resolve_components(header, variants, overrides, names).items():
         own = components[name]
         if chosen.spec.source != "value":
             found[name] = chosen
-        elif name in overrides or isinstance(own, str) or (network := _network(name, own)) is None:
-            constants.append(name)
+        elif (
+            name in overrides
+            or not isinstance(own, Component)
+            or (network := _network(name, own)) is None
+        ):
+            constants[name] = chosen.text if chosen.counted else "MODEL"
         else:
             found[name] = network
             notes[name] = (
@@ -58,9 +62,10 @@ def runnable_specs(
     if constants:
         listed = ", ".join(constants)
         verb = "is a constant" if len(constants) == 1 else "are constants"
+        pairs = " ".join(f"--component {name}={text}" for name, text in constants.items())
         raise InputError(
             f"{listed} {verb} in this log: a number cannot be run",
-            f"name a network for it: --component {constants[0]}=MODEL, such as resnet50@224",
+            f"name networks, such as resnet50@224 or your own factory: {pairs}",
         )
     return found, notes
 

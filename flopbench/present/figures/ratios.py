@@ -12,6 +12,7 @@ from flopbench.core.errors import InputError, near_match
 from flopbench.core.statistics import Z_95
 from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Choices
+from flopbench.models.shapes import leaves, parse_shapes
 from flopbench.models.spec import parse_spec
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
@@ -145,6 +146,10 @@ def _spec_size(text: str) -> tuple[int, int] | None:
         spec = parse_spec(text)
     except InputError:
         return None
+    if spec.shapes:
+        shapes = [one.extents for one in leaves(parse_shapes(spec.shapes))]
+        images = [extents for extents in shapes if len(extents) > 3]
+        return (images[0][-2], images[0][-1]) if len(images) == 1 else None
     if not spec.size or spec.source in WITHOUT_PIXELS:
         return None
     return (spec.size[0], spec.size[0]) if len(spec.size) == 1 else (spec.size[-2], spec.size[-1])

@@ -498,6 +498,38 @@ def test_an_existing_file_is_refused(path: Path) -> None:
     assert b"".join(lines(path)) == before
 
 
+def test_a_run_is_replaced(path: Path) -> None:
+    """``overwrite`` replaces a log, once its header is valid, and nothing that is no log."""
+    again = partial(PolicyLogger, path, overwrite=True)
+    before = logged(path, IDS, ROWS)
+    refuses(lambda: again(actions=["x"]), "which is not a component")
+    assert b"".join(lines(path)) == before
+    with again(preset="arnet-resnet") as log:
+        log.add(["v_2"], ROWS[:1])
+    assert [s.id for s in read(path)] == ["v_2"]
+    refuses(lambda: again(preset="arnet-resnet", append=True), "exclude each other")
+    path.write_text("my notes\n", encoding="utf-8")
+    refuses(lambda: again(preset="arnet-resnet"), "is not a policy log")
+    assert path.read_text(encoding="utf-8") == "my notes\n"
+    path.write_bytes(b"")
+    again(preset="arnet-resnet").close()
+    assert read(path) == []
+
+
+def test_a_run_of_other_processes_is_replaced(path: Path) -> None:
+    """What would be read with the new shards, or instead of them, goes; their own do not."""
+    for rank, of in ((0, 1), (0, 3), (1, 3), (1, 2)):
+        name = path if of > 1 else path.with_name("plain.jsonl")
+        PolicyLogger(name, preset="arnet-resnet", rank=rank, world_size=of, overwrite=True).close()
+    path.with_name("plain.jsonl").rename(path)
+    with PolicyLogger(path, preset="arnet-resnet", rank=0, world_size=2, overwrite=True):
+        pass
+    assert sorted(p.name for p in path.parent.iterdir()) == [
+        "run.rank0-of-2.jsonl",
+        "run.rank1-of-2.jsonl",
+    ]
+
+
 @pytest.mark.parametrize(
     ("tail", "kept"),
     [
@@ -802,8 +834,12 @@ def test_a_parquet_log_is_a_journal_until_it_is_closed(
         ("v_0", ROWS[0], [1]),
         ("v_1", ROWS[1], [2]),
     ]
-    again = partial(PolicyLogger, parquet, preset="arnet-resnet", append=True)
-    refuses(again, "cannot be continued")
+    again = partial(PolicyLogger, parquet, preset="arnet-resnet")
+    refuses(partial(again, append=True), "cannot be continued; overwrite=True replaces it")
+    with again(overwrite=True) as log:
+        assert not parquet.exists()
+        log.add(["v_2"], ROWS[:1])
+    assert [s.id for s in read(parquet)] == ["v_2"]
 
 
 def test_the_journal_of_a_killed_run(parquet: Path) -> None:
@@ -811,6 +847,7 @@ def test_the_journal_of_a_killed_run(parquet: Path) -> None:
     journal = parquet.with_name("run.parquet.journal.jsonl")
     logged(journal, IDS, ROWS)
     refuses(lambda: PolicyLogger(parquet, preset="arnet-resnet"), "flopbench log convert")
+    assert journal.exists()
     with PolicyLogger(parquet, preset="arnet-resnet", append=True) as log:
         log.add(["v_2"], ROWS[:1])
     assert [s.id for s in read(parquet)] == [*IDS, "v_2"]

@@ -1,0 +1,137 @@
+"""The header of a new log, from what ``PolicyLogger`` is given.
+
+A network among its components is counted once, and the log needs no code from then on.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.version import VERSION as FLOPBENCH_VERSION
+from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
+from flopbench.models.spec import ModelSpec
+from flopbench.policy.header import CountedRow, Header, Shard, read_header, resolve
+from flopbench.policy.plan import Plan, plan_of
+
+
+def new_header(
+    given: Header | Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+    shard: Shard | None,
+    where: str,
+) -> tuple[Header, Plan]:
+    """Return the header to write, and its plan.
+
+    Raises:
+        InputError: it cannot be written; a network without its input, or that does not run on it.
+        DataError: it contradicts itself.
+        MeasureError: the reference counter cannot count a network.
+    """
+    if isinstance(given, Header):
+        given = msgspec.structs.asdict(given)
+    elif given is not None and not isinstance(given, Mapping):
+        kind = type(given).__name__
+        raise InputError(f"header is a {kind} where a Header or a dict was expected")
+    fields = {**(given or {}), **fields}
+    if isinstance(fields.get("components"), Mapping):
+        fields["components"] = _counted(fields["components"])
+    data = {name: msgspec.to_builtins(v, enc_hook=_builtin) for name, v in fields.items()}
+    header = read_header({k: value for k, value in data.items() if value is not None}, where)
+    environment = {**(header.environment or {}), "flopbench": FLOPBENCH_VERSION}
+    environment["python"] = platform.python_version()
+    environment.pop("torch", None)
+    if "torch" in sys.modules:
+        environment["torch"] = str(sys.modules["torch"].__version__)
+    header = msgspec.structs.replace(header, environment=environment, shard=shard)
+    resolved = resolve(header, where)
+    plan = plan_of(resolved)
+    if not (plan.actions or plan.exits or resolved.components):
+        raise InputError(
+            f"{where}: the header declares no actions, exits or components",
+            'name a preset, such as preset="arnet-resnet", or give actions= and components=',
+        )
+    if header.preset is not None and header.preset.endswith(".toml"):
+        header = msgspec.structs.replace(resolved, preset=None)
+    return header, plan
+
+
+def _builtin(value: Any) -> Any:
+    """Turn numbers and arrays of other libraries in a header into plain Python values."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise InputError(f"header: cannot write {value!r}, a {type(value).__name__}")
+
+
+def _counted(components: Mapping[str, Any]) -> dict[str, Any]:
+    """Return components with rows of a cost table in place of networks with their input."""
+    found: dict[str, Any] = {}
+    for name, given in components.items():
+        if hasattr(given, "state_dict"):
+            raise InputError(
+                f"components[{name!r}] is a {type(given).__name__} without an input",
+                'write "name": (model, (1, 3, 224, 224)), the input of one run',
+            )
+        given = str(given) if isinstance(given, ModelSpec) else given
+        found[name] = _rows(name, *given) if _is_network(given) else given
+    return found
+
+
+def _is_network(given: Any) -> bool:
+    """Whether this is a pair with a network, not rows or a specification."""
+    pair = isinstance(given, (tuple, list)) and len(given) in (2, 3)
+    return pair and (isinstance(given[0], (str, ModelSpec)) or hasattr(given[0], "state_dict"))
+
+
+def _rows(name: str, model: Any, input: Any, kwargs: Any = None) -> list[CountedRow]:
+    """Count one run of a network under the default counters."""
+    from flopbench.counting.api import profile
+    from flopbench.counting.rows import Measurement, measured_rows
+
+    counters = [counter for counter in DEFAULT_COUNTERS if is_installed(counter)]
+    try:
+        profiles = profile(model, input, counters=counters, kwargs=kwargs)
+        if REFERENCE in profiles.failures:
+            raise MeasureError(f"{REFERENCE} cannot count it: {profiles.failures[REFERENCE]}")
+    except FlopbenchError as error:
+        raise type(error)(f"components[{name!r}]: {error.message}", error.hint) from None
+    results = {one.counter: one for one in profiles} | profiles.failures
+    is_named = isinstance(model, (str, ModelSpec))
+    spec = profiles[0].spec if is_named else _named(model, profiles[0].input)
+    measurement = Measurement.of(ModelSpec(source="python", name=name), results)
+    return [
+        CountedRow(
+            model=row.model,
+            input=row.input,
+            counter=row.counter,
+            counter_version=row.counter_version,
+            total_macs=row.total_macs,
+            dense_macs=row.dense_macs,
+            params=row.params,
+            status=row.status,
+            notes=row.notes,
+            spec=spec,
+            convention=row.convention,
+        )
+        for row in measured_rows(measurement, counters, None)
+    ]
+
+
+def _named(model: Any, input: str) -> str:
+    """Return the specification that a live module would have: where its class is, and its input."""
+    from flopbench.models.build.copies import unwrap
+
+    kind = type(unwrap(model))
+    home = "torch.nn" if kind.__module__.startswith("torch.nn.") else kind.__module__
+    name = re.sub(r"\W", "_", kind.__name__)
+    return f"{home}:{name}@{input}" if input else f"{home}:{name}"

@@ -1,0 +1,86 @@
+"""The short ways to write a header: a name in place of an action, a list in place of costs.
+
+``actions: ["large", "small", "skip 2"]`` is written out before anything else reads the header: in
+every form of log, in presets, and from Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flopbench.core.errors import DataError, near_match
+
+_FREE = re.compile(r"(?P<kind>skip|reuse)(?: (?P<span>[1-9]\d*))?")
+"""Names of actions that say what they are: ``skip``, ``skip 4``, ``reuse``."""
+
+
+def written_out(
+    data: Mapping[str, Any], components: Callable[[], Iterable[str]], where: str
+) -> dict[str, Any]:
+    """Return the plain values of a header, with every action, exit and cost as an object.
+
+    Args:
+        data: the header; what is in no short form stays as it is.
+        components: returns the names of the components, those of its preset included.
+        where: names the header in messages.
+
+    Raises:
+        DataError: a name alone that is neither a component nor a skip or reuse.
+    """
+    written = dict(data)
+    for field in ("actions", "exits"):
+        given = data.get(field)
+        if isinstance(given, Mapping):
+            given = [_option(field, name, costs) for name, costs in given.items()]
+        if isinstance(given, list):
+            place = f"{where}: header: {field}"
+            written[field] = [
+                _named(field, one, components, f"{place}[{number}]")
+                if isinstance(one, str)
+                else {**one, "costs": _costs(one["costs"])}
+                if isinstance(one, Mapping) and "costs" in one
+                else one
+                for number, one in enumerate(given)
+            ]
+    if isinstance(data.get("charges"), Mapping):
+        written["charges"] = {when: _costs(what) for when, what in data["charges"].items()}
+    return written
+
+
+def _named(
+    field: str, name: str, components: Callable[[], Iterable[str]], place: str
+) -> dict[str, Any]:
+    """Write out a name alone: it runs the component of that name once."""
+    known = list(components())
+    if name in known:
+        return {"name": name, "costs": {name: 1}}
+    option = _option(field, name, {})
+    if "kind" not in option:
+        raise DataError(
+            f"{place} is {name!r}, which is not a component, so what it runs is unknown",
+            f"{near_match(name, known, 'components')}; or say what it runs: "
+            f'{{"name": "{name}", "costs": [...]}}',
+        )
+    return option
+
+
+def _option(field: str, name: str, costs: Any) -> dict[str, Any]:
+    """Return an action or exit; an action without costs may say by its name what it is."""
+    free = _FREE.fullmatch(name) if field == "actions" and not costs else None
+    if free is None:
+        return {"name": name, "costs": costs}
+    return {
+        "name": name,
+        "kind": free["kind"],
+        **({"span": int(free["span"])} if free["span"] else {}),
+    }
+
+
+def _costs(given: Any) -> Any:
+    """Write out costs: one component or a list of them, each of which runs once."""
+    names = [given] if isinstance(given, str) else given
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return given
+    return {name: names.count(name) for name in names}
