@@ -57,7 +57,7 @@ from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.prices import PUBLISHED
-from flopbench.models.spec import parse_spec
+from flopbench.models.spec import ModelSpec, parse_spec
 from flopbench.policy.header import preset_header
 from flopbench.policy.plan import Plan, plan_of
 
@@ -281,6 +281,8 @@ def _shares(
         name: ClaimComponent(spec=one.spec, counter="" if one.spec.source == "value" else counter)
         for name, one in chosen.items()
     }
+    for name, one in chosen.items():
+        _refuse_code(one.spec, f"{where}: {name}")
     ordered = tuple(shares.get(action.name, Decimal(0)) for action in plan.actions)
     return Shares(shares=ordered, preset=entry.preset, plan=plan, steps=entry.steps), components
 
@@ -316,16 +318,20 @@ def _component(text: str, counter: str, where: str) -> ClaimComponent:
         spec = parse_spec(text)
     except InputError as error:
         raise DataError(f"{where}: {error.message}", error.hint) from None
-    if spec.is_user_code:
-        raise DataError(
-            f"{where} is {text!r}, code that a claims file must not start",
-            "count it with 'flopbench table', and quote the result as value:MACS \"source\"",
-        )
+    _refuse_code(spec, where)
     if quoted:
         counter = PUBLISHED
     elif spec.source == "value":
         counter = ""
     return ClaimComponent(spec=spec, counter=counter)
+
+
+def _refuse_code(spec: ModelSpec, where: str) -> None:
+    if spec.is_user_code:
+        raise DataError(
+            f"{where} is {str(spec)!r}, code that a claims file must not start",
+            "count it with 'flopbench table', and quote the result as value:MACS \"source\"",
+        )
 
 
 def _counter(given: str | None, default: str, where: str) -> str:

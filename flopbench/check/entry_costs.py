@@ -60,7 +60,9 @@ def _models(
 ) -> dict[ModelSpec, Cost | str]:
     costs: dict[ModelSpec, Cost | str] = {}
     asked = list(dict.fromkeys([counter, REFERENCE]))
-    for found in measure(specs, asked, refresh=refresh, progress=progress, keep_going=True):
+    for found in measure(
+        specs, asked, refresh=refresh, progress=progress, keep_going=True, fresh_code=True
+    ):
         profile = found.under(counter)
         costs[found.spec] = (
             found.broken or found.failures[counter]
@@ -119,6 +121,7 @@ def model_cost(profile: CostProfile, beside: Sequence[CostProfile] = ()) -> Mode
 
 
 def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None) -> LogCost | str:
+    from flopbench.estimate.price_rows import UnpricedError
     from flopbench.estimate.runs import Choices, run_of_log
 
     choices = Choices(
@@ -129,10 +132,14 @@ def _log(entry: Entry, config: Config, refresh: bool, progress: Progress | None)
         components=entry.components,
         variants=entry.variants,
         alone=True,
+        fresh_code=True,
         resamples=1,  # no interval is shown
     )
     try:
         run = run_of_log([entry.policy_log], choices, progress=progress)
+    except UnpricedError as error:
+        listed = ", ".join(f'{name} = "{spec}"' for name, spec in error.components.items())
+        return f"{error.message}: if you trust it, components = {{ {listed} }} in the configuration"
     except FlopbenchError as error:
         return error.line
     totals, plan = run.counts.totals(), run.counts.plan

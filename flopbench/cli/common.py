@@ -26,8 +26,18 @@ TABLE_FORMATS = ("table", "md", "csv", "json", "latex")
 SUFFIX_FORMATS = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
 
 
-def add_tables(parser: argparse.ArgumentParser) -> None:
-    """Add ``--format``, ``-o``, and how the tables are laid out."""
+PLACES = ("column", "page", "text")
+_PLACES_HELP = (
+    "LaTeX: as many columns as fit, at 8 pt, into a column (237 pt) or a page (497 pt, the "
+    "default) of two columns, or the text of a plain article (345 pt)"
+)
+
+
+def add_tables(parser: argparse.ArgumentParser, *, logs: str = "") -> None:
+    """Add ``--format``, ``-o``, and how the tables are laid out.
+
+    ``logs`` is the help of ``--for`` where it takes policy logs as well as a place in a paper.
+    """
     add_output(parser, TABLE_FORMATS)
     group = parser.add_argument_group("layout of the tables")
     group.add_argument(
@@ -39,13 +49,17 @@ def add_tables(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--wide", action="store_true", help="all columns, also where the terminal is narrow"
     )
-    group.add_argument(
-        "--for",
-        dest="place",
-        choices=("column", "page", "text"),
-        help="LaTeX: as many columns as fit, at 8 pt, into a column (237 pt) or a page (497 pt, "
-        "the default) of two columns, or the text of a plain article (345 pt)",
-    )
+    if logs:
+        parser.add_argument(
+            "--for",
+            dest="place",
+            nargs="+",
+            action="extend",
+            metavar="LOG",
+            help=f"{logs}; {', '.join(PLACES)}: {_PLACES_HELP}",
+        )
+    else:
+        group.add_argument("--for", dest="place", choices=PLACES, help=_PLACES_HELP)
     group.add_argument("--bare", action="store_true", help="LaTeX: the tabular alone")
     group.add_argument(
         "--bold", choices=("best",), help="LaTeX: the best number of each column in bold"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.estimate.comparison_text import comparison_tables, comparison_warnings
     from flopbench.estimate.runs import run_of_log
 
-    choices = choices_of(args)
+    choices = replace(choices_of(args), beside=tuple(args.logs))
     runs: list[Run] = []
     with progress_bar() as progress:
         for pattern in args.logs:

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
+    PLACES,
     add_counters,
     add_tables,
     check_output,
@@ -21,6 +22,7 @@ from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
+    from flopbench.models.spec import ModelSpec
 
 
 def add_parser(verbs: Any) -> None:
@@ -41,7 +43,8 @@ def add_parser(verbs: Any) -> None:
     add_models(
         parser,
         models="what to count; see below",
-        preset="rows of a publication: a name, or a .toml file",
+        preset="rows of a publication: a name, or a .toml file; with --for, what the decisions "
+        "of a log mean that does not say",
     )
     parser.add_argument(
         "--from",
@@ -50,7 +53,7 @@ def add_parser(verbs: Any) -> None:
         help="print a saved table (JSON) instead of measuring; needs no torch",
     )
     add_counters(parser)
-    add_tables(parser)
+    add_tables(parser, logs="what the components of these policy logs are, code included")
     parser.add_argument(
         "--sort",
         metavar="COLUMN",
@@ -66,9 +69,13 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
+    given = args.place or []
+    places, logs = [w for w in given if w in PLACES], [w for w in given if w not in PLACES]
+    require(len(places) < 2, f"--for names {len(places)} places: {', '.join(places)}")
+    args.place = next(iter(places), None)
     from flopbench.counting.table_text import cost_tables, sort_table
 
-    table = _saved_table(args) if args.saved else _measured_table(args)
+    table = _saved_table(args, logs) if args.saved else _measured_table(args, logs)
     if args.sort:
         table = sort_table(table, args.sort)
     show(args, cost_tables(table))
@@ -79,9 +86,10 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_MEASURE if failed else EXIT_OK
 
 
-def _saved_table(args: argparse.Namespace) -> CostTable:
+def _saved_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     from flopbench.counting.table import CostTable
 
+    require(not logs, "--from prints a saved table, --for makes one: one of them")
     require(
         not (args.models or args.preset or args.resolution or args.classes or args.counter),
         "--from prints a saved table as it is: models, --preset, --resolution, --classes and "
@@ -90,14 +98,26 @@ def _saved_table(args: argparse.Namespace) -> CostTable:
     return CostTable.load(args.saved)
 
 
-def _measured_table(args: argparse.Namespace) -> CostTable:
+def _of_logs(args: argparse.Namespace, logs: list[str]) -> tuple[list[ModelSpec], tuple[()]]:
+    """Return what the components of logs are; the user trusts them by naming the logs here."""
+    from flopbench.estimate.components import specs_of_logs
+
+    require(
+        not (args.models or args.resolution or args.classes),
+        "--for takes the models from logs: models, --resolution and --classes cannot apply",
+        "count other models in a table of their own",
+    )
+    return specs_of_logs(logs, args.preset), ()
+
+
+def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     from flopbench.counting.run import build_table
     from flopbench.counting.table_text import check_sort_key
 
     counters = chosen_counters(args)
     if args.sort:
         check_sort_key(args.sort, counters)
-    specs, published = chosen_models(args)
+    specs, published = _of_logs(args, logs) if logs else chosen_models(args)
     with progress_bar() as progress:
         return build_table(
             specs,

@@ -1,10 +1,10 @@
-"""Keeps profiles of library models on disk, so that a second run measures nothing.
+"""Keeps profiles on disk, so that a second run measures nothing.
 
 One file per profile, in the user's cache folder (``FLOPBENCH_CACHE_DIR`` overrides it). The key
 holds everything the figure depends on: the specification, the counter, the version of every
-library involved, and a digest of flopbench's measuring code. Entries are written to a temporary
-file and renamed, so that two processes may write at once; a damaged entry is dropped with a
-warning and measured again. The user's own code is never cached.
+library involved, a digest of the user's own code (``own_code``), and one of flopbench's measuring
+code. Entries are written to a temporary file and renamed, so that two processes may write at once;
+a damaged entry is dropped with a warning and measured again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ import msgspec
 from flopbench.core.errors import FlopbenchError
 from flopbench.core.files import write_atomic
 from flopbench.core.records import Record
+from flopbench.counting.own_code import code_digest
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import UNKNOWN_VERSION, CounterInfo, installed_version
 from flopbench.models.spec import LIBRARY_SOURCES, ModelSpec
@@ -65,9 +66,23 @@ class CacheEntry:
     path: Path
 
 
-def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
-    """Return where a profile is stored, None if it must not be (code that may change)."""
-    if spec.is_user_code or info.version == UNKNOWN_VERSION:
+def entries(
+    specs: Iterable[ModelSpec], infos: Sequence[CounterInfo]
+) -> dict[tuple[ModelSpec, str], CacheEntry | None]:
+    """Return where profiles are stored, by specification and counter.
+
+    None if one must not be stored, because not everything that it depends on is known.
+    """
+    return {
+        (spec, info.name): None if code is None else _entry(spec, info, code)
+        for spec in specs
+        for code in [code_digest(spec) if spec.is_user_code else ""]
+        for info in infos
+    }
+
+
+def _entry(spec: ModelSpec, info: CounterInfo, code: str) -> CacheEntry | None:
+    if info.version == UNKNOWN_VERSION:
         return None
     libraries = ["torch", *([spec.source] if spec.source in LIBRARY_SOURCES else [])]
     versions = {name: installed_version(name) for name in libraries}
@@ -79,6 +94,7 @@ def entry(spec: ModelSpec, info: CounterInfo) -> CacheEntry | None:
             "versions": {**versions, info.library: info.version},
             "python": f"{sys.version_info.major}.{sys.version_info.minor}",
             "code": _code_digest(),
+            **({"own code": code} if code else {}),
         },
         sort_keys=True,
     )

@@ -62,6 +62,7 @@ def measure(
     cached_only: bool = False,
     witness: bool = False,
     keep_going: bool = False,
+    fresh_code: bool = False,
 ) -> list[Measurement]:
     """Profile every specification under every counter, from the cache if possible.
 
@@ -76,6 +77,7 @@ def measure(
             ask the witness too. It does not fail: it joins a model for which it has a formula.
         keep_going: a model that cannot be built or does not run is a failure of every counter; the
             others are measured.
+        fresh_code: take no profile of the user's own code from the cache.
 
     Raises:
         InputError: an unknown counter; without ``keep_going`` also an unknown model, a missing
@@ -84,9 +86,9 @@ def measure(
     infos = find_counters(counters)
     wanted = list(dict.fromkeys(specs))
     results: dict[tuple[ModelSpec, str], CostProfile | str] = {}
-    entries = {(spec, info.name): cache.entry(spec, info) for spec in wanted for info in infos}
+    entries = cache.entries(wanted, infos)
     for key, where in entries.items():
-        if where is not None and not refresh:
+        if where is not None and not (refresh or (fresh_code and key[0].is_user_code)):
             profile = cache.load(where)
             if profile is not None:
                 results[key] = profile

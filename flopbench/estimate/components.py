@@ -7,7 +7,7 @@ when the log was written.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.errors import InputError, near_match
@@ -25,17 +25,24 @@ class Chosen:
         variant: the variant that was chosen; empty where the component has none.
         is_default: whether this is what the log takes by default.
         counted: the log's own counts, a row for each counter.
+        of_log: whether the log names it, not the user.
     """
 
     spec: ModelSpec
     variant: str = ""
     is_default: bool = True
     counted: tuple[CostRow, ...] = ()
+    of_log: bool = True
 
     @property
     def text(self) -> str:
         """What it is, for display."""
         return self.counted[0].spec if self.counted else str(self.spec)
+
+    @property
+    def is_code_of_log(self) -> bool:
+        """Whether it is code that a log names, which therefore must not run."""
+        return self.of_log and self.spec.is_user_code
 
 
 def resolve_components(
@@ -44,7 +51,6 @@ def resolve_components(
     overrides: Mapping[str, str],
     names: Iterable[str] | None = None,
     *,
-    trusted: Container[str] = (),
     variant_flag: str = "--variant",
 ) -> dict[str, Chosen]:
     """Choose a specification for every component.
@@ -54,12 +60,11 @@ def resolve_components(
         variants: component -> variant in place of the default one.
         overrides: component -> specification in place of the log's.
         names: the components needed, in order; None means all of the header.
-        trusted: specifications of user code that a log may name.
         variant_flag: where ``variants`` come from, for messages.
 
     Raises:
         InputError: an unknown component or variant, both a variant and an override for one
-            component, a specification that cannot be read, or user code that is not trusted.
+            component, or a specification that cannot be read.
     """
     components = header.components or {}
     for flag, given in ((variant_flag, variants), ("--component", overrides)):
@@ -78,14 +83,15 @@ def resolve_components(
         own = components[name]
         if name in overrides:
             spec = parse_spec(overrides[name])
-            chosen[name] = Chosen(spec=spec, is_default=_is_same(spec, default_text(own)))
+            same = _is_same(spec, default_text(own))
+            chosen[name] = Chosen(spec=spec, is_default=same, of_log=False)
             continue
         variant = variants.get(name)
         if not isinstance(own, Component) and variant is not None:
             where = f"{variant_flag} {name}={variant}"
             raise InputError(f"{where}: the component {name!r} has no variants")
         if isinstance(own, str):
-            chosen[name] = Chosen(spec=own_spec(name, own, trusted))
+            chosen[name] = Chosen(spec=parse_spec(own))
             continue
         if isinstance(own, list):
             chosen[name] = Chosen(spec=_constant(own), counted=tuple(own))
@@ -95,7 +101,7 @@ def resolve_components(
             hint = near_match(variant, own.variants, "variants")
             where = f"{variant_flag} {name}={variant}"
             raise InputError(f"{where}: the component {name!r} has no variant {variant!r}", hint)
-        spec = own_spec(name, own.variants[variant], trusted)
+        spec = parse_spec(own.variants[variant])
         chosen[name] = Chosen(spec=spec, variant=variant, is_default=variant == own.default)
     return chosen
 
@@ -114,19 +120,63 @@ def _constant(rows: list[CountedRow]) -> ModelSpec:
     return ModelSpec(source="value", name=str(row.dense_macs or row.total_macs or 0), quote=quote)
 
 
-def own_spec(name: str, text: str, trusted: Container[str] = ()) -> ModelSpec:
-    """Read a specification that a log gives for one of its components.
+def used_components(header: Header) -> list[str]:
+    """List the components that an action, exit or charge uses, then all others."""
+    charges = header.charges
+    costs = [a.costs for a in header.actions or []] + [e.costs for e in header.exits or []]
+    if charges is not None:
+        costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
+    used = dict.fromkeys(name for cost in costs for name in cost)
+    return [*used, *(name for name in header.components or {} if name not in used)]
+
+
+def specs_of_logs(logs: Sequence[str], preset: str | None = None) -> list[ModelSpec]:
+    """List what the components of logs are, variants included; only headers are read.
+
+    What was counted when a log was written is not among them.
+
+    Args:
+        logs: files or globs, each a log of its own, of any form.
+        preset: what decisions mean, where a log does not say.
 
     Raises:
-        InputError: it cannot be read, or it is user code that is not ``trusted``.
+        InputError: no such file; no header and no preset; a specification that cannot be read.
+        DataError: not a policy log.
     """
-    spec = parse_spec(text)
-    if spec.is_user_code and str(spec) not in trusted:
-        raise InputError(
-            f"the component {name!r} is {text!r}, code that a log must not start by itself",
-            f"if you trust it: --component {name}={text}",
-        )
-    return spec
+    found: list[ModelSpec] = []
+    for log in logs:
+        header = _header_of(log, preset)
+        for name in used_components(header):
+            own = (header.components or {})[name]
+            if isinstance(own, Component):
+                found += map(parse_spec, own.variants.values())
+            elif isinstance(own, str):
+                found.append(parse_spec(own))
+    return list(dict.fromkeys(found))
+
+
+def _header_of(log: str, preset: str | None) -> Header:
+    """Return the resolved header of a log."""
+    from flopbench.policy.forms import SHARE_FORMS, sniff
+    from flopbench.policy.log import open_log
+    from flopbench.policy.shards import find_files
+    from flopbench.policy.usage import read_usage
+
+    first = find_files([log], complete=False)[0]
+    form = sniff(first)
+    if form in SHARE_FORMS:
+        return read_usage(first, form, preset=preset).plan.header
+    return open_log([log], preset=preset, complete=False).plan.header
+
+
+def named(chosen: Mapping[str, Chosen]) -> str:
+    """Name components with what they are: ``a (nets.py:a@224), b (nets.py:b@84)``."""
+    return ", ".join(f"{name} ({one.spec})" for name, one in chosen.items())
+
+
+def code_of_log(chosen: Mapping[str, Chosen]) -> dict[str, Chosen]:
+    """Return the components that are code which a log names."""
+    return {name: one for name, one in chosen.items() if one.is_code_of_log}
 
 
 def _is_same(spec: ModelSpec, text: str) -> bool:

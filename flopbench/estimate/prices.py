@@ -6,24 +6,21 @@ Prices come from a saved cost table, else from the cache, else from measuring. O
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flopbench.core.errors import FlopbenchError, InputError, MeasureError
+from flopbench.core.errors import MeasureError
 from flopbench.core.units import GIGA, percent
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text
 from flopbench.counting.cost_row import CostRow, trusted_row
 from flopbench.counting.profile import unread_notes
-from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, find_counters, is_installed
-from flopbench.counting.rows import measured_rows
-from flopbench.counting.run import measure
+from flopbench.counting.registry import DEFAULT_COUNTERS, WITNESS, find_counters
 from flopbench.counting.table import CostTable
-from flopbench.estimate.components import Chosen, resolve_components
+from flopbench.estimate.components import Chosen, resolve_components, used_components
+from flopbench.estimate.price_rows import refuse_unpriced, rows_of
 from flopbench.models.presets import find_published, load_preset
-from flopbench.models.spec import ModelSpec
 from flopbench.policy.header import Header
 
 PUBLISHED = "published"
@@ -106,6 +103,8 @@ def price_book(
     progress: Progress | None = None,
     alone: bool = False,
     may_measure: bool = True,
+    fresh_code: bool = False,
+    make_table: str = "flopbench table --for LOG -o table.json",
 ) -> PriceBook:
     """Find the price of every component under every counter.
 
@@ -118,20 +117,18 @@ def price_book(
         overrides: component -> specification in place of the log's own.
         refresh: measure again.
         alone: return the primary counter's list only; the reference counter still judges it.
-        may_measure: whether to measure what neither the table nor the cache has.
+        may_measure: whether to measure what neither the table nor the cache has; never code that
+            the log names.
+        fresh_code: take no price of the user's code from the cache.
+        make_table: the command that makes a table with all prices, for messages.
 
     Raises:
-        InputError: an unknown variant, component or counter; a log that names user code; a price
-            that would have to be measured and must not be.
+        InputError: an unknown variant, component or counter.
+        UnpricedError: prices that would have to be measured and must not be.
         MeasureError: the primary counter could not count a component.
     """
-    chosen = resolve_components(
-        header,
-        variants or {},
-        overrides or {},
-        used_components(header),
-        trusted=() if table is None else {row.spec for row in table},
-    )
+    names = used_components(header)
+    chosen = resolve_components(header, variants or {}, overrides or {}, names)
     _refuse_uncounted(chosen, counter)
     names = _counters(header, counter, table)
     primary = names[0]
@@ -139,7 +136,10 @@ def price_book(
     measured = [name for name in names if name != PUBLISHED]
     if alone and measured:
         measured = list(dict.fromkeys([*measured, REFERENCE]))  # a second opinion on the first
-    rows, added = _rows(chosen, measured, table, refresh, progress, may_measure)
+    terms = {"refresh": refresh, "progress": progress, "fresh_code": fresh_code}
+    rows, added = rows_of(chosen, measured, table, may_measure, terms)
+    if primary != PUBLISHED:
+        refuse_unpriced(chosen, primary, rows, may_measure, table_source, make_table)
     lists: dict[str, PriceList] = {}
     gaps: dict[str, str] = {}
     for name in names:
@@ -150,26 +150,10 @@ def price_book(
                 lists[name] = _measured_list(chosen, name, rows, table_source, added)
         except _NoPrice as why:
             gaps[name] = str(why)
-    if primary not in lists and not may_measure and primary != PUBLISHED:
-        raise InputError(
-            f"no price under {primary} for {gaps[primary]}",
-            "'flopbench estimate --policy-log LOG' measures prices once and keeps them; or take "
-            "them from a saved table: 'flopbench table ... -o table.json', then --table table.json",
-        )
     if primary not in lists:
         hint = f"--counter NAME chooses another: {', '.join(lists)}" if lists else ""
         raise MeasureError(f"no prices under {primary}: {gaps[primary]}", hint)
     return PriceBook(lists=lists, primary=primary, gaps=gaps)
-
-
-def used_components(header: Header) -> list[str]:
-    """List the components that an action, exit or charge uses, then all others."""
-    charges = header.charges
-    costs = [a.costs for a in header.actions or []] + [e.costs for e in header.exits or []]
-    if charges is not None:
-        costs += [charges.per_decision, charges.per_step, charges.per_view, charges.per_sample]
-    used = dict.fromkeys(name for cost in costs for name in cost)
-    return [*used, *(name for name in header.components or {} if name not in used)]
 
 
 def _counters(header: Header, counter: str | None, table: CostTable | None) -> list[str]:
@@ -189,63 +173,6 @@ def _counters(header: Header, counter: str | None, table: CostTable | None) -> l
     return list(dict.fromkeys([wanted, *available, PUBLISHED]))
 
 
-def _rows(
-    chosen: Mapping[str, Chosen],
-    counters: Sequence[str],
-    table: CostTable | None,
-    refresh: bool,
-    progress: Progress | None,
-    may_measure: bool,
-) -> tuple[dict[str, dict[str, CostRow]], set[str]]:
-    """Return specification -> counter -> row, and the specifications that the table lacked.
-
-    A table that has a model only under counters other than the primary one lacks it: its rows are
-    kept, and the rest is measured.
-    """
-    specs = [one.spec for one in chosen.values() if one.spec.source != "value"]
-    rows = {str(spec): _in_table(spec, table) for spec in specs}
-    primary = set(counters[:1])
-    missing = [s for s in specs if not rows[str(s)] or not primary <= rows[str(s)].keys()]
-    # Without a counter's library, its cached profiles may be of another version.
-    asked = [name for name in counters if may_measure or is_installed(name)]
-    if missing and asked:
-        found_now = measure(
-            missing,
-            asked,
-            refresh=refresh,
-            progress=progress,
-            cached_only=not may_measure,
-            keep_going=True,
-        )
-        if may_measure:
-            _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken})
-        for one in found_now:
-            for row in measured_rows(one, asked, None):
-                rows[str(one.spec)].setdefault(row.counter, row)
-    if table is None or not asked:
-        return rows, set()
-    for spec in specs:
-        of_spec = rows[str(spec)]
-        doubted = any(row.is_doubted for row in of_spec.values())
-        if doubted and REFERENCE not in of_spec and trusted_row(of_spec.values()) is None:
-            with contextlib.suppress(FlopbenchError):  # then the doubt remains, and is named
-                one = measure([spec], [REFERENCE], cached_only=not may_measure)[0]
-                of_spec |= {row.counter: row for row in measured_rows(one, [REFERENCE], None)}
-    return rows, {str(spec) for spec in missing}
-
-
-def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str]) -> None:
-    """Name all components that cannot be built or do not run, each with its reason."""
-    said = [
-        f"{name} ({one.spec}): {broken[one.spec].removeprefix(str(one.spec)).lstrip()}"
-        for name, one in chosen.items()
-        if one.spec in broken
-    ]
-    if said:
-        hint = "--component NAME=MODEL prices another model in its place"
-        raise InputError(f"no price for {'; '.join(said)}", hint)
-
-
 def _refuse_uncounted(chosen: Mapping[str, Chosen], counter: str | None) -> None:
     """Refuse a counter under which the log's own counts have nothing; its networks are not here."""
     lacking = {
@@ -260,15 +187,6 @@ def _refuse_uncounted(chosen: Mapping[str, Chosen], counter: str | None) -> None
             f"no price under {counter} for {', '.join(lacking)}: {WITH_THE_LOG}, by {counters}",
             f"--counter chooses one of these; --component {first}=MODEL counts another model",
         )
-
-
-def _in_table(spec: ModelSpec, table: CostTable | None) -> dict[str, CostRow]:
-    def same(row: CostRow) -> bool:
-        if row.spec:
-            return row.spec == str(spec)
-        return row.key == (spec.model, spec.input, spec.classes)
-
-    return {row.counter: row for row in table or () if same(row)}
 
 
 def _measured_list(

@@ -18,6 +18,7 @@ from flopbench.estimate.clusters import Clusters, Gathered, clusters_of, signs_o
 from flopbench.estimate.difficulty import COST, difficulty_needs
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
+from flopbench.estimate.price_rows import table_command
 from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.policy.counts import LogCounts, ShareCounts, Source
 from flopbench.policy.plan import Plan, plan_of
@@ -96,6 +97,8 @@ class Choices:
         refresh: measure prices again.
         alone: price under the primary counter only.
         may_measure: whether to measure a price that neither the table nor the cache has.
+        fresh_code: take no price of your own code from the cache.
+        beside: all logs that a command prices, for messages; empty for one log.
     """
 
     preset: str | None = None
@@ -118,6 +121,8 @@ class Choices:
     refresh: bool = False
     alone: bool = False
     may_measure: bool = True
+    fresh_code: bool = False
+    beside: tuple[str, ...] = ()
 
 
 def run_of_log(
@@ -142,7 +147,7 @@ def run_of_log(
     """
     choices = choices or Choices()
     counts = counts_of_log(patterns, choices, keep_scores=keep_scores)
-    return _run(counts, choices, progress)
+    return _run(counts, choices, progress, patterns)
 
 
 def run_of_counts(
@@ -160,7 +165,7 @@ def run_of_counts(
     choices = choices or Choices()
     if choices.cluster is not None:
         raise InputError(f"{path} holds ready-made counts: --cluster needs the log", NO_CLUSTERS)
-    return _run(read_counts(Path(path), preset=choices.preset), choices, progress)
+    return _run(read_counts(Path(path), preset=choices.preset), choices, progress, [path])
 
 
 def counts_of_log(
@@ -215,7 +220,12 @@ def counts_of_log(
     return counts
 
 
-def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress | None) -> Run:
+def _run(
+    counts: LogCounts | ShareCounts,
+    choices: Choices,
+    progress: Progress | None,
+    files: Sequence[str | Path],
+) -> Run:
     counts = _with_length(counts, choices.steps)
     plan = counts.plan
     book = price_book(
@@ -229,6 +239,8 @@ def _run(counts: LogCounts | ShareCounts, choices: Choices, progress: Progress |
         progress=progress,
         alone=choices.alone,
         may_measure=choices.may_measure,
+        fresh_code=choices.fresh_code,
+        make_table=table_command(choices.beside or files, choices.preset, choices.counter),
     )
     prices = book.lists[book.primary]
     totals = counts.totals()

@@ -89,7 +89,7 @@ class ModelSpec:
 
     @property
     def is_user_code(self) -> bool:
-        """Whether the model comes from the user's own code, which is never cached."""
+        """Whether the model comes from the user's own code."""
         return self.source == "python" or (
             self.source == "transformers" and self.name.endswith(".json")
         )

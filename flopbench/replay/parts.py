@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -10,8 +11,9 @@ from flopbench.core.errors import InputError
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.run import build_table
-from flopbench.estimate.components import Chosen, own_spec, resolve_components
+from flopbench.estimate.components import Chosen, code_of_log, named, resolve_components
 from flopbench.estimate.prices import Price, price_book
+from flopbench.models.spec import parse_spec
 from flopbench.policy.header import Component, Header
 
 
@@ -50,7 +52,7 @@ def runnable_specs(
         elif (
             name in overrides
             or not isinstance(own, Component)
-            or (network := _network(name, own)) is None
+            or (network := _network(own)) is None
         ):
             constants[name] = chosen.text if chosen.counted else "MODEL"
         else:
@@ -59,6 +61,11 @@ def runnable_specs(
                 f"{name}: the log charges the constant {chosen.variant!r}, which cannot be run; "
                 f"its variant {network.variant!r}, {network.spec}, runs and is counted here"
             )
+    code = code_of_log(found)
+    if code:
+        options = [w for name, one in code.items() for w in ("--component", f"{name}={one.spec}")]
+        hint = f"if you trust the code: {shlex.join(options)}"
+        raise InputError(f"{named(code)}: a log does not run code", hint)
     if constants:
         listed = ", ".join(constants)
         verb = "is a constant" if len(constants) == 1 else "are constants"
@@ -70,10 +77,10 @@ def runnable_specs(
     return found, notes
 
 
-def _network(name: str, component: Component) -> Chosen | None:
+def _network(component: Component) -> Chosen | None:
     """Return the first variant that is not a constant."""
     for variant, text in component.variants.items():
-        spec = own_spec(name, text)
+        spec = parse_spec(text)
         if spec.source != "value":
             return Chosen(spec=spec, variant=variant, is_default=False)
     return None

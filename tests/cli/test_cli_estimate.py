@@ -112,23 +112,44 @@ def test_what_is_unknown_is_refused(
 
 
 def test_code_named_by_a_log_is_not_started(run_cli: RunCli, tmp_path: Path) -> None:
-    """A log cannot start the user's code; the user can, by naming it."""
+    """A log cannot start the user's code; the user can, by naming it or the log to ``table``.
+
+    Afterwards the log is priced from the table, or from the cache: until a source changes.
+    """
     (tmp_path / "net.py").write_text(
         "import pathlib, torch\n"
         "pathlib.Path('started').touch()\n"
-        "def net():\n    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 5))\n",
+        "from parts import WIDTH\n"
+        "def net():\n    flat = torch.nn.Flatten()\n"
+        "    return torch.nn.Sequential(flat, torch.nn.Linear(192, WIDTH))\n",
         encoding="utf-8",
     )
     spec = "net.py:net@8"
+    (tmp_path / "parts.py").write_text("WIDTH = 5\n", encoding="utf-8")
     header = {"components": {"net": spec}, "actions": [{"name": "run", "costs": {"net": 1}}]}
     path = write_log(tmp_path / "run.jsonl", header, [{"actions": [0, 0]}])
-    refused = run_cli("estimate", "--policy-log", str(path))
-    assert_refused(refused, "must not start by itself", f"--component net={spec}")
+    verbs = ("estimate",), ("compare",), ("plot", "cost", "-o", "c.svg"), ("report", "-o", "page")
+    for verb in verbs:
+        refused = run_cli(*verb, "run.jsonl")
+        assert_refused(refused, f"for net ({spec}): a log does not run code", "--for run.jsonl -o")
     assert not (tmp_path / "started").exists()
     data = estimated(run_cli, path, "--component", f"net={spec}", "--counter", "torch")
     # 2 steps × (3 × 8 × 8 inputs × 5 outputs)
     assert data["macs_per_video"] == str(2 * 192 * 5)
     assert (tmp_path / "started").exists()
+    (tmp_path / "started").unlink()
+    (tmp_path / "parts.py").write_text("WIDTH = 7\n", encoding="utf-8")
+    assert_refused(run_cli("estimate", "run.jsonl"), "a log does not run code")
+    made = run_cli("table", "--for", "run.jsonl", "-o", "table.json", process=True)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "started").exists()
+    (tmp_path / "started").unlink()
+    counted = ("--counter", "torch", "--format", "json")
+    for more, process in ((("--table", "table.json"), False), ((), True)):
+        done = run_cli("estimate", "run.jsonl", *more, *counted, process=process)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["macs_per_video"] == str(2 * 192 * 7)
+    assert not (tmp_path / "started").exists()
 
 
 def test_a_doctored_table_changes_the_figure(run_cli: RunCli, log: Path, tmp_path: Path) -> None:

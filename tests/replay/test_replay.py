@@ -617,7 +617,7 @@ def test_a_device_that_is_not_here(run_cli: RunCli) -> None:
     ("component", "action", "needles"),
     [
         ("value:5", {"costs": {"a": 1}}, ("a is a constant", "--component a=MODEL")),
-        ("nets.py:build@8", {"costs": {"a": 1}}, ("must not start by itself",)),
+        ("nets.py:build@8", {"costs": {"a": 1}}, ("a log does not run", "--component a=nets.py")),
         ("resnet18@32", {"costs": {"a": 0.5}}, ("the action 'r' costs 0.5 runs",)),
         ("resnet18@32", {}, ("nothing ever runs", "--preset NAME")),
     ],

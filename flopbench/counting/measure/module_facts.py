@@ -10,6 +10,7 @@ from torch import nn
 
 from flopbench.counting.profile import ModuleFacts
 from flopbench.models.build.copies import is_compiled
+from flopbench.models.build.trees import INSTALLED
 
 _DEFAULTS: dict[str, Any] = {
     "kernel_size": None,
@@ -22,9 +23,6 @@ _DEFAULTS: dict[str, Any] = {
     "bidirectional": False,
 }
 """Settings of torch's layers that determine their cost, and their defaults."""
-
-_ELSEWHERE = {"site-packages", "dist-packages"}
-"""Folders of installed code, even if inside the working folder, as in ``.venv``."""
 
 
 def module_facts(module: nn.Module, *, located: bool) -> tuple[ModuleFacts, ...]:
@@ -86,4 +84,4 @@ def _place(kind: type) -> str:
         line = inspect.getsourcelines(kind)[1]
     except (OSError, TypeError, ValueError):  # built in, made at run time, or elsewhere
         return ""
-    return "" if _ELSEWHERE & set(inside.parts) else f"{inside.as_posix()}:{line}"
+    return "" if INSTALLED & set(inside.parts) else f"{inside.as_posix()}:{line}"

@@ -24,6 +24,9 @@ from flopbench.models.spec import ModelSpec
 SOURCES = "src"
 """Folder in the root of many repositories that holds their packages."""
 
+INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed code, even if inside the working folder, as in ``.venv``."""
+
 _OWN = "flopbench"
 
 
@@ -138,6 +141,12 @@ def _below(place: str, folder: str) -> bool:
     """Whether a path is a folder or lies in it, as written or with links resolved."""
     paths = (os.path.abspath(place), _real(place))
     return any(path == folder or path.startswith(folder + os.sep) for path in paths)
+
+
+def is_library(place: str) -> bool:
+    """Whether a file or folder belongs to Python or to an installed package."""
+    parts = set(os.path.normpath(place).split(os.sep))
+    return bool(parts & INSTALLED) or any(_below(place, library) for library in _libraries())
 
 
 def _libraries() -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,9 +30,15 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def entry(text: str = "resnet18@64", counter: str = "torch") -> cache.CacheEntry:
     """Return the entry of one specification."""
-    found = cache.entry(parse_spec(text), find_counter(counter))
+    found = entry_of(text, counter)
     assert found is not None
     return found
+
+
+def entry_of(text: str, counter: str = "torch") -> cache.CacheEntry | None:
+    """Return the entry of one specification, None where there is none."""
+    spec = parse_spec(text)
+    return cache.entries([spec], [find_counter(counter)])[spec, counter]
 
 
 def test_a_profile_survives_the_cache() -> None:
@@ -58,12 +66,81 @@ def test_the_key_holds_everything_the_figure_depends_on(monkeypatch: pytest.Monk
     assert len({e.key for e in others}) == len(others)
 
 
-def test_user_code_is_never_cached() -> None:
-    """Its source may change between two runs."""
-    info = find_counter("torch")
-    assert cache.entry(parse_spec("nets.py:build@64"), info) is None
-    assert cache.entry(parse_spec("pkg.nets:build@64"), info) is None
-    assert cache.entry(parse_spec("transformers:my/config.json"), info) is None
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Sources that import each other in every way; only ``lone.py`` belongs to no model."""
+    folder = tmp_path / "project"
+    for name, text in {
+        "nets.py": "import json\nfrom a2pkg import width\ndef build():\n    import a2lazy as z\n",
+        "a2lazy.py": "",
+        "a2pkg/__init__.py": "from .deep import one\n",
+        "a2pkg/deep/__init__.py": "from ..width import W\n",
+        "a2pkg/deep/one.py": "from a2bare.inner.leaf import x\n",
+        "a2pkg/width.py": "W = 1\nfrom .. import beyond\nimport a2pkg.missing, a2absent\n",
+        "a2bare/inner/leaf.py": "import a2pkg.nets\n",
+        "a2pkg/nets.py": "",
+        "lone.py": "",
+        "config.json": "{}",
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model", "parts"),
+    [
+        ("nets.py:build@64", "nets a2lazy a2pkg/__init__ a2pkg/deep/__init__ a2pkg/deep/one "
+         "a2pkg/width a2pkg/nets a2bare/inner/leaf"),
+        ("a2pkg.nets:build@64", "a2pkg/__init__ a2pkg/deep/__init__ a2pkg/deep/one a2pkg/width "
+         "a2pkg/nets a2bare/inner/leaf"),
+        ("transformers:config.json", "config"),
+    ],
+)  # fmt: skip
+def test_own_code_is_kept_until_a_source_changes(project: Path, model: str, parts: str) -> None:
+    """Imports are followed through packages, relative ones, folders and functions."""
+    first = entry_of(model)
+    assert first == entry_of(model) != entry_of("lone.py:build@64")
+    for path in [*project.rglob("*.py"), *project.glob("*.json")]:
+        before = path.read_text(encoding="utf-8")
+        path.write_text(before + " \n", encoding="utf-8")
+        inside = path.relative_to(project).with_suffix("").as_posix() in parts.split()
+        assert (entry_of(model) != first) == inside, path
+        path.write_text(before, encoding="utf-8")
+    assert entry_of(model) == first
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from importlib import import_module\nnet = import_module(NAME)\n",
+        "exec(SOURCE)\n",
+        "def build(:\n",
+    ],
+)
+def test_code_that_cannot_be_told_is_counted_each_time(project: Path, text: str) -> None:
+    """What imports by a name made at run time, and what cannot be read."""
+    (project / "a2lazy.py").write_text(text, encoding="utf-8")
+    assert entry_of("nets.py:build@64") is None
+    assert entry_of("absent.py:build@64") is None
+    assert entry_of("a2pkg.nothing:build@64") is None
+
+
+def test_code_that_this_process_imported_may_be_old(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that changed after its import still runs as it was: nothing is stored for it."""
+    monkeypatch.syspath_prepend(str(project))
+    first = entry_of("nets.py:build@64")
+    a2lazy = importlib.import_module("a2lazy")
+    monkeypatch.setitem(sys.modules, "a2lazy", a2lazy)
+    assert first is not None
+    assert entry_of("nets.py:build@64") == first
+    (project / "a2lazy.py").write_text("WIDTH = 2\n", encoding="utf-8")
+    assert entry_of("nets.py:build@64") is None
+    monkeypatch.delitem(sys.modules, "a2lazy")
+    assert entry_of("nets.py:build@64") not in {None, first}
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from logs import header_of
+from logs import header_of, write_log
 
 from flopbench.core.errors import InputError
-from flopbench.estimate.components import Chosen, resolve_components
+from flopbench.estimate.components import (
+    Chosen,
+    code_of_log,
+    resolve_components,
+    specs_of_logs,
+)
 from flopbench.models.spec import parse_spec
 
 HEADER = header_of(
@@ -23,30 +30,34 @@ HEADER = header_of(
 )
 
 
-def chosen(text: str, variant: str = "", *, is_default: bool = True) -> Chosen:
+def chosen(text: str, variant: str = "", *, is_default: bool = True, of_log: bool = True) -> Chosen:
     """Return a choice."""
-    return Chosen(spec=parse_spec(text), variant=variant, is_default=is_default)
+    return Chosen(spec=parse_spec(text), variant=variant, is_default=is_default, of_log=of_log)
 
 
 @pytest.mark.parametrize(
     ("name", "variants", "overrides", "expected"),
     [
         ("net", {}, {}, chosen("resnet18@112")),
-        ("net", {}, {"net": "resnet18@112x112"}, chosen("resnet18@112")),
-        ("net", {}, {"net": "resnet18@224"}, chosen("resnet18@224", is_default=False)),
+        ("net", {}, {"net": "resnet18@112x112"}, chosen("resnet18@112", of_log=False)),
+        ("net", {}, {"net": "resnet18@224"},
+         chosen("resnet18@224", is_default=False, of_log=False)),
         ("lstm", {}, {}, chosen('value:7 "a paper"', "quoted")),
         ("lstm", {"lstm": "quoted"}, {}, chosen('value:7 "a paper"', "quoted")),
         ("lstm", {"lstm": "small"}, {}, chosen("lstm:8x8@1", "small", is_default=False)),
-        ("lstm", {}, {"lstm": 'value:7 "a paper"'}, chosen('value:7 "a paper"')),
-        ("own", {}, {"own": "nets.py:build@8"}, chosen("nets.py:build@8")),
-        ("odd", {}, {"odd": "value:1"}, chosen("value:1", is_default=False)),
+        ("lstm", {}, {"lstm": 'value:7 "a paper"'}, chosen('value:7 "a paper"', of_log=False)),
+        ("own", {}, {}, chosen("nets.py:build@8")),
+        ("own", {}, {"own": "nets.py:build@8"}, chosen("nets.py:build@8", of_log=False)),
+        ("odd", {}, {"odd": "value:1"}, chosen("value:1", is_default=False, of_log=False)),
     ],
-)
+)  # fmt: skip
 def test_the_log_a_variant_or_another_specification(
     name: str, variants: dict[str, str], overrides: dict[str, str], expected: Chosen
 ) -> None:
     """The requested one is taken; it is the default where it equals the log's own."""
-    assert resolve_components(HEADER, variants, overrides, [name]) == {name: expected}
+    found = resolve_components(HEADER, variants, overrides, [name])
+    assert found == {name: expected}
+    assert list(code_of_log(found)) == (["own"] if name == "own" and not overrides else [])
 
 
 @pytest.mark.parametrize(
@@ -61,9 +72,6 @@ def test_the_log_a_variant_or_another_specification(
          "did you mean 'small'?"),
         ("lstm", {"lstm": "small"}, {"lstm": "value:1"},
          "FLAG lstm=small and --component lstm=value:1 exclude each other", ""),
-        ("own", {}, {},
-         "the component 'own' is 'nets.py:build@8', code that a log must not start by itself",
-         "if you trust it: --component own=nets.py:build@8"),
     ],
 )  # fmt: skip
 def test_what_is_refused(
@@ -77,7 +85,20 @@ def test_what_is_refused(
         assert hint in caught.value.hint
 
 
-def test_trusted_code_may_be_named_by_a_log() -> None:
-    """A saved table makes the code that it has a cost for trusted."""
-    found = resolve_components(HEADER, {}, {}, ["own"], trusted={"nets.py:build@8"})
-    assert found["own"].spec.is_user_code
+def test_what_logs_name_is_listed_once_with_variants(tmp_path: Path) -> None:
+    """Used components first, each of its variants; a preset's where the log names one."""
+    arms = {"b": "nets.py:b@64", "a": "resnet18@112", "gate": {
+        "variants": {"own": "nets.py:gate@32", "quoted": 'value:7 "a paper"'}, "default": "own",
+    }}  # fmt: skip
+    charges = {"per_step": {"gate": 1}}
+    actions = [{"name": "a", "costs": {"a": 1}}, {"name": "skip", "kind": "skip"}]
+    header = {"components": arms, "actions": actions, "charges": charges, "steps": 2}
+    first = write_log(tmp_path / "1.jsonl", header, [{"actions": [0, 1]}])
+    second = write_log(tmp_path / "2.jsonl", {**header, "method": "too"}, [{"actions": [1, 1]}])
+    found = specs_of_logs([str(first), str(second)])
+    expected = ["resnet18@112", "nets.py:gate@32", 'value:7 "a paper"', "nets.py:b@64"]
+    assert list(map(str, found)) == expected
+    preset = write_log(tmp_path / "3.jsonl", {"preset": "arnet-resnet"}, [{"actions": [0] * 16}])
+    (usage := tmp_path / "shares.csv").write_text("action,share\nresnet50@224,1\n")
+    assert "resnet50@224,classes=200" in map(str, specs_of_logs([str(preset)]))
+    assert specs_of_logs([str(usage)], "arnet-resnet") == specs_of_logs([str(preset)])

@@ -13,8 +13,10 @@ from records import op, profile
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.rows import Measurement
+from flopbench.counting.run import measure
 from flopbench.counting.table import CostTable
-from flopbench.estimate import prices as prices_module
+from flopbench.estimate import price_rows
+from flopbench.estimate.price_rows import UnpricedError, table_command
 from flopbench.estimate.prices import PriceBook, price_book
 from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.estimate.text import estimate_grids
@@ -75,10 +77,12 @@ def estimated(path: Path, *texts: str, **choices: Any) -> Run:
 def no_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where a price is measured."""
 
-    def refuse(specs: Any, counters: Any, **_: Any) -> Any:
+    def refuse(specs: Any, counters: Any, **terms: Any) -> Any:
+        if terms.get("cached_only"):
+            return measure(specs, counters, **terms)
         pytest.fail(f"measured {specs} under {counters}")
 
-    monkeypatch.setattr(prices_module, "measure", refuse)
+    monkeypatch.setattr(price_rows, "measure", refuse)
 
 
 def test_variants_of_the_lstm() -> None:
@@ -252,7 +256,7 @@ def test_what_a_table_alone_doubts_is_counted_by_the_reference(
         whole = profile("torch", op("conv", "conv", 100))
         return [Measurement(spec=specs[0], profiles=(whole,), failures={})]
 
-    monkeypatch.setattr(prices_module, "measure", counted)
+    monkeypatch.setattr(price_rows, "measure", counted)
     partial = with_rows(judged("thop-2020", "partial", 4, "why"))
     found = book(table=partial)
     assert found.lists["thop-2020"].prices["resnet50"].total_macs == 100
@@ -262,7 +266,7 @@ def test_what_a_table_alone_doubts_is_counted_by_the_reference(
     def fails(*_: Any, **__: Any) -> Any:
         raise InputError("there is no such file here")
 
-    monkeypatch.setattr(prices_module, "measure", fails)
+    monkeypatch.setattr(price_rows, "measure", fails)
     price = book(table=partial).lists["thop-2020"].prices["resnet50"]
     assert price.note == "partial under thop-2020, so at least this: why"
 
@@ -280,7 +284,7 @@ def test_a_list_alone_is_judged_by_the_reference(monkeypatch: pytest.MonkeyPatch
         found = tuple(profile(name, *parts[name]) for name in counters)
         return [Measurement(spec=spec, profiles=found, failures={}) for spec in specs]
 
-    monkeypatch.setattr(prices_module, "measure", counted)
+    monkeypatch.setattr(price_rows, "measure", counted)
     found = book(table=None, alone=True, counter="thop-2020")
     assert list(found.lists) == ["thop-2020"]
     assert found.lists["thop-2020"].prices["resnet50"].total_macs == 9
@@ -313,7 +317,7 @@ def test_what_a_table_lacks_is_measured_and_marked(monkeypatch: pytest.MonkeyPat
         asked.append(([str(spec) for spec in specs], list(counters)))
         return []
 
-    monkeypatch.setattr(prices_module, "measure", measured)
+    monkeypatch.setattr(price_rows, "measure", measured)
     lacking = "resnet18@112,classes=200"
     with pytest.raises(MeasureError, match="no prices under thop-2020: resnet18"):
         book(table=table(without=lacking))
@@ -375,13 +379,46 @@ def test_the_leading_counter_is_the_publication_s(tmp_path: Path) -> None:
 
 
 def test_code_that_a_log_names_is_not_started() -> None:
-    """A header cannot make flopbench run the user's files; --component or a table can."""
-    spec = "net.py:Net@8"
+    """A header cannot make flopbench run the user's files, and all of them are named at once.
+
+    Prices come from a table; what it has under another counter only, or as failed, does not run.
+    """
+    spec, other = "net.py:Net@8", "net.py:Gate@8"
     header = header_of(
-        components={"net": spec}, actions=[{"name": "run", "costs": {"net": 1}}], steps=1
+        components={"net": spec, "gate": other, "fc": "linear:2x3"},
+        actions=[{"name": "run", "costs": {"net": 1, "gate": 1, "fc": 1}}],
+        steps=1,
     )
-    with pytest.raises(InputError, match="code that a log must not start") as caught:
-        price_book(header)
-    assert caught.value.hint == f"if you trust it: --component net={spec}"
-    known = CostTable(rows=(row(spec, 5, "torch"),))
-    assert price_book(header, table=known).lists["torch"].prices["net"].total_macs == 5
+    linear = row("linear:2x3", 6, "torch")
+    both = CostTable(rows=(row(spec, 5, "torch"), row(other, 7, "torch"), linear))
+    prices = price_book(header, table=both).lists["torch"].prices
+    assert {name: one.total_macs for name, one in prices.items()} == {"net": 5, "gate": 7, "fc": 6}
+    for known, lacking in (
+        ((linear,), {"net": spec, "gate": other}),
+        ((linear, row(spec, 5, "torch")), {"gate": other}),
+        ((linear, row(spec, 5, "thop"), row(other, 7, "torch")), {"net": spec}),
+    ):
+        with pytest.raises(UnpricedError, match="a log does not run code") as caught:
+            price_book(header, table=CostTable(rows=known), table_source="t.json", refresh=True)
+        assert caught.value.components == lacking
+        listed = ", ".join(f"{name} ({text})" for name, text in lacking.items())
+        assert caught.value.message.startswith(f"no price under torch in t.json for {listed}:")
+    failed = CostTable(rows=(linear, row(spec, None, "torch", "failed"), row(other, 7, "torch")))
+    with pytest.raises(MeasureError, match="no prices under torch"):
+        price_book(header, table=failed)
+
+
+def test_the_way_to_a_table_names_every_log(tmp_path: Path) -> None:
+    """One line to paste: all logs of the command, their preset, a counter that is no default."""
+    actions = [{"name": "run", "costs": {"net": 1}}]
+    header = {"components": {"net": "net.py:Net@8"}, "actions": actions, "steps": 1}
+    log = write_log(tmp_path / "my run.jsonl", header, [{"actions": [0]}])
+    for choices, words in (
+        (Choices(), f"'{log}' -o table.json;"),
+        (Choices(beside=("a.jsonl", "b.jsonl")), "a.jsonl b.jsonl -o table.json;"),
+    ):
+        with pytest.raises(UnpricedError) as caught:
+            run_of_log([log], choices)
+        assert f"flopbench table --for {words} then add --table table.json" in caught.value.hint
+    command = table_command(["run.csv"], "arnet-resnet", "ptflops")
+    assert command.endswith("run.csv --preset arnet-resnet --counter ptflops -o table.json")

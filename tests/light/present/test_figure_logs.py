@@ -63,7 +63,7 @@ def test_pricing_measures_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     log = own_log(tmp_path / "run.jsonl")
     with pytest.raises(InputError, match=r"no price under torch for net \(resnet18@33\)") as error:
         priced(log)
-    assert "flopbench estimate" in error.value.hint
+    assert "flopbench table --for" in error.value.hint
     assert "--table" in error.value.hint
 
 

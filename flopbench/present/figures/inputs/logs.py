@@ -79,9 +79,11 @@ def priced(
             runs under different counters.
         DataError: as ``counted``.
     """
-    terms = replace(choices or Choices(), may_measure=False)
+    given = logs_of(logs)
+    files = tuple(str(log) for log in given if isinstance(log, (str, Path)))
+    terms = replace(choices or Choices(), may_measure=False, beside=files)
     runs: list[Run] = []
-    for log in logs_of(logs):
+    for log in given:
         if isinstance(log, (LogCounts, ShareCounts)):
             raise CallerError(" needs prices: give the log's file, or a Run")
         if isinstance(log, Run):
