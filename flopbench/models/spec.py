@@ -2,7 +2,7 @@
 
 Grammar (everything in brackets is optional)::
 
-    [source:]name[@input][,key=value ...]
+    [source:]name[#submodule][@input][,key=value ...]
 
     resnet50@224                         torchvision, the default source
     timm:efficientnet_b3@300             timm
@@ -13,6 +13,8 @@ Grammar (everything in brackets is optional)::
     my_pkg.nets:build@224,width=2        your own function that returns a Module
     nets.py:build@224                    the same from a file
     nets.py:build@1x100:int64+mask=1x100 with inputs by their shapes: see ``shapes``
+    nets.py:Net#backbones.0@224          one of its submodules, at an input of its own
+    resnet50#layer2@1x256x56x56
     lstm:1280x512@16                     LSTMCell-like work for 16 steps; also gru: and rnn:
     linear:1280x7                        one fully connected layer
     value:1.8e9 "EfficientNet paper"     a constant in MACs, with its source
@@ -42,6 +44,7 @@ LAYER_SOURCES = ("lstm", "gru", "rnn", "linear")
 SOURCES = (*LIBRARY_SOURCES, *LAYER_SOURCES, "value", "python")
 
 _EXAMPLES = "expected something like resnet50@224, timm:efficientnet_b3@300 or pkg.module:factory"
+_PART = re.compile(r"\w+(\.\w+)*")
 _VALUE = re.compile(r"value:(?P<amount>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE = re.compile(r"[^\s'\"()\[\]{},@][^'\"()\[\]{},@]*")
@@ -55,10 +58,11 @@ class ModelSpec:
     Attributes:
         source: one of ``SOURCES``; ``python`` is the user's own code.
         name: what the source calls it (``resnet50``, ``pkg.module:factory``, ``1280x512``).
+        part: path of the submodule that is meant; empty for the whole network.
         size: the input size as typed: ``(224,)``, ``(height_px, width_px)``,
             ``(frames, height_px, width_px)`` or ``(steps,)``; empty means the model's own default.
-        shapes: instead of a size, the inputs of the user's own code by their shapes, as
-            ``shapes.format_shapes`` prints them.
+        shapes: instead of a size, the inputs of the user's own code or of a submodule by their
+            shapes, as ``shapes.format_shapes`` prints them.
         classes: width of the classification head, None to leave the head as it is.
         options: further keyword arguments of the builder, sorted by name.
         quote: where a constant comes from.
@@ -66,6 +70,7 @@ class ModelSpec:
 
     source: str
     name: str
+    part: str = ""
     size: tuple[int, ...] = ()
     shapes: str = ""
     classes: int | None = None
@@ -80,7 +85,7 @@ class ModelSpec:
     @property
     def _named(self) -> str:
         prefix = "" if self.source in {"torchvision", "python"} else f"{self.source}:"
-        return f"{prefix}{self.name}"
+        return f"{prefix}{self.name}{self.part and f'#{self.part}'}"
 
     @property
     def input(self) -> str:
@@ -99,17 +104,17 @@ class ModelSpec:
         return replace(self, size=size, shapes="")
 
     def with_input(self, text: str, where: str = "") -> ModelSpec:
-        """Return the same network at an input: a size or, for the user's own code, shapes.
+        """Return the same network at an input: a size, or shapes for own code and submodules.
 
         Raises:
             InputError: the text is neither.
         """
         if not are_shapes(text):
             return self.at(parse_size(text, where))
-        if self.source != "python":
+        if self.source != "python" and not self.part:
             raise InputError(
                 f"{self.model}@{cut(text)}: give a size such as 224, 112x168 or 16x112x112",
-                "inputs by their shapes are for your own code",
+                "inputs by their shapes are for your own code and for submodules",
             )
         return replace(self, size=(), shapes=format_shapes(*parse_shapes(text)))
 
@@ -143,6 +148,7 @@ def parse_spec(text: str) -> ModelSpec:
     named, at, size_text, tail = _cut(text)
     if at and not size_text:
         raise InputError(f"{text!r} has nothing after '@': expected an input size such as @224")
+    named, part = _split_part(named)
     source, name = _split_source(named)
     if not name:
         raise InputError(f"{text!r} names no model: {_EXAMPLES}")
@@ -157,7 +163,11 @@ def parse_spec(text: str) -> ModelSpec:
     if classes is not None and classes < 1:
         raise InputError(f"{text!r}: classes={classes} where at least 1 was expected")
     spec = ModelSpec(
-        source=source, name=name, classes=classes, options=tuple(sorted(options.items()))
+        source=source,
+        name=name,
+        part=part,
+        classes=classes,
+        options=tuple(sorted(options.items())),
     )
     return spec.with_input(size_text, text) if size_text else spec
 
@@ -212,6 +222,18 @@ def cross(models: Sequence[ModelSpec], inputs: Sequence[str]) -> list[ModelSpec]
                 "write the input after '@' for every model, or use -r and no '@'",
             )
     return [spec.with_input(text) for spec in models for text in inputs]
+
+
+def _split_part(named: str) -> tuple[str, str]:
+    """Cut off the path of a submodule; folders may have a ``#`` in their names, too."""
+    name, sign, part = named.rpartition("#")
+    if not sign or "/" in part or ":" in part:
+        return named, ""
+    if not _PART.fullmatch(part):
+        raise InputError(
+            f"{named!r} names no submodule after '#'", f"a path such as {name}#layer1.0"
+        )
+    return name, part
 
 
 def _split_source(named: str) -> tuple[str, str]:

@@ -30,6 +30,9 @@ def with_kwargs():
         def forward(self, *, x): return {"y": x * 2}
     return Net(), {"x": torch.ones(2, 2)}
 
+def with_body():
+    return nn.ModuleDict({"body": nn.Linear(2, 3)}), (torch.zeros(1, 9),)
+
 def broken(): raise RuntimeError("no such luck")
 def returns_text(): return "a model"
 headless = nn.Conv2d(3, 4, 3)
@@ -116,6 +119,29 @@ def test_user_factories(nets: Path) -> None:
     assert build(parse_spec("own_nets:headless@9"), "cpu").feature_dim is None
 
 
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize(
+    ("text", "kind", "input", "shape"),
+    [
+        ("own_nets:build#0@9,width=6", "Conv2d", "9", (1, 3, 9, 9)),
+        ("own_nets:with_body#body@(1,2)", "Linear", "1x2", (1, 2)),
+        ("own_nets:build#3@(1,4)", "Linear", "1x4", (1, 4)),
+        ("own_nets:build#2", "Flatten", "224", (1, 3, 224, 224)),
+        ("resnet18#layer1.0.conv2@1x64x8x8", "Conv2d", "1x64x8x8", (1, 64, 8, 8)),
+        ("fcn_resnet50#backbone@64", "IntermediateLayerGetter", "64", (1, 3, 64, 64)),
+        ("r3d_18#stem@2x8x8", "BasicStem", "2x8x8", (1, 3, 2, 8, 8)),
+    ],
+)
+def test_submodules(
+    nets: Path, device: str, text: str, kind: str, input: str, shape: tuple[int, ...]
+) -> None:
+    """The part that is named, as a model at an input of its own: size, shapes, or one image."""
+    built = build(parse_spec(text), device)
+    assert (type(built.module).__name__, built.input) == (kind, input)
+    assert [(tuple(t.shape), t.device.type) for t in built.args] == [(shape, device)]
+    assert {p.device.type for p in built.module.parameters()} <= {device}
+
+
 @pytest.mark.parametrize(
     ("text", "needle"),
     [
@@ -148,6 +174,10 @@ def test_user_factories(nets: Path) -> None:
         ("own_nets:build,colour=3", "options: width, deep"),
         ("own_nets:build,widht=[3]", "did you mean 'width'? options: width, deep"),
         ("own_nets:with_inputs@3", "brings its own inputs"),
+        ("own_nets:build#4", "own_nets:build has no submodule '4'"),
+        ("resnet18#layr1.0", "did you mean 'layer1.0'? submodules: layer1.0, conv1, bn1"),
+        ("resnet18#layer1.0.conv9", "submodules: layer1.0.conv1, layer1.0.bn1, layer1.0.relu"),
+        ("lstm:4x4#cell", "lstm:4x4 has no submodule 'cell'"),
     ],
 )
 def test_bad_models_are_refused(nets: Path, text: str, needle: str) -> None:

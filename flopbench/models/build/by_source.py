@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,13 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, near_match
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.copies import evaluate
 from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.library import build_library_model, build_on_meta
-from flopbench.models.build.user import build_user_model
+from flopbench.models.build.user import build_user_model, with_inputs
 from flopbench.models.shapes import Shape
 from flopbench.models.spec import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
 
@@ -36,10 +37,10 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
             cost is known not to depend on values.
 
     Raises:
-        InputError: the model does not exist, its library is not installed, an option or the input
-            size does not fit it, or the user's factory failed.
+        InputError: the model or its submodule does not exist, its library is not installed, an
+            option or the input size does not fit it, or the user's factory failed.
     """
-    spec = copy.deepcopy(spec)  # a builder may write to lists among the options
+    named, spec = spec, _whole(copy.deepcopy(spec))  # a builder may write to lists among options
     context = made_on_cpu() if device == "cpu" else no_addresses()
     with seeded(), context:
         if spec.source in LIBRARY_SOURCES:
@@ -48,11 +49,39 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
             make = _build_layer if spec.source in LAYER_SOURCES else build_user_model
             with contextlib.nullcontext() if device == "cpu" else torch.device(device):
                 built = make(spec)
+        if named.part:
+            with contextlib.nullcontext() if device == "cpu" else torch.device(device):
+                built = _part(built.module, named)
     try:
         evaluate(built.module)
     except Exception as error:
-        raise InputError(f"{spec} fails in eval(): {reason(error)}") from error
-    return replace(built, notes=(*built.notes, *branch_notes(built.module, spec)))
+        raise InputError(f"{named} fails in eval(): {reason(error)}") from error
+    return replace(built, notes=(*built.notes, *branch_notes(built.module, named)))
+
+
+def _whole(spec: ModelSpec) -> ModelSpec:
+    """Return the network that a submodule belongs to; the input named is the submodule's."""
+    if not spec.part:
+        return spec
+    own = spec.source == "python"  # it may bring inputs of its own
+    image = () if own or len(spec.size) > 2 else spec.size  # some networks have no default
+    return replace(spec, part="", shapes="", size=image)
+
+
+def _part(whole: nn.Module, spec: ModelSpec) -> Built:
+    paths = dict(whole.named_modules())
+    if spec.part not in paths:
+        above = spec.part
+        while above not in paths:
+            above = above.rpartition(".")[0]
+        beside = [path for path in paths if path and path.rpartition(".")[0] == above]
+        near = difflib.get_close_matches(spec.part, paths, n=3)
+        known = dict.fromkeys([*(beside if set(near) & set(beside) else near[:1]), *beside])
+        raise InputError(
+            f"{_whole(spec).model} has no submodule {spec.part!r}",
+            near_match(spec.part, known, "submodules"),
+        )
+    return with_inputs(paths[spec.part], spec)
 
 
 def _build_library(spec: ModelSpec, device: str, initialise: bool) -> Built:

@@ -88,9 +88,11 @@ def _give(spec: ModelSpec | None, inputs: str, shape: str = "") -> str:
     """Say how to give inputs: a caller passes them; a factory returns them, or ``@`` names them."""
     if spec is None:
         return f"pass input={inputs}"
+    named = replace(spec, size=(), shapes=shape)
+    if spec.part:
+        return f"write {named}" if shape else "name its inputs by their shapes, after '@'"
     if spec.source != "python":
         return f"name a factory that returns (model, {inputs})"
-    named = replace(spec, size=(), shapes=shape)
     written = f"write {named}, or " if shape and spec.input else ""
     return f"{written}let the factory return (model, {inputs})"
 

@@ -57,21 +57,31 @@ def build_user_model(spec: ModelSpec) -> Built:
     module = unwrap(module)
     if spec.classes is not None:
         replace_head(module, spec.classes, spec.name)
-    given = any(value is not None for value in inputs)
-    if given and spec.input:
+    if not any(value is not None for value in inputs):
+        return with_inputs(module, spec)
+    if spec.input:
         raise InputError(
             f"{spec.name} brings its own inputs, so @{spec.input} cannot apply",
             "leave out the input, or let the factory return the Module alone",
         )
-    if not given and not spec.shapes:
-        size = spec.size or DEFAULT_SIZE
-        return Built(
-            module=module,
-            args=(image_input(spec, size),),
-            input=format_size(size),
-            feature_dim=head_width(module),
-        )
-    args, kwargs = example_inputs(module, *(inputs if given else [spec.shapes]))
+    return _with(module, *inputs)
+
+
+def with_inputs(module: nn.Module, spec: ModelSpec) -> Built:
+    """Give a module the inputs that the specification names, else one image of the default size."""
+    if spec.shapes:
+        return _with(module, spec.shapes)
+    size = spec.size or DEFAULT_SIZE
+    return Built(
+        module=module,
+        args=(image_input(spec, size),),
+        input=format_size(size),
+        feature_dim=head_width(module),
+    )
+
+
+def _with(module: nn.Module, *inputs: Any) -> Built:
+    args, kwargs = example_inputs(module, *inputs)
     return Built(
         module=module,
         args=args,
