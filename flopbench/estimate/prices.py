@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flopbench.core.errors import MeasureError
+from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.units import GIGA, percent
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE, doubt_text
