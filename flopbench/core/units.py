@@ -9,6 +9,7 @@ quotation. Counts are exact integers everywhere; they are rounded here, when pri
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
@@ -192,9 +193,66 @@ def gflops(count: int | float | Fraction) -> float:
     return float(count / GIGA)
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: float, one: str, many: str = "") -> str:
     """Return a noun for a number: ``plural(3, "view")`` is ``views``; ``many`` may be irregular."""
-    return one if count == 1 else many or f"{one}s"
+    if count == 1 or many:
+        return one if count == 1 else many
+    if re.search("(ss|x|ch|sh)$", one):
+        return f"{one}es"
+    if one.endswith("s"):
+        return one  # series
+    return re.sub("(?<=[^aeiou])y$", "ie", one) + "s"
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    """Return a number with its noun: ``1 video``, ``1,450 videos``."""
+    return f"{count:,} {plural(count, one, many)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """What one sample of a log and one step of it are called, in the singular."""
+
+    sample: str = "video"
+    step: str = "frame"
+
+    @property
+    def samples(self) -> str:
+        """The plural."""
+        return plural(2, self.sample)
+
+    @property
+    def steps(self) -> str:
+        """The plural."""
+        return plural(2, self.step)
+
+
+VIDEOS = Words()
+"""Those of logs that do not say."""
+ANY_WORDS = Words(sample="sample", step="step")
+"""Those of several logs with words of their own."""
+
+
+def common_words(words: Iterable[Words]) -> Words:
+    """Return the words that several logs share, each the general one where they do not."""
+    found = list(words)
+    samples, steps = {one.sample for one in found}, {one.step for one in found}
+    return Words(
+        sample=samples.pop() if len(samples) == 1 else ANY_WORDS.sample,
+        step=steps.pop() if len(steps) == 1 else ANY_WORDS.step,
+    )
+
+
+def interval_decimals(half_widths: Iterable[float], most: int) -> int:
+    """Return how many decimals show two digits of the smallest half-width of some intervals.
+
+    A half-width of 0 says nothing; ``most`` are the decimals without any other.
+    """
+    known = [half for half in half_widths if half > 0]
+    if not known:
+        return most
+    exponent = int(f"{min(known):.1e}".partition("e")[2])
+    return min(most, max(0, 1 - exponent))
 
 
 def milliseconds(seconds: float) -> str:
@@ -254,6 +312,11 @@ SCALES = (
 )
 
 
-def scale_of(largest: int) -> Scale:
+def scale_of(largest: float) -> Scale:
     """Return the largest unit that the largest count reaches."""
     return next((scale for scale in SCALES if largest >= scale.divisor), SCALES[-1])
+
+
+def table_scale(largest: float) -> Scale:
+    """Return the unit of a table: papers write 0.3 GMACs, and 50 MMACs."""
+    return scale_of(10 * largest) if largest else SCALES[0]

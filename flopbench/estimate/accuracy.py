@@ -34,7 +34,7 @@ NOTED_SHIFT = 0.25
 _ROUNDING = 1e-9
 """In percentage points: above the rounding error of float64 sums over classes."""
 
-_NO_WIDTH = "all resamples agree, so the interval has no width: these videos do not show its size"
+_NO_WIDTH = "all resamples agree, so the interval has no width and does not show its size"
 _LABEL_HINT = "a label id is a column of the scores, counted from 0; leave out padding such as -1"
 _LOGS_HINT = "python -m pip install 'flopbench[logs]'"
 
@@ -100,7 +100,7 @@ def top1(
         at_top = np.count_nonzero(given == given.max(axis=1, keepdims=True), axis=1)
         if tied := int(np.count_nonzero(at_top > 1)):
             taken = "the lowest class index among the tied is the prediction"
-            notes.append(f"{tied:,} of {videos:,} videos have a tied highest score: {taken}")
+            notes.append(f"{tied:,} of {videos:,} have a tied highest score: {taken}")
     if interval is not None and right in (0, videos):
         notes.append(_NO_WIDTH)
     return Accuracy(
@@ -179,7 +179,7 @@ def mean_average_precision(
     interval = _interval(means, videos, clusters, centre=percent)
     notes = []
     if unlabelled := int(np.count_nonzero(~positive.any(axis=1))):
-        notes.append(f"{unlabelled:,} of {videos:,} videos have no label: negatives of every class")
+        notes.append(f"{unlabelled:,} of {videos:,} have no label: negatives of every class")
     if interval is not None:
         shift, width = float(np.nanmean(means)) - percent, interval[1] - interval[0]
         if width < _ROUNDING:

@@ -101,8 +101,8 @@ def _charged(
     charges = plan.charges
     for i, (action, times) in enumerate(zip(plan.actions, decisions, strict=True)):
         yield _item(plan.action_label(i), times, action.costs, charges.per_decision)
-    for exit, times in zip(plan.exits, exits, strict=False):
-        yield _item(f"exit {exit.name}", times, exit.costs)
+    for i, (exit, times) in enumerate(zip(plan.exits, exits, strict=False)):
+        yield _item(plan.exit_label(i), times, exit.costs)
     if charges.per_step:
         yield _item("every step", steps, charges.per_step)
     if charges.per_view:

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import DataError, InputError, Remark, near_match
-from flopbench.core.units import plural
+from flopbench.core.units import Words, number_of
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.samples import FIELDS
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 COLUMN = "cluster"
 """Under this name a counted log has the cluster of each record."""
-VIDEOS = "videos"
 ID_PREFIX = "id:"
 ID_HINT = "id:/ takes what stands before the last / of an id"
 FEWEST_CLUSTERS = 10
@@ -45,11 +44,13 @@ class Clusters:
         column: where the clusters come from, as ``--cluster`` names it.
         codes: (videos,) the cluster of each video, numbered in the order of the log.
         number: how many clusters there are.
+        words: what the log calls a video.
     """
 
     column: str
     codes: Any
     number: int
+    words: Words
 
     @property
     def drawn(self) -> Any:
@@ -71,10 +72,11 @@ class Clusters:
         if videos == 1:
             return ()
         if self.number == 1:
-            text = f"{which}: all {videos:,} videos are one cluster, which says nothing about"
-            return (Remark(f"{text} others: no interval"),)
+            text = f"{which}: all {videos:,} {self.words.samples} are one cluster"
+            return (Remark(f"{text}, which says nothing about others: no interval"),)
         if self.drawn is None:
-            return (Remark(f"{which}: each cluster is one video, so intervals are over videos"),)
+            one, many = self.words.sample, self.words.samples
+            return (Remark(f"{which}: each cluster is one {one}, so intervals are over {many}"),)
         if self.number < FEWEST_CLUSTERS:
             text = f"{which}: intervals over {self.number} clusters tend to be too narrow"
             return (Remark(f"{text}; {FEWEST_CLUSTERS} or more are needed"),)
@@ -175,13 +177,14 @@ def clusters_of(counts: LogCounts, column: str) -> Clusters:
         first = codes[counts.first_records]
         other = np.flatnonzero(first[counts.video] != codes)
         if len(other):
-            name = (counts.ids or ())[int(other[0])]
+            name, a_sample = (counts.ids or ())[int(other[0])], f"one {counts.plan.words.sample}"
             raise DataError(
                 f"{counts.source}: the views of {name!r} differ in --cluster {column}",
-                "costs are those of a video, over all its views: a video has one cluster",
+                f"costs are those of {a_sample}, over all its views: it has one cluster",
             )
         codes = first
-    return Clusters(column=column, codes=codes, number=int(codes.max()) + 1)
+    number = int(codes.max()) + 1
+    return Clusters(column=column, codes=codes, number=number, words=counts.plan.words)
 
 
 def signs_of_clusters(counts: LogCounts, costs_macs: Any) -> tuple[Remark, ...]:
@@ -276,9 +279,8 @@ def same_clusters(a: Clusters, b: Clusters, order: Sequence[int]) -> int | None:
     return None
 
 
-def drawn_text(clusters: Clusters | None) -> str:
+def drawn_text(clusters: Clusters | None, words: Words) -> str:
     """Return what an interval is over: ``videos``, or ``40 clusters (clip)``."""
     if clusters is None or clusters.drawn is None:
-        return VIDEOS
-    number = clusters.number
-    return f"{number:,} {plural(number, 'cluster')} ({clusters.column})"
+        return words.samples
+    return f"{number_of(clusters.number, 'cluster')} ({clusters.column})"

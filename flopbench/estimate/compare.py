@@ -16,11 +16,13 @@ from typing import Any
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.statistics import Ends
+from flopbench.core.units import number_of
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.methods import Method, Metric, methods_of, names_of_logs
 from flopbench.estimate.pairing import check_pairs, video_order
 from flopbench.estimate.runs import Choices, Run
+from flopbench.estimate.wording import costs_of
 from flopbench.policy.counts import LogCounts
 
 COMPARED = (
@@ -39,6 +41,8 @@ COMPARED = (
 """Columns of the CSV that ``flopbench compare`` writes."""
 Place = tuple[float | None, float | Fraction]
 """Accuracy in percent, and cost: the lower the better."""
+SAME_LENGTH = 0.005
+"""Mean lengths that differ by no more than this share are called the same."""
 MUST_MATCH = ("dataset", "split")
 """Header fields in which two runs must agree to be compared."""
 
@@ -111,7 +115,8 @@ def compare(
         runs: estimates made with ids and scores kept, under one counter and rule.
         choices: resamples and seed.
         names: names of the runs; if empty, ``names_of`` names them.
-        metric: ``mAP`` or ``top-1``; None takes mAP where every log has scores or quotes it.
+        metric: ``mAP`` or ``top-1``; None takes the one that every log has or quotes: top-1 first
+            where each sample has one label, else mAP.
         anyway: also compare runs that differ in ``MUST_MATCH``.
 
     Raises:
@@ -122,7 +127,7 @@ def compare(
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
     names = names_of_logs([run.counts for run in runs], names)
-    notes = _check_comparable(runs, anyway) + _rule_notes(runs, names)
+    notes = _check_comparable(runs, anyway) + _rule_notes(runs, names) + _length_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
     notes += check_pairs(methods, anyway)
 
@@ -164,7 +169,8 @@ def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[Remark]:
             if not anyway:
                 raise NotComparableError(
                     text,
-                    "figures for different videos are not comparable; --anyway compares them",
+                    f"figures for different {runs[0].header.words.samples} are not comparable; "
+                    "--anyway compares them",
                 )
             notes.append(Remark(text))
     return notes
@@ -181,6 +187,26 @@ def _rule_notes(runs: Sequence[Run], names: Sequence[str]) -> list[Remark]:
     other = [f"{name} {run.published.gflops_per_video:.4f}" for name, run in exact if run.published]
     text += f"; GFLOPS/v under it: {', '.join(other)}" if other else ""
     return [Remark(text, kind="rules")]
+
+
+def _length_notes(runs: Sequence[Run], names: Sequence[str]) -> list[Remark]:
+    """Note where costs of a step are those of samples of different lengths."""
+    known = zip(names, (run.primary for run in runs), strict=True)
+    lengths = {  # of one view
+        name: one.frames_per_video * (one.videos or 1) / one.records
+        for name, one in known
+        if one.gflops_per_frame is not None
+    }
+    if not lengths or max(lengths.values()) <= (1 + SAME_LENGTH) * min(lengths.values()):
+        return []
+    costs = costs_of(runs)
+    listed = ", ".join(f"{name} {length:.4g}" for name, length in lengths.items())
+    return [
+        Remark(
+            f"{costs.short_per_step} is over {costs.words.samples} of different lengths ({listed} "
+            f"{costs.words.steps}): {costs.short_per_sample} compares them",
+        )
+    ]
 
 
 def dominates(a: Place, b: Place) -> bool:
@@ -219,7 +245,8 @@ def accuracy_notes(method: Method) -> list[Remark]:
     absent = method.accuracy.absent_classes
     if absent:
         shown = ", ".join(map(str, absent[:10])) + (" …" if len(absent) > 10 else "")
-        notes.append(f"{len(absent)} classes without a video are left out of the mean: {shown}")
+        classes, one = number_of(len(absent), "class"), method.run.header.words.sample
+        notes.append(f"without a positive {one}, so left out of the mean: {classes}, {shown}")
     return [Remark(text, method.name) for text in notes]
 
 

@@ -6,6 +6,7 @@ File format (JSON): ``{"schema": 1, "kind": "flopbench.comparison", ...}``, see 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,11 +14,12 @@ from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.tables import Tables
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, interval_decimals
 from flopbench.estimate.as_json import estimate_data
-from flopbench.estimate.clusters import VIDEOS, drawn_text
+from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.compare import COMPARED, Comparison
 from flopbench.estimate.methods import Method
+from flopbench.estimate.wording import Costs, costs_of, half_widths, range_text, relative_halves
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
@@ -73,100 +75,137 @@ def comparison_tables(comparison: Comparison) -> Tables:
 
 def methods_grid(comparison: Comparison) -> Grid:
     """Lay out one line per method, in the form of AR-Net's Table 3."""
-    first = comparison.methods[0].run
-    rules = dict.fromkeys(a.run.primary.rule for a in comparison.methods)
-    metric = f"{comparison.metric} %"
-    titles = ("approach", metric, "95 %", "GFLOPS/f", "GFLOPS/v", "95 %", "videos", "Pareto")
-    caption = [
-        CONVENTION,
-        f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule. GFLOPS/f: all "
-        "cost over all sampled frames; GFLOPS/v: per video.",
-    ]
-    over = {a.name: drawn_text(a.run.clusters) for a in comparison.methods}
-    kinds = set(over.values())
-    if kinds != {VIDEOS}:
-        one = min(kinds) if len(kinds) == 1 else ", ".join(f"{o} of {n}" for n, o in over.items())
-        caption.append(f"Intervals: bootstrap over {one}.")
-    if comparison.metric == "mAP" and any(a.accuracy for a in comparison.methods):
-        caption.append(
-            f"mAP intervals: of the mean mAP of splits of this size; at most {MAP_RESAMPLES} "
-            "resamples."
-        )
-    caption += [f"Note: {note}." for note in comparison.notes]
+    methods = comparison.methods
+    costs = costs_of([one.run for one in methods])
+    words, metric = costs.words, f"{comparison.metric} %"
+    primary = [one.run.primary for one in methods]
+    percents, ranges = _percents(methods)
+    ends = [None if one.run.interval is None else one.run.interval.ends for one in methods]
+    relative = relative_halves([one.gflops_per_video for one in primary], ends)
+    per_sample, decimals = costs.column([one.gflops_per_video for one in primary], relative)
+    length = f"{words.steps}/{costs.short_per_sample.partition('/')[2]}"
+    return _grid(
+        "Method against method",
+        [
+            ("approach", [one.name for one in methods]),
+            (metric, percents),
+            ("95 %", ranges),
+            (
+                costs.short_per_step,
+                costs.column([p.gflops_per_frame for p in primary], relative)[0],
+            ),
+            (costs.short_per_sample, per_sample),
+            ("95 %", [costs.range(own, decimals) for own in ends]),
+            (length, [f"{p.frames_per_video:.4g}" if p.frames_per_video else "-" for p in primary]),
+            (words.samples, ["-" if p.videos is None else f"{p.videos:,}" for p in primary]),
+            ("Pareto", [_place(one, comparison) for one in methods]),
+        ],
+        ("approach", "Pareto"),
+        spare=(words.samples, length, "Pareto", costs.short_per_step, "95 %"),
+        lower=(costs.short_per_step, costs.short_per_sample),
+        higher=(metric,),
+        caption=_caption(comparison, costs),
+    )
+
+
+def _grid(
+    title: str,
+    cells: Sequence[tuple[str, Sequence[str]]],
+    text: Sequence[str],
+    *,
+    caption: Sequence[str],
+    **which: Sequence[str],
+) -> Grid:
+    """Return a table of headings with their cells, without columns in which there is no value."""
+    shown = [(name, own) for name, own in cells if set(own) != {"-"} or name.endswith("%")]
+    # An interval goes with what it is of.
+    shown = [one for one in shown if one[0] != "95 %" or set(one[1]) != {"-"}]
     return Grid(
-        title="Method against method",
-        columns=columns(
-            titles,
-            ("approach", "Pareto"),
-            spare=("videos", "Pareto", "GFLOPS/f", "95 %"),
-            lower=("GFLOPS/f", "GFLOPS/v"),
-            higher=(metric,),
-        ),
-        rows=tuple(_row(a, comparison) for a in comparison.methods),
+        title=title,
+        columns=columns([name for name, _ in shown], text, **which),
+        rows=tuple(zip(*(own for _, own in shown), strict=True)),
         caption=tuple(caption),
     )
 
 
-def _row(method: Method, comparison: Comparison) -> tuple[str, ...]:
-    primary, ci = method.run.primary, method.run.interval
-    percent = "-" if method.percent is None else f"{method.percent:.2f}"
-    if method.quoted is not None:
-        percent = f"{method.quoted:g} (quoted)"
-    accuracy_ci = None if method.accuracy is None else method.accuracy.ci95_percent
+def _caption(comparison: Comparison, costs: Costs) -> list[str]:
+    methods, words = comparison.methods, costs.words
+    first = methods[0].run
+    rules = dict.fromkeys(one.run.primary.rule for one in methods)
+    lines = [f"Prices: {first.prices.counter}, {first.table}; {' and '.join(rules)} rule."]
+    if any(one.run.primary.gflops_per_frame is not None for one in methods):
+        lines[0] += (
+            f" {costs.short_per_step}: all cost over all sampled {words.steps}; "
+            f"{costs.short_per_sample}: per {words.sample}."
+        )
+    over = {a.name: drawn_text(a.run.clusters, words) for a in methods}
+    kinds = set(over.values())
+    if kinds != {words.samples}:
+        one = min(kinds) if len(kinds) == 1 else ", ".join(f"{o} of {n}" for n, o in over.items())
+        lines.append(f"Intervals: bootstrap over {one}.")
+    if comparison.metric == "mAP" and any(a.accuracy for a in methods):
+        lines.append(
+            f"mAP intervals: of the mean mAP of splits of this size; at most {MAP_RESAMPLES} "
+            "resamples."
+        )
+    return [CONVENTION, *lines, *(f"Note: {note}." for note in comparison.notes)]
+
+
+def _percents(methods: Sequence[Method]) -> tuple[list[str], list[str]]:
+    """Print accuracies and their intervals, with two digits of the narrowest."""
+    ends = [None if one.accuracy is None else one.accuracy.ci95_percent for one in methods]
+    decimals = interval_decimals(half_widths(ends), 2)
+    cells = []
+    for one in methods:
+        text = "-" if one.percent is None else f"{one.percent:.{decimals}f}"
+        cells.append(text if one.quoted is None else f"{one.quoted:g} (quoted)")
+    return cells, [range_text(own, decimals) for own in ends]
+
+
+def _place(method: Method, comparison: Comparison) -> str:
+    """Say where a method lies: on the front, or which ones dominate it."""
     sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
     beaten_by = [d.winner + sure[d.clear] for d in comparison.dominance if d.loser == method.name]
-    place = "front" if method.name in comparison.front else ""
-    if beaten_by:
-        more = len(beaten_by) - (MOST_NAMED - 1)
-        if more > 1:
-            beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
-        place = f"dominated by {', '.join(beaten_by)}"
-    return (
-        method.name,
-        percent,
-        _range(accuracy_ci, 2),
-        "-" if primary.gflops_per_frame is None else f"{primary.gflops_per_frame:.4f}",
-        f"{primary.gflops_per_video:.4f}",
-        "-" if ci is None else _range(ci.ends, 4),
-        "-" if primary.videos is None else f"{primary.videos:,}",
-        place or "-",
-    )
+    if not beaten_by:
+        return "front" if method.name in comparison.front else "-"
+    more = len(beaten_by) - (MOST_NAMED - 1)
+    if more > 1:
+        beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
+    return f"dominated by {', '.join(beaten_by)}"
 
 
 def differences_grid(comparison: Comparison) -> Grid:
     """Lay out every other method minus the first."""
-    first = comparison.methods[0].name
-    rows = [
-        (
-            one.name,
-            "-" if one.percent is None else f"{one.percent:+.2f}",
-            _range(one.ci95_percent, 2, sign="+"),
-            f"{one.gflops_per_video:+.4f}",
-            _range(one.ci95_gflops_per_video, 4, sign="+"),
-            "in pairs" if one.paired else "apart",
-        )
-        for one in comparison.differences
-    ]
-    return Grid(
-        title=f"Difference from {first}",
-        columns=columns(
-            ("approach", f"{comparison.metric} points", "95 %", "GFLOPS/v", "95 %", "resampled"),
-            ("approach", "resampled"),
-            spare=("resampled", "95 %"),
-        ),
-        rows=tuple(rows),
+    found = comparison.differences
+    costs = costs_of([one.run for one in comparison.methods])
+    words = costs.words
+    points = interval_decimals(half_widths(one.ci95_percent for one in found), 2)
+    ends = [one.ci95_gflops_per_video for one in found]
+    decimals = interval_decimals(map(costs.of, half_widths(ends)), costs.decimals)
+    return _grid(
+        f"Difference from {comparison.methods[0].name}",
+        [
+            ("approach", [one.name for one in found]),
+            (
+                f"{comparison.metric} points",
+                ["-" if one.percent is None else f"{one.percent:+.{points}f}" for one in found],
+            ),
+            ("95 %", [range_text(one.ci95_percent, points, "+") for one in found]),
+            (
+                costs.short_per_sample,
+                [f"{costs.of(one.gflops_per_video):+.{decimals}f}" for one in found],
+            ),
+            ("95 %", [costs.range(own, decimals, "+") for own in ends]),
+            ("resampled", ["in pairs" if one.paired else "apart" for one in found]),
+        ],
+        ("approach", "resampled"),
+        spare=("resampled", "95 %"),
         caption=(
-            "In pairs: both logs hold the same videos, drawn together. Apart: each log's videos "
-            "are drawn separately.",
+            f"In pairs: both logs hold the same {words.samples}, drawn together. Apart: each log's "
+            f"{words.samples} are drawn separately.",
             *(f"Note: {note}." for note in comparison.notes if note.kind == "rules"),
         ),
     )
-
-
-def _range(ends: tuple[float, float] | None, digits: int, sign: str = "") -> str:
-    if ends is None:
-        return "-"
-    return f"{ends[0]:{sign}.{digits}f} to {ends[1]:{sign}.{digits}f}"
 
 
 def comparison_csv(comparison: Comparison) -> str:

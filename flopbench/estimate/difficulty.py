@@ -86,7 +86,7 @@ def _levels(counts: LogCounts, measure: str, costs_macs: Any) -> Levels:
         known = {"right": values == 1, "wrong": values == 0}
         missing = int((values < 0).sum())
         _require(missing < len(values), counts, "predictions or scores, and labels", measure)
-        note = "right: the prediction is one of the video's labels"
+        note = f"right: the prediction is one of the {counts.plan.words.sample}'s labels"
         groups = {name: np.flatnonzero(mask) for name, mask in known.items() if mask.any()}
         return Levels(groups=groups, note=_joined(note, _left_out(missing)), thirds=False)
     if measure == MARGIN:
@@ -115,10 +115,11 @@ def _check_views(counts: LogCounts, measure: str, groups: Sequence[Any]) -> None
     among = [counts.video[chosen] for chosen in groups]
     videos = sum(len(np.unique(own)) for own in among)
     if videos > len(np.unique(np.concatenate(among))):
+        one = counts.plan.words.sample
         raise InputError(
-            f"{counts.source}: views of one video differ in {measure!r}: --by difficulty needs one "
-            "value per video",
-            f"--difficulty {COST} has one value per video",
+            f"{counts.source}: views of one {one} differ in {measure!r}: --by difficulty needs one "
+            f"value per {one}",
+            f"--difficulty {COST} has one value per {one}",
         )
 
 

@@ -61,7 +61,8 @@ class ActionCost:
     Attributes:
         kind: run, reuse, skip or exit.
         span: steps that one decision covers.
-        share_of_frames: of all sampled frames (steps); None for an exit.
+        share_of_frames: of all sampled frames (steps): those under the action, or those that were
+            processed up to the exit; None for an exit that does not say how many.
         share_of_decisions: of the decisions of its stream; for an exit, of the records.
         decisions_per_video: how often it is decided.
         gflops_per_video: what its decisions cost, including their charges; sums to the total minus
@@ -88,7 +89,8 @@ class Estimate:
         macs_per_video: the mean, exact.
         gflops_per_video: the same in units of 1e9.
         gflops_per_frame: per sampled frame (step): all cost over all frames.
-        gflops_per_processed_frame: per frame under a run or an exit; None where there is none.
+        gflops_per_processed_frame: per frame under a run or an exit, or up to an exit that says how
+            many; None where there is none.
         gflops_per_decision: None where there are no decisions.
         by_component: name -> cost; sums to the total.
         by_action: name -> cost.
@@ -134,6 +136,7 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
         (n for a, n in zip(plan.actions, covered, strict=True) if a.kind in {"run", "exit"}),
         Fraction(0),
     )
+    processed += sum(steps for steps in _steps_to_exits(totals, plan) if steps is not None)
     items = charge_items(totals, plan, rule)
     decisions = sum((item.times for item in items[: len(plan.actions)]), Fraction(0))
     whole = sum((item.times * _macs(item.costs, prices) for item in items), Fraction(0))
@@ -155,6 +158,14 @@ def estimate(totals: Totals, plan: Plan, prices: PriceList, rule: Rule = "exact"
         processed_frames_per_video=float(processed / videos),
         decisions_per_video=float(decisions / videos),
     )
+
+
+def _steps_to_exits(totals: Totals, plan: Plan) -> list[Fraction | None]:
+    """Return the steps that were processed by samples of each exit, None where it is not known."""
+    return [
+        None if exit.steps is None else Fraction(n) * exit.steps
+        for exit, n in zip(plan.exits, totals.exits, strict=False)
+    ]
 
 
 def _macs(costs: Costs | Mapping[str, Fraction], prices: PriceList) -> Fraction:
@@ -218,13 +229,15 @@ def _by_action(
             gflops_per_video=gflops(macs / videos),
             own_gflops_per_video=gflops(item.times * _macs(action.costs, prices) / videos),
         )
-    for item in items[len(plan.actions) : len(plan.actions) + len(totals.exits)]:
+    exits = items[len(plan.actions) : len(plan.actions) + len(totals.exits)]
+    for item, steps in zip(exits, _steps_to_exits(totals, plan), strict=True):
         macs = item.times * _macs(item.costs, prices)
         attributed += macs
+        seen = None if steps is None or not totals.steps else steps / exact(totals.steps)
         costs[item.name] = ActionCost(
             kind="exit",
             span=1,
-            share_of_frames=None,
+            share_of_frames=None if seen is None else float(seen),
             share_of_decisions=float(item.times / totals.views),
             decisions_per_video=float(item.times / videos),
             gflops_per_video=gflops(macs / videos),

@@ -49,7 +49,8 @@ def groups_of(
         InputError: the log lacks what the groups are made from.
     """
     if isinstance(counts, ShareCounts):
-        raise InputError(f"a table of shares has no videos: --by {by} cannot apply")
+        samples = counts.plan.words.samples
+        raise InputError(f"a table of shares has no {samples}: --by {by} cannot apply")
     costs = video_costs(counts, prices, rule)
     if by == "class":
         members, note = _classes(counts)
@@ -81,7 +82,8 @@ def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
         raise InputError(f"{counts.source} has no labels: --by class cannot apply")
     notes = []
     if counts.label_lengths.max() > 1:
-        notes.append("a video with several labels counts in each of its classes")
+        samples = counts.plan.words.samples
+        notes.append(f"{samples} with several labels count in each of their classes")
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
         notes.append(f"{unlabelled:,} records without a label are in no class")

@@ -60,7 +60,8 @@ def methods_of(
 ) -> tuple[Metric, tuple[Method, ...]]:
     """Return the metric, and a line of the comparison for each run, made with scores kept.
 
-    ``metric`` is as the user typed it; None takes the first that every run has or quotes.
+    ``metric`` is as the user typed it; None takes the first that every run has or quotes: top-1
+    before mAP where each sample has one label.
 
     Raises:
         InputError: there is no such metric.
@@ -79,7 +80,10 @@ def methods_of(
     if metric is not None:
         chosen = metric_named(metric)
     else:
-        chosen = next(filter(everywhere, METRICS), METRICS[0])
+        labelled = [own.offsets for own in found if isinstance(own, Predictions)]
+        single = bool(labelled) and all(len(o) == o[-1] + 1 for o in labelled)
+        order = METRICS[::-1] if single else METRICS
+        chosen = next(filter(everywhere, order), METRICS[0])
     return chosen, tuple(
         _method(name, run, own, chosen, choices)
         for name, (run, own) in zip(names, known, strict=True)

@@ -69,7 +69,8 @@ def _other_views(first: Method, method: Method) -> list[Remark]:
     if a == b:
         return []
     each = [len(views) / len(_names(first.run)) for views in (a, b)]
-    text = f"the logs hold different views of the same videos, {each[0]:.4g} and {each[1]:.4g} each"
+    same = f"the same {first.run.header.words.samples}, {each[0]:.4g} and {each[1]:.4g} each"
+    text = f"the logs hold different views of {same}"
     return [Remark(f"{text}: costs are sums, and scores means, over a log's own", method.name)]
 
 
@@ -85,9 +86,10 @@ def _check_clusters(a: Run, b: Run, order: Sequence[int]) -> None:
     other = same_clusters(a.clusters, b.clusters, order)
     if other is not None:
         raise NotComparableError(
-            f"the logs differ in which videos share the --cluster {a.clusters.column} of "
-            f"{_names(a)[other]!r}",
-            "the same videos are drawn in pairs, so both logs must group them alike",
+            f"the logs differ in which {a.header.words.samples} share the --cluster "
+            f"{a.clusters.column} of {_names(a)[other]!r}",
+            f"the same {a.header.words.samples} are drawn in pairs, so both logs must group them "
+            "alike",
         )
 
 

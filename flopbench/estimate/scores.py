@@ -141,7 +141,8 @@ def _of_videos(views: Predictions, counts: LogCounts) -> Predictions:
     if views.scores is not None:
         scores = averaged_scores(views.scores, video)
     elif (views.classes != views.classes[first][video]).any():
-        raise NoAccuracy("views of one video predict different classes: scores could be averaged")
+        one = counts.plan.words.sample
+        raise NoAccuracy(f"views of one {one} predict different classes: scores could be averaged")
     else:
         classes = views.classes[first]
     lengths = np.diff(views.offsets)

@@ -7,13 +7,15 @@ from dataclasses import replace
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.grid import Grid, columns
+from flopbench.core.statistics import Ends
 from flopbench.core.tables import Tables
-from flopbench.core.units import CONVENTION, plural
+from flopbench.core.units import CONVENTION, Words, number_of, plural
 from flopbench.estimate.as_json import estimate_csv, estimate_json
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import Estimate
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Run
+from flopbench.estimate.wording import costs_of, relative_halves
 from flopbench.models.spec import parse_spec
 
 RULES = {
@@ -23,15 +25,6 @@ RULES = {
 NO_PUBLISHED = (
     "Published rule: not defined here, since the decisions have spans of their own and the rule "
     "takes them from the actions."
-)
-SPARE = (
-    *("own", "kind", "/decision", "/processed frame", "decisions/video", "processed/video"),
-    *("MACs a run", "runs/video", "what", "GFLOPS/frame"),
-)
-"""Columns that go where space is short, the first one first."""
-DENOMINATORS = (
-    "Per frame: all cost over all sampled frames; per processed frame: over those that a network "
-    "ran on (neither skipped nor reused); per decision: over the policy's decisions."
 )
 
 
@@ -61,52 +54,87 @@ def estimate_grids(run: Run) -> dict[str, Grid]:
 
 
 def _grid(
-    title: str, rows: Sequence[Mapping[str, str]], text: Sequence[str], **more: tuple[str, ...]
+    run: Run,
+    title: str,
+    rows: Sequence[Mapping[str, str]],
+    text: Sequence[str],
+    **more: tuple[str, ...],
 ) -> Grid:
-    """Return a table of rows that name each cell; the columns in ``text`` are no numbers."""
-    titles = list(rows[0]) if rows else []
+    """Return a table of rows that name each cell; the columns in ``text`` are no numbers.
+
+    Columns that hold no value in any row are left out.
+    """
+    costs, words = costs_of([run]), run.header.words
+    spare = (
+        *("own", "kind", "/decision", f"/processed {words.step}", f"decisions/{words.sample}"),
+        *(f"processed/{words.sample}", "MACs a run", f"runs/{words.sample}", "what"),
+        costs.per_step,
+    )
+    titles = [name for name in rows[0] if any(row[name] != "-" for row in rows)] if rows else []
     return Grid(
         title=title,
-        columns=columns(titles, text, spare=SPARE),
-        rows=tuple(tuple(row.values()) for row in rows),
+        columns=columns(titles, text, spare=spare),
+        rows=tuple(tuple(row[name] for name in titles) for row in rows),
         **more,
     )
 
 
 def _figures_grid(run: Run) -> Grid:
-    primary, published = run.primary, run.published
-    shown = [(primary, run.interval)]
+    primary, published, words = run.primary, run.published, run.header.words
+    shown = [primary]
     if published is not None and published.gflops_per_video != primary.gflops_per_video:
-        shown.append((published, None))
-    rows = [
-        {
-            "rule": one.rule,
-            **_mean(one, ci95),
-            "/processed frame": _figure(one.gflops_per_processed_frame),
-            "/decision": _figure(one.gflops_per_decision),
-            **_per_video(one),
-        }
-        for one, ci95 in shown
-    ]
+        shown.append(published)
+    ends = None if run.interval is None else run.interval.ends
+    columns: dict[str, list[str]] = {
+        "rule": [one.rule for one in shown],
+        **_means(run, shown, [ends, *[None] * (len(shown) - 1)], apart=True),
+    }
     header, prices = run.header, run.prices
     what = " ".join(part for part in (header.dataset, header.split) if part)
-    videos = "a published distribution"
-    if primary.videos is not None:
-        views = "" if primary.records == primary.videos else f", {primary.records:,} views"
-        videos = f"{primary.videos:,} {plural(primary.videos, 'video')}{views}"
-        videos += f", {primary.frames_per_video:.4g} frames each"
     version = f" {prices.version}" if prices.version else ""
     caption = [
         CONVENTION,
-        DENOMINATORS,
+        *_denominators(columns, words),
         f"Prices: {prices.counter}{version}, {run.table}. Rule: {RULES[primary.rule]}.",
     ]
     if run.interval is not None:
-        caption.append(_interval_text(run.interval, drawn_text(run.clusters)))
+        caption.append(_interval_text(run.interval, drawn_text(run.clusters, words)))
     if published is None:
         caption.append(NO_PUBLISHED)
-    title = f"{run.method}{' on ' + what if what else ''}: {videos}"
-    return _grid(title, rows, ["rule"], caption=tuple(caption))
+    title = f"{run.method}{' on ' + what if what else ''}: {_extent(run)}"
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    return _grid(run, title, rows, ["rule"], caption=tuple(caption))
+
+
+def _extent(run: Run) -> str:
+    """Return ``200 videos, 16 frames each``."""
+    primary, words = run.primary, run.header.words
+    if primary.videos is None:
+        return "a published distribution"
+    text = number_of(primary.videos, words.sample)
+    text += "" if primary.records == primary.videos else f", {number_of(primary.records, 'view')}"
+    steps = primary.frames_per_video
+    if not steps:
+        return text
+    how = "each" if steps.is_integer() else "on average"
+    return f"{text}, {steps:.4g} {plural(steps, words.step)} {how}"
+
+
+def _denominators(columns: Mapping[str, Sequence[str]], words: Words) -> list[str]:
+    """Say what costs are divided by, in the columns that have a value."""
+    meanings = {
+        f"/{words.step}": f"per {words.step}: all cost over all sampled {words.steps}",
+        f"/processed {words.step}": f"per processed {words.step}: over those that a network ran on "
+        "(neither skipped nor reused)",
+        "/decision": "per decision: over the policy's decisions",
+    }
+    told = [
+        meaning
+        for end, meaning in meanings.items()
+        if any(name.endswith(end) and set(cells) != {"-"} for name, cells in columns.items())
+    ]
+    text = "; ".join(told)
+    return [f"{text[0].upper()}{text[1:]}."] if told else []
 
 
 def _interval_text(interval: Interval, over: str) -> str:
@@ -118,23 +146,34 @@ def _interval_text(interval: Interval, over: str) -> str:
     return f"95 % interval: {interval.method} over {over} (mean ± 1.96 standard errors)."
 
 
-def _mean(estimate: Estimate, ci95: Interval | None) -> dict[str, str]:
-    return {
-        "GFLOPS/video": _figure(estimate.gflops_per_video),
-        "95 %": "-" if ci95 is None else f"{ci95.low:.4f} to {ci95.high:.4f}",
-        "GFLOPS/frame": _figure(estimate.gflops_per_frame),
+def _means(
+    run: Run, estimates: Sequence[Estimate], ends: Sequence[Ends | None], *, apart: bool = False
+) -> dict[str, list[str]]:
+    """Return heading -> one cell an estimate; digits follow the narrowest interval."""
+    costs, words = costs_of([run]), run.header.words
+    per_sample = [one.gflops_per_video for one in estimates]
+    relative = relative_halves(per_sample, ends)
+    cells, decimals = costs.column(per_sample, relative, apart=apart)
+    of_steps = {
+        costs.per_step: [one.gflops_per_frame for one in estimates],
+        f"/processed {words.step}": [one.gflops_per_processed_frame for one in estimates],
+        "/decision": [one.gflops_per_decision for one in estimates],
     }
-
-
-def _per_video(estimate: Estimate) -> dict[str, str]:
+    means = [(one.decisions_per_video, one.processed_frames_per_video) for one in estimates]
+    decided = any(one.decisions_per_video for one in estimates)
+    looked = any(one.gflops_per_processed_frame is not None for one in estimates)
     return {
-        "decisions/video": f"{estimate.decisions_per_video:.3f}",
-        "processed/video": f"{estimate.processed_frames_per_video:.3f}",
+        costs.per_sample: cells,
+        "95 %": [costs.range(own, decimals) for own in ends],
+        **{name: costs.column(own, relative, apart=apart)[0] for name, own in of_steps.items()},
+        f"decisions/{words.sample}": [f"{n:.3f}" if decided else "-" for n, _ in means],
+        f"processed/{words.sample}": [f"{n:.3f}" if looked else "-" for _, n in means],
     }
 
 
 def _components_grid(run: Run) -> Grid:
     notes: dict[str, int] = {}
+    costs, words = costs_of([run]), run.header.words
     rows = []
     for name, cost in run.primary.by_component.items():
         mark = f" [{notes.setdefault(cost.note, len(notes) + 1)}]" if cost.note else ""
@@ -144,59 +183,72 @@ def _components_grid(run: Run) -> Grid:
                 "component": f"{name}{variant}{mark}",
                 "what": str(replace(parse_spec(cost.spec), quote="")),
                 "MACs a run": f"{cost.total_macs:,}",
-                "runs/video": f"{cost.runs_per_video:.4f}",
-                "GFLOPS/video": _figure(cost.gflops_per_video),
+                f"runs/{words.sample}": f"{cost.runs_per_video:.4f}",
+                costs.per_sample: costs.text(cost.gflops_per_video),
                 "share": _percent(cost.share),
             }
         )
-    return _grid("By component", rows, ["component", "what"], footnotes=tuple(notes))
+    return _grid(run, "By component", rows, ["component", "what"], footnotes=tuple(notes))
 
 
 def _actions_grid(run: Run) -> Grid:
+    costs, words, primary = costs_of([run]), run.header.words, run.primary
+    charges = run.header.charges
+    charged = charges is not None and bool(charges.per_decision or charges.per_step)
+    exits = not run.header.actions
+    often, of = ("taken", words.samples) if exits else ("decisions", "decisions")
     rows = [
         {
-            "action": name,
-            "kind": cost.kind,
-            "of frames": "-" if cost.share_of_frames is None else _percent(cost.share_of_frames),
-            "of decisions": _percent(cost.share_of_decisions),
-            "decisions/video": f"{cost.decisions_per_video:.4f}",
-            "GFLOPS/video": _figure(cost.gflops_per_video),
-            "own": _figure(cost.own_gflops_per_video),
+            "exit" if exits else "action": name,
+            "kind": "-" if exits else cost.kind,
+            f"of {words.steps}": _percent(cost.share_of_frames),
+            f"of {of}": _percent(cost.share_of_decisions),
+            f"{often}/{words.sample}": f"{cost.decisions_per_video:.4f}",
+            costs.per_sample: costs.text(cost.gflops_per_video),
+            "own": costs.text(cost.own_gflops_per_video) if charged else "-",
         }
-        for name, cost in run.primary.by_action.items()
+        for name, cost in primary.by_action.items()
     ]
-    caption = (
-        "GFLOPS/video: what the action's decisions cost, charges included; own: its own networks "
-        "alone."
-    )
-    caption += " Decisions by the published rule." if run.primary.rule == "published" else ""
-    left = _figure(run.primary.unattributed_gflops_per_video)
-    rest = (
-        f"{left} GFLOPS/video belong to no action: charges per view, per video and per step beyond "
-        "the actions, and further counts."
-    )
-    lines = (caption, rest) if run.primary.unattributed_gflops_per_video else (caption,)
-    return _grid("By action", rows, ["action", "kind"], caption=lines)
+    lines = []
+    if charged:
+        lines.append(
+            f"{costs.per_sample}: what the action's decisions cost, charges included; own: its own "
+            "networks alone."
+        )
+    if primary.rule == "published":
+        lines.append("Decisions by the published rule.")
+    if primary.unattributed_gflops_per_video:
+        left = costs.text(primary.unattributed_gflops_per_video)
+        per = dict.fromkeys(("view", words.sample, words.step))
+        lines.append(
+            f"{left} {costs.per_sample} belong to no action: charges per {', per '.join(per)} "
+            "beyond the actions, and further counts."
+        )
+    title = "By exit" if exits else "By action"
+    return _grid(run, title, rows, ["action", "exit", "kind"], caption=tuple(lines))
 
 
 def _counters_grid(run: Run) -> Grid:
-    primary = run.primary
+    primary, costs = run.primary, costs_of([run])
     whole = primary.gflops_per_video
+    if all(parse_spec(cost.spec).source == "value" for cost in primary.by_component.values()):
+        return _grid(run, "", [], [])  # constants are the same under every counter
     rows = []
     for name, one in run.under_counters.items():
         more = 100 * (one.gflops_per_video / whole - 1) if whole else 0.0
+        more = round(more, 2) + 0.0  # no -0.00
         rows.append(
             {
                 "counter": name,
-                "GFLOPS/video": _figure(one.gflops_per_video),
-                "GFLOPS/frame": _figure(one.gflops_per_frame),
+                costs.per_sample: costs.text(one.gflops_per_video),
+                costs.per_step: costs.text(one.gflops_per_frame),
                 f"against {primary.counter}": "-" if name == primary.counter else f"{more:+.2f} %",
             }
         )
     title = f"The same decisions under every counter ({primary.rule} rule)"
     replaced = stand_ins(run.book.lists.values(), primary.by_component)
     gaps = [f"Without {name}: {why}." for name, why in run.book.gaps.items()]
-    return _grid(title, rows, ["counter"], caption=(*replaced, *gaps))
+    return _grid(run, title, rows, ["counter"], caption=(*replaced, *gaps))
 
 
 def stand_ins(lists: Iterable[PriceList], names: Iterable[str]) -> list[str]:
@@ -217,24 +269,19 @@ def stand_ins(lists: Iterable[PriceList], names: Iterable[str]) -> list[str]:
 
 
 def _groups_grid(run: Run) -> Grid:
-    rows = [
-        {
-            run.grouped_by: group.name,
-            "videos": f"{group.estimate.videos:,}",
-            **_mean(group.estimate, group.interval),
-            **_per_video(group.estimate),
-        }
-        for group in run.groups
-    ]
+    found = [group.estimate for group in run.groups]
+    ends = [None if group.interval is None else group.interval.ends for group in run.groups]
+    cells = {
+        run.grouped_by: [group.name for group in run.groups],
+        run.header.words.samples: [f"{one.videos:,}" for one in found],
+        **_means(run, found, ends),
+    }
+    short = (f"/processed {run.header.words.step}", "/decision")
+    columns = {name: own for name, own in cells.items() if name not in short}
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     note = (f"Note: {run.group_note}.",) if run.group_note else ()
-    return _grid(f"By {run.grouped_by}", rows, [run.grouped_by], caption=note)
+    return _grid(run, f"By {run.grouped_by}", rows, [run.grouped_by], caption=note)
 
 
-def _figure(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if value == 0 or value >= 1e-3 else f"{value:.2e}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.2f} %"

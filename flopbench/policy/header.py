@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, InputError, cut, near_match
 from flopbench.core.records import Record, decode
+from flopbench.core.units import ANY_WORDS, VIDEOS, Words
 from flopbench.counting.cost_row import CostRow
 from flopbench.models.presets import load_preset, preset_names
 from flopbench.policy.shorthand import written_out
@@ -27,6 +28,9 @@ Number = int | float
 Costs = dict[str, Number]
 Kind = Literal["run", "reuse", "skip", "exit"]
 Encoding = Literal["per_step", "per_decision"]
+STEPS_OF_VIDEOS = ("frame", "segment", "clip", "snippet")
+LONGEST_UNIT = 30
+"""Characters of a noun: it stands in the headings of columns."""
 
 
 class Action(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,10 +51,15 @@ class Action(Record, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Exit(Record, frozen=True, kw_only=True, omit_defaults=True):
-    """A point where a sample may leave the network; its costs are cumulative."""
+    """A point where a sample may leave the network; its costs are cumulative.
+
+    Attributes:
+        steps: how many steps are processed up to here; None where it is not known.
+    """
 
     name: str
     costs: Costs = msgspec.field(default_factory=dict)
+    steps: int | None = None
 
 
 class Charges(Record, frozen=True, kw_only=True, omit_defaults=True):
@@ -90,6 +99,8 @@ class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     """What a log describes; see docs/policy-log.md for each field.
 
     Attributes:
+        sample_unit: what a sample is called, in the singular; see ``words``.
+        step_unit: what a step is called.
         steps: decision points of every sample, or ``"varies"``; None means that the first
             sample sets the number.
         encoding: ``per_step`` (a decision over k steps is written k times) or ``per_decision``.
@@ -102,6 +113,7 @@ class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     split: str | None = None
     seed: int | None = None
     preset: str | None = None
+    sample_unit: str | None = None
     step_unit: str | None = None
     encoding: Encoding | None = None
     steps: int | Literal["varies"] | None = None
@@ -114,6 +126,15 @@ class Header(Record, frozen=True, kw_only=True, omit_defaults=True):
     metrics: dict[str, Number | str] | None = None
     environment: dict[str, str] | None = None
     shard: Shard | None = None
+
+    @property
+    def words(self) -> Words:
+        """What text calls a sample and a step: a video of frames where the log does not say."""
+        if self.sample_unit is None and self.step_unit in {None, *STEPS_OF_VIDEOS}:
+            return Words(step=self.step_unit or VIDEOS.step)
+        return Words(
+            sample=self.sample_unit or ANY_WORDS.sample, step=self.step_unit or ANY_WORDS.step
+        )
 
 
 def header_json(header: Header) -> bytes:
@@ -218,6 +239,14 @@ def _check(header: Header, where: str) -> None:
     _check_storable(header, where)
     if isinstance(header.steps, int) and not 1 <= header.steps <= MOST_STEPS:
         raise DataError(f"{where} 'steps' is {header.steps} where 1 to {MOST_STEPS} was expected")
+    for field in ("sample_unit", "step_unit"):
+        unit = getattr(header, field)
+        if unit is not None and not (
+            unit.strip() and unit.isprintable() and len(unit) <= LONGEST_UNIT
+        ):
+            raise DataError(
+                f"{where} {field!r} is {cut(repr(unit))} where a noun such as 'image' was expected"
+            )
     streams = header.streams
     if streams is not None and (len(set(streams)) < len(streams) or not streams):
         raise DataError(f"{where} 'streams' is empty or names a stream twice")
@@ -249,7 +278,7 @@ def _check_storable(header: Header, where: str) -> None:
 def _check_actions(header: Header, where: str) -> None:
     actions, streams = header.actions or [], header.streams
     _check_unique([(action.stream, action.name) for action in actions], f"{where} actions")
-    _check_unique([("", exit.name) for exit in header.exits or []], f"{where} exits")
+    _check_exits(header, where)
     for number, action in enumerate(actions):
         place = f"{where} actions[{number}]"
         if not 1 <= action.span <= MOST_STEPS:
@@ -264,6 +293,19 @@ def _check_actions(header: Header, where: str) -> None:
                 f"{place} ({action.name!r}) has stream {action.stream!r}, which "
                 f"is not one of {', '.join(streams)}"
             )
+
+
+def _check_exits(header: Header, where: str) -> None:
+    exits = header.exits or []
+    _check_unique([("", exit.name) for exit in exits], f"{where} exits")
+    for number, exit in enumerate(exits):
+        if exit.steps is None:
+            continue
+        place = f"{where} exits[{number}] ({exit.name!r}) has steps {exit.steps}"
+        if header.actions:
+            raise DataError(f"{place}, but 'actions' already say which steps are processed")
+        if not 0 <= exit.steps <= MOST_STEPS:
+            raise DataError(f"{place} where 0 to {MOST_STEPS} was expected")
 
 
 def _check_unique(names: list[tuple[str | None, str]], where: str) -> None:

@@ -210,9 +210,15 @@ def _steps_per_step(block: Block, plan: Plan, report: OnDefect) -> Any:
     if plan.steps is not None and early.any():
         # A sample that exits early has as many steps as the others; fewer are processed.
         steps = np.where(early, np.maximum(taken, plan.steps), steps)
+    seen = _steps_to_exit(block, plan)
+    if plan.steps is None:
+        steps = np.maximum(steps, seen)
+    said = steps if block.steps is None else np.where(block.steps < 0, steps, block.steps)
+    for i in np.flatnonzero(said < seen):
+        text = f"is {int(said[i])}, but its exit processes {int(seen[i])}"
+        report(DataError(f"{block.place(int(i))}: steps: {text}"))
     if block.steps is None:
-        return steps
-    said = np.where(block.steps < 0, steps, block.steps)
+        return said
     wrong = (taken > 0) & np.where(early, said < taken, said != taken)
     for i in np.flatnonzero(wrong & (block.steps >= 0)):
         report(
@@ -222,6 +228,14 @@ def _steps_per_step(block: Block, plan: Plan, report: OnDefect) -> Any:
             )
         )
     return said
+
+
+def _steps_to_exit(block: Block, plan: Plan) -> Any:
+    """Return (n,) the steps that each sample's exit says it processed; 0 where none says so."""
+    if block.exits is None:
+        return np.zeros(block.size, np.int64)
+    known = np.array([*(exit.steps or 0 for exit in plan.exits), 0], np.int64)
+    return known[block.exits]  # the last one is of samples without an exit, -1
 
 
 def _left_early(block: Block, plan: Plan) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.units import Words
 from flopbench.policy.header import Action, Charges, Exit, Header, resolve, with_preset
 
 
@@ -37,8 +38,14 @@ class Plan:
 
     @property
     def steps(self) -> int | None:
-        """Steps of every sample, None where the header does not fix them."""
-        return self.header.steps if isinstance(self.header.steps, int) else None
+        """Steps of every sample, None where the header does not fix them.
+
+        Of a log of exits that says how many each processes, they are those of the deepest.
+        """
+        if self.header.steps is not None:
+            return self.header.steps if isinstance(self.header.steps, int) else None
+        known = [exit.steps for exit in self.exits if exit.steps is not None]
+        return max(known) if known and len(known) == len(self.exits) else None
 
     @property
     def steps_may_vary(self) -> bool:
@@ -47,6 +54,17 @@ class Plan:
             return True
         early = bool(self.exits) or any(action.kind == "exit" for action in self.actions)
         return early and self.steps is None
+
+    @property
+    def words(self) -> Words:
+        """What text calls a sample and a step."""
+        return self.header.words
+
+    def exit_label(self, index: int) -> str:
+        """Return the name of an exit, told from an action of that name."""
+        name = self.exits[index].name
+        actions = map(self.action_label, range(len(self.actions)))
+        return f"exit {name}" if name in actions else name
 
     def size(self, stream: str) -> int:
         """Return how many actions a stream has."""

@@ -78,7 +78,7 @@ def test_top1_tie_goes_to_the_lowest_class_and_is_told() -> None:
     """Among equal highest scores the lowest class index predicts; the note counts such videos."""
     result = top1([[0.5, 0.5], [0.5, 0.5], [0.1, 0.9]], [0, 1, 1])
     assert result.percent == pytest.approx(200 / 3)
-    assert result.notes[0].startswith("2 of 3 videos have a tied highest score")
+    assert result.notes[0].startswith("2 of 3 have a tied highest score")
 
 
 def test_top1_interval_holds_the_value_and_shrinks() -> None:
@@ -107,7 +107,7 @@ def test_map_worked_example() -> None:
     assert result.metric == "mAP"
     assert result.percent == pytest.approx(100 * (5 / 6 + 1 / 2) / 2, abs=1e-12)
     assert (result.videos, result.classes, result.absent_classes) == (4, 2, ())
-    assert "2 of 4 videos have no label" in result.notes[0]
+    assert "2 of 4 have no label" in result.notes[0]
 
 
 def test_map_ranks_probabilities_not_logits() -> None:

@@ -15,6 +15,7 @@ from flopbench.estimate.runs import Choices
 from flopbench.models.shapes import leaves, parse_shapes
 from flopbench.models.spec import parse_spec
 from flopbench.policy.counts import LogCounts
+from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
 from flopbench.present.figures.caption import listed
 
@@ -129,10 +130,13 @@ def action_size(plan: Plan, index: int) -> tuple[int, int] | None:
     action = plan.actions[index]
     if action.kind in {"skip", "reuse"}:
         return None
-    sizes = [_component_size(plan, name) for name, n in action.costs.items() if n]
-    known = [size for size in sizes if size is not None] or [
-        size for size in [_spec_size(action.name)] if size is not None
-    ]
+    return costs_size(plan, action.costs) or _spec_size(action.name)
+
+
+def costs_size(plan: Plan, costs: Costs) -> tuple[int, int] | None:
+    """Return the largest (height_px, width_px) among networks that run; None if none is known."""
+    sizes = [_component_size(plan, name) for name, n in costs.items() if n]
+    known = [size for size in sizes if size is not None]
     return max(known, key=lambda size: size[0] * size[1]) if known else None
 
 

@@ -175,7 +175,9 @@ def accuracy_terms(metric: Metric, methods: Sequence[Method]) -> list[str]:
     if not any(m.accuracy and m.accuracy.ci95_percent for m in methods):
         return []
     few = f", at most {MAP_RESAMPLES} resamples" if metric == "mAP" else ""
-    over = " or ".join(dict.fromkeys(drawn_text(m.run.clusters) for m in methods))
+    over = " or ".join(
+        dict.fromkeys(drawn_text(m.run.clusters, m.run.header.words) for m in methods)
+    )
     return [f"Intervals of {metric}: bootstrap over {over}{few}."]
 
 

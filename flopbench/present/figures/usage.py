@@ -14,6 +14,7 @@ from math import nan
 from typing import TYPE_CHECKING, Literal, get_args
 
 from flopbench.core.errors import InputError, Remark
+from flopbench.core.units import Words, common_words
 from flopbench.estimate.charges import Rule, decisions_of, exact
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import ShareCounts
@@ -48,7 +49,7 @@ class Share:
     """One action of one run.
 
     Attributes:
-        action: its name, with its stream where there are several; ``exit NAME`` for an exit.
+        action: its name, with its stream where there are several; or that of an exit.
         kind: run, reuse, skip or exit.
         whole: what shares add up over: the stream, empty where there is one; ``EXITS``.
         count: frames or decisions under it; None for a published distribution.
@@ -64,13 +65,13 @@ class Share:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageOfRun:
-    """One run; a published distribution has no ``videos``, some logs do not say their ``unit``."""
+    """One run; a published distribution has no ``videos``."""
 
     name: str
     source: str
     videos: int | None
     views: int
-    unit: str
+    words: Words
     rule: Rule
     shares: tuple[Share, ...]
 
@@ -118,19 +119,31 @@ class Usage:
         """What is counted, in the plural: ``frames``, or what the logs call their rows."""
         if self.of == "decisions":
             return self.of
-        units = {run.unit or "frame" for run in self.runs}
-        return f"{units.pop()}s" if len(units) == 1 else "steps"
+        return self.words.steps
+
+    @property
+    def words(self) -> Words:
+        """What the runs call their samples and steps."""
+        return common_words(run.words for run in self.runs)
 
     @property
     def label(self) -> str:
         """The label of the horizontal axis, with its unit."""
-        alone = all(run.videos == run.views for run in self.runs)
-        records = "videos" if alone else "records"
         streams = set(self.wholes) - {EXITS}
         own = f"the stream's {self.unit}" if len(streams) > 1 else self.unit
         if not streams:
-            return f"share of {records} (%)"
-        return f"share of {own}{f'; exits: of {records}' if EXITS in self.wholes else ''} (%)"
+            return f"share of {self._records} (%)"
+        exits = f"; exits: of {self._records}" if EXITS in self.wholes else ""
+        return f"share of {own}{exits} (%)"
+
+    @property
+    def _alone(self) -> bool:
+        """Whether each record is a sample of its own."""
+        return all(run.videos == run.views for run in self.runs)
+
+    @property
+    def _records(self) -> str:
+        return self.words.samples if self._alone else "records"
 
     @property
     def caption(self) -> Caption:
@@ -142,7 +155,8 @@ class Usage:
         if len(streams) > 1:
             sentences.append("Each stream's actions add up to 100 %.")
         if EXITS in self.wholes:
-            sentences.append("An exit's share is of all records (views of videos).")
+            views = "" if self._alone else f" (views of {self.words.samples})"
+            sentences.append(f"An exit's share is of all {self._records}{views}.")
         if self.groups:
             below = f"{100 * (self.grouped_below or 0):g} %"
             parts = "; ".join(map(listed, self.groups.values()))
@@ -157,7 +171,7 @@ class Usage:
         if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
             sentences.append("A dash in place of a bar: that run has no such action.")
         files = "; ".join(
-            f"{r.name}: {videos_text(r.videos, r.views)}, {r.source}" for r in self.runs
+            f"{r.name}: {videos_text(r.videos, r.views, r.words)}, {r.source}" for r in self.runs
         )
         sentences += [f"{files}.", *left_out(self.warnings)]
         return Caption(
@@ -173,7 +187,7 @@ class Usage:
             return f" (a decision over k {self.unit} counts k times)"
         if any(run.rule == "published" for run in self.runs):
             return " (published rule: a row under a decision over k of them is 1/k of a decision)"
-        return " (a decision over k frames counts once)"
+        return f" (a decision over k {self.words.steps} counts once)"
 
     @property
     def _tops(self) -> str:
@@ -319,20 +333,20 @@ def _usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
     ]
     shares += [
         Share(
-            action=f"exit {exit.name}",
+            action=plan.exit_label(i),
             kind="exit",
             whole=EXITS,
             count=n if isinstance(n, int) else None,
             share=float(n / totals.views),
         )
-        for exit, n in zip(plan.exits, totals.exits, strict=False)
+        for i, n in enumerate(totals.exits)
     ]
     return UsageOfRun(
         name=one.name,
         source=str(counts.source),
         videos=totals.videos,
         views=totals.views,
-        unit=plan.header.step_unit or "",
+        words=plan.words,
         rule=rule,
         shares=tuple(shares),
     )

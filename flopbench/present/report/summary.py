@@ -6,9 +6,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from flopbench.core.units import giga, millions, milliseconds, plural, readable_giga
+from flopbench.core.units import (
+    giga,
+    interval_decimals,
+    millions,
+    milliseconds,
+    number_of,
+    readable_giga,
+)
 from flopbench.counting.cost_row import leading_row
 from flopbench.counting.table import CostTable
+from flopbench.estimate.wording import costs_of, half_widths, range_text, relative_halves
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.report.material import Material
@@ -42,7 +50,8 @@ def summary_of(material: Material, comparison: Comparison | None) -> tuple[str, 
 
 def _table(name: str, table: CostTable) -> str:
     lines, counters = table.lines(), table.counters()
-    text = f"{name} holds {_many(len(lines), 'network', 'with its input')}"
+    text = f"{name} holds {number_of(len(lines), 'network')}"
+    text += " with its input" if len(lines) == 1 else ""
     text += f" under {listed(counters)}" if counters else ""
     leading = map(leading_row, lines)
     dense = [(row.dense_macs, row) for row in leading if row.dense_macs is not None]
@@ -79,13 +88,15 @@ def _run(one: NamedRun) -> str:
     main, ci = run.primary, run.interval
     what = " ".join(part for part in (run.header.dataset, run.header.split) if part)
     on = f" on {what}" if what and what not in one.name else ""
-    text = f"{one.name}{on}: {main.gflops_per_video:.4f} GFLOPS/video (= GMACs"
-    text += f"; 95 % interval {ci.low:.4f} to {ci.high:.4f}" if ci is not None else ""
+    costs, words = costs_of([run]), run.header.words
+    ends = None if ci is None else ci.ends
+    relative = relative_halves([main.gflops_per_video], [ends])
+    (mean,), decimals = costs.column([main.gflops_per_video], relative)
+    text = f"{one.name}{on}: {mean} {costs.per_sample} (= {costs.scale.prefix}MACs"
+    text += f"; 95 % interval {costs.range(ends, decimals)})" if ends is not None else ")"
     if main.gflops_per_frame is not None:
-        text += f"), {main.gflops_per_frame:.4f} per frame"
-    else:
-        text += ")"
-    videos = "" if main.videos is None else f", over {_many(main.videos, 'video')}"
+        text += f", {costs.column([main.gflops_per_frame], relative)[0][0]} per {words.step}"
+    videos = "" if main.videos is None else f", over {number_of(main.videos, words.sample)}"
     return f"{text}{videos}, priced by {main.counter}."
 
 
@@ -104,14 +115,18 @@ def _many_runs(runs: Sequence[NamedRun], comparison: Comparison | None) -> Itera
 
 def _comparison(comparison: Comparison) -> Iterator[str]:
     rules = {a.name: a.run.primary.rule for a in comparison.methods}
+    costs = costs_of([a.run for a in comparison.methods])
     for one in comparison.differences:
-        text = f"{one.name} against {one.less}: {one.gflops_per_video:+.4f} GFLOPS/video"
         ends = one.ci95_gflops_per_video
-        text += f" (95 % {ends[0]:+.4f} to {ends[1]:+.4f})" if ends is not None else ""
+        decimals = interval_decimals(map(costs.of, half_widths([ends])), costs.decimals)
+        text = f"{one.name} against {one.less}: {costs.of(one.gflops_per_video):+.{decimals}f} "
+        text += costs.per_sample
+        text += f" (95 % {costs.range(ends, decimals, '+')})" if ends is not None else ""
         if one.percent is not None:
-            text += f" and {one.percent:+.2f} points of {comparison.metric}"
             ends = one.ci95_percent
-            text += f" (95 % {ends[0]:+.2f} to {ends[1]:+.2f})" if ends is not None else ""
+            decimals = interval_decimals(half_widths([ends]), 2)
+            text += f" and {one.percent:+.{decimals}f} points of {comparison.metric}"
+            text += f" (95 % {range_text(ends, decimals, '+')})" if ends is not None else ""
         own, other = rules[one.name], rules[one.less]
         # Part of such a difference is due to the rules, not to the policies.
         text += (
@@ -125,7 +140,7 @@ def _timings(name: str, file: TimingFile) -> Iterator[str]:
         rows = [row for row in file.rows if row.device == number]
         summaries = [(row, summarise(row, device)) for row in rows]
         known = [(s.headline_s, row) for row, s in summaries if s.headline_s is not None]
-        text = f"{device.name}: {_many(len(rows), 'timing')}"
+        text = f"{device.name}: {number_of(len(rows), 'timing')}"
         if known:
             low, high = min(known, key=lambda k: k[0]), max(known, key=lambda k: k[0])
             text += f", from {milliseconds(low[0])} ms a call ({low[1].what})"
@@ -146,8 +161,3 @@ def _replay(replay: Replay) -> str:
             f"{chain.theory:.3f}×"
         )
     return f"{replay.method}, measured speed-up over {replay.baseline.name}: {'; '.join(parts)}."
-
-
-def _many(count: int, one: str, more: str = "") -> str:
-    text = f"{count:,} {plural(count, one)}"
-    return f"{text} {more}" if more and count == 1 else text

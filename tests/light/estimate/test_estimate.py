@@ -110,12 +110,13 @@ def test_frameexit() -> None:
     found = estimate(mixed.totals(), mixed.plan, price_list(macs))
     # (1 + 4 + 10) / 3 frames a video
     assert found.gflops_per_video == pytest.approx(5 * 4.12, rel=1e-12)
-    assert found.by_action["exit frame 4"].share_of_decisions == 1 / 3
-    assert found.by_action["exit frame 4"].share_of_frames is None
+    assert found.by_action["frame 4"].share_of_decisions == 1 / 3
+    assert found.by_action["frame 4"].share_of_frames == 4 / 30
     assert sum(cost.gflops_per_video for cost in found.by_action.values()) == pytest.approx(20.6)
     # Ten frames were sampled of each, however many were processed.
     assert found.gflops_per_frame == pytest.approx(2.06, rel=1e-12)
-    assert found.gflops_per_processed_frame is None
+    assert found.processed_frames_per_video == 5
+    assert found.gflops_per_processed_frame == pytest.approx(4.12, rel=1e-12)
 
 
 def test_frames_are_total_over_total() -> None:

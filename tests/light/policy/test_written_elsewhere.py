@@ -133,7 +133,7 @@ def test_shares_of_exits_are_of_videos(folder: Path, text: str) -> None:
     run = flopbench.run_of_log(["shares.csv"], flopbench.Choices(preset="exits.toml"))
     assert run.primary.macs_per_video == 1_770_938_500
     assert run.primary.gflops_per_frame is None  # nothing says how many frames a video has
-    assert run.primary.by_action["exit last"].share_of_decisions == 0.1
+    assert run.primary.by_action["last"].share_of_decisions == 0.1
     ten = flopbench.Choices(preset="exits.toml", steps=10)
     assert flopbench.run_of_log(["shares.csv"], ten).primary.gflops_per_frame == 0.17709385
 

@@ -105,7 +105,7 @@ ARNET = {"preset": "arnet-resnet"}
         (
             {"preset": "frameexit", "steps": 3},
             {"exit": "frame 2"},
-            "unknown 0+1, unknown 1+1, unknown 2+1",
+            "run 0+1, !frame 2 1+1, not reached 2+1",
         ),
     ],
 )

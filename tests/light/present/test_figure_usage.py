@@ -111,9 +111,9 @@ def test_streams_add_up_by_themselves(tmp_path: Path) -> None:
 def test_exits(tmp_path: Path) -> None:
     """An exit's share is of the videos; the axis and the caption say so."""
     usage = usage_of(exits_log(tmp_path, [0, 0, 0, 9]))
-    assert usage.runs[0].share_of("exit frame 1") == 0.75
+    assert usage.runs[0].share_of("frame 1") == 0.75
     assert usage.label == "share of videos (%)"
-    assert usage.caption.sentences[0] == "An exit's share is of all records (views of videos)."
+    assert usage.caption.sentences[0] == "An exit's share is of all videos."
 
 
 def test_a_run_without_an_action(tmp_path: Path) -> None:

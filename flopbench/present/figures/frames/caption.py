@@ -46,7 +46,7 @@ def drawing_sentences(films: Sequence[Film], plan: Plan) -> list[str]:
     ]
     if letters:
         sentences.append(f"{'; '.join(letters)}.")
-    unknown = [d.label for d in decisions if d.kind in {"run", "exit"} and d.size is None]
+    unknown = [d.label for d in decisions if d.kind in {"run", "exit"} and not d.size and d.label]
     if unknown:
         named = listed(list(dict.fromkeys(unknown)))
         sentences.append(f"The log does not give the input size of {named}: drawn at full size.")

@@ -15,7 +15,7 @@ from flopbench.policy.kernel import tally
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import Sample, raise_first
 from flopbench.present.figures.frames.media import FrameSource, Picture, Size, pictures_of
-from flopbench.present.figures.ratios import action_size
+from flopbench.present.figures.ratios import action_size, costs_size
 
 Kind = Literal["run", "reuse", "skip", "exit", "unknown", "unreached"]
 
@@ -162,6 +162,8 @@ def film_of(
 def _streams(block: Block, plan: Plan, steps: int) -> dict[str, list[Decision]]:
     """Return stream -> its decisions in order, over all steps of the block's only sample."""
     labels = action_labels(plan)
+    if not plan.actions:
+        return {"": _steps_to_exit(block, plan, steps)}
     every = decisions(block, plan)
     covered = np.minimum(every.steps, steps - every.first_step)  # the end cuts the last one
     cut = (covered < every.span) & (every.first_step + covered == steps)
@@ -187,6 +189,23 @@ def _streams(block: Block, plan: Plan, steps: int) -> dict[str, list[Decision]]:
             rest = Decision(kind="unreached", label="not reached", start=end, steps=steps - end)
             found.append(rest)
     return streams
+
+
+def _steps_to_exit(block: Block, plan: Plan, steps: int) -> list[Decision]:
+    """Return one decision a step of a log of exits: up to the exit taken, if it says how many."""
+    taken = -1 if block.exits is None else int(block.exits[0])
+    seen = plan.exits[taken].steps if taken >= 0 else None
+    if not seen:
+        kind: Kind = "unknown" if seen is None else "unreached"
+        return [Decision(kind=kind, start=step, steps=1) for step in range(steps)]
+    size = costs_size(plan, plan.exits[taken].costs)
+    found = [Decision(kind="run", size=size, start=step, steps=1) for step in range(seen - 1)]
+    label = plan.exits[taken].name
+    found.append(Decision(kind="exit", label=label, size=size, start=seen - 1, steps=1))
+    if seen < steps:
+        rest = Decision(kind="unreached", label="not reached", start=seen, steps=steps - seen)
+        found.append(rest)
+    return found
 
 
 def _judged(sample: Sample, plan: Plan) -> tuple[str, str, bool | None]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import plural
+from flopbench.core.units import VIDEOS, Words, number_of
 from flopbench.estimate.compare import same_terms
 from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
@@ -110,12 +110,12 @@ def logs_of(logs: Log | Sequence[Log]) -> list[Log]:
     return found
 
 
-def videos_text(videos: int | None, views: int | None = None) -> str:
-    """Return ``50 videos (150 views)``; views only where a video has several."""
+def videos_text(videos: int | None, views: int | None = None, words: Words = VIDEOS) -> str:
+    """Return ``50 videos (150 views)``, as the log calls them; views where one has several."""
     if videos is None:
         return "a published distribution"
     more = f" ({views:,} views)" if views is not None and views != videos else ""
-    return f"{videos:,} {plural(videos, 'video')}{more}"
+    return f"{number_of(videos, words.sample)}{more}"
 
 
 def left_out(warnings: Sequence[Remark]) -> list[str]:
