@@ -624,18 +624,34 @@ FAULTS = (
     Fault(
         "names of points do not move apart",
         "flopbench/present/draw/label_column.py",
-        "blocks[-2][0] + gap * blocks[-2][1] > blocks[-1][0]",
-        "False",
+        "while blocks and blocks[-1][0] > mean:",
+        "while False:",
         ("tests/present/test_plot_tradeoff.py::"
          "test_names_move_apart_only_as_far_as_necessary",),
     ),
     Fault(
         "names leave the axes",
         "flopbench/present/draw/label_column.py",
-        "low, high = gap / 2, 1 - gap / 2",
-        "low, high = -1.0, 2.0",
+        "starts = [min(max(mean, 0.0), 1 - below[-1]) for mean",
+        "starts = [mean for mean",
         ("tests/present/test_plot_tradeoff.py::"
          "test_names_move_apart_only_as_far_as_necessary",),
+    ),
+    Fault(
+        "others are set against the reference",
+        "flopbench/present/figures/tradeoff_data.py",
+        "if base is point or (self.mixed and not point.own):",
+        "if base is point:",
+        ("tests/light/present/test_figure_tradeoff.py::"
+         "test_own_points_are_set_against_the_reference",),
+    ),
+    Fault(
+        "a series keeps the order of its rows",
+        "flopbench/present/figures/tradeoff_data.py",
+        "by_cost = sorted(self.points, key=lambda point: (point.cost, point.percent))",
+        "by_cost = list(self.points)",
+        ("tests/light/present/test_figure_tradeoff.py::"
+         "test_points_are_in_series_the_cheapest_first",),
     ),
 )  # fmt: skip
 

@@ -96,6 +96,16 @@ def add_option(parser: Any, option: Option, default: object) -> None:
         action = "store_false" if default else "store_true"
         parser.add_argument(option.flag, dest=option.argument, action=action, help=option.help)
         return
+    if option.const is not None:
+        parser.add_argument(
+            option.flag,
+            dest=option.argument,
+            action="store_const",
+            const=option.const,
+            default=default,
+            help=option.help,
+        )
+        return
     shown = "" if default in (None, (), "") else f" (default: {default})"
     parser.add_argument(
         option.flag,

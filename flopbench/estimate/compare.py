@@ -87,7 +87,7 @@ class Comparison:
     Attributes:
         metric: the accuracy that is compared.
         methods: in the order given.
-        differences: every other method minus the first.
+        differences: every other method minus the reference, which is the first unless asked.
         dominance: pairs; empty where accuracies are missing.
         front: names of the methods that no other one dominates.
         notes: what qualifies the figures.
@@ -107,6 +107,7 @@ def compare(
     *,
     names: Sequence[str] = (),
     metric: str | None = None,
+    reference: int = 0,
     anyway: bool = False,
 ) -> Comparison:
     """Set runs side by side.
@@ -117,6 +118,7 @@ def compare(
         names: names of the runs; if empty, ``names_of`` names them.
         metric: ``mAP`` or ``top-1``; None takes the one that every log has or quotes: top-1 first
             where each sample has one label, else mAP.
+        reference: number of the run that the others are set against.
         anyway: also compare runs that differ in ``MUST_MATCH``.
 
     Raises:
@@ -147,7 +149,9 @@ def compare(
     return Comparison(
         metric=chosen,
         methods=methods,
-        differences=tuple(difference(0, other) for other in range(1, len(methods))),
+        differences=tuple(
+            difference(reference, other) for other in range(len(methods)) if other != reference
+        ),
         dominance=dominance,
         front=tuple(a.name for a in methods if a.name not in losers) if complete else (),
         notes=tuple(notes),

@@ -40,6 +40,7 @@ class Price:
         total_macs: multiply-accumulates under the list's counter, exact.
         variant: the variant that was chosen; empty where the component has only one.
         is_default: whether this is what the log charges by default.
+        params: parameter elements; None where they are not known.
         note: what qualifies the figure: its source, a correction, a flag.
         flagged: whether the figure is doubtful, or stands in for one that was.
         stand_in: the counter whose dense MACs are charged in place of the list's own figure.
@@ -50,6 +51,7 @@ class Price:
     total_macs: int
     variant: str = ""
     is_default: bool = True
+    params: int | None = None
     note: str = ""
     flagged: bool = False
     stand_in: str = ""
@@ -218,7 +220,11 @@ def _measured_list(
         if str(spec) in added:
             notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
         prices[name] = _price(
-            name, one, macs, note="; ".join(notes), flagged=flagged, stand_in=stand_in
+            *(name, one, macs),
+            params=row.params,
+            note="; ".join(notes),
+            flagged=flagged,
+            stand_in=stand_in,
         )
     return PriceList(
         counter=counter,

@@ -26,7 +26,7 @@ KINDS: Mapping[str, str] = {
     "usage": "share of each action, one run or several side by side",
     "classes": "how much resolution each class gets, with 95 % intervals",
     "frames": "film strips: what a policy did with single videos",
-    "tradeoff": "accuracy against GFLOPS or ms a video, with the Pareto front",
+    "tradeoff": "accuracy against GFLOPS, ms, frames or parameters, with series and Pareto front",
     "cost": "how the cost of a video is distributed, with mean and median",
     "waterfall": "from the theoretical speed-up to the measured one, step by step",
     "theory": "MACs against measured time, with the fitted line and each model's residual",
@@ -54,6 +54,7 @@ class Option:
         type: reads the text.
         positive: it is a whole number of at least 1.
         choices: the texts that it takes.
+        const: what it sets, where it takes no text; a switch of a bool needs none.
         repeat: whether it may be given several times, for a list.
     """
 
@@ -63,6 +64,7 @@ class Option:
     type: Callable[[str], object] | None = None
     positive: bool = False
     choices: Sequence[str] = ()
+    const: object = None
     repeat: bool = False
 
     @property

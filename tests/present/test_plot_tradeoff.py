@@ -158,20 +158,20 @@ def test_points_stand_where_the_numbers_say() -> None:
     )
     data = tradeoff_of(LOGS, choices=choices)
     published = point("theirs", 30.0, 90.0, published=True)
-    data = replace(data, points=(*data.points, replace(published, on_front=True)))
+    own = (replace(point, own=True) for point in data.points)
+    data = replace(data, points=(*own, replace(published, on_front=True)))
     with paper_style("column"):
         ax = on_axes(tradeoff_drawing(data))
-    marks = [line for line in ax.lines if line.get_marker() in {"o", "s"}]
+    marks = [line for line in ax.lines if line.get_marker() in {"o", "h"}]
     assert [line.get_xydata().tolist() for line in marks] == [
         [[s.cost, s.percent]] for s in data.points
     ]
     assert [line.get_markerfacecolor() == "white" for line in marks] == [False, False, True]
     front = [[s.cost, s.percent] for s in data.front]
-    drawn = ax.lines[0].get_xydata().tolist()
-    assert drawn == [*front, [ax.get_xlim()[1], front[-1][1]]]
+    assert ax.lines[0].get_xydata().tolist() == front
     legend: Any = ax.get_legend()
     shown = [text.get_text() for text in legend.get_texts()]
-    assert shown == ["Pareto front", "from a log", "as published"]
+    assert shown == ["our evaluation", "as reported", "Pareto front"]
     bars = [line.get_xydata().tolist() for line in ax.get_lines()]
     ends = data.points[0].percent_ends
     assert ends is not None
@@ -191,7 +191,13 @@ def test_names_move_apart_only_as_far_as_necessary(
     heights: list[float], places: list[float]
 ) -> None:
     """Each is a line from the next, as near to its point as all allow, and inside the axes."""
-    assert spread(heights, 0.1) == pytest.approx(places, abs=1e-4)
+    assert spread(heights, [0.1] * len(heights)) == pytest.approx(places, abs=1e-4)
+
+
+def test_names_of_two_lines_keep_a_greater_distance() -> None:
+    """Middles are half of both heights apart: (0.2 + 0.1) / 2, about their own mean."""
+    assert spread([0.5, 0.5], [0.2, 0.1]) == pytest.approx([0.425, 0.575])
+    assert spread([0.0, 1.0], [0.2, 0.1]) == pytest.approx([0.1, 0.95])
 
 
 def test_the_verb_sorts_files_by_kind_and_writes_the_numbers(
@@ -213,21 +219,59 @@ def test_the_verb_sorts_files_by_kind_and_writes_the_numbers(
     ]  # fmt: skip
     assert out.stat().st_size > 0
     assert main(["plot", "tradeoff", str(table), "--mode", "online", "-o", str(out)]) == 2
-    assert "--cost ms" in capsys.readouterr().err
+    assert "--x ms" in capsys.readouterr().err
 
 
-def test_the_front_is_seen_beside_intervals_that_lie_along_it() -> None:
-    """The front is a band below the intervals, several times as wide as they are."""
+def test_the_front_is_thin_below_what_is_measured_and_optional() -> None:
+    """A thin step line through two points or more, below intervals; it can be left out."""
     points = [
         point(f"m{n}", 5.0 + n, 60.0 + n, cost_ends=(4.0 + n, 6.0 + n), percent_ends=(55.0, 70.0))
         for n in range(4)
     ]
+    data = of(points)
+    data = replace(data, points=tuple(replace(point, on_front=True) for point in data.points))
     with paper_style("column"):
-        ax = on_axes(tradeoff_drawing(of(points)))
-    front = ax.lines[0]
-    bars = [line for line in ax.lines if line.get_marker() in {"|", "_"}]
+        drawn = [
+            on_axes(tradeoff_drawing(one))
+            for one in (data, of(points), replace(data, show_front=False))
+        ]
+    steps = [[line for line in ax.lines if line.get_drawstyle() == "steps-post"] for ax in drawn]
+    assert [[len(line.get_xdata()) for line in own] for own in steps] == [[4], [1], []]
+    assert [ax.get_legend() is not None for ax in drawn] == [True, False, False]
+    (front,) = steps[0]
+    bars = [line for line in drawn[0].lines if line.get_marker() in {"|", "_"}]
     assert len(bars) == 8
     for bar in bars:
-        assert front.get_linewidth() >= 3 * bar.get_linewidth()
+        assert front.get_linewidth() <= bar.get_linewidth()
         assert front.get_zorder() < bar.get_zorder()
         assert front.get_color() != bar.get_color()
+
+
+def test_series_are_lines_and_own_points_are_filled() -> None:
+    """Each series has a line in its own colour, dash and marker; what is not own is hollow."""
+    points = [
+        *(point(f"a{n}", 10.0 * n, 60.0 + n, series="a", published=True) for n in (1, 2)),
+        *(point(f"b{n}", 5.0 * n, 70.0 + n, series="b", own=True) for n in (1, 2)),
+        point("alone", 30.0, 65.0, published=True),
+    ]
+    with paper_style("column"):
+        ax = on_axes(tradeoff_drawing(of(points, reference="a1", own_named=True)))
+        assert_names_apart(ax)
+    lines = [
+        line for line in ax.lines if len(line.get_xdata()) == 2 and line.get_color() != "#777777"
+    ]
+    assert [line.get_xydata().tolist() for line in lines] == [
+        [[10, 61], [20, 62]],
+        [[5, 71], [10, 72]],
+    ]
+    assert len({(str(line.get_color()), str(line.get_linestyle())) for line in lines}) == 2
+    marks = [line for line in ax.lines if line.get_marker() in {"o", "s", "h"}]
+    assert [(m.get_marker(), m.get_markerfacecolor() == "white") for m in marks] == [
+        *[("o", True)] * 2, *[("s", False)] * 2, ("h", True),
+    ]  # fmt: skip
+    legend: Any = ax.get_legend()
+    shown = [text.get_text() for text in legend.get_texts()]
+    assert shown == ["a", "b", "others", "reference: a1"]
+    # Below the names of own points: 5 / 10 and 71 - 61; 10 / 10 and 72 - 61.
+    named = [text.get_text() for text in ax.texts]
+    assert {"b1\n−50 % at +10.0 mAP", "b2\n+0.0 % at +11.0 mAP", "alone", "a2"} <= set(named)

@@ -1,4 +1,4 @@
-"""Names of points in a column to the right of the axes.
+"""Names of points in a column to the right of the axes, some with a second line below.
 
 However close the points, their names keep their distance: they are in the order of the points from
 top to bottom, move apart only as far as necessary, and a thin line leads to each point.
@@ -7,6 +7,7 @@ top to bottom, move apart only as far as necessary, and a thin line leads to eac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -39,9 +40,9 @@ LEADER = {
 """The line from a name to its point: dotted, to distinguish it from the grid."""
 
 
-def height_in(names: int, entries: Entries, style: Style) -> float:
-    """Return the height that axes need next to a column of this many names, inches."""
-    lines = max(LEAST_LINES, names * LINE / 1.25 + 1)
+def height_in(lines_of_names: int, entries: Entries, style: Style) -> float:
+    """Return the height that axes need next to a column of this many lines, inches."""
+    lines = max(LEAST_LINES, lines_of_names * LINE / 1.25 + 1)
     return style.inches(lines + 3.5 + legend_lines(entries, style, sentences=True))
 
 
@@ -53,6 +54,7 @@ def name_points(
     *,
     legend: Entries,
     endings: Sequence[str] = (),
+    below: Sequence[str] = (),
 ) -> None:
     """Draw the legend, and write a name next to the axes for every point.
 
@@ -63,27 +65,33 @@ def name_points(
         style: in force.
         legend: sentences above the axes.
         endings: what follows each name and is never shortened.
+        below: a line below each name; empty for none.
     """
     plain_log_ticks(ax)  # about as wide as the final ones, for the layout
     legend_above(ax, legend, style, sentences=True)
     _, height = laid_out(ax)
     ends = list(endings) or [""] * len(names)
     short = fitting_names(names, WIDEST * style.width_in, style.small_pt, ends)
-    texts = [name + end for name, end in zip(short, ends, strict=True)]
+    texts = [plain_text(name + end) for name, end in zip(short, ends, strict=True)]
+    more = list(below) or [""] * len(names)
+    texts = [f"{text}\n{one}" if one else text for text, one in zip(texts, more, strict=True)]
     _make_room(ax, texts, style)
     to_axes = ax.transData + ax.transAxes.inverted()
     heights = [float(to_axes.transform(point)[1]) for point in points]
     order = sorted(range(len(points)), key=lambda n: (heights[n], n))
-    gap = min(LINE * style.small_pt / 72 / max(height, 0.1), 1 / len(points))
-    for n, place in zip(order, spread([heights[n] for n in order], gap), strict=True):
+    lines = [1 + texts[n].count("\n") for n in order]
+    line = min(LINE * style.small_pt / 72 / max(height, 0.1), 1 / sum(lines))
+    sizes = [line * many for many in lines]
+    for n, place in zip(order, spread([heights[n] for n in order], sizes), strict=True):
         ax.annotate(
-            plain_text(texts[n]),
+            texts[n],
             points[n],
             xytext=(BESIDE, place),
             textcoords="axes fraction",
             va="center",
             ha="left",
             fontsize=style.small_pt,
+            linespacing=LINE,
             annotation_clip=False,
             arrowprops=LEADER,
             zorder=1.5,
@@ -98,31 +106,29 @@ def _make_room(ax: Axes, texts: Sequence[str], style: Style) -> None:
     if figure.get_layout_engine() is not None:
         return
     width, _ = laid_out(ax)
-    column = max(drawn_width_in(text, style.small_pt) for text in texts)
+    lines = [line for text in texts for line in text.split("\n")]
+    column = max(drawn_width_in(line, style.small_pt) for line in lines)
     place = ax.get_position()
     kept = max((1 - column / width) / BESIDE, NARROWEST)
     ax.set_position((place.x0, place.y0, place.width * kept, place.height))
 
 
-def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Move heights at least ``gap`` apart, within 0 and 1, by least squares.
+def spread(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
+    """Move the middles of texts apart until none overlap, within 0 and 1, by least squares.
 
     Args:
         heights: ascending.
-        gap: smallest distance; at most 1 / the number of heights.
+        sizes: height of each text; together at most 1.
     """
-    blocks: list[list[float]] = []  # [mean of (height - own offset in the block), count]
-    for height in heights:
-        blocks.append([height, 1])
-        while len(blocks) > 1 and blocks[-2][0] + gap * blocks[-2][1] > blocks[-1][0]:
-            start, count = blocks.pop()
-            before, many = blocks[-1]
-            total = many + count
-            blocks[-1] = [(before * many + (start - gap * many) * count) / total, total]
-    places = [start + gap * n for start, count in blocks for n in range(int(count))]
-    low, high = gap / 2, 1 - gap / 2
-    for n in range(len(places)):
-        places[n] = max(places[n], low + gap * n)
-    for n in reversed(range(len(places))):
-        places[n] = min(places[n], high - gap * (len(places) - 1 - n))
-    return places
+    below = list(accumulate(sizes, initial=0.0))
+    # Where the middles are if all texts touch: without these, places need only be ascending.
+    touching = [start + size / 2 for start, size in zip(below, sizes, strict=False)]
+    blocks: list[tuple[float, int]] = []  # (mean of what is left of the heights, how many)
+    for height, own in zip(heights, touching, strict=True):
+        mean, many = height - own, 1
+        while blocks and blocks[-1][0] > mean:
+            before, count = blocks.pop()
+            mean, many = (before * count + mean * many) / (count + many), count + many
+        blocks.append((mean, many))
+    starts = [min(max(mean, 0.0), 1 - below[-1]) for mean, many in blocks for _ in range(many)]
+    return [start + own for start, own in zip(starts, touching, strict=True)]

@@ -1,4 +1,4 @@
-"""Accuracy against cost: GFLOPS by count, or measured milliseconds, with the Pareto front.
+"""Accuracy against cost, by count, by clock, in frames or in parameters, with the Pareto front.
 
 Points are policy logs (accuracy from their scores, cost from the count or from a replay) and rows
 of a table: figures printed in other papers.
@@ -6,128 +6,81 @@ of a table: figures printed in other papers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import plural
+from flopbench.core.errors import InputError
 from flopbench.estimate.compare import dominates
-from flopbench.estimate.methods import Metric
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
-from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
-from flopbench.present.figures.charged import COLUMN
+from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.files import CallerError, require_kind, several
-from flopbench.present.figures.inputs.logs import Log, priced
+from flopbench.present.figures.inputs.logs import Log, NamedRun, priced
 from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.inputs.replays import Replays
 from flopbench.present.figures.measured import measured_costs
+from flopbench.present.figures.tradeoff_data import Tradeoff
 from flopbench.present.figures.tradeoff_points import (
+    COLUMNS,
     COSTS,
     UNITS,
     Cost,
+    LogCosts,
     TradeoffPoint,
     accuracies_of,
     accuracy_terms,
     check_metric,
     counted_costs,
+    frame_costs,
     log_points,
+    parameter_costs,
     published_points,
+    without_source,
 )
+from flopbench.present.figures.tradeoff_series import Series, named_points, with_own, with_series
 from flopbench.present.kind import NAMES, Option, kind
 from flopbench.replay.records import Replay
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tradeoff:
-    """Points, logs first, and how they are drawn.
-
-    Attributes:
-        terms: sentences on where costs come from: counter, rule, machine.
-        notes: sentences on individual points.
-    """
-
-    points: tuple[TradeoffPoint, ...]
-    metric: Metric
-    cost: Cost
-    log_scale: bool
-    terms: tuple[str, ...]
-    notes: tuple[str, ...]
-    warnings: tuple[Remark, ...]
-
-    @property
-    def front(self) -> tuple[TradeoffPoint, ...]:
-        """The points on the Pareto front, the cheapest first."""
-        found = [point for point in self.points if point.on_front]
-        return tuple(sorted(found, key=lambda point: (point.cost, point.name)))
-
-    @property
-    def caption(self) -> Caption:
-        """Title, sentences and alternative text of the figure."""
-        unit = UNITS[self.cost]
-        name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
-        many = f"{len(self.points)} {plural(len(self.points), 'point')}"
-        best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
-        sentences = [
-            f"{name} (%) against {unit} of {many}; upper left is better.",
-            *self.terms,
-            *_published(self.points),
-            self._intervals(),
-            "Step line: Pareto front of the centres of all points drawn (no other is at least as "
-            f"accurate and at most as costly): {listed([s.name for s in self.front])}. Intervals "
-            "may overlap across it.",
-            *self.notes,
-        ]
-        return Caption(
-            title=f"{name} against {unit}",
-            sentences=tuple(sentences),
-            alt=f"{many}, {self.metric} against {unit}. On the Pareto front: {best}.",
-            warnings=self.warnings,
-        )
-
-    def _intervals(self) -> str:
-        ends = [point.percent_ends or point.cost_ends for point in self.points]
-        bare = [point.name for point, own in zip(self.points, ends, strict=True) if own is None]
-        if not any(ends):
-            return "No point has an interval."
-        return "Bars: 95 % intervals." + (f" Without any: {listed(bare)}." if bare else "")
-
-    @property
-    def table(self) -> FigureTable:
-        """One row a point."""
-        return FigureTable.of(map(self._row, self.points))
-
-    def _row(self, point: TradeoffPoint) -> dict[str, object]:
-        low, high = point.percent_ends or (None, None)
-        least, most = point.cost_ends or (None, None)
-        return {
-            "approach": point.name,
-            "metric": self.metric,
-            "percent": point.percent,
-            "percent_low": low,
-            "percent_high": high,
-            f"{self.cost}_per_video": point.cost,
-            f"{self.cost}_low": least,
-            f"{self.cost}_high": most,
-            "pareto_front": point.on_front,
-            "kind": "published" if point.published else "log",
-            "percent_is_quoted": point.quoted,
-            "source": point.source,
-            "file": point.file,
-            COLUMN: point.charged or None,
-        }
+LOG_FROM = 4.0
+"""Costs this many times apart are drawn on a logarithmic axis; nearer ones on a linear one."""
+ELSEWHERE: Mapping[Cost, str] = {
+    "gflops": "",
+    "ms": "; for a log, its replay has it: flopbench replay LOG -o replay.json",
+    "frames": "; a log has it without that",
+    "params": "; a log has it where each of its components is a network with a counted row",
+}
+"""What has this cost, besides the column of a table."""
 
 
 @kind(
     takes={LOG: "logs", POINTS: "points", REPLAY: "replays"},
     options=(
-        Option("--cost", "GFLOPS/video by count, or ms/video as replays measured", choices=COSTS),
+        Option(
+            "--x",
+            "GFLOPS/video by count, ms/video as replays measured, processed frames a video, or "
+            "millions of parameters",
+            "cost",
+            choices=COSTS,
+        ),
+        Option("--cost", "the same as --x", choices=COSTS),
+        Option(
+            "--series NAME=POINT,…",
+            "join points by a line; each is a file, a name or a pattern of them; repeatable",
+            repeat=True,
+        ),
+        Option(
+            "--own NAME",
+            "a point or series to draw filled, the others hollow; repeatable (default: logs)",
+            repeat=True,
+        ),
+        Option("--reference NAME", "write next to own points how far they are from this one"),
+        Option("--no-front", "leave out the Pareto front", "front"),
         Option(
             "--mode NAME",
             "which mode of the replays: online, split or bucketed (default: the only one)",
@@ -136,7 +89,14 @@ class Tradeoff:
             "--metric NAME",
             "mAP or top-1 (default: what points say, else mAP where every log has it)",
         ),
-        Option("--linear", "a linear cost axis (default: logarithmic)", "log_scale"),
+        Option(
+            "--linear",
+            f"a linear axis of the cost (default: where costs are less than {LOG_FROM:g} times "
+            "apart)",
+            "log_scale",
+            const=False,
+        ),
+        Option("--log", "a logarithmic axis of the cost", "log_scale", const=True),
         Option(
             "--anyway",
             "also draw logs of different datasets or splits, and times of different machines",
@@ -152,9 +112,13 @@ def tradeoff(
     points: str | Path | Sequence[str | Path] = (),
     replays: Replays = (),
     cost: Cost = "gflops",
+    series: Series = (),
+    own: Sequence[str] = (),
+    reference: str = "",
+    front: bool = True,
     metric: str | None = None,
     mode: str | None = None,
-    log_scale: bool = True,
+    log_scale: bool | None = None,
     anyway: bool = False,
     names: Sequence[str] = (),
     choices: Choices | None = None,
@@ -162,18 +126,24 @@ def tradeoff(
     """Draw accuracy against cost, with the Pareto front of all points.
 
     Points are policy logs with scores and labels, and rows of tables, such as other papers' figures
-    (columns approach, percent, gflops_per_video or ms_per_video, and source). With the cost in ms,
-    replays give the times of logs, joined by method and dataset.
+    (columns approach, percent, series, source and a cost). With the cost in ms, replays give the
+    times of logs, joined by method and dataset.
 
     Args:
         logs: policy logs' files, or ``Run``s made with scores kept; none where points suffice.
         ax: where to draw; None makes a new figure.
-        points: tables of points, such as other papers' figures: drawn hollow.
+        points: tables of points, such as other papers' figures: hollow beside logs.
         replays: for ``cost="ms"``: files or records, joined to logs by method and dataset.
-        cost: ``gflops`` (GFLOPS/video = GMACs/video, by count) or ``ms`` (ms/video, measured).
+        cost: ``gflops`` (GFLOPS/video = GMACs/video, by count), ``ms`` (ms/video, measured),
+            ``frames`` (processed frames a video) or ``params`` (millions of parameters).
+        series: name -> the points of one method, which a line joins; each is a name, a file or a
+            pattern of them. Tables may have a column ``series`` instead.
+        own: points or series that are filled, the others being hollow; empty for the logs.
+        reference: the point that own points are set against; empty for none.
+        front: whether the Pareto front is drawn.
         metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
         mode: of the replays; None where they have only one.
-        log_scale: whether the axis of the cost is logarithmic.
+        log_scale: whether the axis of the cost is logarithmic; None where costs are far apart.
         anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
         choices: prices, rule, resamples, seed.
@@ -182,8 +152,8 @@ def tradeoff(
         The axes: accuracy in percent against cost.
 
     Raises:
-        InputError: a file of another kind, a log without accuracy, an unknown metric or mode,
-            nothing to draw, or a cost of 0 on a logarithmic axis.
+        InputError: a file of another kind, a log without accuracy, an unknown metric, mode or
+            point, nothing to draw, or a cost of 0 on a logarithmic axis.
         NotComparableError: different datasets, labels or machines, without ``anyway``.
         DataError: a defect in a file.
     """
@@ -197,44 +167,75 @@ def tradeoff(
     found = priced(given, choices, names=names, keep_scores=True) if given else []
     _check_given(bool(found), rows[0].file if rows else None, wanted)
     named, methods, notes = accuracies_of(
-        found, choices or Choices(), wanted, anyway=anyway, cost=cost
+        found, choices or Choices(), wanted, anyway=anyway, cost=cost, reference=reference
     )
     warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
     warnings += check_metric(rows, named)
-    if cost == "gflops":
-        costs = counted_costs(found)
-    else:
+    if cost == "ms":
         costs = measured_costs(found, replays, mode=mode, anyway=anyway)
+    else:
+        costs = BY_COUNT[cost](found)
     published, doubts = published_points(rows, cost)
     drawn = [*log_points(found, methods, costs, cost), *published]
     warnings += [*costs.warnings, *doubts]
     if not drawn:
+        said = "; ".join(map(str, warnings[:3]))
         raise CallerError(
-            f": no point has a cost in {UNITS[cost]}", "; ".join(map(str, warnings[:3]))
+            f": no point has {UNITS[cost]}" + (f": {said}" if said else ""),
+            f"a table of points has it in a column {COLUMNS[cost]}{ELSEWHERE[cost]}",
         )
-    _check_scale(drawn, log_scale)
-    places = [(point.percent, point.cost) for point in drawn]
+    drawn = _with_front(with_own(with_series(drawn, series), own))
     return Tradeoff(
-        points=tuple(
-            replace(s, on_front=not any(dominates(other, (s.percent, s.cost)) for other in places))
-            for s in drawn
-        ),
+        points=tuple(drawn),
         metric=named,
         cost=cost,
-        log_scale=log_scale,
+        log_scale=_scale(drawn, log_scale),
+        reference=_reference(drawn, reference),
+        own_named=bool(own),
+        show_front=front,
         terms=(*costs.terms, *accuracy_terms(named, methods)),
         notes=tuple(notes),
-        warnings=tuple(dict.fromkeys(warnings)),
+        warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
     )
+
+
+BY_COUNT: Mapping[str, Callable[[Sequence[NamedRun]], LogCosts]] = {
+    "gflops": counted_costs,
+    "frames": frame_costs,
+    "params": parameter_costs,
+}
+
+
+def _with_front(points: Sequence[TradeoffPoint]) -> list[TradeoffPoint]:
+    places = [(point.percent, point.cost) for point in points]
+    return [
+        replace(p, on_front=not any(dominates(other, (p.percent, p.cost)) for other in places))
+        for p in points
+    ]
+
+
+def _reference(points: Sequence[TradeoffPoint], reference: str) -> str:
+    """Return the name of the reference; refuse several, and one that costs nothing."""
+    if not reference:
+        return ""
+    found = [points[n] for n in named_points(points, reference, "--reference")]
+    if len(found) > 1:
+        raise InputError(
+            f"--reference: {reference!r} is {len(found)} points",
+            f"choose one of {listed([point.name for point in found], 'or')}",
+        )
+    if found[0].cost <= 0:
+        raise InputError(f"--reference: {found[0].name} costs 0, and nothing is a share of that")
+    return found[0].name
 
 
 def _check_cost(cost: str, timed: bool) -> None:
     if cost not in COSTS:
         raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
-    if cost == "gflops" and timed:
+    if cost != "ms" and timed:
         raise CallerError(
-            ": a replay or its mode was given, but costs are GFLOPS",
-            "replays hold times: --cost ms draws them",
+            f": a replay or its mode was given, but costs are {UNITS[cost]}",
+            "replays hold times: --x ms draws them",
         )
 
 
@@ -248,20 +249,13 @@ def _check_given(any_log: bool, points: str | None, metric: str | None) -> None:
         )
 
 
-def _published(drawn: Sequence[TradeoffPoint]) -> list[str]:
-    """Name the papers behind hollow points."""
-    rows = [point for point in drawn if point.published]
-    if not rows:
-        return []
-    by_source = by_key((point.source or "source not stated", point.name) for point in rows)
-    said = "; ".join(f"{listed(names)}: {source}" for source, names in by_source.items())
-    return [f"Hollow: as published, counted or timed as their papers did. {said}."]
-
-
-def _check_scale(drawn: Sequence[TradeoffPoint], log_scale: bool) -> None:
-    for point in drawn:
-        if log_scale and point.cost <= 0:
-            raise InputError(
-                f"{point.name} ({point.file}) costs 0, which a logarithmic axis cannot show",
-                "--linear draws it",
-            )
+def _scale(drawn: Sequence[TradeoffPoint], log_scale: bool | None) -> bool:
+    """Return whether the axis is logarithmic; one that was asked for must be possible."""
+    costs = [point.cost for point in drawn]
+    if log_scale and min(costs) <= 0:
+        free = min(drawn, key=lambda point: point.cost)
+        raise InputError(
+            f"{free.name} ({free.file}) costs 0, which a logarithmic axis cannot show",
+            "--linear draws it",
+        )
+    return max(costs) >= LOG_FROM * min(costs) > 0 if log_scale is None else log_scale

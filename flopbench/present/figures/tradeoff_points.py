@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,17 +12,26 @@ from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import CONVENTION
 from flopbench.estimate.clusters import drawn_text
-from flopbench.estimate.compare import Comparison, accuracy_notes, compare
+from flopbench.estimate.compare import Comparison, Difference, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_as, charged_sentences
+from flopbench.present.figures.inputs import points as tables
 from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
 from flopbench.present.figures.inputs.points import Point
 
-Cost = Literal["gflops", "ms"]
-COSTS: tuple[Cost, ...] = ("gflops", "ms")
-UNITS = {"gflops": "GFLOPS/video", "ms": "ms/video"}
+Cost = Literal["gflops", "ms", "frames", "params"]
+COSTS: tuple[Cost, ...] = ("gflops", "ms", "frames", "params")
+COLUMNS: Mapping[Cost, str] = dict(zip(COSTS, tables.COSTS, strict=True))
+"""Cost -> the column that has it, in tables that are read and in the one that is written."""
+UNITS: Mapping[Cost, str] = {
+    "gflops": "GFLOPS/video",
+    "ms": "ms/video",
+    "frames": "processed frames/video",
+    "params": "parameters",
+}
+MINUS = "\N{MINUS SIGN}"
 SHOWN = 5
 """At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
@@ -34,8 +44,10 @@ class TradeoffPoint:
         published: whether it is a row of a table; else a log.
         source: the paper that a row cites; empty for a log.
         quoted: the accuracy is stated by the log's header, not recomputed.
-        cost: GFLOPS/video (= GMACs), or ms/video; the intervals are of 95 %, where known.
+        cost: in a unit of ``UNITS``, GFLOPS being GMACs; the intervals are of 95 %, where known.
         charged: components of a log that are charged otherwise than by default; empty for none.
+        series: the method of which this is one setting; empty for a point that stands alone.
+        own: whether it is filled beside the others, which are hollow.
         on_front: whether no other point is at least as good in both.
     """
 
@@ -49,6 +61,8 @@ class TradeoffPoint:
     cost: float
     cost_ends: Ends | None
     charged: str = ""
+    series: str = ""
+    own: bool = False
     on_front: bool = False
 
 
@@ -74,10 +88,12 @@ def accuracies_of(
     *,
     anyway: bool,
     cost: Cost,
+    reference: str = "",
 ) -> tuple[Metric, Sequence[Method], list[str]]:
     """Compute accuracies; several logs must pass the checks of ``compare``.
 
-    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``.
+    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``;
+    differences from the reference where that is one of the logs.
 
     Returns:
         The metric, one method a log, and sentences on them.
@@ -88,12 +104,19 @@ def accuracies_of(
     """
     runs, names = [one.run for one in found], [one.name for one in found]
     if len(runs) > 1:
-        result = compare(runs, choices, names=names, metric=metric, anyway=anyway)
+        place = next((n for n, one in enumerate(found) if reference in _names(one)), None)
+        result = compare(
+            runs, choices, names=names, metric=metric, reference=place or 0, anyway=anyway
+        )
         chosen, methods = result.metric, result.methods
         notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
+        apart = (
+            [] if place is None else [_difference_text(one, result) for one in result.differences]
+        )
     else:
         chosen, methods = methods_of(runs, names, metric, choices)
         notes = [note for method in methods for note in accuracy_notes(method)]
+        apart = []
     for method in methods:
         if method.percent is None:
             raise InputError(
@@ -101,7 +124,28 @@ def accuracies_of(
                 f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
                 "samples labels and scores",
             )
-    return chosen, methods, [f"Note: {note}." for note in notes]
+    return chosen, methods, [*apart, *(f"Note: {note}." for note in notes)]
+
+
+def _names(one: NamedRun) -> tuple[str, str]:
+    return one.name, str(one.run.source)
+
+
+def _difference_text(one: Difference, result: Comparison) -> str:
+    """Say how far a log is from the reference, with the intervals that there are."""
+
+    def part(value: float, unit: str, ends: Ends | None) -> str:
+        # Two digits of what is uncertain: half the interval's width.
+        wide = abs(value) / 10 if ends is None else (ends[1] - ends[0]) / 2
+        digits = max(0, 1 - math.floor(math.log10(wide))) if wide else 1
+        sure = "" if ends is None else f" (95 % {ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})"
+        return f"{value:+.{digits}f} {unit}{sure}".replace("-", MINUS)
+
+    parts = [part(one.gflops_per_video, "GFLOPS/video", one.ci95_gflops_per_video)]
+    if one.percent is not None:
+        parts.append(part(one.percent, f"{result.metric} points", one.ci95_percent))
+    how = ", videos resampled in pairs" if one.paired else ""
+    return f"{one.name} against {one.less}: {', '.join(parts)}{how}."
 
 
 def _open_pairs(result: Comparison) -> list[Remark]:
@@ -128,6 +172,36 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
             )
     silent = dict.fromkeys(row.file for row in rows if row.metric is None)
     return [Remark(f"{file}: rows that name no metric are taken as {metric}") for file in silent]
+
+
+def frame_costs(found: Sequence[NamedRun]) -> LogCosts:
+    """Return the frames that the logs process, a video."""
+    said = "Processed frames: those under an action that runs a network, or under an exit."
+    return LogCosts(
+        by_name={one.name: (one.run.primary.processed_frames_per_video, None) for one in found},
+        terms=(*log_terms(found), *([said] if found else [])),
+    )
+
+
+def parameter_costs(found: Sequence[NamedRun]) -> LogCosts:
+    """Return the parameters of all networks that the logs charge, in millions."""
+    by_name: dict[str, tuple[float, Ends | None]] = {}
+    warnings = []
+    for one in found:
+        prices = [one.run.prices.prices[name] for name in one.run.primary.by_component]
+        unknown = [f"{price.component} ({price.spec})" for price in prices if price.params is None]
+        if unknown:
+            text = f"the parameters of {listed(unknown)} are not known; left out"
+            warnings.append(Remark(text, one.name))
+        else:
+            by_name[one.name] = sum(price.params or 0 for price in prices) / 1e6, None
+    drawn = [one for one in found if one.name in by_name]
+    said = "Parameters: millions, of every component that is charged; shared ones count twice."
+    return LogCosts(
+        by_name=by_name,
+        terms=(*log_terms(drawn), *([said] if drawn else [])),
+        warnings=tuple(warnings),
+    )
 
 
 def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
@@ -204,16 +278,14 @@ def log_points(
 
 
 def published_points(rows: Sequence[Point], cost: Cost) -> tuple[list[TradeoffPoint], list[Remark]]:
-    """Return the points of the rows that have this cost, and remarks on rows."""
+    """Return the points of the rows that have this cost, and remarks on those that lack it."""
     points, remarks = [], []
     for row in rows:
-        value = row.gflops_per_video if cost == "gflops" else row.ms_per_video
-        place = f"{row.file}, line {row.line}: {row.approach}"
+        value = row.costs.get(COLUMNS[cost])
         if value is None:
+            place = f"{row.file}, line {row.line}: {row.approach}"
             remarks.append(Remark(f"{place} has no {UNITS[cost]} and is left out"))
             continue
-        if not row.source:
-            remarks.append(Remark(f"{place}: source not stated"))
         points.append(
             TradeoffPoint(
                 name=row.approach,
@@ -225,6 +297,17 @@ def published_points(rows: Sequence[Point], cost: Cost) -> tuple[list[TradeoffPo
                 quoted=True,
                 cost=value,
                 cost_ends=row.gflops_ends if cost == "gflops" else None,
+                series=row.series,
             )
         )
     return points, remarks
+
+
+def without_source(rows: Sequence[Point], drawn: Sequence[TradeoffPoint]) -> list[Remark]:
+    """Return remarks on rows of others that cite no paper."""
+    others = {(p.file, p.name) for p in drawn if p.published and not p.own}
+    return [
+        Remark(f"{row.file}, line {row.line}: {row.approach}: source not stated")
+        for row in rows
+        if not row.source and (row.file, row.approach) in others
+    ]

@@ -250,7 +250,7 @@ def test_replays_give_ms_joined_by_method_and_dataset() -> None:
     [
         ({"cost": "ms"}, "modes online, split and bucketed"),
         ({"cost": "ms", "mode": "splt"}, "no replay has the mode 'splt'"),
-        ({}, "--cost ms draws them"),
+        ({}, "--x ms draws them"),
         ({"cost": "joules"}, "there is no cost 'joules'"),
         ({"cost": "ms", "mode": "split", "replays": [REPLAY, REPLAY]}, "both replays of steady"),
     ],
@@ -281,10 +281,169 @@ def test_a_log_axis_refuses_a_cost_of_zero(tmp_path: Path) -> None:
     """The message names the point, and the way out."""
     path = points(tmp_path, "approach,metric,percent,gflops_per_video\nfree,mAP,1,0\n")
     with pytest.raises(InputError) as caught:
-        tradeoff_of(points=path)
+        tradeoff_of(points=path, log_scale=True)
     assert "free" in caught.value.message
     assert "--linear" in caught.value.hint
-    assert tradeoff_of(points=path, log_scale=False).points[0].cost == 0
+    assert tradeoff_of(points=path).points[0].cost == 0
+
+
+@pytest.mark.parametrize(
+    ("costs", "asked", "is_log"),
+    [
+        ((10, 39.9), None, False),
+        ((10, 40), None, True),  # four times apart
+        ((0, 10), None, False),
+        ((10, 11), True, True),
+        ((1, 100), False, False),
+    ],
+)
+def test_the_axis_is_logarithmic_from_a_ratio_of_four(
+    tmp_path: Path, costs: tuple[float, float], asked: bool | None, is_log: bool
+) -> None:
+    """Near costs are on a linear axis, unless another one is asked for."""
+    text = "approach,metric,percent,gflops_per_video\n"
+    path = points(tmp_path, text + "".join(f"m{c},mAP,1,{c}\n" for c in costs))
+    assert tradeoff_of(points=path, log_scale=asked).log_scale is is_log
+
+
+SETTINGS = """\
+approach,metric,percent,gflops_per_video,frames_per_video,params_millions,series,source
+4 frames,mAP,64.0,20,4,25.6,uniform,A
+16 frames,mAP,72.0,80,16,25.6,uniform,A
+8 frames,mAP,70.0,40,8,25.6,uniform,A
+LiteEval,mAP,72.7,50,,,,B
+small,mAP,84.6,28.8,6,11.7,,
+large,mAP,85.6,36,,23.9,,
+"""
+
+
+UNIFORM = "4 frames, 8 frames, 16 frames"
+
+
+def settings(folder: Path, **given: Any) -> Any:
+    """Return the points of ``SETTINGS``."""
+    return tradeoff_of(points=points(folder, SETTINGS), **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "series"),
+    [
+        ((), {"uniform": UNIFORM}),
+        ({"ours": ["large", "small"]}, {"uniform": UNIFORM, "ours": "small, large"}),
+        (["ours=small,large"], {"uniform": UNIFORM, "ours": "small, large"}),
+        (["few=[48] frames"], {"few": "4 frames, 8 frames", "uniform": "16 frames"}),
+        (["all=uniform, LiteEval"], {"all": "4 frames, 8 frames, LiteEval, 16 frames"}),
+    ],
+)  # fmt: skip
+def test_points_are_in_series_the_cheapest_first(
+    tmp_path: Path, given: Any, series: dict[str, str]
+) -> None:
+    """By the column, or by name, series or pattern of what is asked, which comes first."""
+    figure = settings(tmp_path, series=given)
+    found = {name: ", ".join(p.name for p in own) for name, own in figure.series.items()}
+    assert found == series
+    rows = [dict(zip(figure.table.header, row, strict=True)) for row in figure.table.rows]
+    assert [row["series"] or "" for row in rows] == [point.series for point in figure.points]
+    assert "Lines join the points of one method" in " ".join(figure.caption.sentences)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"series": ["a=smal"]}, "--series a: no point is 'smal'\n  did you mean 'small'?"),
+        ({"series": ["small"]}, "--series 'small': expected NAME=VALUE"),
+        ({"series": ["a=small", "b=small"]}, "small is in the series a and b"),
+        ({"series": ["a=small,"]}, "--series a: no point is ''"),
+        ({"series": {str(n): ["small"] for n in range(2)}}, "small is in the series 0 and 1"),
+        ({"own": ["our"]}, "--own: no point is 'our'"),
+        ({"reference": "uniform"}, "--reference: 'uniform' is 3 points"),
+        ({"reference": "none"}, "--reference: no point is 'none'"),
+    ],
+)
+def test_what_names_no_point_is_told(tmp_path: Path, given: dict[str, Any], said: str) -> None:
+    """Unknown members, members of two series, several references."""
+    with pytest.raises(InputError) as caught:
+        settings(tmp_path, **given)
+    assert said in str(caught.value)
+
+
+def test_no_more_series_than_can_be_distinguished(tmp_path: Path) -> None:
+    """Eight with the points that stand alone; one more is refused."""
+    text = "approach,metric,percent,gflops_per_video,series\n"
+    rows = [f"m{n},mAP,{n},{n + 1},s{n}\n" for n in range(9)]
+    assert len(tradeoff_of(points=points(tmp_path, text + "".join(rows[:8]))).series) == 8
+    with pytest.raises(InputError, match="9 series; at most 8"):
+        tradeoff_of(points=points(tmp_path, text + "".join(rows)))
+
+
+def test_own_points_are_set_against_the_reference(tmp_path: Path) -> None:
+    """Cost as a share of the reference's, accuracy in points; others are not set against it.
+
+    28.8 / 40 = 0.72, 84.6 - 70.0 = 14.6; 36 / 40 = 0.9, 85.6 - 70.0 = 15.6.
+    """
+    figure = settings(tmp_path, own=["small", "large"], reference="8 frames")
+    assert figure.mixed
+    own = {point.name: figure.against(point) for point in figure.points}
+    assert own.pop("small") == "−28 % at +14.6 mAP"
+    assert own.pop("large") == "−10 % at +15.6 mAP"
+    assert set(own.values()) == {""}
+    said = " ".join(figure.caption.sentences)
+    assert "Filled: ours, small and large." in said
+    assert "Below a name: GFLOPS and mAP relative to 8 frames." in said
+    assert "source not stated" not in " ".join(map(str, figure.warnings)) + said
+    # Where nothing is own, every other point is: 20 / 40 = 0.5, 64 - 70 = -6; 50 / 40 = 1.25.
+    every = settings(tmp_path, reference="8 frames")
+    texts = {point.name: every.against(point) for point in every.points}
+    assert texts["4 frames"] == "−50 % at −6.0 mAP"
+    assert texts["LiteEval"] == "+25 % at +2.7 mAP"
+    assert texts["8 frames"] == ""
+    assert not every.mixed
+
+
+def test_logs_are_own_and_differences_have_their_intervals(tmp_path: Path) -> None:
+    """The caption says how far apart logs are, from either side; tables are hollow beside them."""
+    figure = tradeoff_of(LOGS, choices=choices(), points=points(tmp_path), reference="steady")
+    assert [point.own for point in figure.points] == [True, True, False, False, False]
+    assert (
+        figure.against(figure.points[0]) == "−7.5 % at +4.5 mAP"
+    )  # 18.659 / 20.176, 82.46 - 77.97
+    (text,) = [text for text in figure.caption.sentences if text.startswith("selective against")]
+    assert text.startswith("selective against steady: −1.5 GFLOPS/video (95 % −")
+    assert text.endswith("videos resampled in pairs.")
+    other = tradeoff_of(LOGS, choices=choices(), reference=str(LOGS[0]))
+    assert other.reference == "selective"
+    assert "steady against selective: +1.5 GFLOPS/video" in " ".join(other.caption.sentences)
+
+
+def test_frames_are_an_axis(tmp_path: Path) -> None:
+    """Of rows from their column, of logs by count: 719 + 261 + 172 + 40 frames of 200 videos."""
+    figure = tradeoff_of(
+        LOGS[0], choices=choices(), points=points(tmp_path, SETTINGS), cost="frames"
+    )
+    costs = {point.name: point.cost for point in figure.points}
+    assert costs == {"selective": 5.96, "4 frames": 4, "16 frames": 16, "8 frames": 8, "small": 6}
+    assert "frames_per_video" in figure.table.header
+    assert "LiteEval has no processed frames/video and is left out" in str(figure.warnings)
+
+
+def test_parameters_are_an_axis(tmp_path: Path) -> None:
+    """Of all networks a log charges, in millions: 23,917,832 + 2,480,072; unknown ones are told."""
+    header = {
+        "actions": [{"name": name, "costs": {name: 1}} for name in ("big", "small")],
+        "components": {
+            "big": "resnet50@224,classes=200",
+            "small": "mobilenet_v2@84,classes=200",
+        },
+        "metrics": {"mAP": 50.0},
+        "steps": 1,
+    }
+    log = write_log(tmp_path / "log.jsonl", header, [{"actions": [0]}])
+    figure = tradeoff_of([log], choices=choices(), cost="params")
+    assert [point.cost for point in figure.points] == [26.397904]
+    with pytest.raises(InputError) as caught:
+        tradeoff_of(LOGS[0], choices=choices(), cost="params")
+    assert "no point has parameters: selective: the parameters of" in caught.value.message
+    assert "params_millions" in caught.value.hint
 
 
 def test_nothing_to_draw_and_wrong_files_are_refused(tmp_path: Path) -> None:

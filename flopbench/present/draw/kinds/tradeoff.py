@@ -1,8 +1,10 @@
-"""Points of accuracy against cost, the Pareto front as a step line."""
+"""Points of accuracy against cost, alone or as a line, and the Pareto front as a thin step line."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import chain
+from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -12,9 +14,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
 from flopbench.present.draw.parts import tick_text
-from flopbench.present.draw.style import FAINT, INK, Style, chosen_style, look
-from flopbench.present.figures.tradeoff import Tradeoff
-from flopbench.present.figures.tradeoff_points import TradeoffPoint
+from flopbench.present.draw.style import FAINT, INK, Look, Style, chosen_style, look
+from flopbench.present.figures.tradeoff_data import Tradeoff
+from flopbench.present.figures.tradeoff_points import Cost, TradeoffPoint
 
 ASPECT, HIGHEST_IN = 0.74, 3.4
 """Height over width, and the greatest height that points need, inches; names may need more."""
@@ -22,80 +24,113 @@ MARGIN = 0.1
 """Free space at each end, as a share of the points' range."""
 LEAST_PERCENT, LEAST_FACTOR = 1.0, 1.15
 """The axes extend at least this far from a single point: percent, and a factor of cost."""
-FRONT_PT = 3.2
-"""Width of the front: a band, to be visible on both sides of intervals drawn along it."""
 TICKS = 6
 """The most of an axis that is not logarithmic."""
+LABELS: dict[Cost, str] = {
+    "gflops": "cost (GFLOPS/video = GMACs/video)",
+    "ms": "time (ms/video, measured)",
+    "frames": "processed frames a video",
+    "params": "parameters (M)",
+}
+FRONT: dict[str, Any] = {"color": "#777777", "linewidth": 0.8}
+REFERENCE: dict[str, Any] = {"color": "#777777", "linewidth": 0.6, "linestyle": (0, (6, 3))}
+OWN = Look(color=look(0).color, hatch="", marker=look(0).marker, dash="none")
+OTHER = Look(color=INK, hatch="", marker="h", dash="none")
+"""Points without a series: filled ones, and hollow ones beside them."""
 
 
 def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
     """Return points, ready to be drawn."""
     points = tradeoff.points
+    below = [tradeoff.against(point) for point in points]
 
     def draw(ax: Axes) -> None:
         if tradeoff.log_scale:
             ax.set_xscale("log")
         _set_limits(tradeoff, ax)
-        _draw_front(tradeoff, ax)
-        for point in points:
-            _draw_point(point, ax)
-        gflops = tradeoff.cost == "gflops"
-        ax.set_xlabel(
-            "cost (GFLOPS/video = GMACs/video)" if gflops else "time (ms/video, measured)"
-        )
+        _draw_reference(tradeoff, ax)
+        if tradeoff.show_front:
+            at = [(point.cost, point.percent) for point in tradeoff.front]
+            ax.step([x for x, _ in at], [y for _, y in at], where="post", zorder=1.8, **FRONT)
+        for own, members in _groups(tradeoff):
+            if own.dash != "none":
+                xs, ys = [p.cost for p in members], [p.percent for p in members]
+                ax.plot(xs, ys, color=own.color, linestyle=own.dash, linewidth=1.0, zorder=2.2)
+            for point in members:
+                _draw_point(point, own, tradeoff.mixed, ax)
+        ax.set_xlabel(LABELS[tradeoff.cost])
         ax.set_ylabel("mAP (%)" if tradeoff.metric == "mAP" else "top-1 accuracy (%)")
-        ax.grid(visible=True)
-        places = [(point.cost, point.percent) for point in points]
+        ax.grid(visible=True, color=FAINT, linewidth=0.3)
         name_points(
-            ax, places, [p.name for p in points], chosen_style(ax), legend=_legend(tradeoff)
+            ax,
+            [(point.cost, point.percent) for point in points],
+            [point.name for point in points],
+            chosen_style(ax),
+            legend=_legend(tradeoff),
+            below=below,
         )
 
     def height(style: Style) -> float:
         lowest = min(ASPECT * style.width_in, HIGHEST_IN)
-        return max(lowest, height_in(len(points), _legend(tradeoff), style))
+        lines = len(points) + sum(map(bool, below))
+        return max(lowest, height_in(lines, _legend(tradeoff), style))
 
     return Drawing(data=tradeoff, draw=draw, height_in=height)
 
 
+def _groups(tradeoff: Tradeoff) -> Iterator[tuple[Look, list[TradeoffPoint]]]:
+    """Return how each series looks, and its points; so too for the points without a series."""
+    loose = [point for point in tradeoff.points if not point.series]
+    hollow = [point for point in loose if tradeoff.mixed and not point.own]
+    filled = [point for point in loose if point not in hollow]
+    if filled:
+        yield OWN, filled
+    for n, members in enumerate(tradeoff.series.values(), start=bool(filled)):
+        yield look(n), members
+    if hollow:
+        yield OTHER, hollow
+
+
 def _legend(tradeoff: Tradeoff) -> list[tuple[Artist, str]]:
-    """Return the front, and the marks that there are."""
-    front = Line2D([], [], color=FAINT, linewidth=FRONT_PT, solid_capstyle="butt")
-    entries: list[tuple[Artist, str]] = [(front, "Pareto front")]
-    for published in sorted({point.published for point in tradeoff.points}):
-        text = "as published" if published else "from a log"
-        entries.append((_mark([], [], published=published), text))
+    """Return the series, the points without one, the front and the reference."""
+    ours, others = ("ours", "others") if tradeoff.own_named else ("our evaluation", "as reported")
+    entries: list[tuple[Artist, str]] = []
+    for own, members in _groups(tradeoff):
+        key = _mark([], [], own, hollow=tradeoff.mixed and not members[0].own)
+        if members[0].series:
+            key.set(linestyle=own.dash if members[1:] else "none", color=own.color, linewidth=1.0)
+            entries.append((key, members[0].series))
+        elif tradeoff.mixed:
+            entries.append((key, others if own is OTHER else ours))
+    if tradeoff.show_front and len(tradeoff.front) > 1:
+        entries.append((Line2D([], [], **FRONT), "Pareto front"))
+    if tradeoff.reference:
+        entries.append((Line2D([], [], **REFERENCE), f"reference: {tradeoff.reference}"))
     return entries
 
 
-def _mark(x: list[float], y: list[float], *, published: bool) -> Line2D:
+def _mark(x: list[float], y: list[float], own: Look, *, hollow: bool) -> Line2D:
     return Line2D(
         x,
         y,
         linestyle="none",
-        marker="s" if published else look(0).marker,
-        markerfacecolor="white" if published else look(0).color,
-        markeredgecolor=INK,
-        markeredgewidth=0.6,
+        marker=own.marker,
+        markerfacecolor="white" if hollow else own.color,
+        markeredgecolor=own.color if hollow else INK,
+        markeredgewidth=0.9 if hollow else 0.6,
         clip_on=False,
         zorder=3,
     )
 
 
-def _draw_front(tradeoff: Tradeoff, ax: Axes) -> None:
-    front = [(point.cost, point.percent) for point in tradeoff.front]
-    ax.step(
-        [*(x for x, _ in front), ax.get_xlim()[1]],
-        [*(y for _, y in front), front[-1][1]],
-        where="post",
-        color=FAINT,
-        linewidth=FRONT_PT,
-        solid_capstyle="butt",
-        solid_joinstyle="miter",
-        zorder=1.5,
-    )
+def _draw_reference(tradeoff: Tradeoff, ax: Axes) -> None:
+    for point in tradeoff.points:
+        if point.name == tradeoff.reference:
+            ax.axvline(point.cost, zorder=1.6, **REFERENCE)
+            ax.axhline(point.percent, zorder=1.6, **REFERENCE)
 
 
-def _draw_point(point: TradeoffPoint, ax: Axes) -> None:
+def _draw_point(point: TradeoffPoint, own: Look, mixed: bool, ax: Axes) -> None:
     """Draw a point with its intervals; one that reaches 0 ends at a logarithmic axis's edge."""
     x, y = point.cost, point.percent
     bars = []
@@ -108,7 +143,7 @@ def _draw_point(point: TradeoffPoint, ax: Axes) -> None:
         ax.plot(
             xs,
             ys,
-            color=INK if point.published else look(0).color,
+            color=own.color,
             linewidth=0.8,
             solid_capstyle="butt",
             marker=end,
@@ -116,7 +151,7 @@ def _draw_point(point: TradeoffPoint, ax: Axes) -> None:
             markeredgewidth=0.8,
             zorder=2.5,
         )
-    ax.add_line(_mark([x], [y], published=point.published))
+    ax.add_line(_mark([x], [y], own, hollow=mixed and not point.own))
 
 
 def _set_limits(tradeoff: Tradeoff, ax: Axes) -> None:

@@ -1,8 +1,8 @@
 """Published points: accuracies and costs of other papers, from a CSV file.
 
-The columns are those that ``flopbench compare -o points.csv`` writes, plus ``ms_per_video`` and
-``source``, the paper that a figure was printed in. A row needs ``approach``,
-``percent`` and a cost; every other column is optional.
+The columns are those that ``flopbench compare -o points.csv`` writes, plus other costs, ``series``,
+the method that a row is one setting of, and ``source``, the paper that a figure was printed in. A
+row needs ``approach``, ``percent`` and a cost; every other column is optional.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.statistics import Ends
 from flopbench.estimate.compare import COMPARED
 from flopbench.estimate.methods import Metric, metric_named
+from flopbench.present.figures.caption import listed
 
-COLUMNS = (*COMPARED, "ms_per_video", "source")
+COSTS = ("gflops_per_video", "ms_per_video", "frames_per_video", "params_millions")
+COLUMNS = (*COMPARED, *COSTS[1:], "series", "source")
 NEEDED = ("approach", "percent")
-COSTS = ("gflops_per_video", "ms_per_video")
 
 LEAST, MOST = 1e-12, 1e15
 """Costs, times and shares other than 0 are within these; axes cannot show numbers outside."""
@@ -33,6 +34,8 @@ class Point:
 
     Attributes:
         metric: which accuracy; None where the file does not say.
+        costs: column of ``COSTS`` -> what the row gives there.
+        series: the method that it is one setting of; empty where the row names none.
         source: the paper; empty where the row has none.
     """
 
@@ -42,9 +45,9 @@ class Point:
     metric: Metric | None
     percent: float
     percent_ends: Ends | None
-    gflops_per_video: float | None
+    costs: Mapping[str, float]
     gflops_ends: Ends | None
-    ms_per_video: float | None
+    series: str
     source: str
 
 
@@ -98,9 +101,8 @@ def _columns(names: list[str], path: Path) -> list[str]:
         if name not in names:
             raise DataError(f"{place}: there is no column {name!r}", f"it has: {', '.join(names)}")
     if not set(COSTS) & set(names):
-        raise DataError(
-            f"{place}: there is no cost", f"expected a column {' or '.join(map(repr, COSTS))}"
-        )
+        expected = listed(list(map(repr, COSTS)), "or")
+        raise DataError(f"{place}: there is no cost", f"expected a column {expected}")
     return names
 
 
@@ -111,11 +113,10 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
         raise reading.wrong("percent", "an accuracy in percent", "leave the row out")
     if not row["approach"]:
         raise reading.wrong("approach", "a name")
-    gflops = reading.number("gflops_per_video")
-    time_ms = reading.number("ms_per_video")
-    if gflops is None and time_ms is None:
-        given = next(name for name in COSTS if name in row)
-        raise reading.wrong(given, f"a cost in {' or '.join(COSTS)}")
+    costs = {name: n for name in COSTS if (n := reading.number(name)) is not None}
+    if not costs:
+        given = [name for name in COSTS if name in row]
+        raise reading.wrong(given[0], f"a cost in {listed(given, 'or')}")
     for name in ("gflops_per_frame", "videos"):
         reading.number(name)
     if row.get("pareto_front", "").lower() not in {"", "true", "false"}:
@@ -127,9 +128,9 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
         metric=reading.metric(),
         percent=percent,
         percent_ends=reading.ends("percent_low", "percent_high", most=100),
-        gflops_per_video=gflops,
+        costs=costs,
         gflops_ends=reading.ends("gflops_low", "gflops_high"),
-        ms_per_video=time_ms,
+        series=row.get("series", ""),
         source=row.get("source", ""),
     )
 
