@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -52,6 +53,24 @@ def test_factors_multiply_to_the_measured_speed_up() -> None:
             product *= step.factor or 1.0
             assert step.speedup == pytest.approx(chain.steps[0].end_s / step.end_s)
         assert product == pytest.approx(chain.measured)
+
+
+@pytest.mark.parametrize(
+    ("interval", "texts"),
+    [
+        # Half-widths of 0.005, 0.05 and 0.5 of 2: 0.0025, 0.025 and 0.25 of it, so of 100 ms.
+        ((1.995, 2.005), ("100.00", "2.0000")),
+        ((1.95, 2.05), ("100.0", "2.000")),
+        ((1.5, 2.5), ("100", "2.00")),
+        (None, ("100.0", "2.000")),  # as if it were known to 1 %
+    ],
+)
+def test_digits_end_where_the_interval_does(interval: Any, texts: tuple[str, str]) -> None:
+    """Times and speed-ups have two digits of the half-width."""
+    chain = waterfall_of(REPLAY).chains[0]
+    steps = (replace(chain.steps[-1], end_s=0.1, speedup=2.0),)
+    own = replace(chain, steps=steps, interval=interval)
+    assert (own.ms_text(0.1), own.speedup_text(2.0)) == texts
 
 
 def test_numbers_are_one_row_a_bar_in_seconds() -> None:

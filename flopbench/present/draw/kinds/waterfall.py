@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from flopbench.core.units import milliseconds, ms
+from flopbench.core.units import ms
 from flopbench.present.draw.drawing import Drawing
+from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.parts import bar_key, bars, laid_out, name_rows, note
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.draw.text import fitting_names, unwarned
 from flopbench.present.figures.waterfall import (
     BASELINE,
     MEASURED,
-    PARTS,
     THEORY,
     Chain,
     Step,
@@ -31,18 +31,18 @@ ROWS_A_LINE = 1.25
 """Lines of small text that a row takes."""
 TEXT_GAP_PT = 3.0
 """Distance between a bar and the text next to it."""
-LAYOUTS = 3
-"""The axis limit moves the last tick, which moves the axes: it is computed this many times."""
-WIDEST, WIDEST_HEADING = 0.75, 0.8
-"""Largest share of the axes' width for the text next to a bar, and for a block's name."""
+LONGER = 1.03
+"""Length of the axis, in lengths of the longest bar."""
+WIDEST_HEADING = 0.8
+"""Largest share of the axes' width for a block's name."""
 COSTS, SAVES = "costs time", "saves time"
 
 LOOKS: dict[str, Look] = {
     BASELINE: look(7),
     THEORY: look(4),
-    # Dark and light, since these bars are often too thin for a hatch.
-    COSTS: look(5),
-    SAVES: replace(look(2), color=look(6).color),
+    # Light and dark also without colour, since these bars are often too thin for a hatch.
+    COSTS: look(1),
+    SAVES: look(2),
     MEASURED: look(0),
 }
 """Kind of bar -> its look."""
@@ -66,6 +66,8 @@ class _BarRow:
 def waterfall_drawing(waterfall: WaterfallFigure) -> Drawing:
     """Return the steps, ready to be drawn."""
     rows, headings, bottom = _rows(waterfall)
+    kinds = {row.kind for row in rows}
+    legend = [(bar_key(LOOKS[name]), name) for name in (COSTS, SAVES) if name in kinds]
 
     def draw(ax: Axes) -> None:
         style = chosen_style(ax)
@@ -74,25 +76,17 @@ def waterfall_drawing(waterfall: WaterfallFigure) -> Drawing:
             length = ms(row.step.end_s - row.step.start_s)
             bars(ax, [row.y], [length], LOOKS[row.kind], thick=THICK, left=[start])
         _connect(rows, ax)
-        names = [f"+ {r.step.name}" if r.step.name in PARTS else r.step.name for r in rows]
-        name_rows(ax, [row.y for row in rows], names, "step", ends=(bottom, -0.15))
-        ax.set_xlim(0, ms(max(row.step.end_s for row in rows)) * 1.5)
+        name_rows(ax, [row.y for row in rows], [r.step.name for r in rows], "", ends=(bottom, 0))
+        ax.set_xlim(0, LONGER * ms(max(row.step.end_s for row in rows)) or 1)
         ax.set_xlabel("time (ms/video)")
         ax.grid(visible=True, axis="x")
-        kinds = {row.kind for row in rows}
-        shown = [name for name in (COSTS, SAVES) if name in kinds]
-        ax.legend(
-            [bar_key(LOOKS[name]) for name in shown],
-            shown,
-            loc="lower right",
-            bbox_to_anchor=(1.0, 1.0),
-            ncols=2,
-        )
+        legend_above(ax, legend, style)
         _write(rows, headings, ax, style)
 
-    return Drawing(
-        data=waterfall, draw=draw, height_in=lambda style: style.inches(ROWS_A_LINE * bottom + 5.2)
-    )
+    def height_in(style: Style) -> float:
+        return style.inches(ROWS_A_LINE * bottom + 3.6 + legend_lines(legend, style))
+
+    return Drawing(data=waterfall, draw=draw, height_in=height_in)
 
 
 def _rows(waterfall: WaterfallFigure) -> tuple[list[_BarRow], list[tuple[float, str]], float]:
@@ -121,41 +115,45 @@ def _connect(rows: list[_BarRow], ax: Axes) -> None:
 
 
 def _write(rows: list[_BarRow], headings: list[tuple[float, str]], ax: Axes, style: Style) -> None:
-    """Write names of blocks and texts of bars; extend the axis so that every text has room."""
-    figure: Any = ax.get_figure(root=True)
+    """Write names of blocks and texts of bars."""
     width, _ = laid_out(ax)
     names = fitting_names([name for _, name in headings], WIDEST_HEADING * width, style.text_pt)
     for (y, _), short in zip(headings, names, strict=True):
         heading: dict[str, Any] = {"fontsize": style.text_pt, "fontweight": "bold"}
         at = ("axes fraction", "data")
         note(ax, short, (0, y), style, xycoords=at, **heading).set_in_layout(False)
-    texts = []
-    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the grid
     for row in rows:
-        x = ms(max(row.step.end_s, row.step.start_s))
         for at_y, said in ((row.y, _bar_text(row)), (row.y + 0.85, _interval(row))):
             if said:
-                text = note(ax, said, (x, at_y), style, gap_pt=TEXT_GAP_PT, bbox=box)
-                text.set_in_layout(False)
-                texts.append(text)
-    for _ in range(LAYOUTS):
-        gaps_px = 2 * TEXT_GAP_PT * figure.dpi / 72
-        px = ax.get_window_extent().width
-        with unwarned():
-            taken = [min((t.get_window_extent().width + gaps_px) / px, WIDEST) for t in texts]
-        reach = [text.xy[0] / (1 - part) for text, part in zip(texts, taken, strict=True)]
-        ax.set_xlim(0, max(reach) or 1)
-        laid_out(ax)
+                _write_beside(row, said, at_y, ax, style)
+
+
+def _write_beside(row: _BarRow, said: str, y: float, ax: Axes, style: Style) -> None:
+    """Write text to the right of a bar, or inside it at its end where it has no room there."""
+    x = ms(max(row.step.end_s, row.step.start_s))
+    box: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over the grid
+    text = note(ax, said, (x, y), style, gap_pt=TEXT_GAP_PT, bbox=box)
+    text.set_in_layout(False)
+    with unwarned():
+        over = text.get_window_extent().x1 > ax.get_window_extent().x1
+    if over:
+        text.xyann = (-TEXT_GAP_PT, 0)
+        text.set_horizontalalignment("right")
 
 
 def _bar_text(row: _BarRow) -> str:
-    """Return the text next to a bar: its time, and the speed-up."""
-    step = row.step
+    """Return the text of a bar: its time, and the speed-up or what the step does to it.
+
+    No digit is below the second one of the half-width of the measured interval.
+    """
+    step, chain = row.step, row.chain
+    change = step.end_s - step.start_s
     if step.factor is not None:
-        change = step.end_s - step.start_s
         sign = "−" if change < 0 else "+"
-        return f"{sign}{milliseconds(abs(change))} ms (× {step.factor:.3f})"
-    return f"{milliseconds(step.end_s)} ms, {step.speedup:.2f}×"
+        return f"{sign}{chain.ms_text(abs(change))} ms (×{step.factor:.{chain.decimals(1)}f})"
+    if step.name == BASELINE:
+        return f"{chain.ms_text(change)} ms"
+    return f"{chain.ms_text(change)} ms, {chain.speedup_text(step.speedup)}×"
 
 
 def _interval(row: _BarRow) -> str:
@@ -163,4 +161,6 @@ def _interval(row: _BarRow) -> str:
     if row.step.name != MEASURED:
         return ""
     ends = row.chain.interval
-    return "no interval" if ends is None else f"95 %: {ends[0]:.2f} to {ends[1]:.2f}×"
+    if ends is None:
+        return "no interval"
+    return f"95 %: {row.chain.speedup_text(ends[0])} to {row.chain.speedup_text(ends[1])}×"
