@@ -187,7 +187,8 @@ def test_text_says_group_cost_and_verdict() -> None:
     said = texts(drawn(data))
     for film in data.films:
         assert f"{film.group}: {film.id}" in said
-        assert f"{film.gflops_per_video:.2f} GFLOPS (= GMACs)" in said
+        cost = f"{film.gflops_per_video:.2f} GFLOPS (group's median {film.group_gflops:.2f})"
+        assert cost in said
         start = f"✓ right: {film.prediction}" if film.right else f"✗ wrong: {film.prediction}"
         assert any(line.startswith(start) for line in said)
     assert any("full: 224 px" in line for line in said)

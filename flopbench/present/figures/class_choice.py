@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Literal
 
 from flopbench.core.errors import InputError, near_match
@@ -72,13 +72,7 @@ def chosen_of(
         InputError: an unknown class.
     """
     if classes is not None and not isinstance(classes, int):
-        names = {name for name, _ in ordered}
-        for wanted in classes:
-            if wanted not in names:
-                raise InputError(
-                    f"no video has the class {wanted!r}",
-                    near_match(wanted, sorted(names), "classes"),
-                )
+        check_classes(classes, {name for name, _ in ordered})
         chosen = [item for item in ordered if item[0] in set(classes)]
         how = "chosen by name"
     else:
@@ -91,6 +85,15 @@ def chosen_of(
     if len(chosen) < len(ordered):
         return chosen, f"{classes_text(len(chosen))} of {len(ordered)}, sorted by {by}, {how}."
     return chosen, f"Sorted by {by}."
+
+
+def check_classes(wanted: Iterable[str], names: Collection[str]) -> None:
+    """Refuse a class that no video has."""
+    for name in wanted:
+        if name not in names:
+            raise InputError(
+                f"no video has the class {name!r}", near_match(name, sorted(names), "classes")
+            )
 
 
 def evenly_spaced(of: int, most: int) -> list[int]:

@@ -13,6 +13,7 @@ from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
 
 from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.counting.table import CostTable
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.difficulty import LEVELS
 from flopbench.estimate.estimator import video_costs
@@ -180,6 +181,50 @@ def test_a_column_of_texts_makes_groups_by_its_values(tmp_path: Path) -> None:
     samples = [{"actions": [0], "extra": {"thirds by": level}} for level in ("low", "high")]
     data = frames_of(own_log(tmp_path / "run.jsonl", samples), difficulty="thirds by")
     assert "Groups: by the column 'thirds by'." in data.caption.sentences
+
+
+def test_videos_of_a_class_are_typical_of_it(tmp_path: Path) -> None:
+    """``big`` costs 4 GMACs, ``small`` 1: the video at the class's median is drawn, not the first.
+
+    Of class a the costs are 16, 4, 8, 1 and 1, of b 2 and 3, of which the median is 2.5.
+    """
+    costs = (
+        (4, 0, "a"),
+        (1, 0, "a"),
+        (0, 2, "b"),
+        (2, 0, "a"),
+        (0, 3, "b"),
+        (0, 1, "a"),
+        (0, 1, "a"),
+    )
+    samples = [
+        {"actions": ([0] * big + [1] * small + [3] * 4)[:4], "labels": [own]}
+        for big, small, own in costs
+    ]
+    log = own_log(tmp_path / "run.jsonl", samples)
+    data = frames_of(log, classes=["b", "a"])
+    rows = [(film.group, film.id, film.gflops_per_video, film.group_gflops) for film in data.films]
+    assert rows == [("b", "v2", 2.0, 2.5), ("a", "v1", 4.0, 4.0)]
+    said = " ".join(data.caption.sentences)
+    assert "Groups: by class. Median GFLOPS of a group's videos: b 2.50 and a 4.00." in said
+    levels = frames_of(log, classes=["a"], difficulty="cost").films
+    # Thirds of 1, 1, 2, 3, 4, 8 and 16 have 3, 2 and 2; those of class a are 1, 1 | 4 | 8, 16.
+    assert [(film.group, film.group_gflops) for film in levels] == [
+        ("a, easy", 1.0), ("a, medium", 4.0), ("a, hard", 12.0)
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="no video has the class 'c'"):
+        frames_of(log, classes=["c"])
+    with pytest.raises(InputError, match="by id or by class"):
+        frames_of(log, classes=["a"], videos=["v1"])
+
+
+def test_easy_videos_that_cost_more_are_said_to() -> None:
+    """By the margin selective's easy videos are the dearest: the caption has medians and reason."""
+    table = CostTable.load(ROOT / "reports/table2.json")
+    said = " ".join(frames_of(SELECTIVE, choices=Choices(table=table)).caption.sentences)
+    assert "easy 28.02, medium 15.20 and hard 11.41; the margin is that of the run" in said
+    said = " ".join(frames_of(SELECTIVE, choices=PUBLISHED, difficulty="cost").caption.sentences)
+    assert "looked at longer" not in said
 
 
 def test_named_videos_are_said_to_be_chosen_by_hand() -> None:

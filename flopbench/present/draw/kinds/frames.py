@@ -78,15 +78,16 @@ class Layout:
         return rows + len(self.notes(frames)) * self.text_in + 0.02
 
     def notes(self, frames: Frames) -> list[str]:
-        """Return the lines below the rows: the scale, and what hatches mean."""
+        """Return the lines below the rows: the scale, what hatches mean, the unit."""
         notes = []
         if self.full_px is not None:
             notes.append(f"side of a frame = side of its input; full: {self.full_px} px")
         if any(film.missing for film in frames.films):
             notes.append("hatched: no image")
+        notes.append("GFLOPS = GMACs")
         one = "; ".join(notes)
         fits = drawn_width_in(one, self.text_pt) <= self.width_in
-        return [one] if one and fits else notes
+        return [one] if fits else [notes[0], "; ".join(notes[1:])]
 
     def places(self, decision: Decision) -> list[tuple[int, int, int]]:
         """Cut the steps of a decision where lines end: (line, first column, columns)."""
@@ -188,11 +189,15 @@ def heading_of(film: Film) -> list[tuple[str, str]]:
     return parts
 
 
+def _amount(gflops: float) -> str:
+    return f"{gflops:,.2f}" if gflops >= 1 or gflops == 0 else f"{gflops:.3g}"
+
+
 def _draw_film(film: Film, ax: Axes, layout: Layout, top: float) -> None:
     """Draw one row: two lines of text, then each stream."""
-    amount = film.gflops_per_video
-    number = f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.3g}"
-    cost = f"{number} GFLOPS (= GMACs)"
+    cost = f"{_amount(film.gflops_per_video)} GFLOPS"
+    if film.group_gflops is not None:
+        cost += f" (group's median {_amount(film.group_gflops)})"
     _write(ax, layout, layout.width_in, top, cost, ha="right")
     view = "" if film.view is None else f", view {film.view}"
     name = f"{film.group}: {film.id}{view}" if film.group else f"{film.id}{view}"

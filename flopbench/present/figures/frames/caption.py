@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf
 
 from flopbench.core.units import CONVENTION
-from flopbench.estimate.difficulty import CORRECT, COST, Levels
+from flopbench.estimate.difficulty import CORRECT, COST, LEVELS, MARGIN, Levels
 from flopbench.estimate.runs import Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
@@ -77,7 +78,13 @@ def picture_sentences(films: Sequence[Film], source: FrameSource, plan: Plan) ->
 
 
 def choice_sentences(
-    run: Run, levels: Levels, measure: str, *, by_hand: bool, per_group: int
+    run: Run,
+    levels: Levels,
+    measure: str | None,
+    medians: Mapping[str, float],
+    *,
+    by_hand: bool,
+    per_group: int,
 ) -> list[str]:
     """Say how the videos were chosen and what their groups are."""
     if by_hand:
@@ -93,14 +100,18 @@ def choice_sentences(
             f"Of each group {per_group} videos are drawn: those whose costs are nearest to the "
             f"quantiles {listed(quantiles)} of the group's costs"
         )
-    what = {COST: "thirds by cost", CORRECT: "by whether the prediction is right"}
+    what = {COST: "thirds by cost", CORRECT: "by whether the prediction is right", None: ""}
     usual = "" if levels.thirds else f"by the column {measure!r}"
     groups = [text for text in (what.get(measure, usual), levels.note) if text]
+    costs = listed([f"{name} {median:,.2f}" for name, median in medians.items()])
+    falls = medians.get(LEVELS[0], 0.0) > medians.get(LEVELS[-1], inf)
+    why = "; the margin is that of the run itself: a video that it looked at longer may seem easier"
     counts = run.counts
     assert isinstance(counts, LogCounts)
     return [
         f"{how}; the log has {videos_text(counts.videos, counts.records)}.",
         f"Groups: {'; '.join(groups)}.",
+        f"Median GFLOPS of a group's videos: {costs}{why if falls and measure == MARGIN else ''}.",
         *left_out(run.warnings),
     ]
 

@@ -1,4 +1,4 @@
-"""Which videos a film strip shows: some of each level of difficulty, or those named.
+"""Which videos a film strip shows: some of each level of difficulty or class, or those named.
 
 Without names the choice follows a reproducible rule: of each group the video whose cost is nearest
 to the group's median (for N videos, to the quantiles 1/2N, 3/2N, …), the first in the log if tied.
@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import InputError, near_match
-from flopbench.estimate.difficulty import COST, MARGIN
+from flopbench.estimate.difficulty import COST, MARGIN, Levels, difficulty_groups
 from flopbench.estimate.runs import Choices
 from flopbench.policy.blocks import Place
+from flopbench.policy.counts import LogCounts
 from flopbench.policy.file_kinds import LOG
 from flopbench.policy.forms import SHARE_FORMS, sniff
 from flopbench.policy.forms.base import Options
 from flopbench.policy.log import Log, open_log, without_duplicates
 from flopbench.policy.samples import Sample
 from flopbench.policy.shards import find_files
+from flopbench.present.figures.class_choice import check_classes, members_of
 from flopbench.present.figures.inputs.files import require_kind
 
 MOST_COMPARED = 20_000
@@ -54,6 +56,49 @@ def usual_measure(log: Log) -> str:
     return MARGIN if scored and not views else COST
 
 
+def levels_of(
+    counts: LogCounts, costs_macs: Any, measure: str | None, classes: Sequence[str]
+) -> Levels:
+    """Return the groups that videos are taken from.
+
+    Args:
+        counts: of the log.
+        costs_macs: (videos,) cost of each.
+        measure: of difficulty; None makes groups by class alone.
+        classes: the groups, by name; with a measure, each level of each class is one.
+
+    Raises:
+        InputError: a log without labels, an unknown class, or as ``difficulty_groups``.
+    """
+    import numpy as np
+
+    levels = None if measure is None else difficulty_groups(counts, measure, costs_macs)
+    if levels is not None and not classes:
+        return levels
+    check_classes(classes, [name for name, _ in members_of(counts)[0]])
+    labelled = {counts.label_name(value): own for value, own in counts.by_label().items()}
+    groups = {name: labelled[name] for name in dict.fromkeys(classes)}
+    if levels is None:
+        return Levels(groups=groups, note="by class", thirds=False)
+    both = {
+        f"{name}, {level}": np.intersect1d(own, among)
+        for name, own in groups.items()
+        for level, among in levels.groups.items()
+    }
+    note = f"by class; {levels.note}" if levels.note else "by class"
+    return Levels(groups={k: own for k, own in both.items() if len(own)}, note=note, thirds=True)
+
+
+def of_videos(members: Any, video: Any) -> Any:
+    """Return one record, the first, of each video among (k,) records."""
+    import numpy as np
+
+    members = np.sort(members)
+    if video is None:
+        return members
+    return np.sort(members[np.unique(video[members], return_index=True)[1]])
+
+
 def nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
     """Return the records nearest to the middle quantiles of their group's costs.
 
@@ -65,9 +110,7 @@ def nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
     """
     import numpy as np
 
-    members = np.sort(members)
-    if video is not None:  # the first view represents its video
-        members = np.sort(members[np.unique(video[members], return_index=True)[1]])
+    members = of_videos(members, video)
     own = costs[members]
     found: list[int] = []
     for n in range(min(many, len(members))):

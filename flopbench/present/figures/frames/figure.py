@@ -15,7 +15,7 @@ import msgspec
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import gflops, plural
-from flopbench.estimate.difficulty import difficulty_groups
+from flopbench.estimate.difficulty import COST
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices
@@ -31,7 +31,14 @@ from flopbench.present.figures.frames.caption import (
     drawing_sentences,
     picture_sentences,
 )
-from flopbench.present.figures.frames.choice import nearest, opened, read_records, usual_measure
+from flopbench.present.figures.frames.choice import (
+    levels_of,
+    nearest,
+    of_videos,
+    opened,
+    read_records,
+    usual_measure,
+)
 from flopbench.present.figures.frames.media import source_of
 from flopbench.present.figures.frames.rows import Decision, Film, film_of, largest_side
 from flopbench.present.figures.inputs.files import CallerError
@@ -141,11 +148,17 @@ def _table_row(
             repeat=True,
         ),
         Option(
+            "--class NAME",
+            "draw videos of this class; repeatable (with --difficulty: of each level of it)",
+            "classes",
+            repeat=True,
+        ),
+        Option(
             "--difficulty MEASURE",
             "what makes the levels: margin (of the softmax), cost (circular), correct, or a "
             "column of the log's 'extra' (default: margin where the log has scores, else cost)",
         ),
-        Option("--per-group N", "videos of each level", positive=True),
+        Option("--per-group N", "videos of each level or class", positive=True),
         Option(
             "--most-frames N",
             "draw at most the first N steps of a video (default: 64)",
@@ -160,6 +173,7 @@ def frames(
     *,
     frames: str | Path | Mapping[str, Any] | None = None,
     videos: Sequence[str] = (),
+    classes: Sequence[str] = (),
     difficulty: str | None = None,
     per_group: int = 1,
     most_frames: int | None = None,
@@ -169,8 +183,8 @@ def frames(
 
     Every processed frame is drawn at the input size that its action chose, with as many pixels; a
     decision to skip is one box over its steps. Above each row are its level of difficulty, id,
-    cost, prediction and label. By default it is one video of each level of difficulty, the one
-    nearest to the level's median cost.
+    cost, the median cost of the level, prediction and label. By default it is one video of each
+    level of difficulty, the one nearest to the level's median cost.
 
     Args:
         log: a policy log's file, or a glob of its shards.
@@ -181,10 +195,11 @@ def frames(
             (H, W, 3) or of Pillow images. Numbers in the log's ``frames`` count from 0; where it
             has none, steps are evenly spaced. None: files that the log names, in its own folder.
         videos: ids to draw; empty for some of each level of difficulty.
+        classes: draw videos of these classes; with ``difficulty``, of each level of each.
         difficulty: what makes the levels: ``margin``, ``cost`` (circular), ``correct`` or a column
             of the log's ``extra``; None takes the margin where the log has scores, else the cost.
-        per_group: how many videos of each level, those nearest to the middle quantiles of its
-            costs: one is the video nearest to the median.
+        per_group: how many videos of each level or class, those nearest to the middle quantiles
+            of its costs: one is the video nearest to the median.
         most_frames: how many steps of a video are drawn; None for 64.
         choices: how to read and price.
 
@@ -192,25 +207,33 @@ def frames(
         The axes, without ticks: their unit is the inch. What is missing is a hatched box.
 
     Raises:
-        InputError: a file of another kind, several logs, a table of shares, an unknown id or
-            measure, a price that is missing, an id that leads out of the folder, a library that is
-            not installed.
+        InputError: a file of another kind, several logs, a table of shares, an unknown id, class
+            or measure, a price that is missing, an id that leads out of the folder, a library that
+            is not installed.
         DataError: a defect in a log.
     """
+    import numpy as np
+
     path = _only_file(log)
     if per_group < 1 or (most_frames is not None and most_frames < 1):
         raise InputError("per_group and most_frames: expected 1 or more")
+    if videos and classes:
+        raise InputError("videos are chosen by id or by class", "leave --video or --class out")
     choices = choices or Choices()
     recorded = opened(path, choices)
-    measure = difficulty or usual_measure(recorded)
+    measure = difficulty or (None if classes else usual_measure(recorded))
     # One price list and no intervals: nothing else is drawn.
-    terms = replace(choices, by="difficulty", difficulty=measure, alone=True, resamples=1)
+    terms = replace(choices, by="difficulty", difficulty=measure or COST, alone=True, resamples=1)
     run = priced([path], terms)[0].run
     counts = run.counts
     assert isinstance(counts, LogCounts)
     costs = video_costs(counts, run.prices, run.primary.rule)
-    levels = difficulty_groups(counts, measure, costs)
+    levels = levels_of(counts, costs, measure, classes)
     costs = costs if counts.video is None else costs[counts.video]
+    medians = {
+        name: gflops(float(np.median(costs[of_videos(own, counts.video)])))
+        for name, own in levels.groups.items()
+    }
     picks: dict[str, list[int]] = {}
     if not videos:
         groups = levels.groups.items()
@@ -223,18 +246,20 @@ def frames(
     )
     plan = _priced_plan(counts.plan, run.prices)
     source = source_of(frames, recorded.readers[0].path)
-    films = [
-        film_of(
+    films = []
+    for record, (sample, place) in records.items():
+        group = next((k for k, own in levels.groups.items() if (own == record).any()), "")
+        film = film_of(
             sample,
             place,
             plan,
             source,
             most=most_frames or MOST_FRAMES,
-            group=next((k for k, own in levels.groups.items() if (own == record).any()), ""),
+            group=group,
+            group_gflops=medians.get(group),
             gflops_per_video=gflops(float(costs[record])),
         )
-        for record, (sample, place) in records.items()
-    ]
+        films.append(film)
     warnings = [film.warning for film in films if film.warning]
     if not warnings and all(film.missing == film.processed for film in films):
         warnings = [NO_FRAMES]
@@ -246,7 +271,9 @@ def frames(
         sentences=(
             *drawing_sentences(films, plan),
             *picture_sentences(films, source, plan),
-            *choice_sentences(run, levels, measure, by_hand=bool(videos), per_group=per_group),
+            *choice_sentences(
+                run, levels, measure, medians, by_hand=bool(videos), per_group=per_group
+            ),
             *cost_sentences(run),
         ),
         warnings=tuple(

@@ -57,7 +57,8 @@ class Film:
     """One row: one record of the log. What it does not have is an empty text.
 
     Attributes:
-        group: its level of difficulty.
+        group: its level of difficulty, or class.
+        group_gflops: median cost of the group's videos; None without a group.
         label: its labels, by name.
         prediction: the predicted class, by name.
         right: whether the prediction is one of the labels; None where one of them is missing.
@@ -73,6 +74,7 @@ class Film:
     id: str
     view: int | str | None
     group: str
+    group_gflops: float | None
     label: str
     prediction: str
     right: bool | None
@@ -108,6 +110,7 @@ def film_of(
     *,
     most: int,
     group: str = "",
+    group_gflops: float | None = None,
     gflops_per_video: float = 0.0,
 ) -> Film:
     """Return the row of one record, with at most so many of its steps.
@@ -146,6 +149,7 @@ def film_of(
         id=sample.id,
         view=sample.view,
         group=group,
+        group_gflops=group_gflops,
         label=label,
         prediction=prediction,
         right=right,
