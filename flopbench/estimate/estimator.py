@@ -246,6 +246,34 @@ def _by_action(
     return costs, attributed
 
 
+def dearest(totals: Totals, plan: Plan, prices: PriceList) -> tuple[str, Fraction, str] | None:
+    """Return what a video would cost with the dearest action at every step, its networks alone.
+
+    It is one action of each stream; where no action costs anything, the dearest exit of every view.
+
+    Returns:
+        The names, MACs per video, and what they are paid for; None where nothing costs anything.
+    """
+    costs = [
+        (action.stream, plan.action_label(i), _macs(action.costs, prices))
+        for i, action in enumerate(plan.actions)
+        if action.kind == "run"
+    ]
+    times, per = exact(totals.steps), plan.header.step_unit or "frame"
+    if not any(macs for _, _, macs in costs) or not times:
+        costs = [(None, f"exit {exit.name}", _macs(exit.costs, prices)) for exit in plan.exits]
+        times, per = Fraction(totals.views), "view" if totals.views != totals.videos else "video"
+    best: dict[str | None, tuple[str, Fraction]] = {}
+    for stream, name, macs in costs:
+        if macs > best.get(stream, ("", Fraction(0)))[1]:
+            best[stream] = name, macs
+    if not best:
+        return None
+    whole = times * sum((macs for _, macs in best.values()), Fraction(0))
+    videos = 1 if totals.videos is None else totals.videos
+    return " + ".join(name for name, _ in best.values()), whole / videos, per
+
+
 def video_costs(counts: LogCounts, prices: PriceList, rule: Rule = "exact") -> Any:
     """Return (videos,) float64 MACs of each video, in order of first appearance."""
     import numpy as np

@@ -7,6 +7,7 @@ import csv
 import hashlib
 import io
 import re
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from flopbench.cli import main
 from flopbench.core.errors import InputError
 from flopbench.core.grid import Grid, to_markdown
 from flopbench.core.latex import LatexOptions, to_latex
+from flopbench.core.units import CONVENTION
 from flopbench.counting.table import CostTable
 from flopbench.counting.table_grid import cost_table_grid
 from flopbench.estimate.as_json import estimate_csv
@@ -153,7 +155,8 @@ def test_the_page_can_be_read_by_everyone(page: Element) -> None:
         assert {len(row.all("th", "td")) for row in table.all("tbody")[0].all("tr")} == {len(heads)}
     figures = [e.attributes["id"].removeprefix("figure-") for e in page.all("figure")]
     assert figures == [
-        *("layers", "counters", "classes-1", "classes-2", "usage", "cost", "tradeoff"),
+        # The trade-off stands at the top.
+        *("tradeoff", "layers", "counters", "classes-1", "classes-2", "usage", "cost"),
         *("theory", "roofline", "waterfall"),
     ]
     assert all(len(e.attributes["alt"]) > 20 for e in page.all("img"))
@@ -182,7 +185,8 @@ def test_pictures_are_drawn_from_the_same_data(everything: Path, page: Element) 
 def check_grid(folder: Path, page: Element, name: str, grid: Grid) -> None:
     """Assert that page, Markdown, LaTeX and CSV all hold a grid."""
     assert cells_of(table_of(page, name)) == [list(row) for row in grid.rows]
-    assert to_markdown(grid).strip() in (folder / "report.md").read_text(encoding="utf-8")
+    unsaid = replace(grid, caption=tuple(text for text in grid.caption if text != CONVENTION))
+    assert to_markdown(unsaid).strip() in (folder / "report.md").read_text(encoding="utf-8")
     tables = folder / "tables"
     assert (tables / f"{name}.tex").read_text() == to_latex(
         grid, f"flopbench-{name}", LatexOptions(notes=True)
@@ -204,8 +208,28 @@ def test_tables_are_those_of_the_verbs(everything: Path, page: Element) -> None:
     check_grid(everything, page, "estimate-2-action", grids["action"])
     unrounded = (everything / "tables" / "estimate-2-unrounded.csv").read_text()
     assert unrounded == estimate_csv(run)
-    summary = next(e for e in page.all("section") if e.attributes["id"] == "summary").text
-    assert f"{run.primary.gflops_per_video:.4f} GFLOPS/video (= GMACs" in summary
+
+
+def test_the_convention_is_said_once(everything: Path, page: Element) -> None:
+    """In the page and in Markdown at the top; a LaTeX table stands alone and keeps it."""
+    assert page.text.count(CONVENTION) == 1
+    markdown = (everything / "report.md").read_text(encoding="utf-8")
+    assert markdown.count("1 GMAC = 1e9") == 1
+    assert "1 MAC = 2 FLOPs" in (everything / "tables" / "estimate-1.tex").read_text()
+
+
+def test_details_are_folded(page: Element) -> None:
+    """Of each part the first table is seen; further ones, captions and lists are folded."""
+    folded = [e for d in page.all("details") for e in d.all("table")]
+    seen = [e for e in page.all("table") if e not in folded]
+    titles = [table.all("caption")[0].text.strip() for table in seen]
+    assert len(titles) == 8  # costs, modules, 2 estimates, comparison, latency, replay, inputs
+    assert sum(title.startswith("Where the MACs are") for title in titles) == 1
+    for figure in page.all("figure"):
+        ((details,),) = [figure.all("details")]
+        assert details.all("summary")[0].text == "How it was made, and files"
+        caption = figure.all("figcaption")[0].text
+        assert len(caption) - len(details.text) > 40
 
 
 def test_a_figure_without_data_is_left_out_with_its_reason(tmp_path: Path) -> None:

@@ -225,6 +225,31 @@ def test_light_and_dark_differ_and_both_can_be_read(driver: Any, page: Path) -> 
     assert backgrounds == ["rgb(255, 255, 255)", "rgb(21, 24, 28)"]
 
 
+def test_figures_are_as_wide_as_text(driver: Any, page: Path) -> None:
+    """The card of a figure has the width of a paragraph, on large and small screens."""
+    for width, expected in ((1280, 46 * 16), (400, 400 - 2 * 16)):
+        browser.open_page(driver, page, width=width)
+        assert driver.execute_script(browser.WIDTHS) == [expected] * 3
+
+
+def test_details_unfold_on_demand_and_on_paper(driver: Any, page: Path) -> None:
+    """The second table of a part is hidden until its line is clicked; paper shows everything."""
+    browser.open_page(driver, page, unfold=False)
+    table = driver.find_element("css selector", "#table-replay-executed table")
+    assert not table.is_displayed()
+    folded = "return document.documentElement.scrollHeight"
+    short = driver.execute_script(folded)
+    line = driver.find_element("xpath", "//details[.//div[@id='table-replay-executed']]/summary")
+    line.click()
+    assert table.is_displayed()
+    few = browser.printed(driver)
+    assert (
+        driver.execute_script("return document.querySelectorAll('details:not([open])').length") == 0
+    )
+    assert driver.execute_script(folded) > 1.5 * short
+    assert few.startswith(b"%PDF-")
+
+
 def test_keyboard_reaches_the_summary_first(driver: Any, page: Path) -> None:
     """The first stop of the keyboard is the way past the contents, and it can be seen."""
     from selenium.webdriver import ActionChains

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import ROOT
@@ -24,6 +25,7 @@ from flopbench.counting.cost_row import CostRow
 from flopbench.counting.table import CostTable
 from flopbench.estimate.comparison_text import differences_grid
 from flopbench.estimate.runs import Choices
+from flopbench.present.report.headline import headlines_of
 from flopbench.present.report.material import read_material
 from flopbench.present.report.sections import compared
 from flopbench.present.report.summary import summary_of
@@ -86,7 +88,76 @@ def test_the_summary_of_a_table_leads_with_counts_to_believe(tmp_path: Path) -> 
     )
     CostTable(rows=rows).save(tmp_path / "t.json")
     (said,) = summary_of(read_material([tmp_path / "t.json"]), None)
+    assert "Not counted in full" not in said
     assert "from 2.0000 dense GMACs a forward pass (frame at 8) to 40.0000 (clip at 8)" in said
+
+
+def test_the_summary_of_a_table_takes_no_partial_count(tmp_path: Path) -> None:
+    """0 of an LSTM's MACs, by THOP's older rules alone, are no cost; the model is named."""
+    rows = (
+        CostRow(model="lstm", input="1", counter="thop", status="partial", dense_macs=0),
+        CostRow(model="a", input="8", counter="thop", status="unverified", dense_macs=10**9),
+        CostRow(model="b", input="8", counter="thop", status="unverified", dense_macs=2 * 10**9),
+    )
+    CostTable(rows=rows).save(tmp_path / "t.json")
+    (said,) = summary_of(read_material([tmp_path / "t.json"]), None)
+    assert "from 1.0000 dense GMACs a forward pass (a at 8) to 2.0000 (b at 8)" in said
+    assert said.endswith("Not counted in full: lstm at 1.")
+
+
+def numbers(folder: Path, samples: list[dict[str, Any]], **header: Any) -> list[Any]:
+    """Return the headline of a log whose networks cost 4 and 1 GMACs, and its policy 1 a step."""
+    actions = [
+        {"name": "big", "costs": {"a": 4}},
+        {"name": "small", "costs": {"a": 1}},
+        {"name": "skip", "kind": "skip"},
+    ]
+    log = write_log(
+        folder / "own.jsonl",
+        {"preset": None, "method": "own", "actions": actions, "charges": {"per_step": {"a": 1}},
+         "components": {"a": 'value:1e9 "a test"'}, **header},
+        [{"id": f"v{n}", **sample} for n, sample in enumerate(samples)],
+    )  # fmt: skip
+    (one,) = headlines_of(read_material([log], Choices(resamples=10)), None)
+    assert one.name == "own"
+    return [(number.value, number.what, number.more.split(";")[0]) for number in one.numbers]
+
+
+def test_a_run_is_cost_accuracy_and_share(tmp_path: Path) -> None:
+    """Two videos of 4 steps cost 4 + 4 + 1 + 4 = 13 and 1 + 1 + 4 = 6: 9.5, of 16 for big alone.
+
+    Of 8 frames 3 + 2 = 5 are processed, and one of two predictions is right.
+    """
+    samples = [
+        {"actions": [0, 0, 1, 2], "labels": [1], "prediction": 1},
+        {"actions": [1, 1, 2, 2], "labels": [0], "prediction": 1},
+    ]
+    cost, accuracy, share = numbers(tmp_path, samples, class_names=["x", "y"])
+    assert cost[1:] == ("GFLOPS/video by torch", "59 % of big on every frame, 16")
+    assert accuracy[1] == "top-1"
+    assert share == ("62 %", "of the frames processed", "2.5 of 4 a video")
+
+
+def test_only_numbers_that_exist(tmp_path: Path) -> None:
+    """A log without labels, of which all frames are processed: the cost, 20 of 16, exactly."""
+    found = numbers(tmp_path, [{"actions": [0, 0, 0, 0]}], step_unit="token")
+    assert found == [("20.0000", "GFLOPS/video by torch", "125 % of big on every token, 16")]
+
+
+def test_a_replay_joins_its_run_or_has_a_headline() -> None:
+    """The committed replay is of steady: 2.602 times as fast online, 95 % from 2.537 to 2.650."""
+    files = [ROOT / INPUTS[name] for name in ("steady.jsonl", "table.json", "replay.json")]
+    (one,) = headlines_of(read_material(files, Choices(resamples=50)), None)
+    assert one.name == "steady"
+    assert [number.what for number in one.numbers] == [
+        "GFLOPS/video by thop-2020", "mAP", "measured speed-up, online"
+    ]  # fmt: skip
+    assert one.numbers[2].value == "2.602×"
+    assert one.numbers[2].more == (
+        "95 %: 2.537 to 2.650; 3.19× by count; split 3.68×; bucketed 3.36×"
+    )
+    (alone,) = headlines_of(read_material(files[2:]), None)
+    assert alone.numbers == one.numbers[2:]
 
 
 def test_a_difference_of_rules_is_named(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_names_and_choices_of_the_caller_rule(tmp_path: Path) -> None:
     assert root.all("h1")[0].text == "Two runs"
     assert {"Gumbel", "REINFORCE"} <= {e.text for e in root.all("h3")}
     assert [row[0] for row in cells_of(table_of(root, "comparison"))] == ["Gumbel", "REINFORCE"]
-    assert "priced by torch" in root.text
+    assert "GFLOPS/video by torch" in [e.text for e in root.all("dt")]
     assert "50 resamples" in root.text
 
 

@@ -68,6 +68,14 @@ return Array.from(document.querySelectorAll(arguments[0]), (cell) => {
 HEIGHTS = """
 return Array.from(document.querySelectorAll(arguments[0]), (e) => e.getBoundingClientRect().height);
 """
+UNFOLD = """
+for (const details of document.querySelectorAll("details")) details.open = true;
+setTimeout(arguments[0], 0);  // after the events of toggling
+"""
+WIDTHS = """
+const width = (name) => document.querySelector(name).getBoundingClientRect().width;
+return [width("picture"), width("#summary h2 ~ .note"), width("#summary ul")];
+"""
 STOPS = """
 return Array.from(document.querySelectorAll(".scroll"), (box) =>
   [box.scrollWidth > box.clientWidth, box.tabIndex === 0]);
@@ -117,8 +125,10 @@ def chromium() -> Iterator[Any]:
             driver.quit()
 
 
-def open_page(driver: Any, page: Path, *, width: int = 1280, dark: bool = False) -> None:
-    """Open a file in a window of a width, CSS pixels, light or dark."""
+def open_page(
+    driver: Any, page: Path, *, width: int = 1280, dark: bool = False, unfold: bool = True
+) -> None:
+    """Open a file in a window of a width, CSS pixels, light or dark; unfold its details."""
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600},
@@ -132,6 +142,8 @@ def open_page(driver: Any, page: Path, *, width: int = 1280, dark: bool = False)
     while driver.execute_script("return document.readyState") != "complete":
         assert time.monotonic() < end, f"{page} is never complete"
         time.sleep(0.05)
+    if unfold:
+        driver.execute_async_script(UNFOLD)
 
 
 def console(driver: Any) -> list[str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark
 from flopbench.core.statistics import Ends
-from flopbench.core.units import CONVENTION, ms
+from flopbench.core.units import CONVENTION, interval_decimals, ms
 from flopbench.policy.file_kinds import REPLAY
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.inputs.files import CallerError
@@ -32,6 +31,7 @@ BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PARTS = ("arms", "fragmentation", "policy", "synchronisation")
 UNKNOWN = 0.01
 """Half-width of the interval, as a share, by which numbers without an interval are rounded."""
+MOST_DECIMALS = 4
 MEANING = "theory: the baseline's time × the policy's MACs over the baseline's. " + PARTS_MEANING
 
 
@@ -85,8 +85,7 @@ class Chain:
     def decimals(self, size: float) -> int:
         """Return the decimals of numbers of this size: to the second digit of the half-width."""
         low, high = self.interval or (1 - UNKNOWN, 1 + UNKNOWN)
-        half = (high - low) / (high + low) * size
-        return max(0, 1 - math.floor(math.log10(half))) if half > 0 else 3
+        return interval_decimals([(high - low) / (high + low) * size], MOST_DECIMALS)
 
     def ms_text(self, seconds: float) -> str:
         """Print a time in milliseconds, as precisely as the measured one is known."""

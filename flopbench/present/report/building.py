@@ -10,6 +10,7 @@ from flopbench.core.errors import InputError
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.latex import LatexOptions, to_latex
 from flopbench.core.version import VERSION
+from flopbench.present.report.headline import headlines_of
 from flopbench.present.report.markdown import markdown_of
 from flopbench.present.report.material import InputFile, Material
 from flopbench.present.report.page import page_of
@@ -45,11 +46,13 @@ def build_report(material: Material, *, title: str, command: str) -> CostReport:
         InputError: logs that cannot be read as runs of one metric.
     """
     comparison, why_none = compared(material)
+    headlines = headlines_of(material, comparison)
     sections = sections_of(material, comparison, why_none)
     own = {"flopbench": VERSION, "Python": platform.python_version()}
     return CostReport(
         title=title,
-        summary=summary_of(material, comparison),
+        headlines=headlines,
+        summary=summary_of(material, comparison, [one.name for one in headlines]),
         warnings=warnings_in(sections),
         sections=sections,
         command=command,

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from flopbench.core.escaping import markdown_bracketed, markdown_escape, markdown_line
 from flopbench.core.grid import to_markdown
 from flopbench.core.units import CONVENTION
-from flopbench.present.report.records import CostReport, Part, ReportFigure
+from flopbench.present.report.records import (
+    LEADING,
+    CostReport,
+    Headline,
+    Part,
+    ReportFigure,
+    once,
+)
 
 _CLOSING = re.compile(r"(?<= )(?=#+$)")
 """Before the signs that would close a heading."""
@@ -24,8 +32,10 @@ def markdown_of(report: CostReport, files: Sequence[str] = ()) -> str:
     blocks = [
         _heading("#", report.title),
         "## Summary",
-        _bullets(report.summary),
+        *map(_headline, report.headlines),
         CONVENTION,
+        *([_figure(report.leading)] if report.leading else []),
+        _bullets(report.summary),
     ]
     if report.warnings:
         blocks += ["### Warnings", _bullets(report.warnings)]
@@ -42,9 +52,10 @@ def _part(part: Part) -> Iterator[str]:
         yield _heading("###", part.title)
     yield from map(markdown_line, part.lines)
     for table in part.tables:
-        yield to_markdown(table.grid)
+        yield to_markdown(replace(table.grid, caption=tuple(once(table.grid.caption))))
     for figure in part.figures:
-        yield _figure(figure)
+        if figure.name != LEADING:
+            yield _figure(figure)
     for title, lines in part.lists.items():
         yield f"{title}:"
         yield _bullets(lines)
@@ -55,8 +66,18 @@ def _figure(figure: ReportFigure) -> str:
     return (
         f"![{markdown_bracketed(caption.alt)}](figures/{figure.name}.svg)\n\n"
         f"**{markdown_escape(caption.title.strip())}.** "
-        f"{' '.join(map(markdown_escape, caption.sentences))}"
+        f"{' '.join(map(markdown_escape, once(caption.sentences)))}"
     )
+
+
+def _headline(headline: Headline) -> str:
+    lines = [f"**{markdown_escape(headline.name.strip())}**", ""]
+    lines += [
+        f"- **{one.value}** {markdown_escape(one.what)}"
+        + (f" ({markdown_escape(one.more)})" if one.more else "")
+        for one in headline.numbers
+    ]
+    return "\n".join(lines)
 
 
 def _origin(report: CostReport, files: Sequence[str]) -> Iterator[str]:

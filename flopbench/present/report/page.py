@@ -20,7 +20,7 @@ from flopbench.core.escaping import one_line
 from flopbench.core.grid import Grid
 from flopbench.core.units import CONVENTION
 from flopbench.core.version import VERSION
-from flopbench.present.report.records import CostReport
+from flopbench.present.report.records import LEADING, CostReport, once
 
 GENERATOR = "flopbench report"
 """Start of the page's generator mark, by which a later run recognises a folder as a report."""
@@ -128,6 +128,8 @@ def _page() -> Any:
         "pieces": pieces,
         "css_classes_of": css_classes_of,
         "long_text": LONG_TEXT,
+        "leading_name": LEADING,
+        "once": once,
         "data_url": data_url,
         "size_px": size_px,
     }

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from flopbench.core.errors import Remark
 from flopbench.core.grid import Grid
+from flopbench.core.units import CONVENTION
 from flopbench.present.figures.caption import Caption
+
+LEADING = "tradeoff"
+"""The figure that stands at the top."""
+
+
+def once(lines: Iterable[str]) -> list[str]:
+    """Return lines without the convention, which a report says once, at its top."""
+    return [text for line in lines if (text := line.replace(CONVENTION, "").strip())]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,23 @@ class ReportFigure:
     narrow: bytes
     pdf: bytes
     csv: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One number of a headline: with its unit, what it is, and what qualifies it (may be empty)."""
+
+    value: str
+    what: str
+    more: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What a report says first of a run: up to three numbers, those that exist."""
+
+    name: str
+    numbers: tuple[Number, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +120,7 @@ class CostReport:
 
     Attributes:
         title: of the page.
+        headlines: the numbers that it begins with.
         summary: the main findings, one sentence each.
         warnings: what makes numbers questionable.
         sections: in order; none is empty.
@@ -103,9 +130,16 @@ class CostReport:
     """
 
     title: str
+    headlines: Sequence[Headline]
     summary: Sequence[str]
     warnings: Sequence[str]
     sections: Sequence[Section]
     command: str
     versions: Mapping[str, str]
     sources: Table
+
+    @property
+    def leading(self) -> ReportFigure | None:
+        """The trade-off, which stands below the headlines instead of in its section."""
+        figures = (figure for section in self.sections for figure in section.figures)
+        return next((figure for figure in figures if figure.name == LEADING), None)

@@ -14,7 +14,7 @@ from flopbench.core.units import (
     number_of,
     readable_giga,
 )
-from flopbench.counting.cost_row import leading_row
+from flopbench.counting.cost_row import trusted_row
 from flopbench.counting.table import CostTable
 from flopbench.estimate.wording import costs_of, half_widths, range_text, relative_halves
 from flopbench.present.figures.caption import listed
@@ -34,14 +34,19 @@ MOST_RUNS = 8
 """More runs than this are not summarised one by one."""
 
 
-def summary_of(material: Material, comparison: Comparison | None) -> tuple[str, ...]:
-    """Return the main findings, a sentence or two each, in the order of the sections."""
+def summary_of(
+    material: Material, comparison: Comparison | None, headlines: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Return the main findings, a sentence or two each, in the order of the sections.
+
+    Runs of which a headline has the numbers are left out.
+    """
     lines = [_table(name, table) for name, table in material.tables]
     lines += [_profiles(explanation) for _, explanation in material.profiles]
     if len(material.runs) > MOST_RUNS:
         lines += list(_many_runs(material.runs, comparison))
     else:
-        lines += [_run(run) for run in material.runs]
+        lines += [_run(run) for run in material.runs if run.name not in headlines]
         lines += list(_comparison(comparison)) if comparison is not None else []
     lines += [line for name, file in material.timings for line in _timings(name, file)]
     lines += [_replay(replay) for _, replay in material.replays]
@@ -53,8 +58,8 @@ def _table(name: str, table: CostTable) -> str:
     text = f"{name} holds {number_of(len(lines), 'network')}"
     text += " with its input" if len(lines) == 1 else ""
     text += f" under {listed(counters)}" if counters else ""
-    leading = map(leading_row, lines)
-    dense = [(row.dense_macs, row) for row in leading if row.dense_macs is not None]
+    trusted = [(trusted_row(line), line[0]) for line in lines]
+    dense = [(r.dense_macs, r) for r, _ in trusted if r is not None and r.dense_macs is not None]
     if len(dense) > 1:
         low, high = min(dense, key=lambda d: d[0]), max(dense, key=lambda d: d[0])
         text += (
@@ -63,7 +68,9 @@ def _table(name: str, table: CostTable) -> str:
         )
     statuses = Counter(row.status for row in table if row.counter != "constant")
     said = ", ".join(f"{n} {status}" for status, n in statuses.items())
-    return f"{text}. Counts: {said}." if said else f"{text}."
+    text += f". Counts: {said}." if said else "."
+    doubted = [f"{first.model} at {first.input}" for row, first in trusted if row is None]
+    return f"{text} Not counted in full: {listed(doubted)}." if doubted else text
 
 
 def _profiles(explanation: Explanation) -> str:

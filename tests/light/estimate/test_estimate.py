@@ -23,7 +23,7 @@ from flopbench.core.bootstrap import (
 from flopbench.core.errors import DataError, InputError
 from flopbench.estimate.charges import RULES, Rule, charge_items
 from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs
-from flopbench.estimate.estimator import estimate, video_costs
+from flopbench.estimate.estimator import dearest, estimate, video_costs
 from flopbench.estimate.groups import Group, groups_of
 from flopbench.estimate.prices import PriceList
 from flopbench.policy.counts import LogCounts, ShareCounts
@@ -48,6 +48,29 @@ def arnet(*texts: str, **fields: Any) -> LogCounts:
 def gflops(counts: LogCounts | ShareCounts, macs: dict[str, int], rule: Rule) -> float:
     """Return GFLOPS a video."""
     return estimate(counts.totals(), counts.plan, price_list(macs), rule).gflops_per_video
+
+
+def test_the_dearest_action_at_every_step_or_exit_of_every_video() -> None:
+    """One action of each stream, without policy or charges; else an exit; else nothing.
+
+    Of 2 videos of 3 steps: rgb 5 and audio 2 cost (5 + 2) × 3 = 21 a video. The exits cost 3 and 8.
+    """
+    macs = price_list({"a": 5, "b": 2, "p": 100})
+    actions = [
+        {"name": "rgb", "stream": "x", "costs": {"a": 1}},
+        {"name": "less", "stream": "x", "costs": {"b": 1}},
+        {"name": "sound", "stream": "y", "costs": {"b": 1}},
+    ]
+    components = dict.fromkeys("abp", 'value:1 "a test"')
+    own = {"components": components, "charges": {"per_decision": {"p": 1}}}
+    header = header_of(streams=["x", "y"], actions=actions, **own)
+    counts = counted(header, [{"actions": {"x": [1, 1, 1], "y": [0, 0, 0]}}] * 2)
+    assert dearest(counts.totals(), counts.plan, macs) == ("x: rgb + y: sound", 21, "frame")
+    exits = [{"name": "first", "costs": {"a": 0.6}}, {"name": "last", "costs": {"a": 1, "b": 1.5}}]
+    counts = counted(header_of(exits=exits, components=components), [{"exit": "first"}] * 2)
+    assert dearest(counts.totals(), counts.plan, macs) == ("exit last", 8, "video")
+    free = counted(header_of(actions=[{"name": "look"}]), [{"actions": [0]}])
+    assert dearest(free.totals(), free.plan, macs) is None
 
 
 @pytest.mark.parametrize(

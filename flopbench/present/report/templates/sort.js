@@ -55,4 +55,10 @@ const settle = () => {
   }
 };
 addEventListener("resize", settle);
+addEventListener("toggle", settle, true);
 settle();
+
+// Paper cannot be unfolded.
+addEventListener("beforeprint", () => {
+  for (const details of document.querySelectorAll("details")) details.open = true;
+});

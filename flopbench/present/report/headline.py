@@ -1,0 +1,136 @@
+"""The numbers that a report begins with: cost, accuracy, and speed-up or share, of each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from flopbench.core.units import gflops, interval_decimals
+from flopbench.estimate.estimator import dearest
+from flopbench.estimate.methods import methods_of
+from flopbench.estimate.runs import method_name
+from flopbench.present.report.records import Headline, Number
+from flopbench.replay.figures import figures_of
+
+if TYPE_CHECKING:
+    from flopbench.core.statistics import Ends
+    from flopbench.estimate.compare import Comparison
+    from flopbench.estimate.methods import Method
+    from flopbench.estimate.runs import Run
+    from flopbench.present.figures.inputs.logs import NamedRun
+    from flopbench.present.report.material import Material
+    from flopbench.replay.records import Replay
+
+MOST = 3
+"""Of more runs, only those on the Pareto front are shown, and at most so many."""
+DIGITS = 4
+"""Decimals of a number without an interval."""
+
+
+def headlines_of(material: Material, comparison: Comparison | None) -> tuple[Headline, ...]:
+    """Return the numbers of each run, and of each replay of something else."""
+    runs = _leading(material.runs, comparison)
+    replays = [replay for _, replay in material.replays]
+    own = [[one for one in replays if _key(one) == _key_of(named.run)] for named in runs]
+    found = [
+        _of_run(named, method, known[0] if known else None)
+        for named, method, known in zip(
+            runs, _methods(runs, material, comparison), own, strict=True
+        )
+    ]
+    joined = [one for known in own for one in known[:1]]
+    found += [
+        Headline(name=one.method, numbers=(_speedup(one),)) for one in replays if one not in joined
+    ]
+    return tuple(found[:MOST])
+
+
+def _leading(runs: Sequence[NamedRun], comparison: Comparison | None) -> list[NamedRun]:
+    if len(runs) <= MOST:
+        return list(runs)
+    front = comparison.front if comparison is not None else ()
+    return [one for one in runs if one.name in front][:MOST]
+
+
+def _methods(
+    runs: Sequence[NamedRun], material: Material, comparison: Comparison | None
+) -> list[tuple[str, Method]]:
+    """Return the metric of each run, and its line of a comparison."""
+    if comparison is not None:
+        own = {method.name: method for method in comparison.methods}
+        return [(comparison.metric, own[one.name]) for one in runs]
+    found: list[tuple[str, Method]] = []
+    for one in runs:  # alone, or not comparable
+        metric, (method,) = methods_of([one.run], [one.name], None, material.choices)
+        found.append((metric, method))
+    return found
+
+
+def _of_run(one: NamedRun, named: tuple[str, Method], replay: Replay | None) -> Headline:
+    metric, method = named
+    numbers = [_cost(one.run)]
+    if method.percent is not None:
+        ends = method.accuracy.ci95_percent if method.accuracy else None
+        value, sure = _rounded(method.percent, ends, 2)
+        more = sure or ("as its log quotes it" if method.quoted is not None else "")
+        numbers.append(Number(value=f"{value} %", what=metric, more=more))
+    share = _share(one.run)
+    last = _speedup(replay) if replay is not None else share
+    numbers += [last] if last is not None else []
+    return Headline(name=one.name, numbers=tuple(numbers))
+
+
+def _cost(run: Run) -> Number:
+    """Return the cost of a video, as a share of that of running the dearest arm throughout."""
+    main, ci = run.primary, run.interval
+    value, sure = _rounded(main.gflops_per_video, (ci.low, ci.high) if ci else None, DIGITS)
+    whole = dearest(run.counts.totals(), run.counts.plan, run.prices)
+    parts = [sure] if sure else []
+    if whole is not None:
+        name, macs, per = whole
+        share = 100 * float(main.macs_per_video / macs)
+        parts.insert(0, f"{share:.0f} % of {name} on every {per}, {gflops(macs):.4g}")
+    return Number(value=value, what=f"GFLOPS/video by {main.counter}", more="; ".join(parts))
+
+
+def _share(run: Run) -> Number | None:
+    """Return the share of frames that are processed, where some are not."""
+    main = run.primary
+    processed, frames = main.processed_frames_per_video, main.frames_per_video
+    if not 0 < processed < frames:
+        return None
+    return Number(
+        value=f"{100 * processed / frames:.0f} %",
+        what="of the frames processed",
+        more=f"{processed:.1f} of {frames:.4g} a video",
+    )
+
+
+def _speedup(replay: Replay) -> Number:
+    """Return the measured speed-up of the first mode, and those of the others."""
+    chains = {mode: figures_of(replay, mode).waterfall for mode in replay.modes}
+    texts = {mode: _rounded(own.measured, own.interval, 3) for mode, own in chains.items()}
+    first, *others = texts
+    said = [f"{mode} {texts[mode][0]}×" for mode in others]
+    parts = [texts[first][1], f"{chains[first].theory:.2f}× by count", *said]
+    return Number(
+        value=f"{texts[first][0]}×",
+        what=f"measured speed-up, {first}",
+        more="; ".join(part for part in parts if part),
+    )
+
+
+def _rounded(value: float, ends: Ends | None, most: int) -> tuple[str, str]:
+    """Return a number, with two digits of the half-width of its interval, and the interval."""
+    digits = interval_decimals([(ends[1] - ends[0]) / 2] if ends else [], most)
+    sure = f"95 %: {ends[0]:.{digits}f} to {ends[1]:.{digits}f}" if ends else ""
+    return f"{value:,.{digits}f}", sure
+
+
+def _key(replay: Replay) -> tuple[str, str]:
+    return replay.method, replay.dataset
+
+
+def _key_of(run: Run) -> tuple[str, str]:
+    header = run.header
+    return method_name(run.counts), " ".join(p for p in (header.dataset, header.split) if p)
