@@ -246,6 +246,30 @@ def _by_action(
     return costs, attributed
 
 
+OTHERS = "policy and charges"
+"""What a video costs besides the networks of its actions and exits."""
+
+
+def cost_parts(counts: LogCounts, prices: PriceList, rule: Rule) -> dict[str, Any]:
+    """Return (records,) float64 MACs of each action's and exit's own networks, and of ``OTHERS``.
+
+    What costs nothing in any record is left out; together they are ``video_costs``.
+    """
+    import numpy as np
+
+    plan = counts.plan
+    exits = () if counts.exits is None else plan.exits
+    own = [*(action.costs for action in plan.actions), *(exit.costs for exit in exits)]
+    parts: dict[str, Any] = {}
+    rest: Any = np.zeros(counts.records)
+    for i, item in enumerate(record_items(counts, rule)):
+        unit = _macs(item.costs, prices)
+        mine = _macs(own[i], prices) if i < len(own) else Fraction(0)
+        parts[item.name] = item.times * float(mine)
+        rest += item.times * float(unit - mine)
+    return {name: macs for name, macs in {**parts, OTHERS: rest}.items() if macs.any()}
+
+
 def dearest(totals: Totals, plan: Plan, prices: PriceList) -> tuple[str, Fraction, str] | None:
     """Return what a video would cost with the dearest action at every step, its networks alone.
 

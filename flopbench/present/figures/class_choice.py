@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.units import plural
-from flopbench.policy.counts import LogCounts
+from flopbench.policy.counts import LogCounts, ShareCounts
 
 Sort = Literal["high", "usage", "name", "n"]
 
@@ -15,11 +15,39 @@ SHOWN = 40
 """More classes than this are drawn only on request."""
 MOST = 200
 """The most rows that a figure can show."""
+Members: TypeAlias = "list[tuple[str, Any]]"
+"""The name of each class, and the indices of its videos."""
 HIGH = "relative high-resolution usage"
 USAGE = "resolution usage"
 
 
-def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...]]:
+def log_of_videos(counts: LogCounts | ShareCounts) -> LogCounts:
+    """Refuse a table of shares."""
+    if isinstance(counts, ShareCounts):
+        raise InputError(f"{counts.source} is a table of shares: it has no videos and no classes")
+    return counts
+
+
+def of_videos(counts: LogCounts, amounts: Any) -> Any:
+    """Add up (records,) amounts over the views of each video: (videos,)."""
+    import numpy as np
+
+    if counts.video is None:
+        return amounts
+    return np.bincount(counts.video, weights=amounts, minlength=counts.videos)
+
+
+def aligned(logs: Sequence[Members]) -> list[Members]:
+    """Give several logs the same classes; one that a log lacks has no videos there."""
+    import numpy as np
+
+    none: Any = np.zeros(0, np.int64)
+    names = dict.fromkeys(name for members in logs for name, _ in members)
+    known = [dict(members) for members in logs]
+    return [[(name, own.get(name, none)) for name in names] for own in known]
+
+
+def members_of(counts: LogCounts) -> tuple[Members, tuple[str, ...]]:
     """Return each class with the indices of its videos, and notes; refuse a log without labels."""
     import numpy as np
 
@@ -42,7 +70,16 @@ def members_of(counts: LogCounts) -> tuple[list[tuple[str, Any]], tuple[str, ...
     return found, tuple(notes)
 
 
-def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tuple[str, Any]]:
+ORDERS: Mapping[str, str] = {
+    "high": HIGH,
+    "usage": USAGE,
+    "name": "name",
+    "n": "number of videos",
+}
+"""``Sort`` -> what the classes are ordered by."""
+
+
+def sorted_by(members: Members, sums: Any, sort: Sort) -> Members:
     """Sort classes: largest ratio or number first, or by name; ties by name.
 
     ``members`` has the name of each class and the indices of its videos, ``sums`` is (3, videos).
@@ -64,9 +101,11 @@ def sorted_by(members: list[tuple[str, Any]], sums: Any, sort: Sort) -> list[tup
 
 
 def chosen_of(
-    ordered: list[tuple[str, Any]], classes: int | Sequence[str] | None, sort: Sort
-) -> tuple[list[tuple[str, Any]], str]:
+    ordered: Members, classes: int | Sequence[str] | None, by: str
+) -> tuple[Members, str]:
     """Return the classes to draw, in their order, and a sentence on how they were chosen.
+
+    ``by`` says what they are ordered by.
 
     Raises:
         InputError: an unknown class.
@@ -79,7 +118,6 @@ def chosen_of(
         most = SHOWN if classes is None else classes
         chosen = [ordered[i] for i in evenly_spaced(len(ordered), most)]
         how = "evenly spaced in that order"
-    by = {"high": HIGH, "usage": USAGE, "name": "name", "n": "number of videos"}[sort]
     if len(ordered) == 1:
         return chosen, "The log has this class only: there is nothing to compare it with."
     if len(chosen) < len(ordered):

@@ -11,158 +11,46 @@ With AR-Net's preset these are 224 px / (224, 168 and 112 px) and (224, 168 and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.runs import Choices
-from flopbench.policy.counts import ShareCounts
 from flopbench.policy.file_kinds import LOG
-from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.caption import listed
+from flopbench.present.figures.class_bars import Bars, ClassBars, class_bars
 from flopbench.present.figures.class_choice import (
     HIGH,
     MOST,
+    ORDERS,
     USAGE,
     Sort,
+    aligned,
     chosen_of,
-    classes_text,
+    log_of_videos,
     members_of,
     sorted_by,
 )
+from flopbench.present.figures.class_ratios import Classes, ClassesOfRuns, ClassRatios, Which
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.logs import Log, counted, left_out, videos_text
+from flopbench.present.figures.inputs.logs import Log, counted, logs_of
 from flopbench.present.figures.ratios import (
-    Ratio,
     Resolutions,
     interval_sentence,
     ratio_of,
     resolutions_of,
     video_sums,
 )
-from flopbench.present.kind import Option, kind
+from flopbench.present.kind import NAMES, Option, kind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Which = Literal["both", "high", "usage"]
-
+MOST_LOGS = 4
+"""More cannot be told apart in one row."""
 SMALLEST_LIMIT = 250
 """Videos of a class for which the bootstrap is always drawn."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassRatios:
-    """One class, or all videos (without a name).
-
-    Attributes:
-        frames_among: at resolutions that run their own network.
-        frames_high: at the highest of them; None where not requested.
-        high: relative high-resolution usage; None where not requested or 0 / 0.
-        usage: resolution usage; None where not requested.
-    """
-
-    name: str
-    videos: int
-    frames: int
-    frames_among: int
-    frames_high: int | None
-    high: Ratio | None
-    usage: Ratio | None
-
-    @property
-    def columns(self) -> dict[str, object]:
-        """What the table has of it."""
-        columns: dict[str, object] = {
-            "class": self.name,
-            "videos": self.videos,
-            "frames_high": self.frames_high,
-            "frames_among": self.frames_among,
-            "frames": self.frames,
-        }
-        named = {"relative_high_resolution_usage": self.high, "resolution_usage": self.usage}
-        for name, ratio in named.items():
-            columns[name] = ratio and ratio.share
-            columns[f"{name}_ci95_low"] = ratio and ratio.low
-            columns[f"{name}_ci95_high"] = ratio and ratio.high
-            columns[f"{name}_interval"] = ratio and ratio.method
-        return columns
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Classes:
-    """Classes of one run.
-
-    Attributes:
-        others: further actions that process frames without running their own network.
-        classes: those drawn, the first on top.
-        views: of all videos.
-        whole: all videos, classes or not.
-        notes: what qualifies the ratios.
-        warnings: from reading, and where the figure departs from the request.
-    """
-
-    run: str
-    source: str
-    resolutions: Resolutions
-    others: tuple[str, ...]
-    ratio: Which
-    classes: tuple[ClassRatios, ...]
-    views: int
-    whole: ClassRatios
-    notes: tuple[str, ...]
-    warnings: tuple[Remark, ...]
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """The ratios that are drawn: ``HIGH``, ``USAGE`` or both."""
-        return {"both": (HIGH, USAGE), "high": (HIGH,), "usage": (USAGE,)}[self.ratio]
-
-    @property
-    def caption(self) -> Caption:
-        """Title, sentences and alternative text of the figure."""
-        among = listed(self.resolutions.among)
-        sentences = []
-        if HIGH in self.series:
-            sentences.append(f"{HIGH.capitalize()}: frames at {self.resolutions.high} of {among}.")
-        if USAGE in self.series:
-            sentences.append(f"{USAGE.capitalize()}: frames at {among} of all frames.")
-        if self.others:
-            sentences.append(
-                f"{listed(self.others)}: without a network of its own, so in neither numerator."
-            )
-        files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
-        sentences += [*self.notes, "Dashed: the whole run.", files, *left_out(self.warnings)]
-        return Caption(
-            title=f"Resolutions by class: {self.run}",
-            sentences=tuple(sentences),
-            alt=self._alt,
-            warnings=self.warnings,
-        )
-
-    @property
-    def _alt(self) -> str:
-        parts = [f"Dots of {listed(self.series)} for {classes_text(len(self.classes))}."]
-        for series in self.series:
-            known = [(r.share, c.name) for c in self.classes if (r := ratio_in(c, series))]
-            if known:
-                low, high = min(known), max(known)
-                parts.append(
-                    f"{series.capitalize()}: from {low[0]:.1%} ({low[1]}) to {high[0]:.1%} "
-                    f"({high[1]})."
-                )
-        return " ".join(parts)
-
-    @property
-    def table(self) -> FigureTable:
-        """One row a class that is drawn, and one for the whole run."""
-        rows = [{"row": "class", **one.columns} for one in self.classes]
-        return FigureTable.of([*rows, {"row": "whole run", **self.whole.columns}])
-
-
-def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
-    """Return one of a class's ratios, ``HIGH`` or ``USAGE``."""
-    return one.high if series == HIGH else one.usage
 
 
 @kind(
@@ -182,7 +70,8 @@ def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
         ),
         Option(
             "--ratio",
-            "relative high-resolution usage, resolution usage, or both",
+            "relative high-resolution usage, resolution usage, or both (default: both; of several "
+            "logs high)",
             choices=get_args(Which),
         ),
         Option(
@@ -195,9 +84,14 @@ def ratio_in(one: ClassRatios, series: str) -> Ratio | None:
             "something)",
             repeat=True,
         ),
-        Option("--name TEXT", "what to call the run"),
+        Option(
+            "--bars",
+            "stacked bars in place of dots: the share of each action, or the cost of a video",
+            choices=get_args(Bars),
+        ),
+        replace(NAMES, sets="name"),
     ),
-    log_options=("preset", "bootstrap", "reading"),
+    log_options=("prices", "bootstrap", "reading"),
 )
 def classes(
     log: Log | Sequence[Log],
@@ -207,74 +101,101 @@ def classes(
     high: str | None = None,
     among: Sequence[str] = (),
     sort: Sort | None = None,
-    ratio: Which = "both",
-    name: str = "",
+    ratio: Which | None = None,
+    bars: Bars | None = None,
+    name: str | Sequence[str] = (),
     choices: Choices | None = None,
-) -> Classes:
+) -> Classes | ClassesOfRuns | ClassBars:
     """Draw how much resolution each class gets, with 95 % intervals (AR-Net's Figures 1b and 1c).
 
     Class by class, it is the share of the highest resolution among the resolutions that run their
-    own network, and the share of these among all frames.
+    own network, and the share of these among all frames; of several logs one of the two, side by
+    side. With ``bars`` it is the share of every action, or the cost of a video.
 
     Args:
-        log: a policy log's file with labels, a ``Run`` or counts.
+        log: a policy log's file with labels, a ``Run`` or counts; or up to four, side by side.
         ax: where to draw; None makes a new figure.
         classes: how many, evenly spaced in the sorted order, or which; None draws all, beyond 40
             that many evenly spaced ones.
         high: the action at the highest resolution; None takes the one with the largest input.
         among: actions that run their own network; empty means all with a cost.
-        sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``; None takes the first
-            ratio that is drawn.
-        ratio: ``high`` (relative high-resolution usage), ``usage`` (resolution usage) or ``both``.
-        name: what to call the run.
-        choices: how to read; resamples and seed of the intervals.
+        sort: by ``high``, ``usage`` or ``n``, largest first, or by ``name``, of the first log; None
+            takes the first ratio that is drawn, or the length of bars.
+        ratio: ``high`` (relative high-resolution usage), ``usage`` (resolution usage) or ``both``;
+            None draws both of one log, and ``high`` of several.
+        bars: ``share`` of each action in the class's frames, or ``cost`` of a video by action.
+        name: what to call the run, or each of them.
+        choices: how to read and price; resamples and seed of the intervals.
 
     Returns:
-        The axes: dots in percent, the first class on top.
+        The axes: dots or bars in percent, or GFLOPS/video; all videos on top, then the first class.
 
     Raises:
-        InputError: a file of another kind, several logs, no labels, an unknown class or action, or
-            a highest resolution that the log does not single out.
+        InputError: a file of another kind, more than four logs, no labels, an unknown class or
+            action, both ratios of several logs, options of dots with bars, or a highest resolution
+            that the log does not single out.
         DataError: a defect in the log.
     """
     choices = choices or Choices()
-    _check(log, classes, sort, ratio)
-    found = counted(log, choices, names=[name] if name else ())[0]
-    counts = found.counts
-    if isinstance(counts, ShareCounts):
-        raise InputError(f"{counts.source} is a table of shares: it has no videos and no classes")
-    own = resolutions_of(counts.plan, high=high, among=among, need_high=ratio != "usage")
-    drawn, warned = _drawn(own, ratio, high)
+    logs = logs_of(log)
+    _check(logs, classes, sort, ratio)
+    names = [name] if isinstance(name, str) and name else list(name)
+    if bars is not None:
+        if ratio is not None or high is not None or among:
+            raise InputError(
+                "ratio, high and among are of dots: bars show every action", "leave them out"
+            )
+        return class_bars(logs, bars, classes=classes, sort=sort, names=names, choices=choices)
+    found = counted(logs, choices, names=names)
+    asked = ratio or ("both" if len(found) == 1 else "high")
+    runs = [log_of_videos(one.counts) for one in found]
+    own = [
+        resolutions_of(counts.plan, high=high, among=among, need_high=asked != "usage")
+        for counts in runs
+    ]
+    kinds = [_drawn(one, asked, high) for one in own]
+    drawn = "usage" if "usage" in [kind for kind, _ in kinds] else asked
     order = sort or ("usage" if drawn == "usage" else "high")
-    sums = video_sums(counts, own)
-    members, notes = members_of(counts)
-    chosen, note = chosen_of(sorted_by(members, sums, order), classes, order)
+    sums = [video_sums(counts, one) for counts, one in zip(runs, own, strict=True)]
+    read = [members_of(counts) for counts in runs]
+    members = aligned([one for one, _ in read])
+    chosen, note = chosen_of(sorted_by(members[0], sums[0], order), classes, ORDERS[order])
     # The classes share one log's limit of the bootstrap.
-    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // len(chosen))
-    ratios = [_ratios(n, sums[:, videos], drawn, choices, largest) for n, videos in chosen]
-    return Classes(
-        run=found.name,
-        source=str(counts.source),
-        resolutions=own,
-        others=tuple(a for a in own.looking if a not in own.among),
-        ratio=drawn,
-        classes=tuple(ratios),
-        views=counts.records,
-        whole=_ratios("", sums, drawn, choices, largest),
-        notes=(note, *notes, *_said(ratios, drawn, choices)),
-        warnings=(*counts.warnings, *map(Remark, warned)),
-    )
+    largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // (len(chosen) * len(runs)))
+    made = []
+    for n, (one, counts) in enumerate(zip(found, runs, strict=True)):
+        videos = dict(members[n])
+        ratios = [_ratios(k, sums[n][:, videos[k]], drawn, choices, largest) for k, _ in chosen]
+        made.append(
+            Classes(
+                run=one.name,
+                source=str(counts.source),
+                resolutions=own[n],
+                others=tuple(a for a in own[n].looking if a not in own[n].among),
+                ratio=drawn,
+                classes=tuple(ratios),
+                views=counts.records,
+                whole=_ratios("", sums[n], drawn, choices, largest),
+                notes=(note, *read[n][1], *_said(ratios, drawn, choices)),
+                warnings=(*counts.warnings, *map(Remark, kinds[n][1])),
+            )
+        )
+    return made[0] if len(made) == 1 else ClassesOfRuns(runs=tuple(made))
 
 
-def _check(log: object, classes: object, sort: str | None, ratio: str) -> None:
-    if isinstance(log, Sequence) and not isinstance(log, str) and len(log) > 1:
+def _check(logs: Sequence[Log], classes: object, sort: str | None, ratio: str | None) -> None:
+    if len(logs) > MOST_LOGS:
         raise CallerError(
-            f" draws the classes of one log; {len(log)} were given",
-            "draw one figure a log; the shards of one log go into one glob, in quotes",
+            f" draws the classes of up to {MOST_LOGS} logs; {len(logs)} were given",
+            "draw several figures; the shards of one log go into one glob, in quotes",
+        )
+    if len(logs) > 1 and ratio == "both":
+        raise InputError(
+            "both ratios of several logs cannot be told apart", "--ratio high or usage"
         )
     if sort not in {None, "high", "usage", "name", "n"}:
         raise InputError(f"sort is {sort!r}: expected high, usage, name or n")
-    if ratio not in {"both", "high", "usage"}:
+    if ratio not in {None, "both", "high", "usage"}:
         raise InputError(f"ratio is {ratio!r}: expected both, high or usage")
     if isinstance(classes, int) and not 1 <= classes <= MOST:
         raise InputError(

@@ -18,6 +18,7 @@ from flopbench.policy.counts import LogCounts
 from flopbench.policy.header import Costs
 from flopbench.policy.plan import Plan
 from flopbench.present.figures.caption import listed
+from flopbench.present.figures.class_choice import of_videos
 
 BOOTSTRAP, LIMIT = "bootstrap", "normal limit of the bootstrap"
 WITHOUT_PIXELS = frozenset({"value", "lstm", "linear"})
@@ -169,9 +170,7 @@ def video_sums(counts: LogCounts, own: Resolutions) -> Any:
         frames = np.zeros(counts.records)
         for index in indices:
             frames += counts.frames[:, index]
-        if counts.video is not None:
-            frames = np.bincount(counts.video, weights=frames, minlength=counts.videos)
-        sums[row] = frames
+        sums[row] = of_videos(counts, frames)
     return sums
 
 

@@ -13,7 +13,7 @@ from conftest import ROOT
 from logs import write_log
 
 from flopbench.core.errors import InputError
-from flopbench.estimate.runs import Choices, counts_of_log
+from flopbench.estimate.runs import Choices, counts_of_log, run_of_log
 from flopbench.present.figures.class_choice import evenly_spaced
 from flopbench.present.figures.classes import classes
 from flopbench.present.figures.ratios import ratio_of
@@ -162,6 +162,87 @@ def test_views_of_one_video(tmp_path: Path) -> None:
     assert (one.videos, one.frames_high, one.frames) == (2, 24, 64)
 
 
+def test_two_logs_have_the_same_rows(tmp_path: Path) -> None:
+    """Rows and their order are the first log's; a class that a log lacks has no ratio there."""
+    (tmp_path / "b").mkdir()
+    mine = [
+        {"labels": ["x"], "actions": rows_of(4, 4)},
+        {"labels": ["y"], "actions": rows_of(6, 2)},
+    ]
+    other = [{"labels": ["x"], "actions": rows_of(2, 6)}, {"labels": ["z"], "actions": rows_of(8)}]
+    found = classes_of([arnet(tmp_path, mine), arnet(tmp_path / "b", other)], name=["m", "o"])
+    names = [[one.name for one in run.classes] for run in found.runs]
+    assert names == [["y", "x", "z"]] * 2
+    shares = [[one.high and one.high.share for one in run.classes] for run in found.runs]
+    assert shares == [[6 / 8, 4 / 8, None], [None, 2 / 8, 1.0]]
+    assert {run.usage for own in found.runs for run in own.classes} == {None}
+    assert found.table.header[:3] == ("run", "row", "class")
+    assert [row[:3] for row in found.table.rows][3:5] == [
+        ("m", "whole run", ""),
+        ("o", "class", "y"),
+    ]
+    assert found.caption.title == "Resolutions by class: m and o"
+    said = found.caption.sentences
+    assert len(said) == len(set(said))
+
+
+def priced_log(folder: Path, samples: list[dict[str, Any]]) -> Path:
+    """Write a log of networks of 4 and 1 GMACs, a policy of 1 GMAC a decision, and a skip of 2."""
+    header = {
+        "actions": [
+            {"name": "big", "costs": {"net": 4}},
+            {"name": "small", "costs": {"net": 1}},
+            {"name": "skip", "kind": "skip", "span": 2},
+        ],
+        "components": {"net": 'value:1e9 "a test"'},
+        "charges": {"per_decision": {"net": 1}},
+    }
+    return write_log(folder / "log.jsonl", header, samples)
+
+
+def test_bars_by_hand(tmp_path: Path) -> None:
+    """Shares of frames; cost by the networks of each action, and the policy's decisions.
+
+    Class a: big small skip skip, and skip skip skip skip: 3 and 2 decisions. Of 8 frames 1, 1 and 6
+    are under each action; the cost is 4 / 2 = 2, 1 / 2 and 5 / 2 GMACs a video. Class b: big × 4.
+    """
+    log = priced_log(
+        tmp_path,
+        [
+            {"labels": ["a"], "actions": [0, 1, 2, 2]},
+            {"labels": ["a"], "actions": [2, 2, 2, 2]},
+            {"labels": ["b"], "actions": [0, 0, 0, 0]},
+        ],
+    )
+    found = classes_of(log, bars="share", name="run")
+    bars = {own[0].name: dict(own[0].parts) for own in found.classes}
+    assert list(bars) == ["b", "a"]  # by the share of big
+    assert bars["a"] == {"big": 1 / 8, "small": 1 / 8, "skip": 6 / 8}
+    assert found.whole[0].parts == {"big": 5 / 12, "small": 1 / 12, "skip": 6 / 12}
+    assert found.unseen == {"skip"}
+    found = classes_of(log, bars="cost", name="run")
+    bars = {own[0].name: dict(own[0].parts) for own in found.classes}
+    assert bars["a"] == pytest.approx({"big": 2, "small": 0.5, "policy and charges": 2.5})
+    assert bars["b"] == pytest.approx({"big": 16, "small": 0, "policy and charges": 4})
+    # What the estimator says of the whole run: (5 + 1 + 5 + 16 + 4 - 1) / 3.
+    assert found.whole[0].length == pytest.approx(run_of_log([log]).primary.gflops_per_video)
+    assert found.whole[0].length == pytest.approx(30 / 3)
+    rows = [dict(zip(found.table.header, row, strict=True)) for row in found.table.rows]
+    assert [row["class"] for row in rows] == ["b"] * 3 + ["a"] * 3 + [""] * 3
+    assert rows[0]["gflops_per_video"] == pytest.approx(16)
+    assert "Sorted by cost." in found.caption.sentences
+
+
+def test_more_parts_than_looks_are_combined(tmp_path: Path) -> None:
+    """Of ten actions the seven most frequent are drawn one by one; the numbers have all."""
+    actions = [{"name": f"a{n}", "costs": {"a": 1}} for n in range(10)]
+    log = own_actions(tmp_path, actions, rows_of(*range(10, 0, -1)))
+    found = classes_of(log, bars="share")
+    assert list(found.stacked) == [*(f"a{n}" for n in range(7)), "3 others"]
+    assert found.stacked["3 others"] == ("a7", "a8", "a9")
+    assert len(found.table.rows) == 20
+
+
 def test_undefined(tmp_path: Path) -> None:
     """A class without any such frame has no relative usage: it is last, and is named."""
     samples = [
@@ -255,8 +336,14 @@ def test_refused(tmp_path: Path) -> None:
     table.write_text("action,share\nresnet50@224,1\n", encoding="utf-8")
     with pytest.raises(InputError, match="is a table of shares"):
         classes_of(table, choices=Choices(preset="arnet-resnet"))
-    with pytest.raises(InputError, match="the classes of one log; 2 were given"):
-        classes_of([LOG, LOG])
+    with pytest.raises(InputError, match="up to 4 logs; 5 were given"):
+        classes_of([LOG] * 5)
+    with pytest.raises(InputError, match="both ratios of several logs"):
+        classes_of([LOG, DATA / "steady.jsonl"], ratio="both")
+    with pytest.raises(InputError, match="bars are sorted by their length"):
+        classes_of(LOG, bars="share", sort="high")
+    with pytest.raises(InputError, match="bars show every action"):
+        classes_of(LOG, bars="share", ratio="high")
     for wrong in (0, 201):
         with pytest.raises(InputError, match=rf"classes is {wrong}: expected 1 to 200"):
             classes_of(LOG, classes=wrong)

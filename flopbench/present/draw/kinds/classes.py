@@ -1,53 +1,102 @@
-"""Dots of both ratios, one row per class, with 95 % intervals."""
+"""Classes in rows: dots of both ratios with 95 % intervals, or stacked bars; all videos on top."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from flopbench.core.units import interval_decimals
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import NAMES_TAKE, name_rows
-from flopbench.present.draw.style import FAINT, INK, Style, chosen_style, look
+from flopbench.present.draw.parts import NAMES_TAKE, bar_key, bars, name_rows, note
+from flopbench.present.draw.style import FAINT, INK, Look, Style, chosen_style, look
 from flopbench.present.draw.text import fitting_names
-from flopbench.present.figures.classes import Classes, ratio_in
+from flopbench.present.figures.class_bars import Bar, ClassBars
+from flopbench.present.figures.class_ratios import Classes, ClassesOfRuns, ratio_in
+from flopbench.present.figures.ratios import Ratio
 
-NAMELESS = "(empty name)"
-APART = 0.16
-"""Half the distance between the two dots of a row, in rows."""
+NAMELESS, WHOLE = "(empty name)", "whole run"
+ABOVE = -1.25
+"""Row of the whole run, a little apart from the first class."""
+SPREAD = 0.64
+"""Distance of the outer dots of a row, were there infinitely many, in rows."""
+THICK = 0.8
+"""Share of a row for its bars."""
 FEWEST_LINES = 6.0
 """Minimum height of the axes, for their label, in lines."""
+LINES_A_ROW, LINES_A_BAR = 1.35, 1.15
+MOST_DECIMALS = 4
+ROOM = 1.16
+"""Length of the axis of costs, in lengths of the longest bar: its text follows it."""
 
 
-def classes_drawing(classes: Classes) -> Drawing:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    """Dots of one look: the ratio of each class, and of the whole run."""
+
+    label: str
+    ratios: Sequence[Ratio | None]
+    whole: Ratio | None
+
+
+def classes_drawing(data: Classes | ClassesOfRuns | ClassBars) -> Drawing:
     """Return classes, ready to be drawn."""
-    rows = len(classes.classes)
+    return _bars_drawing(data) if isinstance(data, ClassBars) else _dots_drawing(data)
+
+
+def _dots_drawing(data: Classes | ClassesOfRuns) -> Drawing:
+    runs = data.runs if isinstance(data, ClassesOfRuns) else (data,)
+    first, alone = runs[0], len(runs) == 1
+    series = [
+        _Series(
+            label=name if alone else run.run,
+            ratios=[ratio_in(one, name) for one in run.classes],
+            whole=ratio_in(run.whole, name),
+        )
+        for run in runs
+        for name in run.series
+    ]
+    names = [one.name for one in first.classes]
+    counts = [[run.classes[n].videos for run in runs] for n in range(len(names))]
+    legend: list[tuple[Artist, str]] = [
+        (_dots(n, [], []), one.label) for n, one in enumerate(series)
+    ]
 
     def draw(ax: Axes) -> None:
         style = chosen_style(ax)
-        for n in range(len(classes.series)):
-            _draw_series(ax, classes, n)
-        ax.hlines(range(rows), 0, 100, color=FAINT, linewidth=0.4, zorder=0)
-        many = [f" ({one.videos:,})" for one in classes.classes]
-        names = [one.name or NAMELESS for one in classes.classes]
-        short = fitting_names(names, NAMES_TAKE * style.width_in, style.small_pt, many)
-        labels = [name + count for name, count in zip(short, many, strict=True)]
-        name_rows(ax, range(rows), labels, "class (number of videos)", ends=(rows - 0.45, -0.75))
+        for n, one in enumerate(series):
+            _draw_series(ax, one, n, (n - (len(series) - 1) / 2) * SPREAD / len(series))
+        ax.hlines([ABOVE, *range(len(names))], 0, 100, color=FAINT, linewidth=0.4, zorder=0)
+        _name(ax, style, names, counts, [run.whole.videos for run in runs])
         ax.set_xlim(0, 100)
-        ax.set_xlabel("share of frames (%)")
-        legend_above(ax, _legend(classes), style)
+        ax.set_xlabel(f"{'share of frames' if alone else first.series[0]} (%)")
+        legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:
-        lines = max(1.35 * rows, FEWEST_LINES)
-        return style.inches(lines + 3.6 + legend_lines(_legend(classes), style))
+        lines = max(LINES_A_ROW * (len(names) + 1), FEWEST_LINES)
+        return style.inches(lines + 3.6 + legend_lines(legend, style))
 
-    return Drawing(data=classes, draw=draw, height_in=height_in)
+    return Drawing(data=data, draw=draw, height_in=height_in)
 
 
-def _legend(classes: Classes) -> list[tuple[Artist, str]]:
-    dots = [(_dots(n, [], []), series) for n, series in enumerate(classes.series)]
-    return [*dots, (Line2D([], [], color=INK, linestyle="--", linewidth=0.9), "the whole run")]
+def _name(
+    ax: Axes,
+    style: Style,
+    names: Sequence[str],
+    counts: Sequence[Sequence[int]],
+    whole: Sequence[int],
+) -> None:
+    """Name the rows, each with its number of videos in the runs: once where all have as many."""
+    endings = [f" ({', '.join(f'{n:,}' for n in dict.fromkeys(own))})" for own in (whole, *counts)]
+    shown = [WHOLE, *(name or NAMELESS for name in names)]
+    short = fitting_names(shown, NAMES_TAKE * style.width_in, style.small_pt, endings)
+    labels = [name + end for name, end in zip(short, endings, strict=True)]
+    rows = [ABOVE, *range(len(names))]
+    name_rows(ax, rows, labels, "class (number of videos)", ends=(len(names) - 0.45, ABOVE - 0.5))
 
 
 def _dots(n: int, x: list[float], y: list[float]) -> Line2D:
@@ -65,19 +114,65 @@ def _dots(n: int, x: list[float], y: list[float]) -> Line2D:
     )
 
 
-def _draw_series(ax: Axes, classes: Classes, n: int) -> None:
-    """Draw one ratio: dots with their intervals, and a dashed line for the whole run."""
-    series, own = classes.series[n], look(n)
-    shift = (2 * n - 1) * APART if len(classes.series) > 1 else 0.0
-    known = [(i + shift, r) for i, c in enumerate(classes.classes) if (r := ratio_in(c, series))]
+def _draw_series(ax: Axes, series: _Series, n: int, shift: float) -> None:
+    """Draw dots with their intervals, and a dashed line down from that of the whole run."""
+    own = look(n)
+    rows = [(ABOVE, series.whole), *enumerate(series.ratios)]
+    known = [(y + shift, ratio) for y, ratio in rows if ratio is not None]
     for y, ratio in known:
         if ratio.low is not None and ratio.high is not None:
             ends = [100 * ratio.low, 100 * ratio.high]
             ax.plot(ends, [y, y], color=own.color, clip_on=False, linewidth=1.0)
     ax.add_line(_dots(n, [100 * ratio.share for _, ratio in known], [y for y, _ in known]))
-    whole = ratio_in(classes.whole, series)
-    if whole is not None:
-        at = 100 * whole.share
-        ax.axvline(at, color=own.color, linestyle="--", linewidth=0.9, zorder=1)
-        # The marker on top of the line distinguishes the two without colour.
-        ax.plot([at], [-0.75], color=own.color, marker=own.marker, clip_on=False, zorder=3)
+    if series.whole is not None:
+        at, ends = 100 * series.whole.share, [ABOVE + shift, len(series.ratios) - 0.45]
+        ax.plot([at, at], ends, color=own.color, linestyle="--", linewidth=0.9, zorder=1)
+
+
+def _bars_drawing(data: ClassBars) -> Drawing:
+    rows = [(ABOVE, data.whole), *enumerate(data.classes)]
+    looks = {
+        part: replace(look(n), color="white") if part in data.unseen else look(n)
+        for n, part in enumerate(data.stacked)
+    }
+    legend: list[tuple[Artist, str]] = [(bar_key(own), part) for part, own in looks.items()]
+    if len(data.runs) > 1:
+        legend.append((Line2D([], [], linestyle="none"), f"from top: {', '.join(data.runs)}"))
+    cost = data.bars == "cost"
+    unit = 1.0 if cost else 100.0
+
+    def draw(ax: Axes) -> None:
+        style = chosen_style(ax)
+        thick = THICK / len(data.runs)
+        longest = max((bar.length for _, own in rows for bar in own), default=0.0)
+        digits = interval_decimals([longest / 10], MOST_DECIMALS)  # three of the longest bar
+        for row, own in rows:
+            for n, bar in enumerate(own):
+                y = row + (n - (len(own) - 1) / 2) * thick
+                _draw_bar(ax, data, bar, y, thick, unit, looks)
+                if cost and bar.videos:
+                    note(ax, f"{bar.length:.{digits}f}", (bar.length, y), style)
+        counts = [[bar.videos for bar in own] for own in data.classes]
+        names = [own[0].name for own in data.classes]
+        _name(ax, style, names, counts, [bar.videos for bar in data.whole])
+        ax.set_xlim(0, longest * ROOM or 1 if cost else 100)
+        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)" if cost else "share of frames (%)")
+        legend_above(ax, legend, style)
+
+    def height_in(style: Style) -> float:
+        each = max(LINES_A_BAR * len(data.runs), LINES_A_ROW)
+        lines = max(each * len(rows), FEWEST_LINES)
+        return style.inches(lines + 3.6 + legend_lines(legend, style))
+
+    return Drawing(data=data, draw=draw, height_in=height_in)
+
+
+def _draw_bar(
+    ax: Axes, data: ClassBars, bar: Bar, y: float, thick: float, unit: float, looks: dict[str, Look]
+) -> None:
+    start = 0.0
+    for segment, parts in data.stacked.items():
+        length = unit * sum(bar.parts.get(part, 0.0) for part in parts)
+        if length:
+            bars(ax, [y], [length], looks[segment], thick=thick, left=[start])
+            start += length

@@ -1,0 +1,250 @@
+"""Stacked bars by class: shares of actions, or the cost of a video by what it is spent on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from flopbench.core.errors import InputError, Remark
+from flopbench.core.units import CONVENTION, gflops
+from flopbench.estimate.estimator import cost_parts
+from flopbench.estimate.runs import Choices
+from flopbench.policy.counts import LogCounts
+from flopbench.present.figures.caption import Caption, FigureTable, listed
+from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
+from flopbench.present.figures.class_choice import (
+    aligned,
+    chosen_of,
+    classes_text,
+    log_of_videos,
+    members_of,
+    of_videos,
+)
+from flopbench.present.figures.inputs.logs import Log, counted, left_out, priced, videos_text
+
+Bars = Literal["share", "cost"]
+
+MOST_PARTS = 8
+"""The style has this many looks; the smallest parts beyond are drawn together."""
+NO_NETWORK = frozenset({"skip", "reuse"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bar:
+    """One class of one run: part -> its share of frames, or GFLOPS a video; none without videos.
+
+    ``name`` is empty for all videos, ``charged`` where all is charged as by default.
+    """
+
+    run: str
+    name: str
+    videos: int
+    parts: Mapping[str, float]
+    charged: str
+
+    @property
+    def length(self) -> float:
+        """All parts together."""
+        return sum(self.parts.values())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassBars:
+    """Classes of one run or several.
+
+    Attributes:
+        runs: their names.
+        whole: bars of all videos, one a run.
+        classes: bars of each class, one a run, the first class on top.
+        stacked: what is drawn as one segment, and the parts in it.
+        unseen: segments that process no frame.
+    """
+
+    bars: Bars
+    runs: tuple[str, ...]
+    whole: tuple[Bar, ...]
+    classes: tuple[tuple[Bar, ...], ...]
+    stacked: Mapping[str, tuple[str, ...]]
+    unseen: frozenset[str]
+    sentences: tuple[str, ...]
+    warnings: tuple[Remark, ...]
+
+    @property
+    def caption(self) -> Caption:
+        """Title, sentences and alternative text of the figure."""
+        what = "Cost of a video" if self.bars == "cost" else "Actions"
+        alt = [f"Stacked bars of {classes_text(len(self.classes))}."]
+        for n, run in enumerate(self.runs):
+            ends = sorted((own[n].length, own[n].name) for own in self.classes if own[n].videos)
+            if ends and self.bars == "cost":
+                (low, least), (high, most) = ends[0], ends[-1]
+                alt.append(f"{run}: from {low:.2f} ({least}) to {high:.2f} GFLOPS/video ({most}).")
+        return Caption(
+            title=f"{what} by class: {listed(self.runs)}",
+            sentences=self.sentences,
+            alt=" ".join(alt),
+            warnings=self.warnings,
+        )
+
+    @property
+    def table(self) -> FigureTable:
+        """One row a run, class and part; the whole run has no class."""
+        unit = "gflops_per_video" if self.bars == "cost" else "share_of_frames"
+        return FigureTable.of(
+            {
+                "run": bar.run,
+                "class": bar.name,
+                "videos": bar.videos,
+                "part": part,
+                unit: bar.parts.get(part),
+                COLUMN: bar.charged or None,
+            }
+            for own in (*self.classes, self.whole)
+            for bar in own
+            for parts in self.stacked.values()
+            for part in parts
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Amounts:
+    """One run: (videos,) amounts of each part, and what they are divided by."""
+
+    run: str
+    counts: LogCounts
+    parts: Mapping[str, Any]
+    per: Any
+    charged: str = ""
+
+    def bar(self, name: str, videos: Any) -> Bar:
+        """Return the bar of some videos."""
+        per = float(self.per[videos].sum())
+        parts = {k: float(own[videos].sum()) / per for k, own in self.parts.items()} if per else {}
+        return Bar(
+            run=self.run,
+            name=name,
+            videos=len(self.per[videos]),
+            parts=parts,
+            charged=self.charged,
+        )
+
+
+def class_bars(
+    log: Log | Sequence[Log],
+    bars: Bars,
+    *,
+    classes: int | Sequence[str] | None,
+    sort: str | None,
+    names: Sequence[str],
+    choices: Choices,
+) -> ClassBars:
+    """Return the bars.
+
+    Raises:
+        InputError: no labels, an unknown class, an order of dots, several streams for shares, or a
+            price that is missing.
+    """
+    if sort not in {None, "name", "n"}:
+        raise InputError(
+            f"sort is {sort!r}: bars are sorted by their length, or by n or name",
+            f"--sort {sort} is for dots, without --bars",
+        )
+    if bars == "cost":
+        found = priced(log, choices, names=names)
+        runs, counter = [_costs(one.name, one.run) for one in found], found[0].run.prices
+        said = [
+            "Cost of a video: the networks of each action, and the rest. Rule: "
+            f"{found[0].run.primary.rule}; counter {counter.counter} {counter.version}".strip()
+            + f", prices from {found[0].run.table}.",
+            CONVENTION,
+            *charged_sentences(found),
+        ]
+    else:
+        shares = counted(log, choices, names=names)
+        runs = [_shares(one.name, one.counts) for one in shares]
+        said = ["Share of each action, of all frames of a class."]
+    members = aligned([members_of(one.counts)[0] for one in runs])
+    notes = dict.fromkeys(note for one in runs for note in members_of(one.counts)[1])
+    first = runs[0]
+    main = next(iter(first.parts), "")
+
+    def key(item: tuple[str, Any]) -> tuple[float, int, str]:
+        name, videos = item
+        bar = first.bar(name, videos)
+        length = bar.length if bars == "cost" else bar.parts.get(main, 0.0)
+        ordered = {None: -length, "name": 0.0, "n": -float(bar.videos)}[sort]
+        return ordered, int(name) if name.isdecimal() else -1, name
+
+    usual = "cost" if bars == "cost" else f"share of {main}"
+    by = {None: usual, "name": "name", "n": "number of videos"}[sort]
+    chosen, how = chosen_of(sorted(members[0], key=key), classes, by)
+    own = [dict(one) for one in members]
+    wholes = tuple(one.bar("", slice(None)) for one in runs)
+    warnings = tuple(dict.fromkeys(w for one in runs for w in one.counts.warnings))
+    files = [
+        f"{one.run}: {videos_text(one.counts.videos, one.counts.records)}, {one.counts.source}."
+        for one in runs
+    ]
+    return ClassBars(
+        bars=bars,
+        runs=tuple(one.run for one in runs),
+        whole=wholes,
+        classes=tuple(
+            tuple(one.bar(name, its[name]) for one, its in zip(runs, own, strict=True))
+            for name, _ in chosen
+        ),
+        stacked=_stacked(wholes),
+        unseen=frozenset(
+            one.counts.plan.action_label(i)
+            for one in runs
+            for i, action in enumerate(one.counts.plan.actions)
+            if action.kind in NO_NETWORK
+        ),
+        sentences=(*said, how, *notes, *files, *left_out(warnings)),
+        warnings=warnings,
+    )
+
+
+def _stacked(wholes: Sequence[Bar]) -> dict[str, tuple[str, ...]]:
+    """Return segment -> its parts: each by itself, beyond eight the smallest together."""
+    sizes = {k: max(bar.parts.get(k, 0.0) for bar in wholes) for bar in wholes for k in bar.parts}
+    if len(sizes) <= MOST_PARTS:
+        return {name: (name,) for name in sizes}
+    kept = sorted(sizes, key=lambda name: -sizes[name])[: MOST_PARTS - 1]
+    rest = tuple(name for name in sizes if name not in kept)
+    return {**{name: (name,) for name in sizes if name in kept}, f"{len(rest)} others": rest}
+
+
+def _costs(name: str, run: Any) -> _Amounts:
+    import numpy as np
+
+    counts = log_of_videos(run.counts)
+    parts = cost_parts(counts, run.prices, run.primary.rule)
+    return _Amounts(
+        run=name,
+        counts=counts,
+        parts={k: of_videos(counts, own) * gflops(1) for k, own in parts.items()},
+        per=np.ones(counts.videos),
+        charged=charged_as(run),
+    )
+
+
+def _shares(name: str, counts: Any) -> _Amounts:
+    import numpy as np
+
+    counts = log_of_videos(counts)
+    plan = counts.plan
+    if len(plan.streams) > 1:
+        raise InputError(
+            f"{counts.source} has {len(plan.streams)} streams: their shares do not add up",
+            "--bars cost adds up",
+        )
+    if plan.actions:
+        each = [(plan.action_label(i), counts.frames[:, i]) for i in range(len(plan.actions))]
+    else:
+        each = [(f"exit {exit.name}", counts.exits == i) for i, exit in enumerate(plan.exits)]
+    if not each:
+        raise InputError(f"{counts.source} has no actions and no exits: there are no shares")
+    parts = {k: of_videos(counts, own.astype(np.float64)) for k, own in each}
+    return _Amounts(run=name, counts=counts, parts=parts, per=sum(parts.values()))
