@@ -255,18 +255,6 @@ def interval_decimals(half_widths: Iterable[float], most: int) -> int:
     return min(most, max(0, 1 - exponent))
 
 
-def interval_decimals(half_widths: Iterable[float], most: int) -> int:
-    """Return how many decimals show two digits of the smallest half-width of some intervals.
-
-    A half-width of 0 says nothing; ``most`` are the decimals without any other.
-    """
-    known = [half for half in half_widths if half > 0]
-    if not known:
-        return most
-    exponent = int(f"{min(known):.1e}".partition("e")[2])
-    return min(most, max(0, 1 - exponent))
-
-
 def milliseconds(seconds: float) -> str:
     """Print a time in milliseconds with four significant digits, at most four decimals."""
     value = seconds * 1e3
