@@ -35,6 +35,7 @@ READINGS = (
 def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
     """Lay out the claims of one file, with the derivation and reasons of each as a footnote."""
     results = audit.of(file)
+    footnotes = tuple(map(_footnote, results))
     rows = tuple(
         (
             f"{result.claim.id} [{number}]",
@@ -50,20 +51,27 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
         columns=columns(
             ("claim", "what", "printed", "recomputed", "verdict"),
             ("claim", "what", "verdict"),
-            spare=("what",),
+            spare=("what", "printed", "recomputed"),
         ),
         rows=rows,
-        footnotes=tuple(map(_footnote, results)),
+        footnotes=footnotes,
+        stay={
+            note
+            for note, result in zip(footnotes, results, strict=True)
+            if result.verdict != "reproduced"
+        },
     )
 
 
 def audit_tables(audit: Audit) -> Tables:
     """Return an audit, ready to be shown: a table per publication."""
+    summary, general, *notes = _below(audit)
     return Tables(
         grids={f"audit-{n}": audit_grid(audit, file) for n, file in enumerate(audit.files, 1)},
         csv=lambda: audit_csv(audit),
         json=lambda: audit_json(audit),
-        below=_below(audit),
+        below=(summary, general),
+        notes=notes,
         styles={f.verdict_text: STYLES.get(f.verdict, "red") for f in audit.results},
     )
 

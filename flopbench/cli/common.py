@@ -46,9 +46,7 @@ def add_tables(parser: argparse.ArgumentParser, *, logs: str = "") -> None:
     group.add_argument(
         "--columns", metavar="A,B", help="show these columns of the first table, in this order"
     )
-    group.add_argument(
-        "--wide", action="store_true", help="all columns, also where the terminal is narrow"
-    )
+    add_wide(group)
     if logs:
         parser.add_argument(
             "--for",
@@ -65,7 +63,14 @@ def add_tables(parser: argparse.ArgumentParser, *, logs: str = "") -> None:
         "--bold", choices=("best",), help="LaTeX: the best number of each column in bold"
     )
     group.add_argument(
-        "--notes", action="store_true", help="LaTeX: notes and conventions below the table"
+        "--notes", action="store_true", help="all notes, also on a terminal and in LaTeX"
+    )
+
+
+def add_wide(parser: argparse._ActionsContainer) -> None:
+    """Add ``--wide``."""
+    parser.add_argument(
+        "--wide", action="store_true", help="all columns, also where the terminal is narrow"
     )
 
 
@@ -77,25 +82,24 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
     """
     from flopbench.core.tables import Layout
 
-    for_latex = bool(args.place or args.bare or args.bold or args.notes)
+    for_latex = bool(args.place or args.bare or args.bold)
     format = "latex" if for_latex and not args.format else chosen_format(args, TABLE_FORMATS)
     require(
         format == "latex" or not for_latex,
-        f"--for, --bare, --bold and --notes are for LaTeX, and the format is {format}",
+        f"--for, --bare and --bold are for LaTeX, and the format is {format}",
     )
     latex = None
-    if for_latex:
+    if format == "latex":
         from flopbench.core.latex import LatexOptions
 
         place = {"place": args.place} if args.place else {}
         latex = LatexOptions(**place, bare=args.bare, bold_best=bool(args.bold), notes=args.notes)
     columns = [name.strip() for name in args.columns.split(",")] if args.columns else ()
-    layout = Layout(
-        format=format, parts=args.part or (), columns=columns, latex=latex, wide=args.wide
-    )
+    seen = {"wide": args.wide, "notes": args.notes}
+    layout = Layout(format=format, parts=args.part or (), columns=columns, latex=latex, **seen)
     emit(args, lambda stream: tables.render(layout, stream))
     if args.output != "-" and sys.stdout is not None and sys.stdout.isatty():
-        tables.render(Layout(wide=args.wide), sys.stdout)
+        tables.render(Layout(**seen), sys.stdout)
         sys.stdout.write(f"written to {args.output}\n")
 
 

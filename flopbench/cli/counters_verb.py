@@ -6,6 +6,7 @@ import argparse
 import sys
 from typing import Any
 
+from flopbench.cli.common import add_wide
 from flopbench.core.errors import EXIT_OK
 
 
@@ -16,6 +17,7 @@ def add_parser(verbs: Any) -> None:
         help="list the counters and their installed versions",
         description="List the counters that flopbench knows and their installed versions.",
     )
+    add_wide(parser)
     parser.set_defaults(run=run)
 
 
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
             )
         )
     titles = ("counter", "in the default table", "library", "installed version")
-    grid = Grid(title="Counters", columns=columns(titles, titles), rows=tuple(rows))
-    to_terminal(grid, sys.stdout)
+    grid = Grid(
+        title="Counters", columns=columns(titles, titles, spare=titles[1:3]), rows=tuple(rows)
+    )
+    to_terminal(grid, sys.stdout, wide=args.wide)
     return EXIT_OK

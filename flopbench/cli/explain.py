@@ -8,6 +8,7 @@ from typing import Any
 from flopbench.cli.common import (
     add_counters,
     add_output,
+    add_wide,
     check_output,
     chosen_counters,
     chosen_format,
@@ -38,6 +39,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_counters(parser)
     add_output(parser, FORMATS)
+    add_wide(parser)
     parser.set_defaults(run=run)
 
 
@@ -60,5 +62,5 @@ def run(args: argparse.Namespace) -> int:
     if chosen_format(args, FORMATS) == "json":
         emit(args, lambda stream: dumps(explanation))
     else:
-        emit(args, lambda stream: explanation_text(explanation, args.depth, stream))
+        emit(args, lambda stream: explanation_text(explanation, args.depth, stream, wide=args.wide))
     return EXIT_MEASURE if explanation.failures else EXIT_OK

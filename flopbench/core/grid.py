@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import html
 import io
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TextIO
 
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 TERMINAL_GAP = 2
 """Characters between two columns on a terminal."""
+_MARKS = re.compile(r"(?: (?:\[[0-9]+\])+)+$")
+"""References to footnotes at the end of a cell; ``depths=[2]`` of a specification is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,8 @@ class Grid:
         rows: a tuple of cells for each row, as long as ``columns``; ``-`` where there is no value.
         footnotes: numbered below the table; cells refer to them as ``[1]``.
         caption: units, convention, environment: lines below the footnotes.
+        stay: those of both that a terminal shows without ``--notes``: one general note for all
+            tables of a result, and whatever changes how a figure or a verdict is to be read.
     """
 
     title: str
@@ -82,6 +88,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     footnotes: tuple[str, ...] = ()
     caption: tuple[str, ...] = ()
+    stay: Collection[str] = ()
 
     def keeping(self, places: Sequence[int]) -> Grid:
         """Return the grid with the columns at these places, in this order."""
@@ -94,6 +101,22 @@ class Grid:
     def with_warnings(self, warnings: Sequence[object]) -> Grid:
         """Return the grid with warnings below it, for a document that has no stderr."""
         return replace(self, caption=(*self.caption, *(f"Warning: {text}." for text in warnings)))
+
+    def with_footnotes(self, kept: Collection[str]) -> Grid:
+        """Return the grid with these footnotes alone, numbered again, also in its cells."""
+        if not self.footnotes:
+            return self
+        left = list(dict.fromkeys(text for text in self.footnotes if text in kept))
+        places = {
+            str(n): left.index(text) + 1 for n, text in enumerate(self.footnotes, 1) if text in kept
+        }
+
+        def renumbered(marks: re.Match[str]) -> str:
+            numbers = [places[n] for n in re.findall("[0-9]+", marks[0]) if n in places]
+            return " " * bool(numbers) + "".join(f"[{n}]" for n in numbers)
+
+        rows = tuple(tuple(_MARKS.sub(renumbered, cell) for cell in row) for row in self.rows)
+        return replace(self, rows=rows, footnotes=tuple(left))
 
 
 def fitted(
@@ -145,41 +168,72 @@ def console_for(stream: TextIO) -> Console:
 
 
 def to_terminal(
-    grid: Grid, stream: TextIO, *, styles: Mapping[str, str] | None = None, wide: bool = False
-) -> None:
-    """Draw a grid on a stream.
+    grid: Grid,
+    stream: TextIO,
+    *,
+    styles: Mapping[str, str] | None = None,
+    wide: bool = False,
+    notes: bool = True,
+) -> int:
+    """Draw a grid on a stream; return how many of its notes were kept back.
 
-    On a terminal it is coloured by ``styles`` (cell text -> rich style), and unless it may be
-    ``wide``, the least important columns are left out where all would not fit, and named.
+    On a terminal it is coloured by ``styles`` (cell text -> rich style); unless it may be ``wide``,
+    the least important columns are left out where all would not fit, and named; without ``notes``
+    only those that ``stay`` are below it. Nothing else is left out of a file or a pipe.
     """
     from rich.cells import cell_len
-    from rich.table import Table
     from rich.text import Text
 
     def width_of(column: Column, cells: Sequence[str]) -> int:
         return max(cell_len(one_line(text)) for text in (column.title, *cells))
 
-    console = console_for(stream)
-    fits = console.is_terminal and not wide
+    console, on_screen = console_for(stream), stream.isatty()
+    notes_below = len(lines_below(grid))
+    if on_screen and not notes:
+        staying = tuple(line for line in grid.caption if line in grid.stay)
+        grid = replace(grid.with_footnotes(grid.stay), caption=staying)
+    notes_below -= len(lines_below(grid))
     left_out: tuple[str, ...] = ()
-    if fits:
+    if on_screen and not wide:
         grid, left_out = fitted(grid, console.width, width_of, TERMINAL_GAP)
-    table = Table(box=None, pad_edge=False, padding=(0, TERMINAL_GAP, 0, 0), header_style="bold")
-    needed = 0
-    for k, column in enumerate(grid.columns):
-        table.add_column(Text(column.title), justify=column.align, no_wrap=True)
-        needed += width_of(column, [row[k] for row in grid.rows]) + TERMINAL_GAP
-    for row in grid.rows:
-        table.add_row(*(Text(one_line(cell), style=(styles or {}).get(cell, "")) for cell in row))
-    prose_width = console.width
-    # The table takes the width that it needs: a wrapped number is a wrong number.
-    console.width = max(console.width, needed)
-    console.print(Text(one_line(grid.title), style="bold"))
-    console.print(table)
-    console.width = prose_width
-    gone = [f"Left out: {', '.join(left_out)} (--wide shows all)."] if left_out else []
-    for line in (*gone, *lines_below(grid)):
-        console.print(Text(one_line(line)), soft_wrap=not fits)
+    widths = [width_of(c, [row[k] for row in grid.rows]) for k, c in enumerate(grid.columns)]
+    write_prose([one_line(grid.title)], stream, style="bold")
+    for row in (None, *grid.rows):
+        line = Text()
+        for k, column in enumerate(grid.columns):
+            cell = one_line(column.title if row is None else row[k])
+            space = " " * (widths[k] - cell_len(cell))
+            line.append(" " * TERMINAL_GAP if k else "")
+            line.append(space if column.align == "right" else "")
+            line.append(cell, "bold" if row is None else (styles or {}).get(cell, ""))
+            line.append(space if column.align == "left" else "")
+        line.rstrip()
+        console.print(line)
+    gone = (
+        [f"Left out: {', '.join(dict.fromkeys(left_out))} (--wide shows all)."] if left_out else []
+    )
+    write_prose([*gone, *map(one_line, lines_below(grid))], stream)
+    return notes_below
+
+
+def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> None:
+    """Write lines; on a terminal they are wrapped between words, below their own indentation."""
+    from rich.text import Text
+
+    console = console_for(stream)
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip())]
+        pieces = [line.rstrip()]
+        if stream.isatty():
+            pieces = textwrap.wrap(
+                line,
+                max(console.width, len(indent) + 1),
+                subsequent_indent=indent,
+                break_long_words=False,
+                break_on_hyphens=False,
+            ) or [""]
+        for piece in pieces:
+            console.print(Text(piece, style))
 
 
 def to_markdown(grid: Grid) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from flopbench.core.escaping import LATEX_FALLBACK, OTHER_SCRIPTS, latex_escape, one_line
@@ -59,7 +59,7 @@ def to_latex(grid: Grid, label: str, options: LatexOptions | None = None) -> str
     """Return a booktabs ``table`` environment, or its ``tabular`` alone."""
     options = options or LatexOptions()
     below = lines_below(grid)
-    grid = grid if options.notes else _without_marks(grid)
+    grid = grid if options.notes else grid.with_footnotes(())
     left_out: tuple[str, ...] = ()
     if options.fit:
         grid, left_out = fitted(grid, PLACES_PT[options.place], _width_pt, GAP_PT)
@@ -162,15 +162,6 @@ def _best(grid: Grid) -> frozenset[tuple[int, int]]:
             best = (min if column.better == "lower" else max)(numbers.values())
             places |= {(i, k) for i, number in numbers.items() if number == best}
     return frozenset(places)
-
-
-def _without_marks(grid: Grid) -> Grid:
-    """Return the grid without its footnotes, and without their numbers in its cells."""
-    marks = re.compile(r"(?: ?\[[0-9]+\])+$") if grid.footnotes else None
-    if marks is None:
-        return grid
-    rows = tuple(tuple(marks.sub("", cell) for cell in row) for row in grid.rows)
-    return replace(grid, rows=rows, footnotes=())
 
 
 def _sentence(text: str) -> str:

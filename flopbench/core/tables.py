@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_line, one_line
-from flopbench.core.grid import Grid, chosen_columns, to_markdown, to_terminal
+from flopbench.core.grid import Grid, chosen_columns, to_markdown, to_terminal, write_prose
+from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.core.latex import LatexOptions
@@ -24,6 +25,7 @@ class Layout:
         columns: headings of the columns to show, in this order; empty for all that fit.
         latex: what a paper asks for.
         wide: show all columns on a terminal, however narrow it is.
+        notes: show all notes on a terminal.
     """
 
     format: str = "table"
@@ -31,6 +33,7 @@ class Layout:
     columns: Sequence[str] = ()
     latex: LatexOptions | None = None
     wide: bool = False
+    notes: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,7 @@ class Tables:
         json: returns its file.
         warnings: printed below the first table, except on a terminal, where they go to stderr.
         below: lines below all tables.
+        notes: more of them, on a terminal only where all notes were asked for.
         styles: cell text -> rich style.
     """
 
@@ -51,6 +55,7 @@ class Tables:
     json: Callable[[], str]
     warnings: Sequence[object] = ()
     below: Sequence[str] = ()
+    notes: Sequence[str] = ()
     styles: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, layout: Layout | str, stream: TextIO) -> str | None:
@@ -64,24 +69,36 @@ class Tables:
             return self.json() if layout.format == "json" else self.csv()
         grids = self._chosen(layout)
         if layout.format == "table":
-            for number, grid in enumerate(grids.values()):
-                stream.write("\n" if number else "")
-                to_terminal(grid, stream, styles=self.styles, wide=layout.wide)
-            stream.write("\n" + "\n".join(self.below) + "\n" if self.below else "")
+            self._draw(list(grids.values()), layout, stream)
             return None
+        below = (*self.below, *self.notes)
         first = next(iter(grids))
         grids[first] = grids[first].with_warnings(self.warnings)
         if layout.format == "md":
             texts = [to_markdown(grid) for grid in grids.values()]
-            texts += ["\n\n".join(map(markdown_line, self.below)) + "\n"] if self.below else []
+            texts += ["\n\n".join(map(markdown_line, below)) + "\n"] if below else []
             return "\n".join(texts)
         from flopbench.core.latex import LatexOptions, to_latex
 
-        comments = "".join(f"% {one_line(line)}\n" for line in self.below)
+        comments = "".join(f"% {one_line(line)}\n" for line in below)
         named = grids.items()
         options = replace(layout.latex or LatexOptions(), fit=not layout.columns)
         tables = [to_latex(grid, f"flopbench-{name}", options) for name, grid in named]
         return "\n".join(tables) + comments
+
+    def _draw(self, grids: Sequence[Grid], layout: Layout, stream: TextIO) -> None:
+        """Draw tables on a stream; on a terminal the notes that were not asked for are counted."""
+        brief = stream.isatty() and not layout.notes
+        kept_back = len(self.notes) if brief else 0
+        for number, grid in enumerate(grids):
+            stream.write("\n" if number else "")
+            kept_back += to_terminal(
+                grid, stream, styles=self.styles, wide=layout.wide, notes=layout.notes
+            )
+        below = [*self.below, *([] if brief else self.notes)]
+        write_prose(["", *below] if below else [], stream)
+        if kept_back:
+            write_prose([f"{kept_back} {plural(kept_back, 'note')}: --notes"], stream)
 
     def _chosen(self, layout: Layout) -> dict[str, Grid]:
         for part in layout.parts:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from flopbench.core.grid import Grid, columns, to_terminal
+from flopbench.core.grid import Grid, columns, to_terminal, write_prose
 from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.module_sums import MODEL, module_sums
@@ -15,8 +15,13 @@ from flopbench.counting.registry import WITNESS
 from flopbench.counting.run import Explanation
 
 
-def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> None:
-    """Draw an explanation on a stream, ``depth`` levels of the module tree deep."""
+def explanation_text(
+    explanation: Explanation, depth: int, stream: TextIO, *, wide: bool = False
+) -> None:
+    """Draw an explanation on a stream, ``depth`` levels of the module tree deep.
+
+    All columns are drawn if it may be ``wide``, else those that fit a terminal.
+    """
     profile = explanation.reference
     head = f", head of {profile.classes} classes" if profile.classes is not None else ""
     ran = profile.counter != WITNESS
@@ -33,13 +38,13 @@ def explanation_text(explanation: Explanation, depth: int, stream: TextIO) -> No
     grids += [operator_grid(profile), counter_grid(explanation)]
     for grid in grids:
         stream.write("\n")
-        to_terminal(grid, stream)
+        to_terminal(grid, stream, wide=wide)
     _write_list(stream, "Verdicts", verdict_lines(explanation))
     _write_list(stream, "Not counted", gap_lines(explanation.profiles))
     _write_list(stream, "Notes", note_lines(explanation.profiles))
     _write_list(stream, "Published", explanation.published)
     versions = [f"{k} {v}" for p in explanation.profiles for k, v in p.versions.items()]
-    stream.write(f"\n{CONVENTION}\nMade with {', '.join(dict.fromkeys(versions))}.\n")
+    write_prose(["", CONVENTION, f"Made with {', '.join(dict.fromkeys(versions))}."], stream)
 
 
 def module_grid(profile: CostProfile, depth: int) -> Grid:
@@ -147,4 +152,4 @@ def note_lines(profiles: Sequence[CostProfile]) -> list[str]:
 
 def _write_list(stream: TextIO, title: str, lines: Sequence[str]) -> None:
     if lines:
-        stream.write(f"\n{title}\n" + "".join(f"  {line}\n" for line in lines))
+        write_prose(["", title, *(f"  {line}" for line in lines)], stream)

@@ -9,6 +9,8 @@ from flopbench.core.units import CONVENTION, millions, readable_giga
 from flopbench.counting.agreement import REFERENCE, restriction
 from flopbench.counting.cost_row import CostRow, counters_of, leading_row, lines_of
 
+OF_QUOTES = ("published ", "quoted: ")
+"""What footnotes begin with that say where a printed figure is from, not what a count is worth."""
 TITLE = "Offline cost table: GMACs per forward pass"
 
 
@@ -34,6 +36,7 @@ def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> 
         rows=cells,
         footnotes=tuple(footnotes),
         caption=_caption(rows, environment),
+        stay={CONVENTION, *(text for text in footnotes if not text.startswith(OF_QUOTES))},
     )
 
 

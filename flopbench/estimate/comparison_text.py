@@ -125,6 +125,7 @@ def _grid(
         columns=columns([name for name, _ in shown], text, **which),
         rows=tuple(zip(*(own for _, own in shown), strict=True)),
         caption=tuple(caption),
+        stay=tuple(line for line in caption if line == CONVENTION or line.startswith("Note: ")),
     )
 
 

@@ -103,7 +103,7 @@ def _figures_grid(run: Run) -> Grid:
         caption.append(NO_PUBLISHED)
     title = f"{run.method}{' on ' + what if what else ''}: {_extent(run)}"
     rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    return _grid(run, title, rows, ["rule"], caption=tuple(caption))
+    return _grid(run, title, rows, ["rule"], caption=tuple(caption), stay=(CONVENTION,))
 
 
 def _extent(run: Run) -> str:
@@ -248,7 +248,7 @@ def _counters_grid(run: Run) -> Grid:
     title = f"The same decisions under every counter ({primary.rule} rule)"
     replaced = stand_ins(run.book.lists.values(), primary.by_component)
     gaps = [f"Without {name}: {why}." for name, why in run.book.gaps.items()]
-    return _grid(run, title, rows, ["counter"], caption=(*replaced, *gaps))
+    return _grid(run, title, rows, ["counter"], caption=(*replaced, *gaps), stay=(*replaced, *gaps))
 
 
 def stand_ins(lists: Iterable[PriceList], names: Iterable[str]) -> list[str]:
@@ -280,7 +280,7 @@ def _groups_grid(run: Run) -> Grid:
     columns = {name: own for name, own in cells.items() if name not in short}
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     note = (f"Note: {run.group_note}.",) if run.group_note else ()
-    return _grid(run, f"By {run.grouped_by}", rows, [run.grouped_by], caption=note)
+    return _grid(run, f"By {run.grouped_by}", rows, [run.grouped_by], caption=note, stay=note)
 
 
 def _percent(share: float | None) -> str:

@@ -77,6 +77,12 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
     )
     runs = ", ".join(f"{n} × {name}" for name, n in replay.baseline.runs.items())
     baseline = f"every {replay.baseline.per} takes {replay.baseline.name} ({runs})"
+    general = (
+        f"Primary clock: {primary}; secondary: {secondary}. p50 to p99: ms until a video was done; "
+        f"p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
+        f"{PERCENTILE_SAMPLES[99]}; - if there are fewer."
+    )
+    notes = [f"Note: {note}." for note in replay.notes]
     return Grid(
         title=f"{replay.method}{on}, replayed: {what}",
         columns=columns(
@@ -90,14 +96,13 @@ def _times_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         caption=(
             *arranged,
             f"Baseline: {baseline}. No policy, no LSTM.",
-            f"Primary clock: {primary}; secondary: {secondary}. p50 to p99: ms until a "
-            f"video was done; p90 needs {PERCENTILE_SAMPLES[90]} videos (split: batches), p99 "
-            f"{PERCENTILE_SAMPLES[99]}; - if there are fewer.",
+            general,
             "adaptive and videos/s: the baseline's median × the median ratio to the baseline of "
             "the same round, not the median of raw times.",
             _settings(replay),
-            *(f"Note: {note}." for note in replay.notes),
+            *notes,
         ),
+        stay=(general, *notes),
     )
 
 
@@ -116,7 +121,7 @@ def _waterfall_grid(figures: Mapping[str, ModeFigures]) -> Grid:
         )
     return Grid(
         title="From the theoretical speed-up to the measured one",
-        columns=columns(titles, ["mode"]),
+        columns=columns(titles, ["mode"], spare=("95 %", "realised")),
         rows=tuple(rows),
         caption=(
             CHAIN,
@@ -148,7 +153,7 @@ def _arms_grid(replay: Replay, figures: Mapping[str, ModeFigures]) -> Grid:
         columns=columns(
             ["component", "network", "MMACs", "runs/video", *by_mode],
             ["component", "network"],
-            spare=["network", "batch"],
+            spare=["network", "batch", "runs/video"],
         ),
         rows=tuple(rows),
         footnotes=tuple(notes.numbers),

@@ -19,7 +19,7 @@ from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import no_peak_reason, peak_of
 from flopbench.timing.records import PRIMARY_COLUMNS, Timing
 from flopbench.timing.sweeps import NEAR_BEST, Probe, key_batches
-from flopbench.timing.verdicts import Summary, summarise
+from flopbench.timing.verdicts import PROCESSES_DIFFER, Summary, summarise
 
 VERDICT_STYLES = {
     "stable": "green",
@@ -70,6 +70,10 @@ class Notes:
         """Return a cell: a text followed by the numbers of its notes."""
         marks = [f"[{self.numbers.setdefault(note, len(self.numbers) + 1)}]" for note in notes]
         return " ".join([text, *marks])
+
+    def besides(self, *shown: str) -> set[str]:
+        """Return the notes but those that begin with what a column shows anyway."""
+        return {note for note in self.numbers if not note.startswith(shown)}
 
 
 _TENSOR_FLOAT = (
@@ -123,6 +127,8 @@ SPARE = (
         "batch",
         "mark",
         "img/s",
+        "repeat within",
+        "GMACs",
     ),
 )
 """Columns that go where space is short, the first one first."""
@@ -146,12 +152,14 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
             filled.append(cells)
     notes = Notes()
     filled.append([notes.mark(s.verdict, (*s.reasons, *row.notes)) for row, s in pairs])
+    caption = _caption(rows, summaries, device)
     return Grid(
         title=f"Latency on {device.name}",
         columns=_columns(*titles, "verdict"),
         rows=tuple(zip(*filled, strict=True)),
         footnotes=tuple(notes.numbers),
-        caption=_caption(rows, summaries, device),
+        caption=caption,
+        stay=notes.besides(PROCESSES_DIFFER) | {caption[0]},
     )
 
 
@@ -188,17 +196,18 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
                 notes.mark(summary.verdict, summary.reasons),
             )
         )
+    general = (
+        f"{near}: the smallest measured batch within {NEAR_BEST:.0%} of the best throughput. Each "
+        "batch in its own process."
+    )
     titles = ["batch", "ms", "repeat within", "img/s", *(["queued"] if queued else [])]
     return Grid(
         title=f"Throughput of {rows[0].what.spec}, {_dtype(rows[0])}, on {device.name}",
         columns=_columns(*titles, "of best", "of roof", "peak GB", "mark", "verdict"),
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
-        caption=(
-            f"{near}: the smallest measured batch within {NEAR_BEST:.0%} of the best throughput. "
-            "Each batch in its own process.",
-            *_caption(rows, summaries, device),
-        ),
+        caption=(general, *_caption(rows, summaries, device)),
+        stay=notes.besides(PROCESSES_DIFFER) | {general},
     )
 
 

@@ -45,6 +45,8 @@ IDLE = 0.10
 """If CPU time is primary: in more than this share of the wall time the process neither computed nor
 waited for a processor, so the model waits for something else and CPU time is not what it takes."""
 
+PROCESSES_DIFFER = "processes differ"
+
 BYTES = {"fp32": 4, "tf32": 4, "bf16": 2, "fp16": 2}
 
 TimingVerdict = Literal["stable", "noisy", "unstable", "invalid", "failed"]
@@ -303,7 +305,7 @@ def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:
     reach = (span[1] - span[0]) / 2 / median(medians)
     if reach > STABLE_WITHIN:
         (severe if reach > NOISY_WITHIN else minor).append(
-            f"processes differ: a repeat is expected only within ±{reach:.0%}"
+            f"{PROCESSES_DIFFER}: a repeat is expected only within ±{reach:.0%}"
         )
 
 

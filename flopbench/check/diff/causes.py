@@ -15,6 +15,7 @@ from typing import Literal
 from flopbench.check.baseline.text import natural
 from flopbench.check.diff.layers import Move
 from flopbench.check.report import Cause, CauseShare, ModuleChange
+from flopbench.core.units import plural
 
 Role = Literal["own", "output", "input", "features", "unknown", "positions", "any"]
 
@@ -150,29 +151,39 @@ def _detail(found: Sequence[Change], staying: Mapping[str, Collection[str]]) -> 
 
 
 def _blocks(modules: Sequence[ModuleChange], word: str, staying: Collection[str]) -> list[str]:
-    """Name the blocks that modules form: their shortest paths at which nothing stays."""
+    """Count and name the blocks that modules form: their shortest paths at which nothing stays."""
     blocks: dict[str, list[ModuleChange]] = {}
     for module in sorted(modules, key=lambda module: natural(module.path)):
         parts = module.path.split(".")
         heads = (".".join(parts[:n]) for n in range(1, len(parts) + 1))
         root = next((head for head in heads if head not in staying), module.path)
         blocks.setdefault(root, []).append(module)
-    named: list[str] = []
-    first = last = ""
-    count = 0
-    for root, held in blocks.items():
-        if len(held) == 1:
-            named.append(f"{root or 'the model'}: {held[0].detail}")
-            last = ""
-            continue
-        if last and root == _next(last):
-            named.pop()
+    told = [
+        f"{root or 'the model'}: {held[0].detail}"
+        for root, held in blocks.items()
+        if len(held) == 1 and held[0].detail != word
+    ]
+    plain = [root for root, held in blocks.items() if len(held) > 1 or held[0].detail == word]
+    if not plain:
+        return told
+    noun = "block" if any(len(blocks[root]) > 1 for root in plain) else "module"
+    count = len(plain)
+    return [f"{count} {plural(count, noun)} {word}: {', '.join(_spans(plain))}", *told]
+
+
+def _spans(paths: Sequence[str]) -> list[str]:
+    """Name paths; successive ones of a numbered container as ``layer2.2-3``."""
+    spans: list[list[str]] = []
+    for path in paths:
+        if spans and path == _next(spans[-1][-1]):
+            spans[-1].append(path)
         else:
-            first, count = root, 0
-        last, count = root, count + len(held)
-        span = first if first == last else f"{first} to {last}"
-        named.append(f"{span or 'the model'}: {word}, {count} modules")
-    return named
+            spans.append([path])
+    return [
+        (first or "the model") + (f"-{last[len(last.rstrip('0123456789')) :]}" if more else "")
+        for first, *more in spans
+        for last in more[-1:] or [first]
+    ]
 
 
 def _next(path: str) -> str:

@@ -64,12 +64,14 @@ def explain_entry(
     Returns:
         Lines without line ends; all but the first are indented.
     """
-    below = [f"what: {one_line(entry.what)}"] if entry.what else []
+    below = [f"what: {one_line(entry.what)}"] if entry.what not in ("", entry.name) else []
     if entry.reason:
         below.append(f"why: {one_line(entry.reason)}")
     if entry.state != "gone":
         for result in entry.metrics:
-            below += _metric_lines(result, config, entry.reason)
+            told = _metric_lines(result, config, entry.reason)
+            # What holds for several metrics is said at the first of them.
+            below += [line for line in told if not (line.startswith(" ") and line in below)]
     if entry.state not in UNKNOWN:
         below += why_lines(entry)
     below += [f"note: {one_line(note)}" for note in entry.notes]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 
 from flopbench.check.records import Metric
@@ -42,7 +42,8 @@ def why_lines(entry: EntryResult) -> list[str]:
     if entry.modules:
         lines.append(f"modules that {'shrank' if entry.state == 'better' else 'grew'} most:")
         activations = any(r.metric == "activations" and r.failed for r in entry.metrics)
-        lines += _indented(_module_lines(entry.modules, activations))
+        known = "; ".join(cause.detail for cause in entry.causes).split("; ")
+        lines += _indented(_module_lines(entry.modules, activations, known))
         if entry.more_modules:
             lines.append(f"  and {entry.more_modules:,} more that changed")
     return lines + (_split_lines(entry.split) if entry.split is not None else [])
@@ -79,7 +80,10 @@ def short_why(entry: EntryResult, most: int) -> list[str]:
     return lines + ([f"and {len(rows) - most} more (--verbose)"] if len(rows) > most else [])
 
 
-def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[str]:
+def _module_lines(
+    modules: Sequence[ModuleChange], activations: bool, known: Collection[str]
+) -> list[str]:
+    """Return the rows of modules, with what is not among the known details of the causes."""
     rows = [
         (
             one_line(module.path) or "(the model itself)",
@@ -95,7 +99,9 @@ def _module_lines(modules: Sequence[ModuleChange], activations: bool) -> list[st
     lines = []
     for module, line in zip(modules, aligned(rows, right=(2, 3, 4)), strict=True):
         moved = f"was {module.old_path}" if module.old_path else ""
-        more = [one_line(text) for text in (module.detail, moved, module.source) if text]
+        said = f"{module.path}: {module.detail}" in known or module.detail in ("added", "gone")
+        detail = "" if said else module.detail
+        more = [one_line(text) for text in (detail, moved, module.source) if text]
         lines += [line, *([f"    {'; '.join(more)}"] if more else [])]
     return lines
 

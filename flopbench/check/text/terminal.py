@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import NamedTuple, TextIO
 
 from flopbench.check.report import EntryResult, MetricResult, Report
@@ -29,7 +30,9 @@ from flopbench.core.escaping import one_line
 from flopbench.core.grid import console_for
 
 WIDTH = 100
-"""Lines are folded here on any terminal: the same report gives the same text."""
+"""Lines are folded here, or at the width of a narrower terminal."""
+INDENT = 6
+"""Of an entry's metrics on a terminal on which they do not fit beside its name."""
 SMALLEST_WIDTH = 40
 """Characters that a long name leaves on its line, at least."""
 MARKS = {"FAIL": "bold red", "??": "yellow", "note": "cyan", "ok": "green"}
@@ -69,19 +72,20 @@ def render_check(
         from flopbench.check.text.markdown import github_summary
 
         return github_summary(report)
+    width = min(WIDTH, console_for(stream).width) if stream.isatty() else WIDTH
     if report.drill:
         parts = [_self_test(report)]
     else:
         notices = [OutputLine(f"notice: {one_line(notice)}", "cyan") for notice in report.notices]
         parts = [
-            [*notices, *_overview(report.entries)],
+            [*notices, *_overview(report.entries, width)],
             [OutputLine(f"{text} {command}") for text, command in closing(report)],
         ]
         told = [entry for level, entry in explained(report) if level != "notice"]
         parts += [_block(entry, report, verbose) for entry in told]
-    parts = [part for part in (*parts, _summary(report, verbose)) if part]
+    parts = [part for part in (*parts, _summary(report, verbose, width)) if part]
     lines = [line for part in parts for line in (OutputLine(""), *part)]
-    _draw(lines[1:], stream)
+    _draw(lines[1:], stream, width)
     return None
 
 
@@ -99,13 +103,18 @@ def _mark(entry: EntryResult) -> str:
     return "note" if entry.state in ("new", "inconclusive") else "ok"
 
 
-def _overview(entries: Sequence[EntryResult]) -> Iterator[OutputLine]:
+def _overview(entries: Sequence[EntryResult], width: int) -> Iterator[OutputLine]:
     """Yield an entry's line, and below it what does not fit."""
     heads = aligned([(_mark(e), e.state, one_line(e.name)) for e in entries])
-    indent = max(map(len, heads), default=0) + 2
+    beside = max(map(len, heads), default=0) + 2
     for entry, head in zip(entries, heads, strict=True):
-        mark = _mark(entry)
-        first, *rest = _folded(_rows(entry), max(WIDTH - indent, SMALLEST_WIDTH)) or [""]
+        mark, indent = _mark(entry), beside
+        rows = _rows(entry)
+        if width < WIDTH and any(
+            beside + len("  ".join(r)) > width for r in rows if isinstance(r, list)
+        ):
+            indent, rows = INDENT, ["", *rows]
+        first, *rest = _folded(rows, max(width - indent, SMALLEST_WIDTH)) or [""]
         yield OutputLine((head.ljust(indent) + first).rstrip(), MARKS[mark], len(mark))
         for text in rest:
             yield OutputLine((" " * indent + text).rstrip(), MARKS[mark])
@@ -180,13 +189,13 @@ def _self_test(report: Report) -> list[OutputLine]:
     ]
 
 
-def _summary(report: Report, verbose: bool) -> list[OutputLine]:
+def _summary(report: Report, verbose: bool, width: int) -> list[OutputLine]:
     known = f"baseline {one_line(report.baseline)}" if report.baseline else "no baseline yet"
     style = {EXIT_OK: MARKS["ok"], 1: MARKS["FAIL"]}.get(report.exit_status, MARKS["??"])
     last = f"{summary_line(report)}; {verdict(report)}"
     lines = [
         f"{known}; counter {one_line(report.counter)}",
-        *(filter(None, _folded([one_line(report.convention)], WIDTH)) if verbose else []),
+        *(filter(None, _folded([one_line(report.convention)], width)) if verbose else []),
         *unmatched_lines(report),
     ]
     return [*map(OutputLine, lines), OutputLine(last, style, len(last))]
@@ -208,8 +217,8 @@ def _folded(rows: Sequence[Row], width: int) -> list[str]:
     return lines
 
 
-def _draw(lines: Sequence[OutputLine], stream: TextIO) -> None:
-    """Write lines, in colour where the stream is a terminal."""
+def _draw(lines: Sequence[OutputLine], stream: TextIO, width: int) -> None:
+    """Write lines; where the stream is a terminal, in colour and wrapped."""
     if not stream.isatty():
         stream.write("".join(f"{line.text}\n" for line in lines))
         return
@@ -217,6 +226,18 @@ def _draw(lines: Sequence[OutputLine], stream: TextIO) -> None:
 
     console = console_for(stream)
     for line in lines:
-        text = Text(line.text)
-        text.stylize(line.style, 0, line.styled)
-        console.print(text)
+        for number, piece in enumerate(_wrapped(line.text, width)):
+            whole = line.styled >= len(line.text)
+            text = Text(piece)
+            text.stylize(line.style, 0, len(piece) if whole else line.styled * (not number))
+            console.print(text)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Wrap a line below its indentation; a command stays whole, to be copied."""
+    if len(text) <= width:
+        return [text]
+    said, colon, command = text.partition(": flopbench ")
+    indent = " " * (len(text) - len(text.lstrip()) + 2)
+    pieces = wrap(said + colon[:1], width, subsequent_indent=indent, break_long_words=False)
+    return [*pieces, f"{indent}flopbench {command}"] if colon else pieces

@@ -350,7 +350,7 @@ EDITS: dict[str, tuple[ModelCost, ModelCost, list[str], set[str]]] = {
     "a stride, and a block that keeps positions": (
         resnet(),
         resnet((2, 3, 2, 2), stem_stride=1),
-        ["kernel conv1: stride 2 -> 1", "depth layer2.2: added, 4 modules"],
+        ["kernel conv1: stride 2 -> 1", "depth 1 block added: layer2.2"],
         {"kernel", "depth", "resolution, derived"},
     ),
     "a stride, and a pooling layer that is gone: either may have changed the positions": (
@@ -395,7 +395,7 @@ EDITS: dict[str, tuple[ModelCost, ModelCost, list[str], set[str]]] = {
     "a block fewer": (
         resnet((2, 3, 2, 2)),
         resnet(),
-        ["depth layer2.2: gone, 4 modules"],
+        ["depth 1 block gone: layer2.2"],
         {"depth"},
     ),
     "two causes at once": (
@@ -425,7 +425,7 @@ EDITS: dict[str, tuple[ModelCost, ModelCost, list[str], set[str]]] = {
         [
             "width qkv: out features 64 -> 128",
             "other products: output elements 64 -> 128",
-            "depth more: added",
+            "depth 1 module added: more",
         ],
         {"width", "other, derived", "depth"},
     ),
@@ -515,7 +515,7 @@ def test_a_block_put_into_a_sequential_is_all_that_was_added(place: int) -> None
     parts = [module for module in new.modules if module.path.startswith(f"{block}.")]
     assert {change.path for change in changes} == {module.path for module in parts}
     assert share.added_macs == sum(module.dense_macs for module in parts)
-    assert (share.cause, share.detail) == ("depth", f"{block}: added, 6 modules")
+    assert (share.cause, share.detail) == ("depth", f"1 block added: {block}")
     _, (share,) = compared(new, mobilenet())
     assert (share.cause, share.added_macs) == ("depth", -sum(m.dense_macs for m in parts))
 
@@ -572,9 +572,8 @@ def test_a_cause_of_depth_names_every_block_and_books_their_sum() -> None:
     """Blocks added to three stages and one gone from the fourth; neighbours are one range."""
     changes, (share,) = compared(resnet((2, 2, 2, 3)), resnet((3, 4, 6, 2)))
     assert share.cause == "depth"
-    assert share.detail == (
-        "layer1.2: added, 4 modules; layer2.2 to layer2.3: added, 8 modules; "
-        "layer3.2 to layer3.5: added, 16 modules; layer4.2: gone, 4 modules"
+    assert share.detail == (  # 1 + 2 + 4 blocks more, 1 fewer
+        "7 blocks added: layer1.2, layer2.2-3, layer3.2-5; 1 block gone: layer4.2"
     )
     assert len(changes) == 4 * 8
     block = 2 * 64 * 64 * 9 * 56**2  # in every stage: half the side, twice the width

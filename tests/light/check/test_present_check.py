@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from screens import assert_fits, screen_of
 
 from flopbench.check.pytest.costs import explanation
 from flopbench.check.pytest.marks import Asked
 from flopbench.check.records import Metric
-from flopbench.check.report import Report
+from flopbench.check.report import CauseShare, Report
 from flopbench.check.text.amounts import (
     amount,
     amounts_apart,
@@ -178,7 +179,7 @@ backbone costs more than allowed and is over its limit
     width  +310,500,000 MACs  +110,592 params  layer1.0.conv2: weight 64x64x3x3 -> 128x64x3x3
   modules that grew most:
     layer1.0.conv2  Conv2d  +115,605,504 MACs  +36,864 params  width
-        weight 64x64x3x3 -> 128x64x3x3; nets.py:31
+        nets.py:31
     layer1.0.conv3  Conv2d   +51,380,224 MACs  +16,384 params  width, derived
         weight 256x64x1x1 -> 256x128x1x1; was layer1.0.last
     and 3 more that changed
@@ -318,6 +319,36 @@ def test_a_failure_is_explained_in_six_lines() -> None:
     assert "budget: " in full
     assert "1 GMAC = 1e9" in full
     assert "1 GMAC = 1e9" not in short
+
+
+@pytest.mark.parametrize(("width", "most"), [(80, 12), (100, 10), (160, 10)])
+def test_a_widened_head_takes_twelve_lines(
+    width: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table, the cause once, the command whole; --verbose repeats nothing."""
+    detail = "fc: out features 1000 -> 4000"
+    cause = CauseShare(cause="width", added_macs=1_536_000, added_params=1_539_000, detail=detail)
+    head = samples.entry(
+        "nets.py:build@64",
+        samples.metric("dense_macs", 148_560_000, 148_560_000 + 1_536_000),
+        samples.metric("params", 11_690_000, 11_690_000 + 1_539_000),
+        samples.metric("activations", 203_750, 203_750 + 3_000),
+        what="nets.py:build@64",
+        causes=(cause,),
+    )
+    report = samples.report(head)
+    screen = screen_of(width, monkeypatch)
+    render_check(report, "table", screen)
+    assert_fits(screen.lines, width)
+    assert len(screen.lines) <= most
+    assert sum(detail in line for line in screen.lines) == 1
+    command = 'flopbench accept nets.py:build@64 --reason "why"'
+    assert any(line.endswith(command) for line in screen.lines)
+    screen = screen_of(width, monkeypatch)
+    render_check(report, "table", screen, verbose=True)
+    assert_fits(screen.lines, width)
+    told = [line.strip() for line in screen.lines if line.strip()]
+    assert len(told) == len(set(told))
 
 
 def test_what_lets_a_growth_pass_is_said() -> None:

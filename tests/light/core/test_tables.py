@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-import re
 from typing import Any
 
 import pytest
+from screens import Screen, assert_fits, screen_of
 
 from flopbench.core.errors import InputError
 from flopbench.core.grid import Grid, columns, to_terminal
@@ -36,14 +36,6 @@ def tables(**fields: Any) -> Tables:
     return Tables(grids=grids, csv=lambda: "a,b\n", json=lambda: "{}\n", **fields)
 
 
-class Screen(io.StringIO):
-    """A terminal."""
-
-    def isatty(self) -> bool:
-        """Be one."""
-        return True
-
-
 @pytest.mark.parametrize(
     ("width", "titles", "left_out"),
     [
@@ -58,11 +50,9 @@ def test_a_narrow_terminal_shows_what_matters(
     width: int, titles: tuple[str, ...], left_out: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """8 + 5 + 14 + 8 + 6 characters and four gaps of two are 49; no cell is ever cut."""
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("TERM", "xterm")
-    screen = Screen()
+    screen = screen_of(width, monkeypatch)
     to_terminal(GRID, screen)
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", screen.getvalue()).splitlines()
+    lines = screen.lines
     head = next(line for line in lines if line.startswith("method"))
     assert [title for title in TITLES if title in head] == list(titles)
     said = " ".join(" ".join(lines).split())
@@ -79,6 +69,67 @@ def test_a_pipe_gets_every_column(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in (pipe.getvalue(), screen.getvalue()):
         assert all(title in text for title in TITLES)
         assert "Left out" not in text
+
+
+NOTED = Grid(
+    title="Costs",
+    columns=columns(("network", "status"), ("network", "status")),
+    rows=(
+        ("resnet18 (200) [1][2]", "verified"),
+        ("swin_t@224,depths=[2]", "partial [3]"),
+        ("vgg11 [1] [3] [4]", "verified"),
+    ),
+    footnotes=("as printed", "half of it never ran", "a gap", "as printed"),
+    caption=("1 MAC = 2 FLOPs.", "dense: of convolutions."),
+    stay=("a gap", "half of it never ran", "1 MAC = 2 FLOPs."),
+)
+
+
+def test_a_terminal_shows_the_general_note_and_what_changes_a_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """3 of 6 notes stay, numbered again in the cells; the others are counted in one line."""
+    screen = screen_of(80, monkeypatch)
+    both = Tables(grids={"a": NOTED}, csv=str, json=str, below=("sum",), notes=("made with",))
+    both.render("table", screen)
+    assert screen.lines == [
+        "Costs",
+        "network                status",
+        "resnet18 (200) [1]     verified",
+        "swin_t@224,depths=[2]  partial [2]",
+        "vgg11 [2]              verified",
+        "[1] half of it never ran",
+        "[2] a gap",
+        "1 MAC = 2 FLOPs.",
+        "",
+        "sum",
+        "4 notes: --notes",  # [1], [4], the second line of the caption, "made with"
+    ]
+    for layout, stream in (
+        (Layout(notes=True), screen_of(80, monkeypatch)),
+        (Layout(), io.StringIO()),
+    ):
+        both.render(layout, stream)
+        assert "vgg11 [1] [3] [4]" in stream.getvalue()
+        assert stream.getvalue().endswith("\nsum\nmade with\n")
+        assert "--notes" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("width", [30, 80, 100])
+def test_no_line_is_too_wide_or_ends_in_spaces(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Titles, cells of a last column that are short, notes: on a terminal and in a pipe."""
+    long = Grid(
+        title="A title that goes on for longer than any terminal is wide: " + "word " * 20,
+        columns=columns(("network", "verdict"), ("network", "verdict"), spare=("verdict",)),
+        rows=(("a", "inconclusive"), ("b", "same")),
+        caption=("a caption of many words " * 9,),
+    )
+    screen, pipe = screen_of(width, monkeypatch), io.StringIO()
+    to_terminal(long, screen)
+    assert_fits(screen.lines, width)
+    to_terminal(long, pipe)
+    assert_fits(pipe.getvalue().splitlines(), 1000)
+    assert len(pipe.getvalue().splitlines()) == 5
 
 
 @pytest.mark.parametrize(
