@@ -653,6 +653,28 @@ FAULTS = (
         ("tests/light/present/test_figure_tradeoff.py::"
          "test_points_are_in_series_the_cheapest_first",),
     ),
+    # --- cli
+    Fault(
+        "a required option is not in the usage",
+        "flopbench/cli/parser.py",
+        "if action.required or not action.option_strings]",
+        "if not action.option_strings]",
+        ("tests/light/cli/test_cli_light.py",),
+    ),
+    Fault(
+        "an example names an option that is gone",
+        "flopbench/cli/examples.py",
+        '"estimate run.jsonl --by class -o classes.csv"',
+        '"estimate run.jsonl --per class -o classes.csv"',
+        ("tests/cli/test_cli_examples.py",),
+    ),
+    Fault(
+        "the shell completes no file names",
+        "flopbench/cli/completion.py",
+        "if action.metavar in FILES:",
+        "if action.metavar in FOLDERS:",
+        ("tests/light/cli/test_cli_light.py",),
+    ),
 )  # fmt: skip
 
 

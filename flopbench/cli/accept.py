@@ -26,12 +26,13 @@ def add_parser(verbs: Any) -> None:
             "the baseline."
         ),
     )
-    parser.add_argument("entries", nargs="*", metavar="ENTRY", help="names of entries")
-    parser.add_argument("--all", action="store_true", help="every entry, including removed ones")
-    parser.add_argument(
+    group = parser.group("what to accept")
+    group.add_argument("entries", nargs="*", metavar="ENTRY", help="names of entries")
+    group.add_argument("--all", action="store_true", help="every entry, including removed ones")
+    group.add_argument(
         "--improvements", action="store_true", help="only entries that became cheaper"
     )
-    parser.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the baseline")
+    group.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the baseline")
     parser.add_argument(
         "--config", metavar="FILE", help="the configuration (default: searched for)"
     )

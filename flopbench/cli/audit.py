@@ -35,16 +35,17 @@ def add_parser(verbs: Any) -> None:
             "that ship with flopbench. Only claims that need counting need torch."
         ),
     )
-    parser.add_argument(
+    given = parser.group("input")
+    given.add_argument(
         "claims",
         nargs="*",
         metavar="CLAIMS",
         help="a claims file (.toml), or the name of one that ships; --list shows those",
     )
-    parser.add_argument(
+    given.add_argument(
         "--all", action="store_true", help="every publication that ships (the default)"
     )
-    one = parser.add_argument_group("one claim, without a file")
+    one = parser.group("one claim, without a file")
     one.add_argument("--claim", metavar="TEXT", help="the number as printed: '1.2 GFLOPs'")
     one.add_argument("--model", metavar="MODEL", help="what runs, such as resnet50@160")
     one.add_argument("--frames", type=positive, metavar="N", help="frames of a video (default: 1)")
@@ -52,12 +53,13 @@ def add_parser(verbs: Any) -> None:
         "--share", metavar="X", help="share of the frames that it runs on, 0 to 1 (default: 1)"
     )
     one.add_argument("--counter", metavar="NAME", help="whose rules price it (default: torch)")
-    parser.add_argument("--list", action="store_true", help="list the claims that ship, and stop")
-    parser.add_argument(
-        "--strict", action="store_true", help="exit with status 1 when a claim is off"
-    )
-    parser.add_argument(
+    parser.group("counting").add_argument(
         "--refresh", action="store_true", help="measure again instead of reading the cache"
+    )
+    output = parser.group("output")
+    output.add_argument("--list", action="store_true", help="list the claims that ship, and stop")
+    output.add_argument(
+        "--strict", action="store_true", help="exit with status 1 when a claim is off"
     )
     add_tables(parser)
     parser.set_defaults(run=run)

@@ -46,51 +46,52 @@ def add_parser(verbs: Any) -> None:
             "configuration, baseline or usage; 3 could not measure; 4 not comparable"
         ),
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "--config", metavar="FILE", help="the configuration (default: searched for)"
     )
-    parser.add_argument(
+    checked = parser.group("what is checked")
+    checked.add_argument(
         "--against",
         metavar="REF",
         help="compare with the baseline of a git revision; growth that the current baseline "
         "accepts does not fail",
     )
-    parser.add_argument(
+    checked.add_argument(
         "--paired",
         metavar="REF",
         help="time budgets with gate = 'paired' against a git revision, with alternating calls",
     )
-    parser.add_argument(
+    checked.add_argument(
         "--self-test",
         metavar="PERCENT",
         nargs="?",
         const="1",
         help="inject growth into every entry and require that the check fails (default: 1)",
     )
-    parser.add_argument(  # the earlier name
+    checked.add_argument(  # the earlier name
         "--drill", dest="self_test", nargs="?", const="1", help=argparse.SUPPRESS
     )
-    parser.add_argument(
+    checked.add_argument(
         "--verify-baseline",
         action="store_true",
         help="check only the baseline file: form, digests, sums; needs no torch",
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "--from",
         dest="saved",
         metavar="FILE",
         help="render a saved report (JSON) instead of measuring",
     )
-    parser.add_argument(
+    parser.group("counting").add_argument(
         "--refresh", action="store_true", help="count again instead of reading the cache"
     )
-    parser.add_argument(
+    outputs = parser.group("output")
+    outputs.add_argument(
         "--verbose",
         action="store_true",
         help="explain each failure in full: every metric with its budget, every cause, the modules "
         "that grew most",
     )
-    outputs = parser.add_argument_group("outputs in addition to stdout")
     outputs.add_argument(
         "--github",
         action="store_true",

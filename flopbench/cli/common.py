@@ -11,6 +11,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import InputError
 from flopbench.core.files import check_writable, write_atomic
 from flopbench.counting.registry import DEFAULT_COUNTERS
@@ -33,13 +34,13 @@ _PLACES_HELP = (
 )
 
 
-def add_tables(parser: argparse.ArgumentParser, *, logs: str = "") -> None:
+def add_tables(parser: Parser, *, logs: str = "") -> None:
     """Add ``--format``, ``-o``, and how the tables are laid out.
 
     ``logs`` is the help of ``--for`` where it takes policy logs as well as a place in a paper.
     """
     add_output(parser, TABLE_FORMATS)
-    group = parser.add_argument_group("layout of the tables")
+    group = parser.group("layout of the tables")
     group.add_argument(
         "--part", action="append", metavar="NAME", help="show this table only; repeatable"
     )
@@ -48,7 +49,7 @@ def add_tables(parser: argparse.ArgumentParser, *, logs: str = "") -> None:
     )
     add_wide(group)
     if logs:
-        parser.add_argument(
+        parser.group("input").add_argument(
             "--for",
             dest="place",
             nargs="+",
@@ -103,27 +104,29 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
         sys.stdout.write(f"written to {args.output}\n")
 
 
-def add_output(parser: argparse.ArgumentParser, formats: tuple[str, ...]) -> None:
+def add_output(parser: Parser, formats: tuple[str, ...]) -> None:
     """Add ``--format`` and ``-o``."""
-    parser.add_argument(
+    group = parser.group("output")
+    group.add_argument(
         "--format",
         choices=formats,
         help=f"output format (default: from the suffix of -o, else {formats[0]})",
     )
-    parser.add_argument(
+    group.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="write to FILE instead of stdout (-)"
     )
 
 
-def add_counters(parser: argparse.ArgumentParser) -> None:
+def add_counters(parser: Parser) -> None:
     """Add ``--counter`` and ``--refresh``."""
-    parser.add_argument(
+    group = parser.group("counting")
+    group.add_argument(
         "--counter",
         action="append",
         metavar="NAME",
         help=f"count with NAME; repeatable (default: {', '.join(DEFAULT_COUNTERS)})",
     )
-    parser.add_argument(
+    group.add_argument(
         "--refresh", action="store_true", help="measure again instead of reading the cache"
     )
 

@@ -41,17 +41,18 @@ def add_parser(verbs: Any) -> None:
             "took turns."
         ),
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "logs",
         nargs="+",
         metavar="LOG",
         help="one log per run, of any form (quote a glob to name the shards of one run), or one or "
         "two timing files",
     )
-    parser.add_argument(
+    group = parser.group("comparison")
+    group.add_argument(
         "--metric", metavar="NAME", help="mAP or top-1 (default: mAP where every log has it)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--anyway",
         action="store_true",
         help="also compare logs of different datasets or splits, and timings of unlike machines",

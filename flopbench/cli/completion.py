@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 from flopbench.core.errors import EXIT_OK
 
-SHELLS = ("bash", "zsh", "tcsh")
+SHELLS = ("bash", "zsh", "fish", "tcsh")
+FILES = {"FILE", "LOG", "MODEL", "MODEL|LOG", "CLAIMS"}
+FOLDERS = {"DIR", "FOLDER"}
+"""What stands in help for a value that may be a file, or a folder."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -28,5 +32,19 @@ def run(args: argparse.Namespace) -> int:
 
     for kind in args.kinds.values():
         kind.declare()
+    for action in _actions(args.whole):
+        if action.metavar in FILES:
+            action.complete = shtab.FILE
+        elif action.metavar in FOLDERS:
+            action.complete = shtab.DIRECTORY
     sys.stdout.write(shtab.complete(args.whole, shell=args.shell))
     return EXIT_OK
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[Any]:
+    """Yield all options and arguments, also those of verbs and kinds."""
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for below in action.choices.values():
+                yield from _actions(below)

@@ -41,7 +41,7 @@ def add_parser(verbs: Any) -> None:
         "the log, or the shards of one: JSON, JSONL, CSV, Parquet, NPZ, AR-Net's meta-val-*.npz, "
         "its console output, or a table of shares; globs work",
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "--counts",
         metavar="FILE",
         help="ready-made counts instead: CSV or Parquet with video, label, action, n",
@@ -49,8 +49,9 @@ def add_parser(verbs: Any) -> None:
     add_pricing(parser)
     add_cluster(parser)
     add_reading(parser)
-    parser.add_argument("--by", choices=("class", "difficulty"), help="break the cost down")
-    parser.add_argument(
+    by = parser.group("breakdown")
+    by.add_argument("--by", choices=("class", "difficulty"), help="break the cost down")
+    by.add_argument(
         "--difficulty",
         metavar="MEASURE",
         help="with --by difficulty: cost (circular, as AR-Net's figures), margin (of the scores), "

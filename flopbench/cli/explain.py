@@ -33,8 +33,8 @@ def add_parser(verbs: Any) -> None:
             "published figure came about."
         ),
     )
-    parser.add_argument("model", metavar="MODEL", help="such as efficientnet_b3@224")
-    parser.add_argument(
+    parser.group("input").add_argument("model", metavar="MODEL", help="such as efficientnet_b3@224")
+    parser.group("output").add_argument(
         "--depth", type=int, default=DEFAULT_DEPTH, help="levels of the module tree (default: 2)"
     )
     add_counters(parser)

@@ -18,6 +18,7 @@ from flopbench.cli.common import (
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.model_options import add_models, chosen_models
+from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError
 
 if TYPE_CHECKING:
@@ -48,12 +49,12 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="models: as for 'flopbench table', such as resnet50@224 or nets.py:build@224",
     )
-    add_models(
+    given = add_models(
         parser,
         models="what to time; see below",
         preset="time the rows of a publication: a name, or a .toml file",
     )
-    parser.add_argument(
+    given.add_argument(
         "--vs",
         action="append",
         default=[],
@@ -61,24 +62,7 @@ def add_parser(verbs: Any) -> None:
         help="a model to compare with the first one, calls taking turns in the same processes; "
         "repeatable",
     )
-    _add_conditions(parser)
-    _add_effort(parser)
-    parser.add_argument(
-        "--throughput",
-        action="store_true",
-        help="double the batch until memory is full or throughput stops rising",
-    )
-    parser.add_argument(
-        "--reference-batch",
-        type=positive,
-        metavar="N",
-        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
-        "--max-batch allows it)",
-    )
-    parser.add_argument(
-        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
-    )
-    parser.add_argument(
+    given.add_argument(
         "--from",
         dest="saved",
         nargs="+",
@@ -86,52 +70,75 @@ def add_parser(verbs: Any) -> None:
         metavar="FILE",
         help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
     )
+    _add_conditions(parser)
+    _add_effort(parser)
+    _add_sweep(parser)
     add_tables(parser)
     parser.set_defaults(run=run)
 
 
-def _add_conditions(parser: argparse.ArgumentParser) -> None:
-    add_machine(parser)
-    parser.add_argument(
+def _add_conditions(parser: Parser) -> None:
+    group = add_machine(parser)
+    group.add_argument(
         "--batch",
         type=positive,
         action="append",
         metavar="N",
         help="images per call (default: 1); repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--dtype",
         action="append",
         metavar="TYPE",
         help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
     )
 
 
-def _add_effort(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_effort(parser: Parser) -> None:
+    group = parser.group("effort")
+    group.add_argument(
         "--budget",
         type=positive_seconds,
         metavar="S",
         help="seconds of samples per row and process (default: 5); a batch that a sweep only "
         "passes gets at most 1",
     )
-    parser.add_argument(
+    group.add_argument(
         "--processes",
         type=positive,
         metavar="K",
         help="fresh processes per row (default: 3; fewer cannot be called stable)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--samples",
         type=positive,
         metavar="N",
         help="fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
+    )
+
+
+def _add_sweep(parser: Parser) -> None:
+    group = parser.group("throughput")
+    group.add_argument(
+        "--throughput",
+        action="store_true",
+        help="double the batch until memory is full or throughput stops rising",
+    )
+    group.add_argument(
+        "--reference-batch",
+        type=positive,
+        metavar="N",
+        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
+        "--max-batch allows it)",
+    )
+    group.add_argument(
+        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
     )
 
 

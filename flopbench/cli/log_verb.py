@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.cli.common import check_output, positive, warn
-from flopbench.cli.policy_options import add_reading
+from flopbench.cli.parser import Parser
+from flopbench.cli.policy_options import add_preset, add_reading
 from flopbench.core.errors import EXIT_INPUT, EXIT_OK
 
 SHOWN_SAMPLES = 5
@@ -39,7 +40,8 @@ def add_parser(verbs: Any) -> None:
         ),
     )
     _add_files(convert)
-    convert.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write")
+    output = convert.group("output")
+    output.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write")
     convert.set_defaults(run=run_convert)
     head = parts.add_parser(
         "head",
@@ -47,17 +49,16 @@ def add_parser(verbs: Any) -> None:
         description="Show what a log declares, and its first samples as JSON lines.",
     )
     _add_files(head)
-    head.add_argument(
+    head.group("output").add_argument(
         "-n", type=positive, default=SHOWN_SAMPLES, help=f"samples (default: {SHOWN_SAMPLES})"
     )
     head.set_defaults(run=run_head)
 
 
-def _add_files(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="the log, or its shards")
-    parser.add_argument(
-        "--preset", metavar="NAME", help="what the decisions mean, if the log does not say"
-    )
+def _add_files(parser: Parser) -> None:
+    group = parser.group("input")
+    group.add_argument("files", nargs="+", metavar="FILE", help="the log, or its shards")
+    add_preset(parser)
     add_reading(parser)
 
 

@@ -6,26 +6,29 @@ import argparse
 from collections.abc import Sequence
 
 from flopbench.cli.common import positive, require
+from flopbench.cli.parser import Parser
 
 
-def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Add ``--device``, ``--threads``, ``--channels-last`` and ``--compile``."""
-    parser.add_argument(
+def add_machine(parser: Parser) -> argparse._ArgumentGroup:
+    """Add ``--device``, ``--threads``, ``--channels-last``, ``--compile``; return their group."""
+    group = parser.group("where and how it runs")
+    group.add_argument(
         "--device",
         metavar="NAME",
         type=lambda name: "cuda" if name == "gpu" else name,
         help="cpu, cuda (or gpu) or mps (default: cuda if there is a device, else cpu)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--threads",
         type=positive,
         metavar="N",
         help="CPU threads of the numerical libraries (default: 1)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--channels-last", action="store_true", help="weights and inputs in channels-last format"
     )
-    parser.add_argument("--compile", action="store_true", help="compile models with torch.compile")
+    group.add_argument("--compile", action="store_true", help="compile models with torch.compile")
+    return group
 
 
 def refuse_measuring(args: argparse.Namespace, names: Sequence[str], what: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive, require
+from flopbench.cli.parser import Parser
 
 if TYPE_CHECKING:
     from flopbench.models.presets import PublishedRow
@@ -14,16 +15,17 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "arnet"
 
 
-def add_models(parser: argparse.ArgumentParser, *, models: str, preset: str) -> None:
-    """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``.
+def add_models(parser: Parser, *, models: str, preset: str) -> argparse._ArgumentGroup:
+    """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``; return their group.
 
     Args:
         parser: gets the arguments.
         models: help of the models.
         preset: help of the preset.
     """
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=models)
-    parser.add_argument(
+    group = parser.group("input")
+    group.add_argument("models", nargs="*", metavar="MODEL", help=models)
+    group.add_argument(
         "-r",
         "--resolution",
         action="append",
@@ -31,10 +33,11 @@ def add_models(parser: argparse.ArgumentParser, *, models: str, preset: str) -> 
         help="input of every MODEL: a size (224, 112x168, 16x112x112) or, for your own code, "
         "shapes (1x100:int64); repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--classes", type=positive, help="give every MODEL a head with this many classes"
     )
-    parser.add_argument("--preset", help=preset)
+    group.add_argument("--preset", help=preset)
+    return group
 
 
 def chosen_models(

@@ -1,19 +1,52 @@
-"""The parser of the command line: short messages, and a near match for what is misspelt."""
+"""The parser of the command line: options by group, examples, and near matches in errors."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from flopbench.cli.examples import EXAMPLES
 from flopbench.core.errors import InputError, near_match
+
+SPELT_OUT = 3
+"""A usage with more options than these is as long as the help below it: it says [options]."""
+
+
+class Formatter(argparse.HelpFormatter):
+    """Like argparse's; the usage names what must be given, and few options."""
+
+    def add_usage(
+        self, usage: str | None, actions: Iterable[Any], groups: Iterable[Any], prefix: Any = None
+    ) -> None:
+        """Leave out options that may be left out, where there are many."""
+        actions = list(actions)
+        shown = [action for action in actions if action.required or not action.option_strings]
+        if len(actions) - len(shown) > SPELT_OUT:
+            rest = argparse.Action(option_strings=["options"], dest="options", nargs=0)
+            actions, groups = [rest, *shown], ()
+        super().add_usage(usage, actions, groups, prefix)
 
 
 class Parser(argparse.ArgumentParser):
-    """Like argparse's, with one line and a hint in place of the whole usage."""
+    """Like argparse's, with groups and examples, and errors of one line and a hint."""
 
     given: Sequence[str] = ()
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Formatter, **options})
+
+    def group(self, title: str) -> argparse._ArgumentGroup:
+        """Return the options of this title, a new group where there are none yet."""
+        known = (group for group in self._action_groups if group.title == title)
+        return next(known, None) or self.add_argument_group(title)
+
+    def format_help(self) -> str:
+        """Return the help, with the examples of this verb or kind at its end."""
+        examples = EXAMPLES.get(self.prog.partition(" ")[2], ())
+        lines = "".join(f"  flopbench {example}\n" for example in examples)
+        return super().format_help() + (f"\nexamples:\n{lines}" if lines else "")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Remember what is parsed, for the error message."""

@@ -68,21 +68,23 @@ class KindParser(Parser):
         self.declared = True
         kind = load_kind(self.prog.split()[-1])
         self.description = f"{kind.description} Takes {kind.taken}."
-        self.add_argument("files", nargs="+", metavar="FILE", help=kind.taken)
+        self.group("input").add_argument("files", nargs="+", metavar="FILE", help=kind.taken)
+        figure = self.group("figure")
         arguments = dict.fromkeys(option.argument for option in kind.options)
-        groups = {argument: self.add_mutually_exclusive_group() for argument in arguments}
+        groups = {argument: figure.add_mutually_exclusive_group() for argument in arguments}
         for option in kind.options:
             add_option(groups[option.argument], option, kind.default_of(option))
         for name in kind.log_options:
             LOG_OPTIONS[name](self)
-        self.add_argument(
+        output = self.group("output")
+        output.add_argument(
             *("-o", "--output"),
             metavar="FILE",
             required=True,
             help="the figure: .pdf, .svg or .png",
         )
         for option, default in STYLE.items():
-            add_option(self, option, default)
+            add_option(output, option, default)
         self.set_defaults(declaration=kind)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive
+from flopbench.cli.parser import Parser
 
 if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices
@@ -16,42 +17,43 @@ MOST_RESAMPLES = 1_000_000
 """More do not improve a 95 % interval, and their means do not fit into memory."""
 
 
-def add_preset(parser: argparse.ArgumentParser) -> None:
+def add_preset(parser: Parser) -> None:
     """Add the option for what decisions mean."""
-    parser.add_argument(
+    parser.group("reading the log").add_argument(
         "--preset",
         metavar="NAME",
         help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
     )
 
 
-def add_meaning(parser: argparse.ArgumentParser) -> None:
+def add_meaning(parser: Parser) -> None:
     """Add the options for what decisions mean and how they are counted."""
     add_preset(parser)
-    parser.add_argument(
+    parser.group("reading the log").add_argument(
         "--rule",
         choices=("exact", "published"),
         help="how decisions over several steps are counted (default: exact; both are shown)",
     )
 
 
-def add_bootstrap(parser: argparse.ArgumentParser) -> None:
+def add_bootstrap(parser: Parser) -> None:
     """Add the options of the bootstrap."""
-    parser.add_argument(
+    group = parser.group("intervals")
+    group.add_argument(
         "--resamples",
         type=_resamples,
         default=1000,
         metavar="N",
         help="bootstrap resamples (default: 1000)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
     )
 
 
-def add_cluster(parser: argparse.ArgumentParser) -> None:
+def add_cluster(parser: Parser) -> None:
     """Add the option for videos that belong together."""
-    parser.add_argument(
+    parser.group("intervals").add_argument(
         "--cluster",
         metavar="COLUMN",
         help="draw whole clusters in every interval, such as the frames of a clip: a column of "
@@ -59,9 +61,7 @@ def add_cluster(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_pricing(
-    parser: argparse.ArgumentParser, *, measures: bool = True, intervals: bool = True
-) -> None:
+def add_pricing(parser: Parser, *, measures: bool = True, intervals: bool = True) -> None:
     """Add the options for prices and the rule.
 
     Args:
@@ -71,18 +71,19 @@ def add_pricing(
     """
     add_meaning(parser)
     lacks = "is measured and cached" if measures else "comes from the cache; nothing is measured"
-    parser.add_argument(
+    group = parser.group("prices")
+    group.add_argument(
         "--counter",
         metavar="NAME",
         help="whose prices to charge: a counter, or 'published' for the publication's printed "
         "figures (default: the counter that the preset's publication used, else torch)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--table",
         metavar="FILE",
         help=f"a saved cost table (JSON) to take prices from; what it lacks {lacks}",
     )
-    parser.add_argument(
+    group.add_argument(
         "--variant",
         action="append",
         default=[],
@@ -90,7 +91,7 @@ def add_pricing(
         help="charge a component in one of its variants, such as lstm=published (d²), "
         "lstm=released (2d²) or lstm=counted; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--component",
         action="append",
         default=[],
@@ -100,17 +101,18 @@ def add_pricing(
     if intervals:
         add_bootstrap(parser)
     if measures:
-        parser.add_argument(
+        group.add_argument(
             "--refresh",
             action="store_true",
             help="measure prices again instead of using the cache",
         )
 
 
-def add_log(parser: argparse.ArgumentParser, help: str) -> None:
+def add_log(parser: Parser, help: str) -> None:
     """Add ``LOG``, which may also be given as ``--policy-log``."""
-    parser.add_argument("logs", nargs="*", metavar="LOG", help=help)
-    parser.add_argument("--policy-log", nargs="+", metavar="FILE", help="the same")
+    group = parser.group("input")
+    group.add_argument("logs", nargs="*", metavar="LOG", help=help)
+    group.add_argument("--policy-log", nargs="+", metavar="FILE", help="the same")
 
 
 def log_of(args: argparse.Namespace, instead: str) -> list[str]:
@@ -131,14 +133,15 @@ def log_of(args: argparse.Namespace, instead: str) -> list[str]:
     return given
 
 
-def add_reading(parser: argparse.ArgumentParser) -> None:
+def add_reading(parser: Parser) -> None:
     """Add the options for reading a log."""
-    parser.add_argument(
+    group = parser.group("reading the log")
+    group.add_argument(
         "--allow-truncated",
         action="store_true",
         help="leave out a last line that is cut off, as a killed run may leave one",
     )
-    parser.add_argument(
+    group.add_argument(
         "--duplicates",
         choices=("error", "first"),
         default="error",
@@ -146,26 +149,27 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_shares(parser: argparse.ArgumentParser) -> None:
+def add_shares(parser: Parser) -> None:
     """Add the options for what a table of shares does not say."""
-    parser.add_argument(
+    group = parser.group("reading the log")
+    group.add_argument(
         "--steps",
         type=positive,
         metavar="N",
         help="for a table of shares: how many steps (frames) a video has",
     )
-    parser.add_argument(
+    group.add_argument(
         "--shares-of",
         choices=("frames", "decisions"),
         default="frames",
         help="for a table of shares: what they are shares of (default: frames)",
     )
-    parser.add_argument(
+    group.add_argument(
         "--normalize", action="store_true", help="divide a table's shares by their sum"
     )
 
 
-LOG_OPTIONS: Mapping[str, Callable[[argparse.ArgumentParser], None]] = {
+LOG_OPTIONS: Mapping[str, Callable[[Parser], None]] = {
     "preset": add_preset,
     "meaning": add_meaning,
     "prices": partial(add_pricing, measures=False, intervals=False),

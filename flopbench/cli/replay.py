@@ -19,7 +19,8 @@ from flopbench.cli.common import (
     warn,
 )
 from flopbench.cli.machine_options import add_machine, refuse_measuring
-from flopbench.cli.policy_options import add_log, add_reading, log_of
+from flopbench.cli.parser import Parser
+from flopbench.cli.policy_options import add_log, add_preset, add_reading, log_of
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def add_parser(verbs: Any) -> None:
         epilog="How to read the result, and its limits: docs/replay.md.",
     )
     add_log(parser, "the log, or the shards of one; globs work")
-    parser.add_argument(
+    parser.group("input").add_argument(
         "--from",
         dest="saved",
         nargs="+",
@@ -66,17 +67,16 @@ def add_parser(verbs: Any) -> None:
     )
     _add_arrangement(parser)
     _add_conditions(parser)
-    parser.add_argument(
-        "--preset", metavar="NAME", help="what the decisions mean, for logs that do not say"
-    )
-    parser.add_argument(
+    add_preset(parser)
+    group = parser.group("networks")
+    group.add_argument(
         "--component",
         action="append",
         default=[],
         metavar="NAME=MODEL",
         help="run another model in place of the log's component; repeatable",
     )
-    parser.add_argument(
+    group.add_argument(
         "--variant",
         action="append",
         default=[],
@@ -88,20 +88,21 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _add_arrangement(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_arrangement(parser: Parser) -> None:
+    group = parser.group("arrangement")
+    group.add_argument(
         "--modes",
         metavar="LIST",
         help=f"which arrangements, separated by commas (default: {MODES})",
     )
     for name, default, what in NUMBERS:
-        parser.add_argument(
+        group.add_argument(
             f"--{name}", type=positive, metavar="N", help=f"{what} (default: {default})"
         )
-    parser.add_argument(
+    group.add_argument(
         "--videos", type=positive, metavar="N", help="the first N videos only (default: all)"
     )
-    parser.add_argument(
+    group.add_argument(
         "--baseline",
         action="append",
         default=[],
@@ -111,13 +112,13 @@ def _add_arrangement(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_conditions(parser: argparse.ArgumentParser) -> None:
-    add_machine(parser)
-    parser.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, bf16 or fp16 (default: fp32)")
-    parser.add_argument(
+def _add_conditions(parser: Parser) -> None:
+    group = add_machine(parser)
+    group.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, bf16 or fp16 (default: fp32)")
+    group.add_argument(
         "--frames", metavar="FOLDER", help="images instead of random frames, decoded before timing"
     )
-    parser.add_argument(
+    group.add_argument(
         "--seed", type=int, metavar="N", help="seed of frames and bootstrap (default: 0)"
     )
 

@@ -34,14 +34,15 @@ def add_parser(verbs: Any) -> None:
         ),
         epilog="A cost table among the files gives the prices of the policy logs.",
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "files",
         nargs="+",
         metavar="FILE",
         help="cost tables, policy logs (quote a glob to name the shards of one), timing files, "
         "replays, profiles; any mix",
     )
-    parser.add_argument(
+    group = parser.group("output")
+    group.add_argument(
         "-o",
         "--output",
         metavar="DIR",
@@ -49,10 +50,10 @@ def add_parser(verbs: Any) -> None:
         help="the report's folder: a new or an empty one, or one with an earlier report, which is "
         "overwritten; nothing in it is deleted",
     )
-    parser.add_argument(
+    group.add_argument(
         "--title", metavar="TEXT", help="of the page (default: Cost report)", default=None
     )
-    add_option(parser, replace(NAMES, sets="name"), ())
+    add_option(group, replace(NAMES, sets="name"), ())
     add_pricing(parser, measures=False)
     add_reading(parser)
     add_shares(parser)

@@ -46,7 +46,7 @@ def add_parser(verbs: Any) -> None:
         preset="rows of a publication: a name, or a .toml file; with --for, what the decisions "
         "of a log mean that does not say",
     )
-    parser.add_argument(
+    parser.group("input").add_argument(
         "--from",
         dest="saved",
         metavar="FILE",
@@ -54,13 +54,13 @@ def add_parser(verbs: Any) -> None:
     )
     add_counters(parser)
     add_tables(parser, logs="what the components of these policy logs are, code included")
-    parser.add_argument(
+    parser.group("output").add_argument(
         "--sort",
         metavar="COLUMN",
         help="sort by model, input, published, dense, activations, params, feature_dim, status "
         "or a counter; -COLUMN (written --sort=-dense) puts the largest first",
     )
-    parser.add_argument(
+    parser.group("counting").add_argument(
         "--jobs", type=positive, default=1, help="worker processes to measure in (default: 1)"
     )
     parser.set_defaults(run=run)

@@ -6,12 +6,15 @@ import argparse
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, RunCli, assert_refused
 
 from flopbench.cli import VERBS, build_parser
+from flopbench.cli.examples import EXAMPLES
+from flopbench.cli.parser import Parser
 from flopbench.cli.plot import KindParser
 from flopbench.present.kind import KINDS
 
@@ -71,7 +74,52 @@ def test_version(run_cli: RunCli) -> None:
     assert run_cli("--version").stdout == f"flopbench {version('flopbench')}\n"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def every_parser() -> Iterator[Parser]:
+    """Yield the parser of the command line, of each verb, of its parts, of each kind of figure."""
+
+    def below(parser: Parser) -> Iterator[Parser]:
+        if isinstance(parser, KindParser):
+            parser.declare()
+        yield parser
+        for argument in parser._actions:
+            if isinstance(argument, argparse._SubParsersAction):
+                for own in argument.choices.values():
+                    yield from below(own)
+
+    return below(build_parser())
+
+
+def test_every_help_has_examples() -> None:
+    """Each help ends with two or three commands of its own verb or kind, in 80 columns."""
+    named = set()
+    for parser in every_parser():
+        name = parser.prog.removeprefix("flopbench").strip()
+        named.add(name)
+        examples = EXAMPLES[name]
+        assert len(examples) in {2, 3} or len(parser._actions) == 1, name  # only --help
+        lines = [f"  flopbench {example}" for example in examples]
+        assert parser.format_help().endswith("\n".join(["\nexamples:", *lines, ""]))
+        for line in lines:
+            assert line.startswith(f"  {parser.prog}"), line
+            assert len(line) <= 80, line
+    assert named == set(EXAMPLES)
+
+
+def test_options_are_in_groups_and_the_usage_is_short() -> None:
+    """What must be given is in the usage; where there are many options, each has a heading."""
+    for parser in every_parser():
+        titles = [group.title for group in parser._action_groups]
+        assert len(titles) == len(set(titles)), parser.prog
+        optional = [action for action in parser._actions if action.option_strings]
+        assert len(parser._optionals._group_actions) <= 4, parser.prog
+        assert ("[options]" in parser.format_usage()) == (
+            sum(not action.required for action in optional) > 3
+        )
+    usage = next(p for p in every_parser() if p.prog == "flopbench plot usage").format_usage()
+    assert usage == "usage: flopbench plot usage [options] -o FILE FILE [FILE ...]\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish", "tcsh"])
 def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
     """shtab drops a verb without help in silence, so each is looked for."""
     script = run_cli("completion", shell)
@@ -80,20 +128,34 @@ def test_completion_knows_every_verb(run_cli: RunCli, shell: str) -> None:
         assert name in script.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("esti", "estimate"),
+        ("estimate ru", "run.jsonl"),
+        ("estimate --table ru", "run.jsonl"),
+        ("report -o ou", "out"),
+        ("plot usa", "usage"),
+        ("plot usage run.jsonl --dat", "--data"),
+    ],
+)
+def test_bash_completes(run_cli: RunCli, tmp_path: Path, words: str, completed: str) -> None:
+    """Verbs, kinds, options; files and folders where they are expected."""
+    (tmp_path / "run.jsonl").touch()
+    (tmp_path / "out").mkdir()
+    script = run_cli("completion", "bash").stdout
+    line = f"COMP_WORDS=(flopbench {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))"
+    code = f'{script}\n{line}\n_shtab_flopbench 2>/dev/null\necho "${{COMPREPLY[@]}}"'
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split()[0] == completed
+
+
 def test_every_argument_is_documented() -> None:
     """Every option and positional argument has help."""
-
-    def look(parser: argparse.ArgumentParser, name: str) -> None:
-        if isinstance(parser, KindParser):
-            parser.declare()
+    for parser in every_parser():
         for argument in parser._actions:
-            if isinstance(argument, argparse._SubParsersAction):
-                for verb, own in argument.choices.items():
-                    look(own, f"{name} {verb}")
-            else:
-                assert argument.help or argument.choices, f"{name}: {argument.dest}"
-
-    look(build_parser(), "flopbench")
+            if not isinstance(argument, argparse._SubParsersAction):
+                assert argument.help or argument.choices, f"{parser.prog}: {argument.dest}"
 
 
 @pytest.mark.parametrize(
