@@ -367,6 +367,13 @@ FAULTS = (
     ),
     # --- policy
     Fault(
+        "a random policy draws decisions with replacement",
+        "flopbench/policy/at_random.py",
+        "source[alike] = rng.permutation(alike)",
+        "source[alike] = rng.choice(alike, len(alike))",
+        ("tests/light/policy/test_at_random.py",),
+    ),
+    Fault(
         "an exit excuses no missing steps",
         "flopbench/policy/kernel.py",
         "((over < 0) & ~early)",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -57,6 +58,12 @@ def add_parser(verbs: Any) -> None:
         action="store_true",
         help="also compare logs of different datasets or splits, and timings of unlike machines",
     )
+    parser.add_argument(
+        "--random",
+        action="store_true",
+        help="after each log, a random policy at its cost: the log's decisions dealt out again "
+        "among its videos (with --seed); 'flopbench log convert --random' writes them",
+    )
     add_pricing(parser)
     add_cluster(parser)
     add_reading(parser)
@@ -75,10 +82,11 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.estimate.runs import run_of_log
 
     choices = replace(choices_of(args), beside=tuple(args.logs))
+    seeds = (None, args.seed) if args.random else (None,)
     runs: list[Run] = []
     with progress_bar() as progress:
-        for pattern in args.logs:
-            terms = same_terms(choices, runs[0]) if runs else choices
+        for pattern, seed in product(args.logs, seeds):
+            terms = replace(same_terms(choices, runs[0]) if runs else choices, random_seed=seed)
             runs.append(run_of_log([pattern], terms, progress=progress, keep_scores=True))
     result = compare(runs, choices, metric=args.metric, anyway=args.anyway)
     show(args, comparison_tables(result))

@@ -42,6 +42,15 @@ def add_parser(verbs: Any) -> None:
     _add_files(convert)
     output = convert.group("output")
     output.add_argument("-o", "--output", metavar="FILE", required=True, help="the file to write")
+    output.add_argument(
+        "--random",
+        action="store_true",
+        help="deal the decisions out again among the samples: a random policy that costs as much, "
+        "to run the networks on; scores are left out",
+    )
+    output.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="seed of --random (default: 0)"
+    )
     convert.set_defaults(run=run_convert)
     head = parts.add_parser(
         "head",
@@ -100,11 +109,14 @@ def run_validate(args: argparse.Namespace) -> int:
 def run_convert(args: argparse.Namespace) -> int:
     """Write a log in another form."""
     from flopbench.policy.forms import form_to_write
+    from flopbench.policy.log import at_random
     from flopbench.policy.writers import convert
 
     form_to_write(Path(args.output))
     check_output(args)
     log = _open(args)
+    if args.random:
+        log = at_random(log, args.seed)
     count = convert(log, Path(args.output))
     warn(log.warnings())
     sys.stdout.write(f"{args.output}: {_samples(count)}\n")

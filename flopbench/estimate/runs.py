@@ -94,6 +94,8 @@ class Choices:
         seed: seed of their generator.
         cluster: what videos that belong together have in common: one of the log's ``extra``
             columns, or ``id:SEP`` for what stands before the last SEP of an id.
+        random_seed: deal the decisions of the log out again among its videos, with this seed: a
+            random policy that costs exactly as much.
         refresh: measure prices again.
         alone: price under the primary counter only.
         may_measure: whether to measure a price that neither the table nor the cache has.
@@ -118,6 +120,7 @@ class Choices:
     resamples: int = RESAMPLES
     seed: int = 0
     cluster: str | None = None
+    random_seed: int | None = None
     refresh: bool = False
     alone: bool = False
     may_measure: bool = True
@@ -174,7 +177,7 @@ def counts_of_log(
     """Count a policy log, or read a table of shares, as ``run_of_log``; no prices are needed."""
     from flopbench.policy.forms import SHARE_FORMS, sniff
     from flopbench.policy.forms.base import Options
-    from flopbench.policy.log import count_log, open_log
+    from flopbench.policy.log import at_random, count_log, open_log
     from flopbench.policy.shards import find_files
 
     choices = choices or Choices()
@@ -187,6 +190,10 @@ def counts_of_log(
             raise InputError(f"{paths[0]} holds shares of actions: give one file at a time")
         if choices.cluster is not None and not keep_scores:  # beside logs it has no interval
             raise InputError(f"{paths[0]} holds shares of actions: no --cluster", NO_CLUSTERS)
+        if choices.random_seed is not None:
+            raise InputError(
+                f"{paths[0]} holds shares of actions: no --random", "it needs the log's decisions"
+            )
         return read_usage(
             paths[0],
             form,
@@ -196,6 +203,8 @@ def counts_of_log(
         )
     options = Options(allow_truncated=choices.allow_truncated)
     log = open_log(paths, preset=choices.preset, options=options)
+    if choices.random_seed is not None:
+        log = at_random(log, choices.random_seed)
     columns: dict[str, Any] = {}
     fields: list[str] = []
     if choices.by == "difficulty":

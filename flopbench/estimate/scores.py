@@ -102,6 +102,11 @@ def predictions_of(counts: LogCounts | ShareCounts) -> Predictions:
 
     if isinstance(counts, ShareCounts):
         raise NoAccuracy("a table of shares has no scores")
+    if counts.at_random:
+        raise NoAccuracy(
+            "its decisions are dealt out at random: run the networks on them (flopbench log "
+            "convert LOG --random -o FILE) and compare that log"
+        )
     lengths = counts.label_lengths.astype(np.int64)
     if not len(lengths) or not lengths.all():
         raise NoAccuracy("some samples have no label" if lengths.any() else "no sample has a label")

@@ -73,6 +73,7 @@ class LogCounts:
         columns: the requested further columns, (n,) each.
         ids: names of the records, if requested.
         first_ids: names of the first records; empty where the source has no records.
+        at_random: whether the decisions were dealt out again among the records.
     """
 
     plan: Plan
@@ -89,6 +90,7 @@ class LogCounts:
     columns: Mapping[str, Any] = field(default_factory=dict)
     ids: Sequence[str] | None = None
     first_ids: Sequence[str] = ()
+    at_random: bool = False
     warnings: tuple[Remark, ...] = ()
     source: Source = Source()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.policy.at_random import dealt_again, random_header
 from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores
 from flopbench.policy.counts import LogCounts, Source
@@ -32,6 +33,7 @@ class Log:
         readers: one per file, in order.
         header: as in the files, with the name of the preset from the command line.
         first_only: leave out all but the first record of each id and view.
+        random_seed: deal the decisions out again (``policy/at_random.py``); None leaves them.
     """
 
     readers: tuple[Reader, ...]
@@ -40,9 +42,25 @@ class Log:
     plan: Plan
     source: Source
     first_only: bool = False
+    random_seed: int | None = None
 
     def samples(self, report: OnDefect = raise_first) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield all samples with their places, some at a time."""
+        if self.random_seed is None:
+            yield from self._read(report)
+            return
+        samples: list[Sample] = []
+        places: list[tuple[Place, int]] = []
+        for group, place in self._read(report):
+            samples += group
+            places += [(place, i) for i in range(len(group))]
+
+        def place_of(i: int) -> str:
+            return places[i][0](places[i][1])
+
+        yield dealt_again(samples, self.plan, place_of, report, self.random_seed), place_of
+
+    def _read(self, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         seen: set[tuple[str, object]] = set()
         for reader in self.readers:
             if not self.first_only:
@@ -64,7 +82,7 @@ class Log:
     def blocks(self, report: OnDefect, columns: Iterable[str] = ()) -> Iterator[Block]:
         """Yield all samples as arrays, some at a time."""
         wanted = tuple(columns)
-        if self.first_only:
+        if self.first_only or self.random_seed is not None:
             for samples, place in self.samples(report):
                 yield block_of(samples, self.plan, place, report, wanted)
             return
@@ -177,7 +195,11 @@ def count_log(
     if gatherer.has_duplicates():
         _report_duplicates(log, raise_first)
     counts = gatherer.finish(log.source)
-    return replace(counts, warnings=(*log.warnings(), *counts.warnings))
+    return replace(
+        counts,
+        warnings=(*log.warnings(), *counts.warnings),
+        at_random=log.random_seed is not None,
+    )
 
 
 def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
@@ -244,3 +266,14 @@ def _report_duplicates(log: Log, report: OnDefect) -> None:
 def without_duplicates(log: Log) -> Log:
     """Return the log with only the first record of each id and view."""
     return replace(log, first_only=True)
+
+
+def at_random(log: Log, seed: int) -> Log:
+    """Return the log of a random policy that costs as much: ``policy/at_random.py``."""
+    header, plan = log.header, log.plan
+    return replace(
+        log,
+        header=random_header(header, log.source.name),
+        plan=replace(plan, header=random_header(plan.header, log.source.name)),
+        random_seed=seed,
+    )
