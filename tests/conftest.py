@@ -13,6 +13,7 @@ from hypothesis import settings
 from running import run_here
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))  # last, so that the installed flopbench is tested: for benchmarks.*
 
 RunCli = Callable[..., "subprocess.CompletedProcess[str]"]
 
