@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
     add_tables,
     check_output,
+    positive,
     progress_bar,
     require,
     show,
@@ -23,6 +24,10 @@ from flopbench.cli.policy_options import (
     log_of,
 )
 from flopbench.core.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from flopbench.core.tables import Tables
+    from flopbench.estimate.runs import Run
 
 
 def add_parser(verbs: Any) -> None:
@@ -58,14 +63,34 @@ def add_parser(verbs: Any) -> None:
         "correct, or one of the log's own columns (default: cost)",
     )
     add_shares(parser)
+    _add_times(parser)
     add_tables(parser)
     parser.set_defaults(run=run)
+
+
+def _add_times(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("time and energy")
+    group.add_argument(
+        "--times",
+        nargs="+",
+        metavar="FILE",
+        help="saved timings of 'flopbench latency' as a second list of prices: ms per video and "
+        "frame, videos/s, and mJ where energy was measured",
+    )
+    group.add_argument(
+        "--batch", type=positive, metavar="N", help="take times of this batch (default: 1)"
+    )
+    group.add_argument("--dtype", metavar="TYPE", help="take times of this dtype, of several")
 
 
 def run(args: argparse.Namespace) -> int:
     """Estimate one run and print it."""
     check_output(args)
     log = log_of(args, "--counts")
+    require(
+        args.times is not None or (args.batch is None and args.dtype is None),
+        "--batch and --dtype say which times of --times to take, which is not given",
+    )
     require(
         args.difficulty is None or args.by == "difficulty",
         "--difficulty says how to break down --by difficulty, which is not given",
@@ -79,6 +104,24 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
             result = run_of_log(log, choices, progress=progress)
-    show(args, estimate_tables(result))
-    warn(result.warnings)
+    tables = estimate_tables(result) if args.times is None else _with_times(args, result)
+    show(args, tables)
+    warn(tables.warnings)
     return EXIT_OK
+
+
+def _with_times(args: argparse.Namespace, result: Run) -> Tables:
+    from flopbench.replay.prediction import predict
+    from flopbench.replay.prediction_text import prediction_tables
+    from flopbench.timing.file import TimingFile, merge
+
+    source = ", ".join(args.times)
+    found = predict(
+        result,
+        merge([TimingFile.load(path) for path in args.times]),
+        choices_of(args),
+        batch=args.batch or 1,
+        dtype=args.dtype,
+        file_name=source,
+    )
+    return prediction_tables(result, found, source)
