@@ -75,6 +75,19 @@ def add_wide(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def logs_for(args: argparse.Namespace) -> list[str]:
+    """Return the logs that ``--for`` names; what it names besides them is the place in a paper.
+
+    Raises:
+        InputError: several places.
+    """
+    given = args.place or []
+    places = [word for word in given if word in PLACES]
+    require(len(places) < 2, f"--for names {len(places)} places: {', '.join(places)}")
+    args.place = next(iter(places), None)
+    return [word for word in given if word not in PLACES]
+
+
 def show(args: argparse.Namespace, tables: Tables) -> None:
     """Print a result as ``add_tables`` lets the user choose, on stdout or into the file of ``-o``.
 

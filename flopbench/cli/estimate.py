@@ -14,6 +14,7 @@ from flopbench.cli.common import (
     show,
     warn,
 )
+from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import (
     add_cluster,
     add_log,
@@ -68,8 +69,8 @@ def add_parser(verbs: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def _add_times(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("time and energy")
+def _add_times(parser: Parser) -> None:
+    group = parser.group("time and energy")
     group.add_argument(
         "--times",
         nargs="+",

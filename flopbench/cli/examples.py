@@ -42,7 +42,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "latency": (
         "latency resnet18@64 nets.py:build@64 -o timings.json",
         "latency resnet18@64 --vs mobilenet_v2@64",
-        "latency --from timings.json --columns network,ms,verdict",
+        "latency --for run.jsonl -o timings.json",
     ),
     "replay": (
         "replay run.jsonl --videos 20 -o replay.json",
@@ -128,7 +128,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "log head run.jsonl",
         "log head run.jsonl -n 1",
     ),
-    "counters": ("counters",),
+    "counters": ("counters", "counters --wide"),
     "cache": ("cache", "cache --clear"),
     "completion": (
         "completion bash >> ~/.bash_completion",

@@ -10,6 +10,7 @@ from flopbench.cli.common import (
     add_tables,
     check_output,
     keeps_json,
+    logs_for,
     positive,
     positive_seconds,
     progress_bar,
@@ -73,7 +74,7 @@ def add_parser(verbs: Any) -> None:
     _add_conditions(parser)
     _add_effort(parser)
     _add_sweep(parser)
-    add_tables(parser)
+    add_tables(parser, logs="what the components of these policy logs are, code included")
     parser.set_defaults(run=run)
 
 
@@ -145,10 +146,12 @@ def _add_sweep(parser: Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Time models and print the rows; exit status 3 if one could not be timed."""
     check_output(args)
+    logs = logs_for(args)
     if args.saved:
+        require(not logs, "--from prints saved timings, --for makes them: one of them")
         file, status = _saved(args), EXIT_OK
     else:
-        file, status = _measured(args)
+        file, status = _measured(args, logs)
     show(args, _tables(file, args))
     for row in file.rows:
         # A sweep may end at a batch that fails, but not at batch 1.
@@ -179,7 +182,7 @@ def _saved(args: argparse.Namespace) -> TimingFile:
     return merge([TimingFile.load(path) for path in args.saved])
 
 
-def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
+def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
     from flopbench.timing.run import (
@@ -192,7 +195,7 @@ def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
     from flopbench.timing.sweeps import LARGEST_BATCH
 
     _check_combinations(args)
-    models = _models(args)
+    models = _models(args, logs)
     facts = describe_device(args.device, args.dtype or ["fp32"])
     specs = _specs(args, models, facts.device)
     done: list[TimingFile] = []
@@ -235,8 +238,19 @@ def _measured(args: argparse.Namespace) -> tuple[TimingFile, int]:
         return kept, EXIT_INTERRUPTED
 
 
-def _models(args: argparse.Namespace) -> list[ModelSpec]:
+def _models(args: argparse.Namespace, logs: list[str]) -> list[ModelSpec]:
     """List the models to time."""
+    if logs:
+        from flopbench.estimate.components import specs_of_logs
+
+        require(
+            not (args.models or args.resolution or args.classes or args.vs),
+            "--for takes the models from logs: models, --resolution, --classes and --vs cannot "
+            "apply",
+        )
+        found = [spec for spec in specs_of_logs(logs, args.preset) if spec.source != "value"]
+        require(bool(found), f"{', '.join(logs)}: its components are constants: nothing to time")
+        return found
     models, _ = chosen_models(args, more=tuple(args.vs))
     for model in models:
         require(model.source != "value", f"{model} is a constant: there is nothing to time")

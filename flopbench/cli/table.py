@@ -7,11 +7,11 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
-    PLACES,
     add_counters,
     add_tables,
     check_output,
     chosen_counters,
+    logs_for,
     positive,
     progress_bar,
     require,
@@ -69,10 +69,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
-    given = args.place or []
-    places, logs = [w for w in given if w in PLACES], [w for w in given if w not in PLACES]
-    require(len(places) < 2, f"--for names {len(places)} places: {', '.join(places)}")
-    args.place = next(iter(places), None)
+    logs = logs_for(args)
     from flopbench.counting.table_text import cost_tables, sort_table
 
     table = _saved_table(args, logs) if args.saved else _measured_table(args, logs)

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple
 from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.statistics import Ends
+from flopbench.estimate.components import used_components
 from flopbench.estimate.estimator import ActionCost, Estimate, estimate, video_costs
 from flopbench.estimate.groups import groups_of
-from flopbench.estimate.prices import Price, PriceList, used_components
+from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 from flopbench.replay.parts import runnable_specs
