@@ -155,9 +155,9 @@ class _Batch:
         """(B,) whole numbers or names."""
         return list(map(_whole, self.scalars(value, argument)))
 
-    def steps(self, value: Any, argument: str) -> list[Any]:
-        """(B,) whole numbers, or one for all."""
-        one = isinstance(value, int) and not isinstance(value, bool)
+    def one_or_each(self, value: Any, argument: str) -> list[Any]:
+        """(B,) whole numbers or names, or one for all."""
+        one = isinstance(value, (int, str)) and not isinstance(value, bool)
         return self.whole_scalars([value] * self.size if one else value, argument)
 
     def table(self, value: Any, argument: str) -> list[Any]:
@@ -336,11 +336,11 @@ _FIELDS: dict[str, tuple[str, Callable[[_Batch, Any, str], list[Any]]]] = {
     "labels": ("labels", _Batch.labels),
     "predictions": ("prediction", _Batch.whole_scalars),
     "scores": ("scores", _Batch.scores),
-    "views": ("view", _Batch.whole_scalars),
+    "views": ("view", _Batch.one_or_each),
     "spans": ("spans", _Batch.spans),
     "exits": ("exit", _Batch.whole_scalars),
     "counts": ("counts", _Batch.table),
-    "steps": ("steps", _Batch.steps),
+    "steps": ("steps", _Batch.one_or_each),
     "frames": ("frames", _Batch.rows),
     "latency_ms": ("latency_ms", _Batch.scalars),
     "extra": ("extra", _Batch.table),

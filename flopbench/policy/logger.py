@@ -157,7 +157,7 @@ class PolicyLogger:
             predictions: (B,) predicted classes.
             scores: (B, C) one number per class. Numbers up to 32 bits wide are written with the 9
                 digits that give back the same float32, wider ones in full.
-            views: (B,) which crop or clip of its sample each one is.
+            views: (B,) which crop or clip of its sample each one is, or one for all.
             spans: (B, T) steps each decision covers, in the form of ``actions``.
             exits: (B,) ids or names of the exits taken, None for none.
             counts: component -> (B,) additional runs of it.

@@ -21,9 +21,9 @@ NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOT
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
 SHOWN_ONLY = {"json", "toml", "text", "python", "yaml"}
-SESSIONS = {"ci.md", "ci-reference.md"}
-"""Pages that are one session, each command in the state that the previous one left: their files
-and console blocks are run by ``test_docs_ci``.
+SESSIONS = {"ci.md", "ci-reference.md", "recipes.md"}
+"""Pages that are a session, each command in the state that the previous one left: their files and
+console blocks are run by ``test_docs_ci``.
 """
 EXTRAS = {
     "parquet": "duckdb",

@@ -1,10 +1,10 @@
-"""The pages on CI are one session: files are written as shown, commands run in order."""
+"""The pages on CI are one session, the recipes another: files as shown, commands in order."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from flopbench.check import report
 from flopbench.check.init.starting import CI_SNIPPET
 
 PAGES = ("ci.md", "ci-reference.md", "ci-json.md")
-TEXT = "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in PAGES)
+RECIPES = ("recipes.md",)
 STEP = re.compile(
     r"^(?:[^\n]*`(?P<name>[\w.-]+)`:\n\n)?```(?P<tag>\w*)\n(?P<body>.*?)^```$",
     re.DOTALL | re.MULTILINE,
@@ -31,9 +31,17 @@ OUTSIDE = {"CI", "COLUMNS", "LINES", "PY_COLORS", "FORCE_COLOR", "NO_COLOR"}
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
 
-def steps() -> Iterator[tuple[str, str, str]]:
-    """Yield the session in order: ("file", name, content) and ("command", line, output)."""
-    for block in STEP.finditer(TEXT):
+def text_of(pages: Sequence[str]) -> str:
+    """Return the text of some pages."""
+    return "\n".join((ROOT / "docs" / page).read_text(encoding="utf-8") for page in pages)
+
+
+TEXT = text_of(PAGES)
+
+
+def steps(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield a session in order: ("file", name, content) and ("command", line, output)."""
+    for block in STEP.finditer(text):
         if block["tag"] == "console":
             for part in re.split(r"^\$ ", block["body"], flags=re.MULTILINE)[1:]:
                 command, _, expected = part.partition("\n")
@@ -72,18 +80,23 @@ def table_keys(heading: str) -> set[str]:
     return {word for cell in cells for word in re.findall(r"`([\w-]+)", cell)}
 
 
-def test_the_session_prints_what_the_pages_show(tmp_path: Path) -> None:
+def test_every_session_is_run() -> None:
+    """A page that is left to this file is in it."""
+    assert {*PAGES, *RECIPES} >= SESSIONS
+
+
+@pytest.mark.parametrize("pages", [PAGES, RECIPES], ids=["ci", "recipes"])
+def test_the_session_prints_what_the_pages_show(tmp_path: Path, pages: Sequence[str]) -> None:
     """Every command of the pages, in order and in one folder, prints what is shown below it."""
-    assert set(PAGES) >= SESSIONS
-    commands = 0
-    for kind, what, content in steps():
+    text, commands = text_of(pages), 0
+    for kind, what, content in steps(text):
         if kind == "file":
             (tmp_path / what).write_text(content, encoding="utf-8")
             continue
         commands += 1
         printed = run_shell(what, tmp_path, surroundings(), together=True).stdout
         assert matches(content, printed), f"$ {what}\n{printed}"
-    assert commands == len(re.findall(r"^\$ ", TEXT, re.MULTILINE)) > 0
+    assert commands == len(re.findall(r"^\$ ", text, re.MULTILINE)) > 0
 
 
 def test_the_workflow_is_the_one_that_init_prints() -> None:

@@ -14,6 +14,7 @@ import gc
 import importlib
 import json
 import os
+import runpy
 import select
 import shlex
 import shutil
@@ -50,7 +51,7 @@ def call(
     """Run the command line in this process as in a new one; return its status.
 
     Args:
-        args: what follows ``flopbench``.
+        args: what follows ``flopbench``; or ``--script`` and a Python script.
         cwd: the working directory.
         environment: the whole environment.
         streams: file descriptors of stdin, stdout and stderr.
@@ -60,9 +61,13 @@ def call(
         stack.enter_context(_process_state(cwd, environment))
         stack.enter_context(_printed_warnings())
         try:
-            from flopbench.cli import main
+            if args[:1] == ["--script"]:
+                runpy.run_path(str(cwd / args[1]), run_name="__main__")
+                status = 0
+            else:
+                from flopbench.cli import main
 
-            status = main(args)
+                status = main(args)
         except SystemExit as ended:
             if isinstance(ended.code, str):
                 sys.stderr.write(f"{ended.code}\n")
@@ -91,7 +96,7 @@ def run_shell(
     *,
     together: bool = False,
 ) -> Done:
-    """Run a command in bash, or a program, in which ``flopbench`` is this process.
+    """Run a command in bash, or a program, in which ``flopbench`` and ``python FILE`` are here.
 
     Pipes, loops and ``$?`` are those of the shell. Two commands of one pipe cannot both be
     ``flopbench``: there is only one process to run them.
@@ -127,12 +132,17 @@ def _server() -> tuple[socket.socket, Path]:
     server.listen()
     client = folder / "client.py"
     client.write_text(CLIENT.format(address=str(folder / "socket")), encoding="utf-8")
-    program = folder / "bin" / "flopbench"
-    program.parent.mkdir()
+    programs = folder / "bin"
+    programs.mkdir()
     words = shlex.join([sys.executable, "-I", "-S", str(client)])
-    program.write_text(f'#!/bin/sh\nexec {words} "$@"\n', encoding="utf-8")
-    program.chmod(0o755)
-    return server, program.parent
+    script = f'case "$1" in *.py) exec {words} --script "$@";; esac\n'
+    for name, text in (
+        ("flopbench", f'exec {words} "$@"\n'),
+        ("python", f'{script}exec {shlex.quote(sys.executable)} "$@"\n'),
+    ):
+        (programs / name).write_text(f"#!/bin/sh\n{text}", encoding="utf-8")
+        (programs / name).chmod(0o755)
+    return server, programs
 
 
 def _answer(server: socket.socket) -> None:

@@ -209,6 +209,13 @@ def test_all_fields_come_back(path: Path, tmp_path: Path) -> None:
     assert (third.labels, third.prediction, third.scores) == (["cat"], "dog", [0.5, 0.5])
 
 
+@pytest.mark.parametrize("view", [2, "left"])
+def test_one_view_for_a_whole_batch(path: Path, view: Any) -> None:
+    """A loop over crops names the crop once a batch."""
+    logged(path, IDS, ROWS, views=view)
+    assert [sample.view for sample in read(path)] == [view, view]
+
+
 def test_a_log_counts_as_it_was_decided(path: Path) -> None:
     """The row of AR-Net's supplement has nine decisions over sixteen frames."""
     row = [0, 1, 6, 6, 6, 6, 2, 3, 6, 6, 6, 6, 0, 5, 5, 1]
