@@ -134,6 +134,8 @@ def price_book(
     _refuse_uncounted(chosen, counter)
     names = _counters(header, counter, table)
     primary = names[0]
+    if primary != PUBLISHED and any(one.counted for one in chosen.values()):
+        names.remove(PUBLISHED)  # nobody prints a network of the user's own
     names = names[:1] if alone else names
     measured = [name for name in names if name != PUBLISHED]
     if alone and measured:

@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import sys
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,14 @@ import msgspec
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.version import VERSION as FLOPBENCH_VERSION
 from flopbench.counting.agreement import REFERENCE
+from flopbench.counting.cost_row import CostRow
 from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
 from flopbench.models.spec import ModelSpec
 from flopbench.policy.header import CountedRow, Header, Shard, read_header, resolve
 from flopbench.policy.plan import Plan, plan_of
+
+_BATCH = re.compile(r"([2-9]|[1-9]\d+)x3x\d+x\d+(?!x)")
+"""Several images in one run, which is more often a slip than a clip."""
 
 
 def new_header(
@@ -88,9 +93,9 @@ def _counted(components: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_network(given: Any) -> bool:
-    """Whether this is a pair with a network, not rows or a specification."""
-    pair = isinstance(given, (tuple, list)) and len(given) in (2, 3)
-    return pair and (isinstance(given[0], (str, ModelSpec)) or hasattr(given[0], "state_dict"))
+    """Whether this is a model with its input, not the rows of one that was counted before."""
+    is_pair = isinstance(given, (tuple, list)) and len(given) in (2, 3)
+    return is_pair and not isinstance(given[0], (Mapping, CostRow))
 
 
 def _rows(name: str, model: Any, input: Any, kwargs: Any = None) -> list[CountedRow]:
@@ -108,6 +113,11 @@ def _rows(name: str, model: Any, input: Any, kwargs: Any = None) -> list[Counted
     results = {one.counter: one for one in profiles} | profiles.failures
     is_named = isinstance(model, (str, ModelSpec))
     spec = profiles[0].spec if is_named else _named(model, profiles[0].input)
+    batch = _BATCH.match(profiles[0].input)
+    if batch is not None:
+        text = f"components[{name!r}]: one run is a batch of {batch[1]} ({profiles[0].input})"
+        # the caller of PolicyLogger, through its __init__, new_header and _counted
+        warnings.warn(f"{text}; give the input of one decision", stacklevel=5)
     measurement = Measurement.of(ModelSpec(source="python", name=name), results)
     return [
         CountedRow(

@@ -79,6 +79,7 @@ def test_a_log_with_its_own_counts_stands_alone(
     assert run.primary.macs_per_video == NET_MACS + 2 * (CELL_MACS + 7)
     assert (run.prices.counter, run.prices.version) == ("torch", torch.__version__.split("+")[0])
     assert list(run.under_counters) == ["torch", "thop-2020", "thop", "fvcore"]
+    assert run.book.gaps == {}
     done = run_cli("estimate", str(path))
     assert done.returncode == 0, done.stderr
     assert "counted when the log was written" in done.stdout
@@ -175,6 +176,7 @@ def test_a_run_goes_on_and_is_replaced(path: Path) -> None:
         (("value:7", 8), InputError, "components['net']: 'value:7' is a constant", ""),
         (("no_such_model", 8), InputError, "components['net']: ", ""),
         (3, FlopbenchError, "components.net is 3 where", ""),
+        ((net, SHAPE), InputError, "components['net']: model is ", ""),
     ],
 )  # fmt: skip
 def test_what_cannot_be_counted(
@@ -186,6 +188,14 @@ def test_what_cannot_be_counted(
     assert message in str(caught.value)
     assert hint in str(caught.value)
     assert not path.exists()
+
+
+def test_a_batch_where_one_input_was_expected(path: Path) -> None:
+    """Its cost is that of the batch, as asked, and a warning at the call says so."""
+    with pytest.warns(UserWarning, match=r"'net'\]: one run is a batch of 4 \(4x3x8x8\)") as found:
+        log_of(path, {"net": (net(), (4, 3, 8, 8)), "clip": "value:1"})
+    assert [one.filename for one in found] == [__file__]
+    assert rows_of(path)["torch"].dense_macs == 4 * NET_MACS
 
 
 def test_a_network_that_the_reference_cannot_count(
