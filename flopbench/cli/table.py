@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -69,6 +70,8 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
+    if args.models and all(text.endswith(".py") and Path(text).is_file() for text in args.models):
+        return _list_factories(args)
     logs = logs_for(args)
     from flopbench.counting.table_text import cost_tables, sort_table
 
@@ -81,6 +84,26 @@ def run(args: argparse.Namespace) -> int:
         why = why.removeprefix(spec).lstrip()
         sys.stderr.write(f"flopbench: could not measure {spec}: {why}\n")
     return EXIT_MEASURE if failed else EXIT_OK
+
+
+def _list_factories(args: argparse.Namespace) -> int:
+    """List what files of code offer, and the command that counts it; nothing is imported."""
+    import shlex
+
+    from flopbench.models.factories import specs_in
+
+    found = {s: why for text in args.models for s, why in specs_in(Path(text)).items()}
+    require(
+        bool(found),
+        f"{' and '.join(args.models)}: no function or module that needs no arguments",
+        f"name one with its options, such as {args.models[0]}:build@224,width=64",
+    )
+    inputs = args.resolution or ["224"]
+    specs = [str(spec.with_input(text)) for spec in found for text in inputs]
+    lines = [f"{spec}  ({why})" for spec, why in found.items()]
+    command = shlex.join(["flopbench", "table", *specs])
+    sys.stdout.write("\n".join([*lines, "Count them:", f"  {command}", ""]))
+    return EXIT_OK
 
 
 def _saved_table(args: argparse.Namespace, logs: list[str]) -> CostTable:

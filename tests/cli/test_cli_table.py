@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from conftest import RunCli, assert_refused
+from logs import write_log
 from paper import TWO_COLUMNS, compiled, needs_pdflatex
 from running import run_here
 
@@ -143,8 +144,8 @@ def test_models_cross_resolutions_and_constants_stand_beside(run_cli: RunCli) ->
     ]
 
 
-def test_user_code_is_measured_every_time(run_cli: RunCli, tmp_path: Path) -> None:
-    """A factory in a file or a module in the working directory; an edit is seen at once."""
+def test_an_edit_of_own_code_is_seen_at_once(run_cli: RunCli, tmp_path: Path) -> None:
+    """A factory in a file or a module in the working directory is counted anew when it changes."""
     nets = tmp_path / "mynets.py"
     source = "from torch import nn\ndef build(width=4): return nn.Conv2d(3, width, 1)\n"
     nets.write_text(source)
@@ -282,7 +283,10 @@ def test_absurd_options_and_inputs_are_refused(run_cli: RunCli, model: str, need
 
 
 def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -> None:
-    """Even one with random widths: every counter sees the same network, verified."""
+    """Even one with random widths: every counter sees the same network, verified.
+
+    Until its source changes, it does not run again, unless ``--refresh`` is given.
+    """
     (tmp_path / "drawn.py").write_text(
         "import random, sys\nfrom torch import nn\n"
         "def build():\n    print('called')\n"
@@ -293,6 +297,55 @@ def test_a_factory_runs_once_for_all_counters(run_cli: RunCli, tmp_path: Path) -
     assert {r["status"] for r in rows} == {"verified"}
     assert len({r["params"] for r in rows}) == 1
     assert result.stderr.count("called") == 1
+    for option, calls in ((), 0), (("--refresh",), 1):
+        again = run_cli("table", "drawn:build@8", *option, "--format", "json")
+        assert (again.stderr.count("called"), again.returncode) == (calls, 0)
+    assert json.loads(again.stdout)["rows"] == rows
+
+
+def test_a_file_lists_what_it_offers(run_cli: RunCli, tmp_path: Path) -> None:
+    """Ready to paste, read and not run; beside other models it is no model."""
+    (tmp_path / "own nets.py").write_text(
+        "from torch import nn\nopen('started', 'w')\n"
+        "def build(width=4, pretrained=True) -> nn.Module: ...\n"
+        "def make_policy(): return 1\ndef other(a): return a\n"
+    )
+    shown = run_cli("table", "own nets.py", "-r", "8", "-r", "16")
+    assert (shown.returncode, shown.stdout.splitlines()) == (0, [
+        "own nets.py:build,pretrained=False  (returns a Module)",
+        "own nets.py:make_policy  (named like a model factory)",
+        "Count them:",
+        "  flopbench table 'own nets.py:build@8,pretrained=False' "
+        "'own nets.py:build@16,pretrained=False' 'own nets.py:make_policy@8' "
+        "'own nets.py:make_policy@16'",
+    ])  # fmt: skip
+    offered = "own nets.py:build,pretrained=False, own nets.py:make_policy"
+    assert_refused(run_cli("explain", "own nets.py"), f"name a function in it: {offered}")
+    assert not (tmp_path / "started").exists()
+    (tmp_path / "none.py").write_text("def f(x): return x\n")
+    assert_refused(run_cli("table", "none.py"), "none.py:build@224,width=64")
+
+
+def test_for_takes_logs_or_places(run_cli: RunCli, tmp_path: Path) -> None:
+    """Components of all logs once each, in LaTeX for a place too; what cannot apply is refused."""
+    for name, model in (("a", "linear:2x3"), ("b", "linear:4x5")):
+        header = {"components": {"n": model, "same": "linear:1x1"}, "actions": [
+            {"name": "run", "costs": {"n": 1, "same": 1}}]}  # fmt: skip
+        write_log(tmp_path / f"{name}.jsonl", header, [{"actions": [0]}])
+    made = run_cli("table", "--for", "a.jsonl", "b.jsonl", "--counter", "torch", "--format", "json")
+    rows = {row["spec"]: row["dense_macs"] for row in json.loads(made.stdout)["rows"]}
+    assert rows == {"linear:2x3": 6, "linear:1x1": 1, "linear:4x5": 20}
+    latex = run_cli("table", "--for", "page", "--for", "a.jsonl", "--counter", "torch")
+    assert latex.returncode == 0
+    assert "\\begin{table*}" in latex.stdout
+    for args, needle in (
+        (("--for", "pgae"), "pgae"),
+        (("--for", "a.jsonl", "linear:2x3"), "linear:2x3"),
+        (("linear:2x3", "--for", "a.jsonl"), "--for takes the models from logs"),
+        (("--for", "column", "page"), "--for names 2 places"),
+        (("--from", "t.json", "--for", "a.jsonl"), "one of them"),
+    ):
+        assert_refused(run_cli("table", *args), needle)
 
 
 def test_one_cost_has_one_row(run_cli: RunCli) -> None:

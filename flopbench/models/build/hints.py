@@ -7,7 +7,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from flopbench.core.errors import cut
 from flopbench.core.units import plural
 from flopbench.models.build.built import Built
+from flopbench.models.factories import specs_in
 from flopbench.models.spec import ModelSpec
 
 _WEIGHTS = (
@@ -46,6 +47,8 @@ _FILES = {
 def file_instead(name: str) -> tuple[str, str] | None:
     """Say what a file is that was named as a model, and what to name instead; None for others."""
     what, hint = _FILES.get(PurePath(name).suffix.lower(), ("", ""))
+    offered = ", ".join(map(str, specs_in(Path(name)))) if name.endswith(".py") else ""
+    hint = f"name a function in it: {offered}" if offered else hint
     return (f"{name} is {what}, not a model", hint.replace("FILE", name)) if what else None
 
 

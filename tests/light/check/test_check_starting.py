@@ -18,6 +18,7 @@ from flopbench.check.init.finding import find_entries
 from flopbench.check.init.starting import CI_SNIPPET, config_text
 from flopbench.check.records import METRICS, Entry
 from flopbench.core.toml_lines import tomllib
+from flopbench.models.factories import LARGEST_SOURCE_BYTES
 
 LOG = '{"format": "flopbench.policy-log", "version": 1}\n'
 
@@ -133,6 +134,7 @@ def test_a_factory_is_preferred_over_the_class_it_makes(tmp_path: Path, head: st
         "def get_model_name():",
         "def make_model_config():",
         "def get_widgets():",
+        "def get_policy():",
         "def train_model():",
         "@pytest.fixture\ndef model():",
         "@app.command('x')\ndef build():",
@@ -270,7 +272,7 @@ def test_paths_that_a_specification_cannot_hold_are_skipped(tmp_path: Path) -> N
 def test_a_search_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files beyond the maximum are not searched, nor are those too large to be hand-written."""
     write(tmp_path, {f"n{number}.py": BUILD for number in range(5)})
-    write(tmp_path, {"a.py": BUILD + "#" * finding.LARGEST_SOURCE_BYTES})
+    write(tmp_path, {"a.py": BUILD + "#" * LARGEST_SOURCE_BYTES})
     assert len(find_entries(tmp_path)) == 5
     monkeypatch.setattr(finding, "MOST_FILES", 3)
     assert [name for name, _ in found(tmp_path)] == ["n0", "n1"]
@@ -288,6 +290,30 @@ def test_models_say_why_they_were_found(tmp_path: Path) -> None:
         "make_net": "named like a model factory",
         "other": "returns a Module",
     }
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options"),
+    [
+        ("pretrained=True", "pretrained=False"),
+        ("width=4, *, pretrained_backbone=True", "pretrained_backbone=False"),
+        ("use_pretrained: bool = True, weights=Net_Weights.DEFAULT",
+         "use_pretrained=False,weights=None"),
+        ("encoder_weights='imagenet'", "encoder_weights=None"),
+        ("pretrained='imagenet', checkpoint_path='a.pth'", "checkpoint_path=None,pretrained=None"),
+        ("pretrained=False, weights=None, init_weights=True, share_weights='all'", ""),
+        ("loss_weights=(1, 2), weights_init='he', tie_weights=True", ""),
+    ],
+)  # fmt: skip
+def test_weights_that_a_factory_loads_by_itself_are_left_out(
+    tmp_path: Path, parameters: str, options: str
+) -> None:
+    """They do not change a cost; what only sounds like it is left as it is."""
+    source = f"def build({parameters}):\n    return load()\n"
+    net = "class Net(nn.Module):\n" + FORWARD + f"    def __init__(self, {parameters}): pass\n"
+    write(tmp_path, {"a.py": source, "b.py": net})
+    more = f",{options}" if options else ""
+    assert [e.model for e, _ in find_entries(tmp_path)] == [f"a.py:build{more}", f"b.py:Net{more}"]
 
 
 # --- the text
