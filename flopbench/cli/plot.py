@@ -44,6 +44,11 @@ def add_parser(verbs: Any) -> None:
 
 STYLE = {
     Option("--data FILE", "also write the numbers behind the figure as CSV (-: stdout)"): None,
+    Option(
+        "--caption",
+        "on stdout: everything, or what a paper's caption needs",
+        choices=("full", "short"),
+    ): "full",
     Option("--width WIDTH", "column, page, or inches"): "column",
     Option("--venue", "whose columns and text size", choices=tuple(VENUES)): DEFAULT_VENUE,
     Option("--font FAMILY", "an installed font (default: STIXGeneral)"): None,
@@ -151,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
             write_atomic(outputs["--data"], text)
     write_atomic(output, content)
     if args.data != "-":
-        sys.stdout.write("\n".join([f"{caption.title}.", *caption.sentences]) + "\n")
+        sys.stdout.write("\n".join(caption.lines(args.caption)) + "\n")
     warn([*caption.warnings, *warnings])
     return EXIT_OK
 

@@ -58,7 +58,7 @@ def test_bars_of_one_run() -> None:
 
 def test_outlines_of_several_runs() -> None:
     """One outline a run over the same bins, distinguished by its dash too."""
-    cost = cost_of(LOGS, choices=CHOICES)
+    cost = cost_of(LOGS, choices=CHOICES, cumulative=False)
     ax = drawn(cost)
     outlines = [patch for patch in ax.patches if isinstance(patch, StepPatch)]
     assert len(outlines) == 2
@@ -69,6 +69,31 @@ def test_outlines_of_several_runs() -> None:
     assert len({str(outline.get_linestyle()) for outline in outlines}) == 2
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
     assert texts == ["selective", "steady", "mean, 95 % interval", "median"]
+
+
+def test_bars_stand_at_their_costs(tmp_path: Path) -> None:
+    """One run's bars are centred at its costs, with shares; those of two are side by side."""
+    exits = [{"name": f"exit {n}", "costs": {f"net{n}": 1}} for n in (1, 2)]
+    nets = {"net1": 'value:1e9 "a test"', "net2": 'value:3e9 "a test"'}
+    logs = [
+        write_log(
+            tmp_path / f"{name}.jsonl",
+            {"method": name, "exits": exits, "components": nets, "steps": 1},
+            [{"exit": n} for n in taken],
+        )
+        for name, taken in (("a", (0, 0, 0, 1)), ("b", (0, 1, 1, 1)))
+    ]
+    ax = drawn(cost_of(logs[0]))
+    places = [(bar.get_x() + bar.get_width() / 2, bar.get_height()) for bar in ax.patches]
+    assert places == [(1.0, 75.0), (3.0, 25.0)]
+    assert [text.get_text() for text in ax.texts] == ["75 %", "25 %"]
+    assert list(ax.get_xticks()) == [1.0, 3.0]
+    assert_nothing_clipped(ax)
+    ax = drawn(cost_of(logs))
+    assert [bar.get_height() for bar in ax.patches] == [75, 25, 25, 75]
+    ends = [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in ax.patches]
+    assert (ends[0][1], ends[1][1]) == pytest.approx((ends[2][0], ends[3][0])) == (1.0, 3.0)
+    assert len({bar.get_hatch() for bar in ax.patches}) == 2
 
 
 def test_means_and_medians_are_marked() -> None:
@@ -102,7 +127,7 @@ def test_nothing_is_clipped(tmp_path: Path) -> None:
     free = free_log(tmp_path)
     long = free_log(tmp_path, "_$a$ method whose name is <b>long</b>, " * 4)
     for logs in ([free], LOGS, [free, long, *LOGS]):
-        for cumulative in (False, True):
+        for cumulative in (False, True, None):
             with paper_style():
                 assert_nothing_clipped(drawn(cost_of(logs, choices=CHOICES, cumulative=cumulative)))
 

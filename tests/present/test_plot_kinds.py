@@ -71,6 +71,28 @@ def test_the_same_input_gives_the_same_bytes(
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.parametrize("kind", INPUTS)
+def test_a_short_caption_is_a_few_sentences(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same title, at most four sentences, and no file; the figure keeps the whole caption."""
+    monkeypatch.chdir(ROOT)
+    (tmp_path / "points.csv").write_text(POINTS, encoding="utf-8")
+    inputs = [text.format(folder=tmp_path) for text in INPUTS[kind]]
+    said, drawn = [], []
+    for form in ("full", "short"):
+        path = tmp_path / f"{form}.svg"
+        assert main(["plot", kind, *inputs, "--caption", form, "-o", str(path)]) == 0
+        said.append(capsys.readouterr().out.splitlines())
+        drawn.append(path.read_bytes())
+    full, short = said
+    assert short[0] == full[0]
+    assert 2 <= len(short) <= 5
+    assert len(short) < len(full)
+    assert not any("tests/data" in line or "reports/" in line for line in short)
+    assert drawn[0] == drawn[1]
+
+
 def own_log(folder: Path, **header: Any) -> Path:
     """Write a log of two videos under two actions, whose price is a constant."""
     actions = [{"name": name, "costs": {"net": 1}} for name in "ab"]

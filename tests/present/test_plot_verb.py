@@ -36,13 +36,13 @@ COSTS = f"cost {SELECTIVE} {STEADY} --table tests/data/table-schema1.json"
             5,
         ),
         (
-            COSTS,
+            f"{COSTS} --histogram",
             "Prices: thop-2020",
             "run,from_gflops_per_video,below_gflops_per_video,videos,share_of_videos,charged_",
             26,
         ),
         (
-            f"{COSTS} --cumulative",
+            COSTS,
             "Cumulative distribution of the cost",
             "run,gflops_per_video,videos_at_most,share_at_most,charged_otherwise",
             303,

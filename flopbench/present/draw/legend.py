@@ -38,12 +38,12 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a number and its unit in a sentence."""
 
 
-def hollow_entry() -> tuple[Artist, str]:
-    """Return the legend's entry for hollow marks."""
+def hollow_entries(verdicts: str) -> list[tuple[Artist, str]]:
+    """Return the legend's entry for marks that these verdicts leave hollow; none for no verdict."""
     mark = Line2D(
         [], [], linestyle="none", marker="o", markerfacecolor="white", markeredgecolor=INK
     )
-    return mark, "hollow: verdict other than stable"
+    return [(mark, f"hollow: {verdicts}")] if verdicts else []
 
 
 def legend_lines(entries: Entries, style: Style, *, sentences: bool = False) -> float:

@@ -21,6 +21,8 @@ NAMES_TAKE = 0.45
 ON_GRID = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
 """Background of text that is drawn over the grid."""
 
+MARK_PT = 3.6
+"""Size of a point that stands on bars and lines, which it must not hide."""
 STEPS = ((1.0, 2.0, 5.0), (1.0, 3.0), (1.0,))
 """Ticks within a decade, from many to few."""
 INCHES_A_TICK = {"x": 0.28, "y": 0.25}
@@ -71,6 +73,7 @@ def mark(ax: Axes, x: float, y: float, own: Look, *, filled: bool) -> None:
         [y],
         linestyle="none",
         marker=own.marker,
+        markersize=MARK_PT,
         markerfacecolor=own.color if filled else "white",
         markeredgecolor=own.color,
         zorder=4,

@@ -17,6 +17,8 @@ class Caption:
         title: one line.
         sentences: what is drawn, from which files, the counter with its version and the convention,
             how intervals were made, and what qualifies the figure.
+        short: what is left of the sentences where the figure is printed in a paper, which says the
+            rest elsewhere; by default the first one.
         alt: alternative text: what the figure shows, with its main finding in numbers.
         warnings: what makes it questionable, for stderr.
     """
@@ -24,7 +26,13 @@ class Caption:
     title: str
     sentences: tuple[str, ...]
     alt: str
+    short: tuple[str, ...] = ()
     warnings: tuple[Remark, ...] = ()
+
+    def lines(self, form: str = "full") -> list[str]:
+        """Return the title and the sentences, all (``full``) or the ``short`` ones."""
+        own = self.sentences if form == "full" else self.short or self.sentences[:1]
+        return [f"{self.title}.", *own]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -95,6 +95,7 @@ class Classes:
                 f"{listed(self.others)}: without a network of its own, so in neither numerator."
             )
         files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
+        defined = sentences[: len(self.series)]
         sentences += [
             *self.notes,
             "Top row and dashed: the whole run.",
@@ -104,6 +105,7 @@ class Classes:
         return Caption(
             title=f"Resolutions by class: {self.run}",
             sentences=tuple(sentences),
+            short=(*defined, "Lines: 95 % intervals. Top row and dashed: the whole run."),
             alt=self._alt,
             warnings=self.warnings,
         )

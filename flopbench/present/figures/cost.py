@@ -1,10 +1,10 @@
-"""How the cost of a video is distributed: a histogram or the cumulative distribution."""
+"""How the cost of a video is distributed: a histogram, bars, or the cumulative distribution."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.bootstrap import Interval
@@ -14,6 +14,7 @@ from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts
 from flopbench.policy.file_kinds import LOG
+from flopbench.present.figures.bins import few_costs, shared_bins
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
 from flopbench.present.figures.inputs.files import CallerError
@@ -42,7 +43,7 @@ class CostsOfRun:
         views: of all videos; as many as videos where none has several.
         interval: of the mean, 95 %; None for a single video.
         charged: components that are not charged by default; empty for none.
-        counts: videos in each bin; empty for the cumulative distribution.
+        counts: videos in each bin, or at each cost; empty for the cumulative distribution.
         steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
         cut: whether only some of its steps are kept.
     """
@@ -63,7 +64,7 @@ class CostsOfRun:
 
     @property
     def shares(self) -> tuple[float, ...]:
-        """Share of its videos in each bin."""
+        """Share of its videos in each bin, or at each cost."""
         return tuple(count / self.videos for count in self.counts)
 
 
@@ -72,7 +73,8 @@ class Cost:
     """Runs under one counter and one rule.
 
     Attributes:
-        edges: of the bins, GFLOPS a video, one more than bins; empty for the cumulative form.
+        edges: of the bins, GFLOPS a video, one more than bins; empty without bins.
+        values: the costs of bars, GFLOPS a video, ascending; empty without bars.
         width: of each bin.
         bins_by: how the width was chosen.
         prices: counter, version, table.
@@ -81,6 +83,7 @@ class Cost:
 
     runs: tuple[CostsOfRun, ...]
     edges: tuple[float, ...]
+    values: tuple[float, ...]
     width: float
     bins_by: str
     prices: str
@@ -91,7 +94,7 @@ class Cost:
     @property
     def cumulative(self) -> bool:
         """Whether the cumulative distribution is drawn."""
-        return not self.edges
+        return not self.edges and not self.values
 
     @property
     def caption(self) -> Caption:
@@ -102,18 +105,25 @@ class Cost:
             sentences.append("Share of videos that cost at most this much.")
             if any(run.cut for run in self.runs):
                 sentences.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
+        elif self.values:
+            many = f"{len(self.values)} different costs" if self.values[1:] else "all are equal"
+            sentences.append(f"Share of each run's videos at each cost: {many}.")
         else:
             sentences.append(
                 f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, each "
                 f"including its lower edge ({self.bins_by})."
             )
-        sentences += [_summary(run) for run in self.runs]
+        sentences += [
+            f"{_centre(run)}, {videos_text(run.videos, run.views)}, {run.source}."
+            for run in self.runs
+        ]
         sentences += [*self._intervals, *left_out(self.warnings)]
         names = listed([run.name for run in self.runs])
         form = "Cumulative distribution" if self.cumulative else "Distribution"
         return Caption(
             title=f"{form} of the cost of a video: {names}",
             sentences=tuple(sentences),
+            short=tuple(f"{_centre(run)}." for run in self.runs),
             alt=" ".join(
                 f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
                 f"GFLOPS/video, mean {four_digits(run.mean)}, median {four_digits(run.median)}."
@@ -137,7 +147,19 @@ class Cost:
 
     @property
     def table(self) -> FigureTable:
-        """One row a run and bin, or a run and step."""
+        """One row a run and bin, a run and cost, or a run and step."""
+        if self.values:
+            return FigureTable.of(
+                {
+                    "run": run.name,
+                    "gflops_per_video": cost,
+                    "videos": n,
+                    "share_of_videos": n / run.videos,
+                    COLUMN: run.charged or None,
+                }
+                for run in self.runs
+                for cost, n in zip(self.values, run.counts, strict=True)
+            )
         if self.cumulative:
             return FigureTable.of(
                 {
@@ -164,20 +186,24 @@ class Cost:
         )
 
 
-def _summary(run: CostsOfRun) -> str:
+def _centre(run: CostsOfRun) -> str:
     mean = f"mean {four_digits(run.mean)}"
     if run.interval is not None:
         low, high = four_digits(run.interval.low), four_digits(run.interval.high)
         mean += f" (95 % interval {low} to {high})"
-    median = f"median {four_digits(run.median)} GFLOPS/video"
-    many = videos_text(run.videos, run.views)
-    return f"{run.name}: {mean}, {median}, {many}, {run.source}."
+    return f"{run.name}: {mean}, median {four_digits(run.median)} GFLOPS/video"
 
 
 @kind(
     takes={LOG: "log"},
     options=(
-        Option("--cumulative", "draw the cumulative distribution instead of a histogram"),
+        Option(
+            "--cumulative",
+            "draw the cumulative distribution (default: for several runs, unless there are only a "
+            "few different costs)",
+            const=True,
+        ),
+        Option("--histogram", "draw a histogram, or bars", "cumulative", const=False),
         NAMES,
     ),
     log_options=("prices", "bootstrap", "reading"),
@@ -186,7 +212,7 @@ def cost(
     log: Log | Sequence[Log],
     ax: Axes | None = None,
     *,
-    cumulative: bool = False,
+    cumulative: bool | None = None,
     names: Sequence[str] = (),
     choices: Choices | None = None,
 ) -> Cost:
@@ -195,7 +221,9 @@ def cost(
     Args:
         log: a policy log's file or a ``Run``; or several.
         ax: where to draw; None makes a new figure.
-        cumulative: draw the cumulative distribution instead of a histogram.
+        cumulative: draw the cumulative distribution instead of a histogram; None does for several
+            runs. Where only a few different costs occur, bars take the place of the histogram, for
+            several runs too.
         names: what to call the runs.
         choices: prices, rule, reading; what has no price in its table comes from the cache.
 
@@ -226,11 +254,16 @@ def cost(
         f"{f'{one.run.prices.counter} {one.run.prices.version}'.strip()}, {one.run.table}"
         for one in found
     ]
-    edges, width, bins_by = ((), 0.0, "") if cumulative else shared_bins(costs)
-    runs = [_run(one, own, edges) for one, own in zip(found, costs, strict=True)]
+    values = () if cumulative else few_costs(costs)
+    edges: Sequence[float] = ()
+    width, bins_by = 0.0, ""
+    if not values and (cumulative is False or (cumulative is None and len(found) == 1)):
+        edges, width, bins_by = shared_bins(costs)
+    runs = [_run(one, own, edges, values) for one, own in zip(found, costs, strict=True)]
     return Cost(
         runs=tuple(runs),
         edges=tuple(edges),
+        values=values,
         width=width,
         bins_by=bins_by,
         prices="; ".join(dict.fromkeys(prices)),
@@ -247,7 +280,7 @@ def _gflops(one: NamedRun) -> Any:
     return np.sort(macs) / GIGA
 
 
-def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
+def _run(one: NamedRun, costs: Any, edges: Sequence[float], values: Sequence[float]) -> CostsOfRun:
     """Return one run; costs are ascending."""
     import numpy as np
 
@@ -256,6 +289,9 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
     cut = False
     if edges:
         counts = tuple(np.histogram(costs, edges)[0].tolist())
+    elif values:
+        middles = [(low + high) / 2 for low, high in pairwise(values)]
+        counts = tuple(np.bincount(np.digitize(costs, middles), minlength=len(values)).tolist())
     else:
         ends = np.flatnonzero(np.append(costs[1:] > costs[:-1], True))
         if len(ends) > MOST_STEPS:
@@ -284,65 +320,3 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float]) -> CostsOfRun:
 def four_digits(number: float) -> str:
     """Print a number with four significant digits, trailing zeros included."""
     return f"{number:#.4g}".rstrip(".") if number else "0"
-
-
-MOST_BINS = 60
-"""More bins would be narrower than a line in a column."""
-NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
-"""Widths of bins are one of these, times a power of ten."""
-
-
-def shared_bins(costs: Sequence[Any]) -> tuple[list[float], float, str]:
-    """Return shared edges, their spacing, and the rule that gave it.
-
-    Freedman and Diaconis (1981): twice the interquartile range over the cube root of the number
-    of values; the narrowest of all runs', rounded to a number that reads well.
-
-    Args:
-        costs: (n,) ascending numbers of each run, 0 or more.
-    """
-    import numpy as np
-
-    least = min(float(own[0]) for own in costs)
-    most = max(float(own[-1]) for own in costs)
-    if most == least:
-        width = nice(most / 10) if most else 1.0
-        low = max(most - width / 2, 0.0)
-        return [low, low + width], width, "all videos cost the same"
-    widths = []
-    for own in costs:
-        low, high = np.quantile(own, [0.25, 0.75])
-        if high > low:
-            widths.append(2 * float(high - low) / len(own) ** (1 / 3))
-    rule = "Freedman and Diaconis's rule, rounded"
-    if not widths:
-        widths = [(most - least) / 20]
-        rule = "a twentieth of the range, rounded, as half of the videos cost the same"
-    elif len(costs) > 1:
-        rule = f"{rule}; the narrowest of the runs' widths"
-    width = nice(min(widths))
-    if (most - least) / width > MOST_BINS - 1:
-        width = nice((most - least) / (MOST_BINS - 1), up=True)
-        rule = f"as narrow as {MOST_BINS} bins over the range allow; {rule} asks for narrower ones"
-    return *_edges(least, most, width), rule
-
-
-def _edges(least: float, most: float, width: float) -> tuple[list[float], float]:
-    """Return edges at whole multiples of the width; the last is above all costs."""
-    first = math.floor(least / width)
-    count = math.floor(most / width) - first + 1
-    # Twelve digits: 0.3, not 0.30000000000000004; so an edge may move past a cost that equals it.
-    edges = [float(f"{(first + i) * width:.12g}") for i in range(-1, count + 2)]
-    start = 0 if edges[1] > least else 1
-    stop = len(edges) if edges[-2] <= most else len(edges) - 1
-    return edges[start:stop], width
-
-
-def nice(width: float, *, up: bool = False) -> float:
-    """Return the nearest of ``NICE`` times a power of ten; ``up``: the least that is as wide."""
-    power = 10.0 ** math.floor(math.log10(width))
-    if up:
-        step = next((n for n in NICE if n * power >= width * (1 - 1e-9)), NICE[-1])
-    else:
-        step = min(NICE, key=lambda n: abs(math.log(n * power / width)))
-    return float(f"{step * power:.12g}")

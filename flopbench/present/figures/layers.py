@@ -132,6 +132,10 @@ class Layers:
         return Caption(
             title=f"Where the MACs of {profile.spec} are",
             sentences=tuple(sentences),
+            short=(
+                f"Dense MACs of each module, together {self.whole:,}, counted by "
+                f"{profile.counter} {profile.counter_version}.",
+            ),
             alt=(
                 f"Bars of the dense MACs of {len(self.bars)} modules. Most are in {largest.name}: "
                 f"{percent(largest.dense_macs, self.whole)} of {self.whole:,}."

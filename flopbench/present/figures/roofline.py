@@ -107,6 +107,10 @@ class Roofline(TimedFigure):
         return Caption(
             title=f"Roofline of {listed([group.whole for group in self.groups])}",
             sentences=(*sentences, how_timed(rows), *self.last_sentences),
+            short=(
+                "Solid: measured roofs. Each line: from every activation moved through memory "
+                "(marker) to weights alone (end); 1 MAC = 2 FLOPs.",
+            ),
             alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
             warnings=self.warnings,
         )
@@ -189,6 +193,7 @@ def roofline(
     )
     return Roofline(
         groups=tuple(map(_under_roofs, groups)),
+        drawn=common.drawn,
         shared=common.shared,
         left_out=common.left_out,
         flagged=common.flagged,

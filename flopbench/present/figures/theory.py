@@ -94,6 +94,7 @@ class Theory(TimedFigure):
         return Caption(
             title=f"MACs against time on {listed([group.whole for group in self.groups])}",
             sentences=(*sentences, *self.last_sentences),
+            short=(self._line, self._bars(rows)),
             alt=" ".join(
                 [f"{timed_models(len(rows))}.", *(text for g in self.groups for text in _alt(g))]
             ),
@@ -196,6 +197,7 @@ def theory(
     return Theory(
         groups=tuple(_fitted(group, fit) for group in groups),
         fit=fit,
+        drawn=common.drawn,
         shared=common.shared,
         left_out=common.left_out,
         flagged=common.flagged,

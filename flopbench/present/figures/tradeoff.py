@@ -166,7 +166,7 @@ def tradeoff(
     given = several(logs, Run, LogCounts, ShareCounts)
     found = priced(given, choices, names=names, keep_scores=True) if given else []
     _check_given(bool(found), rows[0].file if rows else None, wanted)
-    named, methods, notes = accuracies_of(
+    named, methods, differences, notes = accuracies_of(
         found, choices or Choices(), wanted, anyway=anyway, cost=cost, reference=reference
     )
     warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
@@ -194,6 +194,7 @@ def tradeoff(
         own_named=bool(own),
         show_front=front,
         terms=(*costs.terms, *accuracy_terms(named, methods)),
+        differences=tuple(differences),
         notes=tuple(notes),
         warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
     )

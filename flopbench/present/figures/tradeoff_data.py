@@ -22,6 +22,7 @@ class Tradeoff:
         own_named: whether own points were named; else they are the logs.
         show_front: whether the front is drawn.
         terms: sentences on where costs come from: counter, rule, machine.
+        differences: sentences on how far logs are from the reference.
         notes: sentences on individual points.
     """
 
@@ -33,6 +34,7 @@ class Tradeoff:
     own_named: bool = False
     show_front: bool = True
     terms: tuple[str, ...]
+    differences: tuple[str, ...] = ()
     notes: tuple[str, ...]
     warnings: tuple[Remark, ...]
 
@@ -83,6 +85,12 @@ class Tradeoff:
         return Caption(
             title=f"{name} against {unit}",
             sentences=tuple(sentences),
+            short=(
+                *self._kinds(),
+                *self._joined(),
+                *(["Bars: 95 % intervals."] if any(map(_has_interval, self.points)) else []),
+                *(["Step line: Pareto front."] if self.show_front and self.front[1:] else []),
+            ),
             alt=f"{many}, {self.metric} against {unit}. On the Pareto front: {best}.",
             warnings=self.warnings,
         )
@@ -110,6 +118,7 @@ class Tradeoff:
         if self.reference:
             unit = UNITS[self.cost].partition("/")[0]
             said.append(f"Below a name: {unit} and {self.metric} relative to {self.reference}.")
+            said += self.differences
         return said
 
     def _best(self) -> list[str]:
@@ -121,9 +130,8 @@ class Tradeoff:
         return [f"{drawn} Intervals may overlap across it."]
 
     def _intervals(self) -> str:
-        ends = [point.percent_ends or point.cost_ends for point in self.points]
-        bare = [point.name for point, own in zip(self.points, ends, strict=True) if own is None]
-        if not any(ends):
+        bare = [point.name for point in self.points if not _has_interval(point)]
+        if len(bare) == len(self.points):
             return "No point has an interval."
         return "Bars: 95 % intervals." + (f" Without any: {listed(bare)}." if bare else "")
 
@@ -153,3 +161,7 @@ class Tradeoff:
             "series": point.series or None,
             "own": point.own,
         }
+
+
+def _has_interval(point: TradeoffPoint) -> bool:
+    return (point.percent_ends or point.cost_ends) is not None

@@ -89,14 +89,14 @@ def accuracies_of(
     anyway: bool,
     cost: Cost,
     reference: str = "",
-) -> tuple[Metric, Sequence[Method], list[str]]:
+) -> tuple[Metric, Sequence[Method], list[str], list[str]]:
     """Compute accuracies; several logs must pass the checks of ``compare``.
 
-    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``;
-    differences from the reference where that is one of the logs.
+    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``.
 
     Returns:
-        The metric, one method a log, and sentences on them.
+        The metric, one method a log, sentences on their differences from the reference where that
+        is one of the logs, and sentences on single ones.
 
     Raises:
         InputError: an unknown metric, or a log without that accuracy.
@@ -124,7 +124,7 @@ def accuracies_of(
                 f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
                 "samples labels and scores",
             )
-    return chosen, methods, [*apart, *(f"Note: {note}." for note in notes)]
+    return chosen, methods, apart, [f"Note: {note}." for note in notes]
 
 
 def _names(one: NamedRun) -> tuple[str, str]:

@@ -15,14 +15,8 @@ from flopbench.core.errors import InputError
 from flopbench.counting.table import CostTable
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices, run_of_log
-from flopbench.present.figures.cost import (
-    MOST_BINS,
-    MOST_STEPS,
-    cost,
-    four_digits,
-    nice,
-    shared_bins,
-)
+from flopbench.present.figures.bins import MOST_BINS, few_costs, nice, shared_bins
+from flopbench.present.figures.cost import MOST_STEPS, cost, four_digits
 
 cost_of = cost.make
 
@@ -49,7 +43,7 @@ def looks(*counts: int) -> list[list[int]]:
 
 def test_bins_hold_the_estimators_costs() -> None:
     """Each bin counts the videos whose cost, by the estimator, is in it."""
-    cost = cost_of(LOGS, choices=CHOICES)
+    cost = cost_of(LOGS, choices=CHOICES, cumulative=False)
     for one, log in zip(cost.runs, LOGS, strict=True):
         run = run_of_log([log], CHOICES)
         costs = video_costs(run.counts, run.prices, run.primary.rule) / 1e9  # type: ignore[arg-type]
@@ -63,7 +57,7 @@ def test_bins_hold_the_estimators_costs() -> None:
 
 def test_words_say_how() -> None:
     """Counter with version, rule, convention, bin width and its rule, means with intervals, n."""
-    said = " ".join(cost_of(LOGS, choices=CHOICES).caption.sentences)
+    said = " ".join(cost_of(LOGS, choices=CHOICES, cumulative=False).caption.sentences)
     for part in (
         "Prices: thop-2020 0.1.1",
         "Rule: exact.",
@@ -101,15 +95,55 @@ def test_many_steps_are_thinned(tmp_path: Path) -> None:
     assert "Drawn at 1,000 quantiles" in " ".join(cost.caption.sentences)
 
 
-@pytest.mark.parametrize(
-    ("counts", "edges"), [((8, 8, 8), (7.6, 8.4)), ((8,), (7.6, 8.4)), ((0, 0), (0, 1))]
-)
-def test_videos_of_equal_cost(tmp_path: Path, counts: Any, edges: Any) -> None:
-    """They fall into one bin around their cost; free videos into one that starts at 0."""
+@pytest.mark.parametrize("counts", [(8, 8, 8), (8,), (0, 0)])
+def test_videos_of_equal_cost(tmp_path: Path, counts: Any) -> None:
+    """They are one bar at their cost."""
     cost = cost_of(constant_log(tmp_path / "log.jsonl", looks(*counts)))
-    assert cost.edges == pytest.approx(edges)
+    assert (cost.edges, cost.values) == ((), (counts[0],))
     assert cost.runs[0].counts == (len(counts),)
-    assert "all videos cost the same" in " ".join(cost.caption.sentences)
+    assert "at each cost: all are equal." in " ".join(cost.caption.sentences)
+
+
+@pytest.mark.parametrize(
+    ("runs", "asked", "form"),
+    [
+        ([(1, 1, 2, 5)], None, "bins"),  # three costs of four videos: not twice each
+        ([(1, 1, 1, 2, 5, 5)], None, "bars"),
+        ([(1, 1, 1, 2, 5, 5)], True, "steps"),
+        ([(1, 1, 1, 2, 5, 5), (2, 2, 2, 2, 5, 5)], None, "bars"),
+        ([tuple(range(13)) * 2], None, "bins"),  # thirteen costs
+        ([tuple(range(12)) * 2], None, "bars"),
+        ([tuple(range(12)) * 2] * 3, None, "steps"),  # 36 bars in a column
+        ([tuple(range(12)) * 2] * 3, False, "bins"),
+        ([tuple(range(20)), tuple(range(9))], None, "steps"),
+        ([tuple(range(20)), tuple(range(9))], False, "bins"),
+    ],
+)
+def test_the_form_fits_the_costs(
+    tmp_path: Path, runs: list[tuple[int, ...]], asked: bool | None, form: str
+) -> None:
+    """A histogram of one run, steps of several; bars where a few costs occur often."""
+    logs = [constant_log(tmp_path / f"{n}.jsonl", looks(*run)) for n, run in enumerate(runs)]
+    figure = cost_of(logs, cumulative=asked)
+    found = "bars" if figure.values else "bins" if figure.edges else "steps"
+    assert (found, figure.cumulative) == (form, form == "steps")
+
+
+def test_bars_count_the_videos_of_each_cost(tmp_path: Path) -> None:
+    """Of 6 videos 3 cost 1, 1 costs 2, 2 cost 5; of the other run none costs 1."""
+    runs = (1, 1, 1, 2, 5, 5), (2, 2, 2, 2, 5, 5)
+    logs = [constant_log(tmp_path / f"{n}.jsonl", looks(*run)) for n, run in enumerate(runs)]
+    figure = cost_of(logs)
+    assert figure.values == (1, 2, 5)
+    assert [run.counts for run in figure.runs] == [(3, 1, 2), (0, 4, 2)]
+    assert figure.table.header[1:4] == ("gflops_per_video", "videos", "share_of_videos")
+    assert figure.table.rows[1][:4] == ("0", 2.0, 1, 1 / 6)
+    assert "at each cost: 3 different costs." in " ".join(figure.caption.sentences)
+
+
+def test_costs_that_differ_by_rounding_are_one() -> None:
+    """0.1 + 0.2 is 0.3: the same prices in another order."""
+    assert few_costs([np.array([0.3, 0.3, 0.1 + 0.2, 0.1 + 0.2])]) == (0.3,)
 
 
 def test_a_single_video_has_no_interval(tmp_path: Path) -> None:
@@ -122,9 +156,9 @@ def test_a_single_video_has_no_interval(tmp_path: Path) -> None:
 
 def test_mostly_equal_costs(tmp_path: Path) -> None:
     """Where half of the videos cost the same, the range decides the bins."""
-    cost = cost_of(constant_log(tmp_path / "log.jsonl", looks(*[5] * 30, 1, 25)))
+    cost = cost_of(constant_log(tmp_path / "log.jsonl", looks(*[5] * 40, *range(6, 19))))
     assert "a twentieth of the range" in cost.bins_by
-    assert sum(cost.runs[0].counts) == 32
+    assert sum(cost.runs[0].counts) == 53
 
 
 def test_an_outlier_does_not_make_a_thousand_bins(tmp_path: Path) -> None:
@@ -171,7 +205,7 @@ def test_runs_share_bins(tmp_path: Path) -> None:
     """All runs are counted in the same bins, as narrow as any of them asks for."""
     near = constant_log(tmp_path / "near.jsonl", looks(*range(10, 30)))
     far = constant_log(tmp_path / "far.jsonl", looks(*range(100, 140, 2)))
-    cost = cost_of([near, far])
+    cost = cost_of([near, far], cumulative=False)
     assert all(len(run.counts) == len(cost.edges) - 1 for run in cost.runs)
     assert [run.name for run in cost.runs] == ["near", "far"]
     assert len(cost.table.rows) == 2 * (len(cost.edges) - 1)

@@ -1,7 +1,9 @@
-"""A histogram of the cost of a video, or its cumulative form; means and medians are above it."""
+"""A histogram or bars of the cost of a video, or its cumulative form; means are above it."""
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -11,9 +13,16 @@ from matplotlib.transforms import blended_transform_factory, offset_copy
 
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
+from flopbench.present.draw.parts import ON_GRID
 from flopbench.present.draw.style import INK, Style, chosen_style, look
 from flopbench.present.figures.cost import Cost, CostsOfRun, four_digits
 
+BAR, THINNEST = 0.7, 0.012
+"""Width of the bars at one cost: as a share of the least distance of costs, and of their range."""
+TICK_TAKES = 0.15
+"""Width of a tick's number, as a share of the costs' range."""
+ABOVE_BARS = 1.15
+"""The axis extends to this multiple of the highest bar, to fit the share above it."""
 BODY_IN = 1.5
 """Height of the axes themselves, at 9 pt text."""
 LANE = 1.1
@@ -25,15 +34,18 @@ MEDIAN: dict[str, Any] = {"marker": "|", "color": INK, "markersize": 9, "markere
 def cost_drawing(cost: Cost) -> Drawing:
     """Return cost, ready to be drawn."""
     runs = cost.runs
+    form = _draw_bars if cost.values else _draw_histogram if cost.edges else _draw_steps
 
     def draw(ax: Axes) -> None:
         style = chosen_style(ax)
         for n, run in enumerate(runs):
-            (_draw_steps if cost.cumulative else _draw_histogram)(ax, cost, run, n)
+            form(ax, cost, run, n)
         for n, run in enumerate(runs):
             _draw_centre(ax, run, n, _lane(ax, style, len(runs) - 1 - n))
         ax.set_xlim(*_limits(cost))
         ax.set_ylim(0, 100 if cost.cumulative else None)
+        if cost.values:
+            _set_bars(ax, cost)
         ax.set_xlabel("cost (GFLOPS/video = GMACs/video)")
         ax.set_ylabel("videos up to this cost (%)" if cost.cumulative else "share of videos (%)")
         ax.grid(visible=True, axis="y")
@@ -49,14 +61,54 @@ def cost_drawing(cost: Cost) -> Drawing:
 
 
 def _limits(cost: Cost) -> tuple[float, float]:
-    if not cost.cumulative:
+    if cost.edges:
         low, high = cost.edges[0], cost.edges[-1]
-        # Bins at the edges are clear of the axis; a single bin has room around it.
-        reach = cost.width * (0.5 if len(cost.edges) > 2 else 4)
+        reach = cost.width / 2  # bins at the edges are clear of the axis
         return max(low - reach, min(low, 0.0)), high + reach
+    if cost.values:
+        reach = 0.7 * _bar_width(cost)
+        return cost.values[0] - reach, cost.values[-1] + reach
     least, most = min(run.least for run in cost.runs), max(run.most for run in cost.runs)
     reach = (most - least) / 30 or abs(most) / 10 or 1.0
     return max(least - reach, min(least, 0.0)), most + reach
+
+
+def _bar_width(cost: Cost) -> float:
+    """Return the width of a group of bars, GFLOPS a video: they do not overlap if they can."""
+    low, high = cost.values[0], cost.values[-1]
+    nearest = min((b - a for a, b in pairwise(cost.values)), default=high or 1.0)
+    return max(BAR * nearest, THINNEST * (high - low))
+
+
+def _set_bars(ax: Axes, cost: Cost) -> None:
+    """Put ticks at the costs if there is room; shares above the bars of one run need some, too."""
+    near = min((b - a for a, b in pairwise(cost.values)), default=math.inf)
+    if near >= TICK_TAKES * (cost.values[-1] - cost.values[0]):
+        ax.set_xticks(cost.values, [four_digits(value) for value in cost.values])
+    if len(cost.runs) == 1:
+        ax.set_ylim(0, ABOVE_BARS * 100 * max(cost.runs[0].shares))
+
+
+def _draw_bars(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> None:
+    """Draw one run's bars at its costs, beside those of the others, with their shares."""
+    own, whole = look(n), _bar_width(cost)
+    width = whole / len(cost.runs)
+    at = [value - whole / 2 + (n + 0.5) * width for value in cost.values]
+    shares = [100 * share for share in run.shares]
+    ax.bar(at, shares, width=width, color=own.color, hatch=own.hatch, edgecolor=INK)
+    if len(cost.runs) > 1:
+        return
+    for x, share in zip(at, shares, strict=True):
+        ax.annotate(
+            f"{share:.0f} %" if share >= 1 or not share else "< 1 %",
+            (x, share),
+            xytext=(0, 1.5),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=chosen_style(ax).small_pt,
+            bbox=ON_GRID,
+        )
 
 
 def _draw_histogram(ax: Axes, cost: Cost, run: CostsOfRun, n: int) -> None:

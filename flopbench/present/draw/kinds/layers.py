@@ -10,7 +10,6 @@ from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.parts import (
     FEW_TICKS,
-    NAMES_TAKE,
     ON_GRID,
     bar_key,
     bars,
@@ -22,6 +21,8 @@ from flopbench.present.draw.text import ELLIPSIS, longest_fit, short_names, shor
 from flopbench.present.figures.inputs.profiles import PLAIN_NAMES
 from flopbench.present.figures.layers import Layers
 
+PATHS_TAKE = 0.34
+"""Largest share of a figure's width for names; the first parts of longer paths are left out."""
 ROOM_FOR_SHARE = 1.3
 """The axis extends to this multiple of the longest bar, to fit the share at its end."""
 LEAST_LINES = 4
@@ -46,7 +47,7 @@ def layers_drawing(layers: Layers) -> Drawing:
         names = longest_fit(
             lambda most: short_paths(layers, most),
             [bar.name for bar in modules],
-            NAMES_TAKE * style.width_in,
+            PATHS_TAKE * style.width_in,
             style.small_pt,
         )
         name_rows(ax, range(len(names)), names, "module", ends=(len(names) - 0.4, -0.6))

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from flopbench.core.units import gflops, rate
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
-from flopbench.present.draw.legend import NO_BREAK, hollow_entry
+from flopbench.present.draw.legend import NO_BREAK, hollow_entries
 from flopbench.present.draw.parts import mark
 from flopbench.present.draw.style import INK, Look, chosen_style, look
 from flopbench.present.figures.roofline import RoofGroup, Roofline, RoofPoint
@@ -34,9 +34,9 @@ def roofline_drawing(roofline: Roofline) -> Drawing:
             _draw_roofs(ax, group, look(n), several=len(roofline.groups) > 1)
         for n, group in enumerate(roofline.groups):
             for point in group.points:
-                _draw_point(ax, point, look(n))
+                _draw_point(ax, point, look(n), filled=point.one.stable or not roofline.hollow)
         ax.set_xlabel("arithmetic intensity (FLOP/byte)")
-        ax.set_ylabel("achieved GFLOP/s (1 MAC = 2 FLOPs)")
+        ax.set_ylabel("GFLOP/s (1 MAC = 2 FLOPs)")
         ax.grid(visible=True)
         name_points(
             ax,
@@ -78,7 +78,7 @@ def _legend(roofline: Roofline) -> list[tuple[Artist, str]]:
             key = Line2D([], [], color=color, linestyle="--", linewidth=0.8)
             sheet = _pair(group.peak_flops_per_s, group.peak_bytes_per_s)
             entries.append((key, f"data sheet: {sheet}"))
-    return [*entries, hollow_entry()] if roofline.flagged else entries
+    return [*entries, *hollow_entries(roofline.hollow)]
 
 
 def _pair(flops_per_s: float | None, bytes_per_s: float) -> str:
@@ -110,9 +110,9 @@ def _draw_roofs(ax: Axes, group: RoofGroup, own: Look, *, several: bool) -> None
         roof(top, group.peak_bytes_per_s, "--", 0.8, flat=bool(group.peak_flops_per_s))
 
 
-def _draw_point(ax: Axes, point: RoofPoint, own: Look) -> None:
+def _draw_point(ax: Axes, point: RoofPoint, own: Look, *, filled: bool) -> None:
     """Draw one model: a line between its bounds, the marker at the lower one."""
     height = gflops(point.flops_per_s)
     ax.plot([point.low, point.high], [height] * 2, color=own.color, linewidth=1.4, zorder=3)
     ax.plot([point.high], [height], color=own.color, marker="|", markersize=5, zorder=3)
-    mark(ax, point.low, height, own, filled=point.one.stable)
+    mark(ax, point.low, height, own, filled=filled)

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from flopbench.core.units import GIGA, gflops, ms
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
-from flopbench.present.draw.legend import NO_BREAK, hollow_entry
+from flopbench.present.draw.legend import NO_BREAK, hollow_entries
 from flopbench.present.draw.parts import mark
 from flopbench.present.draw.style import INK, Look, chosen_style, look
 from flopbench.present.figures.caption import listed
@@ -34,11 +34,11 @@ def theory_drawing(theory: Theory) -> Drawing:
         ax.set_xlim(min(macs) / ROOM, max(macs) * ROOM)
         ax.set_ylim(min(times) / ROOM, max(times) * ROOM)
         for n, group in enumerate(theory.groups):
-            _draw_group(ax, group, look(n), several=len(theory.groups) > 1)
+            _draw_group(ax, theory, group, look(n))
         one_image = all(point.one.row.what.batch == 1 for point in points)
         ax.set_xlabel("dense GMACs an image" if one_image else "dense GMACs a call (batch × image)")
         leads = dict.fromkeys(PRIMARY_COLUMNS.get(p.one.row.lead, p.one.row.lead) for p in points)
-        ax.set_ylabel(f"measured ms a call ({listed(list(leads), 'or')})")
+        ax.set_ylabel(f"{listed(list(leads), 'or')} (ms a call)")
         ax.grid(visible=True)
         name_points(
             ax,
@@ -72,9 +72,9 @@ def _legend(theory: Theory) -> list[tuple[Artist, str]]:
             linestyle="none" if line is None else own.dash,
             linewidth=0.9,
         )
-        name = group.name if several else "line"
+        name = group.name if several else "fit"
         entries.append((key, name if line is None else f"{name}: {_unbroken(line.text)}"))
-    return [*entries, hollow_entry()] if theory.flagged else entries
+    return [*entries, *hollow_entries(theory.hollow)]
 
 
 def _unbroken(text: str) -> str:
@@ -90,10 +90,11 @@ def _reach(point: TheoryPoint) -> tuple[float, ...]:
 
 
 def _factor(factor: float) -> str:
-    return f"  {factor:.2f}×" if factor < 10 else f"  {factor:.0f}×"
+    """Return a factor with two digits: a repeat would seldom agree in more."""
+    return f"  {float(f'{factor:.2g}'):.12g}×"
 
 
-def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> None:
+def _draw_group(ax: Axes, theory: Theory, group: TheoryGroup, own: Look) -> None:
     line = group.line
     if line is not None:
         low, high = ax.get_xlim()
@@ -102,16 +103,16 @@ def _draw_group(ax: Axes, group: TheoryGroup, own: Look, *, several: bool) -> No
         ax.plot(
             [x for x, _ in above],
             [y for _, y in above],
-            color=own.color if several else INK,
+            color=own.color if len(theory.groups) > 1 else INK,
             linestyle=own.dash,
             linewidth=0.9,
             zorder=2,
         )
     for point in group.points:
-        _draw_point(ax, point, own)
+        _draw_point(ax, point, own, filled=point.one.stable or not theory.hollow)
 
 
-def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
+def _draw_point(ax: Axes, point: TheoryPoint, own: Look, *, filled: bool) -> None:
     """Draw a point with its error bar and the thin line to the fitted line."""
     x, y = gflops(point.one.dense_macs), ms(point.one.seconds)
     if point.factor is not None:
@@ -129,4 +130,4 @@ def _draw_point(ax: Axes, point: TheoryPoint, own: Look) -> None:
             capthick=0.8,
             zorder=3,
         )
-    mark(ax, x, y, own, filled=point.one.stable)
+    mark(ax, x, y, own, filled=filled)

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
 from flopbench.present.draw.parts import tick_text
-from flopbench.present.draw.style import FAINT, INK, Look, Style, chosen_style, look
+from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
 from flopbench.present.figures.tradeoff_data import Tradeoff
 from flopbench.present.figures.tradeoff_points import Cost, TradeoffPoint
 
@@ -60,7 +60,7 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
                 _draw_point(point, own, tradeoff.mixed, ax)
         ax.set_xlabel(LABELS[tradeoff.cost])
         ax.set_ylabel("mAP (%)" if tradeoff.metric == "mAP" else "top-1 accuracy (%)")
-        ax.grid(visible=True, color=FAINT, linewidth=0.3)
+        ax.grid(visible=True)
         name_points(
             ax,
             [(point.cost, point.percent) for point in points],

@@ -129,21 +129,30 @@ class TimedFigure:
     """What figures of timings share.
 
     Attributes:
-        shared: what all names share (``classes=200``), empty for nothing.
+        drawn: number of rows that are drawn.
+        shared: what all names share (``input 224, classes=200``), empty for nothing.
         left_out: (row, why) of what is not drawn.
-        flagged: (name, verdict and reasons) of what is drawn hollow.
+        flagged: (name, verdict and reasons) of rows that are not stable.
     """
 
+    drawn: int
     shared: str
     left_out: tuple[tuple[str, str], ...]
     flagged: tuple[tuple[str, str], ...]
+
+    @property
+    def hollow(self) -> str:
+        """The verdicts that are drawn hollow; empty where that would tell no rows apart."""
+        verdicts = dict.fromkeys(why.partition(":")[0] for _, why in self.flagged)
+        return listed(list(verdicts), "or") if len(self.flagged) < self.drawn else ""
 
     @property
     def last_sentences(self) -> list[str]:
         """The end of the caption."""
         sentences = [f"MACs: dense, counter torch. {CONVENTION}"]
         if self.flagged:
-            sentences.append(f"Hollow, verdict other than stable: {first_few(self.flagged)}.")
+            said = "Hollow, verdict other than stable" if self.hollow else "None is stable"
+            sentences.append(f"{said}: {first_few(self.flagged)}.")
         if self.left_out:
             sentences.append(f"Left out: {first_few(self.left_out)}.")
         return sentences
@@ -208,7 +217,10 @@ def grouped_timings(
         for name, one in group.rows
         if not one.stable
     ]
-    return TimedFigure(shared=shared, left_out=tuple(left_out), flagged=tuple(flagged)), made
+    figure = TimedFigure(
+        drawn=len(good), shared=shared, left_out=tuple(left_out), flagged=tuple(flagged)
+    )
+    return figure, made
 
 
 def _grouped(rows: Sequence[TimedRow], by: Sequence[str]) -> dict[tuple[str, ...], list[TimedRow]]:
@@ -240,13 +252,16 @@ def _brief_names(
     common = [text for text in specs[0][1:] if all(text in spec[1:] for spec in specs)]
     others = [part for part in PARTS if part not in by and len({PARTS[part](o) for o in rows}) > 1]
     one_model = len({",".join(spec) for spec in specs}) == 1 and bool(others)
-    shared = ",".join(specs[0]) if one_model else ", ".join(common)
+    sizes = {spec[0].rpartition("@")[2] if "@" in spec[0] else "" for spec in specs}
+    size = "" if one_model or len(rows) == 1 or len(sizes) > 1 else sizes.pop()
+    shared = ",".join(specs[0]) if one_model else _joined([size and f"input {size}", *common])
     names = []
     for group in groups:
         own: list[str] = []
         for one in group:
             head, *options = split_outside(one.row.what.spec, ",", strict=False)
-            spec = ",".join([head, *(text for text in options if text not in common)])
+            short = head.removesuffix(f"@{size}") if size else head
+            spec = ",".join([short, *(text for text in options if text not in common)])
             more = [PARTS[part](one) for part in others]
             own.append(_joined([*([] if one_model else [spec]), *more]) or spec)
         names.append(distinct([printable(name) for name in own]))
