@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,6 +143,18 @@ def test_only_numbers_that_exist(tmp_path: Path) -> None:
     """A log without labels, of which all frames are processed: the cost, 20 of 16, exactly."""
     found = numbers(tmp_path, [{"actions": [0, 0, 0, 0]}], step_unit="token")
     assert found == [("20.0000", "GFLOPS/video by torch", "125 % of big on every token, 16")]
+
+
+def test_an_accuracy_that_cannot_be_computed_has_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without scikit-learn, which mAP needs, the report and the other numbers are there."""
+    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
+    samples = [{"actions": [0], "labels": [n], "scores": [n, 1.0]} for n in (0, 1)]
+    cost, accuracy = numbers(tmp_path, samples)
+    assert cost[0] == "5.0000"
+    assert accuracy[:2] == ("-", "accuracy")
+    assert "mAP needs scikit-learn" in accuracy[2]
 
 
 def test_a_replay_joins_its_run_or_has_a_headline() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from flopbench.core.errors import InputError
 from flopbench.core.units import gflops, interval_decimals
 from flopbench.estimate.estimator import dearest
 from flopbench.estimate.methods import methods_of
@@ -15,7 +16,6 @@ from flopbench.replay.figures import figures_of
 if TYPE_CHECKING:
     from flopbench.core.statistics import Ends
     from flopbench.estimate.compare import Comparison
-    from flopbench.estimate.methods import Method
     from flopbench.estimate.runs import Run
     from flopbench.present.figures.inputs.logs import NamedRun
     from flopbench.present.report.material import Material
@@ -29,16 +29,14 @@ DIGITS = 4
 
 def headlines_of(material: Material, comparison: Comparison | None) -> tuple[Headline, ...]:
     """Return the numbers of each run, and of each replay of something else."""
-    runs = _leading(material.runs, comparison)
     replays = [replay for _, replay in material.replays]
-    own = [[one for one in replays if _key(one) == _key_of(named.run)] for named in runs]
-    found = [
-        _of_run(named, method, known[0] if known else None)
-        for named, method, known in zip(
-            runs, _methods(runs, material, comparison), own, strict=True
-        )
-    ]
-    joined = [one for known in own for one in known[:1]]
+    found, joined = [], []
+    for one in _leading(material.runs, comparison):
+        own = [replay for replay in replays if _key(replay) == _key_of(one.run)][:1]
+        last = _speedup(own[0]) if own else _share(one.run)
+        numbers = (_cost(one.run), _accuracy(one, material, comparison), last)
+        found.append(Headline(name=one.name, numbers=tuple(n for n in numbers if n is not None)))
+        joined += own
     found += [
         Headline(name=one.method, numbers=(_speedup(one),)) for one in replays if one not in joined
     ]
@@ -52,32 +50,22 @@ def _leading(runs: Sequence[NamedRun], comparison: Comparison | None) -> list[Na
     return [one for one in runs if one.name in front][:MOST]
 
 
-def _methods(
-    runs: Sequence[NamedRun], material: Material, comparison: Comparison | None
-) -> list[tuple[str, Method]]:
-    """Return the metric of each run, and its line of a comparison."""
-    if comparison is not None:
-        own = {method.name: method for method in comparison.methods}
-        return [(comparison.metric, own[one.name]) for one in runs]
-    found: list[tuple[str, Method]] = []
-    for one in runs:  # alone, or not comparable
-        metric, (method,) = methods_of([one.run], [one.name], None, material.choices)
-        found.append((metric, method))
-    return found
-
-
-def _of_run(one: NamedRun, named: tuple[str, Method], replay: Replay | None) -> Headline:
-    metric, method = named
-    numbers = [_cost(one.run)]
-    if method.percent is not None:
-        ends = method.accuracy.ci95_percent if method.accuracy else None
-        value, sure = _rounded(method.percent, ends, 2)
-        more = sure or ("as its log quotes it" if method.quoted is not None else "")
-        numbers.append(Number(value=f"{value} %", what=metric, more=more))
-    share = _share(one.run)
-    last = _speedup(replay) if replay is not None else share
-    numbers += [last] if last is not None else []
-    return Headline(name=one.name, numbers=tuple(numbers))
+def _accuracy(one: NamedRun, material: Material, comparison: Comparison | None) -> Number | None:
+    """Return the accuracy of a run, with the reason where it cannot be computed."""
+    try:
+        if comparison is not None:
+            metric, methods = comparison.metric, comparison.methods
+        else:  # alone, or not comparable
+            metric, methods = methods_of([one.run], [one.name], None, material.choices)
+    except InputError as error:
+        return Number(value="-", what="accuracy", more=error.message)
+    method = next(method for method in methods if method.name == one.name)
+    if method.percent is None:
+        return None
+    ends = method.accuracy.ci95_percent if method.accuracy is not None else None
+    value, sure = _rounded(method.percent, ends, 2)
+    quoted = "as its log quotes it" if method.quoted is not None else ""
+    return Number(value=f"{value} %", what=metric, more=sure or quoted)
 
 
 def _cost(run: Run) -> Number:

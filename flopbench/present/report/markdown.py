@@ -35,7 +35,7 @@ def markdown_of(report: CostReport, files: Sequence[str] = ()) -> str:
         *map(_headline, report.headlines),
         CONVENTION,
         *([_figure(report.leading)] if report.leading else []),
-        _bullets(report.summary),
+        *([_bullets(report.summary)] if report.summary else []),
     ]
     if report.warnings:
         blocks += ["### Warnings", _bullets(report.warnings)]

@@ -165,6 +165,9 @@ def test_several_videos_of_a_group_spread_over_its_costs() -> None:
     assert nearest(np.arange(7), costs, None, 1) == [4]
     assert nearest(np.arange(5), costs, None, 2) == [2, 4]
     assert sorted(nearest(np.arange(7), costs, None, 9)) == list(range(7))
+    # Three views of a video of 1, and a video of 5: one each.
+    views = np.array([1.0, 1, 1, 5])
+    assert nearest(np.arange(4), views, np.array([0, 0, 0, 1]), 2) == [0, 3]
 
 
 def test_too_small_groups_are_said(tmp_path: Path) -> None:
