@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ def run_check(
     self_test_share: Fraction | None = None,
     refresh: bool = False,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> Report:
     """Compare every entry of a configuration with its baseline and its budgets.
 
@@ -38,6 +39,7 @@ def run_check(
         self_test_share: growth to inject into every entry, as a share; None injects nothing.
         refresh: count again instead of reading the cache.
         progress: called before each measurement.
+        say: called before entries are timed, with how long that is expected to take.
 
     Raises:
         InputError: no such revision, no git repository, or nothing to time against ``paired``.
@@ -60,7 +62,9 @@ def run_check(
         from flopbench.check.latency.gate import check_latency, guarded
 
         timed = bool(guarded(config))
-        latencies = check_latency(config, paired=paired, progress=progress) if timed else {}
+        latencies = (
+            check_latency(config, paired=paired, progress=progress, say=say) if timed else {}
+        )
         return judge_entries(config, held, costs, latencies)
 
 

@@ -198,6 +198,7 @@ def _measured(args: argparse.Namespace) -> Report:
             self_test_share=share,
             refresh=args.refresh,
             progress=progress,
+            say=progress.say if progress else None,
         )
 
 

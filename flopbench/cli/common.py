@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -233,7 +235,7 @@ def positive_seconds(text: str) -> float:
 
 
 @contextmanager
-def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
+def progress_bar(doing: str = "measuring") -> Iterator[Bar | None]:
     """Yield a progress callback that draws on stderr once a second has passed.
 
     None where stderr is not a terminal: log files need no bars.
@@ -241,21 +243,30 @@ def progress_bar() -> Iterator[Callable[[int, int, str], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    bar = _Bar()
+    bar = Bar(doing)
     timer = threading.Timer(PROGRESS_AFTER_S, bar.show)
     timer.daemon = True
     timer.start()
     try:
-        yield bar.update
+        yield bar
     finally:
         timer.cancel()
         bar.close()
 
 
-class _Bar:
-    """A rich progress bar that appears late, and only if it is still needed."""
+class Bar:
+    """A rich progress bar that appears late, and only if it is still needed.
 
-    def __init__(self) -> None:
+    Called with (done, total, what comes next), as ``workers.Progress``.
+
+    Args:
+        doing: what it says before the bar.
+        clock: seconds since some fixed time.
+    """
+
+    def __init__(self, doing: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._doing, self._clock = doing, clock
+        self._began = self._counting_since = self._updated = clock()
         self._stream = sys.stderr  # counters silence sys.stderr while they run
         self._lock = threading.Lock()
         self._state = (0, 1, "starting")
@@ -263,27 +274,43 @@ class _Bar:
         self._task: Any = None
         self._closed = False
 
+    @property
+    def times(self) -> str:
+        """Time elapsed and, once something is done, left if the rest takes as long."""
+        done, total, _ = self._state
+        now, left = self._clock(), "-:--:--"
+        if done:
+            each_s = (self._updated - self._counting_since) / done
+            left_s = each_s * (total - done) - (now - self._updated)
+            left = str(timedelta(seconds=max(0, round(left_s))))
+        return f"{timedelta(seconds=int(now - self._began))} left {left}"
+
     def show(self) -> None:
+        """Draw it from now on."""
         from rich.console import Console
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
             TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
         )
+        from rich.text import Text
+
+        bar = self
+
+        class Times(ProgressColumn):
+            def render(self, _task: Any) -> Text:
+                return Text(bar.times)
 
         with self._lock:
             if self._closed:
                 return
             self._progress = Progress(
-                TextColumn("measuring"),
+                TextColumn(self._doing),
                 BarColumn(),
                 MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
+                Times(),
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
                 transient=True,
@@ -292,15 +319,28 @@ class _Bar:
                 redirect_stderr=False,
             )
             self._task = self._progress.add_task("")
-            self._progress.start()
             self._draw()
+            self._progress.start()
 
-    def update(self, done: int, total: int, what: str) -> None:
+    def __call__(self, done: int, total: int, what: str) -> None:
+        """Show how much is done."""
         with self._lock:
+            self._updated = self._clock()
+            if not done:  # a part of the work begins
+                self._counting_since = self._updated
             self._state = (done, total, what)
             self._draw()
 
+    def say(self, text: str) -> None:
+        """Write a line that stays."""
+        with self._lock:
+            if self._progress is not None:
+                self._progress.console.print(text, markup=False)
+            else:
+                self._stream.write(f"{text}\n")
+
     def close(self) -> None:
+        """Take it away."""
         with self._lock:
             self._closed = True
             if self._progress is not None:

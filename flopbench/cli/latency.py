@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -196,7 +197,9 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
 
     _check_combinations(args)
     models = _models(args, logs)
-    facts = describe_device(args.device, args.dtype or ["fp32"])
+    before = time.monotonic()
+    facts = describe_device(args.device, args.dtype or ["fp32"])  # in a process of its own
+    start_s = time.monotonic() - before
     specs = _specs(args, models, facts.device)
     done: list[TimingFile] = []
     latest: list[TimingFile] = []
@@ -213,6 +216,8 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
                 **{name: value for name, value in asked.items() if value},
                 refresh=args.refresh,
                 progress=progress,
+                say=progress.say if progress else None,
+                start_s=start_s,
                 keep=keep,
                 facts=facts,
             )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import positive, require, warn
+from flopbench.cli.common import positive, progress_bar, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
 from flopbench.core.errors import EXIT_OK, FlopbenchError, InputError
@@ -142,10 +142,15 @@ def run(args: argparse.Namespace) -> int:
 
     format = format_of(output)
     with (
+        progress_bar("drawing") as progress,
         paper_style(args.width, venue=args.venue, font=args.font, text_pt=args.font_size),
         called(f"plot {args.kind}", _takers),
     ):
+        if progress is not None:
+            progress(0, 2, f"reading {', '.join(args.files)}")
         drawing = _drawing(args.declaration, args)
+        if progress is not None:
+            progress(1, 2, args.kind)
         content, warnings = bytes_of(drawing, format)
     caption, table = drawing.data.caption, drawing.data.table
     if args.data is not None:

@@ -137,7 +137,8 @@ def run(args: argparse.Namespace) -> int:
             replay.save(args.output)
 
     with progress_bar() as progress:
-        result = replay_of_log(log, choices_of(args), progress=progress, keep=keep)
+        say = progress.say if progress else None
+        result = replay_of_log(log, choices_of(args), progress=progress, say=say, keep=keep)
     _emit(args, [result])
     if len(result.runs) < result.settings.processes:
         kept = "printed" if args.output == "-" else f"kept in {args.output}"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import require, warn
+from flopbench.cli.common import progress_bar, require, warn
 from flopbench.cli.plot import add_option
 from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
 from flopbench.core.errors import EXIT_OK
@@ -81,15 +81,17 @@ def run(args: argparse.Namespace) -> int:
                 f"{figures} {plural(figures, 'figure')}"
             )
 
-    page = write_report(
-        args.files,
-        args.output,
-        title=args.title,
-        choices=choices_of(args),
-        names=args.name,
-        command=command_of(args),
-        done=done,
-    )
+    with progress_bar("writing") as progress:
+        page = write_report(
+            args.files,
+            args.output,
+            title=args.title,
+            choices=choices_of(args),
+            names=args.name,
+            command=command_of(args),
+            done=done,
+            progress=progress,
+        )
     sys.stdout.write("\n".join([str(page), *lines]) + "\n")
     warn(warnings)
     return EXIT_OK

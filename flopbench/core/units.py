@@ -255,6 +255,15 @@ def interval_decimals(half_widths: Iterable[float], most: int) -> int:
     return min(most, max(0, 1 - exponent))
 
 
+def about(seconds: float) -> str:
+    """Print an estimated duration: ``about 70 s``, ``about 4 min``, ``about 2.5 h``."""
+    if seconds < 100:
+        return f"about {max(5, 5 * round(seconds / 5))} s"
+    if seconds < 5400:
+        return f"about {round(seconds / 60)} min"
+    return f"about {round(seconds / 1800) / 2:g} h"
+
+
 def milliseconds(seconds: float) -> str:
     """Print a time in milliseconds with four significant digits, at most four decimals."""
     value = seconds * 1e3

@@ -38,6 +38,9 @@ _START = (
 """The working directory would come before all libraries, and a file of the user's with a library's
 name would hide it."""
 
+TOLD = ".told"
+"""Suffix of the file, beside that of the answer, in which a worker says how far it is."""
+
 LAST_WORDS = 2000
 """Characters of a dead child's stderr that are passed on."""
 
@@ -52,13 +55,24 @@ class WorkerDied(MeasureError):
     out_of_memory = False
 
 
-def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) -> Any:
+POLL_S = 0.5
+"""Seconds between two looks at how far a worker is."""
+
+
+def run_job(
+    target: str,
+    job: Mapping[str, Any],
+    *,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Any:
     """Run one job in a fresh interpreter.
 
     Args:
         target: ``package.module:function``; the function takes the job and returns JSON values.
         job: JSON values.
         threads: how many threads the numerical libraries may start; None leaves it to them.
+        progress: called with what the job tells (``worker_main.tell``), twice a second at most.
 
     Raises:
         FlopbenchError: what the job raised, of the same class.
@@ -89,7 +103,7 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
         )
         try:
             with _terminable():
-                _, said = child.communicate(json.dumps(sent))
+                said = _waited_for(child, json.dumps(sent), answer.with_suffix(TOLD), progress)
         except BaseException:
             child.kill()
             child.wait()
@@ -102,6 +116,24 @@ def run_job(target: str, job: Mapping[str, Any], *, threads: int | None = None) 
     if "error" in result:
         raise _revived(result["error"])
     return result["value"]
+
+
+def _waited_for(
+    child: subprocess.Popen[str], sent: str, told: Path, progress: Progress | None
+) -> str:
+    """Wait until a worker has ended, passing on how far it is; return its stderr."""
+    unsent: str | None = sent
+    latest = ""
+    while True:
+        try:
+            return child.communicate(unsent, timeout=POLL_S if progress else None)[1]
+        except subprocess.TimeoutExpired:
+            unsent = None  # it is sent only once
+        with contextlib.suppress(FileNotFoundError):
+            text = told.read_text(encoding="utf-8")
+            if progress is not None and text != latest:
+                latest = text
+                progress(*json.loads(text))
 
 
 def _death(status: int, said: str) -> Exception:

@@ -11,6 +11,7 @@ import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, near_match
 from flopbench.core.records import decode
+from flopbench.core.units import FLOPS_PER_MAC, about, plural
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
 from flopbench.policy.counts import LogCounts, Source
@@ -33,9 +34,16 @@ from flopbench.replay.records import (
 from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload
 from flopbench.timing.devices import DeviceFacts
-from flopbench.timing.run import describe_device
+from flopbench.timing.run import START_S, describe_device
 
 JOB = "flopbench.replay.measure.jobs:run"
+
+PASSES = 3
+"""Of a round: with the host's waits, without them, and the arms alone."""
+BASELINE_VIDEOS = 16
+"""About as many videos of a round also run the uniform program."""
+CPU_FLOPS_PER_S = 5e10
+"""Of a core of a server, in networks as they are: enough for a first estimate of the duration."""
 
 RunJob = Callable[..., Any]
 """As ``workers.run_job``."""
@@ -99,6 +107,7 @@ def replay_of_log(
     choices: ReplayChoices | None = None,
     *,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
     keep: Keep | None = None,
     run: RunJob = run_job,
 ) -> Replay:
@@ -107,7 +116,9 @@ def replay_of_log(
     Args:
         patterns: files or globs of one log with samples.
         choices: see ``ReplayChoices``.
-        progress: called before a component is priced, and before each process.
+        progress: called before a component is priced, before each process, and now and then with
+            the videos that are done in all processes, rounds and modes.
+        say: called once, before anything runs, with how long it is expected to take.
         keep: called after each process with the replay so far.
         run: starts a job in a fresh process.
 
@@ -150,6 +161,8 @@ def replay_of_log(
         **msgspec.to_builtins(settings),
         "frames": choices.frames,
     }
+    if say is not None:
+        say(_expected(parts, baseline, len(workload.videos), len(modes), settings))
     return _timed(job, what, run, progress, keep)
 
 
@@ -224,6 +237,25 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
     return modes, notes
 
 
+def _expected(
+    parts: Mapping[str, ReplayPart],
+    baseline: UniformBaseline,
+    videos: int,
+    modes: int,
+    settings: Settings,
+) -> str:
+    """Say how many processes run, and on a CPU about how long they take."""
+    many = f"{settings.processes} {plural(settings.processes, 'process', 'processes')}"
+    if settings.device != "cpu":  # launches take most of the time, which MACs do not tell
+        return many
+    # A round runs the decisions in three passes, and the baseline for some of the videos.
+    macs = PASSES * sum(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values())
+    uniform = sum(parts[name].dense_macs * n for name, n in baseline.runs.items()) * baseline.units
+    macs += uniform * min(videos, BASELINE_VIDEOS) // videos
+    seconds = FLOPS_PER_MAC * macs * modes * settings.rounds / CPU_FLOPS_PER_S
+    return f"{many}, {about(settings.processes * (START_S + seconds))}"
+
+
 def _timed(
     job: Mapping[str, Any],
     what: Mapping[str, Any],
@@ -234,12 +266,12 @@ def _timed(
     """Run the processes one after the other; return the replay of those that finished."""
     results: list[dict[str, Any]] = []
     count = job["processes"]
+    each = job["rounds"] * len(job["modes"]) * len(job["workload"]["videos"])
     for number in range(count):
-        if progress is not None:
-            progress(number, count, f"process {number + 1} of {count}")
+        listen = _listener(number, count, each, progress)
         try:
             own = {**job, "seed": job["seed"] + number}
-            results.append(run(JOB, own, threads=job["threads"]))
+            results.append(run(JOB, own, threads=job["threads"], **listen))
         except KeyboardInterrupt:
             if not results:
                 raise
@@ -251,6 +283,19 @@ def _timed(
         if keep is not None:
             keep(_recorded(what, results))
     return _recorded(what, results)
+
+
+def _listener(number: int, count: int, each: int, progress: Progress | None) -> dict[str, Progress]:
+    """Report a process as started; return the argument that passes on how far it is."""
+    if progress is None:
+        return {}
+    process = f"process {number + 1} of {count}"
+    progress(number * each, count * each, process)
+
+    def told(done: int, _total: int, mode: str) -> None:
+        progress(number * each + done, count * each, ", ".join(filter(None, (process, mode))))
+
+    return {"progress": told}
 
 
 def _recorded(

@@ -126,7 +126,8 @@ class Timing(Record, frozen=True, kw_only=True):
         notes: remarks printed with the row.
         interleaved: label of the rows of one run whose calls took turns in the same processes;
             empty for a row timed in its own processes.
-        roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``.
+        roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``, and
+            how they were measured (``roofs.CONDITIONS``), which older files lack.
         sweep: label of the throughput sweep that the row is a probe of, else empty.
     """
 

@@ -10,15 +10,16 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
-from flopbench.core.records import Positive, Record
+from flopbench.core.records import NonNegative, Positive, Record
 from flopbench.counting import cache
 from flopbench.timing.devices import DTYPES, MUST_MATCH, DeviceFacts
+from flopbench.timing.verdicts import WAITING
 
 SCHEMA = 1
 """1: first form. A changed measurement needs a new number, so that no old roof is used."""
@@ -27,11 +28,35 @@ Rate = Annotated[float, msgspec.Meta(gt=0, le=sys.float_info.max)]
 
 
 class _Best(Record, frozen=True, kw_only=True):
-    """The best of many calls: seconds of all of them, their number, and the clock's name."""
+    """The best of many calls.
+
+    Attributes:
+        seconds: of all of them.
+        repeats: their number.
+        clock: the clock's name.
+        spread: by which share the median call took longer than the best.
+        measured_unix_s: when.
+        load: the system's load average of the minute before; None where it has none.
+        others: share of the wall time in which others had the processor; None where unknown.
+    """
 
     seconds: Rate
     repeats: Positive
     clock: str
+    spread: NonNegative | None = None
+    measured_unix_s: NonNegative | None = None
+    load: NonNegative | None = None
+    others: NonNegative | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether the machine was too busy for a bound."""
+        return (self.others or 0.0) > WAITING
+
+
+CONDITIONS = ("measured_unix_s", "load", "others", "spread")
+"""The fields that say under which conditions a roof was measured."""
+AnyRoof = TypeVar("AnyRoof", bound=_Best)
 
 
 class Roof(_Best, frozen=True, kw_only=True):
@@ -70,14 +95,31 @@ class Roofs(Record, frozen=True, kw_only=True):
         """Memory roof: bytes read and written per second."""
         return self.copy.bytes_per_s
 
+    def of(self, dtype: str) -> dict[str, float | None]:
+        """Return what a row in a format keeps: both roofs, and how its own was measured."""
+        own = next((roof for roof in self.matmul if roof.dtype == dtype), None)
+        return {
+            "flops_per_s": self.flops_per_s(dtype),
+            "bytes_per_s": self.bytes_per_s,
+            **({name: getattr(own, name) for name in CONDITIONS} if own is not None else {}),
+        }
+
     def lacks(self, dtypes: Iterable[str]) -> tuple[str, ...]:
-        """Return the formats that were not measured."""
-        return tuple(dtype for dtype in dtypes if self.flops_per_s(dtype) is None)
+        """Return the formats that were not measured, or only while the machine was busy."""
+        quiet = {roof.dtype for roof in self.matmul if not roof.busy}
+        return tuple(dtype for dtype in dtypes if dtype not in quiet)
 
     def merged(self, other: Roofs) -> Roofs:
-        """Combine two measurements of one device: the higher value of each roof."""
-        best = sorted((*self.matmul, *other.matmul), key=lambda roof: roof.flops_per_s)
-        return self._with(best, max(self.copy, other.copy, key=lambda copy: copy.bytes_per_s))
+        """Combine two measurements of one device: the higher value of each roof.
+
+        It was measured on a quiet machine if one of the two was.
+        """
+        both = (*self.matmul, *other.matmul)
+        best = sorted(both, key=lambda roof: roof.flops_per_s)
+        matmul = [_quietest(one, [o for o in both if o.dtype == one.dtype]) for one in best]
+        copies = (self.copy, other.copy)
+        copy = max(copies, key=lambda copy: copy.bytes_per_s)
+        return self._with(matmul, _quietest(copy, copies))
 
     def completed_by(self, older: Roofs) -> Roofs:
         """Return these roofs, with formats that they lack from an older measurement."""
@@ -88,6 +130,14 @@ class Roofs(Record, frozen=True, kw_only=True):
         last = {roof.dtype: roof for roof in matmul}
         kept = tuple(last[dtype] for dtype in DTYPES if dtype in last)
         return msgspec.structs.replace(self, matmul=kept, copy=copy)
+
+
+def _quietest(best: AnyRoof, measured: Sequence[AnyRoof]) -> AnyRoof:
+    """Return the best roof, with the conditions of the quietest measurement where it was busy."""
+    quiet = min(measured, key=lambda roof: roof.others or 0.0)
+    if not best.busy or quiet.busy:
+        return best
+    return msgspec.structs.replace(best, **{name: getattr(quiet, name) for name in CONDITIONS})
 
 
 class _Cached(Record, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.memory import require_room
 from flopbench.core.records import decode
+from flopbench.core.units import about, plural
 from flopbench.core.workers import Progress, WorkerDied, run_job
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.profile import CostProfile
@@ -37,6 +38,9 @@ PROCESSES = 3
 
 BUDGET_S = 5.0
 """Seconds of samples per row and process, unless they become precise earlier."""
+
+START_S = 4.0
+"""Seconds until a fresh process has loaded torch and built a model, on two cores of a server."""
 
 PROBE_BUDGET_S = 1.0
 """Most seconds of samples for a batch that a sweep only passes."""
@@ -57,6 +61,8 @@ class Effort:
         fewest: fewest samples per row and process, whatever the budget.
         refresh: measure roofs and counts again instead of reading their caches.
         progress: called before each process.
+        say: called once, before anything is timed, with how long it is expected to take.
+        start_s: seconds until a fresh process has loaded torch, for that estimate.
         keep: called with everything measured so far.
         facts: the device, if already known.
     """
@@ -66,8 +72,17 @@ class Effort:
     fewest: int = sampling.FEWEST_SAMPLES
     refresh: bool = False
     progress: Progress | None = None
+    say: Callable[[str], None] | None = None
+    start_s: float = START_S
     keep: Keep | None = None
     facts: DeviceFacts | None = None
+
+    def announce(self, processes: int, calls: int = 1) -> None:
+        """Say how long it may take to time so many calls in turn in each of these processes."""
+        if self.say is not None:
+            each_s = self.start_s + calls * (sampling.WARM_UP_S + self.budget_s)
+            many = f"{processes} {plural(processes, 'process', 'processes')}"
+            self.say(f"{many}, {about(processes * each_s)}")
 
     def tell(self, done: int, total: int, coming: object) -> None:
         """Report progress, if anybody listens."""
@@ -107,11 +122,12 @@ def time_models(
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
-    session = _Session(specs, effort)
     groups = [specs] if interleaved else [[spec] for spec in specs]
+    total = effort.processes * len(groups)
+    effort.announce(total, len(groups[0]))
+    session = _Session(specs, effort)
     label = _label(" against ".join(map(str, specs))) if interleaved else ""
     rows = {spec: session.row(spec, interleaved=label) for spec in specs}
-    total = effort.processes * len(groups)
     for done in range(total):
         group = groups[done % len(groups)]
         effort.tell(done, total, group[0])
@@ -141,6 +157,7 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
         InputError: as ``time_models``, except for models that cannot be built: their rows failed.
     """
     _check_together(specs, interleaved=True)
+    effort.announce(effort.processes, len(specs))
     facts = effort.facts or describe_device(specs[0].device, [specs[0].dtype])
     label = _label(" against ".join(map(str, specs)))
     rows = [
@@ -259,7 +276,7 @@ class _Session:
             processes=(),
             work=self.work[spec.spec],
             notes=(note,) if note else (),
-            roofs={"flops_per_s": roofs.flops_per_s(spec.dtype), "bytes_per_s": roofs.bytes_per_s},
+            roofs=roofs.of(spec.dtype),
             failure=self.failures[spec.spec],
             interleaved=interleaved,
             sweep=sweep,

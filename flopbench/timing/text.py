@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
 
 from flopbench.core.grid import Column, Grid, columns, to_csv
 from flopbench.core.tables import Tables
@@ -19,7 +20,7 @@ from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import no_peak_reason, peak_of
 from flopbench.timing.records import PRIMARY_COLUMNS, Timing
 from flopbench.timing.sweeps import NEAR_BEST, Probe, key_batches
-from flopbench.timing.verdicts import PROCESSES_DIFFER, Summary, summarise
+from flopbench.timing.verdicts import PROCESSES_DIFFER, WAITING, Summary, summarise
 
 VERDICT_STYLES = {
     "stable": "green",
@@ -159,7 +160,7 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         rows=tuple(zip(*filled, strict=True)),
         footnotes=tuple(notes.numbers),
         caption=caption,
-        stay=notes.besides(PROCESSES_DIFFER) | {caption[0]},
+        stay=notes.besides(PROCESSES_DIFFER) | {caption[0], *_busy_roofs(rows)},
     )
 
 
@@ -207,7 +208,7 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
         rows=tuple(lines),
         footnotes=tuple(notes.numbers),
         caption=(general, *_caption(rows, summaries, device)),
-        stay=notes.besides(PROCESSES_DIFFER) | {general},
+        stay=notes.besides(PROCESSES_DIFFER) | {general, *_busy_roofs(rows)},
     )
 
 
@@ -294,13 +295,40 @@ def _caption(
         if (flops := row.roofs.get("flops_per_s")) and (copied := row.roofs.get("bytes_per_s"))
     }
     if roofs:
-        lines.append(f"Measured roofs of this device: {'; '.join(roofs.values())}.")
+        how = _conditions(rows)
+        lines.append(f"Measured roofs of this device: {'; '.join(roofs.values())}{how}.")
+        lines += _busy_roofs(rows)
     peak = peak_of(device.name)
     if peak is not None:
         lines.append(f"Peak: dense, {peak.source}.")
     else:
         lines.append(f"No data-sheet peak: {no_peak_reason(device.device, device.name)}.")
     return tuple(lines)
+
+
+def _busy_roofs(rows: Sequence[Timing]) -> list[str]:
+    """Warn where a roof was measured on a busy machine, so that a share of it says little."""
+    others = max((row.roofs.get("others") or 0.0 for row in rows), default=0.0)
+    if others <= WAITING:
+        return []
+    return [
+        f"The roofs were measured while others used {others:.0%} of the time, so they may be too "
+        "low; the next run measures them again."
+    ]
+
+
+def _conditions(rows: Sequence[Timing]) -> str:
+    """Say when roofs were measured, at which load, and how the calls spread; empty if unknown."""
+    when, load, spread = (
+        max((value for row in rows if (value := row.roofs.get(name)) is not None), default=None)
+        for name in ("measured_unix_s", "load", "spread")
+    )
+    said = [
+        "" if when is None else f"measured {datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d}",
+        "" if load is None else f"load {load:.1f}",
+        "" if spread is None else f"the median call {spread:.0%} slower than the best",
+    ]
+    return f" ({', '.join(filter(None, said))})" if any(said) else ""
 
 
 def _dtype(row: Timing) -> str:

@@ -38,8 +38,8 @@ by Winograd's method does fewer multiplications than its MACs: F(2×2, 3×3) tak
 so such a row may be real; the reason says so.)"""
 
 WAITING = 0.10
-"""If wall time is primary: more than this share of it in the run queue means that other processes
-had the processor."""
+"""More than this share of the wall time in the run queue means that others had the processor: where
+wall time is primary the headline holds it, where CPU time is, CPU and wall time differ by it."""
 
 IDLE = 0.10
 """If CPU time is primary: in more than this share of the wall time the process neither computed nor
@@ -230,10 +230,14 @@ def _verdict(
     """Judge a row: the most severe finding gives the verdict, every finding a reason."""
     impossible = _impossible(row, achieved, sheet)
     severe, minor = _findings(row, columns)
+    others = _others(row, columns)
+    if others and row.lead != "cpu_s":
+        minor.append(others)
     verdict: TimingVerdict = "noisy" if minor else "stable"
     if impossible or severe:
         verdict = "invalid" if impossible else "unstable"
-    return verdict, (*impossible, *severe, *minor)
+    remarks = [others] if others and row.lead == "cpu_s" else []
+    return verdict, (*impossible, *severe, *minor, *remarks)
 
 
 def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> list[str]:
@@ -250,7 +254,9 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
         reasons.append(f"{rate} {times}: {causes}, or the clock was above that of the sheet")
     elif roof and achieved > ROOF_SLACK * roof:
         times = f"{achieved / roof:.2f} times the measured roof"
-        moment = "or the roof was measured at a bad moment (--refresh measures it again)"
+        others = row.roofs.get("others") or 0.0
+        busy = f" (others used {others:.0%} of the time)" if others > WAITING else ""
+        moment = f"or the roof was measured at a bad moment{busy}; --refresh measures it again"
         reasons.append(f"{rate} {times}: {causes}, {moment}")
     return reasons
 
@@ -281,14 +287,22 @@ def _findings(row: Timing, columns: dict[str, float]) -> tuple[list[str], list[s
         )
     idle = idle_share(row)
     if idle > IDLE:
+        known = "not for a processor (sleep, disk, network, a lock)"
+        unknown = "or others used the processor: this system does not say which"
         minor.append(
-            f"the model waited {idle:.0%} of the time, not for a processor (sleep, disk, network, "
-            "a lock): ms are CPU time, img/s are by the wall clock"
+            f"the model waited {idle:.0%} of the time, {known if 'wait_s' in columns else unknown}:"
+            " ms are CPU time, img/s are by the wall clock"
         )
-    wall, waited = columns.get("wall_s"), columns.get("wait_s")
-    if row.lead == "wall_s" and wall and waited and waited > WAITING * wall:
-        minor.append(f"the process waited for a processor {waited / wall:.0%} of the time")
     return severe, minor
+
+
+def _others(row: Timing, columns: dict[str, float]) -> str:
+    """Say which share of the wall time others had the processor; empty where it is small."""
+    share = columns.get("wait_s", 0.0) / (columns.get("wall_s") or math.inf)
+    if share <= WAITING:
+        return ""
+    what = "CPU time, without it" if row.lead == "cpu_s" else "wall time, with it"
+    return f"others used {share:.0%} of the time: ms are {what}"
 
 
 def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:

@@ -37,6 +37,17 @@ def inputs(
     return tmp_path / "in"
 
 
+@pytest.mark.usefixtures("inputs")
+def test_a_report_says_how_far_it_is() -> None:
+    """Before the files are read, before each of its six sections, and before it is written."""
+    told: list[tuple[int, int, str]] = []
+    write_report("table.json", "out", progress=lambda *how_far: told.append(how_far))
+    assert [done for done, _, _ in told] == list(range(8))
+    assert {total for _, total, _ in told} == {8}
+    assert [what for _, _, what in told][::7] == ["files", "writing"]
+    assert told[1][2] == "Offline cost"
+
+
 def test_unusable_files_are_refused_before_anything_is_written(
     inputs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

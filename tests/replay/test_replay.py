@@ -16,6 +16,8 @@ from logs import write_log
 from warm import run_python
 
 from flopbench.core.errors import DataError, MeasureError
+from flopbench.core.workers import Progress
+from flopbench.replay import run as run_module
 from flopbench.replay.figures import figures_of
 from flopbench.replay.records import MODES, Replay, read_replay
 from flopbench.replay.run import ReplayChoices, replay_of_log
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("warm_workers")
 from flopbench.models.build.built import Built  # noqa: E402
 from flopbench.models.build.by_source import build  # noqa: E402
 from flopbench.models.spec import parse_spec  # noqa: E402
-from flopbench.replay.measure import executor  # noqa: E402
+from flopbench.replay.measure import executor, jobs  # noqa: E402
 from flopbench.replay.measure.device import Device  # noqa: E402
 from flopbench.replay.measure.frames import open_images  # noqa: E402
 from flopbench.replay.measure.jobs import replay  # noqa: E402
@@ -64,7 +66,13 @@ def call_s(name: str, n: int) -> float:
     return START_S[name] + ITEM_S[name] * n
 
 
-def replayed(path: Path, **options: Any) -> Replay:
+def replayed(
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
+    **options: Any,
+) -> Replay:
     """Replay a log with the real executor, networks and records, under the tests' clock."""
 
     class Clock(Device):
@@ -86,7 +94,13 @@ def replayed(path: Path, **options: Any) -> Replay:
         built.module.register_forward_pre_hook(advance)
         return built
 
-    def run(target: str, job: Mapping[str, Any], *, threads: int | None) -> dict[str, Any]:
+    def run(
+        target: str,
+        job: Mapping[str, Any],
+        *,
+        threads: int | None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
         clock = Clock()
         networks = {
             name: Network(
@@ -98,7 +112,9 @@ def replayed(path: Path, **options: Any) -> Replay:
             )
             for name, spec in job["components"].items()
         }
-        with torch.inference_mode():
+        with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
+            if progress is not None:
+                patch.setattr(jobs, "tell", lambda k, n, what="": progress(k, n, what))
             result = replay(job, networks, clock)
         facts = {"device": "cpu", "name": "a test", "facts": {}, "absent": {}}
         return json.loads(json.dumps({**result, "clocks": ["ours", "ours"], "device": facts}))
@@ -106,7 +122,7 @@ def replayed(path: Path, **options: Any) -> Replay:
     choices = ReplayChoices(
         **{"rounds": 2, "processes": 3, "bucket": 2, "device": "cpu", **options}
     )
-    return replay_of_log([path], choices, run=run)
+    return replay_of_log([path], choices, progress=progress, say=say, run=run)
 
 
 @pytest.fixture
@@ -119,6 +135,31 @@ def test_a_log_without_a_method_is_named_by_its_file(tmp_path: Path) -> None:
     """The whole name of the file, whatever words it holds."""
     replay = replayed(write_log(tmp_path / "cats and dogs.jsonl", ADAPTIVE, [{"actions": [0]}]))
     assert (replay.method, replay.source) == ("cats and dogs.jsonl", "cats and dogs.jsonl")
+
+
+def test_a_replay_says_how_far_it_is(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After each chunk, in videos of all rounds, modes and processes: online 1, split all 4."""
+    # 7 big, 2 small, 13 policy, 13 LSTM, in three passes; the baseline's 16 big once; 2 FLOPs.
+    macs = 3 * (7 * 4096 + 2 * 1024 + 13 * 256 + 13 * 192) + 16 * 4096
+    monkeypatch.setattr(run_module, "CPU_FLOPS_PER_S", 2 * macs * 2 * 2 / 36)  # 36 s a process
+    told: list[tuple[int, int, str]] = []
+    said: list[str] = []
+    replayed(
+        log,
+        modes=["online", "split"],
+        processes=2,
+        progress=lambda *how_far: told.append(how_far),
+        say=said.append,
+    )
+    assert said == ["2 processes, about 80 s"]  # 2 × (4 s to start + 36 s)
+    process = [0, 0, 1, 2, 3, 4, 8, 9, 10, 11, 12, 16]
+    rounds = [(done, what) for done, total, what in told if total == 2 * 2 * 2 * 4]
+    assert [done for done, _ in rounds] == [*process, *(16 + done for done in process)]
+    assert [what for _, what in rounds[:7]] == [
+        *["process 1 of 2"] * 2,
+        *["process 1 of 2, online"] * 4,
+        "process 1 of 2, split",
+    ]
 
 
 # Of the four videos, by hand: the sizes of the arms' calls, of the policy's calls (the LSTM's are

@@ -34,15 +34,18 @@ class WarmPopen:
         start = (list(command[1:]), os.getcwd(), dict(env), names)
         self._process = CONTEXT.Process(target=_python, args=start)
 
-    def communicate(self, sent: str = "") -> tuple[str, str]:
+    def communicate(self, sent: str | None = "", timeout: float | None = None) -> tuple[str, str]:
         """Run to the end; return what was printed on stdout and stderr."""
-        self._files[0].write(sent.encode())
-        self._files[0].flush()
-        # The libraries of the server read it when they are loaded.
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("OMP_NUM_THREADS", "1")
-            self._process.start()
-        self.wait()
+        if self._process.pid is None:
+            self._files[0].write((sent or "").encode())
+            self._files[0].flush()
+            # The libraries of the server read it when they are loaded.
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("OMP_NUM_THREADS", "1")
+                self._process.start()
+        self._process.join(timeout)
+        if self._process.is_alive():
+            raise subprocess.TimeoutExpired("flopbench", timeout or 0)
         out, err = (Path(file.name).read_text(errors="replace") for file in self._files[1:])
         return out, err
 
@@ -77,7 +80,8 @@ def warm_workers() -> Iterator[None]:
     """Let flopbench start its measuring processes warm."""
     from flopbench.core import workers  # not at the top: no process starts with flopbench
 
-    pipes = {"PIPE": subprocess.PIPE, "DEVNULL": subprocess.DEVNULL}
+    names = ("PIPE", "DEVNULL", "TimeoutExpired")
+    pipes = {name: getattr(subprocess, name) for name in names}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "subprocess", SimpleNamespace(Popen=WarmPopen, **pipes))
         yield

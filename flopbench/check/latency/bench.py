@@ -46,6 +46,15 @@ class Bench:
         effort = effort or Effort()
         return cls(file=file, effort=replace(effort, progress=progress or effort.progress))
 
+    def entry(self, number: int, count: int) -> Bench:
+        """Return the bench for one of several entries, whose progress is part of that of all."""
+        effort, whole = self.effort, count * self.effort.processes
+
+        def told(done: int, _total: int, what: str) -> None:
+            effort.tell(number * effort.processes + done, whole, what)
+
+        return replace(self, effort=replace(effort, progress=told))
+
     def accepted(self, entry: Entry) -> TimedModel | None:
         """Return the accepted row of an entry; this machine's where there are several."""
         spec = str(parse_spec(entry.model))

@@ -8,7 +8,8 @@ comparable`` and is not measured, unless it has a limit, which applies everywher
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import dataclasses
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -39,6 +40,7 @@ def check_latency(
     effort: Effort | None = None,
     only: Collection[str] | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> dict[str, MetricResult]:
     """Time the guarded entries and judge them; models are imported from the working folder.
 
@@ -49,6 +51,7 @@ def check_latency(
         effort: how much to measure.
         only: names of entries, None for all.
         progress: called before each process.
+        say: called once, with how long it is expected to take.
 
     Raises:
         InputError: ``paired`` is not a revision, or this is not a git repository.
@@ -57,8 +60,14 @@ def check_latency(
     bench = Bench.of(config, effort, progress)
     chosen = [(e, budget) for e, budget in guarded(config) if only is None or e.name in only]
     alone = [(e, budget) for e, budget in chosen if budget.gate != "paired"]
-    results = {entry.name: _against_accepted(entry, budget, bench) for entry, budget in alone}
-    pairs = [(e, budget) for e, budget in chosen if budget.gate == "paired"]
+    pairs = [(e, budget) for e, budget in chosen if budget.gate == "paired" and paired is not None]
+    if say is not None and (alone or pairs):
+        most = (len(alone) + len(pairs)) * bench.effort.processes
+        dataclasses.replace(bench.effort, say=say).announce(most, 2 if pairs else 1)
+    results = {
+        entry.name: _against_accepted(entry, budget, bench.entry(number, len(alone)))
+        for number, (entry, budget) in enumerate(alone)
+    }
     if pairs and paired is not None:
         results |= check_pairs(config, paired, pairs, bench)
     return {entry.name: results[entry.name] for entry, _ in chosen if entry.name in results}

@@ -38,9 +38,10 @@ def check_pairs(
         models = _models_of(root / Path(config.path).name)
         folders = [str(root.resolve()), str(Path(config.root).resolve())]
         results = {}
-        for entry, budget in pairs:
+        for number, (entry, budget) in enumerate(pairs):
             model = entry.model if models is None else models.get(entry.name)
-            results[entry.name] = _against_revision(entry, budget, ref, model, bench, folders)
+            own = bench.entry(number, len(pairs))
+            results[entry.name] = _against_revision(entry, budget, ref, model, own, folders)
         return results
 
 

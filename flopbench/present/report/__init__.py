@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from flopbench.core.workers import Progress
     from flopbench.estimate.runs import Choices
     from flopbench.present.report.records import CostReport
 
 DEFAULT_TITLE = "Cost report"
+STEPS = 8
+"""Of writing a report: reading, six sections, writing."""
 
 
 def write_report(
@@ -22,6 +25,7 @@ def write_report(
     names: Sequence[str] = (),
     command: str = "",
     done: Callable[[CostReport, tuple[str, ...]], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write a report: an HTML page, the same as Markdown, and its tables and figures as files.
 
@@ -38,6 +42,8 @@ def write_report(
         names: what to call the runs, in the order of the logs.
         command: the command shown on the page; empty names this function.
         done: called with the report and its warnings when everything is written.
+        progress: called with (done, total, what comes next) before the files are read, before each
+            section, and before everything is written.
 
     Returns:
         The page.
@@ -55,9 +61,15 @@ def write_report(
     check_folder(where)
     require_libraries()
     given = [files] if isinstance(files, (str, Path)) else files
+    tell = progress or (lambda *_: None)
+    tell(0, STEPS, "files")
     material = read_material(given, choices, names)
     titled = (title or "").strip() or DEFAULT_TITLE
-    report = build_report(material, title=titled, command=command or "flopbench.write_report")
+    own = command or "flopbench.write_report"
+    report = build_report(
+        material, title=titled, command=own, progress=lambda k, what: tell(k + 1, STEPS, what)
+    )
+    tell(STEPS - 1, STEPS, "writing")
     left_over = write_folder(where, files_of(report))
     if done is not None:
         more = f"left by an earlier report, not part of this one: {', '.join(left_over)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from importlib.metadata import version
 from importlib.util import find_spec
 
@@ -39,15 +40,21 @@ def require_libraries() -> None:
         )
 
 
-def build_report(material: Material, *, title: str, command: str) -> CostReport:
-    """Return the report of what was read.
+def build_report(
+    material: Material,
+    *,
+    title: str,
+    command: str,
+    progress: Callable[[int, str], None] | None = None,
+) -> CostReport:
+    """Return the report of what was read; ``progress`` gets each section's number and title.
 
     Raises:
         InputError: logs that cannot be read as runs of one metric.
     """
     comparison, why_none = compared(material)
     headlines = headlines_of(material, comparison)
-    sections = sections_of(material, comparison, why_none)
+    sections = sections_of(material, comparison, why_none, progress)
     own = {"flopbench": VERSION, "Python": platform.python_version()}
     return CostReport(
         title=title,

@@ -67,26 +67,35 @@ def compared(material: Material) -> tuple[Comparison | None, str]:
 
 
 def sections_of(
-    material: Material, comparison: Comparison | None, why_none: str
+    material: Material,
+    comparison: Comparison | None,
+    why_none: str,
+    progress: Callable[[int, str], None] | None = None,
 ) -> tuple[Section, ...]:
-    """Return the sections in order."""
+    """Return the sections in order; ``progress`` is called before each."""
     choices = material.choices
-    found = {
-        ("costs", "Offline cost"): _each(material.tables, _costs),
-        ("explanations", "Where the MACs are"): _each(material.profiles, _explanation),
-        ("estimates", "What the policies cost"): [
+    makers: dict[tuple[str, str], Callable[[], list[Part]]] = {
+        ("costs", "Offline cost"): lambda: _each(material.tables, _costs),
+        ("explanations", "Where the MACs are"): lambda: _each(material.profiles, _explanation),
+        ("estimates", "What the policies cost"): lambda: [
             *_each([(one.name, one) for one in material.runs], _estimate(choices)),
             *_all_runs(material.runs, choices),
         ],
-        ("comparison", "Method against method"): [*_comparison(material, comparison, why_none)],
-        ("latency", "Latency against theory"): _each(material.timings, _timing),
-        ("replay", "From theoretical to measured speed-up"): _each(material.replays, _replay),
+        ("comparison", "Method against method"): lambda: [
+            *_comparison(material, comparison, why_none)
+        ],
+        ("latency", "Latency against theory"): lambda: _each(material.timings, _timing),
+        ("replay", "From theoretical to measured speed-up"): lambda: _each(
+            material.replays, _replay
+        ),
     }
-    return tuple(
-        Section(anchor=anchor, title=title, parts=parts)
-        for (anchor, title), parts in found.items()
-        if parts
-    )
+    found = []
+    for number, ((anchor, title), make) in enumerate(makers.items()):
+        if progress is not None:
+            progress(number, title)
+        parts = make()
+        found += [Section(anchor=anchor, title=title, parts=parts)] if parts else []
+    return tuple(found)
 
 
 def warnings_in(sections: Sequence[Section]) -> tuple[str, ...]:

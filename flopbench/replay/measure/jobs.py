@@ -8,12 +8,13 @@ affects all equally. The uniform baseline and the arms alone are timed at some o
 from __future__ import annotations
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 from msgspec import convert, to_builtins
 
+from flopbench.core.worker_main import tell
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
 from flopbench.replay.measure.device import Device, open_device
@@ -101,13 +102,17 @@ def replay(
             _warm_up(plan, networks, device, everything=job["compiled"])
         for network in networks.values():
             network.settle()
+    done, total = 0, job["rounds"] * len(plans) * len(workload.videos)
+    tell(done, total)  # what came before is no measure of what is to come
     gc.collect()
     gc.disable()
     try:
         for number in range(job["rounds"]):
             for plan in plans:
                 with faults(f"in round {number + 1} of mode {plan.name}"):
-                    _round(plan, number, device)
+                    for videos in _round(plan, number, device):
+                        done += videos
+                        tell(done, total, plan.name)
                 check_executed(plan, workload)
     finally:
         gc.enable()
@@ -149,7 +154,8 @@ def _warm_up(
     plan.executor.executed = ExecutionCounts()
 
 
-def _round(plan: ModePlan, number: int, device: Device) -> None:
+def _round(plan: ModePlan, number: int, device: Device) -> Iterator[int]:
+    """Run a round; after each chunk, yield the number of its videos."""
     plan.executor.executed = ExecutionCounts()
     for chunk in plan.chunks:
         passes = passes_of(plan, chunk)
@@ -174,6 +180,7 @@ def _round(plan: ModePlan, number: int, device: Device) -> None:
                     (number, video, done.get(place, primary_s))
                     for place, video in enumerate(chunk.videos)
                 ]
+        yield len(chunk.videos)
 
 
 def _done(marks: Marks, start: Any, device: Device) -> dict[int, float]:

@@ -28,13 +28,13 @@ class CpuClock:
 
     def __init__(self, threads: int) -> None:
         self.lead = "cpu_s" if threads == 1 else "wall_s"
-        self._waits = _waited_ns() is not None
+        self._waits = waited_ns() is not None
 
     def now(self) -> float:
         return time.perf_counter()
 
     def time(self, call: Call, calls: int) -> dict[str, float]:
-        waited = _waited_ns() if self._waits else None
+        waited = waited_ns() if self._waits else None
         wall, cpu = time.perf_counter_ns(), time.process_time_ns()
         for _ in range(calls):
             call()
@@ -42,11 +42,12 @@ class CpuClock:
         wall = time.perf_counter_ns() - wall
         sample = {"wall_s": wall / 1e9 / calls, "cpu_s": cpu / 1e9 / calls}
         if waited is not None:
-            sample["wait_s"] = ((_waited_ns() or waited) - waited) / 1e9 / calls
+            sample["wait_s"] = ((waited_ns() or waited) - waited) / 1e9 / calls
         return sample
 
 
-def _waited_ns() -> int | None:
+def waited_ns() -> int | None:
+    """Return how long the main thread has waited for a processor; None where nobody knows."""
     try:
         return int(SCHEDSTAT.read_text().split()[1])
     except (OSError, IndexError, ValueError):

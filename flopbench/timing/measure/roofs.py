@@ -6,6 +6,7 @@ shows what the hardware can do, the others what its other users left.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -14,8 +15,10 @@ from typing import Any
 import torch
 
 from flopbench.core.errors import InputError
+from flopbench.core.statistics import median
 from flopbench.models.build.environment import SEED
 from flopbench.timing.devices import DTYPES
+from flopbench.timing.measure.clocks import waited_ns
 from flopbench.timing.measure.device import check_device
 from flopbench.timing.measure.precision import precision
 from flopbench.timing.roofs import CopyRoof, Roof, Roofs
@@ -43,7 +46,7 @@ WARM_CALLS = 2
 
 
 _Best = tuple[float, dict[str, Any]]
-"""Seconds of the fastest call; the fields ``seconds``, ``repeats`` and ``clock`` of a roof."""
+"""Seconds of the fastest call; the fields of ``roofs._Best``."""
 
 
 def measure_roofs(
@@ -99,48 +102,69 @@ def _copy(device: str, buffer_bytes: int, threads: int, budget_s: float) -> Copy
 
 
 def _best(call: Callable[[], object], device: str, threads: int, budget_s: float) -> _Best:
+    """Time calls; note when, at which load, and how much of the time others had the processor."""
     start = time.perf_counter()
     for _ in range(WARM_CALLS):
         call()
         if time.perf_counter() - start > budget_s:
             break  # float16 on a CPU without it takes seconds per call
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    before, start = waited_ns(), time.perf_counter()
+    times, clock = _times(call, device, threads, budget_s)
+    wall_s, after = time.perf_counter() - start, waited_ns()
+    others = None
+    if device == "cpu" and before is not None and after is not None:
+        others = (after - before) / 1e9 / wall_s
+    return min(times), {
+        "seconds": sum(times),
+        "repeats": len(times),
+        "clock": clock,
+        "spread": median(times) / min(times) - 1,
+        "measured_unix_s": time.time(),
+        "load": load,
+        "others": others,
+    }
+
+
+def _times(
+    call: Callable[[], object], device: str, threads: int, budget_s: float
+) -> tuple[list[float], str]:
+    """Return the seconds of each call, and the clock's name."""
     if device == "cuda":
-        return _best_by_events(call, budget_s)
+        return _by_events(call, budget_s), "CUDA events"
     if device == "mps":
-        return _best_by_clock(call, time.perf_counter, "wall", budget_s, torch.mps.synchronize)
+        return _by_clock(call, time.perf_counter, budget_s, torch.mps.synchronize), "wall"
     if threads == 1:  # leaves out time taken by other processes
-        return _best_by_clock(call, time.process_time, "process CPU time", budget_s)
-    return _best_by_clock(call, time.perf_counter, "wall", budget_s)
+        return _by_clock(call, time.process_time, budget_s), "process CPU time"
+    return _by_clock(call, time.perf_counter, budget_s), "wall"
 
 
-def _best_by_clock(
+def _by_clock(
     call: Callable[[], object],
     clock: Callable[[], float],
-    name: str,
     budget_s: float,
     synchronize: Callable[[], None] = lambda: None,
-) -> _Best:
-    best_s, seconds, repeats = float("inf"), 0.0, 0
+) -> list[float]:
+    times: list[float] = []
     synchronize()
-    while seconds < budget_s or not repeats:
+    while not times or sum(times) < budget_s:
         start = clock()
         call()
         synchronize()
-        took = clock() - start
-        best_s, seconds, repeats = min(best_s, took), seconds + took, repeats + 1
-    return best_s, {"seconds": seconds, "repeats": repeats, "clock": name}
+        times.append(clock() - start)
+    return times
 
 
-def _best_by_events(call: Callable[[], object], budget_s: float) -> _Best:
+def _by_events(call: Callable[[], object], budget_s: float) -> list[float]:
     """Queue calls back to back with an event between each two, so that no host wait is timed."""
-    best_s, seconds, repeats, batch = float("inf"), 0.0, 0, 16
-    while seconds < budget_s:
+    times: list[float] = []
+    batch = 16
+    while sum(times) < budget_s:
         events = [torch.cuda.Event(enable_timing=True) for _ in range(batch + 1)]
         events[0].record()
         for event in events[1:]:
             call()
             event.record()
         torch.cuda.synchronize()
-        times = [a.elapsed_time(b) / 1e3 for a, b in pairwise(events)]
-        best_s, seconds, repeats = min(best_s, *times), seconds + sum(times), repeats + batch
-    return best_s, {"seconds": seconds, "repeats": repeats, "clock": "CUDA events"}
+        times += [a.elapsed_time(b) / 1e3 for a, b in pairwise(events)]
+    return times

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from flopbench.check.latency.bench import Bench
 from flopbench.check.latency.judging import (
     TimedModel,
     judge_time,
@@ -23,7 +24,9 @@ from flopbench.check.latency.judging import (
     outcome,
 )
 from flopbench.check.records import Budget
+from flopbench.timing.file import TimingFile
 from flopbench.timing.records import Timing
+from flopbench.timing.run import Effort
 
 CPU = some_device()
 BASE_S = 1 / 16
@@ -303,3 +306,13 @@ def test_the_records_are_those_of_a_timing_file() -> None:
     one = TimedModel(row=first, facts=file.device_of(first))
     result = judge_time(budget(), one, one)
     assert (result.failed, result.old) == (False, result.new)
+
+
+def test_the_progress_of_an_entry_is_part_of_that_of_all() -> None:
+    """Process 3 of the second of two entries, three processes each, is the sixth."""
+    told: list[tuple[int, int, str]] = []
+    effort = Effort(processes=3, progress=lambda *how_far: told.append(how_far))
+    bench = Bench(file=TimingFile(rows=(), devices=()), effort=effort)
+    bench.entry(0, 2).effort.tell(0, 3, "net@32")
+    bench.entry(1, 2).effort.tell(2, 3, "net@64")
+    assert told == [(0, 6, "net@32"), (5, 6, "net@64")]

@@ -12,6 +12,7 @@ from flopbench.core.errors import InputError
 from flopbench.core.units import (
     LARGEST_COST,
     PREFIXES,
+    about,
     cost_readings,
     gflops,
     giga,
@@ -254,3 +255,20 @@ def test_a_number_and_its_unit_are_told_apart() -> None:
 def test_parse_macs_reads_what_was_printed(macs: int) -> None:
     """Every integer survives being printed and read."""
     assert parse_macs(str(macs)) == macs
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.2, "about 5 s"),
+        (72.0, "about 70 s"),
+        (97.4, "about 95 s"),
+        (100.0, "about 2 min"),
+        (1000.0, "about 17 min"),
+        (5400.0, "about 1.5 h"),
+        (36_000.0, "about 10 h"),
+    ],
+)
+def test_an_estimate_has_no_more_digits_than_it_is_worth(seconds: float, text: str) -> None:
+    """Fives of seconds, minutes, halves of hours."""
+    assert about(seconds) == text

@@ -45,6 +45,31 @@ def test_a_job_is_answered(write: Write) -> None:
         assert run_job(f"{name}:echo", {"value": value}) == value
 
 
+def test_a_job_tells_how_far_it_is(write: Write, tmp_path: Path) -> None:
+    """The caller hears of it while the job runs: this one ends once it has been heard."""
+    name = write(
+        """
+        import os, time
+        from flopbench.core.worker_main import tell
+        def work(job):
+            tell(3, 8, "split")
+            while not os.path.exists(job["heard"]):
+                time.sleep(0.01)
+            return "done"
+        """
+    )
+    told = []
+
+    def hear(*how_far: object) -> None:
+        told.append(how_far)
+        (tmp_path / "heard").touch()
+
+    job = {"heard": str(tmp_path / "heard")}
+    assert run_job(f"{name}:work", job, progress=hear) == "done"
+    assert told == [(3, 8, "split")]
+    assert run_job(f"{name}:work", job) == "done"
+
+
 def test_a_job_runs_in_an_interpreter_of_its_own(write: Write) -> None:
     """It is neither our process nor a fork of it: nothing loaded here is loaded there."""
     name = write(

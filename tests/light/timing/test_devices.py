@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.records import decode
@@ -21,7 +21,7 @@ from flopbench.timing.devices import (
     differing,
     refuse_dtype,
 )
-from flopbench.timing.roofs import CopyRoof, Roof, Roofs, load_roofs, store_roofs
+from flopbench.timing.roofs import CONDITIONS, CopyRoof, Roof, Roofs, load_roofs, store_roofs
 
 
 def facts(**changes: Fact) -> DeviceFacts:
@@ -202,3 +202,54 @@ def test_of_two_measurements_the_higher_roof_counts() -> None:
     assert merged.flops_per_s("fp32") == 2e11
     assert merged.bytes_per_s == 2e10
     assert merged.lacks(["fp32", "bf16"]) == ("bf16",)
+
+
+def measured(flops_per_s: float, others: float | None, at: float) -> Roofs:
+    """Return roofs that were measured at a time, while others used a share of it."""
+    quiet = some_roofs()
+    (roof,) = quiet.matmul
+    how = {"others": others, "measured_unix_s": at, "load": 2.0, "spread": 0.25}
+    matmul = (structs.replace(roof, flops_per_s=flops_per_s, **how),)
+    return structs.replace(quiet, matmul=matmul, copy=structs.replace(quiet.copy, **how))
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "lacks", "flops_per_s", "others", "at"),
+    [
+        # What was measured on a busy machine is lacking, so it is measured again.
+        ((1e11, 0.4), None, ("fp32",), 1e11, 0.4, 1.0),
+        ((1e11, 0.1), None, (), 1e11, 0.1, 1.0),
+        ((1e11, None), None, (), 1e11, None, 1.0),
+        # The higher value stays, and is one of a quiet machine if one of the two is.
+        ((1e11, 0.4), (2e11, 0.0), (), 2e11, 0.0, 2.0),
+        ((2e11, 0.4), (1e11, 0.0), (), 2e11, 0.0, 2.0),
+        ((2e11, 0.4), (1e11, 0.3), ("fp32",), 2e11, 0.4, 1.0),
+        ((2e11, 0.0), (1e11, 0.4), (), 2e11, 0.0, 1.0),
+    ],
+)
+def test_roofs_of_a_busy_machine_are_measured_again(
+    first: tuple[float, float | None],
+    then: tuple[float, float | None] | None,
+    lacks: tuple[str, ...],
+    flops_per_s: float,
+    others: float | None,
+    at: float,
+) -> None:
+    """More than a tenth of the time taken by others makes a bound doubtful."""
+    roofs = measured(*first, 1.0)
+    roofs = roofs.merged(measured(*then, 2.0)) if then else roofs
+    assert roofs.lacks(["fp32"]) == lacks
+    row = roofs.of("fp32")
+    assert (row["flops_per_s"], row["others"], row["measured_unix_s"]) == (flops_per_s, others, at)
+
+
+def test_roofs_of_older_files_have_no_conditions() -> None:
+    """They are read, count as quiet, and a format that was not measured has none."""
+    old = to_builtins(some_roofs())
+    for one in (*old["matmul"], old["copy"]):
+        for name in CONDITIONS:
+            del one[name]
+    roofs = decode(old, Roofs, "roofs")
+    assert roofs == some_roofs()
+    assert roofs.lacks(["fp32", "bf16"]) == ("bf16",)
+    assert roofs.of("bf16") == {"flops_per_s": None, "bytes_per_s": 2e10}

@@ -303,6 +303,32 @@ def test_every_line_has_as_many_cells_as_there_are_columns() -> None:
         assert all(column.title for column in grid.columns)
 
 
+@pytest.mark.parametrize(
+    ("how", "said", "warned"),
+    [
+        ({}, "copy 4.0 GB/s.", False),
+        (
+            {"measured_unix_s": 1795910400.0, "load": 0.25, "others": 0.05, "spread": 0.125},
+            "copy 4.0 GB/s (measured 2026-11-29, load 0.2, the median call 12% slower than the "
+            "best).",
+            False,
+        ),
+        ({"others": 0.4, "load": 9.0}, "copy 4.0 GB/s (load 9.0).", True),
+    ],
+)
+def test_a_table_says_how_its_roofs_were_measured(
+    how: dict[str, float], said: str, warned: bool
+) -> None:
+    """Older files do not know; where others used the machine, a terminal says so unasked."""
+    roofs = {"flops_per_s": 256e9, "bytes_per_s": 4e9, **how}
+    file = TimingFile(rows=(timed([NoiseClock(1 / 16)], roofs=roofs),), devices=(CPU,))
+    (grid,) = timing_grids(file)
+    assert any(line.endswith(said) for line in grid.caption)
+    staying = [line for line in grid.caption if line in grid.stay]
+    warning = "The roofs were measured while others used 40% of the time, so they may be too low; "
+    assert [line.startswith(warning) for line in staying] == [False, True][: 1 + warned]
+
+
 # --- several become one
 
 
