@@ -410,6 +410,27 @@ FAULTS = (
         "run_starts(block.codes)",
         ("tests/light/policy/test_kernel.py",),
     ),
+    Fault(
+        "of samples with one key only the last is read",
+        "flopbench/policy/forms/json_bare.py",
+        "latest[0] = pairs  #",
+        "latest[0] = list(dict(pairs).items())  #",
+        ("tests/light/policy/test_written_elsewhere.py",),
+    ),
+    Fault(
+        "what torch.save packed is read as arrays",
+        "flopbench/policy/forms/__init__.py",
+        'b"/data.pkl" in head',
+        'b"/data.npy" in head',
+        ("tests/light/policy/test_written_elsewhere.py",),
+    ),
+    Fault(
+        "shares of one stream's decisions cover another's steps",
+        "flopbench/policy/counts.py",
+        "covered[stream] += share * span",
+        "covered[streams[0]] += share * span",
+        ("tests/light/policy/test_written_elsewhere.py",),
+    ),
     # --- estimate
     Fault(
         "a disputed price leads",

@@ -126,9 +126,14 @@ def near_match(name: str, known: Iterable[str], what: str) -> str:
         known: the names that exist, in the order to list them.
         what: what the names are, in the plural.
     """
+    names = list(known)
+    near = nearest(name, names)
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
+    return (f"did you mean {near!r}? " if near else "") + f"{what}: {listed or 'none'}"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is spelt most like a name, an empty one where none is near."""
     import difflib
 
-    names = list(known)
-    near = difflib.get_close_matches(name, names, n=1)
-    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
-    return (f"did you mean {near[0]!r}? " if near else "") + f"{what}: {listed or 'none'}"
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")

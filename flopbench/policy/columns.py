@@ -14,19 +14,23 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import DataError, near_match
+from flopbench.core.errors import DataError
 from flopbench.policy.blocks import Place, block_of
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import FIELDS, OnDefect, Sample, raise_first, sample_of
+from flopbench.policy.samples import (
+    FIELDS,
+    OnDefect,
+    Sample,
+    raise_first,
+    sample_of,
+    unknown_names,
+)
 
 SCALARS = ("view", "prediction")
 LISTS = ("labels", "frames")
 JSON_SUFFIX = "_json"
 EXTRA_PREFIX = "extra."
 """A column ``extra.NAME`` is one of the user's own columns."""
-SYNONYMS = dict.fromkeys(("video", "video_id", "clip", "sample", "name"), "id")
-SYNONYMS |= {"decision": "action", "arm": "action", "crop": "view", "class": "labels"}
-"""What others call a column -> its name here."""
 _HUGE = object
 """Stands for a whole number beyond 64 bits among the types of a field."""
 
@@ -150,30 +154,28 @@ def samples_of(
     return samples, lambda i: place(kept[i])
 
 
-def column_hint(name: str, known: Iterable[str]) -> str:
-    """Return the hint for an unknown column: one of like meaning or spelling."""
-    alike = SYNONYMS.get(name.lower(), name)
-    return f"{near_match(alike, known, 'columns')}; name columns of your own extra.NAME"
-
-
 def check_columns(names: Iterable[str], where: str) -> None:
     """Refuse columns that a policy log cannot have: unknown ones, two for one field, no id."""
     names = list(names)
     fields: dict[str, str] = {}
+    unknown = [name for name in names if not _is_dotted(name) and _plain(name) not in FIELDS]
+    if unknown:
+        raise unknown_names(unknown, FIELDS, where, "column")
     for name in names:
-        base = name.partition(".")[0]
-        dotted = "." in name and base in {"actions", "spans", "extra"}
-        plain = name.removesuffix(JSON_SUFFIX)
-        if plain not in FIELDS and not dotted:
-            raise DataError(
-                f"{where}: unknown column {name!r}",
-                column_hint(name, FIELDS),
-            )
-        field, form = (base, ".") if dotted else (plain, name)
+        field, form = (name.partition(".")[0], ".") if _is_dotted(name) else (_plain(name), name)
         if fields.setdefault(field, form) != form:
             raise DataError(f"{where}: there are two columns for {field!r}, one of them {name!r}")
     if "id" not in fields:
         raise DataError(f"{where}: there is no column 'id'", f"columns: {', '.join(names)}")
+
+
+def _is_dotted(name: str) -> bool:
+    base, dot, _ = name.partition(".")
+    return bool(dot) and base in {"actions", "spans", "extra"}
+
+
+def _plain(name: str) -> str:
+    return name.removesuffix(JSON_SUFFIX)
 
 
 def json_value(text: Any, where: str) -> Any:

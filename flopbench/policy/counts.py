@@ -214,7 +214,12 @@ class ShareCounts:
         if self.of == "frames":
             frames = [share * steps for share in self.shares]
             return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)
-        covered = sum(share * span for share, span in zip(self.shares, spans, strict=True))
-        decisions = [share * steps / covered for share in self.shares]
-        frames = [n * span for n, span in zip(decisions, spans, strict=True)]
+        covered = dict.fromkeys(self.plan.streams, Fraction(0))
+        streams = [action.stream or "" for action in self.plan.actions]
+        for stream, share, span in zip(streams, self.shares, spans, strict=True):
+            covered[stream] += share * span
+        frames = [
+            share * steps / covered[stream] * span
+            for stream, share, span in zip(streams, self.shares, spans, strict=True)
+        ]
         return Totals(videos=None, views=1, steps=steps, frames=frames, decisions=None)

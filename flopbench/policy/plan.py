@@ -112,12 +112,24 @@ def plan_of(header: Header) -> Plan:
     )
 
 
-def one_stream_plan(
+def plan_of_sums(
     path: Path, header: Header | None, preset: str | None, what: str, *, exits: bool = False
 ) -> Plan:
     """Return the plan of a file that holds sums instead of samples, of actions or also of exits."""
     plan = plan_of(resolve(with_preset(header, preset, str(path)), str(path)))
-    if plan.streams != ("",) or not (plan.actions or (exits and plan.exits)):
-        kinds = "actions of one stream or with exits" if exits else "actions of one stream"
+    if not (plan.actions or (exits and plan.exits)):
+        kinds = "actions or exits" if exits else "actions; counted exits are a log: id, exit"
         raise InputError(f"{path}: {what} need a preset with {kinds}")
     return plan
+
+
+def stream_named(plan: Plan, cell: str, where: str) -> str:
+    """Return the stream that a file of sums names in its column ``stream``, if it has one.
+
+    Raises:
+        DataError: it is not a stream of the plan; the one stream of a plan without names is "".
+    """
+    if cell in plan.streams:
+        return cell
+    known = "none" if plan.streams == ("",) else ", ".join(plan.streams)
+    raise DataError(f"{where}: stream: is {cell!r}, and the streams are: {known}")

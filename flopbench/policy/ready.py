@@ -1,8 +1,9 @@
 """Ready-made counts, from any engine: ``video, label, action, n``.
 
-CSV or Parquet; one line per video and action. ``n`` counts what the log's encoding counts: rows of
-steps, or decisions. If rows are counted and actions span several steps, a column ``decisions``
-gives the number of decisions; without it only the published rule applies. Repeated pairs add up.
+CSV or Parquet; one line per video and action, which a column ``stream`` may qualify. ``n`` counts
+what the log's encoding counts: rows of steps, or decisions. If rows are counted and actions span
+several steps, a column ``decisions`` gives the number of decisions; without it only the published
+rule applies. Repeated pairs add up.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import numpy as np
 
 from flopbench.core.errors import DataError, Remark, near_match
 from flopbench.policy.counts import LogCounts, Source
-from flopbench.policy.forms.csv_form import csv_lines, header_beside
+from flopbench.policy.forms.base import header_beside
+from flopbench.policy.forms.csv_form import csv_lines
 from flopbench.policy.forms.parquet_form import require_duckdb
 from flopbench.policy.forms.raw import duckdb_path, open_bytes, read_some
-from flopbench.policy.plan import Plan, one_stream_plan
+from flopbench.policy.plan import Plan, plan_of_sums, stream_named
 
-COLUMNS = ("video", "label", "action", "n", "decisions")
+COLUMNS = ("video", "label", "stream", "action", "n", "decisions")
 REQUIRED = ("video", "action", "n")
 LARGEST = 2**31
 _WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
@@ -29,7 +31,7 @@ _WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
 
 def read_counts(path: Path, *, preset: str | None) -> LogCounts:
     """Read ready-made counts; an error names the line and the column."""
-    plan = one_stream_plan(path, header_beside(path), preset, "counts")
+    plan = plan_of_sums(path, header_beside(path), preset, "counts")
     with open_bytes(path) as stream:
         magic = read_some(stream, path, 4)
     lines = _parquet(path) if magic == b"PAR1" else _csv(path)
@@ -89,7 +91,8 @@ def _gather(
             own_labels.append(code)
         elif own_labels[at] != code:
             raise DataError(f"{where}: label: {label!r} differs from the video's earlier lines")
-        action = _action(values["action"], plan, f"{where}: action")
+        stream = stream_named(plan, str(values.get("stream") or ""), where)
+        action = _action(values["action"], plan, stream, f"{where}: action")
         n = _count(values["n"], f"{where}: n")
         decided = _count(values["decisions"], f"{where}: decisions") if "decisions" in names else n
         cells.append((at, action, n, decided))
@@ -121,12 +124,16 @@ def _counted(
             f"{path}: counted rows do not show the decisions of actions that span several steps; "
             "without a column 'decisions' only the published rule applies"
         )
+    own = [slice(first, first + plan.size(stream)) for stream, first in plan.base.items()]
+    steps = [frames[:, one].sum(axis=1) for one in own]
+    if any((steps[0] != other).any() for other in steps):
+        raise DataError(f"{path}: the streams of a video have different numbers of steps")
     codes = np.array(own_labels, np.int32)
     return LogCounts(
         plan=plan,
         frames=frames,
         decisions=decisions,
-        steps=frames.sum(axis=1),
+        steps=steps[0],
         label_codes=codes[codes >= 0],
         label_lengths=(codes >= 0).astype(np.int64),
         label_values=labels,
@@ -142,16 +149,16 @@ def _scalar(value: Any) -> int | str:
     return int(match[1]) if match else text
 
 
-def _action(value: Any, plan: Plan, where: str) -> int:
-    text = str(value)
-    if text in plan.indices[""]:
-        return plan.indices[""][text]
+def _action(value: Any, plan: Plan, stream: str, where: str) -> int:
+    text, known = str(value), plan.indices[stream]
+    if text in known:
+        return known[text]
     index = _scalar(value)
     if isinstance(index, str):
-        return plan.find_action(index, "", where)
-    if index < len(plan.actions):
-        return index
-    raise DataError(f"{where}: is {index}, but this log has ids 0 to {len(plan.actions) - 1}")
+        return plan.find_action(index, stream, where)
+    if index < len(known):
+        return plan.base[stream] + index
+    raise DataError(f"{where}: is {index}, but this log has ids 0 to {len(known) - 1}")
 
 
 def _count(value: Any, where: str) -> int:

@@ -1,7 +1,8 @@
 """Reads shares of actions or of exits: usage tables and AR-Net's console output.
 
 A usage table is CSV with the columns ``action`` (or ``exit``) and ``share`` (``0.31`` or ``31 %``),
-a published distribution as papers print it; the shares of exits are of videos. AR-Net's test script
+a published distribution as papers print it; with several streams also ``stream``, and the shares of
+each are of the whole. The shares of exits are of videos. AR-Net's test script
 prints a block of lines such as ``r0(resnet50 224)     :   1234 (12.34%)``, ``m0(mobilenet_v2 84)``,
 ``s2 (skip 4 frames)``, and the estimate ``GFLOPS: 2.090000``; rows are counted per frame.
 """
@@ -14,11 +15,11 @@ from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 from pathlib import Path
 
-from flopbench.core.errors import DataError, Remark
+from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.policy.counts import ShareCounts, Source
-from flopbench.policy.forms.csv_form import header_beside
+from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some, separator_in
-from flopbench.policy.plan import Plan, find_name, one_stream_plan
+from flopbench.policy.plan import Plan, find_name, plan_of_sums, stream_named
 
 CANNOT = (
     "a table of shares has no runs and no videos: no exact rule, no interval, no classes, no "
@@ -50,7 +51,9 @@ def read_usage(
         normalize: divide shares by their sum.
     """
     header = header_beside(path) if form == "usage" else None
-    plan = one_stream_plan(path, header, preset, "shares", exits=form == "usage")
+    plan = plan_of_sums(path, header, preset, "shares", exits=form == "usage")
+    if form == "arnet-console" and plan.streams != ("",):
+        raise InputError(f"{path}: AR-Net's output needs a preset with actions of one stream")
     with open_bytes(path) as stream:
         data = read_some(stream, path).removeprefix(BOM)
     try:
@@ -65,11 +68,14 @@ def read_usage(
         shares = [Fraction(n, rows) for n in counted]
     else:
         shares, decimals = _table(path, lines, plan)
-        total = sum(shares, Fraction(0))
-        if total != 1:
-            warnings.append(_judge_sum(path, total, decimals, len(shares), normalize))
-            if normalize:
-                shares = [share / total for share in shares]
+        for name in plan.streams if plan.actions else ("",):
+            first = plan.base[name]
+            own = shares[first : first + plan.size(name)] if plan.actions else shares
+            total = sum(own, Fraction(0))
+            if total != 1:
+                warnings.append(_judge_sum(path, name, total, decimals, len(own), normalize))
+                if normalize:
+                    shares[first : first + len(own)] = [share / total for share in own]
     return ShareCounts(
         plan=plan,
         shares=tuple(shares),
@@ -83,7 +89,7 @@ def read_usage(
 def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], int]:
     """Return the share of every action or exit, and the fewest decimals of any share."""
     kind = "action" if plan.actions else "exit"
-    known = plan.indices[""] if plan.actions else {e.name: n for n, e in enumerate(plan.exits)}
+    exits = {exit.name: n for n, exit in enumerate(plan.exits)}
     reader = csv.reader(lines, strict=True, delimiter=separator_in(lines[0] if lines else ""))
     found: dict[int, Fraction] = {}
     decimals: list[int] = []
@@ -94,6 +100,7 @@ def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], in
             if names.count(name) != 1:
                 raise DataError(f"{path}:1: expected exactly one column {name!r}")
         at = names.index(column), names.index("share")
+        of_stream = names.index("stream") if "stream" in names else None
         for row in reader:
             if not any(cell.strip() for cell in row):
                 continue
@@ -101,6 +108,8 @@ def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], in
             if len(row) != len(names):
                 raise DataError(f"{where}: {len(row)} fields where {len(names)} were expected")
             action = row[at[0]].strip()
+            cell = "" if of_stream is None else row[of_stream].strip()
+            known = plan.indices[stream_named(plan, cell, where)] if plan.actions else exits
             index = find_name(action, known, f"{where}: {kind}", kind)
             if index in found:
                 raise DataError(f"{where}: {kind}: {action!r} appears twice")
@@ -110,7 +119,7 @@ def _table(path: Path, lines: list[str], plan: Plan) -> tuple[list[Fraction], in
         raise DataError(f"{path}:{reader.line_num} is not CSV: {error}") from None
     if not found:
         raise DataError(f"{path} has no shares below its header")
-    return [found.get(i, Fraction(0)) for i in range(len(known))], min(decimals)
+    return [found.get(i, Fraction(0)) for i in range(len(plan.actions or exits))], min(decimals)
 
 
 def _share(cell: str, where: str) -> tuple[Fraction, int]:
@@ -129,16 +138,19 @@ def _share(cell: str, where: str) -> tuple[Fraction, int]:
     return Fraction(value), digits
 
 
-def _judge_sum(path: Path, total: Fraction, decimals: int, count: int, normalize: bool) -> str:
+def _judge_sum(
+    path: Path, stream: str, total: Fraction, decimals: int, count: int, normalize: bool
+) -> str:
+    what = f"the shares of {stream}" if stream else "the shares"
     if not NEAR_ONE[0] <= total <= NEAR_ONE[1]:
         raise DataError(
-            f"{path}: share: the shares sum to {float(total):g}, not to 1",
+            f"{path}: share: {what} sum to {float(total):g}, not to 1",
             "write percentages with a % sign" if total > NEAR_ONE[1] else "a line is missing",
         )
     reach = Fraction(1, 2) * Fraction(1, 10**decimals) * count
     why = "rounding explains it" if abs(total - 1) <= reach else "more than rounding explains"
     done = "normalised" if normalize else "taken as they are; --normalize divides by the sum"
-    return f"{path}: the shares sum to {float(total):.6g}, not to 1 ({why}); {done}"
+    return f"{path}: {what} sum to {float(total):.6g}, not to 1 ({why}); {done}"
 
 
 def _console(path: Path, lines: list[str], plan: Plan, warnings: list[str]) -> list[int]:

@@ -97,6 +97,8 @@ def originals(folder: Path) -> Iterator[Path]:
     yield arnet
     for name, text in (
         ("usage.csv", "action,share\nresnet50@224,31%\nskip 4,0.69\n"),
+        ("list.json", json.dumps([{"id": "a", "actions": [0, 1]}, {"id": "b", "actions": [0, 2]}])),
+        ("map.json", json.dumps({"a": [0, 1], "b": {"actions": [0, 2], "labels": [3]}}, indent=1)),
         ("console.txt", CONSOLE),
         ("counts.csv", "video,label,action,n,decisions\na,1,skip 4,8,2\nb,é,0,8,8\n"),
     ):
@@ -238,7 +240,7 @@ def test_no_damaged_log_ends_in_a_traceback(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Each of 1,470 damaged logs is read, or refused with a message that names the file."""
+    """Each of 1,610 damaged logs is read, or refused with a message that names the file."""
     refused = total = 0
     for original in forms:
         data = original.read_bytes()

@@ -38,6 +38,8 @@ class Form:
 
 
 FORMS = (
+    Form("json-map", "json_bare:MapReader", magic=b"{", is_text=True),
+    Form("json-list", "json_bare:ListReader", magic=b"[", is_text=True),
     Form("json", "json_form:JsonReader", (".json",), magic=b"{", is_text=True),
     Form("jsonl", "jsonl_form:JsonlReader", (".jsonl", ".ndjson"), magic=b"{", is_text=True),
     Form("csv", "csv_form:CsvReader", (".csv",), is_text=True),
@@ -51,6 +53,8 @@ SHARE_FORMS = ("arnet-console", "usage")
 """Forms that hold shares of actions instead of samples; see ``policy/usage.py``."""
 
 SNIFFED_BYTES = 1 << 16
+_PICKLE = re.compile(rb"\x80[\x02-\x05]")
+_TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9c"
 _USAGE_LINE = re.compile(rb"^\s*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*\)", re.MULTILINE)
 
 
@@ -60,6 +64,7 @@ def sniff(path: Path) -> str:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     if not head.strip():
         raise DataError(f"{path} is empty", "a policy log starts with a header")
+    _refuse_pickles(head, path)
     # A form without a magic number is asked last: asking loads its reader.
     for form in sorted(FORMS, key=lambda form: not form.magic):
         begin = head.lstrip() if form.is_text else head
@@ -80,6 +85,29 @@ def sniff(path: Path) -> str:
         f"{path} is not a policy log: it starts with {first[:40]!r}",
         f"formats: {forms}; see docs/policy-log.md",
     )
+
+
+def _refuse_pickles(head: bytes, path: Path) -> None:
+    """Refuse what would be unpickled, and an array without names, with the way out.
+
+    Raises:
+        DataError: a file of torch.save, pickle.dump or numpy.save.
+    """
+    of_torch = head.startswith(_TORCH_BEFORE_1_6) or (head[:2] == b"PK" and b"/data.pkl" in head)
+    if of_torch or _PICKLE.match(head):
+        made, load = ("torch.save", "torch.load") if of_torch else ("pickle.dump", "pickle.load")
+        opened = f"'{path.name}'" if of_torch else f"open('{path.name}', 'rb')"
+        problem = f"is a pickle ({made}), which can run any code when opened: flopbench never does"
+        way = f"data = {load}({opened})\n  json.dump(data, open('{path.stem}.json', 'w'))"
+        what = "data: [{'id': ..., 'actions': [...]}, ...] or {id: [...]}, without tensors"
+    elif head.startswith(b"\x93NUMPY"):
+        problem = "is one array (numpy.save), which has no names"
+        way = f"actions = numpy.load('{path.name}')\n  "
+        way += f"numpy.savez('{path.stem}.npz', id=names, actions=actions)"
+        what = "names (N,), actions (N, T)"
+    else:
+        return
+    raise DataError(f"{path} {problem}", f"convert it once, in Python ({what}):\n  {way}")
 
 
 def form_named(name: str) -> Form:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import Remark
+from flopbench.core.files import read_json
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import samples_of
-from flopbench.policy.header import Header
+from flopbench.policy.forms.raw import without_packing
+from flopbench.policy.header import Header, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect, Sample
 
@@ -45,6 +47,19 @@ class Copy:
     samples: Callable[[], Iterator[Sequence[Sample]]]
     target: Path
     temporary: Path
+
+
+def header_path(path: Path) -> Path:
+    """Return where the header of a log without one is: ``run.csv`` -> ``run.header.json``."""
+    return path.with_name(without_packing(path).stem + ".header.json")
+
+
+def header_beside(path: Path) -> Header | None:
+    """Return the header next to a log, None where there is none."""
+    beside = header_path(path)
+    if not beside.exists():
+        return None
+    return read_header(read_json(beside, "the header of a policy log"), str(beside))
 
 
 class NeedsExactReader(Exception):

@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from flopbench.core.errors import DataError
-from flopbench.core.files import read_json, write_atomic
+from flopbench.core.files import write_atomic
 from flopbench.policy.blocks import Block, Place
-from flopbench.policy.columns import EXTRA_PREFIX, column_hint, json_value, sample_of_row
-from flopbench.policy.forms.base import Copy, Reader
+from flopbench.policy.columns import EXTRA_PREFIX, json_value, sample_of_row
+from flopbench.policy.forms.base import Copy, Reader, header_beside, header_path
 from flopbench.policy.forms.raw import (
     columns_in,
     not_text,
@@ -38,11 +38,10 @@ from flopbench.policy.forms.raw import (
     separator_in,
     unpacking_errors,
 )
-from flopbench.policy.header import Header, header_json, read_header
+from flopbench.policy.header import Header, header_json
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import FIELDS, OnDefect, Sample
+from flopbench.policy.samples import FIELDS, OnDefect, Sample, unknown_names
 
-HEADER_SUFFIX = ".header.json"
 LINES_AT_ONCE = 8192
 LARGE_BYTES = 1 << 25
 """DuckDB decodes files of at least this size; below, starting it costs as much as it saves."""
@@ -64,20 +63,6 @@ _NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 Lines = tuple[list[list[str]], list[int]]
 """The cells of some records, and the lines that they start on."""
-
-
-def header_path(path: Path) -> Path:
-    """Return the path of a CSV log's header: ``run.csv`` -> ``run.header.json``."""
-    stem = path.name.split(".csv")[0] if ".csv" in path.name else path.stem
-    return path.with_name(stem + HEADER_SUFFIX)
-
-
-def header_beside(path: Path) -> Header | None:
-    """Return the header next to a CSV log, None where there is none."""
-    beside = header_path(path)
-    if not beside.exists():
-        return None
-    return read_header(read_json(beside, "the header of a policy log"), str(beside))
 
 
 def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
@@ -176,12 +161,16 @@ class CsvReader(Reader):
         """Check the columns of the first line."""
         names = [name.strip() for name in first]
         where = f"{self.path}:{line}"
+        if "actions" in names:
+            raise DataError(
+                f"{where}: the column 'actions' holds whole samples; CSV has one decision a line",
+                "in pandas: frame.explode('actions').rename(columns={'actions': 'action'})",
+            )
+        own = (*COLUMNS, *(name for name in names if name.startswith(EXTRA_PREFIX)))
+        unknown = [name for name in names if name not in own]
+        if unknown:
+            raise unknown_names(unknown, COLUMNS, where, "column")
         for name in names:
-            if name not in COLUMNS and not name.startswith(EXTRA_PREFIX):
-                raise DataError(
-                    f"{where}: unknown column {name!r}",
-                    column_hint(name, COLUMNS),
-                )
             if names.count(name) > 1:
                 raise DataError(f"{where}: the column {name!r} appears twice")
         if "id" not in names:

@@ -29,7 +29,9 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', 
 _DECODER = msgspec.json.Decoder(list[Sample])
 
 
-class _Document(msgspec.Struct, forbid_unknown_fields=True):
+class Document(msgspec.Struct, forbid_unknown_fields=True):
+    """Header and samples as the file has them, not yet decoded."""
+
     samples: list[msgspec.Raw]
     header: msgspec.Raw = msgspec.Raw()
 
@@ -88,18 +90,8 @@ class JsonReader(Reader):
             stream.write(b"\n]}\n")
         return count
 
-    def _document(self) -> tuple[bytes, _Document]:
-        with open_bytes(self.path) as stream:
-            data = read_some(stream, self.path).removeprefix(BOM)
-        try:
-            return data, msgspec.json.decode(data, type=_Document)
-        except msgspec.ValidationError as error:
-            raise DataError(
-                f"{self.path}: {describe(error)}",
-                'expected {"header": {...}, "samples": [...]}; see docs/policy-log.md',
-            ) from None
-        except UNDECODABLE:
-            raise _not_json(data, str(self.path)) from None
+    def _document(self) -> tuple[bytes, Document]:
+        return decoded(self.path, Document, '{"header": {...}, "samples": [...]}')
 
     def _place(self, data: bytes, group: list[msgspec.Raw], start: int) -> Place:
         def place(i: int) -> str:
@@ -108,6 +100,19 @@ class JsonReader(Reader):
             return f"{self.path}:{line}, sample {start + i + 1}"
 
         return place
+
+
+def decoded(path: Path, type: Any, expected: str) -> tuple[bytes, Any]:
+    """Return a JSON file's bytes, and its content as a type."""
+    with open_bytes(path) as stream:
+        data = read_some(stream, path).removeprefix(BOM)
+    try:
+        return data, msgspec.json.decode(data, type=type)
+    except msgspec.ValidationError as error:
+        hint = f"expected {expected}; see docs/policy-log.md"
+        raise DataError(f"{path}: {describe(error)}", hint) from None
+    except UNDECODABLE:
+        raise _not_json(data, str(path)) from None
 
 
 def _address(buffer: Any) -> int:

@@ -26,7 +26,7 @@ from flopbench.policy.forms.base import Copy, Reader
 from flopbench.policy.forms.raw import BOM, open_bytes, packed, pieces
 from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
-from flopbench.policy.samples import CUT_HINT, OnDefect, Sample, sample_error
+from flopbench.policy.samples import CUT_HINT, IDS, OnDefect, Sample, sample_error
 
 PIECE_BYTES = 1 << 16
 """Pieces that fit a core's own cache decode twice as fast as pieces of 256 KiB (measured)."""
@@ -46,7 +46,7 @@ class JsonlReader(Reader):
             first = next(iter(pieces(stream, self.path, PIECE_BYTES)), b"")
         where = f"{self.path}:1"
         data = header_value(first.removeprefix(BOM).split(b"\n", 1)[0], where)
-        if isinstance(data, dict) and "id" in data and "format" not in data:
+        if isinstance(data, dict) and "format" not in data and not data.keys().isdisjoint(IDS):
             return None
         return read_header(data, where)
 
@@ -177,11 +177,18 @@ def decode_one(text: bytes, where: str, *, cut: bool = False) -> Sample:
         found = None if isinstance(error, msgspec.ValidationError) else _not_finite(text)
         if found is not None:
             raise DataError(f"{where} is not JSON: {found}, which is not a JSON number") from None
-        raise sample_error(error, where) from None
+        raise sample_error(error, where, _fields(text)) from None
     except RecursionError:
         raise DataError(f"{where} is not a sample: nested too deeply") from None
     except UnicodeDecodeError:
         raise DataError(f"{where} is not UTF-8 text", CUT_HINT if cut else "") from None
+
+
+def _fields(text: bytes) -> list[str]:
+    """Return the fields of a sample, none where it is not an object."""
+    with suppress(*UNDECODABLE):
+        return list(msgspec.json.decode(text, type=dict[str, Any]))
+    return []
 
 
 def _not_finite(text: bytes) -> str | None:

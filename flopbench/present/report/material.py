@@ -217,14 +217,16 @@ def _runs(logs: Sequence[str], choices: Choices, names: Sequence[str]) -> list[N
 def _unnamed_files(
     choices: Choices, parts: dict[str, list[Path]], runs: bool
 ) -> Iterator[InputFile]:
-    """Yield files that were read but not named: headers of CSV logs, presets, the table."""
-    from flopbench.policy.forms.csv_form import header_path
+    """Yield files that were read but not named: headers of logs, presets, the table."""
+    from flopbench.policy.forms.base import header_path
+    from flopbench.policy.forms.raw import without_packing
 
     files = [file for own in parts.values() for file in own]
     known = {os.path.realpath(file) for file in files}
     found: dict[Path, tuple[str, str]] = {}
     if runs:
-        heads = [header_path(file) for file in files if ".csv" in file.name]
+        bare = (".csv", ".json")
+        heads = [header_path(file) for file in files if without_packing(file).suffix in bare]
         found |= dict.fromkeys(heads, ("header of a policy log", "not stated"))
         if choices.preset is not None and choices.preset.endswith(".toml"):
             found[Path(choices.preset)] = ("preset", "not stated")
