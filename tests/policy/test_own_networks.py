@@ -150,6 +150,15 @@ def test_a_module_comes_back_unchanged(path: Path) -> None:
     assert all(part.training and not part._forward_hooks for part in model.modules())
 
 
+def test_every_process_counts_the_same(path: Path) -> None:
+    """Shards of one run are one log, whoever counted."""
+    for rank in (0, 1):
+        own = {"net": (net(), SHAPE)}
+        with PolicyLogger(path, components=own, actions=["net"], rank=rank, world_size=2) as log:
+            log.add_one(rank, ["net", "net"])
+    assert run_of_log([path]).primary.macs_per_video == 2 * NET_MACS
+
+
 def test_a_run_goes_on_and_is_replaced(path: Path) -> None:
     """Counted again, the same networks give the same header; others are named shortly."""
     log_of(path, {"net": (net(), SHAPE)})
