@@ -164,13 +164,16 @@ def read_header(data: Any, where: str) -> Header:
             "upgrade flopbench, or write the log again with this version",
         )
 
+    own = data.get("components") or {}
+
     def components() -> list[str]:
-        own = data.get("components")
         preset = data.get("preset")
         known = preset_header(preset, where).components if isinstance(preset, str) else None
-        return [*dict.fromkeys([*(known or {}), *(own if isinstance(own, dict) else {})])]
+        return [*dict.fromkeys([*(known or {}), *own])]
 
-    return decode(written_out(data, components, where), Header, f"{where}: header")
+    known = isinstance(own, dict)
+    full = written_out(data, components, where) if known else {"components": own}
+    return decode(full, Header, f"{where}: header")
 
 
 def with_preset(header: Header | None, preset: str | None, where: str) -> Header:

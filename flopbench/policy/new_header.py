@@ -10,7 +10,7 @@ import platform
 import re
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
 from flopbench.models.spec import ModelSpec
-from flopbench.policy.header import CountedRow, Header, Shard, read_header, resolve
+from flopbench.policy.header import Component, CountedRow, Header, Shard, read_header, resolve
 from flopbench.policy.plan import Plan, plan_of
 
 _BATCH = re.compile(r"([2-9]|[1-9]\d+)x3x\d+x\d+(?!x)")
@@ -75,6 +75,8 @@ def _builtin(value: Any) -> Any:
         return os.fspath(value)
     if hasattr(value, "tolist"):
         return value.tolist()
+    if isinstance(value, Iterable) and not isinstance(value, type):
+        return list(value)
     raise InputError(f"header: cannot write {value!r}, a {type(value).__name__}")
 
 
@@ -82,23 +84,28 @@ def _counted(components: Mapping[str, Any]) -> dict[str, Any]:
     """Return components with rows of a cost table in place of networks with their input."""
     found: dict[str, Any] = {}
     for name, given in components.items():
-        if hasattr(given, "state_dict"):
+        place = f"components[{name!r}]"
+        if isinstance(given, (str, ModelSpec)):
+            found[name] = str(given)
+        elif isinstance(given, (Mapping, Component)) or _are_rows(given):
+            found[name] = given
+        elif isinstance(given, (tuple, list)) and len(given) in (2, 3):
+            found[name] = _rows(place, *given)
+        else:
             raise InputError(
-                f"components[{name!r}] is a {type(given).__name__} without an input",
-                'write "name": (model, (1, 3, 224, 224)), the input of one run',
+                f"{place} is of type {type(given).__name__}: expected a network with its input",
+                "write (model, (1, 3, 224, 224)) with the input of one run, or a specification: "
+                "'resnet50@224', 'value:4.1e9 \"its source\"' in MACs",
             )
-        given = str(given) if isinstance(given, ModelSpec) else given
-        found[name] = _rows(name, *given) if _is_network(given) else given
     return found
 
 
-def _is_network(given: Any) -> bool:
-    """Whether this is a model with its input, not the rows of one that was counted before."""
-    is_pair = isinstance(given, (tuple, list)) and len(given) in (2, 3)
-    return is_pair and not isinstance(given[0], (Mapping, CostRow))
+def _are_rows(given: Any) -> bool:
+    """Whether these are counts of an earlier log."""
+    return isinstance(given, list) and all(isinstance(one, (Mapping, CostRow)) for one in given)
 
 
-def _rows(name: str, model: Any, input: Any, kwargs: Any = None) -> list[CountedRow]:
+def _rows(place: str, model: Any, input: Any, kwargs: Any = None) -> list[CountedRow]:
     """Count one run of a network under the default counters."""
     from flopbench.counting.api import profile
     from flopbench.counting.rows import Measurement, measured_rows
@@ -109,16 +116,16 @@ def _rows(name: str, model: Any, input: Any, kwargs: Any = None) -> list[Counted
         if REFERENCE in profiles.failures:
             raise MeasureError(f"{REFERENCE} cannot count it: {profiles.failures[REFERENCE]}")
     except FlopbenchError as error:
-        raise type(error)(f"components[{name!r}]: {error.message}", error.hint) from None
+        raise type(error)(f"{place}: {error.message}", error.hint) from None
     results = {one.counter: one for one in profiles} | profiles.failures
     is_named = isinstance(model, (str, ModelSpec))
     spec = profiles[0].spec if is_named else _named(model, profiles[0].input)
     batch = _BATCH.match(profiles[0].input)
     if batch is not None:
-        text = f"components[{name!r}]: one run is a batch of {batch[1]} ({profiles[0].input})"
+        text = f"{place}: one run is a batch of {batch[1]} ({profiles[0].input})"
         # the caller of PolicyLogger, through its __init__, new_header and _counted
         warnings.warn(f"{text}; give the input of one decision", stacklevel=5)
-    measurement = Measurement.of(ModelSpec(source="python", name=name), results)
+    measurement = Measurement.of(ModelSpec(source="python", name=place), results)
     return [
         CountedRow(
             model=row.model,

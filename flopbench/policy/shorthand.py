@@ -15,10 +15,10 @@ from flopbench.core.errors import DataError, near_match
 _FREE = re.compile(r"(?P<kind>skip|reuse)(?: (?P<span>[1-9]\d*))?")
 """Names of actions that say what they are: ``skip``, ``skip 4``, ``reuse``."""
 
+_Names = Callable[[], Iterable[str]]
 
-def written_out(
-    data: Mapping[str, Any], components: Callable[[], Iterable[str]], where: str
-) -> dict[str, Any]:
+
+def written_out(data: Mapping[str, Any], components: _Names, where: str) -> dict[str, Any]:
     """Return the plain values of a header, with every action, exit and cost as an object.
 
     Args:
@@ -27,40 +27,59 @@ def written_out(
         where: names the header in messages.
 
     Raises:
-        DataError: a name alone that is neither a component nor a skip or reuse.
+        DataError: a name alone that is neither a component nor a skip or reuse; charges that do not
+            say when they are paid.
     """
+    where = f"{where}: header:"
     written = dict(data)
-    for field in ("actions", "exits"):
-        given = data.get(field)
-        if isinstance(given, Mapping):
-            given = [_option(field, name, costs) for name, costs in given.items()]
-        if isinstance(given, list):
-            place = f"{where}: header: {field}"
-            written[field] = [
-                _named(field, one, components, f"{place}[{number}]")
-                if isinstance(one, str)
-                else {**one, "costs": _costs(one["costs"])}
-                if isinstance(one, Mapping) and "costs" in one
-                else one
-                for number, one in enumerate(given)
-            ]
-    if isinstance(data.get("charges"), Mapping):
-        written["charges"] = {when: _costs(what) for when, what in data["charges"].items()}
+    actions, charges = data.get("actions"), data.get("charges")
+    if data.get("streams") and isinstance(actions, Mapping):
+        written["actions"] = [
+            {**one, "stream": stream} if isinstance(one, Mapping) else one
+            for stream, own in actions.items()
+            for one in _options("actions", own, components, f"{where} actions.{stream}")
+        ]
+    elif actions is not None:
+        written["actions"] = _options("actions", actions, components, f"{where} actions")
+    if data.get("exits") is not None:
+        written["exits"] = _options("exits", data["exits"], components, f"{where} exits")
+    if isinstance(charges, (str, list, tuple)):
+        raise DataError(
+            f"{where} 'charges' does not say when they are paid",
+            'write {"per_step": [...]}, per_decision, per_view or per_sample',
+        )
+    if isinstance(charges, Mapping):
+        written["charges"] = {when: _costs(what) for when, what in charges.items()}
     return written
 
 
-def _named(
-    field: str, name: str, components: Callable[[], Iterable[str]], place: str
-) -> dict[str, Any]:
+def _options(field: str, given: Any, components: _Names, place: str) -> Any:
+    """Write out actions or exits: a list of names and objects, or an object name -> costs."""
+    if isinstance(given, Mapping):
+        given = [_option(field, name, costs) for name, costs in given.items()]
+    if not isinstance(given, (list, tuple)):
+        return given
+    return [
+        _named(field, one, components, f"{place}[{number}]")
+        if isinstance(one, str)
+        else {**one, "costs": _costs(one["costs"])}
+        if isinstance(one, Mapping) and "costs" in one
+        else one
+        for number, one in enumerate(given)
+    ]
+
+
+def _named(field: str, name: str, components: _Names, place: str) -> dict[str, Any]:
     """Write out a name alone: it runs the component of that name once."""
     known = list(components())
     if name in known:
         return {"name": name, "costs": {name: 1}}
     option = _option(field, name, {})
     if "kind" not in option:
+        free = ", or 'skip', 'skip 4', 'reuse'" if field == "actions" else ""
         raise DataError(
             f"{place} is {name!r}, which is not a component, so what it runs is unknown",
-            f"{near_match(name, known, 'components')}; or say what it runs: "
+            f"{near_match(name, known, 'components')}{free}; or say what it runs: "
             f'{{"name": "{name}", "costs": [...]}}',
         )
     return option
@@ -71,16 +90,12 @@ def _option(field: str, name: str, costs: Any) -> dict[str, Any]:
     free = _FREE.fullmatch(name) if field == "actions" and not costs else None
     if free is None:
         return {"name": name, "costs": costs}
-    return {
-        "name": name,
-        "kind": free["kind"],
-        **({"span": int(free["span"])} if free["span"] else {}),
-    }
+    return {"name": name, "kind": free["kind"], "span": int(free["span"] or 1)}
 
 
 def _costs(given: Any) -> Any:
     """Write out costs: one component or a list of them, each of which runs once."""
     names = [given] if isinstance(given, str) else given
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         return given
     return {name: names.count(name) for name in names}

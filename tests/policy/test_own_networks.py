@@ -15,7 +15,7 @@ pytest.importorskip("fvcore")
 
 from torch import nn  # noqa: E402
 
-from flopbench.core.errors import FlopbenchError, InputError, MeasureError  # noqa: E402
+from flopbench.core.errors import InputError, MeasureError  # noqa: E402
 from flopbench.estimate import prices as prices_module  # noqa: E402
 from flopbench.estimate.runs import Choices, run_of_log  # noqa: E402
 from flopbench.policy.header import CountedRow  # noqa: E402
@@ -177,14 +177,15 @@ def test_a_run_goes_on_and_is_replaced(path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "kind", "message", "hint"),
     [
-        (net(), InputError, "components['net'] is a Sequential without an input",
-         '"name": (model, (1, 3, 224, 224))'),
+        (net(), InputError, "components['net'] is of type Sequential: expected a network with its",
+         "write (model, (1, 3, 224, 224)) with the input of one run"),
+        (4.1e9, InputError, "components['net'] is of type float", "'value:4.1e9 \"its source\"'"),
+        ((net(), 8, {}, 3), InputError, "components['net'] is of type tuple", ""),
         ((net(), (1, 4, 8, 8)), InputError,
          "components['net']: Sequential does not run at this input", ""),
         ((net(), None), InputError, "components['net']: a live module needs its input", ""),
         (("value:7", 8), InputError, "components['net']: 'value:7' is a constant", ""),
         (("no_such_model", 8), InputError, "components['net']: ", ""),
-        (3, FlopbenchError, "components.net is 3 where", ""),
         ((net, SHAPE), InputError, "components['net']: model is ", ""),
     ],
 )  # fmt: skip

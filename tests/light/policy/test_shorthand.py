@@ -58,6 +58,21 @@ def test_exits_and_charges() -> None:
     ]
 
 
+def test_streams() -> None:
+    """Stream -> its actions, in any of the forms."""
+    header = header_of(
+        streams=["rgb", "flow"],
+        actions={"rgb": ["large", "skip"], "flow": {"use": "small", "skip": []}},
+        components=OWN,
+    )
+    assert header.actions == [
+        Action(name="large", stream="rgb", costs={"large": 1}),
+        Action(name="skip", stream="rgb", kind="skip"),
+        Action(name="use", stream="flow", costs={"small": 1}),
+        Action(name="skip", stream="flow", kind="skip"),
+    ]
+
+
 def test_names_of_a_presets_components() -> None:
     """A name may be that of a component which the preset has."""
     header = header_of(preset="arnet-resnet", actions=["resnet50", "own"], components={"own": "x"})
@@ -76,6 +91,9 @@ def test_names_of_a_presets_components() -> None:
         ({"actions": {"big": ["lrge"]}}, "actions[0] ('big') charges the component 'lrge'",
          "did you mean 'large'?"),
         ({"charges": {"per_frame": "policy"}}, "charges.per_frame is an unknown key", ""),
+        ({"charges": ["policy"]}, "'charges' does not say when they are paid",
+         'write {"per_step": [...]}'),
+        ({"components": ["large"]}, "'components' is a list where an object or null was", ""),
         ({"actions": "large"}, "'actions' is 'large' where a list or null was expected", ""),
         ({"actions": [["large"]]}, "actions[0] is a list", ""),
     ],
@@ -83,7 +101,7 @@ def test_names_of_a_presets_components() -> None:
 def test_what_is_refused(fields: dict[str, Any], message: str, hint: str) -> None:
     """A name that would cost nothing by a slip is refused, with a near match."""
     with pytest.raises(DataError) as caught:
-        header_of(components=OWN, **fields)
+        header_of(**{"components": OWN, **fields})
     assert message in caught.value.message
     assert hint in caught.value.hint
 
@@ -96,7 +114,8 @@ def test_a_log_is_written_out_in_full(tmp_path: Path) -> None:
         "components": OWN,
     }
     path = tmp_path / "run.jsonl"
-    with PolicyLogger(path, **short) as log:
+    tuples = {**short, "actions": (*short["actions"],), "charges": {"per_step": ("policy",)}}
+    with PolicyLogger(path, **tuples) as log:
         log.add(["v0"], [["large", "small", "skip", "skip"]])
     assert b'"charges":{"per_step":{"policy":1}}' in path.read_bytes()
     by_hand = write_log(tmp_path / "hand.jsonl", short, [{"actions": [0, 1, 2, 2]}])
