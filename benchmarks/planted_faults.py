@@ -383,10 +383,8 @@ FAULTS = (
     Fault(
         "a name that is no component costs nothing",
         "flopbench/policy/shorthand.py",
-        """    if "kind" not in option:
-        raise""",
-        """    if not name:
-        raise""",
+        'if "kind" not in option:',
+        "if not name:",
         ("tests/light/policy/test_shorthand.py",),
     ),
     Fault(
