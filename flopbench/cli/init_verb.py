@@ -82,6 +82,7 @@ def _refuse_second() -> None:
 def _named(texts: list[str]) -> list[Entry]:
     from flopbench.check.init.finding import unique_name
     from flopbench.check.records import Entry
+    from flopbench.models.factories import leaving_out_weights
     from flopbench.models.spec import parse_spec
 
     entries: list[Entry] = []
@@ -91,7 +92,7 @@ def _named(texts: list[str]) -> list[Entry]:
             name = unique_name([Path(text).stem, text], taken)
             entries.append(Entry(name=name, policy_log=text))
             continue
-        spec = parse_spec(text)
+        spec = leaving_out_weights(parse_spec(text))
         require(spec.source != "value", f"{text!r} is a constant: there is nothing to guard")
         entries.append(Entry(name=unique_name([str(spec)], taken), model=str(spec)))
     return entries
@@ -101,7 +102,7 @@ def _begin(entries: list[Entry], *, named: bool) -> int:
     from flopbench.check.accepting import accept
     from flopbench.check.baseline.file import render_baseline
     from flopbench.check.entry_costs import measure_entries
-    from flopbench.check.init.starting import CI_SNIPPET, config_text
+    from flopbench.check.init.starting import CI_SNIPPET, config_text, how_counted
     from flopbench.check.records import Config
     from flopbench.check.text.blocks import describe_moves
 
@@ -121,6 +122,7 @@ def _begin(entries: list[Entry], *, named: bool) -> int:
     lines = [
         f"{CONFIG} written: entries, and budgets to fill in",
         *describe_moves(moves, str(kept)),
+        *how_counted({entry.name: entry.model for entry in entries if entry.model}, costs),
         *(f"{name}: left out, commented: {why}" for name, why in failures.items()),
         "",
         "A job for GitHub, such as .github/workflows/model-cost.yml:",

@@ -85,13 +85,23 @@ def specs_in(path: Path) -> dict[ModelSpec, str]:
     return found
 
 
-def weights_left_out(path: Path, name: str) -> Options:
-    """Return such options of one function or class of a source file, by its name."""
-    tree = _parsed(path)
+def leaving_out_weights(spec: ModelSpec) -> ModelSpec:
+    """Return a specification of own code with the options that it needs to load no weights.
+
+    Its source is looked for below the working folder; options that are given stay.
+    """
+    if spec.source != "python":
+        return spec
+    place, _, name = spec.name.rpartition(":")
+    dotted = Path(*place.split("."))
+    files = [dotted.with_suffix(".py"), dotted / "__init__.py"]
+    files = [Path(place)] if place.endswith(".py") else [*files, *(Path("src") / f for f in files)]
+    tree = next(filter(None, map(_parsed, files)), None)
     for node in tree.body if tree is not None else ():
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name == name:
-            return _left_out(node)
-    return ()
+            options = dict(_left_out(node)) | dict(spec.options)
+            return replace(spec, options=tuple(sorted(options.items())))
+    return spec
 
 
 def _left_out(node: ast.FunctionDef | ast.ClassDef) -> Options:

@@ -43,6 +43,9 @@ LIBRARY_SOURCES = ("torchvision", "timm", "transformers")
 LAYER_SOURCES = ("lstm", "gru", "rnn", "linear")
 SOURCES = (*LIBRARY_SOURCES, *LAYER_SOURCES, "value", "python")
 
+DEFAULT_SIZE = (224,)
+"""Of one image for the user's own code that names no input and brings none."""
+
 _EXAMPLES = "expected something like resnet50@224, timm:efficientnet_b3@300 or pkg.module:factory"
 _PART = re.compile(r"\w+(\.\w+)*")
 _VALUE = re.compile(r"value:(?P<amount>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")

@@ -577,6 +577,37 @@ def test_a_failed_accept_leaves_nothing(tmp_path: Path, run: RunCli) -> None:
     assert not (tmp_path / ".flopbench").exists()
 
 
+def test_init_leaves_out_weights_and_says_what_it_counted(tmp_path: Path, run: RunCli) -> None:
+    """A factory that loads weights by itself gets an option; inputs not named are said."""
+    (tmp_path / "nets.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "def net(pretrained=True):\n    net = nn.Conv2d(3, 4, 3)\n    if pretrained:\n"
+        "        torch.hub.load_state_dict_from_url('http://localhost:9/absent.pth')\n"
+        "    return net\n"
+        "def model(weights='imagenet'):\n    assert weights is None\n"
+        "    return nn.Linear(7, 2), torch.ones(1, 5, 7)\n"
+    )
+    begun = run("init", "nets.py:net", "nets:net@9", "nets.py:model", "resnet18")
+    assert begun.returncode == 0, begun.stderr
+    written = "written: it would load weights by itself, which do not change a cost"
+    for line in (
+        "nets.py:net,pretrained=False: counted at 224, the default for an image; another size is "
+        "named after '@', such as build@112",
+        f"nets.py:net,pretrained=False, nets:net@9,pretrained=False: pretrained=False {written}",
+        "nets.py:model,weights=None: counted at 1x5x7, the factory's own input",
+        f"nets.py:model,weights=None: weights=None {written}",
+        "resnet18: counted at 224, the model's own default",
+    ):
+        assert line in begun.stdout.splitlines()
+    lines = (tmp_path / "flopbench.toml").read_text().splitlines()
+    assert [line[9:-1] for line in lines if line.startswith("model = ")] == [
+        "nets.py:net,pretrained=False",
+        "nets:net@9,pretrained=False",
+        "nets.py:model,weights=None",
+        "resnet18",
+    ]
+
+
 def test_init_names_logs_apart(tmp_path: Path, run: RunCli) -> None:
     """Two logs of one file name, or a model twice, become two entries, each with its own cost."""
     for folder, networks in (("a", {**NETWORKS, "large": "resnet34@64"}), ("b", NETWORKS)):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import types
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +16,9 @@ import torch
 from torch import nn
 
 from flopbench.core.errors import InputError
-from flopbench.models.build.builders import offline, on_meta
+from flopbench.counting.measure.profiler import profile_spec
+from flopbench.counting.registry import find_counters
+from flopbench.models.build.builders import DownloadRefused, offline, on_meta
 from flopbench.models.build.by_source import build
 from flopbench.models.build.kept_integers import KeptIntegers
 from flopbench.models.build.reach import parameter_sizes, what_missed
@@ -138,6 +143,102 @@ def test_a_hub_that_is_imported_meanwhile_is_online_again(monkeypatch: pytest.Mo
         late.HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, late.__name__, late)
     assert late.HF_HUB_OFFLINE is False
+
+
+PRETRAINED = """
+import urllib.request
+import torch
+from torch import nn
+
+def fetch(wanted):
+    print("called", file=open("calls", "a"))
+    if wanted:
+        urllib.request.urlopen("http://10.255.255.1/weights.pth")
+    return nn.Conv2d(3, 4, 3)
+
+def plain(pretrained=True): return fetch(pretrained)
+def named(width=4, weights="imagenet"): return fetch(weights)
+def hidden(): return fetch(True)
+def falls_back(pretrained=True):
+    try:
+        return fetch(pretrained)
+    except OSError:
+        return nn.Conv2d(3, 4, 3)
+def hub(pretrained=True):
+    torch.hub.load_state_dict_from_url("https://example.com/flopbench-absent.pth")
+def repository(): return torch.hub.load("someone/absent:main", "net")
+def of_timm(pretrained=True):
+    import timm
+    return timm.create_model("resnet10t", pretrained=pretrained)
+def of_torchvision():
+    import torchvision
+    return torchvision.models.resnet18(weights="DEFAULT")
+def of_the_hub(checkpoint="a/b"):
+    import huggingface_hub
+    return huggingface_hub.hf_hub_download(checkpoint, "weights.bin")
+"""
+
+
+@pytest.fixture
+def fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Factories that download, where nothing is on disk yet, and the hub may go online."""
+    (tmp_path / "fetching.py").write_text(PRETRAINED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "needle"),
+    [
+        ("fetching.py:plain@8", "(fetching.py:9), and nothing is downloaded"),
+        ("fetching.py:plain@8", "write fetching.py:plain@8,pretrained=False"),
+        ("fetching.py:named@8,width=5", "write fetching.py:named@8,weights=None,width=5"),
+        ("fetching.py:hidden", "let hidden leave them out, as with a parameter pretrained=False"),
+        ("fetching.py:hub", "write fetching.py:hub,pretrained=False"),
+        ("fetching.py:repository", "fetching.py:repository wants to download something"),
+        ("fetching.py:of_timm", "write fetching.py:of_timm,pretrained=False"),
+        ("fetching.py:of_torchvision", "let of_torchvision leave them out"),
+        ("fetching.py:of_the_hub", "write fetching.py:of_the_hub,checkpoint=None"),
+        ("resnet18@8,weights=DEFAULT", "leave out weights=DEFAULT"),
+    ],
+)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_a_download_is_refused_at_once(fetching: Path, device: str, text: str, needle: str) -> None:
+    """Nothing hangs, the message names the fix, and connections work again afterwards."""
+    for library in ("timm", "the_hub"):
+        if library in text:
+            pytest.importorskip(library.replace("the_hub", "huggingface_hub"))
+    connections = socket.socket.connect, socket.create_connection, socket.getaddrinfo
+    with pytest.raises(DownloadRefused) as caught:
+        build(parse_spec(text), device)
+    assert needle in caught.value.line
+    assert (socket.socket.connect, socket.create_connection, socket.getaddrinfo) == connections
+    assert "connect" not in vars(socket.socket)
+
+
+def test_a_refused_download_is_not_tried_again(fetching: Path) -> None:
+    """One call for all counters; without weights, or with a way out of its own, it is counted."""
+    counters = find_counters(["torch", "thop", "fvcore"])
+    with pytest.raises(DownloadRefused):
+        profile_spec(parse_spec("fetching.py:plain@8"), counters)
+    assert (fetching / "calls").read_text().split() == ["called"]
+    for text in ("fetching.py:plain@8,pretrained=False", "fetching.py:falls_back@8"):
+        found = profile_spec(parse_spec(text), counters)
+        # 4 × 3 × 3 × 3 products at each of 6 × 6 positions
+        assert {one.dense_macs for one in found.values()} == {108 * 36}  # type: ignore[union-attr]
+
+
+def test_only_the_thread_that_builds_is_offline() -> None:
+    """Another thread of the process keeps its connections, and sockets of files are none."""
+    with socket.create_server(("127.0.0.1", 0)) as server, offline():
+        with pytest.raises(ConnectionError, match="nothing is downloaded while counting"):
+            socket.create_connection(server.getsockname())
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(socket.create_connection, server.getsockname()).result().close()
+        with socket.socket(socket.AF_UNIX) as file, pytest.raises(FileNotFoundError):
+            file.connect("/absent/socket")
 
 
 def test_a_refusal_is_not_built_twice() -> None:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 
 from flopbench.check.config import DEFAULT_COUNTER
-from flopbench.check.records import BASELINE, Entry
+from flopbench.check.records import BASELINE, Cost, Entry, ModelCost
+from flopbench.models.factories import without_weights
+from flopbench.models.spec import DEFAULT_SIZE, ModelSpec, format_size, parse_spec
 
 _HEAD = f"""\
 # What `flopbench check` guards. Written by `flopbench init`; edit it as you like.
@@ -73,6 +75,8 @@ _BUDGETS = """\
 #gate = "same-machine"
 """
 
+_NO_WEIGHTS = "it would load weights by itself, which do not change a cost"
+
 CI_SNIPPET = """\
 # .github/workflows/model-cost.yml
 name: model cost
@@ -116,6 +120,32 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
             block = reason + "".join(f"#{line}\n" for line in block.splitlines())
         blocks.append(block)
     return "\n".join([_HEAD, _ENTRIES, *blocks, _BUDGETS])
+
+
+def how_counted(models: Mapping[str, str], costs: Mapping[str, Cost | str]) -> list[str]:
+    """Say at which input models were counted that name none, and which weights are left out.
+
+    Args:
+        models: name of an entry -> its specification.
+        costs: name -> what it costs, or why it has no cost.
+    """
+    said: dict[str, list[str]] = {}
+    for name, text in models.items():
+        cost, spec = costs[name], parse_spec(text)
+        if isinstance(cost, ModelCost) and not spec.input:
+            said.setdefault(f"counted at {cost.input}, {_origin(spec, cost)}", []).append(name)
+        for key, value in spec.options:
+            if without_weights({key: value is False or "weights"}) == ((key, value),):
+                said.setdefault(f"{key}={value} written: {_NO_WEIGHTS}", []).append(name)
+    return [f"{', '.join(names)}: {text}" for text, names in said.items()]
+
+
+def _origin(spec: ModelSpec, cost: ModelCost) -> str:
+    if not spec.is_user_code:
+        return "the model's own default"
+    if cost.input != format_size(DEFAULT_SIZE):
+        return "the factory's own input"
+    return "the default for an image; another size is named after '@', such as build@112"
 
 
 def _toml_text(value: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from flopbench.counting.measure.module_facts import module_facts
 from flopbench.counting.measure.sources import SubjectSource
 from flopbench.counting.profile import FOR_ONE_DRAW, CostProfile, merge_operators
 from flopbench.counting.registry import CounterInfo, installed_versions
+from flopbench.models.build.builders import DownloadRefused
 from flopbench.models.build.built import Built, head_width, last_linear, reason
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
@@ -140,14 +141,14 @@ def _count(counter: Counter, source: SubjectSource, name: str) -> tuple[Counted,
     counted: Counted | None = None
     if not counter.needs_values and source.shapes_suffice is not False:
         # What fails on shapes alone (building, running, counting) is tried again with values.
-        with contextlib.suppress(Exception, SystemExit):
+        with _tried():
             counted = _run(source, "meta", counter.count)
             if BOTH_BRANCHES not in counted.notes:
                 source.shapes_suffice = True
                 return counted, "meta"
     if source.shapes_suffice is None:
         source.shapes_suffice = False
-        with contextlib.suppress(Exception, SystemExit):
+        with _tried():
             _run(source, "meta", Subject.run)
             source.shapes_suffice = True
     try:
@@ -162,6 +163,17 @@ def _count(counter: Counter, source: SubjectSource, name: str) -> tuple[Counted,
         return counted, "cpu"
     notes, gaps = (*counted.notes, *source.value_notes()), source.values.gaps
     return replace(counted, notes=notes, not_counted=(*counted.not_counted, *gaps)), "cpu"
+
+
+@contextlib.contextmanager
+def _tried() -> Iterator[None]:
+    """Pass over what fails on shapes alone, unless it would fail with values, too."""
+    try:
+        yield
+    except DownloadRefused:
+        raise
+    except (Exception, SystemExit):
+        return
 
 
 def _run(source: SubjectSource, device: str, work: Callable[[Subject], _Made]) -> _Made:

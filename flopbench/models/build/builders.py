@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
@@ -15,7 +17,7 @@ from torch import nn
 
 from flopbench.core.errors import InputError
 from flopbench.models.build.built import reason
-from flopbench.models.build.environment import silence
+from flopbench.models.build.environment import Name, replaced, silence
 from flopbench.models.build.hints import file_instead
 from flopbench.models.build.memory import registering
 from flopbench.models.spec import ModelSpec
@@ -24,6 +26,16 @@ _OFFLINE = "HF_HUB_OFFLINE"
 _FLAGS = {"huggingface_hub.constants": _OFFLINE, "transformers.utils.hub": "_is_offline_mode"}
 """Where libraries keep what that variable said when they were imported."""
 
+_NOT_ON_DISK = {"LocalEntryNotFoundError", "OfflineModeIsEnabled"}
+"""What the hub raises while it is offline."""
+_CONNECTIONS = (
+    (socket.socket, "connect"),
+    (socket.socket, "connect_ex"),
+    (socket, "create_connection"),
+    (socket, "getaddrinfo"),
+)
+
+NO_DOWNLOAD = "nothing is downloaded while counting"
 _Made = TypeVar("_Made")
 
 
@@ -31,16 +43,40 @@ class BuilderError(InputError):
     """A library's builder rejected what it was given, or does not work on the meta device."""
 
 
+class DownloadRefused(InputError):
+    """A model wanted to download something; to try again would not help."""
+
+
+class _NoNetwork(ConnectionError):
+    """What code gets that opens a connection while a model is built."""
+
+
+def wanted_download(error: BaseException | None) -> bool:
+    """Whether an exception comes from a refused download."""
+    while error is not None:
+        if isinstance(error, _NoNetwork) or type(error).__name__ in _NOT_ON_DISK:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
 def call_builder(spec: ModelSpec, builder: Callable[[], _Made]) -> _Made:
     """Run a library's builder; what it rejects is the user's error.
 
     Raises:
         BuilderError: the builder failed.
+        DownloadRefused: it wanted to download something.
     """
     try:
         with silence():
             return builder()
     except Exception as error:
+        if wanted_download(error):
+            asked = " and ".join(f"{key}={value}" for key, value in spec.options) or "weights"
+            raise DownloadRefused(
+                f"{str(spec)!r} wants to download weights, and {NO_DOWNLOAD}",
+                f"weights do not change a cost: leave out {asked}",
+            ) from error
         twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
         hint = f"{spec.name} sets {twice[1]} itself: it is no option of it" if twice else ""
         raise BuilderError(f"cannot build {str(spec)!r}: {reason(error)}", hint) from error
@@ -68,19 +104,51 @@ def parameters_on_meta() -> AbstractContextManager[None]:
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Let no library download anything; the environment and its switches are put back on exit."""
+    """Let nothing be downloaded by this thread; everything is put back on exit.
+
+    Neither by a hub of models, whose switches are set, nor over a connection, which is refused at
+    once: a download that cannot come does not wait, and is not tried again.
+    """
     before = dict(os.environ)
     flags = {home: getattr(sys.modules.get(home), name, None) for home, name in _FLAGS.items()}
     os.environ[_OFFLINE] = "1"
     _set_flags(dict.fromkeys(_FLAGS, True))
     try:
-        yield
+        refused = replaced(_CONNECTIONS, _refuser(threading.get_ident()))
+        with refused, replaced([(torch.hub, "_check_repo_is_trusted")], _only_on_disk):
+            yield
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
         theirs = before.get(_OFFLINE, "").upper() in {"1", "ON", "YES", "TRUE"}
         _set_flags({home: theirs if flag is None else flag for home, flag in flags.items()})
+
+
+def _refuser(thread: int) -> Callable[[Name, Callable[..., Any]], Any]:
+    """Refuse connections of one thread; sockets of files are none."""
+
+    def wrap(key: Name, given: Callable[..., Any]) -> Any:
+        def connect(*args: Any, **kwargs: Any) -> Any:
+            to_file = key[0] is not socket and not isinstance(args[-1], tuple)
+            if threading.get_ident() == thread and not to_file:
+                raise _NoNetwork(NO_DOWNLOAD)
+            return given(*args, **kwargs)
+
+        return connect
+
+    return wrap
+
+
+def _only_on_disk(_key: Name, given: Callable[..., Any]) -> Any:
+    """Refuse a repository that is not on disk, before torch asks whether it is trusted."""
+
+    def check(*args: Any, **kwargs: Any) -> Any:
+        if not os.path.isdir(os.path.join(torch.hub.get_dir(), *args[2:3])):
+            raise _NoNetwork(NO_DOWNLOAD)
+        return given(*args, **kwargs)
+
+    return check
 
 
 def _set_flags(values: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.models.build.builders import offline
 from flopbench.models.build.built import Built, reason
 from flopbench.models.build.copies import evaluate
 from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
@@ -39,10 +40,11 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
     Raises:
         InputError: the model or its submodule does not exist, its library is not installed, an
             option or the input size does not fit it, or the user's factory failed.
+        DownloadRefused: it wanted to download something.
     """
     named, spec = spec, _whole(copy.deepcopy(spec))  # a builder may write to lists among options
     context = made_on_cpu() if device == "cpu" else no_addresses()
-    with seeded(), context:
+    with seeded(), context, offline():
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)
         else:

@@ -15,7 +15,6 @@ from flopbench.models.build.arguments import arguments_noted
 from flopbench.models.build.builders import (
     call_builder,
     missing_library,
-    offline,
     on_meta,
     unknown_model,
 )
@@ -55,8 +54,7 @@ def build_library_model(spec: ModelSpec) -> Built:
         "timm": _timm,
         "transformers": build_transformers_model,
     }
-    with offline():
-        return builders[spec.source](spec)
+    return builders[spec.source](spec)
 
 
 def _torchvision(spec: ModelSpec) -> Built:

@@ -18,6 +18,7 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -25,13 +26,14 @@ from typing import Any
 from torch import nn
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.models.build.builders import NO_DOWNLOAD, DownloadRefused, wanted_download
 from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.hints import file_instead, object_instead
 from flopbench.models.build.inputs import describe_inputs, example_inputs
-from flopbench.models.spec import ModelSpec, format_size
-
-DEFAULT_SIZE = (224,)
+from flopbench.models.build.trees import is_library
+from flopbench.models.factories import without_weights
+from flopbench.models.spec import DEFAULT_SIZE, ModelSpec, format_size
 
 _FOLDERS: set[str] = set()
 """Folders of files that were named as models, which ``_prefer`` put on the import path."""
@@ -102,6 +104,7 @@ def _import(path: str) -> ModuleType:
     try:
         return importlib.import_module(path)
     except (Exception, SystemExit) as error:
+        _refuse_download(error, path)
         raise InputError(
             f"cannot import {path!r}: {reason(error)}{_where(error)}",
             "name an importable module, or a file as path/to/file.py:factory",
@@ -122,6 +125,7 @@ def _import_file(path: Path) -> ModuleType:
         module_spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[module_spec.name]
+        _refuse_download(error, str(path))
         raise InputError(f"cannot import {path}: {reason(error)}{_where(error)}") from error
     return module
 
@@ -164,6 +168,7 @@ def _call(factory: Any, options: dict[str, Any], spec: ModelSpec) -> Any:
     try:
         return factory(**options)
     except (Exception, SystemExit) as error:
+        _refuse_download(error, spec.name, _weights_hint(factory, spec))
         message = f"{spec.name} raised {reason(error)}{_where(error)}"
         raise InputError(message, _option_hint(factory, options)) from error
 
@@ -178,9 +183,31 @@ def _option_hint(factory: Any, options: Mapping[str, Any]) -> str:
     return ""
 
 
+def _refuse_download(error: BaseException, name: str, hint: str = "") -> None:
+    if wanted_download(error):
+        said = f"{name} wants to download something{_where(error)}, and {NO_DOWNLOAD}"
+        raise DownloadRefused(said, f"weights do not change a cost: {hint or 'leave them out'}")
+
+
+def _weights_hint(factory: Any, spec: ModelSpec) -> str:
+    """Name the option that leaves out the weights, if the factory has one."""
+    defaults: dict[str, Any] = {}
+    with contextlib.suppress(TypeError, ValueError):  # what Python has no signature of
+        signature = inspect.signature(factory)
+        defaults = {name: one.default for name, one in signature.parameters.items()}
+    given = dict(spec.options)
+    left_out = dict(without_weights(defaults | given))
+    if left_out:
+        return f"write {replace(spec, options=tuple(sorted((given | left_out).items())))}"
+    return (
+        f"let {spec.name.rpartition(':')[2]} leave them out, as with a parameter pretrained=False"
+    )
+
+
 def _where(error: BaseException) -> str:
     """Name the last line of the user's code that an exception passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [f for f in frames if os.sep + "flopbench" + os.sep not in f.filename and f.lineno]
     own = [f for f in own if not f.filename.startswith("<")]
+    own = [f for f in own if not is_library(f.filename)] or own
     return f" ({os.path.basename(own[-1].filename)}:{own[-1].lineno})" if own else ""
