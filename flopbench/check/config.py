@@ -78,7 +78,7 @@ _EXACT_GATES: tuple[Gate, ...] = ("exact", "advisory")
 _AN_ENTRY = 'write one: [[entries]], and below it model = "resnet50@224", or run: flopbench init'
 
 
-def find_config(given: str | None) -> Path:
+def find_config(given: str | Path | None = None) -> Path:
     """Find the configuration file.
 
     Without a given path the working folder is searched, then each folder above it up to the one
@@ -134,7 +134,7 @@ def config_in(folder: Path) -> Path | None:
     return own if own.is_file() else shared if has_table else None
 
 
-def read_config(path: Path) -> Config:
+def read_config(path: str | Path) -> Config:
     """Read and check a configuration.
 
     Args:
@@ -145,6 +145,7 @@ def read_config(path: Path) -> Config:
         InputError: the file cannot be read.
         DataError: it is not TOML, or something in it is wrong; names file, line and key.
     """
+    path = Path(path)
     text, data = read_toml(path)
     prefix = TABLE if path.name == SHARED_FILE else ()
     lines = key_lines(text)

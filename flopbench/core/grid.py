@@ -236,6 +236,18 @@ def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> Non
             console.print(Text(piece, style))
 
 
+def to_text(grid: Grid, width: int) -> str:
+    """Return a table as plain text, with the columns that fit into so many characters."""
+
+    def width_of(column: Column, cells: Sequence[str]) -> int:
+        return max(len(one_line(text)) for text in (column.title, *cells))
+
+    grid, _ = fitted(grid, width, width_of, TERMINAL_GAP)
+    stream = io.StringIO()
+    to_terminal(grid, stream)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
 def to_markdown(grid: Grid) -> str:
     """Return a GitHub-flavoured Markdown table with its notes."""
 

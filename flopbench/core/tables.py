@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TextIO
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar, TextIO
 
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.escaping import markdown_line, one_line
-from flopbench.core.grid import Grid, chosen_columns, to_markdown, to_terminal, write_prose
+from flopbench.core.grid import (
+    Grid,
+    chosen_columns,
+    to_html,
+    to_markdown,
+    to_terminal,
+    to_text,
+    write_prose,
+)
 from flopbench.core.units import plural
 
 if TYPE_CHECKING:
     from flopbench.core.latex import LatexOptions
+
+TEXT_WIDTH = 120
+"""Characters, where Python shows a result on no terminal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,31 @@ class Layout:
     latex: LatexOptions | None = None
     wide: bool = False
     notes: bool = False
+
+
+class Shown:
+    """A result that Python shows as its tables: ``print``, a prompt, a notebook.
+
+    ``_layout`` names the function that lays a result out as grids, ``module:function``: it imports
+    the module of the result.
+    """
+
+    __slots__ = ()
+    _layout: ClassVar[str]
+
+    def __repr__(self) -> str:
+        """Return the tables as text, as wide as the terminal."""
+        import shutil
+
+        width = shutil.get_terminal_size((TEXT_WIDTH, 24)).columns
+        return "\n\n".join(to_text(grid, width) for grid in self._grids())
+
+    def _repr_html_(self) -> str:
+        return "".join(map(to_html, self._grids()))
+
+    def _grids(self) -> list[Grid]:
+        module, _, name = self._layout.partition(":")
+        return list(getattr(import_module(module), name)(self))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,10 @@ class Profiles(list[CostProfile]):
         super().__init__(r for r in results.values() if not isinstance(r, str))
         self.failures = {name: r for name, r in results.items() if isinstance(r, str)}
 
+    def __repr__(self) -> str:
+        counted = [f"{p.spec}, {p.counter}: {p.dense_macs:,} dense MACs" for p in self]
+        return "\n".join([*counted, *(f"{k}: failed - {why}" for k, why in self.failures.items())])
+
 
 @overload
 def profile(
@@ -107,10 +111,10 @@ def profile(
 
 
 def cost_table(
-    models: Iterable[str | ModelSpec],
+    models: str | ModelSpec | Iterable[str | ModelSpec],
     *,
-    resolutions: Iterable[str | int] = (),
-    counters: Sequence[str] = DEFAULT_COUNTERS,
+    resolutions: str | int | Iterable[str | int] = (),
+    counters: str | Sequence[str] = DEFAULT_COUNTERS,
     classes: int | None = None,
     refresh: bool = False,
     jobs: int = 1,
@@ -118,26 +122,29 @@ def cost_table(
     """Build a cost table.
 
     Args:
-        models: specifications, such as ``["resnet50@224", "value:1.8e9"]``.
-        resolutions: input sizes to combine with models that name none.
-        counters: counters, in the table's order.
+        models: a specification, or several: ``["resnet50@224", "value:1.8e9"]``.
+        resolutions: input sizes, or one, to combine with models that name none.
+        counters: one counter or several, in the table's order.
         classes: width of every head, None to leave heads as they are.
         refresh: measure again instead of reading the cache.
         jobs: worker processes to measure in.
 
     Returns:
-        A table with ``save``, ``load``, ``to_dataframe`` and a rendering for notebooks.
+        A table with ``save``, ``load`` and ``to_dataframe``; ``print`` and notebooks show it.
 
     Raises:
         InputError: an unknown model or counter, or an input that a model does not run on.
     """
     from flopbench.counting.run import build_table
 
-    specs = [m if isinstance(m, ModelSpec) else parse_spec(m) for m in models]
-    specs = cross(specs, list(map(str, resolutions)))
+    given = [models] if isinstance(models, (str, ModelSpec)) else models
+    specs = [m if isinstance(m, ModelSpec) else parse_spec(m) for m in given]
+    sizes = [resolutions] if isinstance(resolutions, (str, int)) else resolutions
+    names = [counters] if isinstance(counters, str) else list(counters)
+    specs = cross(specs, list(map(str, sizes)))
     if classes is not None:
         specs = [s if s.source == "value" else s.with_classes(classes) for s in specs]
-    return build_table(specs, list(counters), refresh=refresh, jobs=jobs)
+    return build_table(specs, names, refresh=refresh, jobs=jobs)
 
 
 def _profile_spec(

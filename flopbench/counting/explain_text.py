@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TextIO
 
 from flopbench.core.grid import Grid, columns, to_terminal, write_prose
 from flopbench.core.units import CONVENTION, giga, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
-from flopbench.counting.module_sums import MODEL, module_sums
+from flopbench.counting.module_sums import MODEL, deepest_cut, module_sums
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
 from flopbench.counting.registry import WITNESS
 from flopbench.counting.run import Explanation
+
+MOST_LINES = 30
+"""Modules that Python shows of a profile, where one level of the tree has no more."""
 
 
 def explanation_text(
@@ -47,9 +51,31 @@ def explanation_text(
     write_prose(["", CONVENTION, f"Made with {', '.join(dict.fromkeys(versions))}."], stream)
 
 
-def module_grid(profile: CostProfile, depth: int) -> Grid:
-    """Lay out the module tree with inclusive dense MACs, shares and parameters."""
+def profile_grids(profile: CostProfile) -> list[Grid]:
+    """Lay out a profile as Python shows it: its modules, as deep as ``MOST_LINES`` allow."""
+    grid, depth = module_grid(profile, 0, shapes=True), 1
+    while depth <= deepest_cut(profile):
+        deeper = module_grid(profile, depth, shapes=True)
+        if depth > 1 and len(deeper.rows) > MOST_LINES:
+            break
+        grid, depth = deeper, depth + 1
+    named = profile.input in profile.spec
+    what = profile.spec if named else f"{profile.model} at {profile.input}"
+    title = f"{what}: {profile.dense_macs:,} dense MACs, {profile.params:,} parameters"
+    gaps = [f"Not counted: {line}." for line in gap_lines([profile]) if profile.not_counted]
+    version = f"{profile.counter} {profile.counter_version}".strip()
+    caption = (
+        f"Counted by {version}, children included.",
+        *gaps,
+        *(f"Note: {n}." for n in profile.notes),
+    )
+    return [replace(grid, title=title, caption=caption)]
+
+
+def module_grid(profile: CostProfile, depth: int, *, shapes: bool = False) -> Grid:
+    """Lay out the module tree with inclusive dense MACs, shares, parameters, shapes of weights."""
     rows = []
+    weights = {m.path: "×".join(map(str, m.shape.get("weight", "-"))) for m in profile.modules}
     for module in module_sums(profile):
         costless = not module.dense_macs and not module.params
         if module.level > depth or (costless and module.level):
@@ -59,6 +85,7 @@ def module_grid(profile: CostProfile, depth: int) -> Grid:
             (
                 "  " * module.level + name,
                 module.type,
+                *([weights[module.path]] if shapes else []),
                 f"{module.dense_macs:,}",
                 percent(module.dense_macs, profile.dense_macs),
                 f"{module.params:,}",
@@ -66,7 +93,11 @@ def module_grid(profile: CostProfile, depth: int) -> Grid:
         )
     return Grid(
         title=f"Where the MACs are (dense, by module, children included, depth {depth})",
-        columns=columns(("module", "type", "MACs", "share", "params"), ("module", "type")),
+        columns=columns(
+            ("module", "type", *(["weight"] if shapes else []), "MACs", "share", "params"),
+            ("module", "type", "weight"),
+            spare=("share", "type", "weight"),
+        ),
         rows=tuple(rows),
     )
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from msgspec import field
 
 from flopbench.core.records import Count, Record
+from flopbench.core.tables import Shown
 
 DENSE_FAMILIES = (
     "conv",
@@ -113,7 +114,7 @@ class ModuleFacts(Record, frozen=True, kw_only=True):
     source: str = ""
 
 
-class CostProfile(Record, frozen=True, kw_only=True):
+class CostProfile(Shown, Record, frozen=True, kw_only=True):
     """One model at one input under one counter.
 
     Attributes:
@@ -137,6 +138,7 @@ class CostProfile(Record, frozen=True, kw_only=True):
         versions: every library the figure depends on.
     """
 
+    _layout = "flopbench.counting.explain_text:profile_grids"
     spec: str
     model: str
     input: str

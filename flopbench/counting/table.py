@@ -19,6 +19,7 @@ from msgspec import field
 
 from flopbench.core.files import check_schema, read_json, write_atomic
 from flopbench.core.records import Record, decode
+from flopbench.core.tables import Shown
 from flopbench.core.units import CONVENTION
 from flopbench.counting.cost_row import CostRow, counters_of, lines_of
 
@@ -29,7 +30,7 @@ SCHEMA = 1
 KIND = "flopbench.cost-table"
 
 
-class CostTable(Record, frozen=True, kw_only=True):
+class CostTable(Shown, Record, frozen=True, kw_only=True):
     """Rows in order, and the environment they were made in.
 
     Attributes:
@@ -37,6 +38,7 @@ class CostTable(Record, frozen=True, kw_only=True):
         environment: name -> version of everything the figures depend on.
     """
 
+    _layout = "flopbench.counting.table_text:table_grids"
     rows: tuple[CostRow, ...]
     environment: dict[str, str] = field(default_factory=dict)
 
@@ -111,9 +113,3 @@ class CostTable(Record, frozen=True, kw_only=True):
         types = get_type_hints(CostRow)
         integers = [name for name, kind in types.items() if int in get_args(kind)]
         return frame.astype(dict.fromkeys(integers, "Int64"))
-
-    def _repr_html_(self) -> str:
-        from flopbench.core.grid import to_html
-        from flopbench.counting.table_grid import cost_table_grid
-
-        return to_html(cost_table_grid(self.rows, self.environment))

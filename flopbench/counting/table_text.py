@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import InputError
-from flopbench.core.grid import to_csv
+from flopbench.core.grid import Grid, to_csv
 from flopbench.core.tables import Tables
 from flopbench.counting.cost_row import CostRow, leading_row
 from flopbench.counting.table import CostTable
@@ -31,6 +31,11 @@ def cost_tables(table: CostTable) -> Tables:
         json=table.dumps,
         styles=styles,
     )
+
+
+def table_grids(table: CostTable) -> list[Grid]:
+    """Lay out a cost table as Python shows it."""
+    return [cost_table_grid(table.rows, table.environment)]
 
 
 def cost_table_csv(table: CostTable) -> str:

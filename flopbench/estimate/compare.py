@@ -16,6 +16,7 @@ from typing import Any
 from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.statistics import Ends
+from flopbench.core.tables import Shown
 from flopbench.core.units import number_of
 from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
 from flopbench.estimate.estimator import video_costs
@@ -80,8 +81,8 @@ class Difference:
     paired: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Comparison(Shown):
     """Runs side by side.
 
     Attributes:
@@ -93,6 +94,7 @@ class Comparison:
         notes: what qualifies the figures.
     """
 
+    _layout = "flopbench.estimate.comparison_text:comparison_grids"
     metric: Metric
     methods: tuple[Method, ...]
     differences: tuple[Difference, ...]

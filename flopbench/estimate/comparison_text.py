@@ -73,6 +73,12 @@ def comparison_tables(comparison: Comparison) -> Tables:
     )
 
 
+def comparison_grids(comparison: Comparison) -> list[Grid]:
+    """Lay out a comparison as Python shows it."""
+    warnings = comparison_warnings(comparison)
+    return [methods_grid(comparison).with_warnings(warnings), differences_grid(comparison)]
+
+
 def methods_grid(comparison: Comparison) -> Grid:
     """Lay out one line per method, in the form of AR-Net's Table 3."""
     methods = comparison.methods

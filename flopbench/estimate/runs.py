@@ -11,6 +11,7 @@ import msgspec
 
 from flopbench.core.bootstrap import RESAMPLES, Interval, interval
 from flopbench.core.errors import InputError, Remark, near_match
+from flopbench.core.tables import Shown
 from flopbench.core.workers import Progress
 from flopbench.counting.table import CostTable
 from flopbench.estimate.charges import Rule
@@ -26,8 +27,8 @@ from flopbench.policy.plan import Plan, plan_of
 NO_CLUSTERS = "clusters are named by the samples of a log: by a column of 'extra', or by their ids"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class Run(Shown):
     """Everything known about what a run cost.
 
     Attributes:
@@ -49,6 +50,7 @@ class Run:
         counts: the counts themselves.
     """
 
+    _layout = "flopbench.estimate.text:run_grids"
     method: str
     header: Any
     source: Source
@@ -129,7 +131,7 @@ class Choices:
 
 
 def run_of_log(
-    patterns: Sequence[str | Path],
+    patterns: str | Path | Sequence[str | Path],
     choices: Choices | None = None,
     *,
     progress: Progress | None = None,
@@ -138,7 +140,7 @@ def run_of_log(
     """Estimate what a run cost, from its policy log.
 
     Args:
-        patterns: files or globs of one log, of any form.
+        patterns: a file or glob of one log, of any form, or several.
         choices: see ``Choices``.
         progress: called before each measurement.
         keep_scores: keep ids, scores and predictions for accuracies.
@@ -147,6 +149,9 @@ def run_of_log(
         InputError: a file, preset, component, variant or column that does not exist.
         DataError: a defect in the log; the message names file, record and field.
         MeasureError: a component could not be counted.
+
+    Example:
+        >>> print(run_of_log("run.jsonl"))
     """
     choices = choices or Choices()
     counts = counts_of_log(patterns, choices, keep_scores=keep_scores)
@@ -172,7 +177,10 @@ def run_of_counts(
 
 
 def counts_of_log(
-    patterns: Sequence[str | Path], choices: Choices | None = None, *, keep_scores: bool = False
+    patterns: str | Path | Sequence[str | Path],
+    choices: Choices | None = None,
+    *,
+    keep_scores: bool = False,
 ) -> LogCounts | ShareCounts:
     """Count a policy log, or read a table of shares, as ``run_of_log``; no prices are needed."""
     from flopbench.policy.forms import SHARE_FORMS, sniff
@@ -181,7 +189,7 @@ def counts_of_log(
     from flopbench.policy.shards import find_files
 
     choices = choices or Choices()
-    paths = find_files([str(p) for p in patterns])
+    paths = find_files(patterns)
     form = sniff(paths[0])
     if form in SHARE_FORMS:
         from flopbench.policy.usage import read_usage

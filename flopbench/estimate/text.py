@@ -38,6 +38,11 @@ def estimate_tables(run: Run) -> Tables:
     )
 
 
+def run_grids(run: Run) -> list[Grid]:
+    """Lay out a run as Python shows it: its figures and its components."""
+    return [_figures_grid(run).with_warnings(run.warnings), _components_grid(run)]
+
+
 def estimate_grids(run: Run) -> dict[str, Grid]:
     """Lay out an estimate: the figures (``estimate``), by component, by action, by counter, …
 

@@ -96,7 +96,7 @@ class Log:
 
 
 def open_log(
-    patterns: Sequence[str | Path],
+    patterns: str | Path | Sequence[str | Path],
     *,
     preset: str | None = None,
     options: Options | None = None,
@@ -105,7 +105,7 @@ def open_log(
     """Open the files of one log.
 
     Args:
-        patterns: files or globs; several files are shards of one run.
+        patterns: a file or glob, or several: shards of one run.
         preset: what the decisions mean, if the files do not say.
         options: how to read.
         complete: refuse a set of shards that lacks one.
@@ -114,7 +114,7 @@ def open_log(
         InputError: no such file, or a format without samples.
         DataError: not a policy log, shards of different runs, a missing shard, no header.
     """
-    paths = find_files([str(p) for p in patterns], complete=complete)
+    paths = find_files(patterns, complete=complete)
     forms = [sniff(path) for path in paths]
     for path, form in zip(paths, forms, strict=True):
         if form in SHARE_FORMS:

@@ -18,8 +18,8 @@ _NUMBERED = re.compile(r"^(?P<stem>.*?)(?P<number>\d+)(?:-of-(?P<of>\d+))?(?P<re
 _SUFFIXES = {*PACKINGS, *(suffix for form in FORMS for suffix in form.suffixes)}
 
 
-def find_files(patterns: Sequence[str], *, complete: bool = True) -> list[Path]:
-    """Expand globs and sets of shards, each file once, shards in the order of their numbers.
+def find_files(patterns: str | Path | Sequence[str | Path], *, complete: bool = True) -> list[Path]:
+    """Expand one pattern or several: globs and sets of shards, each file once, shards in order.
 
     ``run.jsonl`` means ``run.rank0-of-4.jsonl`` and its sibling shards if it does not exist
     itself.
@@ -27,7 +27,8 @@ def find_files(patterns: Sequence[str], *, complete: bool = True) -> list[Path]:
     ``complete``: refuse a set of shards that lacks one.
     """
     found: list[Path] = []
-    for pattern in patterns:
+    given = [patterns] if isinstance(patterns, (str, Path)) else patterns
+    for pattern in map(str, given):
         path = Path(pattern)
         exists = os.path.exists(path)
         if exists or not glob.has_magic(pattern):

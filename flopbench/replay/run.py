@@ -103,7 +103,7 @@ class ReplayChoices:
 
 
 def replay_of_log(
-    patterns: Sequence[str | Path],
+    patterns: str | Path | Sequence[str | Path],
     choices: ReplayChoices | None = None,
     *,
     progress: Progress | None = None,
@@ -114,7 +114,7 @@ def replay_of_log(
     """Replay a log's decisions with the real networks and time them.
 
     Args:
-        patterns: files or globs of one log with samples.
+        patterns: a file or glob of one log with samples, or several.
         choices: see ``ReplayChoices``.
         progress: called before a component is priced, before each process, and now and then with
             the videos that are done in all processes, rounds and modes.
@@ -138,7 +138,7 @@ def replay_of_log(
     if choices.device is None:
         choices = replace(choices, device=describe_device(None, [choices.dtype]).device)
     options = Options(allow_truncated=choices.allow_truncated, exact=True)
-    log = open_log(list(patterns), preset=choices.preset, options=options)
+    log = open_log(patterns, preset=choices.preset, options=options)
     workload, counts = workload_of(log, videos=choices.videos, duplicates=choices.duplicates)
     parts, baseline, notes, counter = _parts(log.plan, workload, choices, progress)
     _check_parts(parts, baseline, log.source)

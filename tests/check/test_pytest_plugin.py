@@ -270,7 +270,11 @@ def test_growth_from_first_run_to_acceptance(tmp_path: Path) -> None:
     assert first.status == 0, first.text
     assert "test_growth[a b]" in first.text
     assert "no baseline in .flopbench/pytest.json yet" in first.text
-    assert "test_limit_alone" not in first.text
+    # (8 × 27 + 4 × 8) × 100 MACs; 8 × 27 + 8 + 4 × 8 + 4 parameters
+    said = "24.800 kMACs, 260 params; "
+    assert f"; tests/test_nets.py::test_growth[a b] {said}" in first.text
+    (notice,) = [line for line in first.text.splitlines() if "no baseline" in line]
+    assert "test_limit_alone" not in notice
     assert not (folder / ".flopbench").exists()
 
     recorded = run(folder, "--flopbench-update")
@@ -284,7 +288,8 @@ def test_growth_from_first_run_to_acceptance(tmp_path: Path) -> None:
 
     quiet = run(folder)
     assert quiet.status == 0
-    assert "flopbench)" not in quiet.text
+    section = quiet.text.partition("(flopbench)")[2].splitlines()
+    assert [line.partition(":")[0] for line in section[1:-1]] == ["4 models"]
 
     grown = run(folder, WIDTH="9")
     assert grown.status == 1

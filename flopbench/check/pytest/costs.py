@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from flopbench.check.records import Baseline, Config, Entry, Kept, ModelCost
 from flopbench.check.report import EntryResult
 from flopbench.core.errors import DataError, FlopbenchError, InputError
 from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.units import number_of
 from flopbench.models.spec import ModelSpec
 
 PLACE = ".flopbench/pytest.json"
@@ -41,12 +43,18 @@ class Ledger:
         unrecorded: tests that limit growth but have no baseline.
         cheaper: tests that cost less than their baseline.
         rooms: a headroom bar for each limit.
+        models: test or model -> its dense MACs and parameters, of all that were counted.
     """
 
     counted: dict[str, ModelCost] = field(default_factory=dict)
     unrecorded: list[str] = field(default_factory=list)
     cheaper: list[str] = field(default_factory=list)
     rooms: list[str] = field(default_factory=list)
+    models: dict[str, tuple[Fraction, Fraction]] = field(default_factory=dict)
+
+    def saw(self, name: str, cost: ModelCost) -> None:
+        """Take a count into the summary."""
+        self.models[name] = Fraction(cost.dense_macs), Fraction(cost.params)
 
     def note(self, asked: Asked, cost: ModelCost, result: EntryResult, *, update: bool) -> None:
         """Record a test that passed."""
@@ -65,21 +73,24 @@ class Ledger:
         """Return the ledger as text, for another process."""
         kept = {name: Kept(cost=cost) for name, cost in self.counted.items()}
         counted = render_baseline(Baseline(entries=kept))
-        return json.dumps([counted, self.unrecorded, self.cheaper, self.rooms])
+        models = {name: list(map(int, own)) for name, own in self.models.items()}
+        return json.dumps([counted, self.unrecorded, self.cheaper, self.rooms, models])
 
     def add(self, text: str) -> None:
         """Add what another process wrote with ``to_text``."""
-        counted, unrecorded, cheaper, rooms = json.loads(text)
+        counted, unrecorded, cheaper, rooms, models = json.loads(text)
         for name, kept in parse_baseline(counted, "a worker").entries.items():
             assert isinstance(kept.cost, ModelCost)
             self.counted[name] = kept.cost
         self.unrecorded += unrecorded
         self.cheaper += cheaper
         self.rooms += rooms
+        for name, (macs, params) in models.items():
+            self.models[name] = Fraction(macs), Fraction(params)
 
     def lines(self, *, verbose: bool) -> list[str]:
         """Return the lines for the end of the session; the same for any order of tests."""
-        lines = []
+        lines = [self._summary()] if self.models else []
         if self.unrecorded:
             what = "has" if len(self.unrecorded) == 1 else "have"
             lines.append(
@@ -89,6 +100,19 @@ class Ledger:
         if self.cheaper:
             lines.append(f"cheaper: {_listed(self.cheaper)}; pytest --flopbench-update locks it in")
         return lines + (sorted(self.rooms) if verbose else [])
+
+    def _summary(self) -> str:
+        """Return one line of all models, the most expensive first."""
+        from flopbench.check.text.amounts import amount
+
+        ordered = sorted(self.models.items(), key=lambda item: (-item[1][0], item[0]))
+        texts = [
+            f"{name} {amount('dense_macs', macs)}, {amount('params', params)}"
+            for name, (macs, params) in ordered[:LISTED]
+        ]
+        more = len(ordered) - LISTED
+        texts += [f"and {more} more"] if more > 0 else []
+        return f"{number_of(len(ordered), 'model')}: {'; '.join(texts)}"
 
 
 def count(model: Any, input: Any = None, counter: str = "torch") -> ModelCost:

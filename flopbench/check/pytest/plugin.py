@@ -31,6 +31,8 @@ _HELP = (
     "'11 M activations') and not grow by more than max_increase ('2%') over .flopbench/pytest.json"
 )
 _REASON = "pytest --flopbench-update"
+_BUDGETS = "flopbench-cost-budgets"
+"""Name under which a session's budgets are registered."""
 _OUTPUT = "flopbench"
 """Key under which an xdist worker returns what it counted."""
 
@@ -66,11 +68,11 @@ def pytest_configure(config: pytest.Config) -> None:
                 "--flopbench-update does not run where CI is set: a job that accepts its own cost "
                 "guards nothing; run it on your own machine and commit .flopbench/pytest.json"
             )
-    config.pluginmanager.register(CostBudgets(config), "flopbench-cost-budgets")
+    config.pluginmanager.register(CostBudgets(config), _BUDGETS)
 
 
 @pytest.fixture(scope="session")
-def model_cost() -> Callable[..., ModelCost]:
+def model_cost(pytestconfig: pytest.Config) -> Callable[..., ModelCost]:
     """Count a model: ``model_cost(net, (1, 3, 224, 224)).dense_macs``.
 
     The function takes a module, one with its inputs or a model specification, then ``input`` and
@@ -85,10 +87,14 @@ def model_cost() -> Callable[..., ModelCost]:
         from flopbench.core.errors import FlopbenchError
 
         try:
-            return count(model, input, counter)
+            found = count(model, input, counter)
         except FlopbenchError as error:
             raise error.with_traceback(None) from None
+        at = "" if found.input in found.spec else f" at {found.input}"
+        budgets.ledger.saw(f"{found.spec}{at}", found)
+        return found
 
+    budgets: CostBudgets = pytestconfig.pluginmanager.get_plugin(_BUDGETS)
     return cost
 
 
@@ -197,7 +203,7 @@ class CostBudgets:
             self.ledger.add(output[_OUTPUT])
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Print only what was recorded, what has no baseline and what became cheaper."""
+        """Print what was counted and recorded, what has no baseline and what became cheaper."""
         lines = list(self.lines)
         if self._ledger is not None:
             lines += self._ledger.lines(verbose=self.config.getoption("verbose") > 0)
@@ -215,6 +221,7 @@ class CostBudgets:
         if result.failed or result.state in {"not measured", "not comparable"}:
             pytest.fail(explanation(asked, result), pytrace=False)
         assert not isinstance(cost, str)
+        self.ledger.saw(asked.name, cost)
         self.ledger.note(asked, cost, result, update=self.update)
 
     @staticmethod
