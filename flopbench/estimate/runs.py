@@ -241,8 +241,9 @@ def _run(
     counts: LogCounts | ShareCounts,
     choices: Choices,
     progress: Progress | None,
-    files: Sequence[str | Path],
+    files: str | Path | Sequence[str | Path],
 ) -> Run:
+    files = [files] if isinstance(files, (str, Path)) else files
     counts = _with_length(counts, choices.steps)
     plan = counts.plan
     book = price_book(
