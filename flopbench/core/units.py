@@ -21,9 +21,6 @@ GIGA = 10**9
 LARGEST_COST = 10**24
 FLOPS_PER_MAC = 2
 
-SMALLEST_AT_FOUR_DECIMALS = 1_000_000
-"""Below this, four decimals of a unit of 1e9 show fewer than two significant digits."""
-
 CONVENTION = (
     "1 GMAC = 1e9 multiply-accumulates (MACs). 1 MAC = 2 FLOPs; what papers on efficient "
     "networks print as GFLOPS is GMACs."
@@ -46,25 +43,28 @@ _QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?",
 
 def giga(count: int, digits: int = 4) -> str:
     """Print a count in units of 1e9, correctly rounded (half to even) to ``digits`` decimals."""
-    step = Decimal(1).scaleb(-digits)
-    return str((Decimal(count) / GIGA).quantize(step, rounding=ROUND_HALF_EVEN))
-
-
-def small_giga(count: int) -> str:
-    """Print a small count in units of 1e9 with three significant digits (``8.96e-06``)."""
-    return f"{Decimal(count) / GIGA:.2e}".replace("e-", "e-0").replace("e-00", "e-0")
+    return _rounded(count, GIGA, digits)
 
 
 def readable_giga(count: int) -> str:
     """Print a count in units of 1e9: four decimals, or three digits where those show too few."""
-    plain = count == 0 or count >= SMALLEST_AT_FOUR_DECIMALS
-    return giga(count) if plain else small_giga(count)
+    return SCALES[0].text(count)
+
+
+def macs_text(count: int) -> str:
+    """Print multiply-accumulates in a unit of their size: ``1.8141 GMACs``, ``0.606 MMACs``."""
+    scale = table_scale(count)
+    return f"{scale.text(count)} {scale.prefix}MACs"
 
 
 def millions(count: int, digits: int = 3) -> str:
     """Print a count in units of 1e6, correctly rounded to ``digits`` decimals."""
+    return _rounded(count, 10**6, digits)
+
+
+def _rounded(count: int, divisor: int, digits: int) -> str:
     step = Decimal(1).scaleb(-digits)
-    return str((Decimal(count) / 10**6).quantize(step, rounding=ROUND_HALF_EVEN))
+    return str((Decimal(count) / divisor).quantize(step, rounding=ROUND_HALF_EVEN))
 
 
 def percent(part: int, whole: int, digits: int = 1) -> str:
@@ -303,7 +303,7 @@ def rate(per_second: float, unit: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """The unit of an axis: counts a unit, and its prefix (empty, ``k``, ``M``, ``G``)."""
+    """The unit of an axis or a table: counts a unit; its prefix is empty, ``k``, ``M`` or ``G``."""
 
     divisor: int
     prefix: str
@@ -311,6 +311,18 @@ class Scale:
     def of(self, count: int) -> float:
         """Return a count in the unit."""
         return count / self.divisor
+
+    @property
+    def decimals(self) -> int:
+        """Of a count that has no interval."""
+        return 4 if self.divisor >= GIGA else 3 if self.divisor > 1 else 0
+
+    def text(self, count: int) -> str:
+        """Print a count with ``decimals``, or three digits where those show fewer than two."""
+        if not count or 10 ** (self.decimals - 1) * count >= self.divisor:
+            return _rounded(count, self.divisor, self.decimals)
+        mantissa, _, exponent = f"{Decimal(count) / self.divisor:.2e}".partition("e")
+        return f"{mantissa}e{int(exponent):03d}"
 
 
 SCALES = (

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, TextIO
 
 from flopbench.core.grid import Grid, columns, to_terminal, write_prose
-from flopbench.core.units import CONVENTION, giga, millions, percent, plural
+from flopbench.core.units import CONVENTION, macs_text, millions, percent, plural
 from flopbench.counting.cost_row import summarise_gaps
 from flopbench.counting.module_sums import MODEL, deepest_cut, module_sums
 from flopbench.counting.profile import DENSE_FAMILIES, OTHER_FAMILIES, CostProfile
@@ -32,7 +32,7 @@ def explanation_text(
     written = f"{profile.activations:,} elements written by dense operators" if ran else "-"
     stream.write(
         f"{profile.model} at {profile.input}{head}\n"
-        f"  dense MACs   {profile.dense_macs:,} ({giga(profile.dense_macs)} GMACs, counted by "
+        f"  dense MACs   {profile.dense_macs:,} ({macs_text(profile.dense_macs)}, counted by "
         f"{profile.counter} on {profile.device})\n"
         f"  parameters   {profile.params:,} ({millions(profile.params)} M)\n"
         f"  activations  {written}\n"

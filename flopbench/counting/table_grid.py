@@ -5,39 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from flopbench.core.grid import Grid, columns
-from flopbench.core.units import CONVENTION, millions, readable_giga
+from flopbench.core.units import CONVENTION, GIGA, Scale, millions, table_scale
 from flopbench.counting.agreement import REFERENCE, restriction
 from flopbench.counting.cost_row import CostRow, counters_of, leading_row, lines_of
 
 OF_QUOTES = ("published ", "quoted: ")
 """What footnotes begin with that say where a printed figure is from, not what a count is worth."""
-TITLE = "Offline cost table: GMACs per forward pass"
 
 
 def cost_table_grid(rows: Sequence[CostRow], environment: Mapping[str, str]) -> Grid:
     """Lay out a cost table with one line per model and input, and one column per counter."""
     counters = counters_of(rows)
-    published = any(row.published_gflops is not None for row in rows)
-    titles = ["network", "input", *(["published"] if published else [])]
+    scale = _scale(rows)
     # The reference counter's total is the dense count itself: one column shows both.
+    titles = ["network", "input", "published"]
     titles += ["torch (dense)" if c == REFERENCE else c for c in counters]
-    titles += [] if REFERENCE in counters else ["dense"]
+    titles += [] if REFERENCE in counters else ["dense" if counters else f"{scale.prefix}MACs"]
     titles += ["act. M", "params M", "feature dim", "status"]
     others = [counter for counter in reversed(counters) if counter != REFERENCE]
     footnotes: dict[str, int] = {}
-    cells = tuple(_line(line, counters, published, footnotes) for line in lines_of(rows))
-    return Grid(
-        title=TITLE,
+    cells = [_line(line, counters, scale, footnotes) for line in lines_of(rows)]
+    grid = Grid(
+        title=f"Offline cost table: {scale.prefix}MACs per forward pass",
         columns=columns(
             titles,
             ("network", "status"),
             spare=("feature dim", "act. M", "params M", *others[:-1], "status", *others[-1:]),
         ),
-        rows=cells,
+        rows=tuple(cells),
         footnotes=tuple(footnotes),
         caption=_caption(rows, environment),
         stay={CONVENTION, *(text for text in footnotes if not text.startswith(OF_QUOTES))},
     )
+    # A column that no row can fill is left out; a counter that failed keeps its own.
+    optional = {"input", "published", "act. M", "params M", "feature dim"}
+    empty = [{row[k] for row in cells} == {"-"} for k in range(len(titles))]
+    return grid.keeping(
+        [k for k, title in enumerate(titles) if not (empty[k] and title in optional)]
+    )
+
+
+def _scale(rows: Sequence[CostRow]) -> Scale:
+    counts = [count for row in rows for count in (row.total_macs, row.dense_macs) if count]
+    quoted = [row.published_gflops * GIGA for row in rows if row.published_gflops]
+    return table_scale(max([*counts, *quoted], default=0))
 
 
 def line_status(line: list[CostRow]) -> str:
@@ -56,7 +67,7 @@ def line_status(line: list[CostRow]) -> str:
 
 
 def _line(
-    line: list[CostRow], counters: list[str], published: bool, footnotes: dict[str, int]
+    line: list[CostRow], counters: list[str], scale: Scale, footnotes: dict[str, int]
 ) -> tuple[str, ...]:
     first = line[0]
     marks = ""
@@ -66,15 +77,17 @@ def _line(
         marks += f"[{footnotes.setdefault(text, len(footnotes) + 1)}]"
     totals = {row.counter: row.total_macs for row in line}
     name = first.model if first.classes is None else f"{first.model} ({first.classes})"
-    cells = [f"{name} {marks}".rstrip(), first.input or "-"]
-    if published:
-        value = first.published_gflops
-        cells.append("-" if value is None else f"{value:.4f}")
-    cells += [_giga(totals.get(name)) for name in counters]
+    quoted = first.published_gflops
+    digits = ".4f" if scale.divisor == GIGA else ".6g"
+    published = "-" if quoted is None else f"{quoted * (GIGA / scale.divisor):{digits}}"
+    cells = [f"{name} {marks}".rstrip(), first.input or "-", published]
+    constant = first.total_macs if first.counter == "constant" else None
+    for name in counters:
+        own = constant if name == REFERENCE and constant is not None else totals.get(name)
+        cells.append(_in(scale, own))
     if REFERENCE not in counters:
-        cells.append(_giga(leading_row(line).dense_macs))
-    elif first.counter == "constant":
-        cells[counters.index(REFERENCE) - len(counters)] = _giga(first.total_macs)
+        dense = leading_row(line).dense_macs
+        cells.append(_in(scale, dense if constant is None else constant))
     cells += [
         _millions(max((r.activations or 0 for r in line), default=0) or None, 2),
         _millions(first.params, 3),
@@ -93,12 +106,12 @@ def _caption(rows: Sequence[CostRow], environment: Mapping[str, str]) -> tuple[s
     classes = "(200) after a network: its head has that many classes. "
     heads = classes.replace("200", "n") if any(r.classes is not None for r in rows) else ""
     versions = ", ".join(f"{name} {value}" for name, value in environment.items())
+    dense = dense if counters_of(rows) else ""  # constants have neither
     return tuple(text for text in (CONVENTION, heads + dense, f"Made with {versions}.") if text)
 
 
-def _giga(count: int | None) -> str:
-    """Print GMACs to four decimals, or to three digits where four decimals would hide a cost."""
-    return "-" if count is None else readable_giga(count)
+def _in(scale: Scale, count: int | None) -> str:
+    return "-" if count is None else scale.text(count)
 
 
 def _millions(count: int | None, digits: int) -> str:

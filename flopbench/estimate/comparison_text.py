@@ -188,7 +188,7 @@ def differences_grid(comparison: Comparison) -> Grid:
     words = costs.words
     points = interval_decimals(half_widths(one.ci95_percent for one in found), 2)
     ends = [one.ci95_gflops_per_video for one in found]
-    decimals = interval_decimals(map(costs.of, half_widths(ends)), costs.decimals)
+    decimals = interval_decimals(map(costs.of, half_widths(ends)), costs.scale.decimals)
     return _grid(
         f"Difference from {comparison.methods[0].name}",
         [

@@ -49,19 +49,14 @@ class Costs:
         """Return a cost in the unit."""
         return gflops * (GIGA / self.scale.divisor)
 
-    @property
-    def decimals(self) -> int:
-        """Of a cost that has no interval."""
-        return 4 if self.scale.prefix == "G" else 3
-
     def text(self, gflops: float | None, decimals: int | None = None) -> str:
-        """Print a cost; with three digits where ``self.decimals`` would show fewer than two."""
+        """Print a cost, as the unit prints counts unless ``decimals`` are given."""
         if gflops is None:
             return "-"
         value = self.of(gflops)
-        if decimals is None and value and abs(value) < 10.0 ** (1 - self.decimals):
+        if decimals is None and value and abs(value) < 10.0 ** (1 - self.scale.decimals):
             return f"{value:.2e}"
-        return f"{value:.{self.decimals if decimals is None else decimals}f}"
+        return f"{value:.{self.scale.decimals if decimals is None else decimals}f}"
 
     def column(
         self,
@@ -80,9 +75,9 @@ class Costs:
         known = [value for value in gflops if value is not None]
         halves = [self.of(v) * r for v, r in zip(gflops, relative, strict=True) if v and r]
         if not halves:
-            return [self.text(value) for value in gflops], self.decimals
-        decimals = interval_decimals(halves, self.decimals)
-        while apart and decimals < self.decimals:
+            return [self.text(value) for value in gflops], self.scale.decimals
+        decimals = interval_decimals(halves, self.scale.decimals)
+        while apart and decimals < self.scale.decimals:
             if len({self.text(v, decimals) for v in known}) == len(set(known)):
                 break
             decimals += 1

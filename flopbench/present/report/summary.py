@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from flopbench.core.units import (
     giga,
     interval_decimals,
+    macs_text,
     millions,
     milliseconds,
     number_of,
@@ -75,8 +76,9 @@ def _table(name: str, table: CostTable) -> str:
 
 def _profiles(explanation: Explanation) -> str:
     profile = explanation.reference
+    dense = macs_text(profile.dense_macs).replace(" ", " dense ")
     text = (
-        f"{profile.model} at {profile.input}: {giga(profile.dense_macs)} dense GMACs and "
+        f"{profile.model} at {profile.input}: {dense} and "
         f"{millions(profile.params)} M parameters, counted by {profile.counter}"
     )
     totals = {p.counter: p.total for p in explanation.profiles}
@@ -125,7 +127,7 @@ def _comparison(comparison: Comparison) -> Iterator[str]:
     costs = costs_of([a.run for a in comparison.methods])
     for one in comparison.differences:
         ends = one.ci95_gflops_per_video
-        decimals = interval_decimals(map(costs.of, half_widths([ends])), costs.decimals)
+        decimals = interval_decimals(map(costs.of, half_widths([ends])), costs.scale.decimals)
         text = f"{one.name} against {one.less}: {costs.of(one.gflops_per_video):+.{decimals}f} "
         text += costs.per_sample
         text += f" (95 % {costs.range(ends, decimals, '+')})" if ends is not None else ""

@@ -12,12 +12,14 @@ from flopbench.core.errors import InputError
 from flopbench.core.units import (
     LARGEST_COST,
     PREFIXES,
+    SCALES,
     about,
     cost_readings,
     gflops,
     giga,
     gigabytes,
     macs_per_unit,
+    macs_text,
     millions,
     milliseconds,
     ms,
@@ -30,7 +32,6 @@ from flopbench.core.units import (
     rate,
     readable_giga,
     scale_of,
-    small_giga,
 )
 
 
@@ -100,8 +101,16 @@ def test_every_prefix_goes_with_every_unit(prefix: str) -> None:
         (giga(150_000), "0.0002"),
         (giga(10**18), "1000000000.0000"),
         (giga(4_110_285_824, 2), "4.11"),
-        (small_giga(8_960), "8.96e-06"),
-        (small_giga(1), "1.00e-09"),
+        (readable_giga(1), "1.00e-09"),
+        # a table's unit is the one that its largest count reaches a tenth of
+        (macs_text(1_814_073_344), "1.8141 GMACs"),
+        (macs_text(100_000_000), "0.1000 GMACs"),
+        (macs_text(99_999_999), "100.000 MMACs"),
+        (macs_text(606_208), "0.606 MMACs"),
+        (macs_text(42), "42 MACs"),
+        (macs_text(0), "0.0000 GMACs"),
+        (SCALES[1].text(9_999), "1.00e-02"),
+        (SCALES[1].text(10_000), "0.010"),
         (millions(11_279_112), "11.279"),
         (percent(1, 4), "25.0 %"),
         (percent(1, 0), "-"),

@@ -225,3 +225,53 @@ def test_markdown_and_latex_escape_what_a_file_says() -> None:
     assert "a\\|b_c&d%" in (cost_tables(table).render("md", None) or "")  # type: ignore[arg-type]
     assert r"a\textbar{}b\_c\&d\%" in (cost_tables(table).render("latex", None) or "")  # type: ignore[arg-type]
     assert "&lt;b&gt;" in table._repr_html_()
+
+
+def counted(macs: int, counter: str = "torch", **more: Any) -> CostRow:
+    """Return the row of a small network."""
+    return CostRow(
+        model="net", input="8", counter=counter, total_macs=macs, dense_macs=macs,
+        params=9, activations=9, status="verified", **more,
+    )  # fmt: skip
+
+
+def constant(macs: int) -> CostRow:
+    """Return the row of a quoted figure."""
+    return CostRow(model=f"value:{macs}", counter="constant", total_macs=macs, status="quoted")
+
+
+@pytest.mark.parametrize(
+    ("rows", "unit", "headings", "cells"),
+    [
+        ([constant(1_800_000_000)], "GMACs", "network GMACs status", ["1.8000"]),
+        ([constant(40_000_000)], "MMACs", "network MMACs status", ["40.000"]),
+        (
+            [counted(606_208), constant(50)],
+            "MMACs",
+            "network input torch (dense) act. M params M status",
+            ["0.606", "5.00e-05"],
+        ),
+        (
+            [counted(606_208), counted(300_000_000, classes=2)],
+            "GMACs",
+            "network input torch (dense) act. M params M status",
+            ["6.06e-04", "0.3000"],
+        ),
+        (
+            [counted(50_000_000, "thop", published_gflops=0.0512), constant(9_000_000)],
+            "MMACs",
+            "network input published thop dense act. M params M status",
+            ["51.2", "-"],
+        ),
+    ],
+    ids=["one constant", "a small one", "beside a net", "one unit a column", "published"],
+)
+def test_columns_and_units_fit_the_rows(
+    rows: list[CostRow], unit: str, headings: str, cells: list[str]
+) -> None:
+    """A constant alone is shown; the unit is by the largest count; no column is empty."""
+    grid = cost_table_grid(rows, {})
+    assert grid.title == f"Offline cost table: {unit} per forward pass"
+    assert " ".join(column.title for column in grid.columns) == headings
+    place = 1 if len(grid.columns) == 3 else 2
+    assert [row[place] for row in grid.rows] == cells
