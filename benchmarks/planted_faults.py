@@ -699,6 +699,21 @@ FAULTS = (
          "test_names_move_apart_only_as_far_as_necessary",),
     ),
     Fault(
+        "costs that seldom repeat are bars",
+        "flopbench/present/figures/bins.py",
+        "2 * len(values) <= min(len(own) for own in costs)",
+        "len(values) <= min(len(own) for own in costs)",
+        ("tests/light/present/test_figure_cost.py::test_the_form_fits_the_costs",),
+    ),
+    Fault(
+        "marks are hollow where none is stable",
+        "flopbench/present/figures/inputs/timings.py",
+        "if len(self.flagged) < self.drawn else",
+        "if self.flagged else",
+        ("tests/present/test_plot_roofline.py::"
+         "test_the_legend_says_roofs_and_hollow_marks",),
+    ),
+    Fault(
         "others are set against the reference",
         "flopbench/present/figures/tradeoff_data.py",
         "if base is point or (self.mixed and not point.own):",

@@ -85,7 +85,7 @@ def test_the_dense_line_crosses_every_bar() -> None:
         "convolution",
         "linear",
         "batch norm",
-        "dense (torch)",
+        "dense MACs (torch)",
     ]
 
 

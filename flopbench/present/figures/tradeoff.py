@@ -70,7 +70,7 @@ ELSEWHERE: Mapping[Cost, str] = {
         ),
         Option("--cost", "the same as --x", choices=COSTS),
         Option(
-            "--series NAME=POINT,…",
+            "--series NAME=POINT,POINT",
             "join points by a line; each is a file, a name or a pattern of them; repeatable",
             repeat=True,
         ),
@@ -179,7 +179,7 @@ def tradeoff(
     drawn = [*log_points(found, methods, costs, cost), *published]
     warnings += [*costs.warnings, *doubts]
     if not drawn:
-        said = "; ".join(map(str, warnings[:3]))
+        said = "; ".join(map(str, costs.warnings[:3]))
         raise CallerError(
             f": no point has {UNITS[cost]}" + (f": {said}" if said else ""),
             f"a table of points has it in a column {COLUMNS[cost]}{ELSEWHERE[cost]}",

@@ -442,6 +442,10 @@ def test_parameters_are_an_axis(tmp_path: Path) -> None:
     assert [point.cost for point in figure.points] == [26.397904]
     with pytest.raises(InputError) as caught:
         tradeoff_of(LOGS[0], choices=choices(), cost="params")
+    with pytest.raises(InputError) as missing:
+        tradeoff_of(points=points(tmp_path), cost="frames")
+    assert missing.value.message.endswith("no point has processed frames/video")
+    assert "a column frames_per_video; a log has it without that" in missing.value.hint
     assert "no point has parameters: selective: the parameters of" in caught.value.message
     assert "params_millions" in caught.value.hint
 

@@ -17,8 +17,10 @@ from flopbench.present.draw.parts import ON_GRID
 from flopbench.present.draw.style import INK, Style, chosen_style, look
 from flopbench.present.figures.cost import Cost, CostsOfRun, four_digits
 
-BAR, THINNEST = 0.7, 0.012
-"""Width of the bars at one cost: as a share of the least distance of costs, and of their range."""
+BAR = 0.7
+"""Width of the bars at one cost, as a share of the least distance of costs."""
+THINNEST, WIDEST = 0.012, 0.2
+"""And its limits, as a share of the costs' range."""
 TICK_TAKES = 0.15
 """Width of a tick's number, as a share of the costs' range."""
 ABOVE_BARS = 1.15
@@ -74,10 +76,12 @@ def _limits(cost: Cost) -> tuple[float, float]:
 
 
 def _bar_width(cost: Cost) -> float:
-    """Return the width of a group of bars, GFLOPS a video: they do not overlap if they can."""
+    """Return the width of the bars at one cost, GFLOPS a video: those of two do not overlap."""
     low, high = cost.values[0], cost.values[-1]
-    nearest = min((b - a for a, b in pairwise(cost.values)), default=high or 1.0)
-    return max(BAR * nearest, THINNEST * (high - low))
+    if low == high:
+        return BAR * high or 1.0
+    nearest = min(b - a for a, b in pairwise(cost.values))
+    return min(max(BAR * nearest, THINNEST * (high - low)), WIDEST * (high - low))
 
 
 def _set_bars(ax: Axes, cost: Cost) -> None:

@@ -83,7 +83,7 @@ def _legend(counters: Counters) -> list[tuple[Artist, str]]:
     ]
     references = dict.fromkeys(model.reference for model in counters.models)
     line = Line2D([], [], color=INK, linewidth=0.9)
-    return [*entries, (line, f"dense ({', '.join(references)})")]
+    return [*entries, (line, f"dense MACs ({', '.join(references)})")]
 
 
 def _amounts(model: ModelBars) -> list[int]:
