@@ -143,7 +143,7 @@ def tradeoff(
         front: whether the Pareto front is drawn.
         metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
         mode: of the replays; None where they have only one.
-        log_scale: whether the axis of the cost is logarithmic; None where costs are far apart.
+        log_scale: whether the axis of the cost is logarithmic; None: where costs are far apart.
         anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
         choices: prices, rule, resamples, seed.

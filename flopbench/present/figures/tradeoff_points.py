@@ -110,9 +110,8 @@ def accuracies_of(
         )
         chosen, methods = result.metric, result.methods
         notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
-        apart = (
-            [] if place is None else [_difference_text(one, result) for one in result.differences]
-        )
+        own = () if place is None else result.differences
+        apart = [_difference_text(one, chosen, cost) for one in own]
     else:
         chosen, methods = methods_of(runs, names, metric, choices)
         notes = [note for method in methods for note in accuracy_notes(method)]
@@ -131,7 +130,7 @@ def _names(one: NamedRun) -> tuple[str, str]:
     return one.name, str(one.run.source)
 
 
-def _difference_text(one: Difference, result: Comparison) -> str:
+def _difference_text(one: Difference, metric: Metric, cost: Cost) -> str:
     """Say how far a log is from the reference, with the intervals that there are."""
 
     def part(value: float, unit: str, ends: Ends | None) -> str:
@@ -141,9 +140,11 @@ def _difference_text(one: Difference, result: Comparison) -> str:
         sure = "" if ends is None else f" (95 % {ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})"
         return f"{value:+.{digits}f} {unit}{sure}".replace("-", MINUS)
 
-    parts = [part(one.gflops_per_video, "GFLOPS/video", one.ci95_gflops_per_video)]
+    parts = []
+    if cost == "gflops":
+        parts.append(part(one.gflops_per_video, UNITS[cost], one.ci95_gflops_per_video))
     if one.percent is not None:
-        parts.append(part(one.percent, f"{result.metric} points", one.ci95_percent))
+        parts.append(part(one.percent, f"{metric} points", one.ci95_percent))
     how = ", videos resampled in pairs" if one.paired else ""
     return f"{one.name} against {one.less}: {', '.join(parts)}{how}."
 
