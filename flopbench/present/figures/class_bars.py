@@ -14,6 +14,8 @@ from flopbench.policy.counts import LogCounts
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.charged import COLUMN, charged_as, charged_sentences
 from flopbench.present.figures.class_choice import (
+    ORDERS,
+    Members,
     aligned,
     chosen_of,
     classes_text,
@@ -54,6 +56,7 @@ class ClassBars:
     """Classes of one run or several.
 
     Attributes:
+        of: what shares are shares of: ``frames``, or ``records`` for exits.
         runs: their names.
         whole: bars of all videos, one a run.
         classes: bars of each class, one a run, the first class on top.
@@ -62,6 +65,7 @@ class ClassBars:
     """
 
     bars: Bars
+    of: str
     runs: tuple[str, ...]
     whole: tuple[Bar, ...]
     classes: tuple[tuple[Bar, ...], ...]
@@ -90,7 +94,7 @@ class ClassBars:
     @property
     def table(self) -> FigureTable:
         """One row a run, class and part; the whole run has no class."""
-        unit = "gflops_per_video" if self.bars == "cost" else "share_of_frames"
+        unit = "gflops_per_video" if self.bars == "cost" else f"share_of_{self.of}"
         return FigureTable.of(
             {
                 "run": bar.run,
@@ -150,48 +154,25 @@ def class_bars(
             f"sort is {sort!r}: bars are sorted by their length, or by n or name",
             f"--sort {sort} is for dots, without --bars",
         )
-    if bars == "cost":
-        found = priced(log, choices, names=names)
-        runs, counter = [_costs(one.name, one.run) for one in found], found[0].run.prices
-        said = [
-            "Cost of a video: the networks of each action, and the rest. Rule: "
-            f"{found[0].run.primary.rule}; counter {counter.counter} {counter.version}".strip()
-            + f", prices from {found[0].run.table}.",
-            CONVENTION,
-            *charged_sentences(found),
-        ]
-    else:
-        shares = counted(log, choices, names=names)
-        runs = [_shares(one.name, one.counts) for one in shares]
-        said = ["Share of each action, of all frames of a class."]
-    members = aligned([members_of(one.counts)[0] for one in runs])
-    notes = dict.fromkeys(note for one in runs for note in members_of(one.counts)[1])
-    first = runs[0]
-    main = next(iter(first.parts), "")
-
-    def key(item: tuple[str, Any]) -> tuple[float, int, str]:
-        name, videos = item
-        bar = first.bar(name, videos)
-        length = bar.length if bars == "cost" else bar.parts.get(main, 0.0)
-        ordered = {None: -length, "name": 0.0, "n": -float(bar.videos)}[sort]
-        return ordered, int(name) if name.isdecimal() else -1, name
-
-    usual = "cost" if bars == "cost" else f"share of {main}"
-    by = {None: usual, "name": "name", "n": "number of videos"}[sort]
-    chosen, how = chosen_of(sorted(members[0], key=key), classes, by)
-    own = [dict(one) for one in members]
+    runs, said = (_costs if bars == "cost" else _shares)(log, names, choices)
+    read = [members_of(one.counts) for one in runs]
+    members = [dict(one) for one in aligned([own for own, _ in read])]
+    ordered, by = _sorted(members[0], runs[0], bars, sort)
+    chosen, how = chosen_of(ordered, classes, by)
     wholes = tuple(one.bar("", slice(None)) for one in runs)
     warnings = tuple(dict.fromkeys(w for one in runs for w in one.counts.warnings))
+    notes = dict.fromkeys(note for _, own in read for note in own)
     files = [
         f"{one.run}: {videos_text(one.counts.videos, one.counts.records)}, {one.counts.source}."
         for one in runs
     ]
     return ClassBars(
         bars=bars,
+        of="frames" if runs[0].counts.plan.actions else "records",
         runs=tuple(one.run for one in runs),
         whole=wholes,
         classes=tuple(
-            tuple(one.bar(name, its[name]) for one, its in zip(runs, own, strict=True))
+            tuple(one.bar(name, own[name]) for one, own in zip(runs, members, strict=True))
             for name, _ in chosen
         ),
         stacked=_stacked(wholes),
@@ -206,6 +187,23 @@ def class_bars(
     )
 
 
+def _sorted(
+    members: Mapping[str, Any], run: _Amounts, bars: Bars, sort: str | None
+) -> tuple[Members, str]:
+    """Return classes, the longest bar of a run first, and what they are ordered by."""
+    main = next(iter(run.parts), "")
+
+    def key(item: tuple[str, Any]) -> tuple[float, int, str]:
+        name, videos = item
+        bar = run.bar(name, videos)
+        length = bar.length if bars == "cost" else bar.parts.get(main, 0.0)
+        ordered = {None: -length, "name": 0.0, "n": -float(bar.videos)}[sort]
+        return ordered, int(name) if name.isdecimal() else -1, name
+
+    longest = "cost" if bars == "cost" else f"share of {main}"
+    return sorted(members.items(), key=key), longest if sort is None else ORDERS[sort]
+
+
 def _stacked(wholes: Sequence[Bar]) -> dict[str, tuple[str, ...]]:
     """Return segment -> its parts: each by itself, beyond eight the smallest together."""
     sizes = {k: max(bar.parts.get(k, 0.0) for bar in wholes) for bar in wholes for k in bar.parts}
@@ -216,35 +214,59 @@ def _stacked(wholes: Sequence[Bar]) -> dict[str, tuple[str, ...]]:
     return {**{name: (name,) for name in sizes if name in kept}, f"{len(rest)} others": rest}
 
 
-def _costs(name: str, run: Any) -> _Amounts:
+def _costs(
+    log: Log | Sequence[Log], names: Sequence[str], choices: Choices
+) -> tuple[list[_Amounts], list[str]]:
+    """Return GFLOPS of each video by part, and how they were priced."""
     import numpy as np
 
-    counts = log_of_videos(run.counts)
-    parts = cost_parts(counts, run.prices, run.primary.rule)
-    return _Amounts(
-        run=name,
-        counts=counts,
-        parts={k: of_videos(counts, own) * gflops(1) for k, own in parts.items()},
-        per=np.ones(counts.videos),
-        charged=charged_as(run),
-    )
-
-
-def _shares(name: str, counts: Any) -> _Amounts:
-    import numpy as np
-
-    counts = log_of_videos(counts)
-    plan = counts.plan
-    if len(plan.streams) > 1:
-        raise InputError(
-            f"{counts.source} has {len(plan.streams)} streams: their shares do not add up",
-            "--bars cost adds up",
+    found = priced(log, choices, names=names)
+    amounts = []
+    for one in found:
+        counts = log_of_videos(one.run.counts)
+        parts = cost_parts(counts, one.run.prices, one.run.primary.rule)
+        amounts.append(
+            _Amounts(
+                run=one.name,
+                counts=counts,
+                parts={k: of_videos(counts, own) * gflops(1) for k, own in parts.items()},
+                per=np.ones(counts.videos),
+                charged=charged_as(one.run),
+            )
         )
-    if plan.actions:
-        each = [(plan.action_label(i), counts.frames[:, i]) for i in range(len(plan.actions))]
-    else:
-        each = [(f"exit {exit.name}", counts.exits == i) for i, exit in enumerate(plan.exits)]
-    if not each:
-        raise InputError(f"{counts.source} has no actions and no exits: there are no shares")
-    parts = {k: of_videos(counts, own.astype(np.float64)) for k, own in each}
-    return _Amounts(run=name, counts=counts, parts=parts, per=sum(parts.values()))
+    run = found[0].run
+    counter = f"{run.prices.counter} {run.prices.version}".strip()
+    said = [
+        "Cost of a video: the networks of each action, and the rest. Rule: "
+        f"{run.primary.rule}; counter {counter}, prices from {run.table}.",
+        CONVENTION,
+        *charged_sentences(found),
+    ]
+    return amounts, said
+
+
+def _shares(
+    log: Log | Sequence[Log], names: Sequence[str], choices: Choices
+) -> tuple[list[_Amounts], list[str]]:
+    """Return frames of each video by action, or which exit it took, and what is shared."""
+    import numpy as np
+
+    amounts = []
+    said = "Share of each action, of all frames of a class."
+    for one in counted(log, choices, names=names):
+        counts = log_of_videos(one.counts)
+        plan = counts.plan
+        if len(plan.streams) > 1:
+            raise InputError(
+                f"{counts.source} has {len(plan.streams)} streams: their shares do not add up",
+                "--bars cost adds up",
+            )
+        each = {plan.action_label(i): counts.frames[:, i] for i in range(len(plan.actions))}
+        if not each:
+            said = "Share of each exit, of all records of a class."
+            each = {f"exit {exit.name}": counts.exits == i for i, exit in enumerate(plan.exits)}
+        if not each:
+            raise InputError(f"{counts.source} has no actions and no exits: there are no shares")
+        parts = {k: of_videos(counts, own.astype(np.float64)) for k, own in each.items()}
+        amounts.append(_Amounts(run=one.name, counts=counts, parts=parts, per=sum(parts.values())))
+    return amounts, [said]

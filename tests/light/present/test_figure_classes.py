@@ -233,6 +233,16 @@ def test_bars_by_hand(tmp_path: Path) -> None:
     assert "Sorted by cost." in found.caption.sentences
 
 
+def test_exits_have_shares_of_records(tmp_path: Path) -> None:
+    """Where a log has exits and no actions: one of class a's two videos leaves at each exit."""
+    header = {"exits": [{"name": "early"}, {"name": "late"}]}
+    samples = [{"labels": ["a"], "exit": name} for name in ("early", "late")]
+    found = classes_of(write_log(tmp_path / "log.jsonl", header, samples), bars="share")
+    assert dict(found.classes[0][0].parts) == {"exit early": 0.5, "exit late": 0.5}
+    assert found.table.header[4] == "share_of_records"
+    assert found.caption.sentences[0] == "Share of each exit, of all records of a class."
+
+
 def test_more_parts_than_looks_are_combined(tmp_path: Path) -> None:
     """Of ten actions the seven most frequent are drawn one by one; the numbers have all."""
     actions = [{"name": f"a{n}", "costs": {"a": 1}} for n in range(10)]

@@ -156,7 +156,7 @@ def _bars_drawing(data: ClassBars) -> Drawing:
         names = [own[0].name for own in data.classes]
         _name(ax, style, names, counts, [bar.videos for bar in data.whole])
         ax.set_xlim(0, longest * ROOM or 1 if cost else 100)
-        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)" if cost else "share of frames (%)")
+        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)" if cost else f"share of {data.of} (%)")
         legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:
