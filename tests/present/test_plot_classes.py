@@ -95,7 +95,7 @@ def test_two_logs_have_a_look_each() -> None:
     """Dots of one ratio, a look for each log, side by side in the same rows."""
     ax = drawn(classes_of([LOG, str(DATA / "steady.jsonl")], classes=3))
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["selective", "steady"]
-    assert ax.get_xlabel() == "relative high-resolution usage (%)"
+    assert ax.get_xlabel() == "rel. high-resolution usage (%)"
     first, second = dots(ax)
     assert first.get_marker() != second.get_marker()
     assert [round(y) for y in first.get_ydata()] == [round(y) for y in second.get_ydata()]
@@ -121,8 +121,8 @@ def test_segments_are_the_parts(bars: Any, tmp_path: Path) -> None:
             end += box.get_width()
         assert end == pytest.approx(unit * bar.length)
     texts = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert texts[-1] == "from top: selective, steady"
-    assert texts[:-1] == list(found.stacked)
+    assert texts == [*found.stacked, "upper bar: selective", "lower bar: steady"]
+    assert ax.get_xlabel() == {"share": "share of frames (%)", "cost": "cost (GMACs/video)"}[bars]
 
 
 def test_a_class_without_a_name_is_seen(tmp_path: Path) -> None:

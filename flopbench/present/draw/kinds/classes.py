@@ -9,16 +9,19 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from flopbench.core.units import interval_decimals
+from flopbench.core.units import GIGA, interval_decimals, scale_of
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.parts import NAMES_TAKE, bar_key, bars, name_rows, note
 from flopbench.present.draw.style import FAINT, INK, Look, Style, chosen_style, look
 from flopbench.present.draw.text import fitting_names
 from flopbench.present.figures.class_bars import Bar, ClassBars
+from flopbench.present.figures.class_choice import HIGH, USAGE
 from flopbench.present.figures.class_ratios import Classes, ClassesOfRuns, ratio_in
 from flopbench.present.figures.ratios import Ratio
 
+SHORT = {HIGH: "rel. high-resolution usage", USAGE: USAGE}
+"""What an axis calls a ratio."""
 NAMELESS, WHOLE = "(empty name)", "whole run"
 ABOVE = -1.25
 """Row of the whole run, a little apart from the first class."""
@@ -73,7 +76,7 @@ def _dots_drawing(data: Classes | ClassesOfRuns) -> Drawing:
         ax.hlines([ABOVE, *range(len(names))], 0, 100, color=FAINT, linewidth=0.4, zorder=0)
         _name(ax, style, names, counts, [run.whole.videos for run in runs])
         ax.set_xlim(0, 100)
-        ax.set_xlabel(f"{'share of frames' if alone else first.series[0]} (%)")
+        ax.set_xlabel(f"{'share of frames' if alone else SHORT[first.series[0]]} (%)")
         legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:
@@ -137,26 +140,30 @@ def _bars_drawing(data: ClassBars) -> Drawing:
     }
     legend: list[tuple[Artist, str]] = [(bar_key(own), part) for part, own in looks.items()]
     if len(data.runs) > 1:
-        legend.append((Line2D([], [], linestyle="none"), f"from top: {', '.join(data.runs)}"))
+        which = ("upper", "lower") if len(data.runs) == 2 else ("1st", "2nd", "3rd", "4th")
+        named = zip(which, data.runs, strict=False)
+        legend += [(Line2D([], [], linestyle="none"), f"{n} bar: {run}") for n, run in named]
     cost = data.bars == "cost"
-    unit = 1.0 if cost else 100.0
+    longest = max((bar.length for _, own in rows for bar in own), default=0.0)
+    scale = scale_of(round(10 * longest * GIGA))  # 0.3 GMACs, but 50 MMACs
+    unit = GIGA / scale.divisor if cost else 100.0
+    digits = interval_decimals([unit * longest / 10], MOST_DECIMALS)  # three of the longest bar
 
     def draw(ax: Axes) -> None:
         style = chosen_style(ax)
         thick = THICK / len(data.runs)
-        longest = max((bar.length for _, own in rows for bar in own), default=0.0)
-        digits = interval_decimals([longest / 10], MOST_DECIMALS)  # three of the longest bar
         for row, own in rows:
             for n, bar in enumerate(own):
                 y = row + (n - (len(own) - 1) / 2) * thick
                 _draw_bar(ax, data, bar, y, thick, unit, looks)
                 if cost and bar.videos:
-                    note(ax, f"{bar.length:.{digits}f}", (bar.length, y), style)
+                    end = unit * bar.length
+                    note(ax, f"{end:.{digits}f}", (end, y), style)
         counts = [[bar.videos for bar in own] for own in data.classes]
         names = [own[0].name for own in data.classes]
         _name(ax, style, names, counts, [bar.videos for bar in data.whole])
-        ax.set_xlim(0, longest * ROOM or 1 if cost else 100)
-        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)" if cost else f"share of {data.of} (%)")
+        ax.set_xlim(0, unit * longest * ROOM or 1 if cost else 100)
+        ax.set_xlabel(f"cost ({scale.prefix}MACs/video)" if cost else f"share of {data.of} (%)")
         legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:
