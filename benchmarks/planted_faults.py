@@ -156,6 +156,27 @@ FAULTS = (
         r'_MARKUP = r"[\\<`*~$_]',
         ("tests/light/core/test_escaping.py",),
     ),
+    Fault(
+        "a pipe loses the notes that a terminal keeps back",
+        "flopbench/core/grid.py",
+        "if on_screen and not notes:",
+        "if not notes:",
+        ("tests/light/core/test_tables.py",),
+    ),
+    Fault(
+        "the numbers of notes are not those of the cells",
+        "flopbench/core/grid.py",
+        "str(n): left.index(text) + 1",
+        "str(n): n",
+        ("tests/light/core/test_tables.py",),
+    ),
+    Fault(
+        "what is left counts the preparation",
+        "flopbench/cli/common.py",
+        "self._counting_since = self._updated\n",
+        "pass\n",
+        ("tests/light/cli/test_progress.py",),
+    ),
     # --- models
     Fault(
         "a model of several parts without its head",
@@ -548,6 +569,27 @@ FAULTS = (
         "(minor)",
         ("tests/light/timing/test_time_verdicts.py",),
     ),
+    Fault(
+        "a roof of a busy machine stays",
+        "flopbench/timing/roofs.py",
+        "for roof in self.matmul if not roof.busy}",
+        "for roof in self.matmul}",
+        ("tests/light/timing/test_devices.py",),
+    ),
+    Fault(
+        "what others used makes CPU time noisy",
+        "flopbench/timing/verdicts.py",
+        'if others and row.lead != "cpu_s":',
+        "if others:",
+        ("tests/light/timing/test_time_verdicts.py",),
+    ),
+    Fault(
+        "the second process of a replay starts its progress again",
+        "flopbench/replay/run.py",
+        "progress(number * each + done,",
+        "progress(done,",
+        ("tests/replay/test_replay.py::test_a_replay_says_how_far_it_is",),
+    ),
     # --- audit
     Fault(
         "few digits explain any difference",
@@ -636,6 +678,14 @@ FAULTS = (
         "flopbench/check/diff/causes.py",
         'return "; ".join(said)',
         "return said[0]",
+        ("tests/light/check/test_check_matching.py::"
+         "test_a_cause_of_depth_names_every_block_and_books_their_sum",),
+    ),
+    Fault(
+        "a cause of depth counts modules in place of blocks",
+        "flopbench/check/diff/causes.py",
+        "count = len(plain)",
+        "count = len(modules)",
         ("tests/light/check/test_check_matching.py::"
          "test_a_cause_of_depth_names_every_block_and_books_their_sum",),
     ),

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PROGRESS_AFTER_S = 1.0
 """A run shorter than this shows no progress bar."""
 
+BAR_WIDTH = 16
+"""Characters of the bar itself."""
+
 TABLE_FORMATS = ("table", "md", "csv", "json", "latex")
 """The forms of every result that is made of tables."""
 SUFFIX_FORMATS = {".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
@@ -207,9 +210,10 @@ def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
 
 
 def warn(texts: Iterable[object]) -> None:
-    """Print warnings on stderr, one per line."""
-    for text in texts:
-        sys.stderr.write(f"flopbench: warning: {text}\n")
+    """Print warnings on stderr, one per line; a terminal wraps them between words."""
+    from flopbench.core.grid import write_prose
+
+    write_prose((f"flopbench: warning: {text}" for text in texts), sys.stderr)
 
 
 def positive(text: str) -> int:
@@ -295,6 +299,7 @@ class Bar:
             ProgressColumn,
             TextColumn,
         )
+        from rich.table import Column
         from rich.text import Text
 
         bar = self
@@ -308,9 +313,9 @@ class Bar:
                 return
             self._progress = Progress(
                 TextColumn(self._doing),
-                BarColumn(),
+                BarColumn(BAR_WIDTH),
                 MofNCompleteColumn(),
-                Times(),
+                Times(Column(no_wrap=True)),
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
                 transient=True,
@@ -349,6 +354,9 @@ class Bar:
     def _draw(self) -> None:
         if self._progress is not None:
             done, total, what = self._state
+            taken = len(f"{self._doing} {total}/{total} {self.times}  ") + BAR_WIDTH
+            room = max(self._progress.console.width - taken, 0)
+            what = what if len(what) <= room else f"{what[: max(room - 1, 0)]}…"
             self._progress.update(self._task, completed=done, total=total, description=what)
 
 

@@ -136,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         check_writable(path)
     check_apart(outputs, _inputs(args))
     _require_matplotlib()
-    from flopbench.core.grid import to_csv
+    from flopbench.core.grid import to_csv, write_prose
     from flopbench.present.draw.drawing import bytes_of, format_of
     from flopbench.present.draw.style import paper_style
 
@@ -161,7 +161,7 @@ def run(args: argparse.Namespace) -> int:
             write_atomic(outputs["--data"], text)
     write_atomic(output, content)
     if args.data != "-":
-        sys.stdout.write("\n".join(caption.lines(args.caption)) + "\n")
+        write_prose(caption.lines(args.caption), sys.stdout)
     warn([*caption.warnings, *warnings])
     return EXIT_OK
 

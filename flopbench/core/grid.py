@@ -218,21 +218,22 @@ def to_terminal(
 
 def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> None:
     """Write lines; on a terminal they are wrapped between words, below their own indentation."""
+    if not stream.isatty():
+        stream.write("".join(f"{line.rstrip()}\n" for line in lines))
+        return
     from rich.text import Text
 
     console = console_for(stream)
     for line in lines:
         indent = line[: len(line) - len(line.lstrip())]
-        pieces = [line.rstrip()]
-        if stream.isatty():
-            pieces = textwrap.wrap(
-                line,
-                max(console.width, len(indent) + 1),
-                subsequent_indent=indent,
-                break_long_words=False,
-                break_on_hyphens=False,
-            ) or [""]
-        for piece in pieces:
+        pieces = textwrap.wrap(
+            line,
+            max(console.width, len(indent) + 1),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for piece in pieces or [""]:
             console.print(Text(piece, style))
 
 

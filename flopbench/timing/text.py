@@ -312,8 +312,8 @@ def _busy_roofs(rows: Sequence[Timing]) -> list[str]:
     if others <= WAITING:
         return []
     return [
-        f"The roofs were measured while others used {others:.0%} of the time, so they may be too "
-        "low; the next run measures them again."
+        f"The roofs were measured while others used {percentage(others)} of the time, so they may "
+        "be too low; the next run measures them again."
     ]
 
 
@@ -326,7 +326,7 @@ def _conditions(rows: Sequence[Timing]) -> str:
     said = [
         "" if when is None else f"measured {datetime.fromtimestamp(when, timezone.utc):%Y-%m-%d}",
         "" if load is None else f"load {load:.1f}",
-        "" if spread is None else f"the median call {spread:.0%} slower than the best",
+        "" if spread is None else f"the median call {percentage(spread)} slower than the best",
     ]
     return f" ({', '.join(filter(None, said))})" if any(said) else ""
 

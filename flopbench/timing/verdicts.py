@@ -17,7 +17,7 @@ from flopbench.core.statistics import (
     percentile,
     repeat_interval,
 )
-from flopbench.core.units import FLOPS_PER_MAC, gflops
+from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.gpu_readings import Energy, energy_per_image_j, foreign, throttled
 from flopbench.timing.peaks import peak_of
@@ -255,7 +255,7 @@ def _impossible(row: Timing, achieved: float | None, sheet: float | None) -> lis
     elif roof and achieved > ROOF_SLACK * roof:
         times = f"{achieved / roof:.2f} times the measured roof"
         others = row.roofs.get("others") or 0.0
-        busy = f" (others used {others:.0%} of the time)" if others > WAITING else ""
+        busy = f" (others used {percentage(others)} of the time)" if others > WAITING else ""
         moment = f"or the roof was measured at a bad moment{busy}; --refresh measures it again"
         reasons.append(f"{rate} {times}: {causes}, {moment}")
     return reasons
@@ -302,7 +302,7 @@ def _others(row: Timing, columns: dict[str, float]) -> str:
     if share <= WAITING:
         return ""
     what = "CPU time, without it" if row.lead == "cpu_s" else "wall time, with it"
-    return f"others used {share:.0%} of the time: ms are {what}"
+    return f"others used {percentage(share)} of the time: ms are {what}"
 
 
 def _spread(row: Timing, severe: list[str], minor: list[str]) -> None:

@@ -116,13 +116,13 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
         (
             lambda: timed(alike(waits=0.5), lead="wall_s"),
             "noisy",
-            ("others used 33% of the time: ms are wall time, with it",),
+            ("others used 33 % of the time: ms are wall time, with it",),
         ),
         # CPU time leaves it out and stays stable, but CPU and wall time differ: 1.7 of 2.7.
         (
             lambda: timed(alike(waits=1.7)),
             "stable",
-            ("others used 63% of the time: ms are CPU time, without it",),
+            ("others used 63 % of the time: ms are CPU time, without it",),
         ),
         (lambda: timed(alike(waits=0.1)), "stable", ()),
         # Of 1 + 3 + 1, three parts: neither computing nor waiting for a processor.
@@ -132,7 +132,7 @@ def on_cuda(readings: Sequence[GpuReading] = (), **changes: Any) -> Timing:
             (
                 "the model waited 60% of the time, not for a processor (sleep, disk, network, a "
                 "lock): ms are CPU time, img/s are by the wall clock",
-                "others used 20% of the time: ms are CPU time, without it",
+                "others used 20 % of the time: ms are CPU time, without it",
             ),
         ),
         # A network that sleeps 20 ms and computes 0.4 ms.

@@ -309,7 +309,7 @@ def test_every_line_has_as_many_cells_as_there_are_columns() -> None:
         ({}, "copy 4.0 GB/s.", False),
         (
             {"measured_unix_s": 1795910400.0, "load": 0.25, "others": 0.05, "spread": 0.125},
-            "copy 4.0 GB/s (measured 2026-11-29, load 0.2, the median call 12% slower than the "
+            "copy 4.0 GB/s (measured 2026-11-29, load 0.2, the median call 12 % slower than the "
             "best).",
             False,
         ),
@@ -325,7 +325,7 @@ def test_a_table_says_how_its_roofs_were_measured(
     (grid,) = timing_grids(file)
     assert any(line.endswith(said) for line in grid.caption)
     staying = [line for line in grid.caption if line in grid.stay]
-    warning = "The roofs were measured while others used 40% of the time, so they may be too low; "
+    warning = "The roofs were measured while others used 40 % of the time, so they may be too low; "
     assert [line.startswith(warning) for line in staying] == [False, True][: 1 + warned]
 
 
