@@ -696,6 +696,21 @@ FAULTS = (
         "unit_costs=(after - before) * n0,",
         ("tests/light/check/test_check_split.py",),
     ),
+    Fault(
+        "a pull request is held against an older base",
+        "action.yml",
+        "BASE=\"${parents%%$'\\n'*}\"",
+        "BASE=\"$BASE\"",
+        ("tests/house/test_action.py::"
+         "test_a_pull_request_is_held_against_what_it_is_merged_into",),
+    ),
+    Fault(
+        "the token is not used where a fetch is refused",
+        "action.yml",
+        "printf 'x-access-token:%s' \"$TOKEN\"",
+        "printf 'x-access-token:%s' \"\"",
+        ("tests/house/test_action.py::test_a_private_repository_is_fetched_with_the_token",),
+    ),
     # --- present
     Fault(
         "names of points do not move apart",

@@ -23,6 +23,9 @@ from conftest import ROOT
 from repositories import GIT, commit, git
 from running import run_here, run_shell
 
+from flopbench.check.init.starting import CI_SNIPPET
+from flopbench.core.version import VERSION
+
 yaml = pytest.importorskip("yaml")
 
 TEXT = (ROOT / "action.yml").read_text(encoding="utf-8")
@@ -62,9 +65,9 @@ class Job:
 
 def evaluate(expression: str, context: Mapping[str, str]) -> Any:
     """Evaluate an expression of the kind that the action uses; what is unknown is empty."""
-    tokens = re.findall(r"'[^']*'|&&|==|!=|[a-z_.-]+", expression)
+    tokens = re.findall(r"'[^']*'|&&|\|\||==|!=|[a-z_.-]+", expression)
     assert "".join(tokens) == re.sub(r"\s(?=(?:[^']*'[^']*')*[^']*$)", "", expression)
-    words = {"&&": "and", "==": "==", "!=": "!="}
+    words = {"&&": "and", "||": "or", "==": "==", "!=": "!="}
     terms = [
         words.get(token) or (token if token[0] == "'" else repr(context.get(token, "")))
         for token in tokens
@@ -87,7 +90,13 @@ def run_action(
     scratch = folder.parent / "runner"
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    context = {"github.repository": "me/nets", "github.token": "token", **(event or {})}
+    context = {
+        "github.repository": "me/nets",
+        "github.token": "token",
+        "github.action_path": str(ROOT),
+        "github.server_url": "https://github.com",
+        **(event or {}),
+    }
     for name, about in ACTION["inputs"].items():
         context[f"inputs.{name}"] = filled(str(about["default"]), context)
     context.update({f"inputs.{name}": value for name, value in (inputs or {}).items()})
@@ -101,6 +110,7 @@ def run_action(
             continue
         script = scratch / "script.sh"
         script.write_text(step["run"], encoding="utf-8")
+        files["GITHUB_OUTPUT"].write_text("", encoding="utf-8")
         done = run_shell(
             ["bash", "--noprofile", "--norc", "-eo", "pipefail", str(script)],
             folder,
@@ -119,7 +129,7 @@ def run_action(
         job.status = done.returncode
         for line in files["GITHUB_OUTPUT"].read_text(encoding="utf-8").splitlines():
             name, _, value = line.partition("=")
-            context[f"steps.check.outputs.{name}"] = value
+            context[f"steps.{step['id']}.outputs.{name}"] = value
         if done.returncode:
             break
     job.summary = files["GITHUB_STEP_SUMMARY"].read_text(encoding="utf-8")
@@ -131,6 +141,7 @@ def run_action(
 def pull_request(base: str, *, head: str = "me/nets") -> dict[str, str]:
     """Return what GitHub tells about a pull request."""
     return {
+        "github.event_name": "pull_request",
         "github.event.pull_request.base.sha": base,
         "github.event.pull_request.number": "7",
         "github.event.pull_request.head.repo.full_name": head,
@@ -210,7 +221,7 @@ def test_a_model_that_costs_the_same_passes(repository: Path) -> None:
     """Status 0, a report, a summary, JUnit where it was asked for; nothing is asked of GitHub."""
     job = run_action(repository, {"junit": "out.xml"})
     assert job.status == 0, job.text
-    assert job.ran == ["Check", "Verdict"]
+    assert job.ran == ["Base", "Check", "Verdict"]
     assert job.outputs["status"] == "0"
     report = json.loads(Path(job.outputs["report"]).read_text(encoding="utf-8"))
     assert (report["kind"], report["status"]) == ("flopbench.check", 0)
@@ -260,6 +271,116 @@ def test_a_shallow_checkout_fetches_the_base(repository: Path, tmp_path: Path) -
     assert "no-such-branch" in job.text
 
 
+def merged(repository: Path, folder: Path, depth: int = 1) -> tuple[Path, str, dict[str, str]]:
+    """Widen the model on a branch while the main branch moves on; check out what merging gives.
+
+    Returns:
+        The checkout, the branch to merge into as it is now, what GitHub tells, with an older base.
+    """
+    old = git(repository, "rev-parse", "HEAD")
+    git(repository, "switch", "-q", "-c", "branch")
+    widen(repository)
+    git(repository, "switch", "-q", "main")
+    (repository / "readme").write_text("Moved on.")
+    base = commit(repository, "moved on")
+    git(repository, "merge", "-q", "--no-ff", "--no-edit", "branch")
+    head = git(repository, "rev-parse", "HEAD")
+    checkout = folder / "merged" / "checkout"
+    checkout.parent.mkdir()
+    git(folder, "clone", "-q", f"--depth={depth}", repository.as_uri(), str(checkout))
+    return checkout, base, {**pull_request(old), "github.sha": head}
+
+
+def test_a_pull_request_is_held_against_what_it_is_merged_into(
+    repository: Path, tmp_path: Path
+) -> None:
+    """The first parent of the merge commit; that of another commit with two parents is not it."""
+    checkout, base, event = merged(repository, tmp_path)
+    job = run_action(checkout, event=event)
+    report = json.loads(Path(job.outputs["report"]).read_text(encoding="utf-8"))
+    assert (job.status, report["baseline"].split(":")[0]) == (1, base), job.text
+    other = {**event, "github.sha": event["github.event.pull_request.base.sha"]}
+    job = run_action(checkout, event=other)
+    report = json.loads(Path(job.outputs["report"]).read_text(encoding="utf-8"))
+    assert report["baseline"].split(":")[0] == event["github.event.pull_request.base.sha"]
+
+
+@pytest.mark.parametrize("kind", ["merge_group", "push", "push of a branch", "schedule"])
+def test_queues_and_pushes_have_a_base(repository: Path, kind: str) -> None:
+    """What was there before; a new branch and other events are held against the own baseline."""
+    base = widen(repository)
+    told, expected = {
+        "merge_group": ({"github.event.merge_group.base_sha": base}, base),
+        "push": ({"github.event.before": base}, base),
+        "push of a branch": ({"github.event.before": "0" * 40}, ".flopbench/baseline.json"),
+        "schedule": ({}, ".flopbench/baseline.json"),
+    }[kind]
+    job = run_action(repository, event={"github.event_name": kind.split()[0], **told})
+    report = json.loads(Path(job.outputs["report"]).read_text(encoding="utf-8"))
+    assert (job.status, report["baseline"].split(":")[0]) == (1, expected), job.text
+
+
+PRIVATE_GIT = """#!/bin/bash
+if [[ " $* " == *" fetch "* ]]; then
+  [[ "$GIT_CONFIG_KEY_0" == http.https://github.com/.extraheader ]] || exit 128
+  [[ "$GIT_CONFIG_VALUE_0" == "AUTHORIZATION: basic eC1hY2Nlc3MtdG9rZW46dG9rZW4=" ]] || exit 128
+  unset GIT_CONFIG_COUNT
+fi
+exec {git} "$@"
+"""
+
+
+def test_a_private_repository_is_fetched_with_the_token(repository: Path, tmp_path: Path) -> None:
+    """Where the checkout kept no credentials (x-access-token:token, in base 64)."""
+    place = tmp_path / "private"
+    place.mkdir()
+    (place / "git").write_text(PRIVATE_GIT.format(git=shutil.which("git")), encoding="utf-8")
+    (place / "git").chmod(0o755)
+    checkout, _, event = merged(repository, tmp_path)
+    assert run_action(checkout, event=event, path=(place,)).status == 1
+    shutil.rmtree(checkout)
+    git(tmp_path, "clone", "-q", "--depth=1", repository.as_uri(), str(checkout))
+    job = run_action(checkout, {"github-token": "expired"}, event, (place,))
+    assert (job.status, job.outputs["status"]) == (2, "2"), job.text
+    assert "expired" not in job.text
+
+
+def test_the_token_is_not_where_models_run() -> None:
+    """Checking imports the pull request's code, which may read the environment."""
+    holders = [
+        step["name"] for step in STEPS if any("token" in value for value in step["env"].values())
+    ]
+    assert holders == ["Base", "Comment"]
+    (base,) = (step["run"] for step in STEPS if step["name"] == "Base")
+    assert "flopbench " not in base
+
+
+def test_another_version_than_the_actions_is_a_warning(repository: Path, tmp_path: Path) -> None:
+    """The job names both, and goes on."""
+    assert "::warning::" not in run_action(repository).text
+    other = tmp_path / "action" / "flopbench" / "core"
+    other.mkdir(parents=True)
+    (other / "version.py").write_text('"""The version."""\n\nVERSION = "9.8.7"\n')
+    job = run_action(repository, event={"github.action_path": str(tmp_path / "action")})
+    assert job.status == 0
+    assert f"::warning::the action is of flopbench 9.8.7, and flopbench {VERSION} is" in job.text
+
+
+def test_the_workflow_of_init_fails_a_costlier_model(repository: Path, tmp_path: Path) -> None:
+    """Its last step, in a checkout of two commits as its first step makes it."""
+    workflow = yaml.safe_load(CI_SNIPPET)
+    (job,) = workflow["jobs"].values()
+    checkout, _, _ = merged(repository, tmp_path, job["steps"][0]["with"]["fetch-depth"])
+    summary = tmp_path / "summary.md"
+    environment = {**os.environ, **GIT, "CI": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    command = job["steps"][-1]["run"]
+    assert run_shell(command, checkout, environment).returncode == 1
+    assert "+13,824 MACs" in summary.read_text(encoding="utf-8")
+    accept = ("accept", "net", "--reason", "needed", "--in-ci")
+    assert run_here(accept, checkout, os.environ).returncode == 0
+    assert run_shell(command, checkout, environment).returncode == 0
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
@@ -268,6 +389,7 @@ def test_a_shallow_checkout_fetches_the_base(repository: Path, tmp_path: Path) -
         {"config": '"; touch pwned; "'},
         {"config": "--refresh"},
         {"against": "; touch pwned"},
+        {"against": "HEAD\nreport=pwned"},
         {"against": "--upload-pack=touch pwned"},
         {"paired": "$(touch pwned)"},
         {"args": "; touch pwned"},
@@ -311,7 +433,7 @@ def test_without_flopbench_the_job_says_so(repository: Path, tmp_path: Path) -> 
     tools.mkdir()
     for name in ("bash", "mktemp", "git"):
         (tools / name).symlink_to(shutil.which(name) or "")
-    step = STEPS[0]
+    (step,) = (step for step in STEPS if step["name"] == "Check")
     script = tmp_path / "script.sh"
     script.write_text(step["run"], encoding="utf-8")
     output = tmp_path / "output"
@@ -339,7 +461,7 @@ def test_a_first_comment_and_the_next(repository: Path, tmp_path: Path) -> None:
     (tmp_path / "first").mkdir()
     place, log = fake_gh(tmp_path / "first")
     job = run_action(repository, wanted, pull_request(base), (place,))
-    assert job.ran == ["Check", "Comment", "Verdict"]
+    assert job.ran == ["Base", "Check", "Comment", "Verdict"]
     assert job.status == 1, job.text
     found, made = calls(log)
     assert "repos/me/nets/issues/7/comments?per_page=100" in found["arguments"]
@@ -372,7 +494,7 @@ def test_no_comment_for_forks_nor_unasked(
     place, log = fake_gh(tmp_path)
     base = git(repository, "rev-parse", "HEAD")
     job = run_action(repository, inputs, pull_request(base, head=head), (place,))
-    assert (job.status, job.ran) == (0, ["Check", "Verdict"])
+    assert (job.status, job.ran) == (0, ["Base", "Check", "Verdict"])
     assert not log.exists()
 
 

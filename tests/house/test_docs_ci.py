@@ -123,6 +123,27 @@ def test_the_yaml_is_yaml() -> None:
     assert [hook["id"] for hook in shown[0]["repos"][0]["hooks"]] == [hook["id"] for hook in hooks]
 
 
+def test_no_workflow_installs_cuda_or_keeps_credentials() -> None:
+    """Where a page installs torch, it is a CPU build; workflows name what they may do."""
+    yaml = pytest.importorskip("yaml")
+    read = [yaml.safe_load(b["body"]) for b in STEP.finditer(TEXT) if b["tag"] == "yaml"]
+    workflows = [one for one in read if isinstance(one, dict) and "jobs" in one]
+    assert len(workflows) == 3
+    parts = [one for one in read if isinstance(one, list)]
+    for workflow in workflows:
+        assert workflow["permissions"]
+        (job,) = workflow["jobs"].values()
+        parts.append(job["steps"])
+        for step in job["steps"]:
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+    installs = [step for steps in parts for step in steps if "flopbench[" in step.get("run", "")]
+    assert len(installs) == 4
+    for step in installs:
+        index = step.get("env", {}).get("PIP_EXTRA_INDEX_URL", "")
+        assert "--torch-backend cpu" in step["run"] or index.startswith("${{ vars.")
+
+
 def test_the_table_of_the_report_has_all_keys() -> None:
     """ci-json.md names every key of every record of a report."""
     section = TEXT.partition("\n## 1. The report\n")[2].partition("\n## 2.")[0]

@@ -80,27 +80,35 @@ _NO_WEIGHTS = "it would load weights by itself, which do not change a cost"
 CI_SNIPPET = """\
 # .github/workflows/model-cost.yml
 name: model cost
-on: [pull_request]
+on:
+  pull_request:
+  merge_group:
+  push:
+    branches: [main]
 permissions:
   contents: read
+concurrency:
+  group: model-cost-${{ github.ref }}
+  cancel-in-progress: ${{ github.event_name == 'pull_request' }}
 jobs:
   check:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v4
         with:
-          fetch-depth: 0
+          fetch-depth: 2 # the branch to merge into is the first parent of what is checked out
           persist-credentials: false
-      - uses: actions/setup-python@v5
+      - uses: astral-sh/setup-uv@v6
         with:
           python-version: "3.12"
-      # Install here, too, what your models import.
-      - run: python -m pip install "flopbench[measure]"
-      # Compare with the branch to merge into: a baseline that the pull request changed by
-      # hand accepts nothing.
-      - run: flopbench check --github --against "origin/$GITHUB_BASE_REF"
+          activate-environment: true
+          enable-cache: true
+          prune-cache: false # or torch would not stay in it
+      # Install here, too, what your models import. Counting needs no GPU: a CPU build will do.
+      - run: uv pip install --torch-backend cpu "flopbench[measure]"
+      - run: flopbench check --github --against HEAD^
 """
-"""A GitHub Actions workflow that checks each pull request."""
+"""A GitHub Actions workflow that checks pull requests, the merge queue and the main branch."""
 
 
 def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:

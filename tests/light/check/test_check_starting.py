@@ -376,16 +376,19 @@ def test_any_name_and_any_reason_can_be_written(name: str, log: str, reason: str
     assert data["entries"] == [{"name": name, "policy-log": log}]
 
 
-def test_the_workflow_checks_pull_requests_with_reading_rights_only() -> None:
-    """All of the history, no right to write, one step that checks."""
+def test_the_workflow_checks_changes_with_reading_rights_only() -> None:
+    """Each way to the main branch; two commits, no credentials; a CPU build of torch, cached."""
     yaml = pytest.importorskip("yaml")
     workflow: dict[Any, Any] = yaml.safe_load(CI_SNIPPET)
     assert workflow["permissions"] == {"contents": "read"}
+    assert set(workflow[True]) == {"pull_request", "merge_group", "push"}  # YAML reads on as true
+    assert "github.ref" in workflow["concurrency"]["group"]
     (job,) = workflow["jobs"].values()
     uses = {step["uses"].split("@")[0]: step.get("with") for step in job["steps"] if "uses" in step}
-    assert uses["actions/checkout"]["fetch-depth"] == 0
-    assert "actions/setup-python" in uses
+    assert uses["actions/checkout"] == {"fetch-depth": 2, "persist-credentials": False}
+    assert uses["astral-sh/setup-uv"]["enable-cache"] is True
+    assert uses["astral-sh/setup-uv"]["activate-environment"] is True
     assert [step["run"] for step in job["steps"] if "run" in step] == [
-        'python -m pip install "flopbench[measure]"',
-        'flopbench check --github --against "origin/$GITHUB_BASE_REF"',
+        'uv pip install --torch-backend cpu "flopbench[measure]"',
+        "flopbench check --github --against HEAD^",
     ]
