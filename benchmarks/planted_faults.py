@@ -450,6 +450,21 @@ FAULTS = (
         "covered[streams[0]] += share * span",
         ("tests/light/policy/test_written_elsewhere.py",),
     ),
+    # --- benchmarks
+    Fault(
+        "a policy's decision is logged on the next frame",
+        "benchmarks/policy_learning/network.py",
+        "ids[rows, step] = chosen",
+        "ids[rows, min(step + 1, steps - 1)] = chosen",
+        ("tests/house/test_policy_learning.py",),
+    ),
+    Fault(
+        "REINFORCE without its cost",
+        "benchmarks/policy_learning/learning.py",
+        "reinforce_advantage(-(wrong + cost_weight * walk.cost).detach())",
+        "reinforce_advantage(-wrong.detach())",
+        ("tests/house/test_policy_learning.py",),
+    ),
     # --- estimate
     Fault(
         "a disputed price leads",
