@@ -317,11 +317,14 @@ def _section_search(found: dict[str, Any]) -> str:
         for trial in own["trials"]
     ]
     head = ["method", "rate", "cross entropy + cost", "top-1 %", "MMACs/video", ""]
+    rates = sorted(trial["rate"] for trial in own["trials"])
+    edge = [m for m in METHODS if own["chosen"][m] in (rates[0], rates[-1])]
+    note = f" The best rate of {' and '.join(edge)} is at the edge of the grid." if edge else ""
     return (
         "## The search for learning rates\n\n" + _table(head, rows) + "\n\n"
         f"The rate of the layer that decides; seed {own['seed']}, joint epochs: {own['epochs']}, "
         "validation videos, argmax. Both methods have the same rates, networks, videos and epochs; "
-        "the networks' own rate is the same for both."
+        f"the networks' own rate is the same for both.{note}"
     )
 
 
