@@ -44,3 +44,22 @@ def test_other_logs(costs: dict[str, int], name: str, size: tuple[int, int] | No
         },
     )
     assert action_size(plan_of(header), 0) == size
+
+
+@pytest.mark.parametrize(
+    ("shapes", "size"),
+    [
+        ("1x3x112x84", (112, 84)),
+        ("1x3x16x112x112", (112, 112)),
+        ("1x3x96x96+1x7", (96, 96)),
+        ("image=1x3x96x96+mask=1x7:bool", (96, 96)),
+        ("1x3x96x96+1x3x48x48", None),
+        ("1x100:int64", None),
+    ],
+)
+def test_inputs_by_shape(shapes: str, size: tuple[int, int] | None) -> None:
+    """Own code, and what a log counted, see the one image or clip among their inputs."""
+    row = {"model": "Net", "counter": "torch", "status": "verified", "spec": f"nets:Net@{shapes}"}
+    for component in (f"nets:Net@{shapes}", [row]):
+        header = header_of(actions=["net"], components={"net": component})
+        assert action_size(plan_of(header), 0) == size
