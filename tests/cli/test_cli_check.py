@@ -623,6 +623,20 @@ def test_init_names_logs_apart(tmp_path: Path, run: RunCli) -> None:
     ]
 
 
+def test_code_that_a_log_names_is_named_in_the_configuration(tmp_path: Path, run: RunCli) -> None:
+    """The message says how, for all components at once; then it is counted, each time anew."""
+    (tmp_path / "nets.py").write_text(NETS)
+    networks = {**NETWORKS, "large": "nets.py:build@64", "policy": "nets.py:build@32"}
+    (tmp_path / "run.jsonl").write_text(log_text(MIX, networks))
+    listed = 'components = { large = "nets.py:build@64", policy = "nets.py:build@32" }'
+    assert_refused(run("init", "run.jsonl"), f"if you trust it, {listed} in the config", status=3)
+    entry = f'[[entries]]\npolicy-log = "run.jsonl"\n{listed}\n'
+    (tmp_path / "flopbench.toml").write_text(entry)
+    assert run("accept", "run.jsonl", "--reason", "x").returncode == 0
+    edit(tmp_path, "width=16", "width=24")
+    assert run("check").returncode == 1
+
+
 def log_text(actions: list[list[str]], networks: dict[str, str]) -> str:
     """Return a policy log of a few videos that choose between two networks and a skip."""
     header = {
