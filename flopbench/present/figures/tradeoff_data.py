@@ -9,7 +9,7 @@ from flopbench.core.units import plural
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.tradeoff_points import COLUMNS, MINUS, UNITS, Cost, TradeoffPoint
+from flopbench.present.figures.tradeoff_points import COLUMNS, UNITS, Cost, TradeoffPoint, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ class Tradeoff:
         change = 100 * (point.cost / base.cost - 1)
         digits = 0 if abs(change) >= 9.95 else 1
         more = point.percent - base.percent
-        return f"{change:+.{digits}f} % at {more:+.1f} {self.metric}".replace("-", MINUS)
+        return f"{signed(change, digits)} % at {signed(more, 1)} {self.metric}"
 
     @property
     def caption(self) -> Caption:

@@ -31,7 +31,6 @@ UNITS: Mapping[Cost, str] = {
     "frames": "processed frames/video",
     "params": "parameters",
 }
-MINUS = "\N{MINUS SIGN}"
 SHOWN = 5
 """At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
@@ -126,6 +125,11 @@ def accuracies_of(
     return chosen, methods, apart, [f"Note: {note}." for note in notes]
 
 
+def signed(value: float, digits: int) -> str:
+    """Return a number with its sign, as figures print it."""
+    return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def _names(one: NamedRun) -> tuple[str, str]:
     return one.name, str(one.run.source)
 
@@ -137,8 +141,9 @@ def _difference_text(one: Difference, metric: Metric, cost: Cost) -> str:
         # Two digits of what is uncertain: half the interval's width.
         wide = abs(value) / 10 if ends is None else (ends[1] - ends[0]) / 2
         digits = max(0, 1 - math.floor(math.log10(wide))) if wide else 1
-        sure = "" if ends is None else f" (95 % {ends[0]:+.{digits}f} to {ends[1]:+.{digits}f})"
-        return f"{value:+.{digits}f} {unit}{sure}".replace("-", MINUS)
+        low, high = (signed(end, digits) for end in ends or (0.0, 0.0))
+        sure = "" if ends is None else f" (95 % {low} to {high})"
+        return f"{signed(value, digits)} {unit}{sure}"
 
     parts = []
     if cost == "gflops":

@@ -398,6 +398,10 @@ def test_own_points_are_set_against_the_reference(tmp_path: Path) -> None:
     assert texts["LiteEval"] == "+25 % at +2.7 mAP"
     assert texts["8 frames"] == ""
     assert not every.mixed
+    top1 = points(tmp_path, SETTINGS.replace("mAP", "top-1"))
+    again = tradeoff_of(points=top1, own=["small"], reference="large")
+    # 28.8 / 36 = 0.8, 84.6 - 85.6 = -1
+    assert [text for text in map(again.against, again.points) if text] == ["−20 % at −1.0 top-1"]
 
 
 def test_logs_are_own_and_differences_have_their_intervals(tmp_path: Path) -> None:
