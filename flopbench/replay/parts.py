@@ -1,4 +1,4 @@
-"""The components of a replay: the networks that run for them, and their counted costs."""
+"""The components of a replay: the networks that run for them, their counted costs, their time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import FLOPS_PER_MAC, about, plural
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.run import build_table
@@ -15,6 +16,15 @@ from flopbench.estimate.components import Chosen, code_of_log, named, resolve_co
 from flopbench.estimate.prices import Price, price_book
 from flopbench.models.spec import parse_spec
 from flopbench.policy.header import Component, Header
+from flopbench.replay.records import ReplayPart, Settings, UniformBaseline
+from flopbench.timing.run import START_S
+
+PASSES = 3
+"""Of a round: with the host's waits, without them, and the arms alone."""
+BASELINE_VIDEOS = 16
+"""About as many videos of a round also run the uniform program."""
+CPU_FLOPS_PER_S = 5e10
+"""Of a core of a server, in networks as they are: enough for a first estimate of the duration."""
 
 
 def runnable_specs(
@@ -108,3 +118,22 @@ def price_parts(
     book = price_book(plain, counter=REFERENCE, table=table)
     prices = book.lists[REFERENCE]
     return dict(prices.prices), f"{REFERENCE} {prices.version}".strip()
+
+
+def expected_time(
+    parts: Mapping[str, ReplayPart],
+    baseline: UniformBaseline,
+    videos: int,
+    modes: int,
+    settings: Settings,
+) -> str:
+    """Say how many processes run, and on a CPU about how long they take."""
+    many = f"{settings.processes} {plural(settings.processes, 'process', 'processes')}"
+    if settings.device != "cpu":  # launches take most of the time, which MACs do not tell
+        return many
+    # A round runs the decisions in three passes, and the baseline for some of the videos.
+    macs = PASSES * sum(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values())
+    uniform = sum(parts[name].dense_macs * n for name, n in baseline.runs.items()) * baseline.units
+    macs += uniform * min(videos, BASELINE_VIDEOS) // videos
+    seconds = FLOPS_PER_MAC * macs * modes * settings.rounds / CPU_FLOPS_PER_S
+    return f"{many}, {about(settings.processes * (START_S + seconds))}"

@@ -11,7 +11,6 @@ import msgspec
 
 from flopbench.core.errors import FlopbenchError, InputError, near_match
 from flopbench.core.records import decode
-from flopbench.core.units import FLOPS_PER_MAC, about, plural
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
 from flopbench.policy.counts import LogCounts, Source
@@ -21,7 +20,7 @@ from flopbench.policy.plan import Plan
 from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
 from flopbench.replay.frames import image_files
-from flopbench.replay.parts import price_parts, runnable_specs
+from flopbench.replay.parts import expected_time, price_parts, runnable_specs
 from flopbench.replay.records import (
     MODES,
     Arrangement,
@@ -34,16 +33,9 @@ from flopbench.replay.records import (
 from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload
 from flopbench.timing.devices import DeviceFacts
-from flopbench.timing.run import START_S, describe_device
+from flopbench.timing.run import describe_device
 
 JOB = "flopbench.replay.measure.jobs:run"
-
-PASSES = 3
-"""Of a round: with the host's waits, without them, and the arms alone."""
-BASELINE_VIDEOS = 16
-"""About as many videos of a round also run the uniform program."""
-CPU_FLOPS_PER_S = 5e10
-"""Of a core of a server, in networks as they are: enough for a first estimate of the duration."""
 
 RunJob = Callable[..., Any]
 """As ``workers.run_job``."""
@@ -162,7 +154,7 @@ def replay_of_log(
         "frames": choices.frames,
     }
     if say is not None:
-        say(_expected(parts, baseline, len(workload.videos), len(modes), settings))
+        say(expected_time(parts, baseline, len(workload.videos), len(modes), settings))
     return _timed(job, what, run, progress, keep)
 
 
@@ -235,25 +227,6 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
         if mode in modes and asked > videos
     ]
     return modes, notes
-
-
-def _expected(
-    parts: Mapping[str, ReplayPart],
-    baseline: UniformBaseline,
-    videos: int,
-    modes: int,
-    settings: Settings,
-) -> str:
-    """Say how many processes run, and on a CPU about how long they take."""
-    many = f"{settings.processes} {plural(settings.processes, 'process', 'processes')}"
-    if settings.device != "cpu":  # launches take most of the time, which MACs do not tell
-        return many
-    # A round runs the decisions in three passes, and the baseline for some of the videos.
-    macs = PASSES * sum(p.dense_macs * (p.arm_runs + p.policy_runs) for p in parts.values())
-    uniform = sum(parts[name].dense_macs * n for name, n in baseline.runs.items()) * baseline.units
-    macs += uniform * min(videos, BASELINE_VIDEOS) // videos
-    seconds = FLOPS_PER_MAC * macs * modes * settings.rounds / CPU_FLOPS_PER_S
-    return f"{many}, {about(settings.processes * (START_S + seconds))}"
 
 
 def _timed(

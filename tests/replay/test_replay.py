@@ -17,7 +17,7 @@ from warm import run_python
 
 from flopbench.core.errors import DataError, MeasureError
 from flopbench.core.workers import Progress
-from flopbench.replay import run as run_module
+from flopbench.replay import parts
 from flopbench.replay.figures import figures_of
 from flopbench.replay.records import MODES, Replay, read_replay
 from flopbench.replay.run import ReplayChoices, replay_of_log
@@ -141,7 +141,7 @@ def test_a_replay_says_how_far_it_is(log: Path, monkeypatch: pytest.MonkeyPatch)
     """After each chunk, in videos of all rounds, modes and processes: online 1, split all 4."""
     # 7 big, 2 small, 13 policy, 13 LSTM, in three passes; the baseline's 16 big once; 2 FLOPs.
     macs = 3 * (7 * 4096 + 2 * 1024 + 13 * 256 + 13 * 192) + 16 * 4096
-    monkeypatch.setattr(run_module, "CPU_FLOPS_PER_S", 2 * macs * 2 * 2 / 36)  # 36 s a process
+    monkeypatch.setattr(parts, "CPU_FLOPS_PER_S", 2 * macs * 2 * 2 / 36)  # 36 s a process
     told: list[tuple[int, int, str]] = []
     said: list[str] = []
     replayed(
