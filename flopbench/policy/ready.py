@@ -22,9 +22,13 @@ from flopbench.policy.forms.csv_form import csv_lines
 from flopbench.policy.forms.parquet_form import require_duckdb
 from flopbench.policy.forms.raw import duckdb_path, open_bytes, read_some
 from flopbench.policy.plan import Plan, plan_of_sums, stream_named
+from flopbench.policy.samples import SYNONYMS
 
 COLUMNS = ("video", "label", "stream", "action", "n", "decisions")
 REQUIRED = ("video", "action", "n")
+ALIKE = {name: {"id": "video", "labels": "label"}.get(own, own) for name, own in SYNONYMS.items()}
+ALIKE |= dict.fromkeys(("count", "counts", "frames", "rows"), "n")
+"""What others call a column -> its name here."""
 LARGEST = 2**31
 _WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
 
@@ -38,7 +42,7 @@ def read_counts(path: Path, *, preset: str | None) -> LogCounts:
     names, first = next(lines)
     for name in names:
         if name not in COLUMNS:
-            hint = near_match(name, COLUMNS, "columns")
+            hint = near_match(ALIKE.get(name.lower(), name), COLUMNS, "columns")
             raise DataError(f"{first}: unknown column {name!r}", hint)
         if list(names).count(name) > 1:
             raise DataError(f"{first}: the column {name!r} appears twice")

@@ -48,6 +48,11 @@ class ListReader(JsonReader):
     def _document(self) -> tuple[bytes, Document]:
         expected = '[{"id": ..., "actions": [...]}, ...]'
         data, samples = decoded(self.path, list[msgspec.Raw], expected)
+        if samples and bytes(samples[0])[:1] == b"[":
+            raise DataError(
+                f"{self.path} holds lists, which have no ids",
+                f'expected {{"v1": [...], ...}} or {expected}',
+            )
         return data, Document(samples=samples)
 
 

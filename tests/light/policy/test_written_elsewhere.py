@@ -130,7 +130,11 @@ def test_exits_by_id(folder: Path) -> None:
         ('{"a": [0, 2],', ["run.json:1:14 is not JSON"]),
         ('{"id": ["a"], "actions": [[0, 0]]}', ["a list of each field", "orient='records'"]),
         ('{"video": {"0": "a"}, "actions": {"0": [0]}}', ["orient='records'"]),
-        ("[[0, 2], [0, 0]]", ["run.json:1, sample 1: expected 'object'"]),
+        (
+            "[[0, 2], [0, 0]]",
+            ['run.json holds lists, which have no ids: expected {"v1": [...], ...}'],
+        ),
+        ('[{"id": "a", "actions": [0, 2]}, 3]', ["run.json:1, sample 2: expected 'object'"]),
         ('[{"id": "a", "actions": [0, 2]},\n {"id": "a"}]', ["run.json:2, sample 2: "]),
         (
             '[{"video": "a", "decisions": [0, 2], "label": 3, "mood": 1}]',
@@ -207,6 +211,23 @@ def test_what_is_no_log_is_named(folder: Path, text: str, needle: str) -> None:
     (folder / "run.csv").write_text(text)
     with pytest.raises(DataError) as refused:
         counts_of_log(["run.csv"], flopbench.Choices(preset="widths.toml"))
+    assert needle in refused.value.line
+
+
+@pytest.mark.parametrize(
+    ("columns", "needle"),
+    [
+        ("id,action,n", "unknown column 'id': did you mean 'video'?"),
+        ("video,arm,n", "did you mean 'action'?"),
+        ("video,action,count", "did you mean 'n'?"),
+        ("video,action,n,lable", "did you mean 'label'?"),
+    ],
+)
+def test_columns_of_counts_have_names_of_their_own(folder: Path, columns: str, needle: str) -> None:
+    """A count is of a video, as a table of sums says it; the hint goes by meaning here, too."""
+    (folder / "n.csv").write_text(f"{columns}\na,0,1,1\n")
+    with pytest.raises(DataError) as refused:
+        read_counts(folder / "n.csv", preset="widths.toml")
     assert needle in refused.value.line
 
 
