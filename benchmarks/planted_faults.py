@@ -72,8 +72,8 @@ FAULTS = (
     Fault(
         "small costs printed as 0.0010",
         "flopbench/core/units.py",
-        "count >= SMALLEST_AT_FOUR_DECIMALS",
-        "count >= SMALLEST_AT_FOUR_DECIMALS // 10",
+        "if not count or 10 ** (self.decimals - 1) * count",
+        "if not count or 10 ** self.decimals * count",
         ("tests/light/core/test_units.py",),
     ),
     Fault(
