@@ -7,6 +7,7 @@ when the log was written.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Chosen:
     @property
     def text(self) -> str:
         """What it is, for display."""
-        return self.counted[0].spec if self.counted else str(self.spec)
+        return _counted_text(self.counted) if self.counted else str(self.spec)
 
     @property
     def is_code_of_log(self) -> bool:
@@ -109,14 +110,22 @@ def resolve_components(
 def default_text(component: str | Component | list[CountedRow]) -> str:
     """Return a component's default specification, or what was counted for it."""
     if isinstance(component, list):
-        return component[0].spec
+        return _counted_text(component)
     return component if isinstance(component, str) else component.variants[component.default]
 
 
-def _constant(rows: list[CountedRow]) -> ModelSpec:
+def _counted_text(rows: Sequence[CostRow]) -> str:
+    """Return what a log counted: its specification, or a constant where that cannot be read."""
+    with contextlib.suppress(InputError):
+        return str(parse_spec(rows[0].spec))
+    return str(_constant(rows))
+
+
+def _constant(rows: Sequence[CostRow]) -> ModelSpec:
     """Return counts of a log as a constant, for what knows no counters."""
     row = trusted_row(rows) or rows[0]
-    quote = f"{row.spec}, counted by {row.counter} {row.counter_version}".strip()
+    what = (row.spec or row.model).replace('"', "'")
+    quote = f"{what}, counted by {row.counter} {row.counter_version}".strip()
     return ModelSpec(source="value", name=str(row.dense_macs or row.total_macs or 0), quote=quote)
 
 

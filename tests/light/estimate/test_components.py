@@ -11,6 +11,7 @@ from flopbench.core.errors import InputError
 from flopbench.estimate.components import (
     Chosen,
     code_of_log,
+    default_text,
     resolve_components,
     specs_of_logs,
 )
@@ -102,3 +103,23 @@ def test_what_logs_name_is_listed_once_with_variants(tmp_path: Path) -> None:
     (usage := tmp_path / "shares.csv").write_text("action,share\nresnet50@224,1\n")
     assert "resnet50@224,classes=200" in map(str, specs_of_logs([str(preset)]))
     assert specs_of_logs([str(usage)], "arnet-resnet") == specs_of_logs([str(preset)])
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        ("nets:Net@1x3x8x8", "nets:Net@1x3x8x8"),
+        ("my net", "my net"),
+        ("", 'value:5 "Net, counted by torch 2"'),
+        ('"odd" @', "value:5 \"'odd' @, counted by torch 2\""),
+    ],
+)
+def test_counts_that_a_log_has(spec: str, text: str) -> None:
+    """They are shown by their specification; rows by hand may have none. Nothing can be run."""
+    row = {"model": "Net", "counter": "torch", "counter_version": "2", "status": "verified"}
+    row |= {"total_macs": 7, "dense_macs": 5, "spec": spec}
+    header = header_of(actions=["net"], components={"net": [row]})
+    one = resolve_components(header, {}, {})["net"]
+    assert (one.text, default_text((header.components or {})["net"])) == (text, text)
+    assert (one.spec.source, one.spec.name, len(one.counted)) == ("value", "5", 1)
+    assert parse_spec(text)
