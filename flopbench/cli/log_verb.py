@@ -132,6 +132,7 @@ def _samples(count: int) -> str:
 def run_head(args: argparse.Namespace) -> int:
     """Show the header and the first samples."""
     import json
+    import re
 
     import msgspec
 
@@ -141,8 +142,15 @@ def run_head(args: argparse.Namespace) -> int:
         shown += samples[: args.n - len(shown)]
         if len(shown) == args.n:
             break
-    header = msgspec.to_builtins(log.plan.header)
-    sys.stdout.write(json.dumps(header, indent=1, ensure_ascii=False) + "\n")
+    header = json.dumps(msgspec.to_builtins(log.plan.header), indent=1, ensure_ascii=False)
+    # The counts of a component stay on one line each.
+    header = re.sub(
+        r"(?<=\n   )\{\n.*?\n   \}",
+        lambda row: json.dumps(json.loads(row[0]), ensure_ascii=False),
+        header,
+        flags=re.DOTALL,
+    )
+    sys.stdout.write(f"{header}\n")
     for sample in shown:
         sys.stdout.write(msgspec.json.encode(sample).decode() + "\n")
     return EXIT_OK

@@ -113,6 +113,18 @@ def test_what_is_written(path: Path) -> None:
     assert action_size(open_log([path]).plan, 0) == (8, 8)
 
 
+def test_the_head_of_a_log_has_a_line_for_each_count(path: Path, run_cli: RunCli) -> None:
+    """The header is still JSON, and short enough to read."""
+    log_of(path, {"net": (net(), SHAPE), "rest": "value:1"})
+    done = run_cli("log", "head", str(path), "-n", "1")
+    lines = done.stdout.splitlines()
+    assert [line[3:35] for line in lines if '"counter"' in line] == [
+        '{"model": "Sequential", "input":'
+    ] * 4
+    header = json.loads("\n".join(lines[:-1]))
+    assert header["components"]["net"][3]["dense_macs"] == NET_MACS
+
+
 @pytest.mark.parametrize(
     "given",
     [
