@@ -45,15 +45,15 @@ def code_digest(model: Model) -> str | None:
     place = model.name.rpartition(":")[0] if model.source == "python" else model.name
     folder = os.getcwd()
     if place.endswith((".py", ".json")):
-        first, folder = Path(place), os.path.dirname(os.path.realpath(place))
-        sources = _Sources([folder, *sys.path])
-        found = first.is_file() and sources.add(os.path.realpath(first), "")
+        sources = _Sources([os.path.dirname(os.path.realpath(place)), *sys.path])
+        sources.todo.append((os.path.realpath(place), ""))
     else:
         sources = _Sources(sys.path if folder in sys.path else [folder, *sys.path])
-        found = sources.follow(place) and sources.whole
-    if not found or not sources.files or _is_stale(sources.files):
+        if not sources.follow(place):
+            return None
+    if not sources.read() or _is_stale(sources.files):
         return None
-    parts = [os.getcwd(), *map(str, sorted([*sources.files.items(), *sources.libraries.items()]))]
+    parts = [folder, *map(str, sorted([*sources.files.items(), *sources.libraries.items()]))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -75,34 +75,33 @@ class _Sources:
     def __init__(self, path: list[str]) -> None:
         self.files: dict[str, str] = {}
         self.libraries: dict[str, str] = {}
-        self.whole = True
+        self.todo: list[tuple[str, str]] = []
+        """Files to read, each with its package."""
         self._path = path
         self._found: dict[str, _Place | None] = {}
 
-    def add(self, file: str, package: str) -> bool:
-        """Add a file and all that it imports; return whether everything can be told."""
-        if file in self.files:
-            return self.whole
-        self.whole = self.whole and len(self.files) < MOST_SOURCES
-        try:
-            data = Path(file).read_bytes() if self.whole else b""
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
-                tree = ast.parse(data if file.endswith(".py") else b"")
-        except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-            self.whole = False
-            return False
-        self.files[file] = hashlib.sha256(data).hexdigest()
-        nodes = list(ast.walk(tree))
-        self.whole &= not any(_imports_by_name(node) for node in nodes)
-        for node in nodes:
-            for name in _imported(node, package):
-                if self.whole:
-                    self.follow(name)
-        return self.whole
+    def read(self) -> bool:
+        """Read all files and what they import; return whether everything can be told."""
+        while self.todo:
+            file, package = self.todo.pop()
+            if file in self.files:
+                continue
+            try:
+                data = Path(file).read_bytes()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # such as a stray backslash in the user's code
+                    nodes = list(ast.walk(ast.parse(data if file.endswith(".py") else b"")))
+            except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
+                return False
+            self.files[file] = hashlib.sha256(data).hexdigest()
+            if len(self.files) > MOST_SOURCES or any(map(_imports_by_name, nodes)):
+                return False
+            for name in (name for node in nodes for name in _imported(node, package)):
+                self.follow(name)
+        return True
 
     def follow(self, name: str) -> bool:
-        """Add a module, its parents and all that they import; return whether it is one of them."""
+        """Note the files of a module and its parents; return whether it is a source of its own."""
         if name in self._found:
             return self._found[name] is not None
         parent, _, last = name.rpartition(".")
@@ -111,7 +110,7 @@ class _Sources:
         found = _below(self._found[parent] or ("", []), last) if parent else self._top(name)
         self._found[name] = found
         if found is not None and found[0]:
-            self.add(os.path.realpath(found[0]), name if found[1] else parent)
+            self.todo.append((os.path.realpath(found[0]), name if found[1] else parent))
         return found is not None
 
     def _top(self, name: str) -> _Place | None:
