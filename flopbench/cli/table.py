@@ -123,11 +123,12 @@ def _of_logs(args: argparse.Namespace, logs: list[str]) -> tuple[list[ModelSpec]
     from flopbench.estimate.components import specs_of_logs
 
     require(
-        not (args.models or args.resolution or args.classes),
-        "--for takes the models from logs: models, --resolution and --classes cannot apply",
-        "count other models in a table of their own",
+        bool(args.models) or not (args.resolution or args.classes),
+        "--resolution and --classes are for models that are named beside --for",
+        "the components of a log have their own inputs and heads",
     )
-    return specs_of_logs(logs, args.preset), ()
+    specs, args.preset = specs_of_logs(logs, args.preset), None
+    return [*specs, *(chosen_models(args)[0] if args.models else [])], ()
 
 
 def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:

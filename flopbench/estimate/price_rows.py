@@ -90,6 +90,10 @@ def refuse_unpriced(
     if not lacking:
         return
     code = code_of_log(lacking)
+    by_user = shlex.join(str(one.spec) for one in lacking.values() if not one.of_log)
+    make_table = (
+        make_table.replace("table --for", f"table {by_user} --for") if by_user else make_table
+    )
     why = "a log does not run code" if len(code) == len(lacking) else "nothing is measured here"
     error = UnpricedError(
         f"no price under {counter}{table_source and f' in {table_source}'} for {named(lacking)}: "

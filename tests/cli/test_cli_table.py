@@ -335,13 +335,17 @@ def test_for_takes_logs_or_places(run_cli: RunCli, tmp_path: Path) -> None:
     made = run_cli("table", "--for", "a.jsonl", "b.jsonl", "--counter", "torch", "--format", "json")
     rows = {row["spec"]: row["dense_macs"] for row in json.loads(made.stdout)["rows"]}
     assert rows == {"linear:2x3": 6, "linear:1x1": 1, "linear:4x5": 20}
+    more = run_cli("table", "linear:7x7", "--for", "a.jsonl", "--counter", "torch")
+    assert [line.split()[0] for line in more.stdout.splitlines()[2:5]] == [
+        "linear:2x3", "linear:1x1", "linear:7x7",
+    ]  # fmt: skip
     latex = run_cli("table", "--for", "page", "--for", "a.jsonl", "--counter", "torch")
     assert latex.returncode == 0
     assert "\\begin{table*}" in latex.stdout
     for args, needle in (
         (("--for", "pgae"), "pgae"),
         (("--for", "a.jsonl", "linear:2x3"), "linear:2x3"),
-        (("linear:2x3", "--for", "a.jsonl"), "--for takes the models from logs"),
+        (("-r", "8", "--for", "a.jsonl"), "for models that are named beside --for"),
         (("--for", "column", "page"), "--for names 2 places"),
         (("--from", "t.json", "--for", "a.jsonl"), "one of them"),
     ):

@@ -403,6 +403,9 @@ def test_code_that_a_log_names_is_not_started() -> None:
         assert caught.value.components == lacking
         listed = ", ".join(f"{name} ({text})" for name, text in lacking.items())
         assert caught.value.message.startswith(f"no price under torch in t.json for {listed}:")
+    with pytest.raises(UnpricedError) as caught:  # what the user named is not the log's
+        price_book(header, overrides={"net": "m.py:f@8"}, may_measure=False)
+    assert "flopbench table m.py:f@8 --for LOG -o table.json" in caught.value.hint
     failed = CostTable(rows=(linear, row(spec, None, "torch", "failed"), row(other, 7, "torch")))
     with pytest.raises(MeasureError, match="no prices under torch"):
         price_book(header, table=failed)
