@@ -19,7 +19,7 @@ from flopbench.cli.common import (
     show,
 )
 from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, near_match
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
@@ -122,6 +122,12 @@ def _of_logs(args: argparse.Namespace, logs: list[str]) -> tuple[list[ModelSpec]
     """Return what the components of logs are; the user trusts them by naming the logs here."""
     from flopbench.estimate.components import specs_of_logs
 
+    for log in logs:
+        require(
+            Path(log).exists() or any(sign in log for sign in "*?["),
+            f"--for {log}: there is no such policy log",
+            f"{near_match(log, PLACES, 'places in a paper')}; models go before --for",
+        )
     require(
         bool(args.models) or not (args.resolution or args.classes),
         "--resolution and --classes are for models that are named beside --for",

@@ -343,8 +343,9 @@ def test_for_takes_logs_or_places(run_cli: RunCli, tmp_path: Path) -> None:
     assert latex.returncode == 0
     assert "\\begin{table*}" in latex.stdout
     for args, needle in (
-        (("--for", "pgae"), "pgae"),
-        (("--for", "a.jsonl", "linear:2x3"), "linear:2x3"),
+        (("--for", "pgae"), "did you mean 'page'? places in a paper: column, page, text"),
+        (("--for", "a.jsonl", "linear:2x3"), "--for linear:2x3: there is no such policy log"),
+        (("--for", "a.jsonl", "linear:2x3"), "models go before --for"),
         (("-r", "8", "--for", "a.jsonl"), "for models that are named beside --for"),
         (("--for", "column", "page"), "--for names 2 places"),
         (("--from", "t.json", "--for", "a.jsonl"), "one of them"),
