@@ -38,6 +38,7 @@ __all__ = [
     "shipped_claims",
 ]
 
+READ_AS: Mapping[Count, str] = {"MACs": "MACs", "FLOPs": f"FLOPs ({FLOPS_PER_MAC} a MAC)"}
 FURTHER_DIGITS = 2
 """A recomputed number is shown with so many more digits than the printed one."""
 
@@ -48,7 +49,7 @@ class ClaimResult:
 
     Attributes:
         read_as: for a unit with two readings (``GFLOPS``), the one that gives the printed number;
-            None for other units, and where neither does: ``recomputed`` is in MACs then.
+            None for other units, and where neither does: ``recomputed`` is by the first then.
         recomputed: in the claim's unit, exact; None where it could not be derived.
         off: printed / recomputed - 1 where the claim is off.
         reasons: why it is not reproduced, as far as known.
@@ -87,11 +88,11 @@ class ClaimResult:
 
     @property
     def verdict_text(self) -> str:
-        """The verdict in a few words, such as ``off by +87 %``; it names a reading as FLOPs."""
+        """The verdict in a few words: ``off by +87 %``, ``reproduced as FLOPs (2 a MAC)``."""
         if self.off is not None and self.verdict == "off":
             return f"off by {self.off_text}"
         text = f"{self.verdict} ({self.off_text})" if self.off is not None else self.verdict
-        return f"{text} as FLOPs ({FLOPS_PER_MAC} per MAC)" if self.read_as == "FLOPs" else text
+        return f"{text} as {READ_AS[self.read_as]}" if self.read_as else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,14 +187,12 @@ def _result(
         )
     read_as: Count | None = None
     judged = _judge(claim, derived)
-    if claim.has_two_readings:
-        read_as = "MACs"
-        if judged.verdict == "off":
-            of_flops = derive(claim, measured, "FLOPs")
-            by_flops = _judge(claim, of_flops)
-            read_as = None if by_flops.verdict == "off" else "FLOPs"
-            if read_as is not None:
-                derived, judged = of_flops, by_flops
+    for reading in claim.readings if claim.has_two_readings else ():
+        by_reading = derive(claim, measured, reading)
+        found = _judge(claim, by_reading)
+        if found.verdict != "off":
+            read_as, derived, judged = reading, by_reading, found
+            break
     return ClaimResult(
         file=file,
         claim=claim,

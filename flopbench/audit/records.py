@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from flopbench.core.records import Record
-from flopbench.core.units import Count, cost_readings
+from flopbench.core.units import FLOPS_PER_MAC, Count, cost_readings
 from flopbench.models.spec import ModelSpec
 from flopbench.policy.plan import Plan
 
@@ -206,11 +206,15 @@ class ClaimFile:
 
 
 def unit_readings(unit: str) -> dict[Count, Fraction]:
-    """Return how many MACs one printed unit is, by what it may count (``cost_readings``).
+    """Return how many MACs one printed unit is, by what it may count, the likeliest first.
 
-    A denominator may follow the unit: ``GFLOPS/video``.
+    As ``cost_readings``, but ``GFLOPs`` may count MACs, too: many a paper prints them so. A
+    denominator may follow the unit: ``GFLOPS/video``.
     """
-    return cost_readings(re.sub("/[a-z]+$", "", unit))
+    found = cost_readings(re.sub("/[a-z]+$", "", unit))
+    if list(found) == ["FLOPs"]:
+        found["MACs"] = found["FLOPs"] * FLOPS_PER_MAC
+    return found
 
 
 def size_unit(unit: str) -> tuple[str, int] | None:

@@ -7,18 +7,20 @@ File format (JSON): ``{"schema": 1, "kind": "flopbench.audit", "convention": ...
 "unmeasured"}]}``.
 ``printed`` and ``recomputed`` are text with their digits, ``recomputed_exact`` is a fraction; the
 last two are null where a number could not be derived. ``read_as`` is ``MACs`` or ``FLOPs`` where
-one of the two readings of a unit (``GFLOPS``) gives the printed number, else null.
+one of the two readings of a unit (``GFLOPS``, ``GFLOPs``) gives the printed number, else null.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from flopbench.audit import Audit, ClaimFile, ClaimResult
+from flopbench.audit import READ_AS, Audit, ClaimFile, ClaimResult
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.tables import Tables
-from flopbench.core.units import CONVENTION, plural
+from flopbench.core.units import CONVENTION, number_of
 
 SCHEMA = 1
 KIND = "flopbench.audit"
@@ -28,7 +30,8 @@ STYLES = {"reproduced": "green", "rounding only": "yellow", "not derivable": "ye
 
 MEANING = "off by: printed against recomputed, which is exact and shown with two more digits."
 READINGS = (
-    "GFLOPS is tried as MACs, then as FLOPs (2 per MAC): a verdict is by MACs unless it says FLOPs."
+    "A unit of FLOPs may count MACs, as in many papers, or FLOPs (2 a MAC): both are tried, and "
+    "the verdict names the one that gives the number."
 )
 
 
@@ -59,8 +62,18 @@ def audit_grid(audit: Audit, file: ClaimFile) -> Grid:
             note
             for note, result in zip(footnotes, results, strict=True)
             if result.verdict != "reproduced"
-        },
+        }.union(_convention(results)),
+        caption=_convention(results),
     )
+
+
+def _convention(results: Sequence[ClaimResult]) -> tuple[str, ...]:
+    """Say what a publication's units count, where two readings were tried."""
+    units = {one.claim.unit.partition("/")[0] for one in results if one.read_as}
+    counts = Counter(READ_AS[one.read_as] for one in results if one.read_as)
+    told = [f"{what} in {number_of(n, 'claim')}" for what, n in counts.items()]
+    many = " and ".join(told) if len(counts) > 1 else "".join(counts)
+    return (f"By {' and '.join(sorted(units))}, {many} are meant here.",) if counts else ()
 
 
 def audit_tables(audit: Audit) -> Tables:
@@ -128,10 +141,10 @@ def _footnote(result: ClaimResult) -> str:
 def _below(audit: Audit) -> list[str]:
     counts = audit.counts()
     summary = ", ".join(f"{n} {verdict}" for verdict, n in counts.items() if n)
-    claims = len(audit.results)
+    claims = number_of(len(audit.results), "claim")
     versions = ", ".join(f"{name} {value}" for name, value in audit.environment.items())
     return [
-        f"{claims} {plural(claims, 'claim')}: {summary}.",
+        f"{claims}: {summary}.",
         f"{MEANING} {CONVENTION}",
         *([READINGS] if any(f.claim.has_two_readings for f in audit.results) else []),
         *(f"{name}: {rules}." for name, rules in audit.counters.items()),
