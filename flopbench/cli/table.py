@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
+    PLACES,
     add_counters,
     add_tables,
     check_output,

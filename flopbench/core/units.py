@@ -217,6 +217,11 @@ class Words:
     step: str = "frame"
 
     @property
+    def a_sample(self) -> str:
+        """One of them, with its article."""
+        return f"{'an' if self.sample[:1].lower() in 'aeiou' else 'a'} {self.sample}"
+
+    @property
     def samples(self) -> str:
         """The plural."""
         return plural(2, self.sample)

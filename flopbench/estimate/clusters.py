@@ -177,10 +177,10 @@ def clusters_of(counts: LogCounts, column: str) -> Clusters:
         first = codes[counts.first_records]
         other = np.flatnonzero(first[counts.video] != codes)
         if len(other):
-            name, a_sample = (counts.ids or ())[int(other[0])], f"one {counts.plan.words.sample}"
+            name, a_sample = (counts.ids or ())[int(other[0])], counts.plan.words.a_sample
             raise DataError(
                 f"{counts.source}: the views of {name!r} differ in --cluster {column}",
-                f"costs are those of {a_sample}, over all its views: it has one cluster",
+                f"costs are those of {a_sample}, over all its views: {a_sample} has one cluster",
             )
         codes = first
     number = int(codes.max()) + 1

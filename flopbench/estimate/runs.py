@@ -345,11 +345,11 @@ def _with_length(counts: LogCounts | ShareCounts, steps: int | None) -> LogCount
     if steps is not None and own is not None and steps != own:
         raise InputError(f"--steps is {steps}, but the header of {counts.source} says {own}")
     if steps is None and own is None and counts.plan.actions:
-        one, step = counts.plan.words.sample, counts.plan.words.step
+        words = counts.plan.words
         raise InputError(
-            f"{counts.source} does not say how many steps a {one} has, so figures per {one} are "
-            "unknown",
-            f"give it, such as --steps 16; figures per {step} are the same for any number",
+            f"{counts.source} does not say how many steps {words.a_sample} has, so figures per "
+            f"{words.sample} are unknown",
+            f"give it, such as --steps 16; figures per {words.step} are the same for any number",
         )
     header = msgspec.structs.replace(counts.plan.header, steps=own if steps is None else steps)
     return replace(counts, plan=plan_of(header))

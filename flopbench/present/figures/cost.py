@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import CONVENTION, GIGA
+from flopbench.core.units import CONVENTION, GIGA, Words, common_words
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts
@@ -79,6 +79,7 @@ class Cost:
         bins_by: how the width was chosen.
         prices: counter, version, table.
         charged: sentences on components that are not charged by default.
+        words: what the runs call a sample.
     """
 
     runs: tuple[CostsOfRun, ...]
@@ -89,6 +90,7 @@ class Cost:
     prices: str
     charged: tuple[str, ...]
     rule: str
+    words: Words
     warnings: tuple[Remark, ...]
 
     @property
@@ -102,7 +104,7 @@ class Cost:
         sentences = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
         sentences += self.charged
         if self.cumulative:
-            sentences.append("Share of videos that cost at most this much.")
+            sentences.append(f"Share of {self.words.samples} that cost at most this much.")
             if any(run.cut for run in self.runs):
                 sentences.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
         elif self.values:
@@ -121,7 +123,7 @@ class Cost:
         names = listed([run.name for run in self.runs])
         form = "Cumulative distribution" if self.cumulative else "Distribution"
         return Caption(
-            title=f"{form} of the cost of a video: {names}",
+            title=f"{form} of the cost of {self.words.a_sample}: {names}",
             sentences=tuple(sentences),
             short=tuple(f"{_centre(run)}." for run in self.runs),
             alt=" ".join(
@@ -269,6 +271,7 @@ def cost(
         prices="; ".join(dict.fromkeys(prices)),
         charged=tuple(charged_sentences(found)),
         rule=rules[0],
+        words=common_words(one.run.header.words for one in found),
         warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
     )
 

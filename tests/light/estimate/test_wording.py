@@ -24,6 +24,8 @@ from flopbench.estimate.compare import compare
 from flopbench.estimate.comparison_text import differences_grid, methods_grid
 from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.estimate.text import estimate_grids, estimate_tables
+from flopbench.present.figures.cost import cost
+from flopbench.present.figures.usage import usage
 
 IMAGES: dict[str, Any] = {
     "method": "branchy",
@@ -196,6 +198,7 @@ def test_words(units: dict[str, str], sample: str, step: str) -> None:
 def test_words_that_logs_do_not_share() -> None:
     """Each noun is the common one, or a general one."""
     image = Words(sample="image", step="token")
+    assert (image.a_sample, Words().a_sample) == ("an image", "a video")
     assert common_words([image, image]) == image
     assert common_words([image, Words(step="token")]) == Words(sample="sample", step="token")
 
@@ -275,6 +278,20 @@ def test_logs_of_two_kinds_share_general_words(tmp_path: Path) -> None:
     assert found.metric == "top-1"
     assert "GFLOPS/sample" in headings(methods_grid(found))
     assert "GFLOPS/sample" in headings(differences_grid(found))
+
+
+def test_figures_use_the_words_of_the_log(tmp_path: Path) -> None:
+    """Axes and captions of what is counted and of what it costs."""
+    run = run_of(tmp_path, IMAGES, exits("exit 1", "exit 1", "last"))
+    used = usage.make(run)
+    assert used.label == "share of images (%)"
+    assert used.caption.sentences[0] == "An exit's share is of all images."
+    assert "3 images" in used.caption.sentences[2]
+    spent = cost.make(run, cumulative=True)
+    assert spent.caption.title == "Cumulative distribution of the cost of an image: branchy"
+    assert "Share of images that cost at most this much." in spent.caption.sentences
+    layers = usage.make(run_of(tmp_path, LAYERS, decided([0, 0, 1, 1])))
+    assert layers.label == "share of layers (%)"
 
 
 @pytest.mark.parametrize(("labels", "metric"), [([1], "top-1"), ([0, 1], "mAP")])

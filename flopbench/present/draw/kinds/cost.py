@@ -48,8 +48,9 @@ def cost_drawing(cost: Cost) -> Drawing:
         ax.set_ylim(0, 100 if cost.cumulative else None)
         if cost.values:
             _set_bars(ax, cost)
-        ax.set_xlabel("cost (GFLOPS/video = GMACs/video)")
-        ax.set_ylabel("videos up to this cost (%)" if cost.cumulative else "share of videos (%)")
+        one, many = cost.words.sample, cost.words.samples
+        ax.set_xlabel(f"cost (GFLOPS/{one} = GMACs/{one})")
+        ax.set_ylabel(f"{many} up to this cost (%)" if cost.cumulative else f"share of {many} (%)")
         ax.grid(visible=True, axis="y")
         ax.set_axisbelow(True)
         lanes_pt = style.small_pt * LANE * 1.25 * (len(runs) + 0.3)
