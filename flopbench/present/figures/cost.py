@@ -112,8 +112,8 @@ class Cost:
             sentences.append(f"Share of each run's videos at each cost: {many}.")
         else:
             sentences.append(
-                f"Share of each run's videos in bins {self.width:g} GFLOPS/video wide, each "
-                f"including its lower edge ({self.bins_by})."
+                f"Share of each run's {self.words.samples} in bins {self.width:g} "
+                f"GFLOPS/{self.words.sample} wide, each including its lower edge ({self.bins_by})."
             )
         sentences += [
             f"{_centre(run)}, {videos_text(run.videos, run.views)}, {run.source}."
@@ -143,7 +143,8 @@ class Cost:
             how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
             kind = f"percentile {method}" if resamples else method
             notes.append(f"Intervals of means: 95 %, {kind} over {over}{how}.")
-        alone = {"video" if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
+        one = self.words.sample
+        alone = {one if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
         notes += [f"A single {unit} has no interval." for unit in sorted(alone)]
         return notes
 
