@@ -72,9 +72,16 @@ FAULTS = (
     Fault(
         "small costs printed as 0.0010",
         "flopbench/core/units.py",
-        "if not count or 10 ** (self.decimals - 1) * count",
-        "if not count or 10 ** self.decimals * count",
+        "10 ** (self.decimals - 1) * count >= self.divisor",
+        "10**self.decimals * count >= self.divisor",
         ("tests/light/core/test_units.py",),
+    ),
+    Fault(
+        "three digits of an interval's half-width",
+        "flopbench/core/units.py",
+        "return min(most, max(0, 1 - exponent))",
+        "return min(most, max(0, 2 - exponent))",
+        ("tests/light/estimate/test_wording.py",),
     ),
     Fault(
         "the largest cost is a thousandth",
@@ -547,6 +554,20 @@ FAULTS = (
          "test_dominance_is_open_where_one_of_two_intervals_holds_0",),
     ),
     Fault(
+        "an exit processes one step",
+        "flopbench/estimate/estimator.py",
+        "Fraction(n) * exit.steps",
+        "Fraction(n)",
+        ("tests/light/estimate/test_wording.py",),
+    ),
+    Fault(
+        "costs per frame of any lengths are compared without a word",
+        "flopbench/estimate/compare.py",
+        "SAME_LENGTH = 0.005",
+        "SAME_LENGTH = 5",
+        ("tests/light/estimate/test_wording.py",),
+    ),
+    Fault(
         "equal runs dominate each other",
         "flopbench/estimate/compare.py",
         "return no_worse and (percent_a > percent_b or cost_a < cost_b)",
@@ -639,6 +660,13 @@ FAULTS = (
         "flopbench/audit/verdicts.py",
         "return abs(value - Fraction(printed)) <= half_unit(printed)",
         "return abs(value - Fraction(printed)) <= 2 * half_unit(printed)",
+        ("tests/light/audit/test_audit.py",),
+    ),
+    Fault(
+        "an author who prints MACs as GFLOPs is accused",
+        "flopbench/audit/records.py",
+        'if list(found) == ["FLOPs"]:',
+        "if not found:",
         ("tests/light/audit/test_audit.py",),
     ),
     # --- check

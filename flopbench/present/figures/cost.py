@@ -143,8 +143,8 @@ class Cost:
             how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
             kind = f"percentile {method}" if resamples else method
             notes.append(f"Intervals of means: 95 %, {kind} over {over}{how}.")
-        one = self.words.sample
-        alone = {one if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
+        sample = self.words.sample
+        alone = {sample if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
         notes += [f"A single {unit} has no interval." for unit in sorted(alone)]
         return notes
 
