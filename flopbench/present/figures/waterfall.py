@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
 PARTS = ("arms", "fragmentation", "policy", "synchronisation")
-UNKNOWN = 0.01
-"""Half-width of the interval, as a share, by which numbers without an interval are rounded."""
+UNKNOWN = 0.1
+"""Numbers without an interval are rounded as if they were known to this share: processes on shared
+machines differ by 8 to 16 %."""
 MOST_DECIMALS = 4
 MEANING = "theory: the baseline's time × the policy's MACs over the baseline's. " + PARTS_MEANING
 

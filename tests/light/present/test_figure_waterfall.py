@@ -62,7 +62,7 @@ def test_factors_multiply_to_the_measured_speed_up() -> None:
         ((1.995, 2.005), ("100.00", "2.0000")),
         ((1.95, 2.05), ("100.0", "2.000")),
         ((1.5, 2.5), ("100", "2.00")),
-        (None, ("100.0", "2.000")),  # as if it were known to 1 %
+        (None, ("100", "2.00")),  # as if it were known to 10 %
     ],
 )
 def test_digits_end_where_the_interval_does(interval: Any, texts: tuple[str, str]) -> None:
