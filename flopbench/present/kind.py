@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KINDS: Mapping[str, str] = {
     "usage": "share of each action, one run or several side by side",
-    "classes": "how much resolution each class gets, with 95 % intervals, or its shares and cost as bars",
+    "classes": "how much resolution each class gets, with intervals; or shares and cost as bars",
     "frames": "film strips: what a policy did with single videos",
     "tradeoff": "accuracy against GFLOPS, ms, frames or parameters, with series and Pareto front",
     "cost": "how the cost of a video is distributed, with mean and median",
