@@ -249,17 +249,11 @@ def frames(
     films = []
     for record, (sample, place) in records.items():
         group = next((k for k, own in levels.groups.items() if (own == record).any()), "")
-        film = film_of(
-            sample,
-            place,
-            plan,
-            source,
-            most=most_frames or MOST_FRAMES,
-            group=group,
-            group_gflops=medians.get(group),
-            gflops_per_video=gflops(float(costs[record])),
+        group_gflops, own_gflops = medians.get(group), gflops(float(costs[record]))
+        found = film_of(sample, place, plan, source, most=most_frames or MOST_FRAMES)
+        films.append(
+            replace(found, group=group, group_gflops=group_gflops, gflops_per_video=own_gflops)
         )
-        films.append(film)
     warnings = [film.warning for film in films if film.warning]
     if not warnings and all(film.missing == film.processed for film in films):
         warnings = [NO_FRAMES]

@@ -73,13 +73,13 @@ class Film:
 
     id: str
     view: int | str | None
-    group: str
-    group_gflops: float | None
+    group: str = ""
+    group_gflops: float | None = None
     label: str
     prediction: str
     right: bool | None
     exit: str
-    gflops_per_video: float
+    gflops_per_video: float = 0.0
     steps: int
     drawn: int
     streams: Mapping[str, tuple[Decision, ...]]
@@ -102,18 +102,8 @@ class Film:
         return sum(p.pixels is None for decision in self.decisions for p in decision.pictures)
 
 
-def film_of(
-    sample: Sample,
-    place: Place,
-    plan: Plan,
-    source: FrameSource,
-    *,
-    most: int,
-    group: str = "",
-    group_gflops: float | None = None,
-    gflops_per_video: float = 0.0,
-) -> Film:
-    """Return the row of one record, with at most so many of its steps.
+def film_of(sample: Sample, place: Place, plan: Plan, source: FrameSource, *, most: int) -> Film:
+    """Return the row of one record, without group and cost, with at most so many of its steps.
 
     Raises:
         InputError: a record without steps; as ``pictures_of``.
@@ -148,13 +138,10 @@ def film_of(
     return Film(
         id=sample.id,
         view=sample.view,
-        group=group,
-        group_gflops=group_gflops,
         label=label,
         prediction=prediction,
         right=right,
         exit=plan.exits[taken].name if taken >= 0 else "",
-        gflops_per_video=gflops_per_video,
         steps=steps,
         drawn=drawn,
         streams={k: tuple(shown(d) for d in own if d.start < drawn) for k, own in streams.items()},
