@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 TERMINAL_GAP = 2
 """Characters between two columns on a terminal."""
+SHORTEST_NAME = 24
+"""Characters that a name in a first column keeps, at least."""
 _MARKS = re.compile(r"(?: (?:\[[0-9]+\])+)+$")
 """References to footnotes at the end of a cell; ``depths=[2]`` of a specification is none."""
 
@@ -143,6 +145,23 @@ def fitted(
     return grid.keeping(kept), gone
 
 
+def _short_names(grid: Grid, width: int, widths: Sequence[int]) -> Grid:
+    """Cut what is long in a first column of text where all columns do not fit, at its beginning.
+
+    The end of a path is what tells it from others. Names that would become equal stay.
+    """
+    most = max(width // 2, SHORTEST_NAME)
+    fit = sum(widths) + TERMINAL_GAP * (len(widths) - 1) <= width
+    if fit or widths[0] <= most or grid.columns[0].align != "left":
+        return grid
+    names = [row[0] for row in grid.rows]
+    short = [name if len(name) <= most else f"…{name[1 - most :]}" for name in names]
+    if len(set(short)) < len(set(names)):
+        return grid
+    rows = tuple((name, *row[1:]) for name, row in zip(short, grid.rows, strict=True))
+    return replace(grid, rows=rows)
+
+
 def chosen_columns(grid: Grid, names: Sequence[str]) -> Grid:
     """Return the grid with the named columns, in the order of the names.
 
@@ -187,6 +206,9 @@ def to_terminal(
     def width_of(column: Column, cells: Sequence[str]) -> int:
         return max(cell_len(one_line(text)) for text in (column.title, *cells))
 
+    def widths_of(grid: Grid) -> list[int]:
+        return [width_of(c, [row[k] for row in grid.rows]) for k, c in enumerate(grid.columns)]
+
     console, on_screen = console_for(stream), stream.isatty()
     notes_below = len(lines_below(grid))
     if on_screen and not notes:
@@ -195,8 +217,9 @@ def to_terminal(
     notes_below -= len(lines_below(grid))
     left_out: tuple[str, ...] = ()
     if on_screen and not wide:
+        grid = _short_names(grid, console.width, widths_of(grid))
         grid, left_out = fitted(grid, console.width, width_of, TERMINAL_GAP)
-    widths = [width_of(c, [row[k] for row in grid.rows]) for k, c in enumerate(grid.columns)]
+    widths = widths_of(grid)
     write_prose([one_line(grid.title)], stream, style="bold")
     for row in (None, *grid.rows):
         line = Text()

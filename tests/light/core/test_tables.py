@@ -115,6 +115,41 @@ def test_a_terminal_shows_the_general_note_and_what_changes_a_verdict(
         assert "--notes" not in stream.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        # Half of 60 characters: a sign, and the last 29 of each.
+        (
+            ("/home/me/some/long/path/to/nets.py:build@224 [1]", "resnet18@224"),
+            ("…path/to/nets.py:build@224 [1]", "resnet18@224"),
+        ),
+        # Two that end alike are not told apart by their ends.
+        (
+            ("/home/me/one/" + "x" * 30, "/home/me/two/" + "x" * 30),
+            ("/home/me/one/" + "x" * 30, "/home/me/two/" + "x" * 30),
+        ),
+    ],
+)
+def test_a_long_name_keeps_its_end_where_space_is_short(
+    names: tuple[str, ...], shown: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only in a first column of text, and never in a pipe or with --wide."""
+    grid = Grid(
+        title="Costs",
+        columns=columns(("network", "MACs", "status"), ("network", "status"), spare=("MACs",)),
+        rows=tuple((name, "1,000,000", "verified") for name in names),
+        footnotes=("a gap",),
+        stay=("a gap",),
+    )
+    screen = screen_of(60, monkeypatch)
+    to_terminal(grid, screen)
+    assert [line.split("  ")[0] for line in screen.lines[2:4]] == list(shown)
+    assert "verified" in screen.lines[2]
+    for stream, wide in ((io.StringIO(), False), (screen_of(60, monkeypatch), True)):
+        to_terminal(grid, stream, wide=wide)
+        assert all(name in stream.getvalue() for name in names)
+
+
 @pytest.mark.parametrize("width", [30, 80, 100])
 def test_no_line_is_too_wide_or_ends_in_spaces(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Titles, cells of a last column that are short, notes: on a terminal and in a pipe."""
