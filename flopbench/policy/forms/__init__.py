@@ -97,7 +97,7 @@ def _refuse_pickles(head: bytes, path: Path) -> None:
     if of_torch or _PICKLE.match(head):
         made, load = ("torch.save", "torch.load") if of_torch else ("pickle.dump", "pickle.load")
         opened = f"'{path.name}'" if of_torch else f"open('{path.name}', 'rb')"
-        problem = f"is a pickle ({made}), which can run any code when opened: flopbench never does"
+        problem = f"is a pickle ({made}); opening one can run any code, so flopbench never does"
         way = f"data = {load}({opened})\n  json.dump(data, open('{path.stem}.json', 'w'))"
         what = "data: [{'id': ..., 'actions': [...]}, ...] or {id: [...]}, without tensors"
     elif head.startswith(b"\x93NUMPY"):

@@ -87,8 +87,12 @@ class MapReader(Reader):
                 f"{self.path} has a list of each field, not one of samples",
                 "in pandas: frame.to_json(path, orient='records')",
             )
+        try:
+            found = _pairs(data)
+        except RecursionError:
+            raise DataError(f"{self.path} is nested too deeply") from None
         pairs = []
-        for id, value in _pairs(data):
+        for id, value in found:
             own = value.get("id", id) if isinstance(value, dict) else id
             if own == id:
                 pairs.append((id, value))

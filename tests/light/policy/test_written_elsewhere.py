@@ -127,6 +127,8 @@ def test_exits_by_id(folder: Path) -> None:
         ('{"a": [0, 2],\n "a": [0, 0]}', ["run.json: 'a': id: 'a' already appeared at"]),
         ('{"a": {"id": "b", "actions": [0, 0]}}', ["'a': id is 'b', which is not its key"]),
         ('{"a": [0, NaN]}', ["run.json:1 is not JSON"]),
+        ('{"a": [1e400]}', ["run.json: ", "number out of range"]),
+        ('{"a": ' + "[" * 990 + "]" * 990 + "}", ["run.json"]),
         ('{"a": [0, 2],', ["run.json:1:14 is not JSON"]),
         ('{"id": ["a"], "actions": [[0, 0]]}', ["a list of each field", "orient='records'"]),
         ('{"video": {"0": "a"}, "actions": {"0": [0]}}', ["orient='records'"]),
@@ -176,7 +178,12 @@ def test_a_pickle_is_never_opened(folder: Path) -> None:
         archive.writestr("run/data.pkl", pickle.dumps(_Harmful()))
     (folder / "run.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00{'descr': '<i8'}")
     for name, needles in {
-        "run.pkl": ("pickle.dump", "data = pickle.load(open('run.pkl', 'rb'))", "'run.json'"),
+        "run.pkl": (
+            "pickle.dump",
+            "never does",
+            "data = pickle.load(open('run.pkl', 'rb'))",
+            "'run.json'",
+        ),
         "old.pt": ("torch.save", "data = torch.load('old.pt')"),
         "run.pth": ("torch.save", "data = torch.load('run.pth')"),
         "run.npy": ("no names", "numpy.savez('run.npz', id=names, actions=actions)"),
