@@ -137,6 +137,14 @@ def rank_correlation(a: Any, b: Any) -> float:
         return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
 
 
+def chance_of_ranks(a: Any, b: Any, seed: int = 0) -> float:
+    """Return how often values in random order correlate as much: p of both signs."""
+    rng = np.random.default_rng(seed)
+    own, values = abs(rank_correlation(a, b)), np.asarray(a)
+    drawn = [abs(rank_correlation(rng.permutation(values), b)) for _ in range(RESAMPLES)]
+    return float((1 + sum(one >= own - 1e-12 for one in drawn)) / (1 + RESAMPLES))
+
+
 def class_costs(runs: Runs) -> Any:
     """Return (S, C) mean MACs of the videos of each class."""
     return np.array(

@@ -287,3 +287,14 @@ def test_a_run_from_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert {path.name: path.read_bytes() for path in (out / "logs").iterdir()} == logs
     line = json.loads(gzip.decompress(logs["oracle-s1.jsonl.gz"]).splitlines()[1])
     assert line["id"] == "test-00000-s1"
+
+
+def test_the_reports_have_these_commands() -> None:
+    """Tables and figures under reports/ are made by the commands that a run uses."""
+    from make_reports import COMMANDS, commands
+
+    from benchmarks.policy_learning.config import TINY
+
+    listed = commands(COMMANDS.read_text(encoding="utf-8"))
+    for command in writing.commands(TINY, Path("reports/policy_learning")):
+        assert command in listed
