@@ -59,7 +59,8 @@ class Experiment:
     def net(self, seed: int) -> AdaptiveNet:
         """Return the network with its first weights."""
         torch.manual_seed(seed)
-        return AdaptiveNet(self.config).to(self.device)
+        net: AdaptiveNet = AdaptiveNet(self.config).to(self.device)
+        return net
 
     def training(self, seed: int, method: Method | None, rate: float) -> Training:
         """Return the training of one network from its first weights."""

@@ -74,7 +74,8 @@ def prices_of(config: Config) -> Prices:
     """Count every component with flopbench."""
     own = specs(config)
     table = flopbench.cost_table(list(dict.fromkeys(own.values())))
-    counted = {row.spec: row.dense_macs for row in table.rows if row.counter == COUNTER}
+    rows = [row for row in table.rows if row.counter == COUNTER]
+    counted = {row.spec: row.dense_macs for row in rows if row.dense_macs is not None}
     macs = {name: counted[str(flopbench.parse_spec(spec))] for name, spec in own.items()}
     return Prices(config=config, table=table, macs=macs)
 
@@ -92,7 +93,7 @@ def header(prices: Prices, method: str, kind: str, split: str = "test") -> dict[
     actions: list[dict[str, Any]] = [
         {"name": arm.name, "costs": {arm.name: 1}} for arm in config.arms
     ]
-    cheapest = {"name": config.policy.name, "costs": {"predict": 1}}
+    cheapest: dict[str, Any] = {"name": config.policy.name, "costs": {"predict": 1}}
     if kind == "policy":
         skips = [{"name": f"skip {k}", "kind": "skip", "span": k} for k in SKIPS]
         actions += [cheapest, *skips]
@@ -100,7 +101,7 @@ def header(prices: Prices, method: str, kind: str, split: str = "test") -> dict[
         cheapest["costs"] = {"policy": 1, "lstm": 1, "predict": 1}
         actions.append(cheapest)
         if kind == "all":
-            every = {arm.name: 1 for arm in config.arms} | dict(cheapest["costs"])
+            every = {arm.name: 1 for arm in config.arms} | cheapest["costs"]
             actions = [{"name": "all", "costs": every}]
         elif kind == "oracle":
             actions.append({"name": "not looked at", "kind": "skip"})

@@ -101,9 +101,9 @@ def draw_videos(split: Literal["train", "val", "test"], n: int, *, seed: int) ->
         raise ValueError(f"no split {split!r}: {', '.join(SPLITS)}")
     rng = np.random.default_rng([seed, list(SPLITS).index(split)])
     digits = _digits(split)
-    labels = np.arange(n) % len(KINDS)
+    labels: Any = np.arange(n) % len(KINDS)
     rng.shuffle(labels)
-    frames = np.empty((n, STEPS, 3, CANVAS_PX, CANVAS_PX), np.uint8)
+    frames: Any = np.empty((n, STEPS, 3, CANVAS_PX, CANVAS_PX), np.uint8)
     for first in range(0, n, VIDEOS_AT_ONCE):
         canvas = _textures(rng, min(VIDEOS_AT_ONCE, n - first))
         for number, picture in enumerate(canvas):
@@ -138,7 +138,7 @@ def _stretch(size: int, to: int) -> Any:
 
 def _textures(rng: Any, n: int) -> Any:
     """Return (n, T, 3, H, W) backgrounds in [0, 0.55]: two textures that drift over each other."""
-    total = np.zeros((n, STEPS, 3, CANVAS_PX, CANVAS_PX), np.float32)
+    total: Any = np.zeros((n, STEPS, 3, CANVAS_PX, CANVAS_PX), np.float32)
     for cells in TEXTURE_PX:
         margin = CANVAS_PX + 2 * STEPS
         matrix = _stretch(cells, margin)
