@@ -33,9 +33,7 @@ GRACE_S = 10
 """Between the interrupt and the end."""
 FLOPBENCH = (sys.executable, "-m", "flopbench")
 TINY = {
-    "resnet50": "resnet18@40",
-    "resnet34": "resnet18@36",
-    "resnet18": "resnet18@32",
+    **dict.fromkeys(("resnet50", "resnet34", "resnet18"), "resnet18@32"),
     "policy": "linear:64x32",
     "lstm": "lstm:32x16",
 }
@@ -70,52 +68,35 @@ class Done:
 
 def parts(device: str, out: Path, *, dry: bool) -> list[Part]:
     """Return what a session runs, in order of worth."""
-    log, times, swept = out / "replay.json", out / "latency.json", out / "throughput.json"
-    tests = (sys.executable, "-m", "pytest", "-q", "-m", "gpu", "tests", "-p", "no:cacheprovider")
+    times, replay, swept = (f"{out / name}.json" for name in ("latency", "replay", "throughput"))
     on = ("--device", device)
-    quick = ("--budget", "0.1", "--processes", "2") if dry else ("--budget", "2")
-    arms = tuple(TINY.values()) if dry else ("--preset", "arnet")
-    types = ("fp32",) if dry else ("fp32", "tf32", "bf16")
-    dtypes = tuple(word for name in types for word in ("--dtype", name))
-    swap = tuple(w for name, net in TINY.items() for w in ("--component", f"{name}={net}"))
-    own = swap if dry else ()
-    few = ("--videos", "4", "--rounds", "1", "--processes", "2") if dry else ("--videos", "64")
-    agree = ("resnet18@32", "--rounds", "1") if dry else ("resnet50@224", "--rounds", "5")
-    sweep = ("resnet18@32",) if dry else ("resnet18@112", "resnet50@224")
-    most = ("--max-batch", "2", "--reference-batch", "2") if dry else ()
-    lstm = () if dry else ("lstm:1280x512",)
+    pytest = (sys.executable, "-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider")
+    agreement = (sys.executable, "benchmarks/timer_agreement.py")
+    latency = (*FLOPBENCH, "latency", *on)
+    if dry:
+        quick = ("--budget", "0.1", "--processes", "1")
+        swap = tuple(w for name, net in TINY.items() for w in ("--component", f"{name}={net}"))
+        few = ("--videos", "2", "--rounds", "1", "--processes", "1")
+        nets = tuple(dict.fromkeys(TINY.values()))
+        sweep = ("resnet18@32", "--max-batch", "2", "--reference-batch", "2")
+        return [
+            Part("gpu_tests", 60, (*pytest, "tests/timing/test_gpu.py")),
+            Part("latency", 60, (*latency, *nets, *quick, "-o", times)),
+            Part("replay", 60, (*FLOPBENCH, "replay", LOG, *on, *swap, *few, "-o", replay)),
+            Part("estimate", 30, (*FLOPBENCH, "estimate", LOG, *swap, "--times", times)),
+            Part("agreement", 60, (*agreement, "resnet18@32", "--rounds", "1", *on)),
+            Part("throughput", 60, (*latency, *sweep, "--throughput", *quick, "-o", swept)),
+        ]
+    types = tuple(w for name in ("fp32", "tf32", "bf16") for w in ("--dtype", name))
+    sweep = ("resnet18@112", "resnet50@224", "--throughput", "--budget", "2")
+    estimate = (*FLOPBENCH, "estimate", LOG, "--times", times, "--dtype", "fp32")
     return [
-        Part("gpu_tests", 120, tests),
-        Part(
-            "latency", 240, (*FLOPBENCH, "latency", *arms, *on, *dtypes, *quick, "-o", f"{times}")
-        ),
-        Part("replay", 150, (*FLOPBENCH, "replay", LOG, *on, *own, *few, "-o", f"{log}")),
-        Part(
-            "lstm",
-            30,
-            (*FLOPBENCH, "latency", *lstm, *on, *quick, "-o", f"{out / 'lstm.json'}"),
-        ),
-        Part(
-            "estimate_from_times",
-            30,
-            (
-                *(*FLOPBENCH, "estimate", LOG, *own, "--dtype", "fp32", "--times", f"{times}"),
-                *(() if dry else (f"{out / 'lstm.json'}",)),
-            ),
-        ),
-        Part(
-            "agreement",
-            60,
-            (sys.executable, "benchmarks/timer_agreement.py", *agree, *on),
-        ),
-        Part(
-            "throughput",
-            120,
-            (
-                *(*FLOPBENCH, "latency", *sweep, *on, "--throughput", *most, *quick),
-                *("-o", f"{swept}"),
-            ),
-        ),
+        Part("gpu_tests", 120, (*pytest, "tests")),
+        Part("latency", 240, (*latency, *types, "--budget", "2", "-o", times, "--for", LOG)),
+        Part("replay", 150, (*FLOPBENCH, "replay", LOG, *on, "--videos", "64", "-o", replay)),
+        Part("estimate", 30, estimate),
+        Part("agreement", 60, (*agreement, "resnet50@224", "--rounds", "5", *on)),
+        Part("throughput", 120, (*latency, *sweep, "-o", swept)),
     ]
 
 
