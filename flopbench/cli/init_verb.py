@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,10 @@ def add_parser(verbs: Any) -> None:
         ),
     )
     parser.add_argument(
-        "entries", nargs="*", metavar="MODEL|LOG", help="models and policy logs to guard"
+        "entries",
+        nargs="*",
+        metavar="MODEL|LOG",
+        help="models and policy logs to guard; a file of code stands for all that it offers",
     )
     parser.add_argument(
         "--list", action="store_true", help="only list what was found; run and write nothing"
@@ -82,12 +86,13 @@ def _refuse_second() -> None:
 def _named(texts: list[str]) -> list[Entry]:
     from flopbench.check.init.finding import unique_name
     from flopbench.check.records import Entry
-    from flopbench.models.factories import leaving_out_weights
+    from flopbench.models.factories import is_code, leaving_out_weights, offered_by
     from flopbench.models.spec import parse_spec
 
     entries: list[Entry] = []
     taken: set[str] = set()
-    for text in dict.fromkeys(texts):
+    offered = (map(str, offered_by(text)) if is_code(text) else [text] for text in texts)
+    for text in dict.fromkeys(chain.from_iterable(offered)):
         if Path(text).is_file():
             name = unique_name([Path(text).stem, text], taken)
             entries.append(Entry(name=name, policy_log=text))

@@ -71,10 +71,12 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Build the table and print it; exit status 3 if a counter could not count a model."""
     check_output(args)
-    if args.models and all(text.endswith(".py") and Path(text).is_file() for text in args.models):
+    from flopbench.counting.table_text import cost_tables, sort_table
+    from flopbench.models.factories import is_code
+
+    if args.models and all(map(is_code, args.models)):
         return _list_factories(args)
     logs = logs_for(args)
-    from flopbench.counting.table_text import cost_tables, sort_table
 
     table = _saved_table(args, logs) if args.saved else _measured_table(args, logs)
     if args.sort:
@@ -91,14 +93,9 @@ def _list_factories(args: argparse.Namespace) -> int:
     """List what files of code offer, and the command that counts it; nothing is imported."""
     import shlex
 
-    from flopbench.models.factories import specs_in
+    from flopbench.models.factories import offered_by
 
-    found = {s: why for text in args.models for s, why in specs_in(Path(text)).items()}
-    require(
-        bool(found),
-        f"{' and '.join(args.models)}: no function or module that needs no arguments",
-        f"name one with its options, such as {args.models[0]}:build@224,width=64",
-    )
+    found = {spec: why for text in args.models for spec, why in offered_by(text).items()}
     inputs = args.resolution or ["224"]
     specs = [str(spec.with_input(text)) for spec in found for text in inputs]
     lines = [f"{spec}  ({why})" for spec, why in found.items()]

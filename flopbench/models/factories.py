@@ -85,6 +85,26 @@ def specs_in(path: Path) -> dict[ModelSpec, str]:
     return found
 
 
+def offered_by(text: str) -> dict[ModelSpec, str]:
+    """Return ``specs_in`` of a file of code that was named in place of a model.
+
+    Raises:
+        InputError: it offers nothing.
+    """
+    found = specs_in(Path(text))
+    if not found:
+        raise InputError(
+            f"{text}: no function or module that needs no arguments",
+            f"name one with its options, such as {text}:build@224,width=64",
+        )
+    return found
+
+
+def is_code(text: str) -> bool:
+    """Whether a text names a file of code, without a factory in it."""
+    return text.endswith(".py") and Path(text).is_file()
+
+
 def leaving_out_weights(spec: ModelSpec) -> ModelSpec:
     """Return a specification of own code with the options that it needs to load no weights.
 

@@ -587,7 +587,7 @@ def test_init_leaves_out_weights_and_says_what_it_counted(tmp_path: Path, run: R
         "def model(weights='imagenet'):\n    assert weights is None\n"
         "    return nn.Linear(7, 2), torch.ones(1, 5, 7)\n"
     )
-    begun = run("init", "nets.py:net", "nets:net@9", "nets.py:model", "resnet18")
+    begun = run("init", "nets.py", "nets:net@9", "resnet18")
     assert begun.returncode == 0, begun.stderr
     written = "written: it would load weights by itself, which do not change a cost"
     for line in (
@@ -602,8 +602,8 @@ def test_init_leaves_out_weights_and_says_what_it_counted(tmp_path: Path, run: R
     lines = (tmp_path / "flopbench.toml").read_text().splitlines()
     assert [line[9:-1] for line in lines if line.startswith("model = ")] == [
         "nets.py:net,pretrained=False",
-        "nets:net@9,pretrained=False",
         "nets.py:model,weights=None",
+        "nets:net@9,pretrained=False",
         "resnet18",
     ]
 
