@@ -71,7 +71,7 @@ def test_logs_have_the_accuracy_and_cost_of_compare() -> None:
 def test_one_log_alone_is_drawn() -> None:
     """A single log, which ``compare`` refuses, gives the same point."""
     both, one = tradeoff_of(LOGS, choices=choices()), tradeoff_of(LOGS[1], choices=choices())
-    assert one.metric == "mAP"
+    assert one.metric == "top-1"
     assert one.points[0].percent == both.points[1].percent
     assert one.front == one.points
 
