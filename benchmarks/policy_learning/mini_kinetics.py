@@ -6,8 +6,12 @@
 
 Two different sets of 200 classes are called Mini-Kinetics. Xie et al. (ECCV 2018) took the 200
 classes with the most training videos, 400 of each for training and 25 for validation; AR-Net
-(ECCV 2020) drew 200 at random and took all their videos, 121 K and 10 K. Only the list of classes
-says which one a result is about: ``--identify`` compares its hash.
+(ECCV 2020) drew 200 at random and took all their videos, 121 K and 10 K; 102 classes are in both.
+Only the list of classes says which one a result is about: ``--identify`` compares its hash, that of
+a file with one class a line or of the ``class_names`` in a policy log (JSONL). Both lists are here,
+for ``--classes``: mini_kinetics_200_xie.txt, from the labels of Xie et al.'s videos; and
+mini_kinetics_200_arnet.txt, which AR-Net's code does not have, but AdaFuse's (ICLR 2021, same
+authors), as data/kinetics/minik_classInd.txt.
 
 Writes classes.txt (sorted, one a line), train.csv and val.csv (rows as they were), and
 manifest.json: seed, counts, and the SHA-256 of all files read and written.
@@ -125,12 +129,14 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def read_classes(path: Path) -> list[str]:
-    """Return the sorted class names of a file, one a line.
+    """Return the sorted class names of a file, one a line, or of a policy log's header.
 
     Raises:
         InputProblem: none, or one twice.
     """
-    names = [line.strip() for line in _text(path, _bytes(path)).splitlines() if line.strip()]
+    text = _text(path, _bytes(path))
+    lines = _names_of_log(text, path) if text.startswith("{") else text.splitlines()
+    names = [line.strip() for line in lines if line.strip()]
     twice = [name for name, n in Counter(names).items() if n > 1]
     if twice:
         raise InputProblem(f"{path}: {twice[0]!r} twice")
@@ -230,6 +236,16 @@ def make_split(
     for name, content in files.items():
         (output / name).write_text(content, encoding="utf-8", newline="")
     return "\n".join([identify(classes), *told])
+
+
+def _names_of_log(text: str, path: Path) -> list[str]:
+    try:
+        names = json.loads(text.split("\n", 1)[0]).get("class_names")
+    except ValueError:
+        raise InputProblem(f"{path}: its first line is no header of a policy log") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputProblem(f"{path}: its header has no class_names")
+    return names
 
 
 def _rows(reader: csv.DictReader[str], path: Path) -> Iterator[dict[str, str]]:

@@ -131,6 +131,9 @@ def test_bad_annotations(name: str, tmp_path: Path, capsys: pytest.CaptureFixtur
         (b"\n\n", "no classes"),
         (b"\xff\xfe", "not UTF-8 (byte 0)"),
         (None, "No such file"),
+        (b'{"method": "a"}\n', "its header has no class_names"),
+        (b'{"class_names": "ab"}\n', "its header has no class_names"),
+        (b"{a\n", "its first line is no header of a policy log"),
     ],
 )
 def test_bad_class_lists(
@@ -163,3 +166,32 @@ def test_identify(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert hashes[0] == hashes[1]
     assert hashlib.sha256(b"a c\nb\n").hexdigest() in hashes[0]
     assert "not a list that is known here" in hashes[0]
+
+
+LISTS = Path(mini_kinetics.__file__).parent
+
+
+@pytest.mark.parametrize(("name", "whose"), [("xie", "of Xie et al."), ("arnet", "of AR-Net")])
+def test_published_lists_are_known(
+    name: str, whose: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each list has 200 classes; a log that names them is identified like the list."""
+    path = LISTS / f"mini_kinetics_200_{name}.txt"
+    log = tmp_path / "log.jsonl"
+    header = {"class_names": path.read_text(encoding="utf-8").splitlines()[::-1]}
+    log.write_text(json.dumps(header) + '\n{"id": "v1"}\n', encoding="utf-8")
+    for source in (path, log):
+        assert mini_kinetics.main(["--identify", str(source)]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith("200 classes, ")
+        assert ": Mini-Kinetics" in out
+        assert whose in out
+
+
+def test_published_lists_share_102_classes_of_400() -> None:
+    """Draws of half of 400 classes share about 100."""
+    xie, arnet = (
+        set(mini_kinetics.read_classes(LISTS / f"mini_kinetics_200_{name}.txt"))
+        for name in ("xie", "arnet")
+    )
+    assert len(xie & arnet) == 102
