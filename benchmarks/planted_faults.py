@@ -538,6 +538,14 @@ FAULTS = (
          "test_differences_draw_whole_clusters_in_pairs",),
     ),
     Fault(
+        "any two logs that name classes share them",
+        "flopbench/estimate/compare.py",
+        "named.setdefault(classes, []).append(name)",
+        "named.setdefault(frozenset(), []).append(name)",
+        ("tests/light/estimate/test_compare.py::"
+         "test_other_classes_under_one_name_are_noted",),
+    ),
+    Fault(
         "dominance is clear by its cost alone",
         "flopbench/estimate/compare.py",
         "return cost[0] > 0 and percent[1] < 0",

@@ -131,7 +131,8 @@ def compare(
     if len(runs) < 2:
         raise InputError("a comparison needs two logs or more")
     names = names_of_logs([run.counts for run in runs], names)
-    notes = _check_comparable(runs, anyway) + _rule_notes(runs, names) + _length_notes(runs, names)
+    notes = _check_comparable(runs, anyway) + _class_notes(runs, names)
+    notes += _rule_notes(runs, names) + _length_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
     notes += check_pairs(methods, anyway)
 
@@ -179,6 +180,27 @@ def _check_comparable(runs: Sequence[Run], anyway: bool) -> list[Remark]:
                     "--anyway compares them",
                 )
             notes.append(Remark(text))
+    return notes
+
+
+def _class_notes(runs: Sequence[Run], names: Sequence[str]) -> list[Remark]:
+    """Note which runs name other classes than the first that names any, as one dataset."""
+    datasets = {run.header.dataset for run in runs} - {None}
+    if len(datasets) > 1:
+        return []
+    named: dict[frozenset[str], list[str]] = {}
+    for name, run in zip(names, runs, strict=True):
+        if run.header.class_names:
+            classes = frozenset(one.replace("_", " ") for one in run.header.class_names)
+            named.setdefault(classes, []).append(name)
+    notes = []
+    for classes in list(named)[1:]:
+        first = next(iter(named))
+        sizes = " and ".join(str(n) for n in dict.fromkeys((len(first), len(classes))))
+        text = f"{named[first][0]} and {', '.join(named[classes])} name different classes"
+        text += f" ({len(first & classes)} of {sizes} in common)"
+        text += "".join(f": two sets share the name {name!r}" for name in datasets)
+        notes.append(Remark(text))
     return notes
 
 

@@ -92,6 +92,30 @@ def test_other_data_is_refused(tmp_path: Path, key: str) -> None:
     assert f"differ in {key!r}" in str(compare(runs, Choices(), anyway=True).notes[0])
 
 
+@pytest.mark.parametrize(
+    ("others", "header", "note"),
+    [
+        (["b", "c d"], {}, "a and b name different classes (1 of 2 in common): two sets share"),
+        (["b", "c", "d"], {"dataset": None}, "different classes (1 of 2 and 3 in common)"),
+        (["b", "a_a"], {}, None),
+        (None, {}, None),
+        (["z"], {"dataset": "other"}, None),
+    ],
+)
+def test_other_classes_under_one_name_are_noted(
+    tmp_path: Path, others: list[str] | None, header: dict[str, Any], note: str | None
+) -> None:
+    """As sets, underscores as spaces; logs of different datasets have another note."""
+    runs = [
+        log(tmp_path, "a", mixed(1), class_names=["a a", "b"], **header),
+        log(tmp_path, "b", mixed(1), **({"class_names": others} if others else {})),
+    ]
+    notes = [str(one) for one in compare(runs, Choices(), anyway=True).notes]
+    found = [one for one in notes if "different classes" in one]
+    assert len(found) == (note is not None)
+    assert note is None or note in found[0]
+
+
 def test_other_labels_of_the_same_videos_are_refused(tmp_path: Path) -> None:
     """Two logs that disagree on the labels of a video are not comparable."""
     same = [{"actions": [0], "labels": [n % 3], "prediction": 0} for n in range(9)]
