@@ -40,6 +40,15 @@ from benchmarks.policy_learning.results import (
 from benchmarks.policy_learning.videos import KINDS, STEPS, Videos, _digits, draw_videos
 
 
+def test_lists_of_mini_kinetics_are_classes_of_kinetics() -> None:
+    """torchvision's 400 names are known by their hash, and hold both published lists."""
+    video = pytest.importorskip("torchvision.models.video")
+    names = video.R3D_18_Weights.KINETICS400_V1.meta["categories"]
+    assert mini_kinetics.identify(names).endswith(": Kinetics-400")
+    for path in mini_kinetics.KNOWN.parent.glob("mini_kinetics_200_*.txt"):
+        assert len(set(mini_kinetics.read_classes(path)) & set(names)) == 200
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     """The smallest experiment, nothing trained."""
@@ -298,12 +307,3 @@ def test_the_reports_have_these_commands() -> None:
     listed = commands(COMMANDS.read_text(encoding="utf-8"))
     for command in writing.commands(TINY, Path("reports/policy_learning")):
         assert command in listed
-
-
-def test_lists_of_mini_kinetics_are_classes_of_kinetics() -> None:
-    """torchvision's 400 names are known by their hash, and hold both published lists."""
-    video = pytest.importorskip("torchvision.models.video")
-    names = video.R3D_18_Weights.KINETICS400_V1.meta["categories"]
-    assert mini_kinetics.identify(names).endswith(": Kinetics-400")
-    for path in mini_kinetics.KNOWN.parent.glob("mini_kinetics_200_*.txt"):
-        assert len(set(mini_kinetics.read_classes(path)) & set(names)) == 200
