@@ -120,13 +120,13 @@ def test_a_terminal_shows_the_general_note_and_what_changes_a_verdict(
     [
         # Half of 60 characters: a sign, and the last 29 of each.
         (
-            ("/home/me/some/long/path/to/nets.py:build@224 [1]", "resnet18@224"),
+            ("/srv/us/some/long/path/to/nets.py:build@224 [1]", "resnet18@224"),
             ("…path/to/nets.py:build@224 [1]", "resnet18@224"),
         ),
         # Two that end alike are not told apart by their ends.
         (
-            ("/home/me/one/" + "x" * 30, "/home/me/two/" + "x" * 30),
-            ("/home/me/one/" + "x" * 30, "/home/me/two/" + "x" * 30),
+            ("/srv/us/one/" + "x" * 30, "/srv/us/two/" + "x" * 30),
+            ("/srv/us/one/" + "x" * 30, "/srv/us/two/" + "x" * 30),
         ),
     ],
 )
