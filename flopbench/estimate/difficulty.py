@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.units import number_of
 from flopbench.estimate.scores import objects, powers
 from flopbench.policy.counts import LogCounts
 
@@ -157,7 +158,7 @@ def _joined(*notes: str) -> str:
 
 
 def _left_out(missing: int) -> str:
-    return f"{missing} records without a value are left out" if missing else ""
+    return f"left out, without a value: {number_of(missing, 'record')}" if missing else ""
 
 
 def _require(condition: bool, counts: LogCounts, what: str, measure: str) -> None:

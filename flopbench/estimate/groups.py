@@ -7,6 +7,7 @@ from typing import Any
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP, Interval, interval
 from flopbench.core.errors import InputError
+from flopbench.core.units import number_of
 from flopbench.estimate.charges import Rule
 from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.difficulty import difficulty_groups
@@ -86,5 +87,5 @@ def _classes(counts: LogCounts) -> tuple[list[tuple[str, Any]], str]:
         notes.append(f"{samples} with several labels count in each of their classes")
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
-        notes.append(f"{unlabelled:,} records without a label are in no class")
+        notes.append(f"without a label and in no class: {number_of(unlabelled, 'record')}")
     return members, "; ".join(notes)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.units import number_of
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
 from flopbench.estimate.runs import Choices, Run, method_name
 from flopbench.estimate.scores import NoAccuracy, Predictions, predictions_of
@@ -109,7 +110,8 @@ def names_of(
     """
     if given:
         if len(given) != len(methods):
-            raise InputError(f"{len(given)} names for {len(methods)} runs: give one per run")
+            both = number_of(len(given), "name"), number_of(len(methods), "run")
+            raise InputError(f"{' for '.join(both)}: give one per run")
         if len(set(given)) < len(given):
             raise InputError(f"the names {', '.join(map(repr, given))} are not all different")
         return list(given)

@@ -14,7 +14,7 @@ from math import nan
 from typing import TYPE_CHECKING, Literal, get_args
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import Words, common_words
+from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.charges import Rule, decisions_of, exact
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import ShareCounts
@@ -174,10 +174,11 @@ class Usage:
             f"{r.name}: {videos_text(r.videos, r.views, r.words)}, {r.source}" for r in self.runs
         )
         sentences += [f"{files}.", *left_out(self.warnings)]
+        bars = number_of(len(self.actions), "action")
         return Caption(
             title=f"Policy usage: {listed([run.name for run in self.runs])}",
             sentences=tuple(sentences),
-            alt=f"Bars of the share of each of {len(self.actions)} actions. {self._tops}.",
+            alt=f"Bars of the share of each of {bars}. {self._tops}.",
             warnings=self.warnings,
         )
 

@@ -21,6 +21,7 @@ from flopbench.core.bootstrap import (
     resampled_means,
 )
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.units import number_of
 from flopbench.estimate.charges import RULES, Rule, charge_items
 from flopbench.estimate.difficulty import difficulty_groups, difficulty_needs
 from flopbench.estimate.estimator import dearest, estimate, video_costs
@@ -508,7 +509,7 @@ def test_difficulty_by_correctness() -> None:
     samples = [{"actions": [0], **sample} for sample in samples]
     groups, note = grouped("correct", samples, ["walk", "run"])
     assert groups == {"right": [0, 1, 2, 5], "wrong": [3, 4]}
-    assert "1 records" in note
+    assert note.endswith("without a value: 1 record")
 
 
 @pytest.mark.parametrize(
@@ -537,7 +538,7 @@ def test_difficulty_by_what_samples_say(
     for size in (1, 3, 100):
         groups, note = grouped(measure, samples, size=size)
         assert groups == expected
-        assert note.endswith(f"{missing} records without a value are left out")
+        assert note.endswith(f"left out, without a value: {number_of(missing, 'record')}")
 
 
 @pytest.mark.parametrize("measure", ["margin", "correct", "mrgin"])
