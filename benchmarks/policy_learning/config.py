@@ -74,7 +74,7 @@ class Config:
     joint: int = 3
     tune: int = 1
     rate: float = 4e-3
-    policy_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2)
+    policy_rates: tuple[float, ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
     search_joint: int = 1
     cost_weight: float = 1.0
     usage_weight: float = 0.1

@@ -179,8 +179,8 @@ def _section_search(found: dict[str, Any]) -> str:
     return (
         "## The search for learning rates\n\n" + _table(head, rows) + "\n\n"
         f"The rate of the layer that decides; seed {own['seed']}, joint epochs: {own['epochs']}, "
-        "validation videos, argmax. Both methods have the same rates, networks, videos and epochs; "
-        f"the networks' own rate is the same for both.{note}"
+        "validation videos, sampled decisions, as in training. Both methods have the same rates, "
+        f"networks, videos and epochs; the networks' own rate is the same for both.{note}"
     )
 
 
