@@ -16,7 +16,7 @@ pytest.importorskip("fvcore")
 from torch import nn  # noqa: E402
 
 from flopbench.core.errors import InputError, MeasureError  # noqa: E402
-from flopbench.estimate import prices as prices_module  # noqa: E402
+from flopbench.estimate import price_rows  # noqa: E402
 from flopbench.estimate.runs import Choices, run_of_log  # noqa: E402
 from flopbench.policy.header import CountedRow  # noqa: E402
 from flopbench.policy.log import open_log  # noqa: E402
@@ -73,7 +73,7 @@ def test_a_log_with_its_own_counts_stands_alone(
     """It is priced under every default counter without code, cache or another option."""
     own = {"net": (net(), SHAPE), "cell": (nn.LSTMCell(5, 7), ((1, 5),)), "rest": 'value:7 "x"'}
     log_of(path, own, charges={"per_step": ["cell", "rest"]})
-    monkeypatch.setattr(prices_module, "measure", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr(price_rows, "measure", lambda *_, **__: pytest.fail("measured"))
     run = run_of_log([path])
     # A video has one net, and two steps with cell and constant.
     assert run.primary.macs_per_video == NET_MACS + 2 * (CELL_MACS + 7)
