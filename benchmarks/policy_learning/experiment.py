@@ -218,15 +218,16 @@ def write_baselines(own: Experiment, net: AdaptiveNet, videos: Videos, seed: int
 def write_policies(
     own: Experiment, net: AdaptiveNet, videos: Videos, seed: int, method: Method
 ) -> None:
-    """Log a policy by argmax and by sampling, and the random policy at the cost of the first."""
+    """Log a policy by argmax and by sampling, each with the random policy at its cost."""
     for mode, choose in MODES.items():
         torch.manual_seed(seed)
-        head = header(own.prices, f"{TITLES[method]}, {mode}", "policy")
-        _write(own, f"{method}-{mode}", seed, head, videos, run_policy(net, videos, choose))
-    given = random_actions(own.log(f"{method}-argmax", seed), seed, own.work)
-    head = header(own.prices, f"random at the cost of {TITLES[method]}", "policy")
-    result = run_policy(net, videos, MODES["argmax"], given=given)
-    _write(own, f"random-{method}", seed, head, videos, result)
+        name, title = f"{method}-{mode}", f"{TITLES[method]}, {mode}"
+        head = header(own.prices, title, "policy")
+        _write(own, name, seed, head, videos, run_policy(net, videos, choose))
+        given = random_actions(own.log(name, seed), seed, own.work)
+        head = header(own.prices, f"random at the cost of {title}", "policy")
+        result = run_policy(net, videos, choose, given=given)
+        _write(own, f"random-{name}", seed, head, videos, result)
 
 
 def random_actions(log: Path, seed: int, work: Path) -> torch.Tensor:

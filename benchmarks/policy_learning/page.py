@@ -40,25 +40,24 @@ def page(config: Config, found: dict[str, Any], out: Path, made_by: Sequence[Seq
 
 def _sentences(found: dict[str, Any]) -> str:
     lines = []
-    for method in METHODS:
-        own, drawn = (found["approaches"][f"{method}-{mode}"] for mode in ("argmax", "sampling"))
-        classes, over = found["classes"][method], found["over_random"][method]
-        front, other = (
-            found["over_uniform_front"][f"{method}-{mode}"] for mode in ("argmax", "sampling")
+    for name, classes in found["classes"].items():
+        own, over, front = (
+            found[part][name] for part in ("approaches", "over_random", "over_uniform_front")
         )
         lines.append(
             f"- **{own['method']}**: {own['top1_percent']:.1f} % top-1 at "
             f"{own['mmacs_per_video']:.2f} MMACs a video. That is {over['points']:+.1f} points "
             f"({_to_text(over['ci95'])}) over a random policy of exactly the same cost, and "
             f"{front['points']:+.1f} points ({_to_text(front['ci95'])}) over uniform networks "
-            f"mixed to the same cost. By sampling it is {drawn['top1_percent']:.1f} % at "
-            f"{drawn['mmacs_per_video']:.2f} MMACs, {other['points']:+.1f} points "
-            f"({_to_text(other['ci95'])}) over such a mixture. What a class costs and what it was "
-            "planted to need have a rank correlation of "
-            f"{classes['rank_correlation_with_need']:.2f} (p = "
+            "mixed to the same cost. What a class costs and what it was planted to need have a "
+            f"rank correlation of {classes['rank_correlation_with_need']:.2f} (p = "
             f"{classes['rank_correlation_p']:.4f}; by seed: "
             f"{', '.join(f'{v:.2f}' for v in classes['rank_correlation_seeds'])})."
         )
+    lines.append(
+        "\nSampling is what was trained. Where the usage loss keeps chances close to each other, "
+        "argmax is another policy, and networks were fine-tuned for argmax."
+    )
     return "\n".join(lines)
 
 
@@ -88,7 +87,7 @@ def _section_approaches(found: dict[str, Any], seeds: int) -> str:
         "the spread between trainings). `comparison.md` has mAP and paired differences, as "
         "`flopbench compare` prints them, over videos with all their seeds. Intervals of the "
         "trade-off figure draw each video of each seed alone, which is too narrow.\n\n"
-        "- **Random at the cost**: the argmax decisions of the same network, dealt out again among "
+        "- **Random at the cost**: the decisions of the same network, dealt out again among "
         "the videos (`flopbench log convert --random`), and run.\n"
         "- **Uniform**: one network on every frame, without policy and LSTM, trained alone for as "
         "many epochs as the policies; `cnn@12` is the LSTM's own prediction. **All networks**: all "
@@ -101,7 +100,7 @@ def _section_approaches(found: dict[str, Any], seeds: int) -> str:
 
 
 def _section_classes(found: dict[str, Any]) -> str:
-    columns = [found["classes"][method] for method in METHODS]
+    columns = list(found["classes"].values())
     rows = [
         [
             kind.name,
@@ -112,21 +111,22 @@ def _section_classes(found: dict[str, Any]) -> str:
     ]
     return (
         "## Classes\n\n"
-        + _table(["class", "needs, MMACs", *(f"{m}: MMACs (top-1)" for m in METHODS)], rows)
-        + "\n\nNeed: as many looks as the class takes, with the coarsest network in whose input a "
-        "digit of that size has about its own 8 pixels. It leaves out what finding the frame costs."
+        + _table(["class", "needs, MMACs", *found["classes"]], rows)
+        + "\n\nMMACs of a video (top-1). Need: as many looks as the class takes, with the coarsest "
+        "network in whose input a digit of that size has about its own 8 pixels. It leaves out "
+        "what finding the frame costs."
     )
 
 
 def _section_usage(config: Config, found: dict[str, Any]) -> str:
     rows = [
-        [action, *(f"{100 * found['usage'][m][action]:.1f} %" for m in METHODS)]
+        [action, *(f"{100 * own[action]:.1f} %" for own in found["usage"].values())]
         for action in config.actions
     ]
     strips = " ".join(f"![{m}: three videos](figures/frames-{m}.svg)" for m in METHODS)
     return (
-        "## Usage\n\nShare of frames, by argmax; frames at the resolutions chosen.\n\n"
-        + _table(["action", *METHODS], rows)
+        "## Usage\n\nShare of frames; below, frames at the resolutions that sampling chose.\n\n"
+        + _table(["action", *found["usage"]], rows)
         + f"\n\n{strips}"
     )
 

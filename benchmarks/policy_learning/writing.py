@@ -28,7 +28,7 @@ from benchmarks.policy_learning.results import (
 )
 
 POLICIES = tuple(f"{method}-{mode}" for method in METHODS for mode in ("argmax", "sampling"))
-RANDOM = tuple(f"random-{method}" for method in METHODS)
+RANDOM = tuple(f"random-{name}" for name in POLICIES)
 FRAMES = "build/policy_learning/frames"
 
 
@@ -43,7 +43,7 @@ def commands(config: Config, out: Path) -> list[list[str]]:
     def logs(*names: str) -> list[str]:
         return [f"{out}/logs/{name}-s*.jsonl.gz" for name in names]
 
-    best = [f"{method}-argmax" for method in METHODS]
+    trained = [f"{method}-sampling" for method in METHODS]
     everything = [*POLICIES, *RANDOM, *uniform_names(config), "all", "oracle"]
     names = [short for name in (*POLICIES, *RANDOM) for short in ("--name", _short(name))]
     for arm in (*config.arms, config.policy):
@@ -52,25 +52,24 @@ def commands(config: Config, out: Path) -> list[list[str]]:
     figures = f"{out}/figures"
     made = [
         ["compare", *logs(*everything), *videos, "--metric", "mAP", "-o", f"{out}/comparison.md"],
-        ["plot", "usage", *logs(*best), *_to(figures, "usage")],
+        ["plot", "usage", *logs(*POLICIES), *_to(figures, "usage")],
         [
             *("plot", "tradeoff", *logs(*POLICIES, *RANDOM, *uniform_names(config)), *names),
             *("--metric", "top-1", "--linear", *_to(figures, "tradeoff")),
         ],
-        ["plot", "cost", *logs(*best), *_to(figures, "cost")],
+        ["plot", "cost", *logs(*trained), *_to(figures, "cost")],
     ]
     for method in METHODS:
-        one = logs(f"{method}-argmax")
+        one = logs(f"{method}-sampling")
         made.append(["plot", "classes", *one, *_to(figures, f"classes-{method}")])
-        strip = [f"{out}/logs/{method}-argmax-s0.jsonl.gz", "--frames", FRAMES]
+        strip = [f"{out}/logs/{method}-sampling-s0.jsonl.gz", "--frames", FRAMES]
         made.append(["plot", "frames", *strip, *_to(figures, f"frames-{method}")])
     return [["flopbench", *command] for command in made]
 
 
 def _short(name: str) -> str:
-    """Return what a log is called in a figure: ``random, as gumbel``."""
-    first, last = name.split("-")
-    return f"random, as {last}" if first == "random" else f"{first}, {last}"
+    """Return what a log is called in a figure: ``random as gumbel, argmax``."""
+    return name.replace("random-", "random as ").replace("-", ", ")
 
 
 def _to(figures: str, name: str) -> list[str]:
@@ -112,16 +111,14 @@ def results(prices: Prices, runs: dict[str, Runs], training: dict[str, Any]) -> 
             if name in POLICIES
         },
         "over_random": {
-            method: _points(
-                runs[f"{method}-argmax"].right - runs[f"random-{method}"].right.astype(float)
-            )
-            for method in METHODS
+            name: _points(runs[name].right - runs[f"random-{name}"].right.astype(float))
+            for name in POLICIES
         },
         "needs_mmacs": [round(macs / 1e6, 4) for macs in prices.needs],
-        "classes": {method: _classes(runs[f"{method}-argmax"], prices.needs) for method in METHODS},
+        "classes": {name: _classes(runs[name], prices.needs) for name in POLICIES},
         "usage": {
-            method: {k: round(v, 4) for k, v in usage(runs[f"{method}-argmax"], config).items()}
-            for method in METHODS
+            name: {k: round(v, 4) for k, v in usage(runs[name], config).items()}
+            for name in POLICIES
         },
         "training_tmacs": {
             name: {

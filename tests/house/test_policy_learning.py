@@ -282,11 +282,11 @@ def test_a_run_from_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     args = ["run", "--config", "smoke", "-o", str(out), "--work", str(work), "--seeds", "0", "1"]
     assert main(args) == 0
     logs = {path.name: path.read_bytes() for path in (out / "logs").iterdir()}
-    assert len(logs) == 2 * 12
+    assert len(logs) == 2 * 14
     page = (out / "README.md").read_text(encoding="utf-8")
     assert "## The search for learning rates" in page
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
-    same = found["approaches"]["gumbel-argmax"], found["approaches"]["random-gumbel"]
+    same = found["approaches"]["gumbel-argmax"], found["approaches"]["random-gumbel-argmax"]
     assert same[0]["mmacs_seeds"] == same[1]["mmacs_seeds"]  # random at exactly that cost
     table = flopbench.CostTable.load(out / "table.json")
     run = flopbench.run_of_log([out / "logs" / "uniform-cnn-48-s0.jsonl.gz"])
