@@ -4,9 +4,10 @@ The digits are scikit-learn's 1,797 (8 x 8 pixels, from the UCI repository); tra
 and test videos share none of them. The fourteen classes differ in what it takes to tell them:
 
     one coarse frame        a large digit
-    one finer frame         a digit of half the size
-    one fine frame          a digit of a quarter of the size
-    two or more frames      which way a digit moves, or which of two comes first
+    one finer frame         a digit of about half the size
+    one fine frame          a digit of about a quarter of the size
+    two or more frames      whether one digit becomes another; which way a digit moves from the
+                            middle, which a late frame nearly tells alone
     a later frame           a digit that appears halfway
 
 so that a policy that spends evenly either misses classes or wastes work.
