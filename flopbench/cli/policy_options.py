@@ -174,6 +174,7 @@ LOG_OPTIONS: Mapping[str, Callable[[Parser], None]] = {
     "meaning": add_meaning,
     "prices": partial(add_pricing, measures=False, intervals=False),
     "bootstrap": add_bootstrap,
+    "cluster": add_cluster,
     "reading": add_reading,
     "shares": add_shares,
 }

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require, warn
 from flopbench.cli.plot import add_option
-from flopbench.cli.policy_options import add_pricing, add_reading, add_shares, choices_of
+from flopbench.cli.policy_options import (
+    add_cluster,
+    add_pricing,
+    add_reading,
+    add_shares,
+    choices_of,
+)
 from flopbench.core.errors import EXIT_OK
 from flopbench.present.kind import NAMES
 
@@ -55,6 +61,7 @@ def add_parser(verbs: Any) -> None:
     )
     add_option(group, replace(NAMES, sets="name"), ())
     add_pricing(parser, measures=False)
+    add_cluster(parser)
     add_reading(parser)
     add_shares(parser)
     # The verb's parser is needed again to reconstruct the command line.

@@ -50,11 +50,6 @@ class Interval:
         """The lower and the upper end."""
         return self.low, self.high
 
-    @property
-    def over(self) -> str:
-        """What was drawn: ``videos``, or ``40 clusters``."""
-        return "videos" if self.clusters is None else f"{self.clusters:,} clusters"
-
 
 def interval(
     costs_macs: Any,

@@ -91,13 +91,13 @@ class Remark:
     Attributes:
         text: the remark.
         subject: the run, method or component that it is about; empty where the text says so.
-        kind: for code that looks for some remarks: samples that were ``left out``, or costs that
-            follow different ``rules``.
+        kind: for code that looks for some remarks: samples that were ``left out``, costs that
+            follow different ``rules``, or signs of ``clusters``, which concern intervals only.
     """
 
     text: str
     subject: str = ""
-    kind: Literal["", "left out", "rules"] = field(default="", compare=False)
+    kind: Literal["", "left out", "rules", "clusters"] = field(default="", compare=False)
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.text}" if self.subject else self.text

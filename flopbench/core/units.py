@@ -239,8 +239,8 @@ ANY_WORDS = Words(sample="sample", step="step")
 
 
 def common_words(words: Iterable[Words]) -> Words:
-    """Return the words that several logs share, each the general one where they do not."""
-    found = list(words)
+    """Return the words that logs share, the general ones where they differ; of none: ``VIDEOS``."""
+    found = list(words) or [VIDEOS]
     samples, steps = {one.sample for one in found}, {one.step for one in found}
     return Words(
         sample=samples.pop() if len(samples) == 1 else ANY_WORDS.sample,

@@ -168,10 +168,15 @@ def clusters_of(counts: LogCounts, column: str) -> Clusters:
     """Return the clusters of a log's videos, from those of its records.
 
     Raises:
+        InputError: the log was counted without clusters.
         DataError: the views of a video are in different clusters.
     """
     import numpy as np
 
+    if COLUMN not in counts.columns:
+        raise InputError(
+            f"{counts.source} was counted without --cluster {column}", "give the log's file"
+        )
     codes = counts.columns[COLUMN]
     if counts.video is not None:
         first = codes[counts.first_records]
@@ -202,7 +207,8 @@ def signs_of_clusters(counts: LogCounts, costs_macs: Any) -> tuple[Remark, ...]:
             Remark(
                 f"neighbours in the log cost alike ({cost}): if they belong together, {narrow}; "
                 f"--cluster COLUMN draws them together: a column of 'extra', or {ID_PREFIX}SEP for "
-                "what stands before the last SEP of an id"
+                "what stands before the last SEP of an id",
+                kind="clusters",
             ),
         )
     one, other, mark = found
@@ -210,7 +216,8 @@ def signs_of_clusters(counts: LogCounts, costs_macs: Any) -> tuple[Remark, ...]:
     return (
         Remark(
             f"ids such as {one!r} and {other!r} share a prefix{also}: if they belong together, "
-            f"{narrow}; --cluster '{ID_PREFIX}{mark}' draws them together"
+            f"{narrow}; --cluster '{ID_PREFIX}{mark}' draws them together",
+            kind="clusters",
         ),
     )
 

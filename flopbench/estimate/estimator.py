@@ -283,10 +283,11 @@ def dearest(totals: Totals, plan: Plan, prices: PriceList) -> tuple[str, Fractio
         for i, action in enumerate(plan.actions)
         if action.kind == "run"
     ]
-    times, per = exact(totals.steps), plan.header.step_unit or "frame"
+    times, per = exact(totals.steps), plan.words.step
     if not any(macs for _, _, macs in costs) or not times:
         costs = [(None, f"exit {exit.name}", _macs(exit.costs, prices)) for exit in plan.exits]
-        times, per = Fraction(totals.views), "view" if totals.views != totals.videos else "video"
+        times = Fraction(totals.views)
+        per = "view" if totals.views != totals.videos else plan.words.sample
     best: dict[str | None, tuple[str, Fraction]] = {}
     for stream, name, macs in costs:
         if macs > best.get(stream, ("", Fraction(0)))[1]:

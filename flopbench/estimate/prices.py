@@ -27,6 +27,7 @@ PUBLISHED = "published"
 """Name of the price list that quotes a publication's printed figures."""
 
 WITH_THE_LOG = "counted when the log was written"
+MEASURED = "measured by flopbench"
 """Where prices come from that the log itself has."""
 
 
@@ -72,6 +73,17 @@ class PriceList:
     version: str
     source: str
     prices: Mapping[str, Price]
+
+    @property
+    def counted_by(self) -> str:
+        """The counter with its version."""
+        return f"{self.counter} {self.version}".strip()
+
+    @property
+    def origin(self) -> str:
+        """Where the prices come from, for a sentence: ``prices from table.json``."""
+        made = self.source.startswith((WITH_THE_LOG, MEASURED))
+        return f"prices {self.source}" if made else f"prices from {self.source}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,9 +230,9 @@ def _measured_list(
         macs, stand_in, notes = _charged(row, trusted_row(of_spec.values()))
         notes += unread_notes(note for of in of_spec.values() for note in of.notes)
         flagged = bool(notes)
-        sources.append(WITH_THE_LOG if one.counted else table_source or "measured by flopbench")
+        sources.append(WITH_THE_LOG if one.counted else table_source or MEASURED)
         if str(spec) in added:
-            notes.append(f"measured by flopbench: {table_source or 'the table'} lacks it")
+            notes.append(f"{MEASURED}: {table_source or 'the table'} lacks it")
         prices[name] = _price(
             *(name, one, macs),
             params=row.params,

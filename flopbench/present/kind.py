@@ -36,7 +36,7 @@ KINDS: Mapping[str, str] = {
 }
 """Kind -> what it shows. A function of this name in ``figures/NAME.py`` declares it."""
 
-LogOptions = Literal["preset", "meaning", "prices", "bootstrap", "reading", "shares"]
+LogOptions = Literal["preset", "meaning", "prices", "bootstrap", "cluster", "reading", "shares"]
 """A group of the options that verbs share which read logs: see ``cli/policy_options.py``."""
 
 P = ParamSpec("P")

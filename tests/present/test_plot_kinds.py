@@ -188,3 +188,39 @@ def test_long_names_are_shortened_and_stay_different(kind: str, tmp_path: Path) 
     shown = {text for text in texts_of(ax) if "…" in text}
     assert len(shown) >= 2, shown
     assert_nothing_clipped(ax)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "labels"),
+    [
+        ("cost", {}, ("cost (GFLOPS/image = GMACs/image)", "share of images (%)")),
+        ("cost", {"cumulative": True}, (None, "images up to this cost (%)")),
+        ("tradeoff", {}, ("cost (GFLOPS/image = GMACs/image)", "top-1 accuracy (%)")),
+        ("tradeoff", {"cost": "frames"}, ("processed layers an image", "top-1 accuracy (%)")),
+        ("classes", {}, ("share of layers (%)", "class (number of images)")),
+        ("classes", {"bars": "share"}, ("share of layers (%)", "class (number of images)")),
+        ("classes", {"bars": "cost"}, ("cost (MMACs/image)", "class (number of images)")),
+        ("usage", {}, ("share of layers (%)", None)),
+    ],
+)
+def test_axes_use_the_words_of_the_log(
+    kind: str, options: dict[str, Any], labels: tuple[str | None, ...], tmp_path: Path
+) -> None:
+    """Two images of a layer each, in two classes; one costs 50 MMACs and the other 2."""
+    header = {
+        "sample_unit": "image",
+        "step_unit": "layer",
+        "actions": [
+            {"name": "resnet50@224", "costs": {"big": 1}},
+            {"name": "resnet18@112", "costs": {"small": 1}},
+        ],
+        "components": {"big": "value:5e7", "small": "value:2e6"},
+        "metrics": {"top-1": 70.0},
+    }
+    if kind == "classes" and not options:
+        options = {"high": "resnet50@224"}
+    samples = [{"id": f"{n}", "actions": [n], "labels": [n]} for n in (0, 1)]
+    log = write_log(tmp_path / "own.jsonl", header, samples)
+    ax = getattr(plots, kind)(log, **options)
+    for expected, found in zip(labels, (ax.get_xlabel(), ax.get_ylabel()), strict=True):
+        assert expected in {None, found}

@@ -47,6 +47,12 @@ COSTS = f"cost {SELECTIVE} {STEADY} --table tests/data/table-schema1.json"
             "run,gflops_per_video,videos_at_most,share_at_most,charged_otherwise",
             303,
         ),
+        (
+            "cost reports/cascade/frames.jsonl --cluster id:/",
+            "percentile bootstrap over 3 clusters (id:/)",
+            "run,from_gflops_per_video,below_gflops_per_video,videos,share_of_videos,charged_",
+            12,
+        ),
         (f"theory {LATENCY} --fit affine --batch 1", "time = a + c · MACs", "spec,device,", 7),
         (f"roofline {LATENCY} --device cpu", "Roofline of AMD EPYC", "spec,device,", 7),
         (f"waterfall {REPLAY} --mode split --mode online", "measured speed-up", "replay,mode,", 14),

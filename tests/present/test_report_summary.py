@@ -142,7 +142,7 @@ def test_a_run_is_cost_accuracy_and_share(tmp_path: Path) -> None:
 def test_only_numbers_that_exist(tmp_path: Path) -> None:
     """A log without labels, of which all frames are processed: the cost, 20 of 16, exactly."""
     found = numbers(tmp_path, [{"actions": [0, 0, 0, 0]}], step_unit="token")
-    assert found == [("20.0000", "GFLOPS/video by torch", "125 % of big on every token, 16")]
+    assert found == [("20.0000", "GFLOPS/sample by torch", "125 % of big on every token, 16")]
 
 
 def test_an_accuracy_that_cannot_be_computed_has_its_reason(

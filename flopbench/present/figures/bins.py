@@ -59,7 +59,7 @@ def shared_bins(costs: Sequence[Any]) -> tuple[list[float], float, str]:
     rule = "Freedman and Diaconis's rule, rounded"
     if not widths:
         widths = [(most - least) / 20]
-        rule = "a twentieth of the range, rounded, as half of the videos cost the same"
+        rule = "a twentieth of the range, rounded, as half of the costs are the same"
     elif len(costs) > 1:
         rule = f"{rule}; the narrowest of the runs' widths"
     width = nice(min(widths))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import CONVENTION, gflops
+from flopbench.core.units import CONVENTION, Words, common_words, gflops
 from flopbench.estimate.estimator import cost_parts
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import LogCounts
@@ -23,7 +23,14 @@ from flopbench.present.figures.class_choice import (
     members_of,
     of_videos,
 )
-from flopbench.present.figures.inputs.logs import Log, counted, left_out, priced, videos_text
+from flopbench.present.figures.inputs.logs import (
+    Log,
+    counted,
+    left_out,
+    priced,
+    videos_text,
+    words_of,
+)
 
 Bars = Literal["share", "cost"]
 
@@ -62,6 +69,7 @@ class ClassBars:
         classes: bars of each class, one a run, the first class on top.
         stacked: what is drawn as one segment, and the parts in it.
         unseen: segments that process no frame.
+        words: what the logs call their samples and steps.
     """
 
     bars: Bars
@@ -73,17 +81,24 @@ class ClassBars:
     unseen: frozenset[str]
     sentences: tuple[str, ...]
     warnings: tuple[Remark, ...]
+    words: Words
+
+    @property
+    def counted(self) -> str:
+        """What shares are shares of, as the logs call it."""
+        return self.words.steps if self.of == "frames" else self.of
 
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        what = "Cost of a video" if self.bars == "cost" else "Actions"
+        unit = f"GFLOPS/{self.words.sample}"
+        what = f"Cost of {self.words.a_sample}" if self.bars == "cost" else "Actions"
         alt = [f"Stacked bars of {classes_text(len(self.classes))}."]
         for n, run in enumerate(self.runs):
             ends = sorted((own[n].length, own[n].name) for own in self.classes if own[n].videos)
             if ends and self.bars == "cost":
                 (low, least), (high, most) = ends[0], ends[-1]
-                alt.append(f"{run}: from {low:.2f} ({least}) to {high:.2f} GFLOPS/video ({most}).")
+                alt.append(f"{run}: from {low:.2f} ({least}) to {high:.2f} {unit} ({most}).")
         return Caption(
             title=f"{what} by class: {listed(self.runs)}",
             sentences=self.sentences,
@@ -163,8 +178,9 @@ def class_bars(
     warnings = tuple(dict.fromkeys(w for one in runs for w in one.counts.warnings))
     notes = dict.fromkeys(note for _, own in read for note in own)
     files = [
-        f"{one.run}: {videos_text(one.counts.videos, one.counts.records)}, {one.counts.source}."
+        f"{one.run}: {videos_text(c.plan.words, c.videos, c.records)}, {c.source}."
         for one in runs
+        for c in [one.counts]
     ]
     return ClassBars(
         bars=bars,
@@ -184,6 +200,7 @@ def class_bars(
         ),
         sentences=(*said, how, *notes, *files, *left_out(warnings)),
         warnings=warnings,
+        words=common_words(one.counts.plan.words for one in runs),
     )
 
 
@@ -201,7 +218,9 @@ def _sorted(
         return ordered, int(name) if name.isdecimal() else -1, name
 
     longest = "cost" if bars == "cost" else f"share of {main}"
-    return sorted(members.items(), key=key), longest if sort is None else ORDERS[sort]
+    return sorted(members.items(), key=key), longest if sort is None else ORDERS[sort].format(
+        words=run.counts.plan.words
+    )
 
 
 def _stacked(wholes: Sequence[Bar]) -> dict[str, tuple[str, ...]]:
@@ -235,10 +254,9 @@ def _costs(
             )
         )
     run = found[0].run
-    counter = f"{run.prices.counter} {run.prices.version}".strip()
     said = [
-        "Cost of a video: the networks of each action, and the rest. Rule: "
-        f"{run.primary.rule}; counter {counter}, prices from {run.table}.",
+        f"Cost of {words_of(found).a_sample}: the networks of each action, and the rest. Rule: "
+        f"{run.primary.rule}; counter {run.prices.counted_by}, {run.prices.origin}.",
         CONVENTION,
         *charged_sentences(found),
     ]
@@ -252,8 +270,10 @@ def _shares(
     import numpy as np
 
     amounts = []
-    said = "Share of each action, of all frames of a class."
-    for one in counted(log, choices, names=names):
+    found = counted(log, choices, names=names)
+    words = common_words(one.counts.plan.words for one in found)
+    said = f"Share of each action, of all {words.steps} of a class."
+    for one in found:
         counts = log_of_videos(one.counts)
         plan = counts.plan
         if len(plan.streams) > 1:

@@ -24,7 +24,7 @@ USAGE = "resolution usage"
 def log_of_videos(counts: LogCounts | ShareCounts) -> LogCounts:
     """Refuse a table of shares."""
     if isinstance(counts, ShareCounts):
-        raise InputError(f"{counts.source} is a table of shares: it has no videos and no classes")
+        raise InputError(f"{counts.source} is a table of shares: it has no samples and no classes")
     return counts
 
 
@@ -62,7 +62,8 @@ def members_of(counts: LogCounts) -> tuple[Members, tuple[str, ...]]:
         )
     notes = []
     if counts.label_lengths.max() > 1:
-        notes.append("A video with several labels counts in each of its classes.")
+        many = counts.plan.words.samples.capitalize()
+        notes.append(f"{many} with several labels count in each of their classes.")
     unlabelled = int((counts.label_lengths == 0).sum())
     if unlabelled:
         records = f"{unlabelled:,} {plural(unlabelled, 'record')}"
@@ -74,9 +75,9 @@ ORDERS: Mapping[str, str] = {
     "high": HIGH,
     "usage": USAGE,
     "name": "name",
-    "n": "number of videos",
+    "n": "number of {words.samples}",
 }
-"""``Sort`` -> what the classes are ordered by."""
+"""``Sort`` -> what the classes are ordered by, but for the words of the log."""
 
 
 def sorted_by(members: Members, sums: Any, sort: Sort) -> Members:
@@ -130,7 +131,7 @@ def check_classes(wanted: Iterable[str], names: Collection[str]) -> None:
     for name in wanted:
         if name not in names:
             raise InputError(
-                f"no video has the class {name!r}", near_match(name, sorted(names), "classes")
+                f"no sample has the class {name!r}", near_match(name, sorted(names), "classes")
             )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flopbench.core.errors import Remark
+from flopbench.core.units import Words, common_words
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.class_choice import HIGH, USAGE, classes_text
 from flopbench.present.figures.inputs.logs import left_out, videos_text
@@ -63,6 +64,7 @@ class Classes:
         whole: all videos, classes or not.
         notes: what qualifies the ratios.
         warnings: from reading, and where the figure departs from the request.
+        words: what the log calls its samples and steps.
     """
 
     run: str
@@ -75,6 +77,7 @@ class Classes:
     whole: ClassRatios
     notes: tuple[str, ...]
     warnings: tuple[Remark, ...]
+    words: Words
 
     @property
     def series(self) -> tuple[str, ...]:
@@ -84,17 +87,18 @@ class Classes:
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        among = listed(self.resolutions.among)
+        among, steps = listed(self.resolutions.among), self.words.steps
         sentences = []
         if HIGH in self.series:
-            sentences.append(f"{HIGH.capitalize()}: frames at {self.resolutions.high} of {among}.")
+            sentences.append(f"{HIGH.capitalize()}: {steps} at {self.resolutions.high} of {among}.")
         if USAGE in self.series:
-            sentences.append(f"{USAGE.capitalize()}: frames at {among} of all frames.")
+            sentences.append(f"{USAGE.capitalize()}: {steps} at {among} of all {steps}.")
         if self.others:
             sentences.append(
                 f"{listed(self.others)}: without a network of its own, so in neither numerator."
             )
-        files = f"{self.run}: {videos_text(self.whole.videos, self.views)}, {self.source}."
+        many = videos_text(self.words, self.whole.videos, self.views)
+        files = f"{self.run}: {many}, {self.source}."
         defined = sentences[: len(self.series)]
         sentences += [
             *self.notes,
@@ -140,6 +144,11 @@ class ClassesOfRuns:
     """The same classes of several runs, by one ratio."""
 
     runs: tuple[Classes, ...]
+
+    @property
+    def words(self) -> Words:
+        """What the logs call their samples and steps."""
+        return common_words(run.words for run in self.runs)
 
     @property
     def caption(self) -> Caption:

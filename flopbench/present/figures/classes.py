@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, get_args
 
 from flopbench.core.bootstrap import LARGEST_BOOTSTRAP
 from flopbench.core.errors import InputError, Remark
+from flopbench.core.units import Words
+from flopbench.estimate.clusters import Clusters, clusters_of
 from flopbench.estimate.runs import Choices
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import listed
@@ -91,7 +94,7 @@ SMALLEST_LIMIT = 250
         ),
         replace(NAMES, sets="name"),
     ),
-    log_options=("prices", "bootstrap", "reading"),
+    log_options=("prices", "bootstrap", "cluster", "reading"),
 )
 def classes(
     log: Log | Sequence[Log],
@@ -125,7 +128,7 @@ def classes(
             None draws both of one log, and ``high`` of several.
         bars: ``share`` of each action in the class's frames, or ``cost`` of a video by action.
         name: what to call the run, or each of them.
-        choices: how to read and price; resamples and seed of the intervals.
+        choices: how to read and price; resamples, seed and clusters of the intervals.
 
     Returns:
         The axes: dots or bars in percent, or GFLOPS/video; all videos on top, then the first class.
@@ -159,13 +162,19 @@ def classes(
     sums = [video_sums(counts, one) for counts, one in zip(runs, own, strict=True)]
     read = [members_of(counts) for counts in runs]
     members = aligned([one for one, _ in read])
-    chosen, note = chosen_of(sorted_by(members[0], sums[0], order), classes, ORDERS[order])
+    chosen, note = chosen_of(
+        sorted_by(members[0], sums[0], order),
+        classes,
+        ORDERS[order].format(words=runs[0].plan.words),
+    )
     # The classes share one log's limit of the bootstrap.
     largest = max(SMALLEST_LIMIT, LARGEST_BOOTSTRAP // (len(chosen) * len(runs)))
     made = []
     for n, (one, counts) in enumerate(zip(found, runs, strict=True)):
-        videos = dict(members[n])
-        ratios = [_ratios(k, sums[n][:, videos[k]], drawn, choices, largest) for k, _ in chosen]
+        videos, words = dict(members[n]), counts.plan.words
+        clusters = None if choices.cluster is None else clusters_of(counts, choices.cluster)
+        of = partial(_ratios, sums[n], drawn, clusters, choices, largest)
+        ratios = [of(k, videos[k]) for k, _ in chosen]
         made.append(
             Classes(
                 run=one.name,
@@ -175,9 +184,14 @@ def classes(
                 ratio=drawn,
                 classes=tuple(ratios),
                 views=counts.records,
-                whole=_ratios("", sums[n], drawn, choices, largest),
-                notes=(note, *read[n][1], *_said(ratios, drawn, choices)),
-                warnings=(*counts.warnings, *map(Remark, kinds[n][1])),
+                whole=of("", slice(None)),
+                notes=(note, *read[n][1], *_said(ratios, drawn, choices, clusters, words)),
+                warnings=(
+                    *counts.warnings,
+                    *map(Remark, kinds[n][1]),
+                    *(() if clusters is None else clusters.remarks),
+                ),
+                words=words,
             )
         )
     return made[0] if len(made) == 1 else ClassesOfRuns(runs=tuple(made))
@@ -215,7 +229,17 @@ def _drawn(own: Resolutions, ratio: Which, high: str | None) -> tuple[Which, tup
     return "usage", (f"{only}: only the {USAGE} is drawn",)
 
 
-def _ratios(name: str, sums: Any, drawn: Which, choices: Choices, largest: int) -> ClassRatios:
+def _ratios(
+    sums: Any,
+    drawn: Which,
+    clusters: Clusters | None,
+    choices: Choices,
+    largest: int,
+    name: str,
+    videos: Any,
+) -> ClassRatios:
+    sums = sums[:, videos]
+    own = None if clusters is None else clusters.of(videos)
     high, among, frames = (int(n) for n in sums.sum(axis=1))
     terms = {"resamples": choices.resamples, "seed": choices.seed, "largest": largest}
     return ClassRatios(
@@ -224,17 +248,25 @@ def _ratios(name: str, sums: Any, drawn: Which, choices: Choices, largest: int) 
         frames=frames,
         frames_among=among,
         frames_high=None if drawn == "usage" else high,
-        high=None if drawn == "usage" else ratio_of(sums[0], sums[1], **terms),
-        usage=None if drawn == "high" else ratio_of(sums[1], sums[2], **terms),
+        high=None if drawn == "usage" else ratio_of(sums[0], sums[1], own, **terms),
+        usage=None if drawn == "high" else ratio_of(sums[1], sums[2], own, **terms),
     )
 
 
-def _said(made: Sequence[ClassRatios], drawn: Which, choices: Choices) -> list[str]:
+def _said(
+    made: Sequence[ClassRatios],
+    drawn: Which,
+    choices: Choices,
+    clusters: Clusters | None,
+    words: Words,
+) -> list[str]:
     """Return notes on the intervals, and on undefined ratios."""
     notes = interval_sentence(
-        [r for c in made for r in (c.high, c.usage) if r is not None], choices
+        [r for c in made for r in (c.high, c.usage) if r is not None], choices, clusters, words
     )
     undefined = [c.name for c in made if drawn != "usage" and c.high is None]
     if undefined:
-        notes.append(f"{HIGH.capitalize()} is undefined (0 of 0 frames) for {listed(undefined)}.")
+        notes.append(
+            f"{HIGH.capitalize()} is undefined (0 of 0 {words.steps}) for {listed(undefined)}."
+        )
     return notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import CONVENTION, GIGA, Words, common_words
+from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
 from flopbench.policy.counts import ShareCounts
@@ -41,7 +42,8 @@ class CostsOfRun:
 
     Attributes:
         views: of all videos; as many as videos where none has several.
-        interval: of the mean, 95 %; None for a single video.
+        interval: of the mean, 95 %; None for a single video or cluster.
+        over: what it is over: videos, or clusters of them.
         charged: components that are not charged by default; empty for none.
         counts: videos in each bin, or at each cost; empty for the cumulative distribution.
         steps: for the cumulative distribution: (cost, videos that cost at most this), ascending.
@@ -50,6 +52,7 @@ class CostsOfRun:
 
     name: str
     source: str
+    words: Words
     videos: int
     views: int
     mean: float
@@ -57,6 +60,7 @@ class CostsOfRun:
     least: float
     most: float
     interval: Interval | None
+    over: str
     charged: str = ""
     counts: tuple[int, ...] = ()
     steps: tuple[tuple[float, int], ...] = ()
@@ -79,7 +83,6 @@ class Cost:
         bins_by: how the width was chosen.
         prices: counter, version, table.
         charged: sentences on components that are not charged by default.
-        words: what the runs call a sample.
     """
 
     runs: tuple[CostsOfRun, ...]
@@ -90,7 +93,6 @@ class Cost:
     prices: str
     charged: tuple[str, ...]
     rule: str
-    words: Words
     warnings: tuple[Remark, ...]
 
     @property
@@ -99,24 +101,30 @@ class Cost:
         return not self.edges and not self.values
 
     @property
+    def words(self) -> Words:
+        """What the runs call their samples and steps."""
+        return common_words(run.words for run in self.runs)
+
+    @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
+        sample, samples = self.words.sample, self.words.samples
         sentences = [f"Prices: {self.prices}. Rule: {self.rule}. {CONVENTION}"]
         sentences += self.charged
         if self.cumulative:
-            sentences.append(f"Share of {self.words.samples} that cost at most this much.")
+            sentences.append(f"Share of {samples} that cost at most this much.")
             if any(run.cut for run in self.runs):
                 sentences.append(f"Drawn at {MOST_STEPS:,} quantiles where there are more steps.")
         elif self.values:
             many = f"{len(self.values)} different costs" if self.values[1:] else "all are equal"
-            sentences.append(f"Share of each run's videos at each cost: {many}.")
+            sentences.append(f"Share of each run's {samples} at each cost: {many}.")
         else:
             sentences.append(
-                f"Share of each run's {self.words.samples} in bins {self.width:g} "
-                f"GFLOPS/{self.words.sample} wide, each including its lower edge ({self.bins_by})."
+                f"Share of each run's {samples} in bins {self.width:g} GFLOPS/{sample} wide, each "
+                f"including its lower edge ({self.bins_by})."
             )
         sentences += [
-            f"{_centre(run)}, {videos_text(run.videos, run.views)}, {run.source}."
+            f"{_centre(run)}, {videos_text(run.words, run.videos, run.views)}, {run.source}."
             for run in self.runs
         ]
         sentences += [*self._intervals, *left_out(self.warnings)]
@@ -128,7 +136,8 @@ class Cost:
             short=tuple(f"{_centre(run)}." for run in self.runs),
             alt=" ".join(
                 f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
-                f"GFLOPS/video, mean {four_digits(run.mean)}, median {four_digits(run.median)}."
+                f"GFLOPS/{run.words.sample}, mean {four_digits(run.mean)}, "
+                f"median {four_digits(run.median)}."
                 for run in self.runs
             ),
             warnings=self.warnings,
@@ -136,15 +145,15 @@ class Cost:
 
     @property
     def _intervals(self) -> list[str]:
-        known = [run.interval for run in self.runs if run.interval is not None]
+        known = [(run.interval, run.over) for run in self.runs if run.interval is not None]
         notes = []
-        for one in dict.fromkeys((i.method, i.resamples, i.seed, i.over) for i in known):
+        for one in dict.fromkeys((i.method, i.resamples, i.seed, over) for i, over in known):
             method, resamples, seed, over = one
-            how = f" ({resamples:,} resamples, seed {seed})" if resamples else ""
+            how = f", {resamples:,} resamples, seed {seed}" if resamples else ""
             kind = f"percentile {method}" if resamples else method
             notes.append(f"Intervals of means: 95 %, {kind} over {over}{how}.")
-        sample = self.words.sample
-        alone = {sample if r.videos == 1 else "cluster" for r in self.runs if r.interval is None}
+        without = [run for run in self.runs if run.interval is None]
+        alone = {run.words.sample if run.videos == 1 else "cluster" for run in without}
         notes += [f"A single {unit} has no interval." for unit in sorted(alone)]
         return notes
 
@@ -194,7 +203,7 @@ def _centre(run: CostsOfRun) -> str:
     if run.interval is not None:
         low, high = four_digits(run.interval.low), four_digits(run.interval.high)
         mean += f" (95 % interval {low} to {high})"
-    return f"{run.name}: {mean}, median {four_digits(run.median)} GFLOPS/video"
+    return f"{run.name}: {mean}, median {four_digits(run.median)} GFLOPS/{run.words.sample}"
 
 
 @kind(
@@ -209,7 +218,7 @@ def _centre(run: CostsOfRun) -> str:
         Option("--histogram", "draw a histogram, or bars", "cumulative", const=False),
         NAMES,
     ),
-    log_options=("prices", "bootstrap", "reading"),
+    log_options=("prices", "bootstrap", "cluster", "reading"),
 )
 def cost(
     log: Log | Sequence[Log],
@@ -228,7 +237,8 @@ def cost(
             runs. Where only a few different costs occur, bars take the place of the histogram, for
             several runs too.
         names: what to call the runs.
-        choices: prices, rule, reading; what has no price in its table comes from the cache.
+        choices: prices, rule, clusters, reading; what has no price in its table comes from the
+            cache.
 
     Returns:
         The axes: shares of videos in percent over GFLOPS a video.
@@ -253,10 +263,7 @@ def cost(
             f": the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
         )
     costs = [_gflops(one) for one in found]
-    prices = [
-        f"{f'{one.run.prices.counter} {one.run.prices.version}'.strip()}, {one.run.table}"
-        for one in found
-    ]
+    prices = [f"{one.run.prices.counted_by}, {one.run.table}" for one in found]
     values = () if cumulative else few_costs(costs)
     edges: Sequence[float] = ()
     width, bins_by = 0.0, ""
@@ -272,7 +279,6 @@ def cost(
         prices="; ".join(dict.fromkeys(prices)),
         charged=tuple(charged_sentences(found)),
         rule=rules[0],
-        words=common_words(one.run.header.words for one in found),
         warnings=tuple(dict.fromkeys(text for one in found for text in one.run.warnings)),
     )
 
@@ -307,6 +313,7 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float], values: Sequence[flo
     return CostsOfRun(
         name=one.name,
         source=str(one.run.source),
+        words=one.run.header.words,
         videos=len(costs),
         views=one.run.primary.records,
         mean=one.run.primary.gflops_per_video,
@@ -314,6 +321,7 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float], values: Sequence[flo
         least=float(costs[0]),
         most=float(costs[-1]),
         interval=one.run.interval,
+        over=drawn_text(one.run.clusters, one.run.header.words),
         charged=charged_as(one.run),
         counts=counts,
         steps=steps,

@@ -8,7 +8,7 @@ from flopbench.core.errors import InputError, NotComparableError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.present.figures.caption import by_key, listed
-from flopbench.present.figures.inputs.logs import NamedRun
+from flopbench.present.figures.inputs.logs import NamedRun, words_of
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
     Replays,
@@ -17,7 +17,7 @@ from flopbench.present.figures.inputs.replays import (
     machine_text,
     terms_of,
 )
-from flopbench.present.figures.tradeoff_points import LogCosts, log_terms
+from flopbench.present.figures.tradeoff_points import LogCosts, log_terms, unit_of
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 
 
@@ -31,9 +31,10 @@ def measured_costs(
         NotComparableError: replays of different machines or settings, without ``anyway``.
         DataError: a damaged file.
     """
-    read = loaded(replays)
+    read, words = loaded(replays), words_of(found)
     if not read:
-        bare = f"{listed([one.name for one in found])}: no replay, so no ms/video; left out"
+        names = listed([one.name for one in found])
+        bare = f"{names}: no replay, so no {unit_of('ms', words)}; left out"
         warned = (Remark(bare),) if found else ()
         return LogCosts(by_name={}, terms=(), warnings=warned)
     chosen = _mode(read, mode)
@@ -47,7 +48,7 @@ def measured_costs(
         costs[name] = ms(figures.waterfall.chain_s["full"]), _ends_ms(figures)
         own, of_log = one.replay.videos, videos[name]
         if of_log not in {None, own}:
-            fewer = f"{name}: the time is of {own:,} videos, the accuracy of {of_log:,}"
+            fewer = f"{name}: the time is of {own:,} {words.samples}, the accuracy of {of_log:,}"
             mismatched.append(fewer)
             warnings.append(fewer)
         more = warnings_of(one.replay, {chosen: figures})

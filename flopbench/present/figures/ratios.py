@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flopbench.core.bootstrap import middle_of, resampled_means
+from flopbench.core.bootstrap import ends_of, resampled_means
 from flopbench.core.errors import InputError, near_match
 from flopbench.core.statistics import Z_95
+from flopbench.core.units import Words
+from flopbench.estimate.clusters import Clusters
 from flopbench.estimate.components import default_text
 from flopbench.estimate.runs import Choices
 from flopbench.models.shapes import leaves, parse_shapes
@@ -45,7 +47,7 @@ class Resolutions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A share with its 95 % interval, which a single video has not; ``method`` made it."""
+    """A share with its 95 % interval, which one video or cluster has not; ``method`` made it."""
 
     share: float
     low: float | None = None
@@ -74,7 +76,9 @@ def resolutions_of(
         )
     for i in chosen:
         if plan.actions[i].kind in {"skip", "reuse"}:
-            raise InputError(f"{labels[i]!r} is a {plan.actions[i].kind}: it processes no frame")
+            raise InputError(
+                f"{labels[i]!r} is a {plan.actions[i].kind}: it processes no {plan.words.step}"
+            )
     streams = dict.fromkeys(plan.actions[i].stream for i in chosen)
     if len(streams) > 1:
         raise InputError(
@@ -174,18 +178,24 @@ def video_sums(counts: LogCounts, own: Resolutions) -> Any:
     return sums
 
 
-def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int) -> Ratio | None:
+def ratio_of(
+    above: Any, below: Any, clusters: Any = None, *, resamples: int, seed: int, largest: int
+) -> Ratio | None:
     """Return sum / sum over videos with the 95 % interval of resampled videos; None for 0 below.
 
-    Beyond ``largest`` videos the interval is the bootstrap's limit, the ratio ± 1.96 standard
-    errors of the linearised ratio (Cochran, Sampling Techniques, 1977, equation 6.13).
+    ``clusters``, (videos,), is the cluster of each where whole clusters are drawn, as ``interval``.
+    Beyond ``largest`` videos or clusters the interval is the bootstrap's limit, the ratio ± 1.96
+    standard errors of the linearised ratio (Cochran, Sampling Techniques, 1977, equation 6.13).
     """
     import numpy as np
 
-    n, whole = len(below), float(below.sum())
+    whole = float(below.sum())
     if not whole:
         return None
     share = float(above.sum()) / whole
+    if clusters is not None:
+        above, below = (np.bincount(clusters, weights=one) for one in (above, below))
+    n = len(below)
     if n < 2:
         return Ratio(share=share)
     if n > largest:
@@ -197,27 +207,32 @@ def ratio_of(above: Any, below: Any, *, resamples: int, seed: int, largest: int)
     shares = tops[bottoms > 0] / bottoms[bottoms > 0]
     if not len(shares):
         return Ratio(share=share)
-    low, high = middle_of(shares)
+    low, high = ends_of(shares, clusters)
     return Ratio(share=share, low=low, high=high, method=BOOTSTRAP)
 
 
-def interval_sentence(ratios: Sequence[Ratio], choices: Choices) -> list[str]:
+def interval_sentence(
+    ratios: Sequence[Ratio], choices: Choices, clusters: Clusters | None, words: Words
+) -> list[str]:
     """Return sentences on how intervals were made, and on their limits."""
+    drawn = None if clusters is None else clusters.drawn
+    over = words.samples if drawn is None else f"clusters ({choices.cluster})"
     notes = []
     methods = {ratio.method for ratio in ratios}
     if BOOTSTRAP in methods:
         notes.append(
-            f"Lines: 95 % intervals, percentile bootstrap over the class's videos "
-            f"({choices.resamples:,} resamples, seed {choices.seed})."
+            f"Lines: 95 % intervals, percentile bootstrap over the class's {over}, "
+            f"{choices.resamples:,} resamples, seed {choices.seed}."
         )
     if LIMIT in methods:
         rest = "the larger classes: " if BOOTSTRAP in methods else "lines: 95 % intervals, "
         notes.append(f"{rest}the bootstrap's normal limit.".capitalize())
     if "" in methods:
-        notes.append("A class of one video has no interval.")
+        one = words.sample if drawn is None else "cluster"
+        notes.append(f"A class of one {one} has no interval.")
     if any(ratio.low is not None and ratio.low == ratio.high for ratio in ratios):
         notes.append(
-            "An interval without width: all videos of the class agree, which does not show how far "
-            "others would differ."
+            f"An interval without width: all {words.samples} of the class agree, which does not "
+            "show how far others would differ."
         )
     return notes

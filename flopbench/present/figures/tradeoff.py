@@ -18,7 +18,7 @@ from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.inputs.files import CallerError, require_kind, several
-from flopbench.present.figures.inputs.logs import Log, NamedRun, priced
+from flopbench.present.figures.inputs.logs import Log, NamedRun, priced, words_of
 from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.inputs.replays import Replays
 from flopbench.present.figures.measured import measured_costs
@@ -26,7 +26,6 @@ from flopbench.present.figures.tradeoff_data import Tradeoff
 from flopbench.present.figures.tradeoff_points import (
     COLUMNS,
     COSTS,
-    UNITS,
     Cost,
     LogCosts,
     TradeoffPoint,
@@ -38,6 +37,7 @@ from flopbench.present.figures.tradeoff_points import (
     log_points,
     parameter_costs,
     published_points,
+    unit_of,
     without_source,
 )
 from flopbench.present.figures.tradeoff_series import Series, named_points, with_own, with_series
@@ -103,7 +103,7 @@ ELSEWHERE: Mapping[Cost, str] = {
         ),
         NAMES,
     ),
-    log_options=("prices", "bootstrap", "reading", "shares"),
+    log_options=("prices", "bootstrap", "cluster", "reading", "shares"),
 )
 def tradeoff(
     logs: Log | Sequence[Log] = (),
@@ -146,7 +146,7 @@ def tradeoff(
         log_scale: whether the axis of the cost is logarithmic; None: where costs are far apart.
         anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
-        choices: prices, rule, resamples, seed.
+        choices: prices, rule, resamples, seed, clusters.
 
     Returns:
         The axes: accuracy in percent against cost.
@@ -175,13 +175,15 @@ def tradeoff(
         costs = measured_costs(found, replays, mode=mode, anyway=anyway)
     else:
         costs = BY_COUNT[cost](found)
-    published, doubts = published_points(rows, cost)
+    words = words_of(found)
+    unit = unit_of(cost, words)
+    published, doubts = published_points(rows, cost, unit)
     drawn = [*log_points(found, methods, costs, cost), *published]
     warnings += [*costs.warnings, *doubts]
     if not drawn:
         said = "; ".join(map(str, costs.warnings[:3]))
         raise CallerError(
-            f": no point has {UNITS[cost]}" + (f": {said}" if said else ""),
+            f": no point has {unit}" + (f": {said}" if said else ""),
             f"a table of points has it in a column {COLUMNS[cost]}{ELSEWHERE[cost]}",
         )
     drawn = _with_front(with_own(with_series(drawn, series), own))
@@ -197,6 +199,7 @@ def tradeoff(
         differences=tuple(differences),
         notes=tuple(notes),
         warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
+        words=words,
     )
 
 
@@ -230,12 +233,12 @@ def _reference(points: Sequence[TradeoffPoint], reference: str) -> str:
     return found[0].name
 
 
-def _check_cost(cost: str, timed: bool) -> None:
+def _check_cost(cost: Cost, timed: bool) -> None:
     if cost not in COSTS:
         raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
     if cost != "ms" and timed:
         raise CallerError(
-            f": a replay or its mode was given, but costs are {UNITS[cost]}",
+            f": a replay or its mode was given, but costs are {unit_of(cost)}",
             "replays hold times: --x ms draws them",
         )
 

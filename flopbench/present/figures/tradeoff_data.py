@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from flopbench.core.errors import Remark
-from flopbench.core.units import plural
+from flopbench.core.units import VIDEOS, Words, plural
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.tradeoff_points import COLUMNS, UNITS, Cost, TradeoffPoint, signed
+from flopbench.present.figures.tradeoff_points import (
+    COLUMNS,
+    Cost,
+    TradeoffPoint,
+    signed,
+    unit_of,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,7 @@ class Tradeoff:
         terms: sentences on where costs come from: counter, rule, machine.
         differences: sentences on how far logs are from the reference.
         notes: sentences on individual points.
+        words: what the logs call their samples and steps.
     """
 
     points: tuple[TradeoffPoint, ...]
@@ -37,6 +44,12 @@ class Tradeoff:
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...]
     warnings: tuple[Remark, ...]
+    words: Words = VIDEOS
+
+    @property
+    def unit(self) -> str:
+        """Of the costs: ``GFLOPS/video``."""
+        return unit_of(self.cost, self.words)
 
     @property
     def front(self) -> tuple[TradeoffPoint, ...]:
@@ -69,7 +82,7 @@ class Tradeoff:
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        unit = UNITS[self.cost]
+        unit = self.unit
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
         many = f"{len(self.points)} {plural(len(self.points), 'point')}"
         best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
@@ -116,7 +129,7 @@ class Tradeoff:
         if any(points[1:] for points in self.series.values()):
             said.append("Lines join the points of one method, the cheapest first.")
         if self.reference:
-            unit = UNITS[self.cost].partition("/")[0]
+            unit = self.unit.partition("/")[0]
             said.append(f"Below a name: {unit} and {self.metric} relative to {self.reference}.")
             said += self.differences
         return said

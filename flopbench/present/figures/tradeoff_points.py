@@ -10,7 +10,7 @@ from typing import Literal
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, VIDEOS, Words
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.compare import Comparison, Difference, accuracy_notes, compare
 from flopbench.estimate.methods import Method, Metric, methods_of
@@ -18,7 +18,7 @@ from flopbench.estimate.runs import Choices
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_as, charged_sentences
 from flopbench.present.figures.inputs import points as tables
-from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
+from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text, words_of
 from flopbench.present.figures.inputs.points import Point
 
 Cost = Literal["gflops", "ms", "frames", "params"]
@@ -26,11 +26,12 @@ COSTS: tuple[Cost, ...] = ("gflops", "ms", "frames", "params")
 COLUMNS: Mapping[Cost, str] = dict(zip(COSTS, tables.COSTS, strict=True))
 """Cost -> the column that has it, in tables that are read and in the one that is written."""
 UNITS: Mapping[Cost, str] = {
-    "gflops": "GFLOPS/video",
-    "ms": "ms/video",
-    "frames": "processed frames/video",
+    "gflops": "GFLOPS/{words.sample}",
+    "ms": "ms/{words.sample}",
+    "frames": "processed {words.steps}/{words.sample}",
     "params": "parameters",
 }
+"""Of each cost, but for the words of the logs: see ``unit_of``."""
 SHOWN = 5
 """At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
@@ -110,7 +111,7 @@ def accuracies_of(
         chosen, methods = result.metric, result.methods
         notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
         own = () if place is None else result.differences
-        apart = [_difference_text(one, chosen, cost) for one in own]
+        apart = [_difference_text(one, chosen, cost, words_of(found)) for one in own]
     else:
         chosen, methods = methods_of(runs, names, metric, choices)
         notes = [note for method in methods for note in accuracy_notes(method)]
@@ -125,6 +126,11 @@ def accuracies_of(
     return chosen, methods, apart, [f"Note: {note}." for note in notes]
 
 
+def unit_of(cost: Cost, words: Words = VIDEOS) -> str:
+    """Return the unit of a cost, such as ``GFLOPS/image``."""
+    return UNITS[cost].format(words=words)
+
+
 def signed(value: float, digits: int) -> str:
     """Return a number with its sign, as figures print it."""
     return f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
@@ -134,7 +140,7 @@ def _names(one: NamedRun) -> tuple[str, str]:
     return one.name, str(one.run.source)
 
 
-def _difference_text(one: Difference, metric: Metric, cost: Cost) -> str:
+def _difference_text(one: Difference, metric: Metric, cost: Cost, words: Words) -> str:
     """Say how far a log is from the reference, with the intervals that there are."""
 
     def part(value: float, unit: str, ends: Ends | None) -> str:
@@ -147,10 +153,10 @@ def _difference_text(one: Difference, metric: Metric, cost: Cost) -> str:
 
     parts = []
     if cost == "gflops":
-        parts.append(part(one.gflops_per_video, UNITS[cost], one.ci95_gflops_per_video))
+        parts.append(part(one.gflops_per_video, unit_of(cost, words), one.ci95_gflops_per_video))
     if one.percent is not None:
         parts.append(part(one.percent, f"{metric} points", one.ci95_percent))
-    how = ", videos resampled in pairs" if one.paired else ""
+    how = f", {words.samples} resampled in pairs" if one.paired else ""
     return f"{one.name} against {one.less}: {', '.join(parts)}{how}."
 
 
@@ -182,7 +188,8 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
 
 def frame_costs(found: Sequence[NamedRun]) -> LogCosts:
     """Return the frames that the logs process, a video."""
-    said = "Processed frames: those under an action that runs a network, or under an exit."
+    steps = words_of(found).steps
+    said = f"Processed {steps}: those under an action that runs a network, or under an exit."
     return LogCosts(
         by_name={one.name: (one.run.primary.processed_frames_per_video, None) for one in found},
         terms=(*log_terms(found), *([said] if found else [])),
@@ -217,10 +224,11 @@ def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
     first = found[0].run
     rules = listed(list(dict.fromkeys(one.run.primary.rule for one in found)))
     intervals = {one.name: one.run.interval for one in found}
+    over = {one.name: drawn_text(one.run.clusters, one.run.header.words) for one in found}
     ways = dict.fromkeys(
         i.method
-        + (f" over {i.over}, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
-        for i in intervals.values()
+        + (f" over {over[name]}, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
+        for name, i in intervals.items()
         if i is not None
     )
     return LogCosts(
@@ -230,8 +238,7 @@ def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
         },
         terms=(
             *log_terms(found),
-            f"Counter: {f'{first.prices.counter} {first.prices.version}'.strip()}; prices: "
-            f"{first.table}; {rules} rule.",
+            f"Counter: {first.prices.counted_by}; {first.prices.origin}; {rules} rule.",
             CONVENTION,
             *charged_sentences(found),
             *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
@@ -244,8 +251,9 @@ def log_terms(found: Sequence[NamedRun]) -> list[str]:
     if not found:
         return []
     logs = [
-        f"{o.name}: {videos_text(o.run.primary.videos, o.run.primary.records)}, {o.run.source}"
+        f"{o.name}: {videos_text(o.run.header.words, e.videos, e.records)}, {o.run.source}"
         for o in found
+        for e in [o.run.primary]
     ]
     return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
 
@@ -283,14 +291,16 @@ def log_points(
     ]
 
 
-def published_points(rows: Sequence[Point], cost: Cost) -> tuple[list[TradeoffPoint], list[Remark]]:
+def published_points(
+    rows: Sequence[Point], cost: Cost, unit: str
+) -> tuple[list[TradeoffPoint], list[Remark]]:
     """Return the points of the rows that have this cost, and remarks on those that lack it."""
     points, remarks = [], []
     for row in rows:
         value = row.costs.get(COLUMNS[cost])
         if value is None:
             place = f"{row.file}, line {row.line}: {row.approach}"
-            remarks.append(Remark(f"{place} has no {UNITS[cost]} and is left out"))
+            remarks.append(Remark(f"{place} has no {unit} and is left out"))
             continue
         points.append(
             TradeoffPoint(

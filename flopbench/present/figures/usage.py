@@ -171,7 +171,7 @@ class Usage:
         if any(self.bar(run, action) is None for run in self.runs for action in self.actions):
             sentences.append("A dash in place of a bar: that run has no such action.")
         files = "; ".join(
-            f"{r.name}: {videos_text(r.videos, r.views, r.words)}, {r.source}" for r in self.runs
+            f"{r.name}: {videos_text(r.words, r.videos, r.views)}, {r.source}" for r in self.runs
         )
         sentences += [f"{files}.", *left_out(self.warnings)]
         bars = number_of(len(self.actions), "action")

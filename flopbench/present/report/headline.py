@@ -78,19 +78,23 @@ def _cost(run: Run) -> Number:
         name, macs, per = whole
         share = 100 * float(main.macs_per_video / macs)
         parts.insert(0, f"{share:.0f} % of {name} on every {per}, {gflops(macs):.4g}")
-    return Number(value=value, what=f"GFLOPS/video by {main.counter}", more="; ".join(parts))
+    return Number(
+        value=value,
+        what=f"GFLOPS/{run.header.words.sample} by {main.counter}",
+        more="; ".join(parts),
+    )
 
 
 def _share(run: Run) -> Number | None:
     """Return the share of frames that are processed, where some are not."""
-    main = run.primary
+    main, words = run.primary, run.header.words
     processed, frames = main.processed_frames_per_video, main.frames_per_video
     if not 0 < processed < frames:
         return None
     return Number(
         value=f"{100 * processed / frames:.0f} %",
-        what="of the frames processed",
-        more=f"{processed:.1f} of {frames:.4g} a video",
+        what=f"of the {words.steps} processed",
+        more=f"{processed:.1f} of {frames:.4g} {words.a_sample}",
     )
 
 

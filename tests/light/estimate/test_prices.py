@@ -17,7 +17,7 @@ from flopbench.counting.run import measure
 from flopbench.counting.table import CostTable
 from flopbench.estimate import price_rows
 from flopbench.estimate.price_rows import UnpricedError, table_command
-from flopbench.estimate.prices import PriceBook, price_book
+from flopbench.estimate.prices import PriceBook, PriceList, price_book
 from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.estimate.text import estimate_grids
 
@@ -425,3 +425,19 @@ def test_the_way_to_a_table_names_every_log(tmp_path: Path) -> None:
         assert f"flopbench table --for {words} then add --table table.json" in caught.value.hint
     command = table_command(["run.csv"], "arnet-resnet", "ptflops")
     assert command.endswith("run.csv --preset arnet-resnet --counter ptflops -o table.json")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("counted when the log was written", "prices counted when the log was written"),
+        ("measured by flopbench", "prices measured by flopbench"),
+        ("table.json", "prices from table.json"),
+        ("constants of the log", "prices from constants of the log"),
+    ],
+)
+def test_where_prices_come_from_is_english(source: str, said: str) -> None:
+    """Captions of figures say it in a sentence."""
+    prices = PriceList(counter="thop", version="0.1", source=source, prices={})
+    assert (prices.counted_by, prices.origin) == ("thop 0.1", said)
+    assert PriceList(counter="torch", version="", source="", prices={}).counted_by == "torch"

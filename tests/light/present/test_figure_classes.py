@@ -124,7 +124,7 @@ def test_which_classes(tmp_path: Path) -> None:
     named = classes_of(log, classes=["c3", "c40"])
     assert {one.name for one in named.classes} == {"c3", "c40"}
     assert "chosen by name" in " ".join(named.caption.sentences)
-    with pytest.raises(InputError, match="no video has the class 'c11x'") as error:
+    with pytest.raises(InputError, match="no sample has the class 'c11x'") as error:
         classes_of(log, classes=["c11x"])
     assert "did you mean 'c" in error.value.hint
 
@@ -147,7 +147,7 @@ def test_several_labels_and_none(tmp_path: Path) -> None:
     assert [(one.name, one.videos) for one in classes.classes] == [("a", 2), ("b", 1)]
     assert classes.whole.videos == 3
     said = " ".join(classes.caption.sentences)
-    assert "counts in each of its classes" in said
+    assert "Videos with several labels count in each of their classes." in said
     assert "In no class, since without a label: 1 record." in said
 
 

@@ -66,7 +66,7 @@ def test_words_say_how() -> None:
         "Freedman and Diaconis's rule, rounded; the narrowest of the runs' widths",
         "200 videos",
         "selective: mean 18.66 (95 % interval ",
-        "percentile bootstrap over videos (1,000 resamples, seed 0)",
+        "percentile bootstrap over videos, 1,000 resamples, seed 0.",
     ):
         assert part in said, said
 
@@ -240,9 +240,7 @@ def test_clusters_are_named(tmp_path: Path) -> None:
     ]
     path = write_log(tmp_path / "run.jsonl", {**header, "steps": "varies"}, samples)
     over = cost_of(path, choices=Choices(cluster="clip")).caption.sentences
-    assert (
-        "Intervals of means: 95 %, percentile bootstrap over 12 clusters (1,000 resamples, seed 0)."
-        in over
-    )
+    how = "percentile bootstrap over 12 clusters (clip), 1,000 resamples, seed 0."
+    assert f"Intervals of means: 95 %, {how}" in over
     one = cost_of(path, choices=Choices(cluster="set")).caption.sentences
     assert "A single cluster has no interval." in one

@@ -215,7 +215,7 @@ def test_videos_of_a_class_are_typical_of_it(tmp_path: Path) -> None:
     assert [(film.group, film.group_gflops) for film in levels] == [
         ("a, easy", 1.0), ("a, medium", 4.0), ("a, hard", 12.0)
     ]  # fmt: skip
-    with pytest.raises(InputError, match="no video has the class 'c'"):
+    with pytest.raises(InputError, match="no sample has the class 'c'"):
         frames_of(log, classes=["c"])
     with pytest.raises(InputError, match="by id or by class"):
         frames_of(log, classes=["a"], videos=["v1"])

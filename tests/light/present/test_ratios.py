@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from logs import arnet_plan, header_of
 
 from flopbench.policy.plan import plan_of
-from flopbench.present.figures.ratios import action_size
+from flopbench.present.figures.ratios import Ratio, action_size, ratio_of
 
 
 def test_arnet() -> None:
@@ -63,3 +64,22 @@ def test_inputs_by_shape(shapes: str, size: tuple[int, int] | None) -> None:
     for component in (f"nets:Net@{shapes}", [row]):
         header = header_of(actions=["net"], components={"net": component})
         assert action_size(plan_of(header), 0) == size
+
+
+def test_clusters_are_drawn_whole() -> None:
+    """Of ten videos one cluster looks at nothing, the other at everything: 0, 1/2 or 1 is drawn.
+
+    Their normal limit is 0.5 ± 1.96 √(10² + 10²) / 80, of sums 10 and 30 out of 40 each.
+    """
+    terms: dict[str, int] = {"resamples": 200, "seed": 0, "largest": 50}
+    above, below, clusters = np.repeat([0.0, 4.0], 10), np.full(20, 4.0), np.repeat([0, 1], 10)
+    alone, together = ratio_of(above, below, **terms), ratio_of(above, below, clusters, **terms)
+    assert alone is not None
+    assert together is not None
+    assert alone.share == together.share == 0.5
+    assert (together.low, together.high) == (0.0, 1.0)
+    assert 0.2 < (alone.low or 0.0) < (alone.high or 1.0) < 0.8
+    limit = ratio_of(np.repeat([1.0, 3.0], 10), below, clusters, **{**terms, "largest": 1})
+    assert limit is not None
+    assert limit.high == pytest.approx(0.5 + 1.959964 * 200**0.5 / 80)
+    assert ratio_of(above, below, np.zeros(20, int), **terms) == Ratio(share=0.5)

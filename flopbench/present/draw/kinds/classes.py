@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from flopbench.core.units import GIGA, interval_decimals, scale_of
+from flopbench.core.units import GIGA, Words, interval_decimals, scale_of
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
 from flopbench.present.draw.parts import NAMES_TAKE, bar_key, bars, name_rows, note
@@ -74,9 +74,9 @@ def _dots_drawing(data: Classes | ClassesOfRuns) -> Drawing:
         for n, one in enumerate(series):
             _draw_series(ax, one, n, (n - (len(series) - 1) / 2) * SPREAD / len(series))
         ax.hlines([ABOVE, *range(len(names))], 0, 100, color=FAINT, linewidth=0.4, zorder=0)
-        _name(ax, style, names, counts, [run.whole.videos for run in runs])
+        _name(ax, style, names, counts, [run.whole.videos for run in runs], data.words)
         ax.set_xlim(0, 100)
-        ax.set_xlabel(f"{'share of frames' if alone else SHORT[first.series[0]]} (%)")
+        ax.set_xlabel(f"{f'share of {data.words.steps}' if alone else SHORT[first.series[0]]} (%)")
         legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:
@@ -92,14 +92,16 @@ def _name(
     names: Sequence[str],
     counts: Sequence[Sequence[int]],
     whole: Sequence[int],
+    words: Words,
 ) -> None:
-    """Name the rows, each with its number of videos in the runs: once where all have as many."""
+    """Name the rows, each with its number of samples in the runs: once where all have as many."""
     endings = [f" ({', '.join(f'{n:,}' for n in dict.fromkeys(own))})" for own in (whole, *counts)]
     shown = [WHOLE, *(name or NAMELESS for name in names)]
     short = fitting_names(shown, NAMES_TAKE * style.width_in, style.small_pt, endings)
     labels = [name + end for name, end in zip(short, endings, strict=True)]
     rows = [ABOVE, *range(len(names))]
-    name_rows(ax, rows, labels, "class (number of videos)", ends=(len(names) - 0.45, ABOVE - 0.5))
+    title = f"class (number of {words.samples})"
+    name_rows(ax, rows, labels, title, ends=(len(names) - 0.45, ABOVE - 0.5))
 
 
 def _dots(n: int, x: list[float], y: list[float]) -> Line2D:
@@ -161,9 +163,10 @@ def _bars_drawing(data: ClassBars) -> Drawing:
                     note(ax, f"{end:.{digits}f}", (end, y), style)
         counts = [[bar.videos for bar in own] for own in data.classes]
         names = [own[0].name for own in data.classes]
-        _name(ax, style, names, counts, [bar.videos for bar in data.whole])
+        _name(ax, style, names, counts, [bar.videos for bar in data.whole], data.words)
         ax.set_xlim(0, unit * longest * ROOM or 1 if cost else 100)
-        ax.set_xlabel(f"cost ({scale.prefix}MACs/video)" if cost else f"share of {data.of} (%)")
+        per = f"cost ({scale.prefix}MACs/{data.words.sample})"
+        ax.set_xlabel(per if cost else f"share of {data.counted} (%)")
         legend_above(ax, legend, style)
 
     def height_in(style: Style) -> float:

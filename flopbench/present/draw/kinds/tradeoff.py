@@ -27,9 +27,9 @@ LEAST_PERCENT, LEAST_FACTOR = 1.0, 1.15
 TICKS = 6
 """The most of an axis that is not logarithmic."""
 LABELS: dict[Cost, str] = {
-    "gflops": "cost (GFLOPS/video = GMACs/video)",
-    "ms": "time (ms/video, measured)",
-    "frames": "processed frames a video",
+    "gflops": "cost (GFLOPS/{words.sample} = GMACs/{words.sample})",
+    "ms": "time (ms/{words.sample}, measured)",
+    "frames": "processed {words.steps} {words.a_sample}",
     "params": "parameters (M)",
 }
 FRONT: dict[str, Any] = {"color": "#777777", "linewidth": 0.8}
@@ -58,7 +58,7 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
                 ax.plot(xs, ys, color=own.color, linestyle=own.dash, linewidth=1.0, zorder=2.2)
             for point in members:
                 _draw_point(point, own, tradeoff.mixed, ax)
-        ax.set_xlabel(LABELS[tradeoff.cost])
+        ax.set_xlabel(LABELS[tradeoff.cost].format(words=tradeoff.words))
         ax.set_ylabel("mAP (%)" if tradeoff.metric == "mAP" else "top-1 accuracy (%)")
         ax.grid(visible=True)
         name_points(

@@ -18,7 +18,7 @@ from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_tex
 
 MARKS: dict[Kind, str] = {
     "skip": "A dashed box with × is one decision to skip the frames that it spans; it is open on "
-    "the right where the video ends before the skip does, and where it continues in the next line.",
+    "the right where the steps end before the skip does, and where it continues in the next line.",
     "reuse": "A dotted box with = is a step for which an earlier result was used.",
     "exit": "A thick outline marks the frame at which the policy stopped.",
     "unreached": "Grey without hatches: steps after the exit, which were not processed.",
@@ -87,31 +87,34 @@ def choice_sentences(
     per_group: int,
 ) -> list[str]:
     """Say how the videos were chosen and what their groups are."""
+    counts, words = run.counts, run.header.words
+    assert isinstance(counts, LogCounts)
     if by_hand:
-        how = "The videos were chosen by hand"
+        how = f"The {words.samples} were chosen by hand"
     elif per_group == 1:
         how = (
-            "Of each group the video is drawn whose cost is nearest to the group's median cost "
-            "(the first in the log where several are)"
+            f"Of each group the {words.sample} is drawn whose cost is nearest to the group's "
+            "median cost (the first in the log where several are)"
         )
     else:
         quantiles = [f"{2 * n + 1}/{2 * per_group}" for n in range(per_group)]
         how = (
-            f"Of each group {per_group} videos are drawn: those whose costs are nearest to the "
-            f"quantiles {listed(quantiles)} of the group's costs"
+            f"Of each group {per_group} {words.samples} are drawn: those whose costs are nearest "
+            f"to the quantiles {listed(quantiles)} of the group's costs"
         )
     what = {COST: "thirds by cost", CORRECT: "by whether the prediction is right", None: ""}
     usual = "" if levels.thirds else f"by the column {measure!r}"
     groups = [text for text in (what.get(measure, usual), levels.note) if text]
-    costs = listed([f"{name} {median:,.2f}" for name, median in medians.items()])
+    many, costs = (
+        words.samples,
+        listed([f"{name} {median:,.2f}" for name, median in medians.items()]),
+    )
     falls = medians.get(LEVELS[0], 0.0) > medians.get(LEVELS[-1], inf)
-    why = "; the margin is that of the run itself: a video that it looked at longer may seem easier"
-    counts = run.counts
-    assert isinstance(counts, LogCounts)
+    why = f"; the margin is that of the run itself: {many} that it looked at longer may seem easier"
     return [
-        f"{how}; the log has {videos_text(counts.videos, counts.records)}.",
+        f"{how}; the log has {videos_text(words, counts.videos, counts.records)}.",
         f"Groups: {'; '.join(groups)}.",
-        f"Median GFLOPS of a group's videos: {costs}{why if falls and measure == MARGIN else ''}.",
+        f"Median GFLOPS of a group's {many}: {costs}{why if falls and measure == MARGIN else ''}.",
         *left_out(run.warnings),
     ]
 
@@ -119,11 +122,11 @@ def choice_sentences(
 def cost_sentences(run: Run) -> list[str]:
     """Say which prices the costs use."""
     prices = run.prices
-    counter = f"{prices.counter} {prices.version}".strip()
+    one = run.header.words.sample
     views = "" if getattr(run.counts, "video", None) is None else ", all of its views together"
     return [
-        f"GFLOPS are those of the video{views}: rule {run.primary.rule}, counter {counter}, prices "
-        f"from {prices.source}; {run.source}.",
+        f"GFLOPS are those of the {one}{views}: rule {run.primary.rule}, counter "
+        f"{prices.counted_by}, {prices.origin}; {run.source}.",
         CONVENTION,
         *charged_sentences([NamedRun(name=run.method, run=run)]),
     ]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import gflops, plural
+from flopbench.core.units import Words, gflops, plural
 from flopbench.estimate.difficulty import COST
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.prices import PriceList
@@ -254,6 +254,7 @@ def frames(
         films.append(
             replace(found, group=group, group_gflops=group_gflops, gflops_per_video=own_gflops)
         )
+    known = [remark for remark in run.warnings if remark.kind != "clusters"]
     warnings = [film.warning for film in films if film.warning]
     if not warnings and all(film.missing == film.processed for film in films):
         warnings = [NO_FRAMES]
@@ -271,7 +272,9 @@ def frames(
             *cost_sentences(run),
         ),
         warnings=tuple(
-            dict.fromkeys([*run.warnings, *_small(picks, per_group), *map(Remark, warnings)])
+            dict.fromkeys(
+                [*known, *_small(picks, per_group, run.header.words), *map(Remark, warnings)]
+            )
         ),
     )
 
@@ -293,11 +296,12 @@ def _only_file(log: object) -> str | Path:
     return path
 
 
-def _small(picks: Mapping[str, Sequence[int]], per_group: int) -> list[Remark]:
-    """Warn of groups with fewer videos than requested."""
+def _small(picks: Mapping[str, Sequence[int]], per_group: int, words: Words) -> list[Remark]:
+    """Warn of groups with fewer samples than requested."""
     return [
-        Remark(f"the group {k!r} has only {videos_text(len(own))} where {per_group} were requested")
+        Remark(f"the group {k!r} has only {many} where {per_group} were requested")
         for k, own in picks.items()
+        for many in [videos_text(words, len(own))]
         if len(own) < per_group
     ]
 

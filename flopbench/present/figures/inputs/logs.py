@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import VIDEOS, Words, number_of
+from flopbench.core.units import Words, common_words, number_of
 from flopbench.estimate.compare import same_terms
 from flopbench.estimate.methods import names_of_logs
 from flopbench.estimate.runs import Choices, Run, counts_of_log, run_of_log
@@ -110,7 +110,12 @@ def logs_of(logs: Log | Sequence[Log]) -> list[Log]:
     return found
 
 
-def videos_text(videos: int | None, views: int | None = None, words: Words = VIDEOS) -> str:
+def words_of(found: Sequence[NamedRun]) -> Words:
+    """Return what a figure of these logs calls a sample and a step."""
+    return common_words(one.run.header.words for one in found)
+
+
+def videos_text(words: Words, videos: int | None, views: int | None = None) -> str:
     """Return ``50 videos (150 views)``, as the log calls them; views where one has several."""
     if videos is None:
         return "a published distribution"
