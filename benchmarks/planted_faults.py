@@ -843,6 +843,20 @@ FAULTS = (
         ("tests/light/present/test_figure_cost.py::test_the_form_fits_the_costs",),
     ),
     Fault(
+        "intervals of few clusters are not expanded",
+        "flopbench/present/figures/ratios.py",
+        "low, high = ends_of(shares, clusters)",
+        "low, high = ends_of(shares)",
+        ("tests/light/present/test_ratios.py",),
+    ),
+    Fault(
+        "axes and captions call every step a frame",
+        "flopbench/present/figures/class_ratios.py",
+        "among, steps = listed(self.resolutions.among), self.words.steps",
+        'among, steps = listed(self.resolutions.among), "frames"',
+        ("tests/light/present/test_figure_words.py",),
+    ),
+    Fault(
         "marks are hollow where none is stable",
         "flopbench/present/figures/inputs/timings.py",
         "if len(self.flagged) < self.drawn else",

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from logs import write_log
 
-from flopbench.estimate.runs import Choices
+from flopbench.core.errors import InputError
+from flopbench.estimate.runs import Choices, counts_of_log
 from flopbench.present.figures.classes import classes
 from flopbench.present.figures.cost import cost
 from flopbench.present.figures.frames.figure import frames
@@ -39,7 +40,7 @@ def log_of(path: Path, **header: Any) -> Path:
             "id": f"{'abc'[n // 2]}/{n % 2}",
             "actions": [int(n % 3 > 1), int(n % 3 > 0)],
             "labels": [n % 2],
-            "extra": {"clip": n // 3},
+            "extra": {"clip": n // 3, "set": 0},
         }
         for n in range(6)
     ]
@@ -123,3 +124,14 @@ def test_intervals_over_clusters_say_so(
     assert "intervals over 2 clusters tend to be too narrow" in " ".join(map(str, figure.warnings))
     assert "--cluster 'id:/'" in " ".join(map(str, cost.make(log, choices=CHOICES).warnings))
     assert "--cluster" not in " ".join(map(str, frames.make(log, choices=CHOICES).warnings))
+
+
+def test_classes_of_one_cluster_have_no_interval(tmp_path: Path) -> None:
+    """The whole run and each class are drawn in the same clusters; counts alone have none."""
+    log = log_of(tmp_path / "own.jsonl")
+    terms = Choices(resamples=20, cluster="set")
+    figure = classes.make(log, high="big", choices=terms)
+    assert [one.high.low for one in (*figure.classes, figure.whole)] == [None, None, None]
+    assert "A class of one cluster has no interval." in figure.caption.sentences
+    with pytest.raises(InputError, match="was counted without --cluster set"):
+        classes.make(counts_of_log(log), high="big", choices=terms)

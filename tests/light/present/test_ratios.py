@@ -67,19 +67,22 @@ def test_inputs_by_shape(shapes: str, size: tuple[int, int] | None) -> None:
 
 
 def test_clusters_are_drawn_whole() -> None:
-    """Of ten videos one cluster looks at nothing, the other at everything: 0, 1/2 or 1 is drawn.
+    """One of five clusters of four videos looks at nothing, the others at everything.
 
-    Their normal limit is 0.5 ± 1.96 √(10² + 10²) / 80, of sums 10 and 30 out of 40 each.
+    Five are drawn: of three shares in a hundred thousand all are the first, of 0.67 % four or more,
+    of 5.8 % three or more, which makes 2.5 % end at 0.4. For five clusters that is expanded to
+    0.1 %, which ends at 0.2. The normal limit is 0.8 ± 1.96 √(4 · 3.2² + 12.8²) / 80.
     """
-    terms: dict[str, int] = {"resamples": 200, "seed": 0, "largest": 50}
-    above, below, clusters = np.repeat([0.0, 4.0], 10), np.full(20, 4.0), np.repeat([0, 1], 10)
-    alone, together = ratio_of(above, below, **terms), ratio_of(above, below, clusters, **terms)
-    assert alone is not None
+    terms: dict[str, int] = {"resamples": 2000, "seed": 0, "largest": 50}
+    clusters = np.repeat(np.arange(5), 4)
+    above, below = np.where(clusters, 4.0, 0.0), np.full(20, 4.0)
+    together = ratio_of(above, below, clusters, **terms)
     assert together is not None
-    assert alone.share == together.share == 0.5
-    assert (together.low, together.high) == (0.0, 1.0)
-    assert 0.2 < (alone.low or 0.0) < (alone.high or 1.0) < 0.8
-    limit = ratio_of(np.repeat([1.0, 3.0], 10), below, clusters, **{**terms, "largest": 1})
+    assert (together.share, together.low, together.high) == pytest.approx((0.8, 0.2, 1.0))
+    alone = ratio_of(above, below, **terms)
+    assert alone is not None
+    assert 0.5 < (alone.low or 0.0) < 0.7
+    limit = ratio_of(above, below, clusters, **{**terms, "largest": 4})
     assert limit is not None
-    assert limit.high == pytest.approx(0.5 + 1.959964 * 200**0.5 / 80)
-    assert ratio_of(above, below, np.zeros(20, int), **terms) == Ratio(share=0.5)
+    assert limit.low == pytest.approx(0.8 - 1.959964 * (4 * 3.2**2 + 12.8**2) ** 0.5 / 80)
+    assert ratio_of(above, below, np.zeros(20, int), **terms) == Ratio(share=0.8)
