@@ -133,7 +133,7 @@ def test_one_file_twice_and_given_names() -> None:
     f, g = nameable("f", method="a"), nameable("g", method="a")
     assert names_of_logs([f, f]) == ["a (f) #1", "a (f) #2"]
     assert names_of_logs([f, g], ["x", "y"]) == ["x", "y"]
-    with pytest.raises(InputError, match="1 names for 2 runs"):
+    with pytest.raises(InputError, match="1 name for 2 runs"):
         names_of_logs([f, g], ["x"])
     with pytest.raises(InputError, match="not all different"):
         names_of_logs([f, g], ["x", "x"])

@@ -131,7 +131,7 @@ def test_a_mode_that_one_replay_lacks_is_told() -> None:
     [
         (REPLAY, {"modes": ["onlin"]}, "did you mean 'online'"),
         ([], {}, "no replay was given"),
-        (REPLAY, {"names": ["a", "b"]}, "2 names for 1 runs"),
+        (REPLAY, {"names": ["a", "b"]}, "2 names for 1 run"),
         (ROOT / "tests/data/steady.jsonl", {}, "is a policy log"),
         (ROOT / "tests/data/timings.json", {}, "is a timing file"),
         (ROOT / "none.json", {}, "none.json"),

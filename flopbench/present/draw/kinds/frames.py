@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
+from flopbench.core.units import GIGA, Scale, table_scale
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.style import FAINT, INK, SMALLEST_PT, Style, chosen_style
 from flopbench.present.draw.text import drawn_width_in, fitting_line, plain_text
@@ -84,7 +85,8 @@ class Layout:
             notes.append(f"side of a frame = side of its input; full: {self.full_px} px")
         if any(film.missing for film in frames.films):
             notes.append("hatched: no image")
-        notes.append("GFLOPS = GMACs")
+        unit = unit_of(frames).prefix
+        notes.append(f"{unit}FLOPS = {unit}MACs")
         one = "; ".join(notes)
         fits = drawn_width_in(one, self.text_pt) <= self.width_in
         return [one] if fits else [notes[0], "; ".join(notes[1:])]
@@ -145,7 +147,7 @@ def _draw(frames: Frames, ax: Axes) -> None:
     ax.set_aspect("equal", adjustable="box", anchor="NW")
     top = 0.0
     for film in frames.films:
-        _draw_film(film, ax, layout, top)
+        _draw_film(film, ax, layout, top, unit_of(frames))
         top += layout.film_in(film) + BETWEEN * layout.text_in
     for n, note in enumerate(layout.notes(frames)):
         _write(ax, layout, 0, top + n * layout.text_in, note, color=PALE_INK, ha="left")
@@ -189,15 +191,21 @@ def heading_of(film: Film) -> list[tuple[str, str]]:
     return parts
 
 
-def _amount(gflops: float) -> str:
-    return f"{gflops:,.2f}" if gflops >= 1 or gflops == 0 else f"{gflops:.3g}"
+def unit_of(frames: Frames) -> Scale:
+    """Return the unit of the costs of all rows."""
+    return table_scale(max((film.gflops_per_video for film in frames.films), default=0.0) * GIGA)
 
 
-def _draw_film(film: Film, ax: Axes, layout: Layout, top: float) -> None:
+def _amount(gflops: float, unit: Scale) -> str:
+    value = gflops * GIGA / unit.divisor
+    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
+
+
+def _draw_film(film: Film, ax: Axes, layout: Layout, top: float, unit: Scale) -> None:
     """Draw one row: two lines of text, then each stream."""
-    cost = f"{_amount(film.gflops_per_video)} GFLOPS"
+    cost = f"{_amount(film.gflops_per_video, unit)} {unit.prefix}FLOPS"
     if film.group_gflops is not None:
-        cost += f" (group's median {_amount(film.group_gflops)})"
+        cost += f" (group's median {_amount(film.group_gflops, unit)})"
     _write(ax, layout, layout.width_in, top, cost, ha="right")
     view = "" if film.view is None else f", view {film.view}"
     name = f"{film.group}: {film.id}{view}" if film.group else f"{film.id}{view}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from flopbench.core.units import GIGA, table_scale
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
 from flopbench.present.draw.parts import tick_text
@@ -27,7 +29,7 @@ LEAST_PERCENT, LEAST_FACTOR = 1.0, 1.15
 TICKS = 6
 """The most of an axis that is not logarithmic."""
 LABELS: dict[Cost, str] = {
-    "gflops": "cost (GFLOPS/{words.sample} = GMACs/{words.sample})",
+    "gflops": "cost ({unit}FLOPS/{words.sample} = {unit}MACs/{words.sample})",
     "ms": "time (ms/{words.sample}, measured)",
     "frames": "processed {words.steps} {words.a_sample}",
     "params": "parameters (M)",
@@ -41,6 +43,7 @@ OTHER = Look(color=INK, hatch="", marker="h", dash="none")
 
 def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
     """Return points, ready to be drawn."""
+    data, (tradeoff, unit) = tradeoff, _in_unit(tradeoff)
     points = tradeoff.points
     below = [tradeoff.against(point) for point in points]
 
@@ -58,7 +61,7 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
                 ax.plot(xs, ys, color=own.color, linestyle=own.dash, linewidth=1.0, zorder=2.2)
             for point in members:
                 _draw_point(point, own, tradeoff.mixed, ax)
-        ax.set_xlabel(LABELS[tradeoff.cost].format(words=tradeoff.words))
+        ax.set_xlabel(LABELS[tradeoff.cost].format(words=tradeoff.words, unit=unit))
         ax.set_ylabel("mAP (%)" if tradeoff.metric == "mAP" else "top-1 accuracy (%)")
         ax.grid(visible=True)
         name_points(
@@ -75,7 +78,22 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
         lines = len(points) + sum(map(bool, below))
         return max(lowest, height_in(lines, _legend(tradeoff), style))
 
-    return Drawing(data=tradeoff, draw=draw, height_in=height)
+    return Drawing(data=data, draw=draw, height_in=height)
+
+
+def _in_unit(tradeoff: Tradeoff) -> tuple[Tradeoff, str]:
+    """Return points with costs in the unit of the axis, and the prefix of counts."""
+    scale = table_scale(max(point.cost for point in tradeoff.points) * GIGA)
+    if tradeoff.cost != "gflops" or scale.divisor == GIGA:
+        return tradeoff, "G"
+    factor = GIGA / scale.divisor
+
+    def scaled(point: TradeoffPoint) -> TradeoffPoint:
+        ends = point.cost_ends
+        ends = None if ends is None else (factor * ends[0], factor * ends[1])
+        return replace(point, cost=factor * point.cost, cost_ends=ends)
+
+    return replace(tradeoff, points=tuple(map(scaled, tradeoff.points))), scale.prefix
 
 
 def _groups(tradeoff: Tradeoff) -> Iterator[tuple[Look, list[TradeoffPoint]]]:
