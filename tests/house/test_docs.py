@@ -16,7 +16,9 @@ from running import Done, run_shell
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-NAMED = re.compile(r"^`([\w.-]+)`:\n\n```(?:json|toml|text)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+NAMED = re.compile(
+    r"^`([\w.-]+)`:\n\n```(?:json|toml|text|python)\n(.*?)^```$", re.DOTALL | re.MULTILINE
+)
 """A file that a page shows in full: its name on a line by itself, its content below."""
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
@@ -98,10 +100,11 @@ def named_files() -> dict[str, str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder as the pages assume it: test data, the files that the pages show, the reader's
-    factories, a saved table.
+    """A folder as the pages assume it: test data, a cascade's logs, the files that the pages show,
+    the reader's factories, a saved table.
     """
-    shutil.copytree(ROOT / "tests" / "data", tmp_path / "tests" / "data")
+    for data in ("tests/data", "reports/cascade"):
+        shutil.copytree(ROOT / data, tmp_path / data)
     for name, content in named_files().items():
         (tmp_path / name).write_text(content, encoding="utf-8")
     (tmp_path / "nets.py").write_text(FACTORY)

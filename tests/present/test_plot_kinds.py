@@ -196,17 +196,17 @@ def test_long_names_are_shortened_and_stay_different(kind: str, tmp_path: Path) 
         ("cost", {}, ("cost (GFLOPS/image = GMACs/image)", "share of images (%)")),
         ("cost", {"cumulative": True}, (None, "images up to this cost (%)")),
         ("tradeoff", {}, ("cost (GFLOPS/image = GMACs/image)", "top-1 accuracy (%)")),
-        ("tradeoff", {"cost": "frames"}, ("processed layers an image", "top-1 accuracy (%)")),
+        ("tradeoff", {"cost": "frames"}, ("processed layers per image", "top-1 accuracy (%)")),
         ("classes", {}, ("share of layers (%)", "class (number of images)")),
         ("classes", {"bars": "share"}, ("share of layers (%)", "class (number of images)")),
-        ("classes", {"bars": "cost"}, ("cost (MMACs/image)", "class (number of images)")),
+        ("classes", {"bars": "cost"}, ("cost (GMACs/image)", "class (number of images)")),
         ("usage", {}, ("share of layers (%)", None)),
     ],
 )
 def test_axes_use_the_words_of_the_log(
     kind: str, options: dict[str, Any], labels: tuple[str | None, ...], tmp_path: Path
 ) -> None:
-    """Two images of a layer each, in two classes; one costs 50 MMACs and the other 2."""
+    """Two images of a layer each, in two classes; one costs 5 GMACs and the other 2."""
     header = {
         "sample_unit": "image",
         "step_unit": "layer",
@@ -214,7 +214,7 @@ def test_axes_use_the_words_of_the_log(
             {"name": "resnet50@224", "costs": {"big": 1}},
             {"name": "resnet18@112", "costs": {"small": 1}},
         ],
-        "components": {"big": "value:5e7", "small": "value:2e6"},
+        "components": {"big": "value:5e9", "small": "value:2e9"},
         "metrics": {"top-1": 70.0},
     }
     if kind == "classes" and not options:

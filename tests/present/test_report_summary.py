@@ -150,7 +150,7 @@ def test_an_accuracy_that_cannot_be_computed_has_its_reason(
 ) -> None:
     """Without scikit-learn, which mAP needs, the report and the other numbers are there."""
     monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
-    samples = [{"actions": [0], "labels": [n], "scores": [n, 1.0]} for n in (0, 1)]
+    samples = [{"actions": [0], "labels": [0, n], "scores": [n, 1.0]} for n in (0, 1)]
     cost, accuracy = numbers(tmp_path, samples)
     assert cost[0] == "5.0000"
     assert accuracy[:2] == ("-", "accuracy")
@@ -163,7 +163,7 @@ def test_a_replay_joins_its_run_or_has_a_headline() -> None:
     (one,) = headlines_of(read_material(files, Choices(resamples=50)), None)
     assert one.name == "steady"
     assert [number.what for number in one.numbers] == [
-        "GFLOPS/video by thop-2020", "mAP", "measured speed-up, online"
+        "GFLOPS/video by thop-2020", "top-1", "measured speed-up, online"
     ]  # fmt: skip
     assert one.numbers[2].value == "2.602×"
     assert one.numbers[2].more == (

@@ -31,7 +31,7 @@ TICKS = 6
 LABELS: dict[Cost, str] = {
     "gflops": "cost ({unit}FLOPS/{words.sample} = {unit}MACs/{words.sample})",
     "ms": "time (ms/{words.sample}, measured)",
-    "frames": "processed {words.steps} {words.a_sample}",
+    "frames": "processed {words.steps} per {words.sample}",
     "params": "parameters (M)",
 }
 FRONT: dict[str, Any] = {"color": "#777777", "linewidth": 0.8}
