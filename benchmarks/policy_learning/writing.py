@@ -55,13 +55,13 @@ def commands(config: Config, out: Path) -> list[list[str]]:
         ["plot", "usage", *logs(*POLICIES), *_to(figures, "usage")],
         [
             *("plot", "tradeoff", *logs(*POLICIES, *RANDOM, *uniform_names(config)), *names),
-            *("--metric", "top-1", "--linear", *_to(figures, "tradeoff")),
+            *("--metric", "top-1", "--linear", *videos, *_to(figures, "tradeoff")),
         ],
-        ["plot", "cost", *logs(*trained), *_to(figures, "cost")],
+        ["plot", "cost", *logs(*trained), *videos, *_to(figures, "cost")],
     ]
     for method in METHODS:
         one = logs(f"{method}-sampling")
-        made.append(["plot", "classes", *one, *_to(figures, f"classes-{method}")])
+        made.append(["plot", "classes", *one, *videos, *_to(figures, f"classes-{method}")])
         strip = [f"{out}/logs/{method}-sampling-s0.jsonl.gz", "--frames", FRAMES]
         made.append(["plot", "frames", *strip, *_to(figures, f"frames-{method}")])
     return [["flopbench", *command] for command in made]

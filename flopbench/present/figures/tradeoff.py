@@ -87,7 +87,8 @@ ELSEWHERE: Mapping[Cost, str] = {
         ),
         Option(
             "--metric NAME",
-            "mAP or top-1 (default: what points say, else mAP where every log has it)",
+            "mAP or top-1 (default: what points say, else as compare: top-1 where each sample has "
+            "one label)",
         ),
         Option(
             "--linear",
@@ -141,7 +142,7 @@ def tradeoff(
         own: points or series that are filled, the others being hollow; empty for the logs.
         reference: the point that own points are set against; empty for none.
         front: whether the Pareto front is drawn.
-        metric: ``mAP`` or ``top-1``; None takes what points say, else mAP where every log has it.
+        metric: ``mAP`` or ``top-1``; None takes what points say, else as ``compare``.
         mode: of the replays; None where they have only one.
         log_scale: whether the axis of the cost is logarithmic; None: where costs are far apart.
         anyway: draw different datasets, splits and machines too.
