@@ -61,8 +61,8 @@ def methods_of(
 ) -> tuple[Metric, tuple[Method, ...]]:
     """Return the metric, and a line of the comparison for each run, made with scores kept.
 
-    ``metric`` is as the user typed it; None takes the first that every run has or quotes: top-1
-    before mAP where each sample has one label.
+    ``metric`` is as the user typed it; None takes the first that every run has or quotes, of those
+    that have or quote any: top-1 before mAP where each sample has one label.
 
     Raises:
         InputError: there is no such metric.
@@ -75,8 +75,10 @@ def methods_of(
             found.append(none)
     known = list(zip(runs, found, strict=True))
 
-    def everywhere(one: Metric) -> bool:
-        return all(_quoted(run, one) is not None or _can(own, one) for run, own in known)
+    def has(one: Metric, run: Run, own: Predictions | NoAccuracy) -> bool:
+        return _quoted(run, one) is not None or _can(own, one)
+
+    telling = [pair for pair in known if any(has(one, *pair) for one in METRICS)]
 
     if metric is not None:
         chosen = metric_named(metric)
@@ -84,7 +86,7 @@ def methods_of(
         labelled = [own.offsets for own in found if isinstance(own, Predictions)]
         single = bool(labelled) and all(len(o) == o[-1] + 1 for o in labelled)
         order = METRICS[::-1] if single else METRICS
-        chosen = next(filter(everywhere, order), METRICS[0])
+        chosen = next((one for one in order if all(has(one, *pair) for pair in telling)), order[0])
     return chosen, tuple(
         _method(name, run, own, chosen, choices)
         for name, (run, own) in zip(names, known, strict=True)

@@ -102,7 +102,7 @@ def test_the_cost_is_exactly_that_of_the_log(tmp_path: Path) -> None:
 def test_compare_and_convert(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The verb shows one more line for each log; the log it is about can be written."""
     path = write_log(tmp_path / "log.jsonl", NETS, SAMPLES)
-    assert main(["compare", str(path), "--random", "--metric", "top-1", "--format", "csv"]) == 0
+    assert main(["compare", str(path), "--random", "--format", "csv"]) == 0
     rows = [line.split(",") for line in capsys.readouterr().out.splitlines()]
     assert [row[0] for row in rows[1:]] == ["mine", "random at the cost of mine"]
     assert rows[1][6] == rows[2][6] == "5.166666666666667"
