@@ -100,10 +100,10 @@ def named_files() -> dict[str, str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path) -> Path:
-    """A folder as the pages assume it: test data, a cascade's logs, the files that the pages show,
-    the reader's factories, a saved table.
+    """A folder as the pages assume it: test data, logs of the reports, the files that the pages
+    show, the reader's factories, a saved table.
     """
-    for data in ("tests/data", "reports/cascade"):
+    for data in ("tests/data", "reports/cascade", "reports/policy_learning/logs"):
         shutil.copytree(ROOT / data, tmp_path / data)
     for name, content in named_files().items():
         (tmp_path / name).write_text(content, encoding="utf-8")

@@ -30,8 +30,10 @@ MEASURED = {
     "policy_logs.txt",
     "timer_agreement.txt",
     "torchvision_ops.csv",
+    "frames.jsonl",
+    "clips.jsonl",
 }
-"""Timed results, or results of one library's release: made as reports/README.md says."""
+"""Timed results, of one library's release, or of real clips: made as reports/README.md says."""
 OWN = {"README.md", "commands.txt", "environment.txt"}
 LEARNT = ("logs/", "table.json", "search.json", "training.json", "results.json")
 """Of reports/policy_learning: what training left, made as reports/README.md says."""

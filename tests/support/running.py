@@ -59,6 +59,7 @@ def call(
     with contextlib.ExitStack() as stack:
         stack.enter_context(_streams(streams))
         stack.enter_context(_process_state(cwd, environment))
+        stack.enter_context(_modules_of(cwd))
         stack.enter_context(_printed_warnings())
         try:
             if args[:1] == ["--script"]:
@@ -213,6 +214,16 @@ def _process_state(cwd: Path, environment: Mapping[str, str]) -> Iterator[None]:
                 del sys.modules[name]
         gc.set_threshold(*before[4])
         sys.dont_write_bytecode = writes
+
+
+@contextlib.contextmanager
+def _modules_of(cwd: Path) -> Iterator[None]:
+    """Hide modules of the tests that a file of the folder has the name of."""
+    hidden = {p.stem: sys.modules.pop(p.stem) for p in cwd.glob("*.py") if p.stem in sys.modules}
+    try:
+        yield
+    finally:
+        sys.modules.update(hidden)
 
 
 def _set_environment(wanted: Mapping[str, str]) -> None:
