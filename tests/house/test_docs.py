@@ -189,6 +189,7 @@ def test_python_blocks(
         if part in text:
             pytest.importorskip(library)
     monkeypatch.chdir(workplace)
+    monkeypatch.setenv("COLUMNS", "120")
     parser = doctest.DocTestParser()
     example = parser.get_doctest(text, {}, page, page, 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
