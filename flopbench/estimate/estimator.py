@@ -285,7 +285,10 @@ def dearest(totals: Totals, plan: Plan, prices: PriceList) -> tuple[str, Fractio
     ]
     times, per = exact(totals.steps), plan.words.step
     if not any(macs for _, _, macs in costs) or not times:
-        costs = [(None, f"exit {exit.name}", _macs(exit.costs, prices)) for exit in plan.exits]
+        costs = [
+            (None, plan.exit_label(i), _macs(exit.costs, prices))
+            for i, exit in enumerate(plan.exits)
+        ]
         times = Fraction(totals.views)
         per = "view" if totals.views != totals.videos else plan.words.sample
     best: dict[str | None, tuple[str, Fraction]] = {}

@@ -33,6 +33,7 @@ from flopbench.present.figures.inputs.logs import (
 )
 
 Bars = Literal["share", "cost"]
+Of = Literal["action", "exit"]
 
 MOST_PARTS = 8
 """The style has this many looks; the smallest parts beyond are drawn together."""
@@ -153,6 +154,7 @@ def class_bars(
     log: Log | Sequence[Log],
     bars: Bars,
     *,
+    of: Of | None,
     classes: int | Sequence[str] | None,
     sort: str | None,
     names: Sequence[str],
@@ -169,7 +171,11 @@ def class_bars(
             f"sort is {sort!r}: bars are sorted by their length, or by n or name",
             f"--sort {sort} is for dots, without --bars",
         )
-    runs, said = (_costs if bars == "cost" else _shares)(log, names, choices)
+    if of is not None and bars == "cost":
+        raise InputError(
+            f"of is {of!r}: it says what shares are shares of", "bars of cost have all"
+        )
+    runs, said = _costs(log, names, choices) if bars == "cost" else _shares(log, names, choices, of)
     read = [members_of(one.counts) for one in runs]
     members = [dict(one) for one in aligned([own for own, _ in read])]
     ordered, by = _sorted(members[0], runs[0], bars, sort)
@@ -184,7 +190,7 @@ def class_bars(
     ]
     return ClassBars(
         bars=bars,
-        of="frames" if runs[0].counts.plan.actions else "records",
+        of="frames" if of != "exit" and runs[0].counts.plan.actions else "records",
         runs=tuple(one.run for one in runs),
         whole=wholes,
         classes=tuple(
@@ -264,7 +270,7 @@ def _costs(
 
 
 def _shares(
-    log: Log | Sequence[Log], names: Sequence[str], choices: Choices
+    log: Log | Sequence[Log], names: Sequence[str], choices: Choices, of: Of | None
 ) -> tuple[list[_Amounts], list[str]]:
     """Return frames of each video by action, or which exit it took, and what is shared."""
     import numpy as np
@@ -276,17 +282,18 @@ def _shares(
     for one in found:
         counts = log_of_videos(one.counts)
         plan = counts.plan
-        if len(plan.streams) > 1:
+        if len(plan.streams) > 1 and of != "exit":
             raise InputError(
                 f"{counts.source} has {len(plan.streams)} streams: their shares do not add up",
                 "--bars cost adds up",
             )
         each = {plan.action_label(i): counts.frames[:, i] for i in range(len(plan.actions))}
-        if not each:
+        if of == "exit" or (of is None and not each):
             said = "Share of each exit, of all records of a class."
-            each = {f"exit {exit.name}": counts.exits == i for i, exit in enumerate(plan.exits)}
+            each = {plan.exit_label(i): counts.exits == i for i in range(len(plan.exits))}
         if not each:
-            raise InputError(f"{counts.source} has no actions and no exits: there are no shares")
+            lacks = f"{of}s" if of is not None else "actions and no exits"
+            raise InputError(f"{counts.source} has no {lacks}: there are no shares")
         parts = {k: of_videos(counts, own.astype(np.float64)) for k, own in each.items()}
         amounts.append(_Amounts(run=one.name, counts=counts, parts=parts, per=sum(parts.values())))
     return amounts, [said]

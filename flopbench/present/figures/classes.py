@@ -22,7 +22,7 @@ from flopbench.estimate.clusters import Clusters, clusters_of
 from flopbench.estimate.runs import Choices
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import listed
-from flopbench.present.figures.class_bars import Bars, ClassBars, class_bars
+from flopbench.present.figures.class_bars import Bars, ClassBars, Of, class_bars
 from flopbench.present.figures.class_choice import (
     HIGH,
     MOST,
@@ -92,6 +92,12 @@ SMALLEST_LIMIT = 250
             "stacked bars in place of dots: the share of each action, or the cost of a video",
             choices=get_args(Bars),
         ),
+        Option(
+            "--of",
+            "bars of the share of each action, or of each exit taken (default: actions, where the "
+            "log has any)",
+            choices=get_args(Of),
+        ),
         replace(NAMES, sets="name"),
     ),
     log_options=("prices", "bootstrap", "cluster", "reading"),
@@ -106,6 +112,7 @@ def classes(
     sort: Sort | None = None,
     ratio: Which | None = None,
     bars: Bars | None = None,
+    of: Of | None = None,
     name: str | Sequence[str] = (),
     choices: Choices | None = None,
 ) -> Classes | ClassesOfRuns | ClassBars:
@@ -127,6 +134,8 @@ def classes(
         ratio: ``high`` (relative high-resolution usage), ``usage`` (resolution usage) or ``both``;
             None draws both of one log, and ``high`` of several.
         bars: ``share`` of each action in the class's frames, or ``cost`` of a video by action.
+        of: ``action`` or ``exit``: bars of the share of each; None takes actions, where the log has
+            any.
         name: what to call the run, or each of them.
         choices: how to read and price; resamples, seed and clusters of the intervals.
 
@@ -143,12 +152,20 @@ def classes(
     logs = logs_of(log)
     _check(logs, classes, sort, ratio)
     names = [name] if isinstance(name, str) and name else list(name)
-    if bars is not None:
+    if bars is not None or of is not None:
         if ratio is not None or high is not None or among:
             raise InputError(
                 "ratio, high and among are of dots: bars show every action", "leave them out"
             )
-        return class_bars(logs, bars, classes=classes, sort=sort, names=names, choices=choices)
+        return class_bars(
+            logs,
+            bars or "share",
+            of=of,
+            classes=classes,
+            sort=sort,
+            names=names,
+            choices=choices,
+        )
     found = counted(logs, choices, names=names)
     asked = ratio or ("both" if len(found) == 1 else "high")
     runs = [log_of_videos(one.counts) for one in found]
@@ -173,8 +190,8 @@ def classes(
     for n, (one, counts) in enumerate(zip(found, runs, strict=True)):
         videos, words = dict(members[n]), counts.plan.words
         clusters = None if choices.cluster is None else clusters_of(counts, choices.cluster)
-        of = partial(_ratios, sums[n], drawn, clusters, choices, largest)
-        ratios = [of(k, videos[k]) for k, _ in chosen]
+        ratios_in = partial(_ratios, sums[n], drawn, clusters, choices, largest)
+        ratios = [ratios_in(k, videos[k]) for k, _ in chosen]
         made.append(
             Classes(
                 run=one.name,
@@ -184,7 +201,7 @@ def classes(
                 ratio=drawn,
                 classes=tuple(ratios),
                 views=counts.records,
-                whole=of("", slice(None)),
+                whole=ratios_in("", slice(None)),
                 notes=(note, *read[n][1], *_said(ratios, drawn, choices, clusters, words)),
                 warnings=(
                     *counts.warnings,

@@ -69,7 +69,7 @@ def test_the_dearest_action_at_every_step_or_exit_of_every_video() -> None:
     assert dearest(counts.totals(), counts.plan, macs) == ("x: rgb + y: sound", 21, "frame")
     exits = [{"name": "first", "costs": {"a": 0.6}}, {"name": "last", "costs": {"a": 1, "b": 1.5}}]
     counts = counted(header_of(exits=exits, components=components), [{"exit": "first"}] * 2)
-    assert dearest(counts.totals(), counts.plan, macs) == ("exit last", 8, "video")
+    assert dearest(counts.totals(), counts.plan, macs) == ("last", 8, "video")
     free = counted(header_of(actions=[{"name": "look"}]), [{"actions": [0]}])
     assert dearest(free.totals(), free.plan, macs) is None
 

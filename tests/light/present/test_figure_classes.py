@@ -238,9 +238,27 @@ def test_exits_have_shares_of_records(tmp_path: Path) -> None:
     header = {"exits": [{"name": "early"}, {"name": "late"}]}
     samples = [{"labels": ["a"], "exit": name} for name in ("early", "late")]
     found = classes_of(write_log(tmp_path / "log.jsonl", header, samples), bars="share")
-    assert dict(found.classes[0][0].parts) == {"exit early": 0.5, "exit late": 0.5}
+    assert dict(found.classes[0][0].parts) == {"early": 0.5, "late": 0.5}
     assert found.table.header[4] == "share_of_records"
     assert found.caption.sentences[0] == "Share of each exit, of all records of a class."
+
+
+def test_of_exit_beside_actions(tmp_path: Path) -> None:
+    """A log with both has the shares of its actions, or those of its exits where asked."""
+    header = {
+        "actions": [{"name": "look"}, {"name": "skip", "kind": "skip"}],
+        "exits": [{"name": "early"}, {"name": "late"}],
+        "steps": "varies",
+    }
+    taken = ("early", "early", "early", "late")
+    samples = [{"labels": ["a"], "exit": name, "actions": [0, 1]} for name in taken]
+    log = write_log(tmp_path / "log.jsonl", header, samples)
+    assert dict(classes_of(log, of="action").classes[0][0].parts) == {"look": 0.5, "skip": 0.5}
+    found = classes_of(log, of="exit")
+    assert dict(found.classes[0][0].parts) == {"early": 0.75, "late": 0.25}
+    assert found.table.header[4] == "share_of_records"
+    with pytest.raises(InputError, match="shares"):
+        classes_of(log, of="exit", bars="cost")
 
 
 def test_more_parts_than_looks_are_combined(tmp_path: Path) -> None:
