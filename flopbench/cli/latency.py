@@ -254,7 +254,11 @@ def _models(args: argparse.Namespace, logs: list[str]) -> list[ModelSpec]:
             "apply",
         )
         found = [spec for spec in specs_of_logs(logs, args.preset) if spec.source != "value"]
-        require(bool(found), f"{', '.join(logs)}: its components are constants: nothing to time")
+        require(
+            bool(found),
+            f"{', '.join(logs)}: no component names a network that could be built: nothing to time",
+            "time the networks by name: flopbench latency MODEL ...",
+        )
         return found
     models, _ = chosen_models(args, more=tuple(args.vs))
     for model in models:

@@ -93,6 +93,7 @@ def test_choices_on_the_command_line_are_those_of_the_types() -> None:
         ("classes", "sort"): get_args(classes.Sort),
         ("classes", "ratio"): get_args(classes.Which),
         ("classes", "bars"): get_args(classes.Bars),
+        ("classes", "of"): get_args(classes.Of),
         ("tradeoff", "cost"): get_args(tradeoff_points.Cost),
         ("theory", "fit"): get_args(fits.FitKind),
     }
