@@ -28,7 +28,7 @@ from flopbench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
-    from flopbench.estimate.runs import Run
+    from flopbench.estimate.runs import Choices, Run
 
 
 def add_parser(verbs: Any) -> None:
@@ -105,13 +105,13 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
             result = run_of_log(log, choices, progress=progress)
-    tables = estimate_tables(result) if args.times is None else _with_times(args, result)
+    tables = estimate_tables(result) if args.times is None else _with_times(args, result, choices)
     show(args, tables)
     warn(tables.warnings)
     return EXIT_OK
 
 
-def _with_times(args: argparse.Namespace, result: Run) -> Tables:
+def _with_times(args: argparse.Namespace, result: Run, choices: Choices) -> Tables:
     from flopbench.replay.prediction import predict
     from flopbench.replay.prediction_text import prediction_tables
     from flopbench.timing.file import TimingFile, merge
@@ -120,7 +120,7 @@ def _with_times(args: argparse.Namespace, result: Run) -> Tables:
     found = predict(
         result,
         merge([TimingFile.load(path) for path in args.times]),
-        choices_of(args),
+        choices,
         batch=args.batch or 1,
         dtype=args.dtype,
         file_name=source,

@@ -18,7 +18,7 @@ from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.statistics import Ends
 from flopbench.estimate.components import used_components
-from flopbench.estimate.estimator import ActionCost, Estimate, estimate, video_costs
+from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import groups_of
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
@@ -162,11 +162,12 @@ def predict(
     ]
     prices = _list(timed, {name: one.run_s for name, one in timed.items()})
     rule = run.primary.rule
-    whole = estimate(run.counts.totals(), run.counts.plan, prices, rule)
+    totals, plan = run.counts.totals(), run.counts.plan
+    whole = estimate(totals, plan, prices, rule)
     joules = {name: one.joules for name, one in timed.items() if one.joules is not None}
     energy = None
     if len(joules) == len(timed):
-        energy = estimate(run.counts.totals(), run.counts.plan, _list(timed, joules), rule)
+        energy = estimate(totals, plan, _list(timed, joules), rule)
     return Prediction(
         method=run.method,
         setting=setting,
@@ -176,7 +177,7 @@ def predict(
         interval_ms=_interval(run, prices, whole, timed, choices),
         mj_per_video=None if energy is None else energy.gflops_per_video,
         components=_components(whole, timed),
-        actions_ms=_actions(whole.by_action),
+        actions_ms={name: cost.gflops_per_video for name, cost in whole.by_action.items()},
         groups=_groups(run, prices, timed, choices),
         warnings=tuple(warnings),
     )
@@ -269,10 +270,6 @@ def _components(whole: Estimate, timed: Mapping[str, TimedComponent]) -> dict[st
         )
         for name, cost in whole.by_component.items()
     }
-
-
-def _actions(by_action: Mapping[str, ActionCost]) -> dict[str, float]:
-    return {name: cost.gflops_per_video for name, cost in by_action.items()}
 
 
 def _interval(
