@@ -15,16 +15,17 @@ from pathlib import Path
 from benchmarks.policy_learning.config import CONFIGS, Method
 
 OUT = Path("reports/policy_learning")
+WORK = Path("build/policy_learning")
 SEEDS = (0, 1, 2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a part of the experiment, or all of it."""
     args = parser().parse_args(argv)
-    args.work = args.work or Path("build/policy_learning") / args.config
+    args.work = args.work or WORK / args.config
     begun = time.monotonic()
     if args.part == "frames":
-        draw_frames(args)
+        draw_frames(args, args.output)
     elif args.part == "results":
         finish(args)
     else:
@@ -47,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     for name, text in texts.items():
         part = parts.add_parser(name, help=text, description=text)
         part.add_argument("--config", choices=CONFIGS, default="tiny")
-        part.add_argument("--work", type=Path, help="checkpoints (default: build/policy_learning)")
+        part.add_argument("--work", type=Path, help=f"checkpoints (default: {WORK}/CONFIG)")
         part.add_argument("--device", default="cpu", help="where to train (default: cpu)")
         part.add_argument("-o", "--output", type=Path, default=OUT, help="results")
         part.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), metavar="N")
@@ -68,7 +69,6 @@ def learn(args: argparse.Namespace) -> None:
     for seed in args.seeds:
         train_seed(own, seed, rates)
     if args.part == "run":
-        draw_frames(args)
         finish(args)
 
 
@@ -87,13 +87,12 @@ def in_processes(args: argparse.Namespace) -> None:
             raise SystemExit("a seed failed: its message is above; run again to go on")
 
 
-def draw_frames(args: argparse.Namespace) -> None:
-    """Write ``FRAMES/ID.npy``, (T, H, W, 3) uint8, for each test video of the first seed's logs."""
+def draw_frames(args: argparse.Namespace, folder: Path) -> None:
+    """Write ``ID.npy``, (T, H, W, 3) uint8, for each test video of the first seed's logs."""
     import numpy as np
 
     from benchmarks.policy_learning.videos import TEST_SEED, draw_videos
 
-    folder = args.work.parent / "frames" if args.part == "run" else args.output
     folder.mkdir(parents=True, exist_ok=True)
     videos = draw_videos("test", CONFIGS[args.config].test, seed=TEST_SEED)
     for name, frames in zip(videos.ids, videos.frames, strict=True):
@@ -101,10 +100,12 @@ def draw_frames(args: argparse.Namespace) -> None:
 
 
 def finish(args: argparse.Namespace) -> None:
-    """Write tables, figures and README from the logs."""
+    """Write tables, figures and README from the logs, and the frames that the film strips show."""
     from benchmarks.policy_learning.writing import write_results
 
-    write_results(CONFIGS[args.config], args.output, args.work, args.seeds)
+    frames = args.work.parent / "frames"
+    draw_frames(args, frames)
+    write_results(CONFIGS[args.config], args.output, args.work, frames, args.seeds)
 
 
 if __name__ == "__main__":

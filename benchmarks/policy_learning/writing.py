@@ -29,7 +29,6 @@ from benchmarks.policy_learning.results import (
 
 POLICIES = tuple(f"{method}-{mode}" for method in METHODS for mode in ("argmax", "sampling"))
 RANDOM = tuple(f"random-{name}" for name in POLICIES)
-FRAMES = "build/policy_learning/frames"
 
 
 def uniform_names(config: Config) -> list[str]:
@@ -37,7 +36,7 @@ def uniform_names(config: Config) -> list[str]:
     return [f"uniform-{arm.name.replace('@', '-')}" for arm in (*config.arms, config.policy)]
 
 
-def commands(config: Config, out: Path) -> list[list[str]]:
+def commands(config: Config, out: Path, frames: Path) -> list[list[str]]:
     """Return the flopbench commands that make tables and figures of the logs."""
 
     def logs(*names: str) -> list[str]:
@@ -62,7 +61,7 @@ def commands(config: Config, out: Path) -> list[list[str]]:
     for method in METHODS:
         one = logs(f"{method}-sampling")
         made.append(["plot", "classes", *one, *videos, *_to(figures, f"classes-{method}")])
-        strip = [f"{out}/logs/{method}-sampling-s0.jsonl.gz", "--frames", FRAMES]
+        strip = [f"{out}/logs/{method}-sampling-s0.jsonl.gz", "--frames", str(frames)]
         made.append(["plot", "frames", *strip, *_to(figures, f"frames-{method}")])
     return [["flopbench", *command] for command in made]
 
@@ -76,7 +75,9 @@ def _to(figures: str, name: str) -> list[str]:
     return ["-o", f"{figures}/{name}.svg", "--data", f"{figures}/{name}.csv"]
 
 
-def write_results(config: Config, out: Path, work: Path, seeds: Sequence[int]) -> None:
+def write_results(
+    config: Config, out: Path, work: Path, frames: Path, seeds: Sequence[int]
+) -> None:
     """Write ``results.json``, ``training.json`` and ``README.md``, then tables and figures."""
     prices = prices_of(config)
     trained = out / "training.json"
@@ -90,11 +91,11 @@ def write_results(config: Config, out: Path, work: Path, seeds: Sequence[int]) -
     found["search"] = json.loads((out / "search.json").read_text(encoding="utf-8"))
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     (out / "results.json").write_text(text, encoding="utf-8")
-    made_by = [shlex.split(f"python -m benchmarks.policy_learning frames -o {FRAMES}")]
-    made_by += commands(config, out)
+    made_by = [shlex.split(f"python -m benchmarks.policy_learning frames -o {frames}")]
+    made_by += commands(config, out, frames)
     (out / "README.md").write_text(page(config, found, out, made_by), encoding="utf-8")
     (out / "figures").mkdir(exist_ok=True)
-    for command in commands(config, out):
+    for command in commands(config, out, frames):
         print(shlex.join(command), file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
 

@@ -285,6 +285,8 @@ def test_a_run_from_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert len(logs) == 2 * 14
     page = (out / "README.md").read_text(encoding="utf-8")
     assert "## The search for learning rates" in page
+    assert f"policy_learning frames -o {tmp_path}/frames\n" in page
+    assert (tmp_path / "frames" / "test-00000-s0.npy").exists()
     found = json.loads((out / "results.json").read_text(encoding="utf-8"))
     same = found["approaches"]["gumbel-argmax"], found["approaches"]["random-gumbel-argmax"]
     assert same[0]["mmacs_seeds"] == same[1]["mmacs_seeds"]  # random at exactly that cost
@@ -305,5 +307,7 @@ def test_the_reports_have_these_commands() -> None:
     from benchmarks.policy_learning.config import TINY
 
     listed = commands(COMMANDS.read_text(encoding="utf-8"))
-    for command in writing.commands(TINY, Path("reports/policy_learning")):
+    for command in writing.commands(
+        TINY, Path("reports/policy_learning"), Path("build/policy_learning/frames")
+    ):
         assert command in listed
