@@ -4,18 +4,20 @@ The sum is the estimator's: runs of a component × what one run takes, from a ti
 interval joins two spreads, at each end in quadrature: that of the videos (the bootstrap), and where
 a repeat of each component's timing is expected, all of them moved together, as they do when one
 process is slower than another. What is outside the networks (gathering frames, waiting for a
-decision) is not in it; ``flopbench replay`` measures that.
+decision) is in it only where it is charged beside them (``Further``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from flopbench.core.bootstrap import interval
-from flopbench.core.errors import InputError, Remark, near_match
+from flopbench.core.errors import InputError, Remark
 from flopbench.core.statistics import Ends
 from flopbench.estimate.components import used_components
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
@@ -23,53 +25,16 @@ from flopbench.estimate.groups import groups_of
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
+from flopbench.policy.plan import Plan
 from flopbench.replay.parts import runnable_specs
+from flopbench.replay.timed import Further, Setting, TimedComponent, timed_calls
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
-from flopbench.timing.records import Timing
-from flopbench.timing.verdicts import Summary, call_s, summarise
 
 TICK_S = 1e-12
 """Seconds in a unit of the price lists here. The estimator sums integers and prints 1e9 of a unit,
 which are milliseconds, or with joules in place of seconds, millijoules."""
 DOUBTED = ("unstable", "invalid")
-
-
-class Setting(NamedTuple):
-    """What must be equal for times to be added: where and how a component was timed."""
-
-    machine: str
-    device: str
-    dtype: str
-    threads: int
-    batch: int
-    options: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimedComponent:
-    """A component of the log with its measured time.
-
-    Attributes:
-        spec: what was timed.
-        run_s: seconds of one run, a call's time divided by its batch.
-        repeat_s: where a repeat is expected (95 %); None from a single process.
-        joules: of one run; None where energy was not measured.
-        verdict: of its row, with the reasons in ``note``.
-        runs_per_video: how often it runs in a video.
-        ms_per_video: what that takes.
-        share: of the total.
-    """
-
-    spec: str
-    run_s: float
-    repeat_s: Ends | None
-    joules: float | None
-    verdict: str
-    note: str = ""
-    runs_per_video: float = 0.0
-    ms_per_video: float = 0.0
-    share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +60,9 @@ class Prediction:
         interval_ms: 95 %, of ``ms_per_video``; None where a component was timed in one process,
             or the log has a single video.
         mj_per_video: mean millijoules of a video; None where energy was not measured.
-        components: name -> its time.
+        components: name -> its time; at the end what is charged beside the log's own.
+        further: names of the latter.
+        mode: of a replay; empty where every run is a share of a call of one batch.
         actions_ms: action -> milliseconds a video of its decisions, charges included.
         groups: by class or difficulty, where the run has them.
         warnings: on doubtful rows and on variants.
@@ -109,6 +76,8 @@ class Prediction:
     interval_ms: Ends | None
     mj_per_video: float | None
     components: Mapping[str, TimedComponent]
+    further: tuple[str, ...] = ()
+    mode: str = ""
     actions_ms: Mapping[str, float]
     groups: tuple[TimedGroup, ...] = ()
     warnings: tuple[Remark, ...] = ()
@@ -127,6 +96,8 @@ def predict(
     batch: int = 1,
     dtype: str | None = None,
     file_name: str = "the timing file",
+    further: Sequence[Further] = (),
+    calls: Mapping[str, Mapping[int, int]] | None = None,
 ) -> Prediction:
     """Price the decisions of a run with measured times.
 
@@ -137,6 +108,8 @@ def predict(
         batch: of the calls that were timed; a run takes a share of its call.
         dtype: where the file has several.
         file_name: for messages.
+        further: what is charged beside the components.
+        calls: component -> items of a call -> how many such calls, in place of ``batch``.
 
     Raises:
         InputError: components without a time; times of different settings, or of several.
@@ -152,131 +125,92 @@ def predict(
     names = [name for name in used_components(header) if name in run.primary.by_component]
     specs, notes = runnable_specs(header, names, choices.variants or {}, choices.components or {})
     wanted = {name: str(one.spec) for name, one in specs.items()}
-    setting, rows = _rows(file, wanted, batch, dtype, file_name)
-    timed = {name: _timed(row, file) for name, row in rows.items()}
+    only = batch if calls is None else None
+    setting, timed, facts = timed_calls(file, wanted, calls or {}, dtype, file_name, batch=only)
+    for one in further:
+        if one.name in (header.components or {}):
+            raise InputError(f"the log has a component {one.name!r}, as what is charged beside it")
     warnings = [Remark(text.partition(": ")[2], name) for name, text in notes.items()]
     warnings += [
         Remark(f"its time is {one.verdict}: {one.note}", name)
-        for name, one in timed.items()
+        for name, one in [*timed.items(), *((one.name, one.timed) for one in further)]
         if one.verdict in DOUBTED
     ]
-    prices = _list(timed, {name: one.run_s for name, one in timed.items()})
-    rule = run.primary.rule
-    totals, plan = run.counts.totals(), run.counts.plan
-    whole = estimate(totals, plan, prices, rule)
-    joules = {name: one.joules for name, one in timed.items() if one.joules is not None}
+    counts = replace(run.counts, plan=_charged(run.counts.plan, further))
+    totals, rule = counts.totals(), run.primary.rule
+    prices = _list(timed, further)
+    whole = estimate(totals, counts.plan, prices, rule)
+    components = _components(whole, timed, further)
     energy = None
-    if len(joules) == len(timed):
-        energy = estimate(totals, plan, _list(timed, joules), rule)
+    if all(one.joules is not None for one in timed.values()):
+        energy = estimate(totals, counts.plan, _list(timed, further, "joules"), rule)
     return Prediction(
         method=run.method,
         setting=setting,
-        facts=file.device_of(next(iter(rows.values()))),
+        facts=facts,
         ms_per_video=whole.gflops_per_video,
         ms_per_frame=whole.gflops_per_frame,
-        interval_ms=_interval(run, prices, whole, timed, choices),
+        interval_ms=_interval(replace(run, counts=counts), prices, whole, components, choices),
         mj_per_video=None if energy is None else energy.gflops_per_video,
-        components=_components(whole, timed),
+        components=components,
+        further=tuple(one.name for one in further),
         actions_ms={name: cost.gflops_per_video for name, cost in whole.by_action.items()},
-        groups=_groups(run, prices, timed, choices),
+        groups=_groups(replace(run, counts=counts), prices, timed, further, choices),
         warnings=tuple(warnings),
     )
 
 
-def _rows(
-    file: TimingFile, wanted: Mapping[str, str], batch: int, dtype: str | None, file_name: str
-) -> tuple[Setting, dict[str, Timing]]:
-    """Return the one setting in which everything was timed, and component -> its last row."""
-    found: dict[Setting, dict[str, Timing]] = {}
-    for row in file.rows:
-        if not row.failed and row.what.batch == batch and dtype in (None, row.what.dtype):
-            found.setdefault(_setting(row, file), {})[row.what.spec] = row
-    needed = set(wanted.values())
-    whole = {setting: rows for setting, rows in found.items() if needed <= rows.keys()}
-    if len(whole) == 1:
-        [(setting, rows)] = whole.items()
-        return setting, {name: rows[spec] for name, spec in wanted.items()}
-    if whole:
-        raise InputError(
-            f"{file_name} has the components in several settings: {_differing(whole)}",
-            "choose one: --batch N, --dtype TYPE, or a file of one run",
-        )
-    anywhere = {spec for rows in found.values() for spec in rows}
-    missing = sorted(name for name, spec in wanted.items() if spec not in anywhere)
-    if not missing:
-        raise InputError(
-            f"{file_name} has no setting with all components: {_differing(found)}",
-            "times add up only where they were taken alike; time them together: "
-            "flopbench latency --for LOG -o timings.json",
-        )
-    listed = ", ".join(f"{name} ({wanted[name]})" for name in missing)
-    hint = "time them: flopbench latency --for LOG -o timings.json"
-    batches = sorted({row.what.batch for row in file.rows if row.what.spec in needed})
-    if batches and batch not in batches:
-        hint = f"it has batch {', '.join(map(str, batches))}: --batch {batches[0]}"
-    dtypes = sorted({row.what.dtype for row in file.rows})
-    if dtype is not None and dtype not in dtypes:
-        hint = near_match(dtype, dtypes, "dtypes")
-    raise InputError(f"{file_name} has no time at batch {batch} of {listed}", hint)
+def _charged(plan: Plan, further: Sequence[Further]) -> Plan:
+    """Return the plan with what is charged beside it; what comes with a run is in the prices."""
+    more = {
+        key: {
+            **getattr(plan.charges, key),
+            **{one.name: getattr(one, key) for one in further if getattr(one, key)},
+        }
+        for key in ("per_decision", "per_step", "per_sample")
+    }
+    return replace(plan, charges=msgspec.structs.replace(plan.charges, **more))
 
 
-def _setting(row: Timing, file: TimingFile) -> Setting:
-    what = row.what
-    machine = file.device_of(row).name
-    return Setting(machine, what.device, what.dtype, what.threads, what.batch, what.options)
-
-
-def _differing(settings: Iterable[Setting]) -> str:
-    """Name the keys in which settings differ, with their values."""
-    every = list(settings)
-    parts = []
-    for key, *values in zip(Setting._fields, *every, strict=True):
-        several = list(dict.fromkeys(map(str, values)))
-        if len(several) > 1:
-            parts.append(f"{key} {', '.join(text or 'none' for text in several)}")
-    return "; ".join(parts) or "equal ones of different machines"
-
-
-def _timed(row: Timing, file: TimingFile) -> TimedComponent:
-    summary: Summary = summarise(row, file.device_of(row))
-    seconds = call_s(row)
-    ends = summary.interval_s
-    factor = seconds / summary.headline_s / row.what.batch if summary.headline_s else 0.0
-    return TimedComponent(
-        spec=row.what.spec,
-        run_s=seconds / row.what.batch,
-        repeat_s=None if ends is None else (ends[0] * factor, ends[1] * factor),
-        joules=summary.joules,
-        verdict=summary.verdict,
-        note="; ".join(summary.reasons),
-    )
-
-
-def _list(timed: Mapping[str, TimedComponent], amounts: Mapping[str, float]) -> PriceList:
+def _list(
+    timed: Mapping[str, TimedComponent], further: Sequence[Further], unit: str = "run_s"
+) -> PriceList:
+    """Return prices in seconds or in joules; a component's has what is charged with its runs."""
+    amounts = {name: getattr(one, unit) for name, one in timed.items()}
+    for one in further:
+        amounts[one.name] = own = getattr(one.timed, unit) or 0.0
+        for name in one.per_run.keys() & timed.keys():
+            amounts[name] += one.per_run[name] * own
     prices = {
-        name: Price(component=name, spec=timed[name].spec, total_macs=round(amount / TICK_S))
+        name: Price(component=name, spec="", total_macs=round(amount / TICK_S))
         for name, amount in amounts.items()
     }
     return PriceList(counter="", version="", source="", prices=prices)
 
 
-def _components(whole: Estimate, timed: Mapping[str, TimedComponent]) -> dict[str, TimedComponent]:
-    return {
-        name: replace(
-            timed[name],
-            runs_per_video=cost.runs_per_video,
-            ms_per_video=cost.gflops_per_video,
-            share=cost.share,
-        )
-        for name, cost in whole.by_component.items()
-    }
+def _components(
+    whole: Estimate, timed: Mapping[str, TimedComponent], further: Sequence[Further]
+) -> dict[str, TimedComponent]:
+    """Return everything that was charged, apart from each other."""
+    own = {name: cost.runs_per_video for name, cost in whole.by_component.items()}
+    runs = {name: own[name] for name in timed if name in own}
+    for one in further:
+        with_runs = sum(times * own.get(name, 0.0) for name, times in one.per_run.items())
+        runs[one.name] = own.get(one.name, 0.0) + with_runs
+    parts = {**timed, **{one.name: one.timed for one in further}}
+    found = {}
+    for name, often in runs.items():
+        ms = 1e3 * parts[name].run_s * often
+        share = ms / whole.gflops_per_video if whole.gflops_per_video else 0.0
+        found[name] = replace(parts[name], runs_per_video=often, ms_per_video=ms, share=share)
+    return found
 
 
 def _interval(
     run: Run,
     prices: PriceList,
     whole: Estimate,
-    timed: Mapping[str, TimedComponent],
+    components: Mapping[str, TimedComponent],
     choices: Choices,
 ) -> Ends | None:
     if not isinstance(run.counts, LogCounts):
@@ -287,27 +221,30 @@ def _interval(
         resamples=choices.resamples,
         seed=choices.seed,
     )
-    return None if videos is None else _joined(whole, timed, videos.ends)
+    return None if videos is None else _joined(whole, components, videos.ends)
 
 
-def _joined(whole: Estimate, timed: Mapping[str, TimedComponent], videos: Ends) -> Ends | None:
+def _joined(whole: Estimate, components: Mapping[str, TimedComponent], videos: Ends) -> Ends | None:
     """Join the spread of the videos with that of the times; None where the latter is unknown."""
     mean = whole.gflops_per_video
     moved = []
     for end in (0, 1):
         total = 0.0
-        for name, cost in whole.by_component.items():
-            repeat = timed[name].repeat_s
-            if repeat is None:
+        for one in components.values():
+            if one.repeat_s is None:
                 return None
-            total += cost.gflops_per_video * (repeat[end] / timed[name].run_s - 1)
+            total += 1e3 * one.runs_per_video * (one.repeat_s[end] - one.run_s)
         moved.append(total)
     low = mean - math.hypot(mean - videos[0], moved[0])
     return max(low, 0.0), mean + math.hypot(videos[1] - mean, moved[1])
 
 
 def _groups(
-    run: Run, prices: PriceList, timed: Mapping[str, TimedComponent], choices: Choices
+    run: Run,
+    prices: PriceList,
+    timed: Mapping[str, TimedComponent],
+    further: Sequence[Further],
+    choices: Choices,
 ) -> tuple[TimedGroup, ...]:
     if choices.by is None:
         return ()
@@ -328,7 +265,11 @@ def _groups(
             ms_per_video=group.estimate.gflops_per_video,
             interval_ms=None
             if group.interval is None
-            else _joined(group.estimate, timed, group.interval.ends),
+            else _joined(
+                group.estimate,
+                _components(group.estimate, timed, further),
+                group.interval.ends,
+            ),
         )
         for group in groups
     )
@@ -345,6 +286,8 @@ def prediction_data(found: Prediction) -> dict[str, Any]:
         "mj_per_video": data.pop("mj_per_video"),
         "setting": found.setting._asdict(),
         "by_component": data["components"],
+        "further": list(found.further),
+        "mode": found.mode or None,
         "by_action_ms_per_video": data["actions_ms"],
         "groups": data["groups"],
         "warnings": [str(text) for text in found.warnings],

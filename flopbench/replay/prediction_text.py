@@ -60,12 +60,15 @@ def _time_grid(found: Prediction, source: str) -> Grid:
         row["mJ/video"] = f"{found.mj_per_video:.4g}"
     how = found.setting
     threads = f"{how.threads} {plural(how.threads, 'thread')}"
-    parts = [how.machine, how.device, how.dtype, threads, f"batch {how.batch}", how.options]
+    arranged = found.mode or f"batch {how.batch}"
+    parts = [how.machine, how.device, how.dtype, threads, arranged, how.options]
     title = f"Time by {source}: {', '.join(part for part in parts if part)}"
-    caption = [
-        "Runs of each component × its measured time; gathering, copies and waiting are not in it "
-        "(flopbench replay measures them)."
-    ]
+    charged = (
+        f", and beside them: {', '.join(found.further)}."
+        if found.further
+        else "; gathering, copies and waiting are not in it (flopbench replay measures them)."
+    )
+    caption = [f"Runs of each component × its measured time{charged}"]
     if found.interval_ms is not None:
         caption.append("95 %: the videos' spread, and where a repeat of the timings is expected.")
     else:
@@ -80,7 +83,7 @@ def _components_grid(found: Prediction) -> Grid:
             "what": one.spec,
             "ms a run": _shown(1e3 * one.run_s),
             "repeat within": _repeat(one.run_s, one.repeat_s),
-            "verdict": one.verdict,
+            "verdict": one.verdict or "-",
             "runs/video": f"{one.runs_per_video:.4f}",
             "ms/video": _shown(one.ms_per_video),
             "share": percentage(one.share),

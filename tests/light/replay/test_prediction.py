@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from clocks import some_device
 from conftest import ROOT, RunCli
 from logs import write_log
 from msgspec.structs import replace
 
+from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.replay.prediction import Prediction, predict
+from flopbench.replay.timed import Further, TimedComponent
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import ProcessRun, Timing, TimingSpec
 
@@ -66,11 +70,29 @@ def run() -> Run:
     return run_of_log([LOG], CHOICES)
 
 
+def priced(seconds: float, ends: tuple[float, float]) -> TimedComponent:
+    """Return the time of something that is no network."""
+    return TimedComponent(spec="a test", run_s=seconds, repeat_s=ends, joules=None, verdict="")
+
+
 CHOICES = Choices(counter="published", by="class", variants={"lstm": "released"}, alone=True)
 TIMED = Choices(by="class")
 
 
-def by_hand() -> list[float]:
+BESIDE = (
+    Further(name="reading", timed=priced(0.0002, (0.0001, 0.0004)), per_step=1, per_sample=2),
+    Further(
+        name="switching",
+        timed=priced(0.0005, (0.0005, 0.0006)),
+        per_decision=2,
+        per_run={"resnet50": 3, "policy": 1, "not of this log": 1},
+    ),
+)
+BESIDE_ARMS = [3 * 0.0005, 0, 0, 0, 0, 0, 0]
+"""The same by action; then every decision pays for 2 + 1 of 0.5 ms, a video for 16 + 2 of 0.2."""
+
+
+def by_hand(beside: bool = False) -> list[float]:
     """Return the milliseconds of each video, from the rows of the log alone."""
     spans = [1, 1, 1, 1, 1, 2, 4]
     costs = []
@@ -83,24 +105,26 @@ def by_hand() -> list[float]:
                 end += 1
             decisions = math.ceil((end - at) / spans[action])
             total += decisions * (ARMS[action] + 0.003 + 0.001)
+            if beside:
+                total += decisions * (BESIDE_ARMS[action] + 3 * 0.0005)
             at = end
+        total += (16 + 2) * 0.0002 if beside else 0
         costs.append(1e3 * total)
     return costs
 
 
 def test_the_sum_by_hand(run: Run) -> None:
     """Runs × seconds; parts add up to the whole; one run is a share of its call."""
-    costs = by_hand()
-    for batch in (1, 8):
-        found = predict(run, file(batch=batch), TIMED, batch=batch)
+    for batch, further in ((1, ()), (8, ()), (1, BESIDE)):
+        costs = by_hand(beside=bool(further))
+        found = predict(run, file(batch=batch), TIMED, batch=batch, further=further)
         assert found.ms_per_video == pytest.approx(sum(costs) / len(costs), rel=1e-9)
         assert found.ms_per_frame == pytest.approx(found.ms_per_video / 16, rel=1e-9)
         assert found.videos_per_s == pytest.approx(1e3 * len(costs) / sum(costs), rel=1e-9)
-        for parts in (
-            [one.ms_per_video for one in found.components.values()],
-            [*found.actions_ms.values()],
-        ):
-            assert sum(parts) == pytest.approx(found.ms_per_video, rel=1e-9)
+        whole = sum(one.ms_per_video for one in found.components.values())
+        assert whole == pytest.approx(found.ms_per_video, rel=1e-9)
+        once = 2 * 0.2 if further else 0.0
+        assert sum(found.actions_ms.values()) + once == pytest.approx(whole, rel=1e-9)
         videos = sum(group.videos or 0 for group in found.groups)
         means = sum(group.ms_per_video * (group.videos or 0) for group in found.groups)
         assert means / videos == pytest.approx(found.ms_per_video, rel=1e-9)
@@ -122,6 +146,28 @@ def test_interval_joins_videos_and_processes(run: Run) -> None:
         times = of_time / 0.001 - 1
         joined = both.interval_ms[end] / both.ms_per_video - 1
         assert abs(joined) == pytest.approx(math.hypot(videos, times), rel=1e-6)
+
+
+def test_what_is_charged_beside_the_networks(run: Run) -> None:
+    """It has rows, times a video and a spread of its own; its name is nobody else's."""
+    found = predict(run, file(), TIMED, further=BESIDE)
+    bare = predict(run, file(), TIMED)
+    assert found.further == ("reading", "switching")
+    reading, switching = (found.components[name] for name in found.further)
+    own = found.components["resnet50"].runs_per_video, found.components["policy"].runs_per_video
+    assert reading.runs_per_video == 16 + 2
+    assert switching.runs_per_video == pytest.approx(3 * own[0] + 3 * own[1])
+    assert found.components["resnet50"].ms_per_video == bare.components["resnet50"].ms_per_video
+    assert found.interval_ms is not None
+    costs = np.array(by_hand(beside=True))
+    ends = interval(costs * 1e9, resamples=TIMED.resamples, seed=TIMED.seed)
+    assert ends is not None
+    moved = (-0.1 * 18, 0.2 * 18 + 0.1 * switching.runs_per_video)
+    for end, sign in ((0, -1), (1, 1)):
+        apart = math.hypot(ends.ends[end] - costs.mean(), moved[end])
+        assert found.interval_ms[end] == pytest.approx(costs.mean() + sign * apart, rel=1e-6)
+    with pytest.raises(InputError, match="'lstm'"):
+        predict(run, file(), TIMED, further=[dataclasses.replace(BESIDE[0], name="lstm")])
 
 
 def test_one_process_has_no_interval(run: Run) -> None:
