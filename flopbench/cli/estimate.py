@@ -27,6 +27,8 @@ from flopbench.cli.policy_options import (
 from flopbench.core.errors import EXIT_OK
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from flopbench.core.tables import Tables
     from flopbench.estimate.runs import Choices, Run
 
@@ -82,6 +84,16 @@ def _add_times(parser: Parser) -> None:
         "--batch", type=positive, metavar="N", help="take times of this batch (default: 1)"
     )
     group.add_argument("--dtype", metavar="TYPE", help="take times of this dtype, of several")
+    group.add_argument(
+        "--overheads",
+        metavar="FILE",
+        help="charge each decision and each call, too, as 'flopbench replay --calibrate' measured",
+    )
+    group.add_argument(
+        "--mode",
+        choices=("online", "split", "bucketed"),
+        help="with --overheads: how a replay puts the calls together (default: online)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -91,6 +103,22 @@ def run(args: argparse.Namespace) -> int:
     require(
         args.times is not None or (args.batch is None and args.dtype is None),
         "--batch and --dtype say which times of --times to take, which is not given",
+    )
+    require(
+        args.times is not None or args.overheads is None,
+        "--overheads come beside --times, which is not given",
+    )
+    require(
+        args.overheads is not None or args.mode is None,
+        "--mode says how --overheads are charged, which is not given",
+    )
+    require(
+        args.overheads is None or args.batch is None,
+        "--batch and --overheads exclude each other: --mode says which calls there are",
+    )
+    require(
+        args.overheads is None or args.counts is None,
+        "--counts has no decisions in their order, which --overheads needs: give the log",
     )
     require(
         args.difficulty is None or args.by == "difficulty",
@@ -105,24 +133,41 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
             result = run_of_log(log, choices, progress=progress)
-    tables = estimate_tables(result) if args.times is None else _with_times(args, result, choices)
+    if args.times is None:
+        tables = estimate_tables(result)
+    else:
+        tables = _with_times(args, result, choices, log)
     show(args, tables)
     warn(tables.warnings)
     return EXIT_OK
 
 
-def _with_times(args: argparse.Namespace, result: Run, choices: Choices) -> Tables:
+def _with_times(
+    args: argparse.Namespace, result: Run, choices: Choices, log: Sequence[str]
+) -> Tables:
     from flopbench.replay.prediction import predict
     from flopbench.replay.prediction_text import prediction_tables
     from flopbench.timing.file import TimingFile, merge
 
     source = ", ".join(args.times)
+    file = merge([TimingFile.load(path) for path in args.times])
+    if args.overheads is not None:
+        from flopbench.replay.by_mode import predict_mode
+        from flopbench.replay.overheads import load_overheads
+
+        found = predict_mode(
+            result,
+            file,
+            load_overheads(args.overheads),
+            log,
+            choices,
+            mode=args.mode or "online",
+            dtype=args.dtype,
+            file_name=source,
+            overheads_name=args.overheads,
+        )
+        return prediction_tables(result, found, f"{source} and {args.overheads}")
     found = predict(
-        result,
-        merge([TimingFile.load(path) for path in args.times]),
-        choices,
-        batch=args.batch or 1,
-        dtype=args.dtype,
-        file_name=source,
+        result, file, choices, batch=args.batch or 1, dtype=args.dtype, file_name=source
     )
     return prediction_tables(result, found, source)

@@ -24,6 +24,9 @@ from flopbench.cli.policy_options import add_log, add_preset, add_reading, log_o
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from flopbench.replay.overheads import Overheads
     from flopbench.replay.records import Replay
     from flopbench.replay.run import ReplayChoices
 
@@ -39,7 +42,7 @@ NUMBERS = (
 MEASURING = (
     *("modes", "batch", "group", "bucket", "rounds", "processes", "videos", "baseline", "device"),
     *("threads", "channels_last", "compile", "dtype", "frames", "seed", "preset", "component"),
-    *("variant", "allow_truncated", "duplicates"),
+    *("variant", "allow_truncated", "duplicates", "calibrate"),
 )
 """Options that ``--from`` refuses: they affect what is measured."""
 
@@ -64,6 +67,12 @@ def add_parser(verbs: Any) -> None:
         action="extend",
         metavar="FILE",
         help="print replays that -o FILE.json saved, without running anything",
+    )
+    parser.group("input").add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure only what decisions take beside the networks, for 'flopbench estimate "
+        "--overheads': at most 16 videos in 1 round, unless others are asked for",
     )
     _add_arrangement(parser)
     _add_conditions(parser)
@@ -129,25 +138,58 @@ def run(args: argparse.Namespace) -> int:
     log = log_of(args, "--from")
     if args.saved is not None:
         return _print_saved(args)
-    from flopbench.core.units import plural
+    if args.calibrate:
+        return _calibrate(args, log)
     from flopbench.replay.run import replay_of_log
-
-    def keep(replay: Replay) -> None:
-        if keeps_json(args):
-            replay.save(args.output)
 
     with progress_bar() as progress:
         say = progress.say if progress else None
-        result = replay_of_log(log, choices_of(args), progress=progress, say=say, keep=keep)
+        result = replay_of_log(
+            log, choices_of(args), progress=progress, say=say, keep=_keeper(args)
+        )
     _emit(args, [result])
-    if len(result.runs) < result.settings.processes:
-        kept = "printed" if args.output == "-" else f"kept in {args.output}"
-        many = plural(len(result.runs), "process", "processes")
-        why = f"process {len(result.runs) + 1} failed: {result.failure}"
-        why = why if result.failure else "interrupted"
-        sys.stderr.write(f"flopbench: {why}; {len(result.runs)} finished {many} {kept}\n")
-        return EXIT_MEASURE if result.failure else EXIT_INTERRUPTED
-    return EXIT_OK
+    return _status(args, result)
+
+
+def _calibrate(args: argparse.Namespace, log: Sequence[str]) -> int:
+    """Measure overheads and print them."""
+    require(not args.baseline, "--calibrate runs no uniform program: leave out --baseline")
+    from flopbench.replay.calibration import ROUNDS, calibrate
+    from flopbench.replay.overheads_text import overheads_tables
+
+    args.rounds = args.rounds or ROUNDS
+    with progress_bar() as progress:
+        say = progress.say if progress else None
+        found = calibrate(log, choices_of(args), progress=progress, say=say, keep=_keeper(args))
+    tables = overheads_tables(found)
+    show(args, tables)
+    warn(tables.warnings)
+    return _status(args, found)
+
+
+def _keeper(args: argparse.Namespace) -> Callable[[Any], None]:
+    """Return what keeps everything measured so far in a JSON file, where one was asked for."""
+
+    def keep(measured: Any) -> None:
+        if keeps_json(args):
+            measured.save(args.output)
+
+    return keep
+
+
+def _status(args: argparse.Namespace, measured: Replay | Overheads) -> int:
+    """Say which processes are missing; return the exit status."""
+    from flopbench.core.units import plural
+
+    done = len(measured.runs)
+    if done == measured.settings.processes:
+        return EXIT_OK
+    kept = "printed" if args.output == "-" else f"kept in {args.output}"
+    many = plural(done, "process", "processes")
+    why = f"process {done + 1} failed: {measured.failure}"
+    why = why if measured.failure else "interrupted"
+    sys.stderr.write(f"flopbench: {why}; {done} finished {many} {kept}\n")
+    return EXIT_MEASURE if measured.failure else EXIT_INTERRUPTED
 
 
 def choices_of(args: argparse.Namespace) -> ReplayChoices:

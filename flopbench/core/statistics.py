@@ -110,16 +110,20 @@ def repeat_interval(medians: Sequence[float]) -> Ends | None:
     Returns:
         None for fewer than two processes.
     """
-    count = len(medians)
+    ends = repeat_range([math.log(value) for value in medians])
+    return None if ends is None else (math.exp(ends[0]), math.exp(ends[1]))
+
+
+def repeat_range(values: Sequence[float]) -> Ends | None:
+    """Return the same for values as they are, of either sign: differences of times."""
+    count = len(values)
     if count < 2:
         return None
-    logs = [math.log(value) for value in medians]
-    centre, deviation = statistics.fmean(logs), statistics.stdev(logs)
+    centre, deviation = statistics.fmean(values), statistics.stdev(values)
     of_median = 1.0 if count == 2 else min(math.pi / 2, 1.35 + 0.03 * (count - 3))
     reach = student_95(count - 1) * deviation * math.sqrt((1 + of_median) / count)
-    own = statistics.median(logs)
-    low, high = min(centre - reach, own), max(centre + reach, own)
-    return math.exp(low), math.exp(high)
+    own = statistics.median(values)
+    return min(centre - reach, own), max(centre + reach, own)
 
 
 def student_interval(below: Sequence[float], above: Sequence[float] | None = None) -> Ends | None:

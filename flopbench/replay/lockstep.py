@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
-from flopbench.replay.workload import Runs, Task, Visit
+from flopbench.replay.records import Arrangement
+from flopbench.replay.workload import Runs, Task, Visit, Workload
 
 Calls = list[tuple[str, int]]
 """(component, items in the call), in the order of running."""
@@ -31,6 +33,58 @@ class Tick(NamedTuple):
     charges: tuple[Charge, ...]
     visits: tuple[tuple[int, int], ...]
     ends: tuple[int, ...]
+
+
+class Together(NamedTuple):
+    """Videos that go through their visits together; ``calls`` are those of arms."""
+
+    videos: range
+    ticks: tuple[Tick, ...]
+    calls: Calls
+
+
+class CallCounts(NamedTuple):
+    """All calls of some videos, by (component, items of the call), and for how many decisions.
+
+    ``decided`` counts the rows for which something is decided, as ``Executed`` does.
+    """
+
+    arms: Counter[tuple[str, int]]
+    policy: Counter[tuple[str, int]]
+    decided: int
+
+
+def together(
+    workload: Workload, shape: Arrangement, at_once: Collection[str] = ()
+) -> Iterator[Together]:
+    """Yield the videos of a workload, group after group; ``at_once`` as in ``bucket_calls``."""
+    tasks = workload.tasks
+    for start in range(0, len(workload.videos), shape.group):
+        videos = range(start, min(start + shape.group, len(workload.videos)))
+        ticks = ticks_of([workload.videos[v] for v in videos], tasks)
+        calls = split_calls(ticks, tasks)
+        if shape.bucket is not None:
+            calls = bucket_calls(ticks, tasks, shape.bucket, at_once)
+        yield Together(videos, ticks, calls)
+
+
+def count_calls(
+    workload: Workload, shape: Arrangement, at_once: Collection[str] = ()
+) -> CallCounts:
+    """Return what ``Executed`` counts, without executing anything."""
+    arms: Counter[tuple[str, int]] = Counter()
+    policy: Counter[tuple[str, int]] = Counter()
+    decided = 0
+    for group in together(workload, shape, at_once):
+        arms.update(group.calls)
+        for tick in group.ticks:
+            for before, choices, rows in tick.charges:
+                policy.update((name, len(rows)) for name, times in before for _ in range(times))
+                decided += len(rows) if choices else 0
+            for _, number in tick.visits:
+                task = workload.tasks[number]
+                decided += bool(task.runs and task.gate)
+    return CallCounts(arms, policy, decided)
 
 
 def ticks_of(videos: Sequence[Sequence[Visit]], tasks: Sequence[Task]) -> tuple[Tick, ...]:

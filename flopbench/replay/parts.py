@@ -23,6 +23,8 @@ PASSES = 3
 """Of a round: with the host's waits, without them, and the arms alone."""
 BASELINE_VIDEOS = 16
 """About as many videos of a round also run the uniform program."""
+RECURRENT = ("lstm", "gru", "rnn")
+"""Sources of networks that keep a state for each video."""
 CPU_FLOPS_PER_S = 5e10
 """Of a core of a server, in networks as they are: enough for a first estimate of the duration."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from flopbench.core.errors import FlopbenchError, InputError, near_match
+from flopbench.core.errors import InputError, near_match
 from flopbench.core.records import decode
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
@@ -21,6 +21,7 @@ from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
 from flopbench.replay.frames import image_files
 from flopbench.replay.parts import expected_time, price_parts, runnable_specs
+from flopbench.replay.processes import RunJob, timed
 from flopbench.replay.records import (
     MODES,
     Arrangement,
@@ -34,11 +35,6 @@ from flopbench.replay.schedule import workload_of
 from flopbench.replay.workload import Workload
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.run import describe_device
-
-JOB = "flopbench.replay.measure.jobs:run"
-
-RunJob = Callable[..., Any]
-"""As ``workers.run_job``."""
 
 Keep = Callable[[Replay], None]
 """Called with everything measured so far each time a process has ended."""
@@ -125,16 +121,37 @@ def replay_of_log(
         MeasureError: a network that fails in the first process, or too little memory.
         KeyboardInterrupt: before the first process has finished.
     """
-    choices = choices or ReplayChoices()
+    job, what = prepared(patterns, choices or ReplayChoices(), progress)
+    if say is not None:
+        parts, baseline, settings = what["parts"], what["baseline"], what["settings"]
+        say(expected_time(parts, baseline, what["videos"], len(what["modes"]), settings))
+
+    def recorded(results: Sequence[Mapping[str, Any]], failure: str = "") -> Replay:
+        return _recorded(what, results, failure)
+
+    return timed(job, recorded, run, progress, keep)
+
+
+def prepared(
+    patterns: str | Path | Sequence[str | Path],
+    choices: ReplayChoices,
+    progress: Progress | None,
+    most: int | None = None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the job of a process, and those fields of a replay that are not measured.
+
+    Unless a number of videos was chosen, it is at most ``most``.
+    """
     _check_choices(choices)
     if choices.device is None:
         choices = replace(choices, device=describe_device(None, [choices.dtype]).device)
     options = Options(allow_truncated=choices.allow_truncated, exact=True)
     log = open_log(patterns, preset=choices.preset, options=options)
-    workload, counts = workload_of(log, videos=choices.videos, duplicates=choices.duplicates)
+    wanted = {"videos": choices.videos, "most": most}
+    workload, counts = workload_of(log, **wanted, duplicates=choices.duplicates)
     parts, baseline, notes, counter = _parts(log.plan, workload, choices, progress)
     _check_parts(parts, baseline, log.source)
-    modes, more = _arrangements(choices, len(workload.videos))
+    modes, more = arrangements(choices, len(workload.videos))
     settings = _settings(choices)
     what = {
         **_what_was_logged(counts, workload),
@@ -153,9 +170,7 @@ def replay_of_log(
         **msgspec.to_builtins(settings),
         "frames": choices.frames,
     }
-    if say is not None:
-        say(expected_time(parts, baseline, len(workload.videos), len(modes), settings))
-    return _timed(job, what, run, progress, keep)
+    return job, what
 
 
 def _parts(
@@ -213,7 +228,8 @@ def _check_parts(
         )
 
 
-def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrangement], list[str]]:
+def arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrangement], list[str]]:
+    """Return mode -> arrangement for that many videos, and notes on smaller groups."""
     batch, group = min(choices.batch, videos), min(choices.group, videos)
     known = {
         "online": Arrangement(group=1, bucket=None, batch=1),
@@ -227,48 +243,6 @@ def _arrangements(choices: ReplayChoices, videos: int) -> tuple[dict[str, Arrang
         if mode in modes and asked > videos
     ]
     return modes, notes
-
-
-def _timed(
-    job: Mapping[str, Any],
-    what: Mapping[str, Any],
-    run: RunJob,
-    progress: Progress | None,
-    keep: Keep | None,
-) -> Replay:
-    """Run the processes one after the other; return the replay of those that finished."""
-    results: list[dict[str, Any]] = []
-    count = job["processes"]
-    each = job["rounds"] * len(job["modes"]) * len(job["workload"]["videos"])
-    for number in range(count):
-        listen = _listener(number, count, each, progress)
-        try:
-            own = {**job, "seed": job["seed"] + number}
-            results.append(run(JOB, own, threads=job["threads"], **listen))
-        except KeyboardInterrupt:
-            if not results:
-                raise
-            break
-        except FlopbenchError as error:
-            if not results:
-                raise
-            return _recorded(what, results, error.line)
-        if keep is not None:
-            keep(_recorded(what, results))
-    return _recorded(what, results)
-
-
-def _listener(number: int, count: int, each: int, progress: Progress | None) -> dict[str, Progress]:
-    """Report a process as started; return the argument that passes on how far it is."""
-    if progress is None:
-        return {}
-    process = f"process {number + 1} of {count}"
-    progress(number * each, count * each, process)
-
-    def told(done: int, _total: int, mode: str) -> None:
-        progress(number * each + done, count * each, ", ".join(filter(None, (process, mode))))
-
-    return {"progress": told}
 
 
 def _recorded(

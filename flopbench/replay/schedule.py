@@ -30,12 +30,12 @@ after stream; exits and further counts come after the streams."""
 
 
 def workload_of(
-    log: Log, *, videos: int | None = None, duplicates: str = "error"
+    log: Log, *, videos: int | None = None, most: int | None = None, duplicates: str = "error"
 ) -> tuple[Workload, LogCounts]:
     """Turn a log, or its first ``videos`` (distinct ids), into a workload.
 
-    The log must be opened with the exact reader (``Options(exact=True)``). The counts are those of
-    the whole log.
+    Without ``videos`` it is all of them, or the first ``most`` if there are more. The log must be
+    opened with the exact reader (``Options(exact=True)``). The counts are those of the whole log.
 
     Raises:
         InputError: a fraction of a run, more videos than there are, or nothing that runs.
@@ -44,7 +44,7 @@ def workload_of(
     counts = count_log(log, duplicates=duplicates)
     if videos is not None and videos > counts.videos:
         raise InputError(f"--videos is {videos}, but {log.source} holds {counts.videos} videos")
-    wanted = counts.videos if videos is None else videos
+    wanted = videos or min(counts.videos, most or counts.videos)
     chosen = without_duplicates(log) if duplicates == "first" else log
     maker = _Maker(log.plan, counts)
     for record, block, i, rows in _records(chosen, log.plan):

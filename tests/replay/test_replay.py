@@ -16,19 +16,20 @@ from logs import write_log
 from warm import run_python
 
 from flopbench.core.errors import DataError, MeasureError
-from flopbench.core.workers import Progress
 from flopbench.replay import parts
 from flopbench.replay.figures import figures_of
-from flopbench.replay.records import MODES, Replay, read_replay
+from flopbench.replay.records import MODES, read_replay
 from flopbench.replay.run import ReplayChoices, replay_of_log
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("warm_workers")
 
+from replay_clock import ADAPTIVE, MACS, READ_S, VIDEOS, call_s, replayed  # noqa: E402
+
 from flopbench.models.build.built import Built  # noqa: E402
 from flopbench.models.build.by_source import build  # noqa: E402
 from flopbench.models.spec import parse_spec  # noqa: E402
-from flopbench.replay.measure import executor, jobs  # noqa: E402
+from flopbench.replay.measure import executor  # noqa: E402
 from flopbench.replay.measure.device import Device  # noqa: E402
 from flopbench.replay.measure.frames import open_images  # noqa: E402
 from flopbench.replay.measure.jobs import replay  # noqa: E402
@@ -36,93 +37,6 @@ from flopbench.replay.measure.networks import Bucket, Network, run_once  # noqa:
 
 STEADY = ROOT / "tests" / "data" / "steady.jsonl"
 FACTORS = ("arms", "fragmentation", "policy", "synchronisation")
-START_S, ITEM_S = (
-    {"big": 7.0, "small": 5.0, "policy": 2.0, "lstm": 1.0},
-    {"big": 16.0, "small": 4.0, "policy": 1.0, "lstm": 0.5},
-)
-"""Time of a call on the tests' clock: seconds per call, and seconds per item."""
-READ_S = 3.0
-ADAPTIVE = {
-    "actions": [
-        {"name": "big", "costs": {"big": 1}},
-        {"name": "small", "costs": {"small": 1}},
-        {"name": "skip 2", "kind": "skip", "span": 2},
-    ],
-    "charges": {"per_decision": {"policy": 1, "lstm": 1}},
-    "components": {
-        "big": "linear:64x64",
-        "small": "linear:32x32",
-        "policy": "linear:16x16",
-        "lstm": "lstm:8x4",
-    },
-}
-MACS = {"big": 64 * 64, "small": 32 * 32, "policy": 16 * 16, "lstm": 4 * 4 * (8 + 4)}
-VIDEOS = [[0, 1, 2, 2], [0, 0, 0, 0], [1, 2, 2, 0], [0, 2, 2, 2]]
-"""7 × big, 2 × small, 4 × skip: 13 decisions; the last video's last skip is cut."""
-
-
-def call_s(name: str, n: int) -> float:
-    """Return what a call on n items takes on the tests' clock."""
-    return START_S[name] + ITEM_S[name] * n
-
-
-def replayed(
-    path: Path,
-    *,
-    progress: Progress | None = None,
-    say: Callable[[str], None] | None = None,
-    **options: Any,
-) -> Replay:
-    """Replay a log with the real executor, networks and records, under the tests' clock."""
-
-    class Clock(Device):
-        t = 0.0
-
-        def now(self) -> float:
-            return self.t
-
-        other = now
-
-        def answer(self, asked: Any) -> list[int]:
-            self.t += READ_S
-            return super().answer(asked)
-
-    def advancing(built: Built, name: str, clock: Clock) -> Built:
-        def advance(module: Any, args: tuple[Any, ...], *_: Any) -> None:
-            clock.t += call_s(name, len(args[0]))
-
-        built.module.register_forward_pre_hook(advance)
-        return built
-
-    def run(
-        target: str,
-        job: Mapping[str, Any],
-        *,
-        threads: int | None,
-        progress: Progress | None = None,
-    ) -> dict[str, Any]:
-        clock = Clock()
-        networks = {
-            name: Network(
-                name,
-                advancing(build(parse_spec(spec), "cpu"), name, clock),
-                clock,
-                largest=8,
-                recurrent=spec.startswith("lstm"),
-            )
-            for name, spec in job["components"].items()
-        }
-        with torch.inference_mode(), pytest.MonkeyPatch.context() as patch:
-            if progress is not None:
-                patch.setattr(jobs, "tell", lambda k, n, what="": progress(k, n, what))
-            result = replay(job, networks, clock)
-        facts = {"device": "cpu", "name": "a test", "facts": {}, "absent": {}}
-        return json.loads(json.dumps({**result, "clocks": ["ours", "ours"], "device": facts}))
-
-    choices = ReplayChoices(
-        **{"rounds": 2, "processes": 3, "bucket": 2, "device": "cpu", **options}
-    )
-    return replay_of_log([path], choices, progress=progress, say=say, run=run)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ affects all equally. The uniform baseline and the arms alone are timed at some o
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -20,11 +20,19 @@ from flopbench.models.spec import parse_spec
 from flopbench.replay.measure.device import Device, open_device
 from flopbench.replay.measure.executor import ExecutionCounts, Marks
 from flopbench.replay.measure.frames import frames_for, open_images
-from flopbench.replay.measure.networks import RECURRENT, Network, faults, run_once
+from flopbench.replay.measure.networks import Network, faults, run_once
 from flopbench.replay.measure.plan import ModePlan, check_executed, mode_run, passes_of, plan_mode
+from flopbench.replay.parts import RECURRENT
 from flopbench.replay.workload import Workload
 from flopbench.timing.measure.device import check_device, device_facts
 from flopbench.timing.measure.precision import precision
+
+HOT_S, FEWEST_HOT, MOST_HOT = 0.2, 2, 200
+"""Seconds of calls of one network in one size, and the bounds on their number: enough to average
+over a few time slices, few enough for a short replay."""
+
+HotRows = dict[str, dict[str, list[tuple[int, float, float]]]]
+"""Component -> items of a call -> (calls, seconds on either clock) of each round."""
 
 
 def run(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,6 +110,8 @@ def replay(
             _warm_up(plan, networks, device, everything=job["compiled"])
         for network in networks.values():
             network.settle()
+    sizes = _sizes_between(plans) if "hot" in job else {}
+    hot: HotRows = {name: {} for name in sizes}
     done, total = 0, job["rounds"] * len(plans) * len(workload.videos)
     tell(done, total)  # what came before is no measure of what is to come
     gc.collect()
@@ -114,6 +124,10 @@ def replay(
                         done += videos
                         tell(done, total, plan.name)
                 check_executed(plan, workload)
+            for name, own in sizes.items():
+                with faults(f"in round {number + 1}", name):
+                    for n in own:
+                        hot[name].setdefault(str(n), []).append(_hot(networks[name], n, device))
     finally:
         gc.enable()
     notes = {
@@ -122,7 +136,41 @@ def replay(
         for name, bucket in plan.executor.buckets.items()
         if bucket.why_not_captured
     }
-    return {"modes": {p.name: mode_run(p, workload) for p in plans}, "notes": sorted(notes)}
+    modes = {plan.name: mode_run(plan, workload) for plan in plans}
+    return {"modes": modes, "hot": hot, "notes": sorted(notes)}
+
+
+def _sizes(plan: ModePlan) -> dict[tuple[str, int], None]:
+    """Return every (component, items of a call) of a mode."""
+    sizes: dict[tuple[str, int], None] = {}
+    for chunk in plan.chunks:
+        for tick in chunk.ticks:
+            for charge in tick.charges:
+                sizes |= {(name, len(charge.rows)): None for name, _ in charge.before}
+        sizes |= dict.fromkeys(chunk.calls)
+    return sizes
+
+
+def _sizes_between(plans: Sequence[ModePlan]) -> dict[str, list[int]]:
+    """Return component -> the largest size of its calls, and the powers of two below it."""
+    largest: dict[str, int] = {}
+    for name, n in (key for plan in plans for key in _sizes(plan)):
+        largest[name] = max(n, largest.get(name, 0))
+    powers = [2**n for n in range(max(largest.values(), default=1).bit_length())]
+    return {name: [*(n for n in powers if n < most), most] for name, most in largest.items()}
+
+
+def _hot(network: Network, n: int, device: Device) -> tuple[int, float, float]:
+    """Call a network again and again on ready items; return the calls, and both clocks' seconds."""
+    network.bare(n)
+    start = device.start()
+    network.bare(n)
+    once_s, _ = device.stop(start)
+    calls = MOST_HOT if once_s <= 0 else min(MOST_HOT, max(FEWEST_HOT, round(HOT_S / once_s)))
+    start = device.start()
+    for _ in range(calls):
+        network.bare(n)
+    return (calls, *device.stop(start))
 
 
 def _warm_up(
@@ -132,13 +180,9 @@ def _warm_up(
 
     Compiled networks may compile again for each new input shape: then everything runs once.
     """
-    sizes: dict[tuple[str, int], None] = {}
-    for chunk in plan.chunks:
-        for tick in chunk.ticks:
-            for charge in tick.charges:
-                sizes |= {(name, len(charge.rows)): None for name, _ in charge.before}
-        sizes |= dict.fromkeys(chunk.calls)
-    sizes |= {(name, plan.batch): None for name in (*plan.arms, *(c for c, _ in plan.baseline))}
+    sizes = _sizes(plan)
+    if plan.compared:
+        sizes |= {(name, plan.batch): None for name in (*plan.arms, *(c for c, _ in plan.baseline))}
     for name, n in sizes:
         run_once(networks[name], n)
     for bucket in plan.executor.buckets.values():

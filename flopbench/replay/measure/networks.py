@@ -26,8 +26,6 @@ ROTATED = 4
 """Windows on the pool of frames that calls cycle through, so that no call finds its previous input
 in a cache."""
 
-RECURRENT = ("lstm", "gru", "rnn")
-
 
 class Network:
     """One component on its device.

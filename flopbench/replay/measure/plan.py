@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flopbench.replay.lockstep import Calls, Tick, bucket_calls, split_calls, ticks_of
+from msgspec import convert
+
+from flopbench.replay.lockstep import Calls, Tick, together
 from flopbench.replay.measure.device import Device
 from flopbench.replay.measure.executor import ExecutionCounts, Executor
 from flopbench.replay.measure.networks import Bucket, Network
+from flopbench.replay.records import Arrangement
 from flopbench.replay.workload import Runs, Workload
 
 BASELINE_VIDEOS = 8
@@ -41,7 +44,10 @@ class Chunk:
 
 @dataclass(slots=True)
 class ModePlan:
-    """One mode, ready to run, and what was measured of it."""
+    """One mode, ready to run, and what was measured of it.
+
+    ``compared`` is whether it is timed without waiting and against the uniform program, too.
+    """
 
     name: str
     batch: int
@@ -49,6 +55,7 @@ class ModePlan:
     executor: Executor
     baseline: Runs
     arms: list[str]
+    compared: bool
     rows: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
     units: dict[str, list[tuple[int, int, int, float, float]]] = field(default_factory=dict)
     latencies: list[tuple[int, int, float]] = field(default_factory=list)
@@ -74,17 +81,12 @@ def plan_mode(
         buckets = {
             c: Bucket(networks[c], bucket, device) for c in waiting if not networks[c].recurrent
         }
-    chunks: list[Chunk] = []
-    for start in range(0, len(workload.videos), shape["group"]):
-        videos = range(start, min(start + shape["group"], len(workload.videos)))
-        ticks = ticks_of([workload.videos[v] for v in videos], tasks)
-        calls = split_calls(ticks, tasks)
-        if bucket is not None:
-            calls = bucket_calls(ticks, tasks, bucket, stateful)
-        chunks.append(Chunk(number=len(chunks), videos=videos, ticks=ticks, calls=calls))
-    _spread(chunks, job["baseline"], len(workload.videos), shape["batch"])
+    groups = together(workload, convert(shape, Arrangement), stateful)
+    chunks = [Chunk(number, *group) for number, group in enumerate(groups)]
+    if "hot" not in job:
+        _spread(chunks, job["baseline"], len(workload.videos), shape["batch"])
     executor = Executor(networks, tasks, device, buckets)
-    return ModePlan(name, shape["batch"], chunks, executor, baseline, arms)
+    return ModePlan(name, shape["batch"], chunks, executor, baseline, arms, "hot" not in job)
 
 
 def _spread(chunks: Sequence[Chunk], baseline: Mapping[str, Any], videos: int, batch: int) -> None:
@@ -114,9 +116,10 @@ def passes_of(plan: ModePlan, chunk: Chunk) -> dict[str, tuple[int, Callable[[],
     units, calls = chunk.extra
     passes: dict[str, tuple[int, Callable[[], Any]]] = {
         "full": (of, lambda: executor.whole(chunk.ticks, of)),
-        "nosync": (of, unmeasured),
-        "arms": (of, lambda: executor.arms(chunk.calls)),
     }
+    if plan.compared:
+        passes["nosync"] = (of, unmeasured)
+    passes["arms"] = (of, lambda: executor.arms(chunk.calls))
     if units:
         passes["baseline"] = (
             units * plan.batch,

@@ -1,0 +1,247 @@
+"""What decisions take beside the networks: overheads, as a record and as a file.
+
+A calibrating replay times three things in each process: the decisions of a log with everything
+(``full``), the calls of the arms alone, one after the other (``arms``), and each network called
+again and again in the sizes of its calls (``hot``), which is what ``flopbench latency`` times. With
+t(n) the hot time of a call of n items, sums over all calls of the log, D decisions and F fragments
+(calls of arms):
+
+* ``per_fragment`` = (arms − Σ t(n) of the arms' calls) / F: a call of an arm that follows one of
+  another network: its weights are no longer in the caches, nor its code;
+* ``per_decision`` = (full − arms − Σ t(n) of policy and LSTM) / D: the same for policy network and
+  LSTM, which every decision runs, gathering of frames and states, the choice itself, the host's
+  waiting for it, and the loop around all of this.
+
+So for the log that was replayed the sum is what was measured, and for another one it holds as far
+as its networks, batches and share of decisions that run something are alike. An overhead may be
+negative where calls overlap or where CUDA graphs are faster than the calls that were timed.
+
+File format (JSON): ``{"schema": 1, "kind": "flopbench.overheads", ...}`` with the fields of
+``Overheads``; times are raw seconds; ``summary`` is recomputed when the file is read.
+
+Schema history: 1, the first.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.files import check_schema, read_json, write_atomic
+from flopbench.core.records import NonNegative, Positive, Record, decode
+from flopbench.core.statistics import Ends, median, repeat_range
+from flopbench.replay.records import Arrangement, Executed, Row, Settings
+from flopbench.replay.timed import call_time
+from flopbench.timing.devices import DeviceFacts
+
+SCHEMA = 1
+KIND = "flopbench.overheads"
+REMAKE = "flopbench replay --policy-log LOG --calibrate -o overheads.json"
+HOST, DEVICE = 3, 4
+"""Places of the clocks in a row: the primary one, and that of a device with events."""
+
+HotRow = tuple[Positive, NonNegative, NonNegative]
+"""(calls, seconds on the primary clock, seconds on the secondary clock)."""
+
+
+class CalibratedMode(Record, frozen=True, kw_only=True):
+    """What one process measured of one mode; rows as in ``ModeRun``."""
+
+    full: list[Row]
+    arms: list[Row]
+    executed: Executed
+
+
+class CalibrationProcess(Record, frozen=True, kw_only=True):
+    """What one process measured; ``hot``: component -> items of a call -> a row a round."""
+
+    modes: dict[str, CalibratedMode]
+    hot: dict[str, dict[str, list[HotRow]]]
+    notes: tuple[str, ...] = ()
+
+
+class Overheads(Record, frozen=True, kw_only=True):
+    """One calibration; fields that a replay has, too, are the same.
+
+    Attributes:
+        method: as the log's header names it, else its file.
+        source: the log's file name.
+        videos: number of videos replayed.
+        components: component -> the network that ran.
+        modes: mode -> arrangement.
+        settings: the user's settings.
+        clocks: the primary and the secondary clock.
+        runs: one per process that finished.
+        device: the machine.
+        notes: remarks printed with the figures.
+        failure: why the process after the last of ``runs`` failed; empty if none did.
+        summary: the figures; not read back.
+    """
+
+    schema: int = SCHEMA
+    kind: str = KIND
+    method: str
+    source: str
+    videos: Positive
+    components: dict[str, str]
+    modes: dict[str, Arrangement]
+    settings: Settings
+    clocks: tuple[str, str]
+    runs: list[CalibrationProcess]
+    device: DeviceFacts
+    notes: tuple[str, ...] = ()
+    failure: str = ""
+    summary: Mapping[str, Any] = {}
+
+    def dumps(self) -> str:
+        """Return the file's text."""
+        return msgspec.json.encode(self).decode() + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the file atomically.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        write_atomic(Path(path), self.dumps())
+
+    def mode(self, name: str, where: str) -> Arrangement:
+        """Return the arrangement of a mode.
+
+        Raises:
+            InputError: it was not calibrated.
+        """
+        if name not in self.modes:
+            hint = near_match(name, self.modes, "modes")
+            raise InputError(f"{where} has no mode {name!r}", hint)
+        return self.modes[name]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overhead:
+    """Seconds each time: medians of the processes.
+
+    Attributes:
+        host_s: on the primary clock; this is what is charged.
+        device_s: on that of the device's events; None on a CPU.
+        repeat_s: where a repeat of ``host_s`` is expected (95 %); None for one process.
+        times: how often in the calibrating replay.
+    """
+
+    host_s: float
+    device_s: float | None
+    repeat_s: Ends | None
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModeOverheads:
+    """The overheads of one mode."""
+
+    per_decision: Overhead
+    per_fragment: Overhead
+
+
+def overheads_of(file: Overheads, mode: str) -> ModeOverheads:
+    """Return the overheads of one mode."""
+    host = [_of_process(run, mode, HOST) for run in file.runs]
+    device = None
+    if file.settings.device == "cuda":
+        device = [_of_process(run, mode, DEVICE) for run in file.runs]
+    executed = file.runs[0].modes[mode].executed
+    times = (executed.decided, sum(sum(sizes.values()) for sizes in executed.arms.values()))
+    per_decision, per_fragment = (
+        Overhead(
+            host_s=median([one[at] for one in host]),
+            device_s=None if device is None else median([one[at] for one in device]),
+            repeat_s=repeat_range([one[at] for one in host]),
+            times=times[at],
+        )
+        for at in (0, 1)
+    )
+    return ModeOverheads(per_decision=per_decision, per_fragment=per_fragment)
+
+
+def _of_process(run: CalibrationProcess, mode: str, clock: int) -> tuple[float, float]:
+    """Return seconds per decision and per fragment; see the module."""
+    own = run.modes[mode]
+    executed = own.executed
+    hot = {
+        name: {int(n): median([row[clock - 2] / row[0] for row in rows]) for n, rows in of.items()}
+        for name, of in run.hot.items()
+    }
+
+    def networks_s(called: Mapping[str, Mapping[str, int]]) -> float:
+        return sum(
+            times * call_time(hot[name], int(n))
+            for name, sizes in called.items()
+            for n, times in sizes.items()
+        )
+
+    arms_s = _round_s(own.arms, clock)
+    beyond_arms = arms_s - networks_s(executed.arms)
+    beyond_policy = _round_s(own.full, clock) - arms_s - networks_s(executed.policy)
+    fragments = sum(sum(sizes.values()) for sizes in executed.arms.values())
+    if not executed.decided:  # nothing else to charge it to
+        return 0.0, (beyond_arms + beyond_policy) / fragments
+    return beyond_policy / executed.decided, beyond_arms / fragments if fragments else 0.0
+
+
+def _round_s(rows: Sequence[Row], clock: int) -> float:
+    """Return the seconds of a round, the median of them."""
+    rounds: dict[int, float] = defaultdict(float)
+    for row in rows:
+        rounds[row[0]] += row[clock]
+    return median(list(rounds.values()))
+
+
+def summary_of(file: Overheads) -> dict[str, Any]:
+    """Return the figures of every mode as plain JSON values."""
+    return {mode: asdict(overheads_of(file, mode)) for mode in file.modes}
+
+
+def load_overheads(path: str | Path) -> Overheads:
+    """Read an overheads file.
+
+    Raises:
+        InputError: no such file.
+        DataError: damaged, of another kind, or of a newer schema.
+    """
+    where = str(path)
+    data = read_json(Path(path), "flopbench overheads")
+    check_schema(
+        data, where, kind=KIND, schema=SCHEMA, what="a file of flopbench overheads", remake=REMAKE
+    )
+    file = decode(data, Overheads, where, complete=True)
+    _check(file, where)
+    return file
+
+
+def _check(file: Overheads, where: str) -> None:
+    """Refuse a file whose parts do not fit together."""
+    if not file.runs or not file.modes:
+        raise DataError(f"{where}: no process, or no mode")
+    for number, run in enumerate(file.runs):
+        place = f"{where}: runs[{number}]"
+        if list(run.modes) != list(file.modes):
+            raise DataError(
+                f"{place}: the modes are {list(run.modes)} where {list(file.modes)} were expected"
+            )
+        for mode, own in run.modes.items():
+            if not own.full or not own.arms:
+                raise DataError(f"{place}.modes.{mode}: no times")
+            called = own.executed.arms.keys() | own.executed.policy.keys()
+            if not own.executed.decided and not own.executed.arms:
+                raise DataError(f"{place}.modes.{mode}.executed: no decision and no call")
+            for name in sorted(called):
+                sizes = run.hot.get(name) or {}
+                if not sizes or not all(
+                    n.isdecimal() and int(n) and rows for n, rows in sizes.items()
+                ):
+                    raise DataError(f"{place}.hot.{name}: no times of calls of this component")
