@@ -650,10 +650,24 @@ FAULTS = (
     ),
     Fault(
         "the second process of a replay starts its progress again",
-        "flopbench/replay/run.py",
+        "flopbench/replay/processes.py",
         "progress(number * each + done,",
         "progress(done,",
         ("tests/replay/test_replay.py::test_a_replay_says_how_far_it_is",),
+    ),
+    Fault(
+        "a decision is charged what its fragments take, too",
+        "flopbench/replay/overheads.py",
+        "_round_s(own.full, clock) - arms_s - networks_s",
+        "_round_s(own.full, clock) - networks_s",
+        ("tests/replay/test_calibration.py::test_overheads_by_hand",),
+    ),
+    Fault(
+        "what is charged with the runs of a component is not in the total",
+        "flopbench/replay/prediction.py",
+        "amounts[name] += one.per_run[name] * own",
+        "amounts[name] += 0 * own",
+        ("tests/light/replay/test_prediction.py::test_the_sum_by_hand",),
     ),
     # --- audit
     Fault(
