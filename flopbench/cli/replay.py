@@ -26,6 +26,7 @@ from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from flopbench.replay.against import Prices
     from flopbench.replay.overheads import Overheads
     from flopbench.replay.records import Replay
     from flopbench.replay.run import ReplayChoices
@@ -74,6 +75,7 @@ def add_parser(verbs: Any) -> None:
         help="measure only what decisions take beside the networks, for 'flopbench estimate "
         "--overheads': at most 16 videos in 1 round, unless others are asked for",
     )
+    _add_prediction(parser)
     _add_arrangement(parser)
     _add_conditions(parser)
     add_preset(parser)
@@ -95,6 +97,20 @@ def add_parser(verbs: Any) -> None:
     add_reading(parser)
     add_tables(parser)
     parser.set_defaults(run=run)
+
+
+def _add_prediction(parser: Parser) -> None:
+    group = parser.group("prediction")
+    group.add_argument(
+        "--predicted",
+        nargs="+",
+        metavar="FILE",
+        help="saved timings of 'flopbench latency': print what they predict beside what is "
+        "measured",
+    )
+    group.add_argument(
+        "--overheads", metavar="FILE", help="what --calibrate saved, for the prediction"
+    )
 
 
 def _add_arrangement(parser: Parser) -> None:
@@ -136,24 +152,36 @@ def run(args: argparse.Namespace) -> int:
     """Replay a log, or read saved replays, and print them."""
     check_output(args)
     log = log_of(args, "--from")
+    require(
+        args.predicted is not None or args.overheads is None,
+        "--overheads belong to --predicted, which is not given",
+    )
     if args.saved is not None:
         return _print_saved(args)
     if args.calibrate:
         return _calibrate(args, log)
     from flopbench.replay.run import replay_of_log
 
+    prices = _prices(args)  # a file that cannot be read is told before hours of work
     with progress_bar() as progress:
         say = progress.say if progress else None
         result = replay_of_log(
             log, choices_of(args), progress=progress, say=say, keep=_keeper(args)
         )
-    _emit(args, [result])
+    _emit(args, [result], prices)
     return _status(args, result)
+
+
+def _prices(args: argparse.Namespace) -> Prices | None:
+    from flopbench.replay.against import load_prices
+
+    return None if args.predicted is None else load_prices(args.predicted, args.overheads)
 
 
 def _calibrate(args: argparse.Namespace, log: Sequence[str]) -> int:
     """Measure overheads and print them."""
     require(not args.baseline, "--calibrate runs no uniform program: leave out --baseline")
+    require(args.predicted is None, "--calibrate measures overheads only: leave out --predicted")
     from flopbench.replay.calibration import ROUNDS, calibrate
     from flopbench.replay.overheads_text import overheads_tables
 
@@ -231,13 +259,13 @@ def _print_saved(args: argparse.Namespace) -> int:
         chosen_format(args, TABLE_FORMATS) != "json" or len(args.saved) == 1,
         "--format json is one replay's file; --from names several",
     )
-    _emit(args, [load_replay(path) for path in args.saved])
+    _emit(args, [load_replay(path) for path in args.saved], _prices(args))
     return EXIT_OK
 
 
-def _emit(args: argparse.Namespace, replays: list[Replay]) -> None:
+def _emit(args: argparse.Namespace, replays: list[Replay], prices: Prices | None) -> None:
     from flopbench.replay.text import replay_tables
 
-    tables = replay_tables(replays)
+    tables = replay_tables(replays, prices)
     show(args, tables)
     warn(tables.warnings)

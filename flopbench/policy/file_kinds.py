@@ -40,6 +40,7 @@ _OTHERS = {
     "flopbench.estimate": "an estimate, which is already a result",
     "flopbench.comparison": "a comparison, which is already a result",
     "flopbench.time-comparison": "a comparison of timings, which is already a result",
+    "flopbench.overheads": "overheads, which --overheads takes",
     "flopbench.audit": "an audit, which is already a result",
 }
 _KIND = re.compile(rb'"kind"\s*:\s*"(flopbench\.[\w-]+)"')

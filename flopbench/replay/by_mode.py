@@ -15,13 +15,18 @@ from flopbench.policy.counts import LogCounts
 from flopbench.policy.forms.base import Options
 from flopbench.policy.log import open_log
 from flopbench.replay.lockstep import CallCounts, count_calls
-from flopbench.replay.overheads import ModeOverheads, Overhead, Overheads, overheads_of
+from flopbench.replay.overheads import (
+    ModeOverheads,
+    Overhead,
+    Overheads,
+    overheads_of,
+    refuse_unlike,
+)
 from flopbench.replay.parts import RECURRENT, runnable_specs
 from flopbench.replay.prediction import Prediction, predict
 from flopbench.replay.schedule import workload_of
-from flopbench.replay.timed import Further, Setting, TimedComponent
+from flopbench.replay.timed import Further, TimedComponent
 from flopbench.replay.workload import Workload
-from flopbench.timing.devices import DeviceFacts, differing
 from flopbench.timing.file import TimingFile
 
 MOST_VIDEOS = 4096
@@ -83,7 +88,10 @@ def predict_mode(
         further=further_of(overheads_of(overheads, mode), calls, workload),
         calls=sizes_of(calls.arms, calls.policy),
     )
-    refuse_unlike(overheads, found.setting, found.facts, overheads_name, file_name)
+    refuse_unlike(
+        (overheads.settings, overheads.device, overheads_name),
+        (found.setting, found.facts, file_name),
+    )
     networks = {name: str(one.spec) for name, one in specs.items()}
     warnings = (*found.warnings, *_of_other_networks(overheads, networks, overheads_name))
     return replace(found, mode=mode, warnings=warnings)
@@ -128,31 +136,6 @@ def _timed(one: Overhead) -> TimedComponent:
     return TimedComponent(
         spec="overhead", run_s=one.host_s, repeat_s=one.repeat_s, joules=None, verdict=""
     )
-
-
-def refuse_unlike(
-    overheads: Overheads, setting: Setting, facts: DeviceFacts, name: str, times_name: str
-) -> None:
-    """Refuse overheads that were not measured where and how the times were.
-
-    Raises:
-        InputError: names what differs, with both values.
-    """
-    own = overheads.settings
-    options = {"channels last": own.channels_last, "compiled": own.compiled}
-    terms = {
-        "dtype": (own.dtype, setting.dtype),
-        "threads": (own.threads, setting.threads),
-        "options": (", ".join(text for text, on in options.items() if on), setting.options),
-    }
-    pairs: list[tuple[str, object, object]] = [*differing(overheads.device, facts)]
-    pairs += [(key, a, b) for key, (a, b) in terms.items() if a != b]
-    if pairs:
-        listed = "; ".join(f"{key} {a or 'none'} where it has {b or 'none'}" for key, a, b in pairs)
-        raise InputError(
-            f"{name} was measured in another setting than {times_name}: {listed}",
-            "measure both alike: flopbench replay --policy-log LOG --calibrate, flopbench latency",
-        )
 
 
 def _of_other_networks(

@@ -37,8 +37,8 @@ from flopbench.core.files import check_schema, read_json, write_atomic
 from flopbench.core.records import NonNegative, Positive, Record, decode
 from flopbench.core.statistics import Ends, median, repeat_range
 from flopbench.replay.records import Arrangement, Executed, Row, Settings
-from flopbench.replay.timed import call_time
-from flopbench.timing.devices import DeviceFacts
+from flopbench.replay.timed import Setting, call_time
+from flopbench.timing.devices import DeviceFacts, differing
 
 SCHEMA = 1
 KIND = "flopbench.overheads"
@@ -204,6 +204,36 @@ def _round_s(rows: Sequence[Row], clock: int) -> float:
 def summary_of(file: Overheads) -> dict[str, Any]:
     """Return the figures of every mode as plain JSON values."""
     return {mode: asdict(overheads_of(file, mode)) for mode in file.modes}
+
+
+def refuse_unlike(
+    measured: tuple[Settings, DeviceFacts, str], timed: tuple[Setting, DeviceFacts, str]
+) -> None:
+    """Refuse what was not measured where and how times were; both come with their names.
+
+    Raises:
+        InputError: names what differs, with both values.
+    """
+    own, device, name = measured
+    setting, facts, times_name = timed
+    options = {"channels last": own.channels_last, "compiled": own.compiled}
+    terms = {
+        "dtype": (own.dtype, setting.dtype),
+        "threads": (own.threads, setting.threads),
+        "options": (", ".join(text for text, on in options.items() if on), setting.options),
+    }
+    pairs: list[tuple[str, object, object]] = [*differing(device, facts)]
+    pairs += [(key, a, b) for key, (a, b) in terms.items() if a != b]
+    if pairs:
+        listed = "; ".join(f"{key} {_shown(a)} where that has {_shown(b)}" for key, a, b in pairs)
+        raise InputError(
+            f"{name} was measured in another setting than {times_name}: {listed}",
+            "measure both alike: flopbench replay --calibrate, flopbench latency --for LOG",
+        )
+
+
+def _shown(value: object) -> object:
+    return "none" if value in (None, "") else value
 
 
 def load_overheads(path: str | Path) -> Overheads:

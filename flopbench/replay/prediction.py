@@ -27,14 +27,13 @@ from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
 from flopbench.replay.parts import runnable_specs
-from flopbench.replay.timed import Further, Setting, TimedComponent, timed_calls
+from flopbench.replay.timed import DOUBTED, Further, Setting, TimedComponent, timed_calls
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 
 TICK_S = 1e-12
 """Seconds in a unit of the price lists here. The estimator sums integers and prints 1e9 of a unit,
 which are milliseconds, or with joules in place of seconds, millijoules."""
-DOUBTED = ("unstable", "invalid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

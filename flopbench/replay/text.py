@@ -8,6 +8,7 @@ from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import PERCENTILE_SAMPLES
 from flopbench.core.tables import Tables
 from flopbench.core.units import gflops, millions, milliseconds, plural
+from flopbench.replay.against import Against, Prices, against, against_grid
 from flopbench.replay.figures import PERCENTILES, ModeFigures, figures_of, warnings_of, work_of
 from flopbench.replay.records import Replay
 from flopbench.replay.waterfall import FACTORS, PARTS_MEANING
@@ -22,20 +23,32 @@ ARRANGED = {
 }
 
 
-def replay_tables(replays: Sequence[Replay]) -> Tables:
-    """Return replays, ready to be shown; the JSON is that of one."""
+def replay_tables(replays: Sequence[Replay], prices: Prices | None = None) -> Tables:
+    """Return replays, ready to be shown, beside predictions if there are prices.
+
+    The JSON is that of one replay, as its file has it.
+    """
+    predicted: list[Mapping[str, Against]] = [{} for _ in replays]
+    if prices is not None:
+        predicted = [{mode: against(one, mode, prices) for mode in one.modes} for one in replays]
     every = [{mode: figures_of(one, mode) for mode in one.modes} for one in replays]
     grids: dict[str, Grid] = {}
     for number, (replay, figures) in enumerate(zip(replays, every, strict=True), 1):
         suffix = f"-{number}" if len(replays) > 1 else ""
         names = [f"{word}{suffix}" for word in LABELS]
         grids |= zip(names, replay_grids(replay, figures), strict=True)
+        if prices is not None:
+            grids[f"predicted{suffix}"] = against_grid(predicted[number - 1], prices)
     pairs = zip(replays, every, strict=True)
+    doubts = [text for own in predicted for one in own.values() for text in one.warnings]
     return Tables(
         grids=grids,
-        csv=lambda: replay_csv(replays, every),
+        csv=lambda: replay_csv(replays, every, predicted),
         json=lambda: "".join(replay.dumps() for replay in replays),
-        warnings=[text for replay, figures in pairs for text in warnings_of(replay, figures)],
+        warnings=[
+            *(text for replay, figures in pairs for text in warnings_of(replay, figures)),
+            *dict.fromkeys(doubts),
+        ],
     )
 
 
@@ -186,15 +199,27 @@ def _executed_grid(replay: Replay) -> Grid:
     )
 
 
-def replay_csv(replays: Sequence[Replay], figures: Sequence[Mapping[str, ModeFigures]]) -> str:
-    """Return one line per mode, times in seconds."""
+def replay_csv(
+    replays: Sequence[Replay],
+    figures: Sequence[Mapping[str, ModeFigures]],
+    predicted: Sequence[Mapping[str, Against]] = (),
+) -> str:
+    """Return one line per mode, times in seconds; a prediction has further columns."""
     header = (
         *("method", "mode", "videos", "baseline_s", "adaptive_s", "theory", *FACTORS),
         *("measured", "low95", "high95", "realised"),
         *("p50_s", "p90_s", "p99_s", "videos_per_s", "clock", "device", "processes"),
     )
-    pairs = zip(replays, figures, strict=True)
-    return to_csv(header, [_line(one, m, f) for one, own in pairs for m, f in own.items()])
+    lines = []
+    every = predicted or [{} for _ in replays]
+    for replay, modes, known in zip(replays, figures, every, strict=True):
+        for mode, own in modes.items():
+            lines.append(_line(replay, mode, own))
+            if mode in known:
+                ends = known[mode].interval_s or (None, None)
+                lines[-1] = (*lines[-1], known[mode].predicted_s, *ends)
+    more = ("predicted_s", "predicted_low95_s", "predicted_high95_s")
+    return to_csv((*header, *more) if any(predicted) else header, lines)
 
 
 def _line(replay: Replay, mode: str, own: ModeFigures) -> tuple[object, ...]:

@@ -16,6 +16,7 @@ from flopbench.timing.verdicts import Summary, call_s, summarise
 
 VERDICTS = ("", "stable", "noisy", "unstable", "invalid", "failed")
 """From the best to the worst."""
+DOUBTED = ("unstable", "invalid")
 
 
 class Setting(NamedTuple):

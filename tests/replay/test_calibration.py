@@ -27,6 +27,7 @@ from replay_clock import (  # noqa: E402
 
 from flopbench.core.errors import DataError, InputError  # noqa: E402
 from flopbench.estimate.runs import run_of_log  # noqa: E402
+from flopbench.replay.against import Prices, against  # noqa: E402
 from flopbench.replay.by_mode import predict_mode  # noqa: E402
 from flopbench.replay.calibration import calibrate  # noqa: E402
 from flopbench.replay.overheads import Overheads, load_overheads, overheads_of  # noqa: E402
@@ -126,6 +127,41 @@ def test_the_calibrated_log_is_predicted_in_every_mode(mode: str, tmp_path: Path
     assert found.ms_per_video == pytest.approx(measured_ms(again, mode), rel=1e-9)
 
 
+def test_predictions_stand_beside_replays(
+    overheads: Overheads, run_cli: RunCli, tmp_path: Path
+) -> None:
+    """What ``against`` adds up is what ``predict_mode`` says of the same videos; it is printed, in
+    CSV, too, with the difference, and refused for another setting.
+    """
+    log = log_of(tmp_path, VIDEOS)
+    again = replay_of_log([log], choices_for(), run=job_on(Switching))
+    prices = Prices(times=times(overheads), overheads=overheads)
+    for mode in MODES:
+        one = against(again, mode, prices)
+        found = predict_mode(run_of_log([log]), prices.times, overheads, [log], mode=mode)
+        assert 1e3 * one.predicted_s == pytest.approx(found.ms_per_video, rel=1e-9), mode
+    # the clock has no noise: only what 'measured' is, a ratio to the baseline, differs a little
+    online = against(again, "online", prices)
+    assert online.difference == pytest.approx(0, abs=0.001)
+    assert online.interval_s == pytest.approx((online.predicted_s, online.predicted_s))
+    bare = against(again, "online", Prices(times=prices.times))
+    whole = (13 * READ_S + 9 * SWITCH_S) / 4
+    assert online.predicted_s - bare.predicted_s == pytest.approx(whole)
+    overheads.save(tmp_path / "o.json")
+    times(overheads).save(tmp_path / "t.json")
+    times(overheads, threads=2).save(tmp_path / "t2.json")
+    again.save(tmp_path / "r.json")
+    argv = ["replay", "--from", "r.json", "--predicted"]
+    shown = run_cli(*argv, "t.json", "--overheads", "o.json", "--part", "predicted", cwd=tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    assert "Predicted by t.json and o.json, and measured" in shown.stdout
+    lines = run_cli(*argv, "t.json", "--format", "csv", cwd=tmp_path).stdout.splitlines()
+    assert lines[0].endswith(",predicted_s,predicted_low95_s,predicted_high95_s")
+    assert float(lines[1].split(",")[-3]) == pytest.approx(bare.predicted_s)
+    refused = run_cli(*argv, "t2.json", cwd=tmp_path)
+    assert_refused(refused, "the replay was measured in another setting", "threads 1 where that")
+
+
 def test_exits_without_decisions_of_actions(tmp_path: Path) -> None:
     """Gates are decisions, too; a log that decides nothing charges all to its calls."""
     exits = {
@@ -157,16 +193,16 @@ def test_one_batch_stands_for_all(overheads: Overheads, tmp_path: Path) -> None:
 
 
 REFUSED: list[tuple[Callable[[Overheads], Overheads], dict[str, Any], str]] = [
-    (lambda o: replace(o, device=some_device()), {}, "cpu.model AMD EPYC where it has none"),
+    (lambda o: replace(o, device=some_device()), {}, "cpu.model AMD EPYC where that has none"),
     (
         lambda o: replace(o, settings=replace(o.settings, dtype="bf16")),
         {},
-        "dtype bf16 where it has fp32",
+        "dtype bf16 where that has fp32",
     ),
     (
         lambda o: replace(o, settings=replace(o.settings, threads=2, compiled=True)),
         {},
-        "threads 2 where it has 1; options compiled where it has none",
+        "threads 2 where that has 1; options compiled where that has none",
     ),
     (lambda o: replace(o, modes={"split": o.modes["split"]}), {}, "o.json has no mode 'online'"),
 ]

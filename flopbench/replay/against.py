@@ -1,0 +1,152 @@
+"""A prediction beside what a replay measured: the same calls × measured times, and overheads.
+
+The calls are those that the replay executed, and the videos the same, so only the times may differ.
+The interval of a prediction is where a repeat of its timings is expected, all of them moved
+together; the measured time, a median of processes as well, belongs inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flopbench.core.errors import Remark
+from flopbench.core.grid import Grid, columns
+from flopbench.core.statistics import Ends
+from flopbench.core.units import milliseconds
+from flopbench.replay.figures import figures_of
+from flopbench.replay.overheads import Overheads, load_overheads, overheads_of, refuse_unlike
+from flopbench.replay.records import Replay
+from flopbench.replay.timed import DOUBTED, timed_calls
+from flopbench.timing.file import TimingFile, merge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What predictions are made of: times and overheads, and the names of their files."""
+
+    times: TimingFile
+    overheads: Overheads | None = None
+    times_name: str = "the timing file"
+    overheads_name: str = "the overheads file"
+
+    @property
+    def source(self) -> str:
+        """The names of the files."""
+        both = self.overheads is not None
+        return f"{self.times_name} and {self.overheads_name}" if both else self.times_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Against:
+    """One mode of a replay: seconds a video, predicted and measured.
+
+    Attributes:
+        interval_s: of the prediction, 95 %; None where something was timed in one process.
+        warnings: of doubtful times.
+    """
+
+    predicted_s: float
+    interval_s: Ends | None
+    measured_s: float
+    warnings: tuple[Remark, ...] = ()
+
+    @property
+    def difference(self) -> float:
+        """Prediction over measurement, less one."""
+        return self.predicted_s / self.measured_s - 1
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the interval holds the measured time; None without one."""
+        ends = self.interval_s
+        return None if ends is None else ends[0] <= self.measured_s <= ends[1]
+
+
+def load_prices(times: Sequence[str | Path], overheads: str | Path | None = None) -> Prices:
+    """Read the files of predictions; errors as the loaders of either."""
+    return Prices(
+        times=merge([TimingFile.load(path) for path in times]),
+        overheads=None if overheads is None else load_overheads(overheads),
+        times_name=", ".join(map(str, times)),
+        overheads_name=str(overheads),
+    )
+
+
+def against(replay: Replay, mode: str, prices: Prices) -> Against:
+    """Predict one mode of a replay.
+
+    Raises:
+        InputError: a component without a time; times or overheads of another device, dtype,
+            threads or options than the replay's; a mode that was not calibrated.
+    """
+    executed = replay.runs[0].modes[mode].executed
+    sizes: dict[str, dict[int, int]] = {}
+    for name, called in [*executed.arms.items(), *executed.policy.items()]:
+        of_name = sizes.setdefault(name, {})
+        for n, times in called.items():
+            of_name[int(n)] = of_name.get(int(n), 0) + times
+    wanted = {name: replay.parts[name].spec for name in sizes}
+    setting, timed, facts = timed_calls(
+        prices.times, wanted, sizes, replay.settings.dtype, prices.times_name
+    )
+    refuse_unlike(
+        (replay.settings, replay.device, "the replay"), (setting, facts, prices.times_name)
+    )
+    parts = [
+        (one.run_s, one.repeat_s, sum(n * times for n, times in sizes[name].items()))
+        for name, one in timed.items()
+    ]
+    if prices.overheads is not None:
+        prices.overheads.mode(mode, prices.overheads_name)
+        measured = prices.overheads.settings, prices.overheads.device, prices.overheads_name
+        refuse_unlike(measured, (setting, facts, prices.times_name))
+        own = overheads_of(prices.overheads, mode)
+        fragments = sum(sum(called.values()) for called in executed.arms.values())
+        for one, often in ((own.per_decision, executed.decided), (own.per_fragment, fragments)):
+            parts.append((one.host_s, one.repeat_s, often))
+    known = [(repeat, often) for _, repeat, often in parts if repeat is not None]
+    ends = None
+    if len(known) == len(parts):
+        low, high = (
+            sum(repeat[end] * often for repeat, often in known) / replay.videos for end in (0, 1)
+        )
+        ends = (max(low, 0.0), high)
+    return Against(
+        predicted_s=sum(seconds * often for seconds, _, often in parts) / replay.videos,
+        interval_s=ends,
+        measured_s=figures_of(replay, mode).waterfall.chain_s["full"],
+        warnings=tuple(
+            Remark(f"its time is {one.verdict}: {one.note}", name)
+            for name, one in timed.items()
+            if one.verdict in DOUBTED
+        ),
+    )
+
+
+def against_grid(found: Mapping[str, Against], prices: Prices) -> Grid:
+    """Lay out predictions beside what was measured."""
+    rows = tuple(
+        (
+            mode,
+            milliseconds(one.predicted_s),
+            "-" if one.interval_s is None else " to ".join(map(milliseconds, one.interval_s)),
+            milliseconds(one.measured_s),
+            f"{100 * one.difference:+.1f} %".replace("-", "−"),
+            {True: "inside", False: "outside", None: "-"}[one.inside],
+        )
+        for mode, one in found.items()
+    )
+    what = "and overheads" if prices.overheads is not None else "without overheads"
+    return Grid(
+        title=f"Predicted by {prices.source}, and measured",
+        columns=columns(
+            ["mode", "predicted ms/video", "95 %", "measured", "difference", "interval"], ["mode"]
+        ),
+        rows=rows,
+        caption=(
+            f"Predicted: the executed calls × measured times, {what}. 95 %: where a repeat of the "
+            "timings is expected; interval: whether it holds the measured time.",
+        ),
+    )
