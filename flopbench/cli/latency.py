@@ -12,15 +12,20 @@ from flopbench.cli.common import (
     check_output,
     keeps_json,
     logs_for,
-    positive,
-    positive_seconds,
     progress_bar,
     require,
     show,
 )
-from flopbench.cli.machine_options import add_machine, refuse_measuring
-from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.cli.parser import Parser
+from flopbench.cli.latency_options import (
+    DEFAULT_REFERENCE,
+    MEASURING,
+    add_options,
+    check_combinations,
+    only_pipeline,
+    sizes_of,
+)
+from flopbench.cli.machine_options import refuse_measuring
+from flopbench.cli.model_options import add_models, models_for
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError
 
 if TYPE_CHECKING:
@@ -28,14 +33,6 @@ if TYPE_CHECKING:
     from flopbench.models.spec import ModelSpec
     from flopbench.timing.file import TimingFile
     from flopbench.timing.records import TimingSpec
-
-DEFAULT_REFERENCE = 32
-MEASURING = (
-    *("models", "preset", "resolution", "classes", "vs", "throughput", "device", "batch", "dtype"),
-    *("channels_last", "compile", "cuda_graph", "threads", "budget", "processes", "samples"),
-    *("refresh", "reference_batch", "max_batch"),
-)
-"""Options that ``--from`` refuses: they affect what is measured."""
 
 
 def add_parser(verbs: Any) -> None:
@@ -72,76 +69,9 @@ def add_parser(verbs: Any) -> None:
         metavar="FILE",
         help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
     )
-    _add_conditions(parser)
-    _add_effort(parser)
-    _add_sweep(parser)
+    add_options(parser)
     add_tables(parser, logs="what the components of these policy logs are, code included")
     parser.set_defaults(run=run)
-
-
-def _add_conditions(parser: Parser) -> None:
-    group = add_machine(parser)
-    group.add_argument(
-        "--batch",
-        type=positive,
-        action="append",
-        metavar="N",
-        help="images per call (default: 1); repeatable",
-    )
-    group.add_argument(
-        "--dtype",
-        action="append",
-        metavar="TYPE",
-        help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
-    )
-    group.add_argument(
-        "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
-    )
-
-
-def _add_effort(parser: Parser) -> None:
-    group = parser.group("effort")
-    group.add_argument(
-        "--budget",
-        type=positive_seconds,
-        metavar="S",
-        help="seconds of samples per row and process (default: 5); a batch that a sweep only "
-        "passes gets at most 1",
-    )
-    group.add_argument(
-        "--processes",
-        type=positive,
-        metavar="K",
-        help="fresh processes per row (default: 3; fewer cannot be called stable)",
-    )
-    group.add_argument(
-        "--samples",
-        type=positive,
-        metavar="N",
-        help="fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
-    )
-    group.add_argument(
-        "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
-    )
-
-
-def _add_sweep(parser: Parser) -> None:
-    group = parser.group("throughput")
-    group.add_argument(
-        "--throughput",
-        action="store_true",
-        help="double the batch until memory is full or throughput stops rising",
-    )
-    group.add_argument(
-        "--reference-batch",
-        type=positive,
-        metavar="N",
-        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
-        "--max-batch allows it)",
-    )
-    group.add_argument(
-        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -186,6 +116,7 @@ def _saved(args: argparse.Namespace) -> TimingFile:
 def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, int]:
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
+    from flopbench.timing.pipeline import open_clip, time_pipeline
     from flopbench.timing.run import (
         Effort,
         describe_device,
@@ -195,12 +126,14 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
     )
     from flopbench.timing.sweeps import LARGEST_BATCH
 
-    _check_combinations(args)
+    check_combinations(args)
+    sizes = sizes_of(args, logs)
     models = _models(args, logs)
     before = time.monotonic()
-    facts = describe_device(args.device, args.dtype or ["fp32"])  # in a process of its own
-    start_s = time.monotonic() - before
-    specs = _specs(args, models, facts.device)
+    clip = open_clip(args.pipeline) if args.pipeline else None
+    facts = describe_device(args.device, args.dtype or ["fp32"]) if models else None
+    start_s = (time.monotonic() - before) / (bool(clip) + bool(facts))  # a process of its own each
+    specs = _specs(args, models, facts.device) if facts else []
     done: list[TimingFile] = []
     latest: list[TimingFile] = []
 
@@ -221,11 +154,12 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
                 keep=keep,
                 facts=facts,
             )
-            if not args.throughput:
-                return time_models(specs, effort, interleaved=bool(args.vs)), EXIT_OK
+            if specs and not args.throughput:
+                done.append(time_models(specs, effort, interleaved=bool(args.vs)))
+                latest.clear()
             most = args.max_batch or LARGEST_BATCH
             reference = args.reference_batch or min(DEFAULT_REFERENCE, most)
-            for spec in specs:
+            for spec in specs if args.throughput else ():
                 try:
                     done.append(time_throughput(spec, effort, reference=reference, most=most))
                 except InputError as error:
@@ -233,6 +167,8 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
                         raise
                     done.append(untimed(spec, error.line, effort))
                 latest.clear()
+            if clip:
+                done.append(time_pipeline(clip, sizes, effort, threads=args.threads or 1))
             return merge(done), EXIT_OK
     except KeyboardInterrupt:
         kept = merge([*done, *latest])
@@ -244,23 +180,20 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
 
 
 def _models(args: argparse.Namespace, logs: list[str]) -> list[ModelSpec]:
-    """List the models to time."""
+    """List the models to time; none where only a pipeline is."""
+    if only_pipeline(args, logs):
+        return []
+    require(
+        not (args.vs and logs), "--vs compares models that are named, --for takes those of logs"
+    )
+    models, _ = models_for(args, logs, more=tuple(args.vs))
     if logs:
-        from flopbench.estimate.components import specs_of_logs
-
+        models = [model for model in models if model.source != "value"]
         require(
-            not (args.models or args.resolution or args.classes or args.vs),
-            "--for takes the models from logs: models, --resolution, --classes and --vs cannot "
-            "apply",
-        )
-        found = [spec for spec in specs_of_logs(logs, args.preset) if spec.source != "value"]
-        require(
-            bool(found),
+            bool(models),
             f"{', '.join(logs)}: no component names a network that could be built: nothing to time",
             "time the networks by name: flopbench latency MODEL ...",
         )
-        return found
-    models, _ = chosen_models(args, more=tuple(args.vs))
     for model in models:
         require(model.source != "value", f"{model} is a constant: there is nothing to time")
     require(
@@ -294,28 +227,3 @@ def _specs(args: argparse.Namespace, models: list[ModelSpec], device: str) -> li
         for batch in args.batch or [1]
     ]
     return list(dict.fromkeys(specs))
-
-
-def _check_combinations(args: argparse.Namespace) -> None:
-    require(
-        not args.vs or len(args.models) == 1,
-        "--vs compares with one MODEL: expected exactly one before it",
-    )
-    require(not (args.vs and args.throughput), "--vs and --throughput exclude each other")
-    require(
-        not args.vs or (len(args.batch or []) <= 1 and len(args.dtype or []) <= 1),
-        "--vs compares at one --batch and one --dtype",
-    )
-    require(
-        not (args.throughput and args.batch),
-        "--throughput sweeps the batch, so --batch cannot apply",
-        "--reference-batch N is always measured, --max-batch N ends the sweep",
-    )
-    require(
-        args.throughput or not (args.reference_batch or args.max_batch),
-        "--reference-batch and --max-batch belong to --throughput",
-    )
-    require(
-        not (args.reference_batch and args.max_batch) or args.reference_batch <= args.max_batch,
-        f"--reference-batch {args.reference_batch} is larger than --max-batch {args.max_batch}",
-    )

@@ -31,18 +31,25 @@ def add_machine(parser: Parser) -> argparse._ArgumentGroup:
     return group
 
 
-def refuse_measuring(args: argparse.Namespace, names: Sequence[str], what: str) -> None:
-    """Refuse options that affect what is measured next to ``--from``.
+def given_of(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
+    """Return which options were given, as they are written.
 
     Args:
         args: parsed; an option that was not given is None, False, empty or ``error``.
         names: of the options, as attributes of ``args``.
-        what: ``--from`` prints (``timings``).
     """
     values = {name: getattr(args, name) for name in names}
-    given = [
+    return [
         "MODEL" if name == "models" else f"--{name.replace('_', '-')}"
         for name, value in values.items()
         if value is not None and value is not False and value not in ([], "error")
     ]
+
+
+def refuse_measuring(args: argparse.Namespace, names: Sequence[str], what: str) -> None:
+    """Refuse options that affect what is measured next to ``--from``.
+
+    ``names`` are those of ``given_of``; ``what`` is what ``--from`` prints (``timings``).
+    """
+    given = given_of(args, names)
     require(not given, f"--from prints saved {what} as they are: {', '.join(given)} cannot apply")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from flopbench.cli.common import positive, require
+from flopbench.cli.common import PLACES, positive, require
 from flopbench.cli.parser import Parser
+from flopbench.core.errors import InputError, near_match
 
 if TYPE_CHECKING:
     from flopbench.models.presets import PublishedRow
@@ -72,3 +73,34 @@ def chosen_models(
     if args.classes is not None:
         specs = [s if s.source == "value" else s.with_classes(args.classes) for s in specs]
     return specs, published
+
+
+def models_for(
+    args: argparse.Namespace, logs: list[str], *, more: tuple[str, ...] = ()
+) -> tuple[list[ModelSpec], tuple[PublishedRow, ...]]:
+    """Return what the components of logs are, then the models named beside them, and no rows.
+
+    The user trusts the code among them by naming the logs. Without logs: ``chosen_models``.
+
+    Raises:
+        InputError: no such log, or as ``chosen_models``.
+    """
+    if not logs:
+        return chosen_models(args, more=more)
+    from flopbench.estimate.components import specs_of_logs
+    from flopbench.policy.shards import find_files
+
+    for log in logs:
+        try:
+            find_files([log], complete=False)
+        except InputError as error:
+            hint = f"{near_match(log, PLACES, 'places in a paper')}; models go before --for"
+            raise InputError(f"--for {log}: there is no such policy log", hint) from error
+    require(
+        bool(args.models) or not (args.resolution or args.classes),
+        "--resolution and --classes are for models that are named beside --for",
+        "the components of a log have their own inputs and heads",
+    )
+    specs, args.preset = specs_of_logs(logs, args.preset), None
+    named = chosen_models(args, more=more)[0] if args.models else []
+    return list(dict.fromkeys([*specs, *named])), ()

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
-    PLACES,
     add_counters,
     add_tables,
     check_output,
@@ -19,12 +17,11 @@ from flopbench.cli.common import (
     require,
     show,
 )
-from flopbench.cli.model_options import add_models, chosen_models
-from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, near_match
+from flopbench.cli.model_options import add_models, models_for
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
-    from flopbench.models.spec import ModelSpec
 
 
 def add_parser(verbs: Any) -> None:
@@ -116,25 +113,6 @@ def _saved_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     return CostTable.load(args.saved)
 
 
-def _of_logs(args: argparse.Namespace, logs: list[str]) -> tuple[list[ModelSpec], tuple[()]]:
-    """Return what the components of logs are; the user trusts them by naming the logs here."""
-    from flopbench.estimate.components import specs_of_logs
-
-    for log in logs:
-        require(
-            Path(log).exists() or any(sign in log for sign in "*?["),
-            f"--for {log}: there is no such policy log",
-            f"{near_match(log, PLACES, 'places in a paper')}; models go before --for",
-        )
-    require(
-        bool(args.models) or not (args.resolution or args.classes),
-        "--resolution and --classes are for models that are named beside --for",
-        "the components of a log have their own inputs and heads",
-    )
-    specs, args.preset = specs_of_logs(logs, args.preset), None
-    return [*specs, *(chosen_models(args)[0] if args.models else [])], ()
-
-
 def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     from flopbench.counting.run import build_table
     from flopbench.counting.table_text import check_sort_key
@@ -142,7 +120,7 @@ def _measured_table(args: argparse.Namespace, logs: list[str]) -> CostTable:
     counters = chosen_counters(args)
     if args.sort:
         check_sort_key(args.sort, counters)
-    specs, published = _of_logs(args, logs) if logs else chosen_models(args)
+    specs, published = models_for(args, logs)
     with progress_bar() as progress:
         return build_table(
             specs,

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from flopbench.core.errors import InputError, near_match
+from flopbench.core.media import images_of
 from flopbench.core.records import decode
 from flopbench.core.workers import Progress, run_job
 from flopbench.estimate.runs import method_name
@@ -19,7 +20,6 @@ from flopbench.policy.log import open_log
 from flopbench.policy.plan import Plan
 from flopbench.replay.baseline import candidates, choose_baseline
 from flopbench.replay.figures import summary_of
-from flopbench.replay.frames import image_files
 from flopbench.replay.parts import expected_time, price_parts, runnable_specs
 from flopbench.replay.processes import RunJob, timed
 from flopbench.replay.records import (
@@ -213,7 +213,7 @@ def _check_choices(choices: ReplayChoices) -> None:
     if choices.seed < 0:
         raise InputError(f"--seed is {choices.seed} where 0 or more was expected")
     if choices.frames is not None:
-        image_files(Path(choices.frames))
+        images_of(Path(choices.frames), "--frames")
 
 
 def _check_parts(

@@ -55,6 +55,12 @@ MUST_MATCH: tuple[str, ...] = (
     "gpu.application_clock_memory_mhz",
     "gpu.mig",
     "gpu.ecc",  # costs memory bandwidth on GDDR cards
+    # What decodes and resizes the frames of a pipeline.
+    "av.version",
+    "av.libavcodec",
+    "av.libswscale",
+    "pillow.version",
+    "pillow.libjpeg",
     # Environment settings that change speed but no result.
     "env.CUDA_LAUNCH_BLOCKING",
     "env.KMP_AFFINITY",

@@ -48,6 +48,17 @@ class TimingFile(Record, frozen=True, kw_only=True):
         """Return the machine that a row was measured on."""
         return self.devices[row.device]
 
+    @property
+    def networks(self) -> TimingFile:
+        """Rows of networks alone, without stages of a pipeline, and the machines of those rows."""
+        rows = [row for row in self.rows if not row.what.stage]
+        used = sorted({row.device for row in rows})
+        return replace(
+            self,
+            rows=tuple(replace(row, device=used.index(row.device)) for row in rows),
+            devices=tuple(self.devices[number] for number in used),
+        )
+
     def dumps(self) -> str:
         """Return the file's text: one process per line, so that diffs are readable."""
         data = to_builtins(self)

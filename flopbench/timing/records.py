@@ -18,11 +18,16 @@ PRIMARY_COLUMNS = {
 """Primary column (the one that a headline is computed from) -> its display name."""
 
 
+STAGES = ("decode", "colour", "resize", "normalise")
+"""What is done with a frame before a network gets it, in order."""
+
+
 class TimingSpec(Record, frozen=True, kw_only=True):
     """What was timed: timings of equal specifications are comparable.
 
     Attributes:
-        spec: the full model specification (``resnet50@224,classes=200``).
+        spec: the full model specification (``resnet50@224,classes=200``), or the name of a stage of
+            the pipeline (``resize: 720x1280 to 224``), where a call is one frame.
         device: ``cpu``, ``cuda`` or ``mps``.
         batch: samples per call.
         dtype: ``fp32``, ``tf32``, ``bf16`` or ``fp16``.
@@ -40,6 +45,12 @@ class TimingSpec(Record, frozen=True, kw_only=True):
     compiled: bool = False
     cuda_graph: bool = False
     threads: Positive = 1
+
+    @property
+    def stage(self) -> str:
+        """Which of ``STAGES`` it is; empty for a network, whose name has no space after a colon."""
+        stage, colon, _ = self.spec.partition(": ")
+        return stage if colon and stage in STAGES else ""
 
     @property
     def options(self) -> str:
@@ -104,7 +115,8 @@ class Work(Record, frozen=True, kw_only=True):
         dense_macs: by the reference counter; None if it could not count the model.
         activations: output elements of dense operators.
         params: parameter elements.
-        input: the input as resolved (``224``).
+        input: the input as resolved (``224``); of a stage of the pipeline its target size, or that
+            of the source where it has none.
     """
 
     dense_macs: Count | None = None

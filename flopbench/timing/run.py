@@ -9,8 +9,9 @@ apart as the run allows.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import uuid4
 
@@ -123,20 +124,46 @@ def time_models(
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
     groups = [specs] if interleaved else [[spec] for spec in specs]
-    total = effort.processes * len(groups)
-    effort.announce(total, len(groups[0]))
+    effort.announce(effort.processes * len(groups), len(groups[0]))
     session = _Session(specs, effort)
     label = _label(" against ".join(map(str, specs))) if interleaved else ""
-    rows = {spec: session.row(spec, interleaved=label) for spec in specs}
+    rows = [[session.row(spec, interleaved=label) for spec in group] for group in groups]
+    return session.file(in_rounds(rows, effort, session.keep))
+
+
+def in_rounds(
+    groups: list[list[Timing]],
+    effort: Effort,
+    keep: Callable[[list[Timing]], None],
+    *,
+    target: str = f"{_JOBS}:time_rows",
+    more: Sequence[Mapping[str, Any]] = (),
+) -> list[Timing]:
+    """Time groups of rows, each group in processes of its own, rounds outermost.
+
+    Args:
+        groups: rows that take turns; they get their samples.
+        effort: how much to measure, and callbacks.
+        keep: called with all rows each time a process has ended.
+        target: the job that times one group.
+        more: for each group, what else this job takes.
+
+    Returns:
+        The rows of all groups, in order.
+    """
+    total = effort.processes * len(groups)
     for done in range(total):
-        group = groups[done % len(groups)]
-        effort.tell(done, total, group[0])
-        todo = [rows[spec] for spec in group if not rows[spec].failure]
+        place = done % len(groups)
+        group = groups[place]
+        effort.tell(done, total, group[0].what)
+        todo = [row for row in group if not row.failure]
         if todo:
-            rows.update((row.what, row) for row in _one_more_process(todo, effort))
-            session.keep(rows.values())
+            job = more[place] if more else {}
+            timed = {row.what: row for row in _one_more_process(todo, effort, target, job)}
+            groups[place] = [timed.get(row.what, row) for row in group]
+            keep([row for rows in groups for row in rows])
     effort.tell(total, total, "")
-    return session.file(rows.values())
+    return [row for rows in groups for row in rows]
 
 
 def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Effort) -> TimingFile:
@@ -168,7 +195,7 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
         if any(row.failure for row in rows):
             break
         effort.tell(done, effort.processes, specs[-1])
-        rows = _one_more_process(rows, effort, roots)
+        rows = _one_more_process(rows, effort, more={"roots": list(roots)})
     effort.tell(effort.processes, effort.processes, "")
     return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
 
@@ -355,21 +382,25 @@ def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effo
 
 
 def _one_more_process(
-    rows: Sequence[Timing], effort: Effort, roots: Sequence[str] = ()
+    rows: Sequence[Timing],
+    effort: Effort,
+    target: str = f"{_JOBS}:time_rows",
+    more: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[Timing]:
     """Time rows in one more process, in which several take turns; return them with its results.
 
-    ``roots`` has the source tree of each row; it is empty if all are imported as usual.
+    ``more`` is what else the job takes, such as the source tree of each row (``roots``).
     """
     job: dict[str, Any] = {
         "rows": [to_builtins(row.what) for row in rows],
         "budget_s": effort.budget_s,
         "fewest": effort.fewest,
         "graphs": not any(row.interleaved or row.sweep for row in rows),
-        "roots": list(roots),
+        "roots": [],
+        **more,
     }
     try:
-        answers = run_job(f"{_JOBS}:time_rows", job, threads=rows[0].what.threads)
+        answers = run_job(target, job, threads=rows[0].what.threads)
     except WorkerDied as died:
         return [replace(row, failure=died.line) for row in rows]
     updated = []

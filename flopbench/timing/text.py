@@ -15,10 +15,11 @@ from flopbench.core.units import (
     percentage,
     readable_giga,
 )
+from flopbench.timing.captions import how_timed, of_stages, where_timed
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import no_peak_reason, peak_of
-from flopbench.timing.records import PRIMARY_COLUMNS, Timing
+from flopbench.timing.records import Timing
 from flopbench.timing.sweeps import NEAR_BEST, Probe, key_batches
 from flopbench.timing.verdicts import PROCESSES_DIFFER, WAITING, Summary, summarise
 
@@ -49,13 +50,16 @@ def timing_tables(file: TimingFile, more: Sequence[Grid] = ()) -> Tables:
 
 
 def timing_grids(file: TimingFile) -> list[Grid]:
-    """Return one grid per device, and one per sweep."""
+    """Return one grid per device, one for the stages of a pipeline, and one per sweep."""
     grids: list[Grid] = []
     for number, device in enumerate(file.devices):
         own = [row for row in file.rows if row.device == number]
         plain = [row for row in own if not row.sweep]
-        if plain:
-            grids.append(latency_grid(plain, device))
+        kinds = (
+            [row for row in plain if not row.what.stage],
+            [row for row in plain if row.what.stage],
+        )
+        grids += [latency_grid(rows, device) for rows in kinds if rows]
         sweeps = dict.fromkeys(row.sweep for row in own if row.sweep)
         grids += [sweep_grid([row for row in own if row.sweep == name], device) for name in sweeps]
     return grids
@@ -118,16 +122,25 @@ _WHERE_KNOWN = {
 SPARE = (
     *("queued", "enqueue ms", "graph ms", "p99 ms", "p90 ms", "gpu ms", "CPU ms", "wall ms"),
     *("GFLOP/s", "bound", "act. M", "of peak", "of roof", "J/img", "dtype", "batch", "mark"),
-    *("img/s", "repeat within", "GMACs"),
+    *("img/s", "frames/s", "repeat within", "GMACs"),
 )
 """Columns that go where space is short, the first one first."""
+
+_OF_STAGES = {"network": "stage", "img/s": "frames/s"}
+"""What columns are called for the stages of a pipeline."""
+_OF_CALLS = {"batch", "dtype"}
+"""Columns that stages of a pipeline do not have."""
 
 _OF_LEAD = {"wall_s": "wall ms", "cpu_s": "CPU ms"}
 """Primary column -> the column that would repeat the headline."""
 
 
 def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
-    """Lay out latency rows of one device: theory, time, efficiency, verdict."""
+    """Lay out latency rows of one device: theory, time, efficiency, verdict.
+
+    Rows are all of networks, or all of stages of a pipeline, which have no theory.
+    """
+    staged = bool(rows[0].what.stage)
     summaries = [summarise(row, device) for row in rows]
     pairs = list(zip(rows, summaries, strict=True))
     leads = {row.lead for row in rows}
@@ -135,15 +148,15 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     titles, filled = [], []
     for title, cell in _LATENCY:
         cells = [cell(row, summary) for row, summary in pairs]
-        empty = title in _WHERE_KNOWN and set(cells) == {NOTHING}
-        if not empty and title not in left_out:
-            titles.append(title)
+        empty = (staged or title in _WHERE_KNOWN) and set(cells) == {NOTHING}
+        if not (empty or title in left_out or (staged and title in _OF_CALLS)):
+            titles.append(_OF_STAGES.get(title, title) if staged else title)
             filled.append(cells)
     notes = Notes()
     filled.append([notes.mark(s.verdict, (*s.reasons, *row.notes)) for row, s in pairs])
-    caption = _caption(rows, summaries, device)
+    caption = (of_stages if staged else _caption)(rows, summaries, device)
     return Grid(
-        title=f"Latency on {device.name}",
+        title=f"{'Pipeline, each frame,' if staged else 'Latency'} on {device.name}",
         columns=_columns(*titles, "verdict"),
         rows=tuple(zip(*filled, strict=True)),
         footnotes=tuple(notes.numbers),
@@ -153,8 +166,8 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
 
 
 def _columns(*titles: str) -> tuple[Column, ...]:
-    text = ("network", "dtype", "bound", "verdict", "mark")
-    return columns(titles, text, spare=SPARE, lower=("ms", "J/img"), higher=("img/s",))
+    text = ("network", "stage", "dtype", "bound", "verdict", "mark")
+    return columns(titles, text, spare=SPARE, lower=("ms", "J/img"), higher=("img/s", "frames/s"))
 
 
 def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
@@ -259,16 +272,11 @@ def timings_csv(file: TimingFile) -> str:
 def _caption(
     rows: Sequence[Timing], summaries: Sequence[Summary], device: DeviceFacts
 ) -> tuple[str, ...]:
-    primary = " / ".join(dict.fromkeys(PRIMARY_COLUMNS.get(row.lead, row.lead) for row in rows))
-    counts = sorted({s.processes for s in summaries if s.processes})
-    processes = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "0"
-    threads = ", ".join(map(str, dict.fromkeys(row.what.threads for row in rows)))
     lines = [
-        f"ms: {primary} of one call, median of the medians of {processes} fresh processes; repeat "
-        "within: where the same command run again is expected to land (95 %).",
-        f"{device.name}, {threads} CPU thread{'' if threads == '1' else 's'}, torch "
-        f"{device.facts.get('torch.version')}, random weights and inputs, evaluation mode. GMACs: "
-        "dense multiply-accumulates of one image, counter torch; 1 MAC = 2 FLOPs.",
+        how_timed(rows, summaries, "call"),
+        f"{where_timed(rows, device)}, torch {device.facts.get('torch.version')}, random weights "
+        "and inputs, evaluation mode. GMACs: dense multiply-accumulates of one image, counter "
+        "torch; 1 MAC = 2 FLOPs.",
     ]
     if any(row.what.device == "cuda" for row in rows):
         lines.append(_TENSOR_FLOAT)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clips import save_folder, save_video
 from conftest import ROOT
 
 pytest.importorskip("matplotlib")
@@ -207,27 +208,6 @@ def test_lines_fit_their_room() -> None:
         assert drawn_width_in(short, 8) <= 1.4
 
 
-def save_folder(folder: Path, video: Any) -> None:
-    """Write frames as images under names that sort wrongly as text."""
-    folder.mkdir(parents=True)
-    for n, frame in enumerate(video):
-        Image.fromarray(frame).save(folder / f"img_{n}.png")
-
-
-def save_video(path: Path, video: Any) -> None:
-    """Write a short video file."""
-    av = pytest.importorskip("av", reason="PyAV is not installed")
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.width, stream.height, stream.pix_fmt = video.shape[2], video.shape[1], "yuv420p"
-        for frame in video:
-            grey = np.full_like(frame, frame[0, 0, 2])
-            for packet in stream.encode(av.VideoFrame.from_ndarray(grey, format="rgb24")):
-                container.mux(packet)
-        for packet in stream.encode():
-            container.mux(packet)
-
-
 @pytest.mark.parametrize("medium", ["npy", "npz", "folder", "mp4", "array", "list", "pillow"])
 def test_frames_come_from_any_medium(tmp_path: Path, medium: str) -> None:
     """Numbers of frames count from 0 in each of them; frames of skips are not read."""
@@ -243,7 +223,7 @@ def test_frames_come_from_any_medium(tmp_path: Path, medium: str) -> None:
     elif medium == "folder":
         save_folder(frames / "v", video)
     elif medium == "mp4":
-        save_video(frames / "v.mp4", video)
+        save_video(frames / "v.mp4", np.repeat(video[..., 2:], 3, axis=3))
     else:
         made = {"array": video, "list": list(video), "pillow": [Image.fromarray(f) for f in video]}
         frames = {"v": made[medium]}

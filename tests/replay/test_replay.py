@@ -429,7 +429,7 @@ def test_images_of_a_folder_are_frames(run_cli: RunCli, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "no images fit" in done.stdout
     (tmp_path / "frames" / "2.png").write_bytes(b"no image")
-    assert_refused(run_cli(*base, "--frames", "frames"), "2.png cannot be decoded")
+    assert_refused(run_cli(*base, "--frames", "frames"), "2.png cannot be read")
     (tmp_path / "empty").mkdir()
     assert_refused(run_cli(*base, "--frames", "empty"), "holds no images")
 
@@ -439,7 +439,7 @@ def test_a_huge_image_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     image = pytest.importorskip("PIL.Image")
     image.new("RGB", (50, 40)).save(tmp_path / "huge.png")
     monkeypatch.setattr(image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(DataError, match=r"huge\.png cannot be decoded"):
+    with pytest.raises(DataError, match=r"huge\.png cannot be read"):
         open_images(str(tmp_path))
 
 

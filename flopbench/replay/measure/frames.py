@@ -7,9 +7,10 @@ from typing import Any
 
 import torch
 
-from flopbench.core.errors import DataError, InputError
-from flopbench.models.build.built import Built, reason
-from flopbench.replay.frames import image_files
+from flopbench.core.errors import DataError
+from flopbench.core.media import Unreadable, images_of, read_image
+from flopbench.models.build.built import Built
+from flopbench.timing.measure.pipeline import tensor_of
 
 MOST_IMAGES = 64
 """Most images kept decoded: calls cycle through them, and at 6 MB each (1080p) more would fill the
@@ -24,20 +25,9 @@ def open_images(folder: str) -> list[Any]:
         DataError: a file that is not an image, or is too large to decode.
     """
     try:
-        from PIL import Image
-    except ImportError as error:
-        raise InputError(
-            f"images need Pillow, which cannot be imported ({error})",
-            "python -m pip install Pillow",
-        ) from None
-    images = []
-    for path in image_files(Path(folder))[:MOST_IMAGES]:
-        try:
-            with Image.open(path) as image:
-                images.append(image.convert("RGB"))
-        except Exception as error:  # Pillow's plugins raise many kinds, also for a huge image
-            raise DataError(f"{path} cannot be decoded: {reason(error)}") from None
-    return images
+        return [read_image(path) for path in images_of(Path(folder), "--frames")[:MOST_IMAGES]]
+    except Unreadable as error:
+        raise DataError(str(error)) from None
 
 
 def frames_for(images: list[Any], built: Built) -> torch.Tensor | None:
@@ -46,9 +36,4 @@ def frames_for(images: list[Any], built: Built) -> torch.Tensor | None:
     if not isinstance(sample, torch.Tensor) or sample.dim() != 4 or sample.shape[1] != 3:
         return None
     height, width = sample.shape[2:]
-    return torch.stack([_tensor(image.resize((width, height))) for image in images])
-
-
-def _tensor(image: Any) -> torch.Tensor:
-    flat = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
-    return flat.view(image.height, image.width, 3).permute(2, 0, 1).float() / 255
+    return torch.stack([tensor_of(image.resize((width, height))) for image in images])

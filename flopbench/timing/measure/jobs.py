@@ -28,7 +28,7 @@ from flopbench.timing.measure.prepared import (
     replaying,
 )
 from flopbench.timing.measure.roofs import measure_roofs
-from flopbench.timing.measure.sampling import Clock, first_call, sample
+from flopbench.timing.measure.sampling import Clock, Sampled, first_call, sample
 from flopbench.timing.records import TimingSpec
 
 DIGITS = 10
@@ -114,18 +114,29 @@ def _sample(
     results = sample(clock, calls, budget_s=job["budget_s"], fewest=job["fewest"])
     for (place, one), sampled in zip(ready.items(), results, strict=True):
         spec = specs[place]
-        run: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
-        run["first_s"] = round(one.first_s, DIGITS)
-        run["columns"] = columns = {
-            name: [round(seconds, DIGITS) for seconds in values]
-            for name, values in sampled.columns.items()
-        }
+        run = run_fields(sampled, one.first_s)
+        columns = run["columns"]
         # With several models in one process, memory cannot be attributed to one of them.
         run["peak_bytes"] = peak_bytes(spec.device) if len(ready) == 1 else None
         run.update(watch_gpu(spec, one.call), flags=precision_facts())
         if isinstance(clock, CudaClock) and job["graphs"] and not spec.cuda_graph:
             columns |= _graph_column(clock, one.call, len(columns["gpu_s"]))
         answers[place] = {"run": run}
+
+
+def run_fields(sampled: Sampled, first_s: float, parts: int = 1) -> dict[str, Any]:
+    """Return the fields of ``ProcessRun`` that the loop gives, where a call has so many parts."""
+    run: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
+    return {
+        **run,
+        "first_s": round(first_s / parts, DIGITS),
+        "warm_up_calls": sampled.warm_up_calls * parts,
+        "calls_per_sample": sampled.calls_per_sample * parts,
+        "columns": {
+            name: [round(seconds / parts, DIGITS) for seconds in values]
+            for name, values in sampled.columns.items()
+        },
+    }
 
 
 def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from conftest import ROOT
 from logs import ARNET_ROWS, arnet_plan, header_of, rows, write_log
 
 from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.media import natural
 from flopbench.counting.table import CostTable
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.difficulty import LEVELS
@@ -24,7 +25,7 @@ from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import Sample
 from flopbench.present.figures.frames.choice import nearest, read_records
 from flopbench.present.figures.frames.figure import NO_FRAMES, Frames, _priced_plan, frames
-from flopbench.present.figures.frames.media import FrameSource, inside, natural
+from flopbench.present.figures.frames.media import FrameSource, inside
 from flopbench.present.figures.frames.rows import (
     Decision,
     Film,

@@ -8,7 +8,6 @@ at its number of pixels. A frame that is missing or unreadable has no pixels, an
 from __future__ import annotations
 
 import os
-import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,10 +15,19 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from flopbench.core.errors import InputError
+from flopbench.core.media import (
+    IMAGE_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Unreadable,
+    image_files,
+    open_video,
+    read_image,
+    require_pillow,
+)
 from flopbench.policy.samples import Sample
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".webm", ".mov")
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".ppm", ".gif", ".tif", ".tiff")
+INSTEAD = "give the frames as images or as .npy"
+"""What does without PyAV."""
 EXPECTED = "expected (T, H, W, 3) of uint8, or (T, H, W) in grey"
 SIZE_UNKNOWN_PX = 224
 """Longest side of a frame, px, where the log does not say at which size it was seen."""
@@ -28,14 +36,6 @@ MOST_PX = 1024
 
 Size: TypeAlias = "tuple[int, int] | None"
 """(height_px, width_px), None where the log does not say."""
-
-
-class Unreadable(Exception):
-    """Frames that are missing or cannot be read; the message names the file."""
-
-    def __init__(self, what: object, error: Exception | None = None) -> None:
-        lines = str(error).splitlines() or [type(error).__name__]
-        super().__init__(what if error is None else f"{what} cannot be read: {lines[0]}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -310,12 +310,11 @@ def _rgb(image: Any, name: str) -> Any:
 
 def _folder(path: Path) -> Medium:
     try:
-        files = [p for p in path.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES]
+        files = image_files(path)
     except OSError as error:
         raise Unreadable(path, error) from None
     if not files:
         raise Unreadable(f"{path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
-    files.sort(key=lambda p: natural(p.name))
     return Medium(
         name=str(path),
         count=len(files),
@@ -323,69 +322,37 @@ def _folder(path: Path) -> Medium:
     )
 
 
-def natural(name: str) -> list[tuple[int, int, str]]:
-    """Return a key that sorts ``img_2`` before ``img_10``."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(p), p) if p.isdecimal() else (1, 0, p) for p in parts if p] + [(2, 0, name)]
-
-
 def _video(path: Path) -> Medium:
-    try:
-        import av
-    except ModuleNotFoundError:
-        raise InputError(
-            f"{path} needs PyAV, which is not installed",
-            "pip install 'flopbench[video]', or give the frames as images or as .npy",
-        ) from None
-
     def read(numbers: Sequence[int]) -> dict[int, Any]:
         left, found = set(numbers), dict[int, Any]()
         try:
-            with av.open(str(path)) as container:
-                for number, frame in enumerate(container.decode(video=0)):
+            with open_video(path, INSTEAD) as (container, stream):
+                for number, frame in enumerate(container.decode(stream)):
                     if number in left:
                         found[number] = frame.to_ndarray(format="rgb24")
                         left.remove(number)
                     if not left:
                         break
-        except (av.FFmpegError, OSError, ValueError) as error:
-            found |= dict.fromkeys(left, Unreadable(path, error))
+        except Unreadable as error:
+            found |= dict.fromkeys(left, error)
         return found
 
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise Unreadable(f"{path} holds no video")
-            stream = container.streams.video[0]
-            # Some containers do not say how many frames they have; then their packets are counted.
-            count = stream.frames or sum(1 for p in container.demux(stream) if p.size)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise Unreadable(path, error) from None
+    with open_video(path, INSTEAD) as (container, stream):
+        # Some containers do not say how many frames they have; then their packets are counted.
+        count = stream.frames or sum(1 for p in container.demux(stream) if p.size)
     return Medium(name=str(path), count=count, read=read)
 
 
 def _image_or_reason(path: Path) -> Any:
-    """Return an image file as (H, W, 3) uint8, rotated by its EXIF orientation."""
+    """Return an image file as (H, W, 3) uint8, or why it cannot be read."""
     if not os.path.isfile(path):
         return Unreadable(f"{path} does not exist")
-    _require_pillow()
     import numpy as np
-    from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        return Unreadable(path, error)
-
-
-def _require_pillow() -> None:
-    try:
-        import PIL  # noqa: F401
-    except ModuleNotFoundError:
-        raise InputError(
-            "frames need Pillow, which is not installed", "pip install 'flopbench[plots]'"
-        ) from None
+        return np.asarray(read_image(path))
+    except Unreadable as error:
+        return error
 
 
 def shaped(image: Any, size: Size) -> Any:
@@ -402,7 +369,7 @@ def shaped(image: Any, size: Size) -> Any:
     Raises:
         InputError: Pillow is not installed.
     """
-    _require_pillow()
+    require_pillow()
     import numpy as np
     from PIL import Image
 

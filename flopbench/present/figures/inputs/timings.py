@@ -185,7 +185,10 @@ def grouped_timings(
             more groups than can be distinguished.
         DataError: a damaged file.
     """
-    file = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
+    whole = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
+    file = whole.networks
+    if whole.rows and not file.rows:
+        raise CallerError(": the rows are stages of a pipeline, which have no MACs")
     machines = _machine_names(file.devices)
     rows = []
     for row in _chosen(file, *chosen):

@@ -1,0 +1,160 @@
+"""The options of ``latency``, and which of them go together."""
+
+from __future__ import annotations
+
+import argparse
+
+from flopbench.cli.common import positive, positive_seconds, require
+from flopbench.cli.machine_options import add_machine, given_of
+from flopbench.cli.parser import Parser
+
+DEFAULT_REFERENCE = 32
+MEASURING = (
+    *("models", "preset", "resolution", "classes", "vs", "throughput", "device", "batch", "dtype"),
+    *("channels_last", "compile", "cuda_graph", "threads", "budget", "processes", "samples"),
+    *("refresh", "reference_batch", "max_batch", "pipeline", "resize"),
+)
+"""Options that ``--from`` refuses: they affect what is measured."""
+OF_MODELS = (
+    *("resolution", "classes", "vs", "throughput", "device", "batch", "dtype", "channels_last"),
+    *("compile", "cuda_graph", "refresh", "reference_batch", "max_batch"),
+)
+"""Options that cannot apply to a pipeline."""
+
+
+def add_options(parser: Parser) -> None:
+    """Add all but the models and the output."""
+    _add_conditions(parser)
+    _add_effort(parser)
+    _add_sweep(parser)
+    _add_pipeline(parser)
+
+
+def _add_conditions(parser: Parser) -> None:
+    group = add_machine(parser)
+    group.add_argument(
+        "--batch",
+        type=positive,
+        action="append",
+        metavar="N",
+        help="images per call (default: 1); repeatable",
+    )
+    group.add_argument(
+        "--dtype",
+        action="append",
+        metavar="TYPE",
+        help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
+    )
+    group.add_argument(
+        "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
+    )
+
+
+def _add_effort(parser: Parser) -> None:
+    group = parser.group("effort")
+    group.add_argument(
+        "--budget",
+        type=positive_seconds,
+        metavar="S",
+        help="seconds of samples per row and process (default: 5); a batch that a sweep only "
+        "passes gets at most 1",
+    )
+    group.add_argument(
+        "--processes",
+        type=positive,
+        metavar="K",
+        help="fresh processes per row (default: 3; fewer cannot be called stable)",
+    )
+    group.add_argument(
+        "--samples",
+        type=positive,
+        metavar="N",
+        help="fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
+    )
+    group.add_argument(
+        "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
+    )
+
+
+def _add_sweep(parser: Parser) -> None:
+    group = parser.group("throughput")
+    group.add_argument(
+        "--throughput",
+        action="store_true",
+        help="double the batch until memory is full or throughput stops rising",
+    )
+    group.add_argument(
+        "--reference-batch",
+        type=positive,
+        metavar="N",
+        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
+        "--max-batch allows it)",
+    )
+    group.add_argument(
+        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
+    )
+
+
+def _add_pipeline(parser: Parser) -> None:
+    group = parser.group("what stands before the networks")
+    group.add_argument(
+        "--pipeline",
+        metavar="CLIP",
+        help="time decoding, colour conversion, resizing and normalising of a frame, on the CPU: a "
+        "video (needs flopbench[video]) or a folder of images; alone, or beside models",
+    )
+    group.add_argument(
+        "--resize",
+        metavar="SIZES",
+        help="with --pipeline: what frames are resized to, such as 224,168,112x84",
+    )
+
+
+def only_pipeline(args: argparse.Namespace, logs: list[str]) -> bool:
+    """Whether there are no models to time."""
+    return bool(args.pipeline and not (args.models or args.preset or logs))
+
+
+def sizes_of(args: argparse.Namespace, logs: list[str]) -> list[str]:
+    """Return what frames are resized to."""
+    from flopbench.timing.pipeline import parse_sizes
+
+    if not args.pipeline:
+        require(args.resize is None, "--resize belongs to --pipeline CLIP, which is not given")
+        return []
+    require(
+        args.resize is not None,
+        "--pipeline needs --resize: the sizes that the networks take",
+        f"such as: --pipeline {args.pipeline} --resize 224,168,112,84",
+    )
+    given = given_of(args, OF_MODELS) if only_pipeline(args, logs) else []
+    require(
+        not given, f"--pipeline alone times no models: {', '.join(given)} cannot apply", "name some"
+    )
+    return parse_sizes(args.resize)
+
+
+def check_combinations(args: argparse.Namespace) -> None:
+    """Refuse options of models that exclude each other."""
+    require(
+        not args.vs or len(args.models) == 1,
+        "--vs compares with one MODEL: expected exactly one before it",
+    )
+    require(not (args.vs and args.throughput), "--vs and --throughput exclude each other")
+    require(
+        not args.vs or (len(args.batch or []) <= 1 and len(args.dtype or []) <= 1),
+        "--vs compares at one --batch and one --dtype",
+    )
+    require(
+        not (args.throughput and args.batch),
+        "--throughput sweeps the batch, so --batch cannot apply",
+        "--reference-batch N is always measured, --max-batch N ends the sweep",
+    )
+    require(
+        args.throughput or not (args.reference_batch or args.max_batch),
+        "--reference-batch and --max-batch belong to --throughput",
+    )
+    require(
+        not (args.reference_batch and args.max_batch) or args.reference_batch <= args.max_batch,
+        f"--reference-batch {args.reference_batch} is larger than --max-batch {args.max_batch}",
+    )
