@@ -94,36 +94,27 @@ def _add_times(parser: Parser) -> None:
         choices=("online", "split", "bucketed"),
         help="with --overheads: how a replay puts the calls together (default: online)",
     )
+    group.add_argument(
+        "--charge-pipeline",
+        action="store_true",
+        help="charge what stands before the networks, too, as --times has it from 'flopbench "
+        "latency --pipeline': decoding of each sampled frame; colours, resizing and normalising of "
+        "those that networks see",
+    )
+    group.add_argument(
+        "--decoded",
+        type=positive,
+        metavar="N",
+        help="with --charge-pipeline: frames of the video that are decoded for each sampled one, "
+        "itself included (default: 1)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Estimate one run and print it."""
     check_output(args)
     log = log_of(args, "--counts")
-    require(
-        args.times is not None or (args.batch is None and args.dtype is None),
-        "--batch and --dtype say which times of --times to take, which is not given",
-    )
-    require(
-        args.times is not None or args.overheads is None,
-        "--overheads come beside --times, which is not given",
-    )
-    require(
-        args.overheads is not None or args.mode is None,
-        "--mode says how --overheads are charged, which is not given",
-    )
-    require(
-        args.overheads is None or args.batch is None,
-        "--batch and --overheads exclude each other: --mode says which calls there are",
-    )
-    require(
-        args.overheads is None or args.counts is None,
-        "--counts has no decisions in their order, which --overheads needs: give the log",
-    )
-    require(
-        args.difficulty is None or args.by == "difficulty",
-        "--difficulty says how to break down --by difficulty, which is not given",
-    )
+    _check_combinations(args)
     from flopbench.estimate.runs import run_of_counts, run_of_log
     from flopbench.estimate.text import estimate_tables
 
@@ -142,22 +133,60 @@ def run(args: argparse.Namespace) -> int:
     return EXIT_OK
 
 
+def _check_combinations(args: argparse.Namespace) -> None:
+    times, overheads = args.times is not None, args.overheads is not None
+    require(
+        times or (args.batch is None and args.dtype is None),
+        "--batch and --dtype say which times of --times to take, which is not given",
+    )
+    require(times or not overheads, "--overheads come beside --times, which is not given")
+    require(
+        times or not args.charge_pipeline,
+        "--charge-pipeline charges times of --times, which is not given",
+    )
+    require(
+        overheads or args.mode is None,
+        "--mode says how --overheads are charged, which is not given",
+    )
+    require(
+        not overheads or args.batch is None,
+        "--batch and --overheads exclude each other: --mode says which calls there are",
+    )
+    require(
+        not overheads or args.counts is None,
+        "--counts has no decisions in their order, which --overheads needs: give the log",
+    )
+    require(
+        args.charge_pipeline or args.decoded is None,
+        "--decoded belongs to --charge-pipeline, which is not given",
+    )
+    require(
+        args.difficulty is None or args.by == "difficulty",
+        "--difficulty says how to break down --by difficulty, which is not given",
+    )
+
+
 def _with_times(
     args: argparse.Namespace, result: Run, choices: Choices, log: Sequence[str]
 ) -> Tables:
+    from flopbench.replay.pipeline import pipeline_parts
     from flopbench.replay.prediction import predict
     from flopbench.replay.prediction_text import prediction_tables
     from flopbench.timing.file import TimingFile, merge
 
     source = ", ".join(args.times)
     file = merge([TimingFile.load(path) for path in args.times])
+    further = []
+    if args.charge_pipeline:
+        decoded = args.decoded or 1
+        further = pipeline_parts(result, file, choices, decoded=decoded, file_name=source)
     if args.overheads is not None:
         from flopbench.replay.by_mode import predict_mode
         from flopbench.replay.overheads import load_overheads
 
         found = predict_mode(
             result,
-            file,
+            file.networks,
             load_overheads(args.overheads),
             log,
             choices,
@@ -165,9 +194,16 @@ def _with_times(
             dtype=args.dtype,
             file_name=source,
             overheads_name=args.overheads,
+            further=further,
         )
         return prediction_tables(result, found, f"{source} and {args.overheads}")
     found = predict(
-        result, file, choices, batch=args.batch or 1, dtype=args.dtype, file_name=source
+        result,
+        file.networks,
+        choices,
+        batch=args.batch or 1,
+        dtype=args.dtype,
+        file_name=source,
+        further=further,
     )
     return prediction_tables(result, found, source)

@@ -46,6 +46,7 @@ def predict_mode(
     dtype: str | None = None,
     file_name: str = "the timing file",
     overheads_name: str = "the overheads file",
+    further: Sequence[Further] = (),
 ) -> Prediction:
     """Price the decisions of a run as one mode of a replay takes them.
 
@@ -59,6 +60,7 @@ def predict_mode(
         dtype: where the file has several.
         file_name: for messages.
         overheads_name: for messages.
+        further: what else is charged, such as the stages of a pipeline.
 
     Raises:
         InputError: as ``predict``; a mode that was not calibrated, shares without decisions, a
@@ -85,7 +87,7 @@ def predict_mode(
         choices,
         dtype=dtype,
         file_name=file_name,
-        further=further_of(overheads_of(overheads, mode), calls, workload),
+        further=[*further_of(overheads_of(overheads, mode), calls, workload), *further],
         calls=sizes_of(calls.arms, calls.policy),
     )
     refuse_unlike(

@@ -13,8 +13,13 @@ from flopbench.core.units import milliseconds, percentage, plural
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.runs import Run
 from flopbench.estimate.text import estimate_tables
+from flopbench.replay.pipeline import DECODE
 from flopbench.replay.prediction import Prediction, prediction_data
 
+NOT_SAVED = (
+    "Decoding: of every sampled frame of a video, skipped or not; a log does not know the frames "
+    "between them (--decoded N)."
+)
 SPARE = ("what", "repeat within", "runs/video", "share")
 """Columns that go where space is short, the first one first."""
 
@@ -69,6 +74,8 @@ def _time_grid(found: Prediction, source: str) -> Grid:
         else "; gathering, copies and waiting are not in it (flopbench replay measures them)."
     )
     caption = [f"Runs of each component × its measured time{charged}"]
+    if DECODE in found.further:
+        caption.append(NOT_SAVED)
     if found.interval_ms is not None:
         caption.append("95 %: the videos' spread, and where a repeat of the timings is expected.")
     else:
