@@ -70,10 +70,11 @@ def interval(
         largest: number of videos, or clusters, beyond which the bootstrap's limit replaces it.
 
     Returns:
-        None for a single video or a single cluster, which says nothing about others.
+        None for a single video or a single cluster, which says nothing about others, and without
+        resamples.
     """
     n = drawn_units(len(costs_macs), clusters)
-    if n < 2:
+    if n < 2 or not resamples:
         return None
     known = None if clusters is None else n
     if n > largest:
@@ -93,11 +94,11 @@ def difference_interval(
     """Return the 95 % interval of mean(b) − mean(a), each resampled over its own videos.
 
     ``clusters`` are those of a and of b, as in ``interval``. ``seed`` is that of a's generator; b's
-    is the next one. None where either is a single video or cluster.
+    is the next one. None where either is a single video or cluster, and without resamples.
     """
     sides = list(zip((costs_a, costs_b), clusters, strict=True))
     units = [drawn_units(len(costs), own) for costs, own in sides]
-    if min(units) < 2:
+    if min(units) < 2 or not resamples:
         return None
     if max(units) > LARGEST_BOOTSTRAP:
         difference = float(costs_b.mean()) - float(costs_a.mean())

@@ -92,7 +92,7 @@ class Choices:
         normalize: divide shares by their sum.
         allow_truncated: leave out a last line that is cut off.
         duplicates: ``error`` or ``first``.
-        resamples: number of bootstrap resamples.
+        resamples: number of bootstrap resamples; 0 for no intervals.
         seed: seed of their generator.
         cluster: what videos that belong together have in common: one of the log's ``extra``
             columns, or ``id:SEP`` for what stands before the last SEP of an id.
@@ -103,6 +103,9 @@ class Choices:
         may_measure: whether to measure a price that neither the table nor the cache has.
         fresh_code: take no price of your own code from the cache.
         beside: all logs that a command prices, for messages; empty for one log.
+
+    Raises:
+        InputError: a negative number of resamples, or a negative seed.
     """
 
     preset: str | None = None
@@ -128,6 +131,11 @@ class Choices:
     may_measure: bool = True
     fresh_code: bool = False
     beside: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("resamples", "seed"):
+            if (value := getattr(self, name)) < 0:
+                raise InputError(f"{name} is {value} where 0 or more was expected")
 
 
 def run_of_log(

@@ -468,3 +468,16 @@ def test_few_of_many_better_approaches_are_named(tmp_path: Path) -> None:
 
     assert place(3) == "dominated by r0, r1, r2"
     assert place(5) == "dominated by r0, r1, 3 more"
+
+
+def test_no_resamples_are_no_intervals(tmp_path: Path) -> None:
+    """Without resamples figures have no intervals, and dominance is open; fewer are refused."""
+    runs = [log(tmp_path, "a", mixed(1))]
+    path = write_log(tmp_path / "b.jsonl", {"method": "b", **NETS}, mixed(2, n=30))
+    runs.append(run_of_log([path], Choices(resamples=0), keep_scores=True))
+    assert runs[1].interval is None
+    (apart,) = compare(runs, Choices(resamples=0)).differences
+    assert apart.ci95_gflops_per_video is None
+    for wrong in ({"resamples": -1}, {"seed": -1}):
+        with pytest.raises(InputError, match="-1 where 0 or more was expected"):
+            Choices(**wrong)
