@@ -160,42 +160,27 @@ class Cost:
     @property
     def table(self) -> FigureTable:
         """One row a run and bin, a run and cost, or a run and step."""
-        if self.values:
-            return FigureTable.of(
-                {
-                    "run": run.name,
-                    "gflops_per_video": cost,
-                    "videos": n,
-                    "share_of_videos": n / run.videos,
-                    COLUMN: run.charged or None,
-                }
-                for run in self.runs
-                for cost, n in zip(self.values, run.counts, strict=True)
-            )
-        if self.cumulative:
-            return FigureTable.of(
-                {
-                    "run": run.name,
-                    "gflops_per_video": cost,
-                    "videos_at_most": n,
-                    "share_at_most": n / run.videos,
-                    COLUMN: run.charged or None,
-                }
-                for run in self.runs
-                for cost, n in run.steps
-            )
         return FigureTable.of(
-            {
-                "run": run.name,
-                "from_gflops_per_video": low,
-                "below_gflops_per_video": high,
-                "videos": n,
-                "share_of_videos": n / run.videos,
-                COLUMN: run.charged or None,
-            }
+            {"run": run.name, **own, COLUMN: run.charged or None}
             for run in self.runs
-            for low, high, n in zip(self.edges, self.edges[1:], run.counts, strict=False)
+            for own in self._drawn_of(run)
         )
+
+    def _drawn_of(self, run: CostsOfRun) -> list[dict[str, object]]:
+        """Return the steps, costs or bins of a run, with their share of its videos."""
+        if self.cumulative:
+            return [
+                {"gflops_per_video": cost, "videos_at_most": n, "share_at_most": n / run.videos}
+                for cost, n in run.steps
+            ]
+        places = [{"gflops_per_video": cost} for cost in self.values] or [
+            {"from_gflops_per_video": low, "below_gflops_per_video": high}
+            for low, high in pairwise(self.edges)
+        ]
+        return [
+            {**place, "videos": n, "share_of_videos": n / run.videos}
+            for place, n in zip(places, run.counts, strict=True)
+        ]
 
 
 def _centre(run: CostsOfRun) -> str:
