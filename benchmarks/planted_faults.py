@@ -531,7 +531,7 @@ FAULTS = (
     ),
     Fault(
         "pairs of clips are drawn video by video",
-        "flopbench/estimate/compare.py",
+        "flopbench/estimate/differences.py",
         "found = interval(paired, clusters=drawn[0], resamples=resamples, seed=seed)",
         "found = interval(paired, resamples=resamples, seed=seed)",
         ("tests/light/estimate/test_clusters.py::"
@@ -560,6 +560,20 @@ FAULTS = (
         "return percent[1] < 0",
         ("tests/light/estimate/test_compare.py::"
          "test_dominance_is_open_where_one_of_two_intervals_holds_0",),
+    ),
+    Fault(
+        "each log is timed by itself",
+        "flopbench/estimate/differences.py",
+        "more = other.ms_by_network.get(spec, 0.0) - first.ms_by_network.get(spec, 0.0)",
+        "more = other.ms_by_network.get(spec, 0.0)",
+        ("tests/light/replay/test_run_times.py::test_how_far_a_repeat_moves_a_difference",),
+    ),
+    Fault(
+        "an inversion inside its intervals is a finding",
+        "flopbench/estimate/compare.py",
+        "cost[1] < 0 < time[0]",
+        "cost[1] < 0",
+        ("tests/light/replay/test_run_times.py::test_an_inversion_is_resolved_or_not",),
     ),
     Fault(
         "an exit processes one step",

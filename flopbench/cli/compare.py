@@ -20,13 +20,16 @@ from flopbench.cli.policy_options import (
     add_pricing,
     add_reading,
     add_shares,
+    add_times,
+    check_times,
     choices_of,
 )
 from flopbench.core.errors import EXIT_OK
 from flopbench.policy.file_kinds import is_timing_file
 
 if TYPE_CHECKING:
-    from flopbench.estimate.runs import Run
+    from flopbench.estimate.methods import RunTime
+    from flopbench.estimate.runs import Choices, Run
 
 
 def add_parser(verbs: Any) -> None:
@@ -37,7 +40,8 @@ def add_parser(verbs: Any) -> None:
         description=(
             "Compare policy logs in the form of AR-Net's Table 3: accuracy from their "
             "scores (or as their headers quote it), GFLOPS per frame and video, intervals, "
-            "differences from the first, and which run dominates which. Timing files of 'flopbench "
+            "differences from the first, and which run dominates which; with --times also "
+            "predicted ms, and where they order runs otherwise. Timing files of 'flopbench "
             "latency' are compared too: two files row by row, one file by the rows whose calls "
             "took turns."
         ),
@@ -68,6 +72,7 @@ def add_parser(verbs: Any) -> None:
     add_cluster(parser)
     add_reading(parser)
     add_shares(parser)
+    add_times(parser)
     add_tables(parser)
     parser.set_defaults(run=run)
 
@@ -75,6 +80,7 @@ def add_parser(verbs: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     """Compare runs; exit status 4 where they are not comparable."""
     check_output(args)
+    check_times(args)
     if any(is_timing_file(path) for path in args.logs):
         return _compare_timings(args)
     from flopbench.estimate.compare import compare, same_terms
@@ -88,10 +94,20 @@ def run(args: argparse.Namespace) -> int:
         for pattern, seed in product(args.logs, seeds):
             terms = replace(same_terms(choices, runs[0]) if runs else choices, random_seed=seed)
             runs.append(run_of_log([pattern], terms, progress=progress, keep_scores=True))
-    result = compare(runs, choices, metric=args.metric, anyway=args.anyway)
+    times = [] if args.times is None else _times(args, runs, choices)
+    result = compare(runs, choices, metric=args.metric, anyway=args.anyway, times=times)
     show(args, comparison_tables(result))
     warn(comparison_warnings(result))
     return EXIT_OK
+
+
+def _times(args: argparse.Namespace, runs: list[Run], choices: Choices) -> list[RunTime]:
+    from flopbench.replay.run_times import run_times
+    from flopbench.timing.file import TimingFile, merge
+
+    file = merge([TimingFile.load(path) for path in args.times])
+    name, batch = ", ".join(args.times), args.batch or 1
+    return run_times(runs, file, choices, batch=batch, dtype=args.dtype, file_name=name)
 
 
 def _compare_timings(args: argparse.Namespace) -> int:
@@ -99,6 +115,7 @@ def _compare_timings(args: argparse.Namespace) -> int:
     from flopbench.timing.comparison_text import time_comparison_tables
     from flopbench.timing.file import TimingFile
 
+    require(args.times is None, "--times prices policy logs; timing files are compared as they are")
     require(
         len(args.logs) <= 2,
         f"{len(args.logs)} timing files: expected two, or one whose rows took turns",

@@ -21,6 +21,8 @@ from flopbench.cli.policy_options import (
     add_pricing,
     add_reading,
     add_shares,
+    add_times,
+    check_times,
     choices_of,
     log_of,
 )
@@ -66,24 +68,14 @@ def add_parser(verbs: Any) -> None:
         "correct, or one of the log's own columns (default: cost)",
     )
     add_shares(parser)
-    _add_times(parser)
+    add_times(parser)
+    _add_charges(parser)
     add_tables(parser)
     parser.set_defaults(run=run)
 
 
-def _add_times(parser: Parser) -> None:
+def _add_charges(parser: Parser) -> None:
     group = parser.group("time and energy")
-    group.add_argument(
-        "--times",
-        nargs="+",
-        metavar="FILE",
-        help="saved timings of 'flopbench latency' as a second list of prices: ms per video and "
-        "frame, videos/s, and mJ where energy was measured",
-    )
-    group.add_argument(
-        "--batch", type=positive, metavar="N", help="take times of this batch (default: 1)"
-    )
-    group.add_argument("--dtype", metavar="TYPE", help="take times of this dtype, of several")
     group.add_argument(
         "--overheads",
         metavar="FILE",
@@ -134,11 +126,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_combinations(args: argparse.Namespace) -> None:
+    check_times(args)
     times, overheads = args.times is not None, args.overheads is not None
-    require(
-        times or (args.batch is None and args.dtype is None),
-        "--batch and --dtype say which times of --times to take, which is not given",
-    )
     require(times or not overheads, "--overheads come beside --times, which is not given")
     require(
         times or not args.charge_pipeline,
@@ -186,7 +175,7 @@ def _with_times(
 
         found = predict_mode(
             result,
-            file.networks,
+            file,
             load_overheads(args.overheads),
             log,
             choices,
@@ -199,7 +188,7 @@ def _with_times(
         return prediction_tables(result, found, f"{source} and {args.overheads}")
     found = predict(
         result,
-        file.networks,
+        file,
         choices,
         batch=args.batch or 1,
         dtype=args.dtype,

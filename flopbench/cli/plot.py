@@ -167,7 +167,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _inputs(args: argparse.Namespace) -> list[Path]:
-    """Return the files that are read: those given, with shards expanded, table, preset, frames."""
+    """Return the files that are read: those given, with shards expanded, and those of options."""
     from flopbench.policy.shards import find_files
 
     found: list[Path] = []
@@ -175,7 +175,7 @@ def _inputs(args: argparse.Namespace) -> list[Path]:
         with contextlib.suppress(FlopbenchError):  # reported later, by the kind
             found += find_files([name], complete=False)
     more = (getattr(args, option, None) for option in ("table", "preset", "frames"))
-    return found + [Path(name) for name in more if name]
+    return found + [Path(name) for name in (*more, *getattr(args, "times", ())) if name]
 
 
 def _require_matplotlib() -> None:

@@ -169,6 +169,32 @@ def add_shares(parser: Parser) -> None:
     )
 
 
+def add_times(parser: Parser) -> None:
+    """Add the options for measured times as prices."""
+    group = parser.group("time and energy")
+    group.add_argument(
+        "--times",
+        nargs="+",
+        metavar="FILE",
+        help="saved timings of 'flopbench latency' as a second list of prices: ms per video and "
+        "frame, videos/s, and mJ where energy was measured",
+    )
+    group.add_argument(
+        "--batch", type=positive, metavar="N", help="take times of this batch (default: 1)"
+    )
+    group.add_argument("--dtype", metavar="TYPE", help="take times of this dtype, of several")
+
+
+def check_times(args: argparse.Namespace) -> None:
+    """Refuse a choice of times without any, with an InputError."""
+    from flopbench.cli.common import require
+
+    require(
+        args.times is not None or (args.batch is None and args.dtype is None),
+        "--batch and --dtype say which times of --times to take, which is not given",
+    )
+
+
 LOG_OPTIONS: Mapping[str, Callable[[Parser], None]] = {
     "preset": add_preset,
     "meaning": add_meaning,

@@ -1,30 +1,25 @@
-"""Method against method: accuracy, GFLOPS, differences, and which method dominates which.
+"""Method against method: accuracy, GFLOPS, time, differences, and which method dominates which.
 
 The form is that of AR-Net's Table 3 (ECCV 2020, supplement): approach, mAP, GFLOPS per frame,
-GFLOPS per video. Where two logs hold the same videos, differences are resampled in pairs.
+GFLOPS per video.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cache
 from itertools import permutations
-from typing import Any
 
-from flopbench.core.bootstrap import MAP_RESAMPLES, difference_interval, interval
 from flopbench.core.errors import InputError, NotComparableError, Remark
-from flopbench.core.statistics import Ends
 from flopbench.core.tables import Shown
 from flopbench.core.units import number_of
-from flopbench.estimate.accuracy import paired_map_difference, paired_top1_difference, top1_correct
-from flopbench.estimate.estimator import video_costs
-from flopbench.estimate.methods import Method, Metric, methods_of, names_of_logs
-from flopbench.estimate.pairing import check_pairs, video_order
+from flopbench.estimate.differences import Difference, difference_of
+from flopbench.estimate.methods import Method, Metric, RunTime, methods_of, names_of_logs
+from flopbench.estimate.pairing import check_pairs
 from flopbench.estimate.runs import Choices, Run
 from flopbench.estimate.wording import costs_of
-from flopbench.policy.counts import LogCounts
 
 COMPARED = (
     "approach",
@@ -40,6 +35,8 @@ COMPARED = (
     "pareto_front",
 )
 """Columns of the CSV that ``flopbench compare`` writes."""
+TIMED = ("ms_per_video", "ms_low", "ms_high", "videos_per_s", "pareto_front_ms")
+"""Further ones, with times."""
 Place = tuple[float | None, float | Fraction]
 """Accuracy in percent, and cost: the lower the better."""
 SAME_LENGTH = 0.005
@@ -61,24 +58,16 @@ class Dominance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One method minus another.
+class Inversion:
+    """One method that is cheaper in GFLOPS than another, and slower in ms.
 
     Attributes:
-        name: the method.
-        less: the method that is subtracted.
-        gflops_per_video: the difference of costs, with its interval if there is one.
-        percent: difference of accuracies, in percentage points; None unless both have one.
-        paired: whether the same videos were resampled together.
+        difference: the method minus the other one.
+        resolved: whether the 95 % intervals of both differences exclude 0; None if one is missing.
     """
 
-    name: str
-    less: str
-    gflops_per_video: float
-    ci95_gflops_per_video: Ends | None
-    percent: float | None
-    ci95_percent: Ends | None
-    paired: bool
+    difference: Difference
+    resolved: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -92,6 +81,8 @@ class Comparison(Shown):
         dominance: pairs; empty where accuracies are missing.
         front: names of the methods that no other one dominates.
         notes: what qualifies the figures.
+        dominance_ms, front_ms: the same with the time as the cost, of the methods that have one.
+        inversions: pairs that GFLOPS and ms put in opposite orders.
     """
 
     _layout = "flopbench.estimate.comparison_text:comparison_grids"
@@ -101,6 +92,14 @@ class Comparison(Shown):
     dominance: tuple[Dominance, ...]
     front: tuple[str, ...]
     notes: tuple[Remark, ...]
+    dominance_ms: tuple[Dominance, ...] = ()
+    front_ms: tuple[str, ...] = ()
+    inversions: tuple[Inversion, ...] = ()
+
+    @property
+    def timed(self) -> bool:
+        """Whether any method has a time."""
+        return any(one.time is not None for one in self.methods)
 
 
 def compare(
@@ -111,6 +110,7 @@ def compare(
     metric: str | None = None,
     reference: int = 0,
     anyway: bool = False,
+    times: Sequence[RunTime | None] = (),
 ) -> Comparison:
     """Set runs side by side.
 
@@ -122,6 +122,7 @@ def compare(
             where each sample has one label, else mAP.
         reference: number of the run that the others are set against.
         anyway: also compare runs that differ in ``MUST_MATCH``.
+        times: what each run takes, None where that is not known; empty for none.
 
     Raises:
         InputError: an unknown metric, or fewer than two runs.
@@ -135,18 +136,15 @@ def compare(
     notes += _rule_notes(runs, names) + _length_notes(runs, names)
     chosen, methods = methods_of(runs, names, metric, choices)
     notes += check_pairs(methods, anyway)
+    if times:
+        methods = tuple(replace(m, time=t) for m, t in zip(methods, times, strict=True))
 
     @cache
     def difference(first: int, other: int) -> Difference:
-        return _difference(methods[first], methods[other], chosen, choices)
+        return difference_of(methods[first], methods[other], chosen, choices)
 
-    dominance = tuple(
-        Dominance(winner=methods[a].name, loser=methods[b].name, clear=_is_clear(difference(a, b)))
-        for a, b in permutations(range(len(methods)), 2)
-        if dominates(_place(methods[a]), _place(methods[b]))
-    )
-    losers = {d.loser for d in dominance}
-    complete = all(a.percent is not None for a in methods)
+    dominance, front = _dominance(methods, difference, ms=False)
+    dominance_ms, front_ms = _dominance(methods, difference, ms=True)
     for method in methods:
         notes += accuracy_notes(method)
     return Comparison(
@@ -156,8 +154,11 @@ def compare(
             difference(reference, other) for other in range(len(methods)) if other != reference
         ),
         dominance=dominance,
-        front=tuple(a.name for a in methods if a.name not in losers) if complete else (),
+        front=front,
         notes=tuple(notes),
+        dominance_ms=dominance_ms,
+        front_ms=front_ms,
+        inversions=_inversions(methods, difference),
     )
 
 
@@ -246,15 +247,55 @@ def dominates(a: Place, b: Place) -> bool:
     return no_worse and (percent_a > percent_b or cost_a < cost_b)
 
 
-def _place(method: Method) -> Place:
-    return method.percent, method.run.primary.macs_per_video
+def _dominance(
+    methods: Sequence[Method], difference: Callable[[int, int], Difference], *, ms: bool
+) -> tuple[tuple[Dominance, ...], tuple[str, ...]]:
+    """Return who dominates whom, and the front; with ``ms`` the cost is the time."""
+    places: dict[int, Place] = {}
+    for n, method in enumerate(methods):
+        if not ms:
+            places[n] = method.percent, method.run.primary.macs_per_video
+        elif method.time is not None:
+            places[n] = method.percent, method.time.ms_per_video
+    found = tuple(
+        Dominance(
+            winner=methods[a].name, loser=methods[b].name, clear=_is_clear(difference(a, b), ms)
+        )
+        for a, b in permutations(places, 2)
+        if dominates(places[a], places[b])
+    )
+    losers = {d.loser for d in found}
+    complete = all(percent is not None for percent, _ in places.values())
+    names = [methods[n].name for n in places]
+    return found, tuple(name for name in names if name not in losers) if complete else ()
 
 
-def _is_clear(loser_less_winner: Difference) -> bool | None:
-    cost, percent = loser_less_winner.ci95_gflops_per_video, loser_less_winner.ci95_percent
+def _is_clear(loser_less_winner: Difference, ms: bool) -> bool | None:
+    percent, cost = loser_less_winner.ci95_percent, loser_less_winner.ci95_gflops_per_video
+    if ms:
+        cost = loser_less_winner.ci95_ms_per_video
     if cost is None or percent is None:
         return None
     return cost[0] > 0 and percent[1] < 0
+
+
+def _inversions(
+    methods: Sequence[Method], difference: Callable[[int, int], Difference]
+) -> tuple[Inversion, ...]:
+    """Return the pairs that GFLOPS and ms put in opposite orders, by their centres."""
+    found = []
+    for a, b in permutations(range(len(methods)), 2):
+        one, other = methods[a], methods[b]
+        if one.time is None or other.time is None:
+            continue
+        cheaper = one.run.primary.macs_per_video < other.run.primary.macs_per_video
+        if not cheaper or one.time.ms_per_video <= other.time.ms_per_video:
+            continue
+        apart = difference(b, a)
+        cost, time = apart.ci95_gflops_per_video, apart.ci95_ms_per_video
+        resolved = None if cost is None or time is None else cost[1] < 0 < time[0]
+        found.append(Inversion(difference=apart, resolved=resolved))
+    return tuple(found)
 
 
 def accuracy_notes(method: Method) -> list[Remark]:
@@ -276,70 +317,3 @@ def accuracy_notes(method: Method) -> list[Remark]:
         classes, one = number_of(len(absent), "class"), method.run.header.words.sample
         notes.append(f"without a positive {one}, so left out of the mean: {classes}, {shown}")
     return [Remark(text, method.name) for text in notes]
-
-
-def _difference(first: Method, other: Method, metric: Metric, choices: Choices) -> Difference:
-    """Return ``other`` minus ``first``."""
-    a, b = first.run, other.run
-    order = video_order(a, b)
-    percent, ends = None, None
-    if first.percent is not None and other.percent is not None:
-        percent = other.percent - first.percent
-    if first.accuracy is not None and other.accuracy is not None and order is not None:
-        ends = _accuracy_interval(first, other, order, metric, choices)
-    return Difference(
-        name=other.name,
-        less=first.name,
-        gflops_per_video=b.primary.gflops_per_video - a.primary.gflops_per_video,
-        ci95_gflops_per_video=_cost_interval(a, b, order, choices),
-        percent=percent,
-        ci95_percent=ends,
-        paired=order is not None,
-    )
-
-
-def _cost_interval(a: Run, b: Run, order: list[int] | None, choices: Choices) -> Ends | None:
-    if not isinstance(a.counts, LogCounts) or not isinstance(b.counts, LogCounts):
-        return None
-    costs_a = video_costs(a.counts, a.prices, a.primary.rule)
-    costs_b = video_costs(b.counts, b.prices, b.primary.rule)
-    resamples, seed = choices.resamples, choices.seed
-    drawn = _drawn(a), _drawn(b)
-    if order is not None:
-        paired = costs_b[order] - costs_a
-        found = interval(paired, clusters=drawn[0], resamples=resamples, seed=seed)
-    else:
-        found = difference_interval(
-            costs_a, costs_b, clusters=drawn, resamples=resamples, seed=seed
-        )
-    return None if found is None else found.ends
-
-
-def _drawn(run: Run) -> Any:
-    """Return the cluster of each video; None where videos are drawn alone."""
-    return None if run.clusters is None else run.clusters.drawn
-
-
-def _accuracy_interval(
-    first: Method, other: Method, order: list[int], metric: Metric, choices: Choices
-) -> Ends | None:
-    """Return the interval of a difference of accuracies over the same videos."""
-    a, b = first.predictions, other.predictions
-    assert a is not None
-    assert b is not None
-    resamples, seed, drawn = choices.resamples, choices.seed, _drawn(first.run)
-    if metric == "top-1":
-        correct_a = top1_correct(a.predicted, a.first)
-        correct_b = top1_correct(b.predicted, b.first)[order]
-        return paired_top1_difference(
-            correct_b, correct_a, clusters=drawn, resamples=resamples, seed=seed
-        )[1]
-    return paired_map_difference(
-        b.scores[order],
-        a.scores,
-        a.codes,
-        a.offsets,
-        clusters=drawn,
-        resamples=min(resamples, MAP_RESAMPLES),
-        seed=seed,
-    )[1]

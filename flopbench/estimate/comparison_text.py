@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
@@ -17,35 +17,58 @@ from flopbench.core.tables import Tables
 from flopbench.core.units import CONVENTION, interval_decimals
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.clusters import drawn_text
-from flopbench.estimate.compare import COMPARED, Comparison
+from flopbench.estimate.compare import COMPARED, TIMED, Comparison
 from flopbench.estimate.methods import Method
-from flopbench.estimate.wording import Costs, costs_of, half_widths, range_text, relative_halves
+from flopbench.estimate.orders import inversion_lines, orders, pareto_text
+from flopbench.estimate.wording import (
+    SHORT,
+    Costs,
+    costs_of,
+    half_widths,
+    ms_column,
+    range_text,
+    relative_halves,
+)
 
 SCHEMA = 1
 KIND = "flopbench.comparison"
-MOST_NAMED = 3
-"""At most so many better methods are named in a cell; the JSON has all."""
+REPEATS = (
+    "Intervals of ms: a network was timed once for all logs, so what both run equally often "
+    "cancels."
+)
 
 
 def comparison_json(comparison: Comparison) -> str:
     """Return the comparison file; the same runs give the same bytes."""
-    data = {
+    differences = [asdict(d) for d in comparison.differences]
+    data: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": KIND,
         "convention": CONVENTION,
         "metric": comparison.metric,
         "approaches": [_method_data(a) for a in comparison.methods],
-        "differences": [asdict(d) for d in comparison.differences],
+        "differences": differences,
         "dominance": [asdict(d) for d in comparison.dominance],
         "pareto_front": list(comparison.front),
         "notes": list(map(str, comparison.notes)),
     }
+    if comparison.timed:
+        for own, method in zip(data["approaches"], comparison.methods, strict=True):
+            own["time"] = None if method.time is None else method.time.data
+        data["dominance_ms"] = [asdict(d) for d in comparison.dominance_ms]
+        data["pareto_front_ms"] = list(comparison.front_ms)
+        data["inversions"] = [asdict(one) for one in comparison.inversions]
+    else:
+        for one in differences:
+            del one["ms_per_video"], one["ci95_ms_per_video"]
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def comparison_warnings(comparison: Comparison) -> list[Remark]:
-    """List the warnings of every run, each with the run's name."""
-    return [remark.of(a.name) for a in comparison.methods for remark in a.run.warnings]
+    """List the warnings of every run, each with the run's name, and those on times."""
+    times = [text for a in comparison.methods if a.time is not None for text in a.time.warnings]
+    own = [remark.of(a.name) for a in comparison.methods for remark in a.run.warnings]
+    return [*own, *dict.fromkeys(times)]
 
 
 def _method_data(method: Method) -> dict[str, Any]:
@@ -63,10 +86,7 @@ def _method_data(method: Method) -> dict[str, Any]:
 def comparison_tables(comparison: Comparison) -> Tables:
     """Return a comparison, ready to be shown."""
     return Tables(
-        grids={
-            "comparison": methods_grid(comparison),
-            "differences": differences_grid(comparison),
-        },
+        grids=_grids(comparison),
         csv=lambda: comparison_csv(comparison),
         json=lambda: comparison_json(comparison),
         warnings=comparison_warnings(comparison),
@@ -75,8 +95,13 @@ def comparison_tables(comparison: Comparison) -> Tables:
 
 def comparison_grids(comparison: Comparison) -> list[Grid]:
     """Lay out a comparison as Python shows it."""
-    warnings = comparison_warnings(comparison)
-    return [methods_grid(comparison).with_warnings(warnings), differences_grid(comparison)]
+    first, *others = _grids(comparison).values()
+    return [first.with_warnings(comparison_warnings(comparison)), *others]
+
+
+def _grids(comparison: Comparison) -> dict[str, Grid]:
+    grids = {"comparison": methods_grid(comparison), "differences": differences_grid(comparison)}
+    return {**grids, "order": order_grid(comparison)} if comparison.timed else grids
 
 
 def methods_grid(comparison: Comparison) -> Grid:
@@ -89,7 +114,12 @@ def methods_grid(comparison: Comparison) -> Grid:
     ends = [None if one.run.interval is None else one.run.interval.ends for one in methods]
     relative = relative_halves([one.gflops_per_video for one in primary], ends)
     per_sample, decimals = costs.column([one.gflops_per_video for one in primary], relative)
-    length = f"{words.steps}/{costs.short_per_sample.partition('/')[2]}"
+    length = f"{words.steps}/{SHORT.get(words.sample, words.sample)}"
+    times = [one.time for one in methods]
+    time_cells, time_ranges = ms_column(
+        [None if one is None else one.ms_per_video for one in times],
+        [None if one is None else one.interval_ms for one in times],
+    )
     return _grid(
         "Method against method",
         [
@@ -102,14 +132,31 @@ def methods_grid(comparison: Comparison) -> Grid:
             ),
             (costs.short_per_sample, per_sample),
             ("95 %", [costs.range(own, decimals) for own in ends]),
+            (costs.short_ms, time_cells),
+            ("95 %", time_ranges),
+            (
+                f"{words.samples}/s",
+                ["-" if one is None else f"{one.videos_per_s:.4g}" for one in times],
+            ),
             (length, [f"{p.frames_per_video:.4g}" if p.frames_per_video else "-" for p in primary]),
             (words.samples, ["-" if p.videos is None else f"{p.videos:,}" for p in primary]),
-            ("Pareto", [_place(one, comparison) for one in methods]),
+            # With times there are two orders, which have a table of their own.
+            (
+                "Pareto",
+                ["-" if comparison.timed else pareto_text(one, comparison) for one in methods],
+            ),
         ],
         ("approach", "Pareto"),
-        spare=(words.samples, length, "Pareto", costs.short_per_step, "95 %"),
-        lower=(costs.short_per_step, costs.short_per_sample),
-        higher=(metric,),
+        spare=(
+            words.samples,
+            length,
+            f"{words.samples}/s",
+            "Pareto",
+            costs.short_per_step,
+            "95 %",
+        ),
+        lower=(costs.short_per_step, costs.short_per_sample, costs.short_ms),
+        higher=(metric, f"{words.samples}/s"),
         caption=_caption(comparison, costs),
     )
 
@@ -155,6 +202,17 @@ def _caption(comparison: Comparison, costs: Costs) -> list[str]:
             f"mAP intervals: of the mean mAP of splits of this size; at most {MAP_RESAMPLES} "
             "resamples."
         )
+    times = [a.time for a in methods if a.time is not None]
+    if times:
+        lines.append(
+            f"Times by {times[0].source}: {times[0].setting}. Runs of each network × its measured "
+            "time; gathering, copies and waiting are not in it (flopbench replay measures them)."
+        )
+    if any(one.interval_ms for one in times):
+        lines.append(
+            f"Intervals of ms: the spread of the {words.samples}, and where a repeat of the "
+            "timings is expected."
+        )
     return [CONVENTION, *lines, *(f"Note: {note}." for note in comparison.notes)]
 
 
@@ -169,16 +227,14 @@ def _percents(methods: Sequence[Method]) -> tuple[list[str], list[str]]:
     return cells, [range_text(own, decimals) for own in ends]
 
 
-def _place(method: Method, comparison: Comparison) -> str:
-    """Say where a method lies: on the front, or which ones dominate it."""
-    sure = {True: "", False: " (an interval includes 0)", None: " (no interval)"}
-    beaten_by = [d.winner + sure[d.clear] for d in comparison.dominance if d.loser == method.name]
-    if not beaten_by:
-        return "front" if method.name in comparison.front else "-"
-    more = len(beaten_by) - (MOST_NAMED - 1)
-    if more > 1:
-        beaten_by = [*beaten_by[: MOST_NAMED - 1], f"{more} more"]
-    return f"dominated by {', '.join(beaten_by)}"
+def order_grid(comparison: Comparison) -> Grid:
+    """Lay out the methods by GFLOPS and by ms side by side, the cheapest first."""
+    cells = orders(comparison)
+    said = inversion_lines(comparison)
+    none = "No method is cheaper in GFLOPS than another, and slower in ms."
+    text = tuple(heading for heading, _ in cells)
+    grid = _grid("The cheapest first", cells, text, spare=("Pareto",), caption=said or [none])
+    return replace(grid, stay=grid.caption)
 
 
 def differences_grid(comparison: Comparison) -> Grid:
@@ -189,6 +245,9 @@ def differences_grid(comparison: Comparison) -> Grid:
     points = interval_decimals(half_widths(one.ci95_percent for one in found), 2)
     ends = [one.ci95_gflops_per_video for one in found]
     decimals = interval_decimals(map(costs.of, half_widths(ends)), costs.scale.decimals)
+    times, time_ranges = ms_column(
+        [one.ms_per_video for one in found], [one.ci95_ms_per_video for one in found], "+"
+    )
     return _grid(
         f"Difference from {comparison.methods[0].name}",
         [
@@ -203,6 +262,8 @@ def differences_grid(comparison: Comparison) -> Grid:
                 [f"{costs.of(one.gflops_per_video):+.{decimals}f}" for one in found],
             ),
             ("95 %", [costs.range(own, decimals, "+") for own in ends]),
+            (costs.short_ms, times),
+            ("95 %", time_ranges),
             ("resampled", ["in pairs" if one.paired else "apart" for one in found]),
         ],
         ("approach", "resampled"),
@@ -210,6 +271,7 @@ def differences_grid(comparison: Comparison) -> Grid:
         caption=(
             f"In pairs: both logs hold the same {words.samples}, drawn together. Apart: each log's "
             f"{words.samples} are drawn separately.",
+            *([REPEATS] if any(one.ci95_ms_per_video for one in found) else []),
             *(f"Note: {note}." for note in comparison.notes if note.kind == "rules"),
         ),
     )
@@ -217,7 +279,7 @@ def differences_grid(comparison: Comparison) -> Grid:
 
 def comparison_csv(comparison: Comparison) -> str:
     """Return one line per method, unrounded."""
-    rows = []
+    rows: list[list[object]] = []
     for method in comparison.methods:
         primary, ci = method.run.primary, method.run.interval
         accuracy = None if method.accuracy is None else method.accuracy.ci95_percent
@@ -234,4 +296,14 @@ def comparison_csv(comparison: Comparison) -> str:
                 method.name in comparison.front,
             ]
         )
-    return to_csv(COMPARED, rows)
+        if comparison.timed:
+            rows[-1] += _timed_cells(method, comparison)
+    return to_csv((*COMPARED, *TIMED) if comparison.timed else COMPARED, rows)
+
+
+def _timed_cells(method: Method, comparison: Comparison) -> list[object]:
+    time = method.time
+    if time is None:
+        return [None] * len(TIMED)
+    ends = time.interval_ms or (None, None)
+    return [time.ms_per_video, *ends, time.videos_per_s, method.name in comparison.front_ms]

@@ -1,15 +1,18 @@
-"""A run as a line of a comparison: its name, its cost, its accuracy computed or quoted."""
+"""A run as a line of a comparison: its name, cost, time, and accuracy computed or quoted."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
-from flopbench.core.errors import InputError, distinct, near_match
+from flopbench.core.errors import InputError, Remark, distinct, near_match
+from flopbench.core.statistics import Ends
 from flopbench.core.units import number_of
 from flopbench.estimate.accuracy import Accuracy, mean_average_precision, top1
+from flopbench.estimate.prices import PriceList
 from flopbench.estimate.runs import Choices, Run, method_name
 from flopbench.estimate.scores import NoAccuracy, Predictions, predictions_of
 from flopbench.policy.counts import LogCounts, ShareCounts
@@ -29,6 +32,39 @@ _ALIASES: Mapping[str, Metric] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunTime:
+    """What a run takes, by measured times of its networks; ``replay.run_times`` makes it.
+
+    Attributes:
+        ms_per_video: the mean.
+        interval_ms: 95 %, of the mean; None where it is not known.
+        prices: component -> picoseconds of one run, so that sums in GFLOPS are milliseconds.
+        ms_by_network: what was timed -> the part of ``ms_per_video`` that it takes.
+        repeats: what was timed -> where a repeat of the timing is expected (95 %), as factors of
+            it; None from a single process.
+        setting: where and how everything was timed, in words.
+        source: the timing files.
+        data: all of it as plain JSON values.
+        warnings: on doubtful times and on what stands in for a constant.
+    """
+
+    ms_per_video: float
+    interval_ms: Ends | None
+    prices: PriceList
+    ms_by_network: Mapping[str, float]
+    repeats: Mapping[str, Ends | None]
+    setting: str
+    source: str
+    data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    warnings: tuple[Remark, ...] = ()
+
+    @property
+    def videos_per_s(self) -> float:
+        """Videos a second, one after the other."""
+        return 1e3 / self.ms_per_video if self.ms_per_video else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
     """One line of the comparison.
 
@@ -40,6 +76,7 @@ class Method:
         why_none: why there is no accuracy.
         quotes_other: the figure that the header quotes where the scores give another, in percent.
         predictions: what the accuracy was computed from.
+        time: what the run takes; None where that is not known.
     """
 
     name: str
@@ -49,6 +86,7 @@ class Method:
     why_none: str = ""
     quotes_other: float | None = None
     predictions: Predictions | None = field(default=None, repr=False)
+    time: RunTime | None = field(default=None, repr=False)
 
     @property
     def percent(self) -> float | None:

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from flopbench.core.statistics import Ends
-from flopbench.core.units import GIGA, Scale, Words, common_words, interval_decimals, table_scale
+from flopbench.core.units import (
+    GIGA,
+    Scale,
+    Words,
+    common_words,
+    interval_decimals,
+    milliseconds,
+    table_scale,
+)
 from flopbench.estimate.runs import Run
 
 SHORT = {"video": "v", "frame": "f"}
@@ -44,6 +52,11 @@ class Costs:
     def short_per_step(self) -> str:
         """The same for a step: ``GFLOPS/f``."""
         return f"{self.unit}/{SHORT.get(self.words.step, self.words.step)}"
+
+    @property
+    def short_ms(self) -> str:
+        """The heading of times of a sample: ``ms/v``."""
+        return f"ms/{SHORT.get(self.words.sample, self.words.sample)}"
 
     def of(self, gflops: float) -> float:
         """Return a cost in the unit."""
@@ -113,3 +126,14 @@ def half_widths(ends: Iterable[Ends | None]) -> list[float]:
 def range_text(ends: tuple[float, ...] | None, decimals: int, sign: str = "") -> str:
     """Print an interval: ``18.0 to 23.3``; ``sign`` is ``+`` for differences."""
     return "-" if ends is None else " to ".join(f"{end:{sign}.{decimals}f}" for end in ends)
+
+
+def ms_column(
+    values: Sequence[float | None], ends: Sequence[Ends | None], sign: str = ""
+) -> tuple[list[str], list[str]]:
+    """Print times in ms and their intervals, with two digits of the narrowest."""
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    most = len(milliseconds(largest / 1e3).partition(".")[2])
+    decimals = interval_decimals(half_widths(ends), most)
+    cells = ["-" if value is None else f"{value:{sign}.{decimals}f}" for value in values]
+    return cells, [range_text(own, decimals, sign) for own in ends]

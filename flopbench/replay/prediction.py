@@ -125,7 +125,9 @@ def predict(
     specs, notes = runnable_specs(header, names, choices.variants or {}, choices.components or {})
     wanted = {name: str(one.spec) for name, one in specs.items()}
     only = batch if calls is None else None
-    setting, timed, facts = timed_calls(file, wanted, calls or {}, dtype, file_name, batch=only)
+    setting, timed, facts = timed_calls(
+        file.networks, wanted, calls or {}, dtype, file_name, batch=only
+    )
     for one in further:
         if one.name in (header.components or {}):
             raise InputError(f"the log has a component {one.name!r}, as what is charged beside it")

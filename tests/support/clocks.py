@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flopbench.timing.devices import DeviceFacts, GatheredFacts
+from flopbench.timing.file import TimingFile
 from flopbench.timing.measure.sampling import Sampled, first_call, sample
 from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
 
@@ -111,6 +112,34 @@ def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> 
     for key, value in changes.items():
         found.put(key.replace("__", "."), value, "left out")
     return DeviceFacts(device=device, name=name, facts=found.facts, absent=found.absent)
+
+
+def timed_row(spec: str, seconds: Sequence[float], **what: Any) -> Timing:
+    """Return a row of processes whose calls all took the same."""
+    return Timing(
+        what=TimingSpec(spec=spec, **what),
+        lead="cpu_s",
+        processes=tuple(
+            ProcessRun(
+                first_s=s,
+                warm_up_calls=10,
+                warm_up_s=1.0,
+                settled=True,
+                stopped="precise",
+                calls_per_sample=1,
+                columns={"wall_s": (s,) * 30, "cpu_s": (s,) * 30, "wait_s": (0.0,) * 30},
+            )
+            for s in seconds
+        ),
+    )
+
+
+def timing_file(
+    seconds: Mapping[str, float], factors: Sequence[float] = (1.0, 1.0, 1.0), **what: Any
+) -> TimingFile:
+    """Return a file of networks, each timed in processes that took these multiples of its time."""
+    rows = [timed_row(spec, [s * f for f in factors], **what) for spec, s in seconds.items()]
+    return TimingFile(devices=(some_device(),), rows=tuple(rows))
 
 
 def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:

@@ -23,6 +23,20 @@ ARNET_ROWS = {
 """Rows of AR-Net, T = 16; 6 skips four frames, 5 two, 4 one."""
 
 
+SMALL, LARGE = "mobilenet_v2@84,classes=200", "resnet18@112,classes=200"
+TIMED_NETS: dict[str, Any] = {
+    "components": {
+        name: {"default": "printed", "variants": {"printed": f'value:{macs} "x"', "network": spec}}
+        for name, macs, spec in (("small", "5e7", SMALL), ("large", "5e8", LARGE))
+    },
+    "actions": [
+        *({"name": name, "costs": {name: 1}} for name in ("small", "large")),
+        {"name": "skip", "kind": "skip"},
+    ],
+}
+"""Networks that are counted as printed, 0.05 and 0.5 GFLOPS, without torch, and can be timed."""
+
+
 def rows(text: str) -> list[int]:
     """Return the action ids of ``0 1 6``."""
     return [int(part) for part in text.split()]

@@ -11,34 +11,38 @@ from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.logs import NamedRun, words_of
 from flopbench.present.figures.inputs.replays import (
     NamedReplay,
-    Replays,
     check_mode,
-    loaded,
     machine_text,
     terms_of,
 )
-from flopbench.present.figures.tradeoff_points import LogCosts, log_terms, unit_of
+from flopbench.present.figures.tradeoff_costs import LogCosts, log_terms, unit_of
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 
 
 def measured_costs(
-    found: Sequence[NamedRun], replays: Replays, *, mode: str | None, anyway: bool
+    found: Sequence[NamedRun],
+    read: Sequence[NamedReplay],
+    *,
+    mode: str | None,
+    anyway: bool,
+    otherwise: str = "left out",
 ) -> LogCosts:
     """Return the logs' measured ms/video, from replays that are joined to them.
+
+    ``otherwise`` is what becomes of a log without one, for its warning.
 
     Raises:
         InputError: a mode that is unknown or not chosen, two replays of one log.
         NotComparableError: replays of different machines or settings, without ``anyway``.
-        DataError: a damaged file.
     """
-    read, words = loaded(replays), words_of(found)
+    words = words_of(found)
     if not read:
         names = listed([one.name for one in found])
         bare = f"{names}: no replay, so no {unit_of('ms', words)}; left out"
         warned = (Remark(bare),) if found else ()
         return LogCosts(by_name={}, terms=(), warnings=warned)
     chosen = _mode(read, mode)
-    by_log, warnings = _joined(found, read, chosen)
+    by_log, warnings = _joined(found, read, chosen, otherwise)
     videos = {one.name: one.run.primary.videos for one in found}
     warnings += _check_terms(list(by_log.values()), anyway)
     mismatched: list[str] = []
@@ -79,7 +83,7 @@ def _mode(read: Sequence[NamedReplay], mode: str | None) -> str:
 
 
 def _joined(
-    found: Sequence[NamedRun], read: Sequence[NamedReplay], mode: str
+    found: Sequence[NamedRun], read: Sequence[NamedReplay], mode: str, otherwise: str
 ) -> tuple[dict[str, NamedReplay], list[str]]:
     by_log: dict[str, NamedReplay] = {}
     warnings, used = [], set()
@@ -99,10 +103,10 @@ def _joined(
         if able:
             by_log[one.name] = able[0]
         elif matching:
-            warnings.append(f"{one.name}: {matching[0].file} has no mode {mode!r}; left out")
+            warnings.append(f"{one.name}: {matching[0].file} has no mode {mode!r}; {otherwise}")
         else:
             whose = f"method {one.run.method!r} and dataset {dataset!r}"
-            warnings.append(f"{one.name}: no replay of {whose}; left out")
+            warnings.append(f"{one.name}: no replay of {whose}; {otherwise}")
     warnings += [
         f"{r.file}: a replay of method {r.replay.method!r} and dataset {r.replay.dataset!r}, of "
         "which no log is given; left out"

@@ -11,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import InputError, Remark
 from flopbench.estimate.compare import dominates
+from flopbench.estimate.methods import RunTime
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts, ShareCounts
 from flopbench.policy.file_kinds import LOG, POINTS, REPLAY
@@ -21,28 +22,32 @@ from flopbench.present.figures.inputs.files import CallerError, require_kind, se
 from flopbench.present.figures.inputs.logs import Log, NamedRun, priced, words_of
 from flopbench.present.figures.inputs.points import Point, read_points
 from flopbench.present.figures.inputs.replays import Replays
-from flopbench.present.figures.measured import measured_costs
-from flopbench.present.figures.tradeoff_data import Tradeoff
-from flopbench.present.figures.tradeoff_points import (
+from flopbench.present.figures.predicted import Times, timed_costs
+from flopbench.present.figures.tradeoff_costs import (
     COLUMNS,
     COSTS,
     Cost,
     LogCosts,
+    counted_costs,
+    frame_costs,
+    parameter_costs,
+    unit_of,
+)
+from flopbench.present.figures.tradeoff_data import Tradeoff
+from flopbench.present.figures.tradeoff_points import (
+    Accuracies,
     TradeoffPoint,
     accuracies_of,
     accuracy_terms,
     check_metric,
-    counted_costs,
-    frame_costs,
     log_points,
-    parameter_costs,
     published_points,
-    unit_of,
     without_source,
 )
 from flopbench.present.figures.tradeoff_series import Series, named_points, with_own, with_series
 from flopbench.present.kind import NAMES, Option, kind
 from flopbench.replay.records import Replay
+from flopbench.timing.file import TimingFile
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +56,7 @@ LOG_FROM = 4.0
 """Costs this many times apart are drawn on a logarithmic axis; nearer ones on a linear one."""
 ELSEWHERE: Mapping[Cost, str] = {
     "gflops": "",
-    "ms": "; for a log, its replay has it: flopbench replay LOG -o replay.json",
+    "ms": "; a log has it by its replay (flopbench replay LOG -o replay.json) or by --times",
     "frames": "; a log has it without that",
     "params": "; a log has it where each of its components is a network with a counted row",
 }
@@ -63,8 +68,8 @@ ELSEWHERE: Mapping[Cost, str] = {
     options=(
         Option(
             "--x",
-            "GFLOPS/video by count, ms/video as replays measured, processed frames a video, or "
-            "millions of parameters",
+            "GFLOPS/video by count, ms/video as replays measured or times predict, processed "
+            "frames a video, or millions of parameters",
             "cost",
             choices=COSTS,
         ),
@@ -85,6 +90,14 @@ ELSEWHERE: Mapping[Cost, str] = {
             "--mode NAME",
             "which mode of the replays: online, split or bucketed (default: the only one)",
         ),
+        Option(
+            "--times FILE",
+            "for --cost ms: saved timings of 'flopbench latency', which predict the ms of logs "
+            "without a replay; repeatable",
+            repeat=True,
+        ),
+        Option("--batch N", "take times of this batch (default: 1)", positive=True),
+        Option("--dtype TYPE", "take times of this dtype, of several"),
         Option(
             "--metric NAME",
             "mAP or top-1 (default: what points say, else as compare: top-1 where each sample has "
@@ -119,6 +132,9 @@ def tradeoff(
     front: bool = True,
     metric: str | None = None,
     mode: str | None = None,
+    times: Times = (),
+    batch: int | None = None,
+    dtype: str | None = None,
     log_scale: bool | None = None,
     anyway: bool = False,
     names: Sequence[str] = (),
@@ -128,15 +144,16 @@ def tradeoff(
 
     Points are policy logs with scores and labels, and rows of tables, such as other papers' figures
     (columns approach, percent, series, source and a cost). With the cost in ms, replays give the
-    times of logs, joined by method and dataset.
+    times of logs, joined by method and dataset; or times of their networks predict them.
 
     Args:
         logs: policy logs' files, or ``Run``s made with scores kept; none where points suffice.
         ax: where to draw; None makes a new figure.
         points: tables of points, such as other papers' figures: hollow beside logs.
         replays: for ``cost="ms"``: files or records, joined to logs by method and dataset.
-        cost: ``gflops`` (GFLOPS/video = GMACs/video, by count), ``ms`` (ms/video, measured),
-            ``frames`` (processed frames a video) or ``params`` (millions of parameters).
+        cost: ``gflops`` (GFLOPS/video = GMACs/video, by count), ``ms`` (ms/video, measured or
+            predicted), ``frames`` (processed frames a video) or ``params`` (millions of
+            parameters).
         series: name -> the points of one method, which a line joins; each is a name, a file or a
             pattern of them. Tables may have a column ``series`` instead.
         own: points or series that are filled, the others being hollow; empty for the logs.
@@ -144,6 +161,10 @@ def tradeoff(
         front: whether the Pareto front is drawn.
         metric: ``mAP`` or ``top-1``; None takes what points say, else as ``compare``.
         mode: of the replays; None where they have only one.
+        times: for ``cost="ms"``: timing files or records, which predict what logs without a replay
+            take.
+        batch: of those times; None for 1.
+        dtype: of those times; None where all have one.
         log_scale: whether the axis of the cost is logarithmic; None: where costs are far apart.
         anyway: draw different datasets, splits and machines too.
         names: what to call the logs.
@@ -158,50 +179,72 @@ def tradeoff(
         NotComparableError: different datasets, labels or machines, without ``anyway``.
         DataError: a defect in a file.
     """
-    _check_cost(cost, bool(several(replays, Replay)) or mode is not None)
-    rows: list[Point] = []
-    for path in several(points):
-        require_kind(path, (POINTS,))
-        rows += read_points(path)
+    _check_cost(cost, several(replays, Replay) or mode, several(times, TimingFile), batch or dtype)
+    rows = _rows(points)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
     given = several(logs, Run, LogCounts, ShareCounts)
     found = priced(given, choices, names=names, keep_scores=True) if given else []
     _check_given(bool(found), rows[0].file if rows else None, wanted)
-    named, methods, differences, notes = accuracies_of(
-        found, choices or Choices(), wanted, anyway=anyway, cost=cost, reference=reference
-    )
-    warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
-    warnings += check_metric(rows, named)
+    files = tuple(str(log) for log in given if isinstance(log, (str, Path)))
+    choices = replace(choices or Choices(), beside=files)
+    predicted: dict[str, RunTime] = {}
     if cost == "ms":
-        costs = measured_costs(found, replays, mode=mode, anyway=anyway)
+        costs, predicted = timed_costs(
+            found, replays, times, choices, mode=mode, batch=batch, dtype=dtype, anyway=anyway
+        )
     else:
         costs = BY_COUNT[cost](found)
-    words = words_of(found)
-    unit = unit_of(cost, words)
+    accuracies = accuracies_of(
+        found, choices, wanted, anyway=anyway, cost=cost, reference=reference, times=predicted
+    )
+    drawn, warnings = _points(found, rows, accuracies, costs, cost)
+    drawn = _with_front(with_own(with_series(drawn, series), own))
+    return Tradeoff(
+        points=tuple(drawn),
+        metric=accuracies.metric,
+        cost=cost,
+        log_scale=_scale(drawn, log_scale),
+        reference=_reference(drawn, reference),
+        own_named=bool(own),
+        show_front=front,
+        terms=(*costs.terms, *accuracy_terms(accuracies)),
+        differences=accuracies.differences,
+        notes=accuracies.notes,
+        warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
+        words=words_of(found),
+        inverted=accuracies.inverted,
+    )
+
+
+def _rows(points: str | Path | Sequence[str | Path]) -> list[Point]:
+    """Read tables of points."""
+    rows: list[Point] = []
+    for path in several(points):
+        require_kind(path, (POINTS,))
+        rows += read_points(path)
+    return rows
+
+
+def _points(
+    found: Sequence[NamedRun],
+    rows: Sequence[Point],
+    accuracies: Accuracies,
+    costs: LogCosts,
+    cost: Cost,
+) -> tuple[list[TradeoffPoint], list[Remark]]:
+    """Return the points that have this cost, logs first, and warnings; refuse none at all."""
+    warnings = [remark.of(one.name) for one in found for remark in one.run.warnings]
+    warnings += check_metric(rows, accuracies.metric)
+    unit = unit_of(cost, words_of(found))
     published, doubts = published_points(rows, cost, unit)
-    drawn = [*log_points(found, methods, costs, cost), *published]
-    warnings += [*costs.warnings, *doubts]
+    drawn = [*log_points(found, accuracies.methods, costs, cost), *published]
     if not drawn:
         said = "; ".join(map(str, costs.warnings[:3]))
         raise CallerError(
             f": no point has {unit}" + (f": {said}" if said else ""),
             f"a table of points has it in a column {COLUMNS[cost]}{ELSEWHERE[cost]}",
         )
-    drawn = _with_front(with_own(with_series(drawn, series), own))
-    return Tradeoff(
-        points=tuple(drawn),
-        metric=named,
-        cost=cost,
-        log_scale=_scale(drawn, log_scale),
-        reference=_reference(drawn, reference),
-        own_named=bool(own),
-        show_front=front,
-        terms=(*costs.terms, *accuracy_terms(named, methods)),
-        differences=tuple(differences),
-        notes=tuple(notes),
-        warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
-        words=words,
-    )
+    return drawn, [*warnings, *costs.warnings, *doubts]
 
 
 BY_COUNT: Mapping[str, Callable[[Sequence[NamedRun]], LogCosts]] = {
@@ -234,14 +277,21 @@ def _reference(points: Sequence[TradeoffPoint], reference: str) -> str:
     return found[0].name
 
 
-def _check_cost(cost: Cost, timed: bool) -> None:
+def _check_cost(cost: Cost, replayed: object, times: object, chosen: object) -> None:
+    """Refuse an unknown cost, and times or choices of them that it has no use for."""
     if cost not in COSTS:
         raise InputError(f"there is no cost {cost!r}", f"costs: {', '.join(COSTS)}")
-    if cost != "ms" and timed:
+    if cost != "ms" and replayed:
         raise CallerError(
             f": a replay or its mode was given, but costs are {unit_of(cost)}",
             "replays hold times: --x ms draws them",
         )
+    if cost != "ms" and times:
+        raise CallerError(
+            f": times were given, but costs are {unit_of(cost)}", "--cost ms draws them"
+        )
+    if chosen and not times:
+        raise CallerError(": a batch or dtype says which times to take, and none were given")
 
 
 def _check_given(any_log: bool, points: str | None, metric: str | None) -> None:

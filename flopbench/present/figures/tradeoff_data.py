@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from flopbench.core.errors import Remark
 from flopbench.core.units import VIDEOS, Words, plural
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.tradeoff_points import (
-    COLUMNS,
-    Cost,
-    TradeoffPoint,
-    signed,
-    unit_of,
-)
+from flopbench.present.figures.tradeoff_costs import COLUMNS, PREDICTED, Cost, unit_of
+from flopbench.present.figures.tradeoff_points import TradeoffPoint, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +26,7 @@ class Tradeoff:
         terms: sentences on where costs come from: counter, rule, machine.
         differences: sentences on how far logs are from the reference.
         notes: sentences on individual points.
+        inverted: log's name -> those that cost more GFLOPS, but take less time by prediction.
         words: what the logs call their samples and steps.
     """
 
@@ -45,6 +42,7 @@ class Tradeoff:
     notes: tuple[str, ...]
     warnings: tuple[Remark, ...]
     words: Words = VIDEOS
+    inverted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -61,6 +59,19 @@ class Tradeoff:
     def mixed(self) -> bool:
         """Whether there are own points and others: the others are hollow."""
         return len({point.own for point in self.points}) > 1
+
+    @property
+    def clocks(self) -> str:
+        """How the ms of logs are known: ``measured``, ``predicted``, or either."""
+        kinds = {point.time for point in self.points} - {""}
+        if len(kinds) > 1:
+            return "measured or predicted"
+        return PREDICTED if PREDICTED in kinds else "measured"
+
+    def label(self, point: TradeoffPoint) -> str:
+        """Return what is written beside a point; predictions are marked beside replays."""
+        marked = point.time == PREDICTED and self.clocks != PREDICTED
+        return f"{point.name} ({PREDICTED})" if marked else point.name
 
     @property
     def series(self) -> dict[str, list[TradeoffPoint]]:
@@ -99,6 +110,7 @@ class Tradeoff:
             title=f"{name} against {unit}",
             sentences=tuple(sentences),
             short=(
+                *(term for term in self.terms if term.startswith("Predicted")),
                 *self._kinds(),
                 *self._joined(),
                 *(["Bars: 95 % intervals."] if any(map(_has_interval, self.points)) else []),
@@ -156,7 +168,7 @@ class Tradeoff:
     def _row(self, point: TradeoffPoint) -> dict[str, object]:
         low, high = point.percent_ends or (None, None)
         least, most = point.cost_ends or (None, None)
-        return {
+        row: dict[str, object] = {
             "approach": point.name,
             "metric": self.metric,
             "percent": point.percent,
@@ -174,6 +186,10 @@ class Tradeoff:
             "series": point.series or None,
             "own": point.own,
         }
+        if any(point.time == PREDICTED for point in self.points):
+            row["time"] = point.time or None
+            row["slower_but_cheaper_than"] = "; ".join(self.inverted.get(point.name, ())) or None
+        return row
 
 
 def _has_interval(point: TradeoffPoint) -> bool:

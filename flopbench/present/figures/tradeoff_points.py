@@ -5,33 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
-from flopbench.core.units import CONVENTION, VIDEOS, Words
+from flopbench.core.units import Words
 from flopbench.estimate.clusters import drawn_text
-from flopbench.estimate.compare import Comparison, Difference, accuracy_notes, compare
-from flopbench.estimate.methods import Method, Metric, methods_of
+from flopbench.estimate.compare import Comparison, accuracy_notes, compare
+from flopbench.estimate.differences import Difference
+from flopbench.estimate.methods import Method, Metric, RunTime, methods_of
+from flopbench.estimate.orders import inversion_lines
 from flopbench.estimate.runs import Choices
-from flopbench.present.figures.caption import listed
-from flopbench.present.figures.charged import charged_as, charged_sentences
-from flopbench.present.figures.inputs import points as tables
-from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text, words_of
+from flopbench.present.figures.charged import charged_as
+from flopbench.present.figures.inputs.logs import NamedRun, words_of
 from flopbench.present.figures.inputs.points import Point
+from flopbench.present.figures.tradeoff_costs import COLUMNS, Cost, LogCosts, unit_of
 
-Cost = Literal["gflops", "ms", "frames", "params"]
-COSTS: tuple[Cost, ...] = ("gflops", "ms", "frames", "params")
-COLUMNS: Mapping[Cost, str] = dict(zip(COSTS, tables.COSTS, strict=True))
-"""Cost -> the column that has it, in tables that are read and in the one that is written."""
-UNITS: Mapping[Cost, str] = {
-    "gflops": "GFLOPS/{words.sample}",
-    "ms": "ms/{words.sample}",
-    "frames": "processed {words.steps}/{words.sample}",
-    "params": "parameters",
-}
-"""Of each cost, but for the words of the logs: see ``unit_of``."""
 SHOWN = 5
 """At most this many pairs that an interval leaves undecided are listed; the rest are counted."""
 
@@ -47,6 +36,7 @@ class TradeoffPoint:
         cost: in a unit of ``UNITS``, GFLOPS being GMACs; the intervals are of 95 %, where known.
         charged: components of a log that are charged otherwise than by default; empty for none.
         series: the method of which this is one setting; empty for a point that stands alone.
+        time: how a log's ms are known: ``predicted`` or ``replayed``; empty for other costs.
         own: whether it is filled beside the others, which are hollow.
         on_front: whether no other point is at least as good in both.
     """
@@ -62,23 +52,27 @@ class TradeoffPoint:
     cost_ends: Ends | None
     charged: str = ""
     series: str = ""
+    time: str = ""
     own: bool = False
     on_front: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LogCosts:
-    """What logs cost, in one unit.
+class Accuracies:
+    """Accuracies of logs, and how they compare.
 
     Attributes:
-        by_name: log's name -> its cost and the 95 % interval; logs without a cost are absent.
-        terms: sentences on where the costs come from.
-        warnings: what did not match, and what makes costs questionable.
+        methods: one a log.
+        differences: sentences on how far they are from the reference, where that is a log.
+        notes: sentences on single ones and on pairs.
+        inverted: log's name -> those that cost more GFLOPS, but take less time.
     """
 
-    by_name: Mapping[str, tuple[float, Ends | None]]
-    terms: tuple[str, ...]
-    warnings: tuple[Remark, ...] = ()
+    metric: Metric
+    methods: Sequence[Method]
+    differences: tuple[str, ...]
+    notes: tuple[str, ...]
+    inverted: Mapping[str, tuple[str, ...]]
 
 
 def accuracies_of(
@@ -89,27 +83,36 @@ def accuracies_of(
     anyway: bool,
     cost: Cost,
     reference: str = "",
-) -> tuple[Metric, Sequence[Method], list[str], list[str]]:
+    times: Mapping[str, RunTime] | None = None,
+) -> Accuracies:
     """Compute accuracies; several logs must pass the checks of ``compare``.
 
-    Pairs that an interval leaves undecided are noted for GFLOPS only, the cost of ``compare``.
-
-    Returns:
-        The metric, one method a log, sentences on their differences from the reference where that
-        is one of the logs, and sentences on single ones.
+    Pairs that an interval leaves undecided are noted for the costs of ``compare``: GFLOPS, and ms
+    where ``times`` has them by the logs' names.
 
     Raises:
         InputError: an unknown metric, or a log without that accuracy.
         NotComparableError: different datasets or labels, without ``anyway``.
     """
     runs, names = [one.run for one in found], [one.name for one in found]
+    inverted: dict[str, list[str]] = {}
     if len(runs) > 1:
         place = next((n for n, one in enumerate(found) if reference in _names(one)), None)
         result = compare(
-            runs, choices, names=names, metric=metric, reference=place or 0, anyway=anyway
+            runs,
+            choices,
+            names=names,
+            metric=metric,
+            reference=place or 0,
+            anyway=anyway,
+            times=[(times or {}).get(name) for name in names],
         )
         chosen, methods = result.metric, result.methods
-        notes = [*result.notes, *(_open_pairs(result) if cost == "gflops" else [])]
+        notes = [*result.notes, *_open_pairs(result, cost)]
+        notes += [Remark(line.removesuffix(".")) for line in inversion_lines(result)]
+        for one in result.inversions:
+            sure = "" if one.resolved else " (not resolved)"
+            inverted.setdefault(one.difference.name, []).append(one.difference.less + sure)
         own = () if place is None else result.differences
         apart = [_difference_text(one, chosen, cost, words_of(found)) for one in own]
     else:
@@ -123,12 +126,13 @@ def accuracies_of(
                 f'give its header the figure, such as "metrics": {{"{chosen}": 73.8}}, or its '
                 "samples labels and scores",
             )
-    return chosen, methods, apart, [f"Note: {note}." for note in notes]
-
-
-def unit_of(cost: Cost, words: Words = VIDEOS) -> str:
-    """Return the unit of a cost, such as ``GFLOPS/image``."""
-    return UNITS[cost].format(words=words)
+    return Accuracies(
+        metric=chosen,
+        methods=methods,
+        differences=tuple(apart),
+        notes=tuple(f"Note: {note}." for note in notes),
+        inverted={name: tuple(others) for name, others in inverted.items()},
+    )
 
 
 def signed(value: float, digits: int) -> str:
@@ -154,21 +158,25 @@ def _difference_text(one: Difference, metric: Metric, cost: Cost, words: Words) 
     parts = []
     if cost == "gflops":
         parts.append(part(one.gflops_per_video, unit_of(cost, words), one.ci95_gflops_per_video))
+    if cost == "ms" and one.ms_per_video is not None:
+        parts.append(part(one.ms_per_video, unit_of(cost, words), one.ci95_ms_per_video))
     if one.percent is not None:
         parts.append(part(one.percent, f"{metric} points", one.ci95_percent))
     how = f", {words.samples} resampled in pairs" if one.paired else ""
     return f"{one.name} against {one.less}: {', '.join(parts)}{how}."
 
 
-def _open_pairs(result: Comparison) -> list[Remark]:
+def _open_pairs(result: Comparison, cost: Cost) -> list[Remark]:
     """Note the pairs that an interval leaves undecided."""
-    pairs = [f"{d.winner} over {d.loser}" for d in result.dominance if d.clear is False]
+    known = {"gflops": ("GFLOPS", result.dominance), "ms": ("ms", result.dominance_ms)}
+    unit, dominance = known.get(cost, ("", ()))
+    pairs = [f"{d.winner} over {d.loser}" for d in dominance if d.clear is False]
     if not pairs:
         return []
     more = f" and {len(pairs) - SHOWN} more" if pairs[SHOWN:] else ""
     return [
         Remark(
-            "at least as accurate at no more GFLOPS, but a 95 % interval of a difference includes "
+            f"at least as accurate at no more {unit}, but a 95 % interval of a difference includes "
             f"0: {', '.join(pairs[:SHOWN])}{more}"
         )
     ]
@@ -186,80 +194,9 @@ def check_metric(rows: Sequence[Point], metric: Metric) -> list[Remark]:
     return [Remark(f"{file}: rows that name no metric are taken as {metric}") for file in silent]
 
 
-def frame_costs(found: Sequence[NamedRun]) -> LogCosts:
-    """Return the frames that the logs process, a video."""
-    steps = words_of(found).steps
-    said = f"Processed {steps}: those under an action that runs a network, or under an exit."
-    return LogCosts(
-        by_name={one.name: (one.run.primary.processed_frames_per_video, None) for one in found},
-        terms=(*log_terms(found), *([said] if found else [])),
-    )
-
-
-def parameter_costs(found: Sequence[NamedRun]) -> LogCosts:
-    """Return the parameters of all networks that the logs charge, in millions."""
-    by_name: dict[str, tuple[float, Ends | None]] = {}
-    warnings = []
-    for one in found:
-        prices = [one.run.prices.prices[name] for name in one.run.primary.by_component]
-        unknown = [f"{price.component} ({price.spec})" for price in prices if price.params is None]
-        if unknown:
-            text = f"the parameters of {listed(unknown)} are not known; left out"
-            warnings.append(Remark(text, one.name))
-        else:
-            by_name[one.name] = sum(price.params or 0 for price in prices) / 1e6, None
-    drawn = [one for one in found if one.name in by_name]
-    said = "Parameters: millions, of every component that is charged; shared ones count twice."
-    return LogCosts(
-        by_name=by_name,
-        terms=(*log_terms(drawn), *([said] if drawn else [])),
-        warnings=tuple(warnings),
-    )
-
-
-def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
-    """Return the logs' GFLOPS/video by count."""
-    if not found:
-        return LogCosts(by_name={}, terms=(CONVENTION,))
-    first = found[0].run
-    rules = listed(list(dict.fromkeys(one.run.primary.rule for one in found)))
-    intervals = {one.name: one.run.interval for one in found}
-    over = {one.name: drawn_text(one.run.clusters, one.run.header.words) for one in found}
-    ways = dict.fromkeys(
-        i.method
-        + (f" over {over[name]}, {i.resamples:,} resamples, seed {i.seed}" if i.resamples else "")
-        for name, i in intervals.items()
-        if i is not None
-    )
-    return LogCosts(
-        by_name={
-            one.name: (one.run.primary.gflops_per_video, None if i is None else (i.low, i.high))
-            for one, i in zip(found, intervals.values(), strict=True)
-        },
-        terms=(
-            *log_terms(found),
-            f"Counter: {first.prices.counted_by}; {first.prices.origin}; {rules} rule.",
-            CONVENTION,
-            *charged_sentences(found),
-            *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
-        ),
-    )
-
-
-def log_terms(found: Sequence[NamedRun]) -> list[str]:
-    """Return which videos the logs cover, and which of their samples are left out."""
-    if not found:
-        return []
-    logs = [
-        f"{o.name}: {videos_text(o.run.header.words, e.videos, e.records)}, {o.run.source}"
-        for o in found
-        for e in [o.run.primary]
-    ]
-    return [f"Logs: {'; '.join(logs)}.", *left_out([t for o in found for t in o.run.warnings])]
-
-
-def accuracy_terms(metric: Metric, methods: Sequence[Method]) -> list[str]:
+def accuracy_terms(accuracies: Accuracies) -> list[str]:
     """Return how the intervals of accuracies were made, where there are any."""
+    methods, metric = accuracies.methods, accuracies.metric
     if not any(m.accuracy and m.accuracy.ci95_percent for m in methods):
         return []
     few = f", at most {MAP_RESAMPLES} resamples" if metric == "mAP" else ""
@@ -285,6 +222,7 @@ def log_points(
             cost=costs.by_name[one.name][0],
             cost_ends=costs.by_name[one.name][1],
             charged=charged_as(one.run) if cost == "gflops" else "",
+            time=costs.kinds.get(one.name, ""),
         )
         for one, method in zip(found, methods, strict=True)
         if one.name in costs.by_name
@@ -312,7 +250,7 @@ def published_points(
                 percent_ends=row.percent_ends,
                 quoted=True,
                 cost=value,
-                cost_ends=row.gflops_ends if cost == "gflops" else None,
+                cost_ends=row.ends.get(COLUMNS[cost]),
                 series=row.series,
             )
         )

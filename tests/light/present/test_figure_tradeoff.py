@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import timing_file
 from conftest import ROOT
-from logs import write_log
+from logs import LARGE, SMALL, TIMED_NETS, write_log
+from msgspec.structs import replace
 
 from flopbench.core.errors import DataError, FlopbenchError, InputError, NotComparableError
 from flopbench.counting.table import CostTable
@@ -17,6 +20,7 @@ from flopbench.estimate.runs import Choices, run_of_log
 from flopbench.present.figures.inputs.points import read_points
 from flopbench.present.figures.tradeoff import tradeoff
 from flopbench.replay.figures import figures_of
+from flopbench.replay.prediction import predict
 from flopbench.replay.records import load_replay
 
 tradeoff_of = tradeoff.make
@@ -259,6 +263,89 @@ def test_a_replay_must_be_usable(options: dict[str, Any], said: str) -> None:
     """A mode must be chosen and exist, and replays are for times only."""
     with pytest.raises(InputError) as caught:
         tradeoff_of(LOGS, choices=choices(), **{"replays": REPLAY, **options})
+    assert said in caught.value.line
+
+
+SECONDS = {
+    "resnet50@224,classes=200": 0.008,
+    "resnet34@168,classes=200": 0.016,
+    "resnet18@112,classes=200": 0.005,
+    "mobilenet_v2@84,classes=200": 0.030,
+    "lstm:1280x512": 0.001,
+}
+"""Such that decisions are dear, and the networks that count most are cheap."""
+
+
+def test_times_of_networks_predict_ms() -> None:
+    """Costs are those of ``predict``, with intervals both ways; the caption says what it is."""
+    times = timing_file(SECONDS, (0.99, 1, 1.01))
+    figure = tradeoff_of(LOGS, choices=choices(), times=times, cost="ms", reference="steady")
+    runs = [run_of_log([path], choices(), keep_scores=True) for path in LOGS]
+    for point, run in zip(figure.points, runs, strict=True):
+        expected = predict(run, times, choices())
+        assert (point.cost, point.cost_ends) == (expected.ms_per_video, expected.interval_ms)
+        assert point.percent_ends is not None
+        assert figure.label(point) == point.name
+    assert figure.clocks == "predicted"
+    said = " ".join(figure.caption.sentences)
+    assert "Predicted, not run" in said
+    assert "AMD EPYC, cpu, fp32, 1 thread, batch 1" in said
+    assert "Predicted" in figure.caption.short[0]
+    assert "selective against steady: −" in said
+    assert "ms/video (95 %" in said
+
+
+def test_inversions_are_named_in_notes_and_data(tmp_path: Path) -> None:
+    """0.2 GFLOPS in 32 ms against 0.5 in 20: a note and the row of the slower one say so."""
+    logs = []
+    for name, actions in (("many", [0, 0, 0, 0]), ("one", [1, 2, 2, 2])):
+        videos = [{"id": f"{n}", "labels": [0], "prediction": n % 2} for n in range(6)]
+        samples = [{**video, "actions": actions} for video in videos]
+        path = tmp_path / f"{name}.jsonl"
+        logs.append(write_log(path, {"method": name, **TIMED_NETS}, samples))
+    for factors, sure, mark in (((1, 1, 1), "", ""), ((1,), "Not resolved", " (not resolved)")):
+        times = timing_file({SMALL: 0.008, LARGE: 0.020}, factors)
+        figure = tradeoff_of(logs, times=times, cost="ms")
+        said = f"Note: {sure}.*many is cheaper in GFLOPS than one, slower in ms: -0.3000 GFLOPS/v"
+        assert any(re.match(said, note) for note in figure.notes)
+        rows = [dict(zip(figure.table.header, row, strict=True)) for row in figure.table.rows]
+        assert [(row["time"], row["slower_but_cheaper_than"]) for row in rows] == [
+            ("predicted", f"one{mark}"),
+            ("predicted", None),
+        ]
+
+
+def test_predicted_points_are_marked_beside_replays() -> None:
+    """A replay counts where a log has one; the others are predicted and named so; one machine."""
+    times = timing_file(SECONDS)
+    options: dict[str, Any] = {"replays": REPLAY, "mode": "split", "cost": "ms"}
+    with pytest.raises(NotComparableError, match=r"the timing file and .* differ in 'machine'"):
+        tradeoff_of(LOGS, choices=choices(), times=times, **options)
+    times = replace(times, devices=(load_replay(REPLAY).device,))
+    figure = tradeoff_of(LOGS, choices=choices(), times=times, **options)
+    assert [figure.label(point) for point in figure.points] == ["selective (predicted)", "steady"]
+    assert [point.time for point in figure.points] == ["predicted", "replayed"]
+    assert figure.clocks == "measured or predicted"
+    assert figure.inverted == {}
+    warnings = " ".join(map(str, figure.warnings))
+    assert "selective: no replay of method 'selective' and dataset" in warnings
+    assert "; predicted" in warnings
+    assert "but are in what a replay measures" in " ".join(figure.caption.sentences)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"times": timing_file(SECONDS)}, "--cost ms draws them"),
+        ({"cost": "ms", "batch": 8}, "which times to take, and none were given"),
+        ({"cost": "ms", "times": timing_file({}, (1,))}, "flopbench latency --for"),
+        ({"cost": "ms", "times": REPLAY}, "takes a timing file"),
+    ],
+)
+def test_times_must_be_usable(options: dict[str, Any], said: str) -> None:
+    """Times are for ms only, of every network of the logs."""
+    with pytest.raises(InputError) as caught:
+        tradeoff_of(LOGS, choices=choices(), **options)
     assert said in caught.value.line
 
 

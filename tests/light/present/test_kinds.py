@@ -79,7 +79,7 @@ def test_errors_name_the_caller() -> None:
 
 def test_choices_on_the_command_line_are_those_of_the_types() -> None:
     """An option that takes one of some texts takes those of its argument's type."""
-    from flopbench.present.figures import classes, fits, tradeoff_points, usage
+    from flopbench.present.figures import classes, fits, tradeoff_costs, usage
 
     kinds = {name: load_kind(name) for name in KINDS}
     found = {
@@ -94,6 +94,6 @@ def test_choices_on_the_command_line_are_those_of_the_types() -> None:
         ("classes", "ratio"): get_args(classes.Which),
         ("classes", "bars"): get_args(classes.Bars),
         ("classes", "of"): get_args(classes.Of),
-        ("tradeoff", "cost"): get_args(tradeoff_points.Cost),
+        ("tradeoff", "cost"): get_args(tradeoff_costs.Cost),
         ("theory", "fit"): get_args(fits.FitKind),
     }

@@ -17,8 +17,9 @@ from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
 from flopbench.present.draw.parts import tick_text
 from flopbench.present.draw.style import INK, Look, Style, chosen_style, look
+from flopbench.present.figures.tradeoff_costs import Cost
 from flopbench.present.figures.tradeoff_data import Tradeoff
-from flopbench.present.figures.tradeoff_points import Cost, TradeoffPoint
+from flopbench.present.figures.tradeoff_points import TradeoffPoint
 
 ASPECT, HIGHEST_IN = 0.74, 3.4
 """Height over width, and the greatest height that points need, inches; names may need more."""
@@ -30,7 +31,7 @@ TICKS = 6
 """The most of an axis that is not logarithmic."""
 LABELS: dict[Cost, str] = {
     "gflops": "cost ({unit}FLOPS/{words.sample} = {unit}MACs/{words.sample})",
-    "ms": "time (ms/{words.sample}, measured)",
+    "ms": "time (ms/{words.sample}, {clocks})",
     "frames": "processed {words.steps} per {words.sample}",
     "params": "parameters (M)",
 }
@@ -61,13 +62,14 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
                 ax.plot(xs, ys, color=own.color, linestyle=own.dash, linewidth=1.0, zorder=2.2)
             for point in members:
                 _draw_point(point, own, tradeoff.mixed, ax)
-        ax.set_xlabel(LABELS[tradeoff.cost].format(words=tradeoff.words, unit=unit))
+        label = LABELS[tradeoff.cost]
+        ax.set_xlabel(label.format(words=tradeoff.words, unit=unit, clocks=tradeoff.clocks))
         ax.set_ylabel("mAP (%)" if tradeoff.metric == "mAP" else "top-1 accuracy (%)")
         ax.grid(visible=True)
         name_points(
             ax,
             [(point.cost, point.percent) for point in points],
-            [point.name for point in points],
+            [tradeoff.label(point) for point in points],
             chosen_style(ax),
             legend=_legend(tradeoff),
             below=below,

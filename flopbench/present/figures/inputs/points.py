@@ -16,12 +16,14 @@ from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError, near_match
 from flopbench.core.statistics import Ends
-from flopbench.estimate.compare import COMPARED
+from flopbench.estimate.compare import COMPARED, TIMED
 from flopbench.estimate.methods import Metric, metric_named
 from flopbench.present.figures.caption import listed
 
 COSTS = ("gflops_per_video", "ms_per_video", "frames_per_video", "params_millions")
-COLUMNS = (*COMPARED, *COSTS[1:], "series", "source")
+COLUMNS = (*dict.fromkeys((*COMPARED, *TIMED, *COSTS)), "series", "source")
+ENDS = {"gflops_per_video": ("gflops_low", "gflops_high"), "ms_per_video": ("ms_low", "ms_high")}
+"""Cost -> the columns of its interval."""
 NEEDED = ("approach", "percent")
 
 LEAST, MOST = 1e-12, 1e15
@@ -35,6 +37,7 @@ class Point:
     Attributes:
         metric: which accuracy; None where the file does not say.
         costs: column of ``COSTS`` -> what the row gives there.
+        ends: column of ``ENDS`` -> the interval that the row gives.
         series: the method that it is one setting of; empty where the row names none.
         source: the paper; empty where the row has none.
     """
@@ -46,7 +49,7 @@ class Point:
     percent: float
     percent_ends: Ends | None
     costs: Mapping[str, float]
-    gflops_ends: Ends | None
+    ends: Mapping[str, Ends]
     series: str
     source: str
 
@@ -117,10 +120,12 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
     if not costs:
         given = [name for name in COSTS if name in row]
         raise reading.wrong(given[0], f"a cost in {listed(given, 'or')}")
-    for name in ("gflops_per_frame", "videos"):
+    for name in ("gflops_per_frame", "videos", "videos_per_s"):
         reading.number(name)
-    if row.get("pareto_front", "").lower() not in {"", "true", "false"}:
-        raise reading.wrong("pareto_front", "True or False")
+    for name in ("pareto_front", "pareto_front_ms"):
+        if row.get(name, "").lower() not in {"", "true", "false"}:
+            raise reading.wrong(name, "True or False")
+    ends = {name: own for name, columns in ENDS.items() if (own := reading.ends(*columns))}
     return Point(
         approach=row["approach"],
         file=str(path),
@@ -129,7 +134,7 @@ def _point(row: Mapping[str, str], path: Path, line: int) -> Point:
         percent=percent,
         percent_ends=reading.ends("percent_low", "percent_high", most=100),
         costs=costs,
-        gflops_ends=reading.ends("gflops_low", "gflops_high"),
+        ends=ends,
         series=row.get("series", ""),
         source=row.get("source", ""),
     )

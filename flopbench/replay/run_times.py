@@ -1,0 +1,136 @@
+"""What several runs take, by one list of times: all in one setting, what is missing named at once.
+
+Each is a prediction (``predict``); here they become what ``estimate.compare`` sets side by side.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+
+from flopbench.core.errors import InputError
+from flopbench.core.units import number_of
+from flopbench.estimate.components import used_components
+from flopbench.estimate.methods import RunTime
+from flopbench.estimate.prices import Price, PriceList
+from flopbench.estimate.runs import Choices, Run
+from flopbench.replay.parts import runnable_specs
+from flopbench.replay.prediction import TICK_S, Prediction, predict, prediction_data
+from flopbench.replay.timed import Setting
+from flopbench.timing.file import TimingFile
+
+
+def run_times(
+    runs: Sequence[Run],
+    file: TimingFile,
+    choices: Choices | None = None,
+    *,
+    batch: int = 1,
+    dtype: str | None = None,
+    file_name: str = "the timing file",
+) -> list[RunTime]:
+    """Predict what runs take.
+
+    Args:
+        runs: counted logs.
+        file: times of all their components, taken in one setting.
+        choices: the same as for the runs.
+        batch: as for ``predict``.
+        dtype: as for ``predict``.
+        file_name: for messages.
+
+    Raises:
+        InputError: components without a time; runs whose times are of different settings.
+    """
+    choices = replace(choices or Choices(), by=None)
+    _check_timed(runs, file, choices, batch, dtype, file_name)
+    found = [
+        predict(run, file, choices, batch=batch, dtype=dtype, file_name=file_name) for run in runs
+    ]
+    for run, one in zip(runs, found, strict=True):
+        _check_alike(found[0], one, (runs[0].method, run.method), file_name)
+    return [_run_time(one, file_name) for one in found]
+
+
+def _check_timed(
+    runs: Sequence[Run],
+    file: TimingFile,
+    choices: Choices,
+    batch: int,
+    dtype: str | None,
+    file_name: str,
+) -> None:
+    """Name every component without a time, of all runs, and the one command that times them all."""
+    wanted: dict[str, str] = {}
+    for run in runs:
+        names = [n for n in used_components(run.header) if n in run.primary.by_component]
+        variants, overrides = choices.variants or {}, choices.components or {}
+        specs, _ = runnable_specs(run.header, names, variants, overrides)
+        wanted |= {f"{name} ({one.spec})": str(one.spec) for name, one in specs.items()}
+    timed = {
+        row.what.spec
+        for row in file.rows
+        if not row.failed and row.what.batch == batch and dtype in (None, row.what.dtype)
+    }
+    missing = sorted(name for name, spec in wanted.items() if spec not in timed)
+    anywhere = {row.what.spec for row in file.rows}
+    if not missing or (not timed.intersection(wanted.values()) and anywhere & {*wanted.values()}):
+        return  # there is none at this batch or dtype: a prediction says which ones there are
+    logs = [*map(str, choices.beside)] or [str(run.source) for run in runs]
+    # Models in place of a log's components are timed by name.
+    networks = list(dict.fromkeys(wanted.values()))
+    words = networks if choices.components else ["--for", *dict.fromkeys(logs)]
+    words += ["--preset", choices.preset] if choices.preset and not choices.components else []
+    words += ["--batch", str(batch)] if batch != 1 else []
+    words += ["--dtype", dtype] if dtype else []
+    raise InputError(
+        f"{file_name} has no time at batch {batch} of {', '.join(missing)}",
+        f"time them: {shlex.join(['flopbench', 'latency', *words, '-o', 'timings.json'])}",
+    )
+
+
+def _check_alike(
+    first: Prediction, other: Prediction, methods: tuple[str, str], file_name: str
+) -> None:
+    """Refuse times of two settings, which cannot be set side by side."""
+    pairs = zip(Setting._fields, first.setting, other.setting, strict=True)
+    differ = [f"{key} {a or 'none'}, {b or 'none'}" for key, a, b in pairs if a != b]
+    if differ:
+        raise InputError(
+            f"{file_name} has {' and '.join(methods)} in different settings: {'; '.join(differ)}",
+            "choose one: --batch N, --dtype TYPE, or a file of one run",
+        )
+
+
+def setting_text(how: Setting) -> str:
+    """Return a setting in words: ``AMD EPYC, cpu, fp32, 1 thread, batch 1``."""
+    threads = number_of(how.threads, "thread")
+    parts = [how.machine, how.device, how.dtype, threads, f"batch {how.batch}", how.options]
+    return ", ".join(part for part in parts if part)
+
+
+def _run_time(found: Prediction, source: str) -> RunTime:
+    by_network: dict[str, float] = {}
+    for one in found.components.values():
+        by_network[one.spec] = by_network.get(one.spec, 0.0) + one.ms_per_video
+    prices = {
+        name: Price(component=name, spec=one.spec, total_macs=round(one.run_s / TICK_S))
+        for name, one in found.components.items()
+    }
+    return RunTime(
+        ms_per_video=found.ms_per_video,
+        interval_ms=found.interval_ms,
+        prices=PriceList(counter="", version="", source=source, prices=prices),
+        ms_by_network=by_network,
+        repeats={
+            one.spec: None
+            if one.repeat_s is None
+            else (one.repeat_s[0] / one.run_s, one.repeat_s[1] / one.run_s)
+            for one in found.components.values()
+        },
+        setting=setting_text(found.setting),
+        source=source,
+        data={"source": source, **prediction_data(found)},
+        warnings=found.warnings,
+    )
