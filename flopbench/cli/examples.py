@@ -1,7 +1,8 @@
 """What ``--help`` shows below the options: commands to copy. A test runs each of them.
 
-Their files: ``run.jsonl`` and ``other.jsonl`` are policy logs, ``nets.py`` has a factory ``build``,
-and every other file is what the verb writes that it is named after.
+Their files: ``run.jsonl`` and ``other.jsonl`` are policy logs, ``times.json`` has their networks
+(``latency --for``), ``nets.py`` has a factory ``build``, and every other file is what the verb
+writes that it is named after.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "compare": (
         "compare run.jsonl other.jsonl",
         "compare run.jsonl other.jsonl --for column --bold best -o table3.tex",
+        "compare run.jsonl other.jsonl --times times.json",
         "compare timings.json later.json",
     ),
     "audit": (
@@ -69,6 +71,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "plot tradeoff": (
         "plot tradeoff run.jsonl other.jsonl -o tradeoff.pdf",
         "plot tradeoff run.jsonl other.jsonl --width page -o tradeoff.svg",
+        "plot tradeoff run.jsonl other.jsonl --times times.json --cost ms -o tradeoff.pdf",
     ),
     "plot cost": (
         "plot cost run.jsonl -o cost.pdf",

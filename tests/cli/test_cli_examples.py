@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from clocks import timing_file
 from conftest import ROOT
 from logs import write_log
 from running import run_here, run_shell
@@ -81,6 +82,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "replay.json": "reports/replay-amd-epyc.json",
     }.items():
         shutil.copy(ROOT / source, folder / name)
+    timing_file({"resnet18@64": 0.008, "resnet18@32": 0.004}).save(folder / "times.json")
     (folder / ".config/fish/completions").mkdir(parents=True)
     for args in (
         "table resnet18@64 resnet18@32 -o table.json",

@@ -122,6 +122,14 @@ def test_axes_are_named_with_units_and_plain_ticks() -> None:
         linear = on_axes(
             tradeoff_drawing(replace(scattered(6, seed=1), log_scale=False, cost="ms"))
         )
+        times = ["predicted", "predicted", "measured"]
+        marked = of(
+            [point(f"m{n}", 10 + n, 50 + n, time=time) for n, time in enumerate(times)], cost="ms"
+        )
+        mixed = on_axes(tradeoff_drawing(marked))
+    assert mixed.get_xlabel() == "time (ms/video, measured or predicted)"
+    assert [marked.label(one) for one in marked.points] == ["m0", "m1", "m2 (measured)"]
+    assert {"m0", "m2 (measured)"} <= {text.get_text() for text in mixed.texts}
     assert ax.get_xlabel() == "cost (GFLOPS/video = GMACs/video)"
     assert ax.get_ylabel() == "mAP (%)"
     assert ax.get_xscale() == "log"

@@ -15,7 +15,7 @@ from flopbench.present.figures.inputs.files import read_all, several
 from flopbench.present.figures.inputs.logs import NamedRun, words_of
 from flopbench.present.figures.inputs.replays import NamedReplay, Replays, loaded
 from flopbench.present.figures.measured import measured_costs
-from flopbench.present.figures.tradeoff_costs import PREDICTED, REPLAYED, LogCosts, log_terms
+from flopbench.present.figures.tradeoff_costs import MEASURED, PREDICTED, LogCosts, log_terms
 from flopbench.replay.run_times import run_times
 from flopbench.timing.file import TimingFile, merge
 
@@ -92,7 +92,7 @@ def timed_costs(
             terms=(*measured.terms, *_terms(rest, predicted, bool(measured.by_name))),
             warnings=(*measured.warnings, *doubts, *dict.fromkeys(warnings)),
             kinds={
-                **dict.fromkeys(measured.by_name, REPLAYED),
+                **dict.fromkeys(measured.by_name, MEASURED),
                 **dict.fromkeys(by_name, PREDICTED),
             },
         ),

@@ -26,7 +26,7 @@ UNITS: Mapping[Cost, str] = {
     "params": "parameters",
 }
 """Of each cost, but for the words of the logs: see ``unit_of``."""
-PREDICTED, REPLAYED = "predicted", "replayed"
+PREDICTED, MEASURED = "predicted", "measured"
 """How the ms of a log are known."""
 
 
@@ -38,7 +38,7 @@ class LogCosts:
         by_name: log's name -> its cost and the 95 % interval; logs without a cost are absent.
         terms: sentences on where the costs come from.
         warnings: what did not match, and what makes costs questionable.
-        kinds: log's name -> ``predicted`` or ``replayed``, for times.
+        kinds: log's name -> ``predicted`` or ``measured``, for times.
     """
 
     by_name: Mapping[str, tuple[float, Ends | None]]

@@ -10,7 +10,7 @@ from flopbench.core.units import VIDEOS, Words, plural
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
-from flopbench.present.figures.tradeoff_costs import COLUMNS, PREDICTED, Cost, unit_of
+from flopbench.present.figures.tradeoff_costs import COLUMNS, MEASURED, PREDICTED, Cost, unit_of
 from flopbench.present.figures.tradeoff_points import TradeoffPoint, signed
 
 
@@ -64,14 +64,13 @@ class Tradeoff:
     def clocks(self) -> str:
         """How the ms of logs are known: ``measured``, ``predicted``, or either."""
         kinds = {point.time for point in self.points} - {""}
-        if len(kinds) > 1:
-            return "measured or predicted"
-        return PREDICTED if PREDICTED in kinds else "measured"
+        return " or ".join(sorted(kinds)) or MEASURED
 
     def label(self, point: TradeoffPoint) -> str:
-        """Return what is written beside a point; predictions are marked beside replays."""
-        marked = point.time == PREDICTED and self.clocks != PREDICTED
-        return f"{point.name} ({PREDICTED})" if marked else point.name
+        """Return what is written beside a point: how its ms are known, where few differ in that."""
+        known = [one.time for one in self.points if one.time]
+        few = min((PREDICTED, MEASURED), key=known.count)
+        return f"{point.name} ({few})" if point.time == few else point.name
 
     @property
     def series(self) -> dict[str, list[TradeoffPoint]]:

@@ -36,7 +36,7 @@ class TradeoffPoint:
         cost: in a unit of ``UNITS``, GFLOPS being GMACs; the intervals are of 95 %, where known.
         charged: components of a log that are charged otherwise than by default; empty for none.
         series: the method of which this is one setting; empty for a point that stands alone.
-        time: how a log's ms are known: ``predicted`` or ``replayed``; empty for other costs.
+        time: how a log's ms are known: ``predicted`` or ``measured``; empty for other costs.
         own: whether it is filled beside the others, which are hollow.
         on_front: whether no other point is at least as good in both.
     """

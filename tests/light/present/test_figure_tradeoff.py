@@ -324,7 +324,7 @@ def test_predicted_points_are_marked_beside_replays() -> None:
     times = replace(times, devices=(load_replay(REPLAY).device,))
     figure = tradeoff_of(LOGS, choices=choices(), times=times, **options)
     assert [figure.label(point) for point in figure.points] == ["selective (predicted)", "steady"]
-    assert [point.time for point in figure.points] == ["predicted", "replayed"]
+    assert [point.time for point in figure.points] == ["predicted", "measured"]
     assert figure.clocks == "measured or predicted"
     assert figure.inverted == {}
     warnings = " ".join(map(str, figure.warnings))
