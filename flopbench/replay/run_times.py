@@ -17,7 +17,6 @@ from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.replay.parts import runnable_specs
 from flopbench.replay.prediction import TICK_S, Prediction, predict, prediction_data
-from flopbench.replay.timed import Setting
 from flopbench.timing.file import TimingFile
 
 
@@ -94,7 +93,7 @@ def _check_alike(
     first: Prediction, other: Prediction, methods: tuple[str, str], file_name: str
 ) -> None:
     """Refuse times of two settings, which cannot be set side by side."""
-    pairs = zip(Setting._fields, first.setting, other.setting, strict=True)
+    pairs = zip(first.setting._fields, first.setting, other.setting, strict=True)
     differ = [f"{key} {a or 'none'}, {b or 'none'}" for key, a, b in pairs if a != b]
     if differ:
         raise InputError(
@@ -103,8 +102,9 @@ def _check_alike(
         )
 
 
-def setting_text(how: Setting) -> str:
-    """Return a setting in words: ``AMD EPYC, cpu, fp32, 1 thread, batch 1``."""
+def setting_text(found: Prediction) -> str:
+    """Return how everything was timed in words: ``AMD EPYC, cpu, fp32, 1 thread, batch 1``."""
+    how = found.setting
     threads = number_of(how.threads, "thread")
     parts = [how.machine, how.device, how.dtype, threads, f"batch {how.batch}", how.options]
     return ", ".join(part for part in parts if part)
@@ -129,7 +129,7 @@ def _run_time(found: Prediction, source: str) -> RunTime:
             else (one.repeat_s[0] / one.run_s, one.repeat_s[1] / one.run_s)
             for one in found.components.values()
         },
-        setting=setting_text(found.setting),
+        setting=setting_text(found),
         source=source,
         data={"source": source, **prediction_data(found)},
         warnings=found.warnings,

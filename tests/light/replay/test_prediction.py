@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from clocks import some_device
-from clocks import timed_row as row
 from conftest import ROOT, RunCli
 from logs import write_log
 from msgspec.structs import replace
@@ -22,6 +22,7 @@ from flopbench.estimate.runs import Choices, Run, run_of_log
 from flopbench.replay.prediction import Prediction, predict
 from flopbench.replay.timed import Further, TimedComponent
 from flopbench.timing.file import TimingFile
+from flopbench.timing.records import ProcessRun, Timing, TimingSpec
 
 LOG = ROOT / "tests" / "data" / "steady.jsonl"
 SECONDS = {
@@ -33,6 +34,26 @@ SECONDS = {
 }
 ARMS = [0.040, 0.016, 0.005, 0, 0, 0, 0]
 """By action; then every decision pays for the policy network and the LSTM."""
+
+
+def row(spec: str, seconds: Sequence[float], **what: Any) -> Timing:
+    """Return a row of processes whose calls all took the same."""
+    return Timing(
+        what=TimingSpec(spec=spec, **what),
+        lead="cpu_s",
+        processes=tuple(
+            ProcessRun(
+                first_s=s,
+                warm_up_calls=10,
+                warm_up_s=1.0,
+                settled=True,
+                stopped="precise",
+                calls_per_sample=1,
+                columns={"wall_s": (s,) * 30, "cpu_s": (s,) * 30, "wait_s": (0.0,) * 30},
+            )
+            for s in seconds
+        ),
+    )
 
 
 def file(spread: float = 0.0, **what: Any) -> TimingFile:
