@@ -46,6 +46,16 @@ def two(folder: Path, looks: int = 4) -> list[Run]:
     return [log(folder, "many", few), log(folder, "one", [[1] + [2] * (looks - 1)] * 3)]
 
 
+def of_one_network_each(folder: Path) -> list[Run]:
+    """Return a log that knows the small network only, and one that knows the large one only."""
+    runs = []
+    for name in ("small", "large"):
+        nets = {"components": {name: TIMED_NETS["components"][name]}, "actions": [name]}
+        path = write_log(folder / f"{name}.jsonl", nets, [{"actions": [0]}] * 2)
+        runs.append(run_of_log([path]))
+    return runs
+
+
 def compared(runs: list[Run], file: TimingFile) -> Comparison:
     """Compare runs with times."""
     return compare(runs, Choices(), times=run_times(runs, file, Choices()))
@@ -69,6 +79,10 @@ def test_times_and_differences_by_hand(tmp_path: Path) -> None:
     assert [d.winner for d in found.dominance_ms] == ["one"]
     assert found.front_ms == ("one",)
     assert found.front == ("many",)
+    right = log(tmp_path, "right", [[1, 2, 2, 2]] * 3, right=3)
+    wrong = log(tmp_path, "wrong", [[0] * 4] * 3, right=0)
+    (sure,) = compared([right, wrong], timing_file(SECONDS)).dominance_ms  # 12 ms, 100 points
+    assert (sure.winner, sure.loser, sure.clear) == ("right", "wrong", True)
 
 
 REACH = [
@@ -186,10 +200,10 @@ def test_intervals_of_differences_cover_repeats(tmp_path: Path) -> None:
 
 def test_one_command_times_what_any_log_lacks(tmp_path: Path) -> None:
     """All missing networks of all logs are in one message, which gives one command for all."""
-    runs = two(tmp_path)
+    runs = of_one_network_each(tmp_path)
     half = timing_file({LARGE: 0.020})
     for file, missing in (
-        (half, "of small (mobilenet_v2@84,classes=200)"),
+        (half, f"of small ({SMALL})"),
         (timing_file({"vgg11@224": 0.1}), f"of large ({LARGE}), small ({SMALL})"),
     ):
         with pytest.raises(InputError) as caught:
@@ -202,21 +216,16 @@ def test_one_command_times_what_any_log_lacks(tmp_path: Path) -> None:
         run_times(runs, replace(half, rows=timing_file(SECONDS, batch=8).rows), Choices())
     assert "it has batch 8: --batch 8" in caught.value.hint
     with pytest.raises(InputError) as caught:
-        run_times(runs, half, Choices(components={"small": "resnet18@64"}))
+        run_times(two(tmp_path), half, Choices(components={"small": "resnet18@64"}))
     assert f"latency resnet18@64 {LARGE} -o" in caught.value.hint.replace("'", "")
 
 
 def test_logs_timed_in_different_settings_are_refused(tmp_path: Path) -> None:
     """Each log has all its times, but not in one setting: the differing keys are named."""
     rows = (*timing_file({SMALL: 0.008}).rows, *timing_file({LARGE: 0.02}, dtype="bf16").rows)
-    runs = []
-    for name in ("small", "large"):
-        nets = {"components": {name: TIMED_NETS["components"][name]}, "actions": [name]}
-        path = write_log(tmp_path / f"{name}.jsonl", nets, [{"actions": [0]}] * 2)
-        runs.append(run_of_log([path]))
     said = "small.jsonl and large.jsonl in different settings: dtype fp32, bf16"
     with pytest.raises(InputError, match=said):
-        run_times(runs, replace(timing_file(SECONDS), rows=rows))
+        run_times(of_one_network_each(tmp_path), replace(timing_file(SECONDS), rows=rows))
 
 
 def test_command(run_cli: RunCli, tmp_path: Path) -> None:
