@@ -31,7 +31,6 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "estimate run.jsonl --component large=nets.py:build@64",
     ),
     "compare": (
-        "compare run.jsonl other.jsonl",
         "compare run.jsonl other.jsonl --for column --bold best -o table3.tex",
         "compare run.jsonl other.jsonl --times times.json",
         "compare timings.json later.json",
