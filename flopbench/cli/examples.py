@@ -70,7 +70,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "plot tradeoff": (
         "plot tradeoff run.jsonl other.jsonl -o tradeoff.pdf",
         "plot tradeoff run.jsonl other.jsonl --width page -o tradeoff.svg",
-        "plot tradeoff run.jsonl other.jsonl --times times.json --cost ms -o tradeoff.pdf",
+        "plot tradeoff run.jsonl --times times.json --cost ms -o ms.pdf",
     ),
     "plot cost": (
         "plot cost run.jsonl -o cost.pdf",
