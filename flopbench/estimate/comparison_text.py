@@ -306,4 +306,5 @@ def _timed_cells(method: Method, comparison: Comparison) -> list[object]:
     if time is None:
         return [None] * len(TIMED)
     ends = time.interval_ms or (None, None)
-    return [time.ms_per_video, *ends, time.videos_per_s, method.name in comparison.front_ms]
+    per_s = time.videos_per_s if time.ms_per_video else None
+    return [time.ms_per_video, *ends, per_s, method.name in comparison.front_ms]

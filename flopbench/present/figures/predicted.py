@@ -83,7 +83,9 @@ def timed_costs(
         measured = measured_costs(found, read, mode=mode, anyway=anyway, otherwise=PREDICTED)
     rest = [one for one in found if one.name not in measured.by_name]
     predicted = times_of(rest, times, choices, batch=batch, dtype=dtype)
-    doubts = _check_alike(predicted, read if measured.by_name else [], anyway)
+    methods = {one.run.method for one in found if one.name in measured.by_name}
+    used = [one for one in read if one.replay.method in methods]
+    doubts = _check_alike(predicted, used, anyway)
     warnings = [text for one in predicted.values() for text in one.warnings]
     by_name = {name: (one.ms_per_video, one.interval_ms) for name, one in predicted.items()}
     return (
