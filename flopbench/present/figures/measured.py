@@ -118,16 +118,27 @@ def _joined(
 
 def _check_terms(used: Sequence[NamedReplay], anyway: bool) -> list[str]:
     for other in used[1:]:
-        ours, theirs = terms_of(used[0].replay), terms_of(other.replay)
-        for key, value in ours.items():
-            if value == theirs[key]:
-                continue
-            text = f"the replays differ in {key!r}: {value!r} and {theirs[key]!r} ({other.file})"
-            if not anyway:
-                raise NotComparableError(
-                    text, "times under different terms cannot share an axis; --anyway does it"
-                )
-            return [text]
+        if doubts := check_terms("the replays", terms_of(used[0].replay), other, anyway):
+            return doubts
+    return []
+
+
+def check_terms(what: str, ours: Mapping[str, str], other: NamedReplay, anyway: bool) -> list[str]:
+    """Compare the terms of times, by name, with those of a replay; return how they differ.
+
+    Raises:
+        NotComparableError: they do, without ``anyway``.
+    """
+    theirs = terms_of(other.replay)
+    for key, value in ours.items():
+        if value == theirs[key]:
+            continue
+        text = f"{what} differ in {key!r}: {value!r} and {theirs[key]!r} ({other.file})"
+        if not anyway:
+            raise NotComparableError(
+                text, "times under different terms cannot share an axis; --anyway does it"
+            )
+        return [text]
     return []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from flopbench.core.errors import NotComparableError, Remark
+from flopbench.core.errors import Remark
 from flopbench.estimate.methods import RunTime
 from flopbench.estimate.runs import Choices
 from flopbench.policy.file_kinds import TIMINGS
@@ -14,43 +14,13 @@ from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.files import read_all, several
 from flopbench.present.figures.inputs.logs import NamedRun, words_of
 from flopbench.present.figures.inputs.replays import NamedReplay, Replays, loaded
-from flopbench.present.figures.measured import measured_costs
+from flopbench.present.figures.measured import check_terms, measured_costs
 from flopbench.present.figures.tradeoff_costs import MEASURED, PREDICTED, LogCosts, log_terms
 from flopbench.replay.run_times import run_times
 from flopbench.timing.file import TimingFile, merge
 
 Times: TypeAlias = "str | Path | TimingFile | Sequence[str | Path | TimingFile]"
 """Timing files of the networks of logs."""
-
-
-def times_of(
-    found: Sequence[NamedRun],
-    times: Times,
-    choices: Choices | None,
-    *,
-    batch: int | None,
-    dtype: str | None,
-) -> dict[str, RunTime]:
-    """Predict what logs take; name -> its time, none without timing files.
-
-    Raises:
-        InputError: a file that is not one of timings; as ``run_times``.
-        DataError: a damaged file.
-    """
-    given = several(times, TimingFile)
-    if not given or not found:
-        return {}
-    file = merge(read_all(given, TIMINGS, TimingFile, TimingFile.load))
-    paths = [str(one) for one in given if not isinstance(one, TimingFile)]
-    predicted = run_times(
-        [one.run for one in found],
-        file,
-        choices,
-        batch=batch or 1,
-        dtype=dtype,
-        file_name=", ".join(paths) or "the timing file",
-    )
-    return {one.name: time for one, time in zip(found, predicted, strict=True)}
 
 
 def timed_costs(
@@ -70,19 +40,28 @@ def timed_costs(
         The costs, and the predictions among them by the log's name.
 
     Raises:
-        InputError: as ``measured_costs`` and ``times_of``.
+        InputError: as ``measured_costs`` and ``run_times``; a file that is not one of timings.
         NotComparableError: as ``measured_costs``; replays and times of different machines or
             settings, without ``anyway``.
         DataError: a damaged file.
     """
-    read = loaded(replays)
-    if not several(times, TimingFile):
+    read, given = loaded(replays), several(times, TimingFile)
+    if not given or not found:
         return measured_costs(found, read, mode=mode, anyway=anyway), {}
     measured = LogCosts(by_name={}, terms=())
     if read:
         measured = measured_costs(found, read, mode=mode, anyway=anyway, otherwise=PREDICTED)
     rest = [one for one in found if one.name not in measured.by_name]
-    predicted = times_of(rest, times, choices, batch=batch, dtype=dtype)
+    paths = [str(one) for one in given if not isinstance(one, TimingFile)]
+    times_of_rest = run_times(
+        [one.run for one in rest],
+        merge(read_all(given, TIMINGS, TimingFile, TimingFile.load)),
+        choices,
+        batch=batch or 1,
+        dtype=dtype,
+        file_name=", ".join(paths) or "the timing file",
+    )
+    predicted = {one.name: time for one, time in zip(rest, times_of_rest, strict=True)}
     methods = {one.run.method for one in found if one.name in measured.by_name}
     used = [one for one in read if one.replay.method in methods]
     doubts = _check_alike(predicted, used, anyway)
@@ -105,25 +84,14 @@ def timed_costs(
 def _check_alike(
     predicted: Mapping[str, RunTime], read: Sequence[NamedReplay], anyway: bool
 ) -> list[Remark]:
-    """Compare the settings of predicted times with those of replays."""
-    for one in read:
-        for time in predicted.values():
-            ours = time.data["setting"]
-            pairs = {
-                "machine": (ours["machine"], one.replay.device.name),
-                "dtype": (ours["dtype"], one.replay.settings.dtype),
-                "threads": (ours["threads"], one.replay.settings.threads),
-            }
-            for key, (own, other) in pairs.items():
-                if own == other or other is None:
-                    continue
-                text = f"{time.source} and {one.file} differ in {key!r}: {own!r} and {other!r}"
-                if not anyway:
-                    raise NotComparableError(
-                        text, "times under different terms cannot share an axis; --anyway does it"
-                    )
-                return [Remark(text)]
-    return []
+    """Compare how networks were timed, which is one way, with how replays were measured."""
+    doubts: list[str] = []
+    for time in [*predicted.values()][:1]:
+        how = time.data["setting"]
+        ours = {"device": how["machine"], "dtype": how["dtype"], "threads": str(how["threads"])}
+        for one in read:
+            doubts += check_terms(f"{time.source} and a replay", ours, one, anyway)
+    return [*map(Remark, doubts)]
 
 
 def _terms(
