@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import threading
 import time
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.parser import Parser
-from flopbench.core.errors import InputError
-from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.errors import FlopbenchError, InputError
+from flopbench.core.files import check_apart, check_writable, write_atomic
 from flopbench.counting.registry import DEFAULT_COUNTERS
 
 if TYPE_CHECKING:
@@ -176,13 +177,28 @@ def keeps_json(args: argparse.Namespace) -> bool:
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Refuse an impossible ``-o`` before any work is done.
+    """Refuse an impossible ``-o`` before any work is done, and one that would replace an input.
 
     Raises:
-        InputError: see ``files.check_writable``.
+        InputError: see ``files.check_writable`` and ``files.check_apart``.
     """
     if args.output != "-":
         check_writable(Path(args.output))
+        check_apart({"-o": Path(args.output)}, inputs_of(args))
+
+
+def inputs_of(args: argparse.Namespace) -> list[Path]:
+    """Return the files that options and arguments name to be read, with shards expanded."""
+    from flopbench.policy.shards import find_files
+
+    own, found = vars(args), list[Path]()
+    for option in ("files", "logs", "policy_log"):
+        for name in own.get(option) or ():
+            with contextlib.suppress(FlopbenchError):  # reported later, by the verb
+                found += find_files([name], complete=False)
+    more = [own.get(option) for option in ("table", "preset", "frames", "counts")]
+    more += own.get("times") or ()
+    return found + [Path(name) for name in more if isinstance(name, str)]
 
 
 def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import positive, progress_bar, require, warn
+from flopbench.cli.common import inputs_of, positive, progress_bar, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
-from flopbench.core.errors import EXIT_OK, FlopbenchError, InputError
+from flopbench.core.errors import EXIT_OK, InputError
 from flopbench.core.files import check_apart, check_writable, write_atomic
 from flopbench.present.draw.venues import DEFAULT_VENUE, VENUES
 from flopbench.present.figures.inputs.files import called, require_kind
@@ -134,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
         outputs["--data"] = Path(args.data)
     for path in outputs.values():
         check_writable(path)
-    check_apart(outputs, _inputs(args))
+    check_apart(outputs, inputs_of(args))
     _require_matplotlib()
     from flopbench.core.grid import to_csv, write_prose
     from flopbench.present.draw.drawing import bytes_of, format_of
@@ -164,18 +163,6 @@ def run(args: argparse.Namespace) -> int:
         write_prose(caption.lines(args.caption), sys.stdout)
     warn([*caption.warnings, *warnings])
     return EXIT_OK
-
-
-def _inputs(args: argparse.Namespace) -> list[Path]:
-    """Return the files that are read: those given, with shards expanded, and those of options."""
-    from flopbench.policy.shards import find_files
-
-    found: list[Path] = []
-    for name in args.files:
-        with contextlib.suppress(FlopbenchError):  # reported later, by the kind
-            found += find_files([name], complete=False)
-    more = (getattr(args, option, None) for option in ("table", "preset", "frames"))
-    return found + [Path(name) for name in (*more, *getattr(args, "times", ())) if name]
 
 
 def _require_matplotlib() -> None:

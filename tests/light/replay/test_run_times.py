@@ -253,6 +253,8 @@ def test_command(run_cli: RunCli, tmp_path: Path) -> None:
     for more, said in (
         (("compare", "many.jsonl", "one.jsonl", "--batch", "8"), "--times"),
         (("compare", "t.json", "t.json", "--times", "t.json"), "prices policy logs"),
+        ((*argv, "-o", "t.json"), "-o t.json would overwrite t.json, which is an input"),
+        (("estimate", "one.jsonl", "-o", "one.jsonl"), "would overwrite one.jsonl"),
     ):
         refused = run_cli(*more, cwd=tmp_path)
         assert refused.returncode == 2
