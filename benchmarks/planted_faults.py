@@ -356,7 +356,7 @@ FAULTS = (
     ),
     Fault(
         "a complex convolution counts three times",
-        "flopbench/counting/measure/counters/torch_counter.py",
+        "flopbench/counting/measure/counters/lowering.py",
         "return name in _CONVOLUTIONS and not args[0].is_complex()",
         "return name in _CONVOLUTIONS",
         ("tests/counting/test_torch_counter.py::test_counts_the_truth[meta]",),

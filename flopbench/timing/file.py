@@ -3,7 +3,8 @@
 File format (JSON): ``{"schema": 1, "kind": "flopbench.timings", "protocol": {...}, "devices":
 [...], "rows": [...]}``. ``protocol`` holds the constants of the measuring loop, ``devices`` the
 ``DeviceFacts`` of every machine, and a row the fields of ``Timing`` with ``device`` an index into
-``devices``. Seconds are seconds, bytes are bytes, one call is one batch.
+``devices``; ``operators`` is left out where none are known. Seconds are seconds, bytes are bytes,
+one call is one batch.
 
 Schema history: 1, the first.
 """
@@ -27,6 +28,7 @@ from flopbench.timing.records import Timing
 
 SCHEMA = 1
 KIND = "flopbench.timings"
+NEW_LINE = "\n    "
 
 
 class TimingFile(Record, frozen=True, kw_only=True):
@@ -99,10 +101,19 @@ class TimingFile(Record, frozen=True, kw_only=True):
             what="a flopbench timing file",
             remake="flopbench latency ... -o timings.json",
         )
-        file = decode(data, cls, where, complete=True)
+        file = decode(_filled_in(data), cls, where, complete=True)
         for number, row in enumerate(file.rows):
             _check(row, len(file.devices), f"{where}: rows[{number}]")
         return file
+
+
+def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
+    """Return a file whose rows all have operators: those of older files have none."""
+    rows = data.get("rows")
+    if not isinstance(rows, list):
+        return data
+    filled = [{"operators": [], **row} if isinstance(row, dict) else row for row in rows]
+    return {**data, "rows": filled}
 
 
 def _check(row: Timing, devices: int, place: str) -> None:
@@ -157,9 +168,14 @@ def _free(label: str, taken: set[str]) -> str:
 
 
 def _row_text(row: dict[str, Any]) -> str:
-    runs = row.pop("processes")
-    lines = "".join(f"\n    {_line(run)}," for run in runs)[:-1]
-    return f'{_line(row)[:-1]}, "processes": [{lines}]}}'
+    operators, runs = row.pop("operators"), row.pop("processes")
+    more = f', "operators": {_list(operators)}' if operators else ""
+    return f'{_line(row)[:-1]}{more}, "processes": {_list(runs)}}}'
+
+
+def _list(items: Sequence[Any]) -> str:
+    """Return a list, one item a line."""
+    return f"[{','.join(f'{NEW_LINE}{_line(one)}' for one in items)}]"
 
 
 def _line(data: Any) -> str:

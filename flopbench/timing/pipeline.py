@@ -17,6 +17,7 @@ from flopbench.core.records import Count, Positive, Record, decode
 from flopbench.core.workers import run_job
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
+from flopbench.timing.processes import one_more_process
 from flopbench.timing.records import Timing, TimingSpec, Work
 from flopbench.timing.run import Effort, in_rounds, primary_column_of, protocol
 
@@ -109,14 +110,13 @@ def time_pipeline(
         if effort.keep is not None:
             effort.keep(file([row for row in done if row.processes or row.failure]))
 
+    def once_more(place: int, todo: list[Timing]) -> list[Timing]:
+        job = {"clip": (clip.path, rows[place].what.stage, rows[place].work.input)}
+        target = f"{_JOBS}:time_stage"
+        return one_more_process(todo, effort.budget_s, effort.fewest, target=target, more=job)
+
     effort.announce(effort.processes * len(rows))
-    done = in_rounds(
-        [[row] for row in rows],
-        effort,
-        keep,
-        target=f"{_JOBS}:time_stage",
-        more=[{"clip": (clip.path, row.what.stage, row.work.input)} for row in rows],
-    )
+    done = in_rounds([[row] for row in rows], effort, keep, once_more)
     return file(done)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 from msgspec import field
 
@@ -125,6 +126,30 @@ class Work(Record, frozen=True, kw_only=True):
     input: str = ""
 
 
+class Operator(Record, frozen=True, kw_only=True):
+    """Equal calls of one operator that a call of the network dispatched.
+
+    Attributes:
+        name: torch's (``aten.convolution``).
+        family: of those that share a roof (``convolution``, ``pointwise``).
+        calls: how many there were.
+        macs: dense multiply-accumulates of one of them, of the whole batch.
+        read_bytes: that one of them must read, wherever they are.
+        written_bytes: that one of them must write.
+        least_s: the least time of one of them on the roofs measured here.
+        limit: ``compute`` or ``memory``, whichever makes that time.
+    """
+
+    name: str
+    family: str
+    calls: Positive = 1
+    macs: Count = 0
+    read_bytes: Count = 0
+    written_bytes: Count = 0
+    least_s: NonNegative = 0.0
+    limit: Literal["compute", "memory"] = "memory"
+
+
 class Timing(Record, frozen=True, kw_only=True):
     """One row: one specification on one device, over several processes.
 
@@ -141,6 +166,8 @@ class Timing(Record, frozen=True, kw_only=True):
         roofs: measured roofs of this device in this dtype: ``flops_per_s``, ``bytes_per_s``, and
             how they were measured (``roofs.CONDITIONS``), which older files lack.
         sweep: label of the throughput sweep that the row is a probe of, else empty.
+        operators: what a call dispatched, in order of first execution; empty where this is not
+            known: in older files, for compiled models and revisions.
     """
 
     what: TimingSpec
@@ -153,6 +180,7 @@ class Timing(Record, frozen=True, kw_only=True):
     interleaved: str = ""
     roofs: Mapping[str, NonNegative | None] = {}
     sweep: str = ""
+    operators: tuple[Operator, ...] = ()
 
     @property
     def failed(self) -> bool:
@@ -167,6 +195,20 @@ class Timing(Record, frozen=True, kw_only=True):
     def pooled(self) -> list[float]:
         """Return the samples of all processes, of the primary column."""
         return [value for run in self.processes for value in run.columns[self.lead]]
+
+    def least_s(self) -> float | None:
+        """Return the least time of a call: of its operators in turn; None if they are unknown."""
+        seconds = [one.calls * one.least_s for one in self.operators]
+        return sum(seconds) if seconds else None
+
+    def binding(self) -> list[tuple[str, float]]:
+        """Return families of operators with their share of the least time, the largest first."""
+        sums: dict[str, float] = {}
+        for one in self.operators:
+            sums[one.family] = sums.get(one.family, 0.0) + one.calls * one.least_s
+        total = sum(sums.values())
+        ordered = sorted(sums.items(), key=lambda pair: -pair[1])
+        return [(family, seconds / total) for family, seconds in ordered if seconds]
 
     def peak_bytes(self) -> int | None:
         """Return the peak memory of the process that took most; None if unknown."""

@@ -1,4 +1,4 @@
-"""Measured roofs of a device, and where they are cached: the fastest matmul, the fastest copy.
+"""Measured roofs of a device, and where they are cached: fastest matmul, copy and operators.
 
 A roof is a maximum: the best of many calls, what the device can do when nothing disturbs it. It is
 an upper bound for a model, not a typical value.
@@ -78,6 +78,22 @@ class CopyRoof(_Best, frozen=True, kw_only=True):
     bytes_per_s: Rate
 
 
+class FamilyRoof(Record, frozen=True, kw_only=True):
+    """The highest rates that operators of one family reached in one number format.
+
+    Attributes:
+        family: as ``Operator.family``.
+        flops_per_s: the fastest of several shapes; None for a family without dense work.
+        streams: bytes on the larger side of a call, reading or writing, all of them as high in
+            the caches as they fit, and bytes of both sides a second.
+    """
+
+    dtype: str
+    family: str
+    flops_per_s: Rate | None = None
+    streams: tuple[tuple[Positive, Rate], ...] = ()
+
+
 class Roofs(Record, frozen=True, kw_only=True):
     """All roofs measured on one device with one number of threads (of torch on the CPU)."""
 
@@ -85,6 +101,7 @@ class Roofs(Record, frozen=True, kw_only=True):
     threads: Positive
     matmul: tuple[Roof, ...]
     copy: CopyRoof
+    families: tuple[FamilyRoof, ...] = ()
 
     def flops_per_s(self, dtype: str) -> float | None:
         """Return the roof of one format in FLOP/s; None if it was not measured."""
@@ -107,7 +124,8 @@ class Roofs(Record, frozen=True, kw_only=True):
     def lacks(self, dtypes: Iterable[str]) -> tuple[str, ...]:
         """Return the formats that were not measured, or only while the machine was busy."""
         quiet = {roof.dtype for roof in self.matmul if not roof.busy}
-        return tuple(dtype for dtype in dtypes if dtype not in quiet)
+        known = quiet & {roof.dtype for roof in self.families}
+        return tuple(dtype for dtype in dtypes if dtype not in known)
 
     def merged(self, other: Roofs) -> Roofs:
         """Combine two measurements of one device: the higher value of each roof.
@@ -119,17 +137,37 @@ class Roofs(Record, frozen=True, kw_only=True):
         matmul = [_quietest(one, [o for o in both if o.dtype == one.dtype]) for one in best]
         copies = (self.copy, other.copy)
         copy = max(copies, key=lambda copy: copy.bytes_per_s)
-        return self._with(matmul, _quietest(copy, copies))
+        families = {(one.dtype, one.family): one for one in self.families}
+        for one in other.families:
+            key = one.dtype, one.family
+            families[key] = _higher(families[key], one) if key in families else one
+        return self._with(matmul, _quietest(copy, copies), families.values())
 
     def completed_by(self, older: Roofs) -> Roofs:
         """Return these roofs, with formats that they lack from an older measurement."""
-        return self._with((*older.matmul, *self.matmul), self.copy)
+        own = {roof.dtype for roof in self.families}
+        families = [one for one in older.families if one.dtype not in own]
+        return self._with((*older.matmul, *self.matmul), self.copy, (*families, *self.families))
 
-    def _with(self, matmul: Iterable[Roof], copy: CopyRoof) -> Roofs:
+    def _with(
+        self, matmul: Iterable[Roof], copy: CopyRoof, families: Iterable[FamilyRoof]
+    ) -> Roofs:
         """Return roofs with the last one of each format."""
         last = {roof.dtype: roof for roof in matmul}
         kept = tuple(last[dtype] for dtype in DTYPES if dtype in last)
-        return msgspec.structs.replace(self, matmul=kept, copy=copy)
+        return msgspec.structs.replace(self, matmul=kept, copy=copy, families=tuple(families))
+
+
+def _higher(one: FamilyRoof, other: FamilyRoof) -> FamilyRoof:
+    """Return the higher of two measurements of every rate of a family."""
+    streams = dict(one.streams)
+    for size, rate in other.streams:
+        streams[size] = max(rate, streams.get(size, 0.0))
+    rates = [rate for rate in (one.flops_per_s, other.flops_per_s) if rate is not None]
+    flops_per_s = max(rates, default=None)
+    return msgspec.structs.replace(
+        one, flops_per_s=flops_per_s, streams=tuple(sorted(streams.items()))
+    )
 
 
 def _quietest(best: AnyRoof, measured: Sequence[AnyRoof]) -> AnyRoof:

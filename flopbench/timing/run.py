@@ -8,21 +8,17 @@ apart as the run allows.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
-from typing import Any
 from uuid import uuid4
 
-from msgspec import to_builtins
 from msgspec.structs import replace
 
 from flopbench.core.errors import InputError, MeasureError
 from flopbench.core.memory import require_room
 from flopbench.core.records import decode
 from flopbench.core.units import about, plural
-from flopbench.core.workers import Progress, WorkerDied, run_job
+from flopbench.core.workers import Progress, run_job
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.run import measure
@@ -30,8 +26,8 @@ from flopbench.models.spec import parse_spec
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.measure import sampling
-from flopbench.timing.records import ProcessRun, Timing, TimingSpec, Work
-from flopbench.timing.roofs import Roofs, load_roofs, store_roofs
+from flopbench.timing.processes import JOBS, one_more_process, roofs_of
+from flopbench.timing.records import Timing, TimingSpec, Work
 from flopbench.timing.sweeps import Probe, key_batches, sweep
 
 PROCESSES = 3
@@ -45,8 +41,6 @@ START_S = 4.0
 
 PROBE_BUDGET_S = 1.0
 """Most seconds of samples for a batch that a sweep only passes."""
-
-_JOBS = "flopbench.timing.measure.jobs"
 
 Keep = Callable[[TimingFile], None]
 """Called with everything measured so far each time a process has ended."""
@@ -98,7 +92,7 @@ def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
         InputError: this machine has no such device, or the device lacks one of the dtypes.
     """
     job = {"device": device, "dtypes": list(dtypes)}
-    return decode(run_job(f"{_JOBS}:inspect_device", job), DeviceFacts, "the device")
+    return decode(run_job(f"{JOBS}:inspect_device", job), DeviceFacts, "the device")
 
 
 def time_models(
@@ -128,16 +122,18 @@ def time_models(
     session = _Session(specs, effort)
     label = _label(" against ".join(map(str, specs))) if interleaved else ""
     rows = [[session.row(spec, interleaved=label) for spec in group] for group in groups]
-    return session.file(in_rounds(rows, effort, session.keep))
+
+    def once_more(_place: int, todo: list[Timing]) -> list[Timing]:
+        return session.once_more(todo, effort.budget_s)
+
+    return session.file(in_rounds(rows, effort, session.keep, once_more))
 
 
 def in_rounds(
     groups: list[list[Timing]],
     effort: Effort,
     keep: Callable[[list[Timing]], None],
-    *,
-    target: str = f"{_JOBS}:time_rows",
-    more: Sequence[Mapping[str, Any]] = (),
+    once_more: Callable[[int, list[Timing]], list[Timing]],
 ) -> list[Timing]:
     """Time groups of rows, each group in processes of its own, rounds outermost.
 
@@ -145,8 +141,7 @@ def in_rounds(
         groups: rows that take turns; they get their samples.
         effort: how much to measure, and callbacks.
         keep: called with all rows each time a process has ended.
-        target: the job that times one group.
-        more: for each group, what else this job takes.
+        once_more: times rows of a group, whose place it is given, in one more process.
 
     Returns:
         The rows of all groups, in order.
@@ -158,8 +153,7 @@ def in_rounds(
         effort.tell(done, total, group[0].what)
         todo = [row for row in group if not row.failure]
         if todo:
-            job = more[place] if more else {}
-            timed = {row.what: row for row in _one_more_process(todo, effort, target, job)}
+            timed = {row.what: row for row in once_more(place, todo)}
             groups[place] = [timed.get(row.what, row) for row in group]
             keep([row for rows in groups for row in rows])
     effort.tell(total, total, "")
@@ -195,7 +189,7 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
         if any(row.failure for row in rows):
             break
         effort.tell(done, effort.processes, specs[-1])
-        rows = _one_more_process(rows, effort, more={"roots": list(roots)})
+        rows = one_more_process(rows, effort.budget_s, effort.fewest, roots=roots)
     effort.tell(effort.processes, effort.processes, "")
     return TimingFile(rows=tuple(rows), devices=(facts,), protocol=protocol(effort))
 
@@ -223,7 +217,7 @@ def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: i
         one = replace(spec, batch=batch)
         row = rows.setdefault(batch, session.row(one, sweep=label))
         effort.tell(len(rows) - 1, len(rows), one)
-        (rows[batch],) = _one_more_process([row], dataclasses.replace(effort, budget_s=budget_s))
+        (rows[batch],) = session.once_more([row], budget_s)
         session.keep(rows.values())
         return rows[batch]
 
@@ -292,7 +286,10 @@ class _Session:
                 note = f"{REFERENCE} left part of it out: see flopbench explain {model}"
                 self.notes[str(model)] = note
         threads = dict.fromkeys(spec.threads for spec in specs)
-        self.roofs = {count: _roofs(self.facts, dtypes, count, effort) for count in threads}
+        self.roofs = {
+            count: roofs_of(self.facts, dtypes, count, refresh=effort.refresh, tell=effort.tell)
+            for count in threads
+        }
 
     def row(self, spec: TimingSpec, *, interleaved: str = "", sweep: str = "") -> Timing:
         """Return a row that has no samples yet."""
@@ -308,6 +305,13 @@ class _Session:
             interleaved=interleaved,
             sweep=sweep,
         )
+
+    def once_more(self, rows: Sequence[Timing], budget_s: float) -> list[Timing]:
+        """Time rows of one number format and thread count in one more process."""
+        one = rows[0].what
+        roofs = self.roofs[one.threads].families
+        families = [roof for roof in roofs if roof.dtype == one.dtype]
+        return one_more_process(rows, budget_s, self.effort.fewest, families=families)
 
     def file(self, rows: Iterable[Timing]) -> TimingFile:
         settings = protocol(self.effort)
@@ -365,49 +369,3 @@ def protocol(effort: Effort) -> dict[str, int | float]:
         "precise_within": sampling.PRECISE_WITHIN,
         "shortest_sample_s": sampling.SHORTEST_SAMPLE_S,
     }
-
-
-def _roofs(facts: DeviceFacts, dtypes: Sequence[str], threads: int, effort: Effort) -> Roofs:
-    known = load_roofs(facts, threads)
-    missing = list(dtypes) if known is None or effort.refresh else list(known.lacks(dtypes))
-    if known is not None and not missing:
-        return known
-    effort.tell(0, 1, f"roofs of {facts.name}")
-    job = {"device": facts.device, "dtypes": missing, "threads": threads}
-    roofs = decode(run_job(f"{_JOBS}:roofs", job, threads=threads), Roofs, "the roofs")
-    if known is not None:
-        roofs = roofs.completed_by(known) if effort.refresh else known.merged(roofs)
-    store_roofs(facts, roofs)
-    return roofs
-
-
-def _one_more_process(
-    rows: Sequence[Timing],
-    effort: Effort,
-    target: str = f"{_JOBS}:time_rows",
-    more: Mapping[str, Any] = MappingProxyType({}),
-) -> list[Timing]:
-    """Time rows in one more process, in which several take turns; return them with its results.
-
-    ``more`` is what else the job takes, such as the source tree of each row (``roots``).
-    """
-    job: dict[str, Any] = {
-        "rows": [to_builtins(row.what) for row in rows],
-        "budget_s": effort.budget_s,
-        "fewest": effort.fewest,
-        "graphs": not any(row.interleaved or row.sweep for row in rows),
-        "roots": [],
-        **more,
-    }
-    try:
-        answers = run_job(target, job, threads=rows[0].what.threads)
-    except WorkerDied as died:
-        return [replace(row, failure=died.line) for row in rows]
-    updated = []
-    for row, answer in zip(rows, answers, strict=True):
-        if "failure" in answer:
-            updated.append(replace(row, failure=answer["failure"]))
-        else:
-            run = decode(answer["run"], ProcessRun, str(row.what))
-            updated.append(replace(row, processes=(*row.processes, run)))
-    return updated

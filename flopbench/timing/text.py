@@ -1,11 +1,11 @@
-"""Timings as tables (theoretical cost and time, throughput sweeps) and as CSV."""
+"""Timings as tables: theoretical cost and time, throughput sweeps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from flopbench.core.grid import Column, Grid, columns, to_csv
+from flopbench.core.grid import Column, Grid, columns
 from flopbench.core.tables import Tables
 from flopbench.core.units import (
     gflops,
@@ -15,6 +15,7 @@ from flopbench.core.units import (
     percentage,
     readable_giga,
 )
+from flopbench.timing.as_csv import timings_csv
 from flopbench.timing.captions import how_timed, of_stages, where_timed
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
@@ -88,6 +89,10 @@ _TENSOR_FLOAT = (
 _BOUND = (
     "bound: by the roofline of dense operators alone; memory traffic of others is not included."
 )
+_LEAST = (
+    "least ms: the least time of the operators of a call, one after another, each at the highest "
+    "rate of its family measured here; of least: the families that take most of it."
+)
 _QUEUED = "queued: img/s with calls queued back to back; img/s: each call from an idle device."
 
 _LATENCY: tuple[tuple[str, Callable[[Timing, Summary], str]], ...] = (
@@ -112,16 +117,30 @@ _LATENCY: tuple[tuple[str, Callable[[Timing, Summary], str]], ...] = (
     ("of peak", lambda row, s: maybe(s.share_of_peak, percentage)),
     ("J/img", lambda row, s: maybe(s.joules, "{:.3g}".format)),
     ("bound", lambda row, s: s.bound or NOTHING),
+    ("least ms", lambda row, s: maybe(s.least_s, milliseconds)),
+    ("of least", lambda row, s: _shares(s.binding)),
 )
 _WHERE_KNOWN = {
     *("wall ms", "CPU ms", "enqueue ms", "gpu ms", "graph ms", "p90 ms", "p99 ms"),
-    *("queued", "of peak", "J/img"),
+    *("queued", "of peak", "J/img", "least ms", "of least"),
 }
 """Columns that are left out where no row has a value."""
 
 SPARE = (
+    "of least",
     *("queued", "enqueue ms", "graph ms", "p99 ms", "p90 ms", "gpu ms", "CPU ms", "wall ms"),
-    *("GFLOP/s", "bound", "act. M", "of peak", "of roof", "J/img", "dtype", "batch", "mark"),
+    *(
+        "GFLOP/s",
+        "bound",
+        "act. M",
+        "of peak",
+        "of roof",
+        "least ms",
+        "J/img",
+        "dtype",
+        "batch",
+        "mark",
+    ),
     *("img/s", "frames/s", "repeat within", "GMACs"),
 )
 """Columns that go where space is short, the first one first."""
@@ -166,7 +185,7 @@ def latency_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
 
 
 def _columns(*titles: str) -> tuple[Column, ...]:
-    text = ("network", "stage", "dtype", "bound", "verdict", "mark")
+    text = ("network", "stage", "dtype", "bound", "of least", "verdict", "mark")
     return columns(titles, text, spare=SPARE, lower=("ms", "J/img"), higher=("img/s", "frames/s"))
 
 
@@ -213,62 +232,6 @@ def sweep_grid(rows: Sequence[Timing], device: DeviceFacts) -> Grid:
     )
 
 
-CSV_COLUMNS: tuple[tuple[str, Callable[[Timing, Summary, DeviceFacts], object]], ...] = (
-    ("spec", lambda row, s, d: row.what.spec),
-    ("device", lambda row, s, d: row.what.device),
-    ("device_name", lambda row, s, d: d.name),
-    ("batch", lambda row, s, d: row.what.batch),
-    ("dtype", lambda row, s, d: row.what.dtype),
-    ("channels_last", lambda row, s, d: row.what.channels_last),
-    ("compiled", lambda row, s, d: row.what.compiled),
-    ("cuda_graph", lambda row, s, d: row.what.cuda_graph),
-    ("threads", lambda row, s, d: row.what.threads),
-    ("dense_macs", lambda row, s, d: row.work.dense_macs),
-    ("activations", lambda row, s, d: row.work.activations),
-    ("params", lambda row, s, d: row.work.params),
-    ("lead", lambda row, s, d: row.lead),
-    ("latency_s", lambda row, s, d: s.headline_s),
-    ("repeat_low_s", lambda row, s, d: s.interval_s[0] if s.interval_s else None),
-    ("repeat_high_s", lambda row, s, d: s.interval_s[1] if s.interval_s else None),
-    ("p50_s", lambda row, s, d: s.p50_s),
-    ("p90_s", lambda row, s, d: s.p90_s),
-    ("p99_s", lambda row, s, d: s.p99_s),
-    ("first_call_s", lambda row, s, d: s.first_s),
-    ("wall_s", lambda row, s, d: s.columns.get("wall_s")),
-    ("cpu_s", lambda row, s, d: s.columns.get("cpu_s")),
-    ("wait_s", lambda row, s, d: s.columns.get("wait_s")),
-    ("enqueue_s", lambda row, s, d: s.columns.get("enqueue_s")),
-    ("gpu_s", lambda row, s, d: s.columns.get("gpu_s")),
-    ("end_to_end_s", lambda row, s, d: s.columns.get("end_to_end_s")),
-    ("graph_s", lambda row, s, d: s.columns.get("graph_s")),
-    ("images_per_s", lambda row, s, d: s.images_per_s),
-    ("queued_images_per_s", lambda row, s, d: s.queued_images_per_s),
-    ("achieved_flops_per_s", lambda row, s, d: s.achieved_flops_per_s),
-    ("share_of_measured_roof", lambda row, s, d: s.share_of_roof),
-    ("share_of_data_sheet_peak", lambda row, s, d: s.share_of_peak),
-    ("intensity_low_flops_per_byte", lambda row, s, d: s.intensity[0] if s.intensity else None),
-    ("intensity_high_flops_per_byte", lambda row, s, d: s.intensity[1] if s.intensity else None),
-    ("bound", lambda row, s, d: s.bound or None),
-    ("launch_bound", lambda row, s, d: s.launch_bound),
-    ("peak_bytes", lambda row, s, d: s.peak_bytes),
-    ("energy_per_image_j", lambda row, s, d: s.joules),
-    ("processes", lambda row, s, d: s.processes),
-    ("samples", lambda row, s, d: s.samples),
-    ("verdict", lambda row, s, d: s.verdict),
-    ("reasons", lambda row, s, d: "; ".join(s.reasons)),
-)
-
-
-def timings_csv(file: TimingFile) -> str:
-    """Return one line per row, times in seconds."""
-    lines = []
-    for row in file.rows:
-        device = file.device_of(row)
-        summary = summarise(row, device)
-        lines.append([value(row, summary, device) for _, value in CSV_COLUMNS])
-    return to_csv([name for name, _ in CSV_COLUMNS], lines)
-
-
 def _caption(
     rows: Sequence[Timing], summaries: Sequence[Summary], device: DeviceFacts
 ) -> tuple[str, ...]:
@@ -282,6 +245,8 @@ def _caption(
         lines.append(_TENSOR_FLOAT)
     if any(s.bound for s in summaries):
         lines.append(_BOUND)
+    if any(s.least_s is not None for s in summaries):
+        lines.append(_LEAST)
     if any(s.queued_images_per_s is not None for s in summaries):
         lines.append(_QUEUED)
     roofs = {
@@ -325,6 +290,12 @@ def _conditions(rows: Sequence[Timing]) -> str:
         "" if spread is None else f"the median call {percentage(spread)} slower than the best",
     ]
     return f" ({', '.join(filter(None, said))})" if any(said) else ""
+
+
+def _shares(binding: Sequence[tuple[str, float]]) -> str:
+    """Name the families that take the largest shares of the least time."""
+    named = [f"{family} {percentage(share)}" for family, share in binding[:2]]
+    return ", ".join(named) or NOTHING
 
 
 def _dtype(row: Timing) -> str:

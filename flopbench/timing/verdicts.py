@@ -78,6 +78,8 @@ class Summary:
         intensity: FLOPs per byte: (with every activation through memory, with none).
         bound: what limits it by the roofline of the measured roofs, or ``launch``.
         launch_bound: whether enqueueing takes more than ``LAUNCH_BOUND`` of the device's time.
+        least_s: the least time of the operators of a call on the measured roofs; None if unknown.
+        binding: operator families with their shares of it, the largest first.
         peak_bytes: the largest of all processes.
         energy: joules per image, or the reason why there is none; None off CUDA.
     """
@@ -101,6 +103,8 @@ class Summary:
     intensity: tuple[float, float] | None = None
     bound: Bound = ""
     launch_bound: bool = False
+    least_s: float | None = None
+    binding: tuple[tuple[str, float], ...] = ()
     peak_bytes: int | None = None
     energy: Energy | None = None
 
@@ -155,6 +159,8 @@ def summarise(row: Timing, device: DeviceFacts) -> Summary:
         intensity=bounds,
         bound="launch" if launch else _bound(bounds, roof, row.roofs.get("bytes_per_s")),
         launch_bound=launch,
+        least_s=row.least_s(),
+        binding=tuple(row.binding()),
         peak_bytes=row.peak_bytes(),
         energy=_energy(row),
     )

@@ -36,7 +36,9 @@ def _flags(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 def test_roofs_of_this_cpu() -> None:
     """Every kind of roof is there, above what any CPU of this century does, and is kept."""
     threads = torch.get_num_threads()
-    roofs = measure_roofs("cpu", ["bf16", "fp32"], 1, budget_s=0.05, n=128, buffer_bytes=2**22)
+    roofs = measure_roofs(
+        "cpu", ["bf16", "fp32"], 1, budget_s=0.05, n=128, buffer_bytes=2**22, stream_bytes=(2**14,)
+    )
     assert torch.get_num_threads() == threads
     assert [(roof.dtype, roof.n, roof.clock) for roof in roofs.matmul] == [
         ("fp32", 128, "process CPU time"),
@@ -52,7 +54,9 @@ def test_roofs_of_this_cpu() -> None:
 
 def test_several_threads_are_timed_by_the_wall() -> None:
     """Process CPU time sums over threads, so it is not a duration there."""
-    roofs = measure_roofs("cpu", ["fp32"], 2, budget_s=0.01, n=64, buffer_bytes=2**20)
+    roofs = measure_roofs(
+        "cpu", ["fp32"], 2, budget_s=0.01, n=64, buffer_bytes=2**20, stream_bytes=(2**14,)
+    )
     assert (roofs.threads, roofs.matmul[0].clock, roofs.copy.clock) == (2, "wall", "wall")
 
 

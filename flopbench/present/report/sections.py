@@ -36,7 +36,8 @@ from flopbench.present.report.material import Material
 from flopbench.present.report.records import Part, Section, Table
 from flopbench.replay.figures import figures_of, warnings_of
 from flopbench.replay.text import LABELS, replay_csv, replay_grids
-from flopbench.timing.text import timing_grids, timings_csv
+from flopbench.timing.as_csv import timings_csv
+from flopbench.timing.text import timing_grids
 
 if TYPE_CHECKING:
     from flopbench.counting.run import Explanation

@@ -18,8 +18,9 @@ from flopbench.models.build.trees import imported_late, standing_in
 from flopbench.models.spec import parse_spec
 from flopbench.timing.measure.clocks import CudaClock, clock_for
 from flopbench.timing.measure.device import check_device, device_facts
+from flopbench.timing.measure.operators import operators_of
 from flopbench.timing.measure.power import watch_gpu
-from flopbench.timing.measure.precision import precision, precision_facts
+from flopbench.timing.measure.precision import TORCH_DTYPES, precision, precision_facts
 from flopbench.timing.measure.prepared import (
     compiled_graphs,
     explained,
@@ -60,12 +61,14 @@ def time_rows(job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     Args:
         job: ``rows`` (``TimingSpec`` fields each; one device, dtype and thread count),
-            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too), ``roots``:
-            if the rows come from several source trees, the tree that each is imported from (see
-            ``trees`` for its limits), else empty.
+            ``budget_s``, ``fewest``, ``graphs`` (whether to time a captured graph too),
+            ``operators`` (whether to list them, afterwards), ``roots``: if the rows come from
+            several source trees, the tree that each is imported from (see ``trees`` for its
+            limits), else empty.
 
     Returns:
-        One object per row: ``run`` (``ProcessRun`` fields), or ``failure``, its reason.
+        One object per row: ``run`` (``ProcessRun`` fields) and ``operators`` (``Operator`` fields
+        each, without a least time), or ``failure``, its reason.
         If one of several interleaved rows fails, the others are timed without it.
     """
     specs = [TimingSpec(**row) for row in job["rows"]]
@@ -122,6 +125,8 @@ def _sample(
         if isinstance(clock, CudaClock) and job["graphs"] and not spec.cuda_graph:
             columns |= _graph_column(clock, one.call, len(columns["gpu_s"]))
         answers[place] = {"run": run}
+        if job["operators"] and not spec.compiled:
+            answers[place]["operators"] = _operators(one.eager, spec)
 
 
 def run_fields(sampled: Sampled, first_s: float, parts: int = 1) -> dict[str, Any]:
@@ -153,6 +158,16 @@ def _graph_column(clock: CudaClock, call: Callable[[], Any], samples: int) -> di
     return {"graph_s": [round(clock.device_s(replay), DIGITS) for _ in range(samples)]}
 
 
+def _operators(call: Callable[[], Any], spec: TimingSpec) -> list[dict[str, Any]]:
+    """List the operators of a call; none where it compiles, or torch's modes cannot follow it."""
+    if "torch._dynamo" in sys.modules and compiled_graphs():
+        return []
+    try:
+        return to_builtins(operators_of(call, TORCH_DTYPES[spec.dtype]))
+    except (Exception, SystemExit):  # whatever a model raises under a mode
+        return []
+
+
 class _Failed(Exception):
     """One of several calls failed while they were timed."""
 
@@ -174,15 +189,16 @@ def guarded(spec: TimingSpec, place: int, call: Callable[[], Any]) -> Callable[[
 
 
 class _Ready(NamedTuple):
-    """A call that has run once."""
+    """A call that has run once, and what it runs eagerly where it replays a graph."""
 
     call: Callable[[], Any]
     first_s: float
+    eager: Callable[[], Any]
 
 
 def _first(clock: Clock, spec: TimingSpec) -> _Ready:
     """Prepare a call and run it once, after which a graph of it can be captured."""
-    call = prepare(spec)
+    call = eager = prepare(spec)
     before = compiled_graphs() if spec.compiled else None
     with explained(spec, "torch.compile failed" if spec.compiled else "the model failed"):
         first_s = first_call(clock, call)
@@ -191,7 +207,7 @@ def _first(clock: Clock, spec: TimingSpec) -> _Ready:
     if spec.cuda_graph:
         with explained(spec, "capturing a CUDA graph failed"):
             call = replaying(call)
-    return _Ready(call, first_s)
+    return _Ready(call, first_s, eager)
 
 
 def peak_bytes(device: str) -> int | None:

@@ -1,4 +1,4 @@
-"""Measuring roofs: the fastest square matrix product and the fastest copy of a device.
+"""Measuring roofs: a device's fastest square matrix product, copy, and operators of each family.
 
 A roof is a maximum, so the best call counts, not the median: on a shared machine the best of many
 shows what the hardware can do, the others what its other users left.
@@ -20,6 +20,7 @@ from flopbench.models.build.environment import SEED
 from flopbench.timing.devices import DTYPES
 from flopbench.timing.measure.clocks import waited_ns
 from flopbench.timing.measure.device import check_device
+from flopbench.timing.measure.family_roofs import measure_families
 from flopbench.timing.measure.precision import precision
 from flopbench.timing.roofs import CopyRoof, Roof, Roofs
 
@@ -41,6 +42,12 @@ COPY_BYTES = {"cpu": 2**28, "cuda": 2**30, "mps": 2**28}
 MiB per GPU), so that every byte is read from and written to memory. On a CPU the cache reads a line
 before it is overwritten, unless the copy avoids that; those reads are not counted."""
 
+FAMILY_SHARE = 0.01
+"""Of ``BUDGET_S``, for each of about 130 shapes and sizes of operators: a few calls of most."""
+
+HEAD_START_CYCLES = 2_000_000
+"""About a millisecond in which the host queues calls that are shorter than their launch."""
+
 WARM_CALLS = 2
 """Untimed calls: the first call of a size chooses kernels and allocates."""
 
@@ -57,11 +64,13 @@ def measure_roofs(
     budget_s: float = BUDGET_S,
     n: int | None = None,
     buffer_bytes: int | None = None,
+    stream_bytes: tuple[int, ...] = (),
 ) -> Roofs:
     """Measure the matmul roof of every format, and the copy roof, ``budget_s`` each.
 
-    torch's threads are restored afterwards. None takes the device's default for rows and columns
-    ``n`` and for ``buffer_bytes`` of each copied buffer.
+    Then operators of each family, three times as long in all. torch's threads are restored
+    afterwards. None takes the device's default for rows and columns ``n`` and for
+    ``buffer_bytes`` of each copied buffer, as an empty tuple does for ``stream_bytes``.
 
     Raises:
         InputError: no such device on this machine, a format that it lacks, or no thread.
@@ -78,9 +87,21 @@ def measure_roofs(
             asked = [dtype for dtype in DTYPES if dtype in dtypes]
             matmul = tuple(_matmul(device, dtype, size, threads, budget_s) for dtype in asked)
             copy = _copy(device, buffer_bytes or COPY_BYTES[device], threads, budget_s)
+            families = [
+                family
+                for roof in matmul
+                for family in measure_families(
+                    device,
+                    roof.dtype,
+                    threads,
+                    lambda call: _best(call, device, threads, FAMILY_SHARE * budget_s)[0],
+                    matmul_flops_per_s=roof.flops_per_s,
+                    sizes=stream_bytes,
+                )
+            ]
     finally:
         torch.set_num_threads(before)
-    return Roofs(device=device, threads=threads, matmul=matmul, copy=copy)
+    return Roofs(device=device, threads=threads, matmul=matmul, copy=copy, families=tuple(families))
 
 
 def _matmul(device: str, dtype: str, n: int, threads: int, budget_s: float) -> Roof:
@@ -159,8 +180,10 @@ def _by_events(call: Callable[[], object], budget_s: float) -> list[float]:
     """Queue calls back to back with an event between each two, so that no host wait is timed."""
     times: list[float] = []
     batch = 16
+    wait = getattr(torch.cuda, "_sleep", lambda _cycles: None)  # torch's own tests use it
     while sum(times) < budget_s:
         events = [torch.cuda.Event(enable_timing=True) for _ in range(batch + 1)]
+        wait(HEAD_START_CYCLES)
         events[0].record()
         for event in events[1:]:
             call()

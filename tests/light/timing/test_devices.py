@@ -21,7 +21,15 @@ from flopbench.timing.devices import (
     differing,
     refuse_dtype,
 )
-from flopbench.timing.roofs import CONDITIONS, CopyRoof, Roof, Roofs, load_roofs, store_roofs
+from flopbench.timing.roofs import (
+    CONDITIONS,
+    CopyRoof,
+    FamilyRoof,
+    Roof,
+    Roofs,
+    load_roofs,
+    store_roofs,
+)
 
 
 def facts(**changes: Fact) -> DeviceFacts:
@@ -47,6 +55,14 @@ def some_roofs(threads: int = 1, scale: float = 1.0) -> Roofs:
         ),
         copy=CopyRoof(
             buffer_bytes=2**20, bytes_per_s=2e10 / scale, seconds=1.0, repeats=5, clock=clock
+        ),
+        families=(
+            FamilyRoof(
+                dtype="fp32",
+                family="convolution",
+                flops_per_s=9e10 * scale,
+                streams=((2**14, 6e10 / scale), (2**16, 3e10 * scale)),
+            ),
         ),
     )
 
@@ -202,6 +218,10 @@ def test_of_two_measurements_the_higher_roof_counts() -> None:
     assert merged.flops_per_s("fp32") == 2e11
     assert merged.bytes_per_s == 2e10
     assert merged.lacks(["fp32", "bf16"]) == ("bf16",)
+    (family,) = merged.families
+    assert (family.flops_per_s, family.streams) == (1.8e11, ((2**14, 6e10), (2**16, 6e10)))
+    again = some_roofs().completed_by(some_roofs(scale=2.0))
+    assert again.families == some_roofs().families
 
 
 def measured(flops_per_s: float, others: float | None, at: float) -> Roofs:
@@ -244,7 +264,10 @@ def test_roofs_of_a_busy_machine_are_measured_again(
 
 
 def test_roofs_of_older_files_have_no_conditions() -> None:
-    """They are read, count as quiet, and a format that was not measured has none."""
+    """They are read, count as quiet, and a format that was not measured has none.
+
+    Roofs of no family are lacking, so they are measured.
+    """
     old = to_builtins(some_roofs())
     for one in (*old["matmul"], old["copy"]):
         for name in CONDITIONS:
@@ -253,3 +276,5 @@ def test_roofs_of_older_files_have_no_conditions() -> None:
     assert roofs == some_roofs()
     assert roofs.lacks(["fp32", "bf16"]) == ("bf16",)
     assert roofs.of("bf16") == {"flops_per_s": None, "bytes_per_s": 2e10}
+    del old["families"]
+    assert decode(old, Roofs, "roofs").lacks(["fp32"]) == ("fp32",)

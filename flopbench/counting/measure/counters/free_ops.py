@@ -259,6 +259,8 @@ _FREE = {
     **{space: frozenset(names.split()) for space, names in _OTHER_NAMESPACES.items()},
 }
 
+_GROUP = {name: group for group, names in FREE_OPS.items() for name in names}
+
 
 _BAG_WEIGHTS = 6
 """Position of ``per_sample_weights`` in ``_embedding_bag`` and ``_embedding_bag_forward_only``."""
@@ -278,6 +280,13 @@ def is_free(name: str, args: Sequence[Any] = ()) -> bool:
         return len(args) <= _BAG_WEIGHTS or args[_BAG_WEIGHTS] is None
     known = _FREE.get(space, frozenset())
     return base in known or (base.removesuffix("_") in known and not base.endswith("__"))
+
+
+def free_group(name: str) -> str:
+    """Return the group of ``aten.relu_`` in ``FREE_OPS``; empty for operators of no group."""
+    space, base = _split(name)
+    known = _GROUP.get(base) or _GROUP.get(base.removesuffix("_")) if space == "aten" else None
+    return known or ""
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 The modes, in the order in which an operator meets them:
 
-1. ``_Lowering`` decomposes composite operators that have no price, in every version of torch
+1. ``Lowering`` decomposes composite operators that have no price, in every version of torch
    (the ``FlopCounterMode`` of torch 2.4 does not), and opens loops and conditions.
 2. ``FlopCounterMode`` prices what remains: its sum is the counter's figure.
 3. ``_Observer`` prices the same operators by the same registry, per module, and reports each one
@@ -23,9 +23,8 @@ Parameters that no operator read are named in a note: what they belong to was no
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,41 +35,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from flopbench.core.errors import MeasureError
 from flopbench.core.units import percent
-from flopbench.counting.measure.counters.base import (
-    BOTH_BRANCHES,
-    Counted,
-    ModuleStack,
-    Subject,
-    out_elements,
-)
-from flopbench.counting.measure.counters.contractions import einsum_macs
+from flopbench.counting.measure.counters.base import Counted, ModuleStack, Subject, out_elements
 from flopbench.counting.measure.counters.free_ops import is_free
-from flopbench.counting.measure.counters.torch_formulas import custom_mapping, family, is_priced
-from flopbench.counting.measure.counters.watching import run_operator
+from flopbench.counting.measure.counters.lowering import Lowering, new_flop_counter
+from flopbench.counting.measure.counters.torch_formulas import family, is_priced
 from flopbench.counting.profile import UNREAD, Gap, OpCost
 from flopbench.models.build.environment import uncompiled
-
-_METADATA = frozenset(
-    [
-        "aten.dim",
-        "aten.is_contiguous",
-        "aten.is_non_overlapping_and_dense",
-        "aten.is_strides_like_format",
-        "aten.numel",
-        "aten.size",
-        "aten.storage_offset",
-        "aten.stride",
-        "aten.sym_is_contiguous",
-        "aten.sym_numel",
-        "aten.sym_size",
-        "aten.sym_storage_offset",
-        "aten.sym_stride",
-        "prim.layout",
-    ]
-)
-"""Queries of a tensor that a mode must leave to the tensor's class."""
-
-_CONVOLUTIONS = frozenset(f"aten.conv{t}{n}d" for t in ("", "_transpose") for n in (1, 2, 3))
 
 _NAMED = 5
 """How many modules without a part, or operators, are named."""
@@ -106,17 +76,11 @@ class TorchCounter:
 
 
 def _count(subject: Subject, *notes: str) -> Counted:
-    options = {"skip_unsupported": True}
-    known = inspect.signature(FlopCounterMode).parameters
-    counter = FlopCounterMode(
-        display=False,
-        custom_mapping=custom_mapping(),
-        **{name: value for name, value in options.items() if name in known},
-    )
+    counter = new_flop_counter()
     counter.mod_tracker = _WholeModel()
     stack = ModuleStack(subject.module_names())
     observer = _Observer(counter.flop_registry, stack)
-    lowering = _Lowering(counter.flop_registry, subject.module.parameters())
+    lowering = Lowering(counter.flop_registry, subject.module.parameters())
     with stack.tracking(), observer, counter, lowering:
         subject.run()
     observer.check(counter)
@@ -171,50 +135,6 @@ class _WholeModel:
 
     def __exit__(self, *_error: object) -> None:
         """Unhook nothing."""
-
-
-class _Lowering(TorchDispatchMode):
-    """Decomposes composite operators that have no price; opens loops and conditions."""
-
-    supports_higher_order_operators = True
-
-    def __init__(self, registry: Mapping[Any, Any], parameters: Iterable[nn.Parameter]) -> None:
-        super().__init__()
-        self._registry = registry
-        self.unread = {id(parameter) for parameter in parameters}
-        self._leaves: set[Any] = set()
-        self.notes: dict[str, None] = {}
-
-    def __torch_dispatch__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        for arg in (*args, *kwargs.values()):
-            self.unread.difference_update(map(id, arg if isinstance(arg, (list, tuple)) else [arg]))
-        if not isinstance(func, torch._ops.OpOverload):
-            if str(func) == "cond" and getattr(args[0], "is_meta", False):
-                return self._both_branches(*args)
-            return run_operator(self, func, args, kwargs)
-        if str(func._overloadpacket) in _METADATA:
-            return NotImplemented
-        whole = func._overloadpacket in self._registry and not _shows_its_products(
-            func, args, kwargs
-        )
-        if not whole and func not in self._leaves:
-            if func is not torch.ops.prim.device.default:
-                with self:
-                    result = func.decompose(*args, **kwargs)
-                if result is not NotImplemented:
-                    return result
-            self._leaves.add(func)
-        return func(*args, **kwargs)
-
-    def _both_branches(self, _: Any, if_true: Any, if_false: Any, operands: Any) -> Any:
-        """Count both branches of a condition that has no value."""
-        self.notes[BOTH_BRANCHES] = None
-        with self:
-            if_false(*operands)
-            return if_true(*operands)
 
 
 @dataclass(slots=True)
@@ -328,20 +248,6 @@ class _Observer(TorchDispatchMode):
         if flops % 2:
             self.notes[f"{name}: an odd number of FLOPs, halved and rounded down"] = None
         return int(flops // 2)
-
-
-def _shows_its_products(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a priced composite ends in operators of the same price, which say more.
-
-    A complex convolution ends in three real ones, an outer ``einsum`` in an elementwise product.
-    """
-    name = str(func._overloadpacket)
-    if name == "aten.einsum":
-        equation, shapes = args[0], [operand.shape for operand in args[1]]
-        path = kwargs.get("path") or ()
-        executed = einsum_macs(equation, shapes, path, as_executed=True)
-        return executed == einsum_macs(equation, shapes, path)
-    return name in _CONVOLUTIONS and not args[0].is_complex()
 
 
 def _is_sparse(tensor: torch.Tensor) -> bool:
