@@ -110,7 +110,7 @@ def _section_classes(found: dict[str, Any]) -> str:
         for c, kind in enumerate(KINDS)
     ]
     return (
-        "## Classes\n\n"
+        "## Classes\n\n![Cost of six classes, by network](figures/class-costs.svg)\n\n"
         + _table(["class", "needs, MMACs", *found["classes"]], rows)
         + "\n\nMMACs of a video (top-1). Need: as many looks as the class takes, with the coarsest "
         "network in whose input a digit of that size has about its own 8 pixels. It leaves out "

@@ -57,6 +57,10 @@ def commands(config: Config, out: Path, frames: Path) -> list[list[str]]:
             *("--metric", "top-1", "--linear", *videos, *_to(figures, "tradeoff")),
         ],
         ["plot", "cost", *logs(*trained), *videos, *_to(figures, "cost")],
+        [
+            *("plot", "classes", *logs(*trained), "--bars", "cost", "--classes", "6"),
+            *_to(figures, "class-costs"),
+        ],
     ]
     for method in METHODS:
         one = logs(f"{method}-sampling")
@@ -95,7 +99,7 @@ def write_results(
     made_by += commands(config, out, frames)
     (out / "README.md").write_text(page(config, found, out, made_by), encoding="utf-8")
     (out / "figures").mkdir(exist_ok=True)
-    for command in commands(config, out, frames):
+    for command in made_by[1:]:
         print(shlex.join(command), file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
 

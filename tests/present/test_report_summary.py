@@ -106,8 +106,10 @@ def test_the_summary_of_a_table_takes_no_partial_count(tmp_path: Path) -> None:
     assert said.endswith("Not counted in full: lstm at 1.")
 
 
-def numbers(folder: Path, samples: list[dict[str, Any]], **header: Any) -> list[Any]:
-    """Return the headline of a log whose networks cost 4 and 1 GMACs, and its policy 1 a step."""
+def numbers(
+    folder: Path, samples: list[dict[str, Any]], unit_macs: int = 10**9, **header: Any
+) -> list[Any]:
+    """Return the headline of a log whose networks cost 4 and 1 units, and its policy 1 a step."""
     actions = [
         {"name": "big", "costs": {"a": 4}},
         {"name": "small", "costs": {"a": 1}},
@@ -116,7 +118,7 @@ def numbers(folder: Path, samples: list[dict[str, Any]], **header: Any) -> list[
     log = write_log(
         folder / "own.jsonl",
         {"preset": None, "method": "own", "actions": actions, "charges": {"per_step": {"a": 1}},
-         "components": {"a": 'value:1e9 "a test"'}, **header},
+         "components": {"a": f'value:{unit_macs} "a test"'}, **header},
         [{"id": f"v{n}", **sample} for n, sample in enumerate(samples)],
     )  # fmt: skip
     (one,) = headlines_of(read_material([log], Choices(resamples=10)), None)
@@ -143,6 +145,8 @@ def test_only_numbers_that_exist(tmp_path: Path) -> None:
     """A log without labels, of which all frames are processed: the cost, 20 of 16, exactly."""
     found = numbers(tmp_path, [{"actions": [0, 0, 0, 0]}], step_unit="token")
     assert found == [("20.0000", "GFLOPS/sample by torch", "125 % of big on every token, 16")]
+    found = numbers(tmp_path, [{"actions": [0, 0, 0, 0]}], 10**6, step_unit="token")
+    assert found == [("20.0000", "MFLOPS/sample by torch", "125 % of big on every token, 16")]
 
 
 def test_an_accuracy_that_cannot_be_computed_has_its_reason(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from flopbench.core.errors import InputError
-from flopbench.core.units import gflops, interval_decimals
+from flopbench.core.units import GIGA, interval_decimals, table_scale
 from flopbench.estimate.estimator import dearest
 from flopbench.estimate.methods import methods_of
 from flopbench.estimate.runs import method_name
@@ -71,16 +71,19 @@ def _accuracy(one: NamedRun, material: Material, comparison: Comparison | None) 
 def _cost(run: Run) -> Number:
     """Return the cost of a video, as a share of that of running the dearest arm throughout."""
     main, ci = run.primary, run.interval
-    value, sure = _rounded(main.gflops_per_video, (ci.low, ci.high) if ci else None, DIGITS)
+    unit = table_scale(float(main.macs_per_video))
+    factor = GIGA / unit.divisor
+    ends = (factor * ci.low, factor * ci.high) if ci else None
+    value, sure = _rounded(factor * main.gflops_per_video, ends, DIGITS)
     whole = dearest(run.counts.totals(), run.counts.plan, run.prices)
     parts = [sure] if sure else []
     if whole is not None:
         name, macs, per = whole
         share = 100 * float(main.macs_per_video / macs)
-        parts.insert(0, f"{share:.0f} % of {name} on every {per}, {gflops(macs):.4g}")
+        parts.insert(0, f"{share:.0f} % of {name} on every {per}, {float(macs) / unit.divisor:.4g}")
     return Number(
         value=value,
-        what=f"GFLOPS/{run.header.words.sample} by {main.counter}",
+        what=f"{unit.prefix}FLOPS/{run.header.words.sample} by {main.counter}",
         more="; ".join(parts),
     )
 

@@ -46,15 +46,17 @@ def decided(plan: Plan, **fields: Any) -> Film:
     return film_of(Sample(id="v", **fields), lambda i: "log:1", plan, none, most=64)
 
 
-def own_log(path: Path, samples: Sequence[dict[str, Any]] = (), **header: Any) -> Path:
-    """Write a log whose prices are constants: ``big@224`` costs 4 GMACs, ``small@112`` 1."""
+def own_log(
+    path: Path, samples: Sequence[dict[str, Any]] = (), unit_macs: int = 10**9, **header: Any
+) -> Path:
+    """Write a log whose prices are constants: ``big@224`` costs 4 units, ``small@112`` 1."""
     actions = [
         {"name": "big@224", "costs": {"a": 4}},
         {"name": "small@112", "costs": {"a": 1}},
         {"name": "skip 2", "kind": "skip", "span": 2},
         {"name": "as before", "kind": "reuse"},
     ]
-    components = {"a": 'value:1e9 "a test"'}
+    components = {"a": f'value:{unit_macs} "a test"'}
     return write_log(
         path, {"method": "own", "actions": actions, "components": components, **header}, samples
     )
@@ -211,6 +213,10 @@ def test_videos_of_a_class_are_typical_of_it(tmp_path: Path) -> None:
     assert rows == [("b", "v2", 2.0, 2.5), ("a", "v1", 4.0, 4.0)]
     said = " ".join(data.caption.sentences)
     assert "Groups: by class. Median GFLOPS of a group's videos: b 2.50 and a 4.00." in said
+    small = frames_of(own_log(tmp_path / "small.jsonl", samples, 10**6), classes=["b", "a"])
+    said = " ".join([*small.caption.sentences, small.caption.alt])
+    assert "Median MFLOPS of a group's videos: b 2.50 and a 4.00. MFLOPS are those of" in said
+    assert "v2 (b): 2 frames processed in 4 steps, 2.00 MFLOPS" in said
     levels = frames_of(log, classes=["a"], difficulty="cost").films
     # Thirds of 1, 1, 2, 3, 4, 8 and 16 have 3, 2 and 2; those of class a are 1, 1 | 4 | 8, 16.
     assert [(film.group, film.group_gflops) for film in levels] == [

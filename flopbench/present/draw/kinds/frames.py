@@ -12,13 +12,13 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 
-from flopbench.core.units import GIGA, Scale, table_scale
+from flopbench.core.units import Scale
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.style import FAINT, INK, SMALLEST_PT, Style, chosen_style
 from flopbench.present.draw.text import drawn_width_in, fitting_line, plain_text
 from flopbench.present.figures.frames.figure import Frames
 from flopbench.present.figures.frames.media import Picture
-from flopbench.present.figures.frames.rows import PROCESSED, Decision, Film
+from flopbench.present.figures.frames.rows import PROCESSED, Decision, Film, amount, unit_of
 
 SMALLEST_CELL = 3.6
 """Minimum width of a cell, in sizes of small text: ``skip 4`` fits below it."""
@@ -85,7 +85,7 @@ class Layout:
             notes.append(f"side of a frame = side of its input; full: {self.full_px} px")
         if any(film.missing for film in frames.films):
             notes.append("hatched: no image")
-        unit = unit_of(frames).prefix
+        unit = unit_of(frames.films).prefix
         notes.append(f"{unit}FLOPS = {unit}MACs")
         one = "; ".join(notes)
         fits = drawn_width_in(one, self.text_pt) <= self.width_in
@@ -147,7 +147,7 @@ def _draw(frames: Frames, ax: Axes) -> None:
     ax.set_aspect("equal", adjustable="box", anchor="NW")
     top = 0.0
     for film in frames.films:
-        _draw_film(film, ax, layout, top, unit_of(frames))
+        _draw_film(film, ax, layout, top, unit_of(frames.films))
         top += layout.film_in(film) + BETWEEN * layout.text_in
     for n, note in enumerate(layout.notes(frames)):
         _write(ax, layout, 0, top + n * layout.text_in, note, color=PALE_INK, ha="left")
@@ -191,21 +191,11 @@ def heading_of(film: Film) -> list[tuple[str, str]]:
     return parts
 
 
-def unit_of(frames: Frames) -> Scale:
-    """Return the unit of the costs of all rows."""
-    return table_scale(max((film.gflops_per_video for film in frames.films), default=0.0) * GIGA)
-
-
-def _amount(gflops: float, unit: Scale) -> str:
-    value = gflops * GIGA / unit.divisor
-    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
-
-
 def _draw_film(film: Film, ax: Axes, layout: Layout, top: float, unit: Scale) -> None:
     """Draw one row: two lines of text, then each stream."""
-    cost = f"{_amount(film.gflops_per_video, unit)} {unit.prefix}FLOPS"
+    cost = f"{amount(film.gflops_per_video, unit)} {unit.prefix}FLOPS"
     if film.group_gflops is not None:
-        cost += f" (group's median {_amount(film.group_gflops, unit)})"
+        cost += f" (group's median {amount(film.group_gflops, unit)})"
     _write(ax, layout, layout.width_in, top, cost, ha="right")
     view = "" if film.view is None else f", view {film.view}"
     name = f"{film.group}: {film.id}{view}" if film.group else f"{film.id}{view}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import inf
 
-from flopbench.core.units import CONVENTION
+from flopbench.core.units import CONVENTION, Scale
 from flopbench.estimate.difficulty import CORRECT, COST, LEVELS, MARGIN, Levels
 from flopbench.estimate.runs import Run
 from flopbench.policy.counts import LogCounts
@@ -13,7 +13,13 @@ from flopbench.policy.plan import Plan
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_sentences
 from flopbench.present.figures.frames.media import SIZE_UNKNOWN_PX, FrameSource
-from flopbench.present.figures.frames.rows import Film, Kind, action_labels, largest_side
+from flopbench.present.figures.frames.rows import (
+    Film,
+    Kind,
+    action_labels,
+    amount,
+    largest_side,
+)
 from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
 
 MARKS: dict[Kind, str] = {
@@ -82,6 +88,7 @@ def choice_sentences(
     levels: Levels,
     measure: str | None,
     medians: Mapping[str, float],
+    unit: Scale,
     *,
     by_hand: bool,
     per_group: int,
@@ -107,25 +114,27 @@ def choice_sentences(
     groups = [text for text in (what.get(measure, usual), levels.note) if text]
     many, costs = (
         words.samples,
-        listed([f"{name} {median:,.2f}" for name, median in medians.items()]),
+        listed([f"{name} {amount(median, unit)}" for name, median in medians.items()]),
     )
-    falls = medians.get(LEVELS[0], 0.0) > medians.get(LEVELS[-1], inf)
-    why = f"; the margin is that of the run itself: {many} that it looked at longer may seem easier"
+    why = ""
+    if measure == MARGIN and medians.get(LEVELS[0], 0.0) > medians.get(LEVELS[-1], inf):
+        why = "; the margin is that of the run itself: "
+        why += f"{many} that it looked at longer may seem easier"
     return [
         f"{how}; the log has {videos_text(words, counts.videos, counts.records)}.",
         f"Groups: {'; '.join(groups)}.",
-        f"Median GFLOPS of a group's {many}: {costs}{why if falls and measure == MARGIN else ''}.",
+        f"Median {unit.prefix}FLOPS of a group's {many}: {costs}{why}.",
         *left_out(run.warnings),
     ]
 
 
-def cost_sentences(run: Run) -> list[str]:
+def cost_sentences(run: Run, unit: Scale) -> list[str]:
     """Say which prices the costs use."""
     prices = run.prices
     one = run.header.words.sample
     views = "" if getattr(run.counts, "video", None) is None else ", all of its views together"
     return [
-        f"GFLOPS are those of the {one}{views}: rule {run.primary.rule}, counter "
+        f"{unit.prefix}FLOPS are those of the {one}{views}: rule {run.primary.rule}, counter "
         f"{prices.counted_by}, {prices.origin}; {run.source}.",
         CONVENTION,
         *charged_sentences([NamedRun(name=run.method, run=run)]),

@@ -40,7 +40,14 @@ from flopbench.present.figures.frames.choice import (
     usual_measure,
 )
 from flopbench.present.figures.frames.media import source_of
-from flopbench.present.figures.frames.rows import Decision, Film, film_of, largest_side
+from flopbench.present.figures.frames.rows import (
+    Decision,
+    Film,
+    amount,
+    film_of,
+    largest_side,
+    unit_of,
+)
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import priced, videos_text
 from flopbench.present.kind import Option, kind
@@ -73,12 +80,13 @@ class Frames:
     @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
-        shown = []
+        unit, shown = unit_of(self.films), []
         for film in self.films:
             group = f" ({film.group})" if film.group else ""
             verdict = {True: ", right", False: ", wrong", None: ""}[film.right]
             looked = f"{film.processed} frames processed in {film.drawn} steps"
-            shown.append(f"{film.id}{group}: {looked}, {film.gflops_per_video:.2f} GFLOPS{verdict}")
+            cost = f"{amount(film.gflops_per_video, unit)} {unit.prefix}FLOPS"
+            shown.append(f"{film.id}{group}: {looked}, {cost}{verdict}")
         rows = f"{len(self.films)} {plural(len(self.films), 'row')}"
         return Caption(
             title=f"Frames as {self.name} saw them",
@@ -254,6 +262,7 @@ def frames(
         films.append(
             replace(found, group=group, group_gflops=group_gflops, gflops_per_video=own_gflops)
         )
+    unit = unit_of(films)
     known = [remark for remark in run.warnings if remark.kind != "clusters"]
     warnings = [film.warning for film in films if film.warning]
     if not warnings and all(film.missing == film.processed for film in films):
@@ -267,9 +276,9 @@ def frames(
             *drawing_sentences(films, plan),
             *picture_sentences(films, source, plan),
             *choice_sentences(
-                run, levels, measure, medians, by_hand=bool(videos), per_group=per_group
+                run, levels, measure, medians, unit, by_hand=bool(videos), per_group=per_group
             ),
-            *cost_sentences(run),
+            *cost_sentences(run, unit),
         ),
         warnings=tuple(
             dict.fromkeys(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from flopbench.core.errors import InputError
+from flopbench.core.units import GIGA, Scale, table_scale
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.decisions import decisions
 from flopbench.policy.kernel import tally
@@ -240,3 +241,14 @@ def largest_side(plan: Plan) -> int | None:
     """Return the longest side of any action's input, px; None where no size is known."""
     sizes = [action_size(plan, i) for i in range(len(plan.actions))]
     return max((max(size) for size in sizes if size is not None), default=None)
+
+
+def unit_of(films: Sequence[Film]) -> Scale:
+    """Return the unit of the costs of all rows."""
+    return table_scale(max((film.gflops_per_video for film in films), default=0.0) * GIGA)
+
+
+def amount(gflops: float, unit: Scale) -> str:
+    """Print a cost of the figure in its unit."""
+    value = gflops * GIGA / unit.divisor
+    return f"{value:,.2f}" if value >= 1 or value == 0 else f"{value:.3g}"
