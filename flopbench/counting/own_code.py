@@ -42,8 +42,7 @@ def code_digest(model: Model) -> str | None:
 
     That is also where this process imported a source that has changed since, or that it may have.
     """
-    place = model.name.rpartition(":")[0] if model.source == "python" else model.name
-    folder = os.getcwd()
+    place, folder = _place_of(model), os.getcwd()
     if place.endswith((".py", ".json")):
         sources = _Sources([os.path.dirname(os.path.realpath(place)), *sys.path])
         sources.todo.append((os.path.realpath(place), ""))
@@ -55,6 +54,17 @@ def code_digest(model: Model) -> str | None:
         return None
     parts = [folder, *map(str, sorted([*sources.files.items(), *sources.libraries.items()]))]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def is_below_here(model: Model) -> bool:
+    """Whether a model's file is below the working folder; a module is wherever imports find it."""
+    place = _place_of(model)
+    named = place.endswith((".py", ".json"))
+    return not named or Path(os.path.realpath(place)).is_relative_to(os.path.realpath(os.getcwd()))
+
+
+def _place_of(model: Model) -> str:
+    return model.name.rpartition(":")[0] if model.source == "python" else model.name
 
 
 def _is_stale(files: dict[str, str]) -> bool:
@@ -86,6 +96,8 @@ class _Sources:
             file, package = self.todo.pop()
             if file in self.files:
                 continue
+            if not os.path.isfile(file):
+                return False
             try:
                 data = Path(file).read_bytes()
                 with warnings.catch_warnings():

@@ -5,11 +5,12 @@ The only place that decides between the cache and measuring, and the only entry 
 
 from __future__ import annotations
 
-import os
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing.process import BaseProcess
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
 from flopbench.core.workers import Progress
@@ -254,15 +255,17 @@ def _in_workers(todo: list[_Todo], jobs: int) -> Iterator[tuple[_Todo, _Results]
 
     pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
     lost: list[_Todo] = []
+    workers: list[BaseProcess] = []
     try:
         futures = {pool.submit(_measure_one, one): one for one in todo}
+        workers = list((pool._processes or {}).values())
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
             except BrokenProcessPool:
                 lost.append(futures[future])
     except BaseException:
-        for process in (pool._processes or {}).values():
+        for process in workers:
             process.terminate()  # the pool itself would wait for running jobs
         raise
     finally:
@@ -271,17 +274,24 @@ def _in_workers(todo: list[_Todo], jobs: int) -> Iterator[tuple[_Todo, _Results]
         if len(todo) > 1:
             yield from _in_workers([one], 1)
         else:
-            yield one, MeasureError("its worker process died, probably for lack of memory")
+            workers[0].join()
+            yield one, MeasureError(f"its worker process {_end_of(workers[0].exitcode or 0)}")
+
+
+def _end_of(status: int) -> str:
+    """Say how a process ended that gave no answer."""
+    if status >= 0:
+        return f"ended with exit status {status}"
+    name = signal.Signals(-status).name
+    killed = "was killed, probably for lack of memory" if name == "SIGKILL" else "crashed"
+    return f"{killed} ({name})"
 
 
 def _measure_one(todo: _Todo) -> _Results:
-    here = os.getcwd()
     try:
         return _profile_spec(*todo)
     except FlopbenchError as error:
         return error
-    finally:
-        os.chdir(here)  # the user's code may have changed it
 
 
 def _profile_spec(spec: ModelSpec, infos: list[CounterInfo]) -> dict[str, CostProfile | str]:

@@ -14,6 +14,7 @@ from typing import Any
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow, trusted_row
+from flopbench.counting.own_code import is_below_here
 from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
 from flopbench.counting.rows import measured_rows
 from flopbench.counting.run import NOT_CACHED, measure
@@ -34,11 +35,12 @@ def rows_of(
     table: CostTable | None,
     may_measure: bool,
     terms: Mapping[str, Any],
+    log: str = "",
 ) -> tuple[dict[str, dict[str, CostRow]], set[str]]:
     """Return specification -> counter -> row, and the specifications that the table lacked.
 
     A table that has a model only under counters other than the primary one lacks it: its rows are
-    kept, and the rest is measured, on the terms of ``measure``.
+    kept, and the rest is measured, on the terms of ``measure``. Messages name the log.
     """
     specs = [one.spec for one in chosen.values() if one.spec.source != "value"]
     rows = {str(spec): _in_table(spec, table) for spec in specs}
@@ -51,8 +53,10 @@ def rows_of(
     still = code if may_measure else set(specs)
     runs = [spec for spec in missing if spec not in still]
     found_now = measure(runs, counters, **terms, keep_going=True) if runs else []
-    _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken})
-    kept = [spec for spec in missing if spec in still]
+    _refuse_broken(chosen, {one.spec: one.broken for one in found_now if one.broken}, log)
+    # Even to look for counts of it, no file is read that a log names elsewhere.
+    lost = {spec for spec in code if not is_below_here(spec)}
+    kept = [spec for spec in missing if spec in still - lost]
     if kept and installed:
         still_terms = {**terms, "refresh": False}  # what must not run cannot be refreshed
         found_now += measure(kept, installed, **still_terms, keep_going=True, cached_only=True)
@@ -105,7 +109,7 @@ def refuse_unpriced(
     raise error
 
 
-def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str]) -> None:
+def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str], log: str) -> None:
     """Name all components that cannot be built or do not run, each with its reason."""
     said = [
         f"{name} ({one.spec}): {broken[one.spec].removeprefix(str(one.spec)).lstrip()}"
@@ -114,7 +118,8 @@ def _refuse_broken(chosen: Mapping[str, Chosen], broken: Mapping[ModelSpec, str]
     ]
     if said:
         hint = "--component NAME=MODEL prices another model in its place"
-        raise InputError(f"no price for {'; '.join(said)}", hint)
+        of_log = log and any(one.of_log and one.spec in broken for one in chosen.values())
+        raise InputError(f"{log}: " * bool(of_log) + f"no price for {'; '.join(said)}", hint)
 
 
 def _in_table(spec: ModelSpec, table: CostTable | None) -> dict[str, CostRow]:

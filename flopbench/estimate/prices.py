@@ -119,6 +119,7 @@ def price_book(
     may_measure: bool = True,
     fresh_code: bool = False,
     make_table: str = "flopbench table --for LOG -o table.json",
+    log: str = "",
 ) -> PriceBook:
     """Find the price of every component under every counter.
 
@@ -135,6 +136,7 @@ def price_book(
             the log names.
         fresh_code: take no price of the user's code from the cache.
         make_table: the command that makes a table with all prices, for messages.
+        log: the header's file, for messages.
 
     Raises:
         InputError: an unknown variant, component or counter.
@@ -153,7 +155,7 @@ def price_book(
     if alone and measured:
         measured = list(dict.fromkeys([*measured, REFERENCE]))  # a second opinion on the first
     terms = {"refresh": refresh, "progress": progress, "fresh_code": fresh_code}
-    rows, added = rows_of(chosen, measured, table, may_measure, terms)
+    rows, added = rows_of(chosen, measured, table, may_measure, terms, log)
     if primary != PUBLISHED:
         refuse_unpriced(chosen, primary, rows, may_measure, table_source, make_table)
     lists: dict[str, PriceList] = {}

@@ -267,6 +267,7 @@ def _run(
         may_measure=choices.may_measure,
         fresh_code=choices.fresh_code,
         make_table=table_command(choices.beside or files, choices.preset, choices.counter),
+        log=str(counts.source),
     )
     prices = book.lists[book.primary]
     totals = counts.totals()

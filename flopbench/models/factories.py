@@ -59,6 +59,11 @@ class Factory:
     without_weights: Options = ()
 
 
+def names_weights(name: str) -> bool:
+    """Whether a parameter of this name may name weights, or switch them on."""
+    return bool(_PRETRAINED.fullmatch(name) or _WEIGHTS.fullmatch(name))
+
+
 def without_weights(defaults: Mapping[str, Any]) -> Options:
     """Return the options that leave out pretrained weights, which do not change a cost.
 
@@ -69,8 +74,7 @@ def without_weights(defaults: Mapping[str, Any]) -> Options:
     for name, default in defaults.items():
         if default is True and _PRETRAINED.fullmatch(name):
             found[name] = False
-        names = _PRETRAINED.fullmatch(name) or _WEIGHTS.fullmatch(name)
-        if names and default and isinstance(default, (str, enum.Enum)):
+        if names_weights(name) and default and isinstance(default, (str, enum.Enum)):
             found[name] = None
     return tuple(sorted(found.items()))
 

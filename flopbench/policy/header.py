@@ -8,6 +8,7 @@ that the header names, then from its default. Version history: 1, the first.
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from flopbench.core.errors import DataError, InputError, cut, near_match
 from flopbench.core.records import Record, decode
 from flopbench.core.units import ANY_WORDS, VIDEOS, Words
 from flopbench.counting.cost_row import CostRow
-from flopbench.models.presets import load_preset, preset_names
+from flopbench.models.presets import load_preset, preset_names, require_beside
 from flopbench.policy.shorthand import written_out
 
 FORMAT = "flopbench.policy-log"
@@ -143,8 +144,11 @@ def header_json(header: Header) -> bytes:
     return msgspec.json.encode(data)
 
 
-def read_header(data: Any, where: str) -> Header:
-    """Turn the plain values of a header into a ``Header``; an error names the field."""
+def read_header(data: Any, where: str, file: Path | None = None) -> Header:
+    """Turn the plain values of a header into a ``Header``; an error names the field.
+
+    A header of a ``file`` names presets of flopbench, or in the folder of that file.
+    """
     if not isinstance(data, dict):
         names = {list: "a list", str: "text", int: "a number", float: "a number"}
         kind = "null" if data is None else names.get(type(data), type(data).__name__)
@@ -164,10 +168,11 @@ def read_header(data: Any, where: str) -> Header:
             "upgrade flopbench, or write the log again with this version",
         )
 
-    own = data.get("components") or {}
+    own, preset = data.get("components") or {}, data.get("preset")
+    if file is not None and isinstance(preset, str):
+        require_beside(preset, file, f"{where}: header: preset")
 
     def components() -> list[str]:
-        preset = data.get("preset")
         known = preset_header(preset, where).components if isinstance(preset, str) else None
         return [*dict.fromkeys([*(known or {}), *own])]
 
@@ -218,6 +223,13 @@ def resolve(header: Header, where: str) -> Header:
     return header
 
 
+def without_preset_file(header: Header, resolved: Header) -> Header:
+    """Return a header to write: what the user's own preset says is written out."""
+    if header.preset is None or not header.preset.endswith(".toml"):
+        return header
+    return msgspec.structs.replace(resolved, preset=None)
+
+
 def preset_header(name: str, where: str = "") -> Header:
     """Return what a preset says about decisions; refuse one that describes no policy."""
     place = f"{where}: " if where else ""
@@ -231,6 +243,8 @@ def preset_header(name: str, where: str = "") -> Header:
             f"{place}the preset {name!r} describes no policy",
             f"presets with one: {', '.join(own)}",
         )
+    if "preset" in preset.policy:
+        raise DataError(f"{place}preset {name}: its [policy] names a preset", "write it out")
     header = read_header(dict(preset.policy), f"preset {name}")
     _check(header, f"preset {name}")
     return msgspec.structs.replace(header, preset=name)

@@ -21,7 +21,15 @@ from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.cost_row import CostRow
 from flopbench.counting.registry import DEFAULT_COUNTERS, is_installed
 from flopbench.models.spec import ModelSpec
-from flopbench.policy.header import Component, CountedRow, Header, Shard, read_header, resolve
+from flopbench.policy.header import (
+    Component,
+    CountedRow,
+    Header,
+    Shard,
+    read_header,
+    resolve,
+    without_preset_file,
+)
 from flopbench.policy.plan import Plan, plan_of
 
 _BATCH = re.compile(r"([2-9]|[1-9]\d+)x3x\d+x\d+(?!x)")
@@ -64,9 +72,7 @@ def new_header(
             f"{where}: the header declares no actions, exits or components",
             'name a preset, such as preset="arnet-resnet", or give actions= and components=',
         )
-    if header.preset is not None and header.preset.endswith(".toml"):
-        header = msgspec.structs.replace(resolved, preset=None)
-    return header, plan
+    return without_preset_file(header, resolved), plan
 
 
 def _builtin(value: Any) -> Any:

@@ -13,6 +13,7 @@ from flopbench.policy.checks import check_samples
 from flopbench.policy.columns import coded
 from flopbench.policy.forms import form_to_write
 from flopbench.policy.forms.base import Copy
+from flopbench.policy.header import without_preset_file
 from flopbench.policy.log import Log, open_log
 from flopbench.policy.samples import Sample, raise_first
 
@@ -30,7 +31,7 @@ def convert(log: Log, target: Path) -> int:
     with _replacing(target) as temporary:
         return form.load().write(
             Copy(
-                header=log.header,
+                header=without_preset_file(log.header, log.plan.header),
                 plan=log.plan,
                 samples=samples,
                 target=target,

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import queue
+import random
+import signal
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -332,15 +336,53 @@ def test_one_counter_that_fails_leaves_the_others() -> None:
 
 
 NETS = """
-import os
+import ctypes, os, random, signal, subprocess, sys, threading, torch
 from torch import nn
 def gray(): return nn.Conv2d(1, 8, 3)
 def good(): return nn.Conv2d(3, 8, 3)
 def moves():
     os.chdir("/")
     raise ValueError("no luck")
-def dies(): os._exit(9)
+def dies(): os.kill(os.getpid(), signal.SIGKILL)
+def leaves(): os._exit(9)
+def exits(): sys.exit("no licence")
+def writes():
+    os.write(1, b"from Python")
+    ctypes.CDLL(None).printf(b"from C")
+    subprocess.run(["echo", "from a child"])
+    return good()
+def forks():
+    os.fork()
+    return good()
+def waits():
+    threading.Thread(target=threading.Event().wait).start()
+    return good()
+def changes():
+    os.chdir("/")
+    os.environ["FLOPBENCH_CACHE_DIR"] = "elsewhere"
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(3)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = True
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.alarm(1)
+    sys.setrecursionlimit(2000)
+    random.seed(5)
+    torch.manual_seed(5)
+    return good()
 """
+
+
+def process_state() -> tuple[Any, ...]:
+    """Return what a factory may change."""
+    torch_state = torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled()
+    flags = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    drawn = random.getstate(), torch.random.get_rng_state().tolist()
+    process = os.getcwd(), dict(os.environ), sys.getrecursionlimit(), torch.get_num_threads()
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    return torch_state, flags, drawn, process, timer, signal.getsignal(signal.SIGINT)
 
 
 def rows_of(text: str) -> dict[str, list[dict[str, Any]]]:
@@ -377,10 +419,29 @@ def test_a_worker_that_dies_takes_no_other_model_down(run_cli: RunCli, tmp_path:
     assert done.returncode == 3
     rows = rows_of(done.stdout)
     assert rows["nets.py:dies"][0]["notes"] == [
-        "its worker process died, probably for lack of memory"
+        "its worker process was killed, probably for lack of memory (SIGKILL)"
     ]
     assert rows["nets.py:good"][0]["dense_macs"] == 8 * 27 * 36
     assert "1 channel" in rows["nets.py:gray"][0]["notes"][0]
+
+
+def test_a_factory_changes_nothing_for_others(run_cli: RunCli, tmp_path: Path) -> None:
+    """It prints from C, forks, exits, leaves a thread, sets all that is global: stdout is data."""
+    (tmp_path / "nets.py").write_text(NETS)
+    names = ["writes", "leaves", "forks", "exits", "waits", "changes", "good"]
+    before = process_state()
+    models = [f"nets.py:{name}@8" for name in names]
+    done = run_cli("table", *models, "--counter", "torch,thop", "--format", "json")
+    assert process_state() == before
+    assert done.returncode == 3
+    rows = rows_of(done.stdout)
+    for name, said in (("leaves", "os._exit(9)"), ("exits", "SystemExit: no licence")):
+        assert all(said in row["notes"][0] for row in rows.pop(f"nets.py:{name}"))
+    assert {row["dense_macs"] for of in rows.values() for row in of} == {8 * 27 * 36}
+    assert len(rows) == len(names) - 2
+    for text in ("from Python", "from C", "from a child"):
+        assert text in done.stderr
+    assert all(t.daemon for t in threading.enumerate() if t is not threading.main_thread())
 
 
 def test_a_table_in_python_keeps_its_failures() -> None:

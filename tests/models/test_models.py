@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import DataError, InputError
+from flopbench.models.build.builders import DownloadRefused, call_builder
 from flopbench.models.build.built import replace_head
 from flopbench.models.build.by_source import build
 from flopbench.models.spec import parse_spec
@@ -150,7 +151,7 @@ def test_submodules(
         ("resnet18@8x64x64", "takes images, not clips"),
         ("r3d_18@112", "takes clips"),
         ("fasterrcnn_resnet50_fpn", "no default input size"),
-        ("resnet18@64,colour=3", "cannot build"),
+        ("resnet18@64,colour=3", "colour is no option of the network itself"),
         ("resnet18,width=3@64", "before the first comma"),
         ("vit_b_16@224,classes=200,image_size=100", "cannot build"),
         ("timm:resnet_fifty", "timm has no model"),
@@ -178,6 +179,21 @@ def test_submodules(
         ("resnet18#layr1.0", "did you mean 'layer1.0'? submodules: layer1.0, conv1, bn1"),
         ("resnet18#layer1.0.conv9", "submodules: layer1.0.conv1, layer1.0.bn1, layer1.0.relu"),
         ("lstm:4x4#cell", "lstm:4x4 has no submodule 'cell'"),
+        ("vit_b_16@32,image_sise=32", "did you mean 'image_size'?"),
+        ("vit_b_16@32,norm_layer='nets.py'", "norm_layer='nets.py' where numbers, True"),
+        ("timm:resnet18@32,checkpoint_path=w", "wants to load weights, and nothing is downloaded"),
+        ("timm:resnet18@32,checkpoint_path=w", "leave out checkpoint_path=w"),
+        ("timm:resnet18@32,pretrained_cfg={'file':'w'}", "leave out pretrained_cfg="),
+        ("timm:resnet18@32,cache_dir=w", "cache_dir is no option of the network itself"),
+        ("timm:resnet18@32,model_cls=w", "model_cls is no option"),
+        ("timm:resnet18@32,act_layer='a/b'", "an option is a parameter of its constructor"),
+        ("transformers:vit@32,trust_remote_code=True", "trust_remote_code is no option"),
+        ("transformers:vit@32,name_or_path=w", "name_or_path is no option"),
+        ("transformers:ViTModel@32,auto_map={'a':'b'}", "auto_map is no option"),
+        ("transformers:ViTModel@32,attn_implementation='a/b'", "attn_implementation='a/b' where"),
+        ("transformers:vit@32,hidden_act='a.b'", "hidden_act='a.b' where numbers"),
+        ("transformers:detr@32,backbone_config={'use_pretrained_backbone':1}", "to load weights"),
+        ("transformers:absent.json@8", "there is no configuration file absent.json"),
     ],
 )
 def test_bad_models_are_refused(nets: Path, text: str, needle: str) -> None:
@@ -190,7 +206,7 @@ def test_bad_models_are_refused(nets: Path, text: str, needle: str) -> None:
 
 
 def test_transformers_from_a_local_config(nets: Path) -> None:
-    """A config.json on disk is enough; nothing is downloaded."""
+    """A config.json on disk is enough; nothing is downloaded, and no code that it names runs."""
     pytest.importorskip("transformers")
     config = {
         "model_type": "bert",
@@ -199,8 +215,23 @@ def test_transformers_from_a_local_config(nets: Path) -> None:
         "num_attention_heads": 2,
         "intermediate_size": 64,
         "vocab_size": 50,
+        "attn_implementation": "someone/kernel",
+        "auto_map": {"AutoConfig": "started.Config", "AutoModel": "started.Model"},
     }
+    (nets / "started.py").write_text("open('ran', 'w')\n")
     (nets / "config.json").write_text(json.dumps(config))
     built = build(parse_spec("transformers:config.json@8"), "meta")
     assert built.module.config.hidden_size == 32
     assert tuple(built.kwargs["input_ids"].shape) == (1, 8)
+    assert not (nets / "ran").exists()
+    (nets / "config.json").write_text('{"model_type": "../bert"}')
+    with pytest.raises(DataError, match=r"config\.json: model_type is '../bert', which this"):
+        build(parse_spec("transformers:config.json@8"), "meta")
+
+
+def test_a_library_loads_no_weights(tmp_path: Path) -> None:
+    """Whatever its builder does; afterwards torch loads again."""
+    torch.save({}, tmp_path / "w.pt")
+    with pytest.raises(DownloadRefused, match="nothing is downloaded while counting"):
+        call_builder(parse_spec("resnet18"), lambda: torch.load(tmp_path / "w.pt"))
+    assert torch.load(tmp_path / "w.pt") == {}

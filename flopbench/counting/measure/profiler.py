@@ -27,6 +27,7 @@ from flopbench.counting.profile import FOR_ONE_DRAW, CostProfile, merge_operator
 from flopbench.counting.registry import CounterInfo, installed_versions
 from flopbench.models.build.builders import DownloadRefused
 from flopbench.models.build.built import Built, head_width, last_linear, reason
+from flopbench.models.build.contained import contained
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.environment import counting_state, no_addresses, quick_shapes
 from flopbench.models.build.fusing import branch_notes
@@ -49,7 +50,8 @@ def profile_spec(spec: ModelSpec, infos: Sequence[CounterInfo]) -> dict[str, Res
     Raises:
         InputError: the model cannot be built, or does not run at this input.
     """
-    return _profile(infos, str(spec), spec=spec)
+    with contained() if spec.source == "python" else contextlib.nullcontext():
+        return _profile(infos, str(spec), spec=spec)
 
 
 def profile_module(

@@ -48,7 +48,7 @@ class DownloadRefused(InputError):
 
 
 class _NoNetwork(ConnectionError):
-    """What code gets that opens a connection while a model is built."""
+    """What code gets that opens a connection, or a library weights, while a model is built."""
 
 
 def wanted_download(error: BaseException | None) -> bool:
@@ -68,7 +68,7 @@ def call_builder(spec: ModelSpec, builder: Callable[[], _Made]) -> _Made:
         DownloadRefused: it wanted to download something.
     """
     try:
-        with silence():
+        with silence(), replaced(_loaders(spec), _never):
             return builder()
     except Exception as error:
         if wanted_download(error):
@@ -80,6 +80,26 @@ def call_builder(spec: ModelSpec, builder: Callable[[], _Made]) -> _Made:
         twice = re.search(r"multiple values for keyword argument '(\w+)'", str(error))
         hint = f"{spec.name} sets {twice[1]} itself: it is no option of it" if twice else ""
         raise BuilderError(f"cannot build {str(spec)!r}: {reason(error)}", hint) from error
+
+
+def _loaders(spec: ModelSpec) -> list[Name]:
+    """Return what reads weights, or a repository's code, which no library's model needs."""
+    kinds = ((torch, "load"), (torch.jit, "load"))
+    if spec.source != "transformers":
+        return [*kinds]
+    library: Any = sys.modules["transformers"]
+    return [
+        *kinds,
+        (library.PretrainedConfig, "get_config_dict"),
+        (library.PreTrainedModel, "from_pretrained"),
+    ]
+
+
+def _never(_key: Name, _given: Callable[..., Any]) -> Any:
+    def load(*_args: Any, **_kwargs: Any) -> Any:
+        raise _NoNetwork(NO_DOWNLOAD)
+
+    return load
 
 
 def on_meta(make: Callable[[], _Made]) -> _Made:

@@ -22,6 +22,7 @@ from flopbench.models.build.built import FRAMES, Built, head_width, image_input
 from flopbench.models.build.copies import move_inputs
 from flopbench.models.build.environment import silence
 from flopbench.models.build.fusing import OPTION, fused
+from flopbench.models.build.options import check_options, parameters_beside
 from flopbench.models.build.transformers_models import build_transformers_model
 from flopbench.models.spec import ModelSpec, format_size
 
@@ -65,8 +66,10 @@ def _torchvision(spec: ModelSpec) -> Built:
     known = models.list_models()
     if spec.name not in known:
         raise unknown_model(spec, "torchvision", known)
+    builder = models.get_model_builder(spec.name)
+    check_options(spec, parameters_beside(builder))
     options: dict[str, Any] = {"weights": None, **dict(spec.options)}
-    parameters = inspect.signature(models.get_model_builder(spec.name)).parameters
+    parameters = inspect.signature(builder).parameters
     for name in ("weights_backbone", "weights_encoder"):
         if name in parameters:
             options.setdefault(name, None)
@@ -124,6 +127,8 @@ def _timm(spec: ModelSpec) -> Built:
         raise missing_library("timm", "timm", error) from None
     if not timm.is_model(spec.name):
         raise unknown_model(spec, "timm", timm.list_models())
+    known = parameters_beside(timm.models.model_entrypoint(spec.name))
+    check_options(spec, known | {OPTION, "features_only", "out_indices"})
     options: dict[str, Any] = dict(spec.options)
     if spec.classes is not None:
         options["num_classes"] = spec.classes

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-import os
 import re
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.files import read_json
 from flopbench.models.build.builders import call_builder, missing_library, on_meta, unknown_model
 from flopbench.models.build.built import DEFAULT_STEPS, Built, head_width, image_input
 from flopbench.models.build.composite import SAMPLES, example_inputs, is_composite
 from flopbench.models.build.configurations import place_token_ids
 from flopbench.models.build.environment import silence
+from flopbench.models.build.options import check_options, parameters_of_class
 from flopbench.models.build.reach import require_whole
 from flopbench.models.spec import ModelSpec, format_size
 
@@ -33,6 +36,9 @@ _WRITERS = (
     "AutoModelForSpeechSeq2Seq",
 )
 """Heads that write text about an image or sound; names that a version does not have are skipped."""
+
+_OWN_OPTIONS = {"tokens", "frames", "num_labels", "attn_implementation", "use_timm_backbone"}
+"""Of every model: ours, and what configurations take without having a parameter for it."""
 
 _CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
 
@@ -100,17 +106,43 @@ def _positive(value: Any, name: str, spec: ModelSpec) -> int | None:
 
 def _configured(transformers: Any, spec: ModelSpec, options: dict[str, Any]) -> tuple[Any, Any]:
     """Return the configuration of a model and the class to build."""
-    auto = transformers.AutoConfig
+    known = transformers.CONFIG_MAPPING
     if spec.name.endswith(".json"):
-        if not os.path.isfile(spec.name):
-            raise InputError(f"there is no configuration file {spec.name}")
-        config = call_builder(spec, lambda: auto.from_pretrained(spec.name, **options))
-    elif spec.name in transformers.CONFIG_MAPPING:
-        config = call_builder(spec, lambda: auto.for_model(spec.name, **options))
+        settings = _settings(spec.name, known)
+        kind = known[settings["model_type"]]
+        _check_options(spec, kind)
+        config = call_builder(spec, lambda: kind.from_dict(settings, **options))
+    elif spec.name in known:
+        _check_options(spec, known[spec.name])
+        config = call_builder(spec, lambda: transformers.AutoConfig.for_model(spec.name, **options))
     else:
         kind = _named_class(transformers, spec)
+        _check_options(spec, kind.config_class)
         return call_builder(spec, lambda: kind.config_class(**options)), kind
     return config, _class_of(transformers, config, spec)
+
+
+def _settings(name: str, known: Any) -> dict[str, Any]:
+    """Read a configuration file; the library would also run the code that it may name."""
+    if not Path(name).is_file():
+        raise InputError(f"there is no configuration file {name}")
+    settings = read_json(Path(name), "a configuration of transformers")
+    kind = settings.get("model_type") if isinstance(settings, dict) else None
+    if not isinstance(kind, str) or kind not in known:
+        raise DataError(
+            f"{name}: model_type is {kind!r}, which this transformers does not have",
+            near_match(str(kind), known, "types"),
+        )
+    # Kernels for attention and experts may name a repository, whose code would be imported.
+    return {key: one for key, one in settings.items() if not key.endswith("_implementation")}
+
+
+def _check_options(spec: ModelSpec, kind: Any) -> None:
+    """Check options against the parameters of a class of configurations."""
+    parameters = parameters_of_class(kind)
+    if dataclasses.is_dataclass(kind):
+        parameters |= {field.name for field in dataclasses.fields(kind)}
+    check_options(spec, {*parameters, *getattr(kind, "attribute_map", ()), *_OWN_OPTIONS})
 
 
 def _named_class(transformers: Any, spec: ModelSpec) -> Any:

@@ -28,6 +28,7 @@ from torch import nn
 from flopbench.core.errors import InputError, near_match
 from flopbench.models.build.builders import NO_DOWNLOAD, DownloadRefused, wanted_download
 from flopbench.models.build.built import Built, head_width, image_input, reason, replace_head
+from flopbench.models.build.contained import contained
 from flopbench.models.build.copies import unwrap
 from flopbench.models.build.hints import file_instead, object_instead
 from flopbench.models.build.inputs import describe_inputs, example_inputs
@@ -46,7 +47,7 @@ def build_user_model(spec: ModelSpec) -> Built:
         InputError: the code cannot be imported or fails, or returns something else.
     """
     path, _, name = spec.name.rpartition(":")
-    with contextlib.redirect_stdout(sys.stderr):  # stdout belongs to our own output
+    with contained():
         factory = _find(_import(path), name, path)
         result = _call(factory, dict(spec.options), spec)
     module, *inputs = result if isinstance(result, tuple) and 2 <= len(result) <= 3 else (result,)
@@ -70,13 +71,18 @@ def build_user_model(spec: ModelSpec) -> Built:
 
 
 def with_inputs(module: nn.Module, spec: ModelSpec) -> Built:
-    """Give a module the inputs that the specification names, else one image of the default size."""
+    """Give a module the inputs that the specification names, else one image of the default size.
+
+    An image has the dtype of the module's first parameter.
+    """
     if spec.shapes:
         return _with(module, spec.shapes)
     size = spec.size or DEFAULT_SIZE
+    image = image_input(spec, size)
+    first = next(module.parameters(), image)
     return Built(
         module=module,
-        args=(image_input(spec, size),),
+        args=(image.to(first.dtype) if first.is_floating_point() else image,),
         input=format_size(size),
         feature_dim=head_width(module),
     )

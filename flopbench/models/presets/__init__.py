@@ -12,6 +12,7 @@ what an adaptive method decides and what each decision costs: the fields of a po
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -20,7 +21,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, InputError, cut, near_match
 from flopbench.core.records import Positive, Record, decode
 from flopbench.core.toml_lines import toml_values
 from flopbench.core.units import GIGA, giga
@@ -130,8 +131,9 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
         InputError: no such preset or file.
         DataError: the file does not follow the format; the message names file and key.
     """
-    path = Path(name) if name.endswith(".toml") else _FOLDER / f"{name}.toml"
-    if not path.is_file():
+    own = name.endswith(".toml")
+    path = Path(name) if own else _FOLDER / f"{name}.toml"
+    if not (path.is_file() if own else name in preset_names()):
         hint = near_match(name, preset_names(), "presets")
         raise InputError(
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
@@ -142,6 +144,7 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     file = decode(data, _File, str(path), toml=True)
     rows: list[PublishedRow] = []
     for included in file.include:
+        require_beside(included, path, f"{path}: include")
         rows += load_preset(included, (*_including, name)).rows
     if file.table and not (file.counted_by and file.source):
         raise DataError(f"{path}: a preset with tables needs 'counted_by' and 'source'")
@@ -156,6 +159,20 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     )
 
 
+def require_beside(name: str, file: Path, where: str) -> None:
+    """Refuse a preset that a file names, and that is elsewhere than in the file's own folder.
+
+    Raises:
+        DataError: it is; ``where`` names the file and the field.
+    """
+    folder = os.path.realpath(file.parent)
+    if name.endswith(".toml") and not Path(os.path.realpath(name)).is_relative_to(folder):
+        raise DataError(
+            f"{where} is {cut(name)!r}, which is not in the folder of {file.name}",
+            "a file may name a preset of flopbench, or one in its own folder: copy it there",
+        )
+
+
 def find_published(spec: ModelSpec) -> PublishedRow | None:
     """Find a published row for this network and input, whatever the head."""
     for name in preset_names():
@@ -168,6 +185,11 @@ def find_published(spec: ModelSpec) -> PublishedRow | None:
 
 def _row(entry: _Entry, file: _File, where: str) -> PublishedRow:
     spec = parse_spec(entry.model).at(parse_size(entry.input, where))
+    if spec.is_user_code:
+        raise DataError(
+            f"{where}: model is {cut(entry.model)!r}, code that a preset must not start",
+            f"name it on the command line: flopbench table {cut(str(spec))}",
+        )
     return PublishedRow(
         spec=spec if file.classes is None else spec.with_classes(file.classes),
         gflops=Decimal(entry.published_gflops),

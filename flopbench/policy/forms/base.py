@@ -59,7 +59,7 @@ def header_beside(path: Path) -> Header | None:
     beside = header_path(path)
     if not beside.exists():
         return None
-    return read_header(read_json(beside, "the header of a policy log"), str(beside))
+    return read_header(read_json(beside, "the header of a policy log"), str(beside), path)
 
 
 class NeedsExactReader(Exception):

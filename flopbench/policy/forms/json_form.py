@@ -56,7 +56,7 @@ class JsonReader(Reader):
         _, document = self._document()
         text = bytes(document.header)
         where = str(self.path)
-        return read_header(header_value(text, where), where) if text else None
+        return read_header(header_value(text, where), where, self.path) if text else None
 
     def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples, some hundred at a time; one by one where these do not decode."""

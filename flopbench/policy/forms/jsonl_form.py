@@ -48,7 +48,7 @@ class JsonlReader(Reader):
         data = header_value(first.removeprefix(BOM).split(b"\n", 1)[0], where)
         if isinstance(data, dict) and "format" not in data and not data.keys().isdisjoint(IDS):
             return None
-        return read_header(data, where)
+        return read_header(data, where, self.path)
 
     def samples(self, plan: Plan, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield the samples."""

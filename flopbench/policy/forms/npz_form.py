@@ -72,7 +72,8 @@ class NpzReader(Reader):
         if "header" not in array_names(self.path):
             return None
         where = f"{self.path}, header"
-        return read_header(json_value(str(load_array(self.path, "header")), where), where)
+        data = json_value(str(load_array(self.path, "header")), where)
+        return read_header(data, where, self.path)
 
     def arrays(self, plan: Plan, report: OnDefect) -> dict[str, Any]:
         """Return the columns as arrays."""

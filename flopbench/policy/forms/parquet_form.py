@@ -81,7 +81,8 @@ class ParquetReader(Reader):
         where = f"{self.path}, metadata"
         if not rows:
             return None
-        return read_header(json_value(bytes(rows[0][0]), f"{where}: the header"), where)
+        data = json_value(bytes(rows[0][0]), f"{where}: the header")
+        return read_header(data, where, self.path)
 
     def rows(
         self, plan: Plan, report: OnDefect
