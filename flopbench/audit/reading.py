@@ -30,6 +30,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
+import msgspec
+
 from flopbench.audit.records import (
     Amount,
     Claim,
@@ -57,7 +59,7 @@ from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
 from flopbench.estimate.components import resolve_components
 from flopbench.estimate.prices import PUBLISHED
-from flopbench.models.presets import require_beside
+from flopbench.models.presets import preset_beside
 from flopbench.models.spec import ModelSpec, parse_spec
 from flopbench.policy.header import preset_header
 from flopbench.policy.plan import Plan, plan_of
@@ -197,7 +199,9 @@ def _claim(data: Any, file: _File, number: int, shown: str) -> Claim:
                 f"it belongs to {' and '.join(owners)}",
             )
     entry = _read(data, _Entry, where)
-    require_beside(entry.preset or "", Path(shown), f"{where}: preset")
+    if entry.preset is not None:
+        preset = preset_beside(entry.preset, Path(shown), f"{where}: preset")
+        entry = msgspec.structs.replace(entry, preset=Text(preset))
     if not kinds:
         raise DataError(
             f"{where} does not say how to recompute it: one of {', '.join(_DERIVATIONS)} is missing"

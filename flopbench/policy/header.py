@@ -17,7 +17,7 @@ from flopbench.core.errors import DataError, InputError, cut, near_match
 from flopbench.core.records import Record, decode
 from flopbench.core.units import ANY_WORDS, VIDEOS, Words
 from flopbench.counting.cost_row import CostRow
-from flopbench.models.presets import load_preset, preset_names, require_beside
+from flopbench.models.presets import load_preset, preset_beside, preset_names
 from flopbench.policy.shorthand import written_out
 
 FORMAT = "flopbench.policy-log"
@@ -170,7 +170,8 @@ def read_header(data: Any, where: str, file: Path | None = None) -> Header:
 
     own, preset = data.get("components") or {}, data.get("preset")
     if file is not None and isinstance(preset, str):
-        require_beside(preset, file, f"{where}: header: preset")
+        preset = preset_beside(preset, file, f"{where}: header: preset")
+        data = {**data, "preset": preset}
 
     def components() -> list[str]:
         known = preset_header(preset, where).components if isinstance(preset, str) else None

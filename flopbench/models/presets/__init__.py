@@ -139,13 +139,13 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"
         )
     data = toml_values(path, str(path))
-    if name in _including:
+    if os.path.realpath(path) in map(os.path.realpath, _including):
         raise DataError(f"{path} includes itself (through {' -> '.join(_including)})")
     file = decode(data, _File, str(path), toml=True)
     rows: list[PublishedRow] = []
     for included in file.include:
-        require_beside(included, path, f"{path}: include")
-        rows += load_preset(included, (*_including, name)).rows
+        included = preset_beside(included, path, f"{path}: include")
+        rows += load_preset(included, (*_including, str(path))).rows
     if file.table and not (file.counted_by and file.source):
         raise DataError(f"{path}: a preset with tables needs 'counted_by' and 'source'")
     for number, entry in enumerate(file.table, 1):
@@ -159,18 +159,22 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     )
 
 
-def require_beside(name: str, file: Path, where: str) -> None:
-    """Refuse a preset that a file names, and that is elsewhere than in the file's own folder.
+def preset_beside(name: str, file: Path, where: str) -> str:
+    """Return a preset that a file names: one of flopbench, or a file in its own folder.
 
     Raises:
-        DataError: it is; ``where`` names the file and the field.
+        DataError: it is elsewhere; ``where`` names the file and the field.
     """
-    folder = os.path.realpath(file.parent)
-    if name.endswith(".toml") and not Path(os.path.realpath(name)).is_relative_to(folder):
+    if not name.endswith(".toml"):
+        return name
+    beside, folder = file.parent / name, os.path.realpath(file.parent)
+    path = beside if beside.is_file() else Path(name)
+    if not Path(os.path.realpath(path)).is_relative_to(folder):
         raise DataError(
             f"{where} is {cut(name)!r}, which is not in the folder of {file.name}",
             "a file may name a preset of flopbench, or one in its own folder: copy it there",
         )
+    return str(path)
 
 
 def find_published(spec: ModelSpec) -> PublishedRow | None:

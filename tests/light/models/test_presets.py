@@ -17,6 +17,7 @@ from flopbench.models.presets import (
     rule_value,
 )
 from flopbench.models.spec import parse_spec
+from flopbench.policy.header import read_header
 
 
 def test_arnet_holds_both_halves_of_table_2() -> None:
@@ -115,6 +116,11 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
         ),
         ('schema = 1\ntitel = "x"', "'titel' is an unknown key"),
         ('schema = 1\ninclude = ["mine.toml"]', "includes itself"),
+        (
+            'schema = 1\nsource = "s"\ncounted_by = "torch"\n[[table]]\nmodel = "n.py:f"\n'
+            'input = "8"\npublished_gflops = "1"',
+            "[[table]] 1: model is 'n.py:f', code that a preset must not start",
+        ),
     ],
 )
 def test_a_broken_preset_file_is_named(tmp_path: Path, text: str, needle: str) -> None:
@@ -135,3 +141,28 @@ def test_a_users_own_preset_is_read(tmp_path: Path) -> None:
     )
     preset = load_preset(str(path))
     assert (preset.title, str(preset.rows[0].spec)) == ("Mine", "resnet18@96")
+
+
+def test_a_file_names_presets_in_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside it or by a path from the working folder; not above it, and not through a link."""
+    monkeypatch.chdir(tmp_path)
+    Path("runs").mkdir()
+    for place in ("mine.toml", "runs/mine.toml"):
+        Path(place).write_text('schema = 1\n[policy]\nactions = ["skip"]\n', encoding="utf-8")
+    Path("runs/link.toml").symlink_to(tmp_path / "mine.toml")
+    log = Path("runs/a.jsonl")
+    for name in ("mine.toml", "runs/mine.toml", "uniform"):
+        header = read_header({"preset": name}, "a", log)
+        assert header.preset == (name if name == "uniform" else "runs/mine.toml")
+    for name in ("../mine.toml", str(tmp_path / "mine.toml"), "link.toml", "runs/../mine.toml"):
+        with pytest.raises(DataError, match=r"^a: header: preset is .* not in the folder of a\.j"):
+            read_header({"preset": name}, "a", log)
+    with pytest.raises(InputError, match="there is no preset"):
+        load_preset("../../mine")
+    Path("runs/in.toml").write_text('schema = 1\ninclude = ["mine.toml"]\n', encoding="utf-8")
+    assert load_preset("runs/in.toml").rows == ()
+    Path("runs/in.toml").write_text('schema = 1\ninclude = ["../runs/in.toml"]\n', encoding="utf-8")
+    with pytest.raises(DataError, match="includes itself"):
+        load_preset("runs/in.toml")
