@@ -179,12 +179,13 @@ def tradeoff(
         NotComparableError: different datasets, labels or machines, without ``anyway``.
         DataError: a defect in a file.
     """
-    _check_cost(cost, several(replays, Replay) or mode, several(times, TimingFile), batch or dtype)
+    timed = several(times, TimingFile)
+    _check_cost(cost, several(replays, Replay) or mode, timed, batch or dtype)
     rows = _rows(points)
     wanted = metric if metric is not None else next((p.metric for p in rows if p.metric), None)
     given = several(logs, Run, LogCounts, ShareCounts)
     found = priced(given, choices, names=names, keep_scores=True) if given else []
-    _check_given(bool(found), rows[0].file if rows else None, wanted)
+    _check_given(bool(found), rows[0].file if rows else None, wanted, bool(timed))
     files = tuple(str(log) for log in given if isinstance(log, (str, Path)))
     choices = replace(choices or Choices(), beside=files)
     predicted: dict[str, RunTime] = {}
@@ -294,9 +295,11 @@ def _check_cost(cost: Cost, replayed: object, times: object, chosen: object) -> 
         raise CallerError(": a batch or dtype says which times to take, and none were given")
 
 
-def _check_given(any_log: bool, points: str | None, metric: str | None) -> None:
+def _check_given(any_log: bool, points: str | None, metric: str | None, timed: bool) -> None:
     if not any_log and points is None:
         raise CallerError(": neither a policy log nor a table of points was given")
+    if not any_log and timed:
+        raise CallerError(": times predict what logs take, and no policy log was given")
     if not any_log and metric is None:
         raise InputError(
             f"{points} does not say which accuracy its figures are",

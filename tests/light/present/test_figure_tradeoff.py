@@ -349,6 +349,12 @@ def test_times_must_be_usable(options: dict[str, Any], said: str) -> None:
     assert said in caught.value.line
 
 
+def test_times_without_a_log_are_refused(tmp_path: Path) -> None:
+    """Points of tables have their ms, if any: there is nothing to predict."""
+    with pytest.raises(InputError, match="no policy log was given"):
+        tradeoff_of(points=points(tmp_path), times=timing_file(SECONDS), cost="ms")
+
+
 def test_times_of_unlike_machines_are_refused_unless_asked(tmp_path: Path) -> None:
     """Key and both values are named; ``anyway`` draws and warns."""
     other = json.loads(REPLAY.read_text(encoding="utf-8"))
