@@ -114,34 +114,6 @@ def some_device(name: str = "AMD EPYC", device: str = "cpu", **changes: Any) -> 
     return DeviceFacts(device=device, name=name, facts=found.facts, absent=found.absent)
 
 
-def timed_row(spec: str, seconds: Sequence[float], **what: Any) -> Timing:
-    """Return a row of processes whose calls all took the same."""
-    return Timing(
-        what=TimingSpec(spec=spec, **what),
-        lead="cpu_s",
-        processes=tuple(
-            ProcessRun(
-                first_s=s,
-                warm_up_calls=10,
-                warm_up_s=1.0,
-                settled=True,
-                stopped="precise",
-                calls_per_sample=1,
-                columns={"wall_s": (s,) * 30, "cpu_s": (s,) * 30, "wait_s": (0.0,) * 30},
-            )
-            for s in seconds
-        ),
-    )
-
-
-def timing_file(
-    seconds: Mapping[str, float], factors: Sequence[float] = (1.0, 1.0, 1.0), **what: Any
-) -> TimingFile:
-    """Return a file of networks, each timed in processes that took these multiples of its time."""
-    rows = [timed_row(spec, [s * f for f in factors], **what) for spec, s in seconds.items()]
-    return TimingFile(devices=(some_device(),), rows=tuple(rows))
-
-
 def as_run(sampled: Sampled, first_s: float, **changes: Any) -> ProcessRun:
     """Turn what the loop sampled into the record of one process."""
     fields: dict[str, Any] = {name: getattr(sampled, name) for name in sampled.__slots__}
@@ -175,6 +147,17 @@ def timed(
         runs.append(as_run(sampled, first_s, **(run or {})))
     spec = spec or TimingSpec(spec="resnet18@32")
     return Timing(**{"what": spec, "lead": clocks[0].lead, "processes": tuple(runs), **changes})
+
+
+def timing_file(
+    seconds: Mapping[str, float], factors: Sequence[float] = (1.0, 1.0, 1.0), **what: Any
+) -> TimingFile:
+    """Return a file of networks, each timed in processes that took these multiples of its time."""
+    rows = [
+        timed([NoiseClock(s * f) for f in factors], TimingSpec(spec=spec, **what), budget_s=0.0)
+        for spec, s in seconds.items()
+    ]
+    return TimingFile(devices=(some_device(),), rows=tuple(rows))
 
 
 def interleaved(
