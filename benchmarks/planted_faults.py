@@ -621,6 +621,20 @@ FAULTS = (
     ),
     # --- timing
     Fault(
+        "a decoder keeps back the last frames",
+        "flopbench/timing/measure/pipeline.py",
+        "(*self._packets, None)",
+        "self._packets",
+        ("tests/timing/test_pipeline.py::test_a_call_decodes_all_frames_again",),
+    ),
+    Fault(
+        "networks of one action do not share a frame",
+        "flopbench/replay/pipeline.py",
+        "if any(name in own and not own.keys() & set(kept) for own in costs):",
+        "if any(name in own for own in costs):",
+        ("tests/light/replay/test_pipeline_charge.py",),
+    ),
+    Fault(
         "of equal batches the larger is the best",
         "flopbench/timing/sweeps.py",
         "(done[batch], -batch)",

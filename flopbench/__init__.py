@@ -31,6 +31,7 @@ _HOME = {
         "flopbench.timing.comparison": "compare_files compare_interleaved",
         "flopbench.timing.file": "TimingFile",
         "flopbench.timing.records": "Timing TimingSpec",
+        "flopbench.timing.pipeline": "time_pipeline",
         "flopbench.timing.run": "Effort time_models time_throughput",
         "flopbench.timing.verdicts": "summarise",
     }.items()

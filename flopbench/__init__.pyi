@@ -35,6 +35,7 @@ from flopbench.replay.run import replay_of_log as replay_of_log
 from flopbench.timing.comparison import compare_files as compare_files
 from flopbench.timing.comparison import compare_interleaved as compare_interleaved
 from flopbench.timing.file import TimingFile as TimingFile
+from flopbench.timing.pipeline import time_pipeline as time_pipeline
 from flopbench.timing.records import Timing as Timing
 from flopbench.timing.records import TimingSpec as TimingSpec
 from flopbench.timing.run import Effort as Effort

@@ -10,7 +10,7 @@ from typing import Any
 from flopbench.core.errors import EXIT_OK
 
 SHELLS = ("bash", "zsh", "fish", "tcsh")
-FILES = {"FILE", "LOG", "MODEL", "MODEL|LOG", "CLAIMS"}
+FILES = {"FILE", "LOG", "CLIP", "MODEL", "MODEL|LOG", "CLAIMS"}
 FOLDERS = {"DIR", "FOLDER"}
 """What stands in help for a value that may be a file, or a folder."""
 

@@ -8,6 +8,7 @@ facts of its machine.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 from msgspec.structs import replace
@@ -80,19 +81,28 @@ def open_clip(path: str) -> Clip:
 
 
 def time_pipeline(
-    clip: Clip, sizes: Sequence[str], effort: Effort, *, threads: int = 1
+    clip: Clip | str | Path, sizes: Sequence[str | int], effort: Effort, *, threads: int = 1
 ) -> TimingFile:
     """Time each stage of a clip in fresh processes; a call is one frame, a sample many of them.
 
     Args:
-        clip: from ``open_clip``.
+        clip: a video, or a folder of images; or what ``open_clip`` made of it.
         sizes: what frames are resized to: ``224``, or ``112x168`` (height x width).
         effort: how much to measure, and callbacks.
         threads: that decoding and numerical libraries may use.
 
     Returns:
         Rows of the stages: decode, for a video colour, then resize and normalise at each size.
+
+    Raises:
+        InputError: a size that is none, or as ``open_clip``.
+        DataError: as ``open_clip``.
+
+    Example:
+        >>> time_pipeline("clip.mp4", [224, 112], Effort()).save("pipeline.json")  # doctest: +SKIP
     """
+    sizes = parse_sizes(",".join(map(str, sizes)))
+    clip = clip if isinstance(clip, Clip) else open_clip(str(clip))
     colour = [_row("colour", f"{clip.colours} {clip.size}", clip.size, threads)]
     rows = [
         _row("decode", f"{clip.codec} {clip.size}", clip.size, threads),

@@ -16,11 +16,12 @@ def noise(frames: int, height: int, width: int) -> Any:
 
 
 def save_video(path: Path, video: Any, codec: str = "mpeg4") -> None:
-    """Write a video file of (T, H, W, 3)."""
+    """Write a video file of (T, H, W, 3), with frames that refer to later ones."""
     av = pytest.importorskip("av", reason="PyAV is not installed")
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = video.shape[2], video.shape[1], "yuv420p"
+        stream.options = {"bf": "2"}
         for frame in video:
             for packet in stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
                 container.mux(packet)

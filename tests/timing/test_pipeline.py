@@ -56,7 +56,7 @@ def test_a_call_decodes_all_frames_again(video: str) -> None:
 def test_other_stages_take_some_frames_in_turn(
     video: str, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At most 16 frames, fewer where they are large; every image of a small folder."""
+    """At most 8 frames, fewer where they are large; every image of a small folder."""
     assert [calls(video, stage, "8x6")[1] for stage in ("colour", "resize", "normalise")] == [
         16
     ] * 3

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from flopbench.core.errors import InputError
 from flopbench.present.figures.fits import fitted_line, rank_correlation
 from flopbench.present.figures.theory import theory
-from flopbench.timing.file import TimingFile
+from flopbench.timing.file import TimingFile, merge
 from flopbench.timing.records import Work
 
 theory_of = theory.make
@@ -184,3 +184,14 @@ def test_numbers_hold_activations_intervals_and_verdicts() -> None:
     assert row["repeat_low_s"] < row["latency_s"] < row["repeat_high_s"]  # type: ignore[operator]
     assert row["verdict"] == "noisy"
     assert row["measured_over_line"] == row["latency_s"] / row["line_s"]  # type: ignore[operator]
+
+
+def test_stages_of_a_pipeline_are_not_drawn(file: TimingFile) -> None:
+    """Nor do their machine's libraries change the name of the networks' machine."""
+    first, machine = file.rows[0], file.devices[0]
+    stage = replace(first, what=replace(first.what, spec="decode: h264 720x1280"))
+    facts = replace(machine, facts={**machine.facts, "av.version": "18.1.0"})
+    alone = TimingFile(rows=(stage,), devices=(facts,))
+    assert theory_of(merge([alone, file])) == theory_of(file)
+    with pytest.raises(InputError, match="the rows are stages of a pipeline"):
+        theory_of(alone)
