@@ -11,11 +11,14 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT, RunCli, assert_refused
+from logs import write_log
 
 from flopbench.cli import VERBS, build_parser
 from flopbench.cli.examples import EXAMPLES
+from flopbench.cli.model_options import models_for
 from flopbench.cli.parser import Parser
 from flopbench.cli.plot import KindParser
+from flopbench.core.errors import InputError
 from flopbench.present.kind import KINDS
 
 NAMES = (
@@ -282,3 +285,23 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert "Traceback" not in done.stderr
     assert "BrokenPipe" not in done.stderr
+
+
+def test_models_of_logs_go_before_those_that_are_named(tmp_path: Path) -> None:
+    """For table and latency alike, each once; a log may be present only as its shards."""
+    for rank in range(2):
+        header = {
+            "components": {"n": "resnet18@112"},
+            "actions": [{"name": "a", "costs": {"n": 1}}],
+        }
+        write_log(tmp_path / f"run.rank{rank}-of-2.jsonl", header, [{"actions": [0]}])
+    given = {"verb": "table", "resolution": [], "classes": None, "preset": None}
+    for models, expected in (
+        ([], ["resnet18@112"]),
+        (["vgg11@64", "resnet18@112"], ["resnet18@112", "vgg11@64"]),
+    ):
+        args = argparse.Namespace(models=models, **given)
+        found, rows = models_for(args, [str(tmp_path / "run.jsonl")])
+        assert (list(map(str, found)), rows) == (expected, ())
+    with pytest.raises(InputError, match="other: there is no such policy log"):
+        models_for(argparse.Namespace(models=[], **given), ["other"])
