@@ -28,7 +28,8 @@ def image_files(folder: Path) -> list[Path]:
     Raises:
         OSError: no such folder.
     """
-    found = [path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES]
+    files = (path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = [path for path in files if not path.is_dir()]
     return sorted(found, key=lambda path: natural(path.name))
 
 

@@ -22,8 +22,8 @@ from flopbench.timing.processes import one_more_process
 from flopbench.timing.records import Timing, TimingSpec, Work
 from flopbench.timing.run import Effort, in_rounds, primary_column_of, protocol
 
-LARGEST_PX = 16384
-"""Longest side of a resized frame, px: 3 GB as floats, if square."""
+LARGEST_PX = 4096
+"""Longest side of a resized frame, px: 200 MB as floats, if square."""
 
 _JOBS = "flopbench.timing.measure.pipeline"
 

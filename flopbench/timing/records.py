@@ -64,6 +64,8 @@ class TimingSpec(Record, frozen=True, kw_only=True):
         return ", ".join(name for name, chosen in names.items() if chosen)
 
     def __str__(self) -> str:
+        if self.stage:
+            return self.spec
         parts = [self.spec, f"batch {self.batch}", self.dtype, self.options, self.device]
         return " · ".join(part for part in parts if part)
 

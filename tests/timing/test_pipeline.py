@@ -51,6 +51,7 @@ def test_a_call_decodes_all_frames_again(video: str) -> None:
     call, frames = calls(video, "decode", "48x64")
     assert frames == FRAMES
     assert [call() for _ in range(3)] == [FRAMES] * 3
+    assert [pipeline._Video(Path(video), 2).lap() for _ in range(2)] == [FRAMES] * 2
 
 
 def test_other_stages_take_some_frames_in_turn(
@@ -134,6 +135,7 @@ def test_what_cannot_be_decoded_is_one_message(run_cli: RunCli, tmp_path: Path, 
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()
+    (tmp_path / "empty" / "folder.png").mkdir()
     for name in ("bad/1.png", "one.png"):
         (tmp_path / name).write_bytes(b"no image")
     before = sorted(path.name for path in tmp_path.iterdir())

@@ -60,23 +60,23 @@ def inspect_clip(job: Mapping[str, Any]) -> dict[str, Any]:
     require_pillow()
     try:
         clip = _opened(job["path"], 1)
-        frames, kept = clip.lap(), clip.kept()
+        shapes = [(frame.height, frame.width) for frame in clip.decoded()]
+        (first, *_) = clip.kept()
     except Unreadable as error:
         raise DataError(str(error)) from None
     import PIL
 
     facts = device_facts("cpu")
     versions = {**facts.facts, "pillow.version": PIL.__version__, **clip.versions()}
-    sizes = {(frame.height, frame.width) for frame in kept}
-    size = "x".join(map(str, *sizes)) if len(sizes) == 1 else "mixed sizes"
+    size = "x".join(map(str, shapes[0])) if len(set(shapes)) == 1 else "mixed sizes"
     return {
         "path": job["path"],
         "kind": clip.kind,
         "codec": clip.codec,
-        "colours": kept[0].format.name if clip.kind == "video" else "",
+        "colours": first.format.name if clip.kind == "video" else "",
         "size": size,
-        "frames": frames,
-        "bytes_per_frame": clip.size_bytes // frames,
+        "frames": len(shapes),
+        "bytes_per_frame": clip.size_bytes // len(shapes),
         "facts": {**to_builtins(facts), "facts": versions},
     }
 
@@ -188,11 +188,11 @@ class _Video:
 
     def lap(self) -> int:
         """Decode all packets from the first one on; return the number of frames."""
-        return sum(1 for _ in self._decoded())
+        return sum(1 for _ in self.decoded())
 
     def kept(self) -> list[Any]:
         """Return the first frames, decoded."""
-        frames = list(islice(self._decoded(), MOST_KEPT))
+        frames = list(islice(self.decoded(), MOST_KEPT))
         self._context.flush_buffers()
         first = frames[0]
         return frames[: _most_kept(3 * first.width * first.height)]
@@ -207,7 +207,8 @@ class _Video:
         }
         return {"av.version": av.__version__, **libraries}
 
-    def _decoded(self) -> Iterator[Any]:
+    def decoded(self) -> Iterator[Any]:
+        """Yield all frames, decoded."""
         for packet in (*self._packets, None):  # None gives the frames that the decoder holds back
             yield from self._context.decode(packet)
         self._context.flush_buffers()
@@ -220,18 +221,23 @@ class _Images:
 
     def __init__(self, folder: Path) -> None:
         paths = images_of(folder, "--pipeline")[:MOST_DECODED]
-        self._files = [(io.BytesIO(path.read_bytes()), path) for path in paths]
+        self._files = []
+        for path in paths:
+            try:
+                self._files.append((io.BytesIO(path.read_bytes()), path))
+            except OSError as error:
+                raise Unreadable(path, error) from None
         self.size_bytes = sum(len(file.getbuffer()) for file, _ in self._files)
         formats = {path.suffix.lower().lstrip(".") for path in paths}
         self.codec = " and ".join(sorted({"jpeg" if f == "jpg" else f for f in formats}))
 
     def lap(self) -> int:
         """Decode all of them; return how many."""
-        return sum(1 for _ in self._decoded())
+        return sum(1 for _ in self.decoded())
 
     def kept(self) -> list[Any]:
         """Return the first images, decoded."""
-        frames = list(islice(self._decoded(), MOST_KEPT))
+        frames = list(islice(self.decoded(), MOST_KEPT))
         return frames[: _most_kept(3 * max(frame.width * frame.height for frame in frames))]
 
     def versions(self) -> dict[str, str]:
@@ -241,6 +247,7 @@ class _Images:
         jpeg = features.version("libjpeg_turbo") or features.version("jpg")
         return {"pillow.libjpeg": str(jpeg)}
 
-    def _decoded(self) -> Iterator[Any]:
+    def decoded(self) -> Iterator[Any]:
+        """Yield all frames, decoded."""
         for file, path in self._files:
             yield read_image(file, path)
