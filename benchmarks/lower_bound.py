@@ -29,19 +29,8 @@ NETWORKS = (
     *("mobilenet_v2@112", "mobilenet_v3_small@112", "efficientnet_b0@112", "mnasnet0_5@112"),
     *("shufflenet_v2_x1_0@112", "squeezenet1_1@112", "regnet_y_400mf@112", "convnext_tiny@112"),
     *("resnext50_32x4d@112", "swin_t@112", "vit_b_32@224", "r3d_18@8x64x64"),
-    *(f"benchmarks/lower_bound.py:{own}" for own in ("lstm@1x32x512", "perceptron@1x1024")),
-    "benchmarks/lower_bound.py:small@1x3x32x32",
+    *("lstm:512x512@32", "linear:4096x1024", "benchmarks/lower_bound.py:small@32"),
 )
-
-
-def lstm() -> nn.Module:
-    """Return a recurrent network of two layers for features of 512."""
-    return nn.LSTM(512, 512, num_layers=2, batch_first=True)
-
-
-def perceptron() -> nn.Module:
-    """Return linear layers alone."""
-    return nn.Sequential(nn.Linear(1024, 2048), nn.ReLU(), nn.Linear(2048, 512))
 
 
 def small() -> nn.Module:
@@ -69,7 +58,7 @@ def report(file: TimingFile) -> str:
     bounds, wholes, times, macs = [], [], [], []
     for row in file.rows:
         summary = summarise(row, file.device_of(row))
-        name = row.what.spec.rpartition(":")[2]
+        name = row.what.spec.removeprefix("benchmarks/lower_bound.py:")
         if summary.headline_s is None or summary.least_s is None:
             lines.append(f"{name:24s} {row.failure or 'its operators are not known'}")
             continue

@@ -663,6 +663,20 @@ FAULTS = (
         ("tests/light/timing/test_time_verdicts.py",),
     ),
     Fault(
+        "a small call's rate bounds what a larger one reached",
+        "flopbench/timing/lower_bound.py",
+        "highest = max(highest, best[size])",
+        "highest = best[size]",
+        ("tests/light/timing/test_lower_bound.py",),
+    ),
+    Fault(
+        "an operator that picks a few rows reads all of them",
+        "flopbench/timing/measure/operators.py",
+        'kind, read = "copy", min(_bytes(sources), written)',
+        'kind, read = "copy", _bytes(sources)',
+        ("tests/timing/test_operators.py::test_each_operator_moves_what_it_must",),
+    ),
+    Fault(
         "a roof of a busy machine stays",
         "flopbench/timing/roofs.py",
         "for roof in self.matmul if not roof.busy}",

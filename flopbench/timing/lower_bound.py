@@ -1,10 +1,12 @@
 """The least time of a network, from its operators one after another on measured roofs.
 
 No call of an operator is faster than its multiply-accumulates, or its bytes, at the highest rate
-that operators of its family reached, nor than the memory lets its bytes come and go. A bound must
-not charge traffic that a cache avoids: of what an operator reads, the first 16 KiB are charged at
-the rate of 16 KiB, which a first-level cache holds, the next at that of 64 KiB, and only what no
-cache holds at the rate of the memory; so for what it writes.
+that operators of its family reached, nor than the memory lets its bytes come and go, nor than a
+call of its family that has nothing to do.
+
+A bound must not charge traffic that a cache avoids: of what an operator reads, the first 16 KiB are
+charged at the rate of 16 KiB, which a first-level cache holds, the next at that of 64 KiB, and only
+what no cache holds at the rate of the memory; so for what it writes.
 """
 
 from __future__ import annotations
@@ -45,8 +47,10 @@ def charged(operators: Iterable[Operator], roofs: Sequence[FamilyRoof]) -> tuple
         if roof is not None and roof.streams:
             most = max(rate for _, rate in roof.streams)
             memory_s = max(memory_s, (one.read_bytes + one.written_bytes) / most)
-        limit = "compute" if compute_s >= memory_s else "memory"
-        return replace(one, least_s=max(compute_s, memory_s), limit=limit)
+        call_s = roof.call_s if roof is not None else 0.0
+        limits = {"compute": compute_s, "memory": memory_s, "launch": call_s}
+        limit = max(limits, key=limits.__getitem__)
+        return replace(one, least_s=limits[limit], limit=limit)
 
     return tuple(map(charge, operators))
 

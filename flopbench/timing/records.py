@@ -139,7 +139,7 @@ class Operator(Record, frozen=True, kw_only=True):
         read_bytes: that one of them must read, wherever they are.
         written_bytes: that one of them must write.
         least_s: the least time of one of them on the roofs measured here.
-        limit: ``compute`` or ``memory``, whichever makes that time.
+        limit: what makes that time; ``launch`` is the call itself.
     """
 
     name: str
@@ -149,7 +149,7 @@ class Operator(Record, frozen=True, kw_only=True):
     read_bytes: Count = 0
     written_bytes: Count = 0
     least_s: NonNegative = 0.0
-    limit: Literal["compute", "memory"] = "memory"
+    limit: Literal["compute", "memory", "launch"] = "memory"
 
 
 class Timing(Record, frozen=True, kw_only=True):

@@ -86,12 +86,14 @@ class FamilyRoof(Record, frozen=True, kw_only=True):
         flops_per_s: the fastest of several shapes; None for a family without dense work.
         streams: bytes on the larger side of a call, reading or writing, all of them as high in
             the caches as they fit, and bytes of both sides a second.
+        call_s: seconds of a call with next to nothing to do; 0 where that is not known.
     """
 
     dtype: str
     family: str
     flops_per_s: Rate | None = None
     streams: tuple[tuple[Positive, Rate], ...] = ()
+    call_s: NonNegative = 0.0
 
 
 class Roofs(Record, frozen=True, kw_only=True):
@@ -166,7 +168,10 @@ def _higher(one: FamilyRoof, other: FamilyRoof) -> FamilyRoof:
     rates = [rate for rate in (one.flops_per_s, other.flops_per_s) if rate is not None]
     flops_per_s = max(rates, default=None)
     return msgspec.structs.replace(
-        one, flops_per_s=flops_per_s, streams=tuple(sorted(streams.items()))
+        one,
+        flops_per_s=flops_per_s,
+        streams=tuple(sorted(streams.items())),
+        call_s=min(filter(None, (one.call_s, other.call_s)), default=0.0),
     )
 
 

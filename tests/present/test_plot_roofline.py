@@ -16,6 +16,7 @@ from flopbench.present.draw.drawing import on_axes  # noqa: E402
 from flopbench.present.draw.kinds.roofline import roofline_drawing  # noqa: E402
 from flopbench.present.figures.roofline import Roofline, roofline  # noqa: E402
 from flopbench.timing.file import TimingFile  # noqa: E402
+from flopbench.timing.records import Operator  # noqa: E402
 
 roofline_of = roofline.make
 
@@ -106,6 +107,21 @@ def test_the_legend_says_roofs_and_hollow_marks(drawn: tuple[Roofline, Axes]) ->
         marks = [line for line in axes.lines if line.get_marker() == "o"]
         assert [line.get_markerfacecolor() for line in marks] == faces
     assert "Hollow, verdict other than stable: resnet18@112 (" in " ".join(mixed.caption.sentences)
+
+
+def test_a_stem_reaches_what_the_operators_allow() -> None:
+    """From the marker to the rate of their least time, within the axes, and in the legend."""
+    file = TimingFile.load(REPORT)
+    operators = (Operator(name="x", family="x", least_s=1e-3),)
+    figure = roofline_of(replace(file, rows=(replace(file.rows[0], operators=operators),)))
+    ax = on_axes(roofline_drawing(figure))
+    (point,) = figure.groups[0].points
+    top = 2 * 50612992 / 1e-3 / 1e9
+    assert ([point.low] * 2, [point.flops_per_s / 1e9, pytest.approx(top)]) in lines(ax)
+    assert ax.get_ylim()[1] > top
+    legend = ax.get_legend()
+    assert legend is not None
+    assert "up to what its operators allow" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_a_data_sheet_is_dashed_and_groups_differ_in_marker() -> None:

@@ -131,4 +131,5 @@ def test_every_family_is_measured() -> None:
     streams = {one.family: [size for size, _ in one.streams] for one in roofs.families}
     moving = ("copy", "pointwise", "reduction", "normalisation", "softmax", "pooling")
     assert {family for family, sizes in streams.items() if sizes == [2**14, 2**16]} == {*moving}
+    assert all(one.call_s > 0 for one in roofs.families)
     assert roofs.lacks(["fp32"]) == () or roofs.matmul[0].busy

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flopbench.core.units import gflops, percentage
+from flopbench.core.units import FLOPS_PER_MAC, gflops, percentage
 from flopbench.policy.file_kinds import TIMINGS
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.timings import (
@@ -41,6 +41,8 @@ class RoofPoint:
         low: FLOPs a byte with every activation of dense operators going through memory.
         high: FLOPs a byte with only the weights moved.
         flops_per_s: achieved.
+        ceiling_flops_per_s: what its operators, one after another, could reach on the roofs of
+            their families; None where they are not known.
     """
 
     name: str
@@ -48,6 +50,7 @@ class RoofPoint:
     low: float
     high: float
     flops_per_s: float
+    ceiling_flops_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +103,11 @@ class Roofline(TimedFigure):
             f"Solid: measured roofs, the best matrix product and the best copy ({roofs}).",
             *dict.fromkeys(_sheet(group) for group in self.groups),
         ]
+        if self.ceilings:
+            sentences.append(
+                "The stem above a marker ends where the model's operators, one after another, each "
+                "at the highest rate measured for its family, would put it."
+            )
         if any(group.spread for group in self.groups):
             sentences.append("Files hold several measurements of one roof: the highest is drawn.")
         if self.shared:
@@ -114,6 +122,11 @@ class Roofline(TimedFigure):
             alt=f"{timed_models(len(rows))} under measured roofs. {self._finding}",
             warnings=self.warnings,
         )
+
+    @property
+    def ceilings(self) -> bool:
+        """Whether the operators of a model are known, older timing files have none."""
+        return any(p.ceiling_flops_per_s for group in self.groups for p in group.points)
 
     @property
     def _finding(self) -> str:
@@ -146,6 +159,7 @@ class Roofline(TimedFigure):
                 "ridge_flops_per_byte": group.ridge,
                 "data_sheet_flops_per_s": group.peak_flops_per_s,
                 "data_sheet_bytes_per_s": group.peak_bytes_per_s,
+                **({"operators_flops_per_s": point.ceiling_flops_per_s} if self.ceilings else {}),
             }
             for group in self.groups
             for point in group.points
@@ -218,7 +232,16 @@ def _under_roofs(group: TimingGroup) -> RoofGroup:
     for name, one in group.rows:
         low, high = one.summary.intensity or (0.0, 0.0)
         achieved = one.summary.achieved_flops_per_s or 0.0
-        points.append(RoofPoint(name=name, one=one, low=low, high=high, flops_per_s=achieved))
+        points.append(
+            RoofPoint(
+                name=name,
+                one=one,
+                low=low,
+                high=high,
+                flops_per_s=achieved,
+                ceiling_flops_per_s=_ceiling(one),
+            )
+        )
     sheet = None if peak is None else peak.flops_per_s(first.row.what.dtype)
     return RoofGroup(
         name=group.name,
@@ -233,6 +256,12 @@ def _under_roofs(group: TimingGroup) -> RoofGroup:
         points=tuple(points),
         spread=len(set(flops)) > 1 or len(set(copied)) > 1,
     )
+
+
+def _ceiling(one: TimedRow) -> float | None:
+    """Return the FLOP/s of a call that took no longer than its operators must."""
+    macs, least_s = one.row.work.dense_macs, one.summary.least_s
+    return FLOPS_PER_MAC * macs * one.row.what.batch / least_s if macs and least_s else None
 
 
 def _roofs(group: RoofGroup) -> str:

@@ -12,7 +12,7 @@ from flopbench.core.errors import DataError, InputError
 from flopbench.present.figures.roofline import roofline
 from flopbench.timing.file import TimingFile
 from flopbench.timing.peaks import peak_of
-from flopbench.timing.records import TimingSpec, Work
+from flopbench.timing.records import Operator, TimingSpec, Work
 from flopbench.timing.verdicts import summarise
 
 roofline_of = roofline.make
@@ -110,6 +110,24 @@ def test_rows_that_cannot_be_drawn_are_left_out_and_said(file: TimingFile) -> No
     for needle in ("(out of memory)", "(no measured roofs)", "parameters or activations are not"):
         assert needle in warning
     assert len(figure.table.rows) == 1
+
+
+def test_what_the_operators_allow_is_drawn_where_it_is_known(file: TimingFile) -> None:
+    """2 FLOPs a MAC of the whole batch over their least time; older files say nothing of it."""
+    operators = tuple(
+        Operator(name=name, family=name, least_s=0.002, calls=calls)
+        for name, calls in (("convolution", 3), ("pooling", 4))
+    )
+    first = file.rows[0]
+    batch = replace(first, operators=operators, what=replace(first.what, batch=4))
+    figure = roofline_of(replace(file, rows=(batch, file.rows[1])))
+    known, unknown = figure.groups[0].points
+    # 2 · 50,612,992 MACs · 4 images in 7 · 2 ms
+    assert known.ceiling_flops_per_s == pytest.approx(28921709714.3)
+    assert unknown.ceiling_flops_per_s is None
+    assert any("The stem above a marker" in line for line in figure.caption.sentences)
+    assert figure.table.header[-1] == "operators_flops_per_s"
+    assert "operators_flops_per_s" not in roofline_of(REPORT).table.header
 
 
 def test_nothing_left_to_draw_is_refused(file: TimingFile) -> None:

@@ -62,6 +62,7 @@ def some_roofs(threads: int = 1, scale: float = 1.0) -> Roofs:
                 family="convolution",
                 flops_per_s=9e10 * scale,
                 streams=((2**14, 6e10 / scale), (2**16, 3e10 * scale)),
+                call_s=6e-6 / scale,
             ),
         ),
     )
@@ -220,6 +221,7 @@ def test_of_two_measurements_the_higher_roof_counts() -> None:
     assert merged.lacks(["fp32", "bf16"]) == ("bf16",)
     (family,) = merged.families
     assert (family.flops_per_s, family.streams) == (1.8e11, ((2**14, 6e10), (2**16, 6e10)))
+    assert family.call_s == 3e-6
     again = some_roofs().completed_by(some_roofs(scale=2.0))
     assert again.families == some_roofs().families
 

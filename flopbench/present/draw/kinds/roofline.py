@@ -57,7 +57,7 @@ def _set_limits(ax: Axes, groups: tuple[RoofGroup, ...], points: list[RoofPoint]
     """Include every point, every ridge, and part of every sloped roof."""
     left = min(*(p.low for p in points), *(g.ridge / ROOM for g in groups)) / ROOM
     right = max(*(p.high for p in points), *(2 * g.ridge for g in groups)) * ROOM
-    rates = [p.flops_per_s for p in points]
+    rates = [rate for p in points for rate in (p.flops_per_s, p.ceiling_flops_per_s) if rate]
     roofs = [roof for g in groups for roof in (g.flops_per_s, g.peak_flops_per_s) if roof]
     bottom = min(gflops(min(rates)) / ROOM, *(gflops(g.flops_per_s) / 4 for g in groups))
     ax.set_xlim(left, right)
@@ -78,6 +78,9 @@ def _legend(roofline: Roofline) -> list[tuple[Artist, str]]:
             key = Line2D([], [], color=color, linestyle="--", linewidth=0.8)
             sheet = _pair(group.peak_flops_per_s, group.peak_bytes_per_s)
             entries.append((key, f"data sheet: {sheet}"))
+    if roofline.ceilings:
+        key = Line2D([], [], color=look(0).color, linewidth=0.6, marker="_", markersize=5)
+        entries.append((key, "up to what its operators allow"))
     return [*entries, *hollow_entries(roofline.hollow)]
 
 
@@ -111,8 +114,12 @@ def _draw_roofs(ax: Axes, group: RoofGroup, own: Look, *, several: bool) -> None
 
 
 def _draw_point(ax: Axes, point: RoofPoint, own: Look, *, filled: bool) -> None:
-    """Draw one model: a line between its bounds, the marker at the lower one."""
+    """Draw one model: a line between its bounds, the marker at the lower one, a stem to its top."""
     height = gflops(point.flops_per_s)
     ax.plot([point.low, point.high], [height] * 2, color=own.color, linewidth=1.4, zorder=3)
     ax.plot([point.high], [height], color=own.color, marker="|", markersize=5, zorder=3)
+    if point.ceiling_flops_per_s:
+        top = gflops(point.ceiling_flops_per_s)
+        ax.plot([point.low] * 2, [height, top], color=own.color, linewidth=0.6, zorder=3)
+        ax.plot([point.low], [top], color=own.color, marker="_", markersize=5, zorder=3)
     mark(ax, point.low, height, own, filled=filled)
