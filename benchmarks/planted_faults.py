@@ -401,6 +401,27 @@ FAULTS = (
         ("tests/models/test_building.py::test_a_refused_download_is_not_tried_again",),
     ),
     Fault(
+        "any keyword of a library's builder is an option",
+        "flopbench/models/build/options.py",
+        "        if name not in known:",
+        "        if name not in known and name in known:",
+        ("tests/models/test_models.py::test_bad_models_are_refused",),
+    ),
+    Fault(
+        "a process that a factory forked counts on",
+        "flopbench/models/build/contained.py",
+        "        if os.getpid() != process:",
+        "        if os.getpid() == 0:",
+        ("tests/counting/test_failures.py::test_a_factory_changes_nothing_for_others",),
+    ),
+    Fault(
+        "a message passes on the escape codes of a name",
+        "flopbench/core/errors.py",
+        "    lines = (one_line(line) for line in",
+        "    lines = (line for line in",
+        ("tests/light/cli/test_cli_hostile_names.py",),
+    ),
+    Fault(
         "relative imports of own code are not followed",
         "flopbench/counting/own_code.py",
         "        if not any(above):",

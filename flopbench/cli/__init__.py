@@ -27,7 +27,7 @@ from flopbench.cli import (
     table,
 )
 from flopbench.cli.parser import Parser
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_OK, FlopbenchError
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_OK, FlopbenchError, complain
 from flopbench.core.version import VERSION
 
 VERBS = (
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except FlopbenchError as error:
-        sys.stderr.write(f"flopbench: error: {error}\n")
+        complain(f"error: {error}")
         return error.exit_status
     except KeyboardInterrupt:
         sys.stderr.write("flopbench: interrupted; nothing was written\n")

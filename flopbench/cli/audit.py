@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -16,7 +15,7 @@ from flopbench.cli.common import (
     require,
     show,
 )
-from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
     from flopbench.audit import ClaimFile
@@ -87,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     show(args, audit_tables(found))
     for result in found.results:
         if result.unmeasured:
-            sys.stderr.write(f"flopbench: {result.claim.where}: {result.reasons[-1]}\n")
+            complain(f"{result.claim.where}: {result.reasons[-1]}")
     if args.strict and found.counts()["off"]:
         return EXIT_CHECK_FAILED
     return EXIT_MEASURE if any(f.unmeasured for f in found.results) else EXIT_OK

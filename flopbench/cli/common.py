@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.parser import Parser
 from flopbench.core.errors import FlopbenchError, InputError
+from flopbench.core.escaping import one_line
 from flopbench.core.files import check_apart, check_writable, write_atomic
 from flopbench.counting.registry import DEFAULT_COUNTERS
 
@@ -332,7 +333,7 @@ class Bar:
                 BarColumn(BAR_WIDTH),
                 MofNCompleteColumn(),
                 Times(Column(no_wrap=True)),
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 console=Console(file=self._stream),
                 transient=True,
                 refresh_per_second=1,  # drawing takes time from the measurement
@@ -369,7 +370,7 @@ class Bar:
 
     def _draw(self) -> None:
         if self._progress is not None:
-            done, total, what = self._state
+            done, total, what = (*self._state[:2], one_line(self._state[2]))
             taken = len(f"{self._doing} {total}/{total} {self.times}  ") + BAR_WIDTH
             room = max(self._progress.console.width - taken, 0)
             what = what if len(what) <= room else f"{what[: max(room - 1, 0)]}…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from flopbench.cli.latency_options import (
 )
 from flopbench.cli.machine_options import refuse_measuring
 from flopbench.cli.model_options import add_models, models_for
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError, complain
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
@@ -88,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         # A sweep may end at a batch that fails, but not at batch 1.
         if row.failure and not (row.sweep and row.what.batch > 1):
             why = row.failure.removeprefix(row.what.spec).lstrip()
-            sys.stderr.write(f"flopbench: could not time {row.what}: {why}\n")
+            complain(f"could not time {row.what}: {why}")
             status = status or EXIT_MEASURE
     return status
 
@@ -175,7 +174,7 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
         if not kept.rows:
             raise
         where = "below" if args.output == "-" else f"in {args.output}"
-        sys.stderr.write(f"flopbench: interrupted; {len(kept.rows)} finished rows are {where}\n")
+        complain(f"interrupted; {len(kept.rows)} finished rows are {where}")
         return kept, EXIT_INTERRUPTED
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from flopbench.cli.common import check_output, positive, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_preset, add_reading
-from flopbench.core.errors import EXIT_INPUT, EXIT_OK
+from flopbench.core.errors import EXIT_INPUT, EXIT_OK, complain
 
 SHOWN_SAMPLES = 5
 SHOWN_DEFECTS = 20
@@ -95,10 +95,10 @@ def run_validate(args: argparse.Namespace) -> int:
     warn(warnings)
     if defects:
         for error in defects[:SHOWN_DEFECTS]:
-            sys.stderr.write(f"flopbench: error: {error}\n")
+            complain(f"error: {error}")
         more = len(defects) - SHOWN_DEFECTS
         if more > 0:
-            sys.stderr.write(f"flopbench: and {more} more defects\n")
+            complain(f"and {more} more defects")
         return EXIT_INPUT
     files = len(log.readers)
     what = f"{files} files" if files > 1 else log.source
@@ -150,7 +150,8 @@ def run_head(args: argparse.Namespace) -> int:
         header,
         flags=re.DOTALL,
     )
-    sys.stdout.write(f"{header}\n")
-    for sample in shown:
-        sys.stdout.write(msgspec.json.encode(sample).decode() + "\n")
+    for text in (header, *(msgspec.json.encode(sample).decode() for sample in shown)):
+        # JSON leaves control characters above 127 as they are, and a terminal obeys some.
+        plain = (c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+        sys.stdout.write("".join(plain) + "\n")
     return EXIT_OK

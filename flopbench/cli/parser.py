@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from flopbench.cli.examples import EXAMPLES
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, complain, near_match
 
 SPELT_OUT = 3
 """A usage with more options than these is as long as the help below it: it says [options]."""
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         """Exit with the status of an input error."""
         wrong = misspelt(self, self.given)
         error = wrong or InputError(message, f"see '{self.prog} --help'")
-        sys.stderr.write(f"flopbench: error: {error}\n")
+        complain(f"error: {error}")
         raise SystemExit(error.exit_status)
 
 

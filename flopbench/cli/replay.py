@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -21,7 +20,7 @@ from flopbench.cli.common import (
 from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_log, add_preset, add_reading, log_of
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -216,7 +215,7 @@ def _status(args: argparse.Namespace, measured: Replay | Overheads) -> int:
     many = plural(done, "process", "processes")
     why = f"process {done + 1} failed: {measured.failure}"
     why = why if measured.failure else "interrupted"
-    sys.stderr.write(f"flopbench: {why}; {done} finished {many} {kept}\n")
+    complain(f"{why}; {done} finished {many} {kept}")
     return EXIT_MEASURE if measured.failure else EXIT_INTERRUPTED
 
 

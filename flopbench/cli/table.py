@@ -18,7 +18,7 @@ from flopbench.cli.common import (
     show,
 )
 from flopbench.cli.model_options import add_models, models_for
-from flopbench.core.errors import EXIT_MEASURE, EXIT_OK
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
     from flopbench.counting.table import CostTable
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     failed = dict.fromkeys((row.spec, row.notes[0]) for row in table if row.status == "failed")
     for spec, why in failed:
         why = why.removeprefix(spec).lstrip()
-        sys.stderr.write(f"flopbench: could not measure {spec}: {why}\n")
+        complain(f"could not measure {spec}: {why}")
     return EXIT_MEASURE if failed else EXIT_OK
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal
+
+from flopbench.core.escaping import one_line
 
 EXIT_OK = 0
 EXIT_CHECK_FAILED = 1
@@ -66,6 +69,12 @@ class NotComparableError(FlopbenchError):
     """Two results that are well formed but cannot be compared."""
 
     exit_status = EXIT_NOT_COMPARABLE
+
+
+def complain(text: object) -> None:
+    """Write a message to stderr; what a file named in it stays text, and steers no terminal."""
+    lines = (one_line(line) for line in str(text).split("\n"))
+    sys.stderr.write("flopbench: " + "\n".join(lines) + "\n")
 
 
 def cut(text: str) -> str:

@@ -241,6 +241,7 @@ def to_terminal(
 
 def write_prose(lines: Iterable[str], stream: TextIO, *, style: str = "") -> None:
     """Write lines; on a terminal they are wrapped between words, below their own indentation."""
+    lines = map(one_line, lines)
     if not stream.isatty():
         stream.write("".join(f"{line.rstrip()}\n" for line in lines))
         return

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 import msgspec
 
-from flopbench.core.errors import FlopbenchError
+from flopbench.core.errors import FlopbenchError, complain
 from flopbench.core.files import write_atomic
 from flopbench.core.records import Record
 from flopbench.counting.own_code import code_digest
@@ -167,4 +167,4 @@ def _code_digest() -> str:
 
 
 def _warn(message: str) -> None:
-    sys.stderr.write(f"flopbench: warning: {message}\n")
+    complain(f"warning: {message}")
