@@ -75,6 +75,8 @@ def test_stages_do_what_they_are_called(video: str) -> None:
     assert pipeline._resized(image, width=8, height=6).size == (8, 6)
     grey = Image.fromarray(np.full((2, 3, 3), 51, np.uint8))  # 51 / 255 = 0.2
     assert torch.equal(pipeline.tensor_of(grey), torch.full((3, 2, 3), 51.0) / 255)
+    mean, std = torch.full((3, 1, 1), 0.2), torch.full((3, 1, 1), 0.5)
+    assert pipeline._normalised(grey, mean, std).abs().max() < 1e-6
 
 
 def test_times_are_those_of_one_frame() -> None:

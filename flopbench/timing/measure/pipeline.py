@@ -121,15 +121,18 @@ def _stage_call(path: str, stage: str, size: str, *, threads: int) -> tuple[Call
     if stage == "resize":
         return _each(resize, images)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, STD))
-    return _each(
-        lambda image: tensor_of(image).sub_(mean).div_(std), [resize(image) for image in images]
-    )
+    normalise = partial(_normalised, mean=mean, std=std)
+    return _each(normalise, [resize(image) for image in images])
 
 
 def _resized(image: Any, width: int, height: int) -> Any:
     from PIL import Image
 
     return image.resize((width, height), Image.Resampling.BILINEAR)
+
+
+def _normalised(image: Any, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    return tensor_of(image).sub_(mean).div_(std)
 
 
 def tensor_of(image: Any) -> torch.Tensor:
