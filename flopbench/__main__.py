@@ -1,5 +1,15 @@
-"""``python -m flopbench``."""
+"""``flopbench`` and ``python -m flopbench``: signals are handled before more is imported."""
 
-from flopbench.cli import main
+from flopbench.core import stopping
 
-raise SystemExit(main())
+
+def main() -> int:
+    """Run the command line of this process; return its exit status."""
+    stopping.install()
+    from flopbench.cli import main
+
+    return main()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -28,6 +29,7 @@ from flopbench.cli import (
 )
 from flopbench.cli.parser import Parser
 from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_OK, FlopbenchError, complain
+from flopbench.core.stopping import NOTHING_HALF
 from flopbench.core.version import VERSION
 
 VERBS = (
@@ -80,18 +82,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
-    try:
-        status: int = args.run(args)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except FlopbenchError as error:
-        complain(f"error: {error}")
-        return error.exit_status
-    except KeyboardInterrupt:
-        sys.stderr.write("flopbench: interrupted; nothing was written\n")
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has left, as `| head` does: that is not an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    status = EXIT_OK
+    # The reader of our output may leave, as `| head` does: that is not an error.
+    with contextlib.suppress(BrokenPipeError):
+        try:
+            status = args.run(args)
+        except FlopbenchError as error:
+            status = error.exit_status
+            complain(f"error: {error}")
+        except KeyboardInterrupt:
+            status = EXIT_INTERRUPTED
+            complain(f"interrupted; {NOTHING_HALF}")
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:  # Python flushes again at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return status

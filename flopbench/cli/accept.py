@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
 from flopbench.core.errors import EXIT_OK, InputError, near_match
-from flopbench.core.files import check_writable, read_if_there, write_atomic
+from flopbench.core.files import check_writable, locked, read_if_there, write_atomic
 
 if TYPE_CHECKING:
     from flopbench.check.records import Baseline, Config
@@ -94,14 +94,15 @@ def _accept(args: argparse.Namespace, config: Config) -> int:
         timed = {entry.name for entry, _ in guarded(config)} & set(names)
         lines = accept_latency(config, sorted(timed), progress=progress) if timed else ()
     text = render_baseline(moved)
-    found = read_if_there(path, WHAT)
-    require(
-        found == before,
-        f"{path} changed while this measured, so nothing was accepted",
-        "run flopbench accept again",
-    )
-    if found != text:  # also to put its form right
-        write_atomic(path, text)
+    with locked(path.parent):
+        found = read_if_there(path, WHAT)
+        require(
+            found == before,
+            f"{path} changed while this measured, so nothing was accepted",
+            "run flopbench accept again",
+        )
+        if found != text:  # also to put its form right
+            write_atomic(path, text)
     sys.stdout.write("".join(f"{line}\n" for line in (*describe_moves(moves, str(path)), *lines)))
     return EXIT_OK
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.parser import Parser
+from flopbench.core import stopping
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.escaping import one_line
 from flopbench.core.files import check_apart, check_writable, write_atomic
@@ -269,7 +271,8 @@ def progress_bar(doing: str = "measuring") -> Iterator[Bar | None]:
     timer.daemon = True
     timer.start()
     try:
-        yield bar
+        with stopping.cleaned(bar.wipe):
+            yield bar
     finally:
         timer.cancel()
         bar.close()
@@ -367,6 +370,11 @@ class Bar:
             self._closed = True
             if self._progress is not None:
                 self._progress.stop()
+
+    def wipe(self) -> None:
+        """Leave the terminal as it was, at once: what a signal interrupted may hold any lock."""
+        if self._progress is not None:
+            os.write(self._stream.fileno(), b"\r\x1b[2K\x1b[?25h")  # clear line, show cursor
 
     def _draw(self) -> None:
         if self._progress is not None:

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import progress_bar, require
+from flopbench.core import stopping
 from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, MeasureError
-from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.files import check_writable, locked, write_atomic
 
 if TYPE_CHECKING:
     from flopbench.check.records import Entry
@@ -122,8 +123,10 @@ def _begin(entries: list[Entry], *, named: bool) -> int:
     baseline, moves = accept(None, costs, good, FIRST_REASON)
     kept = Path(config.baseline)
     kept.parent.mkdir(exist_ok=True)
-    write_atomic(kept, render_baseline(baseline))
-    write_atomic(Path(CONFIG), config_text(entries, failures))
+    with locked(Path()), stopping.held():
+        _refuse_second()  # another process may have begun here meanwhile
+        write_atomic(kept, render_baseline(baseline))
+        write_atomic(Path(CONFIG), config_text(entries, failures))
     lines = [
         f"{CONFIG} written: entries, and budgets to fill in",
         *describe_moves(moves, str(kept)),

@@ -25,7 +25,8 @@ from flopbench.cli.latency_options import (
 )
 from flopbench.cli.machine_options import refuse_measuring
 from flopbench.cli.model_options import add_models, models_for
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, InputError, complain
+from flopbench.core import stopping
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, InputError, complain
 
 if TYPE_CHECKING:
     from flopbench.core.tables import Tables
@@ -141,8 +142,12 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
         if keeps_json(args):
             merge([*done, file]).save(args.output)
 
+    came: list[int] = []
     try:
-        with progress_bar() as progress:
+        with (
+            progress_bar() as progress,
+            stopping.raising(when=lambda: bool(done or latest)) as came,
+        ):
             asked = {"processes": args.processes, "budget_s": args.budget, "fewest": args.samples}
             effort = Effort(
                 **{name: value for name, value in asked.items() if value},
@@ -175,7 +180,7 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
             raise
         where = "below" if args.output == "-" else f"in {args.output}"
         complain(f"interrupted; {len(kept.rows)} finished rows are {where}")
-        return kept, EXIT_INTERRUPTED
+        return kept, stopping.status_of(came)
 
 
 def _models(args: argparse.Namespace, logs: list[str]) -> list[ModelSpec]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from flopbench.cli.common import inputs_of, positive, progress_bar, require, warn
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import LOG_OPTIONS, choices_of
+from flopbench.core import stopping
 from flopbench.core.errors import EXIT_OK, InputError
 from flopbench.core.files import check_apart, check_writable, write_atomic
 from flopbench.present.draw.venues import DEFAULT_VENUE, VENUES
@@ -152,13 +153,13 @@ def run(args: argparse.Namespace) -> int:
             progress(1, 2, args.kind)
         content, warnings = bytes_of(drawing, format)
     caption, table = drawing.data.caption, drawing.data.table
-    if args.data is not None:
-        text = to_csv(table.header, table.rows)
-        if args.data == "-":
-            sys.stdout.write(text)
-        else:
+    text = "" if args.data is None else to_csv(table.header, table.rows)
+    if args.data == "-":
+        sys.stdout.write(text)
+    with stopping.held():
+        if "--data" in outputs:
             write_atomic(outputs["--data"], text)
-    write_atomic(output, content)
+        write_atomic(output, content)
     if args.data != "-":
         write_prose(caption.lines(args.caption), sys.stdout)
     warn([*caption.warnings, *warnings])

@@ -139,7 +139,8 @@ def add_reading(parser: Parser) -> None:
     group.add_argument(
         "--allow-truncated",
         action="store_true",
-        help="leave out a last line that is cut off, as a killed run may leave one",
+        help="leave out what a killed run may leave: a last line that is cut off, or, of several "
+        "shards, one without a whole header",
     )
     group.add_argument(
         "--duplicates",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flopbench.cli.common import (
@@ -20,7 +21,8 @@ from flopbench.cli.common import (
 from flopbench.cli.machine_options import add_machine, refuse_measuring
 from flopbench.cli.parser import Parser
 from flopbench.cli.policy_options import add_log, add_preset, add_reading, log_of
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_MEASURE, EXIT_OK, complain
+from flopbench.core import stopping
+from flopbench.core.errors import EXIT_MEASURE, EXIT_OK, complain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -162,13 +164,9 @@ def run(args: argparse.Namespace) -> int:
     from flopbench.replay.run import replay_of_log
 
     prices = _prices(args)  # a file that cannot be read is told before hours of work
-    with progress_bar() as progress:
-        say = progress.say if progress else None
-        result = replay_of_log(
-            log, choices_of(args), progress=progress, say=say, keep=_keeper(args)
-        )
+    result, came = _measured(args, partial(replay_of_log, log, choices_of(args)))
     _emit(args, [result], prices)
-    return _status(args, result)
+    return _status(args, result, came)
 
 
 def _prices(args: argparse.Namespace) -> Prices | None:
@@ -185,26 +183,35 @@ def _calibrate(args: argparse.Namespace, log: Sequence[str]) -> int:
     from flopbench.replay.overheads_text import overheads_tables
 
     args.rounds = args.rounds or ROUNDS
-    with progress_bar() as progress:
-        say = progress.say if progress else None
-        found = calibrate(log, choices_of(args), progress=progress, say=say, keep=_keeper(args))
+    found, came = _measured(args, partial(calibrate, log, choices_of(args)))
     tables = overheads_tables(found)
     show(args, tables)
     warn(tables.warnings)
-    return _status(args, found)
+    return _status(args, found, came)
 
 
-def _keeper(args: argparse.Namespace) -> Callable[[Any], None]:
-    """Return what keeps everything measured so far in a JSON file, where one was asked for."""
+def _measured(args: argparse.Namespace, measure: Callable[..., Any]) -> tuple[Any, list[int]]:
+    """Measure, and keep in a JSON file, where one was asked for, what is finished.
+
+    Returns:
+        What was measured, and the signal that ended it once there was something to keep.
+    """
+    finished: list[Any] = []
 
     def keep(measured: Any) -> None:
+        finished[:] = [measured]
         if keeps_json(args):
             measured.save(args.output)
 
-    return keep
+    with (
+        progress_bar() as progress,
+        stopping.raising(when=lambda: bool(finished)) as came,
+    ):
+        say = progress.say if progress else None
+        return measure(progress=progress, say=say, keep=keep), came
 
 
-def _status(args: argparse.Namespace, measured: Replay | Overheads) -> int:
+def _status(args: argparse.Namespace, measured: Replay | Overheads, came: list[int]) -> int:
     """Say which processes are missing; return the exit status."""
     from flopbench.core.units import plural
 
@@ -216,7 +223,7 @@ def _status(args: argparse.Namespace, measured: Replay | Overheads) -> int:
     why = f"process {done + 1} failed: {measured.failure}"
     why = why if measured.failure else "interrupted"
     complain(f"{why}; {done} finished {many} {kept}")
-    return EXIT_MEASURE if measured.failure else EXIT_INTERRUPTED
+    return EXIT_MEASURE if measured.failure else stopping.status_of(came)
 
 
 def choices_of(args: argparse.Namespace) -> ReplayChoices:

@@ -6,11 +6,12 @@ import contextlib
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from flopbench.core import stopping
 from flopbench.core.errors import DataError, InputError
 
 LARGEST = 1 << 64
@@ -83,24 +84,86 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     path = path.resolve()
     check_writable(path)
     data = content.encode("utf-8") if isinstance(content, str) else content
-    # Named before it exists, so that an interrupt at any moment leaves nothing behind.
-    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
             return
         # Only its owner may read it until it is whole.
         private = partial(os.open, mode=0o600)
-        with open(temporary, "xb", opener=private) as stream:
-            stream.write(data)
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
+        with temporary(path.parent, f".{path.name}.") as new:
+            with open(new, "xb", opener=private) as stream:
+                stream.write(data)
+            mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~umask()
+            os.chmod(new, mode)
+            os.replace(new, path)
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def temporary(parent: Path, start: str) -> Iterator[Path]:
+    """Yield the path of a new file or folder, of which nothing is left however the block ends.
+
+    Args:
+        parent: the folder that it is in.
+        start: how its name starts.
+    """
+    # Named before it exists, so that a signal at any moment leaves nothing behind.
+    path = parent / f"{start}{os.urandom(4).hex()}"
+
+    def remove() -> None:
+        if path.is_dir():
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+    with stopping.cleaned(remove):
+        try:
+            yield path
+        finally:
+            remove()
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time run the block for a folder, where the system has such locks."""
+    number = None
+    with contextlib.suppress(OSError):
+        number = os.open(folder, os.O_RDONLY)
+    try:
+        if number is not None:
+            lock(number)
+        yield
     finally:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+        if number is not None:
+            os.close(number)  # which unlocks it
+
+
+def lock(number: int, *, wait: bool = True) -> bool:
+    """Lock an open file until it is closed; return False where another process has the lock.
+
+    True where the system has no such locks. Programs that do not ask for the lock are not held up.
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        return True
+    return True
+
+
+def unlock(number: int) -> None:
+    """Give up a lock, also where a fork has the file open still."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.flock(number, fcntl.LOCK_UN)
 
 
 def read_text(path: Path, what: str) -> str:
@@ -220,7 +283,8 @@ def check_schema(data: Any, where: str, *, kind: str, schema: int, what: str, re
         )
 
 
-def _umask() -> int:
+def umask() -> int:
+    """Return which permissions new files lack."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -16,7 +16,7 @@ from typing import Any
 
 from flopbench.core import errors
 from flopbench.core.errors import FlopbenchError
-from flopbench.core.workers import POLL_S, TOLD
+from flopbench.core.workers import POLL_S, TOLD, end_with_parent
 
 _told: Path | None = None
 """Where to say how far the job is; None outside a worker."""
@@ -38,6 +38,7 @@ def tell(done: int, total: int, what: str = "") -> None:
 def main() -> None:
     """Run the job that the parent sent."""
     global _told
+    end_with_parent()  # one that has ended before has sent no job
     target, answer = sys.argv[1:]
     _told = Path(answer).with_suffix(TOLD)
     sent = json.loads(sys.stdin.read())

@@ -1,4 +1,4 @@
-"""Fresh processes to measure in: one job in, one JSON value out.
+"""Processes to measure in: a fresh one for each job, one JSON value out; or a pool of them.
 
 A worker is a new interpreter, not a fork: memory layout, library threads and caches start anew,
 which is what makes processes replicates of each other. The job comes on stdin; the answer goes to
@@ -15,13 +15,13 @@ import site
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from flopbench.core import errors
+from flopbench.core import errors, stopping
 from flopbench.core.errors import FlopbenchError, MeasureError
+from flopbench.core.files import temporary
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, what comes next)."""
@@ -58,6 +58,18 @@ class WorkerDied(MeasureError):
 POLL_S = 0.5
 """Seconds between two looks at how far a worker is."""
 
+_QUIET = "ignore:resource_tracker"
+_DEATH_SIGNAL = 1
+"""``PR_SET_PDEATHSIG`` of Linux."""
+
+
+def end_with_parent() -> None:
+    """End this process when its parent does, even by ``kill -9``, where the system is Linux."""
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, int(signal.SIGKILL))
+
 
 def run_job(
     target: str,
@@ -88,8 +100,9 @@ def run_job(
     # The caller's import path comes after the child's own: a model of the user's is found, and a
     # file of the user's with a library's name hides nothing.
     sent = {"job": job, "path": [path or os.getcwd() for path in sys.path]}
-    with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
-        answer = Path(folder) / "answer.json"
+    with temporary(Path(tempfile.gettempdir()), "flopbench-") as folder:
+        folder.mkdir(0o700)
+        answer = folder / "answer.json"
         command = [sys.executable, "-c", _START, target, str(answer)]
         child = subprocess.Popen(
             command,
@@ -102,7 +115,7 @@ def run_job(
             errors="replace",
         )
         try:
-            with _terminable():
+            with stopping.cleaned(child.kill):
                 said = _waited_for(child, json.dumps(sent), answer.with_suffix(TOLD), progress)
         except BaseException:
             child.kill()
@@ -116,6 +129,68 @@ def run_job(
     if "error" in result:
         raise _revived(result["error"])
     return result["value"]
+
+
+class Pool(NamedTuple):
+    """Worker processes: ``submit(function, *arguments)`` returns a future."""
+
+    submit: Callable[..., Any]
+    processes: Callable[[], list[Any]]
+
+
+@contextlib.contextmanager
+def pool_of(jobs: int) -> Iterator[Pool]:
+    """Yield a pool of new interpreters; they end with the block, at any end."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context, resource_tracker
+
+    # A process that ends at once leaves semaphores, which this removes: with words of its own.
+    sys.warnoptions.append(_QUIET)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        sys.warnoptions.remove(_QUIET)
+    spawn = get_context("spawn")
+    pool = ProcessPoolExecutor(jobs, spawn, initializer=_begin, initargs=(os.getpid(),))
+
+    def submit(*job: Any) -> Any:
+        with _without_interrupts():  # it may start a process
+            return pool.submit(*job)
+
+    def processes() -> list[Any]:
+        return list((pool._processes or {}).values())
+
+    def end() -> None:
+        for process in processes():
+            process.kill()  # the pool itself would wait for running jobs
+
+    try:
+        with stopping.cleaned(end):
+            yield Pool(submit, processes)
+    except BaseException:
+        end()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _begin(parent: int) -> None:
+    end_with_parent()
+    if os.getppid() != parent:  # it has ended already
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start children that Ctrl-C does not reach: a terminal sends it to all, and we end them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _waited_for(
@@ -148,23 +223,6 @@ def _death(status: int, said: str) -> Exception:
     if status and "Traceback" not in said:
         return WorkerDied(f"the measuring process ended with exit status {status}")
     return RuntimeError(f"a measuring process failed:\n{said[-LAST_WORDS:]}")
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-    """End on SIGTERM as on an interrupt, so that no child goes on measuring without its parent."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def leave(number: int, _frame: object) -> None:
-        raise SystemExit(128 + number)
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _revived(error: Mapping[str, str]) -> FlopbenchError:

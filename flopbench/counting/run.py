@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing.process import BaseProcess
 
 from flopbench.core.errors import FlopbenchError, InputError, MeasureError
-from flopbench.core.workers import Progress
+from flopbench.core.workers import Progress, pool_of
 from flopbench.counting import cache
 from flopbench.counting.agreement import REFERENCE, CounterVerdict, judge_counters
 from flopbench.counting.cost_row import CostRow
@@ -251,25 +250,15 @@ def _measure_missing(
 
 def _in_workers(todo: list[_Todo], jobs: int) -> Iterator[tuple[_Todo, _Results]]:
     """Measure in worker processes; what a dying one takes down is measured again, one by one."""
-    from multiprocessing import get_context
-
-    pool = ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn"))
     lost: list[_Todo] = []
-    workers: list[BaseProcess] = []
-    try:
+    with pool_of(min(jobs, len(todo))) as pool:
         futures = {pool.submit(_measure_one, one): one for one in todo}
-        workers = list((pool._processes or {}).values())
+        workers = pool.processes()
         for future in as_completed(futures):
             try:
                 yield futures[future], future.result()
             except BrokenProcessPool:
                 lost.append(futures[future])
-    except BaseException:
-        for process in workers:
-            process.terminate()  # the pool itself would wait for running jobs
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
     for one in lost:
         if len(todo) > 1:
             yield from _in_workers([one], 1)

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.core.files import check_writable
+from flopbench.core.files import check_writable, lock, unlock
+from flopbench.core.units import plural
 from flopbench.policy.header import FORMAT, Header, Shard, differing, header_json, read_header
 from flopbench.policy.samples import Sample
 
@@ -28,6 +29,7 @@ _RANK_VARIABLES = (
 )
 ANOTHER_RUN = "append=True continues it, overwrite=True replaces it"
 """What to do about a log that exists."""
+ANOTHER_LOG = "each process needs its own log: another name, or rank= and world_size="
 _START = f'{{"format":"{FORMAT}"'.encode()
 _PIECE_BYTES = 1 << 16
 
@@ -41,7 +43,8 @@ class AppendFile:
         self._parts: list[bytes] = []
         self.held = 0
         old = append and path.exists()
-        kept, joint = _whole_part(path, header) if old else (0, b"")
+        if old and not path.is_file():
+            raise InputError(f"cannot continue {path}: it is not a file")
         flags = os.O_RDWR | os.O_APPEND | getattr(os, "O_BINARY", 0)
         try:
             self._fd = os.open(path, flags | (0 if old else os.O_CREAT | os.O_EXCL), 0o666)
@@ -50,6 +53,15 @@ class AppendFile:
         except OSError as error:
             raise InputError(f"cannot write {path}: {error.strerror}") from None
         self._closed = False
+        self._has_name = os.fstat(self._fd).st_nlink > 0  # some file systems never say so
+        try:
+            if not lock(self._fd, wait=False):
+                text = f"{path} is still open in another PolicyLogger"
+                raise InputError(text, f"close that one first; {ANOTHER_LOG}")
+            kept, joint = _whole_part(path, header) if old else (0, b"")
+        except BaseException:
+            os.close(self._fd)
+            raise
         os.ftruncate(self._fd, kept)
         self._size = kept
         self.hold(joint if kept else header_json(header) + b"\n", 0)
@@ -81,10 +93,15 @@ class AppendFile:
         data = b"".join(self._parts)
         if not data:
             return
+        if self._is_replaced():
+            raise DataError(
+                f"{self._path} was removed or replaced while it was being written",
+                f"{self.held} {plural(self.held, 'record')} lost; {ANOTHER_LOG}",
+            )
         if os.fstat(self._fd).st_size != self._size:
             raise DataError(
                 f"{self._path} was changed by another process while it was being written",
-                "each process needs its own log: another name, or rank= and world_size=",
+                ANOTHER_LOG,
             )
         try:
             rest = memoryview(data)
@@ -109,15 +126,19 @@ class AppendFile:
         if self._closed:
             return
         if self.is_mine():
-            self.flush()
+            if not self._is_replaced():
+                self.flush()
+            unlock(self._fd)  # a fork may have it open still
         os.close(self._fd)
         self._closed = True
+
+    def _is_replaced(self) -> bool:
+        """Whether another run has overwritten the log, whose file has no name then."""
+        return self._has_name and os.fstat(self._fd).st_nlink == 0
 
 
 def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
     """Return how many bytes of a log can be continued, and what the last line still needs."""
-    if not path.is_file():
-        raise InputError(f"cannot continue {path}: it is not a file")
     with open(path, "rb") as stream:
         first = stream.readline()
         if not first.endswith(b"\n"):  # cut off within the header

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -14,13 +15,18 @@ from flopbench.policy.blocks import IDS, Block, Place, block_of
 from flopbench.policy.checks import check_samples, check_scores
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.engine import Column, Gatherer
-from flopbench.policy.forms import SHARE_FORMS, form_named, sniff
+from flopbench.policy.forms import SHARE_FORMS, form_named, is_without_header, sniff
 from flopbench.policy.forms.base import NeedsExactReader, Options, Reader
 from flopbench.policy.header import Header, differing, resolve, with_preset
 from flopbench.policy.plan import Plan, plan_of
 from flopbench.policy.samples import OnDefect, Sample, raise_first
 from flopbench.policy.shards import find_files
 
+NOT_FLUSHED = (
+    "if its run was killed, nothing had been flushed: "
+    "PolicyLogger(buffer=1) writes each add() at once"
+)
+_Part = TypeVar("_Part")
 MOST_DEFECTS = 100
 """A check stops after so many defects: the file is of another kind, or badly damaged."""
 
@@ -63,11 +69,12 @@ class Log:
     def _read(self, report: OnDefect) -> Iterator[tuple[Sequence[Sample], Place]]:
         seen: set[tuple[str, object]] = set()
         for reader in self.readers:
+            found = self._noting_none(reader, reader.samples(self.plan, report), _size_of_group)
             if not self.first_only:
-                yield from reader.samples(self.plan, report)
+                yield from found
                 continue
             left_out = 0
-            for samples, place in reader.samples(self.plan, report):
+            for samples, place in found:
                 kept = []
                 for i, sample in enumerate(samples):
                     if (sample.id, sample.view) not in seen:
@@ -87,7 +94,20 @@ class Log:
                 yield block_of(samples, self.plan, place, report, wanted)
             return
         for reader in self.readers:
-            yield from reader.blocks(self.plan, report, wanted)
+            blocks = reader.blocks(self.plan, report, wanted)
+            yield from self._noting_none(reader, blocks, lambda block: block.size)
+
+    def _noting_none(
+        self, reader: Reader, parts: Iterator[_Part], size: Callable[[_Part], int]
+    ) -> Iterator[_Part]:
+        """Warn where one of several shards has no samples."""
+        any_yet = len(self.readers) == 1
+        for part in parts:
+            any_yet = any_yet or size(part) > 0
+            yield part
+        if not any_yet:
+            text = f"{reader.path} has a header but no samples; {NOT_FLUSHED}"
+            reader.warnings.append(Remark(text, kind="left out"))
 
     def warnings(self) -> tuple[Remark, ...]:
         """Return what the readers found odd."""
@@ -114,7 +134,9 @@ def open_log(
         InputError: no such file, or a format without samples.
         DataError: not a policy log, shards of different runs, a missing shard, no header.
     """
-    paths = find_files(patterns, complete=complete)
+    found = find_files(patterns, complete=complete)
+    begun = options is not None and options.allow_truncated and len(found) > 1
+    paths = [path for path in found if not (begun and is_without_header(path))] or found
     forms = [sniff(path) for path in paths]
     for path, form in zip(paths, forms, strict=True):
         if form in SHARE_FORMS:
@@ -127,6 +149,11 @@ def open_log(
         raise DataError(f"the shards have different formats: {listed}")
     reader = form_named(forms[0]).load()
     readers = tuple(reader(path, options or Options()) for path in paths)
+    readers[0].warnings += [
+        Remark(f"{path} was left out: it ends within its header; {NOT_FLUSHED}", kind="left out")
+        for path in found
+        if path not in paths
+    ]
     header = _common_header(readers, preset)
     resolved = resolve(header, str(paths[0]))
     if not resolved.actions and not resolved.exits and not resolved.components:
@@ -235,7 +262,12 @@ def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
 
 
 def _no_samples(log: Log) -> DataError:
-    return DataError(f"{log.source} has a header but no samples", "there is nothing to count")
+    text = f"{log.source} has a header but no samples: there is nothing to count"
+    return DataError(text, NOT_FLUSHED if log.form == "jsonl" else "")
+
+
+def _size_of_group(group: tuple[Sequence[Sample], Place]) -> int:
+    return len(group[0])
 
 
 class _Enough(Exception):

@@ -1,9 +1,10 @@
 """``PolicyLogger``: writes a policy log from inside an evaluation loop.
 
 What survives: after ``flush`` returns, every record is completely in the file, and with ``sync`` on
-the disk. ``kill -9`` loses at most ``buffer`` records (64 by default) of the ``add`` calls that
-returned. It may leave one incomplete last line, which was in the buffer: readers leave it out with
-``--allow-truncated``, and ``append=True`` cuts it off.
+the disk. ``kill -9``, and SIGTERM where nothing handles it, lose at most ``buffer`` records (64 by
+default) of the ``add`` calls that returned; with ``buffer=1`` none. They may leave one incomplete
+last line, which was in the buffer: readers leave it out with ``--allow-truncated``, and
+``append=True`` cuts it off.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ class PolicyLogger:
     Args:
         path: the log to write.
         header: a ``Header`` or its fields as a dict.
-        buffer: records kept in memory before they are written, at least 1.
+        buffer: records kept in memory before they are written; 1 writes every ``add`` at once.
         append: continue an existing log with the same header; its records are not read, so
-            repeated ones are found only by the reader.
-        overwrite: replace the log of an earlier run.
+            repeated ones are found only by the reader. Refused while another logger has it open.
+        overwrite: replace the log of an earlier run; if that still runs, its next flush fails.
         sync: flush to disk each time (``fsync``).
         rank: of this process, from 0; None: detected.
         world_size: how many processes log; None: detected.
@@ -79,8 +80,9 @@ class PolicyLogger:
         records: how many records were accepted.
 
     Raises:
-        InputError: a path or header that cannot be used, an existing file, ranks that contradict
-            each other, a network that does not run on its input.
+        InputError: a path or header that cannot be used, an existing file, one that is open in
+            another logger, ranks that contradict each other, a network that does not run on its
+            input.
         DataError: a header that contradicts itself.
         MeasureError: a network that the reference counter cannot count.
 
@@ -172,42 +174,14 @@ class PolicyLogger:
             DataError: an invalid value, or a repeated id (and view); the message names the sample,
                 its id and the field.
         """
+        given = {name: value for name, value in locals().items() if name not in {"self", "ids"}}
         self._file.check_open()
-        given = {
-            "actions": actions,
-            "labels": labels,
-            "predictions": predictions,
-            "scores": scores,
-            "views": views,
-            "spans": spans,
-            "exits": exits,
-            "counts": counts,
-            "steps": steps,
-            "frames": frames,
-            "latency_ms": latency_ms,
-            "extra": extra,
-        }
         samples, place = samples_of(self._plan, ids, given)
-        if not samples:
-            return
-        check_samples(samples, self._plan, place, raise_first)
-        block = block_of(samples, self._plan, place, raise_first)
-        with self._lock:
-            lines = _lines(samples, place)
-            # As a reader will: lengths and views against those of the first sample.
-            gatherer = Gatherer(self._plan, raise_first)
-            if self._first is not None:
-                gatherer.add(self._first)
-            gatherer.add(block)
-            self._seen |= self._new_keys(samples, place)
-            if self._first is None or not self._first.lengths.any():
-                first = next((sample for sample in samples if sample.actions), samples[0])
-                where = f"the first sample (id {first.id!r})"
-                self._first = block_of([first], self._plan, lambda _: where, raise_first)
-            self.records += len(samples)
-            self._file.hold(lines, len(samples))
-            if self._file.held >= self._buffer:
-                self._file.flush()
+        if samples:
+            check_samples(samples, self._plan, place, raise_first)
+            block = block_of(samples, self._plan, place, raise_first)
+            with self._lock:
+                self._accept(samples, block, place)
 
     def add_one(self, id: Any, actions: Any = None, **fields: Any) -> None:
         """Log one sample.
@@ -230,6 +204,24 @@ class PolicyLogger:
             given[name] = {key: [item] for key, item in value.items()} if dicts else [value]
         self.add([id], **given)
 
+    def _accept(self, samples: list[Sample], block: Block, place: Place) -> None:
+        """Take a batch that is valid by itself into the buffer."""
+        lines = _lines(samples, place)
+        # As a reader will: lengths and views against those of the first sample.
+        gatherer = Gatherer(self._plan, raise_first)
+        if self._first is not None:
+            gatherer.add(self._first)
+        gatherer.add(block)
+        self._seen |= self._new_keys(samples, place)
+        if self._first is None or not self._first.lengths.any():
+            first = next((sample for sample in samples if sample.actions), samples[0])
+            where = f"the first sample (id {first.id!r})"
+            self._first = block_of([first], self._plan, lambda _: where, raise_first)
+        self.records += len(samples)
+        self._file.hold(lines, len(samples))
+        if self._file.held >= self._buffer:
+            self._file.flush()
+
     def flush(self) -> None:
         """Write the buffered records; on return they are in the file.
 
@@ -251,10 +243,15 @@ class PolicyLogger:
         with self._lock:
             if not self._finalizer.alive:
                 return
-            self._file.close()
+            mine = self._file.is_mine()
+            if mine:
+                self._file.flush()
             self._finalizer.detach()
-            if self._journal != self.path and self._file.is_mine():
-                self._convert()
+            try:
+                if mine and self._journal != self.path:
+                    self._convert()
+            finally:  # only now may another process continue the journal
+                self._file.close()
 
     def __enter__(self) -> PolicyLogger:
         return self

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
+from flopbench.core import stopping
 from flopbench.core.errors import InputError
-from flopbench.core.files import check_writable
+from flopbench.core.files import check_writable, temporary, write_atomic
 from flopbench.policy.checks import check_samples
 from flopbench.policy.columns import coded
 from flopbench.policy.forms import form_to_write
@@ -28,32 +28,26 @@ def convert(log: Log, target: Path) -> int:
             check_samples(group, log.plan, place, raise_first)
             yield coded(group, log.plan, place)
 
-    with _replacing(target) as temporary:
-        return form.load().write(
-            Copy(
+    whole = target.resolve()
+    try:
+        with temporary(whole.parent, f".{whole.name}.") as new:
+            copy = Copy(
                 header=without_preset_file(log.header, log.plan.header),
                 plan=log.plan,
                 samples=samples,
                 target=target,
-                temporary=temporary,
+                temporary=new,
             )
-        )
+            count = form.load().write(copy)
+            with stopping.held():
+                for path, text in copy.beside.items():
+                    write_atomic(path, text)
+                os.replace(new, whole)
+            return count
+    except OSError as error:
+        raise InputError(f"cannot write {whole}: {error.strerror or error}") from None
 
 
 def convert_file(source: Path, target: Path) -> int:
     """Turn one log file into another; see ``convert``."""
     return convert(open_log([source], complete=False), target)
-
-
-@contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same folder; on success it replaces the target."""
-    target = target.resolve()
-    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    except OSError as error:
-        raise InputError(f"cannot write {target}: {error.strerror or error}") from None
-    finally:
-        temporary.unlink(missing_ok=True)

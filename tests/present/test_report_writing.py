@@ -152,9 +152,8 @@ def test_a_report_that_cannot_be_written_changes_nothing(
 def test_an_interrupt_does_not_mix_two_reports(
     inputs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupt while files go to their places is too late; a killed one's folder is named."""
+    """An interrupt while files go to their places acts after that; no folder stays."""
     assert main(["report", "table.json", "-o", "out", "--title", "first"]) == 0
-    Path("out/.flopbench-killed").mkdir()
     replace = os.replace
 
     def interrupted(source: Path, target: Path) -> None:
@@ -163,11 +162,22 @@ def test_an_interrupt_does_not_mix_two_reports(
 
     monkeypatch.setattr("flopbench.present.report.writing.os.replace", interrupted)
     monkeypatch.setattr("flopbench.present.report.writing.write_atomic", Path.write_bytes)
-    assert main(["report", "table.json", "-o", "out", "--title", "second"]) == 0
-    assert "not part of this one: .flopbench-killed" in capsys.readouterr().err
+    assert main(["report", "table.json", "-o", "out", "--title", "second"]) == 130
+    assert "interrupted; no file is half written" in capsys.readouterr().err
+    assert list(Path("out").glob(".*")) == []
     for name in ("index.html", "report.md"):
         assert "second" in Path("out", name).read_text(encoding="utf-8")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_folder_of_a_killed_report_is_named(
+    inputs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What ``kill -9`` left is not deleted, since nothing is."""
+    assert main(["report", "table.json", "-o", "out"]) == 0
+    Path("out/.flopbench-killed").mkdir()
+    assert main(["report", "table.json", "-o", "out"]) == 0
+    assert "not part of this one: .flopbench-killed" in capsys.readouterr().err
 
 
 def test_missing_libraries_are_named(

@@ -627,7 +627,7 @@ sys.exit(main(["replay", "--policy-log", {log!r}, *options]))
             "signal.raise_signal(signal.SIGINT)",
             130,
             "",
-            ["nothing was written"],
+            ["no file is half written"],
             ["1 of 3 processes finished"],
         ),
         (

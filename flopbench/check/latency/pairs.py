@@ -22,6 +22,7 @@ from flopbench.check.latency.judging import TimedModel, judge_time, outcome
 from flopbench.check.records import Budget, Config, Entry
 from flopbench.check.report import MetricResult
 from flopbench.core.errors import FlopbenchError
+from flopbench.core.files import temporary
 from flopbench.timing.run import time_revisions
 
 
@@ -33,8 +34,9 @@ def check_pairs(
     Raises:
         InputError: there is no such revision, or this is not a git repository.
     """
-    with tempfile.TemporaryDirectory(prefix="flopbench-") as folder:
-        root = git.extract(ref, Path(config.root), Path(folder))
+    with temporary(Path(tempfile.gettempdir()), "flopbench-") as folder:
+        folder.mkdir(0o700)
+        root = git.extract(ref, Path(config.root), folder)
         models = _models_of(root / Path(config.path).name)
         folders = [str(root.resolve()), str(Path(config.root).resolve())]
         results = {}

@@ -24,7 +24,7 @@ from flopbench.check.pytest.marks import Asked
 from flopbench.check.records import Baseline, Config, Entry, Kept, ModelCost
 from flopbench.check.report import EntryResult
 from flopbench.core.errors import DataError, FlopbenchError, InputError
-from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.files import check_writable, locked, write_atomic
 from flopbench.core.units import number_of
 from flopbench.models.spec import ModelSpec
 
@@ -197,16 +197,17 @@ def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
     names = sorted(ledger.counted)
     if not names:
         return ["nothing to record: no test that passed limits its growth (max_increase)"]
-    baseline = read_recorded(root)
-    moved, moves = accept(baseline, ledger.counted, names, reason)
-    if any(move.acceptance for move in moves):
-        path = Path(os.path.relpath(root / PLACE))
-        try:
-            path.parent.mkdir(exist_ok=True)
-        except OSError as error:
-            raise InputError(f"cannot make the folder {path.parent}: {error.strerror}") from None
-        check_writable(path)
-        write_atomic(path, render_baseline(moved))
+    path = Path(os.path.relpath(root / PLACE))
+    with locked(path.parent):
+        moved, moves = accept(read_recorded(root), ledger.counted, names, reason)
+        if any(move.acceptance for move in moves):
+            try:
+                path.parent.mkdir(exist_ok=True)
+            except OSError as error:
+                why = f"cannot make the folder {path.parent}: {error.strerror}"
+                raise InputError(why) from None
+            check_writable(path)
+            write_atomic(path, render_baseline(moved))
     lines = describe_moves(moves, PLACE)
     rest = len(moved.entries) - len(names)
     if rest:

@@ -63,7 +63,8 @@ def sniff(path: Path) -> str:
     with open_bytes(path) as stream:
         head = read_some(stream, path, SNIFFED_BYTES).removeprefix(BOM)
     if not head.strip():
-        raise DataError(f"{path} is empty", "a policy log starts with a header")
+        hint = "a policy log starts with a header; --allow-truncated leaves out one of many shards"
+        raise DataError(f"{path} is empty", hint)
     _refuse_pickles(head, path)
     # A form without a magic number is asked last: asking loads its reader.
     for form in sorted(FORMS, key=lambda form: not form.magic):
@@ -85,6 +86,14 @@ def sniff(path: Path) -> str:
         f"{path} is not a policy log: it starts with {first[:40]!r}",
         f"formats: {forms}; see docs/policy-log.md",
     )
+
+
+def is_without_header(path: Path) -> bool:
+    """Whether a file of lines ends before its first line does, as that of a killed run may."""
+    if path.suffix.lower() not in form_named("jsonl").suffixes:
+        return False
+    with open(path, "rb") as stream:
+        return not stream.readline().endswith(b"\n")
 
 
 def _refuse_pickles(head: bytes, path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Copy:
         samples: starts over: yields all samples, their decisions as ids.
         target: the file that it becomes; its name says whether text is compressed.
         temporary: where it is written until it is whole.
+        beside: path -> text of files that are written with it, filled by ``write``.
     """
 
     header: Header
@@ -47,6 +48,7 @@ class Copy:
     samples: Callable[[], Iterator[Sequence[Sample]]]
     target: Path
     temporary: Path
+    beside: dict[Path, str] = field(default_factory=dict)
 
 
 def header_path(path: Path) -> Path:

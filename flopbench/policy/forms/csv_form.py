@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from flopbench.core.errors import DataError
-from flopbench.core.files import write_atomic
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.columns import EXTRA_PREFIX, json_value, sample_of_row
 from flopbench.policy.forms.base import Copy, Reader, header_beside, header_path
@@ -154,7 +153,7 @@ class CsvReader(Reader):
             text.flush()
             text.detach()
         header = json.dumps(json.loads(header_json(copy.header)), indent=1, ensure_ascii=False)
-        write_atomic(header_path(copy.target), header + "\n")
+        copy.beside[header_path(copy.target)] = header + "\n"
         return count
 
     def _names(self, first: list[str], line: int) -> list[str]:

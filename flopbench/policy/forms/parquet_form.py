@@ -7,8 +7,6 @@ names, and decisions stay bytes. Anything else takes the exact way.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +16,7 @@ import msgspec
 import numpy as np
 
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.files import temporary
 from flopbench.policy.blocks import (
     LARGEST_CODE,
     MOST_NAMES,
@@ -124,31 +123,27 @@ class ParquetReader(Reader):
         """Write typed columns, by way of JSON lines that DuckDB reads."""
         duckdb = require_duckdb(copy.temporary)
         kinds, count = kinds_of(copy.samples())
-        with tempfile.NamedTemporaryFile(
-            "wb", dir=copy.temporary.parent, prefix=".", suffix=".jsonl", delete=False
-        ) as lines:
-            try:
-                longest = LEAST_OBJECT_BYTES
+        with temporary(copy.temporary.parent, f"{copy.temporary.name}.") as lines:
+            longest = LEAST_OBJECT_BYTES
+            with open(lines, "xb") as stream:
                 for row in rows_of(copy.samples(), kinds):
                     line = msgspec.json.encode(row) + b"\n"
                     longest = max(longest, len(line))
-                    lines.write(line)
-                lines.close()
-                types = _sql_types(kinds, copy.plan)
-                columns = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in types)
-                query = (
-                    f"COPY (SELECT * FROM read_json({sql_text(duckdb_path(Path(lines.name)))}, "
-                    f"columns = {{{columns}}}, format = 'newline_delimited', "
-                    f"maximum_object_size = {longest})) TO {sql_text(str(copy.temporary))} "
-                    f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{sql_text(FORMAT)}: "
-                    f"{sql_text(header_json(copy.header).decode())}}})"
-                )
+                    stream.write(line)
+            types = _sql_types(kinds, copy.plan)
+            columns = ", ".join(f"{sql_text(name)}: {sql_text(kind)}" for name, kind in types)
+            query = (
+                f"COPY (SELECT * FROM read_json({sql_text(duckdb_path(lines))}, "
+                f"columns = {{{columns}}}, format = 'newline_delimited', "
+                f"maximum_object_size = {longest})) TO {sql_text(str(copy.temporary))} "
+                f"(FORMAT parquet, COMPRESSION zstd, KV_METADATA {{{sql_text(FORMAT)}: "
+                f"{sql_text(header_json(copy.header).decode())}}})"
+            )
+            try:
                 with duckdb.connect(config=FRUGAL) as connection:
                     connection.execute(query)
             except duckdb.Error as error:
                 raise DataError(f"cannot write Parquet: {str(error).splitlines()[0]}") from None
-            finally:
-                os.unlink(lines.name)
         return count
 
     def _connect(self) -> Any:

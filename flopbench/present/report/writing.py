@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import signal
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import mkdtemp
 
+from flopbench.core import stopping
 from flopbench.core.errors import InputError
-from flopbench.core.files import check_writable, write_atomic
+from flopbench.core.files import check_writable, locked, temporary, umask, write_atomic
 from flopbench.present.report.page import GENERATOR
 
 PAGE = "index.html"
@@ -57,7 +53,8 @@ def check_folder(folder: Path) -> None:
 def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     """Write the files of a report: all into a temporary folder first, then each to its place.
 
-    Existing files are only replaced when everything has been written; nothing is ever deleted.
+    Existing files are only replaced when everything has been written; nothing is ever deleted. Of
+    two processes that write one report, the second waits: its files are the ones that stay.
 
     Args:
         folder: as accepted by ``check_folder``.
@@ -68,28 +65,26 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
         a report that was killed.
 
     Raises:
-        InputError: something cannot be written.
+        InputError: something cannot be written, or is there by now.
     """
-    there = folder.is_dir()
-    try:
-        stage = Path(mkdtemp(prefix=STAGE, dir=folder if there else folder.parent))
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from None
-    try:
-        for name, content in files.items():
-            path = stage / name
-            path.parent.mkdir(exist_ok=True)
-            write_atomic(path, content)
-        if there:
-            _move(stage, folder, files)
-        else:
-            os.chmod(stage, 0o777 & ~_umask())
-            os.rename(stage, folder)
-    except OSError as error:
-        raise InputError(f"cannot write {folder}: {error.strerror}") from None
-    finally:
-        shutil.rmtree(stage, ignore_errors=True)
-    return _left_over(folder, files)
+    with locked(folder.resolve().parent):
+        check_folder(folder)
+        there = folder.is_dir()
+        try:
+            with temporary(folder if there else folder.parent, STAGE) as stage:
+                stage.mkdir(0o700)
+                for name, content in files.items():
+                    path = stage / name
+                    path.parent.mkdir(exist_ok=True)
+                    write_atomic(path, content)
+                if there:
+                    _move(stage, folder, files)
+                else:
+                    os.chmod(stage, 0o777 & ~umask())
+                    os.rename(stage, folder)
+        except OSError as error:
+            raise InputError(f"cannot write {folder}: {error.strerror}") from None
+        return _left_over(folder, files)
 
 
 def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
@@ -97,22 +92,9 @@ def _move(stage: Path, folder: Path, files: Mapping[str, bytes]) -> None:
         (folder / name).parent.mkdir(exist_ok=True)
     for name in files:
         check_writable(folder / name)
-    with _uninterrupted():
+    with stopping.held():
         for name in files:
             os.replace(stage / name, folder / name)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Ignore an interrupt: what it would stop takes only milliseconds more."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread can set handlers and is interrupted
-        return
-    before = signal.signal(signal.SIGINT, lambda *_: None)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
 
 
 def _left_over(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -128,9 +110,3 @@ def _is_report(folder: Path) -> bool:
     except OSError:
         return False
     return MARK.encode() in head
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -25,7 +25,7 @@ from flopbench.policy.batches import short_floats
 from flopbench.policy.forms.base import Options
 from flopbench.policy.forms.jsonl_form import JsonlReader
 from flopbench.policy.header import Header, read_header
-from flopbench.policy.log import count_log, open_log
+from flopbench.policy.log import check_log, count_log, open_log
 from flopbench.policy.logger import PolicyLogger
 from flopbench.policy.samples import Sample
 
@@ -676,6 +676,33 @@ def test_shards_are_read_by_the_name_of_the_run(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("left", "strict", "needle"),
+    [
+        ("header", True, "has a header but no samples; if its run was killed, nothing had been"),
+        ("part", False, "was left out: it ends within its header"),
+        ("", False, "was left out: it ends within its header"),
+    ],
+)
+def test_a_shard_killed_before_its_first_flush_is_named(
+    path: Path, left: str, strict: bool, needle: str
+) -> None:
+    """The other shard is read; without a whole header only if truncated logs are allowed."""
+    for rank in range(2):
+        with PolicyLogger(path, preset="arnet-resnet", rank=rank, world_size=2) as log:
+            log.add(["a"][rank:], ROWS[:1][rank:])
+    header = log.path.read_bytes()
+    log.path.write_bytes({"header": header, "part": header[:20], "": b""}[left])
+    if not strict:
+        refuses(lambda: read(path), "run.rank1-of-2.jsonl")
+    read_log = open_log(path, options=Options(allow_truncated=True))
+    assert count_log(read_log).first_ids == ["a"]
+    (warning,) = [str(one) for one in read_log.warnings() if one.kind == "left out"]
+    assert f"{log.path} {needle}" in warning
+    assert "PolicyLogger(buffer=1)" in warning
+    assert check_log(read_log)[1] == read_log.warnings()
+
+
+@pytest.mark.parametrize(
     ("variables", "needle"),
     [
         ({"RANK": "1"}, "RANK and WORLD_SIZE are not both numbers"),
@@ -801,8 +828,37 @@ def test_a_full_disk_leaves_no_half_line_and_loses_nothing(path: Path) -> None:
     assert [s.id for s in read(path)] == [str(n) for n in range(int(records))]
 
 
-def test_a_second_writer_is_noticed(path: Path) -> None:
-    """Two processes with the same file stop before they write into each other's lines."""
+def test_a_second_logger_of_one_file_is_refused(path: Path) -> None:
+    """Until the first is closed, by its process or by the end of it: a fork has the file too."""
+    log = PolicyLogger(path, preset="arnet-resnet", buffer=1)
+    log.add(["a"], ROWS[:1])
+    again = partial(PolicyLogger, path, preset="arnet-resnet", append=True)
+    refuses(again, "is still open in another PolicyLogger", "close that one first")
+    copy = os.dup(log._file._fd)  # as a fork has it
+    log.close()
+    with again() as other:
+        other.add(["b"], ROWS[:1])
+    os.close(copy)
+    assert [s.id for s in read(path)] == ["a", "b"]
+
+
+def test_a_logger_whose_file_another_run_replaced_says_so(path: Path) -> None:
+    """The log is that of the run that came last, whole; the other one loses nothing silently."""
+    log = PolicyLogger(path, preset="arnet-resnet")
+    log.add(["a"], ROWS[:1])
+    with PolicyLogger(path, preset="arnet-resnet", overwrite=True) as other:
+        other.add(["b"], ROWS[:1])
+    with pytest.raises(DataError, match="was removed or replaced") as caught:
+        log.close()
+    assert "1 record lost" in caught.value.hint
+    assert [s.id for s in read(path)] == ["b"]
+    log._file.close()  # as at the end of the process, where nobody can be told
+    assert [s.id for s in read(path)] == ["b"]
+
+
+def test_a_second_writer_is_noticed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a file system has no locks, they stop before writing into each other's lines."""
+    monkeypatch.setattr("flopbench.policy.journal.lock", lambda number, wait: True)
     log = PolicyLogger(path, preset="arnet-resnet")
     log.add(["a"], ROWS[:1])
     with PolicyLogger(path, preset="arnet-resnet", append=True) as other:
