@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,10 @@ pytest.importorskip("matplotlib")
 pytest.importorskip("jinja2")
 
 from flopbench.cli import main
+from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices
 from flopbench.present.report import write_report
+from flopbench.present.report.writing import MARK, write_folder
 
 
 @pytest.fixture
@@ -168,6 +172,32 @@ def test_an_interrupt_does_not_mix_two_reports(
     for name in ("index.html", "report.md"):
         assert "second" in Path("out", name).read_text(encoding="utf-8")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_report_that_another_process_began_is_replaced_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its folder came while this one waited for the lock: a report, or files of somebody else."""
+    ours = {"tables/a.csv": b"second", "index.html": b"second"}
+
+    @contextlib.contextmanager
+    def taking_turns(folder: Path) -> Iterator[None]:
+        monkeypatch.undo()  # the other one is first
+        theirs = dict.fromkeys(ours, f'{MARK}0">first'.encode())
+        write_folder(folder / "out", theirs if folder == tmp_path else {"precious.txt": b""})
+        yield
+
+    monkeypatch.setattr("flopbench.present.report.writing.locked", taking_turns)
+    assert write_folder(tmp_path / "out", ours) == ()
+    assert {p.name: p.read_bytes() for p in tmp_path.rglob("*.*")} == {
+        "a.csv": b"second",
+        "index.html": b"second",
+    }
+    monkeypatch.setattr("flopbench.present.report.writing.locked", taking_turns)
+    (tmp_path / "more").mkdir()
+    with pytest.raises(InputError, match="nothing in it is touched"):
+        write_folder(tmp_path / "more" / "out", ours)
+    assert [p.name for p in (tmp_path / "more" / "out").iterdir()] == ["precious.txt"]
 
 
 def test_the_folder_of_a_killed_report_is_named(

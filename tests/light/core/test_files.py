@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from flopbench.core.errors import DataError, InputError
-from flopbench.core.files import check_apart, check_writable, read_json, write_atomic
+from flopbench.core.files import check_apart, check_writable, locked, read_json, write_atomic
 
 
 def test_write_replaces_whole_files(tmp_path: Path) -> None:
@@ -148,3 +149,25 @@ def test_outputs_are_apart_from_inputs_and_each_other(tmp_path: Path) -> None:
             check_apart({"-o": new, "--data": path}, [])
     check_apart({"-o": Path(os.devnull), "--data": Path(os.devnull)}, [log, Path(os.devnull)])
     check_apart({"-o": new, "--data": tmp_path / "other.csv"}, [log])
+
+
+def test_one_process_at_a_time_has_a_folder(tmp_path: Path) -> None:
+    """The second waits until the first is done; a folder that is missing is nobody's."""
+    fcntl = pytest.importorskip("fcntl")
+    first = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(first, fcntl.LOCK_EX)
+    done: list[str] = []
+
+    def work() -> None:
+        with locked(tmp_path):
+            done.append("second")
+
+    waiting = threading.Thread(target=work)
+    waiting.start()
+    waiting.join(0.1)
+    done.append("first")
+    os.close(first)
+    waiting.join()
+    assert done == ["first", "second"]
+    with locked(tmp_path / "missing"):
+        pass
