@@ -32,13 +32,11 @@ MARK = "FLOPBENCH_KILLS"
 """In the environment of all that is started, so that what is left running is found."""
 
 NETS = """
-import os, torch
+import torch
 
 def net(width):
-    width += os.environ["WIDER"] == "new"
     return torch.nn.Sequential(torch.nn.Conv2d(3, width, 3), torch.nn.Conv2d(width, 8, 3))
 """ + "".join(f"\ndef net{n}():\n    return net({n})\n" for n in range(4, 7))
-CONFIG = "".join(f'[[entries]]\nmodel = "nets.py:net{n}@32"\n' for n in range(4, 7))
 MODELS = [f"nets.py:net{n}@32" for n in range(4, 7)]
 QUICK = ["--device", "cpu", "--budget", "0.1", "--samples", "6", "--processes", "1"]
 VERBS = {
@@ -47,13 +45,12 @@ VERBS = {
     "plot": ["plot", "usage", "log.jsonl", "-o", "out/usage.pdf", "--data", "out/usage.csv"],
     "log": ["log", "convert", "log.jsonl", "-o", "out/log.csv"],
     "latency": ["latency", MODELS[0], *QUICK, "-o", "out/times.json"],
-    "accept": ["accept", "--all", "--refresh", "--in-ci", "--reason", "new"],
+    "estimate": ["estimate", "log.jsonl", "--table", "prices.json", "-o", "out/costs.json"],
 }
 
 QUICK_FIRST = (
-    *("report", "plot", "log", "table"),
-    *("report", "plot", "log", "accept"),
-    *("report", "plot", "log", "latency"),
+    *("report", "plot", "log", "estimate", "table"),
+    *("report", "plot", "log", "estimate", "report", "plot", "latency"),
 )
 """The order of the verbs: those that import torch come more rarely."""
 
@@ -123,7 +120,6 @@ def undisturbed(folder: Path, verb: str) -> float:
     here = folder / verb
     (here / "out").mkdir(parents=True)
     (here / "nets.py").write_text(NETS)
-    (here / "flopbench.toml").write_text(CONFIG)
     write_log(here / "log.jsonl")
     table = Path(__file__).parents[1] / "reports" / "table2.json"
     (here / "prices.json").write_bytes(table.read_bytes())
@@ -151,7 +147,7 @@ def started(here: Path, words: list[str], said: Path) -> subprocess.Popen[bytes]
         return subprocess.Popen(
             [sys.executable, "-m", "flopbench", *words],
             cwd=here,
-            env={**os.environ, MARK: str(here), "WIDER": words[-1]},
+            env={**os.environ, MARK: str(here)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stream,
@@ -242,7 +238,7 @@ def parts_of(verb: str, here: Path, before: dict[str, bytes]) -> list[str]:
         (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_bytes(data)
     for place in sorted(here.rglob(".*")):
-        if place.is_dir() and place.name != ".flopbench":
+        if place.is_dir():
             found.append(f"left behind {place.name}")
             place.rmdir()
     return found
@@ -291,7 +287,7 @@ def logged(folder: Path, what: str, after: float | None) -> tuple[str, float]:
     if after is not None:
         time.sleep(after)
         process.kill()
-    said = [int(line) for line in process.stdout.read().splitlines()]
+    said = [int(line) for line in process.stdout.read().splitlines() if line.isdigit()]
     process.wait()
     lasted = time.monotonic() - began
     outcome = kept(path, max(said, default=0), numbers[-1])

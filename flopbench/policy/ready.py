@@ -20,7 +20,7 @@ from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.csv_form import csv_lines
 from flopbench.policy.forms.parquet_form import require_duckdb
-from flopbench.policy.forms.raw import duckdb_path, open_bytes, read_some
+from flopbench.policy.forms.raw import duckdb_path, open_bytes, quiet_connection, read_some
 from flopbench.policy.plan import Plan, plan_of_sums, stream_named
 from flopbench.policy.samples import SYNONYMS
 
@@ -67,7 +67,7 @@ def _csv(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
 def _parquet(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
     duckdb = require_duckdb(path)
     try:
-        with duckdb.connect() as connection:
+        with quiet_connection(duckdb) as connection:
             cursor = connection.execute("SELECT * FROM read_parquet(?)", [duckdb_path(path)])
             yield [column[0] for column in cursor.description], str(path)
             first = 1

@@ -22,6 +22,7 @@ from flopbench.policy.forms.base import NeedsExactReader
 from flopbench.policy.forms.raw import (
     duckdb_path,
     open_bytes,
+    quiet_connection,
     read_some,
     sql_text,
     unpacking_errors,
@@ -111,7 +112,7 @@ def _columns(path: Path, query: str) -> Iterator[list[Any]]:
     import duckdb
     import nanoarrow
 
-    with duckdb.connect() as connection:
+    with quiet_connection(duckdb) as connection:
         connection.execute("SET threads = 1")
         group: list[list[Any]] = []
         rows = 0

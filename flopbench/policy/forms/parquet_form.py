@@ -39,7 +39,7 @@ from flopbench.policy.columns import (
     rows_of,
 )
 from flopbench.policy.forms.base import Copy, Reader
-from flopbench.policy.forms.raw import duckdb_path, sql_text
+from flopbench.policy.forms.raw import duckdb_path, quiet_connection, sql_text
 from flopbench.policy.header import FORMAT, Header, header_json, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect
@@ -140,7 +140,7 @@ class ParquetReader(Reader):
                 f"{sql_text(header_json(copy.header).decode())}}})"
             )
             try:
-                with duckdb.connect(config=FRUGAL) as connection:
+                with quiet_connection(duckdb, **FRUGAL) as connection:
                     connection.execute(query)
             except duckdb.Error as error:
                 raise DataError(f"cannot write Parquet: {str(error).splitlines()[0]}") from None
@@ -150,7 +150,7 @@ class ParquetReader(Reader):
         """Return the reader's only connection, made on first use."""
         if self._connection is None:
             # One thread costs the least CPU time and memory, and keeps the rows in order.
-            self._connection = require_duckdb(self.path).connect(config={"threads": 1})
+            self._connection = quiet_connection(require_duckdb(self.path), threads=1)
         return self._connection
 
     def _fetched(self, query: str, *more: str) -> list[Any]:

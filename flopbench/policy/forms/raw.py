@@ -159,6 +159,13 @@ def not_text(path: Path) -> DataError:
     return DataError(f"{path} is not UTF-8 text")
 
 
+def quiet_connection(duckdb: Any, **settings: object) -> Any:
+    """Open DuckDB without its progress bar, which a notebook would get on stdout."""
+    connection = duckdb.connect(config=settings)
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
 def duckdb_path(path: Path) -> str:
     """Escape a path for DuckDB, to which every path is a glob."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))

@@ -905,6 +905,19 @@ def test_a_parquet_log_is_a_journal_until_it_is_closed(
     assert [s.id for s in read(parquet)] == ["v_2"]
 
 
+QUIET = """
+import duckdb
+from flopbench.policy.forms.raw import quiet_connection
+setting = quiet_connection(duckdb).execute("SELECT current_setting('enable_progress_bar')")
+print(setting.fetchone()[0])
+"""
+
+
+def test_no_progress_bar_gets_between_what_a_notebook_prints(parquet: Path) -> None:
+    """DuckDB draws one on stdout in code that has no file, for a log that takes two seconds."""
+    assert run_python(QUIET, parquet).strip() == "False"
+
+
 def test_the_journal_of_a_killed_run(parquet: Path) -> None:
     """It is refused, then continued, and ends as the Parquet file."""
     journal = parquet.with_name("run.parquet.journal.jsonl")
