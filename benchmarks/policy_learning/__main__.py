@@ -6,6 +6,7 @@ python -m benchmarks.policy_learning run --config tiny -o reports/policy_learnin
 from __future__ import annotations
 
 import argparse
+import shlex
 import subprocess
 import sys
 import time
@@ -28,6 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_frames(args, args.output)
     elif args.part == "results":
         finish(args)
+    elif args.part == "time":
+        time_policies(args)
     else:
         learn(args)
     print(f"{args.part}: done in {time.monotonic() - begun:.0f} s", file=sys.stderr)
@@ -43,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
         "search": "try learning rates of the policy for both methods, on validation videos",
         "train": "train and log the given seeds only",
         "results": "tables, README and figures from the logs",
+        "time": "time both policies of the first seed; then 'results' shows it",
         "frames": "write the frames of the test videos, for film strips",
     }
     for name, text in texts.items():
@@ -97,6 +101,15 @@ def draw_frames(args: argparse.Namespace, folder: Path) -> None:
     videos = draw_videos("test", CONFIGS[args.config].test, seed=TEST_SEED)
     for name, frames in zip(videos.ids, videos.frames, strict=True):
         np.save(folder / f"{name}-s{args.seeds[0]}.npy", frames.transpose(0, 2, 3, 1))
+
+
+def time_policies(args: argparse.Namespace) -> None:
+    """Time networks and overheads, and replay both policies; what is there is made again."""
+    from benchmarks.policy_learning.writing import timing_commands
+
+    for command in timing_commands(CONFIGS[args.config], args.output, args.device):
+        print(shlex.join(command), file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
 
 
 def finish(args: argparse.Namespace) -> None:

@@ -31,6 +31,7 @@ def page(config: Config, found: dict[str, Any], out: Path, made_by: Sequence[Seq
         _section_approaches(found, seeds),
         _section_classes(found),
         _section_usage(config, found),
+        *_section_times(found),
         _section_training(config, found),
         _section_search(found),
         _section_files(made_by),
@@ -131,6 +132,37 @@ def _section_usage(config: Config, found: dict[str, Any]) -> str:
     )
 
 
+def _section_times(found: dict[str, Any]) -> list[str]:
+    if not found["times"]:
+        return []
+    rows = [
+        [
+            own["method"],
+            own["mode"],
+            f"{float(own['theory']):.2f}",
+            f"{float(own['measured']):.2f}",
+            " to ".join(f"{float(own[end]):.2f}" for end in ("low95", "high95")),
+            f"{1e3 * float(own['adaptive_s']):.2f}",
+            f"{1e3 * float(own['predicted_s']):.2f}",
+            f"{100 * (float(own['predicted_s']) / float(own['adaptive_s']) - 1):+.1f} %",
+        ]
+        for own in found["times"]
+    ]
+    first = found["times"][0]
+    head = ["approach", "mode", "by count", "measured", "95 %", "ms/video", "predicted", "off by"]
+    return [
+        "## Time\n\n![From the theoretical to the measured speed-up](figures/waterfall.svg)\n\n"
+        + _table(head, rows)
+        + f"\n\nSpeed-ups over the most expensive network on every frame, on one thread of "
+        f"{first['device']} ({first['clock']}), {first['videos']} videos of seed 0. Networks this "
+        "small take about as long for a frame of 12 pixels as for one of 48, so one video at a "
+        "time a policy that saves MACs costs time: it adds three calls to each decision. "
+        "Predicted: the times of single networks (`timings.json`), in the calls that the decisions "
+        "make, and overheads (`overheads.json`) that were calibrated on REINFORCE's log only. "
+        "`python -m benchmarks.policy_learning time` measured all of it."
+    ]
+
+
 def _section_training(config: Config, found: dict[str, Any]) -> str:
     spent = found["training_tmacs"]
     rows = []
@@ -191,7 +223,8 @@ def _section_files(made_by: Sequence[Sequence[str]]) -> str:
         "`logs/`: decisions and scores (log-softmax, two decimals) of every test video, a file for "
         "each seed; `-s*` reads all seeds of one approach. `table.json`: every component under "
         "flopbench's counters. `search.json`, `training.json` (every epoch), `results.json` "
-        "(the numbers of this page). Tables and figures:\n\n"
+        "(the numbers of this page). What `time` measured: `timings.json`, `overheads.json`, "
+        "`replay-*.json`. Tables and figures:\n\n"
         f"```sh\n{shown}\n```"
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shlex
 import subprocess
@@ -12,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+import flopbench
 from benchmarks.policy_learning.config import METHODS, Config
 from benchmarks.policy_learning.page import page
-from benchmarks.policy_learning.pricing import Prices, prices_of
+from benchmarks.policy_learning.pricing import Prices, prices_of, specs
 from benchmarks.policy_learning.results import (
     Runs,
     chance_of_ranks,
@@ -29,6 +32,9 @@ from benchmarks.policy_learning.results import (
 
 POLICIES = tuple(f"{method}-{mode}" for method in METHODS for mode in ("argmax", "sampling"))
 RANDOM = tuple(f"random-{name}" for name in POLICIES)
+TIMES, OVERHEADS = "timings.json", "overheads.json"
+GROUP = 64
+"""Videos of a group in mode ``bucketed``, and the largest call of policy and LSTM."""
 
 
 def uniform_names(config: Config) -> list[str]:
@@ -67,7 +73,52 @@ def commands(config: Config, out: Path, frames: Path) -> list[list[str]]:
         made.append(["plot", "classes", *one, *videos, *_to(figures, f"classes-{method}")])
         strip = [f"{out}/logs/{method}-sampling-s0.jsonl.gz", "--frames", str(frames)]
         made.append(["plot", "frames", *strip, *_to(figures, f"frames-{method}")])
+    if is_timed(out):
+        replay = f"{out}/{_replay(METHODS[0])}"
+        made.append(["plot", "waterfall", replay, *_predicted(out), *_to(figures, "waterfall")])
     return [["flopbench", *command] for command in made]
+
+
+def timing_commands(config: Config, out: Path, device: str) -> list[list[str]]:
+    """Return the commands that time both policies: networks, overheads of one log, both replays."""
+    own = specs(config)
+    code = {name: spec for name, spec in own.items() if flopbench.parse_spec(spec).is_user_code}
+    trusted = [word for name, spec in code.items() for word in ("--component", f"{name}={spec}")]
+    logs = {method: f"{out}/logs/{method}-sampling-s0.jsonl.gz" for method in METHODS}
+    batches = ["--batch", "1", "--batch", str(GROUP)]
+    on = ["--device", device]
+    timed = ["latency", *own.values(), *batches, "--budget", "0.5", *on, "-o", f"{out}/{TIMES}"]
+    calibrate = ["--calibrate", "--videos", str(GROUP), "--rounds", "3", *on]
+    other = [logs[METHODS[-1]], *trusted, *calibrate, "-o", f"{out}/{OVERHEADS}"]
+    made = [timed, ["replay", *other]]
+    for method, log in logs.items():
+        replay = ["replay", log, *trusted, "--videos", str(2 * GROUP), *on]
+        made.append([*replay, "-o", f"{out}/{_replay(method)}"])
+    return [["flopbench", *command] for command in made]
+
+
+def _replay(method: str) -> str:
+    return f"replay-{method}.json"
+
+
+def _predicted(out: Path) -> list[str]:
+    return ["--predicted", f"{out}/{TIMES}", "--overheads", f"{out}/{OVERHEADS}"]
+
+
+def is_timed(out: Path) -> bool:
+    """Return whether the policies were timed, which is no part of a run."""
+    return all((out / name).exists() for name in (TIMES, OVERHEADS, *map(_replay, METHODS)))
+
+
+def _times(out: Path) -> list[dict[str, str]]:
+    """Return replays beside predictions, a row a method and mode; nothing where none was made."""
+    if not is_timed(out):
+        return []
+    replays = [f"{out}/{_replay(method)}" for method in METHODS]
+    shown = ["replay", "--from", *replays, *_predicted(out), "--format", "csv"]
+    command = [sys.executable, "-m", "flopbench", *shown]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return list(csv.DictReader(io.StringIO(done.stdout)))
 
 
 def _short(name: str) -> str:
@@ -93,6 +144,7 @@ def write_results(
     runs = {name: read_runs(prices, out / "logs", name) for name in names}
     found = results(prices, runs, json.loads(trained.read_text(encoding="utf-8")))
     found["search"] = json.loads((out / "search.json").read_text(encoding="utf-8"))
+    found["times"] = _times(out)
     text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
     (out / "results.json").write_text(text, encoding="utf-8")
     made_by = [shlex.split(f"python -m benchmarks.policy_learning frames -o {frames}")]

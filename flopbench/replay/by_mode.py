@@ -78,7 +78,8 @@ def predict_mode(
     opened = open_log(log, preset=choices.preset, options=options)
     workload, _ = workload_of(opened, most=MOST_VIDEOS, duplicates=choices.duplicates)
     used = list(dict.fromkeys(name for runs in workload.component_runs() for name in runs))
-    specs, _ = runnable_specs(run.header, used, choices.variants or {}, choices.components or {})
+    chosen = choices.variants or {}, choices.components or {}
+    specs, _ = runnable_specs(run.header, used, *chosen, will_run=False)
     at_once = [name for name, one in specs.items() if one.spec.source in RECURRENT]
     calls = count_calls(workload, shape, at_once)
     found = predict(

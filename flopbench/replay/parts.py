@@ -34,6 +34,8 @@ def runnable_specs(
     names: Sequence[str],
     variants: Mapping[str, str],
     overrides: Mapping[str, str],
+    *,
+    will_run: bool = True,
 ) -> tuple[dict[str, Chosen], dict[str, str]]:
     """Find a network for every component.
 
@@ -45,6 +47,7 @@ def runnable_specs(
         names: components that are needed.
         variants: component -> variant, from the command line.
         overrides: component -> specification in place of the log's.
+        will_run: whether they are to run here, which code that the log names must not.
 
     Returns:
         Component -> network; component -> a note on the choice.
@@ -74,7 +77,7 @@ def runnable_specs(
                 f"its variant {network.variant!r}, {network.spec}, runs and is counted here"
             )
     code = code_of_log(found)
-    if code:
+    if code and will_run:
         options = [w for name, one in code.items() for w in ("--component", f"{name}={one.spec}")]
         hint = f"if you trust the code: {shlex.join(options)}"
         raise InputError(f"{named(code)}: a log does not run code", hint)

@@ -122,7 +122,8 @@ def predict(
     choices = choices or Choices()
     header = run.header
     names = [name for name in used_components(header) if name in run.primary.by_component]
-    specs, notes = runnable_specs(header, names, choices.variants or {}, choices.components or {})
+    chosen = choices.variants or {}, choices.components or {}
+    specs, notes = runnable_specs(header, names, *chosen, will_run=False)
     wanted = {name: str(one.spec) for name, one in specs.items()}
     only = batch if calls is None else None
     setting, timed, facts = timed_calls(

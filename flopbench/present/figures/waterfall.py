@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flopbench.core.errors import Remark
@@ -21,6 +22,7 @@ from flopbench.present.figures.inputs.replays import (
     terms_of,
 )
 from flopbench.present.kind import NAMES, Option, kind
+from flopbench.replay.against import Against, Prices, against, load_prices
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 from flopbench.replay.waterfall import PARTS_MEANING
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BASELINE, THEORY, MEASURED = "uniform baseline", "theory", "measured"
+PREDICTED = "predicted"
 PARTS = ("arms", "fragmentation", "policy", "synchronisation")
 UNKNOWN = 0.1
 """Numbers without an interval are rounded as if they were known to this share: processes on shared
@@ -65,6 +68,7 @@ class Chain:
     Attributes:
         name: what the figure calls it.
         interval: 95 % interval of the measured speed-up; None for fewer than three processes.
+        predicted: what times of single networks predict, beside the measured time; None without.
     """
 
     name: str
@@ -72,6 +76,22 @@ class Chain:
     mode: str
     steps: tuple[Step, ...]
     interval: Ends | None
+    predicted: Against | None = None
+
+    @property
+    def bars(self) -> tuple[Step, ...]:
+        """The steps, and the prediction below them."""
+        if self.predicted is None:
+            return self.steps
+        end = self.predicted.predicted_s
+        whole = Step(
+            name=PREDICTED,
+            start_s=0.0,
+            end_s=end,
+            factor=None,
+            speedup=self.steps[0].end_s / end if end else 0.0,
+        )
+        return (*self.steps, whole)
 
     @property
     def theory(self) -> float:
@@ -82,6 +102,13 @@ class Chain:
     def measured(self) -> float:
         """The speed-up that was measured."""
         return self.steps[-1].speedup
+
+    def ends_of(self, step: Step) -> Ends | None:
+        """Return the interval of a bar's speed-up."""
+        if step.name != PREDICTED or self.predicted is None:
+            return self.interval if step.name == MEASURED else None
+        ends, base = self.predicted.interval_s, self.steps[0].end_s
+        return None if ends is None or not ends[0] else (base / ends[1], base / ends[0])
 
     def decimals(self, size: float) -> int:
         """Return the decimals of numbers of this size: to the second digit of the half-width."""
@@ -104,6 +131,7 @@ class WaterfallFigure:
     found: tuple[NamedReplay, ...]
     chains: tuple[Chain, ...]
     warnings: tuple[str, ...]
+    prices: Prices | None = None
 
     @property
     def caption(self) -> Caption:
@@ -127,6 +155,7 @@ class WaterfallFigure:
             *(f"Measured by flopbench replay: {listed(n)} on {m}." for m, n in machines.items()),
             f"Counter: dense MACs by {listed(list(counters))}. {CONVENTION}",
             self._intervals(),
+            *self._prediction(),
             *(f"Networks of {listed(n)}: {own}." for own, n in networks.items()),
             *(f"Note: {note}." for note in notes),
         ]
@@ -150,13 +179,22 @@ class WaterfallFigure:
             return "No interval: fewer than three processes."
         return f"{text}; none for {listed(bare)}: fewer than three processes."
 
+    def _prediction(self) -> list[str]:
+        if self.prices is None:
+            return []
+        what = "and overheads" if self.prices.overheads is not None else "without overheads"
+        return [
+            f"Predicted: the executed calls × the times of {self.prices.source}, {what}; its "
+            "interval is where a repeat of those timings is expected (95 %)."
+        ]
+
     @property
     def table(self) -> FigureTable:
         """One row a bar."""
         rows = []
         for chain in self.chains:
-            for step in chain.steps:
-                ends = (chain.interval if step.name == MEASURED else None) or (None, None)
+            for step in chain.bars:
+                ends = chain.ends_of(step) or (None, None)
                 rows.append(
                     {
                         "replay": chain.one.name,
@@ -184,6 +222,12 @@ class WaterfallFigure:
             "modes",
             repeat=True,
         ),
+        Option(
+            "--predicted FILE",
+            "saved timings: draw what they predict, too; repeatable",
+            repeat=True,
+        ),
+        Option("--overheads FILE", "what 'flopbench replay --calibrate' saved, for --predicted"),
         NAMES,
     ),
 )
@@ -192,6 +236,8 @@ def waterfall(
     ax: Axes | None = None,
     *,
     modes: Sequence[str] = (),
+    predicted: Sequence[str | Path] = (),
+    overheads: str | Path | None = None,
     names: Sequence[str] = (),
 ) -> WaterfallFigure:
     """Draw where a policy's theoretical speed-up goes, step by step.
@@ -203,13 +249,16 @@ def waterfall(
         replay: a replay's file or record, or several, one below the other.
         ax: where to draw; None makes a new figure.
         modes: which modes, in this order; none means all.
+        predicted: files of timings, of which a prediction is drawn, too.
+        overheads: a file of overheads that it charges.
         names: what to call the replays.
 
     Returns:
         The axes: bars in ms/video.
 
     Raises:
-        InputError: a file of another kind, no replay, or a mode that none has.
+        InputError: a file of another kind, no replay, a mode that none has, or timings that do not
+            belong to a replay.
         DataError: a damaged file.
     """
     found = loaded(replay, names=names)
@@ -217,21 +266,30 @@ def waterfall(
         raise CallerError(": no replay was given")
     for mode in modes:
         check_mode(mode, found)
+    if overheads is not None and not predicted:
+        raise CallerError(": overheads belong to --predicted, which is not given")
+    prices = load_prices(predicted, overheads) if predicted else None
     chains: list[Chain] = []
     warnings: list[str] = _differences(found)
     for one in found:
         asked = list(dict.fromkeys(modes or one.replay.modes))
         figures = {m: figures_of(one.replay, m) for m in asked if m in one.replay.modes}
-        chains += [_chain(one, m, own, len(found) > 1) for m, own in figures.items()]
+        chains += [_chain(one, m, own, len(found) > 1, prices) for m, own in figures.items()]
         prefix = f"{one.name}: " if len(found) > 1 else ""
         warnings += [f"{prefix}{text}" for text in warnings_of(one.replay, figures)]
         warnings += [f"{prefix}no mode {m!r}; left out" for m in asked if m not in figures]
+    warnings += [str(text) for c in chains if c.predicted for text in c.predicted.warnings]
     return WaterfallFigure(
-        found=tuple(found), chains=tuple(chains), warnings=tuple(dict.fromkeys(warnings))
+        found=tuple(found),
+        chains=tuple(chains),
+        warnings=tuple(dict.fromkeys(warnings)),
+        prices=prices,
     )
 
 
-def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> Chain:
+def _chain(
+    one: NamedReplay, mode: str, figures: ModeFigures, several: bool, prices: Prices | None
+) -> Chain:
     own = figures.waterfall
     base, ends = own.baseline_s, own.chain_s
 
@@ -245,7 +303,14 @@ def _chain(one: NamedReplay, mode: str, figures: ModeFigures, several: bool) -> 
         at = ends[key]
     steps.append(step(MEASURED, 0.0, at, own.measured, None))
     name = f"{one.name}, {mode}" if several else mode
-    return Chain(name=name, one=one, mode=mode, steps=tuple(steps), interval=own.interval)
+    return Chain(
+        name=name,
+        one=one,
+        mode=mode,
+        steps=tuple(steps),
+        interval=own.interval,
+        predicted=None if prices is None else against(one.replay, mode, prices),
+    )
 
 
 def _baseline(one: NamedReplay) -> str:

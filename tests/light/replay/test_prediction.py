@@ -185,6 +185,19 @@ def test_a_constant_takes_the_time_of_its_network(run: Run) -> None:
     assert any("cannot be run" in str(text) for text in found.warnings)
 
 
+def test_code_of_a_log_is_priced_by_its_name(tmp_path: Path) -> None:
+    """It was timed by whoever trusts it; here it is a name, and nothing runs."""
+    header = {
+        "actions": [{"name": "look", "costs": {"net": 1}}],
+        "components": {
+            "net": {"default": "mac", "variants": {"mac": "value:9", "code": "no.such:net@8"}}
+        },
+    }
+    log = write_log(tmp_path / "run.jsonl", header, [{"actions": [0, 0]}] * 2)
+    times = TimingFile(devices=(some_device(),), rows=(row("no.such:net@8", [0.5]),))
+    assert predict(run_of_log([log]), times).ms_per_video == pytest.approx(1000)
+
+
 def test_doubted_rows_are_named(run: Run) -> None:
     """A time that a repeat would not give again is charged, marked and warned of."""
     rows = list(file().rows)

@@ -17,6 +17,7 @@ from flopbench.present.draw.text import fitting_names, unwarned
 from flopbench.present.figures.waterfall import (
     BASELINE,
     MEASURED,
+    PREDICTED,
     THEORY,
     Chain,
     Step,
@@ -26,7 +27,7 @@ from flopbench.present.figures.waterfall import (
 THICK = 0.74
 """Share of the distance between two rows for a bar."""
 HEADING, BELOW = 1.0, 1.2
-"""Rows for a block's name, and below its last bar, for the interval."""
+"""Rows for a block's name, and below a measured or predicted bar, for the interval."""
 ROWS_A_LINE = 1.25
 """Lines of small text that a row takes."""
 TEXT_GAP_PT = 3.0
@@ -44,6 +45,7 @@ LOOKS: dict[str, Look] = {
     COSTS: look(1),
     SAVES: look(2),
     MEASURED: look(0),
+    PREDICTED: look(5),
 }
 """Kind of bar -> its look."""
 
@@ -97,17 +99,16 @@ def _rows(waterfall: WaterfallFigure) -> tuple[list[_BarRow], list[tuple[float, 
     for chain in waterfall.chains:
         headings.append((y + HEADING / 2, chain.name))
         y += HEADING
-        for step in chain.steps:
+        for step in chain.bars:
             rows.append(_BarRow(y=y + 0.5, step=step, chain=chain))
-            y += 1
-        y += BELOW
+            y += 1 + (BELOW if step.name in (MEASURED, PREDICTED) else 0)
     return rows, headings, y
 
 
 def _connect(rows: list[_BarRow], ax: Axes) -> None:
     """Draw from the end of a bar to where the next one begins, or ends; not from the baseline."""
     for above, below in pairwise(rows):
-        if above.chain is not below.chain or above.step.name == BASELINE:
+        if above.chain is not below.chain or above.step.name in (BASELINE, MEASURED):
             continue
         x = ms(above.step.end_s)
         ends = [above.y + THICK / 2, below.y - THICK / 2]
@@ -157,10 +158,15 @@ def _bar_text(row: _BarRow) -> str:
 
 
 def _interval(row: _BarRow) -> str:
-    """Return the text below the last bar."""
-    if row.step.name != MEASURED:
+    """Return the text below a measured or predicted bar."""
+    step, chain = row.step, row.chain
+    if step.name not in (MEASURED, PREDICTED):
         return ""
-    ends = row.chain.interval
-    if ends is None:
-        return "no interval"
-    return f"95 %: {row.chain.speedup_text(ends[0])} to {row.chain.speedup_text(ends[1])}×"
+    ends = chain.ends_of(step)
+    said = "no interval"
+    if ends is not None:
+        said = f"95 %: {chain.speedup_text(ends[0])} to {chain.speedup_text(ends[1])}×"
+    if step.name == PREDICTED and chain.predicted is not None:
+        off = f"{100 * chain.predicted.difference:+.1f} %".replace("-", "−")
+        said = f"{off}; {said}"
+    return said
