@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("matplotlib")
 
+from clocks import times_of
 from conftest import ROOT
 from matplotlib.colors import to_hex
 
@@ -16,7 +19,7 @@ from flopbench.present.draw.drawing import on_axes
 from flopbench.present.draw.kinds.waterfall import waterfall_drawing
 from flopbench.present.draw.style import paper_style
 from flopbench.present.figures.waterfall import waterfall
-from flopbench.replay.records import read_replay
+from flopbench.replay.records import load_replay, read_replay
 
 waterfall_of = waterfall.make
 
@@ -55,6 +58,21 @@ def test_axes_ticks_and_speed_ups_are_written() -> None:
     # 3.684, 95 % from 3.495 to 3.990: a half-width of 0.25, or 38 of 559.9 ms.
     assert {"2063 ms", "646 ms, 3.19×", "560 ms, 3.68×", "95 %: 3.50 to 3.99×"} <= set(texts)
     assert {"−39 ms (×1.064)", "+36 ms (×0.935)"} <= set(texts)
+
+
+def test_a_prediction_is_a_hollow_bar(tmp_path: Path) -> None:
+    """Below the measured one, with how far it is off and its own interval; all texts apart."""
+    times = times_of(load_replay(REPLAY), 0.015, tmp_path / "t.json")
+    ax = drawn(modes=["split"], predicted=[times])
+    assert [t.get_text() for t in ax.get_yticklabels()][-2:] == ["measured", "predicted"]
+    bars = [bar for group in ax.containers for bar in group]
+    assert to_hex(bars[-1].get_facecolor()) == "#ffffff"
+    figure = ax.get_figure(root=True)
+    figure.draw_without_rendering()
+    texts = [t.get_text() for t in ax.texts]
+    assert re.fullmatch(r"−\d\d\.\d %; 95 %: .* to .*×", texts[-1])
+    boxes = [t.get_window_extent(figure._get_renderer()) for t in ax.texts]
+    assert not any(box.overlaps(other) for i, box in enumerate(boxes) for other in boxes[:i])
 
 
 def test_bars_take_the_whole_axis() -> None:

@@ -10,8 +10,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
+from flopbench.replay.records import Replay
 from flopbench.timing.devices import DeviceFacts, GatheredFacts
 from flopbench.timing.file import TimingFile
 from flopbench.timing.measure.sampling import Sampled, first_call, sample
@@ -158,6 +162,13 @@ def timing_file(
         for spec, s in seconds.items()
     ]
     return TimingFile(devices=(some_device(),), rows=tuple(rows))
+
+
+def times_of(replay: Replay, seconds: float, path: Path) -> Path:
+    """Write timings of a replay's networks on its machine: all take as long, at batch 1."""
+    file = timing_file({part.spec: seconds for part in replay.parts.values()})
+    replace(file, devices=(replay.device,)).save(path)
+    return path
 
 
 def interleaved(

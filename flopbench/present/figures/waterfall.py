@@ -184,8 +184,8 @@ class WaterfallFigure:
             return []
         what = "and overheads" if self.prices.overheads is not None else "without overheads"
         return [
-            f"Predicted: the executed calls × the times of {self.prices.source}, {what}; its "
-            "interval is where a repeat of those timings is expected (95 %)."
+            f"Predicted: the executed calls × the times of {self.prices.source}, {what}; below, "
+            "how far that is from the measured time, and where a repeat of the timings is expected."
         ]
 
     @property

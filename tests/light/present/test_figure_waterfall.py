@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from clocks import times_of
 from conftest import ROOT
 
 from flopbench.core.errors import DataError, InputError
@@ -126,9 +128,36 @@ def test_a_mode_that_one_replay_lacks_is_told() -> None:
     assert any(w.startswith("less: no mode 'online'") for w in map(str, figure.warnings))
 
 
+def test_a_prediction_is_one_more_bar(tmp_path: Path) -> None:
+    """All runs × their time; its speed-up is against the same baseline, its bar no part of the
+    chain.
+    """
+    replay = load_replay(REPLAY)
+    times = times_of(replay, 0.030, tmp_path / "t.json")
+    figure = waterfall_of(REPLAY, modes=["online"], predicted=[times])
+    [chain] = figure.chains
+    runs = sum(part.arm_runs + part.policy_runs for part in replay.parts.values())
+    assert [step.name for step in chain.bars[-2:]] == ["measured", "predicted"]
+    assert chain.bars[-1].end_s == pytest.approx(0.030 * runs / replay.videos)
+    assert chain.bars[-1].speedup == pytest.approx(
+        chain.bars[0].end_s / chain.bars[-1].end_s, rel=1e-12
+    )
+    assert chain.measured == chain.bars[-2].speedup
+    rows = [dict(zip(figure.table.header, row, strict=True)) for row in figure.table.rows]
+    assert rows[-1]["step"] == "predicted"
+    assert rows[-1]["speedup_low"] == pytest.approx(rows[-1]["speedup"])
+    assert any("t.json, without overheads" in text for text in figure.caption.sentences)
+
+
 @pytest.mark.parametrize(
     ("given", "options", "said"),
     [
+        (REPLAY, {"overheads": "o.json"}, "overheads belong to --predicted"),
+        (
+            REPLAY,
+            {"predicted": [ROOT / "tests/data/timings.json"]},
+            "timings.json has no time at batch 1 of lstm",
+        ),
         (REPLAY, {"modes": ["onlin"]}, "did you mean 'online'"),
         ([], {}, "no replay was given"),
         (REPLAY, {"names": ["a", "b"]}, "2 names for 1 run"),

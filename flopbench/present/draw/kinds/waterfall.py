@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -45,7 +45,7 @@ LOOKS: dict[str, Look] = {
     COSTS: look(1),
     SAVES: look(2),
     MEASURED: look(0),
-    PREDICTED: look(5),
+    PREDICTED: replace(look(0), color="white"),
 }
 """Kind of bar -> its look."""
 
