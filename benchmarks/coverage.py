@@ -2,7 +2,7 @@
 
     python benchmarks/coverage.py [--repetitions 2000] [--only mAP]
 
-Three parts:
+Four parts:
 
 * ``cost``: GFLOPS a video over clusters of videos, clusters drawn and, for comparison, videos drawn
   as if they were independent. Costs of a cluster share a gamma effect of the variance of a single
@@ -12,6 +12,9 @@ Three parts:
 * ``mAP``: of splits of 60 to 1,000 videos of 10 or 50 classes, scores of a classifier that is right
   on about half of them or a fifth; against the mean mAP of splits of that size, and against the mAP
   of all videos (a split of 400,000), which is lower.
+* ``prediction``: of the ms a video of a learnt policy (``reports/policy_learning``), from timings
+  and overheads of three processes each, against the median of three processes of a replay. Each
+  process is slower or faster by a log-normal factor, each of its times by a further 1 %.
 
 A line is one setting: with 2,000 repetitions its coverage is known to ± 1 point (95 %).
 """
@@ -19,13 +22,18 @@ A line is one setting: with 2,000 repetitions its coverage is known to ± 1 poin
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from flopbench.core.bootstrap import interval
 from flopbench.estimate.accuracy import mean_average_precision, top1
+from flopbench.replay.against import Prices, against, load_prices
+from flopbench.replay.records import load_replay
 
 CLUSTERS = (5, 10, 20, 50, 200)
 SPLITS = (60, 200, 1000)
@@ -33,6 +41,9 @@ CLASSES = (10, 50)
 STRENGTH = 1.5
 """What the true class adds to a score of standard deviation 1."""
 ALL_VIDEOS = 400_000
+SPREADS = (0.02, 0.05)
+PREDICTION_SHARE = 20
+"""A prediction takes longer still: one in twenty."""
 MAP_SHARE = 4
 """An interval of mAP takes long: one repetition in four."""
 
@@ -121,7 +132,72 @@ def map_lines(repetitions: int) -> Iterator[Sequence[object]]:
             yield "mAP", f"{videos} videos, {classes} classes", *hits, above
 
 
-PARTS = {"cost": cost_lines, "top-1": top1_lines, "mAP": map_lines}
+def prediction_lines(repetitions: int) -> Iterator[Sequence[object]]:
+    """Yield coverage of predicted times; one repetition in ``PREDICTION_SHARE``."""
+    folder = Path(__file__).parent.parent / "reports" / "policy_learning"
+    replay = load_replay(folder / "replay-gumbel.json")
+    prices = load_prices([folder / "timings.json"], folder / "overheads.json")
+    once = _with_processes(prices, lambda _: 1.0, lambda: 1.0)
+    for spread in SPREADS:
+        rng = np.random.default_rng(0)
+
+        def factor(_: int, spread: float = spread, rng: Any = rng) -> float:
+            return float(np.exp(rng.normal(0, spread)))
+
+        def noise(rng: Any = rng) -> float:
+            return float(np.exp(rng.normal(0, 0.01)))
+
+        for mode in replay.modes:
+            truth, hits = against(replay, mode, once).predicted_s, 0
+            for _ in range(repetitions // PREDICTION_SHARE):
+                found = against(replay, mode, _with_processes(prices, factor, noise))
+                measured = truth * float(np.median([factor(n) * noise() for n in range(3)]))
+                hits += holds(found.interval_s, measured)
+            share = 100 * hits / (repetitions // PREDICTION_SHARE)
+            yield "prediction", f"{mode}, processes ± {100 * spread:.0f} %", share
+
+
+def _with_processes(
+    prices: Prices, factor: Callable[[int], float], noise: Callable[[], float]
+) -> Prices:
+    """Return the prices of three other processes like the first, each slower by a factor."""
+    assert prices.overheads is not None
+    rows = []
+    for row in prices.times.rows:
+        runs = []
+        for n in range(3):
+            own, run = factor(n) * noise(), row.processes[0]
+            columns = {name: tuple(v * own for v in of) for name, of in run.columns.items()}
+            runs.append(replace(run, columns=columns))
+        rows.append(replace(row, processes=tuple(runs)))
+    first = prices.overheads.runs[0]
+    calibrated = []
+    for n in range(3):
+        own = factor(n)
+        hot = {
+            name: {
+                size: [(row[0], *(v * own * noise() for v in row[1:])) for row in of]
+                for size, of in sizes.items()
+            }
+            for name, sizes in first.hot.items()
+        }
+        modes = {
+            mode: replace(one, full=_slower(one.full, own * noise()), arms=_slower(one.arms, own))
+            for mode, one in first.modes.items()
+        }
+        calibrated.append(replace(first, hot=hot, modes=modes))
+    return dataclasses.replace(
+        prices,
+        times=replace(prices.times, rows=tuple(rows)),
+        overheads=replace(prices.overheads, runs=calibrated),
+    )
+
+
+def _slower(rows: Sequence[Any], factor: float) -> list[Any]:
+    return [(*row[:3], *(seconds * factor for seconds in row[3:])) for row in rows]
+
+
+PARTS = {"cost": cost_lines, "top-1": top1_lines, "mAP": map_lines, "prediction": prediction_lines}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -131,9 +207,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", choices=PARTS, help="one part")
     args = parser.parse_args(argv)
     print(
-        "columns: cost and top-1: clusters drawn, videos drawn (wrong); mAP: the mean of splits of"
+        "columns: cost and top-1: clusters drawn, videos drawn (wrong); prediction: repeats; mAP: the"
     )
-    print("this size, all videos (not what it is about), and how far the first is above the second")
+    print(
+        "this size, all videos (not what it is about), and how far the first is above the second;"
+    )
+    print("prediction: repeats inside")
     for name, part in PARTS.items():
         for what, setting, *values in part(args.repetitions) if args.only in (None, name) else ():
             shown = "  ".join(f"{v:5.1f} %" if isinstance(v, float) else str(v) for v in values)

@@ -35,8 +35,11 @@ MEASURED = {
 }
 """Timed results, of one library's release, or of real clips: made as reports/README.md says."""
 OWN = {"README.md", "commands.txt", "environment.txt"}
-LEARNT = ("logs/", "table.json", "search.json", "training.json", "results.json")
-"""Of reports/policy_learning: what training left, made as reports/README.md says."""
+LEARNT = (
+    *("logs/", "table.json", "search.json", "training.json", "results.json"),
+    *("timings.json", "overheads.json", "replay-"),
+)
+"""Of reports/policy_learning: what training and timing left, made as reports/README.md says."""
 
 
 def listed() -> list[list[str]]:
