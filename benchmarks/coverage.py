@@ -206,13 +206,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repetitions", type=int, default=2000, help="default: 2000")
     parser.add_argument("--only", choices=PARTS, help="one part")
     args = parser.parse_args(argv)
-    print(
-        "columns: cost and top-1: clusters drawn, videos drawn (wrong); prediction: repeats; mAP: the"
-    )
-    print(
-        "this size, all videos (not what it is about), and how far the first is above the second;"
-    )
-    print("prediction: repeats inside")
+    print("columns: cost and top-1: clusters drawn, videos drawn (wrong); mAP: the mean of splits")
+    print("of this size, all videos (not what it is about), how far the first is above the second;")
+    print("prediction: repeats")
     for name, part in PARTS.items():
         for what, setting, *values in part(args.repetitions) if args.only in (None, name) else ():
             shown = "  ".join(f"{v:5.1f} %" if isinstance(v, float) else str(v) for v in values)
