@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import flopbench
-from benchmarks.policy_learning import mini_kinetics, writing
+from benchmarks.policy_learning import mini_kinetics, results, writing
 from benchmarks.policy_learning.__main__ import main
 from benchmarks.policy_learning.config import SMOKE
 from benchmarks.policy_learning.evaluating import MODES, oracle, run_policy
@@ -277,6 +277,7 @@ def test_numbers_of_the_results(own: Experiment) -> None:
 def test_a_run_from_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Search, training, logs and page of two seeds; a second run makes nothing again."""
     every = writing.commands
+    monkeypatch.setattr(results, "RESAMPLES", 50)
     monkeypatch.setattr(
         writing,
         "commands",
