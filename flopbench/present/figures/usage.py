@@ -1,34 +1,28 @@
-"""How often a policy chose each action: AR-Net's Figure 1a, for one run or several.
-
-A share is of all frames (rows of the log) or of all decisions; the two differ where one decision
-covers several frames. Actions of one stream add up to 100 %. An exit's share is of the records.
-"""
+"""How often a policy chose each action: AR-Net's Figure 1a, for one run or several."""
 
 from __future__ import annotations
 
 from argparse import ArgumentTypeError
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from math import nan
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.units import Words, common_words, number_of
-from flopbench.estimate.charges import Rule, decisions_of, exact
+from flopbench.estimate.charges import Rule
 from flopbench.estimate.runs import Choices, Run
-from flopbench.policy.counts import ShareCounts
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
 from flopbench.present.figures.inputs.logs import (
     Log,
-    NamedCounts,
     counted,
     left_out,
     logs_of,
     videos_text,
 )
+from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.present.kind import NAMES, Option, kind
 
 if TYPE_CHECKING:
@@ -36,48 +30,6 @@ if TYPE_CHECKING:
 
 MOST_RUNS = 8
 """The style has this many distinct colours, hatches and markers."""
-
-
-Of = Literal["frames", "decisions"]
-
-EXITS = "(exits)"
-"""Exits belong to no stream: they are listed separately, under this name."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
-    """One action of one run.
-
-    Attributes:
-        action: its name, with its stream where there are several; or that of an exit.
-        kind: run, reuse, skip or exit.
-        whole: what shares add up over: the stream, empty where there is one; ``EXITS``.
-        count: frames or decisions under it; None for a published distribution.
-        share: of all of its stream; of all records for an exit.
-    """
-
-    action: str
-    kind: str
-    whole: str
-    count: int | None
-    share: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UsageOfRun:
-    """One run; a published distribution has no ``videos``."""
-
-    name: str
-    source: str
-    videos: int | None
-    views: int
-    words: Words
-    rule: Rule
-    shares: tuple[Share, ...]
-
-    def share_of(self, action: str) -> float | None:
-        """Return an action's share, None where the run has no such action."""
-        return next((s.share for s in self.shares if s.action == action), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +227,7 @@ def usage(
     check_number(len(given))
     found = counted(given, choices, names=names)
     rules = [_rule(one, choices) for one in given]
-    runs = tuple(_usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
+    runs = tuple(usage_of_run(one, of, rule) for one, rule in zip(found, rules, strict=True))
     bars, groups = _bars(runs, group_below)
     return Usage(
         runs=runs,
@@ -300,57 +252,6 @@ def check_number(runs: int) -> None:
 def _rule(log: Log, choices: Choices | None) -> Rule | None:
     chosen = (choices or Choices()).rule
     return log.primary.rule if chosen is None and isinstance(log, Run) else chosen
-
-
-def _usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
-    """Return one run's shares; without a rule of its own it is counted exactly where that applies.
-
-    Raises:
-        InputError: a log with neither actions nor exits.
-        DataError: the rule does not apply to the log.
-    """
-    counts = one.counts
-    plan, totals = counts.plan, counts.totals()
-    if not plan.actions and not plan.exits:
-        raise InputError(f"{counts.source} has no actions and no exits: there is no usage to draw")
-    rule: Rule = chosen or ("published" if totals.decisions is None else "exact")
-    if of == "frames":
-        numbers = [exact(n) for n in totals.frames]
-    else:
-        numbers = decisions_of(totals, plan, rule)
-    known = not isinstance(counts, ShareCounts) and (of == "frames" or rule == "exact")
-    sums: dict[str | None, Fraction] = {}
-    for action, n in zip(plan.actions, numbers, strict=True):
-        sums[action.stream] = sums.get(action.stream, Fraction(0)) + n
-    shares = [
-        Share(
-            action=plan.action_label(i),
-            kind=action.kind,
-            whole=action.stream or "",
-            count=int(n) if known else None,
-            share=float(n / sums[action.stream]) if sums[action.stream] else 0.0,
-        )
-        for i, (action, n) in enumerate(zip(plan.actions, numbers, strict=True))
-    ]
-    shares += [
-        Share(
-            action=plan.exit_label(i),
-            kind="exit",
-            whole=EXITS,
-            count=n if isinstance(n, int) else None,
-            share=float(n / totals.views),
-        )
-        for i, n in enumerate(totals.exits)
-    ]
-    return UsageOfRun(
-        name=one.name,
-        source=str(counts.source),
-        videos=totals.videos,
-        views=totals.views,
-        words=plan.words,
-        rule=rule,
-        shares=tuple(shares),
-    )
 
 
 def _bars(
