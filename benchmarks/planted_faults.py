@@ -905,6 +905,13 @@ FAULTS = (
         ("tests/light/present/test_figure_frames.py",),
     ),
     Fault(
+        "a film strip's caption prints small costs in GFLOPS",
+        "flopbench/present/figures/frames/caption.py",
+        "{amount(median, unit)}",
+        "{median:,.2f}",
+        ("tests/light/present/test_figure_frames.py",),
+    ),
+    Fault(
         "a bar of costs forgets the policy",
         "flopbench/estimate/estimator.py",
         "rest += item.times * float(unit - mine)",

@@ -13,13 +13,14 @@ from flopbench.cli import main
 
 LOGS = ["tests/data/selective.jsonl", "tests/data/steady.jsonl"]
 PRICES = ["--table", "reports/table2.json"]
+QUICK = ["--resamples", "50"]
 TIMES = ["reports/latency-amd-epyc.json", "reports/latency-amd-epyc-again.json"]
 COMMANDS = {
     "table": ["table", "--from", "reports/table2.json"],
     "explain": ["explain", "lstm:64x32"],
     "audit": ["audit", "uniform", "scsampler", "adaframe"],
-    "estimate": ["estimate", LOGS[0], *PRICES, "--by", "class"],
-    "compare": ["compare", *LOGS, *PRICES],
+    "estimate": ["estimate", LOGS[0], *PRICES, "--by", "class", *QUICK],
+    "compare": ["compare", *LOGS, *PRICES, *QUICK],
     "compare times": ["compare", *TIMES],
     "latency": ["latency", "--from", *TIMES],
     "replay": ["replay", "--from", "reports/replay-amd-epyc.json"],

@@ -376,11 +376,11 @@ SMALL = (
 
 @pytest.mark.slow
 def test_all_modes_on_real_networks(run_cli: RunCli, tmp_path: Path) -> None:
-    """64 videos on the CPU: the decisions executed are the log's, the factors multiply up, and
+    """32 videos on the CPU: the decisions executed are the log's, the factors multiply up, and
     the saved file prints the same without torch.
     """
     done = run_cli(
-        "replay", "--policy-log", str(STEADY), "--videos", "64", *SMALL, "-o", "replay.json"
+        "replay", "--policy-log", str(STEADY), "--videos", "32", *SMALL, "-o", "replay.json"
     )
     assert done.returncode == 0, done.stderr
     assert "a single process" in done.stderr
@@ -404,7 +404,7 @@ def test_all_modes_on_real_networks(run_cli: RunCli, tmp_path: Path) -> None:
     for format, needle in (
         ("table", "Decisions in the log"),
         ("md", "| online |"),
-        ("csv", "steady,split,64"),
+        ("csv", "steady,split,32"),
         ("latex", r"\toprule"),
         ("json", '"flopbench.replay"'),
     ):
