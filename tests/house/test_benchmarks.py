@@ -6,10 +6,10 @@ import importlib.util
 import os
 import re
 import subprocess
-import sys
 
 import pytest
 from conftest import ROOT
+from warm import run_python
 
 from flopbench.counting.registry import DEFAULT_COUNTERS
 from flopbench.counting.run import preset_specs
@@ -35,19 +35,10 @@ QUICK = {
 
 
 def run_pytest(*args: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on the suites in a process of its own, without timing anything."""
+    """Run pytest on the suites in a process that has torch, without timing anything."""
     own = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
     options = ["-o", "python_files=bench_*.py", "-p", "no:xdist", "-p", "no:cacheprovider", "-q"]
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, "--benchmark-disable", *args],
-        cwd=FOLDER,
-        env=own,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=300,
-        stdin=subprocess.DEVNULL,
-    )
+    return run_python(["-m", "pytest", *options, "--benchmark-disable", *args], FOLDER, own)
 
 
 def test_every_arm_and_counter_has_its_benchmark() -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from conftest import ROOT
+from running import run_here
+from warm import run_python
 
 sys.path.append(str(ROOT / "benchmarks"))
 
@@ -19,20 +22,28 @@ from flopbench.replay.records import load_replay
 from flopbench.timing.file import TimingFile
 
 
+def run_warm(part: Part, seconds: float, text: IO[str]) -> tuple[str, int]:
+    """Run a part as ``run_part`` does, without a new interpreter."""
+    size = len(device_session.FLOPBENCH)
+    if part.command[:size] == device_session.FLOPBENCH:
+        done = run_here(part.command[size:], ROOT, os.environ)
+    else:
+        _, first, *rest = part.command
+        script = f"import runpy; runpy.run_path({first!r}, run_name='__main__')"
+        args = ["-m", *rest] if first == "-m" else ["-c", script, *rest]
+        done = run_python(args, ROOT, os.environ)
+    text.write(done.stdout + done.stderr)
+    return ("failed" if done.returncode else "done"), done.returncode
+
+
 @pytest.mark.slow
-def test_dry_run(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("warm_workers")
+def test_dry_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every part is done, each leaves its text, and the measured files can be read."""
-    script = ROOT / "benchmarks" / "device_session.py"
-    result = subprocess.run(
-        [sys.executable, script, "--dry-run", "--minutes", "9", "-o", tmp_path],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=600,
-        stdin=subprocess.DEVNULL,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    monkeypatch.setattr(device_session, "run_part", run_warm)
+    status = device_session.main(["--dry-run", "--minutes", "9", "-o", str(tmp_path)])
     out = tmp_path / "cpu"
+    assert status == 0, [path.read_text(encoding="utf-8") for path in out.glob("*.txt")]
     session = json.loads((out / "session.json").read_text(encoding="utf-8"))
     assert [one["ended"] for one in session["parts"]] == ["done"] * 6
     assert {row.what.spec for row in TimingFile.load(out / "latency.json").rows} == {

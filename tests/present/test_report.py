@@ -82,7 +82,7 @@ def test_the_same_inputs_give_the_same_bytes(
     made = []
     for name in ("here", "elsewhere"):
         monkeypatch.chdir(gather(tmp_path / name))
-        assert main(["report", "table.json", "profiles.json", "replay.json", "-o", "out"]) == 0
+        assert main(["report", "table.json", "profiles.json", "-o", "out"]) == 0
         made.append(content(Path("out")))
     first, second = made
     assert list(first) == list(second)
