@@ -4,9 +4,9 @@ No call of an operator is faster than its multiply-accumulates, or its bytes, at
 that operators of its family reached, nor than the memory lets its bytes come and go, nor than a
 call of its family that has nothing to do.
 
-A bound must not charge traffic that a cache avoids: of what an operator reads, the first 16 KiB are
-charged at the rate of 16 KiB, which a first-level cache holds, the next at that of 64 KiB, and only
-what no cache holds at the rate of the memory; so for what it writes.
+A bound must not charge traffic that a cache avoids: of what an operator reads, the first 64 KiB are
+charged at the rate of 16 KiB, which a first-level cache holds, the next 192 KiB at that of 64 KiB,
+and only what no cache holds at the rate of the memory; so for what it writes.
 """
 
 from __future__ import annotations

@@ -161,7 +161,7 @@ def _changed(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Itera
     in_place = func._overloadpacket.__name__.endswith("_")
     for place, argument in enumerate(func._schema.arguments):
         writes = argument.alias_info is not None and argument.alias_info.is_write
-        if writes and (in_place or argument.is_out):
+        if writes and (in_place or argument.kwarg_only):
             value = args[place] if place < len(args) else kwargs.get(argument.name)
             yield from _tensors(value)
 
