@@ -85,7 +85,7 @@ FAULTS = (
     ),
     Fault(
         "the largest cost is a thousandth",
-        "flopbench/core/units.py",
+        "flopbench/core/limits.py",
         "LARGEST_COST = 10**24",
         "LARGEST_COST = 10**21",
         ("tests/light/core/test_units.py",),
@@ -211,6 +211,20 @@ FAULTS = (
         "self._counting_since = self._updated\n",
         "pass\n",
         ("tests/light/cli/test_progress.py",),
+    ),
+    Fault(
+        "a packed file unpacks without a limit",
+        "flopbench/policy/forms/raw.py",
+        "if self._read > self._limit:",
+        "if self._read < 0:",
+        ("tests/light/cli/test_hostile.py",),
+    ),
+    Fault(
+        "the last of two equal keys counts",
+        "flopbench/core/files.py",
+        "if len(made) < len(pairs):",
+        "if not made and pairs:",
+        ("tests/light/core/test_limits.py",),
     ),
     # --- models
     Fault(

@@ -11,13 +11,12 @@ from typing import Annotated, Any
 
 from msgspec import Meta
 
+from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.core.records import Record
 from flopbench.core.units import FLOPS_PER_MAC, Count, cost_readings
 from flopbench.models.spec import ModelSpec
 from flopbench.policy.plan import Plan
 
-LARGEST_AMOUNT = 10**12
-"""A count, a share or a number of frames above this is a typing error."""
 MOST_DIGITS = 30
 """Exact arithmetic takes any number of digits; this keeps it quick."""
 

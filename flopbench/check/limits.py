@@ -12,8 +12,8 @@ from fractions import Fraction
 
 from flopbench.check.records import Metric
 from flopbench.core.errors import InputError
+from flopbench.core.limits import LARGEST_COST
 from flopbench.core.units import (
-    LARGEST_COST,
     macs_per_unit,
     parse_number,
     prefix_factor,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import io
 import os
@@ -28,7 +29,14 @@ from flopbench.cli import (
     table,
 )
 from flopbench.cli.parser import Parser
-from flopbench.core.errors import EXIT_INTERRUPTED, EXIT_OK, FlopbenchError, complain
+from flopbench.core.errors import (
+    EXIT_INPUT,
+    EXIT_INTERRUPTED,
+    EXIT_OK,
+    FlopbenchError,
+    complain,
+    cut,
+)
 from flopbench.core.stopping import NOTHING_HALF
 from flopbench.core.version import VERSION
 
@@ -77,11 +85,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not (sys.argv[1:] if argv is None else argv):
         parser.print_help()
         return EXIT_OK
-    args = parser.parse_args(argv)
-    gc.set_threshold(*RARELY)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
+    args = parser.parse_args(argv)
+    gc.set_threshold(*RARELY)
     status = EXIT_OK
     # The reader of our output may leave, as `| head` does: that is not an error.
     with contextlib.suppress(BrokenPipeError):
@@ -93,6 +101,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         except KeyboardInterrupt:
             status = EXIT_INTERRUPTED
             complain(f"interrupted; {NOTHING_HALF}")
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            status = EXIT_INPUT
+            name = cut(os.fsdecode(error.filename or ""))
+            complain(f"error: cannot use {name}: {error.strerror}")
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()

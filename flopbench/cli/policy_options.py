@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING
 
 from flopbench.cli.common import positive
 from flopbench.cli.parser import Parser
+from flopbench.core.limits import MOST_RESAMPLES
 
 if TYPE_CHECKING:
     from flopbench.estimate.runs import Choices
-
-MOST_RESAMPLES = 1_000_000
-"""More do not improve a 95 % interval, and their means do not fit into memory."""
 
 
 def add_preset(parser: Parser) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, islice
 from typing import Any, Literal
 
 from flopbench.core.escaping import one_line
@@ -20,6 +21,9 @@ EXIT_INTERRUPTED = 130
 SHOWN = 16
 """At most this many known names are listed."""
 LONGEST_SHOWN = 60
+LONGEST_MESSAGE = 8000
+MOST_COMPARED, LONGEST_COMPARED = 1000, 100
+"""Names and characters: difflib takes the square of a name's length, for each known name."""
 MOST_BITS = 200
 """Python refuses to print numbers of thousands of digits, which TOML may hold in base 16."""
 
@@ -35,9 +39,8 @@ class FlopbenchError(Exception):
     exit_status = EXIT_INPUT
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = map(_without_middle, (message, hint))
+        super().__init__(self.message)
 
     @property
     def line(self) -> str:
@@ -75,6 +78,13 @@ def complain(text: object) -> None:
     """Write a message to stderr; what a file named in it stays text, and steers no terminal."""
     lines = (one_line(line) for line in str(text).split("\n"))
     sys.stderr.write("flopbench: " + "\n".join(lines) + "\n")
+
+
+def _without_middle(text: str) -> str:
+    """Shorten a message that quotes something without end."""
+    if len(text) <= LONGEST_MESSAGE:
+        return text
+    return f"{text[: LONGEST_MESSAGE - 1000]} ... {text[-1000:]}"
 
 
 def cut(text: str) -> str:
@@ -118,13 +128,14 @@ class Remark:
 
 def distinct(names: Sequence[str]) -> list[str]:
     """Return distinct names: equal ones are numbered, ``a #1`` and ``a #2``."""
-    found: list[str] = []
+    given, found = Counter(names), dict[str, None]()
+    numbers = {name: count(1) for name, times in given.items() if times > 1}
     for name in names:
-        if names.count(name) > 1:
-            numbered = (f"{name} #{n}" for n in count(1))
-            name = next(own for own in numbered if own not in names and own not in found)
-        found.append(name)
-    return found
+        if name in numbers:
+            numbered = (f"{name} #{n}" for n in numbers[name])
+            name = next(own for own in numbered if own not in given and own not in found)
+        found[name] = None
+    return list(found)
 
 
 def near_match(name: str, known: Iterable[str], what: str) -> str:
@@ -137,7 +148,8 @@ def near_match(name: str, known: Iterable[str], what: str) -> str:
     """
     names = list(known)
     near = nearest(name, names)
-    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
+    listed = ", ".join(map(cut, names[:SHOWN]))
+    listed += f" and {len(names) - SHOWN} more" if names[SHOWN:] else ""
     return (f"did you mean {near!r}? " if near else "") + f"{what}: {listed or 'none'}"
 
 
@@ -145,4 +157,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return the known name that is spelt most like a name, an empty one where none is near."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(name, list(known), n=1)), "")
+    short = (one for one in known if len(one) <= LONGEST_COMPARED)
+    names = list(islice(short, MOST_COMPARED)) if len(name) <= LONGEST_COMPARED else []
+    return next(iter(difflib.get_close_matches(name, names, n=1)), "")

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flopbench.core import stopping
-from flopbench.core.errors import DataError, InputError
-
-LARGEST = 1 << 64
-"""Integers in a file are smaller than this: sums of larger ones exceed floating point."""
+from flopbench.core.errors import DataError, InputError, cut
+from flopbench.core.limits import LARGEST_INTEGER
 
 
 def check_writable(path: Path) -> None:
@@ -76,14 +76,15 @@ def _same(a: Path, b: Path) -> bool:
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write next to the target, then rename over it: readers see the old file or the new one.
 
-    Text becomes UTF-8. A link is followed. A device or a pipe is written to directly.
+    Text becomes UTF-8, with ``?`` for what a file name has that is none. A link is followed. A
+    device or a pipe is written to directly.
 
     Raises:
         InputError: the file cannot be written.
     """
     path = path.resolve()
     check_writable(path)
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
@@ -202,32 +203,94 @@ def read_json(path: Path, what: str) -> Any:
     """Read a JSON file; arguments and errors as ``read_text``.
 
     Raises:
-        DataError: not JSON (the message names line and column), or a value that can be neither
-            computed with nor written: an integer of more than 64 bits, half of a surrogate pair.
+        DataError: see ``parse_json``.
     """
-    text = read_text(path, what)
+    hint = f"expected {what}; write it again with the command that made it"
+    return parse_json(read_text(path, what), str(path), what, hint)
+
+
+def parse_json(
+    text: str, source: str, what: str, hint: str, *, finite: bool = True, plain: bool = True
+) -> Any:
+    """Return what a JSON text holds.
+
+    Args:
+        text: of the file.
+        source: names the file.
+        what: what it should hold (``a cost table``).
+        hint: what to do about a text that is not JSON.
+        finite: refuse NaN and Infinity.
+        plain: refuse integers of more than 64 bits, and half of a surrogate pair.
+
+    Raises:
+        DataError: not JSON (the message names line and column), a key twice in one object, or a
+            value that can be neither computed with nor written.
+    """
     large: list[str] = []
 
     def integer(digits: str) -> int:
         number = int(digits)
-        if abs(number) >= LARGEST:
+        if abs(number) >= LARGEST_INTEGER:
             large.append(digits)
         return number
 
     try:
-        data = json.loads(text, parse_int=integer)
+        data = json.loads(
+            text,
+            parse_int=integer,
+            parse_constant=_finite if finite else None,
+            parse_float=_finite if finite else None,
+            object_pairs_hook=only_once,
+        )
         # Half of a surrogate pair can only come from an escape; text with one cannot be written.
-        defect = _defect(data) if large or "\\ud" in text.lower() else ""
+        defect = _defect(data) if plain and (large or "\\ud" in text.lower()) else ""
     except json.JSONDecodeError as error:
-        hint = f"expected {what}; write it again with the command that made it"
-        raise not_json(error, str(path), hint) from None
+        raise not_json(error, source, hint) from None
     except RecursionError:
-        raise DataError(f"{path} is not {what}: nested too deeply") from None
-    except ValueError as error:  # a number of thousands of digits
-        raise DataError(f"{path} is not {what}: {error}") from None
+        raise DataError(f"{source} is not {what}: nested too deeply", hint) from None
+    except RepeatedKey as error:
+        raise _repeated(text, source, error.key) from None
+    except ValueError as error:  # not a finite number, or one of thousands of digits
+        raise DataError(f"{source} is not {what}: {error}", hint) from None
     if defect:
-        raise DataError(f"{path} is not {what}: {defect}")
+        raise DataError(f"{source} is not {what}: {defect}", hint)
     return data
+
+
+class RepeatedKey(Exception):
+    """An object of JSON has a key twice."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+def only_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON, as ``object_pairs_hook``; raise ``RepeatedKey``."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise RepeatedKey(Counter(key for key, _ in pairs).most_common(1)[0][0])
+    return made
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{cut(text)} is not a finite number")
+    return value
+
+
+def _repeated(text: str, source: str, key: str) -> DataError:
+    """Return the error for a key twice in one object, with its two lines where they are known."""
+    opening = json.dumps(key, ensure_ascii=False) + ":"
+    numbered = enumerate(text.split("\n"), start=1)
+    lines = [str(number) for number, line in numbered if line.lstrip().startswith(opening)]
+    # A key that every entry has is on many lines; a list of them would not help.
+    place = f" (lines {' and '.join(lines)})" if len(lines) == 2 else ""
+    return DataError(
+        f"{source} has the key {key!r} twice in one object{place}",
+        "a merge may have kept both sides: restore the file with git, or remove one of them",
+    )
 
 
 def not_json(error: json.JSONDecodeError, source: str, hint: str) -> DataError:
@@ -249,7 +312,7 @@ def _defect(value: Any, place: str = "") -> str:
     else:
         if isinstance(value, str) and _is_halved(value):
             return f"{place} has half of a surrogate pair: {value!a}"
-        if isinstance(value, int) and abs(value) >= LARGEST:
+        if isinstance(value, int) and abs(value) >= LARGEST_INTEGER:
             return f"{place} is an integer of more than 64 bits"
         return ""
     return next((found for where, item in own if (found := _defect(item, where))), "")

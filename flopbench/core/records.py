@@ -81,6 +81,8 @@ def decode(
         raise DataError(what, "; ".join(filter(None, (near, hint)))) from None
     except UnicodeEncodeError:
         raise DataError(f"{where}: a key has half of a surrogate pair", hint) from None
+    except RecursionError:
+        raise DataError(f"{where} is nested too deeply", hint) from None
     if complete and (left_out := _missing(record, data)):
         raise DataError(f"{where}: {_place(left_out)} is missing", hint)
     return record
@@ -148,26 +150,33 @@ class _Fault:
         for number, name in steps:
             any_key = (number, name) == _ANY_KEY
             key = self._wrong_key(data, keys, value) if any_key else name or int(number)
-            data = _with_only(data, keys, key) if any_key else data
+            data = _with_only(data, keys, [key]) if any_key else data
             keys, value = (*keys, key), value[key]
             kinds = [inner for one in kinds for inner in _inside(one, key, value)]
         return keys, kinds, value
 
     def _wrong_key(self, data: Any, keys: _Keys, held: Mapping[Any, Any]) -> Any:
-        """Return the first key of the map at a path that alone leads to the same message."""
-        for key in held:
-            try:
-                msgspec.convert(_with_only(data, keys, key), self.kind, dec_hook=self.dec_hook)
-            except msgspec.ValidationError as error:
-                if str(error) == self.message:
-                    return key
-        raise AssertionError(self.message)
+        """Return the first key of the map at a path that leads to the same message."""
+        left = list(held)
+        while len(left) > 1:  # halves, as each attempt takes as long as the map is large
+            half = left[: len(left) // 2]
+            left = half if self._fails(_with_only(data, keys, half)) else left[len(half) :]
+        return left[0]
+
+    def _fails(self, data: Any) -> bool:
+        try:
+            msgspec.convert(data, self.kind, dec_hook=self.dec_hook)
+        except msgspec.ValidationError as error:
+            return str(error) == self.message
+        except UnicodeEncodeError:  # half of a surrogate pair, in another key
+            return False
+        return False
 
 
-def _with_only(value: Any, keys: _Keys, only: Any) -> Any:
-    """Return a copy of a value in which the map at a path has one key only."""
+def _with_only(value: Any, keys: _Keys, only: Iterable[Any]) -> Any:
+    """Return a copy of a value in which the map at a path has some keys only."""
     if not keys:
-        return {only: value[only]}
+        return {key: value[key] for key in only}
     copy = list(value) if isinstance(value, (list, tuple)) else dict(value)
     copy[keys[0]] = _with_only(value[keys[0]], keys[1:], only)  # type: ignore[index]
     return copy

@@ -15,6 +15,8 @@ Ends = tuple[float, float]
 """Low and high end of an interval."""
 
 Z_95 = 1.959963984540054
+LARGEST_LOG = 700.0
+"""Of a ratio of times: beyond it, floating point has no such number."""
 
 FEWEST_PROCESSES = 3
 """Fewer than three processes do not show a spread: no row of them is called stable, and no
@@ -137,7 +139,7 @@ def student_interval(below: Sequence[float], above: Sequence[float] | None = Non
         above: medians of the other side (Welch's interval of above / below).
 
     Returns:
-        None for fewer than two values, or values that are not positive.
+        None for fewer than two values, values that are not positive, or beyond any clock.
     """
     sides = [below] if above is None else [below, above]
     if any(len(side) < 2 or min(side) <= 0 for side in sides):
@@ -151,6 +153,8 @@ def student_interval(below: Sequence[float], above: Sequence[float] | None = Non
         spread = sum(e**2 / (len(side) - 1) for e, side in zip(errors, logs, strict=True))
         degrees = max(1, int(sum(errors) ** 2 / spread)) if spread else len(below) - 1
     reach = student_95(degrees) * math.sqrt(sum(errors))
+    if abs(centre) + reach > LARGEST_LOG:
+        return None
     return math.exp(centre - reach), math.exp(centre + reach)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flopbench.core.errors import DataError, InputError, near_match, shown_value
+from flopbench.core.limits import MOST_KEY_PARTS
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,6 +28,11 @@ _Choice = TypeVar("_Choice", bound=str)
 
 _CLOSING = re.compile(r"""[\]}]|\"{3}|'{3}""")
 """Without one of these no line further down ends a value, or a table inside it."""
+_KEY_PART = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
+_MORE_PARTS = rf"(?:[ \t]*\.[ \t]*{_KEY_PART}){{{MOST_KEY_PARTS}}}"
+_LONG_KEY = re.compile(rf"(?:^|[\[{{,])[ \t]*{_KEY_PART}{_MORE_PARTS}", re.MULTILINE)
+MOST_AGAIN = 1 << 21
+"""Characters of long values that are read again at each of their lines: no more lines then."""
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -51,6 +57,8 @@ def read_toml(
         raise InputError(f"cannot read {shown}: {error.strerror}") from None
     try:
         text = raw.decode("utf-8-sig").replace("\r\n", "\n")
+        if _LONG_KEY.search(text):
+            raise ValueError(f"a key of more than {MOST_KEY_PARTS} parts")
         return text, dict(tomllib.loads(text, parse_float=parse_float))
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
@@ -84,12 +92,15 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     lines: dict[KeyPath, int] = {}
     blocks: Counter[KeyPath] = Counter()  # arrays of tables: how many blocks so far
     table: KeyPath = ()
-    statement, start = "", 1
+    statement, start, again = "", 1, 0
     for number, line in enumerate(text.split("\n"), 1):
         opened = bool(statement)
         statement += f"{line}\n"
         if opened and not _CLOSING.search(line):
             continue
+        again += opened * len(statement)
+        if again > MOST_AGAIN:
+            return lines  # what stands further down counts where the key around it begins
         whole = _parsed(statement)
         data = _parsed(f"{statement}]") if whole is None else whole  # the elements so far
         if data is None:

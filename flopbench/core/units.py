@@ -16,9 +16,9 @@ from fractions import Fraction
 from typing import Literal
 
 from flopbench.core.errors import InputError, cut
+from flopbench.core.limits import LARGEST_COST, LARGEST_EXPONENT, LONGEST_NUMBER
 
 GIGA = 10**9
-LARGEST_COST = 10**24
 FLOPS_PER_MAC = 2
 
 CONVENTION = (
@@ -31,11 +31,6 @@ Count = Literal["MACs", "FLOPs"]
 PREFIXES = {"": 1, "k": 10**3, "M": 10**6, "G": GIGA, "T": 10**12}
 _IN_WORDS = {"": "", "k": "thousand ", "M": "million ", "G": "billion ", "T": "trillion "}
 _COST_UNIT = re.compile(r"(?P<prefix>[A-Za-z]?)(?P<noun>(?i:MACs?|FLOPs?))")
-
-LONGEST_NUMBER = 60
-"""Characters; enough for the largest cost in the smallest unit with many decimals."""
-LARGEST_EXPONENT = 99
-"""A larger power of 10 is a typing error, and slow to write out."""
 
 _NUMBER = r"(?P<digits>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]+))?"
 _QUANTITY = re.compile(rf"(?P<sign>[+-]?)\s*{_NUMBER}\s*(?P<unit>[^0-9.\s].*)?", re.DOTALL)
@@ -78,7 +73,7 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
     Raises:
         InputError: not a number, negative, or with too many digits; the hint is ``expected``.
     """
-    match = _QUANTITY.fullmatch(text.strip())
+    match = _QUANTITY.fullmatch(text.strip()) if len(text) <= 4 * LONGEST_NUMBER else None
     if match is None:
         raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
     if (match["unit"] or "").startswith(","):

@@ -21,9 +21,9 @@ from typing import TypeVar
 
 import msgspec
 
-from flopbench.core.errors import FlopbenchError, complain
-from flopbench.core.files import write_atomic
-from flopbench.core.records import Record
+from flopbench.core.errors import DataError, FlopbenchError, complain
+from flopbench.core.files import parse_json, write_atomic
+from flopbench.core.records import Record, decode
 from flopbench.counting.own_code import code_digest
 from flopbench.counting.profile import CostProfile
 from flopbench.counting.registry import UNKNOWN_VERSION, CounterInfo, installed_version
@@ -116,7 +116,9 @@ def store(where: CacheEntry, profile: CostProfile) -> None:
 def read_stored(path: Path, kind: type[_Kind], belongs: Callable[[_Kind], bool]) -> _Kind | None:
     """Read a file of a cache; None if there is none, or, with a warning, if it is damaged."""
     try:
-        stored = msgspec.json.decode(path.read_bytes(), type=kind)
+        text = path.read_text(encoding="utf-8")
+        where = "the entry"
+        stored = decode(parse_json(text, where, "JSON", ""), kind, where)
         if belongs(stored):
             return stored
         defect = "it belongs to something else"
@@ -125,7 +127,7 @@ def read_stored(path: Path, kind: type[_Kind], belongs: Callable[[_Kind], bool])
     except OSError as error:
         _warn(f"cannot read {path}: {error}")
         return None
-    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+    except (DataError, UnicodeError) as error:
         defect = str(error)
     _warn(f"{path} is damaged and will be measured again ({defect})")
     return None

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from flopbench.core.errors import InputError
+from flopbench.core.limits import LARGEST_SOURCE_BYTES
 from flopbench.models.spec import ModelSpec, parse_spec
 
 Options = tuple[tuple[str, Any], ...]
 
-LARGEST_SOURCE_BYTES = 1_000_000
-"""Larger source files are not written by hand."""
 _BUILDER = re.compile(
     r"(build|create|get|make)_(\w+_)?(model|network|backbone|[a-z0-9]*net\d*)"
     r"|(build|make)_(\w+_)?(policy|gate|classifier)"

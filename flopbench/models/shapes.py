@@ -23,6 +23,7 @@ from numbers import Integral
 from typing import Any
 
 from flopbench.core.errors import InputError, cut, near_match
+from flopbench.core.limits import LONGEST_SPECIFICATION, MOST_ELEMENTS
 
 DTYPES = (
     *("float32", "float64", "float16", "bfloat16", "complex64", "complex128"),
@@ -30,9 +31,6 @@ DTYPES = (
 )
 ALIASES = {"long": "int64", "int": "int32", "float": "float32", "double": "float64"}
 ALIASES |= {"half": "float16"}
-
-MOST_ELEMENTS = 10**12
-"""Of one tensor; more is a typing error."""
 
 SCALAR = "scalar"
 """The shape of a tensor without dimensions."""
@@ -113,6 +111,8 @@ def parse_shapes(text: str) -> Arguments:
     Raises:
         InputError: the text does not follow the grammar, or a shape or dtype does not exist.
     """
+    if len(text) > LONGEST_SPECIFICATION:
+        raise InputError(f"{cut(text)!r} has {len(text):,} characters, more than any shape needs")
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     parts = split_outside(text, "+")

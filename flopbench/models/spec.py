@@ -30,9 +30,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flopbench.core.errors import InputError, cut
+from flopbench.core.limits import LONGEST_SPECIFICATION, MOST_ELEMENTS
 from flopbench.core.units import parse_macs
 from flopbench.models.shapes import (
-    MOST_ELEMENTS,
     are_shapes,
     format_shapes,
     parse_shapes,
@@ -48,7 +48,7 @@ DEFAULT_SIZE = (224,)
 
 _EXAMPLES = "expected something like resnet50@224, timm:efficientnet_b3@300 or pkg.module:factory"
 _PART = re.compile(r"\w+(\.\w+)*")
-_VALUE = re.compile(r"value:(?P<amount>[^\"]+?)\s*(?:\"(?P<source>[^\"]*)\")?\s*")
+_VALUE = re.compile(r"value:(?P<amount>[^\"]+)(?:\"(?P<source>[^\"]*)\")?")
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _BARE = re.compile(r"[^\s'\"()\[\]{},@][^'\"()\[\]{},@]*")
 """Text that needs no quotes as an option."""
@@ -146,6 +146,8 @@ def parse_spec(text: str) -> ModelSpec:
         InputError: the text does not follow the grammar.
     """
     text = text.strip()
+    if len(text) > LONGEST_SPECIFICATION:
+        raise InputError(f"{cut(text)!r} has {len(text):,} characters: {_EXAMPLES}")
     if text.startswith("value:"):
         return _parse_value(text)
     named, at, size_text, tail = _cut(text)
@@ -242,7 +244,7 @@ def _split_part(named: str) -> tuple[str, str]:
 def _split_source(named: str) -> tuple[str, str]:
     source, colon, name = named.partition(":")
     if colon and source in (*LIBRARY_SOURCES, *LAYER_SOURCES):
-        if source in LAYER_SOURCES and not re.fullmatch(r"[1-9]\d*x[1-9]\d*", name):
+        if source in LAYER_SOURCES and not re.fullmatch(r"[1-9]\d{0,12}x[1-9]\d{0,12}", name):
             raise InputError(
                 f"{named!r}: {source} needs its widths as INPUTxOUTPUT, such as {source}:1280x512"
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from flopbench.core.errors import DataError, near_match
+from flopbench.core.limits import LARGEST_AMOUNT
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect, Sample
 
@@ -323,8 +323,8 @@ def _counts(samples: Sequence[Sample], plan: Plan, say: Say) -> Any:
             if name not in names:
                 hint = near_match(name, names, "components")
                 say(i, f"counts: there is no component {name!r}", hint)
-            elif not 0 <= times < math.inf:
-                say(i, f"counts.{name}: is {times} where a number of at least 0 was expected")
+            elif not 0 <= times <= LARGEST_AMOUNT:
+                say(i, f"counts.{name}: is {times} where 0 to {LARGEST_AMOUNT:.0e} was expected")
             else:
                 array[i, names[name]] = times
     return array

@@ -14,8 +14,9 @@ from flopbench.policy.samples import OnDefect, Sample
 def check_samples(samples: Sequence[Sample], plan: Plan, place: Place, report: OnDefect) -> None:
     """Report defects in the fields that counting does not use."""
     say = says(place, report)
+    classes = frozenset(plan.header.class_names or ())
     for i, sample in enumerate(samples):
-        for defect in _defects(sample, plan):
+        for defect in _defects(sample, plan, classes):
             say(i, *defect)
 
 
@@ -34,7 +35,7 @@ def _score_defects(scores: Sequence[float]) -> list[str]:
     return [f"scores[{bad}]: is {scores[bad]}, not a finite number"]
 
 
-def _defects(sample: Sample, plan: Plan) -> Iterator[tuple[str, ...]]:
+def _defects(sample: Sample, plan: Plan, classes: frozenset[str]) -> Iterator[tuple[str, ...]]:
     """Yield the text of each defect, with a hint where there is one."""
     names = plan.header.class_names
     if not sample.id:
@@ -51,7 +52,7 @@ def _defects(sample: Sample, plan: Plan) -> Iterator[tuple[str, ...]]:
             yield (f"extra.{name}: is {value}, not a finite number",)
     if names is not None and isinstance(prediction, int) and not 0 <= prediction < len(names):
         yield (f"prediction: is {prediction} of {len(names)} classes",)
-    if names is not None and isinstance(prediction, str) and prediction not in names:
+    if names is not None and isinstance(prediction, str) and prediction not in classes:
         text = f"prediction: is {prediction!r}, which is not in 'class_names'"
         yield text, near_match(prediction, names, "classes")
     frames, actions = sample.frames, sample.actions

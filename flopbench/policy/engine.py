@@ -44,6 +44,8 @@ class Gatherer:
         self._ids: list[str] | None = [] if keep_ids else None
         self._first_ids: list[str] = []
         self._labels: dict[Any, int] = {}
+        names = plan.header.class_names or ()
+        self._classes = {name: at for at, name in reversed([*enumerate(names)])}
         self._videos: dict[str, int] | None = None
         self._expected_steps: int | None = None if plan.steps_may_vary else plan.steps
         self._expected_from = "the header"
@@ -138,7 +140,7 @@ class Gatherer:
 
     def _label_code(self, value: Any, block: Block) -> int:
         names = self._plan.header.class_names
-        key = names.index(value) if names is not None and value in names else value
+        key = self._classes.get(value, value)
         code = self._labels.get(key)
         if code is not None:
             return code

@@ -8,12 +8,14 @@ that the header names, then from its default. Version history: 1, the first.
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from flopbench.core.errors import DataError, InputError, cut, near_match
+from flopbench.core.errors import DataError, InputError, cut, near_match, shown_value
+from flopbench.core.limits import LARGEST_AMOUNT, MOST_ACTIONS, MOST_STEPS
 from flopbench.core.records import Record, decode
 from flopbench.core.units import ANY_WORDS, VIDEOS, Words
 from flopbench.counting.cost_row import CostRow
@@ -22,8 +24,6 @@ from flopbench.policy.shorthand import written_out
 
 FORMAT = "flopbench.policy-log"
 VERSION = 1
-MOST_STEPS = 2**31 - 1
-"""The largest 32-bit count; no video has so many frames."""
 
 Number = int | float
 Costs = dict[str, Number]
@@ -173,9 +173,10 @@ def read_header(data: Any, where: str, file: Path | None = None) -> Header:
         preset = preset_beside(preset, file, f"{where}: header: preset")
         data = {**data, "preset": preset}
 
-    def components() -> list[str]:
+    @cache
+    def components() -> dict[str, None]:
         known = preset_header(preset, where).components if isinstance(preset, str) else None
-        return [*dict.fromkeys([*(known or {}), *own])]
+        return dict.fromkeys([*(known or {}), *own])
 
     known = isinstance(own, dict)
     full = written_out(data, components, where) if known else {"components": own}
@@ -255,6 +256,9 @@ def _check(header: Header, where: str) -> None:
     """Refuse a header that contradicts itself."""
     where = f"{where}: header:"
     _check_storable(header, where)
+    for field in ("streams", "actions", "exits", "components"):
+        if len(getattr(header, field) or ()) > MOST_ACTIONS:
+            raise DataError(f"{where} {field!r} has more than {MOST_ACTIONS:,} items")
     if isinstance(header.steps, int) and not 1 <= header.steps <= MOST_STEPS:
         raise DataError(f"{where} 'steps' is {header.steps} where 1 to {MOST_STEPS} was expected")
     for field in ("sample_unit", "step_unit"):
@@ -327,9 +331,11 @@ def _check_exits(header: Header, where: str) -> None:
 
 
 def _check_unique(names: list[tuple[str | None, str]], where: str) -> None:
+    seen = set()
     for number, name in enumerate(names):
-        if name in names[:number]:
+        if name in seen:
             raise DataError(f"{where}[{number}] repeats the name {name[1]!r}")
+        seen.add(name)
 
 
 def _check_costs(header: Header, where: str) -> None:
@@ -348,8 +354,8 @@ def _check_costs(header: Header, where: str) -> None:
                     "declare",
                     near_match(name, components, "components"),
                 )
-            if not 0 <= times < math.inf:
+            if not 0 <= times <= LARGEST_AMOUNT:
                 raise DataError(
-                    f"{where} {place}: {name!r} is {times!r} where a number of at least 0 was "
-                    "expected"
+                    f"{where} {place}: {name!r} is {shown_value(times)} where 0 to "
+                    f"{LARGEST_AMOUNT:.0e} was expected"
                 )

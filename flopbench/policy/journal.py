@@ -163,7 +163,7 @@ def _whole_part(path: Path, header: Header) -> tuple[int, bytes]:
 def _check_same_header(path: Path, line: bytes, header: Header) -> None:
     try:
         old = read_header(json.loads(line), f"{path}:1")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}:1 is not the header of a policy log") from None
     for name in differing(old, header):
         there, here = getattr(old, name), getattr(header, name)

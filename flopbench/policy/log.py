@@ -213,9 +213,7 @@ def count_log(
     try:
         gatherer = gathered(log)
     except NeedsExactReader:
-        options = replace(log.readers[0].options, exact=True)
-        exact = tuple(type(reader)(reader.path, options) for reader in log.readers)
-        log = replace(log, readers=exact)
+        log = _exactly(log)
         gatherer = gathered(log)
     if not gatherer.records:
         raise _no_samples(log)
@@ -227,6 +225,12 @@ def count_log(
         warnings=(*log.warnings(), *counts.warnings),
         at_random=log.random_seed is not None,
     )
+
+
+def _exactly(log: Log) -> Log:
+    """Return the log, read with the exact readers."""
+    options = replace(log.readers[0].options, exact=True)
+    return replace(log, readers=tuple(type(one)(one.path, options) for one in log.readers))
 
 
 def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
@@ -243,6 +247,7 @@ def check_log(log: Log) -> tuple[list[DataError], tuple[Remark, ...], int]:
         if len(defects) >= MOST_DEFECTS:
             raise _Enough
 
+    log = _exactly(log)
     gatherer = Gatherer(log.plan, report)
     try:
         for samples, place in log.samples(report):

@@ -96,8 +96,10 @@ def plan_of(header: Header) -> Plan:
     actions: list[Action] = []
     base: dict[str, int] = {}
     indices: dict[str, dict[str, int]] = {}
-    for stream in streams:
-        own = [a for a in header.actions or [] if (a.stream or "") == stream]
+    of_stream: dict[str, list[Action]] = {stream: [] for stream in streams}
+    for action in header.actions or []:
+        of_stream[action.stream or ""].append(action)
+    for stream, own in of_stream.items():
         base[stream] = len(actions)
         indices[stream] = {a.name: len(actions) + n for n, a in enumerate(own)}
         actions += own

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from flopbench.core.errors import DataError, Remark, near_match
+from flopbench.core.limits import MOST_STEPS
 from flopbench.policy.counts import LogCounts, Source
 from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.csv_form import csv_lines
-from flopbench.policy.forms.parquet_form import require_duckdb
+from flopbench.policy.forms.parquet_form import check_unpacked, require_duckdb
 from flopbench.policy.forms.raw import duckdb_path, open_bytes, quiet_connection, read_some
 from flopbench.policy.plan import Plan, plan_of_sums, stream_named
 from flopbench.policy.samples import SYNONYMS
@@ -29,7 +30,6 @@ REQUIRED = ("video", "action", "n")
 ALIKE = {name: {"id": "video", "labels": "label"}.get(own, own) for name, own in SYNONYMS.items()}
 ALIKE |= dict.fromkeys(("count", "counts", "frames", "rows"), "n")
 """What others call a column -> its name here."""
-LARGEST = 2**31
 _WHOLE = re.compile(r"([0-9]{1,18})(\.0+)?")
 
 
@@ -68,6 +68,7 @@ def _parquet(path: Path) -> Iterator[tuple[Sequence[Any], str]]:
     duckdb = require_duckdb(path)
     try:
         with quiet_connection(duckdb) as connection:
+            check_unpacked(connection, path)
             cursor = connection.execute("SELECT * FROM read_parquet(?)", [duckdb_path(path)])
             yield [column[0] for column in cursor.description], str(path)
             first = 1
@@ -167,6 +168,6 @@ def _action(value: Any, plan: Plan, stream: str, where: str) -> int:
 
 def _count(value: Any, where: str) -> int:
     count = _scalar(value)
-    if isinstance(count, str) or count > LARGEST:
+    if isinstance(count, str) or count > MOST_STEPS:
         raise DataError(f"{where}: is {value!r} where a count of 0 or more was expected")
     return count

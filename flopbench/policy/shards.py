@@ -6,6 +6,7 @@ import glob
 import os
 import re
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def _shards_of(path: Path) -> list[Path]:
 
 
 def _shard_key(path: Path) -> Any:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", str(path))]
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", str(path))]
 
 
 def _check_complete(paths: list[Path]) -> None:
@@ -75,9 +76,10 @@ def _check_complete(paths: list[Path]) -> None:
             continue  # a number in a name does not make a set
         first = 0 if of else min(numbers)
         wanted = range(first, int(of) if of else max(numbers) + 1)
-        missing = sorted(set(wanted) - set(numbers))
+        there = set(numbers)
+        missing = list(islice((number for number in wanted if number not in there), 8))
         if missing:
-            listed = ", ".join(map(str, missing[:8]))
+            listed = ", ".join(map(str, missing))
             files = "1 shard" if len(numbers) == 1 else f"{len(numbers)} shards"
             raise DataError(f"{where}: the set of {files} is missing number {listed}", SHARD_HINT)
 

@@ -7,15 +7,16 @@ every form of log, in presets, and from Python.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flopbench.core.errors import DataError, near_match
 
-_FREE = re.compile(r"(?P<kind>skip|reuse)(?: (?P<span>[1-9]\d*))?")
+_FREE = re.compile(r"(?P<kind>skip|reuse)(?: (?P<span>[1-9]\d{0,9}))?")
 """Names of actions that say what they are: ``skip``, ``skip 4``, ``reuse``."""
 
-_Names = Callable[[], Iterable[str]]
+_Names = Callable[[], Mapping[str, object]]
 
 
 def written_out(data: Mapping[str, Any], components: _Names, where: str) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def written_out(data: Mapping[str, Any], components: _Names, where: str) -> dict
 
     Args:
         data: the header; what is in no short form stays as it is.
-        components: returns the names of the components, those of its preset included.
+        components: returns the names of the components, those of its preset included, as keys.
         where: names the header in messages.
 
     Raises:
@@ -36,8 +37,9 @@ def written_out(data: Mapping[str, Any], components: _Names, where: str) -> dict
     if data.get("streams") and isinstance(actions, Mapping):
         written["actions"] = [
             {**one, "stream": stream} if isinstance(one, Mapping) else one
-            for stream, own in actions.items()
-            for one in _options("actions", own, components, f"{where} actions.{stream}")
+            for stream, given in actions.items()
+            for own in [_options("actions", given, components, f"{where} actions.{stream}")]
+            for one in (own if isinstance(own, (list, tuple)) else [own])
         ]
     elif actions is not None:
         written["actions"] = _options("actions", actions, components, f"{where} actions")
@@ -71,7 +73,7 @@ def _options(field: str, given: Any, components: _Names, place: str) -> Any:
 
 def _named(field: str, name: str, components: _Names, place: str) -> dict[str, Any]:
     """Write out a name alone: it runs the component of that name once."""
-    known = list(components())
+    known = components()
     if name in known:
         return {"name": name, "costs": {name: 1}}
     option = _option(field, name, {})
@@ -98,4 +100,4 @@ def _costs(given: Any) -> Any:
     names = [given] if isinstance(given, str) else given
     if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
         return given
-    return {name: names.count(name) for name in names}
+    return dict(Counter(names))

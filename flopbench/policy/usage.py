@@ -16,6 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from flopbench.core.errors import DataError, InputError, Remark
+from flopbench.core.limits import MOST_DIGITS
 from flopbench.policy.counts import ShareCounts, Source
 from flopbench.policy.forms.base import header_beside
 from flopbench.policy.forms.raw import BOM, not_text, open_bytes, read_some, separator_in
@@ -34,8 +35,6 @@ _LINE = re.compile(
 )
 _ESTIMATE = re.compile(r"^\s*GFLOPS:\s*(?P<gflops>[\d.]+)")
 _SKIP = re.compile(r"skip\s+([0-9]{1,9})(?![0-9])")
-MOST_DIGITS = 50
-"""More digits or zeros are refused: the exact fraction could fill the memory."""
 
 
 def read_usage(

@@ -7,18 +7,15 @@ text is canonical: see ``baseline.text``.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from flopbench.check.baseline.content import baseline_from
 from flopbench.check.baseline.text import KIND, SCHEMA, render_baseline
 from flopbench.check.records import Baseline
 from flopbench.core.errors import DataError, cut
-from flopbench.core.files import check_schema, not_json, read_if_there
+from flopbench.core.files import check_schema, parse_json, read_if_there
 
 __all__ = ["load_baseline", "parse_baseline", "render_baseline", "verify_baseline"]
 
@@ -55,7 +52,7 @@ def parse_baseline(text: str, source: str) -> Baseline:
             "take the file of one side (git checkout --ours or --theirs), "
             "then run flopbench accept for the entries of the other",
         )
-    data = _json(text, source)
+    data = parse_json(text, source, WHAT, "restore it with git", plain=False)
     check_schema(data, source, kind=KIND, schema=SCHEMA, what=WHAT, remake=REMAKE)
     return baseline_from(data, source)
 
@@ -79,41 +76,3 @@ def verify_baseline(text: str, source: str) -> Baseline:
         "the content is sound, its form is not: restore the file with git, or rewrite it with "
         "flopbench accept",
     )
-
-
-def _json(text: str, source: str) -> Any:
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        made = dict(pairs)
-        if len(made) < len(pairs):
-            keys = [key for key, _ in pairs]
-            raise _repeated(text, source, next(key for key in keys if keys.count(key) > 1))
-        return made
-
-    try:
-        return json.loads(text, object_pairs_hook=once, parse_constant=_finite, parse_float=_finite)
-    except json.JSONDecodeError as error:
-        raise not_json(error, source, f"expected {WHAT}; restore it with git") from None
-    except RecursionError:
-        raise DataError(f"{source} is not {WHAT}: nested too deeply") from None
-    except ValueError as error:  # not a finite number, or one of thousands of digits
-        raise DataError(f"{source} is not {WHAT}: {error}", "restore it with git") from None
-
-
-def _repeated(text: str, source: str, key: str) -> DataError:
-    """Return the error for a key twice in one object, with its two lines where they are known."""
-    opening = json.dumps(key, ensure_ascii=False) + ":"
-    numbered = enumerate(text.split("\n"), start=1)
-    lines = [str(number) for number, line in numbered if line.lstrip().startswith(opening)]
-    # A key that every entry has is on many lines; a list of them would not help.
-    place = f" (lines {' and '.join(lines)})" if len(lines) == 2 else ""
-    return DataError(
-        f"{source} has the key {key!r} twice in one object{place}",
-        "a merge may have kept both sides: restore the file with git, or remove one of them",
-    )
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text} is not an amount")
-    return value

@@ -20,12 +20,10 @@ from flopbench.models.build.copies import evaluate
 from flopbench.models.build.environment import made_on_cpu, no_addresses, seeded
 from flopbench.models.build.fusing import branch_notes
 from flopbench.models.build.library import build_library_model, build_on_meta
+from flopbench.models.build.memory import of_usual_size
 from flopbench.models.build.user import build_user_model, with_inputs
 from flopbench.models.shapes import Shape
 from flopbench.models.spec import LAYER_SOURCES, LIBRARY_SOURCES, ModelSpec, format_size
-
-MOST_LAYERS = 1000
-"""Of one recurrent layer; more is a typing error that would take hours to build."""
 
 
 def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
@@ -44,7 +42,7 @@ def build(spec: ModelSpec, device: str, *, initialise: bool = True) -> Built:
     """
     named, spec = spec, _whole(copy.deepcopy(spec))  # a builder may write to lists among options
     context = made_on_cpu() if device == "cpu" else no_addresses()
-    with seeded(), context, offline():
+    with of_usual_size(spec), seeded(), context, offline():
         if spec.source in LIBRARY_SOURCES:
             built = _build_library(spec, device, initialise)
         else:
@@ -101,9 +99,6 @@ def _build_layer(spec: ModelSpec) -> Built:
     options = {renamed.get(key, key): value for key, value in spec.options}
     if spec.source != "linear":
         options["batch_first"] = True
-    layers = options.get("num_layers", 1)
-    if isinstance(layers, int) and layers > MOST_LAYERS:
-        raise InputError(f"{str(spec)!r}: layers={layers} where at most {MOST_LAYERS} make sense")
     try:
         module = kinds[spec.source](width_in, width_out, **options)
     except (TypeError, ValueError, RuntimeError, OverflowError) as error:

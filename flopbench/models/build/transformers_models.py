@@ -12,12 +12,13 @@ from typing import Any
 import torch
 
 from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.files import read_json
+from flopbench.core.files import parse_json, read_text
 from flopbench.models.build.builders import call_builder, missing_library, on_meta, unknown_model
 from flopbench.models.build.built import DEFAULT_STEPS, Built, head_width, image_input
 from flopbench.models.build.composite import SAMPLES, example_inputs, is_composite
 from flopbench.models.build.configurations import place_token_ids
 from flopbench.models.build.environment import silence
+from flopbench.models.build.memory import check_layers
 from flopbench.models.build.options import check_options, parameters_of_class
 from flopbench.models.build.reach import require_whole
 from flopbench.models.spec import ModelSpec, format_size
@@ -126,7 +127,11 @@ def _settings(name: str, known: Any) -> dict[str, Any]:
     """Read a configuration file; the library would also run the code that it may name."""
     if not Path(name).is_file():
         raise InputError(f"there is no configuration file {name}")
-    settings = read_json(Path(name), "a configuration of transformers")
+    what = "a configuration of transformers"
+    text = read_text(Path(name), what)
+    settings = parse_json(text, name, what, f"expected {what}", finite=False)
+    if isinstance(settings, dict):
+        check_layers(settings, name)
     kind = settings.get("model_type") if isinstance(settings, dict) else None
     if not isinstance(kind, str) or kind not in known:
         raise DataError(

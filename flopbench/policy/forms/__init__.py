@@ -55,7 +55,9 @@ SHARE_FORMS = ("arnet-console", "usage")
 SNIFFED_BYTES = 1 << 16
 _PICKLE = re.compile(rb"\x80[\x02-\x05]")
 _TORCH_BEFORE_1_6 = b"\x80\x02\x8a\nl\xfc\x9c"
-_USAGE_LINE = re.compile(rb"^\s*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*\)", re.MULTILINE)
+_USAGE_LINE = re.compile(
+    rb"^[ \t]*[rms]\d+\s*\(.*\)\s*:\s*\d+\s*\(\s*[\d.]+\s*%\s*\)", re.MULTILINE
+)
 
 
 def sniff(path: Path) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from flopbench.core.errors import DataError
+from flopbench.core.limits import MOST_COLUMNS
 from flopbench.policy.blocks import Block, Place
 from flopbench.policy.columns import EXTRA_PREFIX, json_value, sample_of_row
 from flopbench.policy.forms.base import Copy, Reader, header_beside, header_path
@@ -58,7 +59,7 @@ EMPTY = "[]"
 """An empty list of decisions or spans; an empty cell means that there is none."""
 
 _INTEGER = re.compile(r"(-?[0-9]{1,4300})(\.0+)?")
-_NUMBER = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 Lines = tuple[list[list[str]], list[int]]
 """The cells of some records, and the lines that they start on."""
@@ -74,6 +75,8 @@ def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
             first = text.readline()
             rows = csv.reader(chain([first], text), strict=True, delimiter=separator_in(first))
             for row in rows:
+                if len(row) > MOST_COLUMNS:
+                    raise DataError(f"{path}:{line} has more than {MOST_COLUMNS:,} columns")
                 if row:
                     yield row, line
                 line = rows.line_num + 1

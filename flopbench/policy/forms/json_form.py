@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,21 @@ import numpy as np
 
 from flopbench.core.errors import DataError
 from flopbench.core.files import not_json
+from flopbench.core.limits import DEEPEST
 from flopbench.policy.blocks import Place
 from flopbench.policy.forms.base import Copy, Reader
-from flopbench.policy.forms.jsonl_form import UNDECODABLE, decode_one, header_value
+from flopbench.policy.forms.jsonl_form import (
+    UNDECODABLE,
+    decode_one,
+    header_value,
+    refuse_repeated,
+)
 from flopbench.policy.forms.raw import BOM, open_bytes, packed, read_some, without_packing
 from flopbench.policy.header import Header, header_json, read_header
 from flopbench.policy.plan import Plan
 from flopbench.policy.samples import OnDefect, Sample, describe
 
 SAMPLES_AT_ONCE = 512
-DEEPEST = 256
-"""No log nests so deeply; JSON decoders give up somewhat later."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|-?Infinity|[0-9]{4301,}|[\[\]{}]', re.DOTALL)
 _DECODER = msgspec.json.Decoder(list[Sample])
@@ -64,14 +69,17 @@ class JsonReader(Reader):
         for start in range(0, len(document.samples), SAMPLES_AT_ONCE):
             group = document.samples[start : start + SAMPLES_AT_ONCE]
             place = self._place(data, group, start)
-            try:
-                yield _DECODER.decode(b"[" + b",".join(group) + b"]"), place
+            joined = b"[" + b",".join(group) + b"]"
+            with suppress(*UNDECODABLE, DataError):
+                samples = _DECODER.decode(joined)
+                if self.options.exact:
+                    refuse_repeated(joined, "")
+                yield samples, place
                 continue
-            except UNDECODABLE:
-                pass
             for i, text in enumerate(group):
                 try:
                     sample = decode_one(bytes(text), place(i))
+                    refuse_repeated(bytes(text), place(i))
                 except DataError as error:
                     report(error)
                     continue

@@ -20,6 +20,7 @@ import msgspec
 import numpy as np
 
 from flopbench.core.errors import DataError, Remark
+from flopbench.core.files import RepeatedKey, only_once
 from flopbench.policy.blocks import Block, Place, block_of
 from flopbench.policy.columns import json_value
 from flopbench.policy.forms.base import Copy, Reader
@@ -98,7 +99,10 @@ class JsonlReader(Reader):
     ) -> Iterator[tuple[Sequence[Sample], Place]]:
         try:
             samples = _DECODER.decode_lines(piece)
-        except UNDECODABLE:
+            if self.options.exact:
+                own = [text for text in piece.split(b"\n") if text.strip()]
+                refuse_repeated(b"[" + b",".join(own) + b"]", "")
+        except (*UNDECODABLE, DataError):
             samples = []
         if len(samples) == lines:
             yield samples, _lines(self.path, line)
@@ -112,6 +116,7 @@ class JsonlReader(Reader):
             cut = offset == len(texts) - 1
             try:
                 sample = decode_one(text, place(0), cut=cut)
+                refuse_repeated(text, place(0))
             except DataError as error:
                 if not (cut and self.options.allow_truncated):
                     report(error)
@@ -209,8 +214,19 @@ def _not_finite(text: bytes) -> str | None:
     return None
 
 
+def refuse_repeated(text: bytes, where: str) -> None:
+    """Refuse JSON in which an object has a key twice: msgspec takes the last one."""
+    try:
+        json.loads(text, object_pairs_hook=only_once)
+    except RepeatedKey as error:
+        raise DataError(f"{where}: the key {error.key!r} is there twice in one object") from None
+    except (ValueError, RecursionError):
+        pass  # said elsewhere
+
+
 def header_value(text: bytes, where: str) -> Any:
     """Return the plain values of a header's JSON; the error names the column in the line."""
+    refuse_repeated(text, where)
     with suppress(*UNDECODABLE):
         return msgspec.json.decode(text)
     try:

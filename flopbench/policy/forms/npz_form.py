@@ -20,6 +20,7 @@ from typing import IO, Any
 import numpy as np
 
 from flopbench.core.errors import DataError
+from flopbench.core.limits import most_unpacked_bytes, too_much
 from flopbench.policy.blocks import IDS, Block, Place, checked_ids, says, says_item
 from flopbench.policy.columns import (
     JSON_SUFFIX,
@@ -161,6 +162,9 @@ def load_array(path: Path, name: str) -> Any:
                 shape, fortran, dtype = _array_header(stream)
                 _check_type(where, shape, dtype)
                 wanted = math.prod(shape) * dtype.itemsize
+                limit = most_unpacked_bytes(path.stat().st_size)
+                if wanted > limit:
+                    raise too_much(where, limit)
                 # Read, and not allocated first: a damaged header may claim any size.
                 data = stream.read(wanted)
     except KeyError:

@@ -17,6 +17,7 @@ import numpy as np
 
 from flopbench.core.errors import DataError, InputError
 from flopbench.core.files import temporary
+from flopbench.core.limits import most_unpacked_bytes, too_much
 from flopbench.policy.blocks import (
     LARGEST_CODE,
     MOST_NAMES,
@@ -66,6 +67,20 @@ def require_duckdb(path: Path) -> Any:
             "python -m pip install 'flopbench[logs]'",
         ) from None
     return duckdb
+
+
+def check_unpacked(connection: Any, path: Path) -> None:
+    """Refuse a Parquet file that would unpack to too much; a value takes a byte at least.
+
+    Raises:
+        InputError: it is larger than the limit.
+        duckdb.Error: it is damaged.
+    """
+    query = "SELECT sum(greatest(total_uncompressed_size, num_values)) FROM parquet_metadata(?)"
+    size = connection.execute(query, [duckdb_path(path)]).fetchone()[0] or 0
+    limit = most_unpacked_bytes(path.stat().st_size)
+    if size > limit:
+        raise too_much(path, limit)
 
 
 class ParquetReader(Reader):
@@ -151,6 +166,7 @@ class ParquetReader(Reader):
         if self._connection is None:
             # One thread costs the least CPU time and memory, and keeps the rows in order.
             self._connection = quiet_connection(require_duckdb(self.path), threads=1)
+            check_unpacked(self._connection, self.path)
         return self._connection
 
     def _fetched(self, query: str, *more: str) -> list[Any]:
@@ -160,7 +176,7 @@ class ParquetReader(Reader):
             found: list[Any] = (
                 self._connect().execute(query, [duckdb_path(self.path), *more]).fetchall()
             )
-        except duckdb.Error as error:
+        except (duckdb.Error, OverflowError, ValueError) as error:
             raise self._damaged(error) from None
         return found
 

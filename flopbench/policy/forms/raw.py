@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.limits import most_unpacked_bytes, too_much
 
-PACKED_BYTES = 1 << 14
+PACKED_BYTES = 1 << 10
+"""Of zstd, unpacked at once: a block of 4 bytes may become 128 KiB."""
 ZSTD_LEVEL = 10
 BOM = b"\xef\xbb\xbf"
 """Byte order mark, which some editors and spreadsheets put before UTF-8 text."""
@@ -27,22 +29,22 @@ def without_packing(path: Path) -> Path:
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """Open a file for reading, unpacking gzip and zstd by their magic numbers."""
+    """Open a file for reading, unpacking gzip and zstd by their magic numbers, within a limit."""
     try:
         stream = open(path, "rb")  # noqa: SIM115 (the caller closes it)
         magic = stream.read(4)
         stream.seek(0)
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from None
-    if magic[:2] == b"\x1f\x8b":
-        return cast("IO[bytes]", gzip.open(stream))
-    if magic == b"\x28\xb5\x2f\xfd":
-        try:
-            zstandard = _zstandard(f"reading {path}")
-        except InputError:
-            stream.close()
-            raise
-        return io.BufferedReader(_Unzstd(stream, zstandard.ZstdDecompressor()))
+    try:
+        if magic[:2] == b"\x1f\x8b":
+            return _Bounded.reader(gzip.open(stream), path)
+        if magic == b"\x28\xb5\x2f\xfd":
+            unpacked = _Unzstd(stream, _zstandard(f"reading {path}").ZstdDecompressor())
+            return _Bounded.reader(unpacked, path)
+    except InputError:
+        stream.close()
+        raise
     return stream
 
 
@@ -55,6 +57,34 @@ def _zstandard(purpose: str) -> Any:
             "python -m pip install 'flopbench[logs]'",
         ) from None
     return zstandard
+
+
+class _Bounded(io.RawIOBase):
+    """What a packed file holds, up to as much as it may: ``core.limits.most_unpacked_bytes``."""
+
+    def __init__(self, unpacked: Any, path: Path) -> None:
+        self._unpacked, self._path = unpacked, path
+        self._limit = most_unpacked_bytes(path.stat().st_size)
+        self._read = 0
+
+    @classmethod
+    def reader(cls, unpacked: Any, path: Path) -> IO[bytes]:
+        """Return the stream to read."""
+        return io.BufferedReader(cls(unpacked, path), 1 << 16)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        n: int = self._unpacked.readinto(buffer)
+        self._read += n
+        if self._read > self._limit:
+            raise too_much(self._path, self._limit)
+        return n
+
+    def close(self) -> None:
+        self._unpacked.close()
+        super().close()
 
 
 class _Unzstd(io.RawIOBase):
@@ -125,16 +155,15 @@ def read_some(stream: IO[bytes], path: Path, size: int = -1) -> bytes:
 
 def pieces(stream: IO[bytes], path: Path, size: int) -> Iterator[bytes]:
     """Yield the content in pieces of about ``size`` bytes, each ending at the end of a line."""
-    rest = b""
+    rest: list[bytes] = []
     while part := read_some(stream, path, size):
         end = part.rfind(b"\n") + 1
-        if not end:
-            rest += part
-            continue
-        yield rest + part[:end]
-        rest = part[end:]
-    if rest:
-        yield rest
+        if end:
+            yield b"".join((*rest, part[:end]))
+            rest = []
+        rest.append(part[end:])
+    if any(rest):
+        yield b"".join(rest)
 
 
 def columns_in(head: bytes) -> list[str]:

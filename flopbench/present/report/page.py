@@ -35,7 +35,7 @@ PX_PER_PT = 96 / 72
 _SIZE = re.compile(rb'<svg [^>]*width="([\d.]+)pt" height="([\d.]+)pt"')
 _MARK = re.compile(r"\[(\d+)\]")
 _SIZES = re.compile(r"\d+(?:x\d+)+")
-_NUMBER = re.compile(r"[+-]?(?:\d[\d,]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(?:\d[\d,]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def page_of(report: CostReport, files: Sequence[str] = ()) -> str:

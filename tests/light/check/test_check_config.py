@@ -23,8 +23,8 @@ from flopbench.check.config import (
 from flopbench.check.limits import parse_amount, parse_limit, parse_share
 from flopbench.check.records import BASELINE, LATENCY_INCREASE, METRICS, Budget, Config, Metric
 from flopbench.core.errors import DataError, InputError
+from flopbench.core.limits import LARGEST_COST
 from flopbench.core.toml_lines import key_lines, line_of, tomllib
-from flopbench.core.units import LARGEST_COST
 
 ENTRIES = """\
 [[entries]]

@@ -17,8 +17,8 @@ from flopbench.check.init import finding
 from flopbench.check.init.finding import find_entries
 from flopbench.check.init.starting import CI_SNIPPET, config_text
 from flopbench.check.records import METRICS, Entry
+from flopbench.core.limits import LARGEST_SOURCE_BYTES
 from flopbench.core.toml_lines import tomllib
-from flopbench.models.factories import LARGEST_SOURCE_BYTES
 
 LOG = '{"format": "flopbench.policy-log", "version": 1}\n'
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flopbench.core.errors import InputError
+from flopbench.core.limits import LARGEST_COST
 from flopbench.core.units import (
-    LARGEST_COST,
     PREFIXES,
     SCALES,
     about,

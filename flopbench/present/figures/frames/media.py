@@ -8,13 +8,12 @@ at its number of pixels. A frame that is missing or unreadable has no pixels, an
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from flopbench.core.errors import InputError
+from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.media import (
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
@@ -24,6 +23,7 @@ from flopbench.core.media import (
     read_image,
     require_pillow,
 )
+from flopbench.policy.forms.npz_form import DAMAGE, load_array
 from flopbench.policy.samples import Sample
 
 INSTEAD = "give the frames as images or as .npy"
@@ -268,11 +268,10 @@ def _array_file(path: Path, key: str | None = None) -> Medium:
     try:
         if key is None:
             return _array(np.load(path, mmap_mode="r", allow_pickle=False), str(path))
-        with np.load(path, allow_pickle=False) as archive:
-            if key not in archive.files:
-                raise Unreadable(f"{path} has no key {key!r}")
-            return _array(archive[key], f"{path}, {key}")
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return _array(load_array(path, key), f"{path}, {key}")
+    except FlopbenchError as error:
+        raise Unreadable(error.line) from None
+    except DAMAGE as error:
         raise Unreadable(path, error) from None
 
 

@@ -1,0 +1,1 @@
+"""Damaged inputs of every kind that flopbench reads: ``python -m benchmarks.fuzz``."""
