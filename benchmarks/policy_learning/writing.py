@@ -93,7 +93,7 @@ def timing_commands(config: Config, out: Path, device: str) -> list[list[str]]:
     other = [logs[METHODS[-1]], *trusted, *calibrate, "-o", f"{out}/{OVERHEADS}"]
     made = [timed, ["replay", *other]]
     for method, log in logs.items():
-        replay = ["replay", log, *trusted, "--videos", str(2 * GROUP), *on]
+        replay = ["replay", log, *trusted, "--videos", str(GROUP), *on]
         made.append([*replay, "-o", f"{out}/{_replay(method)}"])
     return [["flopbench", *command] for command in made]
 

@@ -40,6 +40,7 @@ class Log:
         header: as in the files, with the name of the preset from the command line.
         first_only: leave out all but the first record of each id and view.
         random_seed: deal the decisions out again (``policy/at_random.py``); None leaves them.
+        left_out: warnings on files that cannot be read.
     """
 
     readers: tuple[Reader, ...]
@@ -49,6 +50,7 @@ class Log:
     source: Source
     first_only: bool = False
     random_seed: int | None = None
+    left_out: tuple[Remark, ...] = ()
 
     def samples(self, report: OnDefect = raise_first) -> Iterator[tuple[Sequence[Sample], Place]]:
         """Yield all samples with their places, some at a time."""
@@ -110,9 +112,10 @@ class Log:
             reader.warnings.append(Remark(text, kind="left out"))
 
     def warnings(self) -> tuple[Remark, ...]:
-        """Return what the readers found odd."""
+        """Return what was left out and what the readers found odd."""
         # A reader that reads twice warns twice.
-        return tuple(dict.fromkeys(remark for reader in self.readers for remark in reader.warnings))
+        found = [remark for reader in self.readers for remark in reader.warnings]
+        return tuple(dict.fromkeys([*self.left_out, *found]))
 
 
 def open_log(
@@ -149,11 +152,11 @@ def open_log(
         raise DataError(f"the shards have different formats: {listed}")
     reader = form_named(forms[0]).load()
     readers = tuple(reader(path, options or Options()) for path in paths)
-    readers[0].warnings += [
+    left_out = tuple(
         Remark(f"{path} was left out: it ends within its header; {NOT_FLUSHED}", kind="left out")
         for path in found
         if path not in paths
-    ]
+    )
     header = _common_header(readers, preset)
     resolved = resolve(header, str(paths[0]))
     if not resolved.actions and not resolved.exits and not resolved.components:
@@ -163,7 +166,14 @@ def open_log(
         )
     source = Source(str(paths[0]), len(paths) - 1)
     plan = plan_of(resolved)
-    return Log(readers=readers, form=forms[0], header=header, plan=plan, source=source)
+    return Log(
+        readers=readers,
+        form=forms[0],
+        header=header,
+        plan=plan,
+        source=source,
+        left_out=left_out,
+    )
 
 
 def _common_header(readers: Sequence[Reader], preset: str | None) -> Header:
