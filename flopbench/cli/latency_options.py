@@ -16,7 +16,7 @@ MEASURING = (
 )
 """Options that ``--from`` refuses: they affect what is measured."""
 OF_MODELS = (
-    *("resolution", "classes", "vs", "throughput", "device", "batch", "dtype", "channels_last"),
+    *("resolution", "classes", "vs", "throughput", "batch", "dtype", "channels_last"),
     *("compile", "cuda_graph", "refresh", "reference_batch", "max_batch"),
 )
 """Options that cannot apply to a pipeline."""
@@ -130,6 +130,10 @@ def sizes_of(args: argparse.Namespace, logs: list[str]) -> list[str]:
     given = given_of(args, OF_MODELS) if only_pipeline(args, logs) else []
     require(
         not given, f"--pipeline alone times no models: {', '.join(given)} cannot apply", "name some"
+    )
+    require(
+        args.device in (None, "cpu") or not only_pipeline(args, logs),
+        f"--pipeline runs on the CPU: --device {args.device} is for models, and none are named",
     )
     return parse_sizes(args.resize)
 

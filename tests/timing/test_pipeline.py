@@ -157,6 +157,10 @@ def test_what_cannot_be_decoded_is_one_message(run_cli: RunCli, tmp_path: Path, 
         (("--pipeline", "v.mp4"), "--pipeline needs --resize", "--resize 224,168"),
         (("--pipeline", "v.mp4", "--resize", "8x"), "'8x' is not a size of a frame", "112x168"),
         (("resnet18@32", "--resize", "8"), "--resize belongs to --pipeline"),
+        (
+            ("--pipeline", "v.mp4", "--resize", "8", "--device", "cuda"),
+            "--device cuda is for models",
+        ),
         (("--from", "t.json", "--pipeline", "v.mp4"), "--pipeline cannot apply"),
     ):
         assert_refused(run_cli("latency", *given, cwd=tmp_path), *said)
