@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import flopbench
-from benchmarks.policy_learning import mini_kinetics, results, writing
+from benchmarks.policy_learning import experiment, mini_kinetics, results, writing
 from benchmarks.policy_learning.__main__ import main
 from benchmarks.policy_learning.config import SMOKE
 from benchmarks.policy_learning.evaluating import MODES, oracle, run_policy
@@ -38,6 +39,7 @@ from benchmarks.policy_learning.results import (
     training_macs,
 )
 from benchmarks.policy_learning.videos import KINDS, STEPS, Videos, _digits, draw_videos
+from flopbench.cli import main as flopbench_main
 
 
 def test_lists_of_mini_kinetics_are_classes_of_kinetics() -> None:
@@ -273,17 +275,29 @@ def test_numbers_of_the_results(own: Experiment) -> None:
     }
 
 
+def in_this_process(command: list[str], **_: Any) -> None:
+    """Do what ``python -m flopbench`` does, without the time that importing takes."""
+    assert command[1:3] == ["-m", "flopbench"]
+    assert flopbench_main(command[3:]) == 0
+
+
 @pytest.mark.slow
 def test_a_run_from_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Search, training, logs and page of two seeds; a second run makes nothing again."""
     every = writing.commands
     monkeypatch.setattr(results, "RESAMPLES", 50)
+    for module in (experiment, writing):
+        monkeypatch.setattr(
+            module, "subprocess", SimpleNamespace(run=in_this_process, DEVNULL=None)
+        )
     monkeypatch.setattr(
         writing,
         "commands",
         lambda *args: [command for command in every(*args) if "--frames" in command][:1],
     )
     out, work = tmp_path / "out", tmp_path / "work"
+    out.mkdir()
+    (out / "replay.json").touch()  # measured before
     args = ["run", "--config", "smoke", "-o", str(out), "--work", str(work), "--seeds", "0", "1"]
     assert main(args) == 0
     logs = {path.name: path.read_bytes() for path in (out / "logs").iterdir()}
