@@ -191,6 +191,8 @@ def test_submodules(
         ("transformers:vit@32,name_or_path=w", "name_or_path is no option"),
         ("transformers:ViTModel@32,auto_map={'a':'b'}", "auto_map is no option"),
         ("transformers:ViTModel@32,attn_implementation='a/b'", "attn_implementation='a/b' where"),
+        ("transformers:ViTModel@32,attn_implementation=flash_attention_2", "eager or sdpa was"),
+        ("transformers:llava@32,text_config={'attn_implementation':'sdpa'}", "text_config={'attn_"),
         ("transformers:vit@32,hidden_act='a.b'", "hidden_act='a.b' where numbers"),
         ("transformers:detr@32,backbone_config={'use_pretrained_backbone':1}", "to load weights"),
         ("transformers:absent.json@8", "there is no configuration file absent.json"),

@@ -110,7 +110,8 @@ def contained() -> Iterator[None]:
 @contextlib.contextmanager
 def _written_to_stderr() -> Iterator[None]:
     """Let what Python, C and children write to stdout go to stderr."""
-    sys.stdout.flush()
+    if sys.stdout is not None:
+        sys.stdout.flush()
     with contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # one of them is closed: there is nothing to keep apart
             kept = os.dup(1)
@@ -142,8 +143,10 @@ def _only_for_children(_key: Name, given: Callable[[int], Any]) -> Callable[[int
 def _without_waiting(_key: Name, given: Callable[[Any], None]) -> Callable[[Any], None]:
     """Start threads as daemons, for which no process waits."""
 
+    ours = threading.get_ident()
+
     def start(thread: threading.Thread) -> None:
-        if not thread.is_alive():
+        if threading.get_ident() == ours and not thread.is_alive():
             thread.daemon = True
         given(thread)
 

@@ -22,10 +22,10 @@ from flopbench.models.build.builders import NO_DOWNLOAD, DownloadRefused
 from flopbench.models.factories import names_weights
 from flopbench.models.spec import ModelSpec
 
+KERNELS = "_implementation"
+"""End of settings of transformers that may name a repository, whose code would be imported."""
 _NAME = re.compile(r"\w[\w+-]{0,39}")
 """A value that is text: no path, no address, no repository."""
-
-
 _WHAT_IS_ONE = (
     "an option is a parameter of its constructor, and names no file, folder, address or repository"
 )
@@ -109,6 +109,8 @@ def _is_plain(spec: ModelSpec, value: Any) -> bool:
     if isinstance(value, dict):
         for name, inner in value.items():
             _refuse_weights(spec, name, inner)
+            if str(name).endswith(KERNELS):
+                return False
         return all(_is_plain(spec, one) for one in (*value, *value.values()))
     if isinstance(value, (list, tuple)):
         return all(_is_plain(spec, one) for one in value)

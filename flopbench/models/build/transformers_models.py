@@ -19,7 +19,7 @@ from flopbench.models.build.composite import SAMPLES, example_inputs, is_composi
 from flopbench.models.build.configurations import place_token_ids
 from flopbench.models.build.environment import silence
 from flopbench.models.build.memory import check_layers
-from flopbench.models.build.options import check_options, parameters_of_class
+from flopbench.models.build.options import KERNELS, check_options, parameters_of_class
 from flopbench.models.build.reach import require_whole
 from flopbench.models.spec import ModelSpec, format_size
 
@@ -40,6 +40,8 @@ _WRITERS = (
 
 _OWN_OPTIONS = {"tokens", "frames", "num_labels", "attn_implementation", "use_timm_backbone"}
 """Of every model: ours, and what configurations take without having a parameter for it."""
+
+_ATTENTION = ("eager", "sdpa")
 
 _CLASS = re.compile(r"[A-Z]\w*(Model|For[A-Z]\w*)")
 
@@ -138,8 +140,7 @@ def _settings(name: str, known: Any) -> dict[str, Any]:
             f"{name}: model_type is {kind!r}, which this transformers does not have",
             near_match(str(kind), known, "types"),
         )
-    # Kernels for attention and experts may name a repository, whose code would be imported.
-    return {key: one for key, one in settings.items() if not key.endswith("_implementation")}
+    return {key: one for key, one in settings.items() if not key.endswith(KERNELS)}
 
 
 def _check_options(spec: ModelSpec, kind: Any) -> None:
@@ -148,6 +149,13 @@ def _check_options(spec: ModelSpec, kind: Any) -> None:
     if dataclasses.is_dataclass(kind):
         parameters |= {field.name for field in dataclasses.fields(kind)}
     check_options(spec, {*parameters, *getattr(kind, "attribute_map", ()), *_OWN_OPTIONS})
+    attention = dict(spec.options).get("attn_implementation", _ATTENTION[0])
+    if attention not in _ATTENTION:
+        raise InputError(
+            f"{str(spec)!r}: attn_implementation={attention} where {' or '.join(_ATTENTION)} was "
+            "expected",
+            "others may be kernels of a repository",
+        )
 
 
 def _named_class(transformers: Any, spec: ModelSpec) -> Any:
