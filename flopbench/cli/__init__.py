@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import argparse
 import errno
 import gc
 import io
@@ -88,28 +88,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without '×' gets '?'
-    args = parser.parse_args(argv)
+    try:
+        return _run(parser.parse_args(argv))
+    except BrokenPipeError:  # the reader of our output has left, as `| head` does
+        return EXIT_OK
+    finally:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except BrokenPipeError:  # Python flushes again at the end
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _run(args: argparse.Namespace) -> int:
     gc.set_threshold(*RARELY)
-    status = EXIT_OK
-    # The reader of our output may leave, as `| head` does: that is not an error.
-    with contextlib.suppress(BrokenPipeError):
-        try:
-            status = args.run(args)
-        except FlopbenchError as error:
-            status = error.exit_status
-            complain(f"error: {error}")
-        except KeyboardInterrupt:
-            status = EXIT_INTERRUPTED
-            complain(f"interrupted; {NOTHING_HALF}")
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
-                raise
-            status = EXIT_INPUT
-            name = cut(os.fsdecode(error.filename or ""))
-            complain(f"error: cannot use {name}: {error.strerror}")
-    for stream in filter(None, (sys.stdout, sys.stderr)):
-        try:
-            stream.flush()
-        except BrokenPipeError:  # Python flushes again at the end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    try:
+        status: int = args.run(args)
+        return status
+    except FlopbenchError as error:
+        status, said = error.exit_status, f"error: {error}"
+    except KeyboardInterrupt:
+        status, said = EXIT_INTERRUPTED, f"interrupted; {NOTHING_HALF}"
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = cut(os.fsdecode(error.filename or ""))
+        status, said = EXIT_INPUT, f"error: cannot use {name}: {error.strerror}"
+    complain(said)
     return status

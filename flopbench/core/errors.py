@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -77,7 +78,8 @@ class NotComparableError(FlopbenchError):
 def complain(text: object) -> None:
     """Write a message to stderr; what a file named in it stays text, and steers no terminal."""
     lines = (one_line(line) for line in str(text).split("\n"))
-    sys.stderr.write("flopbench: " + "\n".join(lines) + "\n")
+    with contextlib.suppress(BrokenPipeError):  # nobody reads it
+        sys.stderr.write("flopbench: " + "\n".join(lines) + "\n")
 
 
 def _without_middle(text: str) -> str:
