@@ -56,11 +56,9 @@ def timing_grids(file: TimingFile) -> list[Grid]:
     for number, device in enumerate(file.devices):
         own = [row for row in file.rows if row.device == number]
         plain = [row for row in own if not row.sweep]
-        kinds = (
-            [row for row in plain if not row.what.stage],
-            [row for row in plain if row.what.stage],
-        )
-        grids += [latency_grid(rows, device) for rows in kinds if rows]
+        for staged in (False, True):
+            alike = [row for row in plain if bool(row.what.stage) is staged]
+            grids += [latency_grid(alike, device)] if alike else []
         sweeps = dict.fromkeys(row.sweep for row in own if row.sweep)
         grids += [sweep_grid([row for row in own if row.sweep == name], device) for name in sweeps]
     return grids
