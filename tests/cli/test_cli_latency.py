@@ -134,7 +134,8 @@ def test_a_row_that_fails_does_not_stop_the_others(folder: Path, mixed: Done) ->
 def test_a_row_holds_theory_and_raw_samples(folder: Path, mixed: Done) -> None:
     """Exact MACs, at least the samples that were asked for, roofs, and the facts of the machine."""
     file = loaded(folder, "mixed.json")
-    row = file.rows[1]
+    rows = file.rows
+    row = rows[1]
     assert row.work.dense_macs == MACS
     assert row.work.params == 3 * 8 * 9 + 8
     (run,) = row.processes
@@ -148,6 +149,9 @@ def test_a_row_holds_theory_and_raw_samples(folder: Path, mixed: Done) -> None:
     assert {"flops_per_s", "bytes_per_s", "measured_unix_s", "spread"} <= set(row.roofs)
     assert row.roofs["flops_per_s"]
     assert (row.roofs["measured_unix_s"] or 0) > 1.7e9  # after 2023
+    for one in (row, rows[3]):  # the operators that ran do the work that was counted
+        assert sum(op.calls * op.macs for op in one.operators) == one.work.dense_macs
+        assert all(op.least_s > 0 for op in one.operators)
     device = file.device_of(row)
     assert device.device == "cpu"
     assert device.facts["torch.version"]
