@@ -162,3 +162,8 @@ def test_roofs_of_a_gpu() -> None:
     assert {roof.clock for roof in roofs.matmul} == {"CUDA events"}
     assert (roofs.flops_per_s("fp32") or 0) > 1e11
     assert roofs.bytes_per_s > 1e10
+    for dtype in dtypes:
+        families = {one.family: one for one in roofs.families if one.dtype == dtype}
+        assert {"convolution", "depthwise convolution", "pointwise", "pooling"} <= set(families)
+        assert len(families["copy"].streams) == 6  # 256 KiB to 256 MiB
+        assert not any(one.call_s for one in families.values())
