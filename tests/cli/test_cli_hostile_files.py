@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import ROOT
 from running import run_here
 from sweeps import each
+
+from flopbench.check.baseline.content import digest_of
 
 SAMPLES = [{"id": "a", "actions": [0]}]
 NEVER = {
@@ -107,6 +110,30 @@ def trap(tmp_path: Path) -> Path:
     return here
 
 
+def results(here: Path) -> list[list[str]]:
+    """Write results that name code, and return the commands that read them."""
+    row = {"model": "payload.py:build", "counter": "torch", "total_macs": 5, "dense_macs": 5}
+    rows = [{**row, "status": "verified", "spec": "payload.py:build@8"}]
+    write(here / "table.json", {"kind": "flopbench.cost-table", "schema": 1, "rows": rows})
+    times = (ROOT / "tests/data/timings.json").read_text(encoding="utf-8")
+    (here / "times.json").write_text(
+        times.replace("resnet18@112,classes=200", "payload.py:build@8")
+    )
+    assert run_here(["init", "linear:4x4"], here, dict(os.environ)).returncode == 0
+    path = here / ".flopbench" / "baseline.json"
+    baseline = json.loads(path.read_text(encoding="utf-8"))
+    entry = {**baseline["entries"]["linear:4x4"], "spec": "payload.py:build@8"}
+    entry["digest"] = digest_of("payload.py:build@8", entry)
+    baseline["entries"]["payload.py:build@8"] = entry
+    write(path, baseline)
+    return [
+        ["table", "--from", "table.json"],
+        ["estimate", "code.jsonl", "--table", "table.json", "--counter", "torch"],
+        ["latency", "--from", "times.json"],
+        ["check"],
+    ]
+
+
 def cases() -> list[tuple[list[str], list[str]]]:
     """Return arguments, and what their refusal says: the file, and the field."""
     found = [
@@ -119,6 +146,7 @@ def cases() -> list[tuple[list[str], list[str]]]:
         *found,
         (["replay", "code.jsonl", "--device", "cpu"], ["net (payload.py:build@8)", "run code"]),
         (["replay", "checkpoint.jsonl", "--device", "cpu"], ["wants to load weights"]),
+        (["estimate", "code.jsonl", "--times", "times.json"], ["a log does not run code"]),
         (["log", "validate", "preset.jsonl"], ["preset.jsonl:1: header: preset"]),
         (["estimate", "beside.csv"], ["beside.header.json: header: preset"]),
         (["estimate", "arrays.npz"], ["arrays.npz", "checkpoint_path"]),
@@ -169,7 +197,8 @@ def test_nothing_is_opened_or_started_that_a_file_names(trap: Path) -> None:
     """Logs, headers, presets, claims: one refusal each, with file and field, and nothing read."""
     pytest.importorskip("timm")
     runs = cases()
-    found = traced(runs, trap)
+    named = [(args, [""]) for args in results(trap)]
+    found, shown = (traced(one, trap) for one in (runs, named))
 
     def check(one: dict[str, Any], needles: list[str]) -> None:
         assert (one["status"], one["out"], one["seen"]) == (2, "", []), one
@@ -177,6 +206,9 @@ def test_nothing_is_opened_or_started_that_a_file_names(trap: Path) -> None:
         assert all(needle in one["err"] for needle in needles), one
 
     each(list(zip(found, (needles for _, needles in runs), strict=True)), check)
+    for one in shown:
+        gone = one["args"] == ["check"]  # an entry that the configuration does not have
+        assert (one["status"], one["seen"]) == (int(gone), []), one
     assert not (trap.parent / "ran").exists()
 
 
