@@ -1,7 +1,6 @@
 """Every kind of input that flopbench reads: how one is damaged, and the ways that it is read.
 
-A way is a command line, in which ``{}`` is the damaged file, or a function of its path that returns
-whether it was accepted. One way is drawn for each input.
+One of its ways to be read is drawn for each input.
 """
 
 from __future__ import annotations
@@ -10,17 +9,40 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from random import Random
 
 from benchmarks.fuzz import mutations as damage
-from benchmarks.fuzz.seeds import HEADER, PRESET, ROOT, TIMED, main
+from benchmarks.fuzz import readers as read_as
+from benchmarks.fuzz.readers import BEGINNING, GOOD_ENTRY, Way, read
+from benchmarks.fuzz.seeds import HEADER, ROOT
 from flopbench.core.errors import FlopbenchError
 
-Way = str | Callable[[Path], bool]
+TIMED = b"""\
+{"format": "flopbench.policy-log", "steps": 2, "actions": ["a", "b"], "components": \
+{"a": "mobilenet_v2@84,classes=200", "b": "resnet18@112,classes=200"}}
+{"id": "v", "actions": [0, 1]}
+"""
+PRESET = """\
+schema = 1
+title = "t"
+source = "s"
+
+[policy]
+actions = [
+    { name = "resnet50@224", costs = { net = 1 } },
+    { name = "resnet34@168", costs = { net = 1 } },
+    { name = "resnet18@112", costs = { net = 1 } },
+    { name = "mobilenet_v2@84" },
+    { name = "skip 1", kind = "skip", span = 1 },
+    { name = "skip 2", kind = "skip", span = 2 },
+    { name = "skip 4", kind = "skip", span = 4 },
+]
+components = { net = "value:4000" }
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,148 +70,13 @@ class Kind:
             data, never = damage.damaged_bytes(rng, seed)
         else:
             data, never = self.damage(rng, seed)
-        return data, never, rng.choice(self.ways)
-
-
-def read(way: Way, path: Path) -> bool:
-    """Read an input; return whether it was accepted.
-
-    Raises:
-        FlopbenchError: it was refused.
-    """
-    if not isinstance(way, str):
-        return way(path)
-    words = [str(path) if word == "{}" else word for word in way.split()]
-    if words[0] == "figure":
-        return _figure(words[1], words[2])
-    return main(*words) in {0, 1}
-
-
-def _figure(name: str, path: str) -> bool:
-    """Make the numbers of a figure; drawing it reads no input."""
-    from flopbench.present.kind import load_kind
-
-    kind = load_kind(name)
-    argument = "points" if name == "tradeoff" else next(iter(kind.takes.values()))
-    data = kind.make(**{argument: [path]})
-    return bool(data.caption.lines()) and data.table is not None
-
-
-# --- functions that read --------------------------------------------------------------------------
-
-
-def _cached_profile(path: Path) -> bool:
-    from flopbench.counting import cache
-    from flopbench.counting.explain_text import operator_grid
-    from flopbench.counting.profile import CostProfile
-
-    key = json.loads(_GOOD_KEY[0].read_bytes())["key"]
-    profile = cache.load(cache.CacheEntry(key=key, path=path))
-    return isinstance(profile, CostProfile) and bool(operator_grid(profile))
-
-
-_GOOD_KEY: list[Path] = []
-"""A good entry of the cache, whose key is expected."""
-
-
-def _cached_roofs(path: Path) -> bool:
-    from flopbench.counting import cache
-    from flopbench.timing.roofs import _Cached
-
-    found = cache.read_stored(path, _Cached, lambda one: one.key == "k")
-    return found is not None and found.roofs.of("fp32") is not None
-
-
-def _configuration(path: Path) -> bool:
-    from flopbench.check.config import budget_for, config_in, read_config, unmatched_budgets
-
-    config_in(path.parent)
-    config = read_config(path)
-    for entry in config.entries:
-        budget_for(config, entry, "macs")
-    return isinstance(unmatched_budgets(config), tuple)
-
-
-def _specification(path: Path) -> bool:
-    from flopbench.models.build.by_source import build
-    from flopbench.models.spec import parse_spec
-
-    spec = parse_spec(path.read_bytes().decode("utf-8", "surrogateescape"))
-    if spec.source == "value" or spec.is_user_code:
-        return str(parse_spec(str(spec))) == str(spec)
-    return build(spec, "meta").module is not None
-
-
-def _transformers(path: Path) -> bool:
-    from flopbench.models.build.by_source import build
-    from flopbench.models.spec import parse_spec
-
-    return build(parse_spec(f"transformers:{path}@32"), "meta").module is not None
+        way = rng.choice(self.ways)
+        return data, never and way != BEGINNING, way
 
 
 def _foreign(rng: Random, data: bytes) -> tuple[bytes, bool]:
     """Damage JSON of others: what no file of ours may hold, their unknown fields may."""
     return damage.damaged_json(rng, data)[0], False
-
-
-def _frames(path: Path) -> bool:
-    from flopbench.policy.samples import Sample
-    from flopbench.present.figures.frames.media import pictures_of, source_of
-
-    named = path.suffix not in {".npz", ".npy"}
-    sample = Sample(id="v0", actions=[0, 1], frames=[path.name] * 2 if named else [0, 5])
-    source = source_of(path if path.suffix == ".npz" else path.parent, path)
-    found, _, problem = pictures_of(sample, 2, [(0, (8, 8)), (1, None)], source)
-    return not problem and all(picture.pixels is not None for picture in found.values())
-
-
-def _journal(path: Path) -> bool:
-    from flopbench import PolicyLogger
-
-    header = {k: v for k, v in HEADER.items() if k not in {"format", "version"}}
-    with PolicyLogger(path, header=header, append=True, sync=False) as log:
-        log.add(["new"], [[0, 1, 2, 2, 0, 1]])
-    return main("log", "validate", str(path)) == 0
-
-
-def _code(path: Path) -> bool:
-    from flopbench.models.factories import specs_in
-
-    return bool(specs_in(path))
-
-
-def _annotations(path: Path) -> bool:
-    from benchmarks.policy_learning.mini_kinetics import main as mini_kinetics
-
-    words = ["--train", str(path), "--val", "val.csv", "-o", "split", "--classes", "classes.txt"]
-    return mini_kinetics(words) == 0
-
-
-def _class_list(path: Path) -> bool:
-    from benchmarks.policy_learning.mini_kinetics import main as mini_kinetics
-
-    return mini_kinetics(["--identify", str(path)]) == 0
-
-
-def _arguments(path: Path) -> bool:
-    words = json.loads(path.read_bytes())
-    if words[:1] == ["table"] and not {"value:5", "--from"} & set(words):
-        return False  # Table 2, or another network, may take as long as it takes
-    return main(*words) in {0, 1}
-
-
-def _points(path: Path) -> bool:
-    return _figure("tradeoff", str(path))
-
-
-def _fast_csv(path: Path) -> bool:
-    from flopbench.policy.forms import csv_form
-
-    before, csv_form.LARGE_BYTES = csv_form.LARGE_BYTES, 1
-    try:
-        return main("estimate", str(path)) == 0
-    finally:
-        csv_form.LARGE_BYTES = before
 
 
 def damaged_words(rng: Random, data: bytes) -> tuple[bytes, bool]:
@@ -237,7 +124,7 @@ def damaged_words(rng: Random, data: bytes) -> tuple[bytes, bool]:
 LOG_WAYS = (
     *("estimate {} --resamples 20", "estimate {} --by class --resamples 20", "log validate {}"),
     *(
-        "log head {}",
+        BEGINNING,
         "log convert {} -o out.parquet",
         "log convert {} -o out.csv",
         "figure usage {}",
@@ -267,7 +154,7 @@ KINDS = (
     Kind("log-header", "log.header.json", damage.damaged_json, (
         "estimate log.csv --resamples 20", "log validate log.csv", "log head log.csv",
     )),
-    Kind("log-csv", "log.csv", damage.damaged_csv, (*LOG_WAYS[:-1], _fast_csv)),
+    Kind("log-csv", "log.csv", damage.damaged_csv, (*LOG_WAYS[:-1], read_as.fast_csv)),
     Kind("log-parquet", "log.parquet", damage.damaged_parquet, LOG_WAYS),
     Kind("log-npz", "log.npz", damage.damaged_npz, LOG_WAYS),
     Kind("log-gzip", "log.jsonl.gz", damage.damaged_gzip, SHORT_WAYS),
@@ -278,7 +165,7 @@ KINDS = (
     Kind("shard", "run.rank0-of-2.jsonl", damage.damaged_lines, (
         "estimate run.jsonl --resamples 20", "log validate run.jsonl", "figure usage run.jsonl",
     )),
-    Kind("journal", "run.jsonl", damage.damaged_lines, (_journal,)),
+    Kind("journal", "run.jsonl", damage.damaged_lines, (read_as.journal,)),
     Kind("console", "console.txt", damage.damaged_text, (
         "estimate {} --preset arnet.toml --steps 16",
     )),
@@ -309,24 +196,24 @@ KINDS = (
         "check --from {}", "check --from {} --format md --verbose", "check --from {} --format json",
         "check --from {} --junit j.xml --badge b.json --report r.json --verbose",
     )),
-    Kind("configuration", "flopbench.toml", damage.damaged_toml, (_configuration,)),
-    Kind("pyproject", "pyproject.toml", damage.damaged_toml, (_configuration,)),
+    Kind("configuration", "flopbench.toml", damage.damaged_toml, (read_as.configuration,)),
+    Kind("pyproject", "pyproject.toml", damage.damaged_toml, (read_as.configuration,)),
     Kind("preset", "preset.toml", damage.damaged_toml, (
         "estimate exits.csv --preset {} --resamples 20", "log validate exits.csv --preset {}",
     )),
     Kind("claims", "claims.toml", damage.damaged_toml, ("audit {}", "audit {} --strict")),
-    Kind("points", "points.csv", damage.damaged_csv, (_points,)),
-    Kind("cached-profile", "cached.json", damage.damaged_json, (_cached_profile,)),
-    Kind("cached-roofs", "roofs.json", damage.damaged_json, (_cached_roofs,)),
-    Kind("frames-npz", "frames.npz", damage.damaged_npz, (_frames,)),
-    Kind("frames-npy", "v0.npy", damage.damaged_bytes, (_frames,)),
-    Kind("image", "image.png", damage.damaged_bytes, (_frames,)),
-    Kind("annotations", "train.csv", damage.damaged_csv, (_annotations,)),
-    Kind("class-list", "classes.txt", damage.damaged_text, (_class_list,)),
-    Kind("code", "nets.py", damage.damaged_text, (_code,)),
-    Kind("specification", "specification.txt", damage.damaged_text, (_specification,), 0.2),
-    Kind("transformers", "config.json", _foreign, (_transformers,)),
-    Kind("arguments", "arguments.json", damaged_words, (_arguments,), 0.0),
+    Kind("points", "points.csv", damage.damaged_csv, (read_as.points,)),
+    Kind("cached-profile", "cached.json", damage.damaged_json, (read_as.cached_profile,)),
+    Kind("cached-roofs", "roofs.json", damage.damaged_json, (read_as.cached_roofs,)),
+    Kind("frames-npz", "frames.npz", damage.damaged_npz, (read_as.frames,)),
+    Kind("frames-npy", "v0.npy", damage.damaged_bytes, (read_as.frames,)),
+    Kind("image", "image.png", damage.damaged_bytes, (read_as.frames,)),
+    Kind("annotations", "train.csv", damage.damaged_csv, (read_as.annotations,)),
+    Kind("class-list", "classes.txt", damage.damaged_text, (read_as.class_list,)),
+    Kind("code", "nets.py", damage.damaged_text, (read_as.code,)),
+    Kind("specification", "specification.txt", damage.damaged_text, (read_as.specification,), 0.2),
+    Kind("transformers", "config.json", _foreign, (read_as.transformers,)),
+    Kind("arguments", "arguments.json", damaged_words, (read_as.arguments,), 0.0),
 )  # fmt: skip
 
 
@@ -358,7 +245,7 @@ def lay_out(folder: Path, kind: Kind, seeds: dict[str, list[bytes]]) -> None:
         beside |= {file: seeds[name][0] for file, name in names.items()}
     for name, data in beside.items():
         (folder / name).write_bytes(data)
-    _GOOD_KEY[:] = [folder / "cached-good.json"]
+    GOOD_ENTRY[:] = [folder / "cached-good.json"]
 
 
 def refused_undamaged(

@@ -22,7 +22,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from benchmarks.fuzz.kinds import Kind, Way, lay_out, read
+from benchmarks.fuzz.kinds import Kind, lay_out
+from benchmarks.fuzz.readers import Way, read
 from flopbench.core.errors import FlopbenchError
 
 LONGEST_S = 5

@@ -6,9 +6,9 @@ import gzip
 import io
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stdout
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ HEADER: dict[str, Any] = {
     "exits": [{"name": "first", "costs": {"net": 1}}],
     "charges": {"per_step": {"net": 0.5}},
     "components": {"net": 'value:1000000000 "round"'},
-    "class_names": ["a", "b", "c", "d", "e"],
+    "class_names": [*"abcde"],
     "metrics": {"top1": 50.5},
     "environment": {"torch": "2"},
 }
@@ -41,11 +41,6 @@ STREAMS: dict[str, Any] = {
         "net": {"variants": {"a": "value:5000", "b": 'value:7e3 "x"'}, "default": "a", "role": "b"}
     },
 }
-TIMED = b"""\
-{"format": "flopbench.policy-log", "steps": 2, "actions": ["a", "b"], "components": \
-{"a": "mobilenet_v2@84,classes=200", "b": "resnet18@112,classes=200"}}
-{"id": "v", "actions": [0, 1]}
-"""
 CONSOLE = """\
 r0(resnet50 224)     :   1234 (12.34%)
 r1(resnet34 168)     :   2000 (20.00%)
@@ -54,23 +49,6 @@ m0(mobilenet_v2 84)  :   1000 (10.00%)
 s0 (skip 1 frames)   :   1000 (10.00%)
 s2 (skip 4 frames)   :   1766 (17.66%)
 GFLOPS: 2.090000
-"""
-PRESET = """\
-schema = 1
-title = "t"
-source = "s"
-
-[policy]
-actions = [
-    { name = "resnet50@224", costs = { net = 1 } },
-    { name = "resnet34@168", costs = { net = 1 } },
-    { name = "resnet18@112", costs = { net = 1 } },
-    { name = "mobilenet_v2@84" },
-    { name = "skip 1", kind = "skip", span = 1 },
-    { name = "skip 2", kind = "skip", span = 2 },
-    { name = "skip 4", kind = "skip", span = 4 },
-]
-components = { net = "value:4000" }
 """
 CLAIMS = """\
 schema = 1
@@ -318,7 +296,7 @@ def _made(folder: Path) -> dict[str, list[bytes]]:
     duckdb.sql(f"COPY (FROM '{folder}/counts.csv') TO '{folder}/counts.parquet' (FORMAT parquet)")
     listed = [{"id": s["id"], "actions": s["actions"]} for s in _samples()]
     mapped = {"a": [0, 1], "b": {"actions": [0, 2], "labels": [3]}}
-    made: Callable[[str], list[bytes]] = lambda suffix: _converted(folder, logs, suffix)  # noqa: E731
+    made = partial(_converted, folder, logs)
     preset = (ROOT / "flopbench/models/presets/frameexit.toml").read_bytes()
     return {
         "log-jsonl": logs,

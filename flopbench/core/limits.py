@@ -53,7 +53,7 @@ LARGEST_SOURCE_BYTES = 1_000_000
 """A larger file of Python was generated, and parsing it takes a minute."""
 
 # --- packed files
-MOST_UNPACKED_MB = 500
+MOST_UNPACKED_MB = 200
 MOST_UNPACKED = "FLOPBENCH_MOST_UNPACKED_MB"
 """Environment variable: another limit in place of ``MOST_UNPACKED_MB``."""
 USUAL_RATIO = 100

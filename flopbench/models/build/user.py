@@ -118,7 +118,7 @@ def _import(path: str) -> ModuleType:
 
 
 def _import_file(path: Path) -> ModuleType:
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise InputError(f"there is no file {path}")
     digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
     module_spec = importlib.util.spec_from_file_location(f"_flopbench_{digest}", path)

@@ -133,7 +133,7 @@ def load_preset(name: str, _including: tuple[str, ...] = ()) -> Preset:
     """
     own = name.endswith(".toml")
     path = Path(name) if own else _FOLDER / f"{name}.toml"
-    if not (path.is_file() if own else name in preset_names()):
+    if not (os.path.isfile(path) if own else name in preset_names()):
         hint = near_match(name, preset_names(), "presets")
         raise InputError(
             f"there is no preset {name!r}", f"{hint}; or give the path of a .toml file"

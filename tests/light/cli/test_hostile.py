@@ -84,7 +84,7 @@ ARGUMENTS = [
     (["table", "value:" + " " * 3000 + "x"], "is not a number with a unit"),
     (["table", "x" * 100_000], "has 100,000 characters"),
     (["table", "a:b@" + "(1" + " " * 5000 + "x"], "characters"),
-    (["table", "--for", "x" * 300 + ".json"], "File name too long"),
+    (["table", "--for", "x" * 300 + ".json"], "there is no such policy log"),
     (["table", "--from", "x" * 300 + ".json"], "File name too long"),
     (["log", "validate", "\udcff.jsonl"], "no policy log matches"),
     (["estimate", "run.rank0-of-99999999999.jsonl"], "is missing number 1, 2, 3"),

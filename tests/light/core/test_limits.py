@@ -110,8 +110,8 @@ def test_lines_of_a_long_value_are_looked_for_only_so_long(monkeypatch: pytest.M
 
 
 def test_how_much_may_be_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """500 MB, or 100 times the file's size; the variable says otherwise."""
-    assert most_unpacked_bytes(1000) == 500 * 10**6
+    """200 MB, or 100 times the file's size; the variable says otherwise."""
+    assert most_unpacked_bytes(1000) == 200 * 10**6
     assert most_unpacked_bytes(6 * 10**6) == 600 * 10**6
     monkeypatch.setenv(MOST_UNPACKED, "2")
     assert most_unpacked_bytes(6 * 10**6) == 2 * 10**6

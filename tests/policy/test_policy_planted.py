@@ -1,12 +1,10 @@
-"""Thousands of damaged logs: never a traceback, and each planted defect at its line or record."""
+"""Defects planted in logs: each is reported at its line or record, whatever else there is."""
 
 from __future__ import annotations
 
-import gzip
 import json
 import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +16,9 @@ duckdb = pytest.importorskip("duckdb")
 pytest.importorskip("nanoarrow")
 pytest.importorskip("zstandard")
 
-from flopbench.core.errors import DataError, FlopbenchError  # noqa: E402
-from flopbench.policy.forms import SHARE_FORMS, csv_form, sniff  # noqa: E402
-from flopbench.policy.forms.base import Options  # noqa: E402
+from flopbench.core.errors import DataError  # noqa: E402
+from flopbench.policy.forms import csv_form  # noqa: E402
 from flopbench.policy.log import check_log, count_log, open_log  # noqa: E402
-from flopbench.policy.ready import read_counts  # noqa: E402
-from flopbench.policy.usage import read_usage  # noqa: E402
-from flopbench.policy.writers import convert, convert_file  # noqa: E402
 
 HEADER = {
     "format": "flopbench.policy-log",
@@ -38,15 +32,6 @@ HEADER = {
     "exits": [{"name": "first", "costs": {"net": 1}}],
     "components": {"net": 'value:1000000000 "round"'},
 }
-CONSOLE = """\
-r0(resnet50 224)     :   1234 (12.34%)
-r1(resnet34 168)     :   2000 (20.00%)
-r2(resnet18 112)     :   3000 (30.00%)
-m0(mobilenet_v2 84)  :   1000 (10.00%)
-s0 (skip 1 frames)   :   1000 (10.00%)
-s2 (skip 4 frames)   :   1766 (17.66%)
-GFLOPS: 2.090000
-"""
 
 
 def sample_log(rng: random.Random, count: int, *, plain: bool = False) -> list[dict[str, Any]]:
@@ -71,207 +56,6 @@ def write_jsonl(path: Path, samples: list[dict[str, Any]]) -> Path:
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), "utf-8")
     return path
 
-
-def originals(folder: Path) -> Iterator[Path]:
-    """Write one small log in every format that flopbench reads."""
-    rng = random.Random(5)
-    full = write_jsonl(folder / "full.jsonl", sample_log(rng, 6))
-    plain = write_jsonl(folder / "plain.jsonl", sample_log(rng, 6, plain=True))
-    for source in (full, plain):
-        yield source
-        for form in ("json", "csv", "parquet", "npz", "jsonl.gz", "json.zst"):
-            target = folder / f"{source.stem}.{form}"
-            convert_file(source, target)
-            yield target
-        with np.load(folder / f"{source.stem}.npz") as arrays:
-            stored = folder / f"{source.stem}-stored.npz"
-            np.savez(stored, **arrays)
-        yield stored
-    eye = np.eye(7, dtype=np.float32)[np.arange(12).reshape(2, 6) % 4]
-    arnet = folder / "meta-val-1.npz"
-    targets = np.array([[1, -1, -1], [2, 3, -1]])
-    indices = np.arange(12).reshape(2, 6)
-    results = np.zeros((2, 3), np.float32)
-    names = np.array(["a", "bé"])
-    np.savez(arnet, rs=eye, names=names, results=results, targets=targets, indices=indices)
-    yield arnet
-    for name, text in (
-        ("usage.csv", "action,share\nresnet50@224,31%\nskip 4,0.69\n"),
-        ("list.json", json.dumps([{"id": "a", "actions": [0, 1]}, {"id": "b", "actions": [0, 2]}])),
-        ("map.json", json.dumps({"a": [0, 1], "b": {"actions": [0, 2], "labels": [3]}}, indent=1)),
-        ("console.txt", CONSOLE),
-        ("counts.csv", "video,label,action,n,decisions\na,1,skip 4,8,2\nb,é,0,8,8\n"),
-    ):
-        (folder / name).write_text(text, "utf-8")
-        yield folder / name
-    duckdb.sql(f"COPY (FROM '{folder}/counts.csv') TO '{folder}/counts.parquet' (FORMAT parquet)")
-    yield folder / "counts.parquet"
-
-
-def flip(rng: random.Random, data: bytes) -> bytes:
-    """Change one to four bytes."""
-    changed = bytearray(data)
-    for _ in range(rng.randint(1, 4)):
-        changed[rng.randrange(len(changed))] = rng.choice([rng.randrange(256), *b'0123,"[]{}-:\n'])
-    return bytes(changed)
-
-
-def delete(rng: random.Random, data: bytes) -> bytes:
-    """Leave out up to twenty bytes."""
-    at = rng.randrange(len(data))
-    return data[:at] + data[at + rng.randint(1, 20) :]
-
-
-INSERTED = [
-    b'"',
-    b"\n",
-    b",",
-    b"[",
-    b"}",
-    b"\0",
-    b"\xff",
-    b"null",
-    b"NaN",
-    b"-1",
-    b"1e400",
-    b"9" * 40,
-]
-INSERTED += [b"9" * 5000, b"\r", b'\\ud800"', b"[" * 2000, b"true", b"\xef\xbb\xbf", b" ", b"%"]
-
-
-def insert(rng: random.Random, data: bytes) -> bytes:
-    """Insert something that may mean something."""
-    at = rng.randrange(len(data) + 1)
-    return data[:at] + rng.choice(INSERTED) + data[at:]
-
-
-def swap(rng: random.Random, data: bytes) -> bytes:
-    """Swap two pieces."""
-    a, b, c, d = sorted(rng.randrange(len(data) + 1) for _ in range(4))
-    return data[:a] + data[c:d] + data[b:c] + data[a:b] + data[d:]
-
-
-def truncate(rng: random.Random, data: bytes) -> bytes:
-    """Cut off at any place."""
-    return data[: rng.randrange(len(data))]
-
-
-def double_line(rng: random.Random, data: bytes) -> bytes:
-    """Repeat a line."""
-    lines = data.split(b"\n")
-    at = rng.randrange(len(lines))
-    return b"\n".join([*lines[: at + 1], lines[at], *lines[at + 1 :]])
-
-
-def token(rng: random.Random, data: bytes) -> bytes:
-    """Replace a number or a word by another token of JSON or CSV."""
-    found = list(re.finditer(rb'-?\d+(?:\.\d+)?|"[^"\n]{0,20}"|[a-z]{2,}', data))
-    if not found:
-        return flip(rng, data)
-    at = rng.choice(found)
-    return data[: at.start()] + rng.choice([*INSERTED, b"{}", b"[]", b'""', b""]) + data[at.end() :]
-
-
-MUTATIONS: list[Callable[[random.Random, bytes], bytes]] = [
-    flip,
-    delete,
-    insert,
-    swap,
-    truncate,
-    double_line,
-    token,
-]
-EACH = 10
-"""Logs a form and a kind of damage."""
-
-
-def read_all(path: Path, target: str) -> str:
-    """Read a file in every way and convert it; return the messages, empty if there are none."""
-    said = []
-    ways: list[Callable[[], Any]] = []
-    if path.name.startswith("counts"):
-        ways = [lambda: read_counts(path, preset="arnet-resnet")]
-    else:
-        preset = None if path.name.startswith(("full", "plain")) else "arnet-resnet"
-        try:
-            form = sniff(path)
-        except FlopbenchError as error:
-            return str(error)
-        if form in SHARE_FORMS:
-            ways = [lambda: read_usage(path, form, preset=preset).totals()]
-        else:
-            ways = [
-                lambda: count_log(open_log([path], preset=preset), fields=("scores",)),
-                lambda: count_log(open_log([path], preset=preset)).totals(),
-                lambda: check_log(open_log([path], preset=preset)),
-                lambda: count_log(
-                    open_log(
-                        [path], preset=preset, options=Options(exact=True, allow_truncated=True)
-                    ),
-                    duplicates="first",
-                ),
-                lambda: convert(
-                    open_log([path], preset=preset), path.with_name(f"converted.{target}")
-                ),
-            ]
-    for way in ways:
-        try:
-            way()
-        except FlopbenchError as error:
-            said.append(str(error))
-    return "\n".join(said)
-
-
-@pytest.fixture(scope="module")
-def forms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The small log in every format."""
-    return list(originals(tmp_path_factory.mktemp("originals")))
-
-
-def test_the_undamaged_logs_are_read(forms: list[Path]) -> None:
-    """Undamaged files are not refused: the fuzz test starts from good files."""
-    assert [path.name for path in forms if read_all(path, "csv")] == []
-
-
-@pytest.mark.parametrize("mutate", MUTATIONS, ids=lambda f: f.__name__)
-def test_no_damaged_log_ends_in_a_traceback(
-    mutate: Callable[[random.Random, bytes], bytes],
-    forms: list[Path],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Each of 1,610 damaged logs is read, or refused with a message that names the file."""
-    refused = total = 0
-    for original in forms:
-        data = original.read_bytes()
-        for seed in range(EACH):
-            rng = random.Random(f"{mutate.__name__} {original.name} {seed}")
-            monkeypatch.setattr(csv_form, "LARGE_BYTES", rng.choice([1, 1 << 25]))
-            path = tmp_path / original.name
-            damaged = mutate(rng, data)
-            path.write_bytes(
-                gzip.compress(mutate(rng, gzip.decompress(data)))
-                if (original.suffix == ".gz" and seed % 2)
-                else damaged
-            )
-            for beside in original.parent.glob(f"{original.stem}.header.json"):
-                text = beside.read_bytes()
-                text = mutate(rng, text) if seed % 5 == 0 else text
-                (tmp_path / beside.name).write_bytes(text)
-            try:
-                said = read_all(path, rng.choice(["jsonl", "csv", "npz", "json"]))
-            except Exception as error:  # what the test is about
-                kept = tmp_path.parent / f"{mutate.__name__}-{seed}-{path.name}"
-                kept.write_bytes(path.read_bytes())
-                raise AssertionError(f"{kept}: {error!r}") from error
-            assert not said or original.stem.split(".")[0] in said
-            refused += bool(said)
-            total += 1
-    assert total == len(forms) * EACH
-    assert refused > total // 4
-
-
-# --- planted defects ------------------------------------------------------------------------------
 
 COUNT = 300
 Defect = tuple[str, Callable[[dict[str, Any], random.Random], str]]
