@@ -57,7 +57,7 @@ def log_of(folder: Path, videos: list[list[int]], name: str = "run.jsonl") -> Pa
 
 def calibrated(path: Path, **options: Any) -> Overheads:
     """Calibrate on a log under the clock."""
-    choices = choices_for(**{"rounds": 1, **options})
+    choices = choices_for(**{"rounds": 1, "processes": 2, **options})
     return calibrate([path], choices, run=job_on(Switching))
 
 
@@ -79,6 +79,12 @@ def times(overheads: Overheads, batches: tuple[int, ...] = (1, 2, 4, 8), **what:
 def overheads(tmp_path_factory: pytest.TempPathFactory) -> Overheads:
     """Return overheads of the log in which arms take turns."""
     return calibrated(log_of(tmp_path_factory.mktemp("calibrated"), ALTERNATE))
+
+
+def replayed_once(log: Path, *modes: str) -> Replay:
+    """Replay a log under the clock."""
+    choices = choices_for(modes=modes, rounds=1, processes=1)
+    return replay_of_log([log], choices, run=job_on(Switching))
 
 
 def measured_ms(replay: Replay, mode: str) -> float:
@@ -107,7 +113,7 @@ def test_another_log_is_predicted(overheads: Overheads, tmp_path: Path) -> None:
     """Where overheads are what they are taken for, a prediction is what the replay measures."""
     log = log_of(tmp_path, VIDEOS)
     found = predict_mode(run_of_log([log]), times(overheads), overheads, [log])
-    again = replay_of_log([log], choices_for(modes=["online"]), run=job_on(Switching))
+    again = replayed_once(log, "online")
     assert found.ms_per_video == pytest.approx(measured_ms(again, "online"), rel=1e-9)
     # 9 calls of arms, 13 decisions, 4 videos
     beside = {name: found.components[name].ms_per_video for name in found.further}
@@ -123,7 +129,7 @@ def test_the_calibrated_log_is_predicted_in_every_mode(mode: str, tmp_path: Path
     log = log_of(tmp_path, VIDEOS)
     overheads = calibrated(log, modes=[mode])
     found = predict_mode(run_of_log([log]), times(overheads), overheads, [log], mode=mode)
-    again = replay_of_log([log], choices_for(modes=[mode]), run=job_on(Switching))
+    again = replayed_once(log, mode)
     assert found.ms_per_video == pytest.approx(measured_ms(again, mode), rel=1e-9)
 
 
@@ -134,7 +140,7 @@ def test_predictions_stand_beside_replays(
     CSV, too, with the difference, and refused for another setting.
     """
     log = log_of(tmp_path, VIDEOS)
-    again = replay_of_log([log], choices_for(), run=job_on(Switching))
+    again = replayed_once(log, *MODES)
     prices = Prices(times=times(overheads), overheads=overheads)
     for mode in MODES:
         one = against(again, mode, prices)
@@ -178,7 +184,7 @@ def test_exits_without_decisions_of_actions(tmp_path: Path) -> None:
         overheads = calibrated(log)
         for mode in MODES:
             found = predict_mode(run_of_log([log]), times(overheads), overheads, [log], mode=mode)
-            again = replay_of_log([log], choices_for(modes=[mode]), run=job_on(Switching))
+            again = replayed_once(log, mode)
             assert found.ms_per_video == pytest.approx(measured_ms(again, mode), rel=1e-9), mode
 
 

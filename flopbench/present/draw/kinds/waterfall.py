@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -160,13 +161,16 @@ def _bar_text(row: _BarRow) -> str:
 def _interval(row: _BarRow) -> str:
     """Return the text below a measured or predicted bar."""
     step, chain = row.step, row.chain
-    if step.name not in (MEASURED, PREDICTED):
-        return ""
-    ends = chain.ends_of(step)
-    said = "no interval"
-    if ends is not None:
-        said = f"95 %: {chain.speedup_text(ends[0])} to {chain.speedup_text(ends[1])}×"
     if step.name == PREDICTED and chain.predicted is not None:
         off = f"{100 * chain.predicted.difference:+.1f} %".replace("-", "−")
-        said = f"{off}; {said}"
-    return said
+        times = chain.predicted.interval_s
+        said = "no interval" if times is None else f"95 %: {_to(map(chain.ms_text, times))} ms"
+        return f"{off}; {said}"
+    if step.name != MEASURED:
+        return ""
+    ends = chain.interval
+    return "no interval" if ends is None else f"95 %: {_to(map(chain.speedup_text, ends))}×"
+
+
+def _to(ends: Iterable[str]) -> str:
+    return " to ".join(ends)
