@@ -18,7 +18,7 @@ from flopbench.core.units import milliseconds
 from flopbench.replay.figures import figures_of
 from flopbench.replay.overheads import Overheads, load_overheads, overheads_of, refuse_unlike
 from flopbench.replay.records import Replay
-from flopbench.replay.timed import DOUBTED, timed_calls
+from flopbench.replay.timed import timed_calls
 from flopbench.timing.file import TimingFile, merge
 
 
@@ -88,7 +88,7 @@ def against(replay: Replay, mode: str, prices: Prices) -> Against:
         for n, times in called.items():
             of_name[int(n)] = of_name.get(int(n), 0) + times
     wanted = {name: replay.parts[name].spec for name in sizes}
-    setting, timed, facts = timed_calls(
+    setting, timed, facts, remarks = timed_calls(
         prices.times, wanted, sizes, replay.settings.dtype, prices.times_name
     )
     refuse_unlike(
@@ -117,11 +117,7 @@ def against(replay: Replay, mode: str, prices: Prices) -> Against:
         predicted_s=sum(seconds * often for seconds, _, often in parts) / replay.videos,
         interval_s=ends,
         measured_s=figures_of(replay, mode).waterfall.chain_s["full"],
-        warnings=tuple(
-            Remark(f"its time is {one.verdict}: {one.note}", name)
-            for name, one in timed.items()
-            if one.verdict in DOUBTED
-        ),
+        warnings=remarks,
     )
 
 

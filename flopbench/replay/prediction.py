@@ -126,17 +126,17 @@ def predict(
     specs, notes = runnable_specs(header, names, *chosen, will_run=False)
     wanted = {name: str(one.spec) for name, one in specs.items()}
     only = batch if calls is None else None
-    setting, timed, facts = timed_calls(
-        file.networks, wanted, calls or {}, dtype, file_name, batch=only
-    )
+    found = timed_calls(file.networks, wanted, calls or {}, dtype, file_name, batch=only)
+    timed = found.timed
     for one in further:
         if one.name in (header.components or {}):
             raise InputError(f"the log has a component {one.name!r}, as what is charged beside it")
     warnings = [Remark(text.partition(": ")[2], name) for name, text in notes.items()]
+    warnings += found.remarks
     warnings += [
-        Remark(f"its time is {one.verdict}: {one.note}", name)
-        for name, one in [*timed.items(), *((one.name, one.timed) for one in further)]
-        if one.verdict in DOUBTED
+        Remark(f"its time is {one.timed.verdict}: {one.timed.note}", one.name)
+        for one in further
+        if one.timed.verdict in DOUBTED
     ]
     counts = replace(run.counts, plan=_charged(run.counts.plan, further))
     totals, rule = counts.totals(), run.primary.rule
@@ -148,8 +148,8 @@ def predict(
         energy = estimate(totals, counts.plan, _list(timed, further, "joules"), rule)
     return Prediction(
         method=run.method,
-        setting=setting,
-        facts=facts,
+        setting=found.setting,
+        facts=found.facts,
         ms_per_video=whole.gflops_per_video,
         ms_per_frame=whole.gflops_per_frame,
         interval_ms=_interval(replace(run, counts=counts), prices, whole, components, choices),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from flopbench.core.errors import InputError, near_match
+from flopbench.core.errors import InputError, Remark, near_match
 from flopbench.core.statistics import Ends
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
@@ -17,6 +17,9 @@ from flopbench.timing.verdicts import Summary, call_s, summarise
 VERDICTS = ("", "stable", "noisy", "unstable", "invalid", "failed")
 """From the best to the worst."""
 DOUBTED = ("unstable", "invalid")
+FAR = 2
+"""A call of more than this many times the items of the largest one that was timed: on a CPU an item
+of a small network takes a fifth of the time in a batch of 16."""
 
 
 class Setting(NamedTuple):
@@ -77,6 +80,15 @@ class Further:
     per_run: Mapping[str, float] = field(default_factory=dict)
 
 
+class TimedCalls(NamedTuple):
+    """Times of components: their setting, component -> time of a run, the machine, remarks."""
+
+    setting: Setting
+    timed: dict[str, TimedComponent]
+    facts: DeviceFacts
+    remarks: tuple[Remark, ...]
+
+
 def rows_in_one_setting(
     file: TimingFile, wanted: Mapping[str, str], batch: int, dtype: str | None, file_name: str
 ) -> tuple[Setting, dict[str, Timing]]:
@@ -119,8 +131,11 @@ def timed_calls(
     file_name: str,
     *,
     batch: int | None = None,
-) -> tuple[Setting, dict[str, TimedComponent], DeviceFacts]:
+) -> TimedCalls:
     """Return component -> the time of a run where runs are put together in calls.
+
+    A time that would not come out again gets a remark, and so do calls much larger than all that
+    were timed.
 
     Args:
         file: times, at several batches where there are several.
@@ -133,8 +148,8 @@ def timed_calls(
     Raises:
         InputError: as ``rows_in_one_setting``.
     """
-    if batch is None and {n for own in calls.values() for n in own} == {1}:
-        batch = 1
+    sizes = {n for own in calls.values() for n in own}
+    batch = 1 if batch is None and sizes == {1} else batch
     needed, found = set(wanted.values()), _by_setting(file, dtype)
     whole = [key for key, rows in found.items() if needed <= rows.keys()]
     smallest = min((key.batch for key in whole), default=1) if batch is None else batch
@@ -145,7 +160,16 @@ def timed_calls(
     for name, spec in wanted.items():
         rows = {key.batch: timed_component(found[key][spec], file) for key in alike}
         timed[name] = _put_together(rows, calls.get(name) or {smallest: 1})
-    return setting, timed, file.device_of(next(iter(first.values())))
+    remarks = [
+        Remark(f"its time is {one.verdict}: {one.note}", name)
+        for name, one in timed.items()
+        if one.verdict in DOUBTED
+    ]
+    most, largest = max(key.batch for key in alike), max(sizes, default=1)
+    if batch is None and largest > FAR * most:
+        said = f"calls of up to {largest} items are charged as {largest} / {most} calls of {most}"
+        remarks.append(Remark(f"{said}: flopbench latency --batch {largest} times them", file_name))
+    return TimedCalls(setting, timed, file.device_of(next(iter(first.values()))), tuple(remarks))
 
 
 def _put_together(rows: Mapping[int, TimedComponent], calls: Mapping[int, int]) -> TimedComponent:

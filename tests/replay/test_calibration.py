@@ -194,7 +194,9 @@ def test_one_batch_stands_for_all(overheads: Overheads, tmp_path: Path) -> None:
     args = (run_of_log([log]), times(overheads, (1,)), overheads, [log])
     found = predict_mode(*args, mode="split")
     assert found.components["big"].run_s == pytest.approx(call_s("big", 1))
+    assert "calls of up to 4 items are charged as 4 / 1 calls of 1" in str(found.warnings[0])
     whole = predict_mode(args[0], times(overheads), *args[2:], mode="split")
+    assert not whole.warnings
     assert whole.components["big"].run_s == pytest.approx(call_s("big", 4) / 4)
 
 
