@@ -34,7 +34,7 @@ from flopbench.policy.ready import read_counts  # noqa: E402
 from flopbench.policy.samples import Sample, raise_first  # noqa: E402
 from flopbench.policy.writers import convert_file  # noqa: E402
 
-VIDEOS, STEPS, ACTIONS = 5_000, 16, 7
+VIDEOS, STEPS, ACTIONS = 2_000, 16, 7
 PRESET = """\
 schema = 1
 title = "AR-Net's actions at round prices"
@@ -125,7 +125,7 @@ class Corpus:
         )
 
     def _write_shards(self) -> None:
-        bounds = [0, 1700, 1701, VIDEOS]
+        bounds = [0, 700, 701, VIDEOS]
         for rank, (a, b) in enumerate(itertools.pairwise(bounds)):
             part = [self.lines[0], *self.lines[1 + a : 1 + b]]
             path = self.folder / f"shard.rank{rank}-of-3.jsonl.gz"
@@ -221,7 +221,7 @@ def test_the_fast_way_through_csv_counts_the_same(
     (tmp_path / "one1.csv").write_text("id,action\nother,0\n")  # what a glob would find
     exact = corpus.counts(path)
     monkeypatch.setattr(csv_form, "LARGE_BYTES", 1)
-    monkeypatch.setattr(csv_fast, "ROWS_AT_ONCE", 1 << 15)  # fewer than there are
+    monkeypatch.setattr(csv_fast, "ROWS_AT_ONCE", 1 << 13)  # fewer than there are
     log = open_log([path], preset=corpus.preset)
     blocks = fast_blocks(path, log.plan)
     assert blocks is not None
@@ -438,7 +438,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@settings(max_examples=120, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=80, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(logs(), st.lists(st.sampled_from(FORMS), min_size=1, max_size=4))
 def test_no_chain_of_forms_loses_anything(
     folder: Path, log: tuple[Header, list[Sample]], chain: list[str]
