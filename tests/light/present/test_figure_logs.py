@@ -93,6 +93,9 @@ def test_wrong_kind_and_nothing(tmp_path: Path) -> None:
         counted(DATA / "timings.json")
     with pytest.raises(InputError, match="no policy log was given"):
         counted([])
+    with pytest.raises(InputError, match="takes files and results, not list") as error:
+        counted([LOGS])
+    assert "'run-*.jsonl'" in error.value.hint
     counts = counted(LOGS[0])[0].counts
     with pytest.raises(InputError, match="needs prices"):
         priced(counts)

@@ -46,9 +46,14 @@ def require_kind(path: str | Path, wanted: Sequence[str]) -> str:
     """Return the kind of a file, if it is one of the wanted ones of ``policy.file_kinds``.
 
     Raises:
-        CallerError: another kind; the message names it. Else as ``kind_of``.
+        CallerError: another kind; the message names it. No path. Else as ``kind_of``.
         DataError: as ``kind_of``.
     """
+    if not isinstance(path, (str, Path)):
+        raise CallerError(
+            f" takes files and results, not {type(path).__name__}",
+            "name the shards of one log by a pattern, such as 'run-*.jsonl'",
+        )
     kind = kind_of(path)
     if kind in wanted:
         return kind
