@@ -125,20 +125,9 @@ _WHERE_KNOWN = {
 """Columns that are left out where no row has a value."""
 
 SPARE = (
-    "of least",
+    *("of least", "least ms"),
     *("queued", "enqueue ms", "graph ms", "p99 ms", "p90 ms", "gpu ms", "CPU ms", "wall ms"),
-    *(
-        "GFLOP/s",
-        "bound",
-        "act. M",
-        "of peak",
-        "of roof",
-        "least ms",
-        "J/img",
-        "dtype",
-        "batch",
-        "mark",
-    ),
+    *("GFLOP/s", "bound", "act. M", "of peak", "of roof", "J/img", "dtype", "batch", "mark"),
     *("img/s", "frames/s", "repeat within", "GMACs"),
 )
 """Columns that go where space is short, the first one first."""
