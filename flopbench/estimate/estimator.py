@@ -211,13 +211,14 @@ def _by_action(
     """
     videos = Fraction(1 if totals.videos is None else totals.videos)
     per_step = _macs(plan.charges.per_step, prices)
-    streams = [a.stream for a in plan.actions]
+    of_stream: dict[str | None, list[Fraction]] = {}  # steps, decisions
+    for action, item, own_steps in zip(plan.actions, items, covered, strict=False):
+        sums = of_stream.setdefault(action.stream, [Fraction(0), Fraction(0)])
+        sums[:] = sums[0] + own_steps, sums[1] + item.times
     attributed = Fraction(0)
     costs = {}
     for i, (action, item) in enumerate(zip(plan.actions, items, strict=False)):
-        same_stream = [n for n, stream in enumerate(streams) if stream == action.stream]
-        all_steps = sum((covered[n] for n in same_stream), Fraction(0))
-        all_decisions = sum((items[n].times for n in same_stream), Fraction(0))
+        all_steps, all_decisions = of_stream[action.stream]
         macs = item.times * _macs(item.costs, prices) + covered[i] * per_step
         attributed += macs
         costs[item.name] = ActionCost(
