@@ -53,6 +53,7 @@ from flopbench.check.records import (
     Metric,
 )
 from flopbench.core.errors import DataError, FlopbenchError, InputError, near_match, shown_value
+from flopbench.core.limits import MOST_ENTRIES
 from flopbench.core.toml_lines import TomlBlock, key_lines, line_of, read_toml
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.registry import find_counter, own_counters
@@ -163,6 +164,8 @@ def read_config(path: str | Path) -> Config:
     blocks, budgets = top.blocks("entries"), top.blocks("budgets")
     if not blocks:
         raise DataError(f"{path} has no entry to guard", _AN_ENTRY)
+    if max(len(blocks), len(budgets)) > MOST_ENTRIES:
+        raise DataError(f"{path} has more than {MOST_ENTRIES:,} entries or budgets")
     entries = tuple(map(_entry, blocks))
     _check_names(blocks, entries)
     return Config(

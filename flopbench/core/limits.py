@@ -52,6 +52,9 @@ MOST_KEY_PARTS = 32
 LARGEST_SOURCE_BYTES = 1_000_000
 """A larger file of Python was generated, and parsing it takes a minute."""
 
+MOST_ENTRIES = 1000
+"""Of the check's configuration, and budgets too: each budget is matched with each entry."""
+
 # --- packed files
 MOST_UNPACKED_MB = 200
 MOST_UNPACKED = "FLOPBENCH_MOST_UNPACKED_MB"

@@ -114,6 +114,14 @@ def test_a_csv_file_has_at_most_1000_columns(run_cli: RunCli, tmp_path: Path) ->
     assert_refused(run_cli("estimate", "run.csv"), "run.csv:1 has more than 1,000 columns")
 
 
+def test_a_configuration_has_at_most_1000_entries(run_cli: RunCli, tmp_path: Path) -> None:
+    """Each budget is matched with each entry."""
+    entries = "".join(f'[[entries]]\nmodel = "linear:8x{n}"\n' for n in range(1, 1002))
+    (tmp_path / "flopbench.toml").write_text(entries)
+    done = run_cli("check", "--verify-baseline")
+    assert_refused(done, "flopbench.toml has more than 1,000 entries or budgets")
+
+
 def pack(path: Path, data: bytes) -> Path:
     """Write a packed file."""
     if path.suffix == ".gz":
