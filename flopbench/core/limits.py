@@ -25,7 +25,7 @@ MOST_DIGITS = 50
 """Of a share: with more digits or zeros the exact fraction could fill the memory."""
 
 # --- models
-LONGEST_SPECIFICATION = 4000
+LONGEST_SPECIFICATION = 10_000
 """Characters of a model's specification or its shapes, which are tried in several ways."""
 MOST_ELEMENTS = 10**12
 """Of one tensor, and in any option of a model."""

@@ -73,7 +73,9 @@ def parse_number(text: str, expected: str) -> tuple[Fraction, str]:
     Raises:
         InputError: not a number, negative, or with too many digits; the hint is ``expected``.
     """
-    match = _QUANTITY.fullmatch(text.strip()) if len(text) <= 4 * LONGEST_NUMBER else None
+    if len(text) > 4 * LONGEST_NUMBER:
+        raise InputError(f"{shown_amount(text)} has too many digits or letters", expected)
+    match = _QUANTITY.fullmatch(text.strip())
     if match is None:
         raise InputError(f"{shown_amount(text)} is not a number with a unit", expected)
     if (match["unit"] or "").startswith(","):
