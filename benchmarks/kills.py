@@ -6,12 +6,13 @@
 A moment is drawn between the first and the last of an undisturbed run, in CPU time of the verb and
 its workers, which other processes hardly change. Ctrl-C goes to the whole process group, as a
 terminal sends it, SIGTERM to the one process. Before Python has started flopbench nothing can
-handle a signal: ``--earliest`` says how many seconds that may take.
+handle a signal: ``--earliest`` says how many seconds that may take. Ctrl-C prints the table so far.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -99,7 +100,7 @@ def main() -> None:
 def stop_verbs(verbs: list[str], runs: int, earliest: float, draw: random.Random) -> None:
     """Stop verbs in turn; print how each ended."""
     found: dict[str, Counter[str]] = {verb: Counter() for verb in verbs}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.suppress(KeyboardInterrupt):
         folder = Path(name)
         lasts = {verb: undisturbed(folder, verb) for verb in verbs}
         turns = [one for one in QUICK_FIRST if one in verbs]
@@ -262,7 +263,7 @@ def is_whole(name: str, data: bytes, before: bytes) -> bool:
 def kill_loggers(runs: int, draw: random.Random) -> None:
     """Kill loops that log; print what was lost of what had been flushed, and what can be read."""
     found: dict[str, Counter[str]] = {name: Counter() for name in LOGS}
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, contextlib.suppress(KeyboardInterrupt):
         folder = Path(name)
         lasts = {what: logged(folder, what, None)[1] for what in LOGS}
         for number in range(runs):

@@ -117,13 +117,7 @@ def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, in
     """Measure; on an interrupt return the finished rows, with the exit status for it."""
     from flopbench.timing.file import merge
     from flopbench.timing.pipeline import open_clip, time_pipeline
-    from flopbench.timing.run import (
-        Effort,
-        describe_device,
-        time_models,
-        time_throughput,
-        untimed,
-    )
+    from flopbench.timing.run import Effort, describe_device, time_models, time_throughput, untimed
     from flopbench.timing.sweeps import LARGEST_BATCH
 
     check_combinations(args)
