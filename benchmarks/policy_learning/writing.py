@@ -68,7 +68,6 @@ def commands(config: Config, out: Path, frames: Path) -> list[list[str]]:
             *_to(figures, "class-costs"),
         ],
     ]
-    made.append(["plot", "waterfall", f"{out}/replay.json", *_to(figures, "waterfall")])
     for method in METHODS:
         one = logs(f"{method}-sampling")
         made.append(["plot", "classes", *one, *videos, *_to(figures, f"classes-{method}")])

@@ -23,6 +23,7 @@ from hypothesis import HealthCheck, given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from flopbench.cli import main  # noqa: E402
+from flopbench.core.limits import LARGEST_AMOUNT  # noqa: E402
 from flopbench.policy import log as log_module  # noqa: E402
 from flopbench.policy.counts import LogCounts  # noqa: E402
 from flopbench.policy.forms import csv_fast, csv_form  # noqa: E402
@@ -309,6 +310,7 @@ FLOATS = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False),
 )
 AMOUNTS = FLOATS.map(abs)
+RUNS = st.floats(0, LARGEST_AMOUNT)
 ACTION_NAMES = ["run", "skip 4", "7", "-1", "", "[]", "a,b", 'q"', "x\r"]
 STREAMS = ["rgb", "Flow, 2", "x_json", "x_offsets"]
 
@@ -371,7 +373,7 @@ def samples(draw: st.DrawFn, kind: str, name: str, view: int | str | None) -> Sa
     if not fields.get("actions") or draw(optional):
         fields["exit"] = draw(st.sampled_from(["first", "2", "", 0, 2]))
     if draw(optional):
-        fields["counts"] = draw(st.dictionaries(st.sampled_from(["net", "\0"]), AMOUNTS))
+        fields["counts"] = draw(st.dictionaries(st.sampled_from(["net", "\0"]), RUNS))
     if draw(optional):
         frame = draw(st.sampled_from([TEXTS, INTEGERS, st.one_of(TEXTS, INTEGERS)]))
         fields["frames"] = draw(st.lists(frame, min_size=length, max_size=length))

@@ -52,6 +52,8 @@ for case in json.load(sys.stdin):
         for number, name in (1, "out"), (2, "err"):
             os.dup2(os.open("../" + name, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), number)
         stop_at(case)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler if number == 2 else signal.SIG_DFL)
         sys.argv = ["flopbench", *case["args"]]
         sys.exit(__main__.main())
     print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)

@@ -67,14 +67,13 @@ Lines = tuple[list[list[str]], list[int]]
 
 def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
     """Yield the records of a CSV file that are not blank, and the lines that they start on."""
-    before = csv.field_size_limit(LARGEST_CELL)
     with open_bytes(path) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         line = 1
         try:
             first = text.readline()
             rows = csv.reader(chain([first], text), strict=True, delimiter=separator_in(first))
-            for row in rows:
+            for row in _with_long_cells(rows):
                 if len(row) > MOST_COLUMNS:
                     raise DataError(f"{path}:{line} has more than {MOST_COLUMNS:,} columns")
                 if row:
@@ -86,8 +85,19 @@ def csv_lines(path: Path) -> Iterator[tuple[list[str], int]]:
             raise not_text(path) from None
         except unpacking_errors() as error:
             raise DataError(f"{path} is damaged: {error}") from None
+
+
+def _with_long_cells(rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """Yield records; the limit on cells is the whole process's, so it is raised only meanwhile."""
+    while True:
+        before = csv.field_size_limit(LARGEST_CELL)
+        try:
+            row = next(rows, None)
         finally:
             csv.field_size_limit(before)
+        if row is None:
+            return
+        yield row
 
 
 class CsvReader(Reader):
