@@ -283,7 +283,7 @@ def prediction_data(found: Prediction) -> dict[str, Any]:
     return {
         "ms_per_video": data.pop("ms_per_video"),
         "ms_per_frame": data.pop("ms_per_frame"),
-        "videos_per_s": found.videos_per_s,
+        "videos_per_s": found.videos_per_s if found.ms_per_video else None,
         "ci95_ms_per_video": data.pop("interval_ms"),
         "mj_per_video": data.pop("mj_per_video"),
         "setting": found.setting._asdict(),

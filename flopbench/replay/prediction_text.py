@@ -59,7 +59,7 @@ def _time_grid(found: Prediction, source: str) -> Grid:
         "ms/video": _shown(found.ms_per_video),
         "95 %": _range(found.interval_ms),
         "ms/frame": "-" if found.ms_per_frame is None else _shown(found.ms_per_frame),
-        "videos/s": f"{found.videos_per_s:.4g}",
+        "videos/s": f"{found.videos_per_s:.4g}" if found.ms_per_video else "-",
     }
     if found.mj_per_video is not None:
         row["mJ/video"] = f"{found.mj_per_video:.4g}"

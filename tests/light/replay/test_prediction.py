@@ -19,7 +19,8 @@ from msgspec.structs import replace
 from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices, Run, run_of_log
-from flopbench.replay.prediction import Prediction, predict
+from flopbench.replay.prediction import Prediction, predict, prediction_data
+from flopbench.replay.prediction_text import prediction_tables
 from flopbench.replay.timed import Further, TimedComponent
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import ProcessRun, Timing, TimingSpec
@@ -168,6 +169,13 @@ def test_what_is_charged_beside_the_networks(run: Run) -> None:
         assert found.interval_ms[end] == pytest.approx(costs.mean() + sign * apart, rel=1e-6)
     with pytest.raises(InputError, match="'lstm'"):
         predict(run, file(), TIMED, further=[dataclasses.replace(BESIDE[0], name="lstm")])
+
+
+def test_no_time_is_no_rate(run: Run) -> None:
+    """JSON has no infinity, which 1 / 0 ms would be."""
+    nothing = dataclasses.replace(predict(run, file(), CHOICES), ms_per_video=0.0)
+    assert prediction_data(nothing)["videos_per_s"] is None
+    assert prediction_tables(run, nothing, "t.json").grids["time"].rows[0][3] == "-"
 
 
 def test_one_process_has_no_interval(run: Run) -> None:
