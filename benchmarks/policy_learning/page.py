@@ -154,9 +154,9 @@ def _section_times(found: dict[str, Any]) -> list[str]:
         "## Time\n\n![From the theoretical to the measured speed-up](figures/waterfall.svg)\n\n"
         + _table(head, rows)
         + f"\n\nSpeed-ups over the most expensive network on every frame, on one thread of "
-        f"{first['device']} ({first['clock']}), {first['videos']} videos of seed 0. Networks this "
-        "small take about as long for a frame of 12 pixels as for one of 48, so one video at a "
-        "time a policy that saves MACs costs time: it adds three calls to each decision. "
+        f"{first['device']} ({first['clock']}), {first['videos']} videos of seed 0. The time "
+        "of networks this small goes by calls more than by pixels, so one video at a time a policy "
+        "that saves MACs costs time: it adds three calls to each decision. "
         "Predicted: the times of single networks (`timings.json`), in the calls that the decisions "
         "make, and overheads (`overheads.json`) that were calibrated on REINFORCE's log only. "
         "`python -m benchmarks.policy_learning time` measured all of it."

@@ -35,6 +35,9 @@ RANDOM = tuple(f"random-{name}" for name in POLICIES)
 TIMES, OVERHEADS = "timings.json", "overheads.json"
 GROUP = 64
 """Videos of a group in mode ``bucketed``, and the largest call of policy and LSTM."""
+BATCHES = (1, 2, 4, 16, GROUP)
+"""A call of two items takes up to three times as long as one of a single item, which has kernels
+of its own: between 1 and 64 alone, interpolation would miss that."""
 
 
 def uniform_names(config: Config) -> list[str]:
@@ -85,7 +88,7 @@ def timing_commands(config: Config, out: Path, device: str) -> list[list[str]]:
     code = {name: spec for name, spec in own.items() if flopbench.parse_spec(spec).is_user_code}
     trusted = [word for name, spec in code.items() for word in ("--component", f"{name}={spec}")]
     logs = {method: f"{out}/logs/{method}-sampling-s0.jsonl.gz" for method in METHODS}
-    batches = ["--batch", "1", "--batch", str(GROUP)]
+    batches = [word for n in BATCHES for word in ("--batch", str(n))]
     on = ["--device", device]
     timed = ["latency", *own.values(), *batches, "--budget", "0.5", *on, "-o", f"{out}/{TIMES}"]
     calibrate = ["--calibrate", "--videos", str(GROUP), "--rounds", "3", *on]
