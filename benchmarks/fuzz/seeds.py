@@ -243,7 +243,7 @@ def _measured(folder: Path) -> dict[str, list[bytes]]:
     (folder / "flopbench.toml").write_text(CONFIGURATION, "utf-8")
     (folder / "log.jsonl").write_bytes(_logs()[0])
     main("explain", "linear:8x4", "-o", "profiles.json")
-    main("accept", "--all", "--reason", "first")
+    main("accept", "--all", "--reason", "first", "--in-ci")
     main("check", "--report", "same.json")
     changed = CONFIGURATION.replace("65.4 GMACs", "1 MACs")
     (folder / "flopbench.toml").write_text(changed, "utf-8")
