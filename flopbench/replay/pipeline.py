@@ -57,7 +57,8 @@ def pipeline_parts(
     choices = choices or Choices()
     header = run.header
     names = [name for name in used_components(header) if name in run.primary.by_component]
-    specs, _ = runnable_specs(header, names, choices.variants or {}, choices.components or {})
+    chosen = choices.variants or {}, choices.components or {}
+    specs, _ = runnable_specs(header, names, *chosen, will_run=False)
     own = {str(one.spec): one.spec for one in specs.values()}
     networks = [row for row in file.rows if row.what.spec in own]
     inputs = {row.what.spec: row.work.input for row in networks}

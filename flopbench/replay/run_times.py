@@ -65,7 +65,7 @@ def _check_timed(
     for run in runs:
         names = [n for n in used_components(run.header) if n in run.primary.by_component]
         variants, overrides = choices.variants or {}, choices.components or {}
-        specs, _ = runnable_specs(run.header, names, variants, overrides)
+        specs, _ = runnable_specs(run.header, names, variants, overrides, will_run=False)
         wanted |= {f"{name} ({one.spec})": str(one.spec) for name, one in specs.items()}
     timed = {
         row.what.spec

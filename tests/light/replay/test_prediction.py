@@ -19,8 +19,10 @@ from msgspec.structs import replace
 from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError
 from flopbench.estimate.runs import Choices, Run, run_of_log
+from flopbench.replay.pipeline import pipeline_parts
 from flopbench.replay.prediction import Prediction, predict, prediction_data
 from flopbench.replay.prediction_text import prediction_tables
+from flopbench.replay.run_times import run_times
 from flopbench.replay.timed import Further, TimedComponent
 from flopbench.timing.file import TimingFile
 from flopbench.timing.records import ProcessRun, Timing, TimingSpec
@@ -203,7 +205,11 @@ def test_code_of_a_log_is_priced_by_its_name(tmp_path: Path) -> None:
     }
     log = write_log(tmp_path / "run.jsonl", header, [{"actions": [0, 0]}] * 2)
     times = TimingFile(devices=(some_device(),), rows=(row("no.such:net@8", [0.5]),))
-    assert predict(run_of_log([log]), times).ms_per_video == pytest.approx(1000)
+    run = run_of_log([log])
+    assert predict(run, times).ms_per_video == pytest.approx(1000)
+    assert run_times([run], times)[0].ms_per_video == pytest.approx(1000)
+    with pytest.raises(InputError, match="no stages of a pipeline"):  # and not: it runs no code
+        pipeline_parts(run, times)
 
 
 def test_doubted_rows_are_named(run: Run) -> None:
