@@ -30,13 +30,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from flopbench.core.errors import DataError, InputError, near_match
-from flopbench.core.files import check_schema, read_json, write_atomic
+from flopbench.core.files import check_schema, read_json
 from flopbench.core.records import NonNegative, Positive, Record, decode
 from flopbench.core.statistics import Ends, median, repeat_range
-from flopbench.replay.records import Arrangement, Executed, Row, Settings
+from flopbench.replay.records import Arrangement, Executed, Row, Saved, Settings
 from flopbench.replay.timed import Setting, call_time
 from flopbench.timing.devices import DeviceFacts, differing
 
@@ -66,7 +64,7 @@ class CalibrationProcess(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Overheads(Record, frozen=True, kw_only=True):
+class Overheads(Saved, frozen=True, kw_only=True):
     """One calibration; fields that a replay has, too, are the same.
 
     Attributes:
@@ -98,18 +96,6 @@ class Overheads(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
     failure: str = ""
     summary: Mapping[str, Any] = {}
-
-    def dumps(self) -> str:
-        """Return the file's text."""
-        return msgspec.json.encode(self).decode() + "\n"
-
-    def save(self, path: str | Path) -> None:
-        """Write the file atomically.
-
-        Raises:
-            InputError: the path cannot be written.
-        """
-        write_atomic(Path(path), self.dumps())
 
     def mode(self, name: str, where: str) -> Arrangement:
         """Return the arrangement of a mode.

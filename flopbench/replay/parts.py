@@ -12,8 +12,15 @@ from flopbench.core.units import FLOPS_PER_MAC, about, plural
 from flopbench.core.workers import Progress
 from flopbench.counting.agreement import REFERENCE
 from flopbench.counting.run import build_table
-from flopbench.estimate.components import Chosen, code_of_log, named, resolve_components
+from flopbench.estimate.components import (
+    Chosen,
+    code_of_log,
+    named,
+    resolve_components,
+    used_components,
+)
 from flopbench.estimate.prices import Price, price_book
+from flopbench.estimate.runs import Choices, Run
 from flopbench.models.spec import parse_spec
 from flopbench.policy.header import Component, Header
 from flopbench.replay.records import ReplayPart, Settings, UniformBaseline
@@ -27,6 +34,16 @@ RECURRENT = ("lstm", "gru", "rnn")
 """Sources of networks that keep a state for each video."""
 CPU_FLOPS_PER_S = 5e10
 """Of a core of a server, in networks as they are: enough for a first estimate of the duration."""
+
+
+def timed_specs(run: Run, choices: Choices) -> tuple[dict[str, Chosen], dict[str, str]]:
+    """Return the networks whose times price a run, and notes on them; see ``runnable_specs``.
+
+    Nothing runs here: code that a log names is a name, under which somebody who trusts it timed it.
+    """
+    names = [name for name in used_components(run.header) if name in run.primary.by_component]
+    chosen = choices.variants or {}, choices.components or {}
+    return runnable_specs(run.header, names, *chosen, will_run=False)
 
 
 def runnable_specs(

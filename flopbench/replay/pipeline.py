@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flopbench.core.errors import InputError
-from flopbench.estimate.components import used_components
 from flopbench.estimate.runs import Choices, Run
 from flopbench.models.spec import LAYER_SOURCES, ModelSpec
-from flopbench.replay.parts import runnable_specs
+from flopbench.replay.parts import timed_specs
 from flopbench.replay.timed import Further, timed_component
 from flopbench.timing.devices import differing
 from flopbench.timing.file import TimingFile
@@ -55,10 +54,7 @@ def pipeline_parts(
         846.1
     """
     choices = choices or Choices()
-    header = run.header
-    names = [name for name in used_components(header) if name in run.primary.by_component]
-    chosen = choices.variants or {}, choices.components or {}
-    specs, _ = runnable_specs(header, names, *chosen, will_run=False)
+    specs, _ = timed_specs(run, choices)
     own = {str(one.spec): one.spec for one in specs.values()}
     networks = [row for row in file.rows if row.what.spec in own]
     inputs = {row.what.spec: row.work.input for row in networks}

@@ -19,14 +19,14 @@ import msgspec
 from flopbench.core.bootstrap import interval
 from flopbench.core.errors import InputError, Remark
 from flopbench.core.statistics import Ends
-from flopbench.estimate.components import used_components
+from flopbench.core.units import number_of
 from flopbench.estimate.estimator import Estimate, estimate, video_costs
 from flopbench.estimate.groups import groups_of
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
-from flopbench.replay.parts import runnable_specs
+from flopbench.replay.parts import timed_specs
 from flopbench.replay.timed import DOUBTED, Further, Setting, TimedComponent, timed_calls
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
@@ -86,6 +86,14 @@ class Prediction:
         """Videos a second, one after the other."""
         return 1e3 / self.ms_per_video if self.ms_per_video else math.inf
 
+    @property
+    def setting_text(self) -> str:
+        """How everything was timed, in words: ``AMD EPYC, cpu, fp32, 1 thread, batch 1``."""
+        how = self.setting
+        arranged = self.mode or f"batch {how.batch}"
+        parts = [how.machine, how.device, how.dtype, number_of(how.threads, "thread"), arranged]
+        return ", ".join(part for part in (*parts, how.options) if part)
+
 
 def predict(
     run: Run,
@@ -121,9 +129,7 @@ def predict(
     """
     choices = choices or Choices()
     header = run.header
-    names = [name for name in used_components(header) if name in run.primary.by_component]
-    chosen = choices.variants or {}, choices.components or {}
-    specs, notes = runnable_specs(header, names, *chosen, will_run=False)
+    specs, notes = timed_specs(run, choices)
     wanted = {name: str(one.spec) for name, one in specs.items()}
     only = batch if calls is None else None
     found = timed_calls(file.networks, wanted, calls or {}, dtype, file_name, batch=only)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from flopbench.core.grid import Grid, columns, to_csv
 from flopbench.core.statistics import Ends
 from flopbench.core.tables import Tables
-from flopbench.core.units import milliseconds, percentage, plural
+from flopbench.core.units import milliseconds, percentage
 from flopbench.estimate.as_json import estimate_data
 from flopbench.estimate.runs import Run
 from flopbench.estimate.text import estimate_tables
@@ -63,11 +63,7 @@ def _time_grid(found: Prediction, source: str) -> Grid:
     }
     if found.mj_per_video is not None:
         row["mJ/video"] = f"{found.mj_per_video:.4g}"
-    how = found.setting
-    threads = f"{how.threads} {plural(how.threads, 'thread')}"
-    arranged = found.mode or f"batch {how.batch}"
-    parts = [how.machine, how.device, how.dtype, threads, arranged, how.options]
-    title = f"Time by {source}: {', '.join(part for part in parts if part)}"
+    title = f"Time by {source}: {found.setting_text}"
     charged = (
         f", and beside them: {', '.join(found.further)}."
         if found.further

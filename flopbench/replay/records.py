@@ -153,7 +153,23 @@ class ReplayProcess(Record, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
-class Replay(Record, frozen=True, kw_only=True):
+class Saved(Record, frozen=True, kw_only=True):
+    """What is a file of its own."""
+
+    def dumps(self) -> str:
+        """Return the file's text."""
+        return msgspec.json.encode(self).decode() + "\n"
+
+    def save(self, path: str | Path) -> None:
+        """Write the file atomically.
+
+        Raises:
+            InputError: the path cannot be written.
+        """
+        write_atomic(Path(path), self.dumps())
+
+
+class Replay(Saved, frozen=True, kw_only=True):
     """One replay.
 
     Attributes:
@@ -199,18 +215,6 @@ class Replay(Record, frozen=True, kw_only=True):
     counter: str
     failure: str = ""
     summary: Mapping[str, Any] = {}
-
-    def dumps(self) -> str:
-        """Return the file's text."""
-        return msgspec.json.encode(self).decode() + "\n"
-
-    def save(self, path: str | Path) -> None:
-        """Write the file atomically.
-
-        Raises:
-            InputError: the path cannot be written.
-        """
-        write_atomic(Path(path), self.dumps())
 
 
 def load_replay(path: str | Path) -> Replay:

@@ -10,12 +10,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from flopbench.core.errors import InputError
-from flopbench.core.units import number_of
-from flopbench.estimate.components import used_components
 from flopbench.estimate.methods import RunTime
 from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
-from flopbench.replay.parts import runnable_specs
+from flopbench.replay.parts import timed_specs
 from flopbench.replay.prediction import TICK_S, Prediction, predict, prediction_data
 from flopbench.timing.file import TimingFile
 
@@ -63,9 +61,7 @@ def _check_timed(
     """Name every component without a time, of all runs, and the one command that times them all."""
     wanted: dict[str, str] = {}
     for run in runs:
-        names = [n for n in used_components(run.header) if n in run.primary.by_component]
-        variants, overrides = choices.variants or {}, choices.components or {}
-        specs, _ = runnable_specs(run.header, names, variants, overrides, will_run=False)
+        specs, _ = timed_specs(run, choices)
         wanted |= {f"{name} ({one.spec})": str(one.spec) for name, one in specs.items()}
     timed = {
         row.what.spec
@@ -102,14 +98,6 @@ def _check_alike(
         )
 
 
-def setting_text(found: Prediction) -> str:
-    """Return how everything was timed in words: ``AMD EPYC, cpu, fp32, 1 thread, batch 1``."""
-    how = found.setting
-    threads = number_of(how.threads, "thread")
-    parts = [how.machine, how.device, how.dtype, threads, f"batch {how.batch}", how.options]
-    return ", ".join(part for part in parts if part)
-
-
 def _run_time(found: Prediction, source: str) -> RunTime:
     by_network: dict[str, float] = {}
     for one in found.components.values():
@@ -129,7 +117,7 @@ def _run_time(found: Prediction, source: str) -> RunTime:
             else (one.repeat_s[0] / one.run_s, one.repeat_s[1] / one.run_s)
             for one in found.components.values()
         },
-        setting=setting_text(found),
+        setting=found.setting_text,
         source=source,
         data={"source": source, **prediction_data(found)},
         warnings=found.warnings,
