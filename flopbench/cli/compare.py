@@ -103,9 +103,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _times(args: argparse.Namespace, runs: list[Run], choices: Choices) -> list[RunTime]:
     from flopbench.replay.run_times import run_times
-    from flopbench.timing.file import TimingFile, merge
+    from flopbench.timing.file import load_files
 
-    file = merge([TimingFile.load(path) for path in args.times])
+    file = load_files(args.times)
     name, batch = ", ".join(args.times), args.batch or 1
     return run_times(runs, file, choices, batch=batch, dtype=args.dtype, file_name=name)
 

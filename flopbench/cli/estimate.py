@@ -79,7 +79,8 @@ def _add_charges(parser: Parser) -> None:
     group.add_argument(
         "--overheads",
         metavar="FILE",
-        help="charge each decision and each call, too, as 'flopbench replay --calibrate' measured",
+        help="charge each decision and each call, too, as 'flopbench replay --calibrate' measured; "
+        "without --times by its times of the networks",
     )
     group.add_argument(
         "--mode",
@@ -116,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
             result = run_of_counts(args.counts, choices, progress=progress)
         else:
             result = run_of_log(log, choices, progress=progress)
-    if args.times is None:
+    if args.times is None and args.overheads is None:
         tables = estimate_tables(result)
     else:
         tables = _with_times(args, result, choices, log)
@@ -128,7 +129,6 @@ def run(args: argparse.Namespace) -> int:
 def _check_combinations(args: argparse.Namespace) -> None:
     check_times(args)
     times, overheads = args.times is not None, args.overheads is not None
-    require(times or not overheads, "--overheads come beside --times, which is not given")
     require(
         times or not args.charge_pipeline,
         "--charge-pipeline charges times of --times, which is not given",
@@ -161,12 +161,12 @@ def _with_times(
     from flopbench.replay.pipeline import pipeline_parts
     from flopbench.replay.prediction import predict
     from flopbench.replay.prediction_text import prediction_tables
-    from flopbench.timing.file import TimingFile, merge
+    from flopbench.timing.file import load_files
 
-    source = ", ".join(args.times)
-    file = merge([TimingFile.load(path) for path in args.times])
+    source = ", ".join(args.times or [args.overheads])
+    file = load_files(args.times) if args.times else None
     further = []
-    if args.charge_pipeline:
+    if args.charge_pipeline and file is not None:
         decoded = args.decoded or 1
         further = pipeline_parts(result, file, choices, decoded=decoded, file_name=source)
     if args.overheads is not None:
@@ -185,7 +185,9 @@ def _with_times(
             overheads_name=args.overheads,
             further=further,
         )
-        return prediction_tables(result, found, f"{source} and {args.overheads}")
+        named = f"{source} and {args.overheads}" if args.times else source
+        return prediction_tables(result, found, named)
+    assert file is not None
     found = predict(
         result,
         file,

@@ -107,10 +107,10 @@ def _tables(file: TimingFile, args: argparse.Namespace) -> Tables:
 
 
 def _saved(args: argparse.Namespace) -> TimingFile:
-    from flopbench.timing.file import TimingFile, merge
+    from flopbench.timing.file import load_files
 
     refuse_measuring(args, MEASURING, "timings")
-    return merge([TimingFile.load(path) for path in args.saved])
+    return load_files(args.saved)
 
 
 def _measured(args: argparse.Namespace, logs: list[str]) -> tuple[TimingFile, int]:

@@ -110,7 +110,9 @@ def _add_prediction(parser: Parser) -> None:
         "measured",
     )
     group.add_argument(
-        "--overheads", metavar="FILE", help="what --calibrate saved, for the prediction"
+        "--overheads",
+        metavar="FILE",
+        help="what --calibrate saved, for the prediction; without --predicted by its times, too",
     )
 
 
@@ -153,10 +155,6 @@ def run(args: argparse.Namespace) -> int:
     """Replay a log, or read saved replays, and print them."""
     check_output(args)
     log = log_of(args, "--from")
-    require(
-        args.predicted is not None or args.overheads is None,
-        "--overheads belong to --predicted, which is not given",
-    )
     if args.saved is not None:
         return _print_saved(args)
     if args.calibrate:
@@ -172,13 +170,17 @@ def run(args: argparse.Namespace) -> int:
 def _prices(args: argparse.Namespace) -> Prices | None:
     from flopbench.replay.against import load_prices
 
-    return None if args.predicted is None else load_prices(args.predicted, args.overheads)
+    asked = args.predicted or args.overheads
+    return load_prices(args.predicted or (), args.overheads) if asked else None
 
 
 def _calibrate(args: argparse.Namespace, log: Sequence[str]) -> int:
     """Measure overheads and print them."""
     require(not args.baseline, "--calibrate runs no uniform program: leave out --baseline")
-    require(args.predicted is None, "--calibrate measures overheads only: leave out --predicted")
+    require(
+        args.predicted is None and args.overheads is None,
+        "--calibrate measures overheads only: leave out --predicted and --overheads",
+    )
     from flopbench.replay.calibration import ROUNDS, calibrate
     from flopbench.replay.overheads_text import overheads_tables
 

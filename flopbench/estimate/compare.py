@@ -20,6 +20,7 @@ from flopbench.estimate.methods import Method, Metric, RunTime, methods_of, name
 from flopbench.estimate.pairing import check_pairs
 from flopbench.estimate.runs import Choices, Run
 from flopbench.estimate.wording import costs_of
+from flopbench.policy.counts import LogCounts
 
 COMPARED = (
     "approach",
@@ -284,7 +285,11 @@ def _inversions(
 ) -> tuple[Inversion, ...]:
     """Return the pairs that GFLOPS and ms put in opposite orders, by their centres."""
     found = []
-    for a, b in permutations(range(len(methods)), 2):
+    dealt = [isinstance(m.run.counts, LogCounts) and m.run.counts.at_random for m in methods]
+    logs = {str(m.run.source) for m, random in zip(methods, dealt, strict=True) if not random}
+    # Dealt out again, decisions take what they took: such a policy would repeat its log's pairs.
+    own = [n for n, m in enumerate(methods) if not dealt[n] or str(m.run.source) not in logs]
+    for a, b in permutations(own, 2):
         one, other = methods[a], methods[b]
         if one.time is None or other.time is None:
             continue

@@ -16,17 +16,22 @@ from flopbench.core.grid import Grid, columns
 from flopbench.core.statistics import Ends
 from flopbench.core.units import milliseconds
 from flopbench.replay.figures import figures_of
-from flopbench.replay.overheads import Overheads, load_overheads, overheads_of, refuse_unlike
+from flopbench.replay.overheads import (
+    Overheads,
+    load_overheads,
+    overheads_of,
+    refuse_unlike,
+    times_by,
+)
 from flopbench.replay.records import Replay
-from flopbench.replay.timed import timed_calls
-from flopbench.timing.file import TimingFile, merge
+from flopbench.timing.file import TimingFile, load_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
     """What predictions are made of: times and overheads, and the names of their files."""
 
-    times: TimingFile
+    times: TimingFile | Overheads
     overheads: Overheads | None = None
     times_name: str = "the timing file"
     overheads_name: str = "the overheads file"
@@ -34,7 +39,7 @@ class Prices:
     @property
     def source(self) -> str:
         """The names of the files."""
-        both = self.overheads is not None
+        both = self.overheads is not None and self.times is not self.overheads
         return f"{self.times_name} and {self.overheads_name}" if both else self.times_name
 
 
@@ -65,11 +70,12 @@ class Against:
 
 
 def load_prices(times: Sequence[str | Path], overheads: str | Path | None = None) -> Prices:
-    """Read the files of predictions; errors as the loaders of either."""
+    """Read the files of predictions; without files of times overheads have those, too."""
+    own = None if overheads is None else load_overheads(overheads)
     return Prices(
-        times=merge([TimingFile.load(path) for path in times]),
-        overheads=None if overheads is None else load_overheads(overheads),
-        times_name=", ".join(map(str, times)),
+        times=load_files(times) if times or own is None else own,
+        overheads=own,
+        times_name=", ".join(map(str, times)) or str(overheads),
         overheads_name=str(overheads),
     )
 
@@ -88,7 +94,7 @@ def against(replay: Replay, mode: str, prices: Prices) -> Against:
         for n, times in called.items():
             of_name[int(n)] = of_name.get(int(n), 0) + times
     wanted = {name: replay.parts[name].spec for name in sizes}
-    setting, timed, facts, remarks = timed_calls(
+    setting, timed, facts, remarks = times_by(
         prices.times, wanted, sizes, replay.settings.dtype, prices.times_name
     )
     refuse_unlike(

@@ -37,7 +37,7 @@ DECISION, FRAGMENT = "each decision", "each fragment"
 
 def predict_mode(
     run: Run,
-    file: TimingFile,
+    file: TimingFile | None,
     overheads: Overheads,
     log: str | Path | Sequence[str | Path],
     choices: Choices | None = None,
@@ -52,7 +52,8 @@ def predict_mode(
 
     Args:
         run: a counted log.
-        file: times of its components; at several batches for modes with larger calls.
+        file: times of its components; at several batches for modes with larger calls. None takes
+            those of the calibration.
         overheads: of the same device and options.
         log: the files that the run was counted from: the order of decisions makes the calls.
         choices: the same as for the run.
@@ -84,7 +85,7 @@ def predict_mode(
     calls = count_calls(workload, shape, at_once)
     found = predict(
         run,
-        file,
+        overheads if file is None else file,
         choices,
         dtype=dtype,
         file_name=file_name,

@@ -12,6 +12,8 @@ t(n) the hot time of a call of n items, sums over all calls of the log, D decisi
   LSTM, which every decision runs, gathering of frames and states, the choice itself, the host's
   waiting for it, and the loop around all of this.
 
+The file holds t(n), so it prices the networks that ran, too, without a timing file: ``times_by``.
+
 So for the log that was replayed the sum is what was measured, and for another one it holds as far
 as its networks, batches and share of decisions that run something are alike. An overhead may be
 negative where calls overlap or where CUDA graphs are faster than the calls that were timed.
@@ -30,13 +32,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flopbench.core.errors import DataError, InputError, near_match
+from flopbench.core.errors import DataError, InputError, Remark, near_match
 from flopbench.core.files import check_schema, read_json
 from flopbench.core.records import NonNegative, Positive, Record, decode
 from flopbench.core.statistics import Ends, median, repeat_range
 from flopbench.replay.records import Arrangement, Executed, Row, Saved, Settings
-from flopbench.replay.timed import Setting, call_time
+from flopbench.replay.timed import (
+    FAR,
+    Setting,
+    TimedCalls,
+    TimedComponent,
+    call_time,
+    timed_calls,
+)
 from flopbench.timing.devices import DeviceFacts, differing
+from flopbench.timing.file import TimingFile
 
 SCHEMA = 1
 KIND = "flopbench.overheads"
@@ -158,10 +168,7 @@ def _of_process(run: CalibrationProcess, mode: str, clock: int) -> tuple[float, 
     """Return seconds per decision and per fragment; see the module."""
     own = run.modes[mode]
     executed = own.executed
-    hot = {
-        name: {int(n): median([row[clock - 2] / row[0] for row in rows]) for n, rows in of.items()}
-        for name, of in run.hot.items()
-    }
+    hot = {name: _hot_s(run, name, clock) for name in run.hot}
 
     def networks_s(called: Mapping[str, Mapping[str, int]]) -> float:
         return sum(
@@ -177,6 +184,54 @@ def _of_process(run: CalibrationProcess, mode: str, clock: int) -> tuple[float, 
     if not executed.decided:  # nothing else to charge it to
         return 0.0, (beyond_arms + beyond_policy) / fragments
     return beyond_policy / executed.decided, beyond_arms / fragments if fragments else 0.0
+
+
+def _hot_s(run: CalibrationProcess, name: str, clock: int = HOST) -> dict[int, float]:
+    """Return t(n): items of a call of a component -> seconds, the median of the rounds."""
+    rows = run.hot[name].items()
+    return {int(n): median([row[clock - 2] / row[0] for row in own]) for n, own in rows}
+
+
+def times_by(
+    file: TimingFile | Overheads,
+    wanted: Mapping[str, str],
+    calls: Mapping[str, Mapping[int, int]],
+    dtype: str | None,
+    file_name: str,
+    *,
+    batch: int | None = None,
+) -> TimedCalls:
+    """Return ``timed_calls`` of a timing file, or the same by t(n) of a calibration.
+
+    Raises:
+        InputError: as ``timed_calls``; a network that did not run in the calibration.
+    """
+    if isinstance(file, TimingFile):
+        return timed_calls(file, wanted, calls, dtype, file_name, batch=batch)
+    names = {spec: name for name, spec in file.components.items() if file.runs[0].hot.get(name)}
+    missing = [f"{name} ({spec})" for name, spec in wanted.items() if spec not in names]
+    if missing:
+        raise InputError(
+            f"{file_name} has no times of {', '.join(missing)}, which did not run in it",
+            "calibrate on a log that runs them: flopbench replay LOG --calibrate; or give their "
+            "times, too: --times FILE",
+        )
+    timed, remarks = {}, []
+    for name, spec in wanted.items():
+        sizes = calls.get(name) or {1: 1}
+        hot = [_hot_s(run, names[spec]) for run in file.runs]
+        runs = sum(n * often for n, often in sizes.items())
+        each = [sum(k * call_time(own, n) for n, k in sizes.items()) / runs for own in hot]
+        timed[name] = TimedComponent(
+            spec=spec, run_s=median(each), repeat_s=repeat_range(each), joules=None, verdict=""
+        )
+        most, largest = max(hot[0]), max(sizes)
+        if largest > FAR * most:
+            said = f"calls of up to {largest} items are charged as {largest} / {most} calls of "
+            remarks.append(Remark(f"{said}{most}: calibrate on more videos", name))
+    own = file.settings
+    setting = Setting(file.device.name, own.device, own.dtype, own.threads or 1, 1, own.options)
+    return TimedCalls(setting, timed, file.device, tuple(remarks))
 
 
 def _round_s(rows: Sequence[Row], clock: int) -> float:
@@ -202,11 +257,10 @@ def refuse_unlike(
     """
     own, device, name = measured
     setting, facts, times_name = timed
-    options = {"channels last": own.channels_last, "compiled": own.compiled}
     terms = {
         "dtype": (own.dtype, setting.dtype),
         "threads": (own.threads, setting.threads),
-        "options": (", ".join(text for text, on in options.items() if on), setting.options),
+        "options": (own.options, setting.options),
     }
     pairs: list[tuple[str, object, object]] = [*differing(device, facts)]
     pairs += [(key, a, b) for key, (a, b) in terms.items() if a != b]
@@ -255,7 +309,7 @@ def _check(file: Overheads, where: str) -> None:
             called = own.executed.arms.keys() | own.executed.policy.keys()
             if not own.executed.decided and not own.executed.arms:
                 raise DataError(f"{place}.modes.{mode}.executed: no decision and no call")
-            for name in sorted(called):
+            for name in sorted(called | run.hot.keys()):
                 sizes = run.hot.get(name) or {}
                 if not sizes or not all(
                     n.isdecimal() and int(n) and rows for n, rows in sizes.items()

@@ -26,8 +26,9 @@ from flopbench.estimate.prices import Price, PriceList
 from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.counts import LogCounts
 from flopbench.policy.plan import Plan
+from flopbench.replay.overheads import Overheads, times_by
 from flopbench.replay.parts import timed_specs
-from flopbench.replay.timed import DOUBTED, Further, Setting, TimedComponent, timed_calls
+from flopbench.replay.timed import DOUBTED, Further, Setting, TimedComponent
 from flopbench.timing.devices import DeviceFacts
 from flopbench.timing.file import TimingFile
 
@@ -97,7 +98,7 @@ class Prediction:
 
 def predict(
     run: Run,
-    file: TimingFile,
+    file: TimingFile | Overheads,
     choices: Choices | None = None,
     *,
     batch: int = 1,
@@ -110,7 +111,7 @@ def predict(
 
     Args:
         run: a counted log.
-        file: times of all its components, taken in one setting.
+        file: times of all its components, taken in one setting; or overheads, which hold them.
         choices: the same as for the run: variants, overrides, what to break down by.
         batch: of the calls that were timed; a run takes a share of its call.
         dtype: where the file has several.
@@ -132,7 +133,8 @@ def predict(
     specs, notes = timed_specs(run, choices)
     wanted = {name: str(one.spec) for name, one in specs.items()}
     only = batch if calls is None else None
-    found = timed_calls(file.networks, wanted, calls or {}, dtype, file_name, batch=only)
+    times = file.networks if isinstance(file, TimingFile) else file
+    found = times_by(times, wanted, calls or {}, dtype, file_name, batch=only)
     timed = found.timed
     for one in further:
         if one.name in (header.components or {}):

@@ -94,6 +94,12 @@ class Settings(Record, frozen=True, kw_only=True):
     seed: int
     frames: str | None = None
 
+    @property
+    def options(self) -> str:
+        """As ``TimingSpec.options``."""
+        names = {"channels last": self.channels_last, "compiled": self.compiled}
+        return ", ".join(name for name, chosen in names.items() if chosen)
+
 
 class Executed(Record, frozen=True, kw_only=True):
     """What one round actually ran; every round was checked against it.

@@ -107,6 +107,11 @@ class TimingFile(Record, frozen=True, kw_only=True):
         return file
 
 
+def load_files(paths: Sequence[str | Path]) -> TimingFile:
+    """Read timing files as one: ``TimingFile.load``, then ``merge``."""
+    return merge([TimingFile.load(path) for path in paths])
+
+
 def _filled_in(data: dict[str, Any]) -> dict[str, Any]:
     """Return a file whose rows all have operators: those of older files have none."""
     rows = data.get("rows")

@@ -188,6 +188,42 @@ def test_exits_without_decisions_of_actions(tmp_path: Path) -> None:
             assert found.ms_per_video == pytest.approx(measured_ms(again, mode), rel=1e-9), mode
 
 
+def test_a_calibration_has_the_times_of_its_networks(
+    overheads: Overheads, run_cli: RunCli, tmp_path: Path
+) -> None:
+    """Without a timing file a prediction takes t(n) from the calibration: the same, as its clock
+    has no noise; larger calls and networks that did not run are named.
+    """
+    log = log_of(tmp_path, VIDEOS)
+    run = run_of_log([log])
+    for mode in MODES:
+        found = predict_mode(run, None, overheads, [log], mode=mode)
+        file = times(overheads, (1, 2, 3))
+        other = predict_mode(run, file, overheads, [log], mode=mode)
+        assert found.ms_per_video == pytest.approx(other.ms_per_video, rel=1e-9)
+        assert found.setting_text == other.setting_text
+    again = replayed_once(log, *MODES)
+    own, both = Prices(times=overheads, overheads=overheads), Prices(times=overheads)
+    one = against(again, "online", own)
+    assert one.difference == pytest.approx(0, abs=0.001)
+    assert one.interval_s == pytest.approx((one.predicted_s, one.predicted_s))
+    assert against(again, "online", both).predicted_s < one.predicted_s
+    wide = log_of(tmp_path, [[0, 0]] * 9, "wide.jsonl")
+    found = predict_mode(run_of_log([wide]), None, overheads, [wide], mode="split")
+    assert "calls of up to 9 items are charged as 9 / 3 calls of 3: calibrate" in str(
+        found.warnings[0]
+    )
+    overheads.save(tmp_path / "o.json")
+    again.save(tmp_path / "r.json")
+    shown = run_cli("estimate", "run.jsonl", "--overheads", "o.json", cwd=tmp_path)
+    assert "Time by o.json: a test, cpu, fp32, 1 thread, online" in shown.stdout, shown.stderr
+    shown = run_cli("replay", "--from", "r.json", "--overheads", "o.json", cwd=tmp_path)
+    assert "Predicted by o.json, and measured" in shown.stdout, shown.stderr
+    argv = ["estimate", "run.jsonl", "--component", "big=linear:8x8", "--overheads", "o.json"]
+    refused = run_cli(*argv, cwd=tmp_path)
+    assert_refused(refused, "o.json has no times of big (linear:8x8), which did not run in it")
+
+
 def test_one_batch_stands_for_all(overheads: Overheads, tmp_path: Path) -> None:
     """Without larger batches a call of n items is charged as n calls of one."""
     log = log_of(tmp_path, [[0, 0]] * 4)

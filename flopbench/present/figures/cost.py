@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from flopbench.core.bootstrap import Interval
 from flopbench.core.errors import InputError, Remark
-from flopbench.core.units import CONVENTION, GIGA, Words, common_words
+from flopbench.core.units import CONVENTION, GIGA, Scale, Words, common_words, table_scale
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.estimator import video_costs
 from flopbench.estimate.runs import Choices
@@ -38,7 +38,7 @@ MOST_STEPS = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostsOfRun:
-    """One run; costs are GFLOPS a video (= GMACs).
+    """One run; costs are of a video, in the unit of the figure.
 
     Attributes:
         views: of all videos; as many as videos where none has several.
@@ -77,8 +77,9 @@ class Cost:
     """Runs under one counter and one rule.
 
     Attributes:
-        edges: of the bins, GFLOPS a video, one more than bins; empty without bins.
-        values: the costs of bars, GFLOPS a video, ascending; empty without bars.
+        scale: the unit of all costs, counts being MACs.
+        edges: of the bins, one more than bins; empty without bins.
+        values: the costs of bars, ascending; empty without bars.
         width: of each bin.
         bins_by: how the width was chosen.
         prices: counter, version, table.
@@ -86,6 +87,7 @@ class Cost:
     """
 
     runs: tuple[CostsOfRun, ...]
+    scale: Scale
     edges: tuple[float, ...]
     values: tuple[float, ...]
     width: float
@@ -106,6 +108,11 @@ class Cost:
         return common_words(run.words for run in self.runs)
 
     @property
+    def unit(self) -> str:
+        """The unit of costs, as papers call it: ``GFLOPS``."""
+        return f"{self.scale.prefix}FLOPS"
+
+    @property
     def caption(self) -> Caption:
         """Title, sentences and alternative text of the figure."""
         sample, samples = self.words.sample, self.words.samples
@@ -120,11 +127,11 @@ class Cost:
             sentences.append(f"Share of each run's {samples} at each cost: {many}.")
         else:
             sentences.append(
-                f"Share of each run's {samples} in bins {self.width:g} GFLOPS/{sample} wide, each "
-                f"including its lower edge ({self.bins_by})."
+                f"Share of each run's {samples} in bins {self.width:g} {self.unit}/{sample} wide, "
+                f"each including its lower edge ({self.bins_by})."
             )
         sentences += [
-            f"{_centre(run)}, {videos_text(run.words, run.videos, run.views)}, {run.source}."
+            f"{self._centre(run)}, {videos_text(run.words, run.videos, run.views)}, {run.source}."
             for run in self.runs
         ]
         sentences += [*self._intervals, *left_out(self.warnings)]
@@ -133,15 +140,23 @@ class Cost:
         return Caption(
             title=f"{form} of the cost of {self.words.a_sample}: {names}",
             sentences=tuple(sentences),
-            short=tuple(f"{_centre(run)}." for run in self.runs),
+            short=tuple(f"{self._centre(run)}." for run in self.runs),
             alt=" ".join(
                 f"{run.name}: from {four_digits(run.least)} to {four_digits(run.most)} "
-                f"GFLOPS/{run.words.sample}, mean {four_digits(run.mean)}, "
+                f"{self.unit}/{run.words.sample}, mean {four_digits(run.mean)}, "
                 f"median {four_digits(run.median)}."
                 for run in self.runs
             ),
             warnings=self.warnings,
         )
+
+    def _centre(self, run: CostsOfRun) -> str:
+        mean = f"mean {four_digits(run.mean)}"
+        if run.interval is not None:
+            low, high = four_digits(run.interval.low), four_digits(run.interval.high)
+            mean += f" (95 % interval {low} to {high})"
+        per = f"{self.unit}/{run.words.sample}"
+        return f"{run.name}: {mean}, median {four_digits(run.median)} {per}"
 
     @property
     def _intervals(self) -> list[str]:
@@ -168,27 +183,24 @@ class Cost:
 
     def _drawn_of(self, run: CostsOfRun) -> list[dict[str, object]]:
         """Return the steps, costs or bins of a run, with their share of its videos."""
+        giga = self.scale.divisor / GIGA
         if self.cumulative:
             return [
-                {"gflops_per_video": cost, "videos_at_most": n, "share_at_most": n / run.videos}
+                {
+                    "gflops_per_video": giga * cost,
+                    "videos_at_most": n,
+                    "share_at_most": n / run.videos,
+                }
                 for cost, n in run.steps
             ]
-        places = [{"gflops_per_video": cost} for cost in self.values] or [
-            {"from_gflops_per_video": low, "below_gflops_per_video": high}
+        places = [{"gflops_per_video": giga * cost} for cost in self.values] or [
+            {"from_gflops_per_video": giga * low, "below_gflops_per_video": giga * high}
             for low, high in pairwise(self.edges)
         ]
         return [
             {**place, "videos": n, "share_of_videos": n / run.videos}
             for place, n in zip(places, run.counts, strict=True)
         ]
-
-
-def _centre(run: CostsOfRun) -> str:
-    mean = f"mean {four_digits(run.mean)}"
-    if run.interval is not None:
-        low, high = four_digits(run.interval.low), four_digits(run.interval.high)
-        mean += f" (95 % interval {low} to {high})"
-    return f"{run.name}: {mean}, median {four_digits(run.median)} GFLOPS/{run.words.sample}"
 
 
 @kind(
@@ -226,7 +238,7 @@ def cost(
             cache.
 
     Returns:
-        The axes: shares of videos in percent over GFLOPS a video.
+        The axes: shares of videos in percent over GFLOPS a video, or MFLOPS where costs are small.
 
     Raises:
         InputError: a file of another kind, a table of shares, a price that is not known, more than
@@ -247,16 +259,19 @@ def cost(
         raise CallerError(
             f": the runs are counted by the rules {listed(rules)}", "choose one, with --rule"
         )
-    costs = [_gflops(one) for one in found]
+    macs = [_macs(one) for one in found]
+    scale = table_scale(max(float(own[-1]) for own in macs))
+    costs = [own / scale.divisor for own in macs]
     prices = [f"{one.run.prices.counted_by}, {one.run.table}" for one in found]
     values = () if cumulative else few_costs(costs)
     edges: Sequence[float] = ()
     width, bins_by = 0.0, ""
     if not values and (cumulative is False or (cumulative is None and len(found) == 1)):
         edges, width, bins_by = shared_bins(costs)
-    runs = [_run(one, own, edges, values) for one, own in zip(found, costs, strict=True)]
+    runs = [_run(one, own, scale, edges, values) for one, own in zip(found, costs, strict=True)]
     return Cost(
         runs=tuple(runs),
+        scale=scale,
         edges=tuple(edges),
         values=values,
         width=width,
@@ -268,15 +283,18 @@ def cost(
     )
 
 
-def _gflops(one: NamedRun) -> Any:
+def _macs(one: NamedRun) -> Any:
+    """Return the costs of videos, ascending."""
     import numpy as np
 
     macs = video_costs(one.run.counts, one.run.prices, one.run.primary.rule)  # type: ignore[arg-type]
-    return np.sort(macs) / GIGA
+    return np.sort(macs)
 
 
-def _run(one: NamedRun, costs: Any, edges: Sequence[float], values: Sequence[float]) -> CostsOfRun:
-    """Return one run; costs are ascending."""
+def _run(
+    one: NamedRun, costs: Any, scale: Scale, edges: Sequence[float], values: Sequence[float]
+) -> CostsOfRun:
+    """Return one run; costs are ascending, and in the unit."""
     import numpy as np
 
     counts: tuple[int, ...] = ()
@@ -295,17 +313,18 @@ def _run(one: NamedRun, costs: Any, edges: Sequence[float], values: Sequence[flo
             # Of equal costs the last: a step is drawn whole.
             ends = np.unique(ends[np.searchsorted(ends, ranks)])
         steps = tuple((float(costs[end]), int(end) + 1) for end in ends)
+    factor, own = GIGA / scale.divisor, one.run.interval
     return CostsOfRun(
         name=one.name,
         source=str(one.run.source),
         words=one.run.header.words,
         videos=len(costs),
         views=one.run.primary.records,
-        mean=one.run.primary.gflops_per_video,
+        mean=factor * one.run.primary.gflops_per_video,
         median=float(np.median(costs)),
         least=float(costs[0]),
         most=float(costs[-1]),
-        interval=one.run.interval,
+        interval=own and replace(own, low=factor * own.low, high=factor * own.high),
         over=drawn_text(one.run.clusters, one.run.header.words),
         charged=charged_as(one.run),
         counts=counts,

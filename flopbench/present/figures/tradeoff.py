@@ -40,6 +40,8 @@ from flopbench.present.figures.tradeoff_points import (
     accuracies_of,
     accuracy_terms,
     check_metric,
+    cost_scale,
+    difference_text,
     log_points,
     published_points,
     without_source,
@@ -200,6 +202,8 @@ def tradeoff(
     )
     drawn, warnings = _points(found, rows, accuracies, costs, cost)
     drawn = _with_front(with_own(with_series(drawn, series), own))
+    scale = cost_scale(drawn, cost)
+    made = [f"Intervals of {scale.prefix}FLOPS: {costs.intervals}."] if costs.intervals else []
     return Tradeoff(
         points=tuple(drawn),
         metric=accuracies.metric,
@@ -208,8 +212,11 @@ def tradeoff(
         reference=_reference(drawn, reference),
         own_named=bool(own),
         show_front=front,
-        terms=(*costs.terms, *accuracy_terms(accuracies)),
-        differences=accuracies.differences,
+        terms=(*costs.terms, *made, *accuracy_terms(accuracies)),
+        differences=tuple(
+            difference_text(one, accuracies.metric, cost, words_of(found), scale)
+            for one in accuracies.differences
+        ),
         notes=accuracies.notes,
         warnings=tuple(dict.fromkeys([*warnings, *without_source(rows, drawn)])),
         words=words_of(found),

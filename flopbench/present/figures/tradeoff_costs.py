@@ -8,7 +8,7 @@ from typing import Literal
 
 from flopbench.core.errors import Remark
 from flopbench.core.statistics import Ends
-from flopbench.core.units import CONVENTION, VIDEOS, Words
+from flopbench.core.units import CONVENTION, SCALES, VIDEOS, Scale, Words
 from flopbench.estimate.clusters import drawn_text
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_sentences
@@ -20,12 +20,12 @@ COSTS: tuple[Cost, ...] = ("gflops", "ms", "frames", "params")
 COLUMNS: Mapping[Cost, str] = dict(zip(COSTS, tables.COSTS, strict=True))
 """Cost -> the column that has it, in tables that are read and in the one that is written."""
 UNITS: Mapping[Cost, str] = {
-    "gflops": "GFLOPS/{words.sample}",
+    "gflops": "{prefix}FLOPS/{words.sample}",
     "ms": "ms/{words.sample}",
     "frames": "processed {words.steps}/{words.sample}",
     "params": "parameters",
 }
-"""Of each cost, but for the words of the logs: see ``unit_of``."""
+"""Of each cost, but for the words of the logs and the size of the costs: see ``unit_of``."""
 PREDICTED, MEASURED = "predicted", "measured"
 """How the ms of a log are known."""
 
@@ -37,19 +37,21 @@ class LogCosts:
     Attributes:
         by_name: log's name -> its cost and the 95 % interval; logs without a cost are absent.
         terms: sentences on where the costs come from.
+        intervals: how those of GFLOPS were made; empty where there are none.
         warnings: what did not match, and what makes costs questionable.
         kinds: log's name -> ``predicted`` or ``measured``, for times.
     """
 
     by_name: Mapping[str, tuple[float, Ends | None]]
     terms: tuple[str, ...]
+    intervals: str = ""
     warnings: tuple[Remark, ...] = ()
     kinds: Mapping[str, str] = field(default_factory=dict)
 
 
-def unit_of(cost: Cost, words: Words = VIDEOS) -> str:
+def unit_of(cost: Cost, words: Words = VIDEOS, scale: Scale = SCALES[0]) -> str:
     """Return the unit of a cost, such as ``GFLOPS/image``."""
-    return UNITS[cost].format(words=words)
+    return UNITS[cost].format(words=words, prefix=scale.prefix)
 
 
 def frame_costs(found: Sequence[NamedRun]) -> LogCosts:
@@ -107,8 +109,8 @@ def counted_costs(found: Sequence[NamedRun]) -> LogCosts:
             f"Counter: {first.prices.counted_by}; {first.prices.origin}; {rules} rule.",
             CONVENTION,
             *charged_sentences(found),
-            *([f"Intervals of GFLOPS: {'; '.join(ways)}."] if ways else []),
         ),
+        intervals="; ".join(ways),
     )
 
 

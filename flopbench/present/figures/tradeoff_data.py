@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from flopbench.core.errors import Remark
-from flopbench.core.units import VIDEOS, Words, plural
+from flopbench.core.units import GIGA, VIDEOS, Scale, Words, plural
 from flopbench.estimate.methods import Metric
 from flopbench.present.figures.caption import Caption, FigureTable, by_key, listed
 from flopbench.present.figures.charged import COLUMN
 from flopbench.present.figures.tradeoff_costs import COLUMNS, MEASURED, PREDICTED, Cost, unit_of
-from flopbench.present.figures.tradeoff_points import TradeoffPoint, signed
+from flopbench.present.figures.tradeoff_points import TradeoffPoint, cost_scale, signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,12 @@ class Tradeoff:
     @property
     def unit(self) -> str:
         """Of the costs: ``GFLOPS/video``."""
-        return unit_of(self.cost, self.words)
+        return unit_of(self.cost, self.words, self.scale)
+
+    @property
+    def scale(self) -> Scale:
+        """Of counts on the axis: 0.3 GFLOPS, but 50 MFLOPS."""
+        return cost_scale(self.points, self.cost)
 
     @property
     def front(self) -> tuple[TradeoffPoint, ...]:
@@ -95,7 +100,9 @@ class Tradeoff:
         unit = self.unit
         name = "mAP" if self.metric == "mAP" else "Top-1 accuracy"
         many = f"{len(self.points)} {plural(len(self.points), 'point')}"
-        best = "; ".join(f"{s.name}: {s.percent:.2f} % at {s.cost:.4g}" for s in self.front)
+        factor = GIGA / self.scale.divisor
+        costs = [(one, f"{factor * one.cost:.4g}") for one in self.front]
+        best = "; ".join(f"{one.name}: {one.percent:.2f} % at {cost}" for one, cost in costs)
         sentences = [
             f"{name} (%) against {unit} of {many}; upper left is better.",
             *self.terms,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from flopbench.core.bootstrap import MAP_RESAMPLES
 from flopbench.core.errors import DataError, InputError, Remark
 from flopbench.core.statistics import Ends
-from flopbench.core.units import Words
+from flopbench.core.units import GIGA, Scale, Words, table_scale
 from flopbench.estimate.clusters import drawn_text
 from flopbench.estimate.compare import Comparison, accuracy_notes, compare
 from flopbench.estimate.differences import Difference
@@ -17,7 +17,7 @@ from flopbench.estimate.methods import Method, Metric, RunTime, methods_of
 from flopbench.estimate.orders import inversion_lines
 from flopbench.estimate.runs import Choices
 from flopbench.present.figures.charged import charged_as
-from flopbench.present.figures.inputs.logs import NamedRun, words_of
+from flopbench.present.figures.inputs.logs import NamedRun
 from flopbench.present.figures.inputs.points import Point
 from flopbench.present.figures.tradeoff_costs import COLUMNS, Cost, LogCosts, unit_of
 
@@ -63,14 +63,14 @@ class Accuracies:
 
     Attributes:
         methods: one a log.
-        differences: sentences on how far they are from the reference, where that is a log.
+        differences: how far they are from the reference, where that is a log.
         notes: sentences on single ones and on pairs.
         inverted: log's name -> those that cost more GFLOPS, but take less time.
     """
 
     metric: Metric
     methods: Sequence[Method]
-    differences: tuple[str, ...]
+    differences: Sequence[Difference]
     notes: tuple[str, ...]
     inverted: Mapping[str, tuple[str, ...]]
 
@@ -113,12 +113,11 @@ def accuracies_of(
         for one in result.inversions:
             sure = "" if one.resolved else " (not resolved)"
             inverted.setdefault(one.difference.name, []).append(one.difference.less + sure)
-        own = () if place is None else result.differences
-        apart = [_difference_text(one, chosen, cost, words_of(found)) for one in own]
+        apart = () if place is None else result.differences
     else:
         chosen, methods = methods_of(runs, names, metric, choices)
         notes = [note for method in methods for note in accuracy_notes(method)]
-        apart = []
+        apart = ()
     for method in methods:
         if method.percent is None:
             raise InputError(
@@ -129,7 +128,7 @@ def accuracies_of(
     return Accuracies(
         metric=chosen,
         methods=methods,
-        differences=tuple(apart),
+        differences=apart,
         notes=tuple(f"Note: {note}." for note in notes),
         inverted={name: tuple(others) for name, others in inverted.items()},
     )
@@ -144,7 +143,12 @@ def _names(one: NamedRun) -> tuple[str, str]:
     return one.name, str(one.run.source)
 
 
-def _difference_text(one: Difference, metric: Metric, cost: Cost, words: Words) -> str:
+def cost_scale(points: Sequence[TradeoffPoint], cost: Cost) -> Scale:
+    """Return the unit of counts on the axis; other costs have one unit."""
+    return table_scale(max(p.cost for p in points) * GIGA if cost == "gflops" else 0)
+
+
+def difference_text(one: Difference, metric: Metric, cost: Cost, words: Words, scale: Scale) -> str:
     """Say how far a log is from the reference, with the intervals that there are."""
 
     def part(value: float, unit: str, ends: Ends | None) -> str:
@@ -157,7 +161,9 @@ def _difference_text(one: Difference, metric: Metric, cost: Cost, words: Words) 
 
     parts = []
     if cost == "gflops":
-        parts.append(part(one.gflops_per_video, unit_of(cost, words), one.ci95_gflops_per_video))
+        factor, own = GIGA / scale.divisor, one.ci95_gflops_per_video
+        ends = None if own is None else (factor * own[0], factor * own[1])
+        parts.append(part(factor * one.gflops_per_video, unit_of(cost, words, scale), ends))
     if cost == "ms" and one.ms_per_video is not None:
         parts.append(part(one.ms_per_video, unit_of(cost, words), one.ci95_ms_per_video))
     if one.percent is not None:

@@ -227,7 +227,11 @@ class WaterfallFigure:
             "saved timings: draw what they predict, too; repeatable",
             repeat=True,
         ),
-        Option("--overheads FILE", "what 'flopbench replay --calibrate' saved, for --predicted"),
+        Option(
+            "--overheads FILE",
+            "what 'flopbench replay --calibrate' saved, for the prediction; without --predicted by "
+            "its times, too",
+        ),
         NAMES,
     ),
 )
@@ -250,7 +254,7 @@ def waterfall(
         ax: where to draw; None makes a new figure.
         modes: which modes, in this order; none means all.
         predicted: files of timings, of which a prediction is drawn, too.
-        overheads: a file of overheads that it charges.
+        overheads: a file of overheads that it charges; alone it gives the times, too.
         names: what to call the replays.
 
     Returns:
@@ -266,9 +270,7 @@ def waterfall(
         raise CallerError(": no replay was given")
     for mode in modes:
         check_mode(mode, found)
-    if overheads is not None and not predicted:
-        raise CallerError(": overheads belong to --predicted, which is not given")
-    prices = load_prices(predicted, overheads) if predicted else None
+    prices = load_prices(predicted, overheads) if predicted or overheads else None
     chains: list[Chain] = []
     warnings: list[str] = _differences(found)
     for one in found:

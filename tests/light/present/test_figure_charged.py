@@ -113,6 +113,7 @@ def test_figures_name_the_counter_that_stands_in(tmp_path: Path) -> None:
     terms = choices(table=CostTable(rows=tuple(rows)), counter="thop-2020")
     drawn = cost_of(log, choices=terms)
     assert "Counted by torch in place of thop-2020: net." in drawn.caption.sentences
-    assert [run.mean for run in drawn.runs] == [100e-9]
+    assert [run.mean for run in drawn.runs] == [pytest.approx(0.1)]
+    assert drawn.unit == "kFLOPS"
     plain = cost_of(log, choices=choices(table=CostTable(rows=tuple(rows)), counter="torch"))
     assert not any("in place of" in text for text in plain.caption.sentences)

@@ -71,6 +71,26 @@ def test_words_say_how() -> None:
         assert part in said, said
 
 
+@pytest.mark.parametrize("cumulative", [None, False, True])
+def test_small_costs_have_their_own_unit(tmp_path: Path, cumulative: bool | None) -> None:
+    """A thousandth of a cost is the same figure in MFLOPS; the table stays in GFLOPS."""
+    costs = looks(*(range(10, 30) if cumulative is False else (1, 1, 2, 2, 5, 5)))
+    large, small = (
+        cost_of(constant_log(tmp_path / "log.jsonl", costs, macs), cumulative=cumulative)
+        for macs in (10**9, 10**6)
+    )
+    assert (large.unit, small.unit) == ("GFLOPS", "MFLOPS")
+    assert (small.edges, small.values) == (large.edges, large.values)
+    assert small.caption.sentences == tuple(
+        text.replace("GFLOPS/", "MFLOPS/") for text in large.caption.sentences
+    )
+    assert "MFLOPS/video" in small.caption.alt
+    column = small.table.header.index("share_at_most" if cumulative else "videos") - 1
+    for row, other in zip(small.table.rows, large.table.rows, strict=True):
+        assert row[1] == pytest.approx(other[1] / 1000)  # type: ignore[operator]
+        assert row[column + 1 :] == other[column + 1 :]
+
+
 def test_steps_of_the_cumulative_form() -> None:
     """Each step is a cost that some video has, with the videos that cost at most that."""
     (one,) = cost_of(LOGS[0], choices=CHOICES, cumulative=True).runs

@@ -497,6 +497,28 @@ def test_own_points_are_set_against_the_reference(tmp_path: Path) -> None:
     assert [text for text in map(again.against, again.points) if text] == ["−20 % at −1.0 top-1"]
 
 
+def test_small_costs_are_captioned_in_the_unit_of_their_axis(tmp_path: Path) -> None:
+    """A thousandth of the costs is in MFLOPS: title, points and differences; data in GFLOPS."""
+    table = SETTINGS.replace("28.8,", "0.0288,").replace("36,", "0.036,").splitlines(keepends=True)
+    kept = points(tmp_path, "".join([table[0], *table[-2:]]))
+    figure = tradeoff_of(points=kept, reference="large")
+    assert figure.caption.title == "mAP against MFLOPS/video"
+    assert "small: 84.60 % at 28.8; large: 85.60 % at 36." in figure.caption.alt
+    assert "Below a name: MFLOPS and mAP relative to large." in figure.caption.sentences
+    assert [row[5] for row in figure.table.rows] == [0.0288, 0.036]
+    logs = []
+    for name, looks in (("few", 1), ("many", 3)):
+        nets = {"method": name, "actions": ["net", "skip 1"], "components": {"net": "value:4e6"}}
+        samples = [{"labels": [0], "prediction": n % 2, "actions": [0] * looks} for n in range(4)]
+        path = tmp_path / f"{name}.jsonl"
+        logs.append(write_log(path, {**nets, "steps": "varies"}, samples))
+    said = " ".join(tradeoff_of(logs, reference="few").caption.sentences)
+    # 12 - 4 = 8 MMACs, and no interval reaches beyond it: all videos are alike
+    assert "many against few: +8.0 MFLOPS/video (95 % +8.0 to +8.0)" in said
+    assert "Intervals of MFLOPS: bootstrap over videos" in said
+    assert "GFLOPS/" not in said
+
+
 def test_logs_are_own_and_differences_have_their_intervals(tmp_path: Path) -> None:
     """The caption says how far apart logs are, from either side; tables are hollow beside them."""
     figure = tradeoff_of(LOGS, choices=choices(), points=points(tmp_path), reference="steady")

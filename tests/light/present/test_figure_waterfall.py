@@ -152,7 +152,7 @@ def test_a_prediction_is_one_more_bar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "options", "said"),
     [
-        (REPLAY, {"overheads": "o.json"}, "overheads belong to --predicted"),
+        (REPLAY, {"overheads": "o.json"}, "cannot read o.json"),
         (
             REPLAY,
             {"predicted": [ROOT / "tests/data/timings.json"]},

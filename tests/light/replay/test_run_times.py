@@ -140,6 +140,16 @@ def test_an_inversion_is_resolved_or_not(
     assert found.inversions[0].difference.gflops_per_video == pytest.approx(11 / 60 - 0.5)
 
 
+def test_a_random_policy_repeats_no_inversion(tmp_path: Path) -> None:
+    """At the cost and time of its log it says nothing new; alone it is a policy of its own."""
+    runs = two(tmp_path)
+    dealt = [run_of_log([run.source], Choices(random_seed=0), keep_scores=True) for run in runs]
+    found = compared([runs[0], dealt[0], runs[1], dealt[1]], timing_file(SECONDS))
+    assert [one.difference.name for one in found.inversions] == ["many"]
+    found = compared([dealt[0], runs[1]], timing_file(SECONDS))
+    assert [one.difference.less for one in found.inversions] == ["one"]
+
+
 def test_no_inversion_is_said(tmp_path: Path) -> None:
     """Where both orders agree, one sentence says so."""
     found = compared(two(tmp_path, looks=2), timing_file(SECONDS))

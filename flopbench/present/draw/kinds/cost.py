@@ -49,7 +49,7 @@ def cost_drawing(cost: Cost) -> Drawing:
         if cost.values:
             _set_bars(ax, cost)
         one, many = cost.words.sample, cost.words.samples
-        ax.set_xlabel(f"cost (GFLOPS/{one} = GMACs/{one})")
+        ax.set_xlabel(f"cost ({cost.unit}/{one} = {cost.scale.prefix}MACs/{one})")
         ax.set_ylabel(f"{many} up to this cost (%)" if cost.cumulative else f"share of {many} (%)")
         ax.grid(visible=True, axis="y")
         ax.set_axisbelow(True)
@@ -77,7 +77,7 @@ def _limits(cost: Cost) -> tuple[float, float]:
 
 
 def _bar_width(cost: Cost) -> float:
-    """Return the width of the bars at one cost, GFLOPS a video: those of two do not overlap."""
+    """Return the width of the bars at one cost: those of two do not overlap."""
     low, high = cost.values[0], cost.values[-1]
     if low == high:
         return BAR * high or 1.0

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from flopbench.core.units import GIGA, table_scale
+from flopbench.core.units import GIGA
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.label_column import height_in, name_points
 from flopbench.present.draw.parts import tick_text
@@ -44,7 +44,7 @@ OTHER = Look(color=INK, hatch="", marker="h", dash="none")
 
 def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
     """Return points, ready to be drawn."""
-    data, (tradeoff, unit) = tradeoff, _in_unit(tradeoff)
+    data, unit, tradeoff = tradeoff, tradeoff.scale.prefix, _in_unit(tradeoff)
     points = tradeoff.points
     below = [tradeoff.against(point) for point in points]
 
@@ -83,19 +83,16 @@ def tradeoff_drawing(tradeoff: Tradeoff) -> Drawing:
     return Drawing(data=data, draw=draw, height_in=height)
 
 
-def _in_unit(tradeoff: Tradeoff) -> tuple[Tradeoff, str]:
-    """Return points with costs in the unit of the axis, and the prefix of counts."""
-    scale = table_scale(max(point.cost for point in tradeoff.points) * GIGA)
-    if tradeoff.cost != "gflops" or scale.divisor == GIGA:
-        return tradeoff, "G"
-    factor = GIGA / scale.divisor
+def _in_unit(tradeoff: Tradeoff) -> Tradeoff:
+    """Return points with costs in the unit of the axis."""
+    factor = GIGA / tradeoff.scale.divisor
 
     def scaled(point: TradeoffPoint) -> TradeoffPoint:
         ends = point.cost_ends
         ends = None if ends is None else (factor * ends[0], factor * ends[1])
         return replace(point, cost=factor * point.cost, cost_ends=ends)
 
-    return replace(tradeoff, points=tuple(map(scaled, tradeoff.points))), scale.prefix
+    return replace(tradeoff, points=tuple(map(scaled, tradeoff.points)))
 
 
 def _groups(tradeoff: Tradeoff) -> Iterator[tuple[Look, list[TradeoffPoint]]]:
