@@ -125,10 +125,6 @@ def audit(
         files: from ``read_claims``.
         refresh: count models again instead of reading the cache.
         progress: called before each measurement.
-
-    Raises:
-        InputError: a model that does not exist; the message names file and claim.
-        DataError: a published figure that does not exist, or shares that do not add up.
     """
     claims = [(file.name, claim) for file in files for claim in file.claims]
     wanted: dict[tuple[ModelSpec, str], str] = {}
@@ -158,11 +154,7 @@ def audit(
 
 
 def check_claims(files: Sequence[ClaimFile]) -> None:
-    """Refuse faulty claims as far as possible before anything is counted.
-
-    Raises:
-        DataError: a published figure that does not exist, or shares that do not add up.
-    """
+    """Refuse faulty claims as far as possible before anything is counted."""
     for claim in (claim for file in files for claim in file.claims):
         if all(c.counter in {"", PUBLISHED} for c in claim.components.values()):
             with suppress(NotDerived):

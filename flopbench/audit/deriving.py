@@ -12,13 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from flopbench.audit.pricing import (
-    Measured,
-    UnitPrice,
-    counted_profile,
-    price_notes,
-    price_of,
-)
+from flopbench.audit.pricing import Measured, UnitPrice, counted_profile, price_notes, price_of
 from flopbench.audit.records import (
     Claim,
     Counts,

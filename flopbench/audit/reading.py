@@ -114,12 +114,7 @@ def shipped_claims() -> list[str]:
 
 
 def read_claims(name: str) -> ClaimFile:
-    """Read a shipped claims file by name, or any other by path (``.toml``).
-
-    Raises:
-        InputError: there is no such file, or it cannot be read.
-        DataError: the file does not follow the format; the message names file, claim and field.
-    """
+    """Read a shipped claims file by name, or any other by path (``.toml``)."""
     own = name.endswith(".toml")
     path = Path(name) if own else _FOLDER / f"{name}.toml"
     if not (os.path.isfile(path) if own else name in shipped_claims()):
@@ -162,9 +157,6 @@ def claim_of(
         frames: of a video.
         share: of the frames that the model runs on, from 0 to 1.
         counter: whose rules price it; None: the reference counter.
-
-    Raises:
-        DataError: something that cannot be read.
     """
     number, _, unit = printed.strip().partition(" ")
     runs = frames * Decimal(share)

@@ -85,10 +85,6 @@ def find_config(given: str | Path | None = None) -> Path:
     Without a given path the working folder is searched, then each folder above it up to the one
     that holds ``.git``. Outside a repository only the working folder is searched: what a
     configuration names is run, so none is taken from a folder that others may write to.
-
-    Raises:
-        InputError: there is none, or one folder holds two.
-        DataError: a ``pyproject.toml`` on the way is not TOML.
     """
     if given is not None:
         path = Path(given)
@@ -111,12 +107,7 @@ def find_config(given: str | Path | None = None) -> Path:
 
 
 def config_in(folder: Path) -> Path | None:
-    """Return the configuration in a folder itself, None where there is none.
-
-    Raises:
-        InputError: the folder holds two.
-        DataError: its ``pyproject.toml`` names flopbench and is not TOML.
-    """
+    """Return the configuration in a folder itself, None where there is none."""
     own, shared = (Path(os.path.relpath(folder / name)) for name in (OWN_FILE, SHARED_FILE))
     try:
         tool = read_toml(shared)[1].get("tool") if shared.is_file() else None
@@ -141,10 +132,6 @@ def read_config(path: str | Path) -> Config:
     Args:
         path: ``flopbench.toml`` or another file of its form, or a ``pyproject.toml``; messages use
             this path.
-
-    Raises:
-        InputError: the file cannot be read.
-        DataError: it is not TOML, or something in it is wrong; names file, line and key.
     """
     path = Path(path)
     text, data = read_toml(path)

@@ -39,9 +39,6 @@ def measure_entries(
     """Count some or all entries; one that fails does not keep the others from being counted.
 
     Paths and modules are resolved from the working folder, which is the configuration's.
-
-    Raises:
-        InputError: no such counter, or its library is not installed.
     """
     find_counters([config.counter])
     chosen = config.entries if entries is None else tuple(entries)

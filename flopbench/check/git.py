@@ -29,10 +29,6 @@ def show(ref: str, path: Path) -> str | None:
     """Return the text of a file at a revision, line ends as stored; None where that lacks the file.
 
     The file, relative to the working folder or absolute, need not exist now.
-
-    Raises:
-        InputError: no git, no repository, no such revision, or a folder in place of the file.
-        DataError: the file is not UTF-8 text.
     """
     top, inside, commit = _resolved(ref, path, "--against")
     found = _git(top, "rev-parse", "--verify", "--quiet", f"{commit}:{inside}")
@@ -55,10 +51,6 @@ def extract(ref: str, where: Path, folder: Path) -> Path:
 
     Left out are what ``git archive`` leaves out (files with the attribute ``export-ignore``, the
     content of submodules) and links that lead out of the repository.
-
-    Raises:
-        InputError: no git, no repository, no such revision, no such folder in that revision, or
-            the files cannot be written.
     """
     top, inside, commit = _resolved(ref, where, "--paired")
     try:

@@ -13,12 +13,7 @@ from fractions import Fraction
 from flopbench.check.records import Metric
 from flopbench.core.errors import InputError
 from flopbench.core.limits import LARGEST_COST
-from flopbench.core.units import (
-    macs_per_unit,
-    parse_number,
-    prefix_factor,
-    shown_amount,
-)
+from flopbench.core.units import macs_per_unit, parse_number, prefix_factor, shown_amount
 
 _TIME_UNITS = {
     "s": Fraction(1),
@@ -55,10 +50,6 @@ def parse_limit(text: str, metric: Metric) -> Fraction:
 
     Returns:
         MACs, elements, MACs per video or seconds; whole except for MACs per video and seconds.
-
-    Raises:
-        InputError: not a number, no unit, a unit of something else, zero, negative, not a whole
-            number, or beyond any model.
     """
     value = parse_amount(text, metric)
     if value == 0:
@@ -69,11 +60,7 @@ def parse_limit(text: str, metric: Metric) -> Fraction:
 
 
 def parse_amount(text: str, metric: Metric) -> Fraction:
-    """Read an amount such as a smallest difference: like ``parse_limit``, but zero is allowed.
-
-    Raises:
-        InputError: as ``parse_limit``.
-    """
+    """Read an amount such as a smallest difference: like ``parse_limit``, but zero is allowed."""
     expected = f"expected such as {_EXAMPLES[metric]}"
     number, unit = parse_number(text, expected)
     shown = shown_amount(text)
@@ -92,11 +79,7 @@ def parse_amount(text: str, metric: Metric) -> Fraction:
 
 
 def parse_share(text: str) -> Fraction:
-    """Read a percentage of at least zero as a share: ``2%`` is 1/50.
-
-    Raises:
-        InputError: not a number, negative, or without the sign ``%``.
-    """
+    """Read a percentage of at least zero as a share: ``2%`` is 1/50."""
     expected = "expected a percentage such as '2%' or '0.5 %'"
     number, unit = parse_number(text, expected)
     if unit != "%":
@@ -106,11 +89,7 @@ def parse_share(text: str) -> Fraction:
 
 
 def _factor(text: str, number: Fraction, unit: str, metric: Metric) -> Fraction | int | None:
-    """Return how many MACs, elements or seconds one unit holds; None for a unit of another metric.
-
-    Raises:
-        InputError: a unit that can mean two things.
-    """
+    """Return MACs, elements or seconds in one unit; None for a unit of another metric."""
     if metric == "latency":
         return _TIME_UNITS.get(unit)
     if metric in _ELEMENT_UNITS:

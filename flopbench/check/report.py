@@ -14,12 +14,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from flopbench.check.records import EARLIER_NAMES, Budget, Gate, Metric
-from flopbench.core.errors import (
-    EXIT_CHECK_FAILED,
-    EXIT_MEASURE,
-    EXIT_NOT_COMPARABLE,
-    EXIT_OK,
-)
+from flopbench.core.errors import EXIT_CHECK_FAILED, EXIT_MEASURE, EXIT_NOT_COMPARABLE, EXIT_OK
 
 KIND = "flopbench.check"
 SCHEMA = 2

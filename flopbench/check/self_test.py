@@ -13,15 +13,7 @@ from fractions import Fraction
 from math import ceil
 
 from flopbench.check.judging import Against, judge_entries
-from flopbench.check.records import (
-    Baseline,
-    Config,
-    Cost,
-    Kept,
-    LogCost,
-    Metric,
-    amounts,
-)
+from flopbench.check.records import Baseline, Config, Cost, Kept, LogCost, Metric, amounts
 from flopbench.check.report import SelfTestResult
 
 

@@ -93,11 +93,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _one_claim(args: argparse.Namespace) -> list[ClaimFile]:
-    """Return the claim of ``--claim``, if it was given.
-
-    Raises:
-        InputError: half a claim, or a share that is none.
-    """
+    """Return the claim of ``--claim``, if it was given."""
     from flopbench.audit import claim_of
 
     given = {name: getattr(args, name) for name in ("model", "frames", "share", "counter")}

@@ -85,11 +85,7 @@ def add_wide(parser: argparse._ActionsContainer) -> None:
 
 
 def logs_for(args: argparse.Namespace) -> list[str]:
-    """Return the logs that ``--for`` names; what it names besides them is the place in a paper.
-
-    Raises:
-        InputError: several places.
-    """
+    """Return the logs that ``--for`` names; what it names besides them is the place in a paper."""
     given = args.place or []
     places = [word for word in given if word in PLACES]
     require(len(places) < 2, f"--for names {len(places)} places: {', '.join(places)}")
@@ -98,11 +94,7 @@ def logs_for(args: argparse.Namespace) -> list[str]:
 
 
 def show(args: argparse.Namespace, tables: Tables) -> None:
-    """Print a result as ``add_tables`` lets the user choose, on stdout or into the file of ``-o``.
-
-    Raises:
-        InputError: an option of LaTeX with another format; no such part or column.
-    """
+    """Print a result as ``add_tables`` lets the user choose: on stdout, or into a file."""
     from flopbench.core.tables import Layout
 
     for_latex = bool(args.place or args.bare or args.bold)
@@ -180,11 +172,7 @@ def keeps_json(args: argparse.Namespace) -> bool:
 
 
 def check_output(args: argparse.Namespace) -> None:
-    """Refuse an impossible ``-o`` before any work is done, and one that would replace an input.
-
-    Raises:
-        InputError: see ``files.check_writable`` and ``files.check_apart``.
-    """
+    """Refuse an impossible ``-o`` before any work is done, and one that would replace an input."""
     if args.output != "-":
         check_writable(Path(args.output))
         check_apart({"-o": Path(args.output)}, inputs_of(args))

@@ -7,14 +7,7 @@ from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.common import (
-    add_tables,
-    check_output,
-    progress_bar,
-    require,
-    show,
-    warn,
-)
+from flopbench.cli.common import add_tables, check_output, progress_bar, require, show, warn
 from flopbench.cli.policy_options import (
     add_cluster,
     add_pricing,

@@ -49,10 +49,6 @@ def chosen_models(
     Args:
         args: the parsed arguments; with neither models nor preset, ``DEFAULT_PRESET`` is used.
         more: models that another option names.
-
-    Raises:
-        InputError: an invalid specification or size, sizes without models, or an unknown
-            preset.
     """
     from flopbench.counting.run import preset_specs
     from flopbench.models.presets import load_preset
@@ -81,9 +77,6 @@ def models_for(
     """Return what the components of logs are, then the models named beside them, and no rows.
 
     The user trusts the code among them by naming the logs. Without logs: ``chosen_models``.
-
-    Raises:
-        InputError: no such log, or as ``chosen_models``.
     """
     if not logs:
         return chosen_models(args, more=more)

@@ -167,11 +167,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _require_matplotlib() -> None:
-    """Raise if matplotlib is not installed, or does not start.
-
-    Raises:
-        InputError: it is not installed, or refuses its settings.
-    """
+    """Raise if matplotlib is not installed, or does not start."""
     from importlib.util import find_spec
 
     require(

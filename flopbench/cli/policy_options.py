@@ -100,9 +100,7 @@ def add_pricing(parser: Parser, *, measures: bool = True, intervals: bool = True
         add_bootstrap(parser)
     if measures:
         group.add_argument(
-            "--refresh",
-            action="store_true",
-            help="measure prices again instead of using the cache",
+            "--refresh", action="store_true", help="measure prices again instead of using the cache"
         )
 
 
@@ -114,11 +112,7 @@ def add_log(parser: Parser, help: str) -> None:
 
 
 def log_of(args: argparse.Namespace, instead: str) -> list[str]:
-    """Return the files of the log, none where the option ``instead`` was given.
-
-    Raises:
-        InputError: neither or both were given.
-    """
+    """Return the files of the log, none where the option ``instead`` was given."""
     from flopbench.cli.common import require
 
     given = [*args.logs, *(args.policy_log or [])]
@@ -214,12 +208,7 @@ def _resamples(text: str) -> int:
 
 
 def choices_of(args: argparse.Namespace) -> Choices:
-    """Turn parsed arguments into choices; options that a verb lacks have their defaults.
-
-    Raises:
-        InputError: a text that is not NAME=VALUE, an unreadable table, a negative seed.
-        DataError: a damaged table.
-    """
+    """Turn parsed arguments into choices; options that a verb lacks have their defaults."""
     from flopbench.cli.common import require
     from flopbench.counting.table import CostTable
     from flopbench.estimate.runs import Choices, parse_pairs

@@ -205,10 +205,7 @@ def _measured(args: argparse.Namespace, measure: Callable[..., Any]) -> tuple[An
         if keeps_json(args):
             measured.save(args.output)
 
-    with (
-        progress_bar() as progress,
-        stopping.raising(when=lambda: bool(finished)) as came,
-    ):
+    with progress_bar() as progress, stopping.raising(when=lambda: bool(finished)) as came:
         say = progress.say if progress else None
         return measure(progress=progress, say=say, keep=keep), came
 
@@ -229,11 +226,7 @@ def _status(args: argparse.Namespace, measured: Replay | Overheads, came: list[i
 
 
 def choices_of(args: argparse.Namespace) -> ReplayChoices:
-    """Turn parsed arguments into choices.
-
-    Raises:
-        InputError: an argument that is not of the form NAME=VALUE.
-    """
+    """Turn parsed arguments into choices."""
     from flopbench.estimate.runs import parse_pairs
     from flopbench.replay.run import ReplayChoices
 

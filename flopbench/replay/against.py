@@ -81,12 +81,7 @@ def load_prices(times: Sequence[str | Path], overheads: str | Path | None = None
 
 
 def against(replay: Replay, mode: str, prices: Prices) -> Against:
-    """Predict one mode of a replay.
-
-    Raises:
-        InputError: a component without a time; times or overheads of another device, dtype,
-            threads or options than the replay's; a mode that was not calibrated.
-    """
+    """Predict one mode of a replay."""
     executed = replay.runs[0].modes[mode].executed
     sizes: dict[str, dict[int, int]] = {}
     for name, called in [*executed.arms.items(), *executed.policy.items()]:

@@ -50,9 +50,6 @@ def choose_baseline(
         dense_macs: component -> multiply-accumulates of a run.
         workload: has the numbers of steps and videos.
         ran: what runs.
-
-    Raises:
-        InputError: an unknown name, two of one stream, or a fraction of a run.
     """
     chosen: dict[str, Option] = {}
     for option in _named(plan, named):

@@ -62,11 +62,6 @@ def predict_mode(
         file_name: for messages.
         overheads_name: for messages.
         further: what else is charged, such as the stages of a pipeline.
-
-    Raises:
-        InputError: as ``predict``; a mode that was not calibrated, shares without decisions, a
-            fraction of a run, overheads of another device, dtype, threads or options.
-        DataError: a defect in the log.
     """
     choices = choices or Choices()
     shape = overheads.mode(mode, overheads_name)

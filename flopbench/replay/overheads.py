@@ -37,14 +37,7 @@ from flopbench.core.files import check_schema, read_json
 from flopbench.core.records import NonNegative, Positive, Record, decode
 from flopbench.core.statistics import Ends, median, repeat_range
 from flopbench.replay.records import Arrangement, Executed, Row, Saved, Settings
-from flopbench.replay.timed import (
-    FAR,
-    Setting,
-    TimedCalls,
-    TimedComponent,
-    call_time,
-    timed_calls,
-)
+from flopbench.replay.timed import FAR, Setting, TimedCalls, TimedComponent, call_time, timed_calls
 from flopbench.timing.devices import DeviceFacts, differing
 from flopbench.timing.file import TimingFile
 
@@ -108,11 +101,7 @@ class Overheads(Saved, frozen=True, kw_only=True):
     summary: Mapping[str, Any] = {}
 
     def mode(self, name: str, where: str) -> Arrangement:
-        """Return the arrangement of a mode.
-
-        Raises:
-            InputError: it was not calibrated.
-        """
+        """Return the arrangement of a mode."""
         if name not in self.modes:
             hint = near_match(name, self.modes, "modes")
             raise InputError(f"{where} has no mode {name!r}", hint)
@@ -201,11 +190,7 @@ def times_by(
     *,
     batch: int | None = None,
 ) -> TimedCalls:
-    """Return ``timed_calls`` of a timing file, or the same by t(n) of a calibration.
-
-    Raises:
-        InputError: as ``timed_calls``; a network that did not run in the calibration.
-    """
+    """Return ``timed_calls`` of a timing file, or the same by t(n) of a calibration."""
     if isinstance(file, TimingFile):
         return timed_calls(file, wanted, calls, dtype, file_name, batch=batch)
     names = {spec: name for name, spec in file.components.items() if file.runs[0].hot.get(name)}
@@ -250,11 +235,7 @@ def summary_of(file: Overheads) -> dict[str, Any]:
 def refuse_unlike(
     measured: tuple[Settings, DeviceFacts, str], timed: tuple[Setting, DeviceFacts, str]
 ) -> None:
-    """Refuse what was not measured where and how times were; both come with their names.
-
-    Raises:
-        InputError: names what differs, with both values.
-    """
+    """Refuse what was not measured where and how times were; both come with their names."""
     own, device, name = measured
     setting, facts, times_name = timed
     terms = {
@@ -277,12 +258,7 @@ def _shown(value: object) -> object:
 
 
 def load_overheads(path: str | Path) -> Overheads:
-    """Read an overheads file.
-
-    Raises:
-        InputError: no such file.
-        DataError: damaged, of another kind, or of a newer schema.
-    """
+    """Read an overheads file."""
     where = str(path)
     data = read_json(Path(path), "flopbench overheads")
     check_schema(

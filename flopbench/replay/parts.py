@@ -68,10 +68,6 @@ def runnable_specs(
 
     Returns:
         Component -> network; component -> a note on the choice.
-
-    Raises:
-        InputError: an unknown component or variant, user code named by the log, or components that
-            are constants only.
     """
     components = header.components or {}
     found: dict[str, Chosen] = {}

@@ -44,10 +44,6 @@ def pipeline_parts(
         decoded: frames of a video that are decoded for each sampled one, itself included.
         file_name: for messages.
 
-    Raises:
-        InputError: no stages, those of several clips, a size that is not among them; stages that
-            were timed elsewhere than the networks; a network that takes clips.
-
     Example:
         >>> file = TimingFile.load("timings.json")  # doctest: +SKIP
         >>> predict(run, file, further=pipeline_parts(run, file)).ms_per_video  # doctest: +SKIP

@@ -119,9 +119,6 @@ def predict(
         further: what is charged beside the components.
         calls: component -> items of a call -> how many such calls, in place of ``batch``.
 
-    Raises:
-        InputError: components without a time; times of different settings, or of several.
-
     Example:
         >>> from flopbench.estimate.runs import run_of_log
         >>> run = run_of_log(["run.jsonl"])  # doctest: +SKIP
@@ -276,9 +273,7 @@ def _groups(
             interval_ms=None
             if group.interval is None
             else _joined(
-                group.estimate,
-                _components(group.estimate, timed, further),
-                group.interval.ends,
+                group.estimate, _components(group.estimate, timed, further), group.interval.ends
             ),
         )
         for group in groups

@@ -224,21 +224,12 @@ class Replay(Saved, frozen=True, kw_only=True):
 
 
 def load_replay(path: str | Path) -> Replay:
-    """Read a replay file.
-
-    Raises:
-        InputError: no such file.
-        DataError: damaged, of another kind, or of a newer schema.
-    """
+    """Read a replay file."""
     return read_replay(read_json(Path(path), "a flopbench replay"), str(path))
 
 
 def read_replay(data: Any, where: str = "data") -> Replay:
-    """Rebuild a replay from plain JSON values; ``where`` names it in messages.
-
-    Raises:
-        DataError: damaged, of another kind, or of a newer schema.
-    """
+    """Rebuild a replay from plain JSON values; ``where`` names it in messages."""
     check_schema(
         data,
         where,

@@ -36,9 +36,6 @@ def run_times(
         batch: as for ``predict``.
         dtype: as for ``predict``.
         file_name: for messages.
-
-    Raises:
-        InputError: components without a time; runs whose times are of different settings.
     """
     choices = replace(choices or Choices(), by=None)
     _check_timed(runs, file, choices, batch, dtype, file_name)

@@ -36,10 +36,6 @@ def workload_of(
 
     Without ``videos`` it is all of them, or the first ``most`` if there are more. The log must be
     opened with the exact reader (``Options(exact=True)``). The counts are those of the whole log.
-
-    Raises:
-        InputError: a fraction of a run, more videos than there are, or nothing that runs.
-        DataError: a defect in the log.
     """
     counts = count_log(log, duplicates=duplicates)
     if videos is not None and videos > counts.videos:

@@ -144,9 +144,6 @@ def timed_calls(
         dtype: where the file has several.
         file_name: for messages.
         batch: take times of this batch only.
-
-    Raises:
-        InputError: as ``rows_in_one_setting``.
     """
     sizes = {n for own in calls.values() for n in own}
     batch = 1 if batch is None and sizes == {1} else batch

@@ -53,11 +53,7 @@ class Clip(Record, frozen=True, kw_only=True):
 
 
 def parse_sizes(text: str) -> list[str]:
-    """Read ``224,112x168`` as target sizes: one side, or height x width, in px.
-
-    Raises:
-        InputError: something else than sizes.
-    """
+    """Read ``224,112x168`` as target sizes: one side, or height x width, in px."""
     sizes = []
     for part in text.split(","):
         sides = part.strip().split("x")
@@ -71,12 +67,7 @@ def parse_sizes(text: str) -> list[str]:
 
 
 def open_clip(path: str) -> Clip:
-    """Decode some frames of a video, or of a folder of images, in a process of its own.
-
-    Raises:
-        InputError: no such file or folder, a folder without images, or a library that is missing.
-        DataError: a file that cannot be decoded.
-    """
+    """Decode some frames of a video, or of a folder of images, in a process of its own."""
     return decode(run_job(f"{_JOBS}:inspect_clip", {"path": path}), Clip, path)
 
 

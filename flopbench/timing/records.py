@@ -11,11 +11,7 @@ from flopbench.core.records import Count, NonNegative, Positive, Record
 from flopbench.core.statistics import median
 from flopbench.timing.gpu_readings import GpuReading
 
-PRIMARY_COLUMNS = {
-    "cpu_s": "CPU time",
-    "wall_s": "wall",
-    "end_to_end_s": "end to end",
-}
+PRIMARY_COLUMNS = {"cpu_s": "CPU time", "wall_s": "wall", "end_to_end_s": "end to end"}
 """Primary column (the one that a headline is computed from) -> its display name."""
 
 

@@ -86,11 +86,7 @@ class Effort:
 
 
 def describe_device(device: str | None, dtypes: Sequence[str]) -> DeviceFacts:
-    """Return the facts of a device; None takes CUDA if there is a device, else the CPU.
-
-    Raises:
-        InputError: this machine has no such device, or the device lacks one of the dtypes.
-    """
+    """Return the facts of a device; None takes CUDA if there is a device, else the CPU."""
     job = {"device": device, "dtypes": list(dtypes)}
     return decode(run_job(f"{JOBS}:inspect_device", job), DeviceFacts, "the device")
 
@@ -109,11 +105,6 @@ def time_models(
     Returns:
         One row per specification, including those that failed; of several models, those that
         cannot be built or do not run have failed.
-
-    Raises:
-        InputError: the only model cannot be built or does not run, a device that this machine
-            lacks, a dtype that the device lacks, several devices, or interleaved rows of different
-            dtypes or threads.
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
@@ -173,9 +164,6 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
 
     Returns:
         One row per specification, in order. Once one has failed, no more processes are started.
-
-    Raises:
-        InputError: as ``time_models``, except for models that cannot be built: their rows failed.
     """
     _check_together(specs, interleaved=True)
     effort.announce(effort.processes, len(specs))
@@ -205,9 +193,6 @@ def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: i
 
     Returns:
         One row per batch, in order, with ``sweep`` set.
-
-    Raises:
-        InputError: as ``time_models``.
     """
     session = _Session([spec], effort)
     rows: dict[int, Timing] = {}

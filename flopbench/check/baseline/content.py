@@ -107,11 +107,7 @@ class _File(Record, frozen=True, kw_only=True):
 
 
 def baseline_from(data: Mapping[str, Any], source: str) -> Baseline:
-    """Rebuild a baseline from what JSON gave, kind and schema already checked.
-
-    Raises:
-        DataError: anything missing, unknown or wrong, or an entry that flopbench did not write.
-    """
+    """Rebuild a baseline from what JSON gave, kind and schema already checked."""
     file = decode(data, _File, source, dec_hook=_amount, hint="restore it with git")
     for name, content in data["removed"].items():
         _check_digest(name, content, f"{source}: removed entry {name!r}")
@@ -156,12 +152,7 @@ def digest_of(name: str, content: Mapping[str, Any]) -> str:
 
 
 def check_sums(cost: Cost, where: str) -> None:
-    """Check that a cost is the sum of its parts; ``where`` names file and entry in messages.
-
-    Raises:
-        DataError: modules do not add up to the model, two share a path, a log's events do not add
-            up to its MACs, or an event costs runs of an unknown component.
-    """
+    """Check that a cost is the sum of its parts; ``where`` names file and entry in messages."""
     if isinstance(cost, LogCost):
         _check_log_sum(cost, where)
         return

@@ -27,23 +27,13 @@ _CONFLICT = re.compile(r"^(?:<{7}|\|{7}|={7}|>{7})(?:[ \r].*)?$", re.MULTILINE)
 
 
 def load_baseline(path: Path) -> Baseline | None:
-    """Read a baseline file; None where there is no such file.
-
-    Raises:
-        InputError: it cannot be read.
-        DataError: it is not UTF-8, or not a sound baseline.
-    """
+    """Read a baseline file; None where there is no such file."""
     text = read_if_there(path, WHAT)
     return None if text is None else parse_baseline(text, str(path))
 
 
 def parse_baseline(text: str, source: str) -> Baseline:
-    """Read the text of a baseline; messages call it ``source``.
-
-    Raises:
-        DataError: not a baseline, a newer schema, marks of an unfinished merge, anything missing,
-            unknown or wrong, or an entry that flopbench did not write.
-    """
+    """Read the text of a baseline; messages call it ``source``."""
     conflict = _CONFLICT.search(text)
     if conflict:
         line = text.count("\n", 0, conflict.start()) + 1
@@ -58,12 +48,7 @@ def parse_baseline(text: str, source: str) -> Baseline:
 
 
 def verify_baseline(text: str, source: str) -> Baseline:
-    """Read a baseline and require that it is byte for byte what flopbench writes.
-
-    Raises:
-        DataError: not a sound baseline, or another text for the same content: names the first line
-            that differs.
-    """
+    """Read a baseline and require that it is byte for byte what flopbench writes."""
     baseline = parse_baseline(text, source)
     wanted = render_baseline(baseline)
     if text == wanted:

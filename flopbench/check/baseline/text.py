@@ -30,11 +30,7 @@ change the writing direction, lone surrogates."""
 
 
 def render_baseline(baseline: Baseline) -> str:
-    """Return the canonical text of a baseline.
-
-    Raises:
-        DataError: an entry does not add up, so the file could not be read again.
-    """
+    """Return the canonical text of a baseline."""
     for name, kept in sorted(baseline.entries.items()):
         check_sums(kept.cost, f"entry {name!r}")
     entries = {name: entry_content(name, kept) for name, kept in baseline.entries.items()}

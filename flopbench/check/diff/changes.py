@@ -43,10 +43,7 @@ def compare_models(
     modules.sort(
         key=lambda m: (m.follows, sign * m.added_macs, sign * m.added_params, natural(m.path))
     )
-    staying = {
-        "added": _heads(now for _, now in pairs),
-        "gone": _heads(was for was, _ in pairs),
-    }
+    staying = {"added": _heads(now for _, now in pairs), "gone": _heads(was for was, _ in pairs)}
     return tuple(modules), cause_shares(changes, known.new_input, staying)
 
 

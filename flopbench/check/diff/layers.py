@@ -80,10 +80,7 @@ def layer(module: ModuleCost) -> dict[str, Any]:
     if len(attention) == 2:
         return {"width": attention[1]}
     if len(recurrent) == 2:
-        return {
-            "hidden features": recurrent[0] // GATES.get(kind, 1),
-            "in features": recurrent[1],
-        }
+        return {"hidden features": recurrent[0] // GATES.get(kind, 1), "in features": recurrent[1]}
     if len(weight) == 1:
         return {"features": weight[0]}
     if len(weight) == 2 and kind.startswith("Embedding"):

@@ -52,10 +52,6 @@ def check_latency(
         only: names of entries, None for all.
         progress: called before each process.
         say: called once, with how long it is expected to take.
-
-    Raises:
-        InputError: ``paired`` is not a revision, or this is not a git repository.
-        DataError: the file of accepted latencies is damaged.
     """
     bench = Bench.of(config, effort, progress)
     chosen = [(e, budget) for e, budget in guarded(config) if only is None or e.name in only]
@@ -84,10 +80,6 @@ def accept_latency(
 
     Entries without a latency budget, or with gate ``paired``, have no such row. Returns one line of
     text per entry, also for those that could not be timed and keep their row.
-
-    Raises:
-        DataError: the file of accepted latencies is damaged.
-        InputError: the file cannot be written.
     """
     bench = Bench.of(config, effort, progress)
     wanted = set(names)

@@ -29,11 +29,7 @@ from flopbench.timing.run import time_revisions
 def check_pairs(
     config: Config, ref: str, pairs: Sequence[tuple[Entry, Budget]], bench: Bench
 ) -> dict[str, MetricResult]:
-    """Time entries of this working tree against those of another revision.
-
-    Raises:
-        InputError: there is no such revision, or this is not a git repository.
-    """
+    """Time entries of this working tree against those of another revision."""
     with temporary(Path(tempfile.gettempdir()), "flopbench-") as folder:
         folder.mkdir(0o700)
         root = git.extract(ref, Path(config.root), folder)

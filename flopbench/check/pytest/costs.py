@@ -170,12 +170,7 @@ def explanation(asked: Asked, result: EntryResult) -> str:
 
 
 def read_recorded(root: Path) -> Baseline | None:
-    """Read the baseline of the tests below pytest's root folder; None where there is none yet.
-
-    Raises:
-        InputError: it cannot be read.
-        DataError: it is damaged, edited by hand, or of a newer schema.
-    """
+    """Read the baseline of the tests below pytest's root folder; None where there is none yet."""
     try:
         return load_baseline(Path(os.path.relpath(root / PLACE)))
     except DataError as error:
@@ -186,12 +181,7 @@ def read_recorded(root: Path) -> Baseline | None:
 
 
 def record(root: Path, ledger: Ledger, reason: str) -> list[str]:
-    """Write the counted costs into the baseline of the tests; return lines that say what changed.
-
-    Raises:
-        InputError: the file cannot be read or written.
-        DataError: the file is damaged.
-    """
+    """Write the counted costs into the baseline of the tests; return lines on what changed."""
     from flopbench.check.text.blocks import describe_moves
 
     names = sorted(ledger.counted)

@@ -63,9 +63,6 @@ def read_marks(marks: Sequence[pytest.Mark], *, name: str, file: str, line: int)
 
     Each metric is limited at most once. For other keywords the mark nearest to the test applies;
     for a metric that a mark limits, the keywords of that mark come first.
-
-    Raises:
-        InputError: an unknown keyword, an invalid limit, or no budget at all.
     """
     terms = [_terms(mark) for mark in marks]
     for metric in MODEL_METRICS:

@@ -95,11 +95,7 @@ FORMATS = {".pdf": "pdf", ".svg": "svg", ".png": "png"}
 
 
 def format_of(path: Path) -> str:
-    """Return the format given by a file's suffix.
-
-    Raises:
-        InputError: another suffix, or none.
-    """
+    """Return the format given by a file's suffix."""
     found = FORMATS.get(path.suffix.lower())
     if found is None:
         has = f"the suffix {path.suffix!r}" if path.suffix else "no suffix"

@@ -175,11 +175,7 @@ def chosen_style(ax: Axes) -> Style:
 
 
 def found_font(name: str) -> str:
-    """Return a font family's name if it is installed.
-
-    Raises:
-        InputError: it is not; the message holds a near match.
-    """
+    """Return a font family's name if it is installed."""
     try:
         # By family: plain text would be read as a pattern, such as ``Times:bold``.
         wanted = font_manager.FontProperties(family=[name])

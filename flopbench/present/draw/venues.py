@@ -43,22 +43,14 @@ DEFAULT_VENUE = "cvpr"
 
 
 def find_venue(name: str) -> Venue:
-    """Return a venue.
-
-    Raises:
-        InputError: an unknown one.
-    """
+    """Return a venue."""
     if name not in VENUES:
         raise InputError(f"unknown venue {name!r}", near_match(name, VENUES, "venues"))
     return VENUES[name]
 
 
 def width_in_of(width: str | float, venue: Venue) -> float:
-    """Return a figure's width in inches.
-
-    Raises:
-        InputError: neither ``column`` nor ``page`` nor inches within the range.
-    """
+    """Return a figure's width in inches."""
     if width == "column":
         return venue.column_in
     if width == "page":

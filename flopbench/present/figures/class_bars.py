@@ -142,11 +142,7 @@ class _Amounts:
         per = float(self.per[videos].sum())
         parts = {k: float(own[videos].sum()) / per for k, own in self.parts.items()} if per else {}
         return Bar(
-            run=self.run,
-            name=name,
-            videos=len(self.per[videos]),
-            parts=parts,
-            charged=self.charged,
+            run=self.run, name=name, videos=len(self.per[videos]), parts=parts, charged=self.charged
         )
 
 
@@ -160,12 +156,7 @@ def class_bars(
     names: Sequence[str],
     choices: Choices,
 ) -> ClassBars:
-    """Return the bars.
-
-    Raises:
-        InputError: no labels, an unknown class, an order of dots, several streams for shares, or a
-            price that is missing.
-    """
+    """Return the bars."""
     if sort not in {None, "name", "n"}:
         raise InputError(
             f"sort is {sort!r}: bars are sorted by their length, or by n or name",

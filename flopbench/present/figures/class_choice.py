@@ -107,9 +107,6 @@ def chosen_of(
     """Return the classes to draw, in their order, and a sentence on how they were chosen.
 
     ``by`` says what they are ordered by.
-
-    Raises:
-        InputError: an unknown class.
     """
     if classes is not None and not isinstance(classes, int):
         check_classes(classes, {name for name, _ in ordered})

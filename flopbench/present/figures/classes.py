@@ -158,13 +158,7 @@ def classes(
                 "ratio, high and among are of dots: bars show every action", "leave them out"
             )
         return class_bars(
-            logs,
-            bars or "share",
-            of=of,
-            classes=classes,
-            sort=sort,
-            names=names,
-            choices=choices,
+            logs, bars or "share", of=of, classes=classes, sort=sort, names=names, choices=choices
         )
     found = counted(logs, choices, names=names)
     asked = ratio or ("both" if len(found) == 1 else "high")

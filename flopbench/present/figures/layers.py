@@ -110,7 +110,7 @@ class Layers:
         sentences = [
             f"Dense MACs of {profile.spec} for one sample by module, {levels} down the module "
             "tree, everything below included, in order of registration; every MAC is in exactly "
-            f"one bar, together {self.whole:,}. Percent: share of them.",
+            f"one bar, together {self.whole:,}. Percent: share of them."
         ]
         if self.others:
             sentences.append(

@@ -9,12 +9,7 @@ from flopbench.core.statistics import Ends
 from flopbench.core.units import ms
 from flopbench.present.figures.caption import by_key, listed
 from flopbench.present.figures.inputs.logs import NamedRun, words_of
-from flopbench.present.figures.inputs.replays import (
-    NamedReplay,
-    check_mode,
-    machine_text,
-    terms_of,
-)
+from flopbench.present.figures.inputs.replays import NamedReplay, check_mode, machine_text, terms_of
 from flopbench.present.figures.tradeoff_costs import LogCosts, log_terms, unit_of
 from flopbench.replay.figures import ModeFigures, figures_of, warnings_of
 

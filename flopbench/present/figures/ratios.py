@@ -58,12 +58,7 @@ class Ratio:
 def resolutions_of(
     plan: Plan, *, high: str | None, among: Sequence[str], need_high: bool
 ) -> Resolutions:
-    """Find the actions that run their own network, and the one with the largest input.
-
-    Raises:
-        InputError: an unknown action, none that counts, several streams, or a highest resolution
-            that the log does not determine.
-    """
+    """Find the actions that run their own network, and the one with the largest input."""
     labels = [plan.action_label(i) for i in range(len(plan.actions))]
     if among:
         chosen = [_index(name, labels, "--among") for name in dict.fromkeys(among)]

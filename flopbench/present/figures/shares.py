@@ -59,12 +59,7 @@ class UsageOfRun:
 
 
 def usage_of_run(one: NamedCounts, of: Of, chosen: Rule | None) -> UsageOfRun:
-    """Return one run's shares; without a rule of its own it is counted exactly where that applies.
-
-    Raises:
-        InputError: a log with neither actions nor exits.
-        DataError: the rule does not apply to the log.
-    """
+    """Return the shares of a run; without a rule of its own it is counted exactly if it can be."""
     counts = one.counts
     plan, totals = counts.plan, counts.totals()
     if not plan.actions and not plan.exits:

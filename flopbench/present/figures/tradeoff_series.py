@@ -18,11 +18,7 @@ MOST_SERIES = 8
 
 
 def named_points(points: Sequence[TradeoffPoint], text: str, flag: str) -> list[int]:
-    """Return the places of the points that a name, series or file selects, or a pattern of them.
-
-    Raises:
-        InputError: it is none of them.
-    """
+    """Return the places of the points that a name, series or file selects, or a pattern of them."""
     names = [(point.name, point.series, point.file) for point in points]
     same = [n for n, own in enumerate(names) if text in own]
     found = same or [n for n, own in enumerate(names) if any(fnmatchcase(o, text) for o in own)]
@@ -33,11 +29,7 @@ def named_points(points: Sequence[TradeoffPoint], text: str, flag: str) -> list[
 
 
 def with_series(points: Sequence[TradeoffPoint], series: Series) -> list[TradeoffPoint]:
-    """Put points into series, beside those that rows of tables name.
-
-    Raises:
-        InputError: no such point, a point in two series, or more series than can be distinguished.
-    """
+    """Put points into series, beside those that rows of tables name."""
     if not isinstance(series, Mapping):
         given = [series] if isinstance(series, str) else series
         series = {name: text.split(",") for name, text in parse_pairs(given, "--series").items()}

@@ -15,13 +15,7 @@ from flopbench.estimate.runs import Choices, Run
 from flopbench.policy.file_kinds import LOG
 from flopbench.present.figures.caption import Caption, FigureTable, listed
 from flopbench.present.figures.inputs.files import CallerError
-from flopbench.present.figures.inputs.logs import (
-    Log,
-    counted,
-    left_out,
-    logs_of,
-    videos_text,
-)
+from flopbench.present.figures.inputs.logs import Log, counted, left_out, logs_of, videos_text
 from flopbench.present.figures.shares import EXITS, Of, UsageOfRun, usage_of_run
 from flopbench.present.kind import NAMES, Option, kind
 

@@ -26,11 +26,7 @@ DIGITS = 12
 
 
 def require_libraries() -> None:
-    """Raise if a report's libraries are not installed.
-
-    Raises:
-        InputError: one is not.
-    """
+    """Raise if a report's libraries are not installed."""
     missing = [name for name in ("matplotlib", "jinja2") if find_spec(name) is None]
     if missing:
         raise InputError(
@@ -47,11 +43,7 @@ def build_report(
     command: str,
     progress: Callable[[int, str], None] | None = None,
 ) -> CostReport:
-    """Return the report of what was read; ``progress`` gets each section's number and title.
-
-    Raises:
-        InputError: logs that cannot be read as runs of one metric.
-    """
+    """Return the report of what was read; ``progress`` gets each section's number and title."""
     comparison, why_none = compared(material)
     headlines = headlines_of(material, comparison)
     sections = sections_of(material, comparison, why_none, progress)

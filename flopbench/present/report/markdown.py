@@ -9,14 +9,7 @@ from dataclasses import replace
 from flopbench.core.escaping import markdown_bracketed, markdown_escape, markdown_line
 from flopbench.core.grid import to_markdown
 from flopbench.core.units import CONVENTION
-from flopbench.present.report.records import (
-    LEADING,
-    CostReport,
-    Headline,
-    Part,
-    ReportFigure,
-    once,
-)
+from flopbench.present.report.records import LEADING, CostReport, Headline, Part, ReportFigure, once
 
 _CLOSING = re.compile(r"(?<= )(?=#+$)")
 """Before the signs that would close a heading."""

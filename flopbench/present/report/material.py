@@ -86,11 +86,6 @@ def read_material(
         choices: how logs are read and priced; if they name no table, the cost table among the files
             prices them, and what it lacks comes from the cache.
         names: what to call the runs, in the order of the logs; empty means by method and dataset.
-
-    Raises:
-        InputError: no files, a file twice, one that a report cannot use, two cost tables that
-            could price the logs, a price that is found nowhere.
-        DataError: a damaged file.
     """
     from flopbench.policy.shards import find_files
 

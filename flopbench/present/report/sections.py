@@ -53,11 +53,7 @@ _Item = TypeVar("_Item")
 
 
 def compared(material: Material) -> tuple[Comparison | None, str]:
-    """Return the comparison of all logs, or None and the reason (empty for fewer than two logs).
-
-    Raises:
-        InputError: the logs cannot be read as runs of one metric.
-    """
+    """Return the comparison of all logs, or None and the reason (empty for fewer than two logs)."""
     if len(material.runs) < 2:
         return None, ""
     try:

@@ -26,9 +26,6 @@ def check_folder(folder: Path) -> None:
     """Refuse a folder that cannot become a report, before any work is done.
 
     A folder may be missing, empty, or hold an earlier report.
-
-    Raises:
-        InputError: a file, a folder with other things in it, a missing or unwritable parent.
     """
     if not os.path.lexists(folder):
         check_writable(folder)
@@ -63,9 +60,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     Returns:
         Names of files of an earlier report that this one does not have, and of temporary folders of
         a report that was killed.
-
-    Raises:
-        InputError: something cannot be written, or is there by now.
     """
     with locked(folder.resolve().parent):
         check_folder(folder)

@@ -18,12 +18,7 @@ memory without changing a time."""
 
 
 def open_images(folder: str) -> list[Any]:
-    """Decode the images of a folder, in the order of their names.
-
-    Raises:
-        InputError: no such folder, no images in it, or no library that decodes them.
-        DataError: a file that is not an image, or is too large to decode.
-    """
+    """Decode the images of a folder, in the order of their names."""
     try:
         return [read_image(path) for path in images_of(Path(folder), "--frames")[:MOST_IMAGES]]
     except Unreadable as error:

@@ -115,7 +115,7 @@ def passes_of(plan: ModePlan, chunk: Chunk) -> dict[str, tuple[int, Callable[[],
 
     units, calls = chunk.extra
     passes: dict[str, tuple[int, Callable[[], Any]]] = {
-        "full": (of, lambda: executor.whole(chunk.ticks, of)),
+        "full": (of, lambda: executor.whole(chunk.ticks, of))
     }
     if plan.compared:
         passes["nosync"] = (of, unmeasured)

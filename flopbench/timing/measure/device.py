@@ -28,11 +28,7 @@ _BUILD = {
 
 
 def device_facts(device: str) -> DeviceFacts:
-    """Gather everything about this machine that a timing on ``device`` may depend on.
-
-    Raises:
-        InputError: this machine has no such device.
-    """
+    """Gather everything about this machine that a timing on ``device`` may depend on."""
     check_device(device, "fp32")
     found = cpu_facts()
     found.add(_library_facts())
@@ -44,11 +40,7 @@ def device_facts(device: str) -> DeviceFacts:
 
 
 def check_device(device: str, dtype: str) -> None:
-    """Refuse a device that this machine lacks, or a number format that the device lacks.
-
-    Raises:
-        InputError: either is unknown, or is not here.
-    """
+    """Refuse a device that this machine lacks, or a number format that the device lacks."""
     refuse_dtype(device, dtype, None)
     here = available_devices()
     if device not in here:

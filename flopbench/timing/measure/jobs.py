@@ -41,9 +41,6 @@ def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``device`` (None takes CUDA if there is a device, else the CPU), ``dtypes`` (list).
-
-    Raises:
-        InputError: no such device on this machine, or a dtype that it lacks.
     """
     device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for dtype in job["dtypes"]:

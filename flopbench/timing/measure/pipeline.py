@@ -52,10 +52,6 @@ def inspect_clip(job: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         job: ``path``, a video or a folder of images.
-
-    Raises:
-        InputError: no such file or folder, a folder without images, or a library that is missing.
-        DataError: a file that cannot be decoded.
     """
     require_pillow()
     try:

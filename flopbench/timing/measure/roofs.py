@@ -74,9 +74,6 @@ def measure_roofs(
     Then operators of each family, three times as long in all. torch's threads are restored
     afterwards. None takes the device's default for rows and columns ``n`` and for
     ``buffer_bytes`` of each copied buffer, as an empty tuple does for ``stream_bytes``.
-
-    Raises:
-        InputError: no such device on this machine, a format that it lacks, or no thread.
     """
     if threads < 1:
         raise InputError(f"threads is {threads}, expected 1 or more")

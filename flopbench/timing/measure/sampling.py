@@ -112,11 +112,7 @@ def warm_up(clock: Clock, call: Call, sampled: Sampled, limit_s: float = WARM_UP
 
 
 def sample(
-    clock: Clock,
-    calls: Sequence[Call],
-    *,
-    budget_s: float,
-    fewest: int = FEWEST_SAMPLES,
+    clock: Clock, calls: Sequence[Call], *, budget_s: float, fewest: int = FEWEST_SAMPLES
 ) -> list[Sampled]:
     """Warm calls up, then time them in turn, forwards and backwards, until all are precise.
 

@@ -8,14 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from flopbench.present.draw.drawing import Drawing
 from flopbench.present.draw.legend import legend_above, legend_lines
-from flopbench.present.draw.parts import (
-    FEW_TICKS,
-    ON_GRID,
-    bar_key,
-    bars,
-    name_rows,
-    note,
-)
+from flopbench.present.draw.parts import FEW_TICKS, ON_GRID, bar_key, bars, name_rows, note
 from flopbench.present.draw.style import Style, chosen_style, look
 from flopbench.present.draw.text import ELLIPSIS, longest_fit, short_names, shortened
 from flopbench.present.figures.inputs.profiles import PLAIN_NAMES

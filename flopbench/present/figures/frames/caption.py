@@ -13,13 +13,7 @@ from flopbench.policy.plan import Plan
 from flopbench.present.figures.caption import listed
 from flopbench.present.figures.charged import charged_sentences
 from flopbench.present.figures.frames.media import SIZE_UNKNOWN_PX, FrameSource
-from flopbench.present.figures.frames.rows import (
-    Film,
-    Kind,
-    action_labels,
-    amount,
-    largest_side,
-)
+from flopbench.present.figures.frames.rows import Film, Kind, action_labels, amount, largest_side
 from flopbench.present.figures.inputs.logs import NamedRun, left_out, videos_text
 
 MARKS: dict[Kind, str] = {

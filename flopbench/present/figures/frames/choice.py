@@ -29,11 +29,7 @@ MOST_COMPARED = 20_000
 
 
 def opened(path: str | Path, choices: Choices) -> Log:
-    """Open a log, to be read sample by sample.
-
-    Raises:
-        InputError: a file of another kind, or a table of shares.
-    """
+    """Open a log, to be read sample by sample."""
     require_kind(path, (LOG,))
     first = find_files([str(path)])[0]
     form = sniff(first)
@@ -66,9 +62,6 @@ def levels_of(
         costs_macs: (videos,) cost of each.
         measure: of difficulty; None makes groups by class alone.
         classes: the groups, by name; with a measure, each level of each class is one.
-
-    Raises:
-        InputError: a log without labels, an unknown class, or as ``difficulty_groups``.
     """
     import numpy as np
 
@@ -130,9 +123,6 @@ def read_records(
         records: numbers of records, from 0.
         videos: ids.
         views: whether a video may have several records, which need not be adjacent.
-
-    Raises:
-        InputError: an id that the log does not have.
     """
     numbers, names = set(records), set(videos)
     found: dict[int, tuple[Sample, Place]] = {}

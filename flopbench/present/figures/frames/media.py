@@ -89,9 +89,6 @@ def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Frame
     Args:
         frames: a folder, a ``.npz`` file, id -> frames, or None for the folder of the log.
         log: the log's file.
-
-    Raises:
-        InputError: no such folder, or a file of another kind.
     """
     if frames is None or isinstance(frames, Mapping):
         return FrameSource(names_in=log.parent, given=frames or {})
@@ -123,10 +120,6 @@ def pictures_of(
     Returns:
         (step, size) -> image for all that were wanted; whether evenly spaced frames were taken, for
         lack of numbers; and what was not found or could not be read, empty for nothing.
-
-    Raises:
-        InputError: a name or an id that leads out of the folder that the user named; a library
-            that is not installed.
     """
     asked = set(wanted)
     names = list(sample.frames or ())[:steps]
@@ -364,9 +357,6 @@ def shaped(image: Any, size: Size) -> Any:
         image: (H, W, 3) uint8.
         size: (height_px, width_px); None keeps the shape, with sides of at most
             ``SIZE_UNKNOWN_PX``.
-
-    Raises:
-        InputError: Pillow is not installed.
     """
     require_pillow()
     import numpy as np

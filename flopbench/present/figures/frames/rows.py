@@ -104,12 +104,7 @@ class Film:
 
 
 def film_of(sample: Sample, place: Place, plan: Plan, source: FrameSource, *, most: int) -> Film:
-    """Return the row of one record, without group and cost, with at most so many of its steps.
-
-    Raises:
-        InputError: a record without steps; as ``pictures_of``.
-        DataError: a defect in the record.
-    """
+    """Return the row of one record, without group and cost, with at most so many of its steps."""
     block = block_of([sample], plan, place, raise_first)
     steps = int(tally(block, plan, raise_first).steps[0])
     if not steps:

@@ -43,12 +43,7 @@ def called(name: str, takers: Callable[[str], Sequence[str]] | None = None) -> I
 
 
 def require_kind(path: str | Path, wanted: Sequence[str]) -> str:
-    """Return the kind of a file, if it is one of the wanted ones of ``policy.file_kinds``.
-
-    Raises:
-        CallerError: another kind; the message names it. No path. Else as ``kind_of``.
-        DataError: as ``kind_of``.
-    """
+    """Return the kind of a file, if it is one of the wanted ones of ``policy.file_kinds``."""
     if not isinstance(path, (str, Path)):
         raise CallerError(
             f" takes files and results, not {type(path).__name__}",
@@ -64,12 +59,7 @@ def require_kind(path: str | Path, wanted: Sequence[str]) -> str:
 def read_all(
     given: object, kind: str, record: type[Record], load: Callable[[str | Path], Record]
 ) -> list[Record]:
-    """Return records: those given, and those that files of one kind hold.
-
-    Raises:
-        InputError: nothing was given; a file of another kind.
-        DataError: a damaged file.
-    """
+    """Return records: those given, and those that files of one kind hold."""
     found: list[Record] = []
     for one in several(given, record):
         if isinstance(one, record):

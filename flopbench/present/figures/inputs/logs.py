@@ -40,12 +40,7 @@ class NamedRun:
 def counted(
     logs: Log | Sequence[Log], choices: Choices | None = None, *, names: Sequence[str] = ()
 ) -> list[NamedCounts]:
-    """Count logs; no prices are needed. Names are by method and dataset where none are given.
-
-    Raises:
-        InputError: a file that is not a policy log, no log at all, or a wrong number of names.
-        DataError: a defect in a log.
-    """
+    """Count logs; no prices are needed. Names are by method and dataset where none are given."""
     found = []
     for log in logs_of(logs):
         if isinstance(log, Run):
@@ -73,11 +68,6 @@ def priced(
         choices: prices, rule, reading; what they lack comes from the cache.
         names: as for ``counted``.
         keep_scores: keep ids, scores and predictions.
-
-    Raises:
-        InputError: as ``counted``; or a price that is neither in the table nor in the cache, and
-            runs under different counters.
-        DataError: as ``counted``.
     """
     given = logs_of(logs)
     files = tuple(str(log) for log in given if isinstance(log, (str, Path)))

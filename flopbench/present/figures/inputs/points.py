@@ -55,13 +55,7 @@ class Point:
 
 
 def read_points(path: str | Path) -> tuple[Point, ...]:
-    """Read a table of points: a CSV file, UTF-8, with a header line.
-
-    Raises:
-        InputError: no such file.
-        DataError: a column that is unknown, duplicated or missing, a field that is not a number or
-            out of range, no row at all; the message names file, line and column.
-    """
+    """Read a table of points: a CSV file, UTF-8, with a header line."""
     where = Path(path)
     try:
         text = where.read_bytes().decode("utf-8-sig")

@@ -179,11 +179,6 @@ def grouped_timings(
         by: names of ``PARTS``.
         lacks: says what a row lacks to be drawn; empty where it lacks nothing.
         nothing: what to say where no row can be drawn, and a hint.
-
-    Raises:
-        InputError: a file of another kind, no file, a selection without a row, nothing to draw, or
-            more groups than can be distinguished.
-        DataError: a damaged file.
     """
     whole = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
     file = whole.networks
