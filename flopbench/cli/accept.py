@@ -28,20 +28,12 @@ def add_parser(verbs: Any) -> None:
     )
     group = parser.group("what to accept")
     group.add_argument("entries", nargs="*", metavar="ENTRY", help="names of entries")
-    group.add_argument("--all", action="store_true", help="every entry, including removed ones")
-    group.add_argument(
-        "--improvements", action="store_true", help="only entries that became cheaper"
-    )
-    group.add_argument("--reason", required=True, metavar="TEXT", help="why; kept in the baseline")
-    parser.add_argument(
-        "--config", metavar="FILE", help="the configuration (default: searched for)"
-    )
-    parser.add_argument(
-        "--in-ci", action="store_true", help="allow it even if the variable CI is set"
-    )
-    parser.add_argument(
-        "--refresh", action="store_true", help="count again instead of reading the cache"
-    )
+    group.option("--all", "every entry, including removed ones")
+    group.option("--improvements", "only entries that became cheaper")
+    group.option("--reason TEXT", "why; kept in the baseline", required=True)
+    parser.option("--config FILE", "the configuration (default: searched for)")
+    parser.option("--in-ci", "allow it even if the variable CI is set")
+    parser.option("--refresh", "count again instead of reading the cache")
     parser.set_defaults(run=run)
 
 

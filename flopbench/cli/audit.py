@@ -41,25 +41,17 @@ def add_parser(verbs: Any) -> None:
         metavar="CLAIMS",
         help="a claims file (.toml), or the name of one that ships; --list shows those",
     )
-    given.add_argument(
-        "--all", action="store_true", help="every publication that ships (the default)"
-    )
+    given.option("--all", "every publication that ships (the default)")
     one = parser.group("one claim, without a file")
-    one.add_argument("--claim", metavar="TEXT", help="the number as printed: '1.2 GFLOPs'")
-    one.add_argument("--model", metavar="MODEL", help="what runs, such as resnet50@160")
-    one.add_argument("--frames", type=positive, metavar="N", help="frames of a video (default: 1)")
-    one.add_argument(
-        "--share", metavar="X", help="share of the frames that it runs on, 0 to 1 (default: 1)"
-    )
-    one.add_argument("--counter", metavar="NAME", help="whose rules price it (default: torch)")
-    parser.group("counting").add_argument(
-        "--refresh", action="store_true", help="measure again instead of reading the cache"
-    )
+    one.option("--claim TEXT", "the number as printed: '1.2 GFLOPs'")
+    one.option("--model MODEL", "what runs, such as resnet50@160")
+    one.option("--frames N", "frames of a video (default: 1)", type=positive)
+    one.option("--share X", "share of the frames that it runs on, 0 to 1 (default: 1)")
+    one.option("--counter NAME", "whose rules price it (default: torch)")
+    parser.group("counting").option("--refresh", "measure again instead of reading the cache")
     output = parser.group("output")
-    output.add_argument("--list", action="store_true", help="list the claims that ship, and stop")
-    output.add_argument(
-        "--strict", action="store_true", help="exit with status 1 when a claim is off"
-    )
+    output.option("--list", "list the claims that ship, and stop")
+    output.option("--strict", "exit with status 1 when a claim is off")
     add_tables(parser)
     parser.set_defaults(run=run)
 

@@ -19,7 +19,7 @@ def add_parser(verbs: Any) -> None:
             "overrides it), keyed by the versions they depend on."
         ),
     )
-    parser.add_argument("--clear", action="store_true", help="delete every cached profile")
+    parser.option("--clear", "delete every cached profile")
     parser.set_defaults(run=run)
 
 

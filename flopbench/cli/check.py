@@ -46,60 +46,43 @@ def add_parser(verbs: Any) -> None:
             "configuration, baseline or usage; 3 could not measure; 4 not comparable"
         ),
     )
-    parser.group("input").add_argument(
-        "--config", metavar="FILE", help="the configuration (default: searched for)"
-    )
+    parser.group("input").option("--config FILE", "the configuration (default: searched for)")
     checked = parser.group("what is checked")
-    checked.add_argument(
-        "--against",
-        metavar="REF",
-        help="compare with the baseline of a git revision; growth that the current baseline "
+    checked.option(
+        "--against REF",
+        "compare with the baseline of a git revision; growth that the current baseline "
         "accepts does not fail",
     )
-    checked.add_argument(
-        "--paired",
-        metavar="REF",
-        help="time budgets with gate = 'paired' against a git revision, with alternating calls",
+    checked.option(
+        "--paired REF",
+        "time budgets with gate = 'paired' against a git revision, with alternating calls",
     )
-    checked.add_argument(
-        "--self-test",
-        metavar="PERCENT",
+    checked.option(
+        "--self-test PERCENT",
+        "inject growth into every entry and require that the check fails (default: 1)",
         nargs="?",
         const="1",
-        help="inject growth into every entry and require that the check fails (default: 1)",
     )
     checked.add_argument(  # the earlier name
         "--drill", dest="self_test", nargs="?", const="1", help=argparse.SUPPRESS
     )
-    checked.add_argument(
-        "--verify-baseline",
-        action="store_true",
-        help="check only the baseline file: form, digests, sums; needs no torch",
+    checked.option(
+        "--verify-baseline", "check only the baseline file: form, digests, sums; needs no torch"
     )
-    parser.group("input").add_argument(
-        "--from",
-        dest="saved",
-        metavar="FILE",
-        help="render a saved report (JSON) instead of measuring",
+    parser.group("input").option(
+        "--from FILE", "render a saved report (JSON) instead of measuring", dest="saved"
     )
-    parser.group("counting").add_argument(
-        "--refresh", action="store_true", help="count again instead of reading the cache"
-    )
+    parser.group("counting").option("--refresh", "count again instead of reading the cache")
     outputs = parser.group("output")
-    outputs.add_argument(
+    outputs.option(
         "--verbose",
-        action="store_true",
-        help="explain each failure in full: every metric with its budget, every cause, the modules "
+        "explain each failure in full: every metric with its budget, every cause, the modules "
         "that grew most",
     )
-    outputs.add_argument(
-        "--github",
-        action="store_true",
-        help=f"append a summary to ${_SUMMARY} and print annotations",
-    )
-    outputs.add_argument("--report", metavar="FILE", help="write the report (JSON) to FILE")
-    outputs.add_argument("--junit", metavar="FILE", help="write JUnit XML to FILE")
-    outputs.add_argument("--badge", metavar="FILE", help="write a shields.io badge (JSON) to FILE")
+    outputs.option("--github", f"append a summary to ${_SUMMARY} and print annotations")
+    outputs.option("--report FILE", "write the report (JSON) to FILE")
+    outputs.option("--junit FILE", "write JUnit XML to FILE")
+    outputs.option("--badge FILE", "write a shields.io badge (JSON) to FILE")
     add_output(parser, FORMATS)
     parser.set_defaults(run=run)
 

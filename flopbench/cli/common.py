@@ -15,7 +15,7 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flopbench.cli.parser import Parser
+from flopbench.cli.parser import Options, Parser
 from flopbench.core import stopping
 from flopbench.core.errors import FlopbenchError, InputError
 from flopbench.core.escaping import one_line
@@ -50,38 +50,27 @@ def add_tables(parser: Parser, *, logs: str = "") -> None:
     """
     add_output(parser, TABLE_FORMATS)
     group = parser.group("layout of the tables")
-    group.add_argument(
-        "--part", action="append", metavar="NAME", help="show this table only; repeatable"
-    )
-    group.add_argument(
-        "--columns", metavar="A,B", help="show these columns of the first table, in this order"
-    )
+    group.option("--part NAME", "show this table only; repeatable", action="append")
+    group.option("--columns A,B", "show these columns of the first table, in this order")
     add_wide(group)
     if logs:
-        parser.group("input").add_argument(
-            "--for",
+        parser.group("input").option(
+            "--for LOG",
+            f"{logs}; {', '.join(PLACES)}: {_PLACES_HELP}",
             dest="place",
             nargs="+",
             action="extend",
-            metavar="LOG",
-            help=f"{logs}; {', '.join(PLACES)}: {_PLACES_HELP}",
         )
     else:
-        group.add_argument("--for", dest="place", choices=PLACES, help=_PLACES_HELP)
-    group.add_argument("--bare", action="store_true", help="LaTeX: the tabular alone")
-    group.add_argument(
-        "--bold", choices=("best",), help="LaTeX: the best number of each column in bold"
-    )
-    group.add_argument(
-        "--notes", action="store_true", help="all notes, also on a terminal and in LaTeX"
-    )
+        group.option("--for", _PLACES_HELP, dest="place", choices=PLACES)
+    group.option("--bare", "LaTeX: the tabular alone")
+    group.option("--bold", "LaTeX: the best number of each column in bold", choices=("best",))
+    group.option("--notes", "all notes, also on a terminal and in LaTeX")
 
 
-def add_wide(parser: argparse._ActionsContainer) -> None:
+def add_wide(parser: Options) -> None:
     """Add ``--wide``."""
-    parser.add_argument(
-        "--wide", action="store_true", help="all columns, also where the terminal is narrow"
-    )
+    parser.option("--wide", "all columns, also where the terminal is narrow")
 
 
 def logs_for(args: argparse.Namespace) -> list[str]:
@@ -121,10 +110,10 @@ def show(args: argparse.Namespace, tables: Tables) -> None:
 def add_output(parser: Parser, formats: tuple[str, ...]) -> None:
     """Add ``--format`` and ``-o``."""
     group = parser.group("output")
-    group.add_argument(
+    group.option(
         "--format",
+        f"output format (default: from the suffix of -o, else {formats[0]})",
         choices=formats,
-        help=f"output format (default: from the suffix of -o, else {formats[0]})",
     )
     group.add_argument(
         "-o", "--output", metavar="FILE", default="-", help="write to FILE instead of stdout (-)"
@@ -134,15 +123,12 @@ def add_output(parser: Parser, formats: tuple[str, ...]) -> None:
 def add_counters(parser: Parser) -> None:
     """Add ``--counter`` and ``--refresh``."""
     group = parser.group("counting")
-    group.add_argument(
-        "--counter",
+    group.option(
+        "--counter NAME",
+        f"count with NAME; repeatable (default: {', '.join(DEFAULT_COUNTERS)})",
         action="append",
-        metavar="NAME",
-        help=f"count with NAME; repeatable (default: {', '.join(DEFAULT_COUNTERS)})",
     )
-    group.add_argument(
-        "--refresh", action="store_true", help="measure again instead of reading the cache"
-    )
+    group.option("--refresh", "measure again instead of reading the cache")
 
 
 def chosen_counters(args: argparse.Namespace) -> list[str]:

@@ -47,18 +47,14 @@ def add_parser(verbs: Any) -> None:
         "two timing files",
     )
     group = parser.group("comparison")
-    group.add_argument(
-        "--metric", metavar="NAME", help="mAP or top-1 (default: mAP where every log has it)"
-    )
-    group.add_argument(
+    group.option("--metric NAME", "mAP or top-1 (default: mAP where every log has it)")
+    group.option(
         "--anyway",
-        action="store_true",
-        help="also compare logs of different datasets or splits, and timings of unlike machines",
+        "also compare logs of different datasets or splits, and timings of unlike machines",
     )
-    parser.add_argument(
+    parser.option(
         "--random",
-        action="store_true",
-        help="after each log, a random policy at its cost: the log's decisions dealt out again "
+        "after each log, a random policy at its cost: the log's decisions dealt out again "
         "among its videos (with --seed); 'flopbench log convert --random' writes them",
     )
     add_pricing(parser)

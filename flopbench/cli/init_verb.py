@@ -38,9 +38,7 @@ def add_parser(verbs: Any) -> None:
         metavar="MODEL|LOG",
         help="models and policy logs to guard; a file of code stands for all that it offers",
     )
-    parser.add_argument(
-        "--list", action="store_true", help="only list what was found; run and write nothing"
-    )
+    parser.option("--list", "only list what was found; run and write nothing")
     parser.set_defaults(run=run)
 
 

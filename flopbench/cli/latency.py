@@ -53,21 +53,19 @@ def add_parser(verbs: Any) -> None:
         models="what to time; see below",
         preset="time the rows of a publication: a name, or a .toml file",
     )
-    given.add_argument(
-        "--vs",
+    given.option(
+        "--vs MODEL",
+        "a model to compare with the first one, calls taking turns in the same processes; "
+        "repeatable",
         action="append",
         default=[],
-        metavar="MODEL",
-        help="a model to compare with the first one, calls taking turns in the same processes; "
-        "repeatable",
     )
-    given.add_argument(
-        "--from",
+    given.option(
+        "--from FILE",
+        "print saved timings (JSON) instead of measuring, several as one; needs no torch",
         dest="saved",
         nargs="+",
         action="extend",
-        metavar="FILE",
-        help="print saved timings (JSON) instead of measuring, several as one; needs no torch",
     )
     add_options(parser)
     add_tables(parser, logs="what the components of these policy logs are, code included")

@@ -32,81 +32,57 @@ def add_options(parser: Parser) -> None:
 
 def _add_conditions(parser: Parser) -> None:
     group = add_machine(parser)
-    group.add_argument(
-        "--batch",
-        type=positive,
-        action="append",
-        metavar="N",
-        help="images per call (default: 1); repeatable",
+    group.option(
+        "--batch N", "images per call (default: 1); repeatable", type=positive, action="append"
     )
-    group.add_argument(
-        "--dtype",
-        action="append",
-        metavar="TYPE",
-        help="fp32, tf32, bf16 or fp16 (default: fp32); repeatable",
+    group.option(
+        "--dtype TYPE", "fp32, tf32, bf16 or fp16 (default: fp32); repeatable", action="append"
     )
-    group.add_argument(
-        "--cuda-graph", action="store_true", help="replay a captured CUDA graph of each call"
-    )
+    group.option("--cuda-graph", "replay a captured CUDA graph of each call")
 
 
 def _add_effort(parser: Parser) -> None:
     group = parser.group("effort")
-    group.add_argument(
-        "--budget",
-        type=positive_seconds,
-        metavar="S",
-        help="seconds of samples per row and process (default: 5); a batch that a sweep only "
+    group.option(
+        "--budget S",
+        "seconds of samples per row and process (default: 5); a batch that a sweep only "
         "passes gets at most 1",
+        type=positive_seconds,
     )
-    group.add_argument(
-        "--processes",
+    group.option(
+        "--processes K",
+        "fresh processes per row (default: 3; fewer cannot be called stable)",
         type=positive,
-        metavar="K",
-        help="fresh processes per row (default: 3; fewer cannot be called stable)",
     )
-    group.add_argument(
-        "--samples",
+    group.option(
+        "--samples N",
+        "fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
         type=positive,
-        metavar="N",
-        help="fewest samples per row and process; p90 needs 64 in all, p99 662 (default: 10)",
     )
-    group.add_argument(
-        "--refresh", action="store_true", help="measure roofs and counts again, not from the cache"
-    )
+    group.option("--refresh", "measure roofs and counts again, not from the cache")
 
 
 def _add_sweep(parser: Parser) -> None:
     group = parser.group("throughput")
-    group.add_argument(
-        "--throughput",
-        action="store_true",
-        help="double the batch until memory is full or throughput stops rising",
-    )
-    group.add_argument(
-        "--reference-batch",
-        type=positive,
-        metavar="N",
-        help=f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
+    group.option("--throughput", "double the batch until memory is full or throughput stops rising")
+    group.option(
+        "--reference-batch N",
+        f"a batch that a sweep always measures (default: {DEFAULT_REFERENCE}, if "
         "--max-batch allows it)",
+        type=positive,
     )
-    group.add_argument(
-        "--max-batch", type=positive, metavar="N", help="largest batch of a sweep (default: 4096)"
-    )
+    group.option("--max-batch N", "largest batch of a sweep (default: 4096)", type=positive)
 
 
 def _add_pipeline(parser: Parser) -> None:
     group = parser.group("what stands before the networks")
-    group.add_argument(
-        "--pipeline",
-        metavar="CLIP",
-        help="time decoding, colour conversion, resizing and normalising of a frame, on the CPU: a "
+    group.option(
+        "--pipeline CLIP",
+        "time decoding, colour conversion, resizing and normalising of a frame, on the CPU: a "
         "video (needs flopbench[video]) or a folder of images; alone, or beside models",
     )
-    group.add_argument(
-        "--resize",
-        metavar="SIZES",
-        help="with --pipeline: what frames are resized to, such as 224,168,112x84",
+    group.option(
+        "--resize SIZES", "with --pipeline: what frames are resized to, such as 224,168,112x84"
     )
 
 

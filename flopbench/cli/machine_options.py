@@ -6,28 +6,22 @@ import argparse
 from collections.abc import Sequence
 
 from flopbench.cli.common import positive, require
-from flopbench.cli.parser import Parser
+from flopbench.cli.parser import Group, Parser
 
 
-def add_machine(parser: Parser) -> argparse._ArgumentGroup:
+def add_machine(parser: Parser) -> Group:
     """Add ``--device``, ``--threads``, ``--channels-last``, ``--compile``; return their group."""
     group = parser.group("where and how it runs")
-    group.add_argument(
-        "--device",
-        metavar="NAME",
+    group.option(
+        "--device NAME",
+        "cpu, cuda (or gpu) or mps (default: cuda if there is a device, else cpu)",
         type=lambda name: "cuda" if name == "gpu" else name,
-        help="cpu, cuda (or gpu) or mps (default: cuda if there is a device, else cpu)",
     )
-    group.add_argument(
-        "--threads",
-        type=positive,
-        metavar="N",
-        help="CPU threads of the numerical libraries (default: 1)",
+    group.option(
+        "--threads N", "CPU threads of the numerical libraries (default: 1)", type=positive
     )
-    group.add_argument(
-        "--channels-last", action="store_true", help="weights and inputs in channels-last format"
-    )
-    group.add_argument("--compile", action="store_true", help="compile models with torch.compile")
+    group.option("--channels-last", "weights and inputs in channels-last format")
+    group.option("--compile", "compile models with torch.compile")
     return group
 
 

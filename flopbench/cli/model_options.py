@@ -6,7 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from flopbench.cli.common import PLACES, positive, require
-from flopbench.cli.parser import Parser
+from flopbench.cli.parser import Group, Parser
 from flopbench.core.errors import InputError, near_match
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "arnet"
 
 
-def add_models(parser: Parser, *, models: str, preset: str) -> argparse._ArgumentGroup:
+def add_models(parser: Parser, *, models: str, preset: str) -> Group:
     """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``; return their group.
 
     Args:
@@ -34,10 +34,8 @@ def add_models(parser: Parser, *, models: str, preset: str) -> argparse._Argumen
         help="input of every MODEL: a size (224, 112x168, 16x112x112) or, for your own code, "
         "shapes (1x100:int64); repeatable",
     )
-    group.add_argument(
-        "--classes", type=positive, help="give every MODEL a head with this many classes"
-    )
-    group.add_argument("--preset", help=preset)
+    group.option("--classes", "give every MODEL a head with this many classes", type=positive)
+    group.option("--preset PRESET", preset)
     return group
 
 

@@ -29,7 +29,22 @@ class Formatter(argparse.HelpFormatter):
         super().add_usage(usage, actions, groups, prefix)
 
 
-class Parser(argparse.ArgumentParser):
+class Options(argparse._ActionsContainer):
+    """What takes options: a parser, or a group of it."""
+
+    def option(self, usage: str, help: str, **more: Any) -> None:
+        """Add an option: ``--flag NAME`` takes a value, ``--flag`` alone is a switch."""
+        flag, _, metavar = usage.partition(" ")
+        if metavar:
+            more["metavar"] = metavar
+        self.add_argument(flag, help=help, **more or {"action": "store_true"})
+
+
+class Group(Options, argparse._ArgumentGroup):
+    """Options with a title."""
+
+
+class Parser(Options, argparse.ArgumentParser):
     """Like argparse's, with groups and examples, and errors of one line and a hint."""
 
     given: Sequence[str] = ()
@@ -37,10 +52,14 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": Formatter, **options})
 
-    def group(self, title: str) -> argparse._ArgumentGroup:
+    def group(self, title: str) -> Group:
         """Return the options of this title, a new group where there are none yet."""
-        known = (group for group in self._action_groups if group.title == title)
-        return next(known, None) or self.add_argument_group(title)
+        for group in self._action_groups:
+            if isinstance(group, Group) and group.title == title:
+                return group
+        own = Group(self, title)
+        self._action_groups.append(own)
+        return own
 
     def format_help(self) -> str:
         """Return the help, with the examples of this verb or kind at its end."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
-from flopbench.cli.common import positive
+from flopbench.cli.common import positive, require
 from flopbench.cli.parser import Parser
 from flopbench.core.limits import MOST_RESAMPLES
 
@@ -17,44 +17,36 @@ if TYPE_CHECKING:
 
 def add_preset(parser: Parser) -> None:
     """Add the option for what decisions mean."""
-    parser.group("reading the log").add_argument(
-        "--preset",
-        metavar="NAME",
-        help="what the decisions mean, for logs that do not say: a preset, or a .toml file",
+    parser.group("reading the log").option(
+        "--preset NAME",
+        "what the decisions mean, for logs that do not say: a preset, or a .toml file",
     )
 
 
 def add_meaning(parser: Parser) -> None:
     """Add the options for what decisions mean and how they are counted."""
     add_preset(parser)
-    parser.group("reading the log").add_argument(
+    parser.group("reading the log").option(
         "--rule",
+        "how decisions over several steps are counted (default: exact; both are shown)",
         choices=("exact", "published"),
-        help="how decisions over several steps are counted (default: exact; both are shown)",
     )
 
 
 def add_bootstrap(parser: Parser) -> None:
     """Add the options of the bootstrap."""
     group = parser.group("intervals")
-    group.add_argument(
-        "--resamples",
-        type=_resamples,
-        default=1000,
-        metavar="N",
-        help="bootstrap resamples (default: 1000)",
+    group.option(
+        "--resamples N", "bootstrap resamples (default: 1000)", type=_resamples, default=1000
     )
-    group.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed of the bootstrap (default: 0)"
-    )
+    group.option("--seed N", "seed of the bootstrap (default: 0)", type=int, default=0)
 
 
 def add_cluster(parser: Parser) -> None:
     """Add the option for videos that belong together."""
-    parser.group("intervals").add_argument(
-        "--cluster",
-        metavar="COLUMN",
-        help="draw whole clusters in every interval, such as the frames of a clip: a column of "
+    parser.group("intervals").option(
+        "--cluster COLUMN",
+        "draw whole clusters in every interval, such as the frames of a clip: a column of "
         "the log's 'extra', or id:SEP for what stands before the last SEP of an id (id:/)",
     )
 
@@ -70,51 +62,42 @@ def add_pricing(parser: Parser, *, measures: bool = True, intervals: bool = True
     add_meaning(parser)
     lacks = "is measured and cached" if measures else "comes from the cache; nothing is measured"
     group = parser.group("prices")
-    group.add_argument(
-        "--counter",
-        metavar="NAME",
-        help="whose prices to charge: a counter, or 'published' for the publication's printed "
+    group.option(
+        "--counter NAME",
+        "whose prices to charge: a counter, or 'published' for the publication's printed "
         "figures (default: the counter that the preset's publication used, else torch)",
     )
-    group.add_argument(
-        "--table",
-        metavar="FILE",
-        help=f"a saved cost table (JSON) to take prices from; what it lacks {lacks}",
+    group.option(
+        "--table FILE", f"a saved cost table (JSON) to take prices from; what it lacks {lacks}"
     )
-    group.add_argument(
-        "--variant",
-        action="append",
-        default=[],
-        metavar="COMPONENT=NAME",
-        help="charge a component in one of its variants, such as lstm=published (d²), "
+    group.option(
+        "--variant COMPONENT=NAME",
+        "charge a component in one of its variants, such as lstm=published (d²), "
         "lstm=released (2d²) or lstm=counted; repeatable",
-    )
-    group.add_argument(
-        "--component",
         action="append",
         default=[],
-        metavar="NAME=MODEL",
-        help="another model in place of the log's component; repeatable",
+    )
+    group.option(
+        "--component NAME=MODEL",
+        "another model in place of the log's component; repeatable",
+        action="append",
+        default=[],
     )
     if intervals:
         add_bootstrap(parser)
     if measures:
-        group.add_argument(
-            "--refresh", action="store_true", help="measure prices again instead of using the cache"
-        )
+        group.option("--refresh", "measure prices again instead of using the cache")
 
 
 def add_log(parser: Parser, help: str) -> None:
     """Add ``LOG``, which may also be given as ``--policy-log``."""
     group = parser.group("input")
     group.add_argument("logs", nargs="*", metavar="LOG", help=help)
-    group.add_argument("--policy-log", nargs="+", metavar="FILE", help="the same")
+    group.option("--policy-log FILE", "the same", nargs="+")
 
 
 def log_of(args: argparse.Namespace, instead: str) -> list[str]:
     """Return the files of the log, none where the option ``instead`` was given."""
-    from flopbench.cli.common import require
-
     given = [*args.logs, *(args.policy_log or [])]
     other = getattr(args, "saved" if instead == "--from" else "counts")
     require(
@@ -128,60 +111,49 @@ def log_of(args: argparse.Namespace, instead: str) -> list[str]:
 def add_reading(parser: Parser) -> None:
     """Add the options for reading a log."""
     group = parser.group("reading the log")
-    group.add_argument(
+    group.option(
         "--allow-truncated",
-        action="store_true",
-        help="leave out what a killed run may leave: a last line that is cut off, or, of several "
+        "leave out what a killed run may leave: a last line that is cut off, or, of several "
         "shards, one without a whole header",
     )
-    group.add_argument(
+    group.option(
         "--duplicates",
+        "records of one id and view: refuse them, or keep the first (default: error)",
         choices=("error", "first"),
         default="error",
-        help="records of one id and view: refuse them, or keep the first (default: error)",
     )
 
 
 def add_shares(parser: Parser) -> None:
     """Add the options for what a table of shares does not say."""
     group = parser.group("reading the log")
-    group.add_argument(
-        "--steps",
-        type=positive,
-        metavar="N",
-        help="for a table of shares: how many steps (frames) a video has",
+    group.option(
+        "--steps N", "for a table of shares: how many steps (frames) a video has", type=positive
     )
-    group.add_argument(
+    group.option(
         "--shares-of",
+        "for a table of shares: what they are shares of (default: frames)",
         choices=("frames", "decisions"),
         default="frames",
-        help="for a table of shares: what they are shares of (default: frames)",
     )
-    group.add_argument(
-        "--normalize", action="store_true", help="divide a table's shares by their sum"
-    )
+    group.option("--normalize", "divide a table's shares by their sum")
 
 
 def add_times(parser: Parser) -> None:
     """Add the options for measured times as prices."""
     group = parser.group("time and energy")
-    group.add_argument(
-        "--times",
-        nargs="+",
-        metavar="FILE",
-        help="saved timings of 'flopbench latency' as a second list of prices: ms per video and "
+    group.option(
+        "--times FILE",
+        "saved timings of 'flopbench latency' as a second list of prices: ms per video and "
         "frame, videos/s, and mJ where energy was measured",
+        nargs="+",
     )
-    group.add_argument(
-        "--batch", type=positive, metavar="N", help="take times of this batch (default: 1)"
-    )
-    group.add_argument("--dtype", metavar="TYPE", help="take times of this dtype, of several")
+    group.option("--batch N", "take times of this batch (default: 1)", type=positive)
+    group.option("--dtype TYPE", "take times of this dtype, of several")
 
 
 def check_times(args: argparse.Namespace) -> None:
     """Refuse a choice of times without any, with an InputError."""
-    from flopbench.cli.common import require
-
     require(
         args.times is not None or (args.batch is None and args.dtype is None),
         "--batch and --dtype say which times of --times to take, which is not given",
@@ -209,7 +181,6 @@ def _resamples(text: str) -> int:
 
 def choices_of(args: argparse.Namespace) -> Choices:
     """Turn parsed arguments into choices; options that a verb lacks have their defaults."""
-    from flopbench.cli.common import require
     from flopbench.counting.table import CostTable
     from flopbench.estimate.runs import Choices, parse_pairs
 

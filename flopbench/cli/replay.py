@@ -62,18 +62,16 @@ def add_parser(verbs: Any) -> None:
         epilog="How to read the result, and its limits: docs/replay.md.",
     )
     add_log(parser, "the log, or the shards of one; globs work")
-    parser.group("input").add_argument(
-        "--from",
+    parser.group("input").option(
+        "--from FILE",
+        "print replays that -o FILE.json saved, without running anything",
         dest="saved",
         nargs="+",
         action="extend",
-        metavar="FILE",
-        help="print replays that -o FILE.json saved, without running anything",
     )
-    parser.group("input").add_argument(
+    parser.group("input").option(
         "--calibrate",
-        action="store_true",
-        help="measure only what decisions take beside the networks, for 'flopbench estimate "
+        "measure only what decisions take beside the networks, for 'flopbench estimate "
         "--overheads': at most 16 videos in 1 round, unless others are asked for",
     )
     _add_prediction(parser)
@@ -81,19 +79,17 @@ def add_parser(verbs: Any) -> None:
     _add_conditions(parser)
     add_preset(parser)
     group = parser.group("networks")
-    group.add_argument(
-        "--component",
+    group.option(
+        "--component NAME=MODEL",
+        "run another model in place of the log's component; repeatable",
         action="append",
         default=[],
-        metavar="NAME=MODEL",
-        help="run another model in place of the log's component; repeatable",
     )
-    group.add_argument(
-        "--variant",
+    group.option(
+        "--variant COMPONENT=NAME",
+        "run a component in one of its variants; repeatable",
         action="append",
         default=[],
-        metavar="COMPONENT=NAME",
-        help="run a component in one of its variants; repeatable",
     )
     add_reading(parser)
     add_tables(parser)
@@ -102,53 +98,39 @@ def add_parser(verbs: Any) -> None:
 
 def _add_prediction(parser: Parser) -> None:
     group = parser.group("prediction")
-    group.add_argument(
-        "--predicted",
+    group.option(
+        "--predicted FILE",
+        "saved timings of 'flopbench latency': print what they predict beside what is measured",
         nargs="+",
-        metavar="FILE",
-        help="saved timings of 'flopbench latency': print what they predict beside what is "
-        "measured",
     )
-    group.add_argument(
-        "--overheads",
-        metavar="FILE",
-        help="what --calibrate saved, for the prediction; without --predicted by its times, too",
+    group.option(
+        "--overheads FILE",
+        "what --calibrate saved, for the prediction; without --predicted by its times, too",
     )
 
 
 def _add_arrangement(parser: Parser) -> None:
     group = parser.group("arrangement")
-    group.add_argument(
-        "--modes",
-        metavar="LIST",
-        help=f"which arrangements, separated by commas (default: {MODES})",
-    )
+    group.option("--modes LIST", f"which arrangements, separated by commas (default: {MODES})")
     for name, default, what in NUMBERS:
         group.add_argument(
             f"--{name}", type=positive, metavar="N", help=f"{what} (default: {default})"
         )
-    group.add_argument(
-        "--videos", type=positive, metavar="N", help="the first N videos only (default: all)"
-    )
-    group.add_argument(
-        "--baseline",
+    group.option("--videos N", "the first N videos only (default: all)", type=positive)
+    group.option(
+        "--baseline ACTION",
+        "what the uniform program does at every step: an action (one for each stream), an "
+        "exit or a component (default: the most expensive action)",
         action="append",
         default=[],
-        metavar="ACTION",
-        help="what the uniform program does at every step: an action (one for each stream), an "
-        "exit or a component (default: the most expensive action)",
     )
 
 
 def _add_conditions(parser: Parser) -> None:
     group = add_machine(parser)
-    group.add_argument("--dtype", metavar="TYPE", help="fp32, tf32, bf16 or fp16 (default: fp32)")
-    group.add_argument(
-        "--frames", metavar="FOLDER", help="images instead of random frames, decoded before timing"
-    )
-    group.add_argument(
-        "--seed", type=int, metavar="N", help="seed of frames and bootstrap (default: 0)"
-    )
+    group.option("--dtype TYPE", "fp32, tf32, bf16 or fp16 (default: fp32)")
+    group.option("--frames FOLDER", "images instead of random frames, decoded before timing")
+    group.option("--seed N", "seed of frames and bootstrap (default: 0)", type=int)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -56,9 +56,7 @@ def add_parser(verbs: Any) -> None:
         help="the report's folder: a new or an empty one, or one with an earlier report, which is "
         "overwritten; nothing in it is deleted",
     )
-    group.add_argument(
-        "--title", metavar="TEXT", help="of the page (default: Cost report)", default=None
-    )
+    group.option("--title TEXT", "of the page (default: Cost report)", default=None)
     add_option(group, replace(NAMES, sets="name"), ())
     add_pricing(parser, measures=False)
     add_cluster(parser)
