@@ -119,13 +119,7 @@ class Audit:
 def audit(
     files: Sequence[ClaimFile], *, refresh: bool = False, progress: Progress | None = None
 ) -> Audit:
-    """Recompute every claim of some files.
-
-    Args:
-        files: from ``read_claims``.
-        refresh: count models again instead of reading the cache.
-        progress: called before each measurement.
-    """
+    """Recompute every claim of some files from ``read_claims``."""
     claims = [(file.name, claim) for file in files for claim in file.claims]
     wanted: dict[tuple[ModelSpec, str], str] = {}
     for _, claim in claims:

@@ -38,17 +38,10 @@ from flopbench.policy.plan import Plan
 
 
 def derive(claim: Claim, measured: Measured, read_as: Count | None = None) -> Derived:
-    """Carry out a claim's derivation.
+    """Carry out a claim's derivation, by what counting each of its components gave.
 
-    Args:
-        claim: what was printed, and how to recompute it.
-        measured: the result of counting each of the claim's components that need it.
-        read_as: which of ``claim.readings`` to take; by default the first.
-
-    Raises:
-        NotDerived: there is no number.
-        DataError: a published figure that does not exist, or shares that do not add up; the
-            message names file and claim.
+    ``read_as`` is which of ``claim.readings`` to take; by default the first. Where there is no
+    number, ``NotDerived`` says why.
     """
     derivation = claim.derivation
     if isinstance(derivation, NotDerivable):

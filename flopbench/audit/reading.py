@@ -151,12 +151,9 @@ def claim_of(
 ) -> ClaimFile:
     """Return one claim that is in no file: frames × share runs of a model.
 
-    Args:
-        printed: the number with its unit, such as ``1.2 GFLOPs``.
-        model: a specification.
-        frames: of a video.
-        share: of the frames that the model runs on, from 0 to 1.
-        counter: whose rules price it; None: the reference counter.
+    ``printed`` is the number with its unit (``1.2 GFLOPs``), ``share``, from 0 to 1, that of the
+    frames which the model runs on, ``counter`` whose rules price it: by default the reference
+    counter's.
     """
     number, _, unit = printed.strip().partition(" ")
     runs = frames * Decimal(share)

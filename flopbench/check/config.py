@@ -85,6 +85,10 @@ def find_config(given: str | Path | None = None) -> Path:
     Without a given path the working folder is searched, then each folder above it up to the one
     that holds ``.git``. Outside a repository only the working folder is searched: what a
     configuration names is run, so none is taken from a folder that others may write to.
+
+    Raises:
+        InputError: there is none, or one folder holds two.
+        DataError: a ``pyproject.toml`` on the way is not TOML.
     """
     if given is not None:
         path = Path(given)
@@ -132,6 +136,10 @@ def read_config(path: str | Path) -> Config:
     Args:
         path: ``flopbench.toml`` or another file of its form, or a ``pyproject.toml``; messages use
             this path.
+
+    Raises:
+        InputError: the file cannot be read.
+        DataError: it is not TOML, or something in it is wrong; names file, line and key.
     """
     path = Path(path)
     text, data = read_toml(path)

@@ -67,11 +67,7 @@ def judge_entries(
 ) -> Report:
     """Compare every entry with its baseline and its budgets.
 
-    Args:
-        config: entries and budgets.
-        against: the accepted costs.
-        costs: entry -> its cost now, or why it could not be measured.
-        latencies: entry -> verdict on its latency.
+    ``costs`` is entry -> its cost now, or why it could not be measured.
     """
     there, here = against.baseline or Baseline(), against.accepted_here or Baseline()
     kept = {**here.entries, **there.entries}
@@ -107,13 +103,7 @@ def judge_entries(
 
 
 def judge_amount(old: Fraction | None, new: Fraction, budget: Budget) -> MetricResult:
-    """Compare one exact amount with its baseline and its budget.
-
-    Args:
-        old: the accepted amount, None where there is none.
-        new: the amount now.
-        budget: what is allowed.
-    """
+    """Compare one exact amount with the accepted one, if there is one, and with its budget."""
     over = budget.limit is not None and new > budget.limit
     state: State = "new"
     if old is not None:

@@ -42,14 +42,9 @@ _WHOLE: Mapping[Metric, str] = {
 
 
 def parse_limit(text: str, metric: Metric) -> Fraction:
-    """Read the most that a cost may be.
+    """Read the most that a cost may be: a number and its unit (``4.2 GMACs``).
 
-    Args:
-        text: a number and its unit (``4.2 GMACs``, ``8.4 GFLOPs``, ``25.6 M params``).
-        metric: decides which units are allowed.
-
-    Returns:
-        MACs, elements, MACs per video or seconds; whole except for MACs per video and seconds.
+    Returns MACs, elements, MACs per video or seconds; all but the last two are whole.
     """
     value = parse_amount(text, metric)
     if value == 0:

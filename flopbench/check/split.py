@@ -19,15 +19,10 @@ from flopbench.estimate.charges import ChargeItem
 
 
 def split(old: LogCost, new: LogCost) -> Split:
-    """Split the change of a policy's cost.
+    """Split the change of a policy's cost, of the whole and of each event.
 
-    Args:
-        old: the accepted cost.
-        new: the cost now.
-
-    Returns:
-        Both parts, of the whole and of each event: events of the new log in its order, then those
-        that only the old one has. They sum to ``new.macs_per_video - old.macs_per_video``.
+    Events of the new log come first, in its order, then those that only the old one has. They sum
+    to ``new.macs_per_video - old.macs_per_video``.
     """
     before, after = _by_name(old), _by_name(new)
     before = _renamed(before, after)

@@ -181,9 +181,7 @@ def inputs_of(args: argparse.Namespace) -> list[Path]:
 def emit(args: argparse.Namespace, draw: Callable[[Any], str | None]) -> None:
     """Send a result to stdout or, in one piece, to the file of ``-o``.
 
-    Args:
-        args: the parsed arguments.
-        draw: takes a text stream; writes to it, or returns the text.
+    ``draw`` takes a text stream, and writes to it or returns the text.
     """
     if args.output == "-":
         if sys.stdout is None:

@@ -26,11 +26,9 @@ def add_machine(parser: Parser) -> Group:
 
 
 def given_of(args: argparse.Namespace, names: Sequence[str]) -> list[str]:
-    """Return which options were given, as they are written.
+    """Return which of the options were given, as they are written; ``names`` are those of ``args``.
 
-    Args:
-        args: parsed; an option that was not given is None, False, empty or ``error``.
-        names: of the options, as attributes of ``args``.
+    An option that was not given is None, False, empty or ``error``.
     """
     values = {name: getattr(args, name) for name in names}
     return [

@@ -17,13 +17,7 @@ DEFAULT_PRESET = "arnet"
 
 
 def add_models(parser: Parser, *, models: str, preset: str) -> Group:
-    """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``; return their group.
-
-    Args:
-        parser: gets the arguments.
-        models: help of the models.
-        preset: help of the preset.
-    """
+    """Add ``MODEL``, ``--resolution``, ``--classes`` and ``--preset``; return their group."""
     group = parser.group("input")
     group.add_argument("models", nargs="*", metavar="MODEL", help=models)
     group.add_argument(
@@ -44,9 +38,7 @@ def chosen_models(
 ) -> tuple[list[ModelSpec], tuple[PublishedRow, ...]]:
     """Return the specifications asked for, a preset's first, and that preset's rows.
 
-    Args:
-        args: the parsed arguments; with neither models nor preset, ``DEFAULT_PRESET`` is used.
-        more: models that another option names.
+    With neither models nor preset it is ``DEFAULT_PRESET``; ``more`` are models of another option.
     """
     from flopbench.counting.run import preset_specs
     from flopbench.models.presets import load_preset

@@ -52,13 +52,7 @@ def add_cluster(parser: Parser) -> None:
 
 
 def add_pricing(parser: Parser, *, measures: bool = True, intervals: bool = True) -> None:
-    """Add the options for prices and the rule.
-
-    Args:
-        parser: the verb's parser.
-        measures: whether the verb may measure missing prices.
-        intervals: whether the verb has intervals.
-    """
+    """Add the options for prices and the rule; ``measures`` says whether missing ones are."""
     add_meaning(parser)
     lacks = "is measured and cached" if measures else "comes from the cache; nothing is measured"
     group = parser.group("prices")

@@ -80,10 +80,8 @@ class Costs:
     ) -> tuple[list[str], int]:
         """Print a column with two digits of its narrowest interval; return cells and decimals.
 
-        Args:
-            gflops: its costs.
-            relative: of each, half the width of its interval as a share of it; None without one.
-            apart: whether different costs must differ in print.
+        ``relative`` is of each cost half the width of its interval as a share of it, None without
+        one; ``apart`` makes different costs differ in print.
         """
         known = [value for value in gflops if value is not None]
         halves = [self.of(v) * r for v, r in zip(gflops, relative, strict=True) if v and r]

@@ -38,18 +38,10 @@ def candidates(plan: Plan, named: Sequence[str], ran: Ran) -> list[str]:
 def choose_baseline(
     plan: Plan, named: Sequence[str], dense_macs: Mapping[str, int], workload: Workload, ran: Ran
 ) -> UniformBaseline:
-    """Choose the uniform program.
+    """Choose the uniform program: actions, exits or components that are named, one for each stream.
 
-    Without ``named`` it is the most expensive ``run`` action of each stream; if no action runs
+    Without a name it is the most expensive ``run`` action of each stream; if no action runs
     anything, the most expensive exit; else the most expensive component, once per step.
-
-    Args:
-        plan: the possible decisions.
-        named: actions, exits or components from the command line, one for each stream; streams
-            without one take the most expensive.
-        dense_macs: component -> multiply-accumulates of a run.
-        workload: has the numbers of steps and videos.
-        ran: what runs.
     """
     chosen: dict[str, Option] = {}
     for option in _named(plan, named):

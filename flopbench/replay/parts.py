@@ -54,20 +54,10 @@ def runnable_specs(
     *,
     will_run: bool = True,
 ) -> tuple[dict[str, Chosen], dict[str, str]]:
-    """Find a network for every component.
+    """Return component -> network for all that are needed, and component -> a note on the choice.
 
     A constant cannot be run. If a component that is charged as one has a variant that is a network,
-    that variant runs.
-
-    Args:
-        header: a resolved header.
-        names: components that are needed.
-        variants: component -> variant, from the command line.
-        overrides: component -> specification in place of the log's.
-        will_run: whether they are to run here, which code that the log names must not.
-
-    Returns:
-        Component -> network; component -> a note on the choice.
+    that variant runs. Code that the log names must not (``will_run``).
     """
     components = header.components or {}
     found: dict[str, Chosen] = {}

@@ -224,7 +224,12 @@ class Replay(Saved, frozen=True, kw_only=True):
 
 
 def load_replay(path: str | Path) -> Replay:
-    """Read a replay file."""
+    """Read a replay file.
+
+    Raises:
+        InputError: no such file.
+        DataError: damaged, of another kind, or of a newer schema.
+    """
     return read_replay(read_json(Path(path), "a flopbench replay"), str(path))
 
 

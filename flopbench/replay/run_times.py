@@ -27,16 +27,7 @@ def run_times(
     dtype: str | None = None,
     file_name: str = "the timing file",
 ) -> list[RunTime]:
-    """Predict what runs take.
-
-    Args:
-        runs: counted logs.
-        file: times of all their components, taken in one setting.
-        choices: the same as for the runs.
-        batch: as for ``predict``.
-        dtype: as for ``predict``.
-        file_name: for messages.
-    """
+    """Predict what runs take, by times of all their components in one setting: see ``predict``."""
     choices = replace(choices or Choices(), by=None)
     _check_timed(runs, file, choices, batch, dtype, file_name)
     found = [

@@ -135,15 +135,8 @@ def timed_calls(
     """Return component -> the time of a run where runs are put together in calls.
 
     A time that would not come out again gets a remark, and so do calls much larger than all that
-    were timed.
-
-    Args:
-        file: times, at several batches where there are several.
-        wanted: component -> what was timed.
-        calls: component -> items of a call -> how many such calls.
-        dtype: where the file has several.
-        file_name: for messages.
-        batch: take times of this batch only.
+    were timed. ``wanted`` is component -> what was timed, ``calls`` component -> items of a call ->
+    how many such calls; without a ``batch``, times of all batches are taken.
     """
     sizes = {n for own in calls.values() for n in own}
     batch = 1 if batch is None and sizes == {1} else batch

@@ -87,7 +87,11 @@ class ComparedFiles:
 
 
 def compare_interleaved(file: TimingFile) -> ComparedFiles:
-    """Compare interleaved rows with the first of them."""
+    """Compare interleaved rows with the first of them.
+
+    Raises:
+        InputError: no rows of the file took turns.
+    """
     groups: dict[str, list[Timing]] = {}
     for row in file.rows:
         if row.interleaved:

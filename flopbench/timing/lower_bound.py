@@ -30,10 +30,8 @@ Stream = Sequence[tuple[int, float]]
 def charged(operators: Iterable[Operator], roofs: Sequence[FamilyRoof]) -> tuple[Operator, ...]:
     """Return operators with the least time of a call of each.
 
-    Args:
-        operators: what a call dispatched.
-        roofs: of the families, in the number format of the call. One without a roof of its own
-            gets the highest of all.
+    ``roofs`` are of the families, in the number format of the call; a family without one gets the
+    highest of all.
     """
     own = {roof.family: roof for roof in roofs}
     fastest = max((roof.flops_per_s or 0.0 for roof in roofs), default=0.0)

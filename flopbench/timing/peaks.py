@@ -50,12 +50,7 @@ def peak_of(device_name: str) -> Peak | None:
 
 
 def no_peak_reason(device: str, device_name: str) -> str:
-    """Return why ``peak_of`` has no peak of a device; an empty string if it has one.
-
-    Args:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        device_name: as torch, or ``DeviceFacts``, names it.
-    """
+    """Return why ``peak_of`` has no peak of a device; an empty string if it has one."""
     if device == "cpu":
         return "vendors publish no peak for CPUs, and a CPU's clock in a virtual machine is unknown"
     if device == "mps":

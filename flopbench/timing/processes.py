@@ -29,13 +29,8 @@ def roofs_of(
 ) -> Roofs:
     """Return the roofs of a device in some formats, from the cache or measured now.
 
-    Args:
-        facts: the device.
-        dtypes: the formats.
-        threads: of the CPU.
-        refresh: measure these formats again, and forget what they were; else the higher of an old
-            measurement and a new one counts.
-        tell: told before anything is measured.
+    ``refresh`` measures these formats again, and forgets what they were; else the higher of an old
+    measurement and a new one counts. ``tell`` is told before anything is measured.
     """
     known = load_roofs(facts, threads)
     missing = list(dtypes) if known is None or refresh else list(known.lacks(dtypes))
@@ -62,14 +57,9 @@ def one_more_process(
 ) -> list[Timing]:
     """Time rows in one more process, in which several take turns; return them with its results.
 
-    Args:
-        rows: of one device, number format and thread count.
-        budget_s: seconds of samples per row.
-        fewest: fewest samples per row.
-        roots: the source tree of each row; empty if all are imported as usual.
-        families: roofs for the operators of rows that have none yet; empty lists no operators.
-        target: the job that times them.
-        more: what else it takes.
+    Rows are of one device, number format and thread count. ``roots`` are the source trees of the
+    rows, ``families`` roofs for operators of rows that have none yet: without any, none are listed.
+    ``more`` is what else the job takes.
     """
     job: dict[str, Any] = {
         "rows": [to_builtins(row.what) for row in rows],

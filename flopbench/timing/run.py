@@ -105,6 +105,11 @@ def time_models(
     Returns:
         One row per specification, including those that failed; of several models, those that
         cannot be built or do not run have failed.
+
+    Raises:
+        InputError: the only model cannot be built or does not run, a device that this machine
+            lacks, a dtype that the device lacks, several devices, or interleaved rows of different
+            dtypes or threads.
     """
     specs = list(dict.fromkeys(specs))
     _check_together(specs, interleaved)
@@ -126,16 +131,10 @@ def in_rounds(
     keep: Callable[[list[Timing]], None],
     once_more: Callable[[int, list[Timing]], list[Timing]],
 ) -> list[Timing]:
-    """Time groups of rows, each group in processes of its own, rounds outermost.
+    """Time groups of rows that take turns, each group in processes of its own, rounds outermost.
 
-    Args:
-        groups: rows that take turns; they get their samples.
-        effort: how much to measure, and callbacks.
-        keep: called with all rows each time a process has ended.
-        once_more: times rows of a group, whose place it is given, in one more process.
-
-    Returns:
-        The rows of all groups, in order.
+    ``keep`` is called with all rows each time a process has ended; ``once_more`` times rows of a
+    group, whose place it is given, in one more process.
     """
     total = effort.processes * len(groups)
     for done in range(total):
@@ -155,15 +154,8 @@ def time_revisions(specs: Sequence[TimingSpec], roots: Sequence[str], effort: Ef
     """Time models of several source trees, calls taking turns in the same processes.
 
     These rows have no theoretical cost and no roof: a model is imported only in the worker, which
-    can hold modules of one name from several trees.
-
-    Args:
-        specs: of one device, dtype and thread count; equal ones remain separate rows.
-        roots: the source tree that each is imported from.
-        effort: how much to measure, and callbacks.
-
-    Returns:
-        One row per specification, in order. Once one has failed, no more processes are started.
+    can hold modules of one name from several trees. Equal specifications remain separate rows; once
+    one has failed, no more processes are started.
     """
     _check_together(specs, interleaved=True)
     effort.announce(effort.processes, len(specs))
@@ -193,6 +185,9 @@ def time_throughput(spec: TimingSpec, effort: Effort, *, reference: int, most: i
 
     Returns:
         One row per batch, in order, with ``sweep`` set.
+
+    Raises:
+        InputError: as ``time_models``.
     """
     session = _Session([spec], effort)
     rows: dict[int, Timing] = {}

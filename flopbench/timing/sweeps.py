@@ -53,11 +53,8 @@ def sweep(
 ) -> list[Probe]:
     """Double the batch until memory is full, throughput stops rising, or ``most`` is reached.
 
-    Args:
-        probe: measures one batch; a failed one ends the doubling.
-        reference: a batch that is measured even if the doubling ends before it or skips it.
-        most: the largest batch.
-        memory_bytes: of the machine, if a batch that does not fit would harm it; else None.
+    A failed probe ends it; ``reference`` is measured in any case. ``memory_bytes`` are the
+    machine's, if a batch that does not fit would harm it.
     """
     probes: list[Probe] = []
     best, flat, batch = 0.0, 0, 1

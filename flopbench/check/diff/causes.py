@@ -105,10 +105,8 @@ def cause_shares(
 ) -> tuple[CauseShare, ...]:
     """Return how much each cause added, the largest first; they sum to the whole change.
 
-    Args:
-        changes: as booked.
-        new_input: how the model's input changed, empty where it did not.
-        staying: ``added`` and ``gone`` -> the paths at and below which modules have a partner.
+    ``new_input`` says how the model's input changed, empty where it did not; ``staying`` is
+    ``added`` and ``gone`` -> the paths at and below which modules have a partner.
     """
     of_input = _of_input(changes)
     by_cause: dict[Cause, list[Change]] = {cause: [] for cause in of_input}

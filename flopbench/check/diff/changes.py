@@ -19,14 +19,9 @@ def compare_models(
 ) -> tuple[tuple[ModuleChange, ...], tuple[CauseShare, ...]]:
     """Say which modules changed, why, and how much each cause added.
 
-    Args:
-        old: the accepted cost.
-        new: the cost now; it may hold modules without cost, only for their source.
-
-    Returns:
-        Every module that changed: original changes first, each group by the MACs added (saved,
-        where the whole became cheaper); and the causes, the largest first. Both add up to the
-        change of the whole.
+    Modules without cost help to find the source. Original changes come first, each group by the
+    MACs added (saved, where the whole became cheaper); the largest cause comes first. Both add up
+    to the change of the whole.
     """
     pairs, gone, added = pair_modules(
         [module for module in old.modules if _counts(module)],

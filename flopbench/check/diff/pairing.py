@@ -53,16 +53,7 @@ class _Node:
 def pair_modules(
     old: Sequence[ModuleCost], new: Sequence[ModuleCost]
 ) -> tuple[list[Pair], list[ModuleCost], list[ModuleCost]]:
-    """Pair modules.
-
-    Args:
-        old: one model's modules, in any order.
-        new: the other's.
-
-    Returns:
-        The pairs, the modules that only the old model has, and those that only the new one has;
-        each by path.
-    """
+    """Return pairs, modules of the old model alone, and those of the new one alone, all by path."""
     old, new = (sorted(side, key=lambda module: natural(module.path)) for side in (old, new))
     pairs = list(_of_nodes(_tree(old), _tree(new)))
     gone, added = _unpaired(old, new, pairs)

@@ -34,16 +34,11 @@ _GENERIC = re.compile(r"build|model|net|network|backbone|(build|create|get|make)
 
 
 def find_entries(root: Path) -> list[tuple[Entry, str]]:
-    """Find models and policy logs below a folder; see the module's docstring.
+    """Return models by file and line, then policy logs by path, each with why it was taken for one.
 
-    Tests, hidden folders, virtual environments and build outputs are left out, as are files that
-    cannot be read or parsed, and all files after the first ``MOST_FILES``.
-
-    Args:
-        root: the folder from which models would be imported.
-
-    Returns:
-        Models by file and line, then policy logs by path, each with why it was taken for one.
+    ``root`` is the folder that models would be imported from. Tests, hidden folders, virtual
+    environments and build outputs are left out, as are files that cannot be read or parsed, and all
+    files after the first ``MOST_FILES``.
     """
     models: list[tuple[Entry, str]] = []
     logs: list[tuple[Entry, str]] = []

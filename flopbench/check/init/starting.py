@@ -114,9 +114,7 @@ jobs:
 def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
     """Return the text of a new ``flopbench.toml``, every key explained.
 
-    Args:
-        entries: what to guard.
-        failures: name -> why the entry could not be measured; such an entry becomes a comment.
+    ``failures`` is name -> why the entry could not be measured; such an entry becomes a comment.
     """
     blocks = []
     for entry in entries:
@@ -133,9 +131,7 @@ def config_text(entries: Sequence[Entry], failures: Mapping[str, str]) -> str:
 def how_counted(models: Mapping[str, str], costs: Mapping[str, Cost | str]) -> list[str]:
     """Say at which input models were counted that name none, and which weights are left out.
 
-    Args:
-        models: name of an entry -> its specification.
-        costs: name -> what it costs, or why it has no cost.
+    ``models`` is entry -> specification, ``costs`` entry -> what it costs, or why it has no cost.
     """
     said: dict[str, list[str]] = {}
     for name, text in models.items():

@@ -44,14 +44,8 @@ def check_latency(
 ) -> dict[str, MetricResult]:
     """Time the guarded entries and judge them; models are imported from the working folder.
 
-    Args:
-        config: what is guarded.
-        paired: the revision to time entries with gate ``paired`` against; without one they have no
-            result.
-        effort: how much to measure.
-        only: names of entries, None for all.
-        progress: called before each process.
-        say: called once, with how long it is expected to take.
+    Entries with gate ``paired`` are timed against the revision ``paired``, and have no result
+    without one. ``say`` is told once how long it is expected to take, ``progress`` of each process.
     """
     bench = Bench.of(config, effort, progress)
     chosen = [(e, budget) for e, budget in guarded(config) if only is None or e.name in only]

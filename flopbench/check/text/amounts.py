@@ -73,10 +73,7 @@ def growth(metric: Metric, old: Fraction, new: Fraction) -> str:
 def share_of_change(old: Fraction, new: Fraction, other: Fraction | None = None) -> str:
     """Return a change as a signed percentage; empty where the old amount is zero.
 
-    Args:
-        old: the amount before.
-        new: the amount now.
-        other: another share printed next to it, which must look different where it differs.
+    It looks different from another share that is printed next to it, where it differs.
     """
     if not old:
         return ""
@@ -145,12 +142,7 @@ def head_room_bar(result: MetricResult) -> str:
 
 
 def _limit(result: MetricResult, exact: str = "") -> str:
-    """Return a limit as it was written, with its MACs where that was in FLOPs.
-
-    Args:
-        result: a metric with a limit.
-        exact: the exact amount, where the written one would look equal to the actual amount.
-    """
+    """Return a limit as it was written, or its exact amount, with its MACs if it was in FLOPs."""
     assert result.limit is not None
     written = " ".join(result.limit_text.split())
     number, _, unit = amount(result.metric, result.limit).partition(" ")

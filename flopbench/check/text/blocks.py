@@ -56,13 +56,8 @@ def explain_entry(
 ) -> list[str]:
     """Explain one entry: what is wrong, by how much, which module caused it, and what to do.
 
-    Args:
-        entry: what to explain.
-        config: the file, or the test, that sets its budgets.
-        accept_command: the command that accepts the change, where it is not ``flopbench accept``.
-
-    Returns:
-        Lines without line ends; all but the first are indented.
+    ``config`` is the file, or the test, that sets its budgets, ``accept_command`` what accepts the
+    change, where it is not ``flopbench accept``. All lines but the first are indented.
     """
     below = [f"what: {one_line(entry.what)}"] if entry.what not in ("", entry.name) else []
     if entry.reason:
@@ -85,15 +80,7 @@ MOST_CAUSES = 3
 
 
 def summarise_entry(entry: EntryResult, config: str) -> list[str]:
-    """Explain one entry in about six lines: what the table of all entries does not say.
-
-    Args:
-        entry: what to explain.
-        config: the file that sets its budgets.
-
-    Returns:
-        Lines without line ends; all but the first are indented.
-    """
+    """Explain one entry in about six lines: what the table of all entries does not say."""
     what = f" ({one_line(entry.what)})" if entry.what not in ("", entry.name) else ""
     below = []
     for result in (result for result in entry.metrics if result.failed):
@@ -294,12 +281,7 @@ def _gain(entry: EntryResult) -> str:
 
 
 def describe_moves(moves: Sequence[Move], path: str) -> list[str]:
-    """Return lines that say what became of each entry, and what to do with the file.
-
-    Args:
-        moves: what was accepted.
-        path: the baseline.
-    """
+    """Return lines that say what became of each entry, and what to do with the baseline's file."""
     if not moves:
         return ["nothing to accept"]
     lines = []

@@ -18,11 +18,8 @@ TITLE = "Model cost"
 def annotations(report: Report, *, base: str = "") -> list[str]:
     """Return GitHub workflow commands: failures, then unknown states, then improvements.
 
-    At most ten; where there are more, the tenth says how many.
-
-    Args:
-        report: the report.
-        base: the folder that its paths are relative to, as seen from the checkout.
+    At most ten; where there are more, the tenth says how many. ``base`` is the folder that the
+    report's paths are relative to, as seen from the checkout.
     """
     found = [
         (level, _annotation(level, entry, report.config, base))

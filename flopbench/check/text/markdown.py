@@ -38,12 +38,9 @@ _SELF_TEST_TITLES = ("entry", "metric", "injected growth", "why")
 
 
 def github_summary(report: Report, *, most_bytes: int = MOST_BYTES) -> str:
-    """Return a check as GitHub-flavoured Markdown.
+    """Return a check as GitHub-flavoured Markdown of at most so many bytes of UTF-8.
 
-    Args:
-        report: what to render.
-        most_bytes: cap, in UTF-8. Details are left out from the end, then rows of the table; a
-            sentence says how many.
+    Details are left out from the end, then rows of the table; a sentence says how many.
     """
     sign = {EXIT_OK: "✅", EXIT_CHECK_FAILED: "❌"}.get(report.exit_status, "⚠️")
     head = [MARKER, f"## {sign} Model cost: {verdict(report)}", ""]

@@ -55,16 +55,9 @@ class OutputLine(NamedTuple):
 def render_check(
     report: Report, format: str, stream: TextIO, *, verbose: bool = False
 ) -> str | None:
-    """Render a check.
+    """Return a check as ``md`` or ``json``; draw it on the stream as ``table``.
 
-    Args:
-        report: what to render.
-        format: ``table``, ``md`` or ``json``.
-        stream: where ``table`` is drawn, in colour where it is a terminal.
-        verbose: whether ``table`` explains failures with all metrics, causes and modules.
-
-    Returns:
-        The text, or None for ``table``, which is written to the stream directly.
+    ``verbose`` explains failures with all metrics, causes and modules.
     """
     if format == "json":
         return report_json(report)

@@ -56,16 +56,10 @@ def name_points(
     endings: Sequence[str] = (),
     below: Sequence[str] = (),
 ) -> None:
-    """Draw the legend, and write a name next to the axes for every point.
+    """Draw the legend above the axes, and write a name next to them for every point.
 
-    Args:
-        ax: with its final limits.
-        points: where the lines lead, in data coordinates.
-        names: one a point.
-        style: in force.
-        legend: sentences above the axes.
-        endings: what follows each name and is never shortened.
-        below: a line below each name; empty for none.
+    The axes have their final limits, and the points are in data coordinates. ``endings`` follow
+    names and are never shortened; ``below`` are lines below names, empty for none.
     """
     plain_log_ticks(ax)  # about as wide as the final ones, for the layout
     legend_above(ax, legend, style, sentences=True)
@@ -114,11 +108,9 @@ def _make_room(ax: Axes, texts: Sequence[str], style: Style) -> None:
 
 
 def spread(heights: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Move the middles of texts apart until none overlap, within 0 and 1, by least squares.
+    """Move the middles of texts, ascending, apart until none overlap, within 0 and 1.
 
-    Args:
-        heights: ascending.
-        sizes: height of each text; together at most 1.
+    By least squares; the ``sizes`` are together at most 1.
     """
     below = list(accumulate(sizes, initial=0.0))
     # Where the middles are if all texts touch: without these, places need only be ascending.

@@ -58,15 +58,10 @@ def legend_lines(entries: Entries, style: Style, *, sentences: bool = False) -> 
 def legend_above(
     ax: Axes, entries: Entries, style: Style, *, sentences: bool = False, above_pt: float = 0.0
 ) -> None:
-    """Draw a legend above the axes.
+    """Draw a legend, if it has entries, above axes with labels, at this distance.
 
-    Args:
-        ax: with its labels.
-        entries: none draws no legend.
-        style: in force.
-        sentences: the texts wrap, and are at the left of axes that have names to their right; else
-            they are names, which are shortened, and are at the right.
-        above_pt: distance between axes and legend, points.
+    ``sentences`` wrap, and are at the left of axes that have names to their right; else the texts
+    are names, which are shortened, and are at the right.
     """
     if not entries:
         return

@@ -60,13 +60,7 @@ def unwarned() -> Iterator[None]:
 
 
 def drawn_width_in(text: str, size_pt: float, **font: Any) -> float:
-    """Return the width of text as drawn, inches.
-
-    Args:
-        text: as in a log, or already ``plain_text``.
-        size_pt: of the font.
-        **font: further properties: ``weight``, ``style``.
-    """
+    """Return the width of text, plain or as in a log, as drawn, inches; ``font``: weight, style."""
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
@@ -82,11 +76,8 @@ def fitting_names(
 ) -> list[str]:
     """Return names that fit, the middles of long ones left out; different ones stay different.
 
-    Args:
-        names: as in a log; the result is not yet ``plain_text``.
-        width_in: maximum width of each with its ending, inches.
-        size_pt: of the font.
-        endings: what follows each name and is never shortened.
+    The width is of each with its ending, which is never shortened; names are not yet
+    ``plain_text``.
     """
     ends = endings or [""] * len(names)
     alone = [
@@ -106,14 +97,7 @@ def _one(name: str, most: int) -> list[str]:
 def fitting_line(
     parts: Sequence[tuple[str, str]], width_in: float, size_pt: float, **font: Any
 ) -> str:
-    """Return words and names in one line, the longest names shortened until it fits.
-
-    Args:
-        parts: each a word and a name.
-        width_in: of the line, inches.
-        size_pt: of the font.
-        **font: as for ``drawn_width_in``.
-    """
+    """Return (word, name) pairs in one line, the longest names shortened until it fits."""
 
     def line(most: int) -> list[str]:
         return [", ".join(f"{word} {shortened(name, most)}".strip() for word, name in parts)]
@@ -130,16 +114,7 @@ def longest_fit(
     endings: Sequence[str] = (),
     **font: Any,
 ) -> list[str]:
-    """Return the result of ``short`` for the most letters with which all texts fit.
-
-    Args:
-        short: most letters -> the texts.
-        texts: whole.
-        width_in: maximum width of each with its ending, inches.
-        size_pt: of the font.
-        endings: as for ``fitting_names``.
-        **font: as for ``drawn_width_in``.
-    """
+    """Return the result of ``short`` for the most letters with which all texts and endings fit."""
     ends = endings or [""] * len(texts)
 
     def fit(shown: Sequence[str]) -> bool:

@@ -21,10 +21,8 @@ NICE = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 def few_costs(costs: Sequence[Any]) -> tuple[float, ...]:
     """Return the different costs of all runs, ascending; empty where there are many.
 
-    They are few if each occurs twice or more on average, so that a histogram would only blur them.
-
-    Args:
-        costs: (n,) ascending numbers of each run, 0 or more.
+    Each run has (n,) ascending numbers. They are few if each occurs twice or more on average, so
+    that a histogram would only blur them.
     """
     import numpy as np
 
@@ -39,13 +37,10 @@ def few_costs(costs: Sequence[Any]) -> tuple[float, ...]:
 
 
 def shared_bins(costs: Sequence[Any]) -> tuple[list[float], float, str]:
-    """Return shared edges, their spacing, and the rule that gave it.
+    """Return shared edges, their spacing, and the rule that gave it, of (n,) ascending costs a run.
 
-    Freedman and Diaconis (1981): twice the interquartile range over the cube root of the number
-    of values; the narrowest of all runs', rounded to a number that reads well.
-
-    Args:
-        costs: (n,) ascending numbers of each run, 0 or more; at least two are different.
+    Freedman and Diaconis (1981): twice the interquartile range over the cube root of the number of
+    values; the narrowest of all runs', rounded to a number that reads well.
     """
     import numpy as np
 

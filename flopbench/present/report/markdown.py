@@ -16,12 +16,7 @@ _CLOSING = re.compile(r"(?<= )(?=#+$)")
 
 
 def markdown_of(report: CostReport, files: Sequence[str] = ()) -> str:
-    """Return the report; the same report gives the same text.
-
-    Args:
-        report: what to show.
-        files: names of the files next to it, to be listed.
-    """
+    """Return the report, with the names of the files next to it; always the same text."""
     blocks = [
         _heading("#", report.title),
         "## Summary",

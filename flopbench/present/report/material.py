@@ -78,14 +78,10 @@ class Material:
 def read_material(
     files: Sequence[str | Path], choices: Choices | None = None, names: Sequence[str] = ()
 ) -> Material:
-    """Read files.
+    """Read cost tables, policy logs (a glob names shards), timings, replays and profiles.
 
-    Args:
-        files: cost tables, policy logs (a glob names the shards of one), timing files, replays
-            and profiles files, in any order.
-        choices: how logs are read and priced; if they name no table, the cost table among the files
-            prices them, and what it lacks comes from the cache.
-        names: what to call the runs, in the order of the logs; empty means by method and dataset.
+    If the choices name no table, the cost table among the files prices the logs, and what it lacks
+    comes from the cache. ``names`` are of the runs, in the order of the logs.
     """
     from flopbench.policy.shards import find_files
 

@@ -39,12 +39,7 @@ _NUMBER = re.compile(r"[+-]?(?:\d[\d,]*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 
 
 def page_of(report: CostReport, files: Sequence[str] = ()) -> str:
-    """Return the page; the same report gives the same text.
-
-    Args:
-        report: what to show.
-        files: names of the files next to it, to be listed.
-    """
+    """Return the page, with the names of the files next to it; always the same text."""
     style, script = _template("page.css"), _template("sort.js")
     return str(
         _page().render(

@@ -53,10 +53,6 @@ def write_folder(folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
     Existing files are only replaced when everything has been written; nothing is ever deleted. Of
     two processes that write one report, the second waits: its files are the ones that stay.
 
-    Args:
-        folder: as accepted by ``check_folder``.
-        files: name inside the folder -> content; the page comes last.
-
     Returns:
         Names of files of an earlier report that this one does not have, and of temporary folders of
         a report that was killed.

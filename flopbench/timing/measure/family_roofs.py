@@ -75,13 +75,8 @@ def measure_families(
 ) -> tuple[FamilyRoof, ...]:
     """Measure every family in one number format; what a device lacks is left out.
 
-    Args:
-        device: ``cpu``, ``cuda`` or ``mps``.
-        dtype: the number format.
-        threads: CPU threads.
-        fastest_s: times a call.
-        matmul_flops_per_s: of the best square product, in this format.
-        sizes: bytes on a side; empty takes the device's default.
+    ``matmul_flops_per_s`` is of the best square product, in this format; ``sizes``, bytes on a
+    side, are the device's by default.
     """
     flops = {"matmul": matmul_flops_per_s}
     streams: dict[str, dict[int, float]] = {}

@@ -37,11 +37,7 @@ DIGITS = 10
 
 
 def inspect_device(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Check that a device has the dtypes asked for; return its facts.
-
-    Args:
-        job: ``device`` (None takes CUDA if there is a device, else the CPU), ``dtypes`` (list).
-    """
+    """Check that a device, by default the best, has the ``dtypes`` asked for; return its facts."""
     device = job["device"] or ("cuda" if torch.cuda.is_available() else "cpu")
     for dtype in job["dtypes"]:
         check_device(device, dtype)

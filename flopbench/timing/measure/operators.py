@@ -56,11 +56,9 @@ _PRODUCTS = frozenset(["linear", "matmul", "bilinear"])
 
 
 def operators_of(call: Callable[[], Any], dtype: torch.dtype) -> list[Operator]:
-    """Run a call once and return its operators, equal ones as one, in order of first execution.
+    """Run a call of a network, eager and in inference mode, once; return its operators.
 
-    Args:
-        call: runs a network eagerly, in inference mode.
-        dtype: the number format that it computes in.
+    Equal ones are one; they are in order of first execution.
     """
     registry = new_flop_counter().flop_registry
     tape = _Tape(registry, dtype)

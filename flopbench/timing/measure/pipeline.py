@@ -48,11 +48,7 @@ Call = Callable[[], Any]
 
 
 def inspect_clip(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Decode what is decoded to time it; return the fields of ``pipeline.Clip``.
-
-    Args:
-        job: ``path``, a video or a folder of images.
-    """
+    """Decode what is decoded to time it, by its path; return the fields of ``pipeline.Clip``."""
     require_pillow()
     try:
         clip = _opened(job["path"], 1)
@@ -78,14 +74,10 @@ def inspect_clip(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def time_stage(job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Time one stage of a clip.
+    """Time one stage of a clip: ``run`` (``ProcessRun`` fields, of a frame), or why it ``failure``.
 
-    Args:
-        job: as that of ``jobs.time_rows``, with one row, and ``clip``: its path, the stage, and the
-            target size.
-
-    Returns:
-        One object: ``run`` (``ProcessRun`` fields, of a frame), or ``failure``, its reason.
+    The job is that of ``jobs.time_rows``, with one row, and ``clip``: its path, the stage, and the
+    target size.
     """
     (row,) = job["rows"]
     torch.set_num_threads(row["threads"])

@@ -55,13 +55,9 @@ def usual_measure(log: Log) -> str:
 def levels_of(
     counts: LogCounts, costs_macs: Any, measure: str | None, classes: Sequence[str]
 ) -> Levels:
-    """Return the groups that videos are taken from.
+    """Return the groups that videos are taken from; ``costs_macs``, (videos,), is the cost of each.
 
-    Args:
-        counts: of the log.
-        costs_macs: (videos,) cost of each.
-        measure: of difficulty; None makes groups by class alone.
-        classes: the groups, by name; with a measure, each level of each class is one.
+    They are levels of the measure, the classes that are named, or each level of each of them.
     """
     import numpy as np
 
@@ -93,13 +89,10 @@ def of_videos(members: Any, video: Any) -> Any:
 
 
 def nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
-    """Return the records nearest to the middle quantiles of their group's costs.
+    """Return as many records, of other videos, nearest to the middle quantiles of a group's costs.
 
-    Args:
-        members: (k,) records of the group.
-        costs: (n,) cost of each record's video.
-        video: (n,) index of each record's video, None where each is one.
-        many: how many; each of another video.
+    ``members`` are (k,) records of the group, ``costs`` and ``video``, (n,), the cost and the index
+    of each record's video; None where each is one.
     """
     import numpy as np
 
@@ -116,13 +109,9 @@ def nearest(members: Any, costs: Any, video: Any, many: int) -> list[int]:
 def read_records(
     log: Log, records: Sequence[int], videos: Sequence[str], *, views: bool
 ) -> dict[int, tuple[Sample, Place]]:
-    """Read some records, or all of the videos that are named, in that order.
+    """Read some records by number, then all of the videos that are named; no further than needed.
 
-    Args:
-        log: to be read up to the last of them.
-        records: numbers of records, from 0.
-        videos: ids.
-        views: whether a video may have several records, which need not be adjacent.
+    ``views``: a video may have several records, which need not be adjacent.
     """
     numbers, names = set(records), set(videos)
     found: dict[int, tuple[Sample, Place]] = {}

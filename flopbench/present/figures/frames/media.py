@@ -84,12 +84,7 @@ class FrameSource:
 
 
 def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> FrameSource:
-    """Return where frames come from.
-
-    Args:
-        frames: a folder, a ``.npz`` file, id -> frames, or None for the folder of the log.
-        log: the log's file.
-    """
+    """Return where frames come from; without a choice it is the folder of the log."""
     if frames is None or isinstance(frames, Mapping):
         return FrameSource(names_in=log.parent, given=frames or {})
     path = Path(frames)
@@ -109,17 +104,10 @@ def source_of(frames: str | Path | Mapping[str, Any] | None, log: Path) -> Frame
 def pictures_of(
     sample: Sample, steps: int, wanted: Iterable[tuple[int, Size]], source: FrameSource
 ) -> tuple[dict[tuple[int, Size], Picture], bool, str]:
-    """Read the frames of one sample.
+    """Read the frames of one sample, (step, size) -> image for all that are wanted.
 
-    Args:
-        sample: its ``frames`` are file names, or numbers that count from 0; one a step.
-        steps: how many steps it has.
-        wanted: (step, size) of the images to make.
-        source: where frames come from.
-
-    Returns:
-        (step, size) -> image for all that were wanted; whether evenly spaced frames were taken, for
-        lack of numbers; and what was not found or could not be read, empty for nothing.
+    Returns with it whether evenly spaced frames were taken, for lack of numbers, and what was not
+    found or could not be read, empty for nothing.
     """
     asked = set(wanted)
     names = list(sample.frames or ())[:steps]
@@ -348,15 +336,11 @@ def _image_or_reason(path: Path) -> Any:
 
 
 def shaped(image: Any, size: Size) -> Any:
-    """Return an image at the pixels of a network's input.
+    """Return an image, (H, W, 3) uint8, at the pixels of a network's input.
 
     It is cropped at its centre to the shape of the input and then resampled (bilinear, antialiased
-    by Pillow), as most evaluation pipelines do.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size: (height_px, width_px); None keeps the shape, with sides of at most
-            ``SIZE_UNKNOWN_PX``.
+    by Pillow), as most evaluation pipelines do. Without a size it keeps its shape, with sides of at
+    most ``SIZE_UNKNOWN_PX``.
     """
     require_pillow()
     import numpy as np

@@ -63,11 +63,8 @@ def priced(
 ) -> list[NamedRun]:
     """Count logs and price them, all under the first log's counter; nothing is measured.
 
-    Args:
-        logs: one or several; counts alone cannot be priced without choices, so files or runs.
-        choices: prices, rule, reading; what they lack comes from the cache.
-        names: as for ``counted``.
-        keep_scores: keep ids, scores and predictions.
+    Counts alone cannot be priced. What the choices' table lacks comes from the cache.
+    ``keep_scores`` keeps ids, scores and predictions.
     """
     given = logs_of(logs)
     files = tuple(str(log) for log in given if isinstance(log, (str, Path)))

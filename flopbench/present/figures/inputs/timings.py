@@ -171,14 +171,10 @@ def grouped_timings(
     lacks: Callable[[TimedRow], str],
     nothing: tuple[str, str],
 ) -> tuple[TimedFigure, list[TimingGroup]]:
-    """Read timing files, choose rows and group them; rows are never pooled.
+    """Read timing files, choose rows and group them by names of ``PARTS``; rows are never pooled.
 
-    Args:
-        timings: files or what was read from them.
-        chosen: devices, number formats and batches; each empty for all.
-        by: names of ``PARTS``.
-        lacks: says what a row lacks to be drawn; empty where it lacks nothing.
-        nothing: what to say where no row can be drawn, and a hint.
+    ``chosen`` are devices, number formats and batches, each empty for all; ``lacks`` says what a
+    row lacks to be drawn; ``nothing`` is said, with a hint, where no row can be drawn.
     """
     whole = merge(read_all(timings, TIMINGS, TimingFile, TimingFile.load))
     file = whole.networks
